@@ -1,0 +1,192 @@
+"""Every parameter of a node, frozen, with its unit in its name and its reason beside it.
+
+Presets are functions (`lan`, `local`); a command line option replaces a field of a preset. `validate` states what must
+hold between fields. Nothing here is read from the environment.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from cluster.errors import Usage
+
+KEY_BYTES_MAX = 1024
+VALUE_BYTES_MAX = 1024 * 1024
+NAME_BYTES_MAX = 64
+SUBJECT_BYTES_MAX = 256
+FRAME_BYTES_MAX = 8 * 1024 * 1024
+"""A value with all its siblings (50 are allowed only while they are small) and the envelope must fit."""
+
+CLIENT_TIMEOUT_S = 5.0
+"""How long the command line waits for an answer unless --timeout says otherwise."""
+
+
+class Durability(StrEnum):
+    """What an acknowledgement promises about the disk."""
+
+    INTERVAL = "interval"  # given to the kernel before the acknowledgement, synced each second
+    ALWAYS = "always"  # synced before the acknowledgement
+
+
+@dataclass(frozen=True)
+class MembershipSettings:
+    """SWIM and Lifeguard; names and formulas as in hashicorp/memberlist, values in seconds."""
+
+    probe_interval_s: float
+    probe_timeout_s: float
+    indirect_probes: int
+    gossip_interval_s: float
+    gossip_nodes: int
+    retransmit_mult: int
+    suspicion_mult: int
+    suspicion_max_mult: int
+    push_pull_interval_s: float
+    health_score_max: int = 8
+    """Lifeguard section IV.A: the local health multiplier saturates here."""
+    watch_links: int = 0
+    """How many successors (in the ring of names) are watched over an idle stream, whose end tells of a death at once."""
+    reconnect_interval_s: float = 5.0
+    """How often one dead peer is tried again, so that the sides of a healed partition find each other."""
+    packet_bytes_max: int = 1400
+
+    def retransmit_limit(self, members: int) -> int:
+        """How often one update is sent: mult * ceil(log10(n + 1)), as in memberlist."""
+        return self.retransmit_mult * math.ceil(math.log10(members + 1))
+
+    def suspicion_min_s(self, members: int) -> float:
+        """The shortest suspicion: mult * max(1, log10(n)) * probe interval, as in memberlist."""
+        return self.suspicion_mult * max(1.0, math.log10(max(1, members))) * self.probe_interval_s
+
+    def suspicion_max_s(self, members: int) -> float:
+        """The longest suspicion, when nobody confirms."""
+        return self.suspicion_max_mult * self.suspicion_min_s(members)
+
+
+def lan_membership() -> MembershipSettings:
+    """The preset of memberlist's DefaultLANConfig, with the suspicion multiplier of DESIGN section 5."""
+    return MembershipSettings(
+        probe_interval_s=1.0,
+        probe_timeout_s=0.5,
+        indirect_probes=3,
+        gossip_interval_s=0.2,
+        gossip_nodes=3,
+        retransmit_mult=4,
+        suspicion_mult=5,
+        suspicion_max_mult=6,
+        push_pull_interval_s=15.0,
+        reconnect_interval_s=5.0,
+    )
+
+
+def local_membership() -> MembershipSettings:
+    """For many nodes on one machine: round trips take microseconds, starved cores are the only delay."""
+    return MembershipSettings(
+        probe_interval_s=0.4,
+        probe_timeout_s=0.2,
+        indirect_probes=3,
+        gossip_interval_s=0.1,
+        gossip_nodes=3,
+        retransmit_mult=4,
+        suspicion_mult=4,
+        suspicion_max_mult=6,
+        push_pull_interval_s=10.0,
+        watch_links=3,
+        reconnect_interval_s=1.0,
+    )
+
+
+@dataclass(frozen=True)
+class TransportSettings:
+    """Limits and timers of the connections between nodes and from clients."""
+
+    connect_timeout_s: float = 0.5
+    handshake_timeout_s: float = 1.0
+    reconnect_min_s: float = 0.05
+    reconnect_max_s: float = 2.0
+    """Backoff doubles from min to max, with full jitter (Brooker, "Exponential Backoff And Jitter", 2015)."""
+    queue_frames_max: int = 8192
+    queue_bytes_max: int = 32 * 1024 * 1024
+    """A lane's queue: what does not fit fails at once instead of waiting."""
+    clients_max: int = 512
+    idle_close_s: float = 30.0
+    """A background lane that carried nothing for so long is closed."""
+    sweep_interval_s: float = 0.02
+    """Deadlines are exact to this: one timer sweeps them all."""
+
+
+@dataclass(frozen=True)
+class ReplicationSettings:
+    """Quorums and hints."""
+
+    n: int = 3
+    r: int = 2
+    w: int = 2
+    write_timeout_s: float = 1.0
+    read_timeout_s: float = 1.0
+    read_hedge_s: float = 0.05
+    """A reader that has no quorum after this asks the remaining owners too."""
+    hint_bytes_max: int = 256 * 1024 * 1024
+    hint_batch: int = 64
+    """Hints in flight to one returning owner at a time."""
+    hint_retry_s: float = 0.25
+    avoid_s: float = 0.2
+    """How long one failed exchange keeps a peer out of the preference list before it is tried again."""
+
+
+@dataclass(frozen=True)
+class StorageSettings:
+    """The segmented log."""
+
+    durability: Durability = Durability.INTERVAL
+    sync_interval_s: float = 1.0
+    segment_bytes: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """Everything that `up` decides, the same for every node of a cluster."""
+
+    profile: str = "local"
+    membership: MembershipSettings = field(default_factory=local_membership)
+    transport: TransportSettings = field(default_factory=TransportSettings)
+    replication: ReplicationSettings = field(default_factory=ReplicationSettings)
+    storage: StorageSettings = field(default_factory=StorageSettings)
+    stall_interval_s: float = 0.1
+    stall_limit_s: float = 0.25
+    events_max: int = 4096
+
+    def validate(self) -> "NodeSettings":
+        """These settings, or Usage when they contradict each other."""
+        quorum, membership = self.replication, self.membership
+        if not 1 <= quorum.n <= 7:
+            raise Usage(f"N must be 1 to 7, not {quorum.n}")
+        if not 1 <= quorum.r <= quorum.n:
+            raise Usage(f"R must be 1 to N ({quorum.n}), not {quorum.r}")
+        if not 1 <= quorum.w <= quorum.n:
+            raise Usage(f"W must be 1 to N ({quorum.n}), not {quorum.w}")
+        if membership.probe_timeout_s >= membership.probe_interval_s:
+            raise Usage("the probe timeout must be shorter than the probe interval")
+        return self
+
+
+PROFILES = {"local": local_membership, "lan": lan_membership}
+
+
+def node_settings(profile: str = "local", replication: str | None = None, durability: str = "interval") -> NodeSettings:
+    """The settings that the options of `up` ask for; Usage when one is wrong. `replication` is `N/R/W`."""
+    if profile not in PROFILES:
+        raise Usage(f"unknown profile {profile!r}: one of {', '.join(PROFILES)}")
+    if durability not in set(Durability):
+        raise Usage(f"unknown durability {durability!r}: one of {', '.join(Durability)}")
+    quorum = ReplicationSettings() if replication is None else parse_replication(replication)
+    storage = StorageSettings(durability=Durability(durability))
+    return NodeSettings(profile, PROFILES[profile](), replication=quorum, storage=storage).validate()
+
+
+def parse_replication(text: str) -> ReplicationSettings:
+    """`3/2/2` as settings."""
+    parts = text.split("/")
+    if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
+        raise Usage(f"replication is N/R/W, as in 3/2/2, not {text!r}")
+    n, r, w = (int(part) for part in parts)
+    return replace(ReplicationSettings(), n=n, r=r, w=w)

@@ -1,0 +1,25 @@
+"""The seam between the node and the world: clock, randomness, disk, network, spawn.
+
+Everything from `wire` up to `node` reaches the world through an `Env` alone, so the same node runs on real processes
+(`cluster.env.real`) and, unchanged, hundreds to an interpreter in virtual time (`cluster.simulation`).
+"""
+
+from cluster.env.seam import Address, AppendFile, Clock, DatagramSocket, Disk, Env, Link, LinkHandler, Listener, Network, Timer
+from cluster.env.stall import StallWatch
+from cluster.env.tick import Tick
+
+__all__ = [
+    "Address",
+    "AppendFile",
+    "Clock",
+    "DatagramSocket",
+    "Disk",
+    "Env",
+    "Link",
+    "LinkHandler",
+    "Listener",
+    "Network",
+    "StallWatch",
+    "Tick",
+    "Timer",
+]

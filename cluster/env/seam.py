@@ -1,0 +1,156 @@
+"""The protocols of the seam. All callbacks run on one thread, one at a time, in the order of their causes.
+
+Times are seconds. `Clock.now` is monotonic and only differences of it mean anything; `Clock.wall` is Unix time, for
+people and for hybrid clocks, and never for timeouts. Nothing here waits: what takes time calls back.
+"""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Protocol
+
+Address = tuple[str, int]  # host, port
+
+
+class Timer(Protocol):
+    """A call that is still to come."""
+
+    def cancel(self) -> None:
+        """Do not make the call; harmless when it has been made."""
+
+
+class Clock(Protocol):
+    """Time and the calls that wait for it."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+
+    def wall(self) -> float:
+        """Unix time in seconds; it may jump."""
+
+    def call_at(self, when: float, function: Callable[..., object], *args: Any) -> Timer:
+        """Call at the monotonic time `when`, or as soon after as the process runs."""
+
+    def call_later(self, delay: float, function: Callable[..., object], *args: Any) -> Timer:
+        """Call after `delay` seconds."""
+
+    def call_soon(self, function: Callable[..., object], *args: Any) -> Timer:
+        """Call in the next pass of the loop, after what is ready now."""
+
+
+class Link(Protocol):
+    """One side of a byte stream that is open."""
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes for sending. Never fails: a link that broke says so through `LinkHandler.lost`."""
+
+    def close(self) -> None:
+        """Send what is queued, then close."""
+
+    def abort(self) -> None:
+        """Close at once; what is queued is lost, and the other side sees a reset."""
+
+    @property
+    def peer(self) -> Address:
+        """Where the other side is."""
+
+
+class LinkHandler(Protocol):
+    """What a byte stream tells its user; the same calls for dialled and for accepted links."""
+
+    def connected(self, link: Link) -> None:
+        """The stream is open. Called once, before any other; not called when a dial fails."""
+
+    def received(self, data: bytes) -> None:
+        """Some bytes came, cut anywhere."""
+
+    def lost(self, reason: str) -> None:
+        """The stream ended, or the dial failed. Called once, last. `reason` is one of `closed` (by the other side),
+        `reset`, `refused`, `timeout`, `aborted` (by this side), or the system's words for another failure."""
+
+    def pause(self) -> None:
+        """The link's send buffer is over its high-water mark: hold back."""
+
+    def resume(self) -> None:
+        """The send buffer has drained."""
+
+
+class Listener(Protocol):
+    """A place that accepts streams."""
+
+    def close(self) -> None:
+        """Accept no more."""
+
+
+class DatagramSocket(Protocol):
+    """A bound datagram socket."""
+
+    def send(self, data: bytes, to: Address) -> None:
+        """Send one datagram; it may be lost, and errors are silent, as on any network."""
+
+    def close(self) -> None:
+        """Receive no more."""
+
+
+class Network(Protocol):
+    """Streams and datagrams."""
+
+    def listen(self, at: Address, accept: Callable[[Address], LinkHandler | None]) -> Listener:
+        """Accept streams at `at`; `accept(peer)` gives each its handler, or None to close it at once. Raises OSError
+        when the address is taken. The socket listens before this returns."""
+
+    def dial(self, to: Address, handler: LinkHandler, timeout: float) -> None:
+        """Open a stream; the outcome comes to the handler, never in the same pass."""
+
+    def datagrams(self, at: Address, receive: Callable[[bytes, Address], None]) -> DatagramSocket:
+        """Bind a datagram socket. Raises OSError when the address is taken."""
+
+
+class AppendFile(Protocol):
+    """A file that only grows. Writes are given to the kernel at once: SIGKILL keeps them, power loss may not."""
+
+    size: int
+
+    def append(self, data: bytes) -> None:
+        """Write all of `data` at the end. Raises OSError (full disk, size limit); then nothing of it is kept: the file is
+        cut back to the size it had."""
+
+    def sync(self, done: Callable[[OSError | None], None]) -> None:
+        """Force what was appended before this call to the medium, then call back in a later pass."""
+
+    def close(self) -> None:
+        """Release the file; no implicit sync."""
+
+
+class Disk(Protocol):
+    """Files below one node's folder. Paths are relative, with `/`. OSError as the system raises it."""
+
+    def read(self, path: str) -> bytes:
+        """The whole file. Raises FileNotFoundError."""
+
+    def write(self, path: str, data: bytes) -> None:
+        """Replace the file atomically and durably: temporary file, sync, rename, sync of the folder."""
+
+    def append(self, path: str) -> AppendFile:
+        """Open for appending; made (with a sync of its folder) when it is missing."""
+
+    def truncate(self, path: str, size: int) -> None:
+        """Cut the file to `size` bytes and sync it."""
+
+    def names(self, folder: str) -> list[str]:
+        """The sorted names in a folder; none when it does not exist."""
+
+    def remove(self, path: str) -> None:
+        """Delete a file; harmless when it is missing."""
+
+
+@dataclass
+class Env:
+    """All that a node knows of the world."""
+
+    clock: Clock
+    random: Random
+    disk: Disk
+    network: Network
+    spawn: Callable[[Coroutine[Any, Any, Any]], Timer]
+    """Run a coroutine (a service handler); the handle's `cancel` cancels it. The coroutine must handle its own errors."""

@@ -1,0 +1,238 @@
+"""Every error that a caller can meet, once: its code, whether it is definite, its exit code and what helps.
+
+*Definite* says that the operation surely did not happen, so a retry is safe; an error that is not definite may still
+have taken effect (Maelstrom's registry of errors makes the same split). The table feeds the wire (a code travels, the
+class is found again by `from_code`), the exit codes of the command line and `dsectl help exit-codes`.
+"""
+
+from typing import Any, ClassVar
+
+REGISTRY: dict[str, type["ClusterError"]] = {}
+
+EXIT_CODES: dict[int, str] = {
+    0: "ok, or passed",
+    1: "the operation or an assertion failed",
+    2: "wrong usage, or a file was refused",
+    3: "inconclusive: the test did not test anything",
+    4: "unknown cluster, or it cannot be reached",
+    5: "the deadline passed and the outcome is unknown (maybe)",
+    6: "unknown key, node, queue or service",
+    7: "a quorum or a responder is missing (a definite no)",
+    130: "interrupted",
+    141: "broken pipe",
+    143: "terminated",
+}
+
+
+class ClusterError(Exception):
+    """Any failure of a cluster operation; the subclasses say which. `detail` holds fields for the JSON output."""
+
+    code: ClassVar[str] = "internal"
+    definite: ClassVar[bool] = False
+    retryable: ClassVar[bool] = False
+    exit_code: ClassVar[int] = 1
+    help_text: ClassVar[str] = "This is a bug in dsectl: please report what you did, with the output of `dsectl logs --all`."
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        assert cls.code not in REGISTRY or REGISTRY[cls.code].__name__ == cls.__name__, f"two errors share {cls.code}"
+        assert cls.exit_code in EXIT_CODES, cls.code
+        REGISTRY[cls.code] = cls
+
+    def __init__(self, message: str, help: str | None = None, **detail: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.help = self.help_text if help is None else help
+        self.detail = detail
+
+    def to_dict(self) -> dict[str, Any]:
+        """The `error` object of the JSON output."""
+        return {"code": self.code, "definite": self.definite, "message": self.message, "help": self.help}
+
+
+REGISTRY[ClusterError.code] = ClusterError
+
+
+class Failed(ClusterError):
+    """The operation was carried out and did not succeed."""
+
+    code = "failed"
+    definite = True
+    help_text = "The message says why; `dsectl status` shows the cluster."
+
+
+class AlreadyExists(ClusterError):
+    """A cluster (or another named thing) of that name is there already."""
+
+    code = "exists"
+    definite = True
+    help_text = "`dsectl ps` lists the clusters; choose another name with -C, or end it with `dsectl down`."
+
+
+class ServiceError(ClusterError):
+    """The service answered with an error that it declares, or its handler failed."""
+
+    code = "service-error"
+    definite = False
+    help_text = "The service ran and answered with an error; `dsectl describe SERVICE` lists those it declares."
+
+
+class Usage(ClusterError):
+    """An argument, option, setting or file that cannot be accepted."""
+
+    code = "usage"
+    definite = True
+    exit_code = 2
+    help_text = "`dsectl help` lists the commands; `--help` after a command shows its options."
+
+
+class TooLarge(Usage):
+    """A key, value, name or frame over its limit."""
+
+    code = "too-large"
+    exit_code = 2
+    help_text = "The limits are in docs/limits.md: 1 KiB a key, 1 MiB a value."
+
+
+class BadContext(Usage):
+    """A context token that belongs to another key, or that is not one."""
+
+    code = "bad-context"
+    exit_code = 2
+    help_text = "Take the token from the `context` of a `get` or `put` of the same key."
+
+
+class TooManySiblings(ClusterError):
+    """A put without context to a key that already holds the most siblings allowed."""
+
+    code = "siblings"
+    definite = True
+    help_text = "Read the key with `get` and write the merged value with its context, so that the siblings are replaced."
+
+
+class Inconclusive(ClusterError):
+    """The test did not test: a fault touched nothing, or a threshold had no samples."""
+
+    code = "inconclusive"
+    definite = True
+    exit_code = 3
+    help_text = "Nothing was proven either way; see the message for what was missing."
+
+
+class UnknownCluster(ClusterError):
+    """No cluster of that name on this machine."""
+
+    code = "unknown-cluster"
+    definite = True
+    exit_code = 4
+    help_text = "`dsectl ps` lists the clusters; `dsectl up` starts one."
+
+
+class Unreachable(ClusterError):
+    """No node could be connected to, so nothing was sent."""
+
+    code = "unreachable"
+    definite = True
+    retryable = True
+    exit_code = 4
+    help_text = "`dsectl status` shows which nodes run; `dsectl restart --all` starts those that do not."
+
+
+class Damaged(ClusterError):
+    """The state on disk is incomplete or unreadable."""
+
+    code = "damaged"
+    definite = True
+    exit_code = 4
+    help_text = "Remove what is left with `dsectl rm CLUSTER --yes`, or restore the missing files."
+
+
+class HandshakeRefused(ClusterError):
+    """The other side does not know the cluster's secret, or speaks another version."""
+
+    code = "handshake"
+    definite = True
+    exit_code = 4
+    help_text = "Client and cluster must share the secret file; `dsectl env` shows where it is."
+
+
+class Maybe(ClusterError):
+    """The deadline passed after the operation was sent: it may have happened, or may still happen."""
+
+    code = "maybe"
+    definite = False
+    exit_code = 5
+    help_text = "Read the key (or look at the effect) before you repeat it."
+
+
+class DeadlinePassed(ClusterError):
+    """The deadline passed before the operation was carried out, and it will not be."""
+
+    code = "deadline"
+    definite = True
+    retryable = True
+    exit_code = 5
+    help_text = "Allow more time with --timeout, or see with `dsectl health` what is slow."
+
+
+class NotFound(ClusterError):
+    """The key, node, queue or service does not exist."""
+
+    code = "not-found"
+    definite = True
+    exit_code = 6
+    help_text = "`dsectl keys`, `dsectl members` and `dsectl services` list what exists."
+
+
+class QuorumMissing(ClusterError):
+    """Too few owners can be reached for the quorum; nothing was sent."""
+
+    code = "no-quorum"
+    definite = True
+    retryable = True
+    exit_code = 7
+    help_text = "`dsectl members` shows who is alive, `dsectl explain KEY` who owns the key; `restart` or `heal` brings them back."
+
+
+class NoResponders(ClusterError):
+    """No live node offers the service."""
+
+    code = "no-responders"
+    definite = True
+    retryable = True
+    exit_code = 7
+    help_text = "`dsectl services` lists the services and the state of their endpoints."
+
+
+class Overloaded(ClusterError):
+    """A bounded queue is full: refused before it was sent."""
+
+    code = "overloaded"
+    definite = True
+    retryable = True
+    exit_code = 7
+    help_text = "Send less, or wait: the node refuses what it could not finish in time."
+
+
+class StorageFull(ClusterError):
+    """The disk (or the hint store) refused the write, and nothing was kept."""
+
+    code = "storage-full"
+    definite = True
+    retryable = True
+    exit_code = 7
+    help_text = "Free space on the disk that holds the cluster's state (`dsectl env` shows where)."
+
+
+class BadMessage(ClusterError):
+    """A frame that breaks the protocol; only that connection is closed."""
+
+    code = "bad-message"
+    definite = True
+    exit_code = 1
+    help_text = "Both sides must run the same version of dsectl."
+
+
+def from_code(code: str, message: str, **detail: Any) -> ClusterError:
+    """The error that the registry holds under `code`, as it arrived over the wire."""
+    return REGISTRY.get(code, ClusterError)(message, **detail)

@@ -1,0 +1,1 @@
+"""Frames, messages and the handshake: bytes in, values out; no sockets."""

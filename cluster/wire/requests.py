@@ -1,0 +1,25 @@
+"""Messages of the request-reply family: a call through any node to an endpoint of a service."""
+
+from msgspec import Struct
+
+
+class Call(Struct, array_like=True, gc=False, tag=40):
+    """Call `operation` of `service` with a JSON `payload`. `routed`: balanced already, run it here. `key` is for
+    affinity."""
+
+    service: str
+    operation: str
+    payload: bytes
+    key: str = ""
+    routed: bool = False
+
+
+class CallDone(Struct, array_like=True, gc=False, tag=41):
+    """The handler's JSON reply, which node ran it, how many endpoints were tried."""
+
+    payload: bytes
+    node: str
+    attempts: int = 1
+
+
+RequestBody = Call | CallDone
