@@ -1,0 +1,158 @@
+"""One node's view of the faults: verdicts on what arrives, and receipts of what they touched.
+
+Rules act at delivery, in the receiver, so each packet meets them once and is counted once, as `source->receiver`. The
+sender's only part is the dial: a dial whose SYN or answer a partition stops must hang, and is counted by the dialler,
+because nobody else sees it. Connections in the client role never come here: the caller leaves them out.
+
+Streams keep their order: when an earlier piece is delayed, the transport holds the later ones behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from cluster.faults.document import PROCESS_KINDS, Fault, FaultDocument
+from cluster.faults.rules import PartitionRule, SlowRule, compile_rules
+
+if TYPE_CHECKING:
+    from random import Random
+
+
+class FaultBook:
+    """The faults as node `me` knows them."""
+
+    def __init__(self, me: str) -> None:
+        self.me = me
+        self.generation = 0
+        self.active = False
+        """Whether any active link fault involves this node: the one check that packets pay in peace."""
+        self._faults: dict[str, Fault] = {}
+        self._loaded = False
+        self._rules: list[PartitionRule | SlowRule] = []
+        self._struck: dict[str, list[str]] = {}  # peer -> the active kills and pauses that name it
+        self._receipts: dict[str, dict[str, int]] = {}
+
+    def load(self, document: FaultDocument) -> list[Fault]:
+        """Take over a generation; returns the faults that are new or changed. An older one is ignored: a late reader
+        must not undo what a later command did. Receipts of faults that the document no longer holds are dropped."""
+        if document.generation < self.generation:
+            return []
+        changed = [fault for fault in document.faults if self._faults.get(fault.id) != fault]
+        self.generation = document.generation
+        self._loaded = True
+        self._faults = {fault.id: fault for fault in document.faults}
+        self._compile()
+        self._receipts = {id: links for id, links in self._receipts.items() if id in self._faults}
+        return changed
+
+    def _compile(self) -> None:
+        former = {rule.id: rule for rule in self._rules}
+        # A rule that goes on keeps its state (how far a limited link is booked); what an id means never changes.
+        self._rules = [former.get(rule.id, rule) for rule in compile_rules(list(self._faults.values()), self.me)]
+        self.active = bool(self._rules)
+        self._struck = {}
+        for fault in self._faults.values():
+            if fault.active and fault.kind in PROCESS_KINDS:
+                for name in fault.nodes:
+                    if name not in fault.returned:
+                        self._struck.setdefault(name, []).append(fault.id)
+
+    def blocked(self, source: str, target: str) -> bool:
+        """Whether nothing passes from `source` to `target`: a partition, or total loss. Only links of this node are
+        known. Counts nothing."""
+        return any(rule.stops(source, target) for rule in self._rules)
+
+    def gates(self, peer: str) -> bool:
+        """Whether a dial to `peer` must hang: its SYN or the answer to it would be stopped. Counts nothing."""
+        return self.active and (self.blocked(self.me, peer) or self.blocked(peer, self.me))
+
+    def on_dial(self, peer: str) -> bool:
+        """`gates`, and the dial that must hang is counted: once for each attempt."""
+        return self.active and (self._stopped(self.me, peer) or self._stopped(peer, self.me))
+
+    def hides(self, peer: str) -> bool:
+        """Whether a refusal, reset or end of stream from `peer` must stay unseen, because it would not get here. When
+        only the way to the peer is stopped, the end of a stream that was open before is seen, as on a real link."""
+        return self.active and self.blocked(peer, self.me)
+
+    def on_stream(self, source: str, random: Random, size: int = 0, now: float = 0.0) -> float | None:
+        """The verdict on bytes of a stream that arrive from `source`: None to hold them until the faults change (then
+        ask again), or seconds to delay them (0.0: now). Loss costs a stream time, as TCP's retransmissions do: at
+        least RETRANSMIT_S. `size` and `now` (monotonic) matter to rate limits only."""
+        if not self.active:
+            return 0.0
+        if self._stopped(source, self.me):
+            return None
+        total = 0.0
+        for rule in self._slow_from(source):
+            delay = rule.delayed(random) + rule.retransmitted(random) + rule.queued(source, size, now)
+            if delay:
+                self.count((rule.id,), self._link(source))
+                total += delay
+        return total
+
+    def on_datagram(self, source: str, random: Random, size: int = 0, now: float = 0.0) -> list[float]:
+        """The verdict on a datagram that arrives from `source`: a delay in seconds for each copy to deliver, none to
+        drop it. `size` and `now` (monotonic) matter to rate limits only."""
+        if not self.active:
+            return [0.0]
+        if self._stopped(source, self.me):
+            return []
+        delays = [0.0]
+        for rule in self._slow_from(source):
+            before = list(delays)
+            delays = _shape(rule, delays, rule.queued(source, size, now), random)
+            if delays != before:
+                self.count((rule.id,), self._link(source))
+            if not delays:
+                break
+        return delays
+
+    def count(self, ids: Iterable[str], link: str) -> None:
+        """One packet or operation on `link` met these faults."""
+        for id in ids:
+            links = self._receipts.setdefault(id, {})
+            links[link] = links.get(link, 0) + 1
+
+    def note_failure(self, peer: str, what: str) -> None:
+        """A probe, dial or request against `peer` failed, as `what` (a reason of `LinkHandler.lost`, or the caller's
+        word). Counts for each active kill or pause of `peer`, as `me->peer`; what this side aborted is no failure."""
+        if peer in self._struck and what != "aborted":
+            self.count(self._struck[peer], f"{self.me}->{peer}")
+
+    def receipts(self) -> dict[str, dict[str, int]]:
+        """What each fault touched here: fault id -> link (`n1->n3`) -> count. A copy."""
+        return {id: dict(links) for id, links in self._receipts.items()}
+
+    def restore(self, receipts: Mapping[str, Mapping[str, int]]) -> None:
+        """Add what an earlier boot of this node had counted. Once, at boot; before or after the first `load`."""
+        for id, links in receipts.items():
+            if self._loaded and id not in self._faults:
+                continue
+            mine = self._receipts.setdefault(id, {})
+            for link, count in links.items():
+                mine[link] = mine.get(link, 0) + count
+
+    def _link(self, source: str) -> str:
+        return f"{source}->{self.me}"
+
+    def _slow_from(self, source: str) -> list[SlowRule]:
+        return [rule for rule in self._rules if isinstance(rule, SlowRule) and rule.meets(source, self.me)]
+
+    def _stopped(self, source: str, target: str) -> bool:
+        """`blocked`, counted against each fault that stops the direction."""
+        ids = [rule.id for rule in self._rules if rule.stops(source, target)]
+        self.count(ids, f"{source}->{target}")
+        return bool(ids)
+
+
+def _shape(rule: SlowRule, delays: list[float], queued: float, random: Random) -> list[float]:
+    """What one rule makes of the copies of a datagram."""
+    shaped: list[float] = []
+    for delay in delays:
+        if rule.lost(random):
+            continue
+        for _ in range(2 if rule.doubled(random) else 1):
+            shaped.append(delay + queued + rule.delayed(random) + rule.overtaken(random))
+    return shaped
