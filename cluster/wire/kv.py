@@ -27,6 +27,7 @@ class PutDone(Struct, array_like=True, gc=False, tag=11):
     context: bytes
     coordinator: str
     siblings: int
+    durability: str = ""
 
 
 class Get(Struct, array_like=True, gc=False, tag=12):

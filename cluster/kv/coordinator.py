@@ -1,0 +1,160 @@
+"""Puts, gets and deletes: any node takes them, an owner of the key coordinates them.
+
+A put is given its dot by the coordinator, which applies it first and then replicates the whole merged object. A write that
+was sent is never coordinated a second time: what is not known to have failed ends as `maybe`. Dynamo (2007) sections 4.4,
+4.5 and 6.4.
+"""
+
+from cluster.config import KEY_BYTES_MAX, VALUE_BYTES_MAX
+from cluster.errors import ClusterError, Damaged, QuorumMissing, StorageFull, TooLarge, Usage
+from cluster.kv.actors import ActorMint
+from cluster.kv.forward import Forwarder
+from cluster.layout import partition_of
+from cluster.replication.ground import Ground
+from cluster.replication.mergeable import TABLE_KV
+from cluster.replication.messenger import Asked
+from cluster.replication.quorum import NO, QuorumWrite, ReadVerdict
+from cluster.replication.reader import Reader
+from cluster.replication.writer import Writer
+from cluster.versions import (
+    EMPTY,
+    SIBLINGS_WARN,
+    HybridClock,
+    check_siblings,
+    context_after,
+    decode,
+    decode_clock,
+    encode,
+    encode_clock,
+    is_tombstone,
+    proves_amnesia,
+    put,
+    visible,
+)
+from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
+
+KEYS_PAGE_MAX = 4096
+NO_CONTEXT = b""
+
+
+class Coordinator:
+    """One node's part in the key-value store."""
+
+    def __init__(self, ground: Ground, writer: Writer, reader: Reader, actors: ActorMint, durability: str) -> None:
+        self.ground = ground
+        self.writer = writer
+        self.reader = reader
+        self.actors = actors
+        self.durability = durability
+        self.clock = HybridClock()
+        self.forwarder = Forwarder(ground)
+
+    # -- writes
+
+    def put(self, body: Put, asked: Asked) -> None:
+        """Handle a put or delete."""
+        key_bytes = len(body.key.encode())
+        if not 0 < key_bytes <= KEY_BYTES_MAX:
+            asked.fail(TooLarge(f"a key has 1 to {KEY_BYTES_MAX} bytes, this one {key_bytes}"))
+        elif len(body.value) > VALUE_BYTES_MAX:
+            asked.fail(TooLarge(f"a value has at most {VALUE_BYTES_MAX} bytes, this one {len(body.value)}"))
+        elif body.w < 0 or body.w > self.ground.settings.n:
+            asked.fail(Usage(f"w is 1 to {self.ground.settings.n} (N), not {body.w}"))
+        else:
+            partition = partition_of(body.key)
+            if self.ground.owns(partition):
+                self._coordinate(body, partition, asked)
+            else:
+                self.forwarder.put(body, partition, asked, self._coordinate)
+
+    def _coordinate(self, body: Put, partition: int, asked: Asked) -> None:
+        ground = self.ground
+        try:
+            context = None if body.context is None else decode_clock(body.context)
+            mine = ground.owns(partition)
+            held = ground.store.get(TABLE_KV, partition, body.key) if mine else None
+            stored = EMPTY if held is None else decode(held)
+            check_siblings(stored, context)
+        except Damaged:
+            asked.fail(Damaged(f"what this node holds under {body.key!r} cannot be read"))
+            return
+        except ClusterError as error:
+            asked.fail(error)
+            return
+        actor = self.actors.actor if mine else self.actors.once()
+        if proves_amnesia(stored, actor, context):
+            ground.record("actor.minted", "a context names a write of this node that it does not know", key=body.key)
+            actor = self.actors.renew()
+        written = put(stored, actor, context, body.operation, self.clock.tick(ground.env.clock.wall()), body.value, body.deleted)
+        seen = context_after(written, body.operation, context)
+        token = NO_CONTEXT if seen is None else encode_clock(seen)
+        siblings = len(written.siblings)
+        if siblings > SIBLINGS_WARN and siblings > len(stored.siblings):
+            ground.record("kv.siblings", f"{siblings} concurrent values", key=body.key)
+
+        def decided(outcome: str, counts: QuorumWrite, hints: int, error: ClusterError | None) -> None:
+            if outcome == NO:
+                asked.fail(error if isinstance(error, StorageFull) else QuorumMissing(str(error)))
+            else:
+                asked.reply(PutDone(outcome, counts.acks, hints, token, ground.me, siblings, self.durability))
+
+        try:
+            self.writer.write(
+                TABLE_KV, partition, body.key, encode(written), w=body.w, strict=body.strict, deadline=asked.deadline, done=decided
+            )
+        except ClusterError as error:
+            asked.fail(error)
+
+    # -- reads
+
+    def get(self, body: Get, asked: Asked) -> None:
+        """Handle a get."""
+        if body.r < 0 or body.r > self.ground.settings.n:
+            asked.fail(Usage(f"r is 1 to {self.ground.settings.n} (N), not {body.r}"))
+            return
+        partition = partition_of(body.key)
+        if body.local:
+            self._local(body, partition, asked)
+        elif self.ground.owns(partition):
+            self._read(body, partition, asked)
+        else:
+            self.forwarder.get(body, partition, asked, self._read)
+
+    def _read(self, body: Get, partition: int, asked: Asked) -> None:
+        def found(verdict: ReadVerdict | None, repaired: int, error: ClusterError | None) -> None:
+            if verdict is None:
+                assert error is not None
+                asked.fail(error)
+            else:
+                self._answer(verdict.blob, verdict.answered, repaired, verdict.degraded, asked)
+
+        self.reader.read(TABLE_KV, partition, body.key, r=body.r, strict=body.strict, deadline=asked.deadline, done=found)
+
+    def _local(self, body: Get, partition: int, asked: Asked) -> None:
+        standing = self.ground.standing
+        blob = self.ground.store.get(TABLE_KV, partition, body.key)
+        self._answer(blob, 1, 0, not standing.votes(partition) or standing.owed, asked)
+
+    def _answer(self, blob: bytes | None, answered: int, repaired: int, degraded: bool, asked: Asked) -> None:
+        if blob is None:
+            asked.reply(Got([], NO_CONTEXT, answered, repaired, degraded, self.ground.me))
+            return
+        try:
+            versions = decode(blob)
+        except Damaged as error:
+            asked.fail(error)
+            return
+        asked.reply(Got(visible(versions), encode_clock(versions.clock), answered, repaired, degraded, self.ground.me))
+
+    def keys(self, body: Keys, asked: Asked) -> None:
+        """Live keys that this node owns, in order: one page."""
+        ground = self.ground
+        limit = max(1, min(body.limit, KEYS_PAGE_MAX))
+        found = sorted(
+            key
+            for partition in ground.store.partitions(TABLE_KV)
+            if ground.owns(partition)
+            for key, blob in ground.store.rows(TABLE_KV, partition).items()
+            if key > body.after and key.startswith(body.prefix) and not is_tombstone(decode(blob))
+        )
+        asked.reply(KeysFound(found[:limit], len(found) > limit))

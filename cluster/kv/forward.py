@@ -1,0 +1,86 @@
+"""A node that owns no copy of a key passes the request on to an owner, and coordinates only when no owner can be reached.
+
+A read may be tried at several owners. A put goes on to the next owner only after a definite refusal: once it may have been
+carried out, it is never given to another coordinator.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from cluster.errors import ClusterError, Maybe, Overloaded, QuorumMissing, Unreachable
+from cluster.replication.ground import Ground
+from cluster.replication.messenger import Asked, Outcome
+from cluster.wire.handshake import LANE_FOREGROUND
+from cluster.wire.kv import Get, Got, Put, PutDone
+
+HOPS_MAX = 2
+"""Layouts may differ for a moment while they change; a request that still wanders after this is answered where it is."""
+READ_SHARE = 0.4
+"""A read waits for one owner for this share of what is left before it tries the next."""
+
+
+class Forwarder:
+    """Passes requests on."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+
+    def put(self, body: Put, partition: int, asked: Asked, coordinate: Callable[[Put, int, Asked], None]) -> None:
+        """Give a put to the first owner that takes it."""
+        owners = self._owners(partition, body.hops)
+        onward = msgspec.structs.replace(body, hops=body.hops + 1)
+
+        def try_next() -> None:
+            if not owners:
+                coordinate(body, partition, asked)  # as a stand-in, with hints for the owners
+                return
+            self.ground.messenger.request([owners.pop(0)], onward, asked.deadline, answered, LANE_FOREGROUND)
+
+        def answered(owner: str, outcome: Outcome) -> None:
+            if type(outcome) is PutDone:
+                asked.reply(outcome)
+            elif isinstance(outcome, Unreachable | Overloaded):
+                self.ground.avoidance.failed(owner, self.ground.env.clock.now())
+                try_next()
+            elif isinstance(outcome, ClusterError):
+                if isinstance(outcome, Maybe):
+                    self.ground.avoidance.failed(owner, self.ground.env.clock.now())
+                asked.fail(outcome)
+            else:
+                asked.fail(Maybe(f"{owner} answered out of turn"))
+
+        try_next()
+
+    def get(self, body: Get, partition: int, asked: Asked, read: Callable[[Get, int, Asked], None]) -> None:
+        """Give a get to one owner after the other until one answers."""
+        owners = self._owners(partition, body.hops)
+        onward = msgspec.structs.replace(body, hops=body.hops + 1)
+        clock = self.ground.env.clock
+
+        def try_next() -> None:
+            now = clock.now()
+            if not owners or now >= asked.deadline:
+                read(body, partition, asked)
+                return
+            share = 1.0 if len(owners) == 1 else READ_SHARE
+            self.ground.messenger.request([owners.pop(0)], onward, now + (asked.deadline - now) * share, answered, LANE_FOREGROUND)
+
+        def answered(owner: str, outcome: Outcome) -> None:
+            if type(outcome) is Got:
+                self.ground.avoidance.heard(owner)
+                asked.reply(outcome)
+            elif isinstance(outcome, Unreachable | Overloaded | Maybe):
+                self.ground.avoidance.failed(owner, clock.now())
+                try_next()
+            elif isinstance(outcome, QuorumMissing):
+                asked.fail(outcome)
+            else:
+                asked.fail(outcome if isinstance(outcome, ClusterError) else Maybe(f"{owner} answered out of turn"))
+
+        try_next()
+
+    def _owners(self, partition: int, hops: int) -> list[str]:
+        if hops >= HOPS_MAX:
+            return []
+        return [name for name in self.ground.placement.owners(partition) if not self.ground.avoided(name)]

@@ -1,0 +1,15 @@
+"""Versioned objects as replication sees them: bytes that merge."""
+
+from cluster.versions import digest, merge_blobs
+
+
+class VersionedObjects:
+    """The Mergeable of dotted version vector sets; see cluster.versions."""
+
+    def merge(self, held: bytes, other: bytes) -> bytes:
+        """The join of two encoded objects."""
+        return merge_blobs(held, other)
+
+    def digest(self, blob: bytes) -> bytes:
+        """Eight bytes that are equal when the objects are: the encoding is canonical."""
+        return digest(blob)

@@ -1,0 +1,193 @@
+"""What a node tells of itself when it is asked: JSON-like values, off every hot path.
+
+Each answer is this node's own view and says nothing for others; whoever wants the cluster's asks every node.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from cluster.errors import ClusterError, DeadlinePassed, NotFound, Usage
+from cluster.layout import partition_of, token
+from cluster.replication.mergeable import TABLE_KV
+from cluster.transport import Inbound
+from cluster.versions import decode, digest
+from cluster.wire.admin import Answer, Ask
+
+if TYPE_CHECKING:
+    from cluster.node.node import Node
+
+READY_POLL_S = 0.02
+EVENTS_MAX = 1000
+Arguments = dict[str, Any]
+
+
+class Answers:
+    """The questions of `Ask`, by name."""
+
+    def __init__(self, node: "Node") -> None:
+        self.node = node
+        self._questions: dict[str, Callable[[Arguments], Any]] = {
+            "status": self.status,
+            "members": self.members,
+            "ring": self.ring,
+            "explain": self.explain,
+            "events": self.events,
+            "health": self.health,
+            "hints": self.hints,
+            "faults": self.faults,
+            "poke": self.poke,
+            "services": lambda arguments: node.requests.services(),
+            "describe": lambda arguments: node.requests.describe(str(arguments.get("service", ""))),
+            "metrics": self.metrics,
+        }
+
+    def answer(self, inbound: Inbound) -> None:
+        """Handle a question."""
+        ask = inbound.body
+        assert isinstance(ask, Ask)
+        if ask.what == "ready":
+            self._ready(ask.arguments, inbound)
+            return
+        question = self._questions.get(ask.what)
+        if question is None:
+            inbound.fail(NotFound(f"a node knows no answer to {ask.what!r}"))
+            return
+        try:
+            inbound.reply(Answer(question(ask.arguments)))
+        except ClusterError as error:
+            inbound.fail(error)
+
+    def _ready(self, arguments: Arguments, inbound: Inbound) -> None:
+        """Answers when this node has heard all others in this boot and runs the layout."""
+        node = self.node
+        clock = node.env.clock
+        wanted = int(arguments.get("nodes", len(node.entry.members)))
+
+        def look() -> None:
+            heard = node.membership.heard_in_this_boot()
+            if heard >= wanted and node.entry.number >= int(arguments.get("layout", 1)):
+                inbound.reply(Answer({"heard": heard, "layout": node.entry.number, "name": node.member.name}))
+            elif clock.now() >= inbound.deadline - 0.05:
+                inbound.fail(DeadlinePassed(f"{node.member.name} has heard {heard} of {wanted} nodes"))
+            elif not inbound.link.ended:
+                clock.call_later(READY_POLL_S, look)
+
+        look()
+
+    def status(self, arguments: Arguments) -> Any:
+        """Identity, standing and a few counters."""
+        node = self.node
+        standing = node.replication.ground.standing
+        return {
+            "name": node.member.name,
+            "id": node.boot.id,
+            "epoch": node.boot.epoch,
+            "zone": node.member.zone,
+            "port": node.member.port,
+            "state": standing.state(),
+            "reason": standing.reason if standing.catching_up else "",
+            "recovering": sorted(standing.recovering),
+            "owed_by": list(standing.owed_by),
+            "layout": node.entry.number,
+            "alive": node.membership.alive(),
+            "hints": sum(node.replication.ground.hints.by_target().values()),
+            "uptime_s": round(node.env.clock.now() - node.started_at, 3),
+            "durability": node.settings.storage.durability.value,
+            "faults_generation": node.faults.generation,
+            "stalls": node.stall.count,
+        }
+
+    def members(self, arguments: Arguments) -> Any:
+        """This node's membership table."""
+        table = self.node.membership.table()
+        return {
+            name: {
+                "state": view.state,
+                "incarnation": [view.epoch, view.refutations],
+                "zone": view.zone,
+                "address": "{}:{}".format(*view.address),
+                "id": view.id,
+            }
+            for name, view in table.items()
+        }
+
+    def ring(self, arguments: Arguments) -> Any:
+        """Owners and fallbacks of every partition."""
+        place = self.node.replication.ground.placement
+        return [
+            {"partition": partition, "owners": list(place.owners(partition)), "fallbacks": list(place.fallbacks(partition))}
+            for partition in range(256)
+        ]
+
+    def explain(self, arguments: Arguments) -> Any:
+        """What this node knows of a key: where it belongs, what is held here, whose hints wait here."""
+        key = arguments.get("key")
+        if not isinstance(key, str) or not key:
+            raise Usage("explain needs a key")
+        ground = self.node.replication.ground
+        partition = partition_of(key)
+        blob = ground.store.get(TABLE_KV, partition, key)
+        held: dict[str, Any] | None = None
+        if blob is not None:
+            versions = decode(blob)
+            held = {"clock": versions.clock, "digest": digest(blob).hex(), "siblings": len(versions.siblings)}
+        return {
+            "partition": partition,
+            "token": f"{token(key):016x}",
+            "owners": list(ground.placement.owners(partition)),
+            "fallbacks": list(ground.placement.fallbacks(partition)),
+            "held": held,
+            "hints_for": ground.hints.for_key(TABLE_KV, partition, key),
+            "voting": ground.standing.votes(partition),
+            "steps": self.node.events.since(key=key, limit=20),
+        }
+
+    def events(self, arguments: Arguments) -> Any:
+        """The decisions that this node has taken, filtered."""
+        limit = min(int(arguments.get("limit", EVENTS_MAX)), EVENTS_MAX)
+        return self.node.events.since(arguments.get("since"), arguments.get("kind"), arguments.get("key"), limit)
+
+    def health(self, arguments: Arguments) -> Any:
+        """Whether this node is well, and if not, why."""
+        node = self.node
+        standing = node.replication.ground.standing
+        reasons = []
+        if standing.recovering:
+            reasons.append(f"recovering {len(standing.recovering)} partitions")
+        if standing.catching_up:
+            reasons.append(f"catching up: {standing.reason}")
+        if standing.owed_by:
+            reasons.append(f"may be owed hints by {', '.join(standing.owed_by)}")
+        lost = [name for name, view in node.membership.table().items() if view.state in ("dead", "suspect")]
+        if lost:
+            reasons.append(f"cannot reach {', '.join(lost)}")
+        waiting = node.replication.ground.hints.by_target()
+        if waiting:
+            reasons.append("holds hints for " + ", ".join(f"{target} ({count})" for target, count in sorted(waiting.items())))
+        return {"healthy": not reasons, "reasons": reasons}
+
+    def hints(self, arguments: Arguments) -> Any:
+        """The copies that wait here for other owners."""
+        by_target = self.node.replication.ground.hints.by_target()
+        return {"pending": sum(by_target.values()), "by_target": by_target}
+
+    def faults(self, arguments: Arguments) -> Any:
+        """How often each fault touched something here."""
+        return {"generation": self.node.faults.generation, "receipts": self.node.faults.receipts()}
+
+    def poke(self, arguments: Arguments) -> Any:
+        """The fault rules changed: read them again."""
+        self.node.reload_faults()
+        return {"generation": self.node.faults.generation}
+
+    def metrics(self, arguments: Arguments) -> Any:
+        """A few counters."""
+        node = self.node
+        return {
+            "topics_published": node.topics.published,
+            "topics_delivered": node.topics.delivered,
+            "topics_dropped": node.topics.dropped,
+            "requests_in_flight": node.transport.in_flight(),
+            "requests_expired": node.transport.expired,
+            "events": node.events.count,
+        }

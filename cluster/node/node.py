@@ -1,0 +1,204 @@
+"""Assembles the blocks into the node, and hands values across between siblings.
+
+Crash-only: `start` is recovery, and `stop` only spares the peers a surprise. The order of `start` matters: the boot epoch
+is on the medium before anything else, the log is read before anybody can ask, and the sockets open last.
+"""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from cluster.config import NodeSettings
+from cluster.env import Env, StallWatch, Tick
+from cluster.errors import ClusterError, Damaged
+from cluster.faults import FaultBook, decode_faults
+from cluster.kv import Coordinator, VersionedObjects
+from cluster.kv.actors import ActorMint
+from cluster.layout import LayoutEntry, decode_entry, placement
+from cluster.membership import Candidate, Membership, Self
+from cluster.messaging import Topics
+from cluster.node.answers import Answers
+from cluster.node.receipts import Receipts
+from cluster.observe import Events
+from cluster.replication import Replication
+from cluster.replication.ground import Ground
+from cluster.replication.hints import HintStore
+from cluster.replication.mergeable import TABLE_KV, Mergeable
+from cluster.replication.preference import Avoidance
+from cluster.replication.standing import Standing
+from cluster.requests import Requests
+from cluster.storage import Store, next_boot, read_document
+from cluster.transport import Transport
+from cluster.wire.admin import Ask
+from cluster.wire.handshake import ROLE_NODE, Party
+from cluster.wire.kv import Get, Keys, Put
+from cluster.wire.replication import AskHints, Fetch, Replicate, Scan
+
+LAYOUT_FILE = "layout.json"
+
+
+@dataclass
+class NodeHooks:
+    """What the node asks of the process that it lives in."""
+
+    read_faults: Callable[[], bytes | None]
+    """The cluster's faults.json, or None when there is none."""
+    on_fatal: Callable[[str], None]
+    """The node cannot go on: end the process."""
+    sleep: Callable[[float], Coroutine[Any, Any, None]]
+    """How a service's handler waits."""
+
+
+class Node:
+    """One node. Build it, then `start`."""
+
+    def __init__(self, env: Env, name: str, secret: bytes, settings: NodeSettings, hooks: NodeHooks) -> None:
+        """Reads what the directory holds. Raises Damaged or StorageFull."""
+        self.env = env
+        self.settings = settings
+        self.hooks = hooks
+        self.entry = read_layout(env)
+        members = {member.name: member for member in self.entry.members}
+        if name not in members:
+            raise Damaged(f"{LAYOUT_FILE} does not name {name}")
+        self.member = members[name]
+        self.boot = next_boot(env.disk, name, lambda: f"{name}-{env.random.randbytes(4).hex()}")
+        self.started_at = env.clock.now()
+        self.stall = StallWatch(env.clock.now(), settings.stall_interval_s, settings.stall_limit_s)
+        self.events = Events(env.clock, name, self.boot.epoch, settings.events_max)
+        self.faults = FaultBook(name)
+        self.receipts = Receipts(env, self.faults)
+        self.tick = Tick(env.clock)
+        party = Party(self.entry.cluster, ROLE_NODE, name, self.boot.id, self.boot.epoch)
+        record = self.events.record
+        self.transport = Transport(env, self.tick, party, secret, settings.transport, self.faults, self.stall, record)
+        self.transport.layout = self.entry.number
+        self.transport.addresses = {other: (m.host, m.port) for other, m in members.items() if other != name}
+        candidates = [Candidate(m.name, m.zone, (m.host, m.port)) for m in self.entry.members if m.name != name]
+        me = Self(name, self.boot.id, self.boot.epoch, self.member.zone, (self.member.host, self.member.port))
+        self.membership = Membership(env, me, candidates, self.transport, settings.membership, self.stall, record)
+        self._build_data(name, list(members))
+        self._build_services(name)
+        self.answers = Answers(self)
+        self._wire()
+
+    def _build_data(self, name: str, members: list[str]) -> None:
+        env, settings = self.env, self.settings
+        self.actors = ActorMint(self.boot.id, self.boot.epoch)
+        self.store = Store(
+            env, self.tick, settings.storage,
+            on_fatal=lambda error: self.hooks.on_fatal(f"the log could not be synced: {error}"),
+            on_undone=self._undone,
+        )  # fmt: skip
+        mergeables: dict[int, Mergeable] = {TABLE_KV: VersionedObjects()}
+        ground = Ground(
+            me=name,
+            env=env,
+            messenger=self.transport,
+            store=self.store,
+            placement=placement(self.entry),
+            settings=settings.replication,
+            mergeables=mergeables,
+            hints=HintStore(self.store, mergeables, settings.replication.hint_bytes_max),
+            standing=Standing(),
+            avoidance=Avoidance(settings.replication.avoid_s, lambda peer: self.membership.state(peer) == "alive"),
+            live=self.membership.alive,
+            members=members,
+            record=self.events.record,
+        )
+        self.replication = Replication(ground)
+        self.kv = Coordinator(
+            ground, self.replication.writer, self.replication.reader, self.actors, settings.storage.durability.value
+        )
+
+    def _build_services(self, name: str) -> None:
+        record = self.events.record
+        self.topics = Topics(name, f"{self.boot.id}-{self.boot.epoch}", self.env.clock, self.transport, self.membership, record)
+        self.requests = Requests(name, self.env, self.transport, self.membership, record, self.hooks.sleep)
+
+    def _wire(self) -> None:
+        """Who hears of what."""
+        handle, replica = self.transport.handle, self.replication.replica
+        handle(Put, lambda inbound: self.kv.put(inbound.body, inbound))  # type: ignore[arg-type]
+        handle(Get, lambda inbound: self.kv.get(inbound.body, inbound))  # type: ignore[arg-type]
+        handle(Keys, lambda inbound: self.kv.keys(inbound.body, inbound))  # type: ignore[arg-type]
+        handle(Replicate, lambda inbound: replica.replicate(inbound.body, inbound))  # type: ignore[arg-type]
+        handle(Fetch, lambda inbound: replica.fetch(inbound.body, inbound))  # type: ignore[arg-type]
+        handle(AskHints, lambda inbound: replica.ask_hints(inbound.body, inbound))  # type: ignore[arg-type]
+        handle(Scan, lambda inbound: replica.scan(inbound.body, inbound))  # type: ignore[arg-type]
+        handle(Ask, self.answers.answer)
+        self.membership.on_change.append(self._member_changed)
+        self.membership.on_refuted.append(self.replication.catchup.begin)
+        self.transport.on_lost.append(self._peer_lost)
+        self.transport.on_contact.append(self.replication.member_back)
+
+    # -- life
+
+    def start(self) -> None:
+        """Recover, listen, join. Raises Damaged, or OSError when the port is taken."""
+        self.events.record("node.boot", f"epoch {self.boot.epoch}", id=self.boot.id)
+        recovery = self.store.recover()
+        self.events.record("storage.recovered", f"{recovery.records} records in {recovery.segments} segments", torn_bytes=recovery.torn_bytes)
+        self.reload_faults()
+        self.receipts.start()
+        self.transport.start((self.member.host, self.member.port))
+        self.membership.start()
+        self.topics.start()
+        self.requests.start()
+        self.replication.start(recovery.quarantined, returning=self.boot.epoch > 1)
+        self._beat()
+
+    def stop(self) -> None:
+        """Close sockets and files; nothing depends on it."""
+        self.membership.stop()
+        self.transport.stop()
+        self.store.close()
+
+    def reload_faults(self) -> None:
+        """Take over the cluster's fault rules, as they stand on disk."""
+        data = self.hooks.read_faults()
+        if data is None:
+            return
+        try:
+            changed = self.faults.load(decode_faults(data))
+        except ClusterError as error:
+            self.events.record("fault.unreadable", error.message)
+            return
+        for fault in changed:
+            self.events.record("fault.begun" if fault.active else "fault.ended", f"{fault.kind} {fault.id}", fault=fault.id)
+        self.transport.faults_changed()
+
+    def _beat(self) -> None:
+        """Notice a stall; its first act after one is to read the fault rules again."""
+        stalled_s = self.stall.beat(self.env.clock.now())
+        if stalled_s:
+            self.events.record("node.stalled", f"did not run for {stalled_s * 1000:.0f} ms")
+            self.reload_faults()
+            if self.membership.heard_in_this_boot() == len(self.entry.members) or self.boot.epoch > 1:
+                self.replication.catchup.begin(f"this node did not run for {stalled_s * 1000:.0f} ms")
+        self.env.clock.call_later(self.settings.stall_interval_s, self._beat)
+
+    # -- what one block says to another
+
+    def _member_changed(self, name: str, old: str, new: str) -> None:
+        if new == "alive":
+            self.replication.member_back(name)
+
+    def _peer_lost(self, name: str, reason: str) -> None:
+        if reason in ("refused", "reset", "closed", "timeout"):
+            self.replication.member_failed(name)
+        if reason != "aborted":
+            self.membership.note_evidence(name, reason)
+
+    def _undone(self) -> None:
+        self.events.record("storage.full", "the log refused a batch; it was undone, and later writes get a new actor")
+        self.actors.renew()
+
+
+def read_layout(env: Env) -> LayoutEntry:
+    """The layout entry that genesis wrote, or a later one. Raises Damaged."""
+    data = read_document(env.disk, LAYOUT_FILE)
+    if data is None:
+        raise Damaged(f"{LAYOUT_FILE} is missing: a node serves only under a layout read from disk")
+    return decode_entry(data)
+

@@ -1,0 +1,48 @@
+"""What every operation of one node's replication stands on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from cluster.config import ReplicationSettings
+from cluster.env import Env
+from cluster.layout import Placement
+from cluster.replication.hints import HintStore
+from cluster.replication.mergeable import Mergeable
+from cluster.replication.messenger import Messenger
+from cluster.replication.preference import Avoidance
+from cluster.replication.standing import Standing
+from cluster.storage import Store
+
+
+@dataclass
+class Ground:
+    """One node's own place, its store and its way to the others."""
+
+    me: str
+    env: Env
+    messenger: Messenger
+    store: Store
+    placement: Placement
+    settings: ReplicationSettings
+    mergeables: dict[int, Mergeable]
+    hints: HintStore
+    standing: Standing
+    avoidance: Avoidance
+    live: Callable[[], list[str]]
+    """The members that are alive, this node included."""
+    members: list[str]
+    record: Callable[..., object]
+    writes_in_flight: dict[int, object] = field(default_factory=dict)
+
+    def avoided(self, peer: str) -> bool:
+        """Whether to go round a peer now."""
+        return self.avoidance.avoided(peer, self.env.clock.now())
+
+    def owns(self, partition: int) -> bool:
+        """Whether this node is an owner of the partition."""
+        return self.placement.owned_by(self.me, partition)
+
+    def merge_in(self, table: int, partition: int, key: str, blob: bytes) -> bytes:
+        """The join of `blob` with what is held here; not stored yet."""
+        held = self.store.get(table, partition, key)
+        return blob if held is None else self.mergeables[table].merge(held, blob)

@@ -1,0 +1,120 @@
+"""Hints: copies kept for owners that could not take them, durable, bounded, and never given up.
+
+A hint that counted towards W is never evicted or expired: a full store refuses new ones instead. One row per (owner, table,
+key): later hints for the same key merge into it. Dynamo (2007) section 4.6. Owners are named, not identified: a place keeps
+its name when its directory is lost, and whoever holds the place needs the copy.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cluster.errors import ClusterError, StorageFull
+from cluster.replication.mergeable import TABLE_HINTS, Mergeable
+from cluster.storage import Store
+
+Done = Callable[[ClusterError | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class HintKey:
+    """Which copy, for whom."""
+
+    target: str
+    table: int
+    partition: int
+    key: str
+
+    def row(self) -> str:
+        """The row's key in the hint table."""
+        return f"{self.target}\0{self.table}\0{self.key}"
+
+
+def parse_row(partition: int, row: str) -> HintKey:
+    """The inverse of `HintKey.row`."""
+    target, table, key = row.split("\0", 2)
+    return HintKey(target, int(table), partition, key)
+
+
+class HintStore:
+    """The hints of one node, by the owner that they wait for."""
+
+    def __init__(self, store: Store, mergeables: dict[int, Mergeable], bytes_max: int) -> None:
+        self._store = store
+        self._mergeables = mergeables
+        self._bytes_max = bytes_max
+        self._bytes = 0
+        self._by_target: dict[str, dict[HintKey, int]] = {}
+
+    def recover(self) -> None:
+        """Index what the log brought back."""
+        for partition in self._store.partitions(TABLE_HINTS):
+            for row, blob in self._store.rows(TABLE_HINTS, partition).items():
+                self._note(parse_row(partition, row), len(blob))
+
+    def add(self, hint: HintKey, blob: bytes, done: Done) -> None:
+        """Keep a copy; `done` when it is as durable as the cluster promises, or with StorageFull and nothing kept."""
+        held = self._store.get(TABLE_HINTS, hint.partition, hint.row())
+        merged = blob if held is None else self._mergeables[hint.table].merge(held, blob)
+        if self._bytes + len(merged) - (len(held) if held is not None else 0) > self._bytes_max:
+            done(StorageFull(f"the hint store is full ({self._bytes} bytes)"))
+            return
+        self._note(hint, len(merged))
+        self._store.put(TABLE_HINTS, hint.partition, hint.row(), merged, lambda error: self._added(hint, error, done))
+
+    def _added(self, hint: HintKey, error: ClusterError | None, done: Done) -> None:
+        if error is not None and self.get(hint) is None:  # the store undid it
+            self._forget(hint)
+        done(error)
+
+    def get(self, hint: HintKey) -> bytes | None:
+        """The copy kept under this key."""
+        return self._store.get(TABLE_HINTS, hint.partition, hint.row())
+
+    def find(self, table: int, partition: int, key: str) -> bytes | None:
+        """What is kept for this key, for whichever owners, merged; None for nothing."""
+        found: bytes | None = None
+        for target in self._by_target:
+            blob = self.get(HintKey(target, table, partition, key))
+            if blob is not None:
+                found = blob if found is None else self._mergeables[table].merge(found, blob)
+        return found
+
+    def delivered(self, hint: HintKey, blob: bytes) -> None:
+        """The owner has this copy: remove it, unless it has grown since it was sent."""
+        if self.get(hint) == blob:
+            self._forget(hint)
+            self._store.put(TABLE_HINTS, hint.partition, hint.row(), None, None)
+
+    def pending(self, target: str) -> int:
+        """How many copies wait for an owner."""
+        return len(self._by_target.get(target, ()))
+
+    def waiting_for(self, target: str, skip: dict[HintKey, bytes], limit: int) -> list[tuple[HintKey, bytes]]:
+        """Up to `limit` copies for an owner, oldest first, without those in `skip`."""
+        found: list[tuple[HintKey, bytes]] = []
+        for hint in self._by_target.get(target, ()):
+            if len(found) == limit:
+                break
+            blob = self.get(hint) if hint not in skip else None
+            if blob is not None:
+                found.append((hint, blob))
+        return found
+
+    def by_target(self) -> dict[str, int]:
+        """How many copies wait for each owner."""
+        return {target: len(rows) for target, rows in self._by_target.items() if rows}
+
+    def for_key(self, table: int, partition: int, key: str) -> list[str]:
+        """The owners for whom a copy of this key waits here."""
+        return [target for target, rows in self._by_target.items() if HintKey(target, table, partition, key) in rows]
+
+    def _note(self, hint: HintKey, size: int) -> None:
+        rows = self._by_target.setdefault(hint.target, {})
+        self._bytes += size - rows.get(hint, 0)
+        rows[hint] = size
+
+    def _forget(self, hint: HintKey) -> None:
+        rows = self._by_target.get(hint.target, {})
+        self._bytes -= rows.pop(hint, 0)
+        if not rows:
+            self._by_target.pop(hint.target, None)

@@ -1,0 +1,20 @@
+"""What replication asks of an object: bytes that merge, in any order and any number of times, to the same bytes.
+
+A join semilattice (Shapiro et al., "Conflict-free Replicated Data Types", SSS 2011, section 2.2): commutative, associative,
+idempotent. So hints, repairs and retries may arrive twice and out of order.
+"""
+
+from typing import Protocol
+
+TABLE_KV = 0
+TABLE_HINTS = 1
+
+
+class Mergeable(Protocol):
+    """The operations of one table's objects, on encoded bytes."""
+
+    def merge(self, held: bytes, other: bytes) -> bytes:
+        """The join; `held` itself (the same object) when `other` adds nothing."""
+
+    def digest(self, blob: bytes) -> bytes:
+        """Eight bytes that are equal when the objects are."""

@@ -1,0 +1,35 @@
+"""What replication asks of the transport."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from cluster.errors import ClusterError
+from cluster.wire.frames import Body
+
+Outcome = Body | ClusterError
+
+
+class Messenger(Protocol):
+    """Requests to nodes by name, by callback; see cluster.transport."""
+
+    def request(
+        self, peers: Sequence[str], body: Body, deadline: float, done: Callable[[str, Outcome], None], lane: int = ...
+    ) -> int:
+        """Ask each of `peers`; `done` comes once for each."""
+
+    def finish(self, id: int, cancel: bool = False) -> None:
+        """No more callbacks for this id."""
+
+
+class Asked(Protocol):
+    """A request that arrived."""
+
+    @property
+    def deadline(self) -> float:
+        """On the local monotonic clock."""
+
+    def reply(self, body: Body) -> None:
+        """Answer."""
+
+    def fail(self, error: ClusterError) -> None:
+        """Answer with an error."""

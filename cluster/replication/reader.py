@@ -1,0 +1,194 @@
+"""Replicated reads: one full answer and digests, merge on mismatch, repair of the read set before the answer.
+
+An owner compares the digest it is sent with its own and answers `same`, or at once with all that it holds: a mismatch
+costs no second round. Dynamo (2007) sections 4.5 and 4.7 (read repair).
+"""
+
+from collections.abc import Callable
+
+from cluster.errors import ClusterError, QuorumMissing
+from cluster.replication.ground import Ground
+from cluster.replication.messenger import Outcome
+from cluster.replication.preference import split_owners
+from cluster.replication.quorum import QuorumRead, ReadVerdict
+from cluster.wire.handshake import LANE_FOREGROUND
+from cluster.wire.replication import Fetch, Fetched, Replicate, Replicated
+
+SWEEP_S = 0.02
+
+ReadDone = Callable[[ReadVerdict | None, int, ClusterError | None], None]
+"""(verdict, replicas repaired, None), or (None, 0, why there is none), once."""
+
+
+class Reader:
+    """Starts reads, and widens those that wait too long."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+        self.in_flight: dict[int, ReadOperation] = {}
+        self._next_id = 0
+        self._sweeping = False
+
+    def read(self, table: int, partition: int, key: str, *, r: int, strict: bool, deadline: float, done: ReadDone) -> None:
+        """Read from enough owners. `done` may come before this returns when this node alone suffices."""
+        ground = self.ground
+        owners = ground.placement.owners(partition)
+        needed = min(r or ground.settings.r, len(owners))
+        absent = max(1, len(owners) - min(ground.settings.w, len(owners)) + 1)
+        operation = ReadOperation(self, table, partition, key, QuorumRead(needed, absent, ground.mergeables[table].merge), owners, strict, deadline, done)
+        self._next_id += 1
+        operation.id = self._next_id
+        self.in_flight[operation.id] = operation
+        operation.start()
+        if not self._sweeping and self.in_flight:
+            self._sweeping = True
+            ground.env.clock.call_later(SWEEP_S, self._sweep)
+
+    def _sweep(self) -> None:
+        horizon = self.ground.env.clock.now() - self.ground.settings.read_hedge_s
+        for operation in list(self.in_flight.values()):
+            if operation.started > horizon:
+                break
+            operation.widen()
+        self._sweeping = bool(self.in_flight)
+        if self._sweeping:
+            self.ground.env.clock.call_later(SWEEP_S, self._sweep)
+
+
+class ReadOperation:
+    """One read in flight."""
+
+    __slots__ = (
+        "asked", "deadline", "digest", "done", "held", "id", "key", "outstanding", "owners", "partition", "quorum", "reader",
+        "repairing", "started", "strict", "table", "widened",
+    )  # fmt: skip
+
+    def __init__(
+        self, reader: Reader, table: int, partition: int, key: str, quorum: QuorumRead, owners: tuple[str, ...], strict: bool, deadline: float, done: ReadDone
+    ) -> None:
+        self.reader = reader
+        self.table = table
+        self.partition = partition
+        self.key = key
+        self.quorum = quorum
+        self.owners = owners
+        self.strict = strict
+        self.deadline = deadline
+        self.done: ReadDone | None = done
+        self.started = reader.ground.env.clock.now()
+        self.id = 0
+        self.asked: dict[str, None] = {}
+        self.outstanding = 0
+        self.held: bytes | None = None
+        self.digest = b""
+        self.repairing = 0
+        self.widened = False
+
+    def start(self) -> None:
+        """Look here, then ask as many others as the quorum lacks."""
+        ground = self.reader.ground
+        standing = ground.standing
+        if ground.me in self.owners:
+            self.held = ground.store.get(self.table, self.partition, self.key)
+            if self.held is not None:
+                self.digest = ground.mergeables[self.table].digest(self.held)
+            self.quorum.on_answer(ground.me, self.held, standing.votes(self.partition), standing.owed)
+            self.asked[ground.me] = None
+        else:
+            hinted = ground.hints.find(self.table, self.partition, self.key)
+            if hinted is not None:
+                self.quorum.on_answer(ground.me, hinted, False, False)
+        if self.quorum.decided():
+            self._decide()
+            return
+        reachable, _ = split_owners([name for name in self.owners if name != ground.me], ground.avoided)
+        self._ask(reachable[: self.quorum.needed - self.quorum.votes])
+        if self.outstanding == 0:
+            self.widen()
+
+    def widen(self) -> None:
+        """Ask every owner not asked yet, then whoever may hold hints; give up when nobody is left."""
+        ground = self.reader.ground
+        if self.done is None or self.repairing:
+            return
+        fresh = [name for name in self.owners if name not in self.asked]
+        if not self.widened:
+            self.widened = True
+            holders = ground.placement.fallbacks(self.partition)[: len(self.owners)]
+            fresh += [name for name in holders if name not in self.asked and name != ground.me and not ground.avoided(name)]
+        self._ask(fresh)
+        if self.outstanding == 0:
+            self._give_up()
+
+    def _ask(self, names: list[str]) -> None:
+        if not names:
+            return
+        self.outstanding += len(names)
+        for name in names:
+            self.asked[name] = None
+        body = Fetch(self.table, self.partition, self.key, self.digest)
+        self.reader.ground.messenger.request(names, body, self.deadline, self._on_answer, LANE_FOREGROUND)
+
+    def _on_answer(self, name: str, outcome: Outcome) -> None:
+        self.outstanding -= 1
+        ground = self.reader.ground
+        if type(outcome) is Fetched:
+            ground.avoidance.heard(name)
+            if self.done is None or self.repairing:
+                return
+            blob = self.held if outcome.same else outcome.blob
+            if name in self.owners or blob is not None:
+                self.quorum.on_answer(name, blob, outcome.voting and name in self.owners, outcome.owed)
+        else:
+            ground.avoidance.failed(name, ground.env.clock.now())
+            if self.done is None or self.repairing:
+                return
+        if self.quorum.decided():
+            self._decide()
+        elif self.outstanding < self.quorum.needed - self.quorum.votes:
+            self.widen()
+
+    def _give_up(self) -> None:
+        """Nobody is left to ask: a value may still be returned as degraded; its absence may not."""
+        if self.quorum.merged is not None and not self.strict:
+            self._decide()
+            return
+        message = f"{self.quorum.needed} voting owners are needed and {self.quorum.votes} answered"
+        self._end(None, 0, QuorumMissing(message))
+
+    # -- repair
+
+    def _decide(self) -> None:
+        verdict = self.quorum.verdict(self.owners)
+        if verdict.blob is None or not verdict.stale:
+            self._end(verdict, 0, None)
+            return
+        self._repair(verdict, verdict.blob)
+
+    def _repair(self, verdict: ReadVerdict, blob: bytes) -> None:
+        """Bring the read set up to date, then answer; at the deadline answer all the same."""
+        ground = self.reader.ground
+        repaired = 0
+        self.repairing = len(verdict.stale)
+
+        def settled(ok: bool) -> None:
+            nonlocal repaired
+            self.repairing -= 1
+            repaired += ok
+            if self.repairing == 0:
+                ground.record("read.repair", f"answers differed among {', '.join(self.quorum.answers)}", key=self.key, repaired=repaired)
+                self._end(verdict, repaired, None)
+
+        others = [name for name in verdict.stale if name != ground.me]
+        if others:
+            body = Replicate(self.table, self.partition, self.key, blob)
+            ground.messenger.request(others, body, self.deadline, lambda name, outcome: settled(type(outcome) is Replicated), LANE_FOREGROUND)
+        if len(others) < len(verdict.stale):
+            merged = ground.merge_in(self.table, self.partition, self.key, blob)
+            ground.store.put(self.table, self.partition, self.key, merged, lambda error: settled(error is None))
+
+    def _end(self, verdict: ReadVerdict | None, repaired: int, error: ClusterError | None) -> None:
+        self.reader.in_flight.pop(self.id, None)
+        done, self.done = self.done, None
+        if done is not None:
+            done(verdict, repaired, error)

@@ -1,0 +1,43 @@
+"""One node's replication, assembled: the parts share one Ground and are told of the same changes."""
+
+from cluster.replication.catchup import CatchUp
+from cluster.replication.ground import Ground
+from cluster.replication.handoff import Handoff
+from cluster.replication.reader import Reader
+from cluster.replication.refill import Refill
+from cluster.replication.replica import Replica
+from cluster.replication.writer import Writer
+
+
+class Replication:
+    """Writer, reader, replica, hand-off, catch-up and refill of one node."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+        self.writer = Writer(ground)
+        self.reader = Reader(ground)
+        self.replica = Replica(ground, self.writer)
+        self.handoff = Handoff(ground)
+        self.catchup = CatchUp(ground)
+        self.refill = Refill(ground)
+
+    def start(self, quarantined: dict[int, str], returning: bool) -> None:
+        """After the store has recovered: `returning` for any boot but the first of its directory."""
+        self.ground.hints.recover()
+        for partition, reason in quarantined.items():
+            self.ground.standing.recovering[partition] = reason
+            self.ground.record("owner.recovering", reason, partition=partition)
+        self.handoff.start()
+        self.refill.start()
+        if returning:
+            self.catchup.begin("this node booted again and may have missed writes")
+
+    def member_back(self, name: str) -> None:
+        """A member can be reached again."""
+        self.ground.avoidance.heard(name)
+        self.handoff.poke(name)
+        self.catchup.member_back(name)
+
+    def member_failed(self, name: str) -> None:
+        """An exchange with a member failed."""
+        self.ground.avoidance.failed(name, self.ground.env.clock.now())

@@ -1,0 +1,53 @@
+"""One request, or one-way message, that arrived."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from cluster.errors import ClusterError
+from cluster.wire.frames import Body, Failure, Reply
+from cluster.wire.handshake import Party
+
+if TYPE_CHECKING:
+    from cluster.transport.connection import Connection
+
+
+class Inbound:
+    """What a handler gets. It answers at most once, now or later; an answer to a closed connection goes nowhere.
+
+    `deadline` is on this node's monotonic clock; `arrived` is when the bytes arrived, dated back over a stall.
+    """
+
+    __slots__ = ("arrived", "body", "deadline", "id", "layout", "link", "trace")
+
+    def __init__(self, link: "Connection", id: int, body: Body, deadline: float, arrived: float, layout: int, trace: str) -> None:
+        self.link = link
+        self.id = id  # 0: one way, wants no answer
+        self.body = body
+        self.deadline = deadline
+        self.arrived = arrived
+        self.layout = layout
+        self.trace = trace
+
+    @property
+    def peer(self) -> Party:
+        """Who sent it, as proven in the handshake."""
+        peer = self.link.peer
+        assert peer is not None
+        return peer
+
+    def reply(self, body: Body) -> None:
+        """Answer."""
+        if self.id:
+            self.link.cancels.pop(self.id, None)
+            self.link.send(Reply(self.id, body))
+
+    def fail(self, error: ClusterError) -> None:
+        """Answer with an error; its code travels, and the other side finds the class again."""
+        if self.id:
+            self.link.cancels.pop(self.id, None)
+            self.link.send(Failure(self.id, error.code, error.message))
+
+    def on_cancel(self, function: Callable[[], None]) -> None:
+        """Call when the sender no longer waits: it cancelled, or its connection ended."""
+        if self.id:
+            self.link.cancels[self.id] = function
