@@ -1,34 +1,12 @@
 """The ring of events: ids, filters, bounds, listeners."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from cluster.env import Timer
 from cluster.errors import Usage
 from cluster.observe.events import Event, Events, event_order
-
-
-class WallClock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self, wall_s: float = 0.0) -> None:
-        self.wall_s = wall_s
-
-    def now(self) -> float:
-        return self.wall_s
-
-    def wall(self) -> float:
-        return self.wall_s
-
-    def call_at(self, when: float, function: Callable[..., object], *args: Any) -> Timer:
-        raise NotImplementedError
-
-    call_later = call_at
-
-    def call_soon(self, function: Callable[..., object], *args: Any) -> Timer:
-        raise NotImplementedError
+from tests.observe.hand_clock import HandClock
 
 
 def ids(found: list[dict[str, Any]]) -> list[int]:
@@ -36,17 +14,17 @@ def ids(found: list[dict[str, Any]]) -> list[int]:
 
 
 @pytest.fixture
-def clock() -> WallClock:
-    return WallClock(1_700_000_000.0)
+def clock() -> HandClock:
+    return HandClock(1_700_000_000.0)
 
 
 @pytest.fixture
-def events(clock: WallClock) -> Events:
+def events(clock: HandClock) -> Events:
     """Four events, a second apart."""
     events = Events(clock, "n3", 7, 100)
     for kind, key in [("membership.suspect", "a"), ("membership.dead", "b"), ("kv.repair", "a"), ("fault", "c")]:
         events.record(kind, "because", key=key)
-        clock.wall_s += 1
+        clock.advance(1)
     return events
 
 
@@ -91,7 +69,7 @@ def test_a_start_that_means_nothing_here_is_refused(events: Events, start: str) 
         events.since(start)
 
 
-def test_the_ring_forgets_the_oldest(clock: WallClock) -> None:
+def test_the_ring_forgets_the_oldest(clock: HandClock) -> None:
     events = Events(clock, "n1", 1, 3)
     for _ in range(5):
         events.record("kind", "cause")
@@ -99,7 +77,7 @@ def test_the_ring_forgets_the_oldest(clock: WallClock) -> None:
     assert events.forgotten == 2
 
 
-def test_ids_sort_past_six_digits(clock: WallClock) -> None:
+def test_ids_sort_past_six_digits(clock: HandClock) -> None:
     events = Events(clock, "n1", 1, 3)
     events.count = 999_998
     made = [events.record("kind", "cause").id for _ in range(3)]

@@ -1,0 +1,229 @@
+"""Publish and subscribe: at-most-once fan-out to local subscriptions and, once a node, to the nodes with interest.
+
+A message that meets a full queue is dropped and counted, never kept: a slow subscriber slows nobody (as in NATS). The
+next message that a subscription does get says how many it missed. Order is kept from one publisher connection to one
+subscription. There is no history and no acknowledgement; queues and streams are for that.
+
+A publish costs two dictionary look-ups and one send for each receiver: no task, no timer.
+"""
+
+from functools import partial
+
+from cluster.config import NAME_BYTES_MAX, VALUE_BYTES_MAX
+from cluster.env import Clock
+from cluster.errors import BadMessage, ClusterError, Overloaded, TooLarge, Usage
+from cluster.messaging.barrier import Barrier
+from cluster.messaging.interest import KIND, PATTERNS_MAX, Interest, encode_interest
+from cluster.messaging.matching import Matcher
+from cluster.messaging.ports import Facts, Inbound, Link, Messenger, Recorder
+from cluster.wire.frames import OneWay, encode_frame
+from cluster.wire.topics import Message, Publish, Published, Relay, Subscribe, Subscribed, Unsubscribe
+
+SUBSCRIPTIONS_PER_LINK_MAX = 1024
+ID_BYTES_MAX = 2 * NAME_BYTES_MAX
+HEADER_BYTES_MAX = 4096
+GONE = ("dead", "left")
+
+
+class Subscription:
+    """One pattern of one client connection, under the number that the client chose."""
+
+    __slots__ = ("dropped", "dropped_before", "link", "number", "pattern")
+
+    def __init__(self, link: Link, number: int, pattern: str) -> None:
+        self.link = link
+        self.number = number
+        self.pattern = pattern
+        self.dropped = 0  # since the last message that went through
+        self.dropped_before = 0  # and those that the client was told of
+
+    @property
+    def dropped_total(self) -> int:
+        """How many messages this subscription has missed."""
+        return self.dropped + self.dropped_before
+
+
+class Topics:
+    """The topics of one node. `origin` begins the ids of messages published here and never repeats between boots."""
+
+    def __init__(
+        self, node: str, origin: str, clock: Clock, messenger: Messenger, facts: Facts, record: Recorder
+    ) -> None:
+        self.node = node
+        self.published = 0
+        self.delivered = 0
+        self.relayed = 0
+        self.dropped = 0
+        self._prefix = f"{origin}-"
+        self._messenger = messenger
+        self._facts = facts
+        self._record = record
+        self._matcher: Matcher[Subscription] = Matcher()
+        self._interest = Interest()
+        self._links: dict[Link, dict[int, Subscription]] = {}
+        self._patterns: dict[str, int] = {}  # pattern: subscriptions here
+        self._barrier = Barrier(clock, facts, lambda: encode_interest(self._patterns))
+        messenger.handle(Publish, self._on_publish)
+        messenger.handle(Relay, self._on_relay)
+        messenger.handle(Subscribe, self._on_subscribe)
+        messenger.handle(Unsubscribe, self._on_unsubscribe)
+
+    def start(self) -> None:
+        """Learn the interest of all members, and replace what this node announced before it went down."""
+        self._facts.on_fact.append(self._on_fact)
+        self._facts.on_change.append(self._on_change)
+        for name, body in self._facts.facts(KIND).items():
+            self._on_fact(name, KIND, body)
+        self._barrier.announce()
+
+    def publish(self, subject: str, payload: bytes, id: str = "", headers: dict[str, str] | None = None) -> Published:
+        """Hand a message to everyone with interest. Raises Usage; what met a full queue is not in the count."""
+        subscriptions = self._matcher.match(subject)
+        route = self._interest.route(subject)
+        if len(payload) > VALUE_BYTES_MAX or len(id) > ID_BYTES_MAX or headers is not None:
+            _check_size(payload, id, headers)
+        self.published = count = self.published + 1
+        if not id:
+            id = f"{self._prefix}{count}"
+        reached = 0
+        if subscriptions:
+            reached = self._deliver(subscriptions, subject, payload, id, self.node, headers)
+        if route:
+            data = encode_frame(OneWay(Relay(subject, payload, id, self.node, headers)))
+            for peer, subscribers in route:
+                if self._messenger.send_encoded(peer, data):
+                    self.relayed += 1
+                    reached += subscribers
+                else:
+                    self.dropped += 1
+        return Published(id, reached, 0)
+
+    def subscriptions(self) -> list[Subscription]:
+        """All subscriptions of this node's clients."""
+        return [subscription for numbered in self._links.values() for subscription in numbered.values()]
+
+    # -- messages
+
+    def _on_publish(self, inbound: Inbound) -> None:
+        body: Publish = inbound.body
+        try:
+            inbound.reply(self.publish(body.subject, body.payload, body.id, body.headers))
+        except ClusterError as error:
+            inbound.fail(error)
+
+    def _on_relay(self, inbound: Inbound) -> None:
+        body: Relay = inbound.body
+        try:
+            subscriptions = self._matcher.match(body.subject)
+        except Usage as error:
+            inbound.fail(error)
+            return
+        if subscriptions:
+            self._deliver(subscriptions, body.subject, body.payload, body.id, body.node, body.headers)
+
+    def _deliver(
+        self,
+        subscriptions: tuple[Subscription, ...],
+        subject: str,
+        payload: bytes,
+        id: str,
+        node: str,
+        headers: dict[str, str] | None,
+    ) -> int:
+        reached = 0
+        for to in subscriptions:
+            if to.link.push(Message(to.number, subject, payload, id, node, to.dropped, headers)):
+                reached += 1
+                if to.dropped:
+                    to.dropped_before += to.dropped
+                    to.dropped = 0
+            else:
+                self._drop(to, subject)
+        self.delivered += reached
+        return reached
+
+    def _drop(self, to: Subscription, subject: str) -> None:
+        self.dropped += 1
+        if not to.dropped_total:  # once a subscription: an event is a decision, not an operation
+            self._record("topics.drop", "the subscriber's queue is full", pattern=to.pattern, subject=subject)
+        to.dropped += 1
+
+    # -- subscriptions
+
+    def _on_subscribe(self, inbound: Inbound) -> None:
+        try:
+            self._subscribe(inbound.link, inbound.body)
+        except ClusterError as error:
+            inbound.fail(error)
+        else:
+            self._barrier.wait(lambda nodes: inbound.reply(Subscribed(nodes)))
+
+    def _subscribe(self, link: Link, body: Subscribe) -> None:
+        numbered = self._links.get(link, {})
+        if body.group:
+            raise Usage("groups of subscribers are not offered: each subscription gets every message")
+        if body.subscription in numbered:
+            raise Usage(f"subscription {body.subscription} of this connection exists already")
+        if len(numbered) >= SUBSCRIPTIONS_PER_LINK_MAX:
+            raise Overloaded(f"a connection holds at most {SUBSCRIPTIONS_PER_LINK_MAX} subscriptions")
+        if body.pattern not in self._patterns and len(self._patterns) >= PATTERNS_MAX:
+            raise Overloaded(f"a node's subscribers use at most {PATTERNS_MAX} different patterns")
+        subscription = Subscription(link, body.subscription, body.pattern)
+        self._matcher.add(body.pattern, subscription)
+        if not numbered:
+            if link not in self._links:
+                link.on_close.append(partial(self._on_close, link))
+            self._links[link] = numbered
+        numbered[body.subscription] = subscription
+        self._patterns[body.pattern] = self._patterns.get(body.pattern, 0) + 1
+
+    def _on_unsubscribe(self, inbound: Inbound) -> None:
+        number = inbound.body.subscription
+        subscription = self._links.get(inbound.link, {}).pop(number, None)
+        if subscription is None:
+            inbound.fail(Usage(f"this connection has no subscription {number}"))
+            return
+        self._end(subscription)
+        inbound.reply(Subscribed(0))
+
+    def _on_close(self, link: Link) -> None:
+        for subscription in self._links.pop(link, {}).values():
+            self._end(subscription)
+
+    def _end(self, subscription: Subscription) -> None:
+        pattern = subscription.pattern
+        self._matcher.remove(pattern, subscription)
+        self._patterns[pattern] -= 1
+        if not self._patterns[pattern]:
+            del self._patterns[pattern]
+        self._barrier.announce()
+
+    # -- facts
+
+    def _on_fact(self, name: str, kind: str, body: bytes) -> None:
+        if kind != KIND or name == self.node or self._facts.state(name) in GONE:
+            return
+        try:
+            self._interest.update(name, body)
+        except BadMessage as error:
+            self._record("topics.ignore", error.message, peer=name)
+
+    def _on_change(self, name: str, old: str, new: str) -> None:
+        if name == self.node:
+            return
+        if new in GONE:
+            self._interest.forget(name)
+        elif old in GONE or not old:
+            body = self._facts.facts(KIND).get(name)
+            if body is not None:
+                self._on_fact(name, KIND, body)
+
+
+def _check_size(payload: bytes, id: str, headers: dict[str, str] | None) -> None:
+    if len(payload) > VALUE_BYTES_MAX:
+        raise TooLarge(f"a payload of {len(payload)} bytes where at most {VALUE_BYTES_MAX} are allowed")
+    if len(id) > ID_BYTES_MAX:
+        raise TooLarge(f"a message id of {len(id)} characters where at most {ID_BYTES_MAX} are allowed")
+    header_bytes = sum(len(name.encode()) + len(value.encode()) for name, value in (headers or {}).items())
+    if header_bytes > HEADER_BYTES_MAX:
+        raise TooLarge(f"headers of {header_bytes} bytes where at most {HEADER_BYTES_MAX} are allowed")

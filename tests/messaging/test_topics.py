@@ -1,0 +1,263 @@
+"""Topics of several nodes, back to back."""
+
+from timeit import timeit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.config import VALUE_BYTES_MAX
+from cluster.errors import ClusterError, Overloaded, TooLarge, Usage
+from cluster.messaging.barrier import TIMEOUT_S
+from cluster.messaging.interest import PATTERNS_MAX
+from cluster.messaging.subject import matches
+from cluster.messaging.topics import HEADER_BYTES_MAX, SUBSCRIPTIONS_PER_LINK_MAX
+from cluster.wire.frames import Body
+from cluster.wire.topics import Publish, Published, Relay, Subscribe, Subscribed, Unsubscribe
+from tests.messaging.test_matching import patterns, subjects
+from tests.messaging.world import FakeLink, World, one_way
+
+NODES = ["n1", "n2", "n3"]
+
+
+def test_a_message_reaches_every_node_with_interest() -> None:
+    world = World(3)
+    here, there, elsewhere = world.subscribe("n1", "a.*"), world.subscribe("n2", "a.b"), world.subscribe("n3", "b")
+    assert world.publish("n1", "a.b", b"book") == 2
+    assert here.seen() == there.seen() == [(1, "a.b", b"book")]
+    assert elsewhere.seen() == []
+    assert world.messengers["n1"].sent == ["n2"]
+    assert (there.got[0].id, there.got[0].node) == ("n1-1-1", "n1")
+
+
+def test_a_node_gets_a_message_once_however_many_subscribe_there() -> None:
+    world = World(2)
+    links = [world.subscribe("n2", pattern) for pattern in ("a.b", "a.*", ">", "a.b")]
+    assert world.publish("n1", "a.b") == 4
+    assert world.messengers["n1"].sent == ["n2"]
+    assert all(len(link.got) == 1 for link in links)
+
+
+def test_a_connection_gets_a_message_once_a_subscription() -> None:
+    world = World(1)
+    link = world.subscribe("n1", "a", number=1)
+    world.subscribe("n1", ">", link, number=7)
+    assert world.publish("n1", "a") == 2
+    assert sorted(link.seen()) == [(1, "a", b"x"), (7, "a", b"x")]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(NODES), patterns), max_size=6),
+    st.lists(st.tuples(st.sampled_from(NODES), subjects), max_size=6),
+)
+def test_everyone_gets_what_matches_in_order(wanted: list[tuple[str, str]], sent: list[tuple[str, str]]) -> None:
+    world = World(3)
+    links = [(pattern, world.subscribe(node, pattern)) for node, pattern in wanted]
+    for number, (node, subject) in enumerate(sent):
+        expected = sum(matches(pattern, subject) for pattern, _ in links)
+        assert world.publish(node, subject, b"%d" % number) == expected
+    for pattern, link in links:
+        assert link.seen() == [(1, s, b"%d" % n) for n, (_, s) in enumerate(sent) if matches(pattern, s)]
+
+
+def test_a_relayed_message_keeps_its_id_its_node_and_its_headers() -> None:
+    world = World(2)
+    link = world.subscribe("n2", "a")
+    answer = world.ask("n1", Publish("a", b"x", "mine", {"trace": "1"}))
+    assert answer == Published("mine", 1, 0)
+    assert (link.got[0].id, link.got[0].node, link.got[0].headers) == ("mine", "n1", {"trace": "1"})
+
+
+# -- the barrier
+
+
+def test_subscribe_is_answered_when_all_nodes_know() -> None:
+    world = World(3)
+    inbound = world.send("n2", Subscribe(1, "a"), FakeLink())
+    assert inbound.answers == []
+    world.clock.advance()
+    assert inbound.answers == [Subscribed(3)]
+    assert world.publish("n3", "a") == 1
+
+
+def test_local_delivery_does_not_wait_for_the_barrier() -> None:
+    world = World(2)
+    link = FakeLink()
+    world.send("n1", Subscribe(1, "a"), link)
+    world.send("n1", Publish("a", b"x"))
+    assert len(link.got) == 1
+
+
+def test_subscriptions_of_one_pass_share_one_announcement() -> None:
+    world = World(2)
+    before = world.facts["n1"].announced
+    inbounds = [world.send("n1", Subscribe(n, f"a.{n}"), FakeLink()) for n in range(50)]
+    world.clock.advance()
+    assert world.facts["n1"].announced == before + 1
+    assert all(inbound.answers == [Subscribed(2)] for inbound in inbounds)
+
+
+def test_a_member_that_does_not_confirm_delays_the_answer_to_the_timeout() -> None:
+    world = World(3)
+    world.deaf.append("n3")
+    inbound = world.send("n1", Subscribe(1, "a"))
+    world.clock.advance(TIMEOUT_S * 0.9)
+    assert inbound.answers == []
+    world.clock.advance(TIMEOUT_S * 0.2)
+    assert inbound.answers == [Subscribed(1)]
+    assert world.publish("n2", "a") == 1
+    assert world.publish("n3", "a") == 0
+    assert world.clock.pending() == 0
+
+
+# -- ends
+
+
+def test_unsubscribe_ends_delivery_and_interest() -> None:
+    world = World(2)
+    link = world.subscribe("n2", "a", number=1)
+    world.subscribe("n2", "a", link, number=2)
+    assert world.unsubscribe("n2", link, 1) == Subscribed(0)
+    world.facts["n1"].learn("n2", "topics", world.facts["n2"].known["n2"])
+    assert world.publish("n1", "a") == 1
+    world.unsubscribe("n2", link, 2)
+    world.facts["n1"].learn("n2", "topics", world.facts["n2"].known["n2"])
+    assert world.publish("n1", "a") == 0
+    assert [message.subscription for message in link.got] == [2]
+
+
+def test_a_lost_connection_drops_its_subscriptions() -> None:
+    world = World(1)
+    link, other = world.subscribe("n1", "a"), world.subscribe("n1", "a")
+    world.subscribe("n1", "b", link, number=2)
+    link.close()
+    assert world.publish("n1", "a") == 1
+    assert world.publish("n1", "b") == 0
+    assert [subscription.link for subscription in world.topics["n1"].subscriptions()] == [other]
+    assert world.topics["n1"]._patterns == {"a": 1}
+
+
+def test_a_connection_may_close_while_it_is_pushed_to() -> None:
+    world = World(1)
+
+    class Breaking(FakeLink):
+        def push(self, body: Body) -> bool:
+            self.close()
+            return False
+
+    link = Breaking()
+    world.subscribe("n1", "a", link)
+    world.subscribe("n1", ">", link, number=2)
+    other = world.subscribe("n1", "*")
+    assert world.publish("n1", "a") == 1
+    assert len(other.got) == 1
+
+
+def test_a_dead_node_gets_nothing_until_it_is_back() -> None:
+    world = World(2)
+    link = world.subscribe("n2", "a")
+    world.facts["n1"].set_state("n2", "suspect")
+    assert world.publish("n1", "a") == 1
+    world.facts["n1"].set_state("n2", "dead")
+    assert world.publish("n1", "a") == 0
+    world.facts["n1"].learn("n2", "topics", world.facts["n2"].known["n2"])
+    assert world.publish("n1", "a") == 0
+    world.facts["n1"].set_state("n2", "alive")
+    assert world.publish("n1", "a") == 1
+    assert len(link.got) == 2
+
+
+def test_a_restarted_node_replaces_its_interest() -> None:
+    world = World(2)
+    world.subscribe("n2", "a")
+    world.messengers["n2"].handlers.clear()
+    world.topics["n2"] = world._make("n2")
+    world.clock.advance()
+    world.facts["n1"].learn("n2", "topics", world.facts["n2"].known["n2"])
+    assert world.publish("n1", "a") == 0
+
+
+# -- bounds
+
+
+def test_a_full_queue_drops_counts_and_tells() -> None:
+    world = World(1)
+    slow, quick = world.subscribe("n1", "a", FakeLink(room=1)), world.subscribe("n1", "a")
+    assert [world.publish("n1", "a") for _ in range(4)] == [2, 1, 1, 1]
+    slow.room = 9
+    world.publish("n1", "a")
+    world.publish("n1", "a")
+    assert [message.dropped for message in slow.got] == [0, 3, 0]
+    assert len(quick.got) == 6
+    assert world.topics["n1"].dropped == world.topics["n1"].subscriptions()[0].dropped_total == 3
+    assert [kind for kind, _ in world.events] == ["topics.drop"]
+
+
+def test_a_full_lane_to_a_node_is_not_counted_as_sent() -> None:
+    world = World(2)
+    world.subscribe("n2", "a")
+    world.messengers["n1"].full.append("n2")
+    assert world.publish("n1", "a") == 0
+    assert world.topics["n1"].dropped == 1
+
+
+def test_limits_of_subscriptions() -> None:
+    world = World(1)
+    link = FakeLink()
+    for number in range(SUBSCRIPTIONS_PER_LINK_MAX):
+        world.send("n1", Subscribe(number, "a"), link)
+    assert isinstance(world.ask("n1", Subscribe(-1, "a"), link), Overloaded)
+    for number in range(PATTERNS_MAX - 1):
+        world.send("n1", Subscribe(1, f"b.{number}"), FakeLink())
+    assert isinstance(world.ask("n1", Subscribe(1, "c"), FakeLink()), Overloaded)
+    assert isinstance(world.ask("n1", Subscribe(1, "a"), FakeLink()), Subscribed)
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (Publish("a.*", b""), Usage),
+        (Publish("", b""), Usage),
+        (Publish("a", bytes(VALUE_BYTES_MAX + 1)), TooLarge),
+        (Publish("a", b"", "i" * 200), TooLarge),
+        (Publish("a", b"", "", {"k": "v" * HEADER_BYTES_MAX}), TooLarge),
+        (Subscribe(1, "a..b"), Usage),
+        (Subscribe(1, "a", "workers"), Usage),
+        (Unsubscribe(1), Usage),
+    ],
+)
+def test_what_is_refused(body: Body, error: type[ClusterError]) -> None:
+    world = World(1)
+    assert type(world.ask("n1", body)) is error
+    assert world.topics["n1"].subscriptions() == []
+    assert world.topics["n1"].published == 0
+
+
+def test_a_number_is_used_once_a_connection() -> None:
+    world = World(1)
+    link = world.subscribe("n1", "a")
+    assert isinstance(world.ask("n1", Subscribe(1, "b"), link), Usage)
+    assert world.publish("n1", "b") == 0
+
+
+def test_bad_relays_and_facts_are_ignored() -> None:
+    world = World(2)
+    world.messengers["n1"].arrive(one_way(Relay("a..b", b"", "1", "n2")))
+    world.facts["n1"].learn("n2", "topics", b"nonsense")
+    assert world.publish("n1", "a") == 0
+    assert [kind for kind, _ in world.events] == ["topics.ignore"]
+
+
+@pytest.mark.bench
+def test_the_cost_of_a_publish() -> None:
+    world = World(2)
+    rounds = 50_000
+    topics = world.topics["n1"]
+    alone = timeit(lambda: topics.publish("a.b", b"x" * 100), number=rounds) / rounds
+    world.subscribe("n1", "a.b").push = lambda body: True  # type: ignore[method-assign]
+    local = timeit(lambda: topics.publish("a.b", b"x" * 100), number=rounds) / rounds
+    world.subscribe("n2", "a.b")
+    world.messengers["n1"].send_encoded = lambda peer, data: True  # type: ignore[method-assign]
+    both = timeit(lambda: topics.publish("a.b", b"x" * 100), number=rounds) / rounds
+    print(f"nobody {alone * 1e9:.0f} ns, local {local * 1e9:.0f} ns, and a relay {both * 1e9:.0f} ns")  # noqa: T201
+    assert both < 1e-3
