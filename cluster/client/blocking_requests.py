@@ -1,0 +1,28 @@
+"""Calls of services through the blocking client."""
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from cluster.client.results import CallResult, call_body, call_result, expect
+from cluster.wire.requests import CallDone
+
+if TYPE_CHECKING:
+    from cluster.client.blocking import BlockingCluster
+
+
+class BlockingRequests:
+    """Request and reply; the node that is asked balances over the endpoints."""
+
+    def __init__(self, cluster: "BlockingCluster") -> None:
+        self._cluster = cluster
+
+    def call(
+        self, operation: str, arguments: Any = None, *, deadline: float | None = None, key: str | None = None
+    ) -> CallResult:
+        """Call `SERVICE.OPERATION` with arguments that can be JSON. `deadline` in seconds; calls with the same `key` go
+        to the same endpoint while it can take them. Raises ServiceError for what the service refuses, Maybe when the
+        deadline passes after the call was sent."""
+        call = call_body(operation, arguments, key)
+        began = monotonic()
+        done = expect(CallDone, self._cluster.call(call, deadline))
+        return call_result(call, done, monotonic() - began, "")

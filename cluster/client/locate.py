@@ -1,0 +1,113 @@
+"""Where clusters keep their state on this machine, and how a client finds one by name.
+
+`clusters/NAME/` lies below `$DSECTL_HOME`, or below the platform's state directory. A client needs two files of it:
+`layout.json` (the layout entry: names and addresses) and `secret` (32 bytes). Nothing here writes.
+"""
+
+import os
+import sys
+
+from msgspec import Struct
+
+from cluster.errors import Damaged, UnknownCluster, Usage
+from cluster.layout.entry import NAME, LayoutEntry, decode_entry
+
+Address = tuple[str, int]
+"""Host and port."""
+
+SECRET_BYTES = 32
+LAYOUT_FILE, SECRET_FILE = "layout.json", "secret"
+
+
+class Location(Struct, frozen=True):
+    """How to reach a cluster. `entry` is None when only addresses are known; names are then `host:port`."""
+
+    name: str
+    secret: bytes
+    nodes: dict[str, Address]
+    entry: LayoutEntry | None = None
+
+    def __repr__(self) -> str:  # the secret stays out of logs and tracebacks
+        return f"Location(name={self.name!r}, nodes={self.nodes!r})"
+
+    @property
+    def layout(self) -> int:
+        """The number of the layout that requests are routed by; 0 when it is not known."""
+        return 0 if self.entry is None else self.entry.number
+
+
+def home() -> str:
+    """The directory that holds `clusters/`, as an absolute path. It need not exist."""
+    chosen = os.environ.get("DSECTL_HOME")
+    return os.path.abspath(os.path.expanduser(chosen)) if chosen else _state_folder()
+
+
+def _state_folder() -> str:
+    if sys.platform == "linux":  # what platformdirs answers too, without half the cost of starting Python
+        base = os.environ.get("XDG_STATE_HOME", "")
+        return os.path.join(base if base.strip() else os.path.expanduser("~/.local/state"), "dsectl")
+    from platformdirs import user_state_dir
+
+    return user_state_dir("dsectl", appauthor=False)
+
+
+def cluster_folder(name: str) -> str:
+    """The directory of cluster `name`, whether it exists or not. Raises Usage for what cannot be a name."""
+    if not NAME.fullmatch(name):
+        raise Usage(
+            f"{name!r} is no name for a cluster",
+            help="A name is a lower-case letter, then up to 31 lower-case letters, digits or hyphens.",
+        )
+    return os.path.join(home(), "clusters", name)
+
+
+def locate(name: str) -> Location:
+    """The addresses and the secret of cluster `name`. Raises UnknownCluster or Damaged."""
+    folder = cluster_folder(name)
+    if not os.path.isdir(folder):
+        raise UnknownCluster(f"no cluster is called {name!r}")
+    secret = _read(folder, SECRET_FILE)
+    if len(secret) != SECRET_BYTES:
+        raise Damaged(f"the secret of cluster {name!r} has {len(secret)} bytes instead of {SECRET_BYTES}")
+    entry = decode_entry(_read(folder, LAYOUT_FILE))
+    return Location(name, secret, addresses(entry), entry)
+
+
+def addresses(entry: LayoutEntry) -> dict[str, Address]:
+    """Where each member of a layout listens, in the layout's order."""
+    return {member.name: (member.host, member.port) for member in entry.members}
+
+
+def locate_addresses(targets: list[str] | list[Address], secret: bytes | None, cluster: str) -> Location:
+    """A location from addresses alone, each `host:port` or (host, port). Raises Usage for what is neither."""
+    if secret is None:
+        raise Usage("addresses need the cluster's secret beside them")
+    nodes = [_parse(target) if isinstance(target, str) else target for target in targets]
+    if not nodes:
+        raise Usage("at least one address is needed")
+    return Location(cluster, secret, {f"{host}:{port}": (host, port) for host, port in nodes})
+
+
+def find(target: str | list[str] | list[Address], secret: bytes | None, cluster: str | None) -> Location:
+    """What `connect` was given, as a location: a cluster's name, or addresses with a secret."""
+    if isinstance(target, str):
+        found = locate(target)
+        return found if secret is None else Location(found.name, secret, found.nodes, found.entry)
+    return locate_addresses(target, secret, cluster or "default")
+
+
+def _parse(text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit()) or not 1 <= int(port) <= 65535:
+        raise Usage(f"{text!r} is not an address: host:port")
+    return host.strip("[]"), int(port)
+
+
+def _read(folder: str, name: str) -> bytes:
+    try:
+        with open(os.path.join(folder, name), "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        raise Damaged(f"{os.path.join(folder, name)} is missing") from None
+    except OSError as error:
+        raise Damaged(f"{os.path.join(folder, name)} cannot be read: {error.strerror}") from error
