@@ -1,0 +1,26 @@
+"""Layout: which nodes hold which keys, computed by every node alike from the agreed entry of the layout chain."""
+
+from cluster.layout.entry import (
+    REPLICAS_MAX,
+    WEIGHT_MAX,
+    LayoutEntry,
+    Member,
+    decode_entry,
+    encode_entry,
+)
+from cluster.layout.partition import PARTITIONS, partition_of, token
+from cluster.layout.placement import Placement, placement
+
+__all__ = [
+    "PARTITIONS",
+    "REPLICAS_MAX",
+    "WEIGHT_MAX",
+    "LayoutEntry",
+    "Member",
+    "Placement",
+    "decode_entry",
+    "encode_entry",
+    "partition_of",
+    "placement",
+    "token",
+]
