@@ -4,7 +4,19 @@ Everything from `wire` up to `node` reaches the world through an `Env` alone, so
 (`cluster.env.real`) and, unchanged, hundreds to an interpreter in virtual time (`cluster.simulation`).
 """
 
-from cluster.env.seam import Address, AppendFile, Clock, DatagramSocket, Disk, Env, Link, LinkHandler, Listener, Network, Timer
+from cluster.env.seam import (
+    Address,
+    AppendFile,
+    Clock,
+    DatagramSocket,
+    Disk,
+    Env,
+    Link,
+    LinkHandler,
+    Listener,
+    Network,
+    Timer,
+)
 from cluster.env.stall import StallWatch
 from cluster.env.tick import Tick
 

@@ -65,8 +65,9 @@ class LinkHandler(Protocol):
         """Some bytes came, cut anywhere."""
 
     def lost(self, reason: str) -> None:
-        """The stream ended, or the dial failed. Called once, last. `reason` is one of `closed` (by the other side),
-        `reset`, `refused`, `timeout`, `aborted` (by this side), or the system's words for another failure."""
+        """The stream ended, or the dial failed. Called once, last. `reason` is one of `closed` (in order, by
+        either side), `reset`, `refused`, `timeout`, `aborted` (by this side), or the system's words for another
+        failure. A process that dies closes or resets its streams, as the bytes in its sockets happen to stand."""
 
     def pause(self) -> None:
         """The link's send buffer is over its high-water mark: hold back."""
@@ -112,8 +113,8 @@ class AppendFile(Protocol):
     size: int
 
     def append(self, data: bytes) -> None:
-        """Write all of `data` at the end. Raises OSError (full disk, size limit); then nothing of it is kept: the file is
-        cut back to the size it had."""
+        """Write all of `data` at the end. Raises OSError (full disk, size limit); then nothing of it is kept: the file
+        is cut back to the size it had."""
 
     def sync(self, done: Callable[[OSError | None], None]) -> None:
         """Force what was appended before this call to the medium, then call back in a later pass."""
@@ -153,4 +154,4 @@ class Env:
     disk: Disk
     network: Network
     spawn: Callable[[Coroutine[Any, Any, Any]], Timer]
-    """Run a coroutine (a service handler); the handle's `cancel` cancels it. The coroutine must handle its own errors."""
+    """Run a coroutine (a service handler); the handle's `cancel` cancels it. It must handle its own errors."""

@@ -30,7 +30,7 @@ class StallWatch:
         return gap if stalled else 0.0
 
     def arrival(self, now: float) -> float:
-        """When something read at `now` should be taken to have arrived: now, or the start of a stall not yet noticed."""
+        """When something read at `now` is taken to have arrived: now, or the start of a stall not yet noticed."""
         return self.last_beat if now - self.last_beat > self.limit + self.interval else now
 
     def overlaps(self, since: float, until: float) -> bool:

@@ -1,8 +1,8 @@
 """The end of a loop pass: the log is written before the sockets.
 
 Whatever one pass produced leaves together: first `write_log` (its callbacks may queue acknowledgements), then
-`write_sockets`. So nothing is acknowledged on the wire that the kernel has not been given for the disk, and a pass costs
-one write for the log and one a connection, however many operations it carried (group commit).
+`write_sockets`. So nothing is acknowledged on the wire that the kernel has not been given for the disk, and a pass
+costs one write for the log and one a connection, however many operations it carried (group commit).
 """
 
 from collections.abc import Callable

@@ -1,0 +1,171 @@
+"""Files on the real disk, below one folder.
+
+Appends go to the kernel at once, on the calling thread: that is what SIGKILL keeps. Forcing them to the medium takes
+milliseconds, so it happens in the executor's threads and calls back on the loop. The rest (`write`, `truncate`) is rare
+and blocks. A removed file may be back after a power loss, as on any system that does not sync the folder for it.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+
+if sys.platform == "darwin":
+    import fcntl
+
+    def force(descriptor: int) -> None:
+        """Force a file's bytes to the medium; on macOS fsync alone stops at the drive's cache."""
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+
+else:
+    force = os.fdatasync  # the bytes and the size, without the times
+
+UNFINISHED = ".tmp"  # what a crash leaves of an atomic write; `names` hides it and the next such write replaces it
+
+Synced = Callable[[OSError | None], None]
+
+
+class RealDisk:
+    """Files below `folder`, which is made (for this user alone) when it is missing."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, folder: str) -> None:
+        self._loop = loop
+        self._folder = os.path.abspath(folder)
+        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+
+    def _path(self, path: str) -> str:
+        assert path and not path.startswith("/") and ".." not in path.split("/"), path
+        return os.path.join(self._folder, path)
+
+    def read(self, path: str) -> bytes:
+        """The whole file. Raises FileNotFoundError."""
+        with open(self._path(path), "rb") as file:
+            return file.read()
+
+    def write(self, path: str, data: bytes) -> None:
+        """Replace the file atomically and durably. On an error the old file is still there, whole."""
+        full = self._path(path)
+        make_folder(os.path.dirname(full))
+        temporary = full + UNFINISHED  # one node owns the folder, so the name is free
+        try:
+            with open(temporary, "wb", opener=private) as file:
+                file.write(data)
+                file.flush()
+                force(file.fileno())
+            os.replace(temporary, full)
+        except OSError:
+            remove_if_there(temporary)
+            raise
+        sync_folder(os.path.dirname(full))
+
+    def append(self, path: str) -> "RealAppendFile":
+        """Open for appending; made (with a sync of its folder) when it is missing."""
+        full = self._path(path)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        try:
+            descriptor = os.open(full, flags)
+        except FileNotFoundError:
+            make_folder(os.path.dirname(full))
+            descriptor = os.open(full, flags | os.O_CREAT, 0o600)
+            sync_folder(os.path.dirname(full))
+        return RealAppendFile(self._loop, descriptor)
+
+    def truncate(self, path: str, size: int) -> None:
+        """Cut the file to `size` bytes and sync it."""
+        descriptor = os.open(self._path(path), os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.ftruncate(descriptor, size)
+            force(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def names(self, folder: str) -> list[str]:
+        """The sorted names in a folder (`""` is the node's own); none when it does not exist."""
+        try:
+            found = os.listdir(self._path(folder) if folder else self._folder)
+        except FileNotFoundError:
+            return []
+        return sorted(name for name in found if not name.endswith(UNFINISHED))
+
+    def remove(self, path: str) -> None:
+        """Delete a file; harmless when it is missing."""
+        remove_if_there(self._path(path))
+
+
+class RealAppendFile:
+    """A file opened for appending. `size` is its length while this is its only writer."""
+
+    __slots__ = ("_closed", "_descriptor", "_loop", "_syncs", "size")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, descriptor: int) -> None:
+        self._loop = loop
+        self._descriptor = descriptor
+        self._syncs = 0  # running in threads: the descriptor must outlive them, or they would sync another file
+        self._closed = False
+        self.size = os.fstat(descriptor).st_size
+
+    def append(self, data: bytes) -> None:
+        """Write all of `data` at the end, or raise OSError and keep none of it."""
+        try:
+            written = os.write(self._descriptor, data)
+            while written < len(data):  # a nearly full disk or a signal cuts writes short
+                written += os.write(self._descriptor, memoryview(data)[written:])
+        except OSError:
+            os.ftruncate(self._descriptor, self.size)
+            raise
+        self.size += written
+
+    def sync(self, done: Synced) -> None:
+        """Force what was appended before this call to the medium, then call back in a later pass."""
+        self._syncs += 1
+        self._loop.run_in_executor(None, force, self._descriptor).add_done_callback(
+            lambda future: self._synced(future, done)
+        )
+
+    def _synced(self, future: "asyncio.Future[None]", done: Synced) -> None:
+        self._syncs -= 1
+        if self._closed and not self._syncs:
+            os.close(self._descriptor)
+        if future.cancelled():
+            return  # the loop is shutting down
+        error = future.exception()
+        if error is not None and not isinstance(error, OSError):
+            raise error
+        done(error)
+
+    def close(self) -> None:
+        """Release the file, once the syncs under way have ended; no implicit sync."""
+        if not self._closed:
+            self._closed = True
+            if not self._syncs:
+                os.close(self._descriptor)
+
+
+def private(path: str, flags: int) -> int:
+    """Open for this user alone."""
+    return os.open(path, flags, 0o600)
+
+
+def make_folder(folder: str) -> None:
+    """Make a folder and those above it, durably."""
+    if not os.path.isdir(folder):
+        make_folder(os.path.dirname(folder))
+        os.mkdir(folder, 0o700)
+        sync_folder(os.path.dirname(folder))
+
+
+def sync_folder(folder: str) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_if_there(path: str) -> None:
+    """Delete a file that may be missing."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass

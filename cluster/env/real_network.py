@@ -1,0 +1,234 @@
+"""TCP and UDP of the real world, as thin as asyncio allows.
+
+`RealLink` is the loop's protocol and the node's link in one object, and hands bytes on through bound methods: the loop
+calls `LinkHandler.received` itself. Sockets are made and bound here, so that listening and its errors are synchronous.
+Datagrams are read and sent on the bare socket: measured a tenth cheaper than the loop's datagram transport.
+Hosts are numeric addresses; a name would block the loop while it is resolved.
+"""
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import Callable
+
+from cluster.env.seam import Address, LinkHandler
+
+DATAGRAM_SIZE_MAX = 65_535
+DATAGRAMS_PER_PASS = 64  # bounds how long one busy socket keeps the others waiting
+RECEIVE_BUFFER_SIZE = 4 << 20  # datagrams that outlast a stall; the system may grant less
+BACKLOG = 1024
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, for 0 s: closing sends a reset
+
+
+class RealNetwork:
+    """Streams and datagrams of this machine."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._dials: dict[asyncio.Task[None], None] = {}  # the loop itself holds tasks weakly
+
+    def listen(self, at: Address, accept: Callable[[Address], LinkHandler | None]) -> "RealListener":
+        """Accept streams at `at`. Raises OSError when the address is taken."""
+        return RealListener(self._loop, bound_socket(at, socket.SOCK_STREAM), accept)
+
+    def dial(self, to: Address, handler: LinkHandler, timeout: float) -> None:
+        """Open a stream; the outcome comes to the handler in a later pass."""
+        task = self._loop.create_task(self._dial(to, handler, timeout))
+        self._dials[task] = None
+        task.add_done_callback(self._dials.__delitem__)
+
+    async def _dial(self, to: Address, handler: LinkHandler, within: float) -> None:
+        link = RealLink(handler)
+        try:
+            async with asyncio.timeout(within):
+                await self._loop.create_connection(lambda: link, *to)
+        except OSError as error:  # TimeoutError is one
+            link.abort()
+            link.connection_lost(error)
+
+    def datagrams(self, at: Address, receive: Callable[[bytes, Address], None]) -> "RealDatagramSocket":
+        """Bind a datagram socket. Raises OSError when the address is taken."""
+        return RealDatagramSocket(self._loop, bound_socket(at, socket.SOCK_DGRAM), receive)
+
+
+class RealLink(asyncio.Protocol):
+    """One side of a TCP stream: the node's `Link`, and the loop's protocol behind it."""
+
+    __slots__ = ("_accept", "_ended", "_handler", "_reason", "_transport", "data_received", "peer", "write")
+
+    def __init__(
+        self,
+        handler: LinkHandler | None,
+        accept: Callable[[Address], LinkHandler | None] | None = None,
+    ) -> None:
+        self._accept = accept
+        self._transport: asyncio.Transport | None = None
+        self._reason = ""
+        self._ended = False
+        self.peer: Address = ("", 0)
+        self.write: Callable[[bytes], None] = discard
+        if handler is not None:
+            self._attach(handler)
+
+    def _attach(self, handler: LinkHandler) -> None:
+        self._handler = handler
+        self.data_received = handler.received  # type: ignore[method-assign]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The loop's word for an open stream."""
+        host, port, *_ = transport.get_extra_info("peername") or ("", 0)
+        self.peer = (host, port)
+        self._transport = transport
+        if self._accept is not None:
+            handler = self._accept(self.peer)
+            if handler is None:
+                self._ended = True  # nobody to tell
+                transport.close()
+                return
+            self._attach(handler)
+            transport.set_protocol(self)  # the loop looked `data_received` up before there was one
+        self.write = transport.write
+        self._handler.connected(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The loop's word for a stream that ended, or a dial that failed."""
+        self.write = discard
+        if not self._ended:
+            self._ended = True
+            self._handler.lost(self._reason or reason_of(error))
+
+    def pause_writing(self) -> None:
+        """The send buffer is over its high-water mark."""
+        self._handler.pause()
+
+    def resume_writing(self) -> None:
+        """The send buffer has drained."""
+        self._handler.resume()
+
+    def close(self) -> None:
+        """Send what is queued, then close."""
+        self.write = discard
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once with a reset."""
+        self.write = discard
+        transport = self._transport
+        if transport is not None and not self._ended:
+            self._reason = "aborted"
+            try:
+                transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+            except OSError:
+                pass  # it broke already; the loop is about to say so
+            transport.abort()
+
+
+class RealListener:
+    """A bound TCP socket; connections wait in its backlog until the loop serves it, a pass later."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        bound: socket.socket,
+        accept: Callable[[Address], LinkHandler | None],
+    ) -> None:
+        bound.listen(BACKLOG)
+        self._closed = False
+        self._server: asyncio.Server | None = None
+        self._serving = loop.create_task(self._serve(loop, bound, accept))
+
+    async def _serve(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        bound: socket.socket,
+        accept: Callable[[Address], LinkHandler | None],
+    ) -> None:
+        if self._closed:
+            bound.close()
+            return
+        server = await loop.create_server(lambda: RealLink(None, accept), sock=bound, backlog=BACKLOG)
+        if self._closed:
+            server.close()
+        self._server = server
+
+    def close(self) -> None:
+        """Accept no more."""
+        self._closed = True
+        if self._server is not None:
+            self._server.close()
+
+
+class RealDatagramSocket:
+    """A bound UDP socket."""
+
+    __slots__ = ("_loop", "_receive", "_socket")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        bound: socket.socket,
+        receive: Callable[[bytes, Address], None],
+    ) -> None:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_SIZE)
+        self._loop = loop
+        self._socket = bound
+        self._receive = receive
+        loop.add_reader(bound, self._readable)
+
+    def _readable(self) -> None:
+        for _ in range(DATAGRAMS_PER_PASS):
+            try:
+                data, sender = self._socket.recvfrom(DATAGRAM_SIZE_MAX)
+            except OSError:  # nothing more, an error that an earlier send met, or closed by `receive`
+                return
+            self._receive(data, sender)
+
+    def send(self, data: bytes, to: Address) -> None:
+        """Send one datagram, or lose it silently."""
+        try:
+            self._socket.sendto(data, to)
+        except OSError:
+            pass
+
+    def close(self) -> None:
+        """Receive no more."""
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
+
+
+def bound_socket(at: Address, kind: socket.SocketKind) -> socket.socket:
+    """A non-blocking socket bound to `at`. Raises OSError when the address is taken."""
+    bound = socket.socket(socket.AF_INET6 if ":" in at[0] else socket.AF_INET, kind)
+    try:
+        bound.setblocking(False)
+        if kind == socket.SOCK_STREAM:  # rebind beside the old incarnation's closed streams; on UDP it would share
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(at)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
+
+
+def reason_of(error: Exception | None) -> str:
+    """The word of the seam for how a stream ended."""
+    match error:
+        case None:
+            return "closed"
+        case ConnectionRefusedError():
+            return "refused"
+        case TimeoutError():
+            return "timeout"
+        case ConnectionResetError() | BrokenPipeError() | ConnectionAbortedError():
+            return "reset"
+        case OSError(errno=int(number)):
+            return os.strerror(number)
+        case _:
+            return str(error) or type(error).__name__
+
+
+def discard(data: bytes) -> None:
+    """Where bytes go on a link that is not open."""
