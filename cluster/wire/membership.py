@@ -8,9 +8,10 @@ from msgspec import Struct
 
 
 class Rumor(Struct, array_like=True, gc=False, frozen=True):
-    """One statement about member `name`. `state`: alive, suspect, dead, leaving, left, or fact. The incarnation is (epoch,
-    refutations). `by` says who suspects. A fact carries `kind`, `version` and `body` of what the member announces;
-    `id`, `zone`, `host` and `port` are set in alive rumors."""
+    """One statement about member `name`. `state`: alive, suspect, dead, leaving, left, fact or news. The incarnation is
+    (epoch, refutations). `by` says who suspects or declares; the `kind` of a suspicion is `refused` when it rests on a
+    closed port. A fact carries `kind`, `version` and `body` of what the member announces; `news` says only that such a
+    version exists, too large for a packet. `id`, `zone`, `host` and `port` are set in alive rumors."""
 
     state: str
     name: str

@@ -1,0 +1,115 @@
+"""What members announce about themselves: kind -> body, under a version that only the announcer raises.
+
+Facts travel like states: as rumors, and with the whole table in push-pull. The order is (boot epoch, version), so what
+a former boot announced is void once the new boot is heard. A body too large for a packet goes by streams only; the
+rumor then says just that there is a newer version (`news`), and who hears it pulls from the announcer. Pure.
+"""
+
+from enum import Enum, auto
+from typing import NamedTuple
+
+from cluster.membership.incarnation import EPOCH_MAX
+from cluster.membership.member import FACT, NEWS
+from cluster.wire.membership import Rumor
+
+KINDS_MAX = 64
+"""Kinds one member may announce."""
+KIND_CHARACTERS_MAX = 64
+BODY_BYTES_MAX = 1024 * 1024
+
+
+class Fact(NamedTuple):
+    """What a member announced last under one kind."""
+
+    epoch: int
+    version: int
+    body: bytes
+
+
+class FactEffect(Enum):
+    """What a rumor of a fact did."""
+
+    REFUSED = auto()
+    KNOWN = auto()  # this or a newer version is held
+    NEW = auto()
+    PULL = auto()  # there is a newer version: fetch it
+    FIRST_PULL = auto()  # the same, heard for the first time: pass the news on, too
+
+
+class Facts:
+    """All facts by member and kind."""
+
+    def __init__(self, rumor_body_max: int) -> None:
+        self.rumor_body_max = rumor_body_max
+        self._facts: dict[str, dict[str, Fact]] = {}
+        self._news: dict[tuple[str, str], tuple[int, int]] = {}
+
+    def announce(self, name: str, epoch: int, kind: str, body: bytes) -> Rumor:
+        """A member's own new fact, in full."""
+        assert 0 < len(kind) <= KIND_CHARACTERS_MAX and len(body) <= BODY_BYTES_MAX, kind
+        held = self._facts.setdefault(name, {})
+        assert kind in held or len(held) < KINDS_MAX, kind
+        old = held.get(kind)
+        version = old.version + 1 if old is not None and old.epoch == epoch else 1
+        held[kind] = Fact(epoch, version, body)
+        return self.rumor(name, kind)
+
+    def merge(self, rumor: Rumor, epoch_min: int) -> FactEffect:
+        """Take in what is said of another member's fact; `epoch_min` is the boot that is known of it."""
+        if not 0 < len(rumor.kind) <= KIND_CHARACTERS_MAX or not 0 <= rumor.epoch <= EPOCH_MAX or rumor.version < 1:
+            return FactEffect.REFUSED
+        held = self._facts.get(rumor.name, {})
+        old = held.get(rumor.kind)
+        stamp = (rumor.epoch, rumor.version)
+        if rumor.epoch < epoch_min or (old is not None and stamp <= (old.epoch, old.version)):
+            return FactEffect.KNOWN
+        if len(rumor.body) > BODY_BYTES_MAX or (old is None and len(held) >= KINDS_MAX):
+            return FactEffect.REFUSED
+        if rumor.state == NEWS:
+            return self._hear(rumor.name, rumor.kind, stamp)
+        self._facts.setdefault(rumor.name, {})[rumor.kind] = Fact(rumor.epoch, rumor.version, rumor.body)
+        return FactEffect.NEW
+
+    def is_news(self, rumor: Rumor) -> bool:
+        """Whether nothing was heard yet of this version being there; from now on it was."""
+        return self._hear(rumor.name, rumor.kind, (rumor.epoch, rumor.version)) is FactEffect.FIRST_PULL
+
+    def _hear(self, name: str, kind: str, stamp: tuple[int, int]) -> FactEffect:
+        if self._news.get((name, kind), (0, 0)) >= stamp:
+            return FactEffect.PULL
+        self._news[name, kind] = stamp
+        return FactEffect.FIRST_PULL
+
+    def for_packet(self, rumor: Rumor) -> Rumor:
+        """The rumor itself when it fits into a packet, or the news that it is there."""
+        if len(rumor.body) <= self.rumor_body_max:
+            return rumor
+        return Rumor(NEWS, rumor.name, rumor.epoch, 0, kind=rumor.kind, version=rumor.version)
+
+    def rumor(self, name: str, kind: str) -> Rumor:
+        """One fact, in full."""
+        fact = self._facts[name][kind]
+        return Rumor(FACT, name, fact.epoch, 0, kind=kind, version=fact.version, body=fact.body)
+
+    def of(self, name: str) -> list[Rumor]:
+        """All that a member announced, in full."""
+        held = self._facts.get(name)
+        return [self.rumor(name, kind) for kind in held] if held else []
+
+    def bodies(self, kind: str) -> dict[str, bytes]:
+        """What the members announced under a kind, by sorted name."""
+        return {name: self._facts[name][kind].body for name in sorted(self._facts) if kind in self._facts[name]}
+
+    def expire(self, name: str, epoch: int) -> list[str]:
+        """Drop what boots before `epoch` announced; the kinds that are gone."""
+        held = self._facts.get(name, {})
+        gone = [kind for kind, fact in held.items() if fact.epoch < epoch]
+        for kind in gone:
+            del held[kind]
+        return gone
+
+    def forget(self, name: str) -> None:
+        """Drop a member's facts and news."""
+        self._facts.pop(name, None)
+        for key in [key for key in self._news if key[0] == name]:
+            del self._news[key]

@@ -1,0 +1,186 @@
+"""What is told about members, and what becomes of it.
+
+Every rumor passes `take`, whoever told it and by which way, also this node's own suspicions and verdicts. What it
+changes in the table (table.py) is spread, recorded with its evidence, and told to the listeners; a suspicion begins or
+ends; what is said of this node itself is contradicted (refutation.py).
+"""
+
+from collections.abc import Callable
+
+from cluster.membership.announcing import Announcing
+from cluster.membership.detector import Detector
+from cluster.membership.evidence import REFUSED, Evidence, WatchLinks
+from cluster.membership.exchange import Exchange
+from cluster.membership.gossip import Gossip
+from cluster.membership.incarnation import Incarnation
+from cluster.membership.member import ALIVE, DEAD, FACT, NEWS, SUSPECT, Member
+from cluster.membership.messenger import Context
+from cluster.membership.narrative import tell_change
+from cluster.membership.probe import Probe
+from cluster.membership.refutation import Answer, answer_to
+from cluster.membership.table import Effect, Merged
+from cluster.membership.verdict import Verdicts
+from cluster.wire.membership import Rumor
+
+
+class Hearsay:
+    """Takes in rumors; makes those of this node."""
+
+    def __init__(
+        self,
+        context: Context,
+        gossip: Gossip,
+        exchange: Exchange,
+        announcing: Announcing,
+        links: WatchLinks,
+        changed: Callable[[], None],
+    ) -> None:
+        self.context = context
+        self.on_change: list[Callable[[str, str, str], None]] = []
+        self.on_refuted: list[Callable[[str], None]] = []
+        self.detector = Detector(context, gossip, self._probe_failed, self.found_closed, exchange.with_anyone)
+        self.verdicts = Verdicts(context, self.detector, self._condemn)
+        self.evidence = Evidence(context, gossip, self.found_closed)
+        self._gossip = gossip
+        self._exchange = exchange
+        self._announcing = announcing
+        self._links = links
+        self._table_changed = changed
+        self._contested = float("-inf")
+
+    def stop(self) -> None:
+        """Judge nobody any more."""
+        self.detector.stop()
+        self.verdicts.stop()
+
+    # -- rumors
+
+    def take(self, rumor: Rumor, via: str, words: str = "") -> bool:
+        """Take in one rumor, with the local evidence in `words` if it is our own. True when who told it is behind in
+        what it knows of this node."""
+        if rumor.state == FACT or rumor.state == NEWS:
+            self._announcing.take(rumor, via)
+            return False
+        if rumor.name == self.context.me.name:
+            return self._answer(rumor, via)
+        merged = self.context.table.merge(rumor, self.context.clock.now())
+        if merged.effect is Effect.CHANGED:
+            self._changed(merged, rumor, via, words)
+        elif merged.effect is Effect.CONFIRMED:
+            self._confirmed(rumor, via, words)
+        elif merged.effect is Effect.REFUSED:
+            self.context.count("rumors_refused")
+        return False
+
+    def _changed(self, merged: Merged, rumor: Rumor, via: str, words: str) -> None:
+        member = merged.member
+        assert member is not None
+        name, context = member.name, self.context
+        if name not in context.messenger.addresses:
+            self.detector.order.add(name)
+        context.messenger.addresses[name] = member.address
+        if member.state == SUSPECT:
+            self.verdicts.begin(member, rumor.by or via)
+            if rumor.kind == REFUSED and via != context.me.name:
+                self._check(name)
+        else:
+            self.verdicts.clear(name)
+        self._gossip.add(rumor)
+        if member.incarnation.epoch > merged.old_incarnation.epoch:
+            self._announcing.expire(name, member.incarnation.epoch)
+        self.after_change()
+        told = tell_change(merged, rumor, via, words)
+        if told is not None:
+            kind, cause = told
+            context.record(kind, cause, member=name, incarnation=list(member.incarnation), old=merged.old_state)
+        if member.state != merged.old_state or member.incarnation.epoch != merged.old_incarnation.epoch:
+            self.notify(name, merged.old_state, member.state)
+
+    def _confirmed(self, rumor: Rumor, via: str, words: str) -> None:
+        """A suspicion that runs has another accuser."""
+        if not self.verdicts.confirm(rumor.name, rumor.by or via):
+            return
+        self._gossip.add(rumor)
+        cause = words or f"{rumor.by or via} suspects it too"
+        self.context.record("member.confirmed", cause, member=rumor.name)
+        if rumor.kind == REFUSED and via != self.context.me.name:
+            self._check(rumor.name)
+
+    def _check(self, name: str) -> None:
+        """Somebody found the port of a suspect closed: see for ourselves, once a suspicion."""
+        suspicion = self.verdicts.running(name)
+        if suspicion is not None and not suspicion.refused and not suspicion.checked:
+            suspicion.checked = True
+            self.evidence.check(name)
+
+    def after_change(self) -> None:
+        """The table changed: links, reconnecting and the peers file follow."""
+        self._links.changed()
+        self._exchange.dead_changed()
+        self._table_changed()
+
+    def notify(self, name: str, old: str, new: str) -> None:
+        """Tell the listeners of a changed state."""
+        for listener in tuple(self.on_change):
+            listener(name, old, new)
+
+    # -- about this node
+
+    def _answer(self, rumor: Rumor, via: str) -> bool:
+        """A rumor about this node: contradict what is wrong. True when who told it must hear what holds."""
+        me, context = self.context.table.me, self.context
+        heard = Incarnation(rumor.epoch, rumor.refutations)
+        answer = answer_to(rumor, me) if heard.is_plausible() else Answer.NOTHING
+        if answer in (Answer.NOTHING, Answer.REMIND):
+            return answer is Answer.REMIND
+        now = context.clock.now()
+        if answer is Answer.CONTEST:
+            if now < self._contested + context.settings.probe_interval_s:
+                return False  # two processes with one name: do not let them shout at each other
+            self._contested = now
+            cause = f"{via} knows {me.name} as {rumor.id}, boot epoch {rumor.epoch}: this is {me.id}"
+            context.record("member.name-conflict", cause, member=me.name, other=rumor.id)
+        epoch = me.incarnation.epoch
+        self.context.table.raise_own(me.incarnation.above(heard))
+        self._gossip.add(me.rumor())
+        if me.incarnation.epoch != epoch:
+            self._announcing.renew()
+        if rumor.state != ALIVE:
+            self._refuted(rumor, via)
+        return True
+
+    def _refuted(self, rumor: Rumor, via: str) -> None:
+        context = self.context
+        context.awareness.apply(1)
+        word = "suspected" if rumor.state == SUSPECT else f"declared {rumor.state}"
+        reason = f"{word} by {rumor.by or via} in incarnation {rumor.epoch}.{rumor.refutations}, heard through {via}"
+        incarnation = list(self.context.table.me.incarnation)
+        context.record("member.refuted", reason, member=context.me.name, incarnation=incarnation)
+        for listener in tuple(self.on_refuted):
+            listener(reason)
+
+    # -- verdicts of our own
+
+    def _probe_failed(self, probe: Probe) -> None:
+        self._accuse(probe.target, "", probe.evidence())
+
+    def found_closed(self, name: str, words: str) -> None:
+        """We dialled a member and its port is closed. Of one that has not started yet that is no news."""
+        member = self.context.table.members.get(name)
+        if member is not None and member.heard:
+            self._accuse(name, REFUSED, words)
+            suspicion = self.verdicts.running(name)
+            if suspicion is not None:
+                suspicion.refused = True
+
+    def _accuse(self, name: str, kind: str, words: str) -> None:
+        """Suspect a member in the incarnation that we know, and let it hear that first of all."""
+        member = self.context.table.members[name]
+        rumor = member.accusation(self.context.me.name, kind)
+        self.take(rumor, self.context.me.name, words)
+        if member.state == SUSPECT and not kind:
+            self._gossip.send(name, None, (rumor,))
+
+    def _condemn(self, member: Member, words: str) -> None:
+        rumor = Rumor(DEAD, member.name, *member.incarnation, by=self.context.me.name)
+        self.take(rumor, self.context.me.name, words)

@@ -1,0 +1,81 @@
+"""The first seconds of a node: it makes itself known and hears everyone, also when all nodes start together.
+
+Gossip of the own `alive` reaches nearly all; push-pull with a few members fetches what was said before this node
+listened; and whoever is still unheard after that is greeted with a ping, which a live one answers with what holds.
+Then the node is quiet. Others may start later than this node, so refused exchanges are retried with somebody else,
+soon.
+"""
+
+from cluster.env import Timer
+from cluster.membership.exchange import Exchange
+from cluster.membership.gossip import Gossip
+from cluster.membership.member import REACHABLE
+from cluster.membership.messenger import Context
+
+EXCHANGES = 3
+"""memberlist joins through as many hosts as it is given; three make it unlikely that all of them are new as well."""
+
+RETRY_MIN_S, RETRY_MAX_S = 0.05, 1.0
+GREETING_DELAYS_S = (0.25, 0.15, 0.15, 0.2, 0.25, 0.5, 0.5, 1.0)
+"""When the unheard are greeted, each after the one before; later the probes find them."""
+GREETINGS_MAX = 8
+"""At a time, so that a start costs each node a bounded number of packets."""
+
+
+class Joining:
+    """Runs once, from the start until everyone is heard or has had its chances."""
+
+    def __init__(self, context: Context, gossip: Gossip, exchange: Exchange) -> None:
+        self.context = context
+        self.gossip = gossip
+        self.exchange = exchange
+        self._left = EXCHANGES
+        self._retry_s = RETRY_MIN_S
+        self._timers: dict[str, Timer] = {}
+
+    def start(self) -> None:
+        """Introduce this node."""
+        self._exchange(EXCHANGES)
+        self._greet_after(0)
+
+    def stop(self) -> None:
+        """Give up."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self._left = 0
+
+    def unheard(self) -> list[str]:
+        """Members of which nothing is known in this boot."""
+        members = self.context.table.members.values()
+        return [member.name for member in members if not member.heard and member.state in REACHABLE]
+
+    def _exchange(self, count: int) -> None:
+        others = [name for name in self.context.table.others() if not self.exchange.is_under_way(name)]
+        for peer in self.context.random.sample(others, min(count, len(others))):
+            self.exchange.with_peer(peer, self._exchanged)
+
+    def _exchanged(self, succeeded: bool) -> None:
+        if succeeded:
+            self._left -= 1
+        elif self._left > 0 and "retry" not in self._timers:
+            delay = self.context.random.uniform(0.5, 1.0) * self._retry_s
+            self._retry_s = min(RETRY_MAX_S, self._retry_s * 1.5)
+            self._timers["retry"] = self.context.clock.call_later(delay, self._retry)
+
+    def _retry(self) -> None:
+        del self._timers["retry"]
+        if self._left > 0 and (self._left == EXCHANGES or self.unheard()):
+            self._exchange(self._left)
+
+    def _greet_after(self, step: int) -> None:
+        if step < len(GREETING_DELAYS_S):
+            self._timers["greet"] = self.context.clock.call_later(GREETING_DELAYS_S[step], self._greet, step)
+
+    def _greet(self, step: int) -> None:
+        unheard = self.unheard()
+        for name in self.context.random.sample(unheard, min(GREETINGS_MAX, len(unheard))):
+            self.context.count("greetings")
+            self.gossip.send(name, None, (self.context.table.members[name].rumor(),))
+        if unheard:
+            self._greet_after(step + 1)

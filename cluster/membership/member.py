@@ -1,0 +1,91 @@
+"""A member: who it is, and what this node believes of it."""
+
+from dataclasses import dataclass
+
+from cluster.env import Address
+from cluster.membership.incarnation import Incarnation
+from cluster.wire.membership import Rumor
+
+ALIVE, LEAVING, SUSPECT, DEAD, LEFT = "alive", "leaving", "suspect", "dead", "left"
+FACT, NEWS = "fact", "news"
+"""Rumors about what a member announces: in full, or only that there is a version too large for a packet."""
+
+RANK = {ALIVE: 0, LEAVING: 1, SUSPECT: 2, DEAD: 3, LEFT: 4}
+"""Which statement wins within one incarnation. SWIM (2002) section 4.2, with the two states of a graceful leave."""
+
+REACHABLE = frozenset((ALIVE, LEAVING, SUSPECT))
+"""States in which a member is probed and gossiped to."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A member that the layout names."""
+
+    name: str
+    zone: str
+    address: Address
+
+
+@dataclass(frozen=True)
+class Identity:
+    """This node: its name has the place in the layout, its id the causality, its epoch counts its boots."""
+
+    name: str
+    id: str
+    epoch: int
+    zone: str
+    address: Address
+
+
+@dataclass(frozen=True)
+class MemberView:
+    """What this node believes of a member. `since` is when the state began, on the local monotonic clock; `heard` says
+    whether anything of this boot of ours came from it, directly or as a rumor of its being alive."""
+
+    name: str
+    id: str
+    state: str
+    epoch: int
+    refutations: int
+    zone: str
+    address: Address
+    heard: bool
+    since: float
+
+
+class Member:
+    """A row of the table; changed by `Table` alone. `by` is who suspects it or declared it dead."""
+
+    __slots__ = ("address", "by", "heard", "id", "incarnation", "name", "since", "state", "zone")
+
+    def __init__(self, name: str, id: str, incarnation: Incarnation, zone: str, address: Address, now: float) -> None:
+        self.name = name
+        self.id = id
+        self.state = ALIVE
+        self.incarnation = incarnation
+        self.zone = zone
+        self.address = address
+        self.heard = False
+        self.since = now
+        self.by = ""
+
+    def is_known(self) -> bool:
+        """Whether anything but the layout or an old file says that it exists, and nothing says that it failed."""
+        return self.state == ALIVE and self.heard and self.incarnation.epoch > 0
+
+    def rumor(self) -> Rumor:
+        """What this node believes, as it tells others."""
+        epoch, refutations = self.incarnation
+        host, port = self.address
+        return Rumor(self.state, self.name, epoch, refutations, self.by, self.id, self.zone, host, port)
+
+    def accusation(self, by: str, kind: str = "") -> Rumor:
+        """That `by` suspects this incarnation of it."""
+        return Rumor(SUSPECT, self.name, *self.incarnation, by=by, kind=kind)
+
+    def view(self) -> MemberView:
+        """A frozen copy."""
+        epoch, refutations = self.incarnation
+        return MemberView(
+            self.name, self.id, self.state, epoch, refutations, self.zone, self.address, self.heard, self.since
+        )

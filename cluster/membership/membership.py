@@ -1,0 +1,179 @@
+"""Who is alive: one node's membership, assembled from its parts.
+
+SWIM (Das, Gupta, Motivala, 2002) with Lifeguard (Dadgar, Phillips, Currey, 2018), after hashicorp/memberlist. It
+routes and nothing more: no correctness may rest on it. Rumors come in by packets, push-pull and `Tell`, pass the merge
+rule of table.py, and what they change is spread, recorded with its evidence, and told to the listeners.
+"""
+
+from collections.abc import Callable, Sequence
+
+from cluster.config import MembershipSettings
+from cluster.env import Env, StallWatch
+from cluster.errors import NotFound
+from cluster.membership.announcing import Announcing
+from cluster.membership.awareness import Awareness
+from cluster.membership.evidence import WatchLinks
+from cluster.membership.exchange import Exchange
+from cluster.membership.gossip import Gossip
+from cluster.membership.hearsay import Hearsay
+from cluster.membership.joining import Joining
+from cluster.membership.member import LEFT, Candidate, Identity, Member, MemberView
+from cluster.membership.messenger import Context, Messenger, Record
+from cluster.membership.peers import PeersFile, encode_peers
+from cluster.membership.reception import Reception
+from cluster.membership.table import Table
+
+
+class Membership:
+    """One node's membership.
+
+    `on_change(name, old, new)` is called for each change of a state, and with old = new = `alive` when a member is
+    alive under another boot epoch than before. `on_refuted(reason)`: this node contradicted its own suspicion or death.
+    `on_fact(name, kind, body)`: a member announced something; an empty body after its reboot says that it is void.
+    """
+
+    def __init__(
+        self,
+        env: Env,
+        me: Identity,
+        seeds: Sequence[Candidate],
+        messenger: Messenger,
+        settings: MembershipSettings,
+        stall: StallWatch,
+        record: Record,
+    ) -> None:
+        now = env.clock.now()
+        self._table = table = Table(me, list(seeds), now)
+        awareness = Awareness(settings.health_score_max)
+        self.context = context = Context(
+            me, env.clock, env.random, messenger, settings, stall, record, table, awareness
+        )
+        self._gossip = Gossip(context)
+        self._links = WatchLinks(context)
+        self._exchange = Exchange(
+            context, self._gossip, lambda: self._reception.rows(), lambda rows, via: self._reception.absorb(rows, via)
+        )
+        self._joining = Joining(context, self._gossip, self._exchange)
+        self._announcing = Announcing(context, self._gossip, self._exchange)
+        self._peers = PeersFile(env.clock, env.disk, self._encode_peers, self._peers_failed)
+        self._hearsay = Hearsay(
+            context, self._gossip, self._exchange, self._announcing, self._links, self._peers.changed
+        )
+        self._reception = Reception(context, self._gossip, self._hearsay, self._announcing, self._links)
+        self.on_change = self._hearsay.on_change
+        self.on_refuted = self._hearsay.on_refuted
+        self.on_fact = self._announcing.on_fact
+
+    # -- life
+
+    def start(self) -> None:
+        """Take part. The messenger must listen by now."""
+        table, addresses = self._table, self.context.messenger.addresses
+        for peer in self._peers.read():
+            if peer.name in table.members:
+                table.recall(peer.name, peer.id, peer.epoch)
+        for name, member in table.members.items():
+            if name != self.context.me.name:
+                addresses[name] = member.address
+        self._gossip.add(table.me.rumor())
+        self._gossip.start()
+        self._joining.start()
+        self._hearsay.detector.start()
+        self._exchange.start()
+        self._links.start()
+
+    def stop(self) -> None:
+        """Take part no more, without a word: to the others this is a crash."""
+        for part in (self._joining, self._hearsay, self._exchange, self._links, self._gossip):
+            part.stop()
+        self._peers.stop()
+
+    # -- questions
+
+    def state(self, name: str) -> str:
+        """What is believed of a member. Raises NotFound."""
+        return self._member(name).state
+
+    def alive(self) -> list[str]:
+        """Sorted names of the members that are alive, this node included."""
+        return list(self._table.alive())
+
+    def table(self) -> dict[str, MemberView]:
+        """All members by sorted name, this node included."""
+        members = self._table.members
+        return {name: members[name].view() for name in sorted(members)}
+
+    def view(self, name: str) -> MemberView:
+        """One member. Raises NotFound."""
+        return self._member(name).view()
+
+    def id_of(self, name: str) -> str | None:
+        """The id that a member had when it was last heard; None when it never was."""
+        member = self._table.members.get(name)
+        return None if member is None else member.id or None
+
+    def name_of(self, id: str) -> str | None:
+        """Who has this id now; None for one unknown, or replaced."""
+        return self._table.name_of(id)
+
+    def heard_in_this_boot(self) -> int:
+        """How many members spoke since the start, directly or through others; this node included."""
+        return sum(1 for member in self._table.members.values() if member.heard)
+
+    @property
+    def health(self) -> int:
+        """The local health score: 0 is healthy (Lifeguard IV.A)."""
+        return self.context.awareness.score
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How often what happened, for metrics."""
+        return self.context.counts
+
+    # -- facts
+
+    def announce(self, kind: str, body: bytes) -> None:
+        """Make a fact about this node known to all, replacing the one of that kind."""
+        self._announcing.announce(kind, body)
+
+    def facts(self, kind: str) -> dict[str, bytes]:
+        """What the members announced under `kind`, by name, this node and the dead included."""
+        return self._announcing.facts.bodies(kind)
+
+    def tell(self, kind: str, done: Callable[[int], None]) -> None:
+        """Send the own fact to all live members; `done` gets how many hold it now, this node included."""
+        self._announcing.tell(kind, done)
+
+    # -- what others report
+
+    def note_evidence(self, peer: str, reason: str) -> None:
+        """A data connection to `peer` was `refused`, `reset` or `closed`. Hearing the same twice is harmless."""
+        if self._table.members.get(peer) is not None:
+            self._hearsay.evidence.note(peer, reason)
+            self._links.changed()
+
+    def forget(self, name: str) -> None:
+        """Drop a member for good: what is still said of this or an earlier boot of it is refused."""
+        self._hearsay.verdicts.clear(name)
+        self._gossip.queue.forget(name)
+        self._announcing.facts.forget(name)
+        self._reception.forget(name)
+        member = self._table.forget(name)
+        if member is not None:
+            self.context.messenger.addresses.pop(name, None)
+            self._hearsay.after_change()
+            self._hearsay.notify(name, member.state, LEFT)
+
+    # -- inside
+
+    def _member(self, name: str) -> Member:
+        member = self._table.members.get(name)
+        if member is None:
+            raise NotFound(f"no member is named {name}")
+        return member
+
+    def _encode_peers(self) -> bytes:
+        return encode_peers(list(self._table.members.values()))
+
+    def _peers_failed(self, cause: str) -> None:
+        self.context.record("member.peers-file", cause)

@@ -1,0 +1,174 @@
+"""What arrives: packets, push-pulls, pings over streams, and facts told directly.
+
+It decodes, passes rumors on to hearsay.py and probe messages to detector.py, and answers. Lifeguard's buddy system
+(section IV.C) is here in a general form: whoever is in contact with this node hears at once what is said of it, so
+that it can contradict, and whoever is behind about this node is reminded of what holds.
+"""
+
+import msgspec
+
+from cluster.errors import BadMessage, NotFound
+from cluster.membership.announcing import Announcing
+from cluster.membership.evidence import WatchLinks
+from cluster.membership.gossip import Gossip
+from cluster.membership.hearsay import Hearsay
+from cluster.membership.member import ALIVE, DEAD, SUSPECT
+from cluster.membership.messenger import Context, Received
+from cluster.wire.handshake import ROLE_NODE
+from cluster.wire.membership import (
+    MemberState,
+    Packet,
+    Ping,
+    PingAck,
+    PingNack,
+    PingRequest,
+    PushPull,
+    PushPullReply,
+    Rumor,
+    StreamPing,
+    StreamPong,
+    Tell,
+    Told,
+)
+
+_decode = msgspec.msgpack.Decoder(Packet).decode
+
+
+def _nothing() -> None:
+    """An answer to a challenge brought its own rumor."""
+
+
+class Reception:
+    """One node's incoming messages."""
+
+    def __init__(
+        self, context: Context, gossip: Gossip, hearsay: Hearsay, announcing: Announcing, links: WatchLinks
+    ) -> None:
+        self.context = context
+        self._gossip = gossip
+        self._hearsay = hearsay
+        self._announcing = announcing
+        self._links = links
+        self._reminded: dict[str, float] = {}
+        messenger = context.messenger
+        messenger.on_datagram = self._on_datagram
+        messenger.on_contact.append(self._on_contact)
+        messenger.handle(PushPull, self._on_push_pull)
+        messenger.handle(StreamPing, self._on_stream_ping)
+        messenger.handle(Tell, self._on_tell)
+
+    def forget(self, name: str) -> None:
+        """Drop what is remembered of a member."""
+        self._reminded.pop(name, None)
+
+    def _on_datagram(self, sender: str, body: bytes, arrived_at: float) -> None:
+        try:
+            packet = _decode(body)
+        except msgspec.MsgspecError:
+            self.context.count("garbage")
+            return
+        self._heard_from(sender)
+        behind = False
+        for rumor in packet.rumors:
+            behind = self._hearsay.take(rumor, sender) or behind
+        probe = packet.probe
+        if isinstance(probe, PingAck):
+            self._hearsay.detector.on_ack(sender, probe)
+        elif isinstance(probe, PingNack):
+            self._hearsay.detector.on_nack(sender, probe)
+        elif isinstance(probe, PingRequest):
+            self._hearsay.detector.on_request(sender, probe)
+        first = self._owed(sender, behind)
+        if isinstance(probe, Ping):
+            self._hearsay.detector.on_ping(sender, probe, first)
+        elif first:
+            self._remind(sender, first)
+
+    def _on_contact(self, peer: str) -> None:
+        """A handshake with `peer` succeeded, so it lives, whatever is said."""
+        self._heard_from(peer)
+        self._remind(peer, self._owed(peer, False))
+
+    def _on_push_pull(self, received: Received) -> None:
+        if self._is_node(received):
+            assert isinstance(received.body, PushPull)
+            self._heard_from(received.peer.name)
+            self.absorb(received.body.rows, received.peer.name)
+            received.reply(PushPullReply(self.rows()))
+
+    def _on_stream_ping(self, received: Received) -> None:
+        assert isinstance(received.body, StreamPing)
+        if received.body.target == self.context.me.name:
+            received.reply(StreamPong())
+        else:
+            received.fail(NotFound(f"this is {self.context.me.name}, not {received.body.target}"))
+
+    def _on_tell(self, received: Received) -> None:
+        if self._is_node(received):
+            assert isinstance(received.body, Tell)
+            for rumor in received.body.rumors:
+                self._hearsay.take(rumor, received.peer.name)
+            received.reply(Told())
+
+    def _is_node(self, received: Received) -> bool:
+        if received.peer.role == ROLE_NODE:
+            return True
+        received.fail(BadMessage("only nodes tell about members"))
+        return False
+
+    def _heard_from(self, sender: str) -> None:
+        member = self.context.table.members.get(sender)
+        if member is not None and not member.heard:
+            member.heard = True
+            self._links.changed()
+
+    def _owed(self, sender: str, behind: bool) -> list[Rumor]:
+        """What `sender` must hear: that it is behind about us, and what is said of it unless that is just `alive`."""
+        owed = [self.context.table.me.rumor()] if behind else []
+        member = self.context.table.members.get(sender)
+        if member is not None and not member.is_known():
+            owed.append(member.rumor())
+        return owed
+
+    def _remind(self, peer: str, first: list[Rumor]) -> None:
+        """Tell a peer what it must hear, though it did not ask; not more often than one gossips."""
+        now = self.context.clock.now()
+        due = self._reminded.get(peer, float("-inf")) + self.context.settings.gossip_interval_s
+        if first and now >= due and peer in self.context.table.members:
+            self._reminded[peer] = now
+            self._gossip.send(peer, None, first)
+
+    # -- push-pull
+
+    def rows(self) -> list[MemberState]:
+        """The table, without members of which nothing is known but that the layout has them."""
+        of = self._announcing.facts.of
+        return [
+            MemberState(member.rumor(), of(name))
+            for name, member in self.context.table.members.items()
+            if (member.heard and member.incarnation.epoch > 0) or member.state != ALIVE
+        ]
+
+    def absorb(self, rows: list[MemberState], via: str) -> None:
+        """Take in another node's table."""
+        self._heard_from(via)
+        for row in rows:
+            self._take_row(row.rumor, via)
+            for fact in row.facts:
+                self._hearsay.take(fact, via)
+
+    def _take_row(self, rumor: Rumor, via: str) -> None:
+        """As any rumor, but for a verdict on a member that we hold alive: it may be of before a partition healed.
+
+        The member is confronted, and only its silence makes a suspicion (memberlist suspects it outright).
+        """
+        member = self.context.table.members.get(rumor.name)
+        if rumor.state != DEAD or member is None or member is self.context.table.me or not member.is_known():
+            self._hearsay.take(rumor, via)
+        elif (rumor.epoch, rumor.refutations) < member.incarnation or self._hearsay.detector.is_challenged(rumor.name):
+            return
+        else:
+            claim = Rumor(SUSPECT, rumor.name, rumor.epoch, rumor.refutations, by=rumor.by or via)
+            self._hearsay.detector.challenge(
+                member, rumor, on_answer=_nothing, on_silence=lambda: self._hearsay.take(claim, via)
+            )
