@@ -1,0 +1,246 @@
+"""The clusters of this machine, for commands, recipes and tests: up, down, remove, list, and the faults of processes.
+
+Everything here is synchronous and keeps no state of its own: each call reads the state directory and asks the locks.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from cluster.emulator.control import ClientControl, Control
+from cluster.emulator.disk import locked, read
+from cluster.emulator.faultsfile import change_faults
+from cluster.emulator.genesis import refill
+from cluster.emulator.home import (
+    RECORD_FILE,
+    ClusterFiles,
+    Home,
+    check_complete,
+    find_home,
+    load_cluster,
+    node_folders,
+)
+from cluster.emulator.inspect import NodeProcess, inspect_node, inspect_nodes
+from cluster.emulator.interrupts import Interrupts
+from cluster.emulator.launch import Launch
+from cluster.emulator.launcher import CHILD
+from cluster.emulator.signals import end_nodes, kill_nodes, pause_node, resume_node
+from cluster.emulator.spec import ClusterSpec, decode_record, timestamp
+from cluster.emulator.sweep import remove_folder, sweep
+from cluster.emulator.up import Progress, Upper, UpReport
+from cluster.errors import Damaged, Failed, UnknownCluster
+from cluster.faults import Fault, FaultDocument, add_fault, mark_returned
+
+WAIT_S: Final = 30.0
+LOCK_WAIT_S: Final = 20.0
+"""How long a command waits for another one on the same cluster."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Where clusters live and how their nodes are reached; tests put their own here."""
+
+    home: Home = field(default_factory=find_home)
+    control: Control = field(default_factory=ClientControl)
+    child: str = CHILD
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One line of `ps`. What a damaged cluster was made with is not known."""
+
+    cluster: str
+    nodes: int
+    alive: int
+    created: str
+    damaged: str = ""
+
+
+def _silent(stage: str, node: str) -> None:
+    """No progress is shown."""
+
+
+def up(
+    spec: ClusterSpec,
+    wait_s: float = WAIT_S,
+    progress: Progress = _silent,
+    *,
+    leashed: bool = False,
+    world: World | None = None,
+) -> UpReport:
+    """Make the cluster, or start it when it exists and is stopped; returns when all nodes are ready.
+
+    `leashed`: the nodes end with this process (or when the report's leash is let go), and the next command removes what
+    is left. Raises AlreadyExists for one that is up, Usage for options other than it was made with, Damaged,
+    StorageFull, DeadlinePassed after `wait_s`, Failed with a node's last words. Then nothing runs, and what was made is
+    gone.
+    """
+    where = world or World()
+    sweep(where.home)
+    return Upper(where.home, where.control, where.child, spec, wait_s, progress).run(leashed)
+
+
+def down(name: str, *, world: World | None = None) -> list[str]:
+    """End the nodes and keep the data; returns those that ran. Works on damaged clusters. Raises UnknownCluster."""
+    home = (world or World()).home
+    _must_exist(home, name)
+    with locked(home.lock(name), LOCK_WAIT_S):
+        return _end_all(home.cluster(name))
+
+
+def remove(name: str, *, world: World | None = None) -> None:
+    """Delete a cluster and its data, ending its nodes first. Works on damaged clusters. Raises UnknownCluster."""
+    home = (world or World()).home
+    _must_exist(home, name)
+    with locked(home.lock(name), LOCK_WAIT_S):
+        _must_exist(home, name)
+        _end_all(home.cluster(name))
+        remove_folder(home, name)
+
+
+def _must_exist(home: Home, name: str) -> None:
+    if not home.cluster(name).is_dir():
+        raise UnknownCluster(f"no cluster is called {name!r}")
+
+
+def _end_all(folder: Path) -> list[str]:
+    folders = node_folders(folder)
+    alive = [name for name, node in folders.items() if inspect_node(node).alive]
+    end_nodes(folders.values())
+    return alive
+
+
+def clusters(*, world: World | None = None) -> list[Listed]:
+    """All clusters of this home, by name; damaged ones too."""
+    home = (world or World()).home
+    sweep(home)
+    return [_listed(home, name) for name in home.names()]
+
+
+def _listed(home: Home, name: str) -> Listed:
+    folder = home.cluster(name)
+    processes = inspect_nodes(node_folders(folder))
+    alive = sum(process.alive for process in processes.values())
+    try:
+        record = decode_record(read(folder / RECORD_FILE))
+    except Damaged as error:
+        return Listed(name, len(processes), alive, "", error.message)
+    return Listed(name, len(record.places), alive, record.created)
+
+
+def processes(files: ClusterFiles) -> dict[str, NodeProcess]:
+    """What each node's process does."""
+    return inspect_nodes({name: files.node(name) for name in files.nodes})
+
+
+def start_nodes(name: str, nodes: list[str], wait_s: float = WAIT_S, *, world: World | None = None) -> dict[str, int]:
+    """Start those of `nodes` that do not run; returns their pids once they listen. Ends the kills and pauses whose
+    processes are all back. Raises NotFound, Damaged, Failed with a node's last words."""
+    where = world or World()
+    sweep(where.home)
+    _must_exist(where.home, name)
+    with Interrupts() as interrupts, locked(where.home.lock(name), LOCK_WAIT_S):
+        files = load_cluster(name, where.home)
+        check_complete(files)
+        missing = [node for node in nodes if not inspect_node(files.node(node)).alive]
+        refill(files, missing)
+        pids = _launch(files, missing, wait_s, where.child, interrupts) if missing else {}
+    _change(files, where.control, lambda document: mark_returned(document, missing, timestamp()))
+    return pids
+
+
+def _launch(files: ClusterFiles, nodes: list[str], wait_s: float, child: str, interrupts: Interrupts) -> dict[str, int]:
+    launch: Launch | None = None
+    try:
+        with interrupts.shield():
+            launch = Launch(files.folder, nodes, child)
+        launch.collect(time.monotonic() + wait_s, lambda _: None)
+    except BaseException:
+        with interrupts.ignored():
+            if launch is not None:
+                launch.abort()
+        raise
+    return launch.listening
+
+
+def restart(name: str, nodes: list[str], wait_s: float = WAIT_S, *, world: World | None = None) -> dict[str, int]:
+    """End those of `nodes` that run (or are paused), then start them all; returns the pids."""
+    where = world or World()
+    files = load_cluster(name, where.home)
+    folders = [files.node(node) for node in nodes]
+    with locked(where.home.lock(name), LOCK_WAIT_S):
+        end_nodes(folders)
+    return start_nodes(name, nodes, wait_s, world=where)
+
+
+def kill(name: str, nodes: list[str], *, world: World | None = None) -> Fault:
+    """End `nodes` with SIGKILL; returns the fault. The survivors know of it before it happens, so that what they count
+    against the dead is complete. Raises NotFound, and Failed for one that does not run."""
+    where = world or World()
+    files = _running(name, nodes, where, ("running", "paused", "starting"))
+    fault = _record(files, where.control, Fault(kind="kill", at=timestamp(), nodes=nodes), nodes)
+    kill_nodes(files.node(node) for node in nodes)
+    return fault
+
+
+def pause(name: str, nodes: list[str], *, world: World | None = None) -> Fault:
+    """Stop the processes of `nodes` (SIGSTOP); returns the fault once they stand still."""
+    where = world or World()
+    files = _running(name, nodes, where, ("running",))
+    fault = _record(files, where.control, Fault(kind="pause", at=timestamp(), nodes=nodes), nodes)
+    for node in nodes:
+        pause_node(files.node(node))
+    return fault
+
+
+def resume(name: str, nodes: list[str], *, world: World | None = None) -> list[str]:
+    """Let paused `nodes` go on; returns those that were paused."""
+    where = world or World()
+    files = load_cluster(name, where.home)
+    paused = [node for node in nodes if inspect_node(files.node(node)).state == "paused"]
+    for node in paused:
+        resume_node(files.node(node))
+    _change(files, where.control, lambda document: mark_returned(document, paused, timestamp()))
+    return paused
+
+
+def change(name: str, edit: Callable[[FaultDocument], FaultDocument], *, world: World | None = None) -> FaultDocument:
+    """Change the faults of a cluster and make its nodes reread them; returns the document that holds now."""
+    where = world or World()
+    return _change(load_cluster(name, where.home), where.control, edit)
+
+
+def _running(name: str, nodes: list[str], where: World, wanted: tuple[str, ...]) -> ClusterFiles:
+    files = load_cluster(name, where.home)
+    for node in nodes:
+        state = inspect_node(files.node(node)).state
+        if state not in wanted:
+            cure = "resume" if state == "paused" else "restart"
+            raise Failed(f"node {node} is {state}", help=f"`dsectl {cure} {node}` brings it back.")
+    return files
+
+
+def _record(files: ClusterFiles, control: Control, fault: Fault, struck: list[str]) -> Fault:
+    document = change_faults(files.folder, lambda document: add_fault(document, fault))
+    control.poke(files, _alive(files, struck))
+    return document.faults[-1]
+
+
+def _change(files: ClusterFiles, control: Control, edit: Callable[[FaultDocument], FaultDocument]) -> FaultDocument:
+    before: list[int] = []
+
+    def noted(document: FaultDocument) -> FaultDocument:
+        before.append(document.generation)
+        return edit(document)
+
+    after = change_faults(files.folder, noted)
+    if after.generation != before[0]:
+        control.poke(files, _alive(files, []))
+    return after
+
+
+def _alive(files: ClusterFiles, struck: list[str]) -> list[str]:
+    """The nodes that can hear a poke."""
+    return [name for name, process in processes(files).items() if name not in struck and process.state == "running"]

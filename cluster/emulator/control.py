@@ -1,0 +1,69 @@
+"""What the emulator asks the nodes over their own protocol: whether they are ready, and to reread the faults."""
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from cluster.client.locate import Location
+from cluster.emulator.disk import tail
+from cluster.emulator.home import ClusterFiles
+from cluster.emulator.inspect import inspect_node
+from cluster.errors import ClusterError, DeadlinePassed, Failed
+
+if TYPE_CHECKING:
+    from cluster.client.blocking import BlockingCluster
+
+SLICE_S = 0.5
+"""How long one question may wait at a node before this side looks whether its process still lives."""
+REDIAL_S = 0.01
+POKE_S = 0.5
+
+
+class Control(Protocol):
+    """Questions to nodes."""
+
+    def wait_ready(self, files: ClusterFiles, names: list[str], timeout_s: float) -> None:
+        """Return when each of `names` has heard all nodes in this boot and runs the layout. Raises DeadlinePassed, or
+        Failed for one that ended."""
+
+    def poke(self, files: ClusterFiles, names: list[str]) -> None:
+        """Make the nodes reread the faults. One that does not answer is passed over: it rereads them by itself."""
+
+
+class ClientControl:
+    """Asked with the blocking client, each node directly."""
+
+    def wait_ready(self, files: ClusterFiles, names: list[str], timeout_s: float) -> None:
+        """See Control."""
+        deadline = time.monotonic() + timeout_s
+        waiting = list(names)
+        question = {"nodes": len(files.nodes), "layout": 1}
+        with _client(files) as client:
+            while True:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    raise DeadlinePassed(f"not ready after {timeout_s:.1f} s: {', '.join(waiting)}")
+                said = client.ask_all(waiting, "ready", question, min(SLICE_S, remaining))
+                waiting = [name for name in waiting if isinstance(said[name], ClusterError)]
+                if not waiting:
+                    return
+                check_alive(files, waiting)
+                time.sleep(REDIAL_S)
+
+    def poke(self, files: ClusterFiles, names: list[str]) -> None:
+        """See Control."""
+        if names:
+            with _client(files) as client:
+                client.ask_all(names, "poke", timeout=POKE_S)
+
+
+def _client(files: ClusterFiles) -> "BlockingCluster":
+    from cluster.client.blocking import BlockingCluster  # only what talks to nodes pays for it
+
+    return BlockingCluster(Location(files.name, files.secret, files.addresses))
+
+
+def check_alive(files: ClusterFiles, names: list[str]) -> None:
+    """Raise Failed, with the end of its log, for a node whose process is gone."""
+    for name in names:
+        if not inspect_node(files.node(name)).alive:
+            raise Failed(f"node {name} ended while it was starting", help=tail(files.log(name)) or None)

@@ -1,0 +1,130 @@
+"""Files of the state directory: written whole or not at all, locked by `flock`, failures told as cluster errors."""
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cluster.errors import ClusterError, Damaged, Failed, StorageFull
+
+FOLDER_MODE, FILE_MODE = 0o700, 0o600
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+LOCK_POLL_S = 0.002
+TAIL_BYTES = 8192
+
+
+@contextmanager
+def disk_errors(doing: str) -> Iterator[None]:
+    """Turn the system's errors into StorageFull or Damaged, with the path in the message."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(doing, error) from error
+
+
+def disk_error(doing: str, error: OSError) -> ClusterError:
+    """What an OSError of the state directory means to a user."""
+    message = f"cannot {doing}: {error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
+    if error.errno in FULL:
+        return StorageFull(message)
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return Damaged(message, help="Make the state directory writable, or set DSECTL_HOME to one that is.")
+    return Damaged(message)
+
+
+def make_folder(path: Path) -> None:
+    """A folder that only its owner can enter; the folders above it too, where they are missing."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(mode=FOLDER_MODE, exist_ok=True)
+
+
+def write_new(path: Path, data: bytes, durable: bool = False) -> None:
+    """Write a file that is not there yet. `durable`: it outlives a power failure."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+    try:
+        _write_all(descriptor, data)
+        if durable:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write a file so that readers see the old content or the new, and nothing is left behind on failure."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.unlink(missing_ok=True)
+        write_new(temporary, data)
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder outlive a power failure."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read(path: Path) -> bytes:
+    """The whole file; Damaged, naming it, when it is missing or unreadable."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise Damaged(f"{path} is missing") from None
+    except OSError as error:
+        raise disk_error(f"read {path}", error) from error
+
+
+def tail(path: Path, lines: int = 5) -> str:
+    """The last lines of a log; empty when there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
+            return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return ""
+
+
+@contextmanager
+def locked(path: Path, wait_s: float, busy: ClusterError | None = None) -> Iterator[None]:
+    """Hold the exclusive lock on `path`, a file that is made when missing and never deleted.
+
+    The kernel drops the lock with the process, whatever ends it. Raises `busy` when another keeps it for `wait_s`.
+    """
+    with disk_errors(f"lock {path}"):
+        make_folder(path.parent)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE)
+    try:
+        if not take_lock(descriptor, wait_s):
+            raise busy or Failed(f"another command keeps {path} locked", help="Wait until it is done, then try again.")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def take_lock(descriptor: int, wait_s: float) -> bool:
+    """Take the exclusive lock on an open file; False when another keeps it for `wait_s`."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(LOCK_POLL_S)

@@ -1,0 +1,124 @@
+"""Starting nodes: run the launcher, and listen to what its children say until each listens or has failed.
+
+The report pipe is held by the launcher and by every child that is not ready, so its end of file means that nobody is
+left in between: each child either holds its lock, and can be ended by it, or is gone.
+"""
+
+import os
+import select
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from cluster.emulator.disk import FILE_MODE, disk_errors, tail
+from cluster.emulator.home import NODE_LOG_FILE
+from cluster.emulator.launcher import FORKS, launcher_command
+from cluster.emulator.signals import kill_nodes
+from cluster.emulator.start import ADDRESS_TAKEN, Report
+from cluster.errors import DeadlinePassed, Failed, from_code
+
+LAUNCHER_LOG: Final = "launcher.log"
+ABORT_S: Final = 10.0
+ABORT_POLL_S: Final = 0.02
+
+_decode = msgspec.json.Decoder(Report).decode
+
+
+class Launch:
+    """One run of the launcher."""
+
+    def __init__(self, cluster: Path, names: list[str], child: str, forks: bool = FORKS) -> None:
+        """Start the launcher; it is not waited for here."""
+        self.cluster = cluster
+        self.names = names
+        self.listening: dict[str, int] = {}
+        """The pids of the nodes that listen."""
+        self._failures: dict[str, Report] = {}
+        self._buffer = b""
+        command = launcher_command("--fork" if forks else "--exec", child, cluster, names)
+        with disk_errors("start the launcher"):
+            log = os.open(cluster / LAUNCHER_LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
+            try:
+                self._launcher = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+                )
+            finally:
+                os.close(log)
+        assert self._launcher.stdout is not None
+        self._pipe = self._launcher.stdout.fileno()
+
+    def collect(self, deadline: float, heard: Callable[[str], None]) -> None:
+        """Wait until all nodes listen; `heard` is called with each name. Raises what the first one failed with, Failed
+        for one that ended silently, DeadlinePassed at `deadline` (monotonic)."""
+        while not self._failures:
+            if not self._readable(deadline - time.monotonic()):
+                late = [name for name in self.names if name not in self.listening]
+                raise DeadlinePassed(f"nodes that do not start: {', '.join(late)}", help=self._logs(late))
+            if not self._take(heard):
+                break
+        if self._failures:
+            raise self._failure(next(iter(self._failures.values())))
+        self.close()
+        silent = [name for name in self.names if name not in self.listening]
+        if silent:
+            said = tail(self.cluster / LAUNCHER_LOG) or self._logs(silent)
+            raise Failed(f"node {silent[0]} ended while it was starting", help=said or None)
+
+    def _readable(self, timeout_s: float) -> bool:
+        return bool(select.select([self._pipe], [], [], max(0.0, timeout_s))[0])
+
+    def _take(self, heard: Callable[[str], None]) -> bool:
+        """Read what was said; False at the end of file."""
+        chunk = os.read(self._pipe, 65536)
+        *lines, self._buffer = (self._buffer + chunk).split(b"\n")
+        for line in lines:
+            report = _decode(line)
+            if report.said == "failed":
+                self._failures[report.node] = report
+            elif report.said == "listening":
+                self.listening[report.node] = report.pid
+                heard(report.node)
+        return bool(chunk)
+
+    def _failure(self, report: Report) -> Exception:
+        message = f"node {report.node}: {report.message}"
+        if report.code == ADDRESS_TAKEN:
+            return Failed(
+                message,
+                help="Another program has the port; the cluster starts when it is free again.",
+                address_taken=True,
+            )
+        return from_code(report.code, message)
+
+    def _logs(self, names: list[str]) -> str:
+        said = [
+            f"{name}: {text}" for name in names[:3] if (text := tail(self.cluster / "nodes" / name / NODE_LOG_FILE))
+        ]
+        return "\n".join(said)
+
+    def close(self) -> None:
+        """Let go of the launcher and of the pipe; children that do not listen yet end when they notice."""
+        assert self._launcher.stdout is not None
+        self._launcher.stdout.close()
+        self._launcher.wait()
+
+    def abort(self) -> None:
+        """End the launcher and all that it started, whatever they are at. Never raises because of them."""
+        if self._launcher.stdout is None or self._launcher.stdout.closed:
+            kill_nodes(self._folders())
+            return
+        self._launcher.kill()
+        deadline = time.monotonic() + ABORT_S
+        while time.monotonic() < deadline:
+            kill_nodes(self._folders())
+            if self._readable(ABORT_POLL_S) and not self._take(lambda _: None):
+                break
+        self.close()
+        kill_nodes(self._folders())
+
+    def _folders(self) -> list[Path]:
+        return [self.cluster / "nodes" / name for name in self.names]

@@ -1,0 +1,128 @@
+"""What runs in a node's process: take the lock, run the node on uvloop until something ends it, exit.
+
+Crash-only: SIGTERM ends a node tidily, and nothing depends on that. A fatal error is written to the log and ends the
+process with exit code 1. The end of the leash or of the time to live ends the node and whatever siblings are left.
+"""
+
+import asyncio
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Protocol
+
+import uvloop
+from setproctitle import setproctitle
+
+from cluster.emulator.home import NODE_LOCK_FILE
+from cluster.emulator.lifetime import Lifetime, end_siblings
+from cluster.emulator.nodelock import NodeLock
+from cluster.emulator.spec import timestamp
+from cluster.emulator.start import ADDRESS_TAKEN, NodeStart
+from cluster.errors import ClusterError
+
+EXIT_OK, EXIT_FATAL = 0, 1
+
+
+class Runs(Protocol):
+    """What a process runs: a node, or what stands in for one."""
+
+    def start(self) -> None:
+        """Begin; when this returns, it listens."""
+
+    def stop(self) -> None:
+        """End tidily."""
+
+
+Make = Callable[[NodeStart, Callable[[str], None]], Runs]
+"""Makes it, on the running loop; the function that it is given ends the process with a message."""
+
+
+def run(start: NodeStart, make: Make) -> int:
+    """Take the lock, say so, and run until the end."""
+    setproctitle(f"dsectl node {start.record.name}/{start.name}")
+    lock = NodeLock(start.folder / NODE_LOCK_FILE)
+    if not lock.take():
+        start.line.say("failed", "exists", f"node {start.name} runs already")
+        return EXIT_FATAL
+    if not start.line.say("locked"):
+        return EXIT_FATAL
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        process = _Process(start, lock)
+        code = runner.run(process.main(make))
+    if process.expired:
+        lock.release()  # so that siblings that wait for this one see it gone
+        end_siblings(start.cluster, start.name)
+    return code
+
+
+class _Process:
+    """One run."""
+
+    def __init__(self, start: NodeStart, lock: NodeLock) -> None:
+        self.start = start
+        self.lock = lock
+        self.code = EXIT_OK
+        self.expired = False
+        self._ended: asyncio.Event | None = None
+
+    async def main(self, make: Make) -> int:
+        """Run what `make` makes until something ends it."""
+        loop = asyncio.get_running_loop()
+        self._ended = asyncio.Event()
+        loop.add_signal_handler(signal.SIGTERM, self._end, EXIT_OK)
+        loop.add_signal_handler(signal.SIGINT, lambda: None)
+        loop.add_signal_handler(signal.SIGHUP, lambda: None)
+        lifetime = Lifetime(self.start.cluster, self.start.record.expires_at, self.lock, self._expire)
+        lifetime.start(loop)
+        node: Runs | None = None
+        try:
+            node = make(self.start, self._fatal)
+            node.start()
+            self._tell_listening()
+            await self._ended.wait()
+        except (ClusterError, OSError) as error:
+            self._failed(error)
+        finally:
+            lifetime.stop()
+            if node is not None and self.code == EXIT_OK:
+                node.stop()
+        return self.code
+
+    def _tell_listening(self) -> None:
+        if not self.start.line.say("listening"):
+            self._fatal("the command that started this node is gone")
+        self.start.line.close()
+
+    def _end(self, code: int) -> None:
+        assert self._ended is not None
+        self.code = max(self.code, code)
+        self._ended.set()
+
+    def _expire(self, why: str) -> None:
+        log(f"ends: {why}")
+        self.expired = True
+        self._end(EXIT_OK)
+
+    def _fatal(self, message: str) -> None:
+        log(f"fatal: {message}")
+        self._end(EXIT_FATAL)
+
+    def _failed(self, error: ClusterError | OSError) -> None:
+        """The node could not start."""
+        self.code = EXIT_FATAL
+        if isinstance(error, ClusterError):
+            code, message = error.code, error.message
+        else:
+            code = ADDRESS_TAKEN if error.errno == errno.EADDRINUSE else ClusterError.code
+            message = str(error)
+        log(f"fatal: {message}")
+        self.start.line.say("failed", code, message)
+        self.start.line.close()
+
+
+def log(message: str) -> None:
+    """One line in the node's log, which is standard error."""
+    sys.stderr.write(f"{timestamp()} [{os.getpid()}] {message}\n")
+    sys.stderr.flush()

@@ -1,0 +1,85 @@
+"""Ending what has expired: every command does this first, so that no cluster outlives its time to live or its leash
+even when none of its nodes could notice.
+"""
+
+import shutil
+import time
+from pathlib import Path
+from typing import Literal
+
+from cluster.emulator.disk import locked, read
+from cluster.emulator.home import NEW, OLD, RECORD_FILE, Home, node_folders
+from cluster.emulator.leash import is_gone
+from cluster.emulator.signals import end_nodes
+from cluster.emulator.spec import decode_record
+from cluster.errors import ClusterError, Damaged, Failed
+
+Verdict = Literal["keep", "end", "remove"]
+
+
+def verdict(expires_at: float | None, leash_gone: bool, now: float) -> Verdict:
+    """What is due for a cluster at `now` (Unix time). A leash made it temporary: nothing of it stays. The time to live
+    ends the nodes and keeps the data, as `down` does."""
+    if leash_gone:
+        return "remove"
+    if expires_at is not None and expires_at <= now:
+        return "end"
+    return "keep"
+
+
+def sweep(home: Home) -> list[str]:
+    """End or remove what has expired; returns the names. A cluster that another command works on is passed over, and so
+    is one that cannot be removed now: the next command tries again."""
+    swept = []
+    for name in home.entries():
+        if name.startswith((NEW, OLD)):
+            _remove_leftover(home, name)
+        elif _due(home.cluster(name)) != "keep" and _sweep_one(home, name):
+            swept.append(name)
+    return swept
+
+
+def _due(folder: Path) -> Verdict:
+    try:
+        expires_at = decode_record(read(folder / RECORD_FILE)).expires_at
+    except Damaged:
+        expires_at = None
+    return verdict(expires_at, is_gone(folder), time.time())
+
+
+def _sweep_one(home: Home, name: str) -> bool:
+    folder = home.cluster(name)
+    try:
+        with locked(home.lock(name), wait_s=0.0):
+            due = _due(folder)  # again, now that nobody else changes it
+            alive = node_folders(folder).values()
+            if due == "keep":
+                return False
+            end_nodes(alive)
+            if due == "remove":
+                remove_folder(home, name)
+    except (ClusterError, OSError):
+        return False
+    return True
+
+
+def remove_folder(home: Home, name: str) -> None:
+    """Delete a cluster's folder; it disappears as a whole. The caller holds the lock and has ended the nodes."""
+    folder = home.cluster(name)
+    old = folder.with_name(OLD + name)
+    shutil.rmtree(old, ignore_errors=True)
+    try:
+        folder.rename(old)
+        shutil.rmtree(old)
+    except OSError as error:
+        raise Failed(f"cannot remove {folder}: {error.strerror}") from error
+
+
+def _remove_leftover(home: Home, entry: str) -> None:
+    """Delete what an interrupted command left of a cluster that it made or removed."""
+    name = entry.removeprefix(NEW).removeprefix(OLD)
+    try:
+        with locked(home.lock(name), wait_s=0.0):
+            shutil.rmtree(home.folder / "clusters" / entry, ignore_errors=True)
+    except (ClusterError, OSError):
+        pass
