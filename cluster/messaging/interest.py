@@ -38,7 +38,9 @@ def encode_interest(subscribers: Mapping[str, int]) -> bytes:
 
 
 def decode_interest(body: bytes) -> dict[str, int]:
-    """The number of subscriptions by pattern. Raises BadMessage."""
+    """The number of subscriptions by pattern; an empty body is void, and says none. Raises BadMessage."""
+    if not body:
+        return {}
     try:
         rows = _decode(body)
     except msgspec.DecodeError as error:

@@ -43,7 +43,6 @@ def test_facts_survive_their_encoding(wanted: dict[str, int]) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
         b"\xff",
         msgspec.msgpack.encode({"a": 1}),
         msgspec.msgpack.encode([["a", "many"]]),
@@ -59,6 +58,13 @@ def test_a_bad_fact_leaves_no_interest(body: bytes) -> None:
         interest.update("n1", body)
     assert interest.route("a") == ()
     assert interest._tree.is_empty()
+
+
+def test_a_void_fact_is_no_interest() -> None:
+    interest = Interest()
+    interest.update("n1", encode_interest({"a": 1}))
+    interest.update("n1", b"")
+    assert interest.route("a") == ()
 
 
 def test_a_longer_row_of_a_later_version_is_read() -> None:

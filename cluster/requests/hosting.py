@@ -1,0 +1,108 @@
+"""The requests of one node: its services, everyone's endpoints, and the way between them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from cluster.env import Env
+from cluster.errors import BadMessage, NotFound, Overloaded
+from cluster.requests.balancer import Balancer
+from cluster.requests.context import Sleep
+from cluster.requests.demo import demo_services
+from cluster.requests.description import describe, openapi
+from cluster.requests.ports import Facts, Messenger, Recorder
+from cluster.requests.registry import KIND, SERVICES_MAX, Offer, Registry, decode_offers, encode_offers, offer
+from cluster.requests.router import Router
+from cluster.requests.server import Server
+from cluster.requests.service import Definition
+
+
+class Requests:
+    """Assembles the parts and keeps the registry by the facts. `services` are instances; without, the demo services."""
+
+    def __init__(
+        self,
+        node: str,
+        env: Env,
+        messenger: Messenger,
+        facts: Facts,
+        record: Recorder,
+        sleep: Sleep,
+        services: Sequence[object] | None = None,
+    ) -> None:
+        self.node = node
+        self.registry = Registry()
+        self.balancer = Balancer(env.random)
+        self.server = Server(node, env.clock, env.spawn, sleep, record)
+        self.router = Router(env.clock, messenger, self.registry, self.balancer, self.server)
+        self._facts = facts
+        self._record = record
+        self._offers: dict[str, Offer] = {}
+        self._started = False
+        for instance in demo_services(env.random) if services is None else services:
+            self.host(instance)
+
+    def start(self) -> None:
+        """Learn the services of all members, and announce this node's."""
+        self._started = True
+        self._facts.on_fact.append(self._on_fact)
+        self._facts.on_change.append(self._on_change)
+        for name, body in self._facts.facts(KIND).items():
+            self._on_fact(name, KIND, body)
+        self._announce()
+
+    def host(self, instance: object) -> Definition:
+        """Offer one more service. Raises Usage, or Overloaded past the limit."""
+        if len(self._offers) >= SERVICES_MAX:
+            raise Overloaded(f"a node hosts at most {SERVICES_MAX} services")
+        definition = self.server.host(instance)
+        self._offers[definition.name] = offer(definition)
+        if self._started:
+            self._announce()
+        return definition
+
+    def services(self) -> list[dict[str, Any]]:
+        """Every service with its endpoints, as this node sees them."""
+        return [
+            {
+                "service": service,
+                "endpoints": [
+                    {"node": one.node, "state": one.state, "reason": one.reason, "version": one.version}
+                    for one in self.registry.endpoints(service)
+                ],
+            }
+            for service in self.registry.services()
+        ]
+
+    def describe(self, service: str) -> dict[str, Any]:
+        """A service that this node hosts. Raises NotFound."""
+        return describe(self._definition(service))
+
+    def openapi(self, service: str) -> dict[str, Any]:
+        """A service that this node hosts, as OpenAPI 3.1. Raises NotFound."""
+        return openapi(self._definition(service))
+
+    def _definition(self, service: str) -> Definition:
+        definition = self.server.definitions.get(service)
+        if definition is None:
+            raise NotFound(f"{self.node} does not host a service {service!r}")
+        return definition
+
+    def _announce(self) -> None:
+        self.registry.update(self.node, dict(self._offers), "alive")
+        self._facts.announce(KIND, encode_offers(self._offers))
+
+    def _on_fact(self, name: str, kind: str, body: bytes) -> None:
+        if kind != KIND or name == self.node:
+            return
+        try:
+            self.registry.update(name, decode_offers(body), self._facts.state(name))
+        except BadMessage as error:
+            self.registry.forget(name)
+            self._record("services.ignore", error.message, peer=name)
+
+    def _on_change(self, name: str, old: str, new: str) -> None:
+        if name == self.node:
+            return
+        self.registry.set_state(name, new)
+        if new == "dead" or "suspect" not in (old, new):
+            self.balancer.forget(name)  # it died, or is back, or (alive, alive) is another boot

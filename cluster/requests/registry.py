@@ -1,0 +1,136 @@
+"""Which nodes offer which service, and whether a call should go there.
+
+Each node announces its own services as a fact of kind `services`; the state of an endpoint follows from the state of
+its member. Failure detection only routes: a suspected node is passed over while another is ready, and asked when none
+is. Pure; facts and states are passed in.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import Struct
+
+from cluster.errors import BadMessage
+from cluster.requests.description import describe
+from cluster.requests.service import OPERATIONS_MAX, Definition
+
+KIND = "services"
+SERVICES_MAX = 256
+"""Services a node."""
+
+
+class Offer(Struct, array_like=True, frozen=True):
+    """What a node announces of one service: enough to route, the rest is asked of it."""
+
+    version: int
+    digest: str
+    readonly: list[str]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A service on a node. `state`: ready, draining, ejected or unreachable, and the reason unless ready."""
+
+    node: str
+    state: str
+    reason: str
+    version: int
+    digest: str
+
+
+_STATES = {
+    "alive": ("ready", ""),
+    "suspect": ("unreachable", "suspected to be dead"),
+    "dead": ("unreachable", "dead"),
+    "leaving": ("draining", "leaving the cluster"),
+    "left": ("unreachable", "left the cluster"),
+}
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(dict[str, Offer]).decode
+
+
+def offer(definition: Definition) -> Offer:
+    """What is announced of a service."""
+    readonly = [name for name, one in definition.operations.items() if one.traits.readonly]
+    return Offer(definition.version, describe(definition)["digest"], readonly)
+
+
+def encode_offers(offers: dict[str, Offer]) -> bytes:
+    """The fact's body."""
+    return _encode(offers)
+
+
+def decode_offers(body: bytes) -> dict[str, Offer]:
+    """The offers of a node, by service; an empty body is void, and says none. Raises BadMessage."""
+    if not body:
+        return {}
+    try:
+        offers = _decode(body)
+    except msgspec.DecodeError as error:
+        raise BadMessage(f"not a table of services: {error}") from None
+    if len(offers) > SERVICES_MAX or any(len(one.readonly) > OPERATIONS_MAX for one in offers.values()):
+        raise BadMessage("a table of services that breaks its limits")
+    return offers
+
+
+class Registry:
+    """The endpoints of the cluster, as this node sees them."""
+
+    def __init__(self) -> None:
+        self._offers: dict[str, dict[str, Offer]] = {}  # by node, by service
+        self._states: dict[str, str] = {}
+        self._candidates: dict[str, tuple[str, ...]] = {}
+
+    def update(self, node: str, offers: dict[str, Offer], state: str) -> None:
+        """Replace what a node offers; `state` is its member's."""
+        self._offers[node] = offers
+        self._states[node] = state
+        self._candidates.clear()
+
+    def set_state(self, node: str, state: str) -> None:
+        """The member's state changed."""
+        if node in self._offers:
+            self._states[node] = state
+            self._candidates.clear()
+
+    def forget(self, node: str) -> None:
+        """The member is gone for good."""
+        self._offers.pop(node, None)
+        self._states.pop(node, None)
+        self._candidates.clear()
+
+    def candidates(self, service: str) -> tuple[str, ...]:
+        """The nodes to choose from: the ready ones, or the suspected ones when none is ready. Sorted."""
+        found = self._candidates.get(service)
+        if found is None:
+            found = self._choose(service)
+            if found:  # what nobody offers is not kept: names come from callers
+                self._candidates[service] = found
+        return found
+
+    def endpoints(self, service: str) -> list[Endpoint]:
+        """Everyone who announced the service, dead or alive, sorted by node."""
+        return [
+            Endpoint(
+                node, *_STATES.get(self._states[node], ("unreachable", self._states[node])), one.version, one.digest
+            )
+            for node, offers in sorted(self._offers.items())
+            if (one := offers.get(service)) is not None
+        ]
+
+    def services(self) -> list[str]:
+        """All names, sorted."""
+        return sorted({service: None for offers in self._offers.values() for service in offers})
+
+    def is_readonly(self, service: str, operation: str) -> bool:
+        """Whether everyone who offers the service says that the operation changes nothing."""
+        found = [offers[service] for offers in self._offers.values() if service in offers]
+        return bool(found) and all(operation in one.readonly for one in found)
+
+    def _choose(self, service: str) -> tuple[str, ...]:
+        offering = [node for node, offers in sorted(self._offers.items()) if service in offers]
+        for wanted in ("alive", "suspect"):
+            chosen = tuple(node for node in offering if self._states[node] == wanted)
+            if chosen:
+                return chosen
+        return ()

@@ -1,0 +1,185 @@
+"""A service is a class; its operations are methods from one msgspec Struct to another, with traits.
+
+    @service(name="pricing", version=1)
+    class Pricing:
+        @operation(readonly=True, errors=[UnknownItem])
+        async def quote(self, request: Quote, call: CallContext) -> Price: ...
+
+A method takes at most one Struct and at most one `CallContext`, in any order, and returns a Struct or None. A plain
+method runs at once and must not wait; an async one runs on the node's loop. Traits are promises of the author:
+`readonly` changes nothing (so a call with an unknown outcome is tried again elsewhere), `idempotent` may be repeated.
+What breaks the form is a `Usage` when the class is made, not a surprise when it is called.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, get_type_hints
+
+import msgspec
+
+from cluster.config import NAME_BYTES_MAX
+from cluster.errors import ClusterError, Usage
+from cluster.requests.context import CallContext
+
+F = TypeVar("F", bound=Callable[..., Any])
+C = TypeVar("C", bound=type)
+
+OPERATIONS_MAX = 64
+SCHEMA_PLACE = "#/components/schemas/{name}"
+_NAME = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
+
+
+class Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """The request of an operation that takes none."""
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What the author promises of an operation. `timeout_s` caps the caller's deadline."""
+
+    readonly: bool = False
+    idempotent: bool = False
+    timeout_s: float | None = None
+    errors: tuple[type[Exception], ...] = ()
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method, taken apart."""
+
+    name: str
+    summary: str
+    traits: Traits
+    request: type[msgspec.Struct]
+    reply: type[msgspec.Struct] | None
+    request_as: str
+    """The parameter that takes the request; empty when there is none."""
+    context_as: str
+    """The parameter that takes the CallContext; empty when there is none."""
+    is_async: bool
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One class, taken apart. `schemas` are the JSON Schemas of all its types, by name; `references` point to them."""
+
+    name: str
+    version: int
+    summary: str
+    operations: dict[str, Operation]
+    schemas: dict[str, Any] = field(repr=False)
+    references: dict[type, dict[str, Any]] = field(repr=False)
+
+
+def operation(
+    *,
+    readonly: bool = False,
+    idempotent: bool = False,
+    timeout_s: float | None = None,
+    errors: Sequence[type[Exception]] = (),
+) -> Callable[[F], F]:
+    """Make a method an operation. `errors` are what it raises on purpose; a readonly operation is idempotent too."""
+
+    def mark(method: F) -> F:
+        method.__operation__ = Traits(readonly, idempotent or readonly, timeout_s, tuple(errors))  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
+def service(*, name: str, version: int = 1) -> Callable[[C], C]:
+    """Make a class a service. Raises Usage when it is not one."""
+
+    def define(made: C) -> C:
+        made.__service__ = _take_apart(made, name, version)  # type: ignore[attr-defined]
+        return made
+
+    return define
+
+
+def definition_of(made: Any) -> Definition:
+    """The definition of a service class, or of an instance of one. Raises Usage."""
+    found = getattr(made, "__service__", None)
+    if not isinstance(found, Definition):
+        named = made.__name__ if isinstance(made, type) else type(made).__name__
+        raise Usage(f"{named} is not a service: decorate the class with @service(name=...)")
+    return found
+
+
+def _take_apart(made: type, name: str, version: int) -> Definition:
+    _check_name(name, "service")
+    if version < 1:
+        raise Usage(f"the version of service {name} is 1 or more, not {version}")
+    methods = {key: value for kind in reversed(made.__mro__) for key, value in vars(kind).items()}
+    marked = {key: value for key, value in methods.items() if hasattr(value, "__operation__")}
+    if not 0 < len(marked) <= OPERATIONS_MAX:
+        raise Usage(f"service {name} has {len(marked)} operations: decorate 1 to {OPERATIONS_MAX} with @operation()")
+    operations = {key: _operation(f"{name}.{key}", key, method) for key, method in marked.items()}
+    types = dict.fromkeys(kind for one in operations.values() for kind in (one.request, one.reply) if kind)
+    try:
+        references, schemas = msgspec.json.schema_components(types, ref_template=SCHEMA_PLACE)
+    except (TypeError, RuntimeError) as error:
+        raise Usage(f"service {name} has a type that JSON cannot carry: {error}") from None
+    return Definition(
+        name, version, _summary(made), operations, dict(schemas), dict(zip(types, references, strict=True))
+    )
+
+
+def _operation(full: str, name: str, method: Any) -> Operation:
+    _check_name(name, "operation")
+    traits: Traits = method.__operation__
+    if not inspect.isfunction(method):
+        raise Usage(f"{full} is not a plain method: put @operation() directly above its def")
+    _check_traits(full, traits)
+    try:
+        hints = get_type_hints(method)
+    except (NameError, TypeError) as error:
+        raise Usage(f"the types of {full} cannot be found: {error}") from None
+    request, request_as, context_as = _parameters(full, method, hints)
+    reply = hints.get("return", ...)
+    if reply is type(None):
+        reply = None
+    elif not _is_struct(reply):
+        raise Usage(f"{full} must say that it returns a msgspec.Struct, or None")
+    is_async = inspect.iscoroutinefunction(method)
+    return Operation(name, _summary(method), traits, request, reply, request_as, context_as, is_async)
+
+
+def _parameters(full: str, method: Any, hints: dict[str, Any]) -> tuple[type[msgspec.Struct], str, str]:
+    """The request's type, and the names of the parameters for it and for the context."""
+    request, request_as, context_as = Nothing, "", ""
+    parameters = list(inspect.signature(method).parameters.values())
+    for parameter in parameters[1:]:
+        hint = hints.get(parameter.name)
+        if parameter.kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
+            raise Usage(f"{full} takes `{parameter.name}` in a way that a call cannot give it: use a plain parameter")
+        if hint is CallContext and not context_as:
+            context_as = parameter.name
+        elif _is_struct(hint) and not request_as:
+            request, request_as = hint, parameter.name  # type: ignore[assignment]
+        else:
+            raise Usage(f"{full} takes one msgspec.Struct and one CallContext at most; `{parameter.name}` is neither")
+    return request, request_as, context_as
+
+
+def _check_traits(full: str, traits: Traits) -> None:
+    if traits.timeout_s is not None and not 0 < traits.timeout_s < float("inf"):
+        raise Usage(f"timeout_s of {full} is above 0, not {traits.timeout_s}")
+    for error in traits.errors:
+        if not (isinstance(error, type) and issubclass(error, Exception)) or issubclass(error, ClusterError):
+            raise Usage(f"{full} declares {error!r}: an error is an exception class of the service's own")
+
+
+def _check_name(name: str, what: str) -> None:
+    if not _NAME.fullmatch(name) or len(name) > NAME_BYTES_MAX:
+        raise Usage(f"{what} {name!r}: a name is a-z, then a-z 0-9 _ -, at most {NAME_BYTES_MAX} long")
+
+
+def _is_struct(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, msgspec.Struct)
+
+
+def _summary(thing: Any) -> str:
+    return (inspect.cleandoc(thing.__doc__ or "")).partition("\n")[0]

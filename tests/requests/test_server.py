@@ -1,0 +1,182 @@
+"""Handlers: answers, errors, deadlines, bounds. The calls are routed already."""
+
+from typing import Any
+
+import pytest
+
+from cluster.errors import (
+    ClusterError,
+    DeadlinePassed,
+    Maybe,
+    NoResponders,
+    NotFound,
+    Overloaded,
+    ServiceError,
+    Usage,
+)
+from cluster.requests.server import CONCURRENCY_MAX, Server
+from cluster.wire.requests import Call, CallDone
+from tests.observe.hand_clock import HandClock
+from tests.requests.pricing import Pricing
+from tests.requests.world import Loop, World, sleep
+
+
+def world() -> World:
+    return World(1, lambda: [Pricing()])
+
+
+def items(*names: str, count: int = 1) -> list[dict[str, Any]]:
+    return [{"sku": name, "count": count} for name in names]
+
+
+def test_a_plain_operation_answers_without_a_task() -> None:
+    made = world()
+    inbound = made.send("n1", "pricing.quote", routed=True, sku="pen", count=3)
+    assert inbound.answers == [CallDone(b'{"cents":30}', "n1")]
+    assert made.loop.tasks == [] and inbound.cancels == []
+
+
+def test_an_async_operation_takes_its_time() -> None:
+    made = world()
+    inbound = made.send("n1", "pricing.order", routed=True, items=items("pen"))
+    made.clock.advance(0.9)
+    assert inbound.answers == []
+    made.clock.advance(0.2)
+    assert inbound.answers == [CallDone(b'{"cents":1}', "n1")]
+    assert made.at_rest()
+
+
+def test_no_request_and_no_reply() -> None:
+    made = world()
+    assert made.call("n1", "pricing.reset", routed=True) == (None, "n1", 1)
+    inbound = Call("pricing", "reset", b"", "", True)
+    answers: list[CallDone | ClusterError] = []
+    made.nodes["n1"].server.run(inbound, 1e9, answers.append)
+    assert answers == [CallDone(b"null", "n1")]
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "error", "text"),
+    [
+        ("pricing.quote", {"sku": 1}, Usage, "at `$.sku`"),
+        ("pricing.quote", {}, Usage, "`sku`"),
+        ("pricing.order", {"items": items("a", "b", count=0)}, Usage, "at `$.items[0].count`"),
+        ("pricing.reset", {"surprise": 1}, Usage, "surprise"),
+        ("pricing.missing", {}, NotFound, "it has quote, order"),
+        ("nobody.home", {}, NoResponders, "does not host"),
+        ("pricing.quote", {"sku": "none"}, ServiceError, "UnknownItem: none"),
+        ("pricing.quote", {"sku": "bug"}, ServiceError, "ZeroDivisionError: bug"),
+        ("pricing.quote", {"sku": "exit"}, ServiceError, "SystemExit: 3"),
+        ("pricing.order", {"items": items("none")}, ServiceError, "UnknownItem: none"),
+        ("pricing.order", {"items": items("bug")}, ServiceError, "ZeroDivisionError: bug"),
+        ("pricing.order", {"items": items("exit")}, ServiceError, "SystemExit: 3"),
+        ("pricing.wrong", {}, ServiceError, "returned a str, not Price"),
+    ],
+)
+def test_failures(name: str, fields: dict[str, Any], error: type[ClusterError], text: str) -> None:
+    made = world()
+    answer = made.call("n1", name, routed=True, **fields)
+    assert type(answer) is error
+    assert text in answer.message
+    assert made.at_rest()
+    undeclared = error is ServiceError and "UnknownItem" not in text
+    assert [kind for kind, _, _ in made.events] == ["service.error"] * undeclared
+
+
+def test_a_payload_that_is_no_json() -> None:
+    answers: list[CallDone | ClusterError] = []
+    world().nodes["n1"].server.run(Call("pricing", "quote", b"{", "", True), 1e9, answers.append)
+    assert isinstance(answers[0], Usage)
+
+
+# -- deadlines
+
+
+def test_an_expired_call_is_not_started() -> None:
+    made = world()
+    answer = made.call("n1", "pricing.order", routed=True, deadline_s=0.0, items=items("pen"))
+    assert isinstance(answer, DeadlinePassed)
+    assert made.loop.tasks == []
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "deadline_s", "after_s", "error"),
+    [
+        ("pricing.order", {"items": items("pen", count=9)}, 1.0, 1.0, Maybe),
+        ("pricing.order", {"items": items("pen", count=9)}, 5.0, 2.0, Maybe),  # the operation's own timeout
+        ("pricing.look", {"sku": "pen", "count": 9}, 1.0, 1.0, DeadlinePassed),  # readonly: nothing has happened
+    ],
+)
+def test_the_deadline_cancels(
+    name: str, fields: dict[str, Any], deadline_s: float, after_s: float, error: type[ClusterError]
+) -> None:
+    made = world()
+    inbound = made.send("n1", name, routed=True, deadline_s=deadline_s, **fields)
+    made.clock.advance(after_s - 0.01)
+    assert inbound.answers == []
+    made.clock.advance(0.02)
+    assert [type(answer) for answer in inbound.answers] == [error]
+    assert made.at_rest()
+
+
+def test_a_handler_that_ignores_cancellation_keeps_its_place_only() -> None:
+    made = world()
+    inbound = made.send("n1", "pricing.stubborn", routed=True, deadline_s=1.0, sku="pen", count=3)
+    made.clock.advance(1.5)
+    assert [type(answer) for answer in inbound.answers] == [Maybe]
+    assert made.nodes["n1"].server.running == 1
+    made.clock.advance(3.0)
+    assert made.at_rest()
+
+
+def test_a_client_that_leaves_cancels() -> None:
+    made = world()
+    inbound = made.send("n1", "pricing.order", routed=True, items=items("pen"))
+    made.clock.advance(0.5)
+    inbound.cancel()
+    made.clock.advance()
+    assert inbound.answers == [] and made.at_rest()
+    inbound.cancel()
+
+
+def test_cancelled_before_the_first_step() -> None:
+    made = world()
+    inbound = made.send("n1", "pricing.order", routed=True, items=items("pen"))
+    inbound.cancel()
+    made.clock.advance()
+    assert inbound.answers == [] and made.at_rest()
+
+
+def test_a_task_that_the_loop_cancels_is_answered() -> None:
+    made = world()
+    inbound = made.send("n1", "pricing.order", routed=True, items=items("pen"))
+    made.clock.advance(0.5)
+    made.loop.tasks[0].cancel()
+    made.clock.advance()
+    assert [type(answer) for answer in inbound.answers] == [ServiceError]
+    assert made.at_rest()
+
+
+# -- bounds
+
+
+def test_more_than_the_bound_is_refused_and_plain_operations_go_on() -> None:
+    made = world()
+    inbounds = [made.send("n1", "pricing.order", routed=True, items=items("pen")) for _ in range(CONCURRENCY_MAX + 5)]
+    assert [type(inbound.answers[0]) for inbound in inbounds if inbound.answers] == [Overloaded] * 5
+    assert made.send("n1", "pricing.quote", routed=True, sku="pen").answers
+    made.clock.advance(2.0)
+    assert made.at_rest()
+    assert isinstance(made.call("n1", "pricing.order", routed=True, items=items("pen")), tuple)
+
+
+def test_what_can_be_hosted() -> None:
+    clock = HandClock()
+    server = Server("n1", clock, Loop(clock).spawn, sleep, lambda kind, cause: None)
+    server.host(Pricing())
+    with pytest.raises(Usage, match="already"):
+        server.host(Pricing())
+    with pytest.raises(Usage, match="instance"):
+        server.host(Pricing)
+    with pytest.raises(Usage, match="not a service"):
+        server.host(object())

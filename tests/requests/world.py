@@ -1,0 +1,248 @@
+"""Several nodes' requests joined back to back, with a clock moved by hand and a tiny loop for handlers."""
+
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from random import Random
+from typing import Any, cast
+
+import msgspec
+
+from cluster.env import Env
+from cluster.errors import ClusterError, Maybe, from_code
+from cluster.requests import Requests
+from cluster.requests.ports import Inbound
+from cluster.wire.frames import Body, FrameReader, Reply, Request, encode_frame
+from cluster.wire.requests import Call, CallDone
+from tests.observe.hand_clock import HandClock
+
+
+class Cancelled(BaseException):
+    """What this loop throws into a coroutine that is cancelled."""
+
+
+class Wait:
+    """Yields to the loop for some seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __await__(self) -> Generator[float, None, None]:
+        yield self.seconds
+
+
+def sleep(seconds: float) -> Awaitable[None]:
+    return Wait(seconds)
+
+
+class Task:
+    """A coroutine on the hand-driven clock; it starts in a later pass, as real ones do."""
+
+    def __init__(self, clock: HandClock, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self.clock = clock
+        self.coroutine = coroutine
+        self.ended = False
+        self.error: BaseException | None = None
+        self.timer = clock.call_soon(self.step)
+
+    def cancel(self) -> None:
+        if not self.ended:
+            self.timer.cancel()
+            self.timer = self.clock.call_soon(self.step, Cancelled())
+
+    def step(self, error: BaseException | None = None) -> None:
+        try:
+            seconds = self.coroutine.throw(error) if error else self.coroutine.send(None)
+        except StopIteration:
+            self.ended = True
+        except BaseException as raised:
+            self.ended, self.error = True, raised
+        else:
+            self.timer = self.clock.call_later(seconds, self.step)
+
+
+class Loop:
+    """Spawns tasks and remembers them."""
+
+    def __init__(self, clock: HandClock) -> None:
+        self.clock = clock
+        self.tasks: list[Task] = []
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> Task:
+        self.tasks.append(Task(self.clock, coroutine))
+        return self.tasks[-1]
+
+
+class FakeInbound:
+    """One message that arrived, and what was answered."""
+
+    def __init__(self, body: Any, deadline: float, answer: Callable[[Body | ClusterError], None] | None = None) -> None:
+        self.body = body
+        self.deadline = deadline
+        self.answers: list[Body | ClusterError] = []
+        self.cancels: list[Callable[[], None]] = []
+        self._answer = answer
+
+    def reply(self, body: Body) -> None:
+        self._take(body)
+
+    def fail(self, error: ClusterError) -> None:
+        self._take(error)
+
+    def on_cancel(self, function: Callable[[], None]) -> None:
+        self.cancels.append(function)
+
+    def cancel(self) -> None:
+        for function in self.cancels:
+            function()
+
+    def _take(self, outcome: Body | ClusterError) -> None:
+        assert not self.answers, "answered twice"
+        self.answers.append(outcome)
+        if self._answer is not None:
+            self._answer(outcome)
+
+
+class FakeMessenger:
+    """Requests go through their bytes, and take `delay_s` each way. `faults` say how calls to a peer fail."""
+
+    def __init__(self, world: "World", node: str) -> None:
+        self.world = world
+        self.node = node
+        self.handlers: dict[type, Callable[[Inbound], None]] = {}
+        self.faults: dict[str, type[ClusterError]] = {}
+        self.sent: list[str] = []
+        self.cancelled: list[int] = []
+        self.waiting: dict[int, tuple[str, FakeInbound | None, Callable[[str, Body | ClusterError], None]]] = {}
+
+    def handle(self, body_type: type, handler: Callable[[Inbound], None]) -> None:
+        self.handlers[body_type] = handler
+
+    def request(
+        self, peers: Sequence[str], body: Body, deadline: float, done: Callable[[str, Body | ClusterError], None]
+    ) -> int:
+        (peer,) = peers
+        clock = self.world.clock
+        self.sent.append(peer)
+        id = len(self.sent)
+        (frame,) = FrameReader().feed(encode_frame(Request(id, int((deadline - clock.now()) * 1000), 0, body)))
+        assert isinstance(frame, Request)
+        self.waiting[id] = (peer, None, done)
+        clock.call_at(deadline, self.finished, id, Maybe("no answer before the deadline"))
+        error = self.faults.get(peer)
+        if error is None:
+            clock.call_later(self.world.delay_s, self.world.messengers[peer].arrive, self, id, frame)
+        elif error is not Maybe:
+            clock.call_soon(self.finished, id, error(f"{peer} fails"))
+        else:
+            clock.call_later(self.world.delay_s, self.finished, id, Maybe("the connection ended: reset"))
+        return id
+
+    def arrive(self, origin: "FakeMessenger", id: int, frame: Request) -> None:
+        clock, delay_s = self.world.clock, self.world.delay_s
+
+        def answer(outcome: Body | ClusterError) -> None:
+            sent: Body | ClusterError
+            if isinstance(outcome, ClusterError):
+                sent = from_code(outcome.code, outcome.message)
+            else:
+                (reply,) = FrameReader().feed(encode_frame(Reply(id, outcome)))
+                assert isinstance(reply, Reply)
+                sent = reply.body
+            clock.call_later(delay_s, origin.finished, id, sent)
+
+        inbound = FakeInbound(frame.body, clock.now() + frame.remaining_ms / 1000, answer)
+        if id in origin.waiting:
+            origin.waiting[id] = (origin.waiting[id][0], inbound, origin.waiting[id][2])
+        self.handlers[type(frame.body)](inbound)
+
+    def finished(self, id: int, outcome: Body | ClusterError) -> None:
+        if id in self.waiting:
+            peer, _, done = self.waiting.pop(id)
+            done(peer, outcome)
+
+    def finish(self, id: int, cancel: bool = False) -> None:
+        _, inbound, _ = self.waiting.pop(id)
+        if cancel:
+            self.cancelled.append(id)
+            if inbound is not None:
+                inbound.cancel()
+
+
+class FakeFacts:
+    """Facts that all learn at once."""
+
+    def __init__(self, world: "World", node: str) -> None:
+        self.world = world
+        self.node = node
+        self.on_fact: list[Callable[[str, str, bytes], None]] = []
+        self.on_change: list[Callable[[str, str, str], None]] = []
+        self.states: dict[str, str] = {}
+
+    def state(self, name: str) -> str:
+        return self.states.get(name, "alive")
+
+    def set_state(self, name: str, new: str) -> None:
+        old, self.states[name] = self.state(name), new
+        for function in self.on_change:
+            function(name, old, new)
+
+    def announce(self, kind: str, body: bytes) -> None:
+        self.world.bodies[self.node] = body
+        for facts in self.world.facts.values():
+            for function in facts.on_fact:
+                function(self.node, kind, body)
+
+    def facts(self, kind: str) -> dict[str, bytes]:
+        return dict(self.world.bodies)
+
+
+class World:
+    """Nodes n1 and so on; `services` makes the services of each."""
+
+    def __init__(self, size: int, services: Callable[[], list[object]] | None = None, delay_s: float = 0.005) -> None:
+        self.clock = HandClock()
+        self.loop = Loop(self.clock)
+        self.delay_s = delay_s
+        self.bodies: dict[str, bytes] = {}
+        self.events: list[tuple[str, str, dict[str, Any]]] = []
+        names = [f"n{number + 1}" for number in range(size)]
+        self.messengers = {name: FakeMessenger(self, name) for name in names}
+        self.facts = {name: FakeFacts(self, name) for name in names}
+        self.nodes = {name: self._make(name, services) for name in names}
+        for node in self.nodes.values():
+            node.start()
+
+    def _make(self, name: str, services: Callable[[], list[object]] | None) -> Requests:
+        nothing = cast(Any, None)
+        env = Env(self.clock, Random(name), nothing, nothing, self.loop.spawn)
+        hosted = None if services is None else services()
+        return Requests(name, env, self.messengers[name], self.facts[name], self.record, sleep, hosted)
+
+    def record(self, kind: str, cause: str, **fields: Any) -> None:
+        self.events.append((kind, cause, fields))
+
+    def send(self, node: str, name: str, routed: bool = False, deadline_s: float = 5.0, **fields: Any) -> FakeInbound:
+        """A client's call to `node`, without letting time pass."""
+        service, _, operation = name.partition(".")
+        call = Call(service, operation, msgspec.json.encode(fields), "", routed)
+        inbound = FakeInbound(call, self.clock.now() + deadline_s)
+        self.messengers[node].handlers[Call](inbound)
+        return inbound
+
+    def call(self, node: str, name: str, routed: bool = False, deadline_s: float = 5.0, **fields: Any) -> Any:
+        """A client's call and its answer: (the reply as JSON values, the node, the attempts), or the error."""
+        inbound = self.send(node, name, routed, deadline_s, **fields)
+        self.clock.advance(deadline_s + 0.1)
+        (answer,) = inbound.answers
+        if isinstance(answer, CallDone):
+            return msgspec.json.decode(answer.payload), answer.node, answer.attempts
+        assert isinstance(answer, ClusterError)
+        return answer
+
+    def at_rest(self) -> bool:
+        """Whether nothing is under way and nothing is counted as if it were."""
+        return (
+            self.clock.pending() == 0
+            and all(task.ended for task in self.loop.tasks)
+            and all(node.server.running == node.router.in_flight == 0 for node in self.nodes.values())
+            and all(load.in_flight == 0 for node in self.nodes.values() for load in node.balancer._loads.values())
+        )
