@@ -104,9 +104,8 @@ class TransportSettings:
     reconnect_min_s: float = 0.05
     reconnect_max_s: float = 2.0
     """Backoff doubles from min to max, with full jitter (Brooker, "Exponential Backoff And Jitter", 2015)."""
-    queue_frames_max: int = 8192
     queue_bytes_max: int = 32 * 1024 * 1024
-    """A lane's queue: what does not fit fails at once instead of waiting."""
+    """A connection's queue: what finds it over this fails at once instead of waiting."""
     clients_max: int = 512
     idle_close_s: float = 30.0
     """A background lane that carried nothing for so long is closed."""

@@ -41,8 +41,9 @@ class Clock(Protocol):
 class Link(Protocol):
     """One side of a byte stream that is open."""
 
-    def write(self, data: bytes) -> None:
-        """Queue bytes for sending. Never fails: a link that broke says so through `LinkHandler.lost`."""
+    def write(self, data: bytes | bytearray) -> None:
+        """Queue bytes for sending; a bytearray must not be touched afterwards. Never fails: a link that broke says so
+        through `LinkHandler.lost`."""
 
     def close(self) -> None:
         """Send what is queued, then close."""

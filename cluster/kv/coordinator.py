@@ -51,8 +51,9 @@ class Coordinator:
 
     # -- writes
 
-    def put(self, body: Put, asked: Asked) -> None:
+    def put(self, asked: Asked) -> None:
         """Handle a put or delete."""
+        body: Put = asked.body
         key_bytes = len(body.key.encode())
         if not 0 < key_bytes <= KEY_BYTES_MAX:
             asked.fail(TooLarge(f"a key has 1 to {KEY_BYTES_MAX} bytes, this one {key_bytes}"))
@@ -86,11 +87,11 @@ class Coordinator:
             ground.record("actor.minted", "a context names a write of this node that it does not know", key=body.key)
             actor = self.actors.renew()
         written = put(stored, actor, context, body.operation, self.clock.tick(ground.env.clock.wall()), body.value, body.deleted)
-        seen = context_after(written, body.operation, context)
-        token = NO_CONTEXT if seen is None else encode_clock(seen)
         siblings = len(written.siblings)
-        if siblings > SIBLINGS_WARN and siblings > len(stored.siblings):
-            ground.record("kv.siblings", f"{siblings} concurrent values", key=body.key)
+        seen = written.clock if siblings == 1 else context_after(written, body.operation, context)
+        token = NO_CONTEXT if seen is None else encode_clock(seen)
+        if siblings == SIBLINGS_WARN and siblings > len(stored.siblings):  # once on the way up, not for each write
+            ground.record("kv.siblings", f"{siblings} concurrent values: writers do not read what they replace", key=body.key)
 
         def decided(outcome: str, counts: QuorumWrite, hints: int, error: ClusterError | None) -> None:
             if outcome == NO:
@@ -107,8 +108,9 @@ class Coordinator:
 
     # -- reads
 
-    def get(self, body: Get, asked: Asked) -> None:
+    def get(self, asked: Asked) -> None:
         """Handle a get."""
+        body: Get = asked.body
         if body.r < 0 or body.r > self.ground.settings.n:
             asked.fail(Usage(f"r is 1 to {self.ground.settings.n} (N), not {body.r}"))
             return
@@ -146,9 +148,10 @@ class Coordinator:
             return
         asked.reply(Got(visible(versions), encode_clock(versions.clock), answered, repaired, degraded, self.ground.me))
 
-    def keys(self, body: Keys, asked: Asked) -> None:
+    def keys(self, asked: Asked) -> None:
         """Live keys that this node owns, in order: one page."""
         ground = self.ground
+        body: Keys = asked.body
         limit = max(1, min(body.limit, KEYS_PAGE_MAX))
         found = sorted(
             key

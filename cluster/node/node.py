@@ -15,11 +15,11 @@ from cluster.faults import FaultBook, decode_faults
 from cluster.kv import Coordinator, VersionedObjects
 from cluster.kv.actors import ActorMint
 from cluster.layout import LayoutEntry, decode_entry, placement
-from cluster.membership import Candidate, Membership, Self
-from cluster.messaging import Topics
+from cluster.membership import Candidate, Identity, Membership
+from cluster.messaging.topics import Topics
 from cluster.node.answers import Answers
 from cluster.node.receipts import Receipts
-from cluster.observe import Events
+from cluster.observe.events import Events
 from cluster.replication import Replication
 from cluster.replication.ground import Ground
 from cluster.replication.hints import HintStore
@@ -75,7 +75,7 @@ class Node:
         self.transport.layout = self.entry.number
         self.transport.addresses = {other: (m.host, m.port) for other, m in members.items() if other != name}
         candidates = [Candidate(m.name, m.zone, (m.host, m.port)) for m in self.entry.members if m.name != name]
-        me = Self(name, self.boot.id, self.boot.epoch, self.member.zone, (self.member.host, self.member.port))
+        me = Identity(name, self.boot.id, self.boot.epoch, self.member.zone, (self.member.host, self.member.port))
         self.membership = Membership(env, me, candidates, self.transport, settings.membership, self.stall, record)
         self._build_data(name, list(members))
         self._build_services(name)
@@ -101,7 +101,7 @@ class Node:
             mergeables=mergeables,
             hints=HintStore(self.store, mergeables, settings.replication.hint_bytes_max),
             standing=Standing(),
-            avoidance=Avoidance(settings.replication.avoid_s, lambda peer: self.membership.state(peer) == "alive"),
+            avoidance=Avoidance(settings.replication.avoid_s),
             live=self.membership.alive,
             members=members,
             record=self.events.record,
@@ -119,24 +119,24 @@ class Node:
     def _wire(self) -> None:
         """Who hears of what."""
         handle, replica = self.transport.handle, self.replication.replica
-        handle(Put, lambda inbound: self.kv.put(inbound.body, inbound))  # type: ignore[arg-type]
-        handle(Get, lambda inbound: self.kv.get(inbound.body, inbound))  # type: ignore[arg-type]
-        handle(Keys, lambda inbound: self.kv.keys(inbound.body, inbound))  # type: ignore[arg-type]
-        handle(Replicate, lambda inbound: replica.replicate(inbound.body, inbound))  # type: ignore[arg-type]
-        handle(Fetch, lambda inbound: replica.fetch(inbound.body, inbound))  # type: ignore[arg-type]
-        handle(AskHints, lambda inbound: replica.ask_hints(inbound.body, inbound))  # type: ignore[arg-type]
-        handle(Scan, lambda inbound: replica.scan(inbound.body, inbound))  # type: ignore[arg-type]
+        handle(Put, self.kv.put)
+        handle(Get, self.kv.get)
+        handle(Keys, self.kv.keys)
+        handle(Replicate, replica.replicate)
+        handle(Fetch, replica.fetch)
+        handle(AskHints, replica.ask_hints)
+        handle(Scan, replica.scan)
         handle(Ask, self.answers.answer)
         self.membership.on_change.append(self._member_changed)
         self.membership.on_refuted.append(self.replication.catchup.begin)
         self.transport.on_lost.append(self._peer_lost)
-        self.transport.on_contact.append(self.replication.member_back)
+        self.transport.on_contact.append(self.replication.member_heard)
 
     # -- life
 
     def start(self) -> None:
         """Recover, listen, join. Raises Damaged, or OSError when the port is taken."""
-        self.events.record("node.boot", f"epoch {self.boot.epoch}", id=self.boot.id)
+        self.events.record("node.boot", f"epoch {self.boot.epoch}", node_id=self.boot.id)
         recovery = self.store.recover()
         self.events.record("storage.recovered", f"{recovery.records} records in {recovery.segments} segments", torn_bytes=recovery.torn_bytes)
         self.reload_faults()
@@ -181,8 +181,7 @@ class Node:
     # -- what one block says to another
 
     def _member_changed(self, name: str, old: str, new: str) -> None:
-        if new == "alive":
-            self.replication.member_back(name)
+        self.replication.member_changed(name, new == "alive")
 
     def _peer_lost(self, name: str, reason: str) -> None:
         if reason in ("refused", "reset", "closed", "timeout"):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from cluster.config import ReplicationSettings
 from cluster.env import Env
-from cluster.layout import Placement
+from cluster.layout import PARTITIONS, Placement
 from cluster.replication.hints import HintStore
 from cluster.replication.mergeable import Mergeable
 from cluster.replication.messenger import Messenger
@@ -32,7 +32,15 @@ class Ground:
     """The members that are alive, this node included."""
     members: list[str]
     record: Callable[..., object]
-    writes_in_flight: dict[int, object] = field(default_factory=dict)
+    others: list[tuple[str, ...]] = field(init=False)
+    """The other owners of each partition, in order."""
+    mine: list[bool] = field(init=False)
+    """Whether this node is an owner, by partition."""
+
+    def __post_init__(self) -> None:
+        owners = [self.placement.owners(partition) for partition in range(PARTITIONS)]
+        self.others = [tuple(name for name in names if name != self.me) for names in owners]
+        self.mine = [self.me in names for names in owners]
 
     def avoided(self, peer: str) -> bool:
         """Whether to go round a peer now."""
@@ -40,7 +48,7 @@ class Ground:
 
     def owns(self, partition: int) -> bool:
         """Whether this node is an owner of the partition."""
-        return self.placement.owned_by(self.me, partition)
+        return self.mine[partition]
 
     def merge_in(self, table: int, partition: int, key: str, blob: bytes) -> bytes:
         """The join of `blob` with what is held here; not stored yet."""

@@ -1,7 +1,7 @@
 """What replication asks of the transport."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from cluster.errors import ClusterError
 from cluster.wire.frames import Body
@@ -22,11 +22,10 @@ class Messenger(Protocol):
 
 
 class Asked(Protocol):
-    """A request that arrived."""
+    """A request that arrived. `deadline` is on the local monotonic clock."""
 
-    @property
-    def deadline(self) -> float:
-        """On the local monotonic clock."""
+    body: Any
+    deadline: float
 
     def reply(self, body: Body) -> None:
         """Answer."""

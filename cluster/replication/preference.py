@@ -7,10 +7,10 @@ hint that names the owner it stands in for. Owners are the placement's, stand-in
 from collections.abc import Callable, Sequence
 
 
-def split_owners(owners: Sequence[str], avoided: Callable[[str], bool]) -> tuple[list[str], list[str]]:
+def split_owners(owners: Sequence[str], avoided: Callable[[str], bool]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(reachable, avoided), in order."""
-    reachable = [name for name in owners if not avoided(name)]
-    return reachable, [name for name in owners if name not in reachable]
+    reachable = tuple(name for name in owners if not avoided(name))
+    return reachable, tuple(name for name in owners if name not in reachable)
 
 
 def stand_in(fallbacks: Sequence[str], taken: Sequence[str], avoided: Callable[[str], bool]) -> str | None:
@@ -27,12 +27,12 @@ class Avoidance:
     Local evidence (autonomy): it costs nobody anything, heals by itself after `avoid_s`, and accuses nobody.
     """
 
-    __slots__ = ("_alive", "_avoid_s", "_until")
+    __slots__ = ("_avoid_s", "_down", "_until")
 
-    def __init__(self, avoid_s: float, alive: Callable[[str], bool]) -> None:
+    def __init__(self, avoid_s: float) -> None:
         self._avoid_s = avoid_s
-        self._alive = alive
         self._until: dict[str, float] = {}
+        self._down: dict[str, None] = {}
 
     def failed(self, peer: str, now: float) -> None:
         """An exchange with the peer failed."""
@@ -40,7 +40,20 @@ class Avoidance:
 
     def heard(self, peer: str) -> None:
         """The peer answered."""
-        self._until.pop(peer, None)
+        if self._until:
+            self._until.pop(peer, None)
+
+    def state_changed(self, peer: str, alive: bool) -> None:
+        """Membership holds the peer for alive, or not."""
+        if alive:
+            self._down.pop(peer, None)
+            self._until.pop(peer, None)
+        else:
+            self._down[peer] = None
+
+    def quiet(self) -> bool:
+        """Whether nobody is to be avoided: the usual case, and the one that must be cheap."""
+        return not self._until and not self._down
 
     def avoided(self, peer: str, now: float) -> bool:
         """Whether to go round the peer."""
@@ -49,4 +62,4 @@ class Avoidance:
             if now < until:
                 return True
             del self._until[peer]
-        return not self._alive(peer)
+        return peer in self._down

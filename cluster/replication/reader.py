@@ -4,7 +4,7 @@ An owner compares the digest it is sent with its own and answers `same`, or at o
 costs no second round. Dynamo (2007) sections 4.5 and 4.7 (read repair).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from cluster.errors import ClusterError, QuorumMissing
 from cluster.replication.ground import Ground
@@ -88,7 +88,7 @@ class ReadOperation:
         """Look here, then ask as many others as the quorum lacks."""
         ground = self.reader.ground
         standing = ground.standing
-        if ground.me in self.owners:
+        if ground.mine[self.partition]:
             self.held = ground.store.get(self.table, self.partition, self.key)
             if self.held is not None:
                 self.digest = ground.mergeables[self.table].digest(self.held)
@@ -101,7 +101,9 @@ class ReadOperation:
         if self.quorum.decided():
             self._decide()
             return
-        reachable, _ = split_owners([name for name in self.owners if name != ground.me], ground.avoided)
+        reachable = ground.others[self.partition]
+        if not ground.avoidance.quiet():
+            reachable, _ = split_owners(reachable, ground.avoided)
         self._ask(reachable[: self.quorum.needed - self.quorum.votes])
         if self.outstanding == 0:
             self.widen()
@@ -120,7 +122,7 @@ class ReadOperation:
         if self.outstanding == 0:
             self._give_up()
 
-    def _ask(self, names: list[str]) -> None:
+    def _ask(self, names: Sequence[str]) -> None:
         if not names:
             return
         self.outstanding += len(names)

@@ -20,9 +20,10 @@ class Replica:
         self.writer = writer
         self._rounds: dict[str, tuple[int, float]] = {}
 
-    def replicate(self, body: Replicate, asked: Asked) -> None:
+    def replicate(self, asked: Asked) -> None:
         """Merge, and acknowledge once it is as durable as the cluster promises."""
         ground = self.ground
+        body: Replicate = asked.body
         if body.table not in ground.mergeables or not 0 <= body.partition < PARTITIONS:
             asked.fail(Usage(f"no table {body.table} or partition {body.partition}"))
             return
@@ -42,9 +43,10 @@ class Replica:
         # acknowledgements without a second rule.
         ground.store.put(body.table, body.partition, body.key, merged, stored)
 
-    def fetch(self, body: Fetch, asked: Asked) -> None:
+    def fetch(self, asked: Asked) -> None:
         """What is held for the key, or that it is the same as what the asker holds."""
         ground = self.ground
+        body: Fetch = asked.body
         if not ground.owns(body.partition):
             asked.reply(Fetched(False, ground.hints.find(body.table, body.partition, body.key), False, False))
             return
@@ -53,18 +55,20 @@ class Replica:
         same = (ground.mergeables[body.table].digest(held) if held is not None else b"") == body.digest
         asked.reply(Fetched(same, None if same else held, standing.votes(body.partition), standing.owed))
 
-    def ask_hints(self, body: AskHints, asked: Asked) -> None:
+    def ask_hints(self, asked: Asked) -> None:
         """How many copies wait here for the asker; writes that were in flight when its round began count as well."""
         ground = self.ground
+        body: AskHints = asked.body
         round, since = self._rounds.get(body.target, (-1, 0.0))
         if round != body.round:
             since = ground.env.clock.now()
             self._rounds[body.target] = (body.round, since)
         asked.reply(HintsOwed(ground.hints.pending(body.target) + self.writer.waiting_for(body.target, since)))
 
-    def scan(self, body: Scan, asked: Asked) -> None:
+    def scan(self, asked: Asked) -> None:
         """One page of a partition, in the order of keys."""
         ground = self.ground
+        body: Scan = asked.body
         rows = ground.store.rows(body.table, body.partition)
         page: list[tuple[str, bytes]] = []
         size = 0

@@ -32,11 +32,17 @@ class Replication:
         if returning:
             self.catchup.begin("this node booted again and may have missed writes")
 
-    def member_back(self, name: str) -> None:
-        """A member can be reached again."""
+    def member_changed(self, name: str, alive: bool) -> None:
+        """Membership holds a member for alive, or no longer."""
+        self.ground.avoidance.state_changed(name, alive)
+        if alive:
+            self.handoff.poke(name)
+            self.catchup.member_back(name)
+
+    def member_heard(self, name: str) -> None:
+        """A connection to or from a member was made."""
         self.ground.avoidance.heard(name)
         self.handoff.poke(name)
-        self.catchup.member_back(name)
 
     def member_failed(self, name: str) -> None:
         """An exchange with a member failed."""

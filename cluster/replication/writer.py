@@ -4,7 +4,7 @@ A write lives until every copy is accounted for, also after its verdict: an owne
 gets a hint. Dynamo (2007) sections 4.5 and 4.6.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from cluster.errors import ClusterError, Maybe, QuorumMissing, StorageFull
 from cluster.replication.ground import Ground
@@ -38,13 +38,12 @@ class Writer:
         """Store `blob` here (as an owner, or as a stand-in) and at the other owners. Raises QuorumMissing before anything
         is sent when too few can be reached: a definite no."""
         ground = self.ground
-        owners = ground.placement.owners(partition)
-        others = [name for name in owners if name != ground.me]
-        reachable, missing = split_owners(others, ground.avoided)
-        fallbacks = ground.placement.fallbacks(partition)
-        mine = len(others) < len(owners)
-        needed = min(w or ground.settings.w, len(owners))
-        self._check(len(reachable) + mine, reachable, missing, fallbacks, mine, needed, strict)
+        mine, reachable = ground.mine[partition], ground.others[partition]
+        missing: Sequence[str] = ()
+        needed = min(w or ground.settings.w, len(reachable) + mine)
+        if not ground.avoidance.quiet():
+            reachable, missing = split_owners(reachable, ground.avoided)
+            self._check(partition, len(reachable) + mine, missing, mine, needed, strict)
         operation = WriteOperation(self, table, partition, key, blob, QuorumWrite(needed, strict), deadline, done)
         self._next_id += 1
         operation.id = self._next_id
@@ -54,18 +53,19 @@ class Writer:
             self._sweeping = True
             ground.env.clock.call_later(SWEEP_S, self._sweep)
 
-    def _check(
-        self, owners: int, reachable: list[str], missing: list[str], fallbacks: tuple[str, ...], mine: bool, needed: int, strict: bool
-    ) -> None:
+    def _check(self, partition: int, owners: int, missing: Sequence[str], mine: bool, needed: int, strict: bool) -> None:
+        """Refuse what cannot succeed, before anything is sent."""
         if owners >= needed:
             return
         avoided, me = self.ground.avoided, self.ground.me
-        spare = 0 if strict else sum(1 for name in fallbacks if name != me and not avoided(name))
-        if not mine and not strict:
-            spare += 1  # this node itself stands in
-        if owners + min(spare, len(missing)) < needed:
+        spare = 0
+        if not strict:
+            fallbacks = self.ground.placement.fallbacks(partition)
+            spare = sum(1 for name in fallbacks if name == me or not avoided(name))
+        reached = owners + min(spare, len(missing))
+        if reached < needed:
             kind = "owners" if strict else "nodes"
-            raise QuorumMissing(f"{needed} {kind} are needed and {owners + min(spare, len(missing))} can be reached: {', '.join(missing)} cannot")
+            raise QuorumMissing(f"{needed} {kind} are needed and {reached} can be reached: {', '.join(missing)} cannot")
 
     def waiting_for(self, target: str, since: float) -> int:
         """Writes begun before `since` that wait for `target`: they may still become hints."""
@@ -115,7 +115,7 @@ class WriteOperation:
         self.taken: list[str] = []  # stand-ins in use
         self.spread: dict[str, str] = {}  # stand-in -> owner it stands in for
 
-    def start(self, mine: bool, reachable: list[str], missing: list[str]) -> None:
+    def start(self, mine: bool, reachable: Sequence[str], missing: Sequence[str]) -> None:
         """Apply here first, then send."""
         ground = self.writer.ground
         if mine:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cluster.env import Link, Timer
 from cluster.errors import BadMessage, ClusterError, HandshakeRefused
 from cluster.transport.inbound import Inbound
-from cluster.wire.frames import Body, Cancel, Failure, Frame, FrameReader, OneWay, Reply, Request, encode_frame
+from cluster.wire.frames import Body, Cancel, Failure, Frame, FrameReader, OneWay, Reply, Request, append_frame
 from cluster.wire.handshake import LANE_CONTROL, NONCE_BYTES, ROLE_NODE, Dialler, Listener, Party, refusal
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ class Connection:
         self.open = False
         self.ended = False
         self.last_used = 0.0
-        self._out: list[bytes] = []
-        self._out_bytes = 0
+        self._out = bytearray()
+        self._out_max = transport.settings.queue_bytes_max
         self._paused = False
         self._reader = FrameReader()
         self._handshake: Dialler | Listener | None = None
@@ -78,6 +78,7 @@ class Connection:
             return
         self.ended = True
         self.open = False
+        self._out = bytearray()
         if self._timer is not None:
             self._timer.cancel()
         if self._release is not None:
@@ -103,17 +104,28 @@ class Connection:
 
     def send(self, frame: Frame) -> bool:
         """Queue a frame. False when it was refused: the connection is closed, or its queue is full."""
-        return self.send_encoded(encode_frame(frame))
+        out = self._out
+        if not out:
+            if self.ended:
+                return False
+            if self.open and not self._paused:
+                self.transport.mark_dirty(self)
+        elif len(out) > self._out_max:
+            return False
+        append_frame(out, frame)
+        return True
 
     def send_encoded(self, data: bytes) -> bool:
         """Queue the bytes of a frame, as `send`."""
         out = self._out
-        if self.ended or self._out_bytes + len(data) > self.transport.settings.queue_bytes_max or len(out) >= self.transport.settings.queue_frames_max:
+        if not out:
+            if self.ended:
+                return False
+            if self.open and not self._paused:
+                self.transport.mark_dirty(self)
+        elif len(out) > self._out_max:
             return False
-        if not out and self.open and not self._paused:
-            self.transport.mark_dirty(self)
-        out.append(data)
-        self._out_bytes += len(data)
+        out += data
         return True
 
     def push(self, body: Body) -> bool:
@@ -121,11 +133,10 @@ class Connection:
         return self.send(OneWay(body))
 
     def flush(self) -> None:
-        """One write for all that is queued."""
+        """One write for all that is queued; the buffer goes with it, and a fresh one takes its place."""
         if self.open and self._out and not self._paused and self.link is not None:
-            out, self._out = self._out, []
-            self._out_bytes = 0
-            self.link.write(out[0] if len(out) == 1 else b"".join(out))
+            out, self._out = self._out, bytearray()
+            self.link.write(out)
 
     def close(self) -> None:
         """End the connection."""

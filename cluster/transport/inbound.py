@@ -38,8 +38,10 @@ class Inbound:
     def reply(self, body: Body) -> None:
         """Answer."""
         if self.id:
-            self.link.cancels.pop(self.id, None)
-            self.link.send(Reply(self.id, body))
+            link = self.link
+            if link.cancels:
+                link.cancels.pop(self.id, None)
+            link.send(Reply(self.id, body))
 
     def fail(self, error: ClusterError) -> None:
         """Answer with an error; its code travels, and the other side finds the class again."""

@@ -63,11 +63,14 @@ class Cancel(Struct, array_like=True, gc=False, tag=5):
 
 Frame = Request | Reply | Failure | OneWay | Cancel
 
-_encode = msgspec.msgpack.Encoder().encode
+_encoder = msgspec.msgpack.Encoder()
+_encode = _encoder.encode
+_encode_into = _encoder.encode_into
 _decode = msgspec.msgpack.Decoder(Frame).decode
 _LENGTH = struct.Struct(">I")
 _length_at = _LENGTH.unpack_from
 _length_bytes = _LENGTH.pack
+_length_into = _LENGTH.pack_into
 LENGTH_BYTES = _LENGTH.size
 
 
@@ -75,6 +78,13 @@ def encode_frame(frame: Frame) -> bytes:
     """The bytes of a frame, with its length. Raises TooLarge-like BadMessage only when our own bug makes it too big."""
     body = _encode(frame)
     return _length_bytes(len(body)) + body
+
+
+def append_frame(buffer: bytearray, frame: Frame) -> None:
+    """Put the bytes of a frame, with its length, behind what the buffer holds: no copy is made."""
+    start = len(buffer)
+    _encode_into(frame, buffer, start + 4)
+    _length_into(buffer, start, len(buffer) - start - 4)
 
 
 def with_length(body: bytes) -> bytes:
@@ -104,14 +114,15 @@ class FrameReader:
         position, end = 0, len(data)
         try:
             while end - position >= 4:
-                stop = position + 4 + _length_at(data, position)[0]
+                length = _length_at(data, position)[0]
+                if length > self.limit:
+                    raise BadMessage(f"a frame of {length} bytes is over the limit of {self.limit}")
+                stop = position + 4 + length
                 if stop > end:
-                    if stop - position - 4 > self.limit:
-                        raise BadMessage(f"a frame of {stop - position - 4} bytes is over the limit of {self.limit}")
                     break
                 frames.append(_decode(view[position + 4 : stop]))
                 position = stop
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             raise BadMessage(f"not a frame: {error}") from None
         self._rest = data[position:] if position < end else b""
         return frames

@@ -1,0 +1,30 @@
+"""Sealed datagrams: only those of the cluster are opened."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.wire.datagram import DatagramSeal
+
+SEAL = DatagramSeal(b"s" * 32, "demo")
+
+
+@given(st.binary(max_size=1400))
+def test_what_is_sealed_opens(body: bytes) -> None:
+    assert SEAL.open(SEAL.seal("n1", body)) == ("n1", body)
+
+
+@given(st.integers(0, 40), st.integers(1, 255))
+def test_a_changed_byte_is_noticed(at: int, change: int) -> None:
+    sealed = bytearray(SEAL.seal("n1", b"a body of some length, enough"))
+    sealed[at] ^= change
+    assert SEAL.open(bytes(sealed)) is None
+
+
+def test_another_cluster_or_secret_is_not_ours() -> None:
+    assert DatagramSeal(b"s" * 32, "other").open(SEAL.seal("n1", b"x")) is None
+    assert DatagramSeal(b"t" * 32, "demo").open(SEAL.seal("n1", b"x")) is None
+
+
+@given(st.binary(max_size=60))
+def test_garbage_is_dropped(data: bytes) -> None:
+    assert SEAL.open(data) is None

@@ -1,0 +1,67 @@
+"""Frames: whatever the cuts, what was sent arrives; what is no frame is refused."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.errors import BadMessage
+from cluster.wire.frames import Cancel, Failure, Frame, FrameReader, OneWay, Reply, Request, append_frame, encode_frame
+from cluster.wire.kv import Get, Got, Put
+from cluster.wire.replication import Fetched, Replicate
+from cluster.wire.topics import Relay
+
+FRAMES: list[Frame] = [
+    Request(7, 1000, 1, Put("cart", b"\x00book", "op-1", context=b"c", strict=True)),
+    Request(8, 20, 1, Get("cart"), trace="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+    Reply(8, Got([b"a", b"b"], b"ctx", 2, 0, False, "n1")),
+    Reply(9, Fetched(False, None, True, False)),
+    Failure(7, "no-quorum", "2 nodes are needed"),
+    OneWay(Relay("a.b", b"x" * 5000, "id", "n1")),
+    Request(1, 1, 1, Replicate(0, 255, "k", b"", hint_for="n2")),
+    Cancel(8),
+]
+
+
+@given(st.lists(st.integers(0, 6000), max_size=8))
+def test_any_cut_gives_the_same_frames(cuts: list[int]) -> None:
+    data = b"".join(encode_frame(frame) for frame in FRAMES)
+    reader, seen, at = FrameReader(), [], 0
+    for cut in [*sorted(min(cut, len(data)) for cut in cuts), len(data)]:
+        seen += reader.feed(data[at:cut])
+        at = cut
+    assert seen == FRAMES
+
+
+def test_appending_to_a_buffer_gives_the_same_bytes() -> None:
+    buffer = bytearray()
+    for frame in FRAMES:
+        append_frame(buffer, frame)
+    assert bytes(buffer) == b"".join(encode_frame(frame) for frame in FRAMES)
+
+
+def test_an_oversized_frame_is_refused_by_its_length_alone() -> None:
+    with pytest.raises(BadMessage, match="over the limit"):
+        FrameReader(limit=100).feed(b"\x00\x00\x01\x00")
+
+
+def test_a_whole_frame_over_the_limit_is_refused_too() -> None:
+    data = encode_frame(OneWay(Relay("a", b"x" * 500, "i", "n1")))
+    with pytest.raises(BadMessage, match="over the limit"):
+        FrameReader(limit=100).feed(data)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"\xc1", b"\x93\x01\x02", b"\x92\x63\x01", b"\x96\x01\xa1x\x01\x01\x92\x0c\xa1k\xa0", b"\xdd\xff\xff\xff\xff", b"\x91" * 900],
+)
+def test_what_is_no_frame_is_refused(body: bytes) -> None:
+    with pytest.raises(BadMessage):
+        FrameReader().feed(len(body).to_bytes(4, "big") + body)
+
+
+@given(st.binary(max_size=300))
+def test_garbage_is_refused_or_waits_for_more(data: bytes) -> None:
+    try:
+        FrameReader().feed(data)
+    except BadMessage:
+        pass
