@@ -15,7 +15,7 @@ from cluster.wire.membership import Rumor
 KINDS_MAX = 64
 """Kinds one member may announce."""
 KIND_CHARACTERS_MAX = 64
-BODY_BYTES_MAX = 1024 * 1024
+BODY_BYTES_MAX = 256 * 1024
 
 
 class Fact(NamedTuple):

@@ -133,20 +133,31 @@ class Hearsay:
         answer = answer_to(rumor, me) if heard.is_plausible() else Answer.NOTHING
         if answer in (Answer.NOTHING, Answer.REMIND):
             return answer is Answer.REMIND
-        now = context.clock.now()
-        if answer is Answer.CONTEST:
-            if now < self._contested + context.settings.probe_interval_s:
-                return False  # two processes with one name: do not let them shout at each other
-            self._contested = now
-            cause = f"{via} knows {me.name} as {rumor.id}, boot epoch {rumor.epoch}: this is {me.id}"
-            context.record("member.name-conflict", cause, member=me.name, other=rumor.id)
+        if answer is Answer.CONTEST and not self._contest(rumor, via):
+            return False
         epoch = me.incarnation.epoch
-        self.context.table.raise_own(me.incarnation.above(heard))
+        is_this_boot = answer is Answer.REFUTE and heard.epoch == epoch
+        context.table.raise_own(me.incarnation.above(heard) if is_this_boot else me.incarnation.boot_after(heard))
         self._gossip.add(me.rumor())
         if me.incarnation.epoch != epoch:
             self._announcing.renew()
         if rumor.state != ALIVE:
             self._refuted(rumor, via)
+        return True
+
+    def _contest(self, rumor: Rumor, via: str) -> bool:
+        """Another id has our name: our directory was emptied since, or there are two of us.
+
+        Two processes that claim one name must not shout at each other, so this node claims it once a probe interval.
+        False says not now.
+        """
+        context = self.context
+        now, me = context.clock.now(), context.me
+        if now < self._contested + context.settings.probe_interval_s:
+            return False
+        self._contested = now
+        cause = f"{via} knows {me.name} as {rumor.id} in boot epoch {rumor.epoch}; this is {me.id} in {me.epoch}"
+        context.record("member.name-conflict", cause, member=me.name, other=rumor.id)
         return True
 
     def _refuted(self, rumor: Rumor, via: str) -> None:

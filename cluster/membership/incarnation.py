@@ -18,12 +18,15 @@ class Incarnation(NamedTuple):
     refutations: int
 
     def above(self, heard: "Incarnation") -> "Incarnation":
-        """The smallest incarnation of this life that beats `heard`.
-
-        A heard epoch that is higher than ours (our directory was emptied, so that counting began anew) is taken over:
-        otherwise nobody would ever believe us again.
-        """
+        """The smallest incarnation of this life that beats `heard`."""
         return self if self > heard else Incarnation(heard.epoch, heard.refutations + 1)
+
+    def boot_after(self, heard: "Incarnation") -> "Incarnation":
+        """A new life after `heard`, of which this one knew nothing.
+
+        Our directory was emptied, say, so that counting began anew: without this nobody would ever believe us again.
+        """
+        return self if self > heard else Incarnation(heard.epoch + 1, 0)
 
     def is_plausible(self) -> bool:
         """Whether any honest node could have said it."""

@@ -7,6 +7,7 @@ that it can contradict, and whoever is behind about this node is reminded of wha
 
 import msgspec
 
+from cluster.config import FRAME_BYTES_MAX
 from cluster.errors import BadMessage, NotFound
 from cluster.membership.announcing import Announcing
 from cluster.membership.evidence import WatchLinks
@@ -30,6 +31,9 @@ from cluster.wire.membership import (
     Tell,
     Told,
 )
+
+FACT_BYTES_MAX = FRAME_BYTES_MAX // 2
+"""Of all facts in one push-pull; the rest of the frame is for rows and names."""
 
 _decode = msgspec.msgpack.Decoder(Packet).decode
 
@@ -141,13 +145,18 @@ class Reception:
     # -- push-pull
 
     def rows(self) -> list[MemberState]:
-        """The table, without members of which nothing is known but that the layout has them."""
-        of = self._announcing.facts.of
-        return [
-            MemberState(member.rumor(), of(name))
-            for name, member in self.context.table.members.items()
-            if (member.heard and member.incarnation.epoch > 0) or member.state != ALIVE
-        ]
+        """The table, without members of which nothing is known but that the layout has them.
+
+        This node's row comes first. Facts beyond what a frame may hold are left out: their announcers tell them.
+        """
+        rows: list[MemberState] = []
+        space = FACT_BYTES_MAX
+        for name, member in self.context.table.members.items():
+            if (member.heard and member.incarnation.epoch > 0) or member.state != ALIVE:
+                facts = self._announcing.facts.of(name)
+                space -= sum(len(fact.body) for fact in facts)
+                rows.append(MemberState(member.rumor(), facts if space >= 0 else []))
+        return rows
 
     def absorb(self, rows: list[MemberState], via: str) -> None:
         """Take in another node's table."""

@@ -17,7 +17,7 @@ class Answer(Enum):
     NOTHING = auto()
     REMIND = auto()  # they are behind: tell them what holds
     REFUTE = auto()  # they think that we failed: a higher incarnation contradicts
-    RISE = auto()  # they know a higher incarnation of our id (our epoch was lost): go beyond it
+    RISE = auto()  # they know a higher incarnation of our id (our epoch was lost): begin a new life above it
     CONTEST = auto()  # another id has our name
 
 

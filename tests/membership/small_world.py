@@ -1,8 +1,8 @@
 """A few nodes' memberships back to back, over a tiny deterministic network and a clock that only the test moves.
 
-Processes can be killed (streams to them are refused, their timers are gone), started again with the next boot epoch, and
-paused and resumed as by SIGSTOP and SIGCONT: what came meanwhile is read after waking, and timers are late. Datagrams pass
-`loses(source, target)`; a pair in `cut` neither hears datagrams nor gets answers over streams.
+Processes can be killed (streams to them are refused, their timers are gone), started again with the next boot epoch,
+and paused and resumed as by SIGSTOP and SIGCONT: late timers come first, then what arrived meanwhile is read, as libuv
+does it. Datagrams pass `loses(source, target)`; a pair in `cut` hears no datagrams and gets no answers over streams.
 """
 
 import heapq
@@ -47,6 +47,7 @@ class Process:
         self.up = True
         self.paused = False
         self.held: list[Call] = []
+        self.unread: list[Call] = []
         self.events: list[tuple[float, str, str, dict[str, Any]]] = []
         self.addresses: dict[str, Address] = {}
         self.on_contact: list[Callable[[str], None]] = []
@@ -114,8 +115,15 @@ class Process:
         if target is not None and peer in self.addresses and not self.world.is_lost(self.name, peer):
             self.world.call_at(self.now() + LATENCY_S, target.arrive, self.name, body)
 
+    def read(self, function: Callable[..., object], *args: Any) -> None:
+        """Something came through a socket."""
+        if self.paused:
+            self.unread.append(Call(0, function, args))
+        elif self.up:
+            function(*args)
+
     def arrive(self, sender: str, body: bytes) -> None:
-        self.run(Call(self.now(), lambda: self.on_datagram(sender, body, self.now()), ()))
+        self.read(lambda: self.on_datagram(sender, body, self.now()))
 
     def request(
         self, peers: Sequence[str], body: Body, deadline: float, done: Callable[[str, Outcome], None], lane: int = 0
@@ -154,15 +162,15 @@ class Exchange:
         target = self.source.world.processes.get(self.peer)
         if target is None or not target.up:
             self.finish(Unreachable(f"{self.peer} cannot be reached: refused"))
-            self.source.run(Call(0, self.source.membership.note_evidence, (self.peer, "refused")))
+            self.source.read(self.source.membership.note_evidence, self.peer, "refused")
         else:
             inbound = Inbound(self)
-            target.run(Call(0, target.handlers[type(self.body)], (inbound,)))
+            target.read(target.handlers[type(self.body)], inbound)
 
     def finish(self, outcome: Outcome) -> None:
         done, self.done = self.done, None
         if done is not None:
-            self.source.run(Call(0, done, (self.peer, outcome)))
+            self.source.read(done, self.peer, outcome)
 
 
 class Inbound:
@@ -251,9 +259,7 @@ class World:
         for process in self.processes.values():
             if name in process.watched and process.up and not self.is_cut(process.name, name):
                 del process.watched[name]
-                self.call_at(
-                    self.now + LATENCY_S, process.run, Call(0, process.membership.note_evidence, (name, "closed"))
-                )
+                self.call_at(self.now + LATENCY_S, process.read, process.membership.note_evidence, name, "closed")
 
     def pause(self, name: str) -> None:
         self.processes[name].paused = True
@@ -262,8 +268,11 @@ class World:
         process = self.processes[name]
         process.paused = False
         held, process.held = process.held, []
+        unread, process.unread = process.unread, []
         for call in held:
             process.run(call)
+        for call in unread:
+            process.read(call.function, *call.args)
 
     # -- network
 
