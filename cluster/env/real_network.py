@@ -67,7 +67,7 @@ class RealLink(asyncio.Protocol):
         self._reason = ""
         self._ended = False
         self.peer: Address = ("", 0)
-        self.write: Callable[[bytes], None] = discard
+        self.write: Callable[[bytes | bytearray], None] = discard
         if handler is not None:
             self._attach(handler)
 
@@ -230,5 +230,5 @@ def reason_of(error: Exception | None) -> str:
             return str(error) or type(error).__name__
 
 
-def discard(data: bytes) -> None:
+def discard(data: bytes | bytearray) -> None:
     """Where bytes go on a link that is not open."""

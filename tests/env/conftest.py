@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.env.stages import RealStage, Stage
+from tests.env.stages import RealStage, SimulatedStage, Stage
 
 
-@pytest.fixture(params=["real"])
+@pytest.fixture(params=["real", "simulated"])
 def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
-    made: Stage = RealStage(tmp_path)
+    made: Stage = RealStage(tmp_path) if request.param == "real" else SimulatedStage()
     yield made
     made.close()
 

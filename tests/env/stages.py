@@ -11,6 +11,7 @@ import uvloop
 
 from cluster.env import Address, Env, Link
 from cluster.env.real import real_env
+from cluster.simulation import World
 
 
 class Stage(Protocol):
@@ -73,6 +74,30 @@ class RealStage:
         self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
         assert self.failures == []
+
+
+class SimulatedStage:
+    """A world of its own, in virtual time."""
+
+    def __init__(self) -> None:
+        self.world = World(1)
+        self._addresses = 0
+
+    def env(self, name: str) -> Env:
+        return self.world.env(name)
+
+    def address(self) -> Address:
+        self._addresses += 1
+        return "10.0.0.1", self._addresses
+
+    def until(self, done: Callable[[], bool], within: float = 10.0) -> None:
+        self.world.run_until_true(done, within)
+
+    def cleanup(self, function: Callable[[], object]) -> None:
+        """Nothing outlives the world."""
+
+    def close(self) -> None:
+        self.world.close()
 
 
 class Recorder:

@@ -1,0 +1,48 @@
+"""A node's clock in virtual time: it starts anywhere, may run fast or slow, and its wall time may be wrong.
+
+`now` of two nodes has nothing in common, as on two machines; the world's own time is `Schedule.now`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from cluster.simulation.schedule import Call, Process, Schedule
+
+WALL_START = 1_767_225_600.0  # 2026-01-01 00:00 UTC
+ROUNDING = 1e-9  # seconds: above what doubles lose in the conversion for the first months of a run, below any delay
+
+
+class SimulatedClock:
+    """The clock of one process: `now` = `origin` + `rate` x virtual time."""
+
+    __slots__ = ("_process", "_schedule", "origin", "rate", "skew")
+
+    def __init__(self, schedule: Schedule, process: Process, origin: float, rate: float, skew: float) -> None:
+        self._schedule = schedule
+        self._process = process
+        self.origin = origin
+        self.rate = rate
+        self.skew = skew
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self.origin + self.rate * self._schedule.now
+
+    def wall(self) -> float:
+        """Unix time in seconds, off by `skew`."""
+        return WALL_START + self.rate * self._schedule.now + self.skew
+
+    def call_at(self, when: float, function: Callable[..., object], *args: Any) -> Call:
+        """Call at the monotonic time `when`, never early: `now` is at least `when` then."""
+        due = (when - self.origin) / self.rate
+        if self.origin + self.rate * due < when:
+            due += ROUNDING
+        return self._schedule.at(due, self._process, function, args)
+
+    def call_later(self, delay: float, function: Callable[..., object], *args: Any) -> Call:
+        """Call after `delay` seconds."""
+        return self.call_at(self.origin + self.rate * self._schedule.now + delay, function, *args)
+
+    def call_soon(self, function: Callable[..., object], *args: Any) -> Call:
+        """Call after what is ready."""
+        return self._schedule.soon(self._process, function, args)

@@ -1,0 +1,247 @@
+"""The disk of one simulated node: what the kernel holds, and what a power loss would leave of it.
+
+A killed process loses nothing that it wrote. A power loss takes what was not synced: the end of each append file (or a
+part of it: a torn write), and it may bring back files whose removal no later sync of their folder made durable. After a
+failed sync what it covered never becomes durable (Rebello et al. 2020, "Can applications recover from fsync
+failures?"). Pages that reach the medium out of order are not modelled.
+"""
+
+import errno
+import os
+import zlib
+from collections.abc import Callable
+from random import Random
+
+from cluster.simulation.schedule import Process, Schedule
+
+SYNC_MIN_S = 0.000_2
+SYNC_MAX_S = 0.004  # a solid-state drive's range
+
+
+class Content:
+    """One file: its bytes, and how many of them a power loss leaves."""
+
+    __slots__ = ("data", "durable", "stuck")
+
+    def __init__(self, data: bytes = b"") -> None:
+        self.data = bytearray(data)
+        self.durable = len(data)
+        self.stuck = False  # a sync failed: the kernel marked the pages clean without writing them
+
+
+class SimulatedDisk:
+    """Files of one node, kept over its incarnations, and the faults that a test gives them."""
+
+    def __init__(self, schedule: Schedule, random: Random, name: str) -> None:
+        self._schedule = schedule
+        self._random = random
+        self._name = name
+        self._files: dict[str, Content] = {}
+        self._removed: dict[str, Content] = {}  # not durably
+        self._sync_failures = 0
+        self._room: int | None = None  # bytes
+        self._power_losses = 0
+
+    # Faults.
+
+    def power_loss(self, *, torn: bool) -> None:
+        """Keep what is durable; with `torn` also a random part of what was appended after it."""
+        self._power_losses += 1
+        for path, content in self._removed.items():
+            if path not in self._files and self._random.random() < 0.5:
+                self._files[path] = content
+        self._removed.clear()
+        for content in self._files.values():
+            unsynced = len(content.data) - content.durable
+            kept = content.durable + (self._random.randint(0, unsynced) if torn and unsynced else 0)
+            del content.data[kept:]
+            content.durable, content.stuck = kept, False
+        self._sync_failures = 0
+
+    def flip_byte(self, path: str, offset: int | None = None) -> int:
+        """Damage one byte of a file, anywhere when no offset is given. Returns where."""
+        content = self._content(path)
+        at = self._random.randrange(len(content.data)) if offset is None else offset
+        content.data[at] ^= 1 + self._random.randrange(255)
+        return at
+
+    def fail_next_sync(self, count: int = 1) -> None:
+        """Let the next syncs of append files fail with EIO."""
+        self._sync_failures += count
+
+    def full_after(self, size: int | None) -> None:
+        """Have room for so many more bytes, then fail with ENOSPC; None for room without end."""
+        self._room = size
+
+    def unsynced(self, path: str) -> int:
+        """How many bytes of the file a power loss would take."""
+        content = self._content(path)
+        return len(content.data) - content.durable
+
+    # What the seam's `Disk` does.
+
+    def read(self, path: str) -> bytes:
+        """The whole file. Raises FileNotFoundError."""
+        return bytes(self._content(path).data)
+
+    def write(self, path: str, data: bytes) -> None:
+        """Replace the file atomically and durably."""
+        self._take_room(len(data))
+        self._note("replace", path, data)
+        self._files[path] = Content(data)
+        self._synced_folder(path)
+
+    def open(self, path: str) -> Content:
+        """The file, made durably (but empty) when it is missing."""
+        content = self._files.get(path)
+        if content is None:
+            content = self._files[path] = Content()
+            self._synced_folder(path)
+        return content
+
+    def append(self, path: str, content: Content, data: bytes) -> None:
+        """Give bytes to the kernel, all or none."""
+        self._take_room(len(data))
+        self._note("append", path, data)
+        content.data += data
+
+    def sync(self, process: Process, path: str, content: Content, done: Callable[[OSError | None], None]) -> None:
+        """Make what the file holds now durable, in a while; the kernel does it even when the process dies meanwhile."""
+        when = self._schedule.now + self._random.uniform(SYNC_MIN_S, SYNC_MAX_S)
+        fails = self._sync_failures > 0
+        self._sync_failures -= fails
+        args = (process, path, content, len(content.data), fails, self._power_losses, done)
+        self._schedule.at(when, self._schedule.kernel, self._synced, args)
+
+    def _synced(
+        self,
+        process: Process,
+        path: str,
+        content: Content,
+        size: int,
+        fails: bool,
+        power_losses: int,
+        done: Callable[[OSError | None], None],
+    ) -> None:
+        if power_losses != self._power_losses:
+            return  # it came too late
+        self._schedule.trace.record((self._schedule.now, "sync", self._name, path, size, fails))
+        if fails:
+            content.stuck = True
+        elif not content.stuck:
+            content.durable = max(content.durable, min(size, len(content.data)))
+        self._schedule.deliver(process, done, OSError(errno.EIO, os.strerror(errno.EIO)) if fails else None)
+
+    def truncate(self, path: str, size: int) -> None:
+        """Cut the file to `size` bytes and sync it."""
+        content = self._content(path)
+        self._note("truncate", path, size.to_bytes(8, "big"))
+        del content.data[size:]
+        content.data.extend(bytes(size - len(content.data)))
+        content.durable, content.stuck = size, False
+
+    def names(self, folder: str) -> list[str]:
+        """The sorted names in a folder."""
+        start = f"{folder}/" if folder else ""
+        found = dict.fromkeys(path[len(start) :].partition("/")[0] for path in self._files if path.startswith(start))
+        return sorted(found)
+
+    def remove(self, path: str) -> None:
+        """Delete the file if it is there."""
+        content = self._files.pop(path, None)
+        if content is not None:
+            self._note("remove", path, b"")
+            self._removed[path] = content
+
+    def _content(self, path: str) -> Content:
+        try:
+            return self._files[path]
+        except KeyError:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from None
+
+    def _take_room(self, size: int) -> None:
+        if self._room is not None:
+            if size > self._room:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._room -= size
+
+    def _synced_folder(self, path: str) -> None:
+        """The names in the file's folder are durable now, and so are removals from it."""
+        folder = path.rpartition("/")[0]
+        for removed in [other for other in self._removed if other.rpartition("/")[0] == folder]:
+            del self._removed[removed]
+
+    def _note(self, what: str, path: str, data: bytes) -> None:
+        self._schedule.trace.record((self._schedule.now, what, self._name, path, len(data), zlib.crc32(data)))
+
+
+class ProcessDisk:
+    """The disk as one process sees it: the seam's `Disk`. A dead process has none."""
+
+    __slots__ = ("_disk", "_process")
+
+    def __init__(self, disk: SimulatedDisk, process: Process) -> None:
+        self._disk = disk
+        self._process = process
+
+    def read(self, path: str) -> bytes:
+        """The whole file. Raises FileNotFoundError."""
+        return self._disk.read(path)
+
+    def write(self, path: str, data: bytes) -> None:
+        """Replace the file atomically and durably."""
+        self._process.check_alive()
+        self._disk.write(path, data)
+
+    def append(self, path: str) -> "SimulatedAppendFile":
+        """Open for appending; made when it is missing."""
+        self._process.check_alive()
+        return SimulatedAppendFile(self._disk, self._process, path)
+
+    def truncate(self, path: str, size: int) -> None:
+        """Cut the file to `size` bytes and sync it."""
+        self._process.check_alive()
+        self._disk.truncate(path, size)
+
+    def names(self, folder: str) -> list[str]:
+        """The sorted names in a folder; none when it does not exist."""
+        return self._disk.names(folder)
+
+    def remove(self, path: str) -> None:
+        """Delete a file; harmless when it is missing."""
+        self._process.check_alive()
+        self._disk.remove(path)
+
+
+class SimulatedAppendFile:
+    """A file that one process has opened for appending."""
+
+    __slots__ = ("_closed", "_content", "_disk", "_path", "_process", "size")
+
+    def __init__(self, disk: SimulatedDisk, process: Process, path: str) -> None:
+        self._disk = disk
+        self._process = process
+        self._path = path
+        self._content = disk.open(path)
+        self._closed = False
+        self.size = len(self._content.data)
+
+    def append(self, data: bytes) -> None:
+        """Write all of `data` at the end, or raise OSError and keep none of it."""
+        self._check_open()
+        self._disk.append(self._path, self._content, data)
+        self.size += len(data)
+
+    def sync(self, done: Callable[[OSError | None], None]) -> None:
+        """Make what was appended durable, then call back."""
+        self._check_open()
+        self._disk.sync(self._process, self._path, self._content, done)
+
+    def _check_open(self) -> None:
+        self._process.check_alive()
+        if self._closed:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    def close(self) -> None:
+        """Release the file."""
+        self._closed = True

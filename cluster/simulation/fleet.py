@@ -1,0 +1,164 @@
+"""A simulated cluster: the real `Node`, many to an interpreter, with the same genesis as `up` makes.
+
+Operations enter through a node's own handlers, as its clients' requests do, and end in a `Result` that tests read. What
+a run proves, and under which faults, is the scenario's business.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from cluster.config import NodeSettings, node_settings
+from cluster.errors import ClusterError
+from cluster.layout import LayoutEntry, Member, encode_entry
+from cluster.node import Node, NodeHooks
+from cluster.simulation.route import Quality
+from cluster.simulation.world import LOOPBACK, World
+from cluster.wire.frames import Body
+from cluster.wire.kv import Get, Put
+
+SECRET = b"simulated cluster secret".ljust(32, b".")
+PORT = 7000
+
+
+class Result:
+    """An operation asked of a node: `body` or `error` once it has ended."""
+
+    def __init__(self, body: Any, deadline: float) -> None:
+        self.asked = body
+        self.body: Any = body
+        self.deadline = deadline
+        self.answer: Body | None = None
+        self.error: ClusterError | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is an answer."""
+        return self.answer is not None or self.error is not None
+
+    def reply(self, body: Body) -> None:
+        """The node's answer."""
+        assert not self.ended, "answered twice"
+        self.answer = body
+
+    def fail(self, error: ClusterError) -> None:
+        """The node's refusal."""
+        assert not self.ended, "answered twice"
+        self.error = error
+
+
+class Fleet:
+    """Nodes n1 to nN in a `World`. A context manager, as the world is."""
+
+    def __init__(
+        self,
+        seed: int,
+        count: int,
+        *,
+        zones: int = 1,
+        settings: NodeSettings | None = None,
+        quality: Quality = LOOPBACK,
+        keep_trace: bool = False,
+    ) -> None:
+        self.world = World(seed, quality=quality, keep_trace=keep_trace)
+        self.settings = settings or node_settings()
+        quorum = self.settings.replication
+        members = tuple(
+            Member(f"n{i + 1}", f"z{i % zones + 1}", f"10.0.{i // 250}.{i % 250 + 1}", PORT) for i in range(count)
+        )
+        self.entry = LayoutEntry(1, "simulated", members, quorum.n, quorum.r, quorum.w)
+        self.names = [member.name for member in members]
+        self.nodes: dict[str, Node] = {}
+        self.fatal: dict[str, str] = {}
+        self.operations = 0
+
+    def __enter__(self) -> "Fleet":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.world.close()
+
+    # -- processes
+
+    def start(self, *names: str) -> None:
+        """Boot these nodes, or all that do not run."""
+        for name in names or [name for name in self.names if not self.world.is_up(name)]:
+            env = self.world.env(name)
+            env.clock.call_soon(self._boot, name)
+
+    def _boot(self, name: str) -> None:
+        env = self.world.env(name)
+        if not env.disk.names(""):
+            env.disk.write("layout.json", encode_entry(self.entry))
+
+        def fatal(message: str) -> None:
+            self.fatal[name] = message
+
+        hooks = NodeHooks(read_faults=lambda: None, on_fatal=fatal, sleep=asyncio.sleep)
+        node = self.nodes[name] = Node(env, name, SECRET, self.settings, hooks)
+        node.start()
+
+    def crash(self, name: str) -> None:
+        """SIGKILL."""
+        self.nodes.pop(name, None)
+        self.world.crash(name)
+
+    def power_loss(self, name: str) -> None:
+        """The machine loses power: what was not synced is gone."""
+        self.nodes.pop(name, None)
+        self.world.power_loss(name)
+
+    @property
+    def up(self) -> list[str]:
+        """The nodes that have booted and run."""
+        return [name for name in self.names if name in self.nodes]
+
+    # -- waiting
+
+    def until(self, what: Callable[[], bool], timeout: float = 30.0) -> float:
+        """Run until it holds; returns the virtual seconds that it took. Raises TimeoutError."""
+        return self.world.run_until_true(what, timeout)
+
+    def converged(self) -> bool:
+        """Whether every node runs, has heard all others, and holds exactly them for alive."""
+        return len(self.nodes) == len(self.names) and all(
+            node.membership.heard_in_this_boot() == len(self.names) and len(node.membership.alive()) == len(self.names)
+            for node in self.nodes.values()
+        )
+
+    def settled(self) -> bool:
+        """Whether nobody waits for anything: converged, all vote, no hints, no writes in flight."""
+        return self.converged() and all(
+            node.replication.ground.standing.state() == "running"
+            and not node.replication.ground.hints.by_target()
+            and not node.replication.writer.in_flight
+            for node in self.nodes.values()
+        )
+
+    def believes(self, observer: str, subject: str) -> str:
+        """What one node believes of another."""
+        return self.nodes[observer].membership.state(subject)
+
+    # -- operations
+
+    def put(self, via: str, key: str, value: bytes, timeout: float = 1.0, **options: Any) -> Result:
+        """Ask a node to write; see `wire.kv.Put` for the options."""
+        self.operations += 1
+        operation = options.pop("operation", f"operation-{self.operations}")
+        return self._ask(via, Put(key, value, operation, **options), timeout)
+
+    def get(self, via: str, key: str, timeout: float = 1.0, **options: Any) -> Result:
+        """Ask a node to read."""
+        return self._ask(via, Get(key, **options), timeout)
+
+    def _ask(self, via: str, body: Put | Get, timeout: float) -> Result:
+        node = self.nodes[via]
+        result = Result(body, node.env.clock.now() + timeout)
+        handler = node.transport.handlers[type(body)]
+        node.env.clock.call_soon(handler, result)  # in the node's own process
+        return result
+
+    def wait(self, result: Result, timeout: float = 5.0) -> Result:
+        """Run until the operation has ended. A node that crashed meanwhile never answers: TimeoutError."""
+        self.until(lambda: result.ended, timeout)
+        return result

@@ -1,0 +1,227 @@
+"""One side of a simulated byte stream: what is written arrives in order, late, cut anywhere, and never with a hole.
+
+Each side is one queue towards the other. Data, the handshake and the end of the stream all travel in it, so that a
+partition, a pause or a slow link holds them back in their order. The state is below the process (the kernel's), the
+handler is the process's: a paused process's port still accepts, a killed process's streams still end.
+"""
+
+from collections import deque
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from cluster.env import Address, LinkHandler
+from cluster.simulation.route import Route
+from cluster.simulation.schedule import Call, Process
+
+if TYPE_CHECKING:
+    from cluster.simulation.network import SimulatedNetwork
+
+WRITE_BUFFER_HIGH = 256 << 10  # bytes not yet taken by the other side: the buffers of the loop and of both kernels
+WRITE_BUFFER_LOW = 64 << 10
+
+
+class State(Enum):
+    """Where one side of a stream stands."""
+
+    DIALLING = 1
+    OPEN = 2
+    ENDING = 3  # closed or aborted by this side, which has yet to hear of it
+    ENDED = 4
+    VANISHED = 5  # its machine lost power without a word
+
+
+class Sign(Enum):
+    """What travels in a stream beside data."""
+
+    DIAL = "dial"
+    CONNECTED = "connected"
+    CLOSED = "closed"
+    RESET = "reset"
+    REFUSED = "refused"
+
+
+class SimulatedLink:
+    """One side of a stream: the node's `Link`, and the kernel's socket behind it."""
+
+    __slots__ = (
+        "_held_back",
+        "_in_flight",
+        "_last_arrival",
+        "_network",
+        "_paused",
+        "_queue",
+        "_schedule",
+        "handler",
+        "local",
+        "other",
+        "peer",
+        "process",
+        "route",
+        "state",
+        "timer",
+    )
+
+    def __init__(
+        self, network: "SimulatedNetwork", process: Process, route: Route, local: Address, peer: Address, state: State
+    ) -> None:
+        self._network = network
+        self._schedule = network.schedule
+        self._queue: deque[bytes | Sign] = deque()  # towards the other side
+        self._last_arrival = 0.0  # of what is in the queue: nothing overtakes
+        self._held_back = 0  # how many of the queue's items have met a partition
+        self._in_flight = 0  # bytes that the other side has not taken
+        self._paused = False
+        self.process = process
+        self.route = route
+        self.local = local
+        self.peer = peer
+        self.state = state
+        self.handler: LinkHandler | None = None
+        self.other: SimulatedLink | None = None
+        self.timer: Call | None = None
+
+    # What the process does.
+
+    def write(self, data: bytes | bytearray) -> None:
+        """Queue bytes for sending; none on a stream that is not open."""
+        if self.state is not State.OPEN or not data:
+            return
+        data = bytes(data)
+        self._network.note_write(self, data)
+        self._in_flight += len(data)
+        at = self._network.cut(len(data))
+        if at:
+            self.push(data[:at])
+            self.push(data[at:])
+        else:
+            self.push(data)
+        if self._in_flight > WRITE_BUFFER_HIGH and not self._paused:
+            self._paused = True
+            assert self.handler is not None
+            self.handler.pause()
+
+    def close(self) -> None:
+        """Send what is queued, then close."""
+        self._finish(Sign.CLOSED, "closed")
+
+    def abort(self) -> None:
+        """Close at once with a reset; what is on its way may be lost."""
+        if self.state is State.OPEN and self._network.random.random() < 0.5:
+            self._queue = deque(b"" if isinstance(item, bytes) else item for item in self._queue)
+        self._finish(Sign.RESET, "aborted")
+
+    def _finish(self, sign: Sign, reason: str) -> None:
+        if self.state is State.OPEN:
+            self.state = State.ENDING
+            self.push(sign)
+            self._schedule.soon(self.process, self._end, (reason,))
+
+    # What the kernel does.
+
+    def push(self, item: bytes | Sign) -> None:
+        """Send one item to the other side, after all that was sent before."""
+        when = self._schedule.now + self._network.stream_delay(self.route)
+        if when < self._last_arrival:
+            when = self._last_arrival
+        self._last_arrival = when
+        self._queue.append(item)
+        self._schedule.at(when, self._schedule.kernel, self._arrive)
+
+    def _arrive(self) -> None:
+        if self._held_back or self._blocked():
+            self._held_back += 1
+            self._network.hold(self)
+        else:
+            self._deliver()
+
+    def _blocked(self) -> bool:
+        """A dial needs both directions: the answer belongs to the handshake."""
+        return self.route.blocked or (self._queue[0] is Sign.DIAL and self.route.back.blocked)
+
+    def flush(self) -> None:
+        """Deliver what a partition held back, now that it has healed."""
+        if self._held_back and self._blocked():
+            self._network.hold(self)  # parted again
+            return
+        count, self._held_back = self._held_back, 0
+        for _ in range(count):
+            self._deliver()
+
+    def _deliver(self) -> None:
+        item = self._queue.popleft()
+        if item is Sign.DIAL:
+            self._network.answer(self)
+            return
+        other = self.other
+        assert other is not None
+        if other.state is State.VANISHED and self._network.is_up(other.process.name):
+            other.state = State.ENDED  # its machine is back and knows nothing of the stream
+            other.push(Sign.RESET)
+        else:
+            self._schedule.deliver(other.process, other.take, item)
+
+    def vanish(self, sign: Sign | None) -> None:
+        """The process is dead; the other side hears of it by `sign`, or not at all."""
+        if self.state is State.DIALLING and self.other is None:
+            self.state = State.ENDED  # the dial may still arrive, and finds nobody
+        elif sign is None:
+            self.state = State.VANISHED
+        elif self.state is not State.ENDING:  # which has said so
+            self.state = State.ENDED
+            self.push(sign)
+
+    # What the kernel tells the process.
+
+    def take(self, item: bytes | Sign) -> None:
+        """One item from the other side, in the process's own time."""
+        if isinstance(item, bytes):
+            if self.state is State.OPEN and item:
+                assert self.handler is not None and self.other is not None
+                self.other.taken(len(item))
+                self.handler.received(item)
+        elif item is Sign.CONNECTED:
+            self._established()
+        else:
+            self._end(item.value)
+
+    def taken(self, size: int) -> None:
+        """The other side has read so many bytes."""
+        self._in_flight -= size
+        if self._paused and self._in_flight <= WRITE_BUFFER_LOW:
+            self._paused = False
+            self._schedule.soon(self.process, self._drained)
+
+    def _drained(self) -> None:
+        if self.state is State.OPEN and self.handler is not None:
+            self.handler.resume()
+
+    def _established(self) -> None:
+        if self.state is State.DIALLING:
+            self.state = State.OPEN
+            assert self.handler is not None and self.timer is not None
+            self.timer.cancel()
+            self.handler.connected(self)
+
+    def accepted(self, accept: Any) -> None:
+        """The listener's process gives the stream its handler, or closes it."""
+        self.handler = accept(self.peer)
+        if self.handler is not None:
+            self.handler.connected(self)
+        else:
+            self.close()
+
+    def timed_out(self) -> None:
+        """Nothing came of the dial in time."""
+        if self.state is State.DIALLING:
+            if self.other is not None:
+                self.push(Sign.RESET)
+            self._end("timeout")
+
+    def _end(self, reason: str) -> None:
+        if self.state is not State.ENDED:
+            self.state = State.ENDED
+            if self.timer is not None:
+                self.timer.cancel()
+            self._network.forget(self)
+            if self.handler is not None:
+                self.handler.lost(reason)
