@@ -11,10 +11,11 @@ Recorder = Callable[..., object]
 
 
 class Inbound(Protocol):
-    """One request or one-way message that arrived. `deadline` is on the local monotonic clock."""
+    """One request or one-way message that arrived. `deadline` and `arrived` are on the local monotonic clock."""
 
     body: Any
     deadline: float
+    arrived: float
 
     def reply(self, body: Body) -> None:
         """Answer."""

@@ -87,6 +87,10 @@ class _Routed:
         tried.append(node)
         self.load = router.balancer.begin(node)
         if node == router.server.node:
+            if len(tried) == 1:
+                # Counting from the arrival shows what plain handlers before this one in the same pass took: while they
+                # run nothing is in flight, and without it this node would keep every call to itself.
+                self.started = self.inbound.arrived
             run = router.server.run(self.call, self.inbound.deadline, self._on_outcome)
             if run is not None:  # else it has ended already, and perhaps another attempt is under way
                 self.run = run

@@ -249,6 +249,18 @@ def test_calls_avoid_a_slow_node() -> None:
     assert world.at_rest()
 
 
+def test_calls_that_wait_for_a_busy_loop_make_this_node_look_busy() -> None:
+    world = World(2, delay_s=0.001)
+    handler = world.messengers["n1"].handlers[Call]
+    inbounds = [FakeInbound(Call("echo", "echo", b"{}"), 9.0, 0.0) for _ in range(64)]
+    for inbound in inbounds:
+        world.clock.time += 0.001  # each plain handler before it held the loop for so long
+        handler(inbound)
+    world.clock.advance(1.0)
+    nodes = Counter(inbound.answers[0].node for inbound in inbounds)  # type: ignore[union-attr]
+    assert nodes["n1"] > 5 and nodes["n2"] > 5
+
+
 @pytest.mark.bench
 def test_the_cost_of_a_call() -> None:
     world = World(2)
@@ -259,7 +271,8 @@ def test_the_cost_of_a_call() -> None:
 
     def run(routed: bool) -> float:
         return (
-            timeit(lambda: handle(FakeInbound(Call("echo", "echo", payload, "", routed), 5.0)), number=rounds) / rounds
+            timeit(lambda: handle(FakeInbound(Call("echo", "echo", payload, "", routed), 5.0, 0.0)), number=rounds)
+            / rounds
         )
 
     here = run(routed=True)

@@ -14,6 +14,8 @@ from cluster.wire.frames import Body, FrameReader, Reply, Request, encode_frame
 from cluster.wire.requests import Call, CallDone
 from tests.observe.hand_clock import HandClock
 
+Answer = Callable[[Body | ClusterError], None]
+
 
 class Cancelled(BaseException):
     """What this loop throws into a coroutine that is cancelled."""
@@ -74,9 +76,10 @@ class Loop:
 class FakeInbound:
     """One message that arrived, and what was answered."""
 
-    def __init__(self, body: Any, deadline: float, answer: Callable[[Body | ClusterError], None] | None = None) -> None:
+    def __init__(self, body: Any, deadline: float, arrived: float, answer: Answer | None = None) -> None:
         self.body = body
         self.deadline = deadline
+        self.arrived = arrived
         self.answers: list[Body | ClusterError] = []
         self.cancels: list[Callable[[], None]] = []
         self._answer = answer
@@ -149,7 +152,7 @@ class FakeMessenger:
                 sent = reply.body
             clock.call_later(delay_s, origin.finished, id, sent)
 
-        inbound = FakeInbound(frame.body, clock.now() + frame.remaining_ms / 1000, answer)
+        inbound = FakeInbound(frame.body, clock.now() + frame.remaining_ms / 1000, clock.now(), answer)
         if id in origin.waiting:
             origin.waiting[id] = (origin.waiting[id][0], inbound, origin.waiting[id][2])
         self.handlers[type(frame.body)](inbound)
@@ -224,7 +227,7 @@ class World:
         """A client's call to `node`, without letting time pass."""
         service, _, operation = name.partition(".")
         call = Call(service, operation, msgspec.json.encode(fields), "", routed)
-        inbound = FakeInbound(call, self.clock.now() + deadline_s)
+        inbound = FakeInbound(call, self.clock.now() + deadline_s, self.clock.now())
         self.messengers[node].handlers[Call](inbound)
         return inbound
 
