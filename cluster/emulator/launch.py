@@ -85,7 +85,7 @@ class Launch:
         return bool(chunk)
 
     def _failure(self, report: Report) -> Exception:
-        message = f"node {report.node}: {report.message}"
+        message = f"node {report.node}: {report.message}" if report.node else report.message
         if report.code == ADDRESS_TAKEN:
             return Failed(
                 message,

@@ -22,7 +22,7 @@ from cluster.emulator.disk import read
 from cluster.emulator.home import NODE_LAYOUT_FILE, NODE_LOG_FILE, RECORD_FILE
 from cluster.emulator.spec import ClusterRecord, decode_record
 from cluster.emulator.start import NodeStart, ReportLine
-from cluster.errors import ClusterError, Usage
+from cluster.errors import ClusterError, Damaged, Usage
 from cluster.layout import LayoutEntry, decode_entry, placement
 
 CHILD = "cluster.emulator.realnode:run_node"
@@ -57,8 +57,11 @@ class Launcher:
         self.entries: dict[str, LayoutEntry] = {}
         blobs: dict[bytes, LayoutEntry] = {}
         for name in names:
-            blob = read(folder / "nodes" / name / NODE_LAYOUT_FILE)
-            self.entries[name] = blobs[blob] if blob in blobs else blobs.setdefault(blob, decode_entry(blob))
+            path = folder / "nodes" / name / NODE_LAYOUT_FILE
+            blob = read(path)
+            if blob not in blobs:
+                blobs[blob] = _entry(path, blob)
+            self.entries[name] = blobs[blob]
         for entry in blobs.values():
             placement(entry)
 
@@ -113,6 +116,13 @@ class Launcher:
         return ReportLine(REPORT, name)
 
 
+def _entry(path: Path, blob: bytes) -> LayoutEntry:
+    try:
+        return decode_entry(blob)
+    except Damaged as error:
+        raise Damaged(f"{path}: {error.message}") from error
+
+
 def _find(name: str) -> Child:
     module, _, function = name.partition(":")
     found: Any = getattr(import_module(module), function)
@@ -128,7 +138,7 @@ def _flush() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """`[--exec|--fork|--become] [--child MODULE:FUNCTION] CLUSTER_DIR NODE…`; failures go to standard error."""
+    """`[--exec|--fork|--become] [--child MODULE:FUNCTION] CLUSTER_DIR NODE…`."""
     gc.disable()
     os.umask(0o077)
     words = list(arguments)
@@ -157,7 +167,8 @@ def run() -> None:
     try:
         sys.exit(main(sys.argv[1:]))
     except ClusterError as error:
-        sys.exit(f"{error.code}: {error.message}")
+        ReportLine(1, "").say("failed", error.code, error.message)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ class Report(msgspec.Struct, omit_defaults=True):
     """One line from a child."""
 
     node: str
+    """Empty when the launcher itself failed."""
     said: Said
     pid: int = 0
     code: str = ""

@@ -84,3 +84,16 @@ def run_stubborn(start: NodeStart) -> int:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: None)
 
     return run(start, lambda start, on_fatal: Stubborn(start))
+
+
+def run_slow(start: NodeStart) -> int:
+    """A child that takes a while to listen."""
+
+    class Slow(StandIn):
+        def start(self) -> None:
+            import time
+
+            time.sleep(1.0)
+            super().start()
+
+    return run(start, lambda start, on_fatal: Slow(start))
