@@ -1,0 +1,160 @@
+"""The bytes of the log: segment headers, records, and the scan that finds what is whole, torn or damaged. Pure.
+
+Segment: `magic and version 4 | bytes of the segment before 8 | CRC 4`, then records. Record: `CRC of the header 4 |
+partition 2 | table 1 | kind 1 | length 4 | CRC of the payload 4 | payload`. All little-endian, CRC-32 as in zlib.
+
+Two checksums, because they answer two questions. A good header says whose record it is and where the next one begins,
+so a bad payload costs one partition and a short one is told from a bad one: *torn* means that a good header promises
+more than the last segment holds. With a single checksum over both, a flipped length would look like a torn tail, and
+acknowledged records after it would be cut in silence (Alagappan et al., "Protocol-Aware Recovery for Consensus-Based
+Storage", FAST 2018, show what systems lose that do not tell a crash from corruption).
+
+Header checksums start from a seed of segment number and offset. So bytes verify only where they were written: a value
+that holds a copy of a log, a block that the disk put elsewhere, or what a file held before it was cut never passes for
+a record.
+
+This file decides nothing about partitions or files; `recovery` does.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from struct import Struct
+from zlib import crc32
+
+import msgspec
+
+MAGIC = b"dsl"
+VERSION = 1
+HEADER_BYTES = 16
+"""Of a segment as of a record, so that one rule says which tails are too short to hold either."""
+
+ROW = 0xD5
+RELEASE = 0xD6
+"""The kinds. Rare bytes on purpose: the search for the next record after damage looks only where one of them stands."""
+
+Record = tuple[int, int, int, bytes]
+"""Partition, table, kind, payload."""
+
+Span = tuple[int, int, int]
+"""Segment number, first offset, offset after the last: where damage lies, and so which damage it is."""
+
+_KIND_OFFSET = 7
+_KINDS = re.compile(rb"[\xd5\xd6]")
+_unpack_header = Struct("<LHBBLL").unpack_from
+_pack_fields = Struct("<HBBLL").pack
+_pack_crc = Struct("<L").pack
+_SEGMENT = Struct("<3sBQL")
+
+encode_row = msgspec.msgpack.Encoder().encode
+"""A row's payload from the tuple (key, value or None). Bound here without a wrapper: it is the hot path of a put, and
+faster than packing key length, key and value by hand (0.22 against 0.38 us)."""
+decode_row = msgspec.msgpack.Decoder(tuple[str, bytes | None]).decode
+encode_release = msgspec.msgpack.Encoder().encode
+"""A release's payload from the list of spans that no longer count for the partition."""
+decode_release = msgspec.msgpack.Decoder(list[Span]).decode
+
+assert _SEGMENT.size == HEADER_BYTES == 4 + Struct("<HBBLL").size
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Bytes that were written and cannot be read back. `partition` is None when they may hide records of any."""
+
+    start: int
+    end: int
+    partition: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Torn:
+    """From `start` to the end of the segment lies less than a record: a write that was cut short, if this is the last
+    segment, and damage otherwise."""
+
+    start: int
+
+
+def seed_of(segment: int) -> int:
+    """Where the header checksums of a segment start from."""
+    return crc32(segment.to_bytes(8, "little"))
+
+
+def encode_segment_header(segment: int, previous_bytes: int) -> bytes:
+    """The first bytes of a segment. `previous_bytes`, the final size of the segment before, betrays a lost end."""
+    fields = _SEGMENT.pack(MAGIC, VERSION, previous_bytes, 0)[:-4]
+    return fields + _pack_crc(crc32(fields, seed_of(segment)))
+
+
+def decode_segment_header(data: bytes, segment: int) -> tuple[int, int] | None:
+    """Version and `previous_bytes`, or None when the header is short or damaged. Its layout is the same in every
+    version, so that a damaged one is told from one of the future."""
+    if len(data) < HEADER_BYTES:
+        return None
+    magic, version, previous_bytes, crc = _SEGMENT.unpack_from(data)
+    if magic != MAGIC or crc != crc32(data[: HEADER_BYTES - 4], seed_of(segment)):
+        return None
+    return version, previous_bytes
+
+
+def encode_records(records: Iterable[Record], seed: int, offset: int) -> bytes:
+    """The bytes of records that will stand at `offset` of the segment with that seed."""
+    parts: list[bytes] = []
+    for partition, table, kind, payload in records:
+        length = len(payload)
+        fields = _pack_fields(partition, table, kind, length, crc32(payload))
+        parts += (_pack_crc(crc32(fields, seed ^ offset)), fields, payload)
+        offset += HEADER_BYTES + length
+    return b"".join(parts)
+
+
+def scan(data: bytes, segment: int) -> Iterator[Record | Damage | Torn]:
+    """All that a segment holds, in order; a Torn comes last. The caller has refused versions that it does not know."""
+    seed, size = seed_of(segment), len(data)
+    offset = 0 if decode_segment_header(data, segment) is None else HEADER_BYTES
+    while offset < size:
+        body = offset + HEADER_BYTES
+        if body <= size:
+            header_crc, partition, table, kind, length, payload_crc = _unpack_header(data, offset)
+            if header_crc == crc32(data[offset + 4 : body], seed ^ offset):
+                end = body + length
+                if end > size:
+                    yield Torn(offset)
+                    return
+                payload = data[body:end]
+                if crc32(payload) == payload_crc:
+                    yield partition, table, kind, payload
+                else:
+                    yield Damage(offset, end, partition, "a record's payload fails its checksum")
+                offset = end
+                continue
+        if _less_than_a_header(data, offset):
+            yield Torn(offset)
+            return
+        end = _next_record(data, offset + 1, seed)
+        yield Damage(offset, end, None, "a header fails its checksum, so the records up to the next good one are lost")
+        offset = end
+
+
+def _less_than_a_header(data: bytes, offset: int) -> bool:
+    """Whether the tail is shorter than a header, not counting zeros at its end: after power loss ext4 may leave a file
+    with its new size and without its new blocks, which then read as zeros."""
+    return len(data[offset:].rstrip(b"\0")) < HEADER_BYTES
+
+
+def _next_record(data: bytes, start: int, seed: int) -> int:
+    """The first offset from `start` on where header and payload both verify, or the end of the segment."""
+    size = len(data)
+    for match in _KINDS.finditer(data, start + _KIND_OFFSET):
+        offset = match.start() - _KIND_OFFSET
+        body = offset + HEADER_BYTES
+        if body > size:
+            break
+        header_crc, _, _, _, length, payload_crc = _unpack_header(data, offset)
+        if (
+            body + length <= size
+            and header_crc == crc32(data[offset + 4 : body], seed ^ offset)
+            and payload_crc == crc32(data[body : body + length])
+        ):
+            return offset
+    return size

@@ -1,0 +1,53 @@
+"""A process that writes numbered records as fast as it can, and prints numbers once their `done`s were called."""
+
+import asyncio
+import os
+import sys
+
+from cluster.config import Durability, StorageSettings
+from cluster.env import Tick
+from cluster.env.real import real_env
+from cluster.storage import Store
+
+BATCH = 20
+PARTITIONS = 7
+SEGMENT_BYTES = 30_000
+
+
+def value_of(number: int) -> bytes:
+    """What record `number` holds."""
+    return str(number).encode() * (1 + number % 40)
+
+
+async def write(folder: str, durability: Durability) -> None:
+    """Until the process is killed."""
+    env = real_env(folder)
+    settings = StorageSettings(durability=durability, segment_bytes=SEGMENT_BYTES)
+    store = Store(env, Tick(env.clock), settings, on_fatal=lambda error: os.abort())
+    store.recover()
+    first = 0
+    while True:
+        await written(store, range(first, first + BATCH))
+        os.write(1, "".join(f"{number}\n" for number in range(first, first + BATCH)).encode())
+        first += BATCH
+
+
+async def written(store: Store, numbers: range) -> None:
+    """Put these records and wait until the last of their `done`s was called."""
+    finished = asyncio.get_running_loop().create_future()
+    left = len(numbers)
+
+    def done(error: object) -> None:
+        nonlocal left
+        assert error is None
+        left -= 1
+        if not left:
+            finished.set_result(None)
+
+    for number in numbers:
+        store.put(1, number % PARTITIONS, str(number), value_of(number), done)
+    await finished
+
+
+if __name__ == "__main__":
+    asyncio.run(write(sys.argv[1], Durability(sys.argv[2])))

@@ -1,0 +1,100 @@
+"""Lives and deaths of one store in the simulated world: what each durability promises holds after each kind of crash.
+
+A seed is a run. Every put has a number of its own as its value, so that a value tells which put it came from.
+"""
+
+from math import inf
+
+import pytest
+
+from cluster.config import Durability, StorageSettings
+from cluster.env import Clock, Tick
+from cluster.errors import ClusterError
+from cluster.simulation import World
+from cluster.storage import Store
+
+LIVES = 8
+KEYS = 20
+SYNC_GRACE_S = 1.1  # a put acknowledged so long ago has been synced: the interval, and a sync
+
+
+class Chronicle:
+    """What was put, acknowledged and refused, over all lives of one node."""
+
+    def __init__(self, seed: int, durability: Durability) -> None:
+        self.world = World(seed)
+        self.random = self.world.random("puts")
+        self.settings = StorageSettings(durability=durability, segment_bytes=2000)
+        self.acknowledged: dict[str, list[tuple[float, int]]] = {}  # by key: when, and which put
+        self.refused: set[int] = set()
+        self.puts: dict[int, str] = {}
+
+    def live(self, *, lost_since: float = inf) -> None:
+        """One life: recover, check, and put until the end of a random time. What was acknowledged after `lost_since`
+        may be gone."""
+        env = self.world.env("n1")
+        self.store = Store(env, Tick(env.clock), self.settings, on_fatal=self.on_fatal)
+        recovery = self.store.recover()
+        assert recovery.quarantined == {}, "a crash is not damage"
+        self.check(self.state(), lost_since)
+        env.clock.call_soon(self.put, env.clock)
+        self.world.run_for(self.random.uniform(0.0, 3.0))
+
+    def put(self, clock: Clock) -> None:
+        if self.random.random() < 0.01:
+            self.world.disk("n1").full_after(self.random.choice([0, 100, 1000, None, None]))
+        for _ in range(self.random.randint(1, 4)):
+            number, key = len(self.puts), f"k{self.random.randrange(KEYS)}"
+            self.puts[number] = key
+            self.store.put(1, hash_of(key), key, b"%d" % number, lambda error, n=number: self.done(n, error))  # type: ignore[misc]
+        clock.call_later(self.random.choice([0.001, 0.01, 0.03]), self.put, clock)
+
+    def done(self, number: int, error: ClusterError | None) -> None:
+        if error is None:
+            self.acknowledged.setdefault(self.puts[number], []).append((self.world.now, number))
+        else:
+            self.refused.add(number)
+
+    def on_fatal(self, error: OSError) -> None:
+        raise AssertionError("no sync was told to fail")
+
+    def state(self) -> dict[str, int]:
+        return {key: int(v) for p in self.store.partitions(1) for key, v in self.store.rows(1, p).items()}
+
+    def check(self, found: dict[str, int], lost_since: float) -> None:
+        """No older put than the last acknowledged one, nothing refused, and no value under a wrong key."""
+        for key, puts in self.acknowledged.items():
+            assert found.get(key, -1) >= max([n for when, n in puts if when < lost_since], default=-1), key
+        assert all(self.puts[number] == key for key, number in found.items())
+        assert not self.refused.intersection(found.values())
+        # What was allowed to be lost is lost for good: later lives are not measured by it, but by what is here now.
+        self.acknowledged = {key: [(-inf, number)] for key, number in found.items()}
+
+
+def hash_of(key: str) -> int:
+    """A partition for a key."""
+    return int(key[1:]) % 8
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("durability", "power", "grace"),
+    [
+        (Durability.ALWAYS, True, 0.0),
+        (Durability.ALWAYS, False, 0.0),
+        (Durability.INTERVAL, True, SYNC_GRACE_S),
+        (Durability.INTERVAL, False, 0.0),
+    ],
+)
+def test_what_was_promised_is_there(seed: int, durability: Durability, power: bool, grace: float) -> None:
+    chronicle = Chronicle(seed, durability)
+    with chronicle.world as world:
+        chronicle.live()
+        for _ in range(LIVES):
+            if power:
+                world.power_loss("n1", torn=True)
+            else:
+                world.crash("n1")
+            world.disk("n1").full_after(None)
+            chronicle.live(lost_since=world.now - grace if grace else inf)
+    assert chronicle.refused and chronicle.acknowledged
