@@ -22,6 +22,9 @@ from cluster.membership.table import Effect, Merged
 from cluster.membership.verdict import Verdicts
 from cluster.wire.membership import Rumor
 
+UNHEARD_GRACE_S = 3.0
+"""A member that was never heard may still be starting: for so long after our own start its silence accuses nobody."""
+
 
 class Hearsay:
     """Takes in rumors; makes those of this node."""
@@ -47,6 +50,7 @@ class Hearsay:
         self._links = links
         self._table_changed = changed
         self._contested = float("-inf")
+        self._born = context.clock.now()
 
     def stop(self) -> None:
         """Judge nobody any more."""
@@ -64,11 +68,13 @@ class Hearsay:
         if rumor.name == self.context.me.name:
             return self._answer(rumor, via)
         merged = self.context.table.merge(rumor, self.context.clock.now())
+        if merged.effect is Effect.KNOWN or merged.effect is Effect.OLD:
+            return False
         if merged.effect is Effect.CHANGED:
             self._changed(merged, rumor, via, words)
         elif merged.effect is Effect.CONFIRMED:
             self._confirmed(rumor, via, words)
-        elif merged.effect is Effect.REFUSED:
+        else:
             self.context.count("rumors_refused")
         return False
 
@@ -173,6 +179,9 @@ class Hearsay:
     # -- verdicts of our own
 
     def _probe_failed(self, probe: Probe) -> None:
+        member, now = self.context.table.members[probe.target], self.context.clock.now()
+        if not member.heard and now < self._born + UNHEARD_GRACE_S:
+            return
         self._accuse(probe.target, "", probe.evidence())
 
     def found_closed(self, name: str, words: str) -> None:

@@ -1,9 +1,9 @@
 """The first seconds of a node: it makes itself known and hears everyone, also when all nodes start together.
 
-Gossip of the own `alive` reaches nearly all; push-pull with a few members fetches what was said before this node
-listened; and whoever is still unheard after that is greeted with a ping, which a live one answers with what holds.
-Then the node is quiet. Others may start later than this node, so refused exchanges are retried with somebody else,
-soon.
+Gossip of the own `alive` reaches nearly all; push-pull with a few members, one after the other, fetches what was said
+before this node listened; and whoever is still unheard after that is greeted with a packet, which a live one answers
+with what holds. Then the node is quiet. Others may start later than this node, so an exchange that is refused is
+retried with somebody else, soon.
 """
 
 from cluster.env import Timer
@@ -13,7 +13,8 @@ from cluster.membership.member import REACHABLE
 from cluster.membership.messenger import Context
 
 EXCHANGES = 3
-"""memberlist joins through as many hosts as it is given; three make it unlikely that all of them are new as well."""
+"""memberlist joins through as many hosts as it is given; of three, some will have been there before us. A node that has
+heard everyone needs no more of them."""
 
 RETRY_MIN_S, RETRY_MAX_S = 0.05, 1.0
 GREETING_DELAYS_S = (0.25, 0.15, 0.15, 0.2, 0.25, 0.5, 0.5, 1.0)
@@ -35,7 +36,7 @@ class Joining:
 
     def start(self) -> None:
         """Introduce this node."""
-        self._exchange(EXCHANGES)
+        self._exchange()
         self._greet_after(0)
 
     def stop(self) -> None:
@@ -50,23 +51,28 @@ class Joining:
         members = self.context.table.members.values()
         return [member.name for member in members if not member.heard and member.state in REACHABLE]
 
-    def _exchange(self, count: int) -> None:
+    def _exchange(self) -> None:
         others = [name for name in self.context.table.others() if not self.exchange.is_under_way(name)]
-        for peer in self.context.random.sample(others, min(count, len(others))):
-            self.exchange.with_peer(peer, self._exchanged)
+        if others:
+            self.exchange.with_peer(self.context.random.choice(others), self._exchanged)
 
     def _exchanged(self, succeeded: bool) -> None:
         if succeeded:
             self._left -= 1
-        elif self._left > 0 and "retry" not in self._timers:
+            self._retry_s = RETRY_MIN_S
+            self._next()
+        elif "retry" not in self._timers:
             delay = self.context.random.uniform(0.5, 1.0) * self._retry_s
             self._retry_s = min(RETRY_MAX_S, self._retry_s * 1.5)
             self._timers["retry"] = self.context.clock.call_later(delay, self._retry)
 
     def _retry(self) -> None:
         del self._timers["retry"]
-        if self._left > 0 and (self._left == EXCHANGES or self.unheard()):
-            self._exchange(self._left)
+        self._next()
+
+    def _next(self) -> None:
+        if self._left == EXCHANGES or (self._left > 0 and self.unheard()):
+            self._exchange()
 
     def _greet_after(self, step: int) -> None:
         if step < len(GREETING_DELAYS_S):

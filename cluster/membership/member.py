@@ -56,7 +56,7 @@ class MemberView:
 class Member:
     """A row of the table; changed by `Table` alone. `by` is who suspects it or declared it dead."""
 
-    __slots__ = ("address", "by", "heard", "id", "incarnation", "name", "since", "state", "zone")
+    __slots__ = ("address", "by", "heard", "id", "incarnation", "name", "since", "state", "told", "zone")
 
     def __init__(self, name: str, id: str, incarnation: Incarnation, zone: str, address: Address, now: float) -> None:
         self.name = name
@@ -68,6 +68,7 @@ class Member:
         self.heard = False
         self.since = now
         self.by = ""
+        self.told: Rumor | None = None  # what `rumor` made, until the row changes
 
     def is_known(self) -> bool:
         """Whether anything but the layout or an old file says that it exists, and nothing says that it failed."""
@@ -75,9 +76,10 @@ class Member:
 
     def rumor(self) -> Rumor:
         """What this node believes, as it tells others."""
-        epoch, refutations = self.incarnation
-        host, port = self.address
-        return Rumor(self.state, self.name, epoch, refutations, self.by, self.id, self.zone, host, port)
+        if self.told is None:
+            host, port = self.address
+            self.told = Rumor(self.state, self.name, *self.incarnation, self.by, self.id, self.zone, host, port)
+        return self.told
 
     def accusation(self, by: str, kind: str = "") -> Rumor:
         """That `by` suspects this incarnation of it."""

@@ -95,11 +95,18 @@ class Table:
     def merge(self, rumor: Rumor, now: float) -> Merged:
         """Take in a rumor about another member."""
         assert rumor.name != self.me.name
+        member = self.members.get(rumor.name)
+        if (
+            member is not None
+            and member.heard
+            and member.state == rumor.state == ALIVE
+            and member.incarnation == (rumor.epoch, rumor.refutations)
+        ):
+            return _KNOWN  # as most rumors are
         incarnation = Incarnation(rumor.epoch, rumor.refutations)
         rank = RANK.get(rumor.state)
         if rank is None or not incarnation.is_plausible() or len(rumor.id) > ID_CHARACTERS_MAX:
             return _REFUSED
-        member = self.members.get(rumor.name)
         if member is None:
             if not self._admits(rumor):
                 return _REFUSED
@@ -120,12 +127,14 @@ class Table:
         member = self.members.get(name)
         if member is not None and not member.heard and member is not self.me:
             member.incarnation = max(member.incarnation, Incarnation(epoch, 0))
+            member.told = None
             self._rename(member, id)
 
     def raise_own(self, incarnation: Incarnation) -> None:
         """This node contradicts a rumor with a higher incarnation of itself."""
         assert incarnation > self.me.incarnation
         self.me.incarnation = incarnation
+        self.me.told = None
 
     def forget(self, name: str) -> Member | None:
         """Drop a member, and refuse what is still said of this or an earlier boot of it."""
@@ -158,6 +167,7 @@ class Table:
         old_state, old_incarnation = member.state, member.incarnation
         member.incarnation = incarnation
         member.by = rumor.by
+        member.told = None
         if rumor.state != old_state:
             member.state = rumor.state
             member.since = now

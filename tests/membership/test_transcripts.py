@@ -45,6 +45,8 @@ def test_what_an_unheard_member_is() -> None:
     assert world["n1"].heard_in_this_boot() == 1
     view = world["n1"].view("n2")
     assert (view.state, view.epoch, view.heard, view.id) == ("alive", 0, False, "")
+    world.run(2.5)
+    assert not world.processes["n1"].kinds("member.suspect"), "it may still be starting"
     world.run(15.0)
     assert world["n1"].alive() == ["n1"], "silence has the same end for all"
     with pytest.raises(NotFound):
