@@ -96,7 +96,7 @@ def remove(name: str, *, world: World | None = None) -> None:
     _must_exist(home, name)
     with locked(home.lock(name), LOCK_WAIT_S):
         _must_exist(home, name)
-        _end_all(home.cluster(name))
+        kill_nodes(node_folders(home.cluster(name)).values())  # no grace: what they would save is deleted next
         remove_folder(home, name)
 
 

@@ -41,7 +41,10 @@ class ClientControl:
             while True:
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
-                    raise DeadlinePassed(f"not ready after {timeout_s:.1f} s: {', '.join(waiting)}")
+                    raise DeadlinePassed(
+                        f"not ready after {timeout_s:.1f} s: {', '.join(waiting)}",
+                        help="Allow more time with --wait; the machine may be busy, or too small for so many nodes.",
+                    )
                 said = client.ask_all(waiting, "ready", question, min(SLICE_S, remaining))
                 waiting = [name for name in waiting if isinstance(said[name], ClusterError)]
                 if not waiting:

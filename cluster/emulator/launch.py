@@ -107,7 +107,7 @@ class Launch:
         self._launcher.wait()
 
     def abort(self) -> None:
-        """End the launcher and all that it started, whatever they are at. Never raises because of them."""
+        """End the launcher and all that it started, whatever they are at."""
         if self._launcher.stdout is None or self._launcher.stdout.closed:
             kill_nodes(self._folders())
             return

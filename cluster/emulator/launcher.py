@@ -10,6 +10,7 @@ Where forking is not safe (macOS: its frameworks keep threads), each node is a n
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -104,6 +105,7 @@ class Launcher:
         """Leave the session, the folder and every descriptor of the launcher."""
         if os.getsid(0) != os.getpid():
             os.setsid()
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])  # whatever the starter had blocked
         os.dup2(1, REPORT)
         os.set_inheritable(REPORT, False)
         log = os.open(self.folder / "nodes" / name / NODE_LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -90,6 +90,8 @@ class Upper:
             self.progress("made", "")
             with interrupts.shield():
                 attempt.launch = Launch(files.folder, files.nodes, self.child)
+            import cluster.client.blocking  # noqa: F401  what the wait below needs, loaded while the launcher loads
+
             attempt.launch.collect(self.deadline, lambda name: self.progress("listening", name))
             self.control.wait_ready(files, files.nodes, max(0.0, self.deadline - time.monotonic()))
             self.progress("ready", "")
