@@ -10,7 +10,10 @@ from pathlib import Path
 from cluster.emulator.disk import disk_errors, locked, read, replace
 from cluster.emulator.home import FAULTS_FILE
 from cluster.errors import Damaged
-from cluster.faults import FaultDocument, decode_faults, encode_faults, reset
+from cluster.faults import Fault, FaultDocument, add_fault, decode_faults, encode_faults, heal, reset
+
+# Commands reach the faults through here, because dsectl does not import the blocks below.
+__all__ = ["Fault", "FaultDocument", "add_fault", "change_faults", "clear_faults", "heal", "read_faults"]
 
 LOCK_WAIT_S = 5.0
 
