@@ -29,7 +29,7 @@ from cluster.errors import Damaged
 from cluster.faults import FaultDocument, encode_faults
 from cluster.layout import decode_entry, encode_entry
 
-ID_BYTES = 8
+ID_BYTES = 4
 PORTS_WAIT_S = 10.0
 
 
@@ -103,7 +103,7 @@ def _write(folder: Path, record: ClusterRecord, secret: bytes) -> None:
     for place in record.places:
         node = folder / "nodes" / place.name
         make_folder(node)
-        boot = {"name": place.name, "id": secrets.token_hex(ID_BYTES), "epoch": 0}
+        boot = {"name": place.name, "id": f"{place.name}-{secrets.token_hex(ID_BYTES)}", "epoch": 0}
         write_new(node / NODE_LAYOUT_FILE, layout, durable)
         write_new(node / NODE_BOOT_FILE, msgspec.json.encode(boot) + b"\n", durable)
         if durable:

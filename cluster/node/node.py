@@ -27,7 +27,7 @@ from cluster.replication.mergeable import TABLE_KV, Mergeable
 from cluster.replication.preference import Avoidance
 from cluster.replication.standing import Standing
 from cluster.requests import Requests
-from cluster.storage import Store, next_boot, read_document
+from cluster.storage import Recovery, Store, load_boot, next_boot, read_document
 from cluster.transport import Transport
 from cluster.wire.admin import Ask
 from cluster.wire.handshake import ROLE_NODE, Party
@@ -62,6 +62,8 @@ class Node:
         if name not in members:
             raise Damaged(f"{LAYOUT_FILE} does not name {name}")
         self.member = members[name]
+        self.before = load_boot(env.disk)
+        """The boot record as it was found: None in a directory that was wiped, epoch 0 after genesis."""
         self.boot = next_boot(env.disk, name, lambda: f"{name}-{env.random.randbytes(4).hex()}")
         self.started_at = env.clock.now()
         self.stall = StallWatch(env.clock.now(), settings.stall_interval_s, settings.stall_limit_s)
@@ -145,8 +147,20 @@ class Node:
         self.membership.start()
         self.topics.start()
         self.requests.start()
-        self.replication.start(recovery.quarantined, returning=self.boot.epoch > 1)
+        self.replication.start(self._lost(recovery), returning=not self._newborn)
         self._beat()
+
+    @property
+    def _newborn(self) -> bool:
+        """Whether this is the first boot after genesis: nobody can have written anything that this node missed."""
+        return self.before is not None and self.before.epoch == 0
+
+    def _lost(self, recovery: Recovery) -> dict[int, str]:
+        """The partitions that must be refilled before this node votes on them, with the reason."""
+        if self.before is None or (recovery.segments == 0 and not self._newborn):
+            reason = "its directory was empty" if self.before is None else "its log was gone"
+            return dict.fromkeys(self.replication.ground.placement.partitions_of(self.member.name), reason)
+        return recovery.quarantined
 
     def stop(self) -> None:
         """Close sockets and files; nothing depends on it."""
@@ -174,7 +188,7 @@ class Node:
         if stalled_s:
             self.events.record("node.stalled", f"did not run for {stalled_s * 1000:.0f} ms")
             self.reload_faults()
-            if self.membership.heard_in_this_boot() == len(self.entry.members) or self.boot.epoch > 1:
+            if not self._newborn or self.membership.heard_in_this_boot() == len(self.entry.members):
                 self.replication.catchup.begin(f"this node did not run for {stalled_s * 1000:.0f} ms")
         self.env.clock.call_later(self.settings.stall_interval_s, self._beat)
 

@@ -25,8 +25,11 @@ class Replication:
         """After the store has recovered: `returning` for any boot but the first of its directory."""
         self.ground.hints.recover()
         for partition, reason in quarantined.items():
-            self.ground.standing.recovering[partition] = reason
-            self.ground.record("owner.recovering", reason, partition=partition)
+            if self.ground.mine[partition]:
+                self.ground.standing.recovering[partition] = reason
+        if self.ground.standing.recovering:
+            partitions = sorted(self.ground.standing.recovering)
+            self.ground.record("owner.recovering", next(iter(quarantined.values())), partitions=partitions)
         self.handoff.start()
         self.refill.start()
         if returning:

@@ -14,6 +14,7 @@ from cluster.layout import LayoutEntry, Member, encode_entry
 from cluster.node import Node, NodeHooks
 from cluster.simulation.route import Quality
 from cluster.simulation.world import LOOPBACK, World
+from cluster.storage.documents import BootRecord, encode_boot
 from cluster.wire.frames import Body
 from cluster.wire.kv import Get, Put
 
@@ -90,6 +91,7 @@ class Fleet:
         env = self.world.env(name)
         if not env.disk.names(""):
             env.disk.write("layout.json", encode_entry(self.entry))
+            env.disk.write("boot.json", encode_boot(BootRecord(name, f"{name}-{env.random.randbytes(4).hex()}", 0)))
 
         def fatal(message: str) -> None:
             self.fatal[name] = message

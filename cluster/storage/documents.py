@@ -16,11 +16,12 @@ BOOT = "boot.json"
 
 
 class BootRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who lives in a directory, and in its how-manieth life. The name is a place, causality belongs to the id."""
+    """Who lives in a directory, and in its how-manieth life: 0 is what genesis writes, for a node that never booted. The
+    name is a place, causality belongs to the id."""
 
     name: Annotated[str, msgspec.Meta(min_length=1)]
     id: Annotated[str, msgspec.Meta(min_length=1)]
-    epoch: Annotated[int, msgspec.Meta(ge=1)]
+    epoch: Annotated[int, msgspec.Meta(ge=0)]
 
 
 def read_document(disk: Disk, path: str) -> bytes | None:
@@ -44,6 +45,11 @@ def load_boot(disk: Disk) -> BootRecord | None:
         raise Damaged(f"{BOOT} is not a boot record: {error}") from error
 
 
+def encode_boot(record: BootRecord) -> bytes:
+    """The record as it stands in its file."""
+    return msgspec.json.encode(record) + b"\n"
+
+
 def next_boot(disk: Disk, name: str, mint_id: Callable[[], str]) -> BootRecord:
     """Begin a boot: the next epoch, durable before this returns. An empty directory gets a new id and epoch 1.
 
@@ -57,7 +63,7 @@ def next_boot(disk: Disk, name: str, mint_id: Callable[[], str]) -> BootRecord:
     else:
         raise Damaged(f"{BOOT} belongs to node {last.name!r}, not {name!r}")
     try:
-        disk.write(BOOT, msgspec.json.encode(record) + b"\n")
+        disk.write(BOOT, encode_boot(record))
     except OSError as error:
         raise StorageFull(f"{BOOT} cannot be written: {error}") from error
     return record

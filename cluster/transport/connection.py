@@ -37,7 +37,7 @@ class Connection:
         self.link: Link | None = None
         self.open = False
         self.ended = False
-        self.last_used = 0.0
+        self.writes = 0
         self._out = bytearray()
         self._out_max = transport.settings.queue_bytes_max
         self._paused = False
@@ -136,6 +136,7 @@ class Connection:
         """One write for all that is queued; the buffer goes with it, and a fresh one takes its place."""
         if self.open and self._out and not self._paused and self.link is not None:
             out, self._out = self._out, bytearray()
+            self.writes += 1
             self.link.write(out)
 
     def close(self) -> None:

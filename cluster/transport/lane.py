@@ -7,6 +7,7 @@ it would on a network, and a refusal or a reset across a partition stays unseen:
 from typing import TYPE_CHECKING
 
 from cluster.transport.connection import Connection
+from cluster.wire.handshake import LANE_BACKGROUND
 
 if TYPE_CHECKING:
     from cluster.transport.transport import Transport
@@ -49,20 +50,20 @@ class Lane:
     def _opened(self) -> None:
         self.transport.backoff(self.peer).reset()
         self.transport.contacted(self.peer)
-        if self.lane == 2:
-            self._close_when_idle()
+        if self.lane == LANE_BACKGROUND and self.connection is not None:
+            self._close_when_idle(self.connection, -1)
 
     def _ended(self, connection: Connection, reason: str) -> None:
         if self.connection is connection:
             self.connection = None
         self.transport.lane_lost(self.peer, self.lane, reason, was_open=connection.peer is not None)
 
-    def _close_when_idle(self) -> None:
-        connection, clock = self.connection, self.transport.env.clock
-        if connection is None:
+    def _close_when_idle(self, connection: Connection, writes_before: int) -> None:
+        """Background traffic comes in bursts: what carried nothing since the last look is let go."""
+        if connection.ended:
             return
-        idle = clock.now() - connection.last_used
-        if idle >= self.transport.settings.idle_close_s:
+        if connection.writes == writes_before:
             connection.close()
         else:
-            clock.call_later(self.transport.settings.idle_close_s - idle, self._close_when_idle)
+            later = self.transport.settings.idle_close_s
+            self.transport.env.clock.call_later(later, self._close_when_idle, connection, connection.writes)

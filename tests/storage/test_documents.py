@@ -45,7 +45,7 @@ def test_a_directory_belongs_to_its_name() -> None:
         b"{}",
         b'{"name":"n1","id":"i"}',
         b'{"name":"\xff","id":"i","epoch":1}',
-        b'{"name":"n1","id":"i","epoch":0}',
+        b'{"name":"n1","id":"i","epoch":-1}',
         b'{"name":"n1","id":"i","epoch":1.5}',
         b'{"name":"n1","id":"","epoch":1}',
         b'{"name":"n1","id":"i","epoch":1,"more":2}',
