@@ -34,7 +34,8 @@ from cluster.versions import (
 from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
 
 KEYS_PAGE_MAX = 4096
-NO_CONTEXT = b""
+NO_CONTEXT = encode_clock({})
+"""The context of who has seen nothing: a put with it is concurrent with everything, as one without."""
 
 
 class Coordinator:
@@ -71,7 +72,7 @@ class Coordinator:
     def _coordinate(self, body: Put, partition: int, asked: Asked) -> None:
         ground = self.ground
         try:
-            context = None if body.context is None else decode_clock(body.context)
+            context = (body.context and decode_clock(body.context)) or None
             mine = ground.owns(partition)
             held = ground.store.get(TABLE_KV, partition, body.key) if mine else None
             stored = EMPTY if held is None else decode(held)
