@@ -148,12 +148,12 @@ class BlockingCluster:
         return BlockingConnection.over(open_first(self._nodes, location.name, location.secret, self.party, deadline))
 
     def gather(
-        self, nodes: list[str] | None, body: Body, timeout: float | None = None
+        self, nodes: list[str] | None, body: Body, timeout: float | None = None, retry_s: float | None = None
     ) -> dict[str, Body | ClusterError]:
         """What each of `nodes` (all, for None) answers to `body`, asked directly and all at once."""
         limit = self.timeout if timeout is None else timeout
         targets = self.addresses(nodes)
-        return gather(targets, self.location.secret, self.party, body, limit, self.location.layout)
+        return gather(targets, self.location.secret, self.party, body, limit, self.location.layout, retry_s)
 
     def ask(
         self, node: str | None, what: str, arguments: dict[str, Any] | None = None, timeout: float | None = None

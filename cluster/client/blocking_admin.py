@@ -1,15 +1,16 @@
 """Questions about the cluster itself through the blocking client. One node's view, unless all are asked."""
 
-from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
+from cluster.client.gather import answer_value
 from cluster.errors import ClusterError, DeadlinePassed
+from cluster.wire.admin import Ask
 
 if TYPE_CHECKING:
     from cluster.client.blocking import BlockingCluster
 
-POLL_S = 0.02
-"""Between two rounds of `wait_ready`: a fraction of what starting a node takes."""
+REDIAL_S = 0.02
+"""How often `wait_ready` dials a node that is not there yet: a fraction of what starting one takes."""
 
 
 class BlockingAdmin:
@@ -44,7 +45,7 @@ class BlockingAdmin:
         return {name: answer for name, answer in answers.items() if not isinstance(answer, ClusterError)}
 
     def status(self, *, node: str | None = None) -> Any:
-        """The verdict and the state of each node."""
+        """The node's own state."""
         return self.ask(node, "status")
 
     def ring(self, *, node: str | None = None) -> Any:
@@ -52,7 +53,7 @@ class BlockingAdmin:
         return self.ask(node, "ring")
 
     def explain(self, key: str, *, node: str | None = None) -> Any:
-        """Where a key lives and what each replica holds."""
+        """Where a key lives and what the node holds of it."""
         return self.ask(node, "explain", {"key": key})
 
     def events(self, *, node: str | None = None, **filters: Any) -> Any:
@@ -80,29 +81,15 @@ class BlockingAdmin:
         return self.ask(node, "metrics")
 
     def wait_ready(self, nodes: list[str] | None, layout: int, timeout: float) -> dict[str, Any]:
-        """Wait until each of `nodes` (all, for None) says that it is ready under `layout`; returns what they said.
+        """Wait until each of `nodes` (all, for None) says that it has heard the others and runs `layout`.
 
-        Raises DeadlinePassed, naming those that are not ready; a node that refuses or keeps silent is asked again.
+        Returns what they said. A node keeps its answer back until it is so; one out of reach is dialled again.
+        Raises DeadlinePassed, naming those that are not ready (also in the detail `not_ready`).
         """
-        names = list(self._cluster.addresses(nodes))
-        answers: dict[str, Any] = {}
-        deadline = monotonic() + timeout
-        while True:
-            waiting = [name for name in names if name not in answers]
-            remaining = deadline - monotonic()
-            if not waiting:
-                return {name: answers[name] for name in names}
-            if remaining <= 0:
-                raise DeadlinePassed(f"not ready after {timeout:g} s: {', '.join(waiting)}", not_ready=waiting)
-            said = self.ask_all(waiting, "ready", {"layout": layout}, min(remaining, 1.0))
-            ready = {name: answer for name, answer in said.items() if is_ready(answer, layout)}
-            answers |= ready
-            if len(ready) < len(waiting):
-                sleep(min(POLL_S, remaining))
-
-
-def is_ready(answer: Any, layout: int) -> bool:
-    """Whether the answer to `ready` says yes, and for this layout when it names one."""
-    if isinstance(answer, dict):
-        return bool(answer.get("ready")) and answer.get("layout", layout) == layout
-    return answer is True
+        outcomes = self._cluster.gather(nodes, Ask("ready", {"layout": layout}), timeout, REDIAL_S)
+        said = {name: answer_value(outcome) for name, outcome in outcomes.items()}
+        waiting = {name: answer for name, answer in said.items() if isinstance(answer, ClusterError)}
+        if waiting:
+            reasons = "; ".join(error.message for error in waiting.values())
+            raise DeadlinePassed(f"not ready after {timeout:g} s: {reasons}", not_ready=list(waiting))
+        return said

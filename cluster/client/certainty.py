@@ -27,11 +27,11 @@ def lost(body: Body, node: str, reason: str) -> ClusterError:
     return Maybe(f"{node} was lost before it answered ({reason}): the operation may have happened")
 
 
-def expired(body: Body, node: str, waited_s: float) -> ClusterError:
+def expired(body: Body, node: str) -> ClusterError:
     """No answer came in time after `body` was sent."""
     if type(body) in REPEATABLE:
-        return DeadlinePassed(f"{node} did not answer within {waited_s:.3g} s")
-    return Maybe(f"{node} did not answer within {waited_s:.3g} s: the operation may have happened")
+        return DeadlinePassed(f"{node} did not answer in time")
+    return Maybe(f"{node} did not answer in time: the operation may have happened")
 
 
 def may_go_elsewhere(body: Body, error: ClusterError) -> bool:

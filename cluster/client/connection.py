@@ -58,16 +58,16 @@ class BlockingConnection:
             if self._link.error is None and remaining > 0:
                 turn((self._link,), remaining)
                 continue
-            self._give_up(body, id, end, timeout)
+            self._give_up(body, id, end)
 
-    def _give_up(self, body: Body, id: int, end: int, waited_s: float) -> None:
+    def _give_up(self, body: Body, id: int, end: int) -> None:
         error, sent = self._link.error, self._link.written >= end
         if error is None and sent:
             self._link.push(Cancel(id))
         self.close()
         if not sent:
             raise Unreachable(f"{self.node}: the request could not be sent")
-        raise expired(body, self.node, waited_s) if error is None else lost(body, self.node, error.message)
+        raise expired(body, self.node) if error is None else lost(body, self.node, error.message)
 
     def oneway(self, body: Body, timeout: float = DIAL_S) -> None:
         """Send a body that wants no answer. Raises Unreachable when it could not be given to the kernel in time."""

@@ -22,3 +22,9 @@ def start_node() -> Iterator[StartNode]:
     yield start
     for node in running:
         node.stop()
+
+
+@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
+    """Every asynchronous test runs on both loops."""
+    return "asyncio", {"use_uvloop": request.param}

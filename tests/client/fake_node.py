@@ -75,7 +75,7 @@ class FakeNode:
         self.peers: list[Peer] = []
         self.accepted = 0
         self._changed = threading.Condition()
-        self._stopping = False
+        self._stopped = False
         self._selector = selectors.DefaultSelector()
         self._server = socket.create_server(("127.0.0.1", port))
         self._near, self._far = socket.socketpair()
@@ -102,19 +102,22 @@ class FakeNode:
 
     def stop(self) -> None:
         """Close everything; harmless when repeated."""
-        if not self._stopping:
-            self._stopping = True
+        if not self._stopped:
+            self._stopped = True
             self._near.send(b"!")
             self._thread.join(WAIT_S)
             assert not self._thread.is_alive()
             self._near.close()
 
     def _run(self) -> None:
-        while not self._stopping:
+        ending = False
+        while not ending:
             for key, _ in self._selector.select():
                 if key.fileobj is self._server:
                     self._accept()
-                elif isinstance(key.data, Peer):
+                elif key.fileobj is self._far:
+                    ending = True
+                else:
                     self._read(key.data)
         for peer in self.peers:
             peer.stream.close()
@@ -128,7 +131,10 @@ class FakeNode:
         self.peers.append(peer)
         self._selector.register(stream, selectors.EVENT_READ, peer)
         if self.greeting:
-            peer.raw(self.greeting)
+            try:
+                peer.raw(self.greeting)
+            except OSError:  # gone already
+                pass
         with self._changed:
             self.accepted += 1
             self._changed.notify_all()

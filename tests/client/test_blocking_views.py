@@ -6,11 +6,10 @@ import pytest
 
 from cluster.client.blocking import BlockingCluster
 from cluster.errors import DeadlinePassed, Unreachable
-from cluster.wire.admin import Answer
 from cluster.wire.frames import Frame, Request
 from cluster.wire.topics import Message, Subscribe, Subscribed
 from tests.client.conftest import StartNode
-from tests.client.fake_node import Peer, closed_address, location, silence
+from tests.client.fake_node import FakeNode, Peer, closed_address, location, silence
 from tests.client.scripts import healthy, refuses
 
 
@@ -48,32 +47,27 @@ def test_ask_all_asks_at_once(start_node: StartNode) -> None:
 
 
 def test_wait_ready_waits_for_the_last(start_node: StartNode) -> None:
-    asked = dict.fromkeys(("n1", "n2"), 0)
+    """One node is not there yet, and starts to listen only after it was refused."""
+    place = closed_address()
+    started: list[FakeNode] = []
 
-    def becomes_ready(peer: Peer, frame: Frame) -> None:
-        name = peer.listener.me.name
-        asked[name] += 1
-        if isinstance(frame, Request):
-            ready = name == "n1" or asked[name] == 3
-            peer.reply(frame, Answer({"ready": ready, "layout": 7}))
+    def script(peer: Peer, frame: Frame) -> None:
+        if not started:
+            started.append(start_node("n2", healthy("n2"), port=place[1]))
+        healthy("n1")(peer, frame)
 
-    nodes = [start_node(name, becomes_ready) for name in asked]
-    with BlockingCluster(location(*nodes)) as c:
-        assert list(c.admin.wait_ready(None, 7, 10.0)) == ["n1", "n2"]
-    assert asked == {"n1": 1, "n2": 3}
+    node = start_node("n1", script)
+    with BlockingCluster(location(node, ("n2", place))) as c:
+        said = c.admin.wait_ready(None, 7, 10.0)
+    assert list(said) == ["n1", "n2"]
+    assert said["n2"] == {"node": "n2", "what": "ready", "arguments": {"layout": 7}}
 
 
 def test_wait_ready_names_who_is_not(start_node: StartNode) -> None:
-    def other_layout(peer: Peer, frame: Frame) -> None:
-        if isinstance(frame, Request):
-            peer.reply(frame, Answer({"ready": True, "layout": 6}))
-
-    node = start_node("n1", other_layout)
-    with (
-        BlockingCluster(location(node, ("n2", closed_address()))) as c,
-        pytest.raises(DeadlinePassed, match="n1, n2"),
-    ):
-        c.admin.wait_ready(None, 7, 0.05)
+    nodes = [start_node("n1", healthy()), start_node("n2", refuses("deadline")), start_node("n4", silence)]
+    with BlockingCluster(location(*nodes, ("n3", closed_address()))) as c, pytest.raises(DeadlinePassed) as caught:
+        c.admin.wait_ready(None, 7, 0.1)
+    assert caught.value.detail == {"not_ready": ["n2", "n4", "n3"]}
 
 
 def test_a_subscription_delivers_and_ends(start_node: StartNode) -> None:
