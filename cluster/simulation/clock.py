@@ -41,7 +41,11 @@ class SimulatedClock:
 
     def call_later(self, delay: float, function: Callable[..., object], *args: Any) -> Call:
         """Call after `delay` seconds."""
-        return self.call_at(self.origin + self.rate * self._schedule.now + delay, function, *args)
+        now, origin, rate = self._schedule.now, self.origin, self.rate
+        due = now + delay / rate
+        if origin + rate * due < origin + rate * now + delay:
+            due += ROUNDING
+        return self._schedule.at(due, self._process, function, args)
 
     def call_soon(self, function: Callable[..., object], *args: Any) -> Call:
         """Call after what is ready."""

@@ -125,7 +125,7 @@ class SimulatedDisk:
     ) -> None:
         if power_losses != self._power_losses:
             return  # it came too late
-        self._schedule.trace.record((self._schedule.now, "sync", self._name, path, size, fails))
+        self._schedule.trace.record(("sync", self._name, path, size, fails))
         if fails:
             content.stuck = True
         elif not content.stuck:
@@ -172,7 +172,7 @@ class SimulatedDisk:
             del self._removed[removed]
 
     def _note(self, what: str, path: str, data: bytes) -> None:
-        self._schedule.trace.record((self._schedule.now, what, self._name, path, len(data), zlib.crc32(data)))
+        self._schedule.trace.record((what, self._name, path, len(data), zlib.crc32(data)))
 
 
 class ProcessDisk:

@@ -100,16 +100,13 @@ class SimulatedNetwork:
                 delay += RETRANSMIT_S * 2**attempt
         return delay
 
-    def cut(self, size: int) -> int:
-        """Where to cut a chunk of so many bytes; 0 for nowhere."""
+    def note_write(self, route: Route, data: bytes) -> int:
+        """Trace a write to a stream; returns where to cut it in two, 0 for nowhere."""
+        size = len(data)
+        self._record(("write", route.source, route.target, size, zlib.crc32(data)))
         if self._draw() >= self._cut_probability or size < 2:
             return 0
         return 1 + int(self._draw() * (size - 1))
-
-    def note_write(self, link: SimulatedLink, data: bytes) -> None:
-        """Trace a write to a stream."""
-        route = link.route
-        self._record((self.schedule.now, "write", route.source, route.target, len(data), zlib.crc32(data)))
 
     def dial(self, process: Process, to: Address, handler: LinkHandler, timeout: float) -> None:
         """Open a stream from a process."""
@@ -120,7 +117,7 @@ class SimulatedNetwork:
         link.handler = handler
         link.timer = self.schedule.at(self.schedule.now + timeout, process, link.timed_out)
         self._links[process][link] = None
-        self._record((self.schedule.now, "dial", process.name, to[0], to[1]))
+        self._record(("dial", process.name, to[0], to[1]))
         link.push(Sign.DIAL)
 
     def answer(self, dialled: SimulatedLink) -> None:
@@ -174,20 +171,23 @@ class SimulatedNetwork:
     def transmit(self, source: str, data: bytes, sender: Address, to: Address) -> None:
         """Send a datagram, or lose it."""
         target = self._owners.get(to)
-        now = self.schedule.now
-        self._record((now, "datagram", source, target or "", len(data), zlib.crc32(data)))
+        self._record(("datagram", source, target or "", len(data), zlib.crc32(data)))
         if target is None or len(data) > DATAGRAM_SIZE_MAX:
             return
         route = self.routes.between(source, target)
         draw = self._draw
         if route.blocked or (route.loss and draw() < route.loss):
             return
-        copies = 2 if route.duplicate and draw() < route.duplicate else 1
-        for _ in range(copies):
-            delay = route.delay + route.jitter * draw()
-            if route.reorder and draw() < route.reorder:
-                delay *= 1 + REORDER_DELAYS_MAX * draw()
-            self.schedule.at(now + delay, self.schedule.kernel, self._arrived, (route, data, sender, to))
+        self._fly(route, data, sender, to)
+        if route.duplicate and draw() < route.duplicate:
+            self._fly(route, data, sender, to)
+
+    def _fly(self, route: Route, data: bytes, sender: Address, to: Address) -> None:
+        schedule, draw = self.schedule, self._draw
+        delay = route.delay + route.jitter * draw()
+        if route.reorder and draw() < route.reorder:
+            delay *= 1 + REORDER_DELAYS_MAX * draw()
+        schedule.at(schedule.now + delay, schedule.kernel, self._arrived, (route, data, sender, to))
 
     def _arrived(self, route: Route, data: bytes, sender: Address, to: Address) -> None:
         bound = self._sockets.get(to)

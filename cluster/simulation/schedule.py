@@ -10,8 +10,9 @@ from asyncio.events import _get_running_loop, _set_running_loop
 from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
-from itertools import repeat
 from typing import Any
+
+import msgspec
 
 from cluster.simulation.trace import Trace
 
@@ -41,15 +42,12 @@ class Process:
             raise RuntimeError(f"{self} is dead")
 
 
-class Call:
-    """A call that is still to come; also what asyncio expects of a handle."""
+class Call(msgspec.Struct, eq=False):
+    """A call that is still to come; also what asyncio expects of a handle. A struct is quicker to make than an object."""
 
-    __slots__ = ("args", "function", "process")
-
-    def __init__(self, process: Process, function: Callable[..., object], args: tuple[Any, ...]) -> None:
-        self.process = process
-        self.function: Callable[..., object] | None = function
-        self.args = args
+    process: Process
+    function: Callable[..., object] | None
+    args: tuple[Any, ...]
 
     def cancel(self) -> None:
         """Do not make the call; harmless when it has been made."""
@@ -68,7 +66,7 @@ class Schedule:
         self.now = 0.0
         self.trace = trace
         self.kernel = Process("kernel", 0)  # what happens below the processes: packets, disks
-        self.current = self.kernel
+        self._current = self.kernel  # whose loop is the running one
         self.calls_made = 0
         self._label = label
         self._heap: list[tuple[float, int, Call]] = []  # later than now
@@ -95,9 +93,13 @@ class Schedule:
     def deliver(self, process: Process, function: Callable[..., object], *args: Any) -> None:
         """From a kernel's call: run the function in the process at once, or when it resumes, or never if it is dead."""
         if process.running:
-            if process is not self.current:
+            if process is not self._current:
                 self._enter(process)
-            function(*args)
+            try:
+                function(*args)
+            except Exception as error:
+                error.add_note(f"on {process}")
+                raise
         elif not process.dead:
             process.backlog.append(Call(process, function, args))
 
@@ -122,14 +124,13 @@ class Schedule:
         outside = _get_running_loop()
         self._running = True
         try:
-            while self._ready or (self._heap and self._heap[0][0] <= until):
-                self._next_instant()
+            self._run(until)
         except Exception as error:
-            error.add_note(f"at {self.now:.6f} s of virtual time, on {self.current}, {self._label}")
+            error.add_note(f"at {self.now:.6f} s of virtual time, {self._label}")
             raise
         finally:
             self._running = False
-            self.current = self.kernel
+            self._current = self.kernel
             _set_running_loop(outside)
         if until > self.now:
             self.now = until
@@ -153,19 +154,23 @@ class Schedule:
             return self.now
         return self._heap[0][0] if self._heap else otherwise
 
-    def _next_instant(self) -> None:
-        """Move time to the next call, if none is ready, and make all calls of that time."""
-        ready, heap = self._ready, self._heap
-        if not ready:
-            now = self.now = heap[0][0]
-            while heap and heap[0][0] == now:
-                ready.append(heappop(heap)[2])
-        now, take, record = self.now, ready.popleft, self.trace.record
-        for _ in repeat(None, CALLS_PER_INSTANT_MAX):
-            if not ready:
-                self.trace.fold_if_due()
+    def _run(self, until: float) -> None:
+        """The hot loop. What became ready at one time is made in order before time moves on."""
+        ready, heap, kernel, trace = self._ready, self._heap, self.kernel, self.trace
+        calls_max = self.calls_made + CALLS_PER_INSTANT_MAX
+        while True:
+            if ready:
+                call = ready.popleft()
+            elif heap and heap[0][0] <= until:
+                now, _, call = heappop(heap)
+                while heap and heap[0][0] == now:
+                    ready.append(heappop(heap)[2])
+                self.now = now
+                calls_max = self.calls_made + CALLS_PER_INSTANT_MAX
+                trace.record(now)
+                trace.fold_if_due()
+            else:
                 return
-            call = take()
             function = call.function
             if function is None:
                 continue
@@ -174,14 +179,20 @@ class Schedule:
                 if not process.dead:
                     process.backlog.append(call)
                 continue
-            if process is not self.current:
+            if process is not self._current and process is not kernel:
                 self._enter(process)
-            record((now, process.name))
+            trace.record(process.name)
             self.calls_made += 1
-            function(*call.args)
-        raise RuntimeError(f"time stands still: {CALLS_PER_INSTANT_MAX} calls at one instant, the last {call.function}")
+            try:
+                function(*call.args)
+            except Exception as error:
+                if process is not kernel:
+                    error.add_note(f"on {process}")
+                raise
+            if self.calls_made >= calls_max:
+                raise RuntimeError(f"time stands still: {CALLS_PER_INSTANT_MAX} calls at one time, the last {function}")
 
     def _enter(self, process: Process) -> None:
-        self.current = process
-        if process.loop is not None:
-            _set_running_loop(process.loop)
+        """Make the process's loop the running one; it stays so during the kernel's calls, which cannot tell."""
+        self._current = process
+        _set_running_loop(process.loop)

@@ -87,9 +87,8 @@ class SimulatedLink:
         if self.state is not State.OPEN or not data:
             return
         data = bytes(data)
-        self._network.note_write(self, data)
+        at = self._network.note_write(self.route, data)
         self._in_flight += len(data)
-        at = self._network.cut(len(data))
         if at:
             self.push(data[:at])
             self.push(data[at:])
@@ -128,7 +127,7 @@ class SimulatedLink:
         self._schedule.at(when, self._schedule.kernel, self._arrive)
 
     def _arrive(self) -> None:
-        if self._held_back or self._blocked():
+        if self._held_back or self.route.blocked or self._blocked():
             self._held_back += 1
             self._network.hold(self)
         else:
@@ -176,17 +175,19 @@ class SimulatedLink:
         """One item from the other side, in the process's own time."""
         if isinstance(item, bytes):
             if self.state is State.OPEN and item:
-                assert self.handler is not None and self.other is not None
-                self.other.taken(len(item))
+                sender = self.other
+                assert self.handler is not None and sender is not None
+                sender._in_flight -= len(item)
+                if sender._paused:
+                    sender.taken()
                 self.handler.received(item)
         elif item is Sign.CONNECTED:
             self._established()
         else:
             self._end(item.value)
 
-    def taken(self, size: int) -> None:
-        """The other side has read so many bytes."""
-        self._in_flight -= size
+    def taken(self) -> None:
+        """The other side has read some bytes."""
         if self._paused and self._in_flight <= WRITE_BUFFER_LOW:
             self._paused = False
             self._schedule.soon(self.process, self._drained)
