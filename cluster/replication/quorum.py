@@ -108,6 +108,11 @@ class QuorumRead:
 
     def verdict(self, owners: tuple[str, ...]) -> ReadVerdict:
         """The result so far; `degraded` when it rests on fewer votes than `r`, or on an owner that may be owed hints."""
-        stale = tuple(node for node, blob in self.answers.items() if node in owners and blob != self.merged)
+        merged = self.merged
+        stale: tuple[str, ...] = ()
+        if merged is not None:
+            for node, blob in self.answers.items():
+                if blob is not merged and blob != merged and node in owners:
+                    stale = (*stale, node)
         degraded = self.merged is not None and (self.votes < self.r or self.degraded_by > 0)
         return ReadVerdict(self.merged, len(self.answers), degraded, stale)

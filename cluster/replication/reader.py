@@ -32,10 +32,11 @@ class Reader:
     def read(self, table: int, partition: int, key: str, *, r: int, strict: bool, deadline: float, done: ReadDone) -> None:
         """Read from enough owners. `done` may come before this returns when this node alone suffices."""
         ground = self.ground
-        owners = ground.placement.owners(partition)
-        needed = min(r or ground.settings.r, len(owners))
-        absent = max(1, len(owners) - min(ground.settings.w, len(owners)) + 1)
-        operation = ReadOperation(self, table, partition, key, QuorumRead(needed, absent, ground.mergeables[table].merge), owners, strict, deadline, done)
+        owners = len(ground.others[partition]) + ground.mine[partition]
+        needed = min(r or ground.settings.r, owners)
+        absent = owners - min(ground.settings.w, owners) + 1
+        quorum = QuorumRead(needed, absent, ground.mergeables[table].merge)
+        operation = ReadOperation(self, table, partition, key, quorum, strict, deadline, done)
         self._next_id += 1
         operation.id = self._next_id
         self.in_flight[operation.id] = operation
@@ -58,31 +59,31 @@ class Reader:
 class ReadOperation:
     """One read in flight."""
 
-    __slots__ = (
-        "asked", "deadline", "digest", "done", "held", "id", "key", "outstanding", "owners", "partition", "quorum", "reader",
-        "repairing", "started", "strict", "table", "widened",
-    )  # fmt: skip
+    outstanding = 0
+    held: bytes | None = None
+    digest = b""
+    repairing = 0
+    widened = False
 
     def __init__(
-        self, reader: Reader, table: int, partition: int, key: str, quorum: QuorumRead, owners: tuple[str, ...], strict: bool, deadline: float, done: ReadDone
+        self, reader: Reader, table: int, partition: int, key: str, quorum: QuorumRead, strict: bool, deadline: float, done: ReadDone
     ) -> None:
         self.reader = reader
         self.table = table
         self.partition = partition
         self.key = key
         self.quorum = quorum
-        self.owners = owners
         self.strict = strict
         self.deadline = deadline
         self.done: ReadDone | None = done
-        self.started = reader.ground.env.clock.now()
         self.id = 0
+        self.started = reader.ground.env.clock.now()
         self.asked: dict[str, None] = {}
-        self.outstanding = 0
-        self.held: bytes | None = None
-        self.digest = b""
-        self.repairing = 0
-        self.widened = False
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """The partition's owners."""
+        return self.reader.ground.placement.owners(self.partition)
 
     def start(self) -> None:
         """Look here, then ask as many others as the quorum lacks."""
@@ -139,8 +140,8 @@ class ReadOperation:
             if self.done is None or self.repairing:
                 return
             blob = self.held if outcome.same else outcome.blob
-            if name in self.owners or blob is not None:
-                self.quorum.on_answer(name, blob, outcome.voting and name in self.owners, outcome.owed)
+            if outcome.voting or blob is not None or name in self.owners:
+                self.quorum.on_answer(name, blob, outcome.voting, outcome.owed)
         else:
             ground.avoidance.failed(name, ground.env.clock.now())
             if self.done is None or self.repairing:

@@ -91,10 +91,11 @@ class Writer:
 class WriteOperation:
     """One write in flight: an object keyed by id, fed by acknowledgements; no task."""
 
-    __slots__ = (
-        "blob", "deadline", "done", "error", "hints", "id", "key", "partition", "quorum", "spread", "started", "table", "taken",
-        "waiting", "writer",
-    )  # fmt: skip
+    waiting: dict[str, None]  # owners that have not acknowledged
+    hints = 0
+    error: ClusterError | None = None
+    taken: tuple[str, ...] = ()  # stand-ins in use
+    spread: dict[str, str] | None = None  # stand-in -> owner it stands in for, while there are any
 
     def __init__(
         self, writer: Writer, table: int, partition: int, key: str, blob: bytes, quorum: QuorumWrite, deadline: float, done: WriteDone
@@ -107,13 +108,8 @@ class WriteOperation:
         self.quorum = quorum
         self.deadline = deadline
         self.done = done
-        self.started = writer.ground.env.clock.now()
         self.id = 0
-        self.hints = 0
-        self.error: ClusterError | None = None
-        self.waiting: dict[str, None] = {}  # owners that have not acknowledged
-        self.taken: list[str] = []  # stand-ins in use
-        self.spread: dict[str, str] = {}  # stand-in -> owner it stands in for
+        self.started = writer.ground.env.clock.now()
 
     def start(self, mine: bool, reachable: Sequence[str], missing: Sequence[str]) -> None:
         """Apply here first, then send."""
@@ -121,13 +117,13 @@ class WriteOperation:
         if mine:
             self.quorum.sent()
             ground.store.put(self.table, self.partition, self.key, self.blob, self._stored_here)
+        self.waiting = dict.fromkeys(reachable)
         if reachable:
             self.quorum.sent(len(reachable))
-            self.waiting.update(dict.fromkeys(reachable))
             body = Replicate(self.table, self.partition, self.key, self.blob)
             ground.messenger.request(reachable, body, self.deadline, self._on_owner, LANE_FOREGROUND)
         if not mine:
-            self.taken.append(ground.me)
+            self.taken = (ground.me,)
             self._hint_here(missing[0] if missing else reachable[0], counts=True)
             missing = missing[1:]
         for owner in missing:
@@ -136,7 +132,7 @@ class WriteOperation:
     def speculate(self) -> None:
         """No verdict yet: ask stand-ins for the owners that keep us waiting."""
         for owner in list(self.waiting):
-            if owner not in self.spread.values():
+            if not self._has_stand_in(owner):
                 self._stand_in(owner, keep_if_none=False)
 
     # -- copies
@@ -157,9 +153,12 @@ class WriteOperation:
         error = outcome if isinstance(outcome, ClusterError) else Maybe(f"{owner} answered out of turn")
         if not isinstance(error, StorageFull):
             ground.avoidance.failed(owner, ground.env.clock.now())
-        if owner not in self.spread.values():
+        if not self._has_stand_in(owner):
             self._stand_in(owner)
         self._failed(error)
+
+    def _has_stand_in(self, owner: str) -> bool:
+        return self.spread is not None and owner in self.spread.values()
 
     def _stand_in(self, owner: str, keep_if_none: bool = True) -> None:
         """Send the copy of `owner` to the next fallback as a hint; to this node's own hints when there is none."""
@@ -169,14 +168,15 @@ class WriteOperation:
             if keep_if_none:
                 self._hint_here(owner, counts=False)
             return
-        self.taken.append(name)
-        self.spread[name] = owner
+        self.taken = (*self.taken, name)
+        self.spread = {**(self.spread or {}), name: owner}
         self.quorum.sent()
         body = Replicate(self.table, self.partition, self.key, self.blob, hint_for=owner)
         ground.messenger.request([name], body, self.deadline, self._on_stand_in, LANE_FOREGROUND)
 
     def _on_stand_in(self, name: str, outcome: Outcome) -> None:
         ground = self.writer.ground
+        assert self.spread is not None
         owner = self.spread.pop(name)
         if type(outcome) is Replicated:
             ground.avoidance.heard(name)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cluster.env import Link, Timer
-from cluster.errors import BadMessage, ClusterError, HandshakeRefused
+from cluster.errors import BadMessage, ClusterError, HandshakeRefused, from_code
 from cluster.transport.inbound import Inbound
 from cluster.wire.frames import Body, Cancel, Failure, Frame, FrameReader, OneWay, Reply, Request, append_frame
 from cluster.wire.handshake import LANE_CONTROL, NONCE_BYTES, ROLE_NODE, Dialler, Listener, Party, refusal
@@ -187,30 +187,46 @@ class Connection:
         return handshake.rest
 
     def _dispatch(self, frames: list[Frame], arrived: float) -> None:
+        """Give each frame to whom it concerns. The hot path: one look-up for the kind, one for the handler."""
         transport = self.transport
-        handlers = transport.handlers
+        handlers, answered = transport.handlers, transport.pending.answered
+        now = transport.env.clock.now()
+        assert self.peer is not None
+        peer = self.peer.name
         for frame in frames:
             kind = type(frame)
-            if kind is Reply or kind is Failure:
-                transport.on_answer(self, frame)  # type: ignore[arg-type]
+            if kind is Reply:
+                done = answered(frame.id, peer)  # type: ignore[union-attr]
+                if done is not None:
+                    done(peer, frame.body)  # type: ignore[union-attr]
             elif kind is Request:
-                deadline = arrived + frame.remaining_ms / 1000  # type: ignore[union-attr]
-                handler = handlers.get(type(frame.body))  # type: ignore[union-attr]
-                inbound = Inbound(self, frame.id, frame.body, deadline, arrived, frame.layout, frame.trace)  # type: ignore[union-attr]
-                if handler is None:
-                    inbound.fail(BadMessage(f"this node does not answer {type(inbound.body).__name__}"))
-                elif deadline <= arrived or deadline <= transport.env.clock.now():
-                    transport.expired += 1  # its sender has given up: executing it now could only surprise
-                else:
-                    handler(inbound)
+                self._request(frame, arrived, now, handlers)  # type: ignore[arg-type]
             elif kind is OneWay:
                 handler = handlers.get(type(frame.body))  # type: ignore[union-attr]
                 if handler is not None:
-                    handler(Inbound(self, 0, frame.body, arrived + 1.0, arrived, 0, ""))  # type: ignore[union-attr]
+                    handler(Inbound(self, 0, frame.body, arrived + 1.0, arrived))  # type: ignore[union-attr]
+            elif kind is Failure:
+                done = answered(frame.id, peer)  # type: ignore[union-attr]
+                if done is not None:
+                    done(peer, from_code(frame.code, frame.message))  # type: ignore[union-attr]
             elif isinstance(frame, Cancel):
                 cancel = self.cancels.pop(frame.id, None)
                 if cancel is not None:
                     cancel()
+
+    def _request(self, frame: Request, arrived: float, now: float, handlers: dict[type, Callable[[Inbound], None]]) -> None:
+        deadline = arrived + frame.remaining_ms / 1000
+        body = frame.body
+        handler = handlers.get(type(body))
+        inbound = Inbound(self, frame.id, body, deadline, arrived)
+        if frame.trace:
+            inbound.trace = frame.trace
+        if deadline <= now or frame.remaining_ms <= 0:
+            self.transport.expired += 1  # its sender has given up: executing it now could only surprise
+        elif handler is None:
+            inbound.fail(BadMessage(f"this node does not answer {type(body).__name__}"))
+        else:
+            handler(inbound)
 
     def _refuse(self, error: ClusterError) -> None:
         """Say why, then close only this connection."""

@@ -17,16 +17,15 @@ class Inbound:
     `deadline` is on this node's monotonic clock; `arrived` is when the bytes arrived, dated back over a stall.
     """
 
-    __slots__ = ("arrived", "body", "deadline", "id", "layout", "link", "trace")
+    __slots__ = ("arrived", "body", "deadline", "id", "link", "trace")
 
-    def __init__(self, link: "Connection", id: int, body: Body, deadline: float, arrived: float, layout: int, trace: str) -> None:
+    def __init__(self, link: "Connection", id: int, body: Body, deadline: float, arrived: float) -> None:
         self.link = link
         self.id = id  # 0: one way, wants no answer
         self.body = body
         self.deadline = deadline
         self.arrived = arrived
-        self.layout = layout
-        self.trace = trace
+        self.trace = ""
 
     @property
     def peer(self) -> Party:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from cluster.config import TransportSettings
 from cluster.env import Address, DatagramSocket, Env, Listener, StallWatch, Tick
-from cluster.errors import Maybe, Overloaded, Unreachable, from_code
+from cluster.errors import Maybe, Overloaded, Unreachable
 from cluster.faults import FaultBook
 from cluster.transport.backoff import Backoff
 from cluster.transport.connection import Connection
@@ -17,7 +17,7 @@ from cluster.transport.inbound import Inbound
 from cluster.transport.lane import Lane
 from cluster.transport.pending import Done, Pending
 from cluster.wire.datagram import DatagramSeal
-from cluster.wire.frames import Body, Cancel, Failure, OneWay, Reply, Request, encode_frame
+from cluster.wire.frames import Body, Cancel, OneWay, Request, encode_frame
 from cluster.wire.handshake import LANE_BACKGROUND, LANE_CONTROL, LANE_FOREGROUND, ROLE_CLIENT, Party
 
 Recorder = Callable[..., object]
@@ -47,7 +47,7 @@ class Transport:
         self.expired = 0
         self._tick = tick
         self._seal = DatagramSeal(secret, me.cluster)
-        self._pending = Pending(settings.sweep_interval_s)
+        self.pending = Pending(settings.sweep_interval_s)
         self._sweeping = False
         self._lanes: dict[tuple[str, int], Lane] = {}
         self._backoffs: dict[str, Backoff] = {}
@@ -90,7 +90,7 @@ class Transport:
         Returns an id for `finish`. `deadline` is on the local monotonic clock.
         """
         now = self.env.clock.now()
-        id = self._pending.add(dict.fromkeys(peers, lane), deadline, done)
+        id = self.pending.add(dict.fromkeys(peers, lane), deadline, done)
         if not self._sweeping:
             self._sweeping = True
             self.env.clock.call_later(self.settings.sweep_interval_s, self._sweep)
@@ -106,7 +106,7 @@ class Transport:
 
     def finish(self, id: int, cancel: bool = False) -> None:
         """Make no more callbacks for a request; with `cancel`, tell the peers that nobody waits."""
-        waiting = self._pending.waiting.pop(id, None)
+        waiting = self.pending.waiting.pop(id, None)
         if waiting is not None and cancel:
             for peer, lane in waiting.left.items():
                 connection = self._lane(peer, lane).connection
@@ -140,7 +140,7 @@ class Transport:
 
     def in_flight(self) -> int:
         """How many requests wait for an answer."""
-        return len(self._pending)
+        return len(self.pending)
 
     # -- faults
 
@@ -175,24 +175,12 @@ class Transport:
         if reason not in ("aborted", "closed") or was_open:
             self.faults.note_failure(peer, reason)
         error_type = Maybe if was_open else Unreachable
-        for done in self._pending.lost(peer, lane):
+        for done in self.pending.lost(peer, lane):
             done(peer, error_type(f"the connection to {peer} ended: {reason}" if was_open else f"{peer} cannot be reached: {reason}"))
         for function in self.on_lost:
             function(peer, reason)
         if peer in self._watched and lane == LANE_CONTROL and was_open:
             self._lane(peer, lane).ready()
-
-    def on_answer(self, connection: Connection, frame: Reply | Failure) -> None:
-        """A reply or failure arrived."""
-        assert connection.peer is not None
-        peer = connection.target or connection.peer.name
-        done = self._pending.answered(frame.id, peer)
-        if done is not None:
-            if type(frame) is Reply:
-                done(peer, frame.body)
-            else:
-                assert isinstance(frame, Failure)
-                done(peer, from_code(frame.code, frame.message))
 
     def mark_dirty(self, connection: Connection) -> None:
         """The connection has frames to write at the end of this pass."""
@@ -217,16 +205,16 @@ class Transport:
             connection.flush()
 
     def _fail(self, id: int, peer: str, error: Unreachable | Overloaded) -> None:
-        done = self._pending.answered(id, peer)
+        done = self.pending.answered(id, peer)
         if done is not None:
             done(peer, error)
 
     def _sweep(self) -> None:
-        for done, peers in self._pending.expired(self.env.clock.now()):
+        for done, peers in self.pending.expired(self.env.clock.now()):
             for peer in peers:
                 self.faults.note_failure(peer, "timeout")
                 done(peer, Maybe(f"no answer from {peer} before the deadline"))
-        self._sweeping = len(self._pending) > 0
+        self._sweeping = len(self.pending) > 0
         if self._sweeping:
             self.env.clock.call_later(self.settings.sweep_interval_s, self._sweep)
 
