@@ -1,0 +1,85 @@
+"""`dsectl help`: the commands, one command, or a topic."""
+
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from cluster.errors import EXIT_CODES, NotFound
+from dsectl.invocation import current
+from dsectl.options import LINES
+from dsectl.table import ALIASES, COMMANDS, GROUPS, find, similar
+from dsectl.views.table import table
+
+TOPICS = {
+    "exit-codes": "What the exit codes mean.",
+    "options": "The options that every command takes.",
+    "values": "How values, durations and sizes are written.",
+}
+VALUES = """\
+A value on the command line is its bytes; `-` reads standard input and `@FILE` a file, unless --literal is given.
+A value that begins with a dash goes behind `--`: dsectl put key -- -5
+`get` prints text as text and lays JSON out on a terminal; --raw writes the bytes as they are.
+Under --json a value that is not UTF-8 is {"base64": "..."}.
+Durations: 250ms 5s 2m 1h. Sizes: 512B 64KiB 1MiB 10MB. Probabilities: 0.1 or 10%."""
+
+
+def help(
+    topic: Annotated[str | None, typer.Argument(metavar="[TOPIC]", help="A command or a topic.")] = None,
+) -> None:
+    """Topics: exit-codes, options, values."""
+    console = current().console
+    if console.options.json:
+        console.value(_as_json())
+    elif topic is None:
+        console.lines(_overview())
+    elif topic in TOPICS:
+        console.lines(_topic(topic))
+    else:
+        console.lines(_command(topic))
+
+
+def _as_json() -> dict[str, object]:
+    commands = {
+        entry.name: {"help": entry.help, "group": entry.group, "readonly": entry.readonly, "alias": entry.alias}
+        for entry in COMMANDS.values()
+    }
+    return {"commands": commands, "exit_codes": {str(code): text for code, text in EXIT_CODES.items()}}
+
+
+def _overview() -> list[str]:
+    paint = current().console.paint
+    width = max(map(len, COMMANDS))
+    lines = [f"{paint('dsectl', 'strong')}: real nodes, real faults, on this machine", ""]
+    for group, title in GROUPS.items():
+        lines.append(paint(title, "strong"))
+        entries = [entry for entry in COMMANDS.values() if entry.group == group]
+        lines += [f"  {paint(f'{entry.name:<{width}}', 'name')}  {entry.help}" for entry in entries]
+        lines.append("")
+    topics = ", ".join(f"`dsectl help {topic}`" for topic in TOPICS)
+    return [*lines, "`dsectl help COMMAND` shows its arguments and options.", f"Topics: {topics}."]
+
+
+def _topic(topic: str) -> list[str]:
+    paint = current().console.paint
+    if topic == "exit-codes":
+        return table(
+            ("CODE", "MEANING"), [(str(code), text) for code, text in EXIT_CODES.items()], paint, right=("CODE",)
+        )
+    if topic == "options":
+        return table(("OPTION", "MEANING"), LINES, paint)
+    return VALUES.splitlines()
+
+
+def _command(name: str) -> list[str]:
+    entry = find(name)
+    if entry is None:
+        close = similar(name)
+        help = f"Did you mean `dsectl help {close[0]}`?" if close else "`dsectl help` lists the commands and topics."
+        raise NotFound(f"no help for {name!r}", help=help)
+    from dsectl.parsing import help_text
+
+    function = getattr(import_module(entry.module, "dsectl"), entry.function)
+    text = help_text(entry, function).splitlines()
+    alias = [f"Also called: {alias}", ""] if (alias := entry.alias) and alias in ALIASES else []
+    return [*alias, *text]

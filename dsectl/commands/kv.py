@@ -1,0 +1,145 @@
+"""The key-value store: put, get, delete, keys.
+
+These are typed most, so this module imports what they need and no more: Typer stands in annotations alone, which are
+text until a command line with options is parsed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cluster.errors import Failed, NotFound
+from dsectl.invocation import current
+from dsectl.values import as_json, check_text, read_value, show_value
+from dsectl.views.text import count, shown
+
+if TYPE_CHECKING:
+    import typer
+
+    from cluster.client.results import GetResult, PutResult
+    from dsectl.console import Console
+
+KEYS_LIMIT = 1000
+
+
+def put(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The key.")],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="The value; `-` is standard input, `@FILE` a file.")],
+    w: Annotated[int, typer.Option("--w", metavar="N", min=0, help="How many copies must be acknowledged.")] = 0,
+    strict: Annotated[bool, typer.Option("--strict", help="Count owners only, no fallbacks.")] = False,
+    ctx: Annotated[str | None, typer.Option(metavar="T", help="Replace what this context covers, unread.")] = None,
+    blind: Annotated[bool, typer.Option("--blind", help="Read nothing before: concurrent with all values.")] = False,
+    literal: Annotated[bool, typer.Option("--literal", help="`-` and `@FILE` mean themselves.")] = False,
+) -> None:
+    """The context is read first, so that the new value replaces what the key holds now."""
+    _check_one_context(ctx, blind)
+    data = read_value(value, literal)
+    client = current().client()
+    done = client.kv.put(
+        check_text(key, "key"), data, context=ctx, blind=blind, read_first=not blind and ctx is None, w=w, strict=strict
+    )
+    _show_write(done, current().console)
+
+
+def delete(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The key.")],
+    w: Annotated[int, typer.Option("--w", metavar="N", min=0, help="How many copies must be acknowledged.")] = 0,
+    strict: Annotated[bool, typer.Option("--strict", help="Count owners only, no fallbacks.")] = False,
+    ctx: Annotated[str | None, typer.Option(metavar="T", help="Delete what this context covers, unread.")] = None,
+    blind: Annotated[bool, typer.Option("--blind", help="Read nothing before: deletes nothing that is there.")] = False,
+) -> None:
+    """The context is read first, so that what the key holds now is deleted. A missing key is no error."""
+    _check_one_context(ctx, blind)
+    done = (
+        current()
+        .client()
+        .kv.delete(
+            check_text(key, "key"), context=ctx, blind=blind, read_first=not blind and ctx is None, w=w, strict=strict
+        )
+    )
+    _show_write(done, current().console)
+
+
+def get(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The key.")],
+    r: Annotated[int, typer.Option("--r", metavar="N", min=0, help="How many owners must answer.")] = 0,
+    only: Annotated[str | None, typer.Option(metavar="NODE", help="What this node holds, asking no other.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Ask owners only: see what was acknowledged.")] = False,
+) -> None:
+    """A key that is not there exits with 6. Several siblings are printed one after the other, newest last."""
+    found = current().client().kv.get(check_text(key, "key"), r=r, strict=strict, only=only)
+    console = current().console
+    fields = _read_fields(found)
+    if not found.found:
+        del fields["key"]
+        raise NotFound(f"no key {key!r}" + (f" at {only}" if only else ""), help=_help_missing(key), key=key, **fields)
+    if console.options.json:
+        console.value(fields)
+        return
+    if console.options.raw and len(found.siblings) > 1:
+        raise Failed(f"{key!r} has {len(found.siblings)} siblings", help="--json shows them all, --raw one value.")
+    for value in found.siblings:
+        show_value(value, console)
+    if len(found.siblings) > 1:
+        console.note(f"note: {len(found.siblings)} siblings, from concurrent writes; the next put replaces them all")
+    if found.degraded:
+        console.note("note: degraded: fewer owners voted than a read needs; a newer value may exist")
+
+
+def keys(
+    prefix: Annotated[str, typer.Argument(metavar="[PREFIX]", help="What they begin with.")] = "",
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="How many at most.")] = KEYS_LIMIT,
+    after: Annotated[str, typer.Option(metavar="KEY", help="Begin behind this key.")] = "",
+) -> None:
+    """All live nodes are asked for what they hold; the union is printed in order, each key once."""
+    found = current().client().kv.keys(check_text(prefix, "prefix"), limit=limit, after=check_text(after, "key"))
+    console = current().console
+    if console.options.json:
+        console.value(found)
+        return
+    console.lines([shown(key) for key in found.keys])
+    if found.more:
+        console.note(
+            f"note: there are more; go on with --after {shown(found.keys[-1])!r}" if found.keys else "note: more"
+        )
+    if found.silent:
+        console.note(f"note: no answer from {', '.join(found.silent)}; keys whose owners all are silent are missing")
+
+
+def _check_one_context(ctx: str | None, blind: bool) -> None:
+    if ctx is not None and blind:
+        from cluster.errors import Usage
+
+        raise Usage("--ctx and --blind exclude each other", help="--ctx T replaces what T covers; --blind nothing.")
+
+
+def _show_write(done: PutResult, console: Console) -> None:
+    if console.options.json:
+        console.value(done)
+        return
+    parts = [console.paint.state(done.outcome), f"{count(done.acks, 'ack')} through {done.coordinator}"]
+    if done.hints:
+        parts.append(console.paint(f"{count(done.hints, 'hint')} kept for absent owners", "warn"))
+    if done.siblings > 1:
+        parts.append(console.paint(f"{done.siblings} siblings now", "warn"))
+    console.line("  ".join([*parts, console.paint(f"{done.ms:.1f} ms", "dim")]))
+
+
+def _read_fields(found: GetResult) -> dict[str, Any]:
+    """The read as JSON."""
+    return {
+        "key": found.key,
+        "value": None if found.value is None else as_json(found.value),
+        "siblings": [as_json(value) for value in found.siblings],
+        "context": found.context,
+        "answered": found.answered,
+        "repaired": found.repaired,
+        "degraded": found.degraded,
+        "coordinator": found.coordinator,
+        "ms": found.ms,
+    }
+
+
+def _help_missing(key: str) -> str:
+    prefix = key[: max(1, len(key) // 2)]
+    return f"`dsectl keys {shown(prefix)}` lists keys that begin alike; `dsectl explain {shown(key)}` says who owns it."

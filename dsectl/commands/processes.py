@@ -1,0 +1,169 @@
+"""Faults of processes, with real signals: kill, restart, pause, resume."""
+
+import time
+from random import choice
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cluster.emulator import cluster as emulator
+from cluster.emulator.linkfaults import faults, separated
+from cluster.emulator.spec import timestamp
+from cluster.errors import ClusterError, DeadlinePassed, Failed, NotFound, Usage
+from dsectl.faultjson import fault_json
+from dsectl.invocation import current
+from dsectl.units import duration, show_duration
+from dsectl.views.faults import receipt_line
+
+if TYPE_CHECKING:
+    from cluster.emulator.home import ClusterFiles
+
+POLL_S = 0.03
+ANSWER_S = 0.5
+
+Nodes = Annotated[list[str] | None, typer.Argument(metavar="NODE...", help="Which nodes.")]
+
+
+def kill(
+    nodes: Nodes = None,
+    zone: Annotated[str | None, typer.Option(metavar="Z", help="All that run in this zone.")] = None,
+    random: Annotated[bool, typer.Option("--random", help="One of those that run.")] = False,
+) -> None:
+    """Nothing is flushed and nobody is told: what the kernel was given stays. `dsectl restart` brings them back."""
+    files = current().files()
+    fault = emulator.kill(files.name, _victims(files, nodes or [], zone, random))
+    _receipt(fault, "restart")
+
+
+def _victims(files: "ClusterFiles", nodes: list[str], zone: str | None, random: bool) -> list[str]:
+    if sum((bool(nodes), zone is not None, random)) != 1:
+        raise Usage("kill needs nodes, or --zone Z, or --random", help="`dsectl kill n3`, `dsectl kill --zone z1`.")
+    if nodes:
+        return _known(files, nodes)
+    running = [name for name, process in emulator.processes(files).items() if process.alive]
+    if random:
+        if not running:
+            raise Failed("no node runs", help="`dsectl restart --all` starts them.")
+        return [choice(running)]
+    zones = {place.name: place.zone for place in files.record.places}
+    if zone not in zones.values():
+        known = ", ".join(dict.fromkeys(zones.values()))
+        raise NotFound(f"cluster {files.name!r} has no zone {zone!r}", help=f"Its zones: {known}.")
+    victims = [name for name in running if zones[name] == zone]
+    if not victims:
+        raise Failed(f"no node of zone {zone} runs", help="`dsectl status` shows which nodes run.")
+    return victims
+
+
+def pause(nodes: Nodes = None) -> None:
+    """The process stands still with all its connections open, as in a long collection of garbage or a stalled machine.
+    `dsectl resume` lets it go on."""
+    files = current().files()
+    _receipt(emulator.pause(files.name, _some(files, nodes, "pause")), "resume")
+
+
+def resume(nodes: Nodes = None) -> None:
+    """Ends a pause. The node finds that it did not run, and catches up before it votes again."""
+    files = current().files()
+    wanted = _some(files, nodes, "resume")
+    states = {name: process.state for name, process in emulator.processes(files).items()}
+    for name in wanted:
+        if states[name] != "paused":
+            cure = f" `dsectl restart {name}` starts it." if states[name] == "stopped" else ""
+            raise Failed(
+                f"node {name} is not paused but {states[name]}", help=f"`dsectl status` shows the states.{cure}"
+            )
+    at = timestamp()
+    _tell("resumed", emulator.resume(files.name, wanted), at)
+
+
+def restart(
+    nodes: Nodes = None,
+    all: Annotated[bool, typer.Option("--all", help="All that do not run.")] = False,
+    wait: Annotated[
+        float | None, typer.Option(parser=duration, metavar="D", help="How long to wait until all hear it (30s).")
+    ] = None,
+) -> None:
+    """A named node that runs is ended first. Returns when every other node that can be reached knows that it lives."""
+    if all == bool(nodes):
+        raise Usage("restart needs nodes, or --all", help="`dsectl restart n3`, or `dsectl restart --all`.")
+    files = current().files()
+    states = emulator.processes(files)
+    wanted = [name for name in files.nodes if not states[name].alive] if all else _known(files, nodes or [])
+    deadline = time.monotonic() + (emulator.WAIT_S if wait is None else wait)
+    at = timestamp()
+    if wanted:
+        emulator.restart(files.name, wanted, max(0.1, deadline - time.monotonic()))
+        _wait_until_heard(files, wanted, deadline)
+    _tell("restarted", wanted, at)
+
+
+def _wait_until_heard(files: "ClusterFiles", started: list[str], deadline: float) -> None:
+    """Return when all nodes that run, and that no partition separates from them, have heard `started` in this boot."""
+    client = current().client()
+    began = time.monotonic()
+    while True:
+        running = [name for name, process in emulator.processes(files).items() if process.state == "running"]
+        epochs = {name: _epoch(answer) for name, answer in client.ask_all(started, "status", timeout=ANSWER_S).items()}
+        tables = client.ask_all(running, "members", timeout=ANSWER_S)
+        cuts = faults(files.name)
+        deaf = [
+            (name, other)
+            for name in started
+            for other in running
+            if not separated(cuts, name, other) and not _hears(tables.get(other), name, epochs[name])
+        ]
+        if not deaf:
+            return
+        if time.monotonic() >= deadline:
+            name, other = deaf[0]
+            raise DeadlinePassed(
+                f"{name} was started, but {other} has not heard it after {show_duration(deadline - began)}",
+                help="`dsectl members --matrix` shows who hears whom; `dsectl faults --active` what may stand between.",
+                restarted=started,
+            )
+        time.sleep(POLL_S)
+
+
+def _epoch(answer: Any) -> int | None:
+    return None if isinstance(answer, ClusterError) else int(answer["epoch"])
+
+
+def _hears(table: Any, name: str, epoch: int | None) -> bool:
+    """Whether a node's table shows `name` alive in its new boot; its own row of itself counts as well."""
+    if epoch is None or table is None or isinstance(table, ClusterError):
+        return False
+    row = table.get(name)
+    return row is not None and row["state"] == "alive" and row["incarnation"][0] >= epoch
+
+
+def _some(files: "ClusterFiles", nodes: list[str] | None, command: str) -> list[str]:
+    if not nodes:
+        raise Usage(f"{command} needs at least one node", help=f"`dsectl {command} n3`, for example.")
+    return _known(files, nodes)
+
+
+def _known(files: "ClusterFiles", nodes: list[str]) -> list[str]:
+    """The nodes, each once. Raises NotFound."""
+    for name in nodes:
+        files.node(name)
+    return list(dict.fromkeys(nodes))
+
+
+def _receipt(fault: Any, cure: str) -> None:
+    console = current().console
+    fields = fault_json(fault)
+    if console.options.json:
+        console.value(fields)
+        return
+    console.line(receipt_line(fields, console.paint))
+    console.note(f"`dsectl {cure} {' '.join(fault.nodes)}` brings {'it' if len(fault.nodes) == 1 else 'them'} back")
+
+
+def _tell(done: str, nodes: list[str], at: str) -> None:
+    console = current().console
+    if console.options.json:
+        pids = {name: process.pid for name, process in emulator.processes(current().files()).items()}
+        console.value({done: nodes, "at": at, "pids": {name: pids[name] for name in nodes}})
+    else:
+        console.line(f"{done} {', '.join(nodes)}" if nodes else f"nothing to be {done}: all nodes run")

@@ -1,0 +1,116 @@
+"""The state of a cluster: what its processes do, what its nodes say of themselves, and the verdict on both.
+
+Every node that runs is asked directly. The verdict is one node's view in one respect: whom that node takes for dead
+does not count, however well it may be, since the viewer's side cannot use it.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from cluster.client.verdict import Verdict, Voice, judge_layout
+from cluster.emulator.cluster import processes
+from cluster.emulator.linkfaults import faults
+from cluster.errors import ClusterError
+from dsectl.invocation import current
+from dsectl.views.clusters import status_lines
+from dsectl.views.text import count
+
+if TYPE_CHECKING:
+    from cluster.emulator.home import ClusterFiles
+    from cluster.emulator.inspect import NodeProcess
+
+ANSWER_S = 1.0
+"""How long a node may take to say how it is: status must come quickly also when nodes hang."""
+UNUSABLE = ("dead", "left")
+
+
+def status() -> None:
+    """Green: all owners of every partition vote. Amber: enough for a read of each. Red: too few for some. Exits with 0
+    whenever it could look; --via chooses whose view of the others counts."""
+    found = look()
+    console = current().console
+    if console.options.json:
+        console.value(found)
+        return
+    console.lines(status_lines(found, console.paint, console.columns))
+    if found["faults_active"]:
+        console.note(f"note: {count(found['faults_active'], 'fault')} active: `dsectl faults --active`")
+
+
+def look(files: "ClusterFiles | None" = None) -> dict[str, Any]:
+    """The object that `status --json` prints."""
+    invocation = current()
+    files = files or invocation.files()
+    running = processes(files)
+    client = invocation.client()
+    asked = [name for name, process in running.items() if process.state == "running"]
+    limit = min(ANSWER_S, client.timeout)
+    answers = client.ask_all(asked, "status", timeout=limit) if asked else {}
+    view, unusable = _view(asked, answers)
+    entry = client.location.entry
+    assert entry is not None
+    verdict = judge_layout(entry, {name: _voice(answers.get(name), name in unusable) for name in files.nodes})
+    places = {place.name: place for place in files.record.places}
+    nodes = {
+        name: _node(process, answers.get(name), places[name].zone, places[name].port, unusable.get(name, ""), view)
+        for name, process in running.items()
+    }
+    return {
+        "cluster": files.name,
+        "verdict": verdict.colour,
+        "reason": _reason(verdict, entry.replicas, view),
+        "view": view,
+        "ready_s": None,
+        "nodes": nodes,
+        "layout": client.location.layout,
+        "voting_owners": {str(voters): partitions for voters, partitions in verdict.by_voters.items()},
+        "faults_active": sum(fault.active for fault in faults(files.name)),
+    }
+
+
+def _view(asked: list[str], answers: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """Whose view is shown, and whom it takes for dead. Nobody's when nobody answers."""
+    invocation = current()
+    wanted = [invocation.options.via] if invocation.options.via else asked
+    for name in wanted:
+        if isinstance(answers.get(name), dict):
+            try:
+                table = invocation.client().ask(name, "members", timeout=ANSWER_S)
+            except ClusterError:
+                continue
+            return name, {member: row["state"] for member, row in table.items() if row["state"] in UNUSABLE}
+    return "", {}
+
+
+def _voice(answer: Any, unusable: bool) -> Voice:
+    if not isinstance(answer, dict) or unusable:
+        return Voice(False)
+    return Voice(answer["state"] != "catching-up", frozenset(answer["recovering"]))
+
+
+def _node(process: "NodeProcess", answer: Any, zone: str, port: int, unusable: str, view: str) -> dict[str, Any]:
+    state, note = process.state, ""
+    if isinstance(answer, dict):
+        state, note = answer["state"], answer["reason"]
+        if answer["recovering"]:
+            note = f"refilling {count(len(answer['recovering']), 'partition')}"
+        if unusable:
+            note = f"{unusable} in the view of {view}"
+    elif process.state == "running":
+        state, note = "starting", "does not answer yet"
+    return {
+        "state": state,
+        "pid": process.pid,
+        "port": port,
+        "zone": zone,
+        "rss_mb": process.rss_mb,
+        "note": note,
+        **({"epoch": answer["epoch"], "hints": answer["hints"]} if isinstance(answer, dict) else {}),
+    }
+
+
+def _reason(verdict: Verdict, replicas: int, view: str) -> str:
+    seen = f" (as {view} sees it)" if view else " (no node answers)"
+    if verdict.colour == "green":
+        return f"all {replicas} owners of every partition vote{seen}"
+    fewest = "no voting owner" if verdict.fewest == 0 else f"only {verdict.fewest} of {replicas} voting owners"
+    return f"{count(verdict.short, 'partition has', 'partitions have')} {fewest}{seen}"

@@ -1,0 +1,88 @@
+"""The table of commands: the one place that says which there are.
+
+It feeds the lazy import of a command's module, `dsectl help`, "did you mean", completion and the check of recipes.
+Nothing is imported to read it. A module is named here by text alone, relative to this package, so that `dsectl get`
+loads what `get` needs and no more.
+"""
+
+from typing import NamedTuple
+
+GROUPS = {
+    "clusters": "Clusters",
+    "faults": "Faults",
+    "look": "Look",
+    "kv": "Key-value store",
+    "messages": "Messages",
+    "requests": "Requests",
+    "more": "More",
+}
+"""In the order of `dsectl help`, with their titles."""
+
+
+class Entry(NamedTuple):
+    """One command."""
+
+    name: str
+    module: str
+    function: str
+    help: str
+    group: str
+    readonly: bool = False
+    """It changes nothing, so a recipe may poll it."""
+    plain: tuple[int, ...] = ()
+    """With so many arguments and no option, the function is called as it is, and Typer is not loaded: for the commands
+    that are typed most, Typer would be half of their time."""
+    alias: str = ""
+
+
+_ENTRIES = (
+    Entry("up", ".commands.clusters", "up", "Start a cluster and wait until it is ready.", "clusters"),
+    Entry("down", ".commands.clusters", "down", "End the nodes; the data stays.", "clusters"),
+    Entry("rm", ".commands.clusters", "rm", "End a cluster and delete its data.", "clusters"),
+    Entry("ps", ".commands.clusters", "ps", "List the clusters of this machine.", "clusters", True),
+    Entry("status", ".commands.status", "status", "Show the verdict and each node's state.", "clusters", True),
+    Entry("env", ".commands.places", "env", "Print addresses and the secret's path for a shell.", "clusters", True),
+    Entry("logs", ".commands.places", "logs", "Print what nodes wrote to their logs.", "clusters", True),
+    Entry("demo", ".commands.demo", "demo", "See a cluster survive a crash and a partition, in 40 s.", "clusters"),
+    Entry("kill", ".commands.processes", "kill", "End nodes with SIGKILL.", "faults"),
+    Entry("restart", ".commands.processes", "restart", "Start nodes and wait until the others hear them.", "faults"),
+    Entry("pause", ".commands.processes", "pause", "Freeze nodes with SIGSTOP.", "faults"),
+    Entry("resume", ".commands.processes", "resume", "Let paused nodes go on.", "faults"),
+    Entry("partition", ".commands.links", "partition", "Cut all links between groups of nodes.", "faults"),
+    Entry("slow", ".commands.links", "slow", "Make a link late, lossy or narrow.", "faults"),
+    Entry("heal", ".commands.links", "heal", "End link faults; restarts nothing.", "faults"),
+    Entry("faults", ".commands.links", "faults", "List the faults and what each has touched.", "faults", True),
+    Entry("members", ".commands.members", "members", "Show who is alive, as one node or all see it.", "look", True),
+    Entry("ring", ".commands.members", "ring", "Show which nodes own which partitions.", "look", True),
+    Entry("explain", ".commands.explain", "explain", "Show where a key lives and what each copy is.", "look", True),
+    Entry("events", ".commands.events", "events", "Show what nodes decided, and why.", "look", True),
+    Entry("health", ".commands.health", "health", "Say whether every node is well; exit 1 if not.", "look", True),
+    Entry("hints", ".commands.health", "hints", "Count the copies that wait for their owners.", "look", True),
+    Entry("put", ".commands.kv", "put", "Write a value.", "kv", plain=(2,)),
+    Entry("get", ".commands.kv", "get", "Read a value.", "kv", True, plain=(1,)),
+    Entry("delete", ".commands.kv", "delete", "Delete a key.", "kv", plain=(1,), alias="del"),
+    Entry("keys", ".commands.kv", "keys", "List live keys.", "kv", True, plain=(0, 1)),
+    Entry("publish", ".commands.messages", "publish", "Send a message to whoever listens.", "messages", plain=(2,)),
+    Entry("subscribe", ".commands.messages", "subscribe", "Print messages as they come.", "messages"),
+    Entry("services", ".commands.requests", "services", "List services and their endpoints.", "requests", True),
+    Entry("describe", ".commands.requests", "describe", "Show a service's operations.", "requests", True),
+    Entry("request", ".commands.requests", "request", "Call a service.", "requests"),
+    Entry("help", ".commands.help", "help", "Show this list, a command, or a topic.", "more", True),
+)  # fmt: skip
+
+COMMANDS = {entry.name: entry for entry in _ENTRIES}
+ALIASES = {entry.alias: entry.name for entry in _ENTRIES if entry.alias}
+
+
+def find(name: str) -> Entry | None:
+    """The command called `name`, by its name or its alias."""
+    return COMMANDS.get(ALIASES.get(name, name))
+
+
+def similar(name: str) -> list[str]:
+    """The commands that `name` may have been meant to be, best first."""
+    from difflib import get_close_matches
+
+    names = [*COMMANDS, *ALIASES]
+    begun = [known for known in names if len(name) >= 2 and known.startswith(name)]
+    return list(dict.fromkeys([*begun, *get_close_matches(name, names, n=3, cutoff=0.6)]))[:3]

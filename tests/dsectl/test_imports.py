@@ -1,0 +1,56 @@
+"""What a one-shot command loads, which is most of its latency."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from tests.client.scripts import healthy
+from tests.dsectl.conftest import Serve
+
+LIST_MODULES = (
+    "import sys; from dsectl.app import invoke; code = invoke(sys.argv[1:]); print(code, *sorted(sys.modules))"
+)
+HEAVY = (
+    *("asyncio", "anyio", "uvloop", "rich", "pydantic", "prompt_toolkit", "typer", "click"),
+    *("json", "subprocess", "tempfile", "shutil", "logging", "importlib.metadata", "difflib", "traceback", "pathlib"),
+    *("cluster.emulator", "cluster.node", "cluster.faults", "platformdirs"),
+)
+
+
+def loaded(environment: dict[str, str], *words: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", LIST_MODULES, *words], capture_output=True, text=True, env=environment, check=True
+    )
+    code, *modules = done.stdout.splitlines()[-1].split()
+    assert code == "0", done.stderr
+    return modules
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("get", "k"), ("put", "k", "v"), ("delete", "k"), ("keys",), ("publish", "s", "m"), ("get", "k", "--json")],
+)
+def test_a_one_shot_command_loads_no_more_than_it_needs(
+    serve: Serve, environment: Callable[[], dict[str, str]], words: tuple[str, ...]
+) -> None:
+    serve(healthy())
+    modules = loaded(environment(), *words)
+    assert [name for name in HEAVY if name in modules] == []
+
+
+def test_options_of_a_command_load_typer_and_nothing_heavier(
+    serve: Serve, environment: Callable[[], dict[str, str]]
+) -> None:
+    serve(healthy())
+    modules = loaded(environment(), "get", "k", "--r", "1")
+    assert "typer" in modules
+    assert [
+        name for name in ("asyncio", "anyio", "uvloop", "rich", "pydantic", "prompt_toolkit") if name in modules
+    ] == []
+
+
+def test_looking_at_a_cluster_loads_no_event_loop(environment: Callable[[], dict[str, str]]) -> None:
+    modules = loaded(environment(), "ps")
+    assert [name for name in ("asyncio", "anyio", "uvloop", "rich", "pydantic") if name in modules] == []

@@ -1,0 +1,236 @@
+"""members, ring, explain, events, health, hints, services: gathered from each node, merged, shown."""
+
+from typing import Any
+
+from cluster.wire.admin import Answer, Ask
+from cluster.wire.frames import Frame, Request
+from tests.client.fake_node import Peer, Script
+from tests.dsectl.conftest import Run, Serve
+
+
+def answering(**answers: Any) -> Script:
+    """A node that answers each question with what stands here; to others it does not answer at all."""
+
+    def script(peer: Peer, frame: Frame) -> None:
+        assert isinstance(frame, Request) and isinstance(frame.body, Ask), frame
+        answer = answers.get(frame.body.what)
+        if answer is None:
+            peer.fail(frame, "not-found", f"{frame.body.what} is not known here")
+        else:
+            peer.reply(frame, Answer(answer(frame.body.arguments) if callable(answer) else answer))
+
+    return script
+
+
+def row(state: str, epoch: int = 1) -> dict[str, Any]:
+    return {"state": state, "incarnation": [epoch, 0], "zone": "z1", "address": "127.0.0.1:1", "id": "i"}
+
+
+def test_members_is_the_view_of_one_node(run: Run, serve: Serve) -> None:
+    serve(
+        answering(status={"name": "n1"}, members={"n1": row("alive"), "n2": row("dead", 2)}),
+        answering(status={"name": "n2"}, members={"n1": row("suspect"), "n2": row("alive")}),
+    )
+    assert run("members", "--json").json["n2"]["state"] == "dead"
+    assert run("members", "--json", "--via", "n2").json["n1"]["state"] == "suspect"
+    assert run("members").lines == [
+        "as n1 sees it",
+        "NODE  STATE  INCARNATION  ZONE  ADDRESS",
+        "n1    alive  1.0          z1    127.0.0.1:1",
+        "n2    dead   2.0          z1    127.0.0.1:1",
+    ]
+    assert "\x1b[31mdead\x1b[0m" in run("members", terminal=True).out
+
+
+def test_the_matrix_leaves_silent_observers_out(run: Run, serve: Serve) -> None:
+    serve(
+        answering(members={"n1": row("alive"), "n2": row("dead")}),
+        answering(),
+        answering(members={"n1": row("alive"), "n2": row("suspect")}),
+    )
+    found = run("members", "--matrix", "--json").json
+    assert found == {"n1": {"n1": "alive", "n2": "dead"}, "n3": {"n1": "alive", "n2": "suspect"}}
+    lines = run("members", "--matrix").lines
+    assert lines[:2] == ["OBSERVER  n1     n2", "n1        alive  dead"]
+    assert lines[-1] == "silent: n2"
+
+
+def test_an_unreachable_cluster(run: Run, serve: Serve) -> None:
+    for node in serve():
+        node.stop()
+    for words in (["members"], ["members", "--matrix"], ["hints"], ["explain", "k"], ["events"], ["keys"], ["ring"]):
+        ran = run(*words, "--json")
+        assert (ran.code, ran.json["error"]["code"]) == (4, "unreachable"), words
+    assert run("health", "--json").json["healthy"] is False
+
+
+def a_ring(_: object) -> list[dict[str, Any]]:
+    return [
+        {"partition": 0, "owners": ["n1", "n2"], "fallbacks": ["n3"]},
+        {"partition": 1, "owners": ["n2", "n3"], "fallbacks": ["n1"]},
+    ]
+
+
+def test_the_ring(run: Run, serve: Serve) -> None:
+    serve(*(answering(ring=a_ring) for _ in range(3)))
+    assert run("ring", "--json").json == a_ring(None)
+    assert [one["partition"] for one in run("ring", "--node", "n1", "--json").json] == [0]
+    assert run("ring", "--partition", "1").lines[1].split() == ["1", "n2", "n3", "n1"]
+    assert run("ring").lines[3].split() == ["n1", "1", "1", "25.0", "%"]
+    assert run("ring", "--partition", "2").code == 2
+    assert run("ring", "--node", "n9").code == 6
+
+
+def held(digest: str | None, hints_for: list[str] | None = None) -> dict[str, Any]:
+    return {
+        "partition": 7,
+        "token": "07ff",
+        "owners": ["n1", "n2", "n3"],
+        "fallbacks": ["n4"],
+        "held": None if digest is None else {"clock": {"a": 3}, "digest": digest, "siblings": 1},
+        "hints_for": hints_for or [],
+        "voting": True,
+        "steps": [
+            {"id": f"n1-1-00000{digest}", "at": "2026-03-01T12:00:00.000Z", "node": "n1", "kind": "k", "cause": "c"}
+        ],
+    }
+
+
+def test_explain_merges_what_every_node_holds(run: Run, serve: Serve) -> None:
+    serve(
+        answering(explain=held("aa")),
+        answering(explain=held(None)),
+        answering(),
+        answering(explain=held("bb", ["n3"])),
+    )
+    found = run("explain", "cart", "--json").json
+    assert (found["partition"], found["token"], found["owners"]) == (7, "07ff", ["n1", "n2", "n3"])
+    assert set(found["replicas"]) == {"n1", "n2", "n4"}, "owners that answered, and who else holds a copy"
+    assert (found["replicas"]["n1"]["digest"], found["replicas"]["n2"]["digest"]) == ("aa", None)
+    assert found["replicas"]["n1"]["clock"] == {"a": 3}
+    assert (found["hints"], found["hints_at"], found["silent"]) == (1, {"n4": ["n3"]}, ["n3"])
+    assert len(found["steps"]) == 3
+    out = run("explain", "cart", "--key").out
+    assert "differs" in out and "no answer" in out and "1 hint waiting: n4 for n3" in out
+
+
+def event(node: str, number: int, second: int, kind: str = "member.dead") -> dict[str, Any]:
+    at = f"2026-03-01T12:00:{second:02}.000Z"
+    return {"id": f"{node}-1-{number:06}", "at": at, "node": node, "kind": kind, "cause": "why", "member": "n9"}
+
+
+def test_events_are_merged_in_the_order_of_time(run: Run, serve: Serve) -> None:
+    serve(answering(events=[event("n1", 1, 1), event("n1", 2, 3)]), answering(events=[event("n2", 1, 2)]), answering())
+    assert [one["id"] for one in run("events", "--json").json] == ["n1-1-000001", "n2-1-000001", "n1-1-000002"]
+    assert [one["id"] for one in run("events", "--json", "--limit", "2").json] == ["n2-1-000001", "n1-1-000002"]
+    assert run("events").lines[1] == "12:00:01.000  n1    member.dead  why  (member=n9)"
+
+
+def test_filters_of_events_reach_the_nodes(run: Run, serve: Serve) -> None:
+    [node] = serve(answering(events=[event("n1", 1, 1)]))
+    assert run("events", "--kind", "member", "--key", "k", "--since", "2026-03-01T12:00:00Z").code == 0
+    arguments = node.bodies(Ask)[-1].arguments
+    assert (arguments["kind"], arguments["key"], arguments["since"]) == ("member", "k", "2026-03-01T12:00:00Z")
+    run("events", "--since", "10s")
+    assert isinstance(node.bodies(Ask)[-1].arguments["since"], float)
+
+
+def test_events_after_an_event(run: Run, serve: Serve) -> None:
+    first, second = serve(
+        answering(events=[event("n1", 1, 1), event("n1", 2, 1), event("n1", 3, 4)]),
+        answering(events=[event("n2", 1, 2)]),
+    )
+    found = run("events", "--since", "n1-1-000002", "--json").json
+    assert [one["id"] for one in found] == ["n2-1-000001", "n1-1-000003"]
+    assert second.bodies(Ask)[-1].arguments["since"] == "2026-03-01T12:00:01.000Z"
+    assert first.bodies(Ask)[0].arguments.get("since") is None
+    assert run("events", "--since", "n1-1-000009").code == 6
+
+
+def test_followed_events_come_once(run: Run, serve: Serve) -> None:
+    """The first look shows what is there; the next asks only for what came after it."""
+    asked: list[Any] = []
+
+    def events(arguments: dict[str, Any]) -> list[dict[str, Any]]:
+        asked.append(arguments.get("since"))
+        return [event("n1", 1, 1)] if len(asked) == 1 else [event("n1", len(asked), 2)]
+
+    serve(answering(events=events))
+    from dsectl.app import invoke
+    from tests.dsectl.conftest import Terminal
+
+    out = Terminal()
+    code = invoke(["events", "-f", "--json"], out=out, err=Terminal(), is_stopped=lambda: len(asked) >= 3)
+    assert code == 0
+    assert [line.split('"')[3] for line in out.getvalue().splitlines()] == ["n1-1-000001", "n1-1-000002", "n1-1-000003"]
+    assert asked == [None, "n1-1-000001", "n1-1-000002"]
+
+
+def test_health_exits_with_1_unless_all_are_well(run: Run, serve: Serve) -> None:
+    well, unwell = {"healthy": True, "reasons": []}, {"healthy": False, "reasons": ["cannot reach n9"]}
+    serve(answering(health=well), answering(health=unwell), answering())
+    ran = run("health", "--json")
+    assert ran.code == 1
+    assert ran.json["nodes"]["n1"] == well and ran.json["nodes"]["n2"] == unwell
+    assert ran.json["nodes"]["n3"]["healthy"] is False
+    assert "cannot reach n9" in run("health").out
+
+
+def test_health_of_a_well_cluster(run: Run, serve: Serve) -> None:
+    serve(answering(health={"healthy": True, "reasons": []}))
+    ran = run("health")
+    assert (ran.code, ran.lines) == (0, ["NODE  HEALTH", "n1    healthy"])
+
+
+def test_hints_are_summed(run: Run, serve: Serve) -> None:
+    serve(
+        answering(hints={"pending": 3, "by_target": {"n3": 2, "n2": 1}}),
+        answering(hints={"pending": 1, "by_target": {"n3": 1}}),
+        answering(),
+    )
+    found = run("hints", "--json").json
+    assert (found["pending"], found["by_target"], found["silent"]) == (4, {"n3": 3, "n2": 1}, ["n3"])
+    ran = run("hints")
+    assert ran.lines[0] == "4 copies wait for absent owners"
+    assert ran.lines[3].split() == ["n3", "3", "n1:", "2,", "n2:", "1"]
+    assert "no answer from n3" in ran.err
+
+
+DESCRIBED = {
+    "service": "pricing",
+    "version": 1,
+    "summary": "Prices.",
+    "operations": {
+        "quote": {
+            "summary": "One price.", "readonly": True, "idempotent": False,
+            "request": {"$ref": "#/components/schemas/Quote"}, "reply": {"type": "number"},
+        }
+    },
+    "components": {
+        "schemas": {
+            "Quote": {
+                "properties": {"sku": {"type": "string"}, "count": {"anyOf": [{"type": "integer"}, {"type": "null"}]}},
+                "required": ["sku"],
+            }
+        }
+    },
+}  # fmt: skip
+
+
+def test_services_and_their_description(run: Run, serve: Serve) -> None:
+    endpoints = [{"node": "n2", "state": "ready", "reason": "", "version": 1}]
+    serve(answering(services=[{"service": "pricing", "endpoints": endpoints}]), answering(describe=DESCRIBED))
+    assert run("services", "--json").json[0]["endpoints"] == endpoints
+    assert run("services").lines[1].split() == ["pricing", "n2", "ready", "1"]
+    assert run("describe", "pricing", "--json").json == DESCRIBED
+    assert (
+        run("describe", "pricing").lines[-1]
+        == "quote(sku: string, count?: integer | null)  number  readonly  One price."
+    )
+
+
+def test_a_service_that_nobody_offers(run: Run, serve: Serve) -> None:
+    serve(answering(services=[]), answering())
+    assert run("describe", "nothing").code == 6
+    ran = run("services")
+    assert (ran.code, ran.out) == (0, "")

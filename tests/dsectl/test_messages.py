@@ -1,0 +1,97 @@
+"""publish, subscribe, request: what they send, and what they print."""
+
+import msgspec
+import pytest
+
+from cluster.wire.frames import Frame, Request
+from cluster.wire.requests import Call
+from cluster.wire.topics import Message, Publish, Subscribe, Subscribed
+from dsectl.app import invoke
+from dsectl.commands.requests import parse_arguments
+from tests.client.fake_node import Peer
+from tests.dsectl.conftest import Run, Serve, Terminal
+
+
+def test_publish(run: Run, serve: Serve) -> None:
+    [node] = serve()
+    assert run("publish", "orders.new", "hello").out == "sent to 1 subscription  m1\n"
+    found = run("publish", "orders.new", "hello", "--json").json
+    assert found == {"subject": "orders.new", "id": "m1", "subscribers": 1, "queues": 0}
+    assert node.bodies(Publish)[0].payload == b"hello"
+
+
+def test_subscribe_prints_a_line_for_each_message(run: Run, serve: Serve) -> None:
+    serve()
+    ran = run("subscribe", "orders.>", "--count", "1")
+    assert (ran.code, ran.out) == (0, "orders.new  hello\n")
+    assert ran.err == "listening to orders.> at n1; 5 nodes know of it\n"
+    found = run("subscribe", "orders.>", "--count", "1", "--json").json
+    assert found == {"subject": "orders.new", "payload": "hello", "id": "m1", "node": "n1"}
+    assert run("subscribe", "orders.>", "--count", "1", "--raw", "-q").err == ""
+
+
+def test_a_count_that_is_not_reached_in_time(run: Run, serve: Serve) -> None:
+    serve()
+    ran = run("subscribe", "orders.>", "--count", "2", "--wait", "50ms")
+    assert (ran.code, ran.out) == (5, "orders.new  hello\n")
+    assert "1 of 2 messages came within 50ms" in ran.err
+
+
+def test_waiting_without_a_count_is_no_failure(run: Run, serve: Serve) -> None:
+    [node] = serve()
+    assert run("subscribe", "orders.>", "--wait", "1ms", "--group", "g").code == 0
+    assert node.bodies(Subscribe)[0].group == "g"
+
+
+def test_a_payload_cannot_command_the_terminal(run: Run, serve: Serve) -> None:
+    def script(peer: Peer, frame: Frame) -> None:
+        if isinstance(frame, Request) and isinstance(frame.body, Subscribe):
+            peer.reply(frame, Subscribed(1))
+            peer.push(Message(1, "a\x1b[2J", b"two\nlines\xff", "m1", "n1", dropped=3))
+
+    serve(script)
+    ran = run("subscribe", ">", "--count", "1")
+    assert ran.out == "a\\x1b[2J  two\\nlines\\xff\n"
+    assert "3 messages dropped" in ran.err and "1 node knows" in ran.err
+
+
+def test_a_job_is_told_when_it_listens_and_can_be_stopped(serve: Serve) -> None:
+    """What a recipe does with a subscription in the background."""
+    serve()
+    ready: list[bool] = []
+    out = Terminal()
+    code = invoke(
+        ["subscribe", ">"], out=out, err=Terminal(), on_ready=lambda: ready.append(True), is_stopped=lambda: bool(ready)
+    )
+    assert (code, ready) == (0, [True])
+
+
+def test_request_sends_its_arguments(run: Run, serve: Serve) -> None:
+    [node] = serve()
+    ran = run("request", "pricing.quote", "sku=x", "count:=3")
+    assert (ran.code, ran.out) == (0, '{"sku":"x","count":3}\n')
+    [call] = node.bodies(Call)
+    assert (call.service, call.operation) == ("pricing", "quote")
+    found = run("request", "pricing.quote", "sku=x", "--json", "--key", "k").json
+    assert found["reply"] == {"sku": "x"}
+    assert set(found) >= {"service", "operation", "node", "attempts", "hedged", "ms", "trace"}
+    assert msgspec.json.decode(node.bodies(Call)[1].payload) == {"sku": "x"} and node.bodies(Call)[1].key == "k"
+
+
+def test_the_arguments_of_a_request() -> None:
+    words = ["a=1", "b:=1", "c:=[true,null]", "d=x=y", "e=", "f=:=", "g=a:=b"]
+    assert parse_arguments(words) == {
+        "a": "1", "b": 1, "c": [True, None], "d": "x=y", "e": "", "f": ":=", "g": "a:=b",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [["a"], ["=1"], ["a:=x"], ["a:="], ["a=1", "a=2"], ["a b=1"]])
+def test_what_is_no_argument(run: Run, serve: Serve, words: list[str]) -> None:
+    [node] = serve()
+    assert run("request", "pricing.quote", *words).code == 2
+    assert not node.bodies(Call)
+
+
+def test_an_operation_has_two_parts(run: Run, serve: Serve) -> None:
+    serve()
+    assert run("request", "pricing").code == 2
