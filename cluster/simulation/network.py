@@ -28,13 +28,16 @@ EPHEMERAL_PORTS = 16_384
 class SimulatedNetwork:
     """All routes, listeners, streams and datagram sockets of a world."""
 
-    def __init__(self, schedule: Schedule, random: Random, quality: Quality, cut_probability: float) -> None:
+    def __init__(
+        self, schedule: Schedule, random: Random, quality: Quality, cut: float, closed_on_crash: float
+    ) -> None:
         self.schedule = schedule
         self.random = random
         self._draw = random.random
         self._record = schedule.trace.record
         self.routes = Routes(quality)
-        self._cut_probability = cut_probability
+        self._cut_probability = cut
+        self._closed_on_crash = closed_on_crash
         self._owners: dict[Address, str] = {}
         self._listeners: dict[Address, SimulatedListener] = {}
         self._sockets: dict[Address, SimulatedDatagramSocket] = {}
@@ -77,7 +80,8 @@ class SimulatedNetwork:
         for bound in [one for one in self._sockets.values() if one.process is process]:
             bound.close()
         for link in self._links.pop(process):
-            link.vanish(sign)
+            closed = sign is not None and self._closed_on_crash > 0 and self._draw() < self._closed_on_crash
+            link.vanish(Sign.CLOSED if closed else sign)
 
     def is_up(self, name: str) -> bool:
         """Whether the node's machine answers for its addresses: it has power."""

@@ -43,7 +43,7 @@ class Process:
 
 
 class Call(msgspec.Struct, eq=False):
-    """A call that is still to come; also what asyncio expects of a handle. A struct is quicker to make than an object."""
+    """A call that is still to come; also what asyncio expects of a handle. Structs are quick to make."""
 
     process: Process
     function: Callable[..., object] | None

@@ -29,7 +29,11 @@ CLOCK_ORIGIN_MAX_S = 1000
 
 
 class World:
-    """Nodes in virtual time. Use it as a context manager, or call `close` at the end."""
+    """Nodes in virtual time. Use it as a context manager, or call `close` at the end.
+
+    `cut_probability` is that of a chunk of a stream to arrive in two pieces. `closed_on_crash` is that of a stream of a
+    crashed process to end with `closed` instead of `reset` at its peer, as a kernel does when no byte is left unread.
+    """
 
     def __init__(
         self,
@@ -37,12 +41,15 @@ class World:
         *,
         quality: Quality = LOOPBACK,
         cut_probability: float = CUT_PROBABILITY,
+        closed_on_crash: float = 0.0,
         keep_trace: bool = False,
     ) -> None:
         self.seed = seed
         self.trace = Trace(keep=keep_trace)
         self.schedule = Schedule(self.trace, f"seed {seed}")
-        self.network = SimulatedNetwork(self.schedule, self.random("network"), quality, cut_probability)
+        self.network = SimulatedNetwork(
+            self.schedule, self.random("network"), quality, cut_probability, closed_on_crash
+        )
         self._nodes: dict[str, Node] = {}
 
     def __enter__(self) -> "World":

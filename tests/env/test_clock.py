@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from tests.env.stages import RealStage, Stage
 
 
@@ -105,11 +107,7 @@ def test_coroutines_and_callbacks_share_the_thread(stage: Stage) -> None:
     assert answers == [42]
 
 
-def test_a_real_task_that_fails_is_logged(real_stage: RealStage, caplog: object) -> None:
-    import pytest
-
-    assert isinstance(caplog, pytest.LogCaptureFixture)
-
+def test_a_real_task_that_fails_is_logged(real_stage: RealStage, caplog: pytest.LogCaptureFixture) -> None:
     async def fail() -> None:
         raise ValueError("broken handler")
 

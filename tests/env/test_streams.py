@@ -1,5 +1,7 @@
 """The contract of streams: cluster/env/seam.py, `Network.listen`, `Network.dial`, `Link` and `LinkHandler`."""
 
+import socket
+
 import pytest
 
 from cluster.env import Address, Env
@@ -157,8 +159,6 @@ def test_backpressure_pauses_and_resumes(stage: Stage) -> None:
 
 def test_a_dial_that_hears_nothing_times_out(real_stage: RealStage) -> None:
     """A listener whose backlog is full drops further attempts, which is as close as loopback comes to silence."""
-    import socket
-
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen(0)

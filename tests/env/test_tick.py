@@ -1,0 +1,67 @@
+"""Tick: one run a pass, the log before the sockets, by a table of what a pass does."""
+
+import pytest
+
+from cluster.env import Tick
+from tests.env.stages import Stage
+
+
+@pytest.mark.parametrize(
+    ("passes", "written"),
+    [
+        ([""], ""),
+        (["a"], "LS"),
+        (["aaa"], "LS"),  # however many operations
+        (["a", "a"], "LSLS"),
+        (["a", "", "aa"], "LSLS"),
+    ],
+)
+def test_the_log_is_written_before_the_sockets_once_a_pass(stage: Stage, passes: list[str], written: str) -> None:
+    clock = stage.env("node").clock
+    tick = Tick(clock)
+    out: list[str] = []
+    tick.write_log = lambda: out.append("L")
+    tick.write_sockets = lambda: out.append("S")
+    done: list[bool] = []
+
+    def run(remaining: list[str]) -> None:
+        if not remaining:
+            done.append(True)
+            return
+        for _ in remaining[0]:
+            tick.arm()
+        clock.call_later(0.001, run, remaining[1:])
+
+    clock.call_soon(run, passes)
+    stage.until(lambda: bool(done))
+    assert "".join(out) == written
+
+
+def test_what_the_log_queues_leaves_in_the_same_tick(stage: Stage) -> None:
+    """The log's callbacks acknowledge, which arms again: the sockets are written once for it, then once for nothing."""
+    clock = stage.env("node").clock
+    tick = Tick(clock)
+    acknowledgements: list[str] = []
+    sent: list[list[str]] = []
+
+    def write_log() -> None:
+        if not sent:
+            acknowledgements.append("ok")
+            tick.arm()
+
+    def write_sockets() -> None:
+        sent.append(list(acknowledgements))
+        acknowledgements.clear()
+
+    tick.write_log, tick.write_sockets = write_log, write_sockets
+    tick.arm()
+    stage.until(lambda: len(sent) == 2)
+    assert sent == [["ok"], []]
+
+
+def test_an_unconfigured_tick_does_nothing(stage: Stage) -> None:
+    clock = stage.env("node").clock
+    done: list[bool] = []
+    Tick(clock).arm()
+    clock.call_later(0.001, done.append, True)
+    stage.until(lambda: bool(done))
