@@ -30,5 +30,8 @@ class Asked(Protocol):
     def reply(self, body: Body) -> None:
         """Answer."""
 
+    def acknowledge(self) -> None:
+        """Answer that the copy is merged and durable."""
+
     def fail(self, error: ClusterError) -> None:
         """Answer with an error."""

@@ -6,9 +6,8 @@ from cluster.replication.ground import Ground
 from cluster.replication.hints import HintKey
 from cluster.replication.messenger import Asked
 from cluster.replication.writer import Writer
-from cluster.wire.replication import AskHints, Fetch, Fetched, HintsOwed, Replicate, Replicated, Scan, Scanned
+from cluster.wire.replication import AskHints, Fetch, Fetched, HintsOwed, Replicate, Scan, Scanned
 
-REPLICATED = Replicated()
 PAGE_ROWS_MAX = 1024
 
 
@@ -30,7 +29,7 @@ class Replica:
 
         def stored(error: ClusterError | None) -> None:
             if error is None:
-                asked.reply(REPLICATED)
+                asked.acknowledge()
             else:
                 asked.fail(error)
 

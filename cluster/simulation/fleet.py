@@ -17,6 +17,7 @@ from cluster.simulation.world import LOOPBACK, World
 from cluster.storage.documents import BootRecord, encode_boot
 from cluster.wire.frames import Body
 from cluster.wire.kv import Get, Put
+from cluster.wire.replication import Replicated
 
 SECRET = b"simulated cluster secret".ljust(32, b".")
 PORT = 7000
@@ -41,6 +42,10 @@ class Result:
         """The node's answer."""
         assert not self.ended, "answered twice"
         self.answer = body
+
+    def acknowledge(self) -> None:
+        """The node's answer to a copy."""
+        self.reply(Replicated())
 
     def fail(self, error: ClusterError) -> None:
         """The node's refusal."""

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.errors import BadMessage
-from cluster.wire.frames import Cancel, Failure, Frame, FrameReader, OneWay, Reply, Request, append_frame, encode_frame
+from cluster.wire.frames import Cancel, Failure, Frame, FrameReader, OneWay, Reply, Request, append_frame, encode_frame, replicated_frame
 from cluster.wire.kv import Get, Got, Put
-from cluster.wire.replication import Fetched, Replicate
+from cluster.wire.replication import Fetched, Replicate, Replicated
 from cluster.wire.topics import Relay
 
 FRAMES: list[Frame] = [
@@ -65,3 +65,8 @@ def test_garbage_is_refused_or_waits_for_more(data: bytes) -> None:
         FrameReader().feed(data)
     except BadMessage:
         pass
+
+
+@pytest.mark.parametrize("id", [1, 127, 128, 70_000, 0xFFFFFFFF, 0x1_0000_0000])
+def test_the_acknowledgement_made_by_hand_is_the_same_message(id: int) -> None:
+    assert FrameReader().feed(replicated_frame(id)) == [Reply(id, Replicated())]
