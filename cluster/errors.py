@@ -31,7 +31,9 @@ class ClusterError(Exception):
     definite: ClassVar[bool] = False
     retryable: ClassVar[bool] = False
     exit_code: ClassVar[int] = 1
-    help_text: ClassVar[str] = "This is a bug in dsectl: please report what you did, with the output of `dsectl logs --all`."
+    help_text: ClassVar[str] = (
+        "This is a bug in dsectl: please report what you did, with the output of `dsectl logs --all`."
+    )
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -107,7 +109,9 @@ class TooManySiblings(ClusterError):
 
     code = "siblings"
     definite = True
-    help_text = "Read the key with `get` and write the merged value with its context, so that the siblings are replaced."
+    help_text = (
+        "Read the key with `get` and write the merged value with its context, so that the siblings are replaced."
+    )
 
 
 class Inconclusive(ClusterError):

@@ -45,6 +45,7 @@ def launcher_command(how: str, child: str, folder: Path, names: list[str]) -> li
     root = str(Path(__file__).parents[2])
     return [sys.executable, "-P", "-c", START, root, how, "--child", child, str(folder), *names]
 
+
 GC_THRESHOLD = (20_000, 50, 100)
 """A node makes few cycles and many short-lived objects: collecting as rarely as this gained 8 % on the hot paths."""
 

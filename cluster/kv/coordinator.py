@@ -87,12 +87,16 @@ class Coordinator:
         if proves_amnesia(stored, actor, context):
             ground.record("actor.minted", "a context names a write of this node that it does not know", key=body.key)
             actor = self.actors.renew()
-        written = put(stored, actor, context, body.operation, self.clock.tick(ground.env.clock.wall()), body.value, body.deleted)
+        written = put(
+            stored, actor, context, body.operation, self.clock.tick(ground.env.clock.wall()), body.value, body.deleted
+        )
         siblings = len(written.siblings)
         seen = written.clock if siblings == 1 else context_after(written, body.operation, context)
         token = NO_CONTEXT if seen is None else encode_clock(seen)
         if siblings == SIBLINGS_WARN and siblings > len(stored.siblings):  # once on the way up, not for each write
-            ground.record("kv.siblings", f"{siblings} concurrent values: writers do not read what they replace", key=body.key)
+            ground.record(
+                "kv.siblings", f"{siblings} concurrent values: writers do not read what they replace", key=body.key
+            )
 
         def decided(outcome: str, counts: QuorumWrite, hints: int, error: ClusterError | None) -> None:
             if outcome == NO:
@@ -102,7 +106,14 @@ class Coordinator:
 
         try:
             self.writer.write(
-                TABLE_KV, partition, body.key, encode(written), w=body.w, strict=body.strict, deadline=asked.deadline, done=decided
+                TABLE_KV,
+                partition,
+                body.key,
+                encode(written),
+                w=body.w,
+                strict=body.strict,
+                deadline=asked.deadline,
+                done=decided,
             )
         except ClusterError as error:
             asked.fail(error)
@@ -131,7 +142,9 @@ class Coordinator:
             else:
                 self._answer(verdict.blob, verdict.answered, repaired, verdict.degraded, asked)
 
-        self.reader.read(TABLE_KV, partition, body.key, r=body.r, strict=body.strict, deadline=asked.deadline, done=found)
+        self.reader.read(
+            TABLE_KV, partition, body.key, r=body.r, strict=body.strict, deadline=asked.deadline, done=found
+        )
 
     def _local(self, body: Get, partition: int, asked: Asked) -> None:
         standing = self.ground.standing

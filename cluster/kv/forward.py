@@ -64,7 +64,9 @@ class Forwarder:
                 read(body, partition, asked)
                 return
             share = 1.0 if len(owners) == 1 else READ_SHARE
-            self.ground.messenger.request([owners.pop(0)], onward, now + (asked.deadline - now) * share, answered, LANE_FOREGROUND)
+            self.ground.messenger.request(
+                [owners.pop(0)], onward, now + (asked.deadline - now) * share, answered, LANE_FOREGROUND
+            )
 
         def answered(owner: str, outcome: Outcome) -> None:
             if type(outcome) is Got:

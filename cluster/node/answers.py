@@ -115,7 +115,11 @@ class Answers:
         """Owners and fallbacks of every partition."""
         place = self.node.replication.ground.placement
         return [
-            {"partition": partition, "owners": list(place.owners(partition)), "fallbacks": list(place.fallbacks(partition))}
+            {
+                "partition": partition,
+                "owners": list(place.owners(partition)),
+                "fallbacks": list(place.fallbacks(partition)),
+            }
             for partition in range(256)
         ]
 
@@ -163,7 +167,9 @@ class Answers:
             reasons.append(f"cannot reach {', '.join(lost)}")
         waiting = node.replication.ground.hints.by_target()
         if waiting:
-            reasons.append("holds hints for " + ", ".join(f"{target} ({count})" for target, count in sorted(waiting.items())))
+            reasons.append(
+                "holds hints for " + ", ".join(f"{target} ({count})" for target, count in sorted(waiting.items()))
+            )
         return {"healthy": not reasons, "reasons": reasons}
 
     def hints(self, arguments: Arguments) -> Any:

@@ -115,7 +115,9 @@ class Node:
 
     def _build_services(self, name: str) -> None:
         record = self.events.record
-        self.topics = Topics(name, f"{self.boot.id}-{self.boot.epoch}", self.env.clock, self.transport, self.membership, record)
+        self.topics = Topics(
+            name, f"{self.boot.id}-{self.boot.epoch}", self.env.clock, self.transport, self.membership, record
+        )
         self.requests = Requests(name, self.env, self.transport, self.membership, record, self.hooks.sleep)
 
     def _wire(self) -> None:
@@ -140,7 +142,11 @@ class Node:
         """Recover, listen, join. Raises Damaged, or OSError when the port is taken."""
         self.events.record("node.boot", f"epoch {self.boot.epoch}", node_id=self.boot.id)
         recovery = self.store.recover()
-        self.events.record("storage.recovered", f"{recovery.records} records in {recovery.segments} segments", torn_bytes=recovery.torn_bytes)
+        self.events.record(
+            "storage.recovered",
+            f"{recovery.records} records in {recovery.segments} segments",
+            torn_bytes=recovery.torn_bytes,
+        )
         self.reload_faults()
         self.receipts.start()
         self.transport.start((self.member.host, self.member.port))
@@ -179,7 +185,9 @@ class Node:
             self.events.record("fault.unreadable", error.message)
             return
         for fault in changed:
-            self.events.record("fault.begun" if fault.active else "fault.ended", f"{fault.kind} {fault.id}", fault=fault.id)
+            self.events.record(
+                "fault.begun" if fault.active else "fault.ended", f"{fault.kind} {fault.id}", fault=fault.id
+            )
         self.transport.faults_changed()
 
     def _beat(self) -> None:
@@ -214,4 +222,3 @@ def read_layout(env: Env) -> LayoutEntry:
     if data is None:
         raise Damaged(f"{LAYOUT_FILE} is missing: a node serves only under a layout read from disk")
     return decode_entry(data)
-

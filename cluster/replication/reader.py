@@ -29,7 +29,9 @@ class Reader:
         self._next_id = 0
         self._sweeping = False
 
-    def read(self, table: int, partition: int, key: str, *, r: int, strict: bool, deadline: float, done: ReadDone) -> None:
+    def read(
+        self, table: int, partition: int, key: str, *, r: int, strict: bool, deadline: float, done: ReadDone
+    ) -> None:
         """Read from enough owners. `done` may come before this returns when this node alone suffices."""
         ground = self.ground
         owners = len(ground.others[partition]) + ground.mine[partition]
@@ -66,7 +68,15 @@ class ReadOperation:
     widened = False
 
     def __init__(
-        self, reader: Reader, table: int, partition: int, key: str, quorum: QuorumRead, strict: bool, deadline: float, done: ReadDone
+        self,
+        reader: Reader,
+        table: int,
+        partition: int,
+        key: str,
+        quorum: QuorumRead,
+        strict: bool,
+        deadline: float,
+        done: ReadDone,
     ) -> None:
         self.reader = reader
         self.table = table
@@ -118,7 +128,9 @@ class ReadOperation:
         if not self.widened:
             self.widened = True
             holders = ground.placement.fallbacks(self.partition)[: len(self.owners)]
-            fresh += [name for name in holders if name not in self.asked and name != ground.me and not ground.avoided(name)]
+            fresh += [
+                name for name in holders if name not in self.asked and name != ground.me and not ground.avoided(name)
+            ]
         self._ask(fresh)
         if self.outstanding == 0:
             self._give_up()
@@ -179,13 +191,20 @@ class ReadOperation:
             self.repairing -= 1
             repaired += ok
             if self.repairing == 0:
-                ground.record("read.repair", f"answers differed among {', '.join(self.quorum.answers)}", key=self.key, repaired=repaired)
+                ground.record(
+                    "read.repair",
+                    f"answers differed among {', '.join(self.quorum.answers)}",
+                    key=self.key,
+                    repaired=repaired,
+                )
                 self._end(verdict, repaired, None)
 
         others = [name for name in verdict.stale if name != ground.me]
         if others:
             body = Replicate(self.table, self.partition, self.key, blob)
-            ground.messenger.request(others, body, self.deadline, lambda name, outcome: settled(type(outcome) is Replicated), LANE_FOREGROUND)
+            ground.messenger.request(
+                others, body, self.deadline, lambda name, outcome: settled(type(outcome) is Replicated), LANE_FOREGROUND
+            )
         if len(others) < len(verdict.stale):
             merged = ground.merge_in(self.table, self.partition, self.key, blob)
             ground.store.put(self.table, self.partition, self.key, merged, lambda error: settled(error is None))

@@ -72,7 +72,9 @@ class PartitionRefill:
         self.ground = ground
         self.partition = partition
         self.ended = ended
-        self._left = [(source, table) for source in sources for table in sorted(ground.mergeables) if table != TABLE_HINTS]
+        self._left = [
+            (source, table) for source in sources for table in sorted(ground.mergeables) if table != TABLE_HINTS
+        ]
 
     def start(self) -> None:
         """Begin with the first source."""

@@ -33,7 +33,16 @@ class Writer:
         self._sweeping = False
 
     def write(
-        self, table: int, partition: int, key: str, blob: bytes, *, w: int, strict: bool, deadline: float, done: WriteDone
+        self,
+        table: int,
+        partition: int,
+        key: str,
+        blob: bytes,
+        *,
+        w: int,
+        strict: bool,
+        deadline: float,
+        done: WriteDone,
     ) -> None:
         """Store `blob` here (as an owner, or as a stand-in) and at the other owners. Raises QuorumMissing before anything
         is sent when too few can be reached: a definite no."""
@@ -53,7 +62,9 @@ class Writer:
             self._sweeping = True
             ground.env.clock.call_later(SWEEP_S, self._sweep)
 
-    def _check(self, partition: int, owners: int, missing: Sequence[str], mine: bool, needed: int, strict: bool) -> None:
+    def _check(
+        self, partition: int, owners: int, missing: Sequence[str], mine: bool, needed: int, strict: bool
+    ) -> None:
         """Refuse what cannot succeed, before anything is sent."""
         if owners >= needed:
             return
@@ -98,7 +109,15 @@ class WriteOperation:
     spread: dict[str, str] | None = None  # stand-in -> owner it stands in for, while there are any
 
     def __init__(
-        self, writer: Writer, table: int, partition: int, key: str, blob: bytes, quorum: QuorumWrite, deadline: float, done: WriteDone
+        self,
+        writer: Writer,
+        table: int,
+        partition: int,
+        key: str,
+        blob: bytes,
+        quorum: QuorumWrite,
+        deadline: float,
+        done: WriteDone,
     ) -> None:
         self.writer = writer
         self.table = table

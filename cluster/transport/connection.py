@@ -25,7 +25,9 @@ HELD_BYTES_MAX = 16 * 1024 * 1024
 class Connection:
     """A LinkHandler. `target` is the name that was dialled, empty on the accepting side."""
 
-    def __init__(self, transport: "Transport", target: str, lane: int, on_open: Callable[[], None], on_end: Callable[[str], None]) -> None:
+    def __init__(
+        self, transport: "Transport", target: str, lane: int, on_open: Callable[[], None], on_end: Callable[[str], None]
+    ) -> None:
         self.transport = transport
         self.target = target
         self.lane = lane
@@ -214,7 +216,9 @@ class Connection:
                 if cancel is not None:
                     cancel()
 
-    def _request(self, frame: Request, arrived: float, now: float, handlers: dict[type, Callable[[Inbound], None]]) -> None:
+    def _request(
+        self, frame: Request, arrived: float, now: float, handlers: dict[type, Callable[[Inbound], None]]
+    ) -> None:
         deadline = arrived + frame.remaining_ms / 1000
         body = frame.body
         handler = handlers.get(type(body))
@@ -283,7 +287,11 @@ class Connection:
 
     def faults_changed(self) -> None:
         """The rules changed: what a partition held may go on, in order, as a retransmission would bring it."""
-        if self._held and self.peer is not None and not self.transport.faults.blocked(self.peer.name, self.transport.me.name):
+        if (
+            self._held
+            and self.peer is not None
+            and not self.transport.faults.blocked(self.peer.name, self.transport.me.name)
+        ):
             now = self.transport.env.clock.now()
             self._held = deque((now if due is None else due, arrived, data) for due, arrived, data in self._held)
             self._schedule()

@@ -29,7 +29,15 @@ class Transport:
     """One node's endpoints."""
 
     def __init__(
-        self, env: Env, tick: Tick, me: Party, secret: bytes, settings: TransportSettings, faults: FaultBook, stall: StallWatch, record: Recorder
+        self,
+        env: Env,
+        tick: Tick,
+        me: Party,
+        secret: bytes,
+        settings: TransportSettings,
+        faults: FaultBook,
+        stall: StallWatch,
+        record: Recorder,
     ) -> None:
         self.env = env
         self.me = me
@@ -84,7 +92,9 @@ class Transport:
 
     # -- requests
 
-    def request(self, peers: Sequence[str], body: Body, deadline: float, done: Done, lane: int = LANE_FOREGROUND) -> int:
+    def request(
+        self, peers: Sequence[str], body: Body, deadline: float, done: Done, lane: int = LANE_FOREGROUND
+    ) -> int:
         """Ask each of `peers`; `done(peer, outcome)` comes once for each, never before this returns.
 
         Returns an id for `finish`. `deadline` is on the local monotonic clock.
@@ -176,7 +186,12 @@ class Transport:
             self.faults.note_failure(peer, reason)
         error_type = Maybe if was_open else Unreachable
         for done in self.pending.lost(peer, lane):
-            done(peer, error_type(f"the connection to {peer} ended: {reason}" if was_open else f"{peer} cannot be reached: {reason}"))
+            done(
+                peer,
+                error_type(
+                    f"the connection to {peer} ended: {reason}" if was_open else f"{peer} cannot be reached: {reason}"
+                ),
+            )
         for function in self.on_lost:
             function(peer, reason)
         if peer in self._watched and lane == LANE_CONTROL and was_open:
@@ -222,7 +237,11 @@ class Transport:
         if self._unproven >= UNPROVEN_MAX or self._clients >= self.settings.clients_max:
             return None
         connection: Connection = Connection(
-            self, "", LANE_FOREGROUND, on_open=lambda: self._proven(connection), on_end=lambda reason: self._closed(connection)
+            self,
+            "",
+            LANE_FOREGROUND,
+            on_open=lambda: self._proven(connection),
+            on_end=lambda reason: self._closed(connection),
         )
         self._accepted[connection] = None
         self._unproven += 1

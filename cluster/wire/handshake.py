@@ -179,7 +179,11 @@ class Listener:
             raise HandshakeRefused(f"protocol version {hello.version} is not {VERSION}")
         if hello.cluster != self.me.cluster:
             raise HandshakeRefused(f"this node belongs to another cluster than {hello.cluster!r}")
-        if hello.role not in (ROLE_NODE, ROLE_CLIENT) or not 0 <= hello.lane <= LANE_BACKGROUND or len(hello.nonce) != NONCE_BYTES:
+        if (
+            hello.role not in (ROLE_NODE, ROLE_CLIENT)
+            or not 0 <= hello.lane <= LANE_BACKGROUND
+            or len(hello.nonce) != NONCE_BYTES
+        ):
             raise BadMessage("a handshake with values that cannot be")
         self.hello = hello
         proof = _mac(self.secret, b"listener", hello, self._nonces())

@@ -102,7 +102,9 @@ class Nemesis:
 
     def slow(self) -> None:
         one, two = self.random.sample(self.fleet.names, 2)
-        self.fleet.world.slow(one, two, delay=self.random.choice((0.05, 0.3)), jitter=0.05, loss=self.random.choice((0.0, 0.2)))
+        self.fleet.world.slow(
+            one, two, delay=self.random.choice((0.05, 0.3)), jitter=0.05, loss=self.random.choice((0.0, 0.2))
+        )
 
     def heal(self) -> None:
         self.fleet.world.heal()

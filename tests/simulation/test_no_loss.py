@@ -2,10 +2,8 @@
 
 from random import Random
 
-
 from cluster.config import NodeSettings
 from cluster.simulation.fleet import Fleet
-
 from tests.simulation.nemesis import Account, Nemesis
 
 

@@ -5,7 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.errors import BadMessage
-from cluster.wire.frames import Cancel, Failure, Frame, FrameReader, OneWay, Reply, Request, append_frame, encode_frame, replicated_frame
+from cluster.wire.frames import (
+    Cancel,
+    Failure,
+    Frame,
+    FrameReader,
+    OneWay,
+    Reply,
+    Request,
+    append_frame,
+    encode_frame,
+    replicated_frame,
+)
 from cluster.wire.kv import Get, Got, Put
 from cluster.wire.replication import Fetched, Replicate, Replicated
 from cluster.wire.topics import Relay
@@ -52,7 +63,15 @@ def test_a_whole_frame_over_the_limit_is_refused_too() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"\xc1", b"\x93\x01\x02", b"\x92\x63\x01", b"\x96\x01\xa1x\x01\x01\x92\x0c\xa1k\xa0", b"\xdd\xff\xff\xff\xff", b"\x91" * 900],
+    [
+        b"",
+        b"\xc1",
+        b"\x93\x01\x02",
+        b"\x92\x63\x01",
+        b"\x96\x01\xa1x\x01\x01\x92\x0c\xa1k\xa0",
+        b"\xdd\xff\xff\xff\xff",
+        b"\x91" * 900,
+    ],
 )
 def test_what_is_no_frame_is_refused(body: bytes) -> None:
     with pytest.raises(BadMessage):

@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.errors import BadMessage, HandshakeRefused
-from cluster.wire.handshake import LANE_CONTROL, LANE_FOREGROUND, ROLE_CLIENT, ROLE_NODE, Dialler, Listener, Party, refusal
+from cluster.wire.handshake import (
+    LANE_CONTROL,
+    LANE_FOREGROUND,
+    ROLE_CLIENT,
+    ROLE_NODE,
+    Dialler,
+    Listener,
+    Party,
+    refusal,
+)
 
 SECRET = b"s" * 32
 N1 = Party("demo", ROLE_NODE, "n1", "n1-aa", 3)

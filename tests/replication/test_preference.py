@@ -1,0 +1,28 @@
+"""Who takes a write when somebody cannot be reached."""
+
+from cluster.replication.preference import Avoidance, split_owners, stand_in
+
+
+def test_stand_ins_come_in_the_order_of_the_fallback_list() -> None:
+    down = {"n3", "n4"}
+    assert split_owners(("n1", "n2", "n3"), down.__contains__) == (("n1", "n2"), ("n3",))
+    assert stand_in(("n4", "n5", "n6"), (), down.__contains__) == "n5"
+    assert stand_in(("n4", "n5", "n6"), ("n5",), down.__contains__) == "n6"
+    assert stand_in(("n4",), (), down.__contains__) is None
+
+
+def test_avoidance_is_local_and_heals_by_itself() -> None:
+    avoidance = Avoidance(avoid_s=0.2)
+    assert avoidance.quiet() and not avoidance.avoided("n2", 0.0)
+    avoidance.failed("n2", 10.0)
+    assert avoidance.avoided("n2", 10.1) and not avoidance.avoided("n2", 10.2)
+    assert avoidance.quiet(), "what has healed costs nothing any more"
+
+
+def test_a_member_that_is_not_alive_is_avoided_until_it_is() -> None:
+    avoidance = Avoidance(avoid_s=0.2)
+    avoidance.state_changed("n2", alive=False)
+    avoidance.heard("n2")
+    assert avoidance.avoided("n2", 99.0), "one packet does not overrule membership"
+    avoidance.state_changed("n2", alive=True)
+    assert not avoidance.avoided("n2", 99.0) and avoidance.quiet()

@@ -1,0 +1,83 @@
+"""Two or three transports in the simulated world, without the rest of the node."""
+
+from typing import Any
+
+from cluster.config import TransportSettings
+from cluster.env import StallWatch, Tick
+from cluster.errors import ClusterError
+from cluster.faults import FaultBook
+from cluster.simulation import World
+from cluster.transport import Inbound, Transport
+from cluster.wire.admin import Answer, Ask
+from cluster.wire.handshake import ROLE_NODE, Party
+
+SECRET = b"s" * 32
+
+
+class Peer:
+    """One process with a transport that answers `Ask` with its own name."""
+
+    def __init__(self, world: World, name: str, addresses: dict[str, tuple[str, int]], secret: bytes = SECRET) -> None:
+        env = world.env(name)
+        self.env = env
+        self.name = name
+        self.asked: list[Inbound] = []
+        self.events: list[tuple[str, str]] = []
+        self.answers: list[tuple[str, Any]] = []
+        self.lost: list[tuple[str, str]] = []
+        self.silent = False
+        self.faults = FaultBook(name)
+        party = Party("small", ROLE_NODE, name, f"{name}-id", 1)
+        self.transport = Transport(
+            env,
+            Tick(env.clock),
+            party,
+            secret,
+            TransportSettings(),
+            self.faults,
+            StallWatch(env.clock.now(), 0.1, 0.25),
+            self._record,
+        )
+        self.transport.addresses = {other: address for other, address in addresses.items() if other != name}
+        self.transport.handle(Ask, self._on_ask)
+        self.transport.on_lost.append(lambda peer, reason: self.lost.append((peer, reason)))
+        env.clock.call_soon(self.transport.start, addresses[name])
+        self._beat()
+
+    def _beat(self) -> None:
+        self.transport.stall.beat(self.env.clock.now())
+        self.env.clock.call_later(0.1, self._beat)
+
+    def _record(self, kind: str, cause: str, **fields: Any) -> None:
+        self.events.append((kind, cause))
+
+    def _on_ask(self, inbound: Inbound) -> None:
+        self.asked.append(inbound)
+        if not self.silent:
+            inbound.reply(Answer(self.name))
+
+    def ask(
+        self, *peers: str, timeout: float = 1.0, what: str = "name", arguments: dict[str, Any] | None = None
+    ) -> None:
+        """Ask peers; what comes back is in `answers`."""
+
+        def later() -> None:
+            deadline = self.env.clock.now() + timeout
+            self.transport.request(list(peers), Ask(what, arguments or {}), deadline, self._on_answer)
+
+        self.env.clock.call_soon(later)
+
+    def _on_answer(self, peer: str, outcome: Any) -> None:
+        self.answers.append((peer, outcome.value if isinstance(outcome, Answer) else outcome))
+
+    def outcome(self) -> Any:
+        """The one answer that came, an error as its code and whether it is definite."""
+        assert len(self.answers) == 1, self.answers
+        answer = self.answers[0][1]
+        return (answer.code, answer.definite) if isinstance(answer, ClusterError) else answer
+
+
+def peers(world: World, *names: str) -> list[Peer]:
+    """Processes that know each other's addresses."""
+    addresses = {name: ("10.0.0.1", 7001 + number) for number, name in enumerate(names)}
+    return [Peer(world, name, addresses) for name in names]

@@ -1,0 +1,183 @@
+"""Requests between transports in the simulated world: each ends in exactly one outcome, and says how sure it is."""
+
+from dataclasses import replace
+
+from cluster.faults import Fault, FaultDocument
+from cluster.simulation import World
+from tests.transport.small import Peer, peers
+
+
+def partition(*groups: list[str], one_way: bool = False) -> FaultDocument:
+    fault = Fault(
+        id="f1", kind="partition", at="2026-01-01T00:00:00Z", groups=[list(group) for group in groups], one_way=one_way
+    )
+    return FaultDocument(generation=1, faults=[fault])
+
+
+def load(document: FaultDocument, *everyone: Peer) -> None:
+    for peer in everyone:
+        peer.faults.load(document)
+        peer.transport.faults_changed()
+
+
+def test_an_answer_comes_back() -> None:
+    with World(1) as world:
+        one, two, three = peers(world, "n1", "n2", "n3")
+        one.ask("n2", "n3")
+        world.run_until_true(lambda: len(one.answers) == 2, 2.0)
+        assert sorted(one.answers) == [("n2", "n2"), ("n3", "n3")]
+        assert two.asked[0].peer.name == "n1" and len(three.asked) == 1
+
+
+def test_nobody_listens_is_definite() -> None:
+    with World(1) as world:
+        one, _ = peers(world, "n1", "n2")
+        world.run_for(0.1)
+        world.crash("n2")
+        one.ask("n2")
+        world.run_for(0.3)
+        assert one.outcome() == ("unreachable", True)
+        assert ("n2", "refused") in one.lost
+
+
+def test_a_crash_after_sending_is_not_definite() -> None:
+    with World(1) as world:
+        one, two = peers(world, "n1", "n2")
+        two.silent = True
+        one.ask("n2", timeout=5.0)
+        world.run_until_true(lambda: bool(two.asked), 2.0)
+        world.crash("n2")
+        world.run_for(0.2)
+        assert one.outcome() == ("maybe", False)
+
+
+def test_silence_ends_at_the_deadline_and_is_not_definite() -> None:
+    with World(1) as world:
+        one, two = peers(world, "n1", "n2")
+        two.silent = True
+        one.ask("n2", timeout=0.5)
+        world.run_for(0.45)
+        assert one.answers == []
+        world.run_for(0.2)
+        assert one.outcome() == ("maybe", False)
+
+
+def test_a_late_answer_goes_nowhere() -> None:
+    with World(1) as world:
+        one, two = peers(world, "n1", "n2")
+        two.silent = True
+        one.ask("n2", timeout=0.2)
+        world.run_for(1.0)
+        two.env.clock.call_soon(two.asked[0].reply, two.asked[0].body)
+        world.run_for(1.0)
+        assert len(one.answers) == 1
+
+
+def test_a_process_that_was_stopped_does_not_execute_what_expired_meanwhile() -> None:
+    with World(1) as world:
+        one, two = peers(world, "n1", "n2")
+        one.ask("n2")
+        world.run_until_true(lambda: bool(one.answers), 2.0)
+        world.pause("n2")
+        one.ask("n2", timeout=0.5)
+        world.run_for(3.0)
+        world.resume("n2")
+        world.run_for(1.0)
+        assert len(two.asked) == 1, "the second question expired while the process was stopped"
+        assert two.transport.expired == 1
+
+
+def test_a_partition_holds_what_is_on_the_way_and_hides_the_refusal() -> None:
+    with World(1) as world:
+        one, two = peers(world, "n1", "n2")
+        one.ask("n2")
+        world.run_until_true(lambda: bool(one.answers), 2.0)
+        one.answers.clear()
+        load(partition(["n1"], ["n2"]), one, two)
+        one.ask("n2", timeout=0.5)
+        world.run_for(0.2)
+        world.crash("n2")
+        world.run_for(1.0)
+        assert one.outcome() == ("maybe", False)
+        assert one.lost == [], "across a partition nobody hears a reset"
+        assert two.faults.receipts() == {"f1": {"n1->n2": 1}}
+
+
+def test_what_a_partition_held_arrives_in_order_after_healing() -> None:
+    with World(3) as world:
+        one, two = peers(world, "n1", "n2")
+        one.ask("n2")
+        world.run_until_true(lambda: bool(one.answers), 2.0)
+        document = partition(["n1"], ["n2"])
+        load(document, one, two)
+        for number in range(5):
+            one.ask("n2", timeout=5.0, arguments={"number": number})
+        world.run_for(0.5)
+        assert len(two.asked) == 1
+        ended = replace_active(document)
+        load(ended, one, two)
+        world.run_until_true(lambda: len(one.answers) == 6, 2.0)
+        assert [inbound.body.arguments["number"] for inbound in two.asked[1:]] == [0, 1, 2, 3, 4]  # type: ignore[union-attr]
+
+
+def replace_active(document: FaultDocument) -> FaultDocument:
+    from msgspec.structs import replace as change
+
+    return change(
+        document, generation=document.generation + 1, faults=[change(f, active=False) for f in document.faults]
+    )
+
+
+def test_a_dial_into_a_partition_hangs_until_its_timeout() -> None:
+    with World(1) as world:
+        one, two = peers(world, "n1", "n2")
+        load(partition(["n1"], ["n2"]), one, two)
+        one.ask("n2", timeout=5.0)
+        world.run_for(0.4)
+        assert one.answers == []
+        world.run_for(0.3)
+        assert one.outcome() == ("unreachable", True)
+
+
+def test_a_full_queue_refuses_at_once() -> None:
+    with World(1) as world:
+        one, _ = peers(world, "n1", "n2")
+        one.transport.settings = replace(one.transport.settings, queue_bytes_max=1000)
+        for _ in range(5):
+            one.ask("n2", arguments={"pad": "x" * 600})
+        world.run_for(1.0)
+        outcomes = sorted(str(getattr(answer, "code", answer)) for _, answer in one.answers)
+        assert outcomes == ["n2", "n2", "overloaded", "overloaded", "overloaded"]
+
+
+def test_the_wrong_secret_is_refused_and_said() -> None:
+    with World(1) as world:
+        addresses = {"n1": ("10.0.0.1", 7001), "n2": ("10.0.0.1", 7002)}
+        one, two = Peer(world, "n1", addresses), Peer(world, "n2", addresses, secret=b"t" * 32)
+        one.ask("n2")
+        world.run_for(1.5)
+        assert one.outcome() == ("unreachable", True)
+        assert any(kind == "wire.refused" for kind, _ in one.events + two.events)
+        assert two.asked == []
+
+
+def test_datagrams_are_sealed_and_carry_their_sender() -> None:
+    with World(1) as world:
+        one, two = peers(world, "n1", "n2")
+        seen: list[tuple[str, bytes]] = []
+        two.transport.on_datagram = lambda sender, body, arrived: seen.append((sender, body))
+        world.run_for(0.1)
+        one.env.clock.call_soon(one.transport.datagram, "n2", b"ping")
+        world.run_for(0.1)
+        assert seen == [("n1", b"ping")]
+
+
+def test_a_watched_peer_is_missed_at_once() -> None:
+    with World(1) as world:
+        one, _ = peers(world, "n1", "n2")
+        world.run_for(0.1)
+        one.env.clock.call_soon(one.transport.watch, "n2")
+        world.run_for(0.2)
+        world.crash("n2")
+        world.run_for(0.1)
+        assert one.lost and one.lost[0][0] == "n2"
