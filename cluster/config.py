@@ -44,7 +44,8 @@ class MembershipSettings:
     health_score_max: int = 8
     """Lifeguard section IV.A: the local health multiplier saturates here."""
     watch_links: int = 0
-    """How many successors (in the ring of names) are watched over an idle stream, whose end tells of a death at once."""
+    """How many successors (in the ring of names) are watched over an idle stream, whose end tells of a death at
+    once."""
     reconnect_interval_s: float = 5.0
     """How often one dead peer is tried again, so that the sides of a healed partition find each other."""
     packet_bytes_max: int = 1400

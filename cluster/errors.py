@@ -195,7 +195,7 @@ class QuorumMissing(ClusterError):
     definite = True
     retryable = True
     exit_code = 7
-    help_text = "`dsectl members` shows who is alive, `dsectl explain KEY` who owns the key; `restart` or `heal` brings them back."
+    help_text = "`dsectl members` shows who is alive, `dsectl explain KEY` who owns the key; `restart` or `heal` helps."
 
 
 class NoResponders(ClusterError):

@@ -1,7 +1,7 @@
 """The actor that this node's writes carry: (id, boot epoch, mint).
 
-A new one is minted only when writes of the present one may exist elsewhere that this node does not know: the log undid a
-refused batch, recovery cut or quarantined something, or a clock proves it. A dot is then never given twice.
+A new one is minted only when writes of the present one may exist elsewhere that this node does not know: the log
+undid a refused batch, recovery cut or quarantined something, or a clock proves it. A dot is then never given twice.
 """
 
 from cluster.versions import Actor, actor_name
@@ -24,6 +24,7 @@ class ActorMint:
         return self.actor
 
     def once(self) -> Actor:
-        """An actor for one write only. A stand-in needs it: it keeps no object of its own, so it cannot count its dots."""
+        """An actor for one write only. A stand-in needs it: it keeps no object of its own, so it cannot count its
+        dots."""
         self._mints += 1
         return actor_name(self._id, self._epoch, self._mints)

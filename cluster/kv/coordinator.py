@@ -1,8 +1,8 @@
 """Puts, gets and deletes: any node takes them, an owner of the key coordinates them.
 
-A put is given its dot by the coordinator, which applies it first and then replicates the whole merged object. A write that
-was sent is never coordinated a second time: what is not known to have failed ends as `maybe`. Dynamo (2007) sections 4.4,
-4.5 and 6.4.
+A put is given its dot by the coordinator, which applies it first and then replicates the whole merged object. A write
+that was sent is never coordinated a second time: what is not known to have failed ends as `maybe`. Dynamo (2007)
+sections 4.4, 4.5 and 6.4.
 """
 
 from cluster.config import KEY_BYTES_MAX, VALUE_BYTES_MAX

@@ -1,7 +1,8 @@
-"""A node that owns no copy of a key passes the request on to an owner, and coordinates only when no owner can be reached.
+"""A node that owns no copy of a key passes the request on to an owner, and coordinates only when no owner can be
+reached.
 
-A read may be tried at several owners. A put goes on to the next owner only after a definite refusal: once it may have been
-carried out, it is never given to another coordinator.
+A read may be tried at several owners. A put goes on to the next owner only after a definite refusal: once it may have
+been carried out, it is never given to another coordinator.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from cluster.wire.handshake import LANE_FOREGROUND
 from cluster.wire.kv import Get, Got, Put, PutDone
 
 HOPS_MAX = 2
-"""Layouts may differ for a moment while they change; a request that still wanders after this is answered where it is."""
+"""Layouts may differ for a moment while they change; a request that still wanders after this is answered where it
+is."""
 READ_SHARE = 0.4
 """A read waits for one owner for this share of what is left before it tries the next."""
 

@@ -1,7 +1,7 @@
 """Assembles the blocks into the node, and hands values across between siblings.
 
-Crash-only: `start` is recovery, and `stop` only spares the peers a surprise. The order of `start` matters: the boot epoch
-is on the medium before anything else, the log is read before anybody can ask, and the sockets open last.
+Crash-only: `start` is recovery, and `stop` only spares the peers a surprise. The order of `start` matters: the boot
+epoch is on the medium before anything else, the log is read before anybody can ask, and the sockets open last.
 """
 
 from collections.abc import Callable, Coroutine

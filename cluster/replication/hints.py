@@ -1,8 +1,8 @@
 """Hints: copies kept for owners that could not take them, durable, bounded, and never given up.
 
-A hint that counted towards W is never evicted or expired: a full store refuses new ones instead. One row per (owner, table,
-key): later hints for the same key merge into it. Dynamo (2007) section 4.6. Owners are named, not identified: a place keeps
-its name when its directory is lost, and whoever holds the place needs the copy.
+A hint that counted towards W is never evicted or expired: a full store refuses new ones instead. One row per (owner,
+table, key): later hints for the same key merge into it. Dynamo (2007) section 4.6. Owners are named, not identified:
+a place keeps its name when its directory is lost, and whoever holds the place needs the copy.
 """
 
 from collections.abc import Callable

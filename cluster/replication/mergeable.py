@@ -1,7 +1,7 @@
 """What replication asks of an object: bytes that merge, in any order and any number of times, to the same bytes.
 
-A join semilattice (Shapiro et al., "Conflict-free Replicated Data Types", SSS 2011, section 2.2): commutative, associative,
-idempotent. So hints, repairs and retries may arrive twice and out of order.
+A join semilattice (Shapiro et al., "Conflict-free Replicated Data Types", SSS 2011, section 2.2): commutative,
+associative, idempotent. So hints, repairs and retries may arrive twice and out of order.
 """
 
 from typing import Protocol

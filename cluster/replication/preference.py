@@ -1,7 +1,8 @@
 """Who takes a write: the owners that can be reached, and stand-ins for those that cannot.
 
-Pure. Dynamo (2007) section 4.6, sloppy quorum: the first N healthy nodes of the preference list, where a stand-in keeps a
-hint that names the owner it stands in for. Owners are the placement's, stand-ins the next of its fallback list.
+Pure. Dynamo (2007) section 4.6, sloppy quorum: the first N healthy nodes of the preference list, where a stand-in
+keeps a hint that names the owner it stands in for. Owners are the placement's, stand-ins the next of its fallback
+list.
 """
 
 from collections.abc import Callable, Sequence

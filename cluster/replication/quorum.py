@@ -1,7 +1,7 @@
 """The verdicts of a replicated write and of a replicated read.
 
-Pure: fed by answers, own no socket and no clock. Dynamo (DeCandia et al., SOSP 2007) sections 4.5 and 4.6; what counts as a
-vote is this project's own rule: only a voting owner's absence is a vote.
+Pure: fed by answers, own no socket and no clock. Dynamo (DeCandia et al., SOSP 2007) sections 4.5 and 4.6; what
+counts as a vote is this project's own rule: only a voting owner's absence is a vote.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,8 @@ OK, OK_SLOPPY, MAYBE, NO = "ok", "ok-sloppy", "maybe", "no"
 class QuorumWrite:
     """One replicated put: `ok` once `needed` owners hold it, `ok-sloppy` once owners and stand-ins together do.
 
-    `strict` counts owners only. `maybe` and `no` are decided when nothing is outstanding any more: `no` only if everybody
-    refused definitely, so that no copy can ever appear.
+    `strict` counts owners only. `maybe` and `no` are decided when nothing is outstanding any more: `no` only if
+    everybody refused definitely, so that no copy can ever appear.
     """
 
     __slots__ = ("acks", "decided", "needed", "outstanding", "owner_acks", "strict", "unsure")
@@ -107,7 +107,8 @@ class QuorumRead:
         return self.votes >= self.needed
 
     def verdict(self, owners: tuple[str, ...]) -> ReadVerdict:
-        """The result so far; `degraded` when it rests on fewer votes than `r`, or on an owner that may be owed hints."""
+        """The result so far; `degraded` when it rests on fewer votes than `r`, or on an owner that may be owed
+        hints."""
         merged = self.merged
         stale: tuple[str, ...] = ()
         if merged is not None:

@@ -1,7 +1,7 @@
 """Fills a partition that lost data from its other owners, so that this node may vote on it again.
 
-A recovering owner has voted on nothing. It copies the partition from N - W + 1 other owners that vote: every write quorum
-of W has a member among them, so whatever was acknowledged is in the union. Pages are merged, never replaced.
+A recovering owner has voted on nothing. It copies the partition from N - W + 1 other owners that vote: every write
+quorum of W has a member among them, so whatever was acknowledged is in the union. Pages are merged, never replaced.
 """
 
 from collections.abc import Callable

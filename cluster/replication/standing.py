@@ -1,9 +1,9 @@
 """Whether this node's answers are votes.
 
-An owner that lost data is *recovering* until refilled. One that boots, finds itself stalled, or refutes its own death is
-*catching up* until each live member attests that it holds no undelivered hint for it. Both store and acknowledge writes,
-but their absence proves nothing. A member that is dead while the others attest may still hold hints: the node votes, and
-its answers say that they may be incomplete (`owed`) until that member returns and attests. Pure.
+An owner that lost data is *recovering* until refilled. One that boots, finds itself stalled, or refutes its own death
+is *catching up* until each live member attests that it holds no undelivered hint for it. Both store and acknowledge
+writes, but their absence proves nothing. A member that is dead while the others attest may still hold hints: the node
+votes, and its answers say that they may be incomplete (`owed`) until that member returns and attests. Pure.
 """
 
 

@@ -1,7 +1,7 @@
 """Replicated writes: to all owners, to stand-ins for those that cannot be reached, with hints for all who missed it.
 
-A write lives until every copy is accounted for, also after its verdict: an owner that has not acknowledged by the deadline
-gets a hint. Dynamo (2007) sections 4.5 and 4.6.
+A write lives until every copy is accounted for, also after its verdict: an owner that has not acknowledged by the
+deadline gets a hint. Dynamo (2007) sections 4.5 and 4.6.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,8 +44,8 @@ class Writer:
         deadline: float,
         done: WriteDone,
     ) -> None:
-        """Store `blob` here (as an owner, or as a stand-in) and at the other owners. Raises QuorumMissing before anything
-        is sent when too few can be reached: a definite no."""
+        """Store `blob` here (as an owner, or as a stand-in) and at the other owners. Raises QuorumMissing before
+        anything is sent when too few can be reached: a definite no."""
         ground = self.ground
         mine, reachable = ground.mine[partition], ground.others[partition]
         missing: Sequence[str] = ()

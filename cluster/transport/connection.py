@@ -1,8 +1,8 @@
 """One byte stream with its handshake, its frames in both directions and its bounded queue.
 
-The same class serves both ends; only who starts the handshake differs. Frames that one pass produced leave in one write.
-What arrives from another node passes the fault rules first: it is held while a partition stands (as a network holds what
-it retransmits), or delayed, and always keeps its order.
+The same class serves both ends; only who starts the handshake differs. Frames that one pass produced leave in one
+write. What arrives from another node passes the fault rules first: it is held while a partition stands (as a network
+holds what it retransmits), or delayed, and always keeps its order.
 """
 
 from collections import deque

@@ -1,7 +1,8 @@
 """The way to one peer on one of its three lanes: dialled on demand, redialled with backoff, failing fast meanwhile.
 
-Control, foreground and background traffic do not wait for each other. A dial into a partition hangs until its timeout, as
-it would on a network, and a refusal or a reset across a partition stays unseen: requests then run into their deadlines.
+Control, foreground and background traffic do not wait for each other. A dial into a partition hangs until its
+timeout, as it would on a network, and a refusal or a reset across a partition stays unseen: requests then run into
+their deadlines.
 """
 
 from typing import TYPE_CHECKING

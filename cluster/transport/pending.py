@@ -1,7 +1,7 @@
 """Requests that wait for replies, and the one timer that sweeps their deadlines.
 
-One id may wait for several peers (a quorum). Deadlines fall into buckets as wide as the sweep interval, so a request costs
-one list append, a reply costs one dictionary look-up, and no request has a timer of its own.
+One id may wait for several peers (a quorum). Deadlines fall into buckets as wide as the sweep interval, so a request
+costs one list append, a reply costs one dictionary look-up, and no request has a timer of its own.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,8 +1,8 @@
 """Requests, one-way messages and datagrams to nodes by name.
 
-Everything is by callback and costs no task. A request ends in exactly one of: the peer's reply, its failure, or an error
-made here whose `definite` says whether the peer surely did not act (refused, queue full: it did not; connection broken
-after sending, deadline: it may have).
+Everything is by callback and costs no task. A request ends in exactly one of: the peer's reply, its failure, or an
+error made here whose `definite` says whether the peer surely did not act (refused, queue full: it did not; connection
+broken after sending, deadline: it may have).
 """
 
 from collections.abc import Callable, Sequence

@@ -1,12 +1,11 @@
 """Frames: four bytes of length, then one msgpack array. Five kinds carry every message between nodes and clients.
 
-A deadline travels as remaining milliseconds, because clocks differ. Bodies are tagged unions; a byte string in a body is
-copied, never interpreted. The reader is sans-IO: bytes in, frames out (after h11).
+A deadline travels as remaining milliseconds, because clocks differ. Bodies are tagged unions; a byte string in a body
+is copied, never interpreted. The reader is sans-IO: bytes in, frames out (after h11).
 """
 
 import struct
 from collections.abc import Iterator
-from typing import Union
 
 import msgspec
 from msgspec import Struct
@@ -20,7 +19,7 @@ from cluster.wire.replication import Replicated, ReplicationBody
 from cluster.wire.requests import RequestBody
 from cluster.wire.topics import TopicBody
 
-Body = Union[KvBody, ReplicationBody, TopicBody, RequestBody, AdminBody, MembershipBody]
+Body = KvBody | ReplicationBody | TopicBody | RequestBody | AdminBody | MembershipBody
 
 
 class Request(Struct, array_like=True, gc=False, tag=1):
@@ -105,8 +104,8 @@ def with_length(body: bytes) -> bytes:
 class FrameReader:
     """Cuts a byte stream into frames.
 
-    `feed` yields whole frames; what is left waits for more bytes. Raises BadMessage for an oversized length or bytes that
-    are not a frame; the connection is then beyond repair.
+    `feed` yields whole frames; what is left waits for more bytes. Raises BadMessage for an oversized length or bytes
+    that are not a frame; the connection is then beyond repair.
     """
 
     __slots__ = ("_rest", "limit")

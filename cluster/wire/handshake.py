@@ -4,9 +4,9 @@
     dialler <- Challenge(name, id, epoch, nonce, proof)     proof = MAC(secret, "listener", Hello, nonces)
     dialler -> Answer(proof)                                proof = MAC(secret, "dialler", Hello, nonces)
 
-The dialler may send frames right behind its Answer. MAC is keyed BLAKE2b (RFC 7693 section 2.9, which takes the place of
-HMAC). The labels differ, so neither side's proof can be reflected. Sans-IO: bytes in, bytes out; two of these joined back
-to back are the test.
+The dialler may send frames right behind its Answer. MAC is keyed BLAKE2b (RFC 7693 section 2.9, which takes the place
+of HMAC). The labels differ, so neither side's proof can be reflected. Sans-IO: bytes in, bytes out; two of these
+joined back to back are the test.
 """
 
 from dataclasses import dataclass

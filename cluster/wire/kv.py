@@ -4,8 +4,8 @@ from msgspec import Struct
 
 
 class Put(Struct, array_like=True, gc=False, tag=10):
-    """Write a value (or with `deleted` a tombstone). `context` is an encoded clock, None for a blind write. `operation` is
-    the same in every retry of one logical write. `w` 0 means the cluster's. `hops` counts forwards."""
+    """Write a value (or with `deleted` a tombstone). `context` is an encoded clock, None for a blind write.
+    `operation` is the same in every retry of one logical write. `w` 0 means the cluster's. `hops` counts forwards."""
 
     key: str
     value: bytes
@@ -18,8 +18,8 @@ class Put(Struct, array_like=True, gc=False, tag=10):
 
 
 class PutDone(Struct, array_like=True, gc=False, tag=11):
-    """How the write ended: `ok`, `ok-sloppy` or `maybe` (a definite no is a Failure). `context` is the encoded clock that
-    covers the write, `hints` how many copies wait with a fallback."""
+    """How the write ended: `ok`, `ok-sloppy` or `maybe` (a definite no is a Failure). `context` is the encoded clock
+    that covers the write, `hints` how many copies wait with a fallback."""
 
     outcome: str
     acks: int

@@ -32,8 +32,8 @@ class Relay(Struct, array_like=True, gc=False, tag=32):
 
 
 class Message(Struct, array_like=True, gc=False, tag=33):
-    """One way, node to client: a message for the client's subscription `subscription`. `dropped` counts what its bounded
-    buffer lost before this message."""
+    """One way, node to client: a message for the client's subscription `subscription`. `dropped` counts what its
+    bounded buffer lost before this message."""
 
     subscription: int
     subject: str
