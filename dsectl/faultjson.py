@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cluster.faults import Fault
+    from cluster.emulator.linkfaults import Fault
 
 DETAILS = (
     "groups", "one_way", "source", "both", "delay_ms", "jitter_ms", "loss", "duplicate", "reorder", "rate_bytes_s",

@@ -25,26 +25,17 @@ class Session:
     def __init__(self, cluster: str | None = None) -> None:
         self.cluster = cluster
         """The cluster of commands that name none."""
-        self._clients: dict[tuple[str, str | None], BlockingCluster] = {}
-        self._swept = False
+        self._clients: dict[tuple[str, str | None, int], BlockingCluster] = {}
 
     def client(self, cluster: str, via: str | None) -> "BlockingCluster":
-        """The client of a cluster; the same one every time."""
+        """The client of a cluster; the same one every time, until the cluster is removed and another takes its name."""
         from cluster.client.blocking import connect_blocking
 
-        client = self._clients.get((cluster, via))
+        key = (cluster, via, _made_at(cluster))
+        client = self._clients.get(key)
         if client is None:
-            client = self._clients[cluster, via] = connect_blocking(cluster, via=via)
+            client = self._clients[key] = connect_blocking(cluster, via=via)
         return client
-
-    def sweep(self) -> None:
-        """End what has outlived its time to live or its leash, once."""
-        if not self._swept:
-            from cluster.emulator.home import find_home
-            from cluster.emulator.sweep import sweep
-
-            self._swept = True
-            sweep(find_home())
 
     def close(self) -> None:
         """End the connections."""
@@ -71,6 +62,7 @@ class Invocation:
         """Called by a command that goes on, once it does what it was started for."""
         self.stopped = is_stopped or _never
         """Asked by a command that goes on, whether it shall end."""
+        self._swept = False
 
     @property
     def cluster(self) -> str:
@@ -86,11 +78,27 @@ class Invocation:
         return client
 
     def files(self) -> "ClusterFiles":
-        """The cluster's files on this machine. Raises UnknownCluster or Damaged."""
-        from cluster.emulator.home import load_cluster
+        """The cluster's files on this machine, after what has outlived its time to live or its leash was ended.
 
-        self.session.sweep()
+        Raises UnknownCluster or Damaged.
+        """
+        from cluster.emulator.home import find_home, load_cluster
+        from cluster.emulator.sweep import sweep
+
+        if not self._swept:
+            self._swept = True
+            sweep(find_home())
         return load_cluster(self.cluster)
+
+
+def _made_at(cluster: str) -> int:
+    """When the secret of a cluster was written, which tells it from another of its name; 0 when there is none."""
+    from cluster.client.locate import SECRET_FILE, cluster_folder
+
+    try:
+        return os.stat(os.path.join(cluster_folder(cluster), SECRET_FILE)).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _nothing() -> None:

@@ -13,6 +13,8 @@ from cluster.errors import Usage
 from cluster.faults import Fault, FaultDocument, add_fault
 from cluster.faults import heal as heal_document
 
+__all__ = ["Fault", "faults", "heal", "partition", "separated", "slow"]
+
 REST = "rest"
 EVERYONE = "all"
 

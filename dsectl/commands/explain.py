@@ -56,5 +56,4 @@ def merge(key: str, told: dict[str, dict[str, Any]], silent: list[str]) -> dict[
 
 def _replica(answer: dict[str, Any]) -> dict[str, Any]:
     held = answer["held"] or {"clock": None, "digest": None, "siblings": 0}
-    state = "running" if answer["voting"] else "not voting"
-    return {"clock": held["clock"], "digest": held["digest"], "siblings": held["siblings"], "state": state}
+    return {"clock": held["clock"], "digest": held["digest"], "siblings": held["siblings"], "votes": answer["voting"]}

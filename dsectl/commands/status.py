@@ -1,7 +1,7 @@
 """The state of a cluster: what its processes do, what its nodes say of themselves, and the verdict on both.
 
-Every node that runs is asked directly. The verdict is one node's view in one respect: whom that node takes for dead
-does not count, however well it may be, since the viewer's side cannot use it.
+Every node that runs is asked directly. The verdict is one node's view in one respect: whom that node suspects or
+takes for dead does not count, however well it may be, since the viewer's side does without it.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 ANSWER_S = 1.0
 """How long a node may take to say how it is: status must come quickly also when nodes hang."""
-UNUSABLE = ("dead", "left")
+USABLE = ("alive", "leaving")
+"""In the viewer's table; the replicas that it coordinates avoid all others, suspects too."""
 
 
 def status() -> None:
@@ -68,7 +69,7 @@ def look(files: "ClusterFiles | None" = None) -> dict[str, Any]:
 
 
 def _view(asked: list[str], answers: dict[str, Any]) -> tuple[str, dict[str, str]]:
-    """Whose view is shown, and whom it takes for dead. Nobody's when nobody answers."""
+    """Whose view is shown, and whom it cannot count on. Nobody's when nobody answers."""
     invocation = current()
     wanted = [invocation.options.via] if invocation.options.via else asked
     for name in wanted:
@@ -77,7 +78,7 @@ def _view(asked: list[str], answers: dict[str, Any]) -> tuple[str, dict[str, str
                 table = invocation.client().ask(name, "members", timeout=ANSWER_S)
             except ClusterError:
                 continue
-            return name, {member: row["state"] for member, row in table.items() if row["state"] in UNUSABLE}
+            return name, {member: row["state"] for member, row in table.items() if row["state"] not in USABLE}
     return "", {}
 
 

@@ -31,7 +31,7 @@ def details(fault: dict[str, Any]) -> str:
         parts.append(f"delay {show_duration(fault['delay_ms'] / 1000)}{jitter}")
     elif fault.get("jitter_ms"):
         parts.append(f"jitter {show_duration(fault['jitter_ms'] / 1000)}")
-    parts += [f"{name} {fault[name]:.3g}" for name in ("loss", "duplicate", "reorder") if fault.get(name)]
+    parts += [f"{name} {100 * fault[name]:.3g}%" for name in ("loss", "duplicate", "reorder") if fault.get(name)]
     if fault.get("rate_bytes_s"):
         parts.append(f"rate {show_size(fault['rate_bytes_s'])}/s")
     return ", ".join(parts)
@@ -45,7 +45,7 @@ def faults_lines(faults: list[dict[str, Any]], paint: Paint, columns: int | None
             fault["kind"],
             fault["target"],
             state("active" if fault["active"] else "ended"),
-            fault["at"],
+            fault["at"][11:23],
             str(fault["affected"]) if fault["affected"] else ("no effect", "warn"),
             touched(fault),
         )

@@ -56,22 +56,8 @@ def shares_lines(ring: list[dict[str, Any]], paint: Paint, columns: int | None) 
 
 def explain_lines(found: dict[str, Any], paint: Paint, columns: int | None) -> list[str]:
     """Where a key lives and what each copy is."""
-    digests = {one["digest"] for one in found["replicas"].values() if one["digest"]}
-    rows: list[tuple[Cell, ...]] = [
-        (
-            name,
-            "owner" if name in found["owners"] else "fallback",
-            state(one["state"]) if one["state"] != "running" else "",
-            _agreement(one["digest"], digests),
-            str(one["siblings"] or ""),
-            _clock(one["clock"]),
-            (one["digest"] or "")[:DIGEST_SHOWN],
-        )
-        for name, one in found["replicas"].items()
-    ]
-    mute: Cell = ("no answer", "bad")
-    rows += [(name, "owner", mute, "", "", "", "") for name in found["silent"] if name in found["owners"]]
-    heading = ("NODE", "ROLE", "STATE", "COPY", "SIBLINGS", "CLOCK", "DIGEST")
+    rows = [_replica(found, name) for name in dict.fromkeys([*found["owners"], *found["replicas"]])]
+    heading = ("NODE", "ROLE", "STANDING", "COPY", "SIBLINGS", "DIGEST", "CLOCK")
     lines = [
         f"{paint(shown(found['key']), 'strong')}  partition {found['partition']}  token {found['token']}",
         f"owners {' '.join(found['owners'])}  fallbacks {' '.join(found['fallbacks']) or 'none'}",
@@ -84,6 +70,20 @@ def explain_lines(found: dict[str, Any], paint: Paint, columns: int | None) -> l
     if found["steps"]:
         lines += ["", *events_lines(found["steps"], paint, columns)]
     return lines
+
+
+def _replica(found: dict[str, Any], name: str) -> tuple[Cell, ...]:
+    role = "owner" if name in found["owners"] else "fallback"
+    one = found["replicas"].get(name)
+    if one is None:
+        return name, role, ("no answer", "bad"), "", "", "", ""
+    digests = {other["digest"] for other in found["replicas"].values() if other["digest"]}
+    standing: Cell = "" if one["votes"] else ("not voting", "warn")
+    copy = _agreement(one["digest"], digests)
+    return (
+        name, role, standing, copy, str(one["siblings"] or ""), (one["digest"] or "")[:DIGEST_SHOWN],
+        _clock(one["clock"]),
+    )  # fmt: skip
 
 
 def _agreement(digest: str | None, digests: set[str]) -> tuple[str, str]:

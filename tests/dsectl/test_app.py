@@ -195,3 +195,15 @@ def test_bytes_that_are_not_text(environment: Environment, serve: Serve) -> None
         [*DSECTL, name, "--json"], capture_output=True, env=environment(), timeout=WAIT_S, check=False
     )
     assert done.returncode == 2 and done.stdout.startswith(b'{"error"')
+
+
+def test_a_session_notices_another_cluster_of_the_same_name(run: Run, serve: Serve, home: Path) -> None:
+    [node] = serve()
+    session = Session()
+    assert run("get", "k", session=session).code == 0
+    os.utime(home / "clusters" / "testing" / "secret", ns=(1, 1))
+    assert run("get", "k", session=session).code == 0
+    assert node.accepted == 2
+    (home / "clusters" / "testing" / "secret").unlink()
+    assert run("get", "k", session=session).code == 4
+    session.close()

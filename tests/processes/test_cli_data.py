@@ -1,0 +1,110 @@
+"""The key-value store, messages and requests by command, with real nodes."""
+
+import os
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+from cluster.emulator.home import Home
+from tests.processes.commands import ask, dsectl
+
+DSECTL = [sys.executable, "-m", "dsectl"]
+
+
+@pytest.fixture(autouse=True)
+def three(home: Home) -> None:
+    """A cluster of three nodes."""
+    dsectl("up", "-n", "3")
+
+
+def test_a_value_through_every_node() -> None:
+    put = ask("put", "cart", "book", "--via", "n1")
+    assert (put["key"], put["outcome"], put["durability"]) == ("cart", "ok", "interval")
+    assert put["acks"] >= 2 and put["hints"] == 0 and put["coordinator"] in ("n1", "n2", "n3")
+    for node in ("n1", "n2", "n3"):
+        found = ask("get", "cart", "--via", node)
+        assert (found["value"], found["siblings"], found["degraded"]) == ("book", ["book"], False)
+    explained = ask("explain", "cart")
+    assert sorted(explained["owners"]) == ["n1", "n2", "n3"] and explained["hints"] == 0
+    assert ask("ring", "--partition", str(explained["partition"]))[0]["owners"] == explained["owners"]
+
+
+def test_contexts() -> None:
+    first = ask("put", "cart", "book")
+    assert ask("put", "cart", "pen")["siblings"] == 1, "a put reads first, so it replaces"
+    ask("put", "cart", "cup", "--ctx", first["context"])
+    assert ask("get", "cart")["siblings"] == ["pen", "cup"], "it replaced only what its context covers"
+    ask("put", "cart", "blind", "--blind")
+    assert len(ask("get", "cart")["siblings"]) == 3
+    dsectl("put", "cart", "all")
+    assert ask("get", "cart")["value"] == "all"
+    dsectl("del", "cart")
+    assert ask("get", "cart", code=6)["siblings"] == []
+
+
+def test_bytes_survive_the_way_there_and_back() -> None:
+    data = bytes(range(256)) * 10
+    subprocess.run([*DSECTL, "put", "blob", "-"], input=data, capture_output=True, check=True)
+    done = subprocess.run([*DSECTL, "get", "blob", "--raw"], capture_output=True, check=True)
+    assert done.stdout == data
+    assert "base64" in ask("get", "blob")["value"]
+
+
+def test_keys() -> None:
+    for number in range(30):
+        dsectl("put", f"k{number:02}", "v", "--blind")
+    expected = [f"k{number:02}" for number in range(30)]
+    assert ask("keys", "k")["keys"] == expected
+    page = ask("keys", "k", "--limit", "10", "--after", "k04")
+    assert (page["keys"], page["more"]) == (expected[5:15], True)
+    dsectl("kill", "n2")
+    found = ask("keys")
+    assert (found["keys"], found["silent"]) == (expected, ["n2"])
+
+
+def test_a_message_from_node_to_node() -> None:
+    with subprocess.Popen(
+        [*DSECTL, "subscribe", "orders.*.new", "--count", "2", "--via", "n3", "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ),
+    ) as listener:  # fmt: skip
+        assert listener.stdout is not None and listener.stderr is not None
+        assert "listening to orders.*.new at n3" in listener.stderr.readline()
+        sent = ask("publish", "orders.eu.new", "first", "--via", "n1")
+        assert (sent["subject"], sent["subscribers"], sent["queues"]) == ("orders.eu.new", 1, 0)
+        assert ask("publish", "orders.eu.old", "nobody", "--via", "n1")["subscribers"] == 0
+        ask("publish", "orders.us.new", "second", "--via", "n2")
+        lines = [msgspec.json.decode(line) for line in listener.stdout]
+        assert listener.wait(30) == 0
+    assert {line["payload"] for line in lines} == {"first", "second"}
+    assert all(set(line) >= {"subject", "payload", "id", "node"} for line in lines)
+
+
+def test_services() -> None:
+    names = [service["service"] for service in ask("services")]
+    assert "echo" in names
+    endpoints = next(service["endpoints"] for service in ask("services") if service["service"] == "echo")
+    assert [(end["node"], end["state"]) for end in endpoints] == [(f"n{number}", "ready") for number in (1, 2, 3)]
+    described = ask("describe", "echo")
+    operation = next(iter(described["operations"]))
+    assert operation in dsectl("describe", "echo").out
+    assert ask("describe", "nothing", code=6)["error"]["code"] == "not-found"
+    assert ask("request", "nothing.at-all", code=6)["error"]["code"] == "not-found"
+    done = ask("request", "echo.echo", "text=hello", "--via", "n1")
+    assert (done["service"], done["operation"], done["reply"]) == ("echo", "echo", {"text": "hello"})
+    assert done["node"] in ("n1", "n2", "n3") and done["attempts"] == 1
+    assert dsectl("request", "echo.echo", "text=hello", "-q").out == '{"text":"hello"}\n'
+    refused = ask("request", "echo.echo", "text:=1", code=2)
+    assert refused["error"]["code"] == "usage", refused
+
+
+def test_events_tell_why() -> None:
+    killed = ask("kill", "n3")
+    dsectl("restart", "n3")
+    found = ask("events", "--since", killed["at"], "--kind", "member.alive")
+    assert {event["node"] for event in found} >= {"n1", "n2"}
+    assert all(event["cause"] and event["at"] >= killed["at"] for event in found)
+    assert found == sorted(found, key=lambda event: event["at"])
+    last = found[-1]["id"]
+    assert all(event["id"] != last for event in ask("events", "--since", last))
