@@ -15,7 +15,7 @@ from cluster.client.gather import answer_value, gather
 from cluster.client.link import client_party, open_first
 from cluster.client.locate import Address, Location, find
 from cluster.config import CLIENT_TIMEOUT_S
-from cluster.errors import ClusterError, DeadlinePassed, NotFound, Unreachable
+from cluster.errors import ClusterError, NotFound, Unreachable
 from cluster.wire.admin import Ask
 from cluster.wire.frames import Body
 from cluster.wire.kv import Get
@@ -121,8 +121,7 @@ class BlockingCluster:
                 if not may_go_elsewhere(body, error):
                     raise
                 errors[name] = error
-        timed_out = [error for error in errors.values() if isinstance(error, DeadlinePassed)]
-        raise timed_out[-1] if timed_out else nobody(self.location.name, errors)
+        raise nobody(self.location.name, errors)
 
     def _connection(
         self, left: dict[str, Address], errors: dict[str, ClusterError], deadline: float

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from cluster.client.gather import answer_value
-from cluster.errors import ClusterError, DeadlinePassed
+from cluster.errors import ClusterError, DeadlinePassed, HandshakeRefused
 from cluster.wire.admin import Ask
 
 if TYPE_CHECKING:
@@ -89,6 +89,9 @@ class BlockingAdmin:
         outcomes = self._cluster.gather(nodes, Ask("ready", {"layout": layout}), timeout, REDIAL_S)
         said = {name: answer_value(outcome) for name, outcome in outcomes.items()}
         waiting = {name: answer for name, answer in said.items() if isinstance(answer, ClusterError)}
+        for error in waiting.values():
+            if isinstance(error, HandshakeRefused):  # it will not get better
+                raise error
         if waiting:
             reasons = "; ".join(error.message for error in waiting.values())
             raise DeadlinePassed(f"not ready after {timeout:g} s: {reasons}", not_ready=list(waiting))

@@ -4,7 +4,7 @@ A request that was not sent whole did not happen: Unreachable, definite. One tha
 `Maybe` and is never sent again; a read changes nothing, so it may go to another node. Shared by both clients.
 """
 
-from cluster.errors import ClusterError, DeadlinePassed, HandshakeRefused, Maybe, Unreachable
+from cluster.errors import ClusterError, DeadlinePassed, HandshakeRefused, Maybe, Overloaded, Unreachable
 from cluster.wire.admin import Ask
 from cluster.wire.frames import Body
 from cluster.wire.kv import Get, Keys
@@ -46,10 +46,13 @@ def may_go_elsewhere(body: Body, error: ClusterError) -> bool:
 
 def nobody(cluster: str, errors: dict[str, ClusterError]) -> ClusterError:
     """The one error to raise when no node could be reached; `errors` says why, by node."""
-    for error in errors.values():
-        if isinstance(error, HandshakeRefused):
-            return error
+    for kind in (HandshakeRefused, DeadlinePassed, Overloaded):  # these say more than that a node is not there
+        for error in errors.values():
+            if isinstance(error, kind):
+                return error
+    if not errors:
+        return DeadlinePassed("no time is left to ask anybody")
     if len(errors) == 1:
         return next(iter(errors.values()))
-    reasons = "; ".join(error.message for error in errors.values()) or "no node is left to try"
+    reasons = "; ".join(error.message for error in errors.values())
     return Unreachable(f"no node of cluster {cluster!r} can be reached: {reasons}")

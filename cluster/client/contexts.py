@@ -4,7 +4,10 @@ Bounded: the key used least recently is forgotten first. Forgetting is safe; the
 it did not see, and becomes a sibling.
 """
 
+from cluster.versions.context import encode_clock
+
 CONTEXTS_MAX = 10_000
+NOTHING = (b"", encode_clock({}))
 
 
 class Contexts:
@@ -21,8 +24,13 @@ class Contexts:
         return len(self._clocks)
 
     def remember(self, key: str, clock: bytes) -> None:
-        """`clock` covers all that the session knows of `key`."""
+        """`clock` covers all that the session knows of `key`; one that covers nothing is forgotten.
+
+        A node answers a blind write beside unseen siblings with such a clock: nothing could cover the one and not them.
+        """
         self._clocks.pop(key, None)
+        if clock in NOTHING:
+            return
         self._clocks[key] = clock
         if len(self._clocks) > self._limit:
             del self._clocks[next(iter(self._clocks))]

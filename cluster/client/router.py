@@ -14,7 +14,7 @@ from cluster.client.channel import Channel, Done, Outcome
 from cluster.client.link import client_party
 from cluster.client.locate import Address, Location
 from cluster.client.places import Place
-from cluster.errors import ClusterError, DeadlinePassed, NotFound, Overloaded, Unreachable
+from cluster.errors import ClusterError, NotFound, Overloaded, Unreachable
 from cluster.layout.entry import LayoutEntry
 from cluster.layout.partition import PARTITIONS, partition_of
 from cluster.layout.placement import placement
@@ -109,10 +109,9 @@ class Router:
 
     def use(self, nodes: dict[str, Address], entry: LayoutEntry | None, *, route: bool = True) -> None:
         """Talk to these nodes from now on, routed by `entry` when it is known."""
-        for name, place in list(self._places.items()):
-            if nodes.get(name) != place.address:
-                place.close()
-                del self._places[name]
+        gone = [place for name, place in self._places.items() if nodes.get(name) != place.address]
+        for place in gone:
+            del self._places[place.name]
         for name, address in nodes.items():
             if name not in self._places:
                 self._places[name] = Place(
@@ -124,6 +123,8 @@ class Router:
         if entry is not None and route:
             owners = placement(entry).owners
             self._owners = [[self._places[name] for name in owners(number)] for number in range(PARTITIONS)]
+        for place in gone:  # last, so that what was under way there finds the others
+            place.close()
 
     @property
     def nodes(self) -> list[str]:
@@ -191,15 +192,12 @@ class Router:
                     operation.failed_at(place.name, place.error)
                 elif self._start(operation, channel):
                     return
-        errors = operation.tried or {}
-        timed_out = [error for error in errors.values() if isinstance(error, DeadlinePassed)]
-        error = timed_out[-1] if timed_out else nobody(self.cluster, errors)
-        self.loop.call_soon(operation.finish, error)
+        self.loop.call_soon(operation.finish, nobody(self.cluster, operation.tried or {}))
 
     def _start(self, operation: Operation, channel: Channel) -> bool:
         """Send it over this channel. False when the channel refuses."""
         deadline = operation.deadline
-        if type(operation.body) is Get and operation.node is None:
+        if type(operation.body) is Get and operation.node is None and len(operation.tried or ()) + 1 < len(self._all):
             deadline = min(deadline, self.loop.time() + READ_ATTEMPT_S)
         try:
             operation.id = channel.call(operation.body, deadline, operation, self.layout)

@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator
 from functools import partial
 from itertools import count
 
-from cluster.client.channel import Outcome
+from cluster.client.channel import Channel, Outcome
 from cluster.client.results import TopicMessage, topic_message
 from cluster.client.router import Operation, Router, ignore
-from cluster.errors import BadMessage, ClusterError, Unreachable
+from cluster.errors import BadMessage, ClusterError, DeadlinePassed, Unreachable
 from cluster.wire.topics import Message, Subscribe, Subscribed, Unsubscribe
 
 BUFFER = 10_000
@@ -51,6 +51,7 @@ class Subscription:
         self._registering: Operation | None = None
         self._started: asyncio.Future[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._channel: Channel | None = None
         self._error: ClusterError | None = None
         self._over = False
         self._entered = False
@@ -84,7 +85,7 @@ class Subscription:
             self._register()
         try:
             await asyncio.shield(self._started)
-        except ClusterError:
+        except BaseException:  # cancellation too: a subscription that nobody reads is ended
             self.close()
             raise
 
@@ -110,11 +111,14 @@ class Subscription:
         """End it: nothing more is delivered, and a reader that waits is let go."""
         if self._over:
             return
+        registering = self._registering
         self.end()
-        if self.node and not self._router.closed:
-            deadline = self._router.loop.time() + self._timeout
-            self._router.call(Unsubscribe(self._number), deadline, ignore, node=self.node)
-        self.node = ""
+        if self._channel is not None:
+            self._channel.ended.remove(self._lost)
+            self._unsubscribe(self._channel)
+            self._channel, self.node = None, ""
+        elif registering is not None and registering.channel is not None:
+            self._unsubscribe(registering.channel)
 
     # -- the router's side
 
@@ -137,6 +141,13 @@ class Subscription:
         if self._started is not None and not self._started.done():
             self._started.set_result(None)
         self._wake()
+
+    def _unsubscribe(self, channel: Channel) -> None:
+        """Tell the node of the present number to forget it."""
+        try:
+            channel.call(Unsubscribe(self._number), self._router.loop.time() + self._timeout, ignore)
+        except ClusterError:  # the connection is over, and the subscription with it
+            pass
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -172,19 +183,22 @@ class Subscription:
             assert operation is not None and operation.channel is not None and self._started is not None
             self.node, self.nodes = node, outcome.nodes
             self._tried.clear()
-            operation.channel.ended.append(partial(self._lost, self._number))
+            self._channel = operation.channel
+            self._channel.ended.append(self._lost)
             if not self._started.done():
                 self._started.set_result(None)
         elif isinstance(outcome, ClusterError) and outcome.retryable:
+            if isinstance(outcome, DeadlinePassed) and operation is not None and operation.channel is not None:
+                self._unsubscribe(operation.channel)  # it may be registered there all the same
             self._tried[node] = outcome
             self._register()
         else:
             self._fail(outcome if isinstance(outcome, ClusterError) else BadMessage("expected Subscribed in reply"))
 
-    def _lost(self, number: int) -> None:
-        """The node of registration `number` is gone."""
-        if number == self._number and not self._over:
-            self.node = ""
+    def _lost(self) -> None:
+        """The node that delivered is gone."""
+        if not self._over:
+            self._channel, self.node = None, ""
             self.gaps += 1
             self._gap = True
             self._give_up_at = self._router.loop.time() + MOVE_S

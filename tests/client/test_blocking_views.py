@@ -5,7 +5,7 @@ from time import monotonic
 import pytest
 
 from cluster.client.blocking import BlockingCluster
-from cluster.errors import DeadlinePassed, Unreachable
+from cluster.errors import DeadlinePassed, HandshakeRefused, Unreachable
 from cluster.wire.frames import Frame, Request
 from cluster.wire.topics import Message, Subscribe, Subscribed
 from tests.client.conftest import StartNode
@@ -68,6 +68,12 @@ def test_wait_ready_names_who_is_not(start_node: StartNode) -> None:
     with BlockingCluster(location(*nodes, ("n3", closed_address()))) as c, pytest.raises(DeadlinePassed) as caught:
         c.admin.wait_ready(None, 7, 0.1)
     assert caught.value.detail == {"not_ready": ["n2", "n4", "n3"]}
+
+
+def test_wait_ready_does_not_wait_for_another_cluster(start_node: StartNode) -> None:
+    node = start_node("n1", healthy(), cluster="other")
+    with BlockingCluster(location(node)) as c, pytest.raises(HandshakeRefused):
+        c.admin.wait_ready(None, 7, 60.0)
 
 
 def test_a_subscription_delivers_and_ends(start_node: StartNode) -> None:

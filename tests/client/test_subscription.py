@@ -112,6 +112,16 @@ async def test_no_node_takes_it(start_node: StartNode) -> None:
                 pass
 
 
+async def test_giving_up_while_it_registers_tells_the_node(start_node: StartNode) -> None:
+    node = start_node("n1", silence)
+    async with open_client(node) as c:
+        entering = asyncio.ensure_future(c.topics.subscribe("a.b").__aenter__())
+        await asyncio.to_thread(node.wait, lambda: len(node.bodies(Subscribe)) == 1)
+        entering.cancel()
+        await asyncio.to_thread(node.wait, lambda: len(node.bodies(Unsubscribe)) == 1)
+        assert c.router.receivers == {}
+
+
 async def test_closing_the_client_ends_the_iteration(start_node: StartNode) -> None:
     node = start_node("n1", healthy())
     seen = []

@@ -1,0 +1,33 @@
+"""A session's memory: bounded, and the least recently used goes first."""
+
+import pytest
+
+from cluster.client.contexts import Contexts
+from cluster.client.operations import operation_ids
+from cluster.versions.context import encode_clock
+
+
+def test_the_least_recently_used_is_forgotten() -> None:
+    contexts = Contexts(2)
+    contexts.remember("a", b"1")
+    contexts.remember("b", b"2")
+    assert contexts.recall("a") == b"1"
+    contexts.remember("c", b"3")
+    assert (contexts.recall("a"), contexts.recall("b"), contexts.recall("c")) == (b"1", None, b"3")
+    contexts.remember("a", b"4")
+    assert len(contexts) == 2 and contexts.recall("a") == b"4"
+    contexts.forget("a")
+    assert contexts.recall("a") is None
+
+
+@pytest.mark.parametrize("nothing", [b"", encode_clock({})])
+def test_a_context_that_covers_nothing_is_none(nothing: bytes) -> None:
+    contexts = Contexts()
+    contexts.remember("a", b"1")
+    contexts.remember("a", nothing)
+    assert contexts.recall("a") is None and len(contexts) == 0
+
+
+def test_operation_ids_never_repeat() -> None:
+    one, two = operation_ids(), operation_ids()
+    assert len({next(ids) for _ in range(100) for ids in (one, two)}) == 200
