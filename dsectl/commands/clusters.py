@@ -96,7 +96,7 @@ def rm(
     """Asks on a terminal; elsewhere it needs --yes. A cluster that is up is ended first."""
     known = {one.cluster: one for one in emulator.clusters()}
     if cluster in known and not yes:
-        _confirm(cluster, known[cluster].alive)
+        _confirm(cluster, known[cluster].alive, known[cluster].nodes)
     emulator.remove(cluster)
     console = current().console
     if console.options.json:
@@ -105,12 +105,12 @@ def rm(
         console.line(f"{cluster}: removed")
 
 
-def _confirm(cluster: str, alive: int) -> None:
+def _confirm(cluster: str, alive: int, nodes: int) -> None:
     invocation = current()
     if invocation.options.no_input or invocation.options.json or not sys.stdin.isatty():
         raise Usage("rm deletes data and cannot ask here", help=f"`dsectl rm {cluster} --yes` does not ask.")
-    running = f", {count(alive, 'node')} of which run now" if alive else ""
-    invocation.console.err.write(f"Delete cluster {cluster} with its data{running}? [y/N] ")
+    running = f" ({alive} of {count(nodes, 'node')} running)" if alive else ""
+    invocation.console.err.write(f"Delete cluster {cluster}{running} with its data? [y/N] ")
     invocation.console.err.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Failed("not removed", help="Answer y to remove it.")

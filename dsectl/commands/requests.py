@@ -42,7 +42,7 @@ def describe(service: Annotated[str, typer.Argument(metavar="SERVICE", help="Its
     if console.options.json:
         console.value(found[0])
     else:
-        console.lines(description_lines(found[0], console.paint, console.columns))
+        console.lines(description_lines(found[0], console.paint))
 
 
 def request(

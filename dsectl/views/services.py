@@ -5,6 +5,8 @@ from typing import Any
 from dsectl.views.table import state, table
 from dsectl.views.text import Paint, shown
 
+TRAITS = ("readonly", "idempotent")
+
 
 def services_lines(services: list[dict[str, Any]], paint: Paint, columns: int | None) -> list[str]:
     """A line for each endpoint."""
@@ -16,29 +18,17 @@ def services_lines(services: list[dict[str, Any]], paint: Paint, columns: int | 
     return table(("SERVICE", "NODE", "STATE", "VERSION", "REASON"), rows, paint, columns) if rows else []
 
 
-def description_lines(described: dict[str, Any], paint: Paint, columns: int | None) -> list[str]:
-    """The operations of a service."""
-    head = paint(shown(described["service"]), "strong")
-    lines = [f"{head} {shown(str(described.get('version', '')))}  {shown(described.get('summary', ''))}".rstrip(), ""]
+def description_lines(described: dict[str, Any], paint: Paint) -> list[str]:
+    """The operations of a service, each with what it takes, what it gives, and what may be relied on."""
     schemas = described.get("components", {}).get("schemas", {})
-    rows = [
-        (
-            f"{name}({_fields(one['request'], schemas)})",
-            _type(one["reply"], schemas),
-            _traits(one),
-            one.get("summary", ""),
-        )
-        for name, one in described.get("operations", {}).items()
-    ]
-    return lines + table(("OPERATION", "REPLY", "TRAITS", "SUMMARY"), rows, paint, columns)
-
-
-def _signature(name: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
-    return f"{name}({_fields(operation['request'], schemas)})"
-
-
-def _traits(operation: dict[str, Any]) -> str:
-    return " ".join(trait for trait in ("readonly", "idempotent") if operation.get(trait))
+    version = paint(f"version {described.get('version', '')}", "dim")
+    lines = [f"{paint(shown(described['service']), 'strong')}  {version}", shown(described.get("summary", ""))]
+    for name, one in described.get("operations", {}).items():
+        call = f"{paint(shown(name), 'name')}({shown(_fields(one['request'], schemas))})"
+        traits = paint(", ".join(trait for trait in TRAITS if one.get(trait)), "good")
+        about = "  ".join(part for part in (shown(one.get("summary", "")), traits) if part)
+        lines += ["", f"{call} -> {shown(_type(one['reply'], schemas))}", *([f"    {about}"] if about else [])]
+    return lines
 
 
 def _resolve(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:

@@ -223,10 +223,13 @@ def test_services_and_their_description(run: Run, serve: Serve) -> None:
     assert run("services", "--json").json[0]["endpoints"] == endpoints
     assert run("services").lines[1].split() == ["pricing", "n2", "ready", "1"]
     assert run("describe", "pricing", "--json").json == DESCRIBED
-    assert (
-        run("describe", "pricing").lines[-1]
-        == "quote(sku: string, count?: integer | null)  number  readonly  One price."
-    )
+    assert run("describe", "pricing").lines == [
+        "pricing  version 1",
+        "Prices.",
+        "",
+        "quote(sku: string, count?: integer | null) -> number",
+        "    One price.  readonly",
+    ]
 
 
 def test_a_service_that_nobody_offers(run: Run, serve: Serve) -> None:

@@ -132,7 +132,7 @@ def _has_line(descriptor: int) -> bool:
 def test_rm_asks_on_a_terminal(home: Home) -> None:
     dsectl("up", "-n", "1")
     person = Person("rm", "default")
-    person.wait_for("Delete cluster default with its data, 1 node of which run now? [y/N]")
+    person.wait_for("Delete cluster default (1 of 1 node running) with its data? [y/N]")
     person.type("n\n")
     assert person.leave() == 1
     assert home.names() == ["default"]
