@@ -120,7 +120,8 @@ class Detector:
         if target is None:
             return
         timeout_s = context.probe_timeout_s()
-        self._probe = probe = Probe(target, self._next_sequence(), now, timeout_s)
+        incarnation = context.table.members[target].incarnation
+        self._probe = probe = Probe(target, self._next_sequence(), now, timeout_s, incarnation)
         self._timeout_timer = context.clock.call_at(now + timeout_s, self._unanswered, probe, now + timeout_s)
         context.count("probes")
         self._ping(target, probe.sequence)
@@ -168,7 +169,7 @@ class Detector:
             context.count("probes_void")
             cause = f"this process was stalled while it waited for {probe.target}"
             context.record("probe.void", cause, member=probe.target, health=context.awareness.score)
-        elif member is not None and member.state in REACHABLE:
+        elif member is not None and member.state in REACHABLE and member.incarnation == probe.incarnation:
             if member.heard:  # of one that never spoke, silence is no sign of our own slowness
                 live = [name for name in probe.helpers if context.table.is_alive(name)]
                 context.awareness.apply(probe.health_delta(verdict, live))

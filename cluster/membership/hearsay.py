@@ -42,7 +42,7 @@ class Hearsay:
         self.on_change: list[Callable[[str, str, str], None]] = []
         self.on_refuted: list[Callable[[str], None]] = []
         self.detector = Detector(context, gossip, self._probe_failed, self.found_closed, exchange.with_anyone)
-        self.verdicts = Verdicts(context, self.detector, self._condemn)
+        self.verdicts = Verdicts(context, gossip, self.detector, self._condemn)
         self.evidence = Evidence(context, gossip, self.found_closed)
         self._gossip = gossip
         self._exchange = exchange

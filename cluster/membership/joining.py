@@ -19,8 +19,8 @@ heard everyone needs no more of them."""
 RETRY_MIN_S, RETRY_MAX_S = 0.05, 1.0
 GREETING_DELAYS_S = (0.25, 0.15, 0.15, 0.2, 0.25, 0.5, 0.5, 1.0)
 """When the unheard are greeted, each after the one before; later the probes find them."""
-GREETINGS_MAX = 8
-"""At a time, so that a start costs each node a bounded number of packets."""
+GREETINGS_MAX, GREETINGS_MANY = 8, 2
+"""Up to so many unheard are all greeted; of more, just a few: they are not up yet, and will make themselves known."""
 
 
 class Joining:
@@ -80,7 +80,8 @@ class Joining:
 
     def _greet(self, step: int) -> None:
         unheard = self.unheard()
-        for name in self.context.random.sample(unheard, min(GREETINGS_MAX, len(unheard))):
+        count = len(unheard) if len(unheard) <= GREETINGS_MAX else GREETINGS_MANY
+        for name in self.context.random.sample(unheard, count):
             self.context.count("greetings")
             self.gossip.send(name, None, (self.context.table.members[name].rumor(),))
         if unheard:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from cluster.membership.incarnation import UNHEARD, Incarnation
+
 if TYPE_CHECKING:
     from random import Random
 
@@ -31,6 +33,7 @@ class Probe:
     __slots__ = (
         "answered_by",
         "helpers",
+        "incarnation",
         "nacks",
         "patience",
         "sequence",
@@ -40,8 +43,11 @@ class Probe:
         "timeout_s",
     )
 
-    def __init__(self, target: str, sequence: int, started: float, timeout_s: float) -> None:
+    def __init__(
+        self, target: str, sequence: int, started: float, timeout_s: float, incarnation: Incarnation = UNHEARD
+    ) -> None:
         self.target = target
+        self.incarnation = incarnation  # as known at the start: a higher one later is a sign of life
         self.sequence = sequence
         self.started = started
         self.timeout_s = timeout_s

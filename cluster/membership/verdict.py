@@ -1,32 +1,47 @@
 """From a suspicion to a verdict: the running suspicions and their timers.
 
-The lengths are in suspicion.py (Lifeguard IV.B). Three guards keep a live member from being declared dead on a starved
-host: a suspicion whose last part this process slept through runs on for a while; without evidence of a closed port the
-member gets a last ping; and the verdict falls only when that stays unanswered.
+The lengths are in suspicion.py (Lifeguard IV.B). A suspicion that lasts is told to the suspect itself by everyone who
+holds it, once: its contradiction may have missed a few, who would otherwise hold it to the end.
+
+Three guards keep a live member from being declared dead on a starved host: a suspicion whose last part this process
+slept through runs on for a while; without evidence of a closed port the member gets a last ping; and the verdict falls
+only when that stays unanswered.
 """
 
 from collections.abc import Callable
 
 from cluster.env import Timer
 from cluster.membership.detector import Detector
+from cluster.membership.gossip import Gossip
 from cluster.membership.member import Member
 from cluster.membership.messenger import Context
 from cluster.membership.suspicion import Suspicion, confirmations_expected
 
+REMINDER_PERIODS = (2.0, 4.0)
+"""Probe intervals after which the suspect is told, at random between these: gossip has done its work by then."""
+
 
 class _Running:
-    __slots__ = ("suspicion", "timer")
+    __slots__ = ("reminder", "suspicion", "timer")
 
-    def __init__(self, suspicion: Suspicion, timer: Timer) -> None:
+    def __init__(self, suspicion: Suspicion, timer: Timer, reminder: Timer) -> None:
         self.suspicion = suspicion
         self.timer = timer
+        self.reminder = reminder
+
+    def cancel(self) -> None:
+        self.timer.cancel()
+        self.reminder.cancel()
 
 
 class Verdicts:
     """All suspicions that run, by member."""
 
-    def __init__(self, context: Context, detector: Detector, condemn: Callable[[Member, str], None]) -> None:
+    def __init__(
+        self, context: Context, gossip: Gossip, detector: Detector, condemn: Callable[[Member, str], None]
+    ) -> None:
         self.context = context
+        self._gossip = gossip
         self._detector = detector
         self._condemn = condemn
         self._running: dict[str, _Running] = {}
@@ -43,7 +58,9 @@ class Verdicts:
             settings.suspicion_max_s(n),
             self.context.clock.now(),
         )
-        self._running[member.name] = _Running(suspicion, self._timer(member.name, suspicion.deadline))
+        wait_s = settings.probe_interval_s * self.context.random.uniform(*REMINDER_PERIODS)
+        reminder = self.context.clock.call_later(wait_s, self._remind, member.name)
+        self._running[member.name] = _Running(suspicion, self._timer(member.name, suspicion.deadline), reminder)
 
     def confirm(self, name: str, by: str) -> bool:
         """Another accuser. True when it counts, and should be passed on."""
@@ -62,7 +79,7 @@ class Verdicts:
         """The member is suspected no longer."""
         running = self._running.pop(name, None)
         if running is not None:
-            running.timer.cancel()
+            running.cancel()
 
     def stop(self) -> None:
         """Let all suspicions go."""
@@ -75,6 +92,9 @@ class Verdicts:
     def _rearm(self, name: str, running: _Running) -> None:
         running.timer.cancel()
         running.timer = self._timer(name, running.suspicion.deadline)
+
+    def _remind(self, name: str) -> None:
+        self._gossip.send(name, None, (self.context.table.members[name].rumor(),))
 
     def _expire(self, name: str) -> None:
         running, context = self._running[name], self.context

@@ -1,10 +1,13 @@
 """Several nodes back to back: what is done to them, then what they believe."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
 from cluster.config import lan_membership
 from cluster.errors import NotFound
+from cluster.membership import hearsay
 from cluster.membership.member import ALIVE, DEAD
 from cluster.wire.membership import Packet, Rumor, StreamPing
 from tests.membership.small_world import World
@@ -299,3 +302,25 @@ def test_stopping_is_silent() -> None:
     world.processes["n1"].up = False
     world.run(5.0)
     assert world.processes["n1"].sent == before
+
+
+def test_a_contradiction_that_misses_one_reaches_it_on_demand() -> None:
+    """Who still holds a suspicion after some periods tells the suspect, who contradicts it again."""
+    world = running(5)
+    world.processes["n1"].on_datagram(
+        "n3", msgspec.msgpack.encode(Packet(None, [Rumor("suspect", "n2", 1, 0, by="n3")])), world.now
+    )
+    world["n1"].context.settings = replace(world.settings, retransmit_mult=0)
+    assert world["n1"].state("n2") == "suspect"
+    world.run_until(lambda: world["n1"].state("n2") == "alive", 2.0)
+
+
+def test_a_member_that_starts_while_it_is_probed_is_not_accused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hearsay, "UNHEARD_GRACE_S", 0.0)
+    world = World(2)
+    world.start("n1")
+    world.run_until(lambda: world["n1"].counts.get("probes", 0) == 1, 1.0)
+    world.run(0.3)
+    world.start("n2")
+    world.run(0.5)
+    assert not world.processes["n1"].kinds("member.suspect")
