@@ -243,11 +243,14 @@ class World:
 
     def start(self, *names: str, id: str = "") -> None:
         for name in names or self.names:
-            self._epochs[name] += 1
-            epoch = self._epochs[name]
-            process = Process(self, name, epoch, id or f"{name}-aaaa", self.disks[name])
-            self.processes[name] = process
-            process.start()
+            self.make(name, id).start()
+
+    def make(self, name: str, id: str = "") -> Process:
+        """The node's next process, not yet started."""
+        self._epochs[name] += 1
+        process = Process(self, name, self._epochs[name], id or f"{name}-aaaa", self.disks[name])
+        self.processes[name] = process
+        return process
 
     def empty(self, name: str) -> None:
         """Lose the directory of a node that is down: its epochs begin anew."""
