@@ -28,7 +28,7 @@ def up(
     durability: Annotated[
         str | None, typer.Option(metavar="interval|always|none", help="What an acknowledgement promises.")
     ] = None,
-    store: Annotated[str | None, typer.Option(metavar="memory|disk", help="Where values are held.")] = None,
+    store: Annotated[str | None, typer.Option(metavar="memory", help="Where values are held (disk: not yet).")] = None,
     base_port: Annotated[int | None, typer.Option(metavar="P", help="The port of n1; the others follow.")] = None,
     ttl: Annotated[float | None, typer.Option(parser=duration, metavar="D", help="The nodes end after this.")] = None,
     wait: Annotated[
