@@ -1,0 +1,178 @@
+"""The key-value store as its clients meet it, on a small simulated cluster: outcomes, contexts, siblings, forwards."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from cluster.config import KEY_BYTES_MAX, VALUE_BYTES_MAX, node_settings
+from cluster.layout import partition_of
+from cluster.simulation.fleet import Fleet, Result
+from cluster.wire.kv import Got, PutDone
+
+
+@pytest.fixture
+def fleet() -> Iterator[Fleet]:
+    with Fleet(7, 5) as fleet:
+        fleet.start()
+        fleet.until(fleet.converged)
+        yield fleet
+
+
+def places(fleet: Fleet, key: str) -> tuple[list[str], list[str]]:
+    """Owners and fallbacks of a key."""
+    placement = fleet.nodes[fleet.up[0]].replication.ground.placement
+    return list(placement.owners(partition_of(key))), list(placement.fallbacks(partition_of(key)))
+
+
+def done(result: Result) -> PutDone:
+    assert isinstance(result.answer, PutDone), result.error
+    return result.answer
+
+
+def got(result: Result) -> Got:
+    assert isinstance(result.answer, Got), result.error
+    return result.answer
+
+
+def test_any_node_takes_a_write_and_an_owner_coordinates_it(fleet: Fleet) -> None:
+    owners, fallbacks = places(fleet, "cart")
+    for via in fleet.names:
+        answer = done(fleet.wait(fleet.put(via, f"cart-{via}", b"x")))
+        assert answer.outcome == "ok" and answer.coordinator in places(fleet, f"cart-{via}")[0]
+    assert done(fleet.wait(fleet.put(fallbacks[0], "cart", b"x"))).coordinator == owners[0]
+
+
+def test_a_write_with_context_replaces_and_one_without_is_concurrent(fleet: Fleet) -> None:
+    first = done(fleet.wait(fleet.put("n1", "cart", b"book")))
+    fleet.wait(fleet.put("n2", "cart", b"book,pen", context=first.context))
+    assert got(fleet.wait(fleet.get("n3", "cart"))).siblings == [b"book,pen"]
+    fleet.wait(fleet.put("n4", "cart", b"lamp"))
+    found = got(fleet.wait(fleet.get("n5", "cart")))
+    assert sorted(found.siblings) == [b"book,pen", b"lamp"]
+    fleet.wait(fleet.put("n1", "cart", b"all", context=found.context))
+    assert got(fleet.wait(fleet.get("n2", "cart"))).siblings == [b"all"]
+
+
+def test_a_retry_of_the_same_operation_is_the_same_write(fleet: Fleet) -> None:
+    for _ in range(2):
+        fleet.wait(fleet.put("n1", "cart", b"book", operation="once"))
+    assert got(fleet.wait(fleet.get("n2", "cart"))).siblings == [b"book"]
+
+
+def test_a_delete_with_context_leaves_nothing_and_one_without_spares_what_it_did_not_see(fleet: Fleet) -> None:
+    written = done(fleet.wait(fleet.put("n1", "cart", b"book")))
+    fleet.wait(fleet.put("n2", "cart", b"", deleted=True))
+    assert got(fleet.wait(fleet.get("n3", "cart"))).siblings == [b"book"]
+    seen = got(fleet.wait(fleet.get("n3", "cart")))
+    fleet.wait(fleet.put("n2", "cart", b"", deleted=True, context=seen.context))
+    assert got(fleet.wait(fleet.get("n4", "cart"))).siblings == []
+    fleet.wait(fleet.put("n2", "cart", b"new", context=written.context))
+    assert got(fleet.wait(fleet.get("n4", "cart"))).siblings == [b"new"]
+
+
+def test_a_missing_key_is_empty_and_its_context_covers_nothing(fleet: Fleet) -> None:
+    found = got(fleet.wait(fleet.get("n1", "nothing")))
+    assert found.siblings == [] and not found.degraded and found.answered >= 2
+    assert done(fleet.wait(fleet.put("n1", "nothing", b"x", context=found.context))).outcome == "ok"
+
+
+def test_the_wrong_context_is_refused(fleet: Fleet) -> None:
+    result = fleet.wait(fleet.put("n1", "cart", b"x", context=b"\xc1garbage"))
+    assert result.error is not None and result.error.code == "bad-context" and result.error.definite
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "options", "code"),
+    [
+        ("", b"x", {}, "too-large"),
+        ("k" * (KEY_BYTES_MAX + 1), b"x", {}, "too-large"),
+        ("k", b"x" * (VALUE_BYTES_MAX + 1), {}, "too-large"),
+        ("k", b"x", {"w": 9}, "usage"),
+        ("k", b"x", {"w": -1}, "usage"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_sent(
+    fleet: Fleet, key: str, value: bytes, options: dict[str, int], code: str
+) -> None:
+    result = fleet.wait(fleet.put("n1", key, value, **options))
+    assert result.error is not None and (result.error.code, result.error.definite) == (code, True)
+
+
+def test_blind_writes_stop_at_fifty_siblings(fleet: Fleet) -> None:
+    for number in range(50):
+        assert done(fleet.wait(fleet.put("n1", "cart", b"%d" % number))).outcome == "ok"
+    result = fleet.wait(fleet.put("n1", "cart", b"one too many"))
+    assert result.error is not None and result.error.code == "siblings"
+    found = got(fleet.wait(fleet.get("n2", "cart")))
+    assert len(found.siblings) == 50
+    assert done(fleet.wait(fleet.put("n1", "cart", b"merged", context=found.context))).outcome == "ok"
+
+
+def test_a_dead_owner_gets_a_hint_and_its_copy_back(fleet: Fleet) -> None:
+    owners, _ = places(fleet, "cart")
+    fleet.crash(owners[1])
+    fleet.until(lambda: fleet.believes(owners[0], owners[1]) != "alive")
+    answer = done(fleet.wait(fleet.put(owners[0], "cart", b"book")))
+    assert answer.outcome in ("ok", "ok-sloppy")
+    fleet.world.run_for(0.5)
+    pending = [fleet.nodes[name].replication.ground.hints.pending(owners[1]) for name in fleet.up]
+    assert sum(pending) == 1
+    fleet.start(owners[1])
+    fleet.until(fleet.settled)
+    copy = got(fleet.wait(fleet.get(owners[1], "cart", local=True)))
+    assert copy.siblings == [b"book"] and not copy.degraded
+
+
+def test_two_dead_owners_make_a_sloppy_write_and_a_strict_one_a_definite_no(fleet: Fleet) -> None:
+    owners, _ = places(fleet, "cart")
+    for name in owners[1:]:
+        fleet.crash(name)
+    fleet.until(lambda: all(fleet.believes(owners[0], name) != "alive" for name in owners[1:]))
+    assert done(fleet.wait(fleet.put(owners[0], "cart", b"book"))).outcome == "ok-sloppy"
+    refused = fleet.wait(fleet.put(owners[0], "cart", b"pen", strict=True))
+    assert refused.error is not None and (refused.error.code, refused.error.definite) == ("no-quorum", True)
+    weak = got(fleet.wait(fleet.get(owners[0], "cart")))
+    assert weak.siblings == [b"book"] and weak.degraded, "one voting owner is not a read quorum, and it says so"
+
+
+def test_all_owners_dead_a_stand_in_takes_the_write_and_brings_it_home(fleet: Fleet) -> None:
+    owners, fallbacks = places(fleet, "cart")
+    for name in owners:
+        fleet.crash(name)
+    fleet.until(lambda: all(fleet.believes(fallbacks[0], name) != "alive" for name in owners))
+    for number in range(3):
+        answer = done(fleet.wait(fleet.put(fallbacks[0], "cart", b"%d" % number)))
+        assert answer.outcome == "ok-sloppy"
+    fleet.start(*owners)
+    fleet.until(fleet.settled, timeout=60.0)
+    found = got(fleet.wait(fleet.get(owners[2], "cart", strict=True)))
+    assert sorted(found.siblings) == [b"0", b"1", b"2"], "each write of a stand-in has a dot of its own"
+
+
+def test_not_found_needs_enough_voting_owners(fleet: Fleet) -> None:
+    owners, _ = places(fleet, "nothing")
+    for name in owners[1:]:
+        fleet.crash(name)
+    fleet.until(lambda: all(fleet.believes(owners[0], name) != "alive" for name in owners[1:]))
+    result = fleet.wait(fleet.get(owners[0], "nothing"))
+    assert result.error is not None and (result.error.code, result.error.exit_code) == ("no-quorum", 7)
+
+
+def test_a_read_repairs_the_owner_that_is_behind(fleet: Fleet) -> None:
+    owners, _ = places(fleet, "cart")
+    fleet.wait(fleet.put(owners[0], "cart", b"book"))
+    behind = fleet.nodes[owners[1]]
+    rows = behind.store._tables[0, partition_of("cart")]
+    rows.pop("cart")  # as if it had missed the write and its hint
+    found = got(fleet.wait(fleet.get(owners[0], "cart", r=3)))
+    assert found.siblings == [b"book"] and found.repaired == 1
+    assert got(fleet.wait(fleet.get(owners[1], "cart", local=True))).siblings == [b"book"]
+
+
+def test_a_single_node_is_its_own_quorum() -> None:
+    with Fleet(3, 1, settings=node_settings(replication="3/2/2")) as fleet:
+        fleet.start()
+        fleet.until(fleet.converged)
+        assert done(fleet.wait(fleet.put("n1", "k", b"v"))).outcome == "ok"
+        assert got(fleet.wait(fleet.get("n1", "k"))).siblings == [b"v"]
+        assert got(fleet.wait(fleet.get("n1", "none"))).siblings == []
