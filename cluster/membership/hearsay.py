@@ -13,7 +13,7 @@ from cluster.membership.evidence import REFUSED, Evidence, WatchLinks
 from cluster.membership.exchange import Exchange
 from cluster.membership.gossip import Gossip
 from cluster.membership.incarnation import Incarnation
-from cluster.membership.member import ALIVE, DEAD, FACT, NEWS, SUSPECT, Member
+from cluster.membership.member import ALIVE, DEAD, FACT, NEWS, REACHABLE, SUSPECT, Member
 from cluster.membership.messenger import Context
 from cluster.membership.narrative import tell_change
 from cluster.membership.probe import Probe
@@ -82,7 +82,7 @@ class Hearsay:
         member = merged.member
         assert member is not None
         name, context = member.name, self.context
-        if name not in context.messenger.addresses:
+        if merged.old_state not in REACHABLE or name not in context.messenger.addresses:
             self.detector.order.add(name)
         context.messenger.addresses[name] = member.address
         if member.state == SUSPECT:

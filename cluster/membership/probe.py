@@ -111,8 +111,9 @@ class ProbeOrder:
         self._round: list[str] = []
 
     def add(self, name: str) -> None:
-        """A new member is probed at a random place of the round that runs."""
-        self._round.insert(self._random.randint(0, len(self._round)), name)
+        """A member that is new, or back from the dead, is probed at a random place of the round that runs."""
+        if name not in self._round:
+            self._round.insert(self._random.randint(0, len(self._round)), name)
 
     def next(self, names: list[str], wanted: Callable[[str], bool]) -> str | None:
         """Whom to probe now. `names` are all that may be probed, for the next round; None when nobody is wanted."""

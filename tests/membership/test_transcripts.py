@@ -145,6 +145,17 @@ def test_a_restart_too_quick_to_be_noticed_is_told_as_one() -> None:
     assert changes == [("n3", "alive", "alive")]
 
 
+def test_a_restarted_node_is_probed_in_the_round_that_runs() -> None:
+    """The rounds of 30 members take 12 s; those that began while one was dead do not have it."""
+    world = running(30)
+    world.kill("n3")
+    world.run(25.0)
+    world.start("n3")
+    world.run(1.0)
+    world.pause("n3")
+    assert world.run_until(lambda: world.all_say("n3", "suspect"), 12.0) < 3.0
+
+
 def test_a_restarted_node_hears_of_the_dead() -> None:
     world = running(5)
     world.kill("n3")
