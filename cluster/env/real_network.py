@@ -118,10 +118,12 @@ class RealLink(asyncio.Protocol):
         transport = self._transport
         if transport is not None and not self._ended:
             self._reason = "aborted"
-            try:
-                transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-            except OSError:
-                pass  # it broke already; the loop is about to say so
+            open_socket = transport.get_extra_info("socket")
+            if open_socket is not None:  # None: it broke already, and the loop is about to say so
+                try:
+                    open_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+                except OSError:
+                    pass  # as above
             transport.abort()
 
 

@@ -130,6 +130,10 @@ class SimulatedNetwork:
             return  # given up meanwhile, or nobody there to refuse: it times out
         listener = self._listeners.get(dialled.peer)
         process = listener.process if listener else self.schedule.kernel
+        if not dialled.route.target and listener:  # it began to listen after the dial: only now is the way known
+            dialled.route = self.routes.between(dialled.route.source, process.name)
+            if dialled.route.blocked or dialled.route.back.blocked:
+                return  # as if the dial had met the partition: it times out
         state = State.OPEN if listener else State.ENDED
         link = SimulatedLink(self, process, dialled.route.back, dialled.peer, dialled.local, state)
         link.other, dialled.other = dialled, link
