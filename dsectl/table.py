@@ -43,7 +43,7 @@ _ENTRIES = (
     Entry("status", ".commands.status", "status", "Show the verdict and each node's state.", "clusters", True),
     Entry("env", ".commands.places", "env", "Print addresses and the secret's path for a shell.", "clusters", True),
     Entry("logs", ".commands.places", "logs", "Print what nodes wrote to their logs.", "clusters", True),
-    Entry("demo", ".commands.demo", "demo", "See a cluster survive a crash and a partition, in 40 s.", "clusters"),
+    Entry("demo", ".commands.demo", "demo", "See a cluster survive a crash under load, in 10 s.", "clusters"),
     Entry("kill", ".commands.processes", "kill", "End nodes with SIGKILL.", "faults"),
     Entry("restart", ".commands.processes", "restart", "Start nodes and wait until the others hear them.", "faults"),
     Entry("pause", ".commands.processes", "pause", "Freeze nodes with SIGSTOP.", "faults"),
