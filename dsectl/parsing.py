@@ -5,6 +5,7 @@ is printed or exited here. docs/decisions/0001-typer-version.md tells what Typer
 """
 
 from collections.abc import Callable, Sequence
+from inspect import cleandoc
 from typing import Any
 
 import typer
@@ -24,7 +25,7 @@ def command(entry: Entry, function: Function) -> Any:
     """The command that Typer makes of a function whose annotations may still be text."""
     function.__globals__.setdefault("typer", typer)
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    details = (function.__doc__ or "").strip()
+    details = cleandoc(function.__doc__ or "")
     app.command(entry.name, help=f"{entry.help}\n\n{details}", epilog=EPILOG)(function)
     return typer.main.get_command(app)
 

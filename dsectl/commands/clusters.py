@@ -26,7 +26,7 @@ def up(
     replication: Annotated[str | None, typer.Option(metavar="N/R/W", help="Quorums (default 3/2/2).")] = None,
     profile: Annotated[str | None, typer.Option(metavar="local|lan", help="How quick failures are noticed.")] = None,
     durability: Annotated[
-        str | None, typer.Option(metavar="interval|always|none", help="What an acknowledgement promises.")
+        str | None, typer.Option(metavar="interval|always", help="What an acknowledgement promises.")
     ] = None,
     store: Annotated[str | None, typer.Option(metavar="memory", help="Where values are held (disk: not yet).")] = None,
     base_port: Annotated[int | None, typer.Option(metavar="P", help="The port of n1; the others follow.")] = None,
