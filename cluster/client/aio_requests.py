@@ -22,19 +22,19 @@ class Requests:
         self._client = client
 
     async def call(
-        self, operation: str, arguments: Any = None, *, deadline: float | None = None, key: str | None = None
+        self, operation: str, arguments: Any = None, *, deadline: float | None = None, only: str | None = None
     ) -> CallResult:
-        """Call `SERVICE.OPERATION` with arguments that can be JSON. `deadline` in seconds; calls with the same `key` go
-        to the same endpoint while it can take them. Raises ServiceError for what the service refuses, Maybe when the
+        """Call `SERVICE.OPERATION` with arguments that can be JSON. `deadline` in seconds; `only` names the node
+        whose endpoint is to answer, and no other. Raises ServiceError for what the service refuses, Maybe when the
         deadline passes after the call was sent."""
-        call = call_body(operation, arguments, key)
+        call = call_body(operation, arguments, only)
         began = monotonic()
         done = expect(CallDone, await self._client.call(call, deadline))
         return call_result(call, done, monotonic() - began, "")
 
-    async def call_raw(self, operation: str, arguments: Any, deadline: float | None, key: str | None) -> bytes:
+    async def call_raw(self, operation: str, arguments: Any, deadline: float | None, only: str | None) -> bytes:
         """The JSON of the reply, as the service sent it."""
-        return expect(CallDone, await self._client.call(call_body(operation, arguments, key), deadline)).payload
+        return expect(CallDone, await self._client.call(call_body(operation, arguments, only), deadline)).payload
 
     def client(self, service: Any, *, deadline: float | None = None) -> "TypedClient":
         """A client whose methods are the operations of `service`, a class made with `@service`. Raises Usage."""
@@ -44,7 +44,7 @@ class Requests:
 
 
 class TypedClient:
-    """`await client.quote(Quote(sku="x"), deadline=0.5, key=None)`: a msgspec Struct in, the operation's Struct out."""
+    """`await client.quote(Quote(sku="x"), deadline=0.5)`: a msgspec Struct in, the operation's Struct out."""
 
     def __init__(self, requests: Requests, definition: "Definition", deadline: float | None) -> None:
         self._requests = requests
@@ -58,14 +58,14 @@ class TypedClient:
             raise AttributeError(f"service {definition.name} has no operation {name!r}")
         operation = found
 
-        async def call(request: Any = None, *, deadline: float | None = None, key: str | None = None) -> Any:
+        async def call(request: Any = None, *, deadline: float | None = None, only: str | None = None) -> Any:
             if request is None:
                 request = operation.request()
             if not isinstance(request, operation.request):
                 wanted, given = operation.request.__name__, type(request).__name__
                 raise Usage(f"{definition.name}.{name} takes {wanted}, not {given}")
             limit = self._deadline if deadline is None else deadline
-            payload = await self._requests.call_raw(f"{definition.name}.{name}", request, limit, key)
+            payload = await self._requests.call_raw(f"{definition.name}.{name}", request, limit, only)
             try:
                 return json.decode(payload, type=operation.reply)
             except (DecodeError, ValidationError, UnicodeDecodeError) as error:

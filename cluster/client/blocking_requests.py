@@ -17,12 +17,12 @@ class BlockingRequests:
         self._cluster = cluster
 
     def call(
-        self, operation: str, arguments: Any = None, *, deadline: float | None = None, key: str | None = None
+        self, operation: str, arguments: Any = None, *, deadline: float | None = None, only: str | None = None
     ) -> CallResult:
-        """Call `SERVICE.OPERATION` with arguments that can be JSON. `deadline` in seconds; calls with the same `key` go
-        to the same endpoint while it can take them. Raises ServiceError for what the service refuses, Maybe when the
+        """Call `SERVICE.OPERATION` with arguments that can be JSON. `deadline` in seconds; `only` names the node
+        whose endpoint is to answer, and no other. Raises ServiceError for what the service refuses, Maybe when the
         deadline passes after the call was sent."""
-        call = call_body(operation, arguments, key)
+        call = call_body(operation, arguments, only)
         began = monotonic()
         done = expect(CallDone, self._cluster.call(call, deadline))
         return call_result(call, done, monotonic() - began, "")

@@ -179,14 +179,14 @@ def topic_message(message: Message, gap: bool) -> TopicMessage:
     return TopicMessage(message.subject, message.payload, message.id, message.node, message.headers or {}, gap)
 
 
-def call_body(target: str, arguments: Any, key: str | None) -> Call:
+def call_body(target: str, arguments: Any, only: str | None = None) -> Call:
     """The request for `service.operation`; the operation is what follows the last dot. Raises Usage."""
     service, _, operation = target.rpartition(".")
     if not service or not operation:
         raise Usage(f"{target!r} does not name an operation: SERVICE.OPERATION")
     payload = json.encode({} if arguments is None else arguments)
     check_value(payload)
-    return Call(service, operation, payload, key or "")
+    return Call(service, operation, payload, only=only or "")
 
 
 def call_result(call: Call, done: CallDone, seconds: float, trace: str) -> CallResult:

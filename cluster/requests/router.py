@@ -75,6 +75,8 @@ class _Routed:
         """Choose an endpoint and call it, or give up."""
         router, tried = self.router, self.tried
         nodes = router.registry.candidates(self.call.service)
+        if self.call.only:
+            nodes = (self.call.only,) if self.call.only in nodes else ()
         if tried:
             nodes = tuple(node for node in nodes if node not in tried)
         self.started = now = router.clock.now()

@@ -30,6 +30,7 @@ class Result:
         self.asked = body
         self.body: Any = body
         self.deadline = deadline
+        self.arrived = deadline
         self.answer: Body | None = None
         self.error: ClusterError | None = None
 
@@ -42,6 +43,9 @@ class Result:
         """The node's answer."""
         assert not self.ended, "answered twice"
         self.answer = body
+
+    def on_cancel(self, function: Callable[[], None]) -> None:
+        """Nobody here cancels."""
 
     def acknowledge(self) -> None:
         """The node's answer to a copy."""

@@ -16,8 +16,8 @@ BOOT = "boot.json"
 
 
 class BootRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who lives in a directory, and in its how-manieth life: 0 is what genesis writes, for a node that never booted. The
-    name is a place, causality belongs to the id."""
+    """Who lives in a directory, and in its how-manieth life: 0 is what genesis writes, for a node that never booted.
+    The name is a place, causality belongs to the id."""
 
     name: Annotated[str, msgspec.Meta(min_length=1)]
     id: Annotated[str, msgspec.Meta(min_length=1)]

@@ -5,13 +5,14 @@ from msgspec import Struct
 
 class Call(Struct, array_like=True, gc=False, tag=40):
     """Call `operation` of `service` with a JSON `payload`. `routed`: balanced already, run it here. `key` is for
-    affinity."""
+    affinity. `only`: this node's endpoint and no other."""
 
     service: str
     operation: str
     payload: bytes
     key: str = ""
     routed: bool = False
+    only: str = ""
 
 
 class CallDone(Struct, array_like=True, gc=False, tag=41):

@@ -50,14 +50,16 @@ def request(
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME=TEXT|NAME:=JSON]...", help="Its arguments.")
     ] = None,
-    key: Annotated[str | None, typer.Option(metavar="K", help="Calls with the same key go to the same node.")] = None,
+    only: Annotated[str | None, typer.Option(metavar="NODE", help="This node's endpoint, no other.")] = None,
     deadline: Annotated[float | None, typer.Option(parser=duration, metavar="D", help="Give up after this.")] = None,
 ) -> None:
     """`name=value` is a string, `name:=value` any JSON: `sku=x count:=3 gift:=true`."""
     done = (
         current()
         .client()
-        .requests.call(check_text(operation, "operation"), parse_arguments(arguments or []), deadline=deadline, key=key)
+        .requests.call(
+            check_text(operation, "operation"), parse_arguments(arguments or []), deadline=deadline, only=only
+        )
     )
     console = current().console
     if console.options.json:

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from harness import fresh_cluster, show, spread
+from tests.bench.harness import fresh_cluster, show, spread
 
 ROOT = Path(__file__).resolve().parents[2]
 PAIRS = 25
@@ -23,15 +23,17 @@ def main() -> None:
     """One line."""
     beside = Path(sys.executable).parent / "dsectl"
     program = str(beside) if beside.exists() else shutil.which("dsectl")
-    get = [program, "-C", "bench", "get", "key"] if program else [sys.executable, "-m", "dsectl", "-C", "bench", "get", "key"]
+    get = (
+        [program, "-C", "bench", "get", "key"]
+        if program
+        else [sys.executable, "-m", "dsectl", "-C", "bench", "get", "key"]
+    )
     with fresh_cluster(3):
         subprocess.run([sys.executable, "-m", "dsectl", "-C", "bench", "put", "key", "value"], cwd=ROOT, check=True)
         pairs = [(timed([sys.executable, "-c", "pass"]), timed(get)) for _ in range(PAIRS)]
     ratios = [one / nothing for nothing, one in pairs]
-    show(
-        f"dsectl get: {spread([one for _, one in pairs], 1)} ms, python -c pass: {spread([nothing for nothing, _ in pairs], 1)} ms,"
-        f" ratio {spread(ratios, 1)}"
-    )
+    gets, nothings = [one for _, one in pairs], [nothing for nothing, _ in pairs]
+    show(f"dsectl get: {spread(gets, 1)} ms, python -c pass: {spread(nothings, 1)} ms, ratio {spread(ratios, 1)}")
 
 
 if __name__ == "__main__":

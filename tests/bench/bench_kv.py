@@ -1,7 +1,7 @@
 """put W=2 and get R=2 over three nodes, durability interval: operations a second, p50 and p99, by number in flight.
 
-64-byte keys, 100-byte values. The load is one process on the client's callback core; each slot in flight has its own keys
-and writes with the context of its last write, as so many sessions would.
+64-byte keys, 100-byte values. The load is one process on the client's callback core; each slot in flight has its own
+keys and writes with the context of its last write, as so many sessions would.
 """
 
 import asyncio
@@ -11,13 +11,13 @@ import time
 from collections import Counter
 
 import uvloop
-from harness import RUNS, SECONDS, fresh_cluster, percentile, rate, show, spread
 
 import cluster
 from cluster.client.aio import Client
 from cluster.client.channel import Outcome
 from cluster.errors import ClusterError
 from cluster.wire.kv import Get, Got, Put, PutDone
+from tests.bench.harness import RUNS, SECONDS, fresh_cluster, percentile, rate, show, spread
 
 KEYS_PER_SLOT = 40
 VALUE = b"v" * 100
@@ -92,10 +92,9 @@ def main() -> None:
             for write in (True, False):
                 runs = [uvloop.run(measure(slots, write, contexts)) for _ in range(RUNS)]
                 outcomes: Counter[str] = sum((run[3] for run in runs), Counter())
-                show(
-                    f"{'put W=2' if write else 'get R=2'} in flight {slots:3}: {rate([run[0] for run in runs])} /s"
-                    f"  p50 {spread([run[1] for run in runs])} ms  p99 {spread([run[2] for run in runs])} ms  {dict(outcomes)}"
-                )
+                what, speed = "put W=2" if write else "get R=2", rate([run[0] for run in runs])
+                p50, p99 = spread([run[1] for run in runs]), spread([run[2] for run in runs])
+                show(f"{what} in flight {slots:3}: {speed} /s  p50 {p50} ms  p99 {p99} ms  {dict(outcomes)}")
 
 
 if __name__ == "__main__":

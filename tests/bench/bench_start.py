@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from harness import RUNS, fresh_home, show, spread
+from tests.bench.harness import RUNS, fresh_home, show, spread
 
 ROOT = Path(__file__).resolve().parents[2]
 WINDOW_S = 4.0
@@ -63,10 +63,9 @@ def main() -> None:
     """The table."""
     for nodes in [int(text) for text in os.environ.get("NODES", "3,5,10,50").split(",")]:
         runs = [measure(nodes) for _ in range(RUNS)]
-        show(
-            f"up -n {nodes:2}: {spread([run[0] for run in runs])} s   PSS {spread([run[1] for run in runs], 1)} MB a node"
-            f"   idle CPU {spread([run[2] for run in runs], 1)} % of a core"
-        )
+        ready, pss = spread([run[0] for run in runs]), spread([run[1] for run in runs], 1)
+        idle = spread([run[2] for run in runs], 1)
+        show(f"up -n {nodes:2}: {ready} s   PSS {pss} MB a node   idle CPU {idle} % of a core")
 
 
 if __name__ == "__main__":

@@ -4,16 +4,15 @@ process.
 The publisher sends one way and keeps its queue bounded by asking for an answer every 500 messages.
 """
 
-import asyncio
 import multiprocessing
 import time
 from multiprocessing.connection import Connection
 
 import uvloop
-from harness import RUNS, fresh_cluster, rate, show, spread
 
 import cluster
 from cluster.wire.topics import Publish, Published
+from tests.bench.harness import RUNS, fresh_cluster, rate, show, spread
 
 PAYLOAD = b"x" * 128
 MESSAGES = 100_000
@@ -23,17 +22,15 @@ BATCH = 500
 async def subscribe(pipe: Connection) -> None:
     """Count what arrives until the last message or two seconds of silence."""
     count, first, last = 0, 0.0, 0.0
-    async with cluster.connect("bench", via="n2") as client:
-        async with client.topics.subscribe("bench.>") as messages:
-            pipe.send("ready")
-            while count < MESSAGES:
-                try:
-                    await asyncio.wait_for(anext(messages), 2.0)
-                except (TimeoutError, StopAsyncIteration):
-                    break
-                last = time.perf_counter()
-                first = first or last
-                count += 1
+    async with (
+        cluster.connect("bench", via="n2") as client,
+        client.topics.subscribe("bench.>", buffer=MESSAGES) as messages,
+    ):
+        pipe.send("ready")
+        while count < MESSAGES and await messages.next(2.0) is not None:
+            last = time.perf_counter()
+            first = first or last
+            count += 1
     pipe.send((count, first, last))
 
 

@@ -1,7 +1,7 @@
 """What the benchmarks share: a fresh cluster that ends with the process, and figures as minimum, median, maximum.
 
-Run by hand: `python tests/bench/bench_kv.py`. Machines are noisy: quote medians of at least 3 runs, and ratios measured in
-one run.
+Run by hand: `python -m tests.bench.bench_kv`. Machines are noisy: quote medians of at least 3 runs, and ratios
+measured in one run.
 """
 
 import os
@@ -12,11 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from cluster.emulator import cluster as emulator  # noqa: E402
-from cluster.emulator.spec import ClusterSpec  # noqa: E402
-from cluster.emulator.up import UpReport  # noqa: E402
+from cluster.emulator import cluster as emulator
+from cluster.emulator.spec import ClusterSpec
+from cluster.emulator.up import UpReport
 
 RUNS = int(os.environ.get("RUNS", "3"))
 SECONDS = float(os.environ.get("SECONDS", "3"))

@@ -303,7 +303,7 @@ async def test_via_and_unknown_nodes(start_node: StartNode) -> None:
 async def test_requests_by_name_and_by_class(start_node: StartNode) -> None:
     node = start_node("n1", healthy())
     async with open_client(node) as c:
-        called = await c.requests.call("echo.echo", {"text": "hi"}, deadline=0.5, key="k")
+        called = await c.requests.call("echo.echo", {"text": "hi"}, deadline=0.5, only="n1")
         assert (called.service, called.operation, called.reply, called.node) == ("echo", "echo", {"text": "hi"}, "n1")
         echo = c.requests.client(Echo)
         assert await echo.echo(Text("typed"), deadline=0.5) == Text("typed")

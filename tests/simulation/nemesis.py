@@ -122,5 +122,12 @@ class Nemesis:
 
 
 STEPS: list[Callable[[Nemesis], None]] = [
-    Nemesis.crash, Nemesis.crash, Nemesis.restart, Nemesis.pause, Nemesis.resume, Nemesis.partition, Nemesis.slow, Nemesis.heal,
-]  # fmt: skip
+    Nemesis.crash,
+    Nemesis.crash,  # twice: crashes are what the rest builds on
+    Nemesis.restart,
+    Nemesis.pause,
+    Nemesis.resume,
+    Nemesis.partition,
+    Nemesis.slow,
+    Nemesis.heal,
+]

@@ -1,4 +1,5 @@
-"""No acknowledged write is lost, whatever the seed does: kills, pauses, partitions and slow links, alone and together."""
+"""No acknowledged write is lost, whatever the seed does: kills, pauses, partitions and slow links, alone and
+together."""
 
 from random import Random
 

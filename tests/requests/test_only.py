@@ -1,0 +1,35 @@
+"""`only`: the endpoint that a call names answers, or nobody does."""
+
+import pytest
+
+from cluster.simulation.fleet import Fleet, Result
+from cluster.wire.requests import Call, CallDone
+
+
+def ask(fleet: Fleet, via: str, call: Call) -> Result:
+    node = fleet.nodes[via]
+    result = Result(call, node.env.clock.now() + 1.0)
+    node.env.clock.call_soon(node.transport.handlers[Call], result)
+    return fleet.wait(result)
+
+
+@pytest.mark.parametrize("only", ["n1", "n2", "n3"])
+def test_the_named_endpoint_answers(only: str) -> None:
+    with Fleet(1, 3) as fleet:
+        fleet.start()
+        fleet.until(fleet.converged)
+        fleet.world.run_for(1.0)
+        for _ in range(5):
+            answer = ask(fleet, "n1", Call("echo", "whoami", b"{}", only=only)).answer
+            assert isinstance(answer, CallDone) and answer.node == only
+
+
+def test_a_dead_one_is_not_replaced() -> None:
+    with Fleet(1, 3) as fleet:
+        fleet.start()
+        fleet.until(fleet.converged)
+        fleet.world.run_for(1.0)
+        fleet.crash("n3")
+        fleet.until(lambda: fleet.believes("n1", "n3") == "dead")
+        error = ask(fleet, "n1", Call("echo", "whoami", b"{}", only="n3")).error
+        assert error is not None and error.code == "no-responders"
