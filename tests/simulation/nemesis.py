@@ -39,7 +39,8 @@ class Account:
 
     def check(self) -> None:
         """Read everything back, through every node in turn."""
-        lost, wrong = [], []
+        lost: list[tuple[str, str]] = []
+        wrong: list[tuple[str, object]] = []
         for number, (key, (value, _)) in enumerate(self.writes.items()):
             via = self.fleet.up[number % len(self.fleet.up)]
             result = self.fleet.wait(self.fleet.get(via, key, strict=True))

@@ -1,0 +1,103 @@
+"""Garbage on every port: the nodes live, others are served, and only the offending connection is closed."""
+
+import os
+import socket
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from cluster.client.connection import BlockingConnection
+from cluster.errors import ClusterError
+from cluster.wire.handshake import NONCE_BYTES, ROLE_CLIENT, Dialler, Party
+from tests.processes.fleet import Real, real, until
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DSECTL_HOME", str(tmp_path))
+
+
+def dial(address: tuple[str, int]) -> socket.socket:
+    return socket.create_connection(address, timeout=3.0)
+
+
+def is_closed(link: socket.socket) -> bool:
+    """Whether the node ends the connection (after whatever it says)."""
+    try:
+        while link.recv(4096):
+            pass
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+    return True
+
+
+def authenticated(fleet: Real, address: tuple[str, int]) -> socket.socket:
+    link = dial(address)
+    secret = fleet.files.secret_path.read_bytes()
+    handshake = Dialler(secret, Party("real", ROLE_CLIENT, "test", "test", 0), 1, os.urandom(NONCE_BYTES))
+    link.sendall(handshake.start())
+    while handshake.peer is None:
+        link.sendall(handshake.feed(link.recv(4096)))
+    return link
+
+
+def test_garbage_on_every_port() -> None:
+    random = Random(1)
+    with real(3) as fleet:
+        fleet.client.kv.put("cart", b"book")
+        for address in fleet.files.addresses.values():
+            for payload in (
+                b"GET / HTTP/1.1\r\n\r\n",
+                b"\xff" * 64,
+                b"\x00\x00\x00\x05\x91\x01\x02\x03\x04",
+                random.randbytes(900),
+            ):
+                with dial(address) as link:
+                    link.sendall(payload)
+                    assert is_closed(link), payload[:16]
+            for payload in (
+                b"\xff\xff\xff\xff",
+                b"\x00\x00\x00\x03\xc1\xc1\xc1",
+                b"\x00\x00\x00\x00",
+                random.randbytes(400),
+            ):
+                with authenticated(fleet, address) as link:
+                    link.sendall(payload)
+                    assert is_closed(link), payload[:16]
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+                for size in (0, 1, 17, 60, 1400, 9000):
+                    udp.sendto(random.randbytes(size), address)
+        assert fleet.client.kv.get("cart").value == b"book"
+        for node in fleet.files.nodes:
+            assert fleet.events(node, "wire.refused"), "a refusal is told"
+            assert fleet.ask(node, "status")["state"] == "running"
+        until(fleet.settled)
+
+
+def test_strangers_are_refused() -> None:
+    with real(3) as fleet:
+        address = next(iter(fleet.files.addresses.values()))
+        secret = fleet.files.secret_path.read_bytes()
+        for party, key in (
+            (Party("real", ROLE_CLIENT, "x", "x", 0), b"w" * 32),
+            (Party("other", ROLE_CLIENT, "x", "x", 0), secret),
+        ):
+            with pytest.raises(ClusterError) as caught:
+                BlockingConnection(address, key, party, timeout=3.0)
+            assert caught.value.code == "handshake" and caught.value.definite
+
+
+def test_silent_connections_are_bounded_and_given_up() -> None:
+    with real(3) as fleet:
+        address = fleet.files.addresses["n1"]
+        silent = [dial(address) for _ in range(300)]
+        try:
+            until(lambda: fleet.client.kv.get("nothing").value is None)
+            assert is_closed(silent[0]), "who proves nothing in time is let go"
+            until(lambda: fleet.ask("n1", "status")["state"] == "running")
+        finally:
+            for link in silent:
+                link.close()
