@@ -72,10 +72,10 @@ def test_request_sends_its_arguments(run: Run, serve: Serve) -> None:
     assert (ran.code, ran.out) == (0, '{"sku":"x","count":3}\n')
     [call] = node.bodies(Call)
     assert (call.service, call.operation) == ("pricing", "quote")
-    found = run("request", "pricing.quote", "sku=x", "--json", "--key", "k").json
+    found = run("request", "pricing.quote", "sku=x", "--json", "--only", "n1").json
     assert found["reply"] == {"sku": "x"}
     assert set(found) >= {"service", "operation", "node", "attempts", "hedged", "ms", "trace"}
-    assert msgspec.json.decode(node.bodies(Call)[1].payload) == {"sku": "x"} and node.bodies(Call)[1].key == "k"
+    assert msgspec.json.decode(node.bodies(Call)[1].payload) == {"sku": "x"} and node.bodies(Call)[1].only == "n1"
 
 
 def test_the_arguments_of_a_request() -> None:

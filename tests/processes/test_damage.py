@@ -57,20 +57,22 @@ def test_a_flipped_byte_is_noticed_refilled_and_never_read() -> None:
 def test_a_full_disk_is_refused_and_told_and_works_again_when_there_is_room() -> None:
     ledger = Ledger()
     with real(3) as fleet:
+        until(fleet.settled)
         for _ in range(30):
-            ledger.write(fleet.client)
+            assert ledger.write(fleet.client) == "ok"
         pid = emulator.processes(fleet.files)["n1"].pid
         assert pid is not None
         size = fleet.log("n1").stat().st_size
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (size + 300, resource.RLIM_INFINITY))
-        for _ in range(60):
-            ledger.write(fleet.client)
+        served = len(ledger.acknowledged) + 40
+        # A write is only a maybe while a second owner happens to be avoided too: go on until the others have served 40.
+        until(lambda: bool(ledger.write(fleet.client)) and len(ledger.acknowledged) >= served)
         assert fleet.events("n1", "storage.full"), "the limit was never met: nothing was tested"
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        until(fleet.settled)
         for _ in range(30):
             assert ledger.write(fleet.client) == "ok"
-        until(fleet.settled)
         fleet.kill("n1")
         fleet.start("n1")
         assert ledger.lost(fleet.client) == []
-        assert len(ledger.acknowledged) > 100, ledger.outcomes
+        assert len(ledger.acknowledged) >= 100, ledger.outcomes
