@@ -56,6 +56,8 @@ class Announcing:
 
     def take(self, rumor: Rumor, via: str) -> None:
         """A rumor of a fact."""
+        if self.facts.knows(rumor):
+            return  # as most rumors are
         member = self.context.table.members.get(rumor.name)
         if member is None or rumor.name == self.context.me.name:
             return

@@ -25,6 +25,10 @@ def subject_of(rumor: Rumor) -> Subject:
     return rumor.name, "state", rumor.by if rumor.state == SUSPECT else ""
 
 
+RUMOR_BYTES_MIN = len(_encode(Rumor("", "", 0, 0)))
+"""No rumor fits into less."""
+
+
 class _Entry:
     __slots__ = ("data", "incarnation", "order", "transmits")
 
@@ -36,54 +40,80 @@ class _Entry:
 
 
 class Broadcasts:
-    """Rumors to send, with how often each has been sent. `limit` tells how often that may be, now."""
+    """Rumors to send, with how often each has been sent. `limit` tells how often that may be, now.
+
+    Kept twice: by member, because a rumor replaces others about its member, and by how often it was sent, because a
+    packet is filled with those least sent. While nodes start there are hundreds, so neither may look at all of them.
+    """
 
     def __init__(self, limit: Callable[[], int]) -> None:
         self._limit = limit
-        self._entries: dict[Subject, _Entry] = {}
+        self._by_name: dict[str, dict[Subject, _Entry]] = {}
+        self._by_transmits: list[dict[int, tuple[Subject, _Entry]]] = [{}]
         self._order = 0
+        self._count = 0
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return self._count
 
     def add(self, rumor: Rumor) -> None:
         """Spread a rumor, in place of what it makes obsolete."""
         subject = subject_of(rumor)
         incarnation = (rumor.epoch, rumor.refutations)
-        if subject[1] == "state":
-            self._replace(rumor, incarnation)
+        held = self._by_name.get(rumor.name)
+        if held:
+            if subject[1] == "state":
+                self._replace(rumor, incarnation, held)
+            if subject in held:
+                self._drop(subject, held[subject])
         self._order += 1
-        self._entries.pop(subject, None)
-        self._entries[subject] = _Entry(_encode(rumor), incarnation, -self._order)
+        entry = _Entry(_encode(rumor), incarnation, self._order)
+        self._by_name.setdefault(rumor.name, {})[subject] = entry
+        self._by_transmits[0][entry.order] = subject, entry
+        self._count += 1
 
-    def _replace(self, rumor: Rumor, incarnation: tuple[int, int]) -> None:
+    def _replace(self, rumor: Rumor, incarnation: tuple[int, int], held: dict[Subject, _Entry]) -> None:
         """Drop what was to be said of the member's state, but for accusations that this one joins."""
-        for subject in [key for key in self._entries if key[0] == rumor.name and key[1] == "state"]:
-            joins = rumor.state == SUSPECT and subject[2] and self._entries[subject].incarnation == incarnation
-            if not joins:
-                del self._entries[subject]
+        for subject, entry in list(held.items()):
+            joins = rumor.state == SUSPECT and subject[2] and entry.incarnation == incarnation
+            if subject[1] == "state" and not joins:
+                self._drop(subject, entry)
+
+    def _drop(self, subject: Subject, entry: _Entry) -> None:
+        held = self._by_name[subject[0]]
+        del held[subject]
+        if not held:
+            del self._by_name[subject[0]]
+        del self._by_transmits[entry.transmits][entry.order]
+        self._count -= 1
 
     def forget(self, name: str) -> None:
         """Say nothing more of a member."""
-        for subject in [key for key in self._entries if key[0] == name]:
-            del self._entries[subject]
+        for subject, entry in list(self._by_name.get(name, {}).items()):
+            self._drop(subject, entry)
 
     def take(self, space: int) -> list[bytes]:
         """Encoded rumors for one packet with `space` bytes left: least sent first, then newest first."""
-        if not self._entries:
-            return []
-        limit = self._limit()
-        taken: list[bytes] = []
-        for subject, entry in sorted(self._entries.items(), key=_least_sent):
-            if len(entry.data) > space:
-                continue
-            space -= len(entry.data)
-            taken.append(entry.data)
-            entry.transmits += 1
-            if entry.transmits >= limit:
-                del self._entries[subject]
-        return taken
+        taken: list[tuple[Subject, _Entry]] = []
+        for sent_as_often in self._by_transmits:
+            for order in sorted(sent_as_often, reverse=True):
+                if space < RUMOR_BYTES_MIN:
+                    break
+                subject, entry = sent_as_often[order]
+                if len(entry.data) <= space:
+                    space -= len(entry.data)
+                    taken.append((subject, entry))
+        limit = self._limit() if taken else 0
+        for subject, entry in taken:
+            if entry.transmits + 1 >= limit:
+                self._drop(subject, entry)
+            else:
+                self._sent_once_more(subject, entry)
+        return [entry.data for _, entry in taken]
 
-
-def _least_sent(item: tuple[Subject, _Entry]) -> tuple[int, int]:
-    return item[1].transmits, item[1].order
+    def _sent_once_more(self, subject: Subject, entry: _Entry) -> None:
+        del self._by_transmits[entry.transmits][entry.order]
+        entry.transmits += 1
+        if entry.transmits == len(self._by_transmits):
+            self._by_transmits.append({})
+        self._by_transmits[entry.transmits][entry.order] = subject, entry

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 from cluster.env import Timer
 from cluster.membership.gossip import Gossip
-from cluster.membership.member import DEAD
 from cluster.membership.messenger import Context, Outcome
 from cluster.wire.handshake import LANE_CONTROL
 from cluster.wire.membership import MemberState, PushPull, PushPullReply
@@ -85,7 +84,7 @@ class Exchange:
 
     def dead_changed(self) -> None:
         """Members died or revived: retry the dead, as long as there are any."""
-        if self._reconnect_timer is None and self._running and self.context.table.of_state(DEAD):
+        if self._reconnect_timer is None and self._running and self.context.table.dead():
             delay = self.context.settings.reconnect_interval_s * self.context.random.uniform(0.75, 1.25)
             self._reconnect_timer = self.context.clock.call_later(delay, self._reconnect)
 
@@ -108,7 +107,7 @@ class Exchange:
     def _reconnect(self) -> None:
         """Tell one dead member that it is said to be dead, by a datagram and over a stream."""
         self._reconnect_timer = None
-        dead = self.context.table.of_state(DEAD)
+        dead = self.context.table.dead()
         if dead:
             peer = self.context.random.choice(dead)
             self.gossip.send(peer, None, (self.context.table.members[peer].rumor(),))

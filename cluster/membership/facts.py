@@ -54,6 +54,12 @@ class Facts:
         held[kind] = Fact(epoch, version, body)
         return self.rumor(name, kind)
 
+    def knows(self, rumor: Rumor) -> bool:
+        """Whether this or a newer version is held."""
+        held = self._facts.get(rumor.name)
+        fact = None if held is None else held.get(rumor.kind)
+        return fact is not None and (rumor.epoch, rumor.version) <= (fact.epoch, fact.version)
+
     def merge(self, rumor: Rumor, epoch_min: int) -> FactEffect:
         """Take in what is said of another member's fact; `epoch_min` is the boot that is known of it."""
         if not 0 < len(rumor.kind) <= KIND_CHARACTERS_MAX or not 0 <= rumor.epoch <= EPOCH_MAX or rumor.version < 1:

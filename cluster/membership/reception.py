@@ -161,10 +161,13 @@ class Reception:
     def absorb(self, rows: list[MemberState], via: str) -> None:
         """Take in another node's table."""
         self._heard_from(via)
-        for row in rows:
-            self._take_row(row.rumor, via)
+        table, facts = self.context.table, self._announcing.facts
+        for row in rows:  # of which most say what is known
+            if not table.knows(row.rumor):
+                self._take_row(row.rumor, via)
             for fact in row.facts:
-                self._hearsay.take(fact, via)
+                if not facts.knows(fact):
+                    self._hearsay.take(fact, via)
 
     def _take_row(self, rumor: Rumor, via: str) -> None:
         """As any rumor, but for a verdict on a member that we hold alive: it may be of before a partition healed.

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from cluster.layout.entry import NAME
 from cluster.membership.incarnation import Incarnation
-from cluster.membership.member import ALIVE, RANK, REACHABLE, SUSPECT, Candidate, Identity, Member
+from cluster.membership.member import ALIVE, DEAD, RANK, REACHABLE, SUSPECT, Candidate, Identity, Member
 from cluster.wire.membership import Rumor
 
 MEMBERS_MAX = 1024
@@ -54,6 +54,7 @@ class Table:
         self._names_by_id: dict[str, str] = {me.id: me.name}
         self._alive: list[str] | None = None
         self._others: list[str] | None = None
+        self._dead = 0
         for seed in sorted(seeds, key=lambda seed: seed.name):
             if seed.name != me.name:
                 self.members[seed.name] = Member(seed.name, "", Incarnation(0, 0), seed.zone, seed.address, now)
@@ -82,9 +83,21 @@ class Table:
         member = self.members.get(name)
         return member is not None and member.state == ALIVE
 
-    def of_state(self, state: str) -> list[str]:
-        """Sorted names of the members in a state."""
-        return sorted(name for name, member in self.members.items() if member.state == state)
+    def dead(self) -> list[str]:
+        """Sorted names of the members that are dead."""
+        if not self._dead:
+            return []
+        return sorted(name for name, member in self.members.items() if member.state == DEAD)
+
+    def knows(self, rumor: Rumor) -> bool:
+        """Whether a member is alive just as the rumor has it: then there is nothing to merge."""
+        member = self.members.get(rumor.name)
+        return (
+            member is not None
+            and member.heard
+            and member.state == rumor.state == ALIVE
+            and member.incarnation == (rumor.epoch, rumor.refutations)
+        )
 
     def name_of(self, id: str) -> str | None:
         """Who has this id now."""
@@ -95,14 +108,9 @@ class Table:
     def merge(self, rumor: Rumor, now: float) -> Merged:
         """Take in a rumor about another member."""
         assert rumor.name != self.me.name
-        member = self.members.get(rumor.name)
-        if (
-            member is not None
-            and member.heard
-            and member.state == rumor.state == ALIVE
-            and member.incarnation == (rumor.epoch, rumor.refutations)
-        ):
+        if self.knows(rumor):
             return _KNOWN  # as most rumors are
+        member = self.members.get(rumor.name)
         incarnation = Incarnation(rumor.epoch, rumor.refutations)
         rank = RANK.get(rumor.state)
         if rank is None or not incarnation.is_plausible() or len(rumor.id) > ID_CHARACTERS_MAX:
@@ -144,6 +152,7 @@ class Table:
             self.forgotten[name] = member.incarnation.epoch
             self._names_by_id.pop(member.id, None)
             self._alive = self._others = None
+            self._dead -= member.state == DEAD
         return member
 
     # -- inside
@@ -161,6 +170,7 @@ class Table:
     def _add(self, rumor: Rumor, incarnation: Incarnation, now: float) -> Merged:
         member = Member(rumor.name, "", Incarnation(0, 0), rumor.zone, (rumor.host, rumor.port), now)
         self.members[rumor.name] = member
+        self._alive = self._others = None
         return self._advance(member, rumor, incarnation, now)
 
     def _advance(self, member: Member, rumor: Rumor, incarnation: Incarnation, now: float) -> Merged:
@@ -171,13 +181,14 @@ class Table:
         if rumor.state != old_state:
             member.state = rumor.state
             member.since = now
+            self._alive = self._others = None
+            self._dead += (member.state == DEAD) - (old_state == DEAD)
         if rumor.state == ALIVE and rumor.epoch > 0:
             member.heard = True
         if rumor.id:
             self._rename(member, rumor.id)
         if rumor.host and 0 < rumor.port < 65536:
             member.address, member.zone = (rumor.host, rumor.port), rumor.zone
-        self._alive = self._others = None
         return Merged(Effect.CHANGED, member, old_state, old_incarnation)
 
     def _rename(self, member: Member, id: str) -> None:

@@ -69,12 +69,12 @@ class Topics:
         messenger.handle(Unsubscribe, self._on_unsubscribe)
 
     def start(self) -> None:
-        """Learn the interest of all members, and replace what this node announced before it went down."""
+        """Learn the interest of all members. Of this node there is nothing to announce yet: what it announced before it
+        went down ended, for whoever hears of this boot, with the boot that announced it."""
         self._facts.on_fact.append(self._on_fact)
         self._facts.on_change.append(self._on_change)
         for name, body in self._facts.facts(KIND).items():
             self._on_fact(name, KIND, body)
-        self._barrier.announce()
 
     def publish(self, subject: str, payload: bytes, id: str = "", headers: dict[str, str] | None = None) -> Published:
         """Hand a message to everyone with interest. Raises Usage; what met a full queue is not in the count."""

@@ -6,6 +6,7 @@ the last. Pure; no leap seconds, as in Unix time. Years 0001 to 9999.
 """
 
 import re
+from functools import lru_cache
 
 from cluster.errors import Usage
 
@@ -41,10 +42,15 @@ def format_time(unix_s: float) -> str:
     """`2026-03-01T12:00:00.250Z`. Times out of range are cut to it: an event is never lost over a broken clock."""
     milliseconds = round(min(max(unix_s, _EARLIEST_S), _LATEST_S - 0.001) * 1000)
     seconds, milliseconds = divmod(milliseconds, 1000)
+    return f"{_to_the_second(seconds)}.{milliseconds:03}Z"
+
+
+@lru_cache(maxsize=2)  # events come in bursts
+def _to_the_second(seconds: int) -> str:
     days, second = divmod(seconds, _DAY_S)
     year, month, day = civil_from_days(days)
     hour, minute, second = second // 3600, second // 60 % 60, second % 60
-    return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z"
+    return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
 
 
 def parse_time(text: str) -> float:

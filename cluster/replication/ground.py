@@ -38,9 +38,11 @@ class Ground:
     """Whether this node is an owner, by partition."""
 
     def __post_init__(self) -> None:
-        owners = [self.placement.owners(partition) for partition in range(PARTITIONS)]
-        self.others = [tuple(name for name in names if name != self.me) for names in owners]
-        self.mine = [self.me in names for names in owners]
+        self.others = [self.placement.owners(partition) for partition in range(PARTITIONS)]
+        self.mine = [False] * PARTITIONS
+        for partition in self.placement.partitions_of(self.me):
+            self.mine[partition] = True
+            self.others[partition] = tuple(name for name in self.others[partition] if name != self.me)
 
     def avoided(self, peer: str) -> bool:
         """Whether to go round a peer now."""

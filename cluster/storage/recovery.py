@@ -93,6 +93,8 @@ class Replay:
 
     def damage(self) -> Iterator[tuple[int, dict[Span, str]]]:
         """Each quarantined partition with the spans to blame and why."""
+        if not self._local and not self._anywhere:
+            return
         seen = {partition for _, partition in self.tables} | set(self._local)
         for partition in sorted(seen.union(range(PARTITIONS))):
             released = self._released.get(partition, set())

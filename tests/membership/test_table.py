@@ -117,7 +117,7 @@ def test_live_lists_follow_states() -> None:
     made = table(rumor(SUSPECT, 1), rumor(DEAD, 1, name="n3"))
     assert made.alive() == ["n1"]
     assert made.others() == ["n2"]
-    assert made.of_state(DEAD) == ["n3"]
+    assert made.dead() == ["n3"]
     assert made.is_alive("n1") and not made.is_alive("n2") and not made.is_alive("n9")
 
 

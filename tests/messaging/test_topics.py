@@ -167,14 +167,16 @@ def test_a_dead_node_gets_nothing_until_it_is_back() -> None:
     assert len(link.got) == 2
 
 
-def test_a_restarted_node_replaces_its_interest() -> None:
+def test_the_interest_of_a_restarted_node_is_void_until_it_announces_again() -> None:
     world = World(2)
     world.subscribe("n2", "a")
     world.messengers["n2"].handlers.clear()
     world.topics["n2"] = world._make("n2")
     world.clock.advance()
-    world.facts["n1"].learn("n2", "topics", world.facts["n2"].known["n2"])
+    world.facts["n1"].learn("n2", "topics", b"")  # as membership says when it hears of the new boot
     assert world.publish("n1", "a") == 0
+    world.subscribe("n2", "a")
+    assert world.publish("n1", "a") == 1
 
 
 # -- bounds
