@@ -194,6 +194,6 @@ class Answers:
             "topics_delivered": node.topics.delivered,
             "topics_dropped": node.topics.dropped,
             "requests_in_flight": node.transport.in_flight(),
-            "requests_expired": node.transport.expired,
+            "requests_expired": node.transport.expired + node.replication.replica.expired,
             "events": node.events.count,
         }

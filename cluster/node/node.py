@@ -32,7 +32,7 @@ from cluster.transport import Transport
 from cluster.wire.admin import Ask
 from cluster.wire.handshake import ROLE_NODE, Party
 from cluster.wire.kv import Get, Keys, Put
-from cluster.wire.replication import AskHints, Fetch, Replicate, Scan
+from cluster.wire.replication import AskHints, Fetch, Fetched, Replicate, ReplicateBatch, ReplicatedBatch, Scan
 
 LAYOUT_FILE = "layout.json"
 
@@ -127,13 +127,17 @@ class Node:
         handle(Get, self.kv.get)
         handle(Keys, self.kv.keys)
         handle(Replicate, replica.replicate)
+        handle(ReplicateBatch, replica.replicate_batch)
+        handle(ReplicatedBatch, self.replication.writer.answered)
         handle(Fetch, replica.fetch)
+        handle(Fetched, self.replication.reader.answered)
         handle(AskHints, replica.ask_hints)
         handle(Scan, replica.scan)
         handle(Ask, self.answers.answer)
         self.membership.on_change.append(self._member_changed)
         self.membership.on_refuted.append(self.replication.catchup.begin)
         self.transport.on_lost.append(self._peer_lost)
+        self.transport.on_broken.append(self.replication.connection_broken)
         self.transport.on_contact.append(self.replication.member_heard)
 
     # -- life

@@ -7,14 +7,13 @@ costs no second round. Dynamo (2007) sections 4.5 and 4.7 (read repair).
 from collections.abc import Callable, Sequence
 
 from cluster.errors import ClusterError, QuorumMissing
+from cluster.replication.exchange import Exchange, remaining_ms
 from cluster.replication.ground import Ground
-from cluster.replication.messenger import Outcome
+from cluster.replication.messenger import Asked
 from cluster.replication.preference import split_owners
 from cluster.replication.quorum import QuorumRead, ReadVerdict
 from cluster.wire.handshake import LANE_FOREGROUND
 from cluster.wire.replication import Fetch, Fetched, Replicate, Replicated
-
-SWEEP_S = 0.02
 
 ReadDone = Callable[[ReadVerdict | None, int, ClusterError | None], None]
 """(verdict, replicas repaired, None), or (None, 0, why there is none), once."""
@@ -25,9 +24,8 @@ class Reader:
 
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
-        self.in_flight: dict[int, ReadOperation] = {}
-        self._next_id = 0
-        self._sweeping = False
+        self.exchange: Exchange[ReadOperation] = Exchange(ground.env.clock, ground.messenger, Fetch)
+        self.in_flight = self.exchange.in_flight
 
     def read(
         self, table: int, partition: int, key: str, *, r: int, strict: bool, deadline: float, done: ReadDone
@@ -39,29 +37,24 @@ class Reader:
         absent = owners - min(ground.settings.w, owners) + 1
         quorum = QuorumRead(needed, absent, ground.mergeables[table].merge)
         operation = ReadOperation(self, table, partition, key, quorum, strict, deadline, done)
-        self._next_id += 1
-        operation.id = self._next_id
-        self.in_flight[operation.id] = operation
+        self.exchange.begin(operation)
         operation.start()
-        if not self._sweeping and self.in_flight:
-            self._sweeping = True
-            ground.env.clock.call_later(SWEEP_S, self._sweep)
 
-    def _sweep(self) -> None:
-        horizon = self.ground.env.clock.now() - self.ground.settings.read_hedge_s
-        for operation in list(self.in_flight.values()):
-            if operation.started > horizon:
-                break
-            operation.widen()
-        self._sweeping = bool(self.in_flight)
-        if self._sweeping:
-            self.ground.env.clock.call_later(SWEEP_S, self._sweep)
+    def answered(self, asked: Asked) -> None:
+        """An owner, or a holder of hints, answers some questions."""
+        body: Fetched = asked.body
+        name, in_flight = asked.sender, self.in_flight
+        self.ground.avoidance.heard(name)
+        for id, same, blob, voting, owed in body.answers:
+            operation = in_flight.get(id)
+            if operation is not None and name in operation.waiting:
+                del operation.waiting[name]
+                operation.on_answer(name, operation.held if same else blob, voting, owed)
 
 
 class ReadOperation:
     """One read in flight."""
 
-    outstanding = 0
     held: bytes | None = None
     digest = b""
     repairing = 0
@@ -89,6 +82,7 @@ class ReadOperation:
         self.id = 0
         self.started = reader.ground.env.clock.now()
         self.asked: dict[str, None] = {}
+        self.waiting: dict[str, None] = {}
 
     @property
     def owners(self) -> tuple[str, ...]:
@@ -116,7 +110,7 @@ class ReadOperation:
         if not ground.avoidance.quiet():
             reachable, _ = split_owners(reachable, ground.avoided)
         self._ask(reachable[: self.quorum.needed - self.quorum.votes])
-        if self.outstanding == 0:
+        if not self.waiting:
             self.widen()
 
     def widen(self) -> None:
@@ -132,35 +126,46 @@ class ReadOperation:
                 name for name in holders if name not in self.asked and name != ground.me and not ground.avoided(name)
             ]
         self._ask(fresh)
-        if self.outstanding == 0:
+        if not self.waiting:
             self._give_up()
 
     def _ask(self, names: Sequence[str]) -> None:
         if not names:
             return
-        self.outstanding += len(names)
         for name in names:
-            self.asked[name] = None
-        body = Fetch(self.table, self.partition, self.key, self.digest)
-        self.reader.ground.messenger.request(names, body, self.deadline, self._on_answer, LANE_FOREGROUND)
+            self.asked[name] = self.waiting[name] = None
+        reader = self.reader
+        remaining = remaining_ms(self.deadline, reader.ground.env.clock.now())
+        reader.exchange.ask(names, (self.id, remaining, self.table, self.partition, self.key, self.digest))
 
-    def _on_answer(self, name: str, outcome: Outcome) -> None:
-        self.outstanding -= 1
+    def on_answer(self, name: str, blob: bytes | None, voting: bool, owed: bool) -> None:
+        """All that a node holds."""
+        if self.done is None or self.repairing:
+            self._retire()
+            return
+        if voting or blob is not None or name in self.owners:
+            self.quorum.on_answer(name, blob, voting, owed)
+        self._proceed()
+
+    def failed(self, name: str, error: ClusterError) -> None:
+        """A node gives no answer."""
         ground = self.reader.ground
-        if type(outcome) is Fetched:
-            ground.avoidance.heard(name)
-            if self.done is None or self.repairing:
-                return
-            blob = self.held if outcome.same else outcome.blob
-            if outcome.voting or blob is not None or name in self.owners:
-                self.quorum.on_answer(name, blob, outcome.voting, outcome.owed)
+        self.waiting.pop(name, None)
+        ground.avoidance.failed(name, ground.env.clock.now())
+        if self.done is None or self.repairing:
+            self._retire()
         else:
-            ground.avoidance.failed(name, ground.env.clock.now())
-            if self.done is None or self.repairing:
-                return
+            self._proceed()
+
+    def _proceed(self) -> None:
         if self.quorum.decided():
             self._decide()
-        elif self.outstanding < self.quorum.needed - self.quorum.votes:
+        elif len(self.waiting) < self.quorum.needed - self.quorum.votes:
+            self.widen()
+
+    def linger(self, now: float) -> None:
+        """No answer for too long: ask the others as well."""
+        if now >= self.started + self.reader.ground.settings.read_hedge_s:
             self.widen()
 
     def _give_up(self) -> None:
@@ -210,7 +215,12 @@ class ReadOperation:
             ground.store.put(self.table, self.partition, self.key, merged, lambda error: settled(error is None))
 
     def _end(self, verdict: ReadVerdict | None, repaired: int, error: ClusterError | None) -> None:
-        self.reader.in_flight.pop(self.id, None)
         done, self.done = self.done, None
+        self._retire()
         if done is not None:
             done(verdict, repaired, error)
+
+    def _retire(self) -> None:
+        """Leave, once the reader of this was told and nobody is waited for: a peer that fails to answer is noted."""
+        if self.done is None and not self.waiting:
+            self.reader.in_flight.pop(self.id, None)

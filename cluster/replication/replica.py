@@ -2,11 +2,22 @@
 
 from cluster.errors import ClusterError, Usage
 from cluster.layout import PARTITIONS
+from cluster.replication.exchange import BATCH_BYTES_MAX
 from cluster.replication.ground import Ground
 from cluster.replication.hints import HintKey
 from cluster.replication.messenger import Asked
 from cluster.replication.writer import Writer
-from cluster.wire.replication import AskHints, Fetch, Fetched, HintsOwed, Replicate, Scan, Scanned
+from cluster.wire.replication import (
+    AskHints,
+    Fetched,
+    Found,
+    HintsOwed,
+    Replicate,
+    Replicated,
+    ReplicatedBatch,
+    Scan,
+    Scanned,
+)
 
 PAGE_ROWS_MAX = 1024
 
@@ -17,6 +28,7 @@ class Replica:
     def __init__(self, ground: Ground, writer: Writer) -> None:
         self.ground = ground
         self.writer = writer
+        self.expired = 0
         self._rounds: dict[str, tuple[int, float]] = {}
 
     def replicate(self, asked: Asked) -> None:
@@ -29,7 +41,7 @@ class Replica:
 
         def stored(error: ClusterError | None) -> None:
             if error is None:
-                asked.acknowledge()
+                asked.reply(Replicated())
             else:
                 asked.fail(error)
 
@@ -42,17 +54,67 @@ class Replica:
         # acknowledgements without a second rule.
         ground.store.put(body.table, body.partition, body.key, merged, stored)
 
-    def fetch(self, asked: Asked) -> None:
-        """What is held for the key, or that it is the same as what the asker holds."""
+    def replicate_batch(self, asked: Asked) -> None:
+        """Merge all that has not expired, and say so in one message once it is as durable as the cluster promises."""
         ground = self.ground
-        body: Fetch = asked.body
-        if not ground.owns(body.partition):
-            asked.reply(Fetched(False, ground.hints.find(body.table, body.partition, body.key), False, False))
-            return
-        standing = ground.standing
-        held = ground.store.get(body.table, body.partition, body.key)
-        same = (ground.mergeables[body.table].digest(held) if held is not None else b"") == body.digest
-        asked.reply(Fetched(same, None if same else held, standing.votes(body.partition), standing.owed))
+        store, mergeables = ground.store, ground.mergeables
+        late_ms = (ground.env.clock.now() - asked.arrived) * 1000
+        merged: list[int] = []
+        failed: list[tuple[int, str, str]] = []
+        for id, remaining_ms, table, partition, key, blob in asked.body.copies:
+            if remaining_ms <= late_ms:
+                self.expired += 1  # its sender has given up: applying it now could only surprise
+                continue
+            try:
+                mergeable = mergeables.get(table)
+                if mergeable is None or not 0 <= partition < PARTITIONS:
+                    raise Usage(f"no table {table} or partition {partition}")
+                held = store.get(table, partition, key)
+                store.put(table, partition, key, blob if held is None else mergeable.merge(held, blob), None)
+            except ClusterError as error:
+                failed.append((id, error.code, error.message))
+            else:
+                merged.append(id)
+
+        def stored(error: ClusterError | None) -> None:
+            if error is None:
+                asked.push(ReplicatedBatch(merged, failed))
+            else:
+                asked.push(ReplicatedBatch([], failed + [(id, error.code, error.message) for id in merged]))
+
+        if merged:
+            store.then(stored)
+        elif failed:
+            stored(None)
+
+    def fetch(self, asked: Asked) -> None:
+        """What is held for each key, or that it is the same as what the asker holds."""
+        ground = self.ground
+        standing, store, mine = ground.standing, ground.store, ground.mine
+        late_ms = (ground.env.clock.now() - asked.arrived) * 1000
+        answers: list[Found] = []
+        size = 0
+        for id, remaining_ms, table, partition, key, digest in asked.body.questions:
+            mergeable = ground.mergeables.get(table)
+            if remaining_ms <= late_ms or mergeable is None or not 0 <= partition < PARTITIONS:
+                self.expired += 1
+                continue
+            if not mine[partition]:
+                held, same, voting, owed = ground.hints.find(table, partition, key), False, False, False
+            else:
+                held = store.get(table, partition, key)
+                same = (mergeable.digest(held) if held is not None else b"") == digest
+                voting, owed = standing.votes(partition), standing.owed
+            if same or held is None:
+                answers.append((id, same, None, voting, owed))
+                continue
+            answers.append((id, False, held, voting, owed))
+            size += len(held)
+            if size > BATCH_BYTES_MAX:
+                asked.push(Fetched(answers))
+                answers, size = [], 0
+        if answers:
+            asked.push(Fetched(answers))
 
     def ask_hints(self, asked: Asked) -> None:
         """How many copies wait here for the asker; writes that were in flight when its round began count as well."""

@@ -1,5 +1,6 @@
 """One node's replication, assembled: the parts share one Ground and are told of the same changes."""
 
+from cluster.errors import ClusterError
 from cluster.replication.catchup import CatchUp
 from cluster.replication.ground import Ground
 from cluster.replication.handoff import Handoff
@@ -7,6 +8,7 @@ from cluster.replication.reader import Reader
 from cluster.replication.refill import Refill
 from cluster.replication.replica import Replica
 from cluster.replication.writer import Writer
+from cluster.wire.handshake import LANE_FOREGROUND
 
 
 class Replication:
@@ -46,6 +48,12 @@ class Replication:
         """A connection to or from a member was made."""
         self.ground.avoidance.heard(name)
         self.handoff.poke(name)
+
+    def connection_broken(self, name: str, lane: int, error: ClusterError) -> None:
+        """A connection to a member ended, or could not be made: what waited on it gets no answer."""
+        if lane == LANE_FOREGROUND:
+            self.writer.exchange.lost(name, error)
+            self.reader.exchange.lost(name, error)
 
     def member_failed(self, name: str) -> None:
         """An exchange with a member failed."""

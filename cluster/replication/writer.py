@@ -6,31 +6,30 @@ deadline gets a hint. Dynamo (2007) sections 4.5 and 4.6.
 
 from collections.abc import Callable, Sequence
 
-from cluster.errors import ClusterError, Maybe, QuorumMissing, StorageFull
+from cluster.errors import ClusterError, Maybe, QuorumMissing, StorageFull, from_code
+from cluster.replication.exchange import Exchange, remaining_ms
 from cluster.replication.ground import Ground
 from cluster.replication.hints import HintKey
-from cluster.replication.messenger import Outcome
+from cluster.replication.messenger import Asked, Outcome
 from cluster.replication.preference import split_owners, stand_in
 from cluster.replication.quorum import MAYBE, NO, QuorumWrite
 from cluster.wire.handshake import LANE_FOREGROUND
-from cluster.wire.replication import Replicate, Replicated
+from cluster.wire.replication import Replicate, ReplicateBatch, Replicated, ReplicatedBatch
 
 SPECULATE_S = 0.15
 """A write without a verdict for so long also asks stand-ins: well over a round trip, well under the write timeout."""
-SWEEP_S = 0.05
 
 WriteDone = Callable[[str, QuorumWrite, int, ClusterError | None], None]
 """(outcome, counts, hints, the last error), once, when the verdict is in."""
 
 
 class Writer:
-    """Starts writes and sweeps those that wait too long."""
+    """Starts writes, and hears what became of their copies."""
 
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
-        self.in_flight: dict[int, WriteOperation] = {}
-        self._next_id = 0
-        self._sweeping = False
+        self.exchange: Exchange[WriteOperation] = Exchange(ground.env.clock, ground.messenger, ReplicateBatch)
+        self.in_flight = self.exchange.in_flight
 
     def write(
         self,
@@ -54,13 +53,24 @@ class Writer:
             reachable, missing = split_owners(reachable, ground.avoided)
             self._check(partition, len(reachable) + mine, missing, mine, needed, strict)
         operation = WriteOperation(self, table, partition, key, blob, QuorumWrite(needed, strict), deadline, done)
-        self._next_id += 1
-        operation.id = self._next_id
-        self.in_flight[operation.id] = operation
+        self.exchange.begin(operation)
         operation.start(mine, reachable, missing)
-        if not self._sweeping:
-            self._sweeping = True
-            ground.env.clock.call_later(SWEEP_S, self._sweep)
+
+    def answered(self, asked: Asked) -> None:
+        """An owner has dealt with a batch."""
+        body: ReplicatedBatch = asked.body
+        owner, in_flight = asked.sender, self.in_flight
+        if body.ids:
+            self.ground.avoidance.heard(owner)
+        for id in body.ids:
+            operation = in_flight.get(id)
+            if operation is not None and owner in operation.waiting:
+                del operation.waiting[owner]
+                operation.acknowledged(owner=True)
+        for id, code, message in body.failed:
+            operation = in_flight.get(id)
+            if operation is not None and owner in operation.waiting:
+                operation.failed(owner, from_code(code, message))
 
     def _check(
         self, partition: int, owners: int, missing: Sequence[str], mine: bool, needed: int, strict: bool
@@ -86,17 +96,6 @@ class Writer:
                 break  # in order of their start
             count += target in operation.waiting
         return count
-
-    def _sweep(self) -> None:
-        horizon = self.ground.env.clock.now() - SPECULATE_S
-        for operation in list(self.in_flight.values()):
-            if operation.started > horizon:
-                break
-            if operation.quorum.decided is None:
-                operation.speculate()
-        self._sweeping = bool(self.in_flight)
-        if self._sweeping:
-            self.ground.env.clock.call_later(SWEEP_S, self._sweep)
 
 
 class WriteOperation:
@@ -139,8 +138,9 @@ class WriteOperation:
         self.waiting = dict.fromkeys(reachable)
         if reachable:
             self.quorum.sent(len(reachable))
-            body = Replicate(self.table, self.partition, self.key, self.blob)
-            ground.messenger.request(reachable, body, self.deadline, self._on_owner, LANE_FOREGROUND)
+            remaining = remaining_ms(self.deadline, self.started)
+            entry = (self.id, remaining, self.table, self.partition, self.key, self.blob)
+            self.writer.exchange.ask(reachable, entry)
         if not mine:
             self.taken = (ground.me,)
             self._hint_here(missing[0] if missing else reachable[0], counts=True)
@@ -148,8 +148,10 @@ class WriteOperation:
         for owner in missing:
             self._stand_in(owner)
 
-    def speculate(self) -> None:
-        """No verdict yet: ask stand-ins for the owners that keep us waiting."""
+    def linger(self, now: float) -> None:
+        """No verdict for too long: ask stand-ins for the owners that keep us waiting."""
+        if self.quorum.decided is not None or now < self.started + SPECULATE_S:
+            return
         for owner in list(self.waiting):
             if not self._has_stand_in(owner):
                 self._stand_in(owner, keep_if_none=False)
@@ -158,18 +160,14 @@ class WriteOperation:
 
     def _stored_here(self, error: ClusterError | None) -> None:
         if error is None:
-            self._acknowledged(owner=True)
+            self.acknowledged(owner=True)
         else:
             self._failed(error)
 
-    def _on_owner(self, owner: str, outcome: Outcome) -> None:
+    def failed(self, owner: str, error: ClusterError) -> None:
+        """An owner has not, or perhaps not, taken its copy: a stand-in is to."""
         ground = self.writer.ground
         self.waiting.pop(owner, None)
-        if type(outcome) is Replicated:
-            ground.avoidance.heard(owner)
-            self._acknowledged(owner=True)
-            return
-        error = outcome if isinstance(outcome, ClusterError) else Maybe(f"{owner} answered out of turn")
         if not isinstance(error, StorageFull):
             ground.avoidance.failed(owner, ground.env.clock.now())
         if not self._has_stand_in(owner):
@@ -200,7 +198,7 @@ class WriteOperation:
         if type(outcome) is Replicated:
             ground.avoidance.heard(name)
             self.hints += 1
-            self._acknowledged(owner=False)
+            self.acknowledged(owner=False)
             return
         ground.avoidance.failed(name, ground.env.clock.now())
         if owner not in self.waiting:  # the owner itself is lost to this write: its copy must wait somewhere
@@ -219,13 +217,14 @@ class WriteOperation:
                 self.hints -= 1
                 ground.record("hint.refused", error.message, target=owner, key=self.key)
             if counts:
-                self._acknowledged(owner=False) if error is None else self._failed(error)
+                self.acknowledged(owner=False) if error is None else self._failed(error)
 
         ground.hints.add(HintKey(owner, self.table, self.partition, self.key), self.blob, kept)
 
     # -- the verdict
 
-    def _acknowledged(self, owner: bool) -> None:
+    def acknowledged(self, owner: bool) -> None:
+        """A copy is durable: an owner's, or a stand-in's."""
         self._tell(self.quorum.on_ack(owner))
 
     def _failed(self, error: ClusterError) -> None:

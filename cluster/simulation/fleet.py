@@ -17,7 +17,6 @@ from cluster.simulation.world import LOOPBACK, World
 from cluster.storage.documents import BootRecord, encode_boot
 from cluster.wire.frames import Body
 from cluster.wire.kv import Get, Put
-from cluster.wire.replication import Replicated
 
 SECRET = b"simulated cluster secret".ljust(32, b".")
 PORT = 7000
@@ -46,10 +45,6 @@ class Result:
 
     def on_cancel(self, function: Callable[[], None]) -> None:
         """Nobody here cancels."""
-
-    def acknowledge(self) -> None:
-        """The node's answer to a copy."""
-        self.reply(Replicated())
 
     def fail(self, error: ClusterError) -> None:
         """The node's refusal."""
@@ -114,10 +109,10 @@ class Fleet:
         self.nodes.pop(name, None)
         self.world.crash(name)
 
-    def power_loss(self, name: str) -> None:
-        """The machine loses power: what was not synced is gone."""
+    def power_loss(self, name: str, *, silent: bool = False) -> None:
+        """The machine loses power: what was not synced is gone. `silent`: no port is closed, nobody answers."""
         self.nodes.pop(name, None)
-        self.world.power_loss(name)
+        self.world.power_loss(name, silent=silent)
 
     @property
     def up(self) -> list[str]:

@@ -94,6 +94,11 @@ class Store:
         if done is not None:
             self._dones.append(done)
 
+    def then(self, done: Done) -> None:
+        """`done` as of a put, for all the puts that this pass has made: one call for many."""
+        assert self._records, "nothing was put in this pass"
+        self._dones.append(done)
+
     def rows(self, table: int, partition: int) -> Mapping[str, bytes]:
         """A live view of the rows, in the order of their first writes; do not put while iterating."""
         rows = self._tables.get((table, partition))

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cluster.errors import ClusterError
-from cluster.wire.frames import Body, Failure, Reply, replicated_frame
-from cluster.wire.handshake import Party
+from cluster.wire.frames import Body, Failure, Reply
+from cluster.wire.handshake import ROLE_NODE, Party
 
 if TYPE_CHECKING:
     from cluster.transport.connection import Connection
@@ -34,6 +34,16 @@ class Inbound:
         assert peer is not None
         return peer
 
+    @property
+    def sender(self) -> str:
+        """The name of the node that sent it; empty for a client, whatever it calls itself."""
+        peer = self.peer
+        return peer.name if peer.role == ROLE_NODE else ""
+
+    def push(self, body: Body) -> bool:
+        """Send a one-way message back; False when it is dropped."""
+        return self.link.push(body)
+
     def reply(self, body: Body) -> None:
         """Answer."""
         if self.id:
@@ -41,11 +51,6 @@ class Inbound:
             if link.cancels:
                 link.cancels.pop(self.id, None)
             link.send(Reply(self.id, body))
-
-    def acknowledge(self) -> None:
-        """`reply(Replicated())`, cheaper."""
-        if self.id:
-            self.link.send_encoded(replicated_frame(self.id))
 
     def fail(self, error: ClusterError) -> None:
         """Answer with an error; its code travels, and the other side finds the class again."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from cluster.config import TransportSettings
 from cluster.env import Address, DatagramSocket, Env, Listener, StallWatch, Tick
-from cluster.errors import Maybe, Overloaded, Unreachable
+from cluster.errors import ClusterError, Maybe, Overloaded, Unreachable
 from cluster.faults import FaultBook
 from cluster.transport.backoff import Backoff
 from cluster.transport.connection import Connection
@@ -49,6 +49,7 @@ class Transport:
         self.addresses: dict[str, Address] = {}
         self.handlers: dict[type, Callable[[Inbound], None]] = {}
         self.on_lost: list[Callable[[str, str], None]] = []
+        self.on_broken: list[Callable[[str, int, ClusterError], None]] = []
         self.on_contact: list[Callable[[str], None]] = []
         self.on_datagram: Callable[[str, bytes, float], None] = lambda sender, body, arrived: None
         self.layout = 0
@@ -64,6 +65,7 @@ class Transport:
         self._unproven = 0
         self._clients = 0
         self._dirty: list[Connection] = []
+        self._flushers: list[Callable[[], None]] = []
         self._listener: Listener | None = None
         self._socket: DatagramSocket | None = None
         tick.write_sockets = self._write
@@ -133,6 +135,15 @@ class Transport:
         connection = self._lane(peer, lane).ready()
         return connection is not None and connection.send_encoded(data)
 
+    def at_flush(self, function: Callable[[], None]) -> None:
+        """Call once at the end of this pass, after the log and before the sockets: it may still send."""
+        self._flushers.append(function)
+        self._tick.arm()
+
+    def timed_out(self, peer: str) -> None:
+        """The peer did not answer in time what it was sent one way."""
+        self.faults.note_failure(peer, "timeout")
+
     def datagram(self, peer: str, body: bytes) -> None:
         """Send a sealed datagram; it may be lost."""
         address = self.addresses.get(peer)
@@ -184,14 +195,13 @@ class Transport:
             return  # across a partition nobody hears a refusal or a reset: requests meet their deadlines
         if reason not in ("aborted", "closed") or was_open:
             self.faults.note_failure(peer, reason)
-        error_type = Maybe if was_open else Unreachable
+        error: ClusterError = Unreachable(f"{peer} cannot be reached: {reason}")
+        if was_open:
+            error = Maybe(f"the connection to {peer} ended: {reason}")
         for done in self.pending.lost(peer, lane):
-            done(
-                peer,
-                error_type(
-                    f"the connection to {peer} ended: {reason}" if was_open else f"{peer} cannot be reached: {reason}"
-                ),
-            )
+            done(peer, error)
+        for broken in self.on_broken:
+            broken(peer, lane, error)
         for function in self.on_lost:
             function(peer, reason)
         if peer in self._watched and lane == LANE_CONTROL and was_open:
@@ -215,6 +225,9 @@ class Transport:
         return dialled + list(self._accepted)
 
     def _write(self) -> None:
+        flushers, self._flushers = self._flushers, []
+        for function in flushers:
+            function()
         dirty, self._dirty = self._dirty, []
         for connection in dirty:
             connection.flush()
@@ -227,7 +240,7 @@ class Transport:
     def _sweep(self) -> None:
         for done, peers in self.pending.expired(self.env.clock.now()):
             for peer in peers:
-                self.faults.note_failure(peer, "timeout")
+                self.timed_out(peer)
                 done(peer, Maybe(f"no answer from {peer} before the deadline"))
         self._sweeping = len(self.pending) > 0
         if self._sweeping:

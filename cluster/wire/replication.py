@@ -4,7 +4,18 @@
 shipped whole and never re-encoded on the way.
 """
 
+from typing import TypeAlias
+
 from msgspec import Struct
+
+Entry: TypeAlias = tuple[int, int, int, int, str, bytes]
+"""One of a batch: the sender's number for it, remaining milliseconds, table, partition, key, and the bytes. Expires by
+itself: the others of its batch may have another deadline."""
+
+Found: TypeAlias = tuple[int, bool, bytes | None, bool, bool]
+"""An answer to the question of that number. *Same*: the digest is the one asked about, and there are no bytes. Else the
+bytes are what is held, None for nothing. *Voting*: absence here is a vote. *Owed*: a dead member may hold hints for
+this owner."""
 
 
 class Replicate(Struct, array_like=True, gc=False, tag=20):
@@ -21,23 +32,29 @@ class Replicated(Struct, array_like=True, gc=False, tag=21):
     """The blob is merged and as durable as the cluster promises."""
 
 
-class Fetch(Struct, array_like=True, gc=False, tag=22):
-    """What is held for the key, unless its digest is `digest` (empty: nothing is held by the one who asks)."""
+class ReplicateBatch(Struct, array_like=True, gc=False, tag=28):
+    """`Replicate` of many copies, one way: all that one pass of the sender has for an owner."""
 
-    table: int
-    partition: int
-    key: str
-    digest: bytes
+    copies: list[Entry]
+
+
+class ReplicatedBatch(Struct, array_like=True, gc=False, tag=29):
+    """Of a batch: the numbers whose copies are merged and durable; the number, code and message of each failure."""
+
+    ids: list[int]
+    failed: list[tuple[int, str, str]]
+
+
+class Fetch(Struct, array_like=True, gc=False, tag=22):
+    """What is held for each key, unless its digest is the entry's (empty: nothing is held by the one who asks)."""
+
+    questions: list[Entry]
 
 
 class Fetched(Struct, array_like=True, gc=False, tag=23):
-    """An owner's answer. `same`: its digest is the one asked about, and `blob` is None. Else `blob` is what it holds,
-    None for nothing. `voting`: absence here is a vote. `owed`: a dead member may hold hints for this owner."""
+    """An owner's answers to some questions."""
 
-    same: bool
-    blob: bytes | None
-    voting: bool
-    owed: bool
+    answers: list[Found]
 
 
 class AskHints(Struct, array_like=True, gc=False, tag=24):
@@ -70,4 +87,6 @@ class Scanned(Struct, array_like=True, gc=False, tag=27):
     voting: bool
 
 
-ReplicationBody = Replicate | Replicated | Fetch | Fetched | AskHints | HintsOwed | Scan | Scanned
+ReplicationBody = (
+    Replicate | Replicated | ReplicateBatch | ReplicatedBatch | Fetch | Fetched | AskHints | HintsOwed | Scan | Scanned
+)

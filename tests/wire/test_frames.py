@@ -15,17 +15,18 @@ from cluster.wire.frames import (
     Request,
     append_frame,
     encode_frame,
-    replicated_frame,
 )
 from cluster.wire.kv import Get, Got, Put
-from cluster.wire.replication import Fetched, Replicate, Replicated
+from cluster.wire.replication import Fetched, Replicate, ReplicateBatch, ReplicatedBatch
 from cluster.wire.topics import Relay
 
 FRAMES: list[Frame] = [
     Request(7, 1000, 1, Put("cart", b"\x00book", "op-1", context=b"c", strict=True)),
     Request(8, 20, 1, Get("cart"), trace="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
     Reply(8, Got([b"a", b"b"], b"ctx", 2, 0, False, "n1")),
-    Reply(9, Fetched(False, None, True, False)),
+    OneWay(Fetched([(9, False, None, True, False), (10, False, b"x", False, True)])),
+    OneWay(ReplicateBatch([(1, 1000, 0, 255, "k", b"blob"), (2, 5, 0, 1, "l", b"")])),
+    OneWay(ReplicatedBatch([1], [(2, "storage-full", "the log refused it")])),
     Failure(7, "no-quorum", "2 nodes are needed"),
     OneWay(Relay("a.b", b"x" * 5000, "id", "n1")),
     Request(1, 1, 1, Replicate(0, 255, "k", b"", hint_for="n2")),
@@ -84,8 +85,3 @@ def test_garbage_is_refused_or_waits_for_more(data: bytes) -> None:
         FrameReader().feed(data)
     except BadMessage:
         pass
-
-
-@pytest.mark.parametrize("id", [1, 127, 128, 70_000, 0xFFFFFFFF, 0x1_0000_0000])
-def test_the_acknowledgement_made_by_hand_is_the_same_message(id: int) -> None:
-    assert FrameReader().feed(replicated_frame(id)) == [Reply(id, Replicated())]
