@@ -172,10 +172,13 @@ class Channel(asyncio.Protocol):
             return
         take = self.pending.pop
         for frame in frames:
-            if isinstance(frame, Reply):
+            if type(frame) is Reply:
                 call = take(frame.id, None)
                 if call is not None:
-                    self._tell(call[0], frame.body)
+                    try:  # as `_tell`
+                        call[0](frame.body)
+                    except Exception as error:
+                        self._failed(error)
             elif isinstance(frame, Failure):
                 call = take(frame.id, None)
                 if call is not None:
@@ -203,8 +206,12 @@ class Channel(asyncio.Protocol):
     def _tell(self, done: Done, outcome: Outcome) -> None:
         try:
             done(outcome)
-        except Exception as error:  # a caller's bug must not take the connection, and all other calls, with it
-            self._loop.call_exception_handler({"message": "a callback of a call failed", "exception": error})
+        except Exception as error:
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        """A caller's bug must not take the connection, and all other calls, with it."""
+        self._loop.call_exception_handler({"message": "a callback of a call failed", "exception": error})
 
     def connection_lost(self, error: Exception | None) -> None:
         """The stream ended."""

@@ -20,12 +20,14 @@ from cluster.versions import (
     EMPTY,
     SIBLINGS_WARN,
     HybridClock,
+    Versions,
     check_siblings,
     context_after,
     decode,
     decode_clock,
     encode,
     encode_clock,
+    has_clock,
     is_tombstone,
     proves_amnesia,
     put,
@@ -73,10 +75,15 @@ class Coordinator:
         ground = self.ground
         try:
             context = (body.context and decode_clock(body.context)) or None
-            mine = ground.owns(partition)
+            mine = ground.mine[partition]
             held = ground.store.get(TABLE_KV, partition, body.key) if mine else None
-            stored = EMPTY if held is None else decode(held)
-            check_siblings(stored, context)
+            if held is None:
+                stored = EMPTY
+            elif context and has_clock(held, body.context or b"") and body.operation.encode() not in held:
+                stored = Versions(context, ())  # all that is here was read, so it is not worth decoding what goes
+            else:
+                stored = decode(held)
+                check_siblings(stored, context)
         except Damaged:
             asked.fail(Damaged(f"what this node holds under {body.key!r} cannot be read"))
             return

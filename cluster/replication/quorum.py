@@ -5,7 +5,7 @@ counts as a vote is this project's own rule: only a voting owner's absence is a 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 OK, OK_SLOPPY, MAYBE, NO = "ok", "ok-sloppy", "maybe", "no"
 
@@ -58,8 +58,7 @@ class QuorumWrite:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class ReadVerdict:
+class ReadVerdict(NamedTuple):
     """What a read found. `blob` None: not found, by enough votes. `stale`: who must be repaired with `blob` first."""
 
     blob: bytes | None

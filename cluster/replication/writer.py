@@ -225,7 +225,9 @@ class WriteOperation:
 
     def acknowledged(self, owner: bool) -> None:
         """A copy is durable: an owner's, or a stand-in's."""
-        self._tell(self.quorum.on_ack(owner))
+        outcome = self.quorum.on_ack(owner)
+        if outcome is not None or self.quorum.outstanding == 0:
+            self._tell(outcome)
 
     def _failed(self, error: ClusterError) -> None:
         self.error = error

@@ -5,7 +5,7 @@ from cluster.versions.clock import AHEAD_MAX_S, HybridClock, stamp_at, wall_of
 from cluster.versions.context import decode_clock, encode_clock, make_token, open_token
 from cluster.versions.join import descends, join_clocks, merge, merge_blobs
 from cluster.versions.reading import distinct, is_tombstone, visible
-from cluster.versions.versions import EMPTY, Clock, Dot, Sibling, Versions, decode, digest, encode
+from cluster.versions.versions import EMPTY, Clock, Dot, Sibling, Versions, decode, digest, encode, has_clock
 from cluster.versions.write import (
     SIBLINGS_MAX,
     SIBLINGS_WARN,
@@ -36,6 +36,7 @@ __all__ = [
     "distinct",
     "encode",
     "encode_clock",
+    "has_clock",
     "is_tombstone",
     "join_clocks",
     "make_token",

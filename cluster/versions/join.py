@@ -11,7 +11,7 @@ order one would then keep the operation and the other lose it.
 from collections.abc import Mapping
 
 from cluster.versions.actor import Actor
-from cluster.versions.versions import Clock, Versions, decode, dot_of, encode
+from cluster.versions.versions import Clock, Outline, Versions, decode, dot_of, encode, outline
 
 
 def descends(a: Mapping[Actor, int], b: Mapping[Actor, int]) -> bool:
@@ -45,7 +45,7 @@ def merge(a: Versions, b: Versions) -> Versions:
     return Versions(join_clocks(a_clock, b_clock), tuple(survivors))
 
 
-def _absorbs(a: Versions, b: Versions) -> bool:
+def _absorbs(a: Versions | Outline, b: Versions | Outline) -> bool:
     """Whether `b` adds nothing to `a` and takes nothing from it, so that their join is `a`."""
     b_clock = b.clock
     if not descends(a.clock, b_clock):
@@ -58,7 +58,7 @@ def _absorbs(a: Versions, b: Versions) -> bool:
     return True
 
 
-def _holds(versions: Versions, actor: Actor, counter: int) -> bool:
+def _holds(versions: Versions | Outline, actor: Actor, counter: int) -> bool:
     for s in versions.siblings:  # noqa: SIM110 - as above
         if s.counter == counter and s.actor == actor:
             return True
@@ -66,13 +66,12 @@ def _holds(versions: Versions, actor: Actor, counter: int) -> bool:
 
 
 def merge_blobs(a: bytes, b: bytes) -> bytes:
-    """`merge` on encoded objects; the very object `a` or `b` where the result equals it."""
+    """`merge` on encoded objects; the very object `a` or `b` where the result equals it, which outlines tell."""
     if a == b:
         return a
-    mine, theirs = decode(a), decode(b)
-    merged = merge(mine, theirs)
-    if merged is mine:
+    mine, theirs = outline(a), outline(b)
+    if _absorbs(theirs, mine):  # the usual case: the other is newer
+        return a if _absorbs(mine, theirs) else b
+    if _absorbs(mine, theirs):
         return a
-    if merged is theirs:
-        return b
-    return encode(merged)
+    return encode(merge(decode(a), decode(b)))

@@ -66,8 +66,24 @@ dot_of: Callable[[Sibling], Dot] = attrgetter("actor", "counter")  # quicker as 
 # What decoding raises on garbage; the last for containers nested thousands deep.
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
+
+class OutlineDot(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The front of an encoded Sibling."""
+
+    actor: Actor
+    counter: int
+
+
+class Outline(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What tells two objects apart, read from the same bytes as Versions: clock and dots, without the values."""
+
+    clock: dict[Actor, _Counter]
+    siblings: tuple[OutlineDot, ...]
+
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Versions)
+_outline_decoder = msgspec.msgpack.Decoder(Outline)
 
 
 def encode(versions: Versions) -> bytes:
@@ -81,6 +97,20 @@ def decode(blob: bytes) -> Versions:
         return _decoder.decode(blob)
     except UNREADABLE as error:
         raise errors.Damaged(f"an object cannot be read: {error}") from error
+
+
+def outline(blob: bytes) -> Outline:
+    """Clock and dots of the object that `blob` holds; raises `errors.Damaged` for anything else."""
+    try:
+        return _outline_decoder.decode(blob)
+    except UNREADABLE as error:
+        raise errors.Damaged(f"an object cannot be read: {error}") from error
+
+
+def has_clock(blob: bytes, clock_bytes: bytes) -> bool:
+    """Whether the clock of the encoded object is the encoded `clock_bytes`: both are canonical, and an object is the
+    byte of an array of two and then its clock."""
+    return blob.startswith(clock_bytes, 1)
 
 
 def digest(blob: bytes) -> bytes:

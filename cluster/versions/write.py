@@ -50,17 +50,11 @@ def put(
         assert context.get(actor, 0) < counter, f"{actor} forgot a write that {context} names: mint a new actor"
         siblings = tuple([s for s in siblings if s.counter > context.get(s.actor, 0)])
         clock = join_clocks(clock, context)
-    written = Sibling(actor, counter, operation, stamp, deleted, value)
-    return Versions(_advance(clock, actor, counter), _insert(siblings, written))
-
-
-def _advance(clock: Clock, actor: Actor, counter: int) -> Clock:
     advanced = {**clock, actor: counter}
-    return advanced if actor in clock else dict(sorted(advanced.items()))
-
-
-def _insert(siblings: tuple[Sibling, ...], written: Sibling) -> tuple[Sibling, ...]:
-    return tuple(sorted((*siblings, written), key=dot_of)) if siblings else (written,)
+    if counter == 1:  # else the actor has its place in the order
+        advanced = dict(sorted(advanced.items()))
+    written = Sibling(actor, counter, operation, stamp, deleted, value)
+    return Versions(advanced, tuple(sorted((*siblings, written), key=dot_of)) if siblings else (written,))
 
 
 def context_after(result: Versions, operation: str, context: Mapping[Actor, int] | None) -> Clock | None:
