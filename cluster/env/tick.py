@@ -17,11 +17,12 @@ def _nothing() -> None:
 class Tick:
     """Runs the two writers once after each pass that armed it."""
 
-    __slots__ = ("_armed", "_clock", "write_log", "write_sockets")
+    __slots__ = ("_armed", "_clock", "_running", "write_log", "write_sockets")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._armed = False
+        self._running = False
         self.write_log: Callable[[], None] = _nothing
         self.write_sockets: Callable[[], None] = _nothing
 
@@ -31,7 +32,15 @@ class Tick:
             self._armed = True
             self._clock.call_soon(self._run)
 
+    def arm_sockets(self) -> None:
+        """Something is queued for a socket: while the two writers run it leaves with this pass, and needs no other."""
+        if not self._running:
+            self.arm()
+
     def _run(self) -> None:
-        self._armed = False
-        self.write_log()
-        self.write_sockets()
+        self._armed, self._running = False, True
+        try:
+            self.write_log()
+            self.write_sockets()
+        finally:
+            self._running = False

@@ -138,7 +138,7 @@ class Transport:
     def at_flush(self, function: Callable[[], None]) -> None:
         """Call once at the end of this pass, after the log and before the sockets: it may still send."""
         self._flushers.append(function)
-        self._tick.arm()
+        self._tick.arm_sockets()
 
     def timed_out(self, peer: str) -> None:
         """The peer did not answer in time what it was sent one way."""
@@ -210,7 +210,7 @@ class Transport:
     def mark_dirty(self, connection: Connection) -> None:
         """The connection has frames to write at the end of this pass."""
         self._dirty.append(connection)
-        self._tick.arm()
+        self._tick.arm_sockets()
 
     # -- inside
 
@@ -225,12 +225,13 @@ class Transport:
         return dialled + list(self._accepted)
 
     def _write(self) -> None:
-        flushers, self._flushers = self._flushers, []
-        for function in flushers:
-            function()
-        dirty, self._dirty = self._dirty, []
-        for connection in dirty:
-            connection.flush()
+        while self._flushers or self._dirty:  # until nothing is left, as `Tick.arm_sockets` asks
+            flushers, self._flushers = self._flushers, []
+            for function in flushers:
+                function()
+            dirty, self._dirty = self._dirty, []
+            for connection in dirty:
+                connection.flush()
 
     def _fail(self, id: int, peer: str, error: Unreachable | Overloaded) -> None:
         done = self.pending.answered(id, peer)
