@@ -50,6 +50,12 @@ class QuorumWrite:
             self.unsure += 1
         return self.settle()
 
+    def on_kept(self) -> str | None:
+        """A copy that does not count is kept to be delivered: whatever the verdict, it is no definite no."""
+        self.outstanding -= 1
+        self.unsure += 1
+        return self.settle()
+
     def settle(self) -> str | None:
         """The verdict if nothing can change it any more."""
         if self.decided is None and self.outstanding == 0:

@@ -208,16 +208,18 @@ class WriteOperation:
     def _hint_here(self, owner: str, counts: bool) -> None:
         """Keep the copy of `owner` among this node's own hints; it counts only when this node is no owner itself."""
         ground = self.writer.ground
-        if counts:
-            self.quorum.sent()
+        self.quorum.sent()
         self.hints += 1
 
         def kept(error: ClusterError | None) -> None:
             if error is not None:
                 self.hints -= 1
                 ground.record("hint.refused", error.message, target=owner, key=self.key)
-            if counts:
-                self.acknowledged(owner=False) if error is None else self._failed(error)
+                self._failed(error)
+            elif counts:
+                self.acknowledged(owner=False)
+            else:
+                self._tell(self.quorum.on_kept())
 
         ground.hints.add(HintKey(owner, self.table, self.partition, self.key), self.blob, kept)
 

@@ -4,7 +4,7 @@ Keys are written once each, so the check is exact: what was acknowledged is read
 healed. Values never written are never seen. A `maybe` may be there or not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
 from cluster.simulation.fleet import Fleet, Result
@@ -59,16 +59,17 @@ class Account:
 class Nemesis:
     """Random faults, one at a time and in combination, always leaving a way back."""
 
-    def __init__(self, fleet: Fleet, random: Random, *, down_max: int) -> None:
+    def __init__(self, fleet: Fleet, random: Random, *, down_max: int, steps: "Sequence[Step] | None" = None) -> None:
         self.fleet = fleet
         self.random = random
         self.down_max = down_max
+        self.steps = steps or STEPS
         self.paused: list[str] = []
         self.done: list[str] = []
 
     def act(self) -> None:
         """One step."""
-        step = self.random.choice(STEPS)
+        step = self.random.choice(self.steps)
         self.done.append(f"{self.fleet.world.now:.2f} {step.__name__}")
         step(self)
 
@@ -82,7 +83,30 @@ class Nemesis:
         if victim is not None:
             self.fleet.crash(victim)
 
+    def power_loss(self) -> None:
+        """One node, or as many as may be down, at once."""
+        silent = self.random.random() < 0.5
+        for _ in range(self.random.choice((1, self.down_max))):
+            victim = self._victim()
+            if victim is not None:
+                self.fleet.power_loss(victim, silent=silent)
+
+    def fill_disk(self) -> None:
+        """A little room is left, or none: whatever is refused must be undone."""
+        victim = self._victim()
+        if victim is not None:
+            self.fleet.world.disk(victim).full_after(self.random.choice((0, 200, 2000)))
+
+    def empty_disk(self) -> None:
+        for name in self.fleet.names:
+            self.fleet.world.disk(name).full_after(None)
+
+    def set_clock(self) -> None:
+        """Wall clocks jump; nothing but the order of siblings may depend on them."""
+        self.fleet.world.set_clock(self.random.choice(self.fleet.names), skew=self.random.uniform(-3600.0, 3600.0))
+
     def restart(self) -> None:
+        self.empty_disk()  # without room for its boot record a node does not start
         self.fleet.start()
 
     def pause(self) -> None:
@@ -113,6 +137,7 @@ class Nemesis:
     def end(self) -> None:
         """Undo everything and wait until nobody waits for anything."""
         self.heal()
+        self.empty_disk()
         for one in self.fleet.names:
             for two in self.fleet.names:
                 if one != two:
@@ -122,7 +147,9 @@ class Nemesis:
         self.fleet.until(self.fleet.settled, timeout=120.0)
 
 
-STEPS: list[Callable[[Nemesis], None]] = [
+Step = Callable[[Nemesis], None]
+
+STEPS: list[Step] = [
     Nemesis.crash,
     Nemesis.crash,  # twice: crashes are what the rest builds on
     Nemesis.restart,
