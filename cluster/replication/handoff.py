@@ -1,7 +1,8 @@
 """Brings hints to the owners that they wait for, once these can be reached again.
 
-A few in flight at a time, on the background lane, oldest first. Dynamo (2007) section 4.6: "upon detecting that A has
-recovered, D will attempt to deliver the replica to A".
+A few in flight at a time, on the background lane, oldest first. A hint is given up only for a copy that its owner has
+synced: otherwise a hand-off would make a write less durable than it was before. Dynamo (2007) section 4.6: "upon
+detecting that A has recovered, D will attempt to deliver the replica to A".
 """
 
 from collections.abc import Callable
@@ -52,7 +53,7 @@ class Handoff:
         deadline = ground.env.clock.now() + ground.settings.write_timeout_s
         for hint, blob in ground.hints.waiting_for(target, sending, room):
             sending[hint] = blob
-            body = Replicate(hint.table, hint.partition, hint.key, blob)
+            body = Replicate(hint.table, hint.partition, hint.key, blob, synced=True)
             ground.messenger.request([target], body, deadline, self._on_answer(target, hint, blob), LANE_BACKGROUND)
 
     def _on_answer(self, target: str, hint: HintKey, blob: bytes) -> Callable[[str, Outcome], None]:

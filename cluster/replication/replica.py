@@ -52,7 +52,8 @@ class Replica:
         merged = body.blob if held is None else ground.mergeables[body.table].merge(held, body.blob)
         # What is held already was staged before, perhaps in this very pass: staging it again keeps the order of
         # acknowledgements without a second rule.
-        ground.store.put(body.table, body.partition, body.key, merged, stored)
+        ground.store.put(body.table, body.partition, body.key, merged, None)
+        ground.store.then(stored, synced=body.synced)
 
     def replicate_batch(self, asked: Asked) -> None:
         """Merge all that has not expired, and say so in one message once it is as durable as the cluster promises."""

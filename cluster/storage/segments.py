@@ -80,10 +80,12 @@ class SegmentLog:
         file.append(header + encode_records(records, seed_of(self._segment), file.size + len(header)))
         self._unsynced = True
 
-    def acknowledge(self, dones: Sequence[Done]) -> None:
-        """Call these once what was appended is as durable as the settings promise; for `interval` that is now."""
+    def acknowledge(self, dones: Sequence[Done], synced_dones: Sequence[Done] = ()) -> None:
+        """Call `dones` once what was appended is as durable as the settings promise (for `interval` that is now), and
+        `synced_dones` once it is synced, which is then begun at once."""
         if self._always:
             self._waiting += dones
+        self._waiting += synced_dones
         self._schedule()
         if not self._always:
             for done in dones:
@@ -114,7 +116,7 @@ class SegmentLog:
     def _schedule(self) -> None:
         if self._syncing or not self._unsynced:
             return
-        if self._always or self._full():
+        if self._waiting or self._always or self._full():
             self._sync()
         elif self._timer is None:
             self._timer = self._env.clock.call_later(self._settings.sync_interval_s, self._sync)

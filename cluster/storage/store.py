@@ -46,10 +46,11 @@ class Store:
         self._log = SegmentLog(env, settings, on_fatal=on_fatal, wake=tick.arm)
         self._tables: Tables = {}
         self._damage: dict[int, list[Span]] = {}
-        # One staged batch, as three lists in step with what uses them: the log, an undo, the acknowledgements.
+        # One staged batch, as lists in step with what uses them: the log, an undo, the acknowledgements.
         self._records: list[Record] = []
         self._changes: list[tuple[dict[Any, Any], Any, Any]] = []  # the dictionary, the key, the value before or None
         self._dones: list[Done] = []
+        self._synced_dones: list[Done] = []  # those that a sync must come before
         self.quarantined: dict[int, str] = {}
         """Partitions that may lack rows, with the reason. They keep what is good and must cast no vote."""
         self.undone = 0
@@ -94,10 +95,11 @@ class Store:
         if done is not None:
             self._dones.append(done)
 
-    def then(self, done: Done) -> None:
-        """`done` as of a put, for all the puts that this pass has made: one call for many."""
+    def then(self, done: Done, *, synced: bool = False) -> None:
+        """`done` as of a put, for all the puts that this pass has made: one call for many. `synced`: only once they are
+        on the medium, whatever the settings promise, and without waiting for the next interval."""
         assert self._records, "nothing was put in this pass"
-        self._dones.append(done)
+        (self._synced_dones if synced else self._dones).append(done)
 
     def rows(self, table: int, partition: int) -> Mapping[str, bytes]:
         """A live view of the rows, in the order of their first writes; do not put while iterating."""
@@ -132,14 +134,14 @@ class Store:
         """The end of a pass: the staged batch goes to the log. While a full segment is synced it waits."""
         if not self._records or not self._log.ready():
             return
-        records, changes, dones = self._records, self._changes, self._dones
-        self._records, self._changes, self._dones = [], [], []
+        records, changes, dones, synced_dones = self._records, self._changes, self._dones, self._synced_dones
+        self._records, self._changes, self._dones, self._synced_dones = [], [], [], []
         try:
             self._log.append(records)
         except OSError as error:
-            self._undo(changes, dones, error)
+            self._undo(changes, dones + synced_dones, error)
             return
-        self._log.acknowledge(dones)
+        self._log.acknowledge(dones, synced_dones)
 
     def _undo(self, changes: list[tuple[dict[Any, Any], Any, Any]], dones: list[Done], error: OSError) -> None:
         for rows, key, before in reversed(changes):

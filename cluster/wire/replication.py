@@ -19,13 +19,15 @@ this owner."""
 
 
 class Replicate(Struct, array_like=True, gc=False, tag=20):
-    """Merge `blob` into what is held for the key. `hint_for` is the id of the owner that it is kept for, or empty."""
+    """Merge `blob` into what is held for the key. `hint_for` is the name of the owner that it is kept for, or empty.
+    `synced`: acknowledge only what is on the medium, because another durable copy is given up for it."""
 
     table: int
     partition: int
     key: str
     blob: bytes
     hint_for: str = ""
+    synced: bool = False
 
 
 class Replicated(Struct, array_like=True, gc=False, tag=21):

@@ -2,55 +2,74 @@
 
 import os
 import time
-from collections.abc import Callable
 
 import anyio
 
 import cluster
 from cluster.emulator import cluster as emulator
 from cluster.emulator.spec import ClusterSpec
+from cluster.errors import ClusterError
 from dsectl.demo.findings import Findings, Verdict, judge
-from dsectl.demo.story import Actions, Story, Teller
+from dsectl.demo.narrator import Narrator, Teller
+from dsectl.demo.story import Actions, Story
 
-LIMIT_S = 35.0
-"""The story is cut short after this, so that the whole takes at most 40 s."""
+LIMIT_S = 30.0
+"""The story is cut short at this age; with a restart that is under way and the end, the whole takes at most 40 s."""
+UP_S = 15.0
 
 
 def run_demo(
-    nodes: int,
-    teller: Teller,
-    *,
-    keep: bool = False,
-    actions: Actions | None = None,
-    on_found: Callable[[Findings], object] | None = None,
-) -> tuple[Findings, Verdict]:
-    """Tell the story with a fresh cluster of `nodes` nodes. With `keep` the cluster stays. `on_found` is given the
-    findings before they fill, for a live view."""
-    started = time.monotonic()
-    found = Findings(nodes=nodes)
-    if on_found is not None:
-        on_found(found)
-    name = f"demo-{os.urandom(3).hex()}"
-    teller.step(f"A cluster of {nodes} nodes starts")
-    report = emulator.up(ClusterSpec(name=name, nodes=nodes), leashed=True)
+    teller: Teller, found: Findings, *, keep: bool = False, actions: Actions | None = None, limit_s: float = LIMIT_S
+) -> Verdict:
+    """Tell the story with a fresh cluster of `found.nodes` nodes, and judge. `found` fills on the way, for a live view.
+
+    With `keep` the cluster stays, unless the story was interrupted. Raises what `up`, a restart or the client raises.
+    """
+    began = time.monotonic()
+    found.cluster = f"demo-{os.urandom(3).hex()}"
+    narrator = Narrator(teller, found)
+    narrator.step(f"A cluster of {found.nodes} nodes starts")
+    report = emulator.up(ClusterSpec(name=found.cluster, nodes=found.nodes), UP_S, leashed=True)
+    stays = False
     try:
         found.ready_s = round(report.ready_s, 3)
-        pids = ", ".join(str(process.pid) for process in report.nodes.values())
-        teller.say(f"ready after {report.ready_s:.2f} s: processes {pids}")
-        anyio.run(_tell, name, found, teller, actions or Actions(), backend_options={"use_uvloop": True})
+        narrator.timed("all see all", found.ready_s)
+        narrator.say(f"processes {', '.join(str(process.pid) for process in report.nodes.values())}")
+        left_s = limit_s - (time.monotonic() - began)
+        anyio.run(_tell, found, narrator, actions or Actions(), left_s, backend_options={"use_uvloop": True})
         if keep and report.leash is not None:
             report.leash.take_off()
-            teller.say(f"the cluster stays: dsectl -C {name} status")
+            stays = True
+            narrator.say(f"the cluster stays: `dsectl -C {found.cluster} status`")
+    except BaseExceptionGroup as group:  # a task of the story failed, and the others were ended
+        raise _cause(group) from None
     finally:
-        if not keep or report.leash is None or found.keys_read == 0:
-            emulator.remove(name)
-    found.took_s = round(time.monotonic() - started, 3)
-    return found, judge(found)
+        if not stays:
+            emulator.remove(found.cluster)
+    found.took_s = round(time.monotonic() - began, 3)
+    return judge(found)
 
 
-async def _tell(name: str, found: Findings, teller: Teller, actions: Actions) -> None:
-    with anyio.move_on_after(LIMIT_S) as limit:
-        async with cluster.connect(name) as client:
-            await Story(name, client, found, teller, actions).tell()
+async def _tell(found: Findings, narrator: Narrator, actions: Actions, limit_s: float) -> None:
+    with anyio.move_on_after(limit_s) as limit:
+        async with cluster.connect(found.cluster) as client:
+            await Story(client, found, narrator, actions).tell()
     if limit.cancelled_caught:
-        teller.say(f"cut short after {LIMIT_S:.0f} s")
+        found.cut_short = True
+        narrator.say("the time is up")
+
+
+def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one to tell: a signal before an error, an error with a code before any other."""
+    leaves = [*_leaves(group)]
+    for kind in (KeyboardInterrupt, SystemExit, ClusterError):
+        for leaf in leaves:
+            if isinstance(leaf, kind):
+                return leaf
+    return leaves[0]
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]
