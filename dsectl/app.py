@@ -15,7 +15,7 @@ from cluster.errors import ClusterError, Usage
 from dsectl.console import Console
 from dsectl.invocation import Invocation, Session, set_current
 from dsectl.options import Options, take_options
-from dsectl.table import COMMANDS, Entry, find, similar
+from dsectl.table import COMMANDS, Entry, lookup, parts_of, similar
 
 EXIT_INTERRUPTED, EXIT_BROKEN_PIPE, EXIT_TERMINATED = 130, 141, 143
 
@@ -73,20 +73,24 @@ def _run(words: list[str], console: Console) -> int:
     if "--version" in words[:1]:
         from importlib.metadata import version
 
-        found = version("dsectl")
+        number = version("dsectl")
         if console.options.json:
-            console.value({"version": found})
+            console.value({"version": number})
         else:
-            console.line(f"dsectl {found}")
+            console.line(f"dsectl {number}")
         return 0
     if not words or words[0] in ("--help", "-h"):
         words = ["help", *words[1:]]
-    entry = find(words[0])
-    if entry is None:
+    found = lookup(words)
+    if found is None and words[1:2] == ["--help"] and parts_of(words[0]):
+        words = ["help", words[0]]
+        found = lookup(words)
+    if found is None:
         raise unknown(words[0], words[1:])
-    args = words[1:]
+    entry, named_by = found
+    args = words[named_by:]
     if "--help" in args[: args.index("--")] if "--" in args else "--help" in args:
-        entry, args = COMMANDS["help"], [entry.name]
+        entry, args = COMMANDS["help"], entry.name.split()
     return _call(entry, args) or 0
 
 
@@ -106,6 +110,9 @@ def unknown(name: str, args: Sequence[str] = ()) -> Usage:
         return Usage("watch shows the cluster, not a key", help=f"`dsectl events --key {args[0]} -f` follows a key.")
     if name.startswith("-"):
         return Usage(f"unknown option {name!r}", help="`dsectl help options` shows the options of all commands.")
+    if parts := parts_of(name):
+        given = f", not {args[0]!r}" if args else ""
+        return Usage(f"{name} needs one of {', '.join(parts)}{given}", help=f"`dsectl help {name}` tells of each.")
     close = similar(name)
     help = f"Did you mean {' or '.join(f'`dsectl {one}`' for one in close)}?" if close else "`dsectl help` lists them."
     return Usage(f"unknown command {name!r}", help=help)

@@ -43,6 +43,25 @@ def run(entry: Entry, function: Function, args: Sequence[str]) -> int | None:
         raise _usage(entry, error, args) from None
 
 
+def check(entry: Entry, function: Function, args: Sequence[str]) -> None:
+    """Parse `args` without calling the function. Raises Usage for what would be refused, durations, sizes and
+    probabilities included."""
+    from dsectl.units import duration, probability, size
+
+    units: dict[str, Callable[[str], object]] = {"D": duration, "SIZE": size, "P": probability}
+    made = command(entry, function)
+    try:
+        with made.make_context(f"dsectl {entry.name}", list(args)) as context:
+            for parameter in made.params:
+                value = context.params.get(parameter.name)
+                if parameter.metavar in units and isinstance(value, str):
+                    units[parameter.metavar](value)
+    except typer.Exit:
+        pass
+    except UsageError as error:
+        raise _usage(entry, error, args) from None
+
+
 def help_text(entry: Entry, function: Function) -> str:
     """What `dsectl NAME --help` prints."""
     made = command(entry, function)

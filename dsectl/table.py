@@ -5,6 +5,7 @@ Nothing is imported to read it. A module is named here by text alone, relative t
 loads what `get` needs and no more.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 GROUPS = {
@@ -14,6 +15,7 @@ GROUPS = {
     "kv": "Key-value store",
     "messages": "Messages",
     "requests": "Requests",
+    "recipes": "Recipes and lessons",
     "more": "More",
 }
 """In the order of `dsectl help`, with their titles."""
@@ -23,6 +25,7 @@ class Entry(NamedTuple):
     """One command."""
 
     name: str
+    """One word, or two as in `recipe run`."""
     module: str
     function: str
     help: str
@@ -33,7 +36,11 @@ class Entry(NamedTuple):
     """With so many arguments and no option, the function is called as it is, and Typer is not loaded: for the commands
     that are typed most, Typer would be half of their time."""
     alias: str = ""
+    streams: tuple[str, ...] = ()
+    """The options with which it prints one JSON value a line, and goes on; an empty one stands for always."""
 
+
+FOLLOW = ("-f", "--follow")
 
 _ENTRIES = (
     Entry("up", ".commands.clusters", "up", "Start a cluster and wait until it is ready.", "clusters"),
@@ -42,7 +49,7 @@ _ENTRIES = (
     Entry("ps", ".commands.clusters", "ps", "List the clusters of this machine.", "clusters", True),
     Entry("status", ".commands.status", "status", "Show the verdict and each node's state.", "clusters", True),
     Entry("env", ".commands.places", "env", "Print addresses and the secret's path for a shell.", "clusters", True),
-    Entry("logs", ".commands.places", "logs", "Print what nodes wrote to their logs.", "clusters", True),
+    Entry("logs", ".commands.places", "logs", "Print what nodes wrote to their logs.", "clusters", True, streams=("",)),
     Entry("demo", ".commands.demo", "demo", "See a cluster survive a crash under load, in 10 s.", "clusters"),
     Entry("kill", ".commands.processes", "kill", "End nodes with SIGKILL.", "faults"),
     Entry("restart", ".commands.processes", "restart", "Start nodes and wait until the others hear them.", "faults"),
@@ -55,7 +62,7 @@ _ENTRIES = (
     Entry("members", ".commands.members", "members", "Show who is alive, as one node or all see it.", "look", True),
     Entry("ring", ".commands.members", "ring", "Show which nodes own which partitions.", "look", True),
     Entry("explain", ".commands.explain", "explain", "Show where a key lives and what each copy is.", "look", True),
-    Entry("events", ".commands.events", "events", "Show what nodes decided, and why.", "look", True),
+    Entry("events", ".commands.events", "events", "Show what nodes decided, and why.", "look", True, streams=FOLLOW),
     Entry("health", ".commands.health", "health", "Say whether every node is well; exit 1 if not.", "look", True),
     Entry("hints", ".commands.health", "hints", "Count the copies that wait for their owners.", "look", True),
     Entry("put", ".commands.kv", "put", "Write a value.", "kv", plain=(2,)),
@@ -63,10 +70,16 @@ _ENTRIES = (
     Entry("delete", ".commands.kv", "delete", "Delete a key.", "kv", plain=(1,), alias="del"),
     Entry("keys", ".commands.kv", "keys", "List live keys.", "kv", True, plain=(0, 1)),
     Entry("publish", ".commands.messages", "publish", "Send a message to whoever listens.", "messages", plain=(2,)),
-    Entry("subscribe", ".commands.messages", "subscribe", "Print messages as they come.", "messages"),
+    Entry("subscribe", ".commands.messages", "subscribe", "Print messages as they come.", "messages", streams=("",)),
     Entry("services", ".commands.requests", "services", "List services and their endpoints.", "requests", True),
     Entry("describe", ".commands.requests", "describe", "Show a service's operations.", "requests", True),
     Entry("request", ".commands.requests", "request", "Call a service.", "requests"),
+    Entry("recipe run", ".commands.recipes", "run", "Run recipes as tests, each on a cluster of its own.", "recipes"),
+    Entry("recipe check", ".commands.recipes", "check", "Say what is wrong with recipes.", "recipes", True),
+    Entry("recipe list", ".commands.recipes", "list_", "List the recipes that come with dsectl.", "recipes", True),
+    Entry("recipe show", ".commands.recipes", "show", "Print a recipe.", "recipes", True),
+    Entry("present", ".commands.lessons", "present", "Go through a recipe as a lesson, block by block.", "recipes"),
+    Entry("learn", ".commands.lessons", "learn", "List the lessons by principle.", "recipes", True),
     Entry("help", ".commands.help", "help", "Show this list, a command, or a topic.", "more", True),
 )  # fmt: skip
 
@@ -79,10 +92,24 @@ def find(name: str) -> Entry | None:
     return COMMANDS.get(ALIASES.get(name, name))
 
 
+def lookup(words: Sequence[str]) -> tuple[Entry, int] | None:
+    """The command that a command line begins with, and how many of its words name it."""
+    entry = COMMANDS.get(" ".join(words[:2]))
+    if entry is not None and len(words) > 1:
+        return entry, 2
+    entry = find(words[0]) if words else None
+    return None if entry is None else (entry, 1)
+
+
+def parts_of(name: str) -> list[str]:
+    """The second words of the commands that begin with `name`: `run`, `check`… of `recipe`."""
+    return [known.partition(" ")[2] for known in COMMANDS if known.startswith(f"{name} ")]
+
+
 def similar(name: str) -> list[str]:
     """The commands that `name` may have been meant to be, best first."""
     from difflib import get_close_matches
 
-    names = [*COMMANDS, *ALIASES]
+    names = [*dict.fromkeys(known.partition(" ")[0] for known in COMMANDS), *ALIASES]
     begun = [known for known in names if len(name) >= 2 and known.startswith(name)]
     return list(dict.fromkeys([*begun, *get_close_matches(name, names, n=3, cutoff=0.6)]))[:3]

@@ -8,7 +8,7 @@ import typer
 from cluster.errors import EXIT_CODES, NotFound
 from dsectl.invocation import current
 from dsectl.options import LINES
-from dsectl.table import ALIASES, COMMANDS, GROUPS, find, similar
+from dsectl.table import ALIASES, COMMANDS, GROUPS, lookup, parts_of, similar
 from dsectl.views.table import table
 
 TOPICS = {
@@ -25,16 +25,16 @@ Durations: 250ms 5s 2m 1h. Sizes: 512B 64KiB 1MiB 10MB. Probabilities: 0.1 or 10
 
 
 def help(
-    topic: Annotated[str | None, typer.Argument(metavar="[TOPIC]", help="A command or a topic.")] = None,
+    topic: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]", help="A command or a topic.")] = None,
 ) -> None:
     """Topics: exit-codes, options, values."""
     console = current().console
     if console.options.json:
         console.value(_as_json())
-    elif topic is None:
+    elif not topic:
         console.lines(_overview())
-    elif topic in TOPICS:
-        console.lines(_topic(topic))
+    elif topic[0] in TOPICS and len(topic) == 1:
+        console.lines(_topic(topic[0]))
     else:
         console.lines(_command(topic))
 
@@ -71,15 +71,27 @@ def _topic(topic: str) -> list[str]:
     return VALUES.splitlines()
 
 
-def _command(name: str) -> list[str]:
-    entry = find(name)
-    if entry is None:
-        close = similar(name)
+def _command(words: list[str]) -> list[str]:
+    found = lookup(words)
+    if found is None or found[1] < len(words):
+        if len(words) == 1 and parts_of(words[0]):
+            return _several(words[0])
+        name = " ".join(words)
+        close = similar(words[0])
         help = f"Did you mean `dsectl help {close[0]}`?" if close else "`dsectl help` lists the commands and topics."
         raise NotFound(f"no help for {name!r}", help=help)
     from dsectl.parsing import help_text
 
+    entry = found[0]
     function = getattr(import_module(entry.module, "dsectl"), entry.function)
     text = help_text(entry, function).splitlines()
     alias = [f"Also called: {alias}", ""] if (alias := entry.alias) and alias in ALIASES else []
     return [*alias, *text]
+
+
+def _several(name: str) -> list[str]:
+    """The commands that begin with one word."""
+    paint = current().console.paint
+    entries = [COMMANDS[f"{name} {part}"] for part in parts_of(name)]
+    width = max(len(entry.name) for entry in entries)
+    return [f"  {paint(f'{entry.name:<{width}}', 'name')}  {entry.help}" for entry in entries]

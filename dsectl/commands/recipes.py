@@ -1,0 +1,220 @@
+"""Recipes as tests: run, check, list, show."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cluster.errors import Usage
+from dsectl.console import Console
+from dsectl.invocation import current
+from dsectl.recipes.check import check_recipe, reddened
+from dsectl.recipes.document import Recipe
+from dsectl.recipes.junit import junit as junit_xml
+from dsectl.recipes.junit import tap as tap_lines
+from dsectl.recipes.library import library, listed, load, names
+from dsectl.recipes.report import EXIT_CODES, RecipeReport, counts, first_difference, pass_rate, worst
+from dsectl.recipes.run import Listener, Silent
+from dsectl.recipes.suite import Plan, run_all
+from dsectl.steps.polling import FAILED, PASSED
+from dsectl.views.recipes import Progress, list_lines, problem_lines, report_lines, total_line
+
+Files = Annotated[list[str] | None, typer.Argument(metavar="[RECIPE]...", help="Names of the library, or files.")]
+All = Annotated[bool, typer.Option("--all", help="All that come with dsectl.")]
+SIDE_BY_SIDE_MAX = 16
+TIME_SCALE = "DSECTL_TIME_SCALE"
+
+
+def run(
+    files: Files = None,
+    all: All = False,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a JUnit report there.")] = None,
+    tap: Annotated[bool, typer.Option("--tap", help="Print the result as TAP.")] = False,
+    repeat: Annotated[int, typer.Option(metavar="N", min=1, help="Run each so often; gives the pass rate.")] = 1,
+    side_by_side: Annotated[
+        int, typer.Option("--side-by-side", metavar="N", min=1, max=SIDE_BY_SIDE_MAX, help="So many at a time.")
+    ] = 1,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the clusters and their logs.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings refuse a recipe, too.")] = False,
+    red: Annotated[
+        bool, typer.Option("--red", help="Make the replacement that `red` names; passed if it turns red.")
+    ] = False,
+) -> None:
+    """Each runs on a fresh cluster, which is taken down whatever happens; with -C NAME, on that cluster. Ends with 0
+    if all passed, 1 if one failed, 3 if none failed and one was inconclusive, 2 if a file was refused. Of a run that
+    did not pass the logs, events and faults are kept. $DSECTL_TIME_SCALE stretches every `within`."""
+    invocation = current()
+    console, options = invocation.console, invocation.options
+    recipes = _accepted(_loaded(files, all), console, strict)
+    if red:
+        recipes = [reddened(recipe) for recipe in recipes]
+    if junit is not None and not junit.parent.is_dir():
+        raise Usage(f"cannot write {junit}: there is no folder {junit.parent}")
+    plan = Plan(recipes, repeat, side_by_side, options.cluster, keep, _time_scale())
+    speaks = not (options.json or tap)
+
+    def listener(recipe: Recipe) -> Listener:
+        return Progress(recipe, console) if side_by_side == 1 else Silent()
+
+    def on_report(report: RecipeReport) -> None:
+        if speaks:
+            console.lines(report_lines(report, console.paint))
+            console.flush()
+
+    reports = run_all(plan, listener, on_report)
+    if junit is not None:
+        junit.write_bytes(junit_xml(reports))
+    if red:
+        raise typer.Exit(_tell_red(console, recipes, reports))
+    verdict = worst(report.verdict for report in reports)
+    if options.json:
+        console.value(_as_json(reports, verdict, plan))
+    elif tap:
+        console.lines(tap_lines(reports))
+    else:
+        _tell(console, reports, verdict, plan)
+    raise typer.Exit(EXIT_CODES[verdict])
+
+
+def _as_json(reports: list[RecipeReport], verdict: str, plan: Plan) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "verdict": verdict,
+        **counts(reports),
+        "cases": [case for report in reports for case in report.to_dict()["cases"]],
+        "recipes": [report.to_dict() for report in reports],
+    }
+    if plan.repeat > 1:
+        fields["repeated"] = [_rate(runs) for runs in _by_recipe(reports, plan.repeat)]
+    return fields
+
+
+def _rate(runs: list[RecipeReport]) -> dict[str, Any]:
+    passed = sum(run.verdict == PASSED for run in runs)
+    share, low, high = pass_rate(passed, len(runs))
+    return {
+        "file": runs[0].file,
+        "runs": len(runs),
+        "passed": passed,
+        "pass_rate": share,
+        "interval": [round(low, 4), round(high, 4)],
+        "first_difference": first_difference(runs),
+    }
+
+
+def _by_recipe(reports: list[RecipeReport], repeat: int) -> list[list[RecipeReport]]:
+    return [reports[first : first + repeat] for first in range(0, len(reports), repeat)]
+
+
+def _tell(console: Console, reports: list[RecipeReport], verdict: str, plan: Plan) -> None:
+    if plan.repeat > 1:
+        for runs in _by_recipe(reports, plan.repeat):
+            rate = _rate(runs)
+            low, high = rate["interval"]
+            console.line(
+                f"{rate['passed']} of {rate['runs']} runs of {rate['file']} passed: {rate['pass_rate']:.0%} "
+                f"(95 % interval {low:.0%} to {high:.0%})"
+            )
+            if rate["first_difference"]:
+                console.line(f"  first difference: {rate['first_difference']}")
+    if plan.keeps:
+        for report in reports:
+            console.line(f"cluster {report.cluster} stays: `dsectl rm {report.cluster} --yes` removes it")
+    if len(reports) > 1 or not reports:
+        console.line("")
+    console.line(total_line(reports, verdict, console.paint))
+
+
+def _tell_red(console: Console, recipes: list[Recipe], reports: list[RecipeReport]) -> int:
+    """Whether each ended with the code that its front matter names."""
+    green = []
+    for recipe, report in zip(recipes, reports, strict=True):
+        assert recipe.meta.red is not None
+        if EXIT_CODES[report.verdict] != recipe.meta.red.exit:
+            green.append(f"{recipe.file} ended {report.verdict}, not with {recipe.meta.red.exit}")
+    if console.options.json:
+        console.value({"verdict": FAILED if green else PASSED, "not_red": green})
+    else:
+        console.lines(green or ["all turned red, as they must"])
+    return 1 if green else 0
+
+
+def check(
+    files: Files = None,
+    all: All = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings refuse a recipe, too.")] = False,
+) -> None:
+    """Starts no cluster: it reads every step as it would be carried out. Ends with 2 if a file is refused."""
+    console = current().console
+    recipes = _loaded(files, all)
+    if console.options.json:
+        found = {recipe.file: check_recipe(recipe) for recipe in recipes}
+        rows = [
+            {"file": file, "line": one.line, "message": one.message, "help": one.help, "warning": one.warning}
+            for file, problems in found.items()
+            for one in problems
+        ]
+        refused = any(strict or not row["warning"] for row in rows)
+        console.value({"verdict": FAILED if refused else PASSED, "problems": rows})
+        raise typer.Exit(Usage.exit_code if refused else 0)
+    _accepted(recipes, console, strict)
+    for recipe in recipes:
+        cases = sum(bool(case.steps) for case in recipe.cases)
+        console.line(f"{console.paint('ok', 'good')}  {recipe.file}: {cases} cases, {len(recipe.steps)} steps")
+
+
+def list_() -> None:
+    """`dsectl learn` shows them by principle."""
+    console = current().console
+    rows = [listed(recipe, name) for name, recipe in zip(names(), library(), strict=True)]
+    if console.options.json:
+        console.value([{"name": r.name, "file": r.file, "title": r.title, "principles": r.principles} for r in rows])
+    else:
+        console.lines(list_lines(rows, console.paint, console.columns))
+
+
+def show(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A name of the library, or a file.")],
+) -> None:
+    """The Markdown as it stands in the file, a good start for one of your own."""
+    console = current().console
+    found = load(recipe)
+    if console.options.json:
+        meta = found.meta
+        console.value({"file": found.file, "title": found.title, "principles": meta.principles, "text": found.text})
+    else:
+        console.line(found.text.rstrip("\n"))
+
+
+def _loaded(files: list[str] | None, all: bool) -> list[Recipe]:
+    if all == bool(files):
+        raise Usage("name recipes, or --all", help="`dsectl recipe list` shows those that come with dsectl.")
+    return [load(name) for name in (names() if all else files or [])]
+
+
+def _accepted(recipes: list[Recipe], console: Console, strict: bool) -> list[Recipe]:
+    """The recipes, if nothing is wrong with them. Raises Usage after telling what is."""
+    refused, details = [], []
+    for recipe in recipes:
+        problems = check_recipe(recipe)
+        if problems and not console.options.json:
+            console.err.write("\n".join(problem_lines(recipe.file, problems, console.paint_err)) + "\n")
+        if any(strict or not problem.warning for problem in problems):
+            refused.append(recipe.file)
+            details += [{"file": recipe.file, "line": one.line, "message": one.message} for one in problems]
+    if refused:
+        raise Usage(
+            f"refused: {', '.join(refused)}", help="`dsectl help recipes` tells how they are written.", problems=details
+        )
+    return recipes
+
+
+def _time_scale() -> float:
+    text = os.environ.get(TIME_SCALE, "1")
+    try:
+        scale = float(text)
+    except ValueError:
+        scale = 0.0
+    if not 0 < scale < float("inf"):
+        raise Usage(f"{TIME_SCALE} is a number above 0, not {text!r}")
+    return scale

@@ -1,0 +1,1 @@
+"""Recipes: Markdown files that teach, and whose blocks of steps run as tests on clusters of their own."""

@@ -1,0 +1,118 @@
+"""A recipe told to people: prose, a question, a pause before each block, and what every step came to.
+
+The answers to questions are kept with the state, so that one can see later what one had expected.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from msgspec import json
+
+from cluster.emulator.home import find_home
+from dsectl.console import Console
+from dsectl.recipes.document import Block, Case, Line, Part, Predict, Prose
+from dsectl.recipes.report import RecipeReport
+from dsectl.steps.interpreter import Outcome
+from dsectl.steps.path import MISSING
+from dsectl.steps.polling import PASSED
+from dsectl.steps.values import shown_value
+from dsectl.views.text import cut, shown
+
+RESULT_COLUMNS = 100
+ANSWERS_FILE = "answers.jsonl"
+
+
+@dataclass
+class Answer:
+    """What the reader expected."""
+
+    file: str
+    line: int
+    question: str
+    answer: str
+
+
+@dataclass
+class Lesson:
+    """A listener that teaches. `ask` shows a text and returns a line that was typed; None when nobody can be asked."""
+
+    file: str
+    console: Console
+    ask: Callable[[str], str] | None
+    answers: list[Answer] = field(default_factory=list)
+    failed: bool = False
+
+    def ready(self, report: RecipeReport) -> None:
+        """Tell where it happens."""
+        started = "" if report.ready_s is None else f", ready after {report.ready_s:.2f} s"
+        self._note(f"cluster {report.cluster}{started}")
+
+    def case(self, case: Case) -> None:
+        """A chapter's title."""
+        paint = self.console.paint
+        self.console.lines(["", paint(f"## {shown(case.name)}", "strong"), ""])
+
+    def part(self, part: Part) -> None:
+        """Prose is shown; a question waits for an answer, and a block for a key."""
+        if isinstance(part, Prose):
+            self._prose(part.text)
+        elif isinstance(part, Predict):
+            self._question(part)
+        elif isinstance(part, Block) and not self.failed:
+            self._pause()
+
+    def step(self, line: Line) -> None:
+        """What is done."""
+        self.console.line(f"{self.console.paint('dsectl>', 'name')} {shown(line.text)}")
+        self.console.flush()
+
+    def ended(self, line: Line, outcome: Outcome) -> None:
+        """What came of it."""
+        paint = self.console.paint
+        if outcome.verdict != PASSED:
+            self.failed = True
+            self.console.lines(
+                [
+                    paint(f"  {outcome.verdict}: expected {shown(outcome.expected)}", "bad"),
+                    f"  saw {shown(outcome.seen)}",
+                ]
+            )
+        elif outcome.expected:
+            self.console.line(f"  {paint('ok', 'good')}  {shown(outcome.seen)}")
+        elif outcome.result is not None and outcome.result.value is not MISSING:
+            self.console.line(paint(cut(f"  {shown(shown_value(outcome.result.value))}", RESULT_COLUMNS), "dim"))
+
+    def _prose(self, text: str) -> None:
+        if self.console.is_terminal:
+            from rich.console import Console as RichConsole
+            from rich.markdown import Markdown
+
+            RichConsole(file=self.console.out, highlight=False).print(Markdown(text))
+        else:
+            self.console.line(text)
+        self.console.line("")
+
+    def _question(self, part: Predict) -> None:
+        self.console.line(self.console.paint(f"?  {shown(part.question, lines=True)}", "warn"))
+        if self.ask is not None:
+            answer = self.ask("your guess> ")
+            self.answers.append(Answer(self.file, part.line, part.question, answer))
+        self.console.line("")
+
+    def _pause(self) -> None:
+        if self.ask is not None:
+            self.console.flush()
+            self.ask(self.console.paint("[Enter] ", "dim"))
+
+    def _note(self, text: str) -> None:
+        self.console.line(self.console.paint(text, "dim"))
+
+    def keep_answers(self) -> str:
+        """Add them to the file of all answers; returns its path, empty when nothing was asked."""
+        if not self.answers:
+            return ""
+        path = find_home().folder / ANSWERS_FILE
+        with path.open("ab") as file:
+            for answer in self.answers:
+                file.write(json.encode(answer) + b"\n")
+        return str(path)

@@ -1,0 +1,107 @@
+"""Recipes for people: what is wrong with one, how a run goes, and what it came to."""
+
+from dsectl.console import Console
+from dsectl.recipes.document import Case, Line, Part, Recipe
+from dsectl.recipes.frontmatter import PRINCIPLES
+from dsectl.recipes.library import Listed
+from dsectl.recipes.report import CaseReport, RecipeReport, counts
+from dsectl.steps.check import Problem
+from dsectl.steps.interpreter import Outcome
+from dsectl.steps.polling import FAILED, INCONCLUSIVE, PASSED
+from dsectl.views.table import table
+from dsectl.views.text import Paint, count, cut, shown
+
+MARKS = {PASSED: "ok", FAILED: "FAILED", INCONCLUSIVE: "inconclusive"}
+STYLES = {PASSED: "good", FAILED: "bad", INCONCLUSIVE: "warn"}
+PROGRESS_COLUMNS = 78
+
+
+def problem_lines(file: str, problems: list[Problem], paint: Paint) -> list[str]:
+    """`FILE:LINE: what is wrong`, each with its help below."""
+    lines = []
+    for problem in problems:
+        kind = paint("warning:", "warn") if problem.warning else paint("error:", "bad")
+        lines.append(f"{paint(f'{file}:{problem.line}:', 'strong')} {kind} {shown(problem.message)}")
+        lines += [f"    {shown(line)}" for line in problem.help.splitlines()]
+    return lines
+
+
+class Progress:
+    """A listener that shows on one line which step is under way."""
+
+    def __init__(self, recipe: Recipe, console: Console) -> None:
+        self.recipe = recipe
+        self.console = console
+
+    def ready(self, report: RecipeReport) -> None:
+        """The cluster runs."""
+
+    def case(self, case: Case) -> None:
+        """A case begins."""
+
+    def part(self, part: Part) -> None:
+        """Nothing is shown of prose."""
+
+    def step(self, line: Line) -> None:
+        """A step begins."""
+        text = f"{self.recipe.title}: {line.text}"
+        self.console.progress(cut(shown(text), PROGRESS_COLUMNS))
+
+    def ended(self, line: Line, outcome: Outcome) -> None:
+        """The line goes again."""
+        self.console.progress("")
+
+
+def report_lines(report: RecipeReport, paint: Paint) -> list[str]:
+    """One recipe's run: a line a case, and of those that did not pass, why."""
+    took = f"{report.took_s:.1f} s"
+    if report.time_scale != 1:
+        took += f", times stretched by {report.time_scale:g}"
+    lines = [f"{paint(shown(report.title), 'strong')}  {paint(f'{report.file}  ({took})', 'dim')}"]
+    for case in report.cases:
+        lines += _case_lines(case, paint)
+    if report.kept:
+        lines.append(f"  kept       {report.kept}")
+    return lines
+
+
+def _case_lines(case: CaseReport, paint: Paint) -> list[str]:
+    mark = paint(f"{MARKS[case.verdict]:<4}", STYLES[case.verdict])
+    lines = [f"  {mark} {shown(case.name)}  {paint(f'{case.steps} steps, {case.took_s:.1f} s', 'dim')}"]
+    if case.verdict != PASSED:
+        where = f"{case.file}:{case.line}"
+        lines += [
+            f"       {paint(where, 'strong')}{'  ' if case.step else ''}{shown(case.step)}",
+            f"       expected   {shown(case.expected)}",
+            f"       seen       {shown(case.seen)}",
+            f"       at         {case.at_s:.2f} s after the cluster was ready",
+        ]
+    return lines
+
+
+def total_line(reports: list[RecipeReport], verdict: str, paint: Paint) -> str:
+    """The last word on several recipes."""
+    found = counts(reports)
+    parts = [f"{number} {name}" for name, number in found.items() if number]
+    word = paint(verdict.upper(), STYLES[verdict])
+    return f"{word}  {count(len(reports), 'run')}, cases: {', '.join(parts) or 'none'}"
+
+
+def list_lines(rows: list[Listed], paint: Paint, columns: int | None) -> list[str]:
+    """The recipes that come with dsectl."""
+    cells = [((row.name, "name"), row.title, ", ".join(row.principles)) for row in rows]
+    return table(("NAME", "TITLE", "PRINCIPLES"), cells, paint, columns)
+
+
+def learn_lines(rows: list[Listed], paint: Paint) -> list[str]:
+    """The ten principles, each with the lessons that show it."""
+    lines = []
+    width = max((len(row.name) for row in rows), default=0)
+    for principle in PRINCIPLES:
+        shown_by = [row for row in rows if principle in row.principles]
+        lines.append(paint(principle, "strong"))
+        lines += [f"  {paint(f'{row.name:<{width}}', 'name')}  {row.title}" for row in shown_by]
+        if not shown_by:
+            lines.append(paint("  no lesson yet", "dim"))
+        lines.append("")
+    return [*lines, "`dsectl present NAME` goes through a lesson; `dsectl recipe run NAME` runs it as a test."]
