@@ -25,7 +25,7 @@ from dsectl.steps.grammar import (
     Wait,
     parse,
 )
-from dsectl.steps.values import test_value
+from dsectl.steps.values import value_of_word
 from dsectl.table import Entry, lookup
 
 REFUSED = {
@@ -148,7 +148,7 @@ class Checker:
     def _test(self, test: Test) -> None:
         self._known([*test.path.variables, *test.value.variables])
         if test.operator == "matches" and not test.value.variables:
-            regular_expression(test_value(test.value, _no_variable))
+            regular_expression(value_of_word(test.value, _no_variable))
 
     def _command(self, command: Command) -> tuple[Entry, list[str]]:
         """Raises Usage for what the command line would refuse."""

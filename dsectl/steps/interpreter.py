@@ -16,7 +16,7 @@ from dsectl.steps.jobs import SLICE_S, Job
 from dsectl.steps.path import MISSING
 from dsectl.steps.polling import EXIT_INCONCLUSIVE, FAILED, INCONCLUSIVE, PASSED, Look, Polling
 from dsectl.steps.result import Result, carry_out
-from dsectl.steps.values import argument, shown_value, test_value
+from dsectl.steps.values import argument, shown_value, value_of_word
 
 EXIT_INTERRUPTED = 130
 READY_S = 15.0
@@ -208,10 +208,10 @@ class Interpreter:
         if result.code:
             return Look(result.code, MISSING, False, result.error)
         seen = test.path.resolve(result.value, self.variable)
-        return Look(0, seen, holds(seen, test.operator, test_value(test.value, self.variable)))
+        return Look(0, seen, holds(seen, test.operator, value_of_word(test.value, self.variable)))
 
     def _wanted(self, test: Test) -> str:
-        value = test_value(test.value, self.variable)
+        value = value_of_word(test.value, self.variable)
         return f"{test.path.raw} {test.operator} {shown_value(value)}"
 
     def _carry_out(self, argv: list[str], timeout_s: float | None = None) -> Result:

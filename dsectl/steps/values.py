@@ -20,7 +20,7 @@ def argument(word: Word, variable: Lookup) -> str:
     return "".join(as_argument(variable(part.name)) if isinstance(part, Variable) else part.text for part in word.parts)
 
 
-def test_value(word: Word, variable: Lookup) -> Any:
+def value_of_word(word: Word, variable: Lookup) -> Any:
     """What a test compares with: a lone variable with its type, JSON, or else a text.
 
     Double quotes always give a text; single quotes hold JSON, or a text that is none.
