@@ -83,7 +83,9 @@ def test_values_of_tests(text: str, value: Any) -> None:
     assert found == value and type(found) is type(value)
 
 
-ARGUMENTS: list[tuple[str, str]] = [("$t", "a b"), ("$n", "7"), ("$flag", "true"), ("$o", '{"a":[1]}'), ("x-$n-$t", "x-7-a b")]
+ARGUMENTS: list[tuple[str, str]] = [
+    ("$t", "a b"), ("$n", "7"), ("$flag", "true"), ("$o", '{"a":[1]}'), ("x-$n-$t", "x-7-a b")
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "value"), ARGUMENTS)

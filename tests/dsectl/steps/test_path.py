@@ -56,7 +56,10 @@ def test_a_list_is_entered_by_its_index() -> None:
     assert parse_path(word).resolve([{}, {"id": 7}], VARIABLES.__getitem__) == 7
 
 
-@pytest.mark.parametrize("text", ["owners", "./file", "..", ".a.", ".a[", ".a[x]", ".a[]", "'.a'", ".'a'", ".[0]x", ".a b"])
+NO_PATHS = ["owners", "./file", "..", ".a.", ".a[", ".a[x]", ".a[]", "'.a'", ".'a'", ".[0]x", ".a b"]
+
+
+@pytest.mark.parametrize("text", NO_PATHS)
 def test_what_is_no_path(text: str) -> None:
     word = split(text)[0] if text != ".a b" else split("'.a b'")[0]
     assert not looks_like_path(word)
