@@ -19,6 +19,7 @@ from dsectl.recipes.run import Listener, Silent
 from dsectl.recipes.suite import Plan, run_all
 from dsectl.steps.polling import FAILED, PASSED
 from dsectl.views.recipes import Progress, list_lines, problem_lines, report_lines, total_line
+from dsectl.views.text import count
 
 Files = Annotated[list[str] | None, typer.Argument(metavar="[RECIPE]...", help="Names of the library, or files.")]
 All = Annotated[bool, typer.Option("--all", help="All that come with dsectl.")]
@@ -51,6 +52,8 @@ def run(
         recipes = [reddened(recipe) for recipe in recipes]
     if junit is not None and not junit.parent.is_dir():
         raise Usage(f"cannot write {junit}: there is no folder {junit.parent}")
+    if options.cluster is not None:
+        invocation.files()  # refuses an unknown one at once
     plan = Plan(recipes, repeat, side_by_side, options.cluster, keep, _time_scale())
     speaks = not (options.json or tap)
 
@@ -159,8 +162,9 @@ def check(
         raise typer.Exit(Usage.exit_code if refused else 0)
     _accepted(recipes, console, strict)
     for recipe in recipes:
-        cases = sum(bool(case.steps) for case in recipe.cases)
-        console.line(f"{console.paint('ok', 'good')}  {recipe.file}: {cases} cases, {len(recipe.steps)} steps")
+        cases = count(sum(bool(case.steps) for case in recipe.cases), "case")
+        steps = count(len(recipe.steps), "step")
+        console.line(f"{console.paint('ok', 'good')}  {recipe.file}: {cases}, {steps}")
 
 
 def list_() -> None:

@@ -67,7 +67,8 @@ def report_lines(report: RecipeReport, paint: Paint) -> list[str]:
 
 def _case_lines(case: CaseReport, paint: Paint) -> list[str]:
     mark = paint(f"{MARKS[case.verdict]:<4}", STYLES[case.verdict])
-    lines = [f"  {mark} {shown(case.name)}  {paint(f'{case.steps} steps, {case.took_s:.1f} s', 'dim')}"]
+    done = paint(f"{count(case.steps, 'step')}, {case.took_s:.1f} s", "dim")
+    lines = [f"  {mark} {shown(case.name)}  {done}"]
     if case.verdict != PASSED:
         where = f"{case.file}:{case.line}"
         lines += [

@@ -1,0 +1,110 @@
+"""Whatever is wrong with a recipe is known, with its line, before a cluster starts."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.errors import Usage
+from dsectl.recipes.check import check_recipe, reddened
+from dsectl.recipes.document import read_recipe
+from tests.dsectl.recipes.written import FENCE, problems, recipe, recipe_text
+
+RED = 'red: {replace: "restart n1", with: "members"}'
+STEP_LINE = 8
+
+WRONG = {
+    "unknown command": ("gett k", "unknown command"),
+    "unknown option": ("get k --fast", "--fast"),
+    "missing argument": ("put k", "VALUE"),
+    "bad path": ("expect get k .a[ == 1", "a command and a path"),
+    "no value": ("expect get k .value ==", ""),
+    "undefined variable": ("get $nobody", "$nobody"),
+    "unwaited job": ("subscribe a &j", "j"),
+    "unknown job": ("wait j", "j"),
+    "polling a write": ("within 1s: put k v .acks == 2", "polled"),
+    "polling a fault": ("always 1s: kill n1 .at == 1", "polled"),
+    "bad duration": ("within soon: get k .value == 1", "soon"),
+    "an open quote": ("put k 'v", "not closed"),
+    "the cluster is the runner's": ("down", "a cluster of its own"),
+    "for people": ("watch", "people"),
+    "a pipe": ("get k | jq .", "shell"),
+    "a bad expression": ("expect get k .value matches '['", "["),
+}
+
+
+@pytest.mark.parametrize("step,named", WRONG.values(), ids=WRONG)
+def test_a_wrong_step_is_told_with_its_line(step: str, named: str) -> None:
+    found = [problem for problem in problems(recipe_text(step)) if not problem.warning]
+    assert found and found[0].line == STEP_LINE, found
+    assert named in f"{found[0].message} {found[0].help}", found
+
+
+def test_a_right_one_has_no_problems() -> None:
+    assert problems(recipe_text("put k v\nrestart n1", front=f"nodes: 3\n{RED}")) == []
+
+
+def test_a_sleep_is_a_warning() -> None:
+    (found,) = problems(recipe_text("get k\nsleep 1s"))
+    assert found.warning and found.line == STEP_LINE + 1
+
+
+def test_a_title_is_wanted() -> None:
+    (found,) = problems(f"## Case\n{FENCE}dsectl\nget k\n{FENCE}\n")
+    assert "title" in found.message
+
+
+@pytest.mark.parametrize("steps", ["get k", "restart n1\nrestart n1"])
+def test_red_is_text_of_exactly_one_step(steps: str) -> None:
+    found = problems(recipe_text(steps, front=RED))
+    assert any("must be in one" in problem.message for problem in found)
+
+
+def test_red_must_leave_a_recipe() -> None:
+    found = problems(recipe_text("restart n1", front='red: {replace: "restart n1", with: "restrat n1"}'))
+    assert ["once red is applied" in problem.message for problem in found] == [True]
+
+
+def test_reddened_changes_that_step_alone() -> None:
+    before = recipe("get restart\nrestart n1", front=RED)
+    after = reddened(before)
+    assert [step.text for step in after.steps] == ["get restart", "members"]
+    assert [step.number for step in after.steps] == [step.number for step in before.steps]
+    with pytest.raises(Usage):
+        reddened(recipe("get k"))
+
+
+def test_red_finds_its_line_in_a_joined_step() -> None:
+    after = reddened(recipe("put k \\\n  v1", front="red: {replace: v1, with: v2}"))
+    assert [step.text for step in after.steps] == ["put k    v2"]
+
+
+PIECES = st.sampled_from(
+    [
+        *("---\n", "nodes: 3\n", "nodes: {\n", "red: {replace: get, with: put}\n", "# T\n", "## C\n", "\n", "- ", "> "),
+        *(f"{FENCE}dsectl\n", f"{FENCE}\n", "~~~dsectl\n", "~~~\n", f"{FENCE}predict\n", "    ", "\t", "\r\n", "\x00"),
+        *("get k\n", "put k v &j\n", "wait j\n", "within 1s: get k .value == 1\n", "expect j .lost == 0\n", "\\\n"),
+        *("kill $x .at -> $y\n", "'", '"', "# no\n", "!7 get k\n", "\u2028", "\ud7ff", "𝕏", "<!--", "-->", "<div>\n"),
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=30).map("".join))
+def test_no_text_breaks_the_check(text: str) -> None:
+    """It answers, tells problems on lines that exist in order, and refuses what has no steps."""
+    found = read_recipe(text, "r.md")
+    told = check_recipe(found)
+    lines = len(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
+    assert all(1 <= problem.line <= lines for problem in told)
+    assert [problem.line for problem in told] == sorted(problem.line for problem in told)
+    assert found.steps or told
+
+
+@given(st.text(max_size=300))
+def test_no_characters_break_the_check(text: str) -> None:
+    assert check_recipe(read_recipe(text, "r.md"))
+    check_recipe(read_recipe(recipe_text(text), "r.md"))
+
+
+@given(st.binary(max_size=200).map(lambda data: data.decode("latin-1")))
+def test_no_front_matter_breaks_the_check(front: str) -> None:
+    check_recipe(read_recipe(recipe_text("get k", front=front), "r.md"))

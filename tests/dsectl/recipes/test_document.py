@@ -1,0 +1,109 @@
+"""A recipe's form: what is a case, a block, a question; and that nothing is skipped in silence."""
+
+import pytest
+
+from dsectl.recipes.document import BYTES_MAX, Block, Line, Predict, Prose, join_lines, read_recipe
+from tests.dsectl.recipes.written import FENCE, recipe, recipe_text
+
+WHOLE = f"""---
+nodes: 4
+replication: 3/2/2
+principles: [symmetry]
+---
+# Hand-off
+
+Before the first case.
+
+## First
+Some *prose*.
+
+{FENCE}dsectl
+put cart "book"   # a comment
+
+# a line of comment
+explain cart \\
+  .owners[0] -> $victim
+{FENCE}
+
+{FENCE}predict
+Who has it?
+{FENCE}
+
+{FENCE}sh
+echo this is only shown
+{FENCE}
+
+## Second
+{FENCE}dsectl
+get cart
+{FENCE}
+"""
+
+
+def test_a_whole_file() -> None:
+    found = read_recipe(WHOLE, "r.md")
+    assert found.problems == []
+    assert (found.title, found.meta.nodes, found.meta.principles) == ("Hand-off", 4, ("symmetry",))
+    assert [(case.name, case.line) for case in found.cases] == [("Hand-off", 7), ("First", 10), ("Second", 29)]
+    first = found.cases[1].parts
+    assert first[0] == Prose(11, "Some *prose*.")
+    block = first[1]
+    assert isinstance(block, Block)
+    assert block.steps == (
+        Line(14, 'put cart "book"   # a comment'),
+        Line(17, "explain cart    .owners[0] -> $victim"),
+    )
+    assert first[2] == Predict(21, "Who has it?")
+    assert isinstance(first[3], Prose) and "echo this is only shown" in first[3].text
+    assert found.cases[2].steps == [Line(31, "get cart")]
+
+
+def test_steps_before_the_first_heading_belong_to_the_title() -> None:
+    found = read_recipe(f"# T\n\n{FENCE}dsectl\nget k\n{FENCE}\n", "r.md")
+    assert [case.name for case in found.cases] == ["T"] and found.problems == []
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_line_ends_of_all_systems(end: str) -> None:
+    found = read_recipe(recipe_text("get a", "get b").replace("\n", end), "r.md")
+    assert [step.text for step in found.steps] == ["get a", "get b"] and found.problems == []
+
+
+WRONG = {
+    "not closed": (f"# T\n{FENCE}dsectl\nget k\n", 2, "not closed"),
+    "in a list": (f"# T\n- a\n\n  {FENCE}dsectl\n  get k\n  {FENCE}\n", 4, "inside a list or a quote"),
+    "in a quote": (f"# T\n> {FENCE}dsectl\n> get k\n> {FENCE}\n", 2, "inside a list or a quote"),
+    "capitals": (f"# T\n{FENCE}Dsectl\nget k\n{FENCE}\n", 2, "is not run"),
+    "misspelt": (f"# T\n{FENCE}dsctl\nget k\n{FENCE}\n", 2, "is not run"),
+    "braces": (f"# T\n{FENCE}{{dsectl}}\nget k\n{FENCE}\n", 2, "is not run"),
+    "words behind": (f"# T\n{FENCE}dsectl now\nget k\n{FENCE}\n", 2, "nothing comes behind"),
+    "no steps": ("# T\nprose\n", 1, "no steps"),
+    "an empty file": ("", 1, "no steps"),
+    "two titles": (f"# T\n# U\n{FENCE}dsectl\nget k\n{FENCE}\n", 2, "second title"),
+    "one name twice": (f"# T\n## A\n{FENCE}dsectl\nget k\n{FENCE}\n## A\n", 6, "two cases"),
+    "front matter open": (f"---\nnodes: 3\n# T\n{FENCE}dsectl\nget k\n{FENCE}\n", 1, "front matter is not closed"),
+    "too long": ("x" * (BYTES_MAX + 1), 1, "at most 1 MiB"),
+}
+
+
+@pytest.mark.parametrize("text,line,message", WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_told_with_its_line(text: str, line: int, message: str) -> None:
+    found = [problem for problem in read_recipe(text, "r.md").problems if message in problem.message]
+    assert found and found[0].line == line, read_recipe(text, "r.md").problems
+
+
+def test_joined_lines_count_from_the_first() -> None:
+    lines = ["get a \\", "--r 2", "", "get b \\"]
+    assert list(join_lines(lines, 10)) == [Line(10, "get a  --r 2"), Line(13, "get b")]
+
+
+def test_a_heading_in_a_quote_begins_no_case() -> None:
+    found = read_recipe(recipe_text("get a") + "\n> ## no case\n", "r.md")
+    assert [case.name for case in found.cases] == ["Case 1"]
+
+
+def test_each_case_has_its_steps() -> None:
+    assert [[step.text for step in case.steps] for case in recipe("get a\nget b", "get c").cases] == [
+        ["get a", "get b"],
+        ["get c"],
+    ]
