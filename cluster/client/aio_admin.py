@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 from cluster.errors import ClusterError
 
 if TYPE_CHECKING:
-    from cluster.client.aio import Client
+    from cluster.client.aio_session import AioSession
 
 
 class Admin:
     """Each method asks `node`, or the first that answers. `ask_all` asks every node directly, never through peers."""
 
-    def __init__(self, client: "Client") -> None:
+    def __init__(self, client: "AioSession") -> None:
         self._client = client
 
     async def ask(
         self, node: str | None, what: str, arguments: dict[str, Any] | None = None, timeout: float | None = None
     ) -> Any:
-        """The answer to `what`; see `Client.ask`."""
+        """The answer to `what`; see `AioSession.ask`."""
         return await self._client.ask(node, what, arguments, timeout)
 
     async def ask_all(
@@ -29,7 +29,7 @@ class Admin:
         arguments: dict[str, Any] | None = None,
         timeout: float | None = None,
     ) -> dict[str, Any]:
-        """What each node answers, or its ClusterError; see `Client.ask_all`."""
+        """What each node answers, or its ClusterError; see `AioSession.ask_all`."""
         return await self._client.ask_all(nodes, what, arguments, timeout)
 
     async def members(self, *, node: str | None = None) -> Any:

@@ -23,13 +23,13 @@ from cluster.versions.context import open_token
 from cluster.wire.kv import Get, Got, Keys, Put, PutDone
 
 if TYPE_CHECKING:
-    from cluster.client.aio import Client
+    from cluster.client.aio_session import AioSession
 
 
 class Kv:
     """Reads and writes. Remembers the context of each key read or written, and writes with it."""
 
-    def __init__(self, client: "Client") -> None:
+    def __init__(self, client: "AioSession") -> None:
         self._client = client
         self._contexts = Contexts()
         self._operations = operation_ids()

@@ -11,14 +11,14 @@ from cluster.errors import BadMessage, Usage
 from cluster.wire.requests import CallDone
 
 if TYPE_CHECKING:
-    from cluster.client.aio import Client
+    from cluster.client.aio_session import AioSession
     from cluster.requests.service import Definition
 
 
 class Requests:
     """Request and reply; the node that is asked balances over the endpoints."""
 
-    def __init__(self, client: "Client") -> None:
+    def __init__(self, client: "AioSession") -> None:
         self._client = client
 
     async def call(

@@ -9,13 +9,13 @@ from cluster.client.subscription import BUFFER, Subscription
 from cluster.wire.topics import Publish, Published
 
 if TYPE_CHECKING:
-    from cluster.client.aio import Client
+    from cluster.client.aio_session import AioSession
 
 
 class Topics:
     """Messages to whoever listens now."""
 
-    def __init__(self, client: "Client") -> None:
+    def __init__(self, client: "AioSession") -> None:
         self._client = client
 
     async def publish(

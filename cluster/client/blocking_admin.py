@@ -7,7 +7,7 @@ from cluster.errors import ClusterError, DeadlinePassed, HandshakeRefused
 from cluster.wire.admin import Ask
 
 if TYPE_CHECKING:
-    from cluster.client.blocking import BlockingCluster
+    from cluster.client.blocking_session import BlockingSession
 
 REDIAL_S = 0.02
 """How often `wait_ready` dials a node that is not there yet: a fraction of what starting one takes."""
@@ -16,13 +16,13 @@ REDIAL_S = 0.02
 class BlockingAdmin:
     """Each method asks `node`, or the first that answers. `ask_all` asks every node directly, never through peers."""
 
-    def __init__(self, cluster: "BlockingCluster") -> None:
+    def __init__(self, cluster: "BlockingSession") -> None:
         self._cluster = cluster
 
     def ask(
         self, node: str | None, what: str, arguments: dict[str, Any] | None = None, timeout: float | None = None
     ) -> Any:
-        """The answer to `what`; see `BlockingCluster.ask`."""
+        """The answer to `what`; see `BlockingSession.ask`."""
         return self._cluster.ask(node, what, arguments, timeout)
 
     def ask_all(
@@ -32,7 +32,7 @@ class BlockingAdmin:
         arguments: dict[str, Any] | None = None,
         timeout: float | None = None,
     ) -> dict[str, Any]:
-        """What each node answers, or its ClusterError; see `BlockingCluster.ask_all`."""
+        """What each node answers, or its ClusterError; see `BlockingSession.ask_all`."""
         return self._cluster.ask_all(nodes, what, arguments, timeout)
 
     def members(self, *, node: str | None = None) -> Any:

@@ -22,13 +22,13 @@ from cluster.versions.context import open_token
 from cluster.wire.kv import Get, Got, Keys, Put, PutDone
 
 if TYPE_CHECKING:
-    from cluster.client.blocking import BlockingCluster
+    from cluster.client.blocking_session import BlockingSession
 
 
 class BlockingKv:
     """Reads and writes. Remembers the context of each key read or written, and writes with it."""
 
-    def __init__(self, cluster: "BlockingCluster") -> None:
+    def __init__(self, cluster: "BlockingSession") -> None:
         self._cluster = cluster
         self._contexts = Contexts()
         self._operations = operation_ids()

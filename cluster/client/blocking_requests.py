@@ -7,13 +7,13 @@ from cluster.client.results import CallResult, call_body, call_result, expect
 from cluster.wire.requests import CallDone
 
 if TYPE_CHECKING:
-    from cluster.client.blocking import BlockingCluster
+    from cluster.client.blocking_session import BlockingSession
 
 
 class BlockingRequests:
     """Request and reply; the node that is asked balances over the endpoints."""
 
-    def __init__(self, cluster: "BlockingCluster") -> None:
+    def __init__(self, cluster: "BlockingSession") -> None:
         self._cluster = cluster
 
     def call(

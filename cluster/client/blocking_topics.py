@@ -18,13 +18,13 @@ from cluster.errors import ClusterError
 from cluster.wire.topics import Message, Publish, Published, Subscribe, Subscribed
 
 if TYPE_CHECKING:
-    from cluster.client.blocking import BlockingCluster
+    from cluster.client.blocking_session import BlockingSession
 
 
 class BlockingTopics:
     """Messages to whoever listens now."""
 
-    def __init__(self, cluster: "BlockingCluster") -> None:
+    def __init__(self, cluster: "BlockingSession") -> None:
         self._cluster = cluster
 
     def publish(
@@ -48,7 +48,7 @@ class BlockingTopics:
 class BlockingSubscription:
     """One subscription on a connection of its own; a context manager. `nodes` know of it."""
 
-    def __init__(self, cluster: "BlockingCluster", pattern: str, group: str, timeout: float) -> None:
+    def __init__(self, cluster: "BlockingSession", pattern: str, group: str, timeout: float) -> None:
         self.pattern = pattern
         self.group = group
         self.gaps = 0
