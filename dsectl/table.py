@@ -80,6 +80,7 @@ _ENTRIES = (
     Entry("recipe show", ".commands.recipes", "show", "Print a recipe.", "recipes", True),
     Entry("present", ".commands.lessons", "present", "Go through a recipe as a lesson, block by block.", "recipes"),
     Entry("learn", ".commands.lessons", "learn", "List the lessons by principle.", "recipes", True),
+    Entry("completions", ".commands.completions", "completions", "Print a shell's completion file.", "more", True),
     Entry("help", ".commands.help", "help", "Show this list, a command, or a topic.", "more", True),
 )  # fmt: skip
 

@@ -31,7 +31,7 @@ def events(
         str | None, typer.Option(metavar="TIME|ID|D", help="From this time on, after this event, or so long ago.")
     ] = None,
     kind: Annotated[str | None, typer.Option(metavar="K", help="Kinds that begin so, as `member` does.")] = None,
-    key: Annotated[str | None, typer.Option(metavar="K", help="What concerns this key.")] = None,
+    key: Annotated[str | None, typer.Option(metavar="KEY", help="What concerns this key.")] = None,
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="How many at most.")] = LIMIT,
 ) -> None:
     """Membership, ownership, repair, faults: each decision with its cause. Nodes forget the oldest, and in a crash

@@ -47,7 +47,7 @@ def _matrix() -> None:
 
 
 def ring(
-    node: Annotated[str | None, typer.Option(metavar="N", help="Only what this node owns.")] = None,
+    node: Annotated[str | None, typer.Option(metavar="NODE", help="Only what this node owns.")] = None,
     partition: Annotated[int | None, typer.Option(metavar="P", help="Only this partition.")] = None,
 ) -> None:
     """Owners in the order of preference, then the fallbacks. Without options, how much each node owns."""

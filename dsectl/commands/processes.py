@@ -26,7 +26,7 @@ Nodes = Annotated[list[str] | None, typer.Argument(metavar="NODE...", help="Whic
 
 def kill(
     nodes: Nodes = None,
-    zone: Annotated[str | None, typer.Option(metavar="Z", help="All that run in this zone.")] = None,
+    zone: Annotated[str | None, typer.Option(metavar="ZONE", help="All that run in this zone.")] = None,
     random: Annotated[bool, typer.Option("--random", help="One of those that run.")] = False,
 ) -> None:
     """Nothing is flushed and nobody is told: what the kernel was given stays. `dsectl restart` brings them back."""

@@ -1,0 +1,27 @@
+"""`completions`: the completion file of a shell, as it ships with the package."""
+
+from typing import Annotated
+
+import typer
+
+from cluster.errors import Usage
+from dsectl.invocation import current
+from dsectl.resources import resource
+
+FILES = {"bash": "dsectl.bash", "zsh": "_dsectl", "fish": "dsectl.fish"}
+
+
+def completions(
+    shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", help="For which shell.")],
+) -> None:
+    """bash and zsh: `source <(dsectl completions bash)` in the shell's startup file, in zsh behind compinit. fish: save
+    it as `~/.config/fish/completions/dsectl.fish`. Clusters, nodes, zones and faults are read from disk, no node is
+    asked."""
+    if shell not in FILES:
+        raise Usage(f"no completions for {shell!r}", help=f"There are completions for {', '.join(FILES)}.")
+    console = current().console
+    text = resource("completions", FILES[shell]).read_text(encoding="utf-8")
+    if console.options.json:
+        console.value({"shell": shell, "file": FILES[shell], "text": text})
+    else:
+        console.out.write(text)
