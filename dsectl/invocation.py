@@ -28,13 +28,19 @@ class Session:
         self._clients: dict[tuple[str, str | None, int], BlockingCluster] = {}
 
     def client(self, cluster: str, via: str | None) -> "BlockingCluster":
-        """The client of a cluster; the same one every time, until the cluster is removed and another takes its name."""
+        """The client of a cluster; the same one every time, until the cluster is removed and another takes its name.
+        One for each `via`, but whichever node was spoken to, it is one session that has seen what it has seen."""
         from cluster.client.blocking import connect_blocking
 
-        key = (cluster, via, _made_at(cluster))
+        made_at = _made_at(cluster)
+        key = (cluster, via, made_at)
         client = self._clients.get(key)
         if client is None:
-            client = self._clients[key] = connect_blocking(cluster, via=via)
+            others = [other for (name, _, made), other in self._clients.items() if (name, made) == (cluster, made_at)]
+            client = connect_blocking(cluster, via=via)
+            if others:
+                client.contexts = others[0].contexts
+            self._clients[key] = client
         return client
 
     def close(self) -> None:

@@ -3,7 +3,6 @@
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from cluster.client.contexts import Contexts
 from cluster.client.operations import operation_ids
 from cluster.client.results import (
     GetResult,
@@ -30,7 +29,7 @@ class BlockingKv:
 
     def __init__(self, cluster: "BlockingSession") -> None:
         self._cluster = cluster
-        self._contexts = Contexts()
+        self._contexts = cluster.contexts
         self._operations = operation_ids()
 
     def put(

@@ -1,5 +1,9 @@
-"""Where recipes are: those that come with dsectl by their names, and any file by its path."""
+"""Where recipes are: those that come with dsectl by their names, and any file by its path.
 
+The index of the folder, its README, links them in the order in which they are best read.
+"""
+
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -9,6 +13,8 @@ from dsectl.recipes.document import Recipe, read_recipe
 from dsectl.resources import folder, resource
 
 SUFFIX = ".md"
+INDEX = "README.md"
+_LINK = re.compile(r"\]\(([\w-]+)\.md\)")
 
 
 @dataclass(frozen=True)
@@ -22,8 +28,10 @@ class Listed:
 
 
 def names() -> list[str]:
-    """The names of those that come with dsectl, in the order of their files."""
-    return sorted(entry.name.removesuffix(SUFFIX) for entry in folder("recipes").iterdir() if _is_recipe(entry.name))
+    """The names of those that come with dsectl, in the order of the index; what it does not link comes last."""
+    there = sorted(entry.name.removesuffix(SUFFIX) for entry in folder("recipes").iterdir() if _is_recipe(entry.name))
+    linked = _LINK.findall(resource("recipes", INDEX).read_text(encoding="utf-8"))
+    return [*(name for name in dict.fromkeys(linked) if name in there), *(name for name in there if name not in linked)]
 
 
 def library() -> list[Recipe]:
@@ -63,4 +71,4 @@ def _shipped(name: str) -> Recipe:
 
 
 def _is_recipe(file: str) -> bool:
-    return file.endswith(SUFFIX) and file != "README.md"
+    return file.endswith(SUFFIX) and file != INDEX

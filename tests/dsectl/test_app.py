@@ -197,6 +197,18 @@ def test_bytes_that_are_not_text(environment: Environment, serve: Serve) -> None
     assert done.returncode == 2 and done.stdout.startswith(b'{"error"')
 
 
+def test_a_session_is_one_whichever_node_it_speaks_to(serve: Serve, home: Path) -> None:
+    serve()
+    session = Session()
+    anybody, named = session.client("testing", None), session.client("testing", "n1")
+    assert anybody is not named and anybody is session.client("testing", None)
+    anybody.contexts.remember("cart", b"seen")
+    assert named.contexts.recall("cart") == b"seen"
+    os.utime(home / "clusters" / "testing" / "secret", ns=(1, 1))
+    assert session.client("testing", None).contexts.recall("cart") is None, "another cluster of that name"
+    session.close()
+
+
 def test_a_session_notices_another_cluster_of_the_same_name(run: Run, serve: Serve, home: Path) -> None:
     [node] = serve()
     session = Session()
