@@ -123,6 +123,7 @@ class ReplicationSettings:
     w: int = 2
     write_timeout_s: float = 1.0
     read_timeout_s: float = 1.0
+    """A reader that has a value but no quorum after this says so, and waits no longer."""
     read_hedge_s: float = 0.05
     """A reader that has no quorum after this asks the remaining owners too."""
     hint_bytes_max: int = 256 * 1024 * 1024

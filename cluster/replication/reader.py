@@ -164,9 +164,15 @@ class ReadOperation:
             self.widen()
 
     def linger(self, now: float) -> None:
-        """No answer for too long: ask the others as well."""
-        if now >= self.started + self.reader.ground.settings.read_hedge_s:
+        """No answer for too long: ask the others as well. In the end say what was found, as degraded: owners behind a
+        partition never refuse, and would keep the reader waiting until its own deadline."""
+        settings = self.reader.ground.settings
+        if now >= self.started + settings.read_hedge_s:
             self.widen()
+        if now < self.started + settings.read_timeout_s or self.done is None or self.repairing:
+            return
+        if self.quorum.merged is not None and not self.strict:
+            self._decide()
 
     def _give_up(self) -> None:
         """Nobody is left to ask: a value may still be returned as degraded; its absence may not."""

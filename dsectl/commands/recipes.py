@@ -18,7 +18,7 @@ from dsectl.recipes.report import EXIT_CODES, RecipeReport, counts, first_differ
 from dsectl.recipes.run import Listener, Silent
 from dsectl.recipes.suite import Plan, run_all
 from dsectl.steps.polling import FAILED, PASSED
-from dsectl.views.recipes import Progress, list_lines, problem_lines, report_lines, total_line
+from dsectl.views.recipes import Progress, list_lines, problem_lines, red_lines, report_lines, total_line
 from dsectl.views.text import count
 
 Files = Annotated[list[str] | None, typer.Argument(metavar="[RECIPE]...", help="Names of the library, or files.")]
@@ -54,7 +54,7 @@ def run(
         raise Usage(f"cannot write {junit}: there is no folder {junit.parent}")
     if options.cluster is not None:
         invocation.files()  # refuses an unknown one at once
-    plan = Plan(recipes, repeat, side_by_side, options.cluster, keep, _time_scale())
+    plan = Plan(recipes, repeat, side_by_side, options.cluster, keep, evidence=not red, time_scale=_time_scale())
     speaks = not (options.json or tap)
 
     def listener(recipe: Recipe) -> Listener:
@@ -62,14 +62,14 @@ def run(
 
     def on_report(report: RecipeReport) -> None:
         if speaks:
-            console.lines(report_lines(report, console.paint))
+            console.lines((red_lines if red else report_lines)(report, console.paint))
             console.flush()
 
     reports = run_all(plan, listener, on_report)
     if junit is not None:
         junit.write_bytes(junit_xml(reports))
     if red:
-        raise typer.Exit(_tell_red(console, recipes, reports))
+        raise typer.Exit(_tell_red(console, plan.runs(), reports))
     verdict = worst(report.verdict for report in reports)
     if options.json:
         console.value(_as_json(reports, verdict, plan))

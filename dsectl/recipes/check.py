@@ -11,7 +11,9 @@ def check_recipe(recipe: Recipe) -> list[Problem]:
     for step in recipe.steps:
         checker.line(step.number, step.text)
     checker.end()
-    problems = [*recipe.problems, *checker.problems, *_red(recipe)]
+    problems = [*recipe.problems, *checker.problems]
+    if all(problem.warning for problem in problems):
+        problems += _red(recipe)  # or the same would be told twice
     if not recipe.title:
         problems.append(Problem(1, "there is no title", "A line `# Title` says what the recipe shows."))
     if recipe.meta.nodes < 1:

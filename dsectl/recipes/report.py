@@ -6,6 +6,8 @@ from typing import Any
 
 from dsectl.steps.polling import FAILED, INCONCLUSIVE, PASSED
 
+TO_RUN = "to run"
+"""What was expected of a case that was not run, because one before it had failed."""
 EXIT_CODES = {PASSED: 0, FAILED: 1, INCONCLUSIVE: 3}
 Z_95 = 1.96
 """Two-sided 95 % of a normal distribution."""

@@ -17,7 +17,7 @@ from dsectl.invocation import Session
 from dsectl.recipes import faultcheck
 from dsectl.recipes.document import Block, Case, Line, Part, Recipe
 from dsectl.recipes.evidence import keep
-from dsectl.recipes.report import CaseReport, RecipeReport
+from dsectl.recipes.report import TO_RUN, CaseReport, RecipeReport
 from dsectl.steps.grammar import parse
 from dsectl.steps.interpreter import Interpreter, Outcome, describe
 from dsectl.steps.path import MISSING
@@ -74,18 +74,20 @@ def run_recipe(
     *,
     standing: str | None = None,
     keeps: bool = False,
+    evidence: bool = True,
     time_scale: float = 1.0,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> RecipeReport:
     """Run it once, on a cluster of its own or on the one called `standing`; the recipe was checked before.
 
-    With `keeps` the fresh cluster and its logs stay. KeyboardInterrupt and SystemExit pass, after the cluster is down.
+    With `keeps` the fresh cluster and its logs stay; with `evidence` logs and events are kept when it does not pass.
+    KeyboardInterrupt and SystemExit pass, after the cluster is down.
     """
     began = time.monotonic()
     report = RecipeReport(recipe.file, recipe.title, time_scale=time_scale)
     try:
         with _cluster(recipe, report, standing, keeps):
-            Run(recipe, report, listener, time_scale, is_stopped).all()
+            Run(recipe, report, listener, time_scale, is_stopped).all(evidence)
     except ClusterError as error:  # the cluster did not start, or could not be removed
         case = CaseReport(recipe.cases[0].name, recipe.file, recipe.cases[0].line)
         case.decide(INCONCLUSIVE, case.line, "", "a cluster", describe(error), time.monotonic() - began)
@@ -138,7 +140,7 @@ class Run:
         """Faults of earlier cases."""
         self._excused: set[str] = set()
 
-    def all(self) -> None:
+    def all(self, evidence: bool) -> None:
         """Every case, until one fails; those behind it are told as not run."""
         try:
             self.listener.ready(self.report)
@@ -148,7 +150,7 @@ class Run:
         finally:
             unwaited = self.interpreter.end_jobs()
         self._unwaited(unwaited)
-        if self.report.verdict != PASSED:
+        if evidence and self.report.verdict != PASSED:
             self.report.kept = keep(self.report, self.session)
         self.session.close()
 
@@ -164,7 +166,7 @@ class Run:
         if not case.steps:
             return
         if failed:
-            report.decide(INCONCLUSIVE, case.line, "", "to run", f"not run: {failed.name!r} failed", self._now())
+            report.decide(INCONCLUSIVE, case.line, "", TO_RUN, f"not run: {failed.name!r} failed", self._now())
         elif report.verdict == PASSED:
             self._receipts(case, report)
         report.took_s = round(time.monotonic() - began, 3)

@@ -25,6 +25,8 @@ class Plan:
     side_by_side: int = 1
     standing: str | None = None
     keeps: bool = False
+    evidence: bool = True
+    """Whether logs and events of what did not pass are kept."""
     time_scale: float = 1.0
     stopping: threading.Event = field(default_factory=threading.Event)
 
@@ -56,6 +58,7 @@ def _one(plan: Plan, recipe: Recipe, listener: Listener) -> RecipeReport:
         listener,
         standing=plan.standing,
         keeps=plan.keeps,
+        evidence=plan.evidence,
         time_scale=plan.time_scale,
         is_stopped=plan.stopping.is_set,
     )

@@ -59,6 +59,8 @@ class Checker:
         """Those that were started, with the line."""
         self.waiting: dict[str, int] = {}
         """Those that nobody has waited for yet."""
+        self.misnamed: dict[str, None] = {}
+        """Jobs that were refused for their name; what is said of them later is not held against the recipe again."""
         self.steps = 0
 
     def line(self, number: int, text: str) -> Step | None:
@@ -113,13 +115,14 @@ class Checker:
 
     def _start(self, job: str, number: int) -> None:
         if lookup([job]) is not None:
+            self.misnamed[job] = None
             raise Usage(f"{job} is a command, and so no name for a job")
         if job in self.waiting:
             raise Usage(f"a job called {job} was started on line {self.waiting[job]} and may still run")
         self.jobs[job] = self.waiting[job] = number
 
     def _job(self, job: str) -> None:
-        if job not in self.jobs:
+        if job not in self.jobs and job not in self.misnamed:
             known = f"Jobs so far: {', '.join(self.jobs)}." if self.jobs else f"It begins with `… &{job}`."
             raise Usage(f"there is no job called {job}", help=known)
         self.waiting.pop(job, None)
@@ -132,7 +135,7 @@ class Checker:
 
     def _source(self, source: Command, *, polled: bool) -> None:
         name = source.name or ""
-        if len(source.words) == 1 and name in self.jobs:
+        if len(source.words) == 1 and (name in self.jobs or name in self.misnamed):
             return
         entry, args = self._command(source)
         if not polled:

@@ -212,7 +212,7 @@ class Interpreter:
 
     def _wanted(self, test: Test) -> str:
         value = value_of_word(test.value, self.variable)
-        return f"{test.path.raw} {test.operator} {shown_value(value)}"
+        return f"{test.path.shown(self.variable)} {test.operator} {shown_value(value)}"
 
     def _carry_out(self, argv: list[str], timeout_s: float | None = None) -> Result:
         result = carry_out(argv, self.session, timeout_s=timeout_s, is_stopped=self.is_stopped)

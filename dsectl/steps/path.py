@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cluster.errors import Usage
-from dsectl.steps.words import Bare, Part, Quoted, Variable, Word
+from dsectl.steps.words import VARIABLE, Bare, Part, Quoted, Variable, Word
 
 
 class Missing:
@@ -60,6 +60,10 @@ class Path:
             if value is MISSING:
                 return MISSING
         return value
+
+    def shown(self, variable: Callable[[str], Any]) -> str:
+        """As it was written, with the values of its variables."""
+        return VARIABLE.sub(lambda found: str(variable(found[1])), self.raw)
 
 
 def _member(value: Any, key: Any) -> Any:

@@ -4,7 +4,7 @@ from dsectl.console import Console
 from dsectl.recipes.document import Case, Line, Part, Recipe
 from dsectl.recipes.frontmatter import PRINCIPLES
 from dsectl.recipes.library import Listed
-from dsectl.recipes.report import CaseReport, RecipeReport, counts
+from dsectl.recipes.report import TO_RUN, CaseReport, RecipeReport, counts
 from dsectl.steps.check import Problem
 from dsectl.steps.interpreter import Outcome
 from dsectl.steps.polling import FAILED, INCONCLUSIVE, PASSED
@@ -66,6 +66,8 @@ def report_lines(report: RecipeReport, paint: Paint) -> list[str]:
 
 
 def _case_lines(case: CaseReport, paint: Paint) -> list[str]:
+    if case.expected == TO_RUN:
+        return [paint(f"  --   {shown(case.name)}  not run", "dim")]
     mark = paint(f"{MARKS[case.verdict]:<4}", STYLES[case.verdict])
     done = paint(f"{count(case.steps, 'step')}, {case.took_s:.1f} s", "dim")
     lines = [f"  {mark} {shown(case.name)}  {done}"]
@@ -78,6 +80,15 @@ def _case_lines(case: CaseReport, paint: Paint) -> list[str]:
             f"       at         {case.at_s:.2f} s after the cluster was ready",
         ]
     return lines
+
+
+def red_lines(report: RecipeReport, paint: Paint) -> list[str]:
+    """One recipe's run with its `red` replacement made: the step at which it turned red."""
+    case = next((case for case in report.cases if case.verdict == report.verdict), None)
+    if case is None or report.verdict == PASSED:
+        return [f"{paint('still green', 'bad')}  {shown(report.title)}  {paint(shown(report.file), 'dim')}"]
+    where = paint(f"{case.file}:{case.line}", "dim")
+    return [f"{paint(report.verdict, 'good')}  {shown(report.title)}  {where}", f"        {shown(case.step)}"]
 
 
 def total_line(reports: list[RecipeReport], verdict: str, paint: Paint) -> str:

@@ -135,6 +135,19 @@ def test_two_dead_owners_make_a_sloppy_write_and_a_strict_one_a_definite_no(flee
     assert weak.siblings == [b"book"] and weak.degraded, "one voting owner is not a read quorum, and it says so"
 
 
+def test_a_read_behind_a_partition_says_what_it_has_and_does_not_wait_to_its_deadline(fleet: Fleet) -> None:
+    owners, _ = places(fleet, "cart")
+    fleet.wait(fleet.put(owners[0], "cart", b"book"))
+    fleet.until(fleet.settled)
+    fleet.world.partition([owners[:1], owners[1:]])
+    began = fleet.world.now
+    weak = got(fleet.wait(fleet.get(owners[0], "cart", timeout=20.0), timeout=30.0))
+    assert weak.siblings == [b"book"] and weak.degraded
+    assert fleet.world.now - began < 1.5, "owners behind a partition never refuse"
+    strict = fleet.wait(fleet.get(owners[0], "cart", timeout=3.0, strict=True))
+    assert strict.error is not None and strict.error.code == "no-quorum"
+
+
 def test_all_owners_dead_a_stand_in_takes_the_write_and_brings_it_home(fleet: Fleet) -> None:
     owners, fallbacks = places(fleet, "cart")
     for name in owners:

@@ -43,6 +43,17 @@ def test_a_right_one_has_no_problems() -> None:
     assert problems(recipe_text("put k v\nrestart n1", front=f"nodes: 3\n{RED}")) == []
 
 
+def test_the_same_is_not_told_twice() -> None:
+    """A job with the name of a command: its later uses are no new problems, nor are those once red is applied."""
+    steps = "subscribe a.* &slow\nwithin 1s: slow .length == 1\nstop slow\nrestart n1"
+    (found,) = problems(recipe_text(steps, front=f"nodes: 3\n{RED}"))
+    assert found.line == STEP_LINE + 1 and "slow is a command" in found.message
+    (found,) = problems(recipe_text("restart n1\ngett k", front=f"nodes: 3\n{RED}"))
+    assert "unknown command" in found.message
+    warned, refused = problems(recipe_text("sleep 1s", front=f"nodes: 3\n{RED}"))
+    assert {warned.warning, refused.warning} == {True, False}, "a warning hides nothing"
+
+
 def test_a_sleep_is_a_warning() -> None:
     (found,) = problems(recipe_text("get k\nsleep 1s"))
     assert found.warning and found.line == STEP_LINE + 1

@@ -91,6 +91,14 @@ def test_a_path_that_is_not_there_takes_nothing(world: World, interpreter: Inter
     assert found.verdict == FAILED and ".owners[0]" in found.expected and interpreter.variables == {}
 
 
+def test_what_was_expected_names_the_node_and_not_the_variable(world: World, interpreter: Interpreter) -> None:
+    world.say("explain", (0, {"owners": ["n3", "n1"]}))
+    world.say("members", (0, {"n3": {"state": "dead"}}))
+    run(interpreter, "explain cart .owners[0] -> $victim")
+    found = run(interpreter, "expect members .$victim.state == alive")
+    assert (found.verdict, found.expected, found.seen) == (FAILED, '.n3.state == "alive"', '"dead"')
+
+
 @pytest.mark.parametrize(("code", "verdict"), [(0, PASSED), (1, FAILED), (7, FAILED), (3, INCONCLUSIVE)])
 def test_a_step_must_exit_with_0(world: World, interpreter: Interpreter, code: int, verdict: str) -> None:
     world.say("put", (code, {"error": {"code": "quorum", "message": "too few"}}))

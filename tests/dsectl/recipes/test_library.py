@@ -1,0 +1,41 @@
+"""The recipes that come with dsectl: well formed, in the index, and one at least for each principle."""
+
+import pytest
+
+from dsectl.recipes.check import check_recipe, reddened
+from dsectl.recipes.document import Predict
+from dsectl.recipes.frontmatter import PRINCIPLES
+from dsectl.recipes.library import INDEX, library, load, names
+from dsectl.resources import resource
+
+TWELVE = 12
+QUESTIONS_MIN = 1
+WORDS_MIN = 150
+"""Fewer words do not explain anything."""
+
+
+def index() -> str:
+    return resource("recipes", INDEX).read_text(encoding="utf-8")
+
+
+def test_there_are_twelve_and_the_index_links_each_once() -> None:
+    assert len(names()) >= TWELVE
+    assert [name for name in names() if index().count(f"]({name}.md)") != 1] == []
+    assert names() == sorted(names(), key=lambda name: index().index(f"]({name}.md)")), "in the order of the index"
+
+
+def test_every_principle_has_a_lesson() -> None:
+    shown = {principle for recipe in library() for principle in recipe.meta.principles}
+    assert [principle for principle in PRINCIPLES if principle not in shown] == []
+
+
+@pytest.mark.parametrize("name", names())
+def test_each_is_a_lesson_and_a_test(name: str) -> None:
+    recipe = load(name)
+    assert check_recipe(recipe) == [], "warnings count too"
+    assert recipe.meta.principles and recipe.title
+    questions = [part for case in recipe.cases for part in case.parts if isinstance(part, Predict)]
+    assert len(questions) >= QUESTIONS_MIN, "nothing to think about"
+    assert len(recipe.text.split()) >= WORDS_MIN
+    assert len({case.name for case in recipe.cases}) >= 2
+    assert reddened(recipe).steps != recipe.steps, "a recipe that cannot fail is not a test"

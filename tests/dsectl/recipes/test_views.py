@@ -1,0 +1,37 @@
+"""What people see of runs: why a case did not pass, what was not run, and where a recipe turned red."""
+
+from dsectl.recipes.report import TO_RUN, CaseReport, RecipeReport
+from dsectl.steps.polling import FAILED, INCONCLUSIVE
+from dsectl.views.recipes import red_lines, report_lines
+from dsectl.views.text import Paint
+
+PLAIN = Paint(False)
+
+
+def failed() -> RecipeReport:
+    report = RecipeReport("r.md", "Title", kept="/kept/r")
+    good, bad, behind = (CaseReport(name, "r.md", 5) for name in ("good", "bad", "behind"))
+    bad.decide(FAILED, 9, "expect get k .value == 1", '.value == "1"', "null", 0.5)
+    behind.decide(INCONCLUSIVE, 12, "", TO_RUN, "not run: 'bad' failed", 0.6)
+    report.cases += [good, bad, behind]
+    return report
+
+
+def test_a_failure_is_told_once_and_what_was_not_run_in_a_line() -> None:
+    lines = report_lines(failed(), PLAIN)
+    assert lines[1:] == [
+        "  ok   good  0 steps, 0.0 s",
+        "  FAILED bad  0 steps, 0.0 s",
+        "       r.md:9  expect get k .value == 1",
+        '       expected   .value == "1"',
+        "       seen       null",
+        "       at         0.50 s after the cluster was ready",
+        "  --   behind  not run",
+        "  kept       /kept/r",
+    ]
+
+
+def test_red_tells_the_step_that_noticed() -> None:
+    assert red_lines(failed(), PLAIN) == ["failed  Title  r.md:9", "        expect get k .value == 1"]
+    green = RecipeReport("r.md", "Title", cases=[CaseReport("good", "r.md", 5)])
+    assert red_lines(green, PLAIN) == ["still green  Title  r.md"]

@@ -1,0 +1,26 @@
+"""A recipe that cannot fail is not a test: each, with the replacement that its front matter names, turns red.
+
+That they pass unchanged is a stage of its own in `.ci/run`, and is not repeated here.
+"""
+
+from cluster.emulator.home import Home
+from dsectl.recipes.check import reddened
+from dsectl.recipes.library import library
+from dsectl.recipes.report import EXIT_CODES
+from dsectl.recipes.run import Silent
+from dsectl.recipes.suite import Plan, run_all
+
+SIDE_BY_SIDE = 3
+
+
+def test_every_recipe_turns_red(home: Home) -> None:
+    recipes = [reddened(recipe) for recipe in library()]
+    plan = Plan(recipes, side_by_side=SIDE_BY_SIDE, evidence=False)
+    reports = run_all(plan, lambda _: Silent(), lambda _: None)
+    wrong = [
+        f"{recipe.file} ended {report.verdict}: {[(case.name, case.verdict, case.seen) for case in report.cases]}"
+        for recipe, report in zip(recipes, reports, strict=True)
+        if recipe.meta.red is None or EXIT_CODES[report.verdict] != recipe.meta.red.exit or report.ready_s is None
+    ]
+    assert wrong == []
+    assert not (home.folder / "kept").exists()
