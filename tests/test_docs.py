@@ -1,16 +1,43 @@
 """The docs are true: generated pages are as generated now, links lead somewhere, what is named exists."""
 
 import re
+import shlex
 from pathlib import Path
 
+import msgspec
 import pytest
+import yaml
 
 from cluster.errors import REGISTRY
+from dsectl.commands.help import RECIPES
+from dsectl.recipes.check import check_recipe
+from dsectl.recipes.document import read_recipe
+from dsectl.recipes.frontmatter import FrontMatter
 from dsectl.reference import DOCS, PAGES
+from dsectl.steps.check import check_argv
+from dsectl.steps.comparison import OPERATORS
+from dsectl.steps.grammar import parse
 from dsectl.table import COMMANDS
 
 ROOT = DOCS.parent
-WRITTEN = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+WRITTEN = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    *sorted(DOCS.rglob("*.md")),
+    *sorted((ROOT / "recipes").glob("*.md")),
+]
+
+
+def blocks(page: str, kind: str) -> list[str]:
+    """The fenced blocks of a kind on a page of the docs."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{kind}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def command_lines(lines: list[str]) -> list[list[str]]:
+    """The words behind `dsectl` of those lines that are command lines of it."""
+    found = [re.match(r"(?:\$ )?dsectl (.*)", line) for line in lines]
+    return [shlex.split(match[1]) for match in found if match]
 
 
 @pytest.mark.parametrize("name", list(PAGES))
@@ -37,6 +64,44 @@ def test_commands_that_are_shown_exist(page: Path) -> None:
     shown = re.findall(r"(?:^\$ |`)dsectl ((?:-C \S+ )?)([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
     later = {"shell", "recipe"}  # named as coming next
     assert [name for _, name in shown if name not in COMMANDS and name not in later] == []
+
+
+def test_the_snippets_for_ci_are_yaml_and_keep_report_and_evidence() -> None:
+    found = blocks("recipes.md", "yaml")
+    assert len(found) == 2
+    for text in found:
+        yaml.safe_load(text)
+        assert "--junit recipes.xml" in text and "kept" in text, text
+    (github, gitlab) = map(yaml.safe_load, found)
+    runs = [step["run"] for step in github["jobs"]["recipes"]["steps"] if "run" in step]
+    assert command_lines(runs) == command_lines(gitlab["recipes"]["script"]) != []
+
+
+@pytest.mark.parametrize("page", ["recipes.md"])
+def test_command_lines_of_snippets_would_be_accepted(page: str) -> None:
+    lines = [line for kind in ("sh", "console") for text in blocks(page, kind) for line in text.splitlines()]
+    lines += [run for text in blocks(page, "yaml") for run in re.findall(r"dsectl recipe .*", text)]
+    found = command_lines(lines)
+    assert len(found) > 4
+    for words in found:
+        if words[0] in COMMANDS or words[0] == "recipe":
+            check_argv(words)
+        else:
+            assert words[0] == "shell", words  # comes next
+            assert parse(words[2]) is not None
+
+
+def test_the_language_is_documented_as_it_is() -> None:
+    page = (DOCS / "recipes.md").read_text(encoding="utf-8")
+    keys = [field.encode_name for field in msgspec.structs.fields(FrontMatter)]
+    assert [key for key in keys if f"| `{key}` |" not in page] == []
+    assert [operator for operator in OPERATORS if f'"{operator}"' not in page] == []
+    (example,) = re.findall(r"^````markdown\n(.*?)^````$", page, re.MULTILINE | re.DOTALL)
+    recipe = read_recipe(example, "basket.md")
+    assert check_recipe(recipe) == [] and recipe.steps[-1].number == 25, "the line that the transcript names"
+    told = re.findall(r"^(\S.*?\S)  +\S", RECIPES, re.MULTILINE)
+    assert len(told) >= 7 and all(parse(step) for step in told), "the steps of `dsectl help recipes`"
+    assert all(key in RECIPES for key in keys)
 
 
 def test_every_package_is_named_in_the_readme() -> None:

@@ -14,6 +14,7 @@ from dsectl.views.table import table
 TOPICS = {
     "exit-codes": "What the exit codes mean.",
     "options": "The options that every command takes.",
+    "recipes": "How steps of recipes are written.",
     "values": "How values, durations and sizes are written.",
 }
 VALUES = """\
@@ -23,11 +24,29 @@ A value that begins with a dash goes behind `--`: dsectl put key -- -5
 Under --json a value that is not UTF-8 is {"base64": "..."}.
 Durations: 250ms 5s 2m 1h. Sizes: 512B 64KiB 1MiB 10MB. Probabilities: 0.1 or 10%."""
 
+RECIPES = """\
+A recipe is a Markdown file. Blocks marked `dsectl` hold its steps, one a line; blocks marked `predict` a question.
+
+put cart "book"                                a command, which must succeed
+explain cart .owners[0] -> $first              keep a value of its JSON in a variable
+expect get cart .value == "book"               must hold now
+within 5s: members .$first.state == dead       must hold once in that time; looks again and again
+always 3s: get cart .value == "book"           must hold at every look
+!7 put cart x --strict                         must fail, with that exit code; `! …` with any
+subscribe orders.* &job                        goes on in the background; `expect job .length == 2`,
+wait job                                       until it ends, or `stop job`
+
+Operators: == != < <= > >= in contains matches. Values are JSON or a word: 3 is a number, "3" is a text.
+A path begins with a dot: .value  .owners[0]  .$node.state  ."a key".length  and a lone dot is the whole.
+Above the title, between lines of ---: nodes zones replication profile durability store principles timeout red.
+
+`dsectl recipe show quorum` is an example, `dsectl recipe check FILE` says what is wrong with yours."""
+
 
 def help(
     topic: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]", help="A command or a topic.")] = None,
 ) -> None:
-    """Topics: exit-codes, options, values."""
+    """Topics: exit-codes, options, recipes, values."""
     console = current().console
     if console.options.json:
         console.value(_as_json())
@@ -68,6 +87,8 @@ def _topic(topic: str) -> list[str]:
         )
     if topic == "options":
         return table(("OPTION", "MEANING"), LINES, paint)
+    if topic == "recipes":
+        return RECIPES.splitlines()
     return VALUES.splitlines()
 
 

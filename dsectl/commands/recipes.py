@@ -62,7 +62,8 @@ def run(
 
     def on_report(report: RecipeReport) -> None:
         if speaks:
-            console.lines((red_lines if red else report_lines)(report, console.paint))
+            paint = console.paint
+            console.lines(red_lines(report, paint) if red else report_lines(report, paint, brief=repeat > 1))
             console.flush()
 
     reports = run_all(plan, listener, on_report)

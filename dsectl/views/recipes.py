@@ -52,12 +52,14 @@ class Progress:
         self.console.progress("")
 
 
-def report_lines(report: RecipeReport, paint: Paint) -> list[str]:
-    """One recipe's run: a line a case, and of those that did not pass, why."""
+def report_lines(report: RecipeReport, paint: Paint, brief: bool = False) -> list[str]:
+    """One recipe's run: a line a case, and of those that did not pass, why. `brief`: one line for all that passed."""
     took = f"{report.took_s:.1f} s"
     if report.time_scale != 1:
         took += f", times stretched by {report.time_scale:g}"
     lines = [f"{paint(shown(report.title), 'strong')}  {paint(f'{report.file}  ({took})', 'dim')}"]
+    if brief and report.verdict == PASSED:
+        return [f"{paint(MARKS[PASSED], STYLES[PASSED])}  {lines[0]}"]
     for case in report.cases:
         lines += _case_lines(case, paint)
     if report.kept:

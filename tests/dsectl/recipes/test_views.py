@@ -31,6 +31,12 @@ def test_a_failure_is_told_once_and_what_was_not_run_in_a_line() -> None:
     ]
 
 
+def test_what_passed_again_and_again_takes_a_line() -> None:
+    passed = RecipeReport("r.md", "Title", cases=[CaseReport("good", "r.md", 5)])
+    assert report_lines(passed, PLAIN, brief=True) == ["ok  Title  r.md  (0.0 s)"]
+    assert report_lines(failed(), PLAIN, brief=True) == report_lines(failed(), PLAIN)
+
+
 def test_red_tells_the_step_that_noticed() -> None:
     assert red_lines(failed(), PLAIN) == ["failed  Title  r.md:9", "        expect get k .value == 1"]
     green = RecipeReport("r.md", "Title", cases=[CaseReport("good", "r.md", 5)])
