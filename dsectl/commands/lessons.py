@@ -15,6 +15,7 @@ from dsectl.recipes.library import library, listed, load, names
 from dsectl.recipes.report import EXIT_CODES
 from dsectl.recipes.run import run_recipe
 from dsectl.views.recipes import learn_lines, problem_lines, total_line
+from dsectl.views.text import shown
 
 
 def present(
@@ -32,12 +33,14 @@ def present(
         console.err.write("\n".join(problem_lines(found.file, problems, console.paint_err)) + "\n")
         raise Usage(f"refused: {found.file}")
     asks = console.is_terminal and sys.stdin.isatty() and not options.no_input
-    lesson = Lesson(found.file, console, (lambda prompt: _ask(console, prompt)) if asks else None)
+    lesson = Lesson(found, console, (lambda prompt: _ask(console, prompt)) if asks else None)
     console.line(console.paint(f"# {found.title}", "strong"))
-    report = run_recipe(found, lesson, standing=options.cluster)
+    report = run_recipe(found, lesson, standing=options.cluster, patient=asks)
     kept = lesson.keep_answers()
+    console.line("")
     for answer in lesson.answers:
-        console.line(f"you expected: {answer.answer or '(nothing)'}  ({answer.question})")
+        console.lines([console.paint(shown(answer.question, lines=True), "dim")])
+        console.line(f"you expected: {shown(answer.answer) or '(nothing)'}\n")
     if kept:
         console.note(f"answers are kept in {kept}")
     console.line(total_line([report], report.verdict, console.paint))

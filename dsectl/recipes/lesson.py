@@ -10,7 +10,7 @@ from msgspec import json
 
 from cluster.emulator.home import find_home
 from dsectl.console import Console
-from dsectl.recipes.document import Block, Case, Line, Part, Predict, Prose
+from dsectl.recipes.document import Block, Case, Line, Part, Predict, Prose, Recipe
 from dsectl.recipes.report import RecipeReport
 from dsectl.steps.interpreter import Outcome
 from dsectl.steps.path import MISSING
@@ -19,6 +19,7 @@ from dsectl.steps.values import shown_value
 from dsectl.views.text import cut, shown
 
 RESULT_COLUMNS = 100
+"""Off a terminal."""
 ANSWERS_FILE = "answers.jsonl"
 
 
@@ -36,11 +37,13 @@ class Answer:
 class Lesson:
     """A listener that teaches. `ask` shows a text and returns a line that was typed; None when nobody can be asked."""
 
-    file: str
+    recipe: Recipe
     console: Console
     ask: Callable[[str], str] | None
     answers: list[Answer] = field(default_factory=list)
     failed: bool = False
+    ran: bool = False
+    """Whether the last that was shown is what a step came to."""
 
     def ready(self, report: RecipeReport) -> None:
         """Tell where it happens."""
@@ -48,18 +51,23 @@ class Lesson:
         self._note(f"cluster {report.cluster}{started}")
 
     def case(self, case: Case) -> None:
-        """A chapter's title."""
-        paint = self.console.paint
-        self.console.lines(["", paint(f"## {shown(case.name)}", "strong"), ""])
+        """A chapter's title; what stands before the first chapter goes under the title of the whole."""
+        self.console.line("")
+        self.ran = False
+        if case.name != self.recipe.title:
+            self.console.lines([self.console.paint(f"## {shown(case.name)}", "strong"), ""])
 
     def part(self, part: Part) -> None:
-        """Prose is shown; a question waits for an answer, and a block for a key."""
+        """Prose is shown; a question waits for an answer, and a block is shown and waits for a key."""
+        if self.ran:
+            self.console.line("")
+            self.ran = False
         if isinstance(part, Prose):
             self._prose(part.text)
         elif isinstance(part, Predict):
             self._question(part)
         elif isinstance(part, Block) and not self.failed:
-            self._pause()
+            self._pause(part)
 
     def step(self, line: Line) -> None:
         """What is done."""
@@ -69,6 +77,7 @@ class Lesson:
     def ended(self, line: Line, outcome: Outcome) -> None:
         """What came of it."""
         paint = self.console.paint
+        self.ran = True
         if outcome.verdict != PASSED:
             self.failed = True
             self.console.lines(
@@ -79,8 +88,13 @@ class Lesson:
             )
         elif outcome.expected:
             self.console.line(f"  {paint('ok', 'good')}  {shown(outcome.seen)}")
+        elif outcome.taken:
+            self._result(outcome.taken)
         elif outcome.result is not None and outcome.result.value is not MISSING:
-            self.console.line(paint(cut(f"  {shown(shown_value(outcome.result.value))}", RESULT_COLUMNS), "dim"))
+            self._result(shown_value(outcome.result.value))
+
+    def _result(self, text: str) -> None:
+        self._note(cut(f"  {shown(text)}", self.console.columns or RESULT_COLUMNS))
 
     def _prose(self, text: str) -> None:
         if self.console.is_terminal:
@@ -96,13 +110,15 @@ class Lesson:
         self.console.line(self.console.paint(f"?  {shown(part.question, lines=True)}", "warn"))
         if self.ask is not None:
             answer = self.ask("your guess> ")
-            self.answers.append(Answer(self.file, part.line, part.question, answer))
+            self.answers.append(Answer(self.recipe.file, part.line, part.question, answer))
         self.console.line("")
 
-    def _pause(self) -> None:
+    def _pause(self, block: Block) -> None:
+        """One wants to read what will be done before it is done."""
         if self.ask is not None:
+            self.console.lines([f"    {shown(step.text)}" for step in block.steps])
             self.console.flush()
-            self.ask(self.console.paint("[Enter] ", "dim"))
+            self.ask(self.console.paint("[Enter] carries this out ", "dim"))
 
     def _note(self, text: str) -> None:
         self.console.line(self.console.paint(text, "dim"))

@@ -75,19 +75,22 @@ def run_recipe(
     standing: str | None = None,
     keeps: bool = False,
     evidence: bool = True,
+    patient: bool = False,
     time_scale: float = 1.0,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> RecipeReport:
     """Run it once, on a cluster of its own or on the one called `standing`; the recipe was checked before.
 
     With `keeps` the fresh cluster and its logs stay; with `evidence` logs and events are kept when it does not pass.
-    KeyboardInterrupt and SystemExit pass, after the cluster is down.
+    `patient` sets no limit to the whole, for a reader takes the time that it takes. KeyboardInterrupt and SystemExit
+    pass, after the cluster is down.
     """
     began = time.monotonic()
     report = RecipeReport(recipe.file, recipe.title, time_scale=time_scale)
     try:
         with _cluster(recipe, report, standing, keeps):
-            Run(recipe, report, listener, time_scale, is_stopped).all(evidence)
+            limit_s = float("inf") if patient else recipe.meta.timeout_s * time_scale
+            Run(recipe, report, listener, time_scale, limit_s, is_stopped).all(evidence)
     except ClusterError as error:  # the cluster did not start, or could not be removed
         case = CaseReport(recipe.cases[0].name, recipe.file, recipe.cases[0].line)
         case.decide(INCONCLUSIVE, case.line, "", "a cluster", describe(error), time.monotonic() - began)
@@ -126,6 +129,7 @@ class Run:
         report: RecipeReport,
         listener: Listener,
         time_scale: float,
+        limit_s: float,
         is_stopped: Callable[[], bool],
     ) -> None:
         self.recipe = recipe
@@ -133,7 +137,7 @@ class Run:
         self.listener = listener
         self.session = Session(report.cluster)
         self.began = time.monotonic()
-        until = self.began + recipe.meta.timeout_s * time_scale
+        until = self.began + limit_s
         self.interpreter = Interpreter(self.session, time_scale=time_scale, until=until, is_stopped=is_stopped)
         self.is_stopped = is_stopped
         self._known: set[str] = set()

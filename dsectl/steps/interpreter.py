@@ -38,6 +38,8 @@ class Outcome:
     """Of the command; of a poll, the last."""
     argv: list[str] = field(default_factory=list)
     looks: int = 0
+    taken: str = ""
+    """What a variable holds now: `$first = "n1"`."""
 
 
 class Interpreter:
@@ -116,6 +118,7 @@ class Interpreter:
             where = step.path.raw if step.path is not None else "a result"
             return Outcome(FAILED, f"{where} of `{step.command.raw}`", _gist(outcome.result), outcome.result)
         self.variables[step.into] = value
+        outcome.taken = f"${step.into} = {shown_value(value)}"
         return outcome
 
     def _succeed(self, argv: list[str]) -> Outcome:

@@ -14,6 +14,8 @@ from dsectl.views.text import Paint, count, cut, shown
 MARKS = {PASSED: "ok", FAILED: "FAILED", INCONCLUSIVE: "inconclusive"}
 STYLES = {PASSED: "good", FAILED: "bad", INCONCLUSIVE: "warn"}
 PROGRESS_COLUMNS = 78
+LIST_COLUMNS = 130
+"""What name, title and principles need."""
 
 
 def problem_lines(file: str, problems: list[Problem], paint: Paint) -> list[str]:
@@ -102,7 +104,9 @@ def total_line(reports: list[RecipeReport], verdict: str, paint: Paint) -> str:
 
 
 def list_lines(rows: list[Listed], paint: Paint, columns: int | None) -> list[str]:
-    """The recipes that come with dsectl."""
+    """The recipes that come with dsectl; on a narrow terminal without their principles, which `learn` shows."""
+    if columns is not None and columns < LIST_COLUMNS:
+        return table(("NAME", "TITLE"), [((row.name, "name"), row.title) for row in rows], paint, columns)
     cells = [((row.name, "name"), row.title, ", ".join(row.principles)) for row in rows]
     return table(("NAME", "TITLE", "PRINCIPLES"), cells, paint, columns)
 

@@ -182,14 +182,19 @@ def test_control_characters_reach_no_terminal(write: Any, home: Home) -> None:
     assert "\x1b]0" not in done.out + done.err and "\x07" not in done.out + done.err
 
 
-def test_a_lesson_is_gone_through_with_keys(home: Home, tmp_path: Path) -> None:
+def test_a_lesson_is_gone_through_with_keys(home: Home, tmp_path: Path, eventually: Eventually) -> None:
     file = tmp_path / "lesson.md"
-    text = recipe_text("put k 1", front=FRONT).replace("## Case 1\n", "## Case 1\n\n```predict\nWhy?\n```\n")
+    text = recipe_text("put k 1", front=f"{FRONT}\ntimeout: 1s").replace(
+        "## Case 1\n", "## Case 1\n\n```predict\nWhy?\n```\n"
+    )
     file.write_text(text)
     person = Person("present", str(file))
     person.wait_for("your guess>")
     person.type("because\r")
+    person.wait_for("    put k 1")
     person.wait_for("[Enter]")
+    asked_at = time.monotonic()
+    eventually(lambda: time.monotonic() > asked_at + 1.1, "a reader takes longer than the recipe may")
     person.type("\r")
     assert person.leave() == 0
     assert "you expected: because" in person.seen
