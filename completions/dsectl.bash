@@ -66,12 +66,12 @@ _dsectl_argument() {
         'heal '*) kind=fault ;;
         'put '1) kind=value ;;
         'publish '1) kind=value ;;
-        'recipe run '*) kind=recipe ;;
-        'recipe check '*) kind=recipe ;;
-        'recipe show '0) kind=recipe ;;
-        'present '0) kind=recipe ;;
+        'recipe run '*) kind='recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership' ;;
+        'recipe check '*) kind='recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership' ;;
+        'recipe show '0) kind='recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership' ;;
+        'present '0) kind='recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership' ;;
         'completions '0) kind='choice bash zsh fish' ;;
-        'help '*) kind='choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints put get delete keys publish subscribe services describe request recipe present learn completions help exit-codes options values' ;;
+        'help '*) kind='choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints put get delete keys publish subscribe services describe request recipe present learn completions help exit-codes options recipes values' ;;
     esac
 }
 

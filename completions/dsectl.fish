@@ -122,17 +122,17 @@ function __dsectl_argument
         case 'publish 1'
             echo 'value'
         case 'recipe run *'
-            echo 'recipe'
+            echo 'recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership'
         case 'recipe check *'
-            echo 'recipe'
+            echo 'recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership'
         case 'recipe show 0'
-            echo 'recipe'
+            echo 'recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership'
         case 'present 0'
-            echo 'recipe'
+            echo 'recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership'
         case 'completions 0'
             echo 'choice bash zsh fish'
         case 'help *'
-            echo 'choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints put get delete keys publish subscribe services describe request recipe present learn completions help exit-codes options values'
+            echo 'choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints put get delete keys publish subscribe services describe request recipe present learn completions help exit-codes options recipes values'
     end
 end
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from cluster.client.blocking_kv import BlockingKv
     from cluster.client.blocking_requests import BlockingRequests
     from cluster.client.blocking_topics import BlockingTopics
-    from cluster.client.contexts import Contexts
 
 
 def connect_blocking(
@@ -36,13 +35,6 @@ def connect_blocking(
 
 class BlockingCluster(BlockingSession):
     """A session with one cluster: remembers contexts, keeps the connections that it made. For one thread at a time."""
-
-    @cached_property
-    def contexts(self) -> "Contexts":
-        """What this session has seen of each key; another client of the same session may be given it, too."""
-        from cluster.client.contexts import Contexts
-
-        return Contexts()
 
     @cached_property
     def kv(self) -> "BlockingKv":

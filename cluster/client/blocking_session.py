@@ -4,6 +4,7 @@ It asks the nodes in the layout's order and stays with the first that answers. I
 forward, and one hop more costs less than loading the placement. A write that was sent is never sent again.
 """
 
+from functools import cached_property
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from cluster.wire.kv import Get
 if TYPE_CHECKING:
     from typing import Self
 
+    from cluster.client.contexts import Contexts
+
 
 class BlockingSession:
     """One cluster, asked with bodies of the wire; keeps the connections that it made. For one thread at a time."""
@@ -31,6 +34,13 @@ class BlockingSession:
         self.party = client_party(location.name)
         self._nodes = location.nodes if via is None else self.addresses([via])
         self._open: dict[str, BlockingConnection] = {}
+
+    @cached_property
+    def contexts(self) -> "Contexts":
+        """What this session has seen of each key; another client of the same session may be given it, too."""
+        from cluster.client.contexts import Contexts
+
+        return Contexts()
 
     def __enter__(self) -> "Self":
         return self
