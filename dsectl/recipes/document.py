@@ -4,24 +4,16 @@
 block that is not closed, or that stands inside a list, or a misspelt mark.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from cluster.errors import Usage
 from dsectl.recipes.frontmatter import FrontMatter, read_front_matter
 from dsectl.steps.check import Problem
+from dsectl.steps.lines import Line, join_lines
 
 STEPS, PREDICT = "dsectl", "predict"
 BYTES_MAX = 1024 * 1024
 """A lesson has some kilobytes."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """One step as it stands in the file; joined lines count from the first."""
-
-    number: int
-    text: str
 
 
 @dataclass(frozen=True)
@@ -176,19 +168,3 @@ class _Reader:
 
     def _wrong(self, line: int, message: str, help: str = "") -> None:
         self.recipe.problems.append(Problem(line + 1, message, help))
-
-
-def join_lines(lines: list[str], first: int) -> Iterator[Line]:
-    """The steps of a block: a backslash at the end of a line joins it with the next. Empty ones are left out."""
-    joined, began = "", 0
-    for number, text in enumerate(lines, first):
-        began = began or number
-        if text.endswith("\\"):
-            joined += text[:-1] + " "
-            continue
-        joined += text
-        if joined.strip() and not joined.lstrip().startswith("#"):
-            yield Line(began, joined.strip())
-        joined, began = "", 0
-    if joined.strip():
-        yield Line(began, joined.strip())

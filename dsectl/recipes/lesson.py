@@ -10,9 +10,10 @@ from msgspec import json
 
 from cluster.emulator.home import find_home
 from dsectl.console import Console
-from dsectl.recipes.document import Block, Case, Line, Part, Predict, Prose, Recipe
+from dsectl.recipes.document import Block, Case, Part, Predict, Prose, Recipe
 from dsectl.recipes.report import RecipeReport
 from dsectl.steps.interpreter import Outcome
+from dsectl.steps.lines import Line
 from dsectl.steps.path import MISSING
 from dsectl.steps.polling import PASSED
 from dsectl.steps.values import shown_value

@@ -15,11 +15,12 @@ from cluster.emulator import cluster as emulator
 from cluster.errors import ClusterError, Usage
 from dsectl.invocation import Session
 from dsectl.recipes import faultcheck
-from dsectl.recipes.document import Block, Case, Line, Part, Recipe
+from dsectl.recipes.document import Block, Case, Part, Recipe
 from dsectl.recipes.evidence import keep
 from dsectl.recipes.report import TO_RUN, CaseReport, RecipeReport
 from dsectl.steps.grammar import parse
 from dsectl.steps.interpreter import Interpreter, Outcome, describe
+from dsectl.steps.lines import Line
 from dsectl.steps.path import MISSING
 from dsectl.steps.polling import FAILED, INCONCLUSIVE, PASSED
 from dsectl.steps.result import carry_out

@@ -1,12 +1,13 @@
 """Recipes for people: what is wrong with one, how a run goes, and what it came to."""
 
 from dsectl.console import Console
-from dsectl.recipes.document import Case, Line, Part, Recipe
+from dsectl.recipes.document import Case, Part, Recipe
 from dsectl.recipes.frontmatter import PRINCIPLES
 from dsectl.recipes.library import Listed
 from dsectl.recipes.report import TO_RUN, CaseReport, RecipeReport, counts
 from dsectl.steps.check import Problem
 from dsectl.steps.interpreter import Outcome
+from dsectl.steps.lines import Line
 from dsectl.steps.polling import FAILED, INCONCLUSIVE, PASSED
 from dsectl.views.table import table
 from dsectl.views.text import Paint, count, cut, shown

@@ -2,7 +2,8 @@
 
 import pytest
 
-from dsectl.recipes.document import BYTES_MAX, Block, Line, Predict, Prose, join_lines, read_recipe
+from dsectl.recipes.document import BYTES_MAX, Block, Predict, Prose, read_recipe
+from dsectl.steps.lines import Line, join_lines
 from tests.dsectl.recipes.written import FENCE, recipe, recipe_text
 
 WHOLE = f"""---
