@@ -81,6 +81,7 @@ _ENTRIES = (
     Entry("present", ".commands.lessons", "present", "Go through a recipe as a lesson, block by block.", "recipes"),
     Entry("learn", ".commands.lessons", "learn", "List the lessons by principle.", "recipes", True),
     Entry("completions", ".commands.completions", "completions", "Print a shell's completion file.", "more", True),
+    Entry("shell", ".commands.shell", "shell", "Type commands and steps at a prompt.", "more"),
     Entry("help", ".commands.help", "help", "Show this list, a command, or a topic.", "more", True),
 )  # fmt: skip
 

@@ -65,6 +65,10 @@ class Admin:
         """Copies that wait at the node for an owner to return."""
         return await self.ask(node, "hints")
 
+    async def patterns(self, *, node: str | None = None) -> Any:
+        """The patterns that somebody listens to, with the number of subscribers."""
+        return await self.ask(node, "patterns")
+
     async def services(self, *, node: str | None = None) -> Any:
         """Services and their endpoints."""
         return await self.ask(node, "services")

@@ -68,6 +68,10 @@ class BlockingAdmin:
         """Copies that wait for an owner to return."""
         return self.ask(node, "hints")
 
+    def patterns(self, *, node: str | None = None) -> Any:
+        """The patterns that somebody listens to, with the number of subscribers."""
+        return self.ask(node, "patterns")
+
     def services(self, *, node: str | None = None) -> Any:
         """Services and their endpoints."""
         return self.ask(node, "services")

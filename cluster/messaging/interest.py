@@ -85,6 +85,14 @@ class Interest:
             found = self._cache[subject] = self._look_up(subject)
         return found
 
+    def patterns(self) -> dict[str, int]:
+        """The patterns of all other nodes, with the number of their subscribers."""
+        found: dict[str, int] = {}
+        for patterns in self._patterns.values():
+            for pattern, subscribers in patterns.items():
+                found[pattern] = found.get(pattern, 0) + subscribers
+        return found
+
     def _look_up(self, subject: str) -> Route:
         wanted: dict[str, int] = {}
         for node, pattern in self._tree.find(subject):

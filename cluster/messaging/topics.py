@@ -102,6 +102,13 @@ class Topics:
         """All subscriptions of this node's clients."""
         return [subscription for numbered in self._links.values() for subscription in numbered.values()]
 
+    def patterns(self) -> dict[str, int]:
+        """What somebody listens to, as far as this node knows: patterns, sorted, with the number of subscribers."""
+        found = self._interest.patterns()
+        for pattern, subscribers in self._patterns.items():
+            found[pattern] = found.get(pattern, 0) + subscribers
+        return dict(sorted(found.items()))
+
     # -- messages
 
     def _on_publish(self, inbound: Inbound) -> None:

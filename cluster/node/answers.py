@@ -38,6 +38,7 @@ class Answers:
             "poke": self.poke,
             "services": lambda arguments: node.requests.services(),
             "describe": lambda arguments: node.requests.describe(str(arguments.get("service", ""))),
+            "patterns": lambda arguments: node.topics.patterns(),
             "metrics": self.metrics,
         }
 

@@ -12,7 +12,7 @@ from cluster.errors import ClusterError, Usage
 from dsectl.invocation import Session
 from dsectl.steps.comparison import holds
 from dsectl.steps.grammar import Command, Expect, Fails, Poll, Run, Sleep, Start, Step, Test, Wait
-from dsectl.steps.jobs import SLICE_S, Job
+from dsectl.steps.jobs import SLICE_S, Job, Watcher
 from dsectl.steps.path import MISSING
 from dsectl.steps.polling import EXIT_INCONCLUSIVE, FAILED, INCONCLUSIVE, PASSED, Look, Polling
 from dsectl.steps.result import Result, carry_out
@@ -52,14 +52,17 @@ class Interpreter:
         time_scale: float = 1.0,
         until: float = float("inf"),
         is_stopped: Callable[[], bool] = lambda: False,
+        watcher: Watcher | None = None,
     ) -> None:
-        """`time_scale` stretches every `within`; at `until` (time.monotonic) whatever waits gives up."""
+        """`time_scale` stretches every `within`; at `until` (time.monotonic) whatever waits gives up; `watcher` is told
+        of the jobs."""
         self.session = session
         self.variables: dict[str, Any] = {}
         self.jobs: dict[str, Job] = {}
         self.until = until
         self._scale = time_scale
         self._is_told_to_stop = is_stopped
+        self._watcher = watcher
 
     def run(self, step: Step) -> Outcome:
         """Carry out one step. Raises Usage for a variable or a job that does not exist; KeyboardInterrupt."""
@@ -131,7 +134,7 @@ class Interpreter:
         old = self.jobs.get(name)
         if old is not None and old.is_running:
             raise Usage(f"a job called {name} runs already", help=f"`stop {name}` ends it.")
-        job = self.jobs[name] = Job(name, argv, self.session.cluster)
+        job = self.jobs[name] = Job(name, argv, self.session.cluster, self._watcher)
         if not job.start(min(self.until, time.monotonic() + READY_S)):
             job.waited = True  # it has failed here, and need not fail again at the end
             job.stop()

@@ -3,24 +3,36 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from dsectl.invocation import Session
 from dsectl.steps.path import MISSING
 from dsectl.steps.result import Lines, Result, carry_out, value_of
 
 
+class Watcher(Protocol):
+    """Is told of jobs as they go on, by the thread of the job."""
+
+    def line(self, job: "Job", text: str) -> None:
+        """It has printed a line."""
+
+    def ended(self, job: "Job", result: Result) -> None:
+        """It has ended."""
+
+
 class Job:
     """One such command, from its start to its end."""
 
-    def __init__(self, name: str, argv: Sequence[str], cluster: str | None) -> None:
+    def __init__(self, name: str, argv: Sequence[str], cluster: str | None, watcher: Watcher | None = None) -> None:
         self.name = name
         self.argv = list(argv)
         self.waited = False
         """Somebody has asked how it ended."""
         self.started_at = time.monotonic()
         self._session = Session(cluster)
-        self._out = Lines()
+        self._watcher = watcher
+        self._out = Lines(None if watcher is None else partial(watcher.line, self))
         self._ready = threading.Event()
         self._stopping = threading.Event()
         self._ended = threading.Event()
@@ -36,6 +48,13 @@ class Job:
     def is_running(self) -> bool:
         """It has not ended."""
         return not self._ended.is_set()
+
+    @property
+    def state(self) -> str:
+        """In a word: `running`, `ended`, or `failed`."""
+        if self._result is None:
+            return "running"
+        return "failed" if self._result.code else "ended"
 
     @property
     def result(self) -> Result | None:
@@ -79,6 +98,8 @@ class Job:
             self._ended.set()
             self._ready.set()
             self._session.close()
+            if self._watcher is not None:
+                self._watcher.ended(self, self._result)
 
 
 SLICE_S = 0.05

@@ -40,10 +40,12 @@ class Result:
 class Lines(io.TextIOBase):
     """A stream that keeps what is written as lines; written by one thread and read by another."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_line: Callable[[str], None] | None = None) -> None:
+        """`on_line` is told of each line, by the thread that writes."""
         self._lock = threading.Lock()
         self._lines: list[str] = []
         self._rest = ""
+        self._on_line = on_line
 
     def write(self, text: str) -> int:
         """Take text; a line counts once it is ended."""
@@ -51,6 +53,9 @@ class Lines(io.TextIOBase):
             *lines, self._rest = (self._rest + text).split("\n")
             self._lines += lines
             del self._lines[:-LINES_MAX]
+        if self._on_line is not None:
+            for line in lines:
+                self._on_line(line)
         return len(text)
 
     def writable(self) -> bool:

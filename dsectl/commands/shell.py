@@ -1,0 +1,75 @@
+"""The shell: at a prompt, from a file, or one line of it."""
+
+import os
+import sys
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from cluster.errors import Usage
+from dsectl.console import Console
+from dsectl.invocation import current
+from dsectl.options import Options
+from dsectl.shell.evaluate import Leave, Shell
+from dsectl.steps.lines import join_lines
+from dsectl.views.text import shown
+
+VI = "DSECTL_EDIT_MODE"
+
+
+def shell(
+    line: Annotated[str | None, typer.Option("-c", metavar="LINE", help="Carry out this line, and end.")] = None,
+    vi: Annotated[
+        bool, typer.Option("--vi/--emacs", help="Which keys edit the line; $DSECTL_EDIT_MODE says it for good.")
+    ] = os.environ.get(VI) == "vi",
+) -> None:
+    """Commands without `dsectl` before them, and the steps of recipes: `within 5s: get k .value == 1`, `… -> $x`,
+    `… &`, `… | jq .`. With -c or from a file (`dsectl shell < FILE`) there is no prompt, and the first line that fails
+    ends it with its exit code."""
+    invocation = current()
+    options, console = invocation.options, invocation.console
+    globals_ = _globals(options)
+    if line is not None:
+        raise typer.Exit(_carry_out(line.split("\n"), console, options.cluster, globals_, told=False))
+    if not sys.stdin.isatty() or options.no_input:
+        raise typer.Exit(_carry_out(_lines(), console, options.cluster, globals_, told=True))
+    if not console.is_terminal:
+        raise Usage("the shell needs a terminal", help="`dsectl shell -c LINE` and `dsectl shell < FILE` do not.")
+    from dsectl.shell.prompt import Prompt
+
+    raise typer.Exit(Prompt(console, options.cluster, globals_, vi=vi).run())
+
+
+def _lines() -> Iterable[str]:
+    for text in sys.stdin.buffer:
+        yield text.decode(errors="replace").rstrip("\r\n")
+
+
+def _carry_out(lines: Iterable[str], console: Console, cluster: str | None, globals_: list[str], *, told: bool) -> int:
+    """Every line until one fails; returns its code. `told`: say which it was."""
+    shell = Shell(console, cluster, globals_)
+    try:
+        for line in join_lines(lines):
+            code = shell.line(line.text)
+            console.flush()
+            if code:
+                if told:
+                    console.note(f"stopped at line {line.number}: {shown(line.text)}")
+                return code
+    except Leave:
+        pass
+    finally:
+        shell.close()
+    return 0
+
+
+def _globals(options: Options) -> list[str]:
+    """The global options that stand for every command of the session."""
+    flags = {"--json": options.json, "--quiet": options.quiet, "--raw": options.raw, "--no-input": options.no_input}
+    words = [flag for flag, given in flags.items() if given]
+    if options.via is not None:
+        words += ["--via", options.via]
+    if options.timeout_s is not None:
+        words += ["--timeout", f"{options.timeout_s * 1000:.0f}ms"]
+    return words

@@ -1,0 +1,194 @@
+"""One line of the shell, carried out: a command as on the command line, a step, or one of the shell's own commands.
+
+Commands write to the streams themselves, as people want to read them; steps are judged as in a recipe.
+Prompt, completion and screen are no concern of this file: `-c` and `shell < file` use it as it is.
+"""
+
+import os
+from collections.abc import Callable
+from typing import TextIO
+
+from cluster.errors import ClusterError, Usage
+from dsectl.app import invoke
+from dsectl.console import Console
+from dsectl.invocation import DEFAULT_CLUSTER, Session
+from dsectl.recipes.report import EXIT_CODES
+from dsectl.shell.own import OWN, STEPS
+from dsectl.shell.pipe import pipe
+from dsectl.shell.record import Record
+from dsectl.steps.grammar import Command, Pipe, Run, Start, Step, Wait, parse
+from dsectl.steps.interpreter import Interpreter, Outcome
+from dsectl.steps.jobs import Watcher
+from dsectl.steps.polling import PASSED
+from dsectl.steps.values import shown_value
+from dsectl.views.table import table
+from dsectl.views.text import cut, shown
+
+EXIT_INTERRUPTED = 130
+REFUSED = {"shell": "this is the shell"}
+VALUE_COLUMNS = 200
+Own = Callable[[list[str]], int]
+
+
+class Leave(Exception):
+    """`exit` was typed."""
+
+
+class Shell:
+    """The state of one session: variables, jobs, the cluster in use, and what was done."""
+
+    def __init__(
+        self,
+        console: Console,
+        cluster: str | None,
+        globals_: list[str],
+        watcher: Watcher | None = None,
+    ) -> None:
+        """`globals_` are global options that stand before every command, as `--json`."""
+        self.console = console
+        self.session = Session(cluster)
+        self.globals = globals_
+        self.interpreter = Interpreter(self.session, watcher=watcher)
+        self.record = Record()
+        self.own: dict[str, Own] = {"jobs": self._jobs, "use": self._use, "exit": self._exit}
+        """The commands that are not steps; whoever has more of the world adds `history` and `clear`."""
+
+    @property
+    def cluster(self) -> str:
+        """The name of the cluster in use."""
+        return self.session.cluster or os.environ.get("DSECTL_CLUSTER") or DEFAULT_CLUSTER
+
+    # -- lines
+
+    def line(self, text: str) -> int:
+        """Carry it out; returns the exit code. Nothing is raised but Leave and SystemExit."""
+        text = text.strip().removeprefix("dsectl ")
+        code = self._guarded(text)
+        if text:
+            self.record.add(text, code)
+        return code
+
+    def _guarded(self, text: str) -> int:
+        try:
+            return self._line(text)
+        except ClusterError as error:
+            self.console.error(error)
+            return error.exit_code
+        except KeyboardInterrupt:
+            self.console.note("interrupted")
+            return EXIT_INTERRUPTED
+
+    def _line(self, text: str) -> int:
+        step = parse(text, shell=True)
+        if step is None:
+            return 0
+        if isinstance(step, Run) and step.into is None:
+            return self._command(step.command)
+        if isinstance(step, Pipe):
+            return self._pipe(step)
+        return self._step(step)
+
+    def _command(self, command: Command) -> int:
+        argv = self.interpreter.argv(command)
+        name = command.name or ""
+        if name in self.own:
+            return self.own[name](argv[1:])
+        if name in REFUSED:
+            raise Usage(f"{name} has no place here: {REFUSED[name]}")
+        if name == "help" and len(argv) == 2 and argv[1] in OWN:
+            usage, help = OWN[argv[1]]
+            self.console.lines([f"Usage: {usage}", "", f"  {help}"])
+            return 0
+        code = self.invoke(argv)
+        if argv == ["help"] and not self.console.options.json:
+            self._help()
+        return code
+
+    def invoke(self, argv: list[str], out: TextIO | None = None) -> int:
+        """Carry out a command of `dsectl` in this session."""
+        return invoke([*self.globals, *argv], self.session, out or self.console.out, self.console.err)
+
+    def _pipe(self, step: Pipe) -> int:
+        argv = self.interpreter.argv(step.command)
+        if step.command.name in self.own:
+            raise Usage(f"{step.command.name} has no JSON to give", help="Commands of `dsectl help` do.")
+        return pipe(step.shell, lambda stream: self.invoke(["--json", *argv], stream), self.console.out)
+
+    # -- steps
+
+    def _step(self, step: Step) -> int:
+        known = list(self.interpreter.jobs)
+        outcome = self.interpreter.run(step)
+        if self.console.options.json:
+            self._tell_json(outcome)
+        else:
+            self._tell(step, outcome, known)
+        return EXIT_CODES[outcome.verdict]
+
+    def _tell_json(self, outcome: Outcome) -> None:
+        fields = {"verdict": outcome.verdict, "expected": outcome.expected, "seen": outcome.seen}
+        self.console.value({name: value for name, value in fields.items() if value})
+
+    def _tell(self, step: Step, outcome: Outcome, known: list[str]) -> None:
+        console = self.console
+        if outcome.verdict != PASSED:
+            console.err.write(
+                f"{console.paint_err(outcome.verdict, 'bad')}  expected {shown(outcome.expected)}\n"
+                f"        saw {shown(outcome.seen)}\n"
+            )
+        elif isinstance(step, Run) and step.into is not None:
+            value = shown_value(self.interpreter.variables[step.into], VALUE_COLUMNS)
+            console.line(f"{console.paint('$' + step.into, 'name')} = {shown(value)}")
+        elif isinstance(step, Start):
+            name = next((job for job in self.interpreter.jobs if job not in known), step.job or "")
+            console.note(f"[{name}] goes on; `stop {name}` ends it")
+        elif isinstance(step, Wait) and outcome.result is not None:
+            value = shown(shown_value(outcome.result.value, VALUE_COLUMNS))
+            console.line(f"{console.paint('ok', 'good')}  {step.job} has ended: {value}")
+        elif outcome.expected:
+            console.line(f"{console.paint('ok', 'good')}  {cut(shown(outcome.seen), VALUE_COLUMNS)}")
+
+    # -- the shell's own commands
+
+    def _jobs(self, args: list[str]) -> int:
+        _none("jobs", args)
+        jobs = self.interpreter.jobs.values()
+        if self.console.options.json:
+            self.console.value([{"job": job.name, "command": job.argv, "state": job.state} for job in jobs])
+        elif jobs:
+            rows = [(job.name, job.state, str(len(job.lines())), shown(" ".join(job.argv))) for job in jobs]
+            head = ("JOB", "STATE", "LINES", "COMMAND")
+            self.console.lines(table(head, rows, self.console.paint, self.console.columns, right=("LINES",)))
+        else:
+            self.console.note("no jobs; `events -f &` would be one")
+        return 0
+
+    def _use(self, args: list[str]) -> int:
+        if len(args) != 1:
+            raise Usage("use needs the name of one cluster", help="`ps` lists them.")
+        from cluster.emulator.home import find_home, load_cluster
+
+        load_cluster(args[0], find_home())
+        self.session.cluster = args[0]
+        return 0
+
+    def _exit(self, args: list[str]) -> int:
+        _none("exit", args)
+        raise Leave
+
+    def _help(self) -> None:
+        paint = self.console.paint
+        rows = [*OWN.values(), *STEPS]
+        width = max(len(usage) for usage, _ in rows)
+        self.console.lines(["", paint("In the shell", "strong")])
+        self.console.lines([f"  {paint(f'{usage:<{width}}', 'name')}  {help}" for usage, help in rows])
+
+    def close(self) -> None:
+        """End all jobs and connections."""
+        self.interpreter.end_jobs()
+        self.session.close()
+
+
+def _none(name: str, args: list[str]) -> None:
+    if args:
+        raise Usage(f"{name} takes no arguments, not {args[0]!r}")

@@ -1,0 +1,189 @@
+"""A session as a recipe: its steps in order, those that failed marked so, and repeated looks as a `within`. Pure.
+
+Somebody who looks again and again waits for something. What it was, is what changed between the first look and the
+last: that is proposed, to be read over. What has no place in a recipe stays as a comment, with the reason.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from dsectl.recipes.frontmatter import FrontMatter
+from dsectl.shell.record import Entry
+from dsectl.steps.check import Checker, Problem
+from dsectl.steps.grammar import Run, Start, Step, Wait, parse
+from dsectl.steps.path import MISSING
+from dsectl.steps.values import shown_value
+from dsectl.table import lookup
+
+FENCE = "```"
+WITHIN = "10s"
+EXIT_USAGE = 2
+VOLATILE = ("at", "ms", "at_s", "id", "pid", "rss_mb", "uptime_s", "port", "context", "clock", "trace", "ready_s")
+"""Names of what changes from look to look without meaning anything."""
+SKIPPED = ("history", "jobs", "use", "clear", "exit", "help", "up", "down", "rm", "ps", "env", "demo", "shell", "watch")
+"""Commands that are about the session, or about the cluster that a recipe starts itself."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A line of the recipe."""
+
+    text: str
+    step: bool = True
+
+
+def export(entries: Sequence[Entry], meta: FrontMatter, title: str) -> str:
+    """The file's text. It is accepted by `dsectl recipe check`."""
+    lines = [
+        "---",
+        f"nodes: {meta.nodes}",
+        *([f"zones: {meta.zones}"] if meta.zones > 1 else []),
+        f"replication: {meta.replication}",
+        "---",
+        f"# {title}",
+        "",
+        "## What was done",
+        "",
+        f"{FENCE}dsectl",
+        *_accepted(list(_proposals(entries))),
+        FENCE,
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _proposals(entries: Sequence[Entry]) -> Iterator[Proposal]:
+    """A line for each step, one for a run of equal looks; at the end the jobs that nobody ended are stopped."""
+    jobs: dict[str, None] = {}
+    for line, group in groupby(entries, key=lambda entry: entry.line):
+        same = list(group)
+        step = _step(line)
+        if step is None:
+            continue
+        if isinstance(step, Start):
+            name = step.job or _free(step.command.name or "job", jobs)
+            jobs[name] = None
+            text = line if step.job else f"{line.rstrip().removesuffix('&').rstrip()} &{name}"
+            yield Proposal(text)
+        elif isinstance(step, Wait):
+            jobs.pop(step.job, None)
+            yield Proposal(line)
+        elif isinstance(step, Run) and _is_look(step):
+            yield _look(step, same)
+        else:
+            for entry in same:
+                yield _once(step, entry)
+    for name in jobs:
+        yield Proposal(f"stop {name}")
+
+
+def _step(line: str) -> Step | None:
+    """The step on a line that has a place in a recipe."""
+    from cluster.errors import Usage
+
+    try:
+        step = parse(line, shell=True)
+    except Usage:
+        return None
+    if isinstance(step, Run) and step.command.name in SKIPPED:
+        return None
+    return step
+
+
+def _is_look(step: Run) -> bool:
+    found = lookup([word.text() for word in step.command.words])
+    return step.into is None and found is not None and found[0].readonly
+
+
+def _free(command: str, jobs: dict[str, None]) -> str:
+    number = 1
+    while f"{command}-{number}" in jobs:
+        number += 1
+    return f"{command}-{number}"
+
+
+def _once(step: Step, entry: Entry) -> Proposal:
+    if entry.code == 0:
+        return Proposal(entry.line)
+    if entry.code == EXIT_USAGE or not isinstance(step, Run):
+        return Proposal(f"{entry.line}  ended with {entry.code}", step=False)
+    return Proposal(f"!{entry.code} {entry.line}")
+
+
+def _look(step: Run, same: list[Entry]) -> Proposal:
+    """A look that was made once is kept; one that was repeated waited for its last answer."""
+    last = same[-1]
+    if len(same) == 1 or last.code:
+        return _once(step, last)
+    before = MISSING if any(entry.code for entry in same) else same[0].value
+    path, value = changed(before, last.value)
+    test = ". != null" if path == "." else f"{path} == {_quoted(value)}"
+    return Proposal(f"within {WITHIN}: {last.line} {test}")
+
+
+def changed(before: Any, after: Any, path: str = "") -> tuple[str, Any]:
+    """The path and the new value of the first plain value in which two results differ; the path is `.` if none does."""
+    if isinstance(after, dict):
+        old = before if isinstance(before, dict) else {}
+        for name, value in after.items():
+            if name in VOLATILE or (name in old and old[name] == value):
+                continue
+            found = changed(old.get(name, MISSING), value, f"{path}.{_part(name)}")
+            if found[0] != ".":
+                return found
+        return ".", None
+    if isinstance(after, list):
+        old_list = before if isinstance(before, list) else []
+        if len(after) != len(old_list) and before is not MISSING:
+            return f"{path}.length", len(after)
+        for position, value in enumerate(after):
+            if position < len(old_list) and old_list[position] == value:
+                continue
+            old_value = old_list[position] if position < len(old_list) else MISSING
+            found = changed(old_value, value, f"{path or '.'}[{position}]")
+            if found[0] != ".":
+                return found
+        return ".", None
+    return (path, after) if path and after is not MISSING and after is not None else (".", None)
+
+
+def _part(name: str) -> str:
+    plain = name.replace("_", "").replace("-", "")
+    return name if plain.isalnum() and plain.isascii() and not name[0].isdigit() else f'"{name}"'
+
+
+def _quoted(value: Any) -> str:
+    """A value as a test takes it, with its type."""
+    text = shown_value(value, limit=10_000)
+    if isinstance(value, str):
+        return text.replace("$", "\\$")
+    return text if " " not in text else f"'{text}'"
+
+
+def _accepted(proposals: list[Proposal]) -> list[str]:
+    """The lines, those that a recipe cannot hold as comments with the reason."""
+    refused: dict[int, str] = {}
+    while True:
+        problems = _problems(proposals, refused)
+        new = {one.line: one.message for one in problems if one.line not in refused and not one.warning}
+        if not new:
+            break
+        refused.update(new)
+    return [_line(number, one, refused) for number, one in enumerate(proposals)] or ["status"]
+
+
+def _problems(proposals: list[Proposal], refused: dict[int, str]) -> list[Problem]:
+    checker = Checker()
+    for number, one in enumerate(proposals):
+        if one.step and number not in refused:
+            checker.line(number, one.text)
+    checker.end()
+    return checker.problems
+
+
+def _line(number: int, proposal: Proposal, refused: dict[int, str]) -> str:
+    if number in refused:
+        return f"# {proposal.text}  ({refused[number]})"
+    return proposal.text if proposal.step else f"# {proposal.text}"

@@ -1,0 +1,48 @@
+"""What looks saw, as JSON, asked for again beside the prompt: `history export` learns from it what was waited for."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from dsectl.invocation import Session
+from dsectl.shell.record import Entry
+from dsectl.steps.result import carry_out, streams
+from dsectl.table import lookup
+
+LOOK_S = 1.0
+EXPENSIVE = ("logs", "recipe", "learn", "help", "events")
+"""Looks whose answers are long, and that nobody polls."""
+
+
+class Remember:
+    """One look after the other, in a thread."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, "shell remember")
+
+    def look(self, entry: Entry, argv: list[str], cluster: str) -> None:
+        """Ask again what `argv` asked, if it only looks, and keep the answer with the entry."""
+        found = lookup(argv)
+        if found is None or not found[0].readonly or streams(argv) or argv[0] in EXPENSIVE or "-" in argv:
+            return
+        self._pool.submit(_look, entry, argv, cluster)
+
+    def settle(self) -> None:
+        """Wait until all that was asked has been answered."""
+        self._pool.submit(_nothing).result()
+
+    def close(self) -> None:
+        """Forget what waits."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _look(entry: Entry, argv: list[str], cluster: str) -> None:
+    session = Session(cluster)
+    try:
+        found = carry_out(argv, session, timeout_s=LOOK_S)
+    finally:
+        session.close()
+    if found.code == 0:
+        entry.value = found.value
+
+
+def _nothing() -> None:
+    """The end of the queue."""

@@ -1,0 +1,96 @@
+"""What the prompt knows of the cluster without asking: a thread asks now and then, and everybody reads its last answer.
+
+A key press must never wait for a node.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from dsectl.invocation import Session
+from dsectl.steps.path import MISSING
+from dsectl.steps.result import Result, carry_out
+
+LOOK_EVERY_S = 1.0
+LOOK_S = 0.8
+"""How long one look may take."""
+UNKNOWN_CLUSTER = 4
+
+
+@dataclass(frozen=True)
+class View:
+    """The last answer. `verdict` is empty before the first, `none` without a cluster, `lost` when nobody answers."""
+
+    cluster: str = ""
+    verdict: str = ""
+    nodes: tuple[str, ...] = ()
+    alive: int = 0
+    hints: int = 0
+    faults: int = 0
+
+    @property
+    def serves(self) -> bool:
+        """Somebody answers."""
+        return self.verdict in ("green", "amber", "red")
+
+
+class Watch:
+    """Looks at the cluster in use once a second, in a thread of its own."""
+
+    def __init__(self, cluster: Callable[[], str], on_change: Callable[[View, View], None]) -> None:
+        """`on_change` is told the old view and the new one, by the thread."""
+        self.view = View()
+        self._cluster = cluster
+        self._on_change = on_change
+        self._wake = threading.Event()
+        self._ending = False
+        self._thread = threading.Thread(target=self._run, name="shell watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; it may take as long as one look."""
+        self._ending = True
+        self._wake.set()
+        self._thread.join(2 * LOOK_S)
+
+    def hurry(self) -> None:
+        """Look now: something was done."""
+        self._wake.set()
+
+    def _run(self) -> None:
+        while not self._ending:
+            before = self.view
+            session = Session(self._cluster())
+            try:
+                self.view = look(session)
+            finally:
+                session.close()
+            if self.view != before and not self._ending:
+                self._on_change(before, self.view)
+            self._wake.wait(LOOK_EVERY_S)
+            self._wake.clear()
+
+
+def look(session: Session) -> View:
+    """Ask now."""
+    cluster = session.cluster or ""
+    found = carry_out(["status"], session, timeout_s=LOOK_S)
+    if found.code or not isinstance(found.value, dict):
+        return View(cluster, "none" if found.code == UNKNOWN_CLUSTER and _is_unknown(found) else "lost")
+    status = found.value
+    nodes: dict[str, Any] = status["nodes"]
+    alive = sum(node["state"] in ("running", "catching-up", "recovering") for node in nodes.values())
+    if not alive:
+        return View(cluster, "lost", tuple(nodes))
+    hints = carry_out(["hints"], session, timeout_s=LOOK_S).value
+    pending = hints.get("pending", 0) if isinstance(hints, dict) else 0
+    return View(cluster, status["verdict"], tuple(nodes), alive, pending, status["faults_active"])
+
+
+def _is_unknown(found: Result) -> bool:
+    error = found.value.get("error") if found.value is not MISSING and isinstance(found.value, dict) else None
+    return isinstance(error, dict) and error.get("code") == "unknown-cluster"
