@@ -49,6 +49,7 @@ _dsectl_option() {
         'recipe run --junit') kind=file ;;
         'recipe run --repeat') kind=any ;;
         'recipe run --side-by-side') kind=any ;;
+        'shell -c') kind=any ;;
     esac
 }
 
@@ -71,14 +72,14 @@ _dsectl_argument() {
         'recipe show '0) kind='recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership' ;;
         'present '0) kind='recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership' ;;
         'completions '0) kind='choice bash zsh fish' ;;
-        'help '*) kind='choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints put get delete keys publish subscribe services describe request recipe present learn completions help exit-codes options recipes values' ;;
+        'help '*) kind='choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints put get delete keys publish subscribe services describe request recipe present learn completions shell help exit-codes options recipes values' ;;
     esac
 }
 
 _dsectl_command() {
     case "$1" in
         del) command=delete ;;
-        up | down | rm | ps | status | env | logs | demo | kill | restart | pause | resume | partition | slow | heal | faults | members | ring | explain | events | health | hints | put | get | delete | keys | publish | subscribe | services | describe | request | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | help) command=$1 ;;
+        up | down | rm | ps | status | env | logs | demo | kill | restart | pause | resume | partition | slow | heal | faults | members | ring | explain | events | health | hints | put | get | delete | keys | publish | subscribe | services | describe | request | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | shell | help) command=$1 ;;
         recipe) first=recipe ;;
         *) lost=1 ;;
     esac
@@ -86,7 +87,7 @@ _dsectl_command() {
 
 _dsectl_words() {
     case "$1" in
-        '') _dsectl_reply up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints put get delete keys publish subscribe services describe request recipe present learn completions help ;;
+        '') _dsectl_reply up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints put get delete keys publish subscribe services describe request recipe present learn completions shell help ;;
         recipe) _dsectl_reply run check list show ;;
     esac
 }
@@ -115,6 +116,7 @@ _dsectl_options() {
         request) _dsectl_reply --only --deadline ;;
         'recipe run') _dsectl_reply --all --junit --tap --repeat --side-by-side --keep --strict --red ;;
         'recipe check') _dsectl_reply --all --strict ;;
+        shell) _dsectl_reply -c --vi --emacs ;;
     esac
     _dsectl_reply -C --cluster --json -q --quiet --raw --timeout --via --no-input --version --help
 }

@@ -92,6 +92,8 @@ function __dsectl_option
             echo 'any'
         case 'recipe run --side-by-side'
             echo 'any'
+        case 'shell -c'
+            echo 'any'
     end
 end
 
@@ -132,7 +134,7 @@ function __dsectl_argument
         case 'completions 0'
             echo 'choice bash zsh fish'
         case 'help *'
-            echo 'choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints put get delete keys publish subscribe services describe request recipe present learn completions help exit-codes options recipes values'
+            echo 'choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints put get delete keys publish subscribe services describe request recipe present learn completions shell help exit-codes options recipes values'
     end
 end
 
@@ -140,7 +142,7 @@ function __dsectl_command
     switch "$argv[1]"
         case del
             echo 'delete'
-        case up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints put get delete keys publish subscribe services describe request 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions help
+        case up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints put get delete keys publish subscribe services describe request 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions shell help
             echo $argv[1]
     end
 end
@@ -183,6 +185,7 @@ function __dsectl_words
             printf '%s\t%s\n' present 'Go through a recipe as a lesson, block by block'
             printf '%s\t%s\n' learn 'List the lessons by principle'
             printf '%s\t%s\n' completions 'Print a shell’s completion file'
+            printf '%s\t%s\n' shell 'Type commands and steps at a prompt'
             printf '%s\t%s\n' help 'Show this list, a command, or a topic'
         case recipe
             printf '%s\t%s\n' run 'Run recipes as tests, each on a cluster of its own'
@@ -288,6 +291,10 @@ function __dsectl_options
         case 'recipe check'
             printf '%s\t%s\n' --all 'All that come with dsectl'
             printf '%s\t%s\n' --strict 'Warnings refuse a recipe, too'
+        case shell
+            printf '%s\t%s\n' -c 'Carry out this line, and end'
+            printf '%s\t%s\n' --vi 'Which keys edit the line; DSECTL_EDIT_MODE says it for good'
+            printf '%s\t%s\n' --emacs 'Which keys edit the line; DSECTL_EDIT_MODE says it for good'
     end
     printf '%s\t%s\n' -C 'which cluster (default: DSECTL_CLUSTER, or default)'
     printf '%s\t%s\n' --cluster 'which cluster (default: DSECTL_CLUSTER, or default)'

@@ -36,6 +36,9 @@ class Above:
 
     def line(self, job: Job, text: str) -> None:
         """A job has printed a line."""
+        value = parsed(text)
+        if isinstance(value, dict) and "error" in value:
+            return  # told at its end
         with self._lock:
             second = int(time.monotonic())
             if second != self._second:
@@ -48,7 +51,7 @@ class Above:
             self._shown += 1
         label = f"[{job.name}] "
         columns = shutil.get_terminal_size().columns - len(label)
-        self.tell(self.paint(label, "name") + line_of(job.argv, parsed(text), self.paint, columns))
+        self.tell(self.paint(label, "name") + line_of(job.argv, value, self.paint, columns))
 
     def ended(self, job: Job, result: Result) -> None:
         """A job has ended by itself, or was told to."""

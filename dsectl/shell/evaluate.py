@@ -22,7 +22,7 @@ from dsectl.steps.jobs import Watcher
 from dsectl.steps.polling import PASSED
 from dsectl.steps.values import shown_value
 from dsectl.views.table import table
-from dsectl.views.text import cut, shown
+from dsectl.views.text import count, cut, shown
 
 EXIT_INTERRUPTED = 130
 REFUSED = {"shell": "this is the shell"}
@@ -143,8 +143,9 @@ class Shell:
             name = next((job for job in self.interpreter.jobs if job not in known), step.job or "")
             console.note(f"[{name}] goes on; `stop {name}` ends it")
         elif isinstance(step, Wait) and outcome.result is not None:
-            value = shown(shown_value(outcome.result.value, VALUE_COLUMNS))
-            console.line(f"{console.paint('ok', 'good')}  {step.job} has ended: {value}")
+            value = outcome.result.value
+            told = count(len(value), "line") if isinstance(value, list) else shown(shown_value(value, VALUE_COLUMNS))
+            console.line(f"{console.paint('ok', 'good')}  {step.job} has ended: {told}")
         elif outcome.expected:
             console.line(f"{console.paint('ok', 'good')}  {cut(shown(outcome.seen), VALUE_COLUMNS)}")
 

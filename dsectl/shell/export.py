@@ -20,8 +20,11 @@ from dsectl.table import lookup
 FENCE = "```"
 WITHIN = "10s"
 EXIT_USAGE = 2
-VOLATILE = ("at", "ms", "at_s", "id", "pid", "rss_mb", "uptime_s", "port", "context", "clock", "trace", "ready_s")
-"""Names of what changes from look to look without meaning anything."""
+VOLATILE = (
+    *("at", "ms", "at_s", "id", "pid", "rss_mb", "uptime_s", "port", "context", "clock", "trace", "ready_s"),
+    *("key", "coordinator", "answered", "view", "cluster", "name"),
+)
+"""Names of what changes from look to look without meaning anything, or says again what was asked."""
 SKIPPED = ("history", "jobs", "use", "clear", "exit", "help", "up", "down", "rm", "ps", "env", "demo", "shell", "watch")
 """Commands that are about the session, or about the cluster that a recipe starts itself."""
 
@@ -83,6 +86,8 @@ def _step(line: str) -> Step | None:
     """The step on a line that has a place in a recipe."""
     from cluster.errors import Usage
 
+    if not line.isprintable() or line.lstrip().startswith((FENCE, "~~~")):
+        return None  # it would break out of its line, or of the block
     try:
         step = parse(line, shell=True)
     except Usage:
@@ -171,7 +176,8 @@ def _accepted(proposals: list[Proposal]) -> list[str]:
         if not new:
             break
         refused.update(new)
-    return [_line(number, one, refused) for number, one in enumerate(proposals)] or ["status"]
+    lines = [_line(number, one, refused) for number, one in enumerate(proposals)]
+    return [*lines, *(["status"] if all(line.startswith("#") for line in lines) else [])]
 
 
 def _problems(proposals: list[Proposal], refused: dict[int, str]) -> list[Problem]:

@@ -31,7 +31,8 @@ class Result:
         """Why it failed, in a line; empty when it did not."""
         if self.code == 0:
             return ""
-        if isinstance(self.value, dict) and isinstance(error := self.value.get("error"), dict):
+        told = self.value[-1] if isinstance(self.value, list) and self.value else self.value
+        if isinstance(told, dict) and isinstance(error := told.get("error"), dict):
             return f"{error.get('code', 'error')}: {error.get('message', '')}"
         last = self.messages.strip().splitlines()[-1:]
         return last[0] if last else f"exit {self.code}"

@@ -1,12 +1,21 @@
 """`dsectl` on a pseudo-terminal: what a person sees, and answers."""
 
+import fcntl
 import os
 import pty
+import re
 import select
+import struct
 import sys
+import termios
 import time
 
 DEADLINE_S = 30.0
+ROWS, COLUMNS = 30, 120
+WHERE = b"\x1b[6n"
+"""Asks the terminal where the cursor is."""
+STYLES = re.compile("\x1b\\[[0-9;?]*[a-zA-Z]|\x1b[=>]")
+"""Sequences that colour text or move the cursor."""
 
 
 class Person:
@@ -17,12 +26,22 @@ class Person:
         self._pid, self._master = pty.fork()
         if self._pid == 0:
             os.execv(sys.executable, [sys.executable, "-m", "dsectl", *words])
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
 
-    def wait_for(self, text: str) -> None:
-        """Until the screen has shown `text`."""
+    @property
+    def pid(self) -> int:
+        """The command's process."""
+        return self._pid
+
+    def wait_for(self, text: str, times: int = 1) -> None:
+        """Until `text` has come so often, colours left out."""
         deadline = time.monotonic() + DEADLINE_S
-        while text not in self.seen:
+        while STYLES.sub("", self.seen).count(text) < times:
             assert self._read(deadline), f"never saw {text!r} but {self.seen!r}"
+
+    def forget(self) -> None:
+        """What was seen so far does not count any more."""
+        self.seen = ""
 
     def type(self, text: str) -> None:
         """Press keys."""
@@ -44,5 +63,7 @@ class Person:
             data = os.read(self._master, 65536)
         except OSError:  # Linux says EIO when the other side is closed
             return False
+        if WHERE in data:
+            os.write(self._master, b"\x1b[1;1R")
         self.seen += data.decode(errors="replace")
         return bool(data)

@@ -1,0 +1,120 @@
+"""What may stand at the cursor, for every place in a line."""
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dsectl.completion.grammar import Grammar, Kind
+from dsectl.completion.signatures import read_grammar
+from dsectl.shell.candidates import as_word, candidates, cut_words
+from dsectl.steps.words import split
+
+
+class World:
+    """Names that a test knows, and which kinds were asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[Kind] = []
+        self.names = {
+            Kind.NODE: ["n1", "n2"],
+            Kind.CLUSTER: ["default", "other"],
+            Kind.KEY: ["cart", "cart two", "$money", "it's", "tab\t"],
+            Kind.SUBJECT: ["orders.*"],
+            Kind.SERVICE: ["echo", "flaky"],
+            Kind.OPERATION: ["flaky.work"],
+            Kind.FILE: ["notes.md", "src/"],
+            Kind.FAULT: ["f1"],
+        }
+
+    def of(self, kind: Kind, begun: str) -> Iterable[str]:
+        self.asked.append(kind)
+        return self.names.get(kind, [])
+
+
+@pytest.fixture(scope="module")
+def grammar() -> Grammar:
+    return read_grammar()
+
+
+def offered(grammar: Grammar, text: str) -> list[str]:
+    return [one.text for one in candidates(text, grammar, World(), ["victim"], ["traffic"])]
+
+
+PLACES = [
+    ("pu", ["put", "publish"]),
+    ("dsectl put ca", ["cart", "'cart two'"]),
+    ("get c", ["cart", "'cart two'"]),
+    ("get 'cart t", ["'cart two'"]),
+    ("get --only ", ["n1", "n2"]),
+    ("get --str", ["--strict"]),
+    ("get --only=", ["n1", "n2"]),
+    ("get -C o", ["other"]),
+    ("kill n1 n", ["n1", "n2"]),
+    ("partition n1,n", ["n1", "n2"]),
+    ("partition n1,r", ["rest"]),
+    ("slow a", ["all"]),
+    ("heal ", ["f1"]),
+    ("publish o", ["orders.*"]),
+    ("subscribe o", ["orders.*"]),
+    ("describe f", ["flaky"]),
+    ("request f", ["flaky.work"]),
+    ("put k @n", ["notes.md"]),
+    ("put k n", []),
+    ("recipe r", ["run"]),
+    ("up --profile l", ["local", "lan"]),
+    ("use o", ["other"]),
+    ("use other o", []),
+    ("history e", ["export"]),
+    ("history export n", ["notes.md"]),
+    ("wait t", ["traffic"]),
+    ("stop ", ["traffic"]),
+    ("expect tr", ["traffic"]),
+    ("within 5s: tr", ["traffic"]),
+    ("within 5s: get c", ["cart", "'cart two'"]),
+    ("within ", []),
+    ("always 2s: stat", ["status"]),
+    ("!7 ge", ["get"]),
+    ("get $v", ["$victim"]),
+    ("get k | j", []),
+    ("get k .value -> ", []),
+    ("sleep ", []),
+    ("nonsense n", []),
+    ("with", ["within"]),
+    ("shel", []),
+]
+
+
+@pytest.mark.parametrize("text,wanted", PLACES, ids=[text for text, _ in PLACES])
+def test_what_may_stand_there(grammar: Grammar, text: str, wanted: list[str]) -> None:
+    assert offered(grammar, text) == wanted
+
+
+def test_only_what_may_stand_there_is_looked_up(grammar: Grammar) -> None:
+    world = World()
+    candidates("put ", grammar, world, [], [])
+    candidates("pu", grammar, world, [], [])
+    assert Kind.NODE not in world.asked
+
+
+@given(st.text(max_size=30))
+def test_a_name_is_offered_as_a_word_that_means_it(name: str) -> None:
+    if not name:
+        return
+    (word,) = split(as_word(name))
+    assert word.text() == name and not word.variables
+
+
+@given(st.text(max_size=60))
+def test_any_line_can_be_completed(text: str) -> None:
+    candidates(text, Grammar({}), World(), ["x"], ["j"])
+    current = cut_words(text)[1]
+    assert text.endswith(current) or not current
+
+
+def test_the_replaced_part_is_what_was_typed(grammar: Grammar) -> None:
+    for one in candidates("partition n1,n", grammar, World(), [], []):
+        assert one.typed == 1 and one.goes_on
+    for one in candidates("get --only=n", grammar, World(), [], []):
+        assert one.typed == 1

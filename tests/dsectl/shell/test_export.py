@@ -1,0 +1,114 @@
+"""A session as a recipe: what is kept, what is changed, and that `check` accepts it."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dsectl.recipes.check import check_recipe
+from dsectl.recipes.document import read_recipe
+from dsectl.recipes.frontmatter import FrontMatter
+from dsectl.shell.export import changed, export
+from dsectl.shell.record import Entry
+from dsectl.steps.path import MISSING
+
+
+def steps(*entries: Entry) -> list[str]:
+    """The lines of the block; the recipe is one that check accepts."""
+    text = export(entries, FrontMatter(nodes=3), "A session")
+    recipe = read_recipe(text, "r.md")
+    assert [one for one in check_recipe(recipe) if not one.warning] == [], text
+    return text.split("```dsectl\n")[1].split("\n```")[0].split("\n")
+
+
+def members(state: str) -> dict[str, Any]:
+    return {"n1": {"state": "alive", "at": state}, "n3": {"state": state, "incarnation": [1, 0]}}
+
+
+def test_what_went_well_is_kept_as_it_was() -> None:
+    lines = ["put k 1", "get k .value -> $x", 'expect get k .value == "1"', "kill n3", "within 5s: get k . != null"]
+    assert steps(*(Entry(line, 0) for line in lines)) == lines
+
+
+def test_a_failure_is_expected_again() -> None:
+    assert steps(Entry("get nothing", 6), Entry("put k 1 --w 3 --strict", 7)) == [
+        "!6 get nothing",
+        "!7 put k 1 --w 3 --strict",
+    ]
+
+
+def test_a_repeated_look_waited_for_what_changed() -> None:
+    seen = [members("alive"), members("suspect"), members("dead")]
+    assert steps(*(Entry("members", 0, value) for value in seen)) == ['within 10s: members .n3.state == "dead"']
+
+
+def test_a_key_that_came_was_waited_for() -> None:
+    found = {"key": "k", "value": "two words", "siblings": ["two words"], "ms": 3}
+    assert steps(Entry("get k", 6), Entry("get k", 6), Entry("get k", 0, found)) == [
+        'within 10s: get k .value == "two words"',
+    ]
+
+
+def test_a_look_repeated_for_nothing_is_made_once() -> None:
+    same = [Entry("status", 0, {"verdict": "green"}) for _ in range(3)]
+    assert steps(*same) == ["within 10s: status . != null"]
+
+
+def test_what_has_no_place_is_a_comment_or_left_out() -> None:
+    found = steps(
+        Entry("up -n 3", 0),
+        Entry("history", 0),
+        Entry("jobs", 0),
+        Entry("gett k", 2),
+        Entry("get k | jq .", 0),
+        Entry("put k 'open", 2),
+        Entry("get $undefined", 0),
+        Entry("put k 1", 0),
+    )
+    assert found[-1] == "put k 1"
+    assert all(line.startswith("# ") for line in found[:-1]) and len(found) == 4
+
+
+def test_jobs_get_names_and_an_end() -> None:
+    assert steps(Entry("events -f &", 0), Entry("subscribe a.* &mine", 0), Entry("stop mine", 0)) == [
+        "events -f &events-1",
+        "subscribe a.* &mine",
+        "stop mine",
+        "stop events-1",
+    ]
+
+
+def test_a_session_without_steps_is_still_a_recipe() -> None:
+    assert steps() == ["status"]
+
+
+@pytest.mark.parametrize(
+    "before,after,found",
+    [
+        ({"a": 1}, {"a": 2}, (".a", 2)),
+        ({"a": {"b": [1, 2]}}, {"a": {"b": [1, 3]}}, (".a.b[1]", 3)),
+        ([1], [1, 2], (".length", 2)),
+        ([{"x": 1}], [{"x": 2}], (".[0].x", 2)),
+        (MISSING, {"ms": 3, "at": "now", "x": None, "y": 4}, (".y", 4)),
+        ({"a b": 1}, {"a b": 2}, ('."a b"', 2)),
+        ({"a": 1}, {"a": 1}, (".", None)),
+    ],
+)
+def test_what_changed(before: Any, after: Any, found: tuple[str, Any]) -> None:
+    assert changed(before, after) == found
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=8,
+)
+LINES = st.sampled_from(
+    ["members", "get k", "put k 1", "get k .value -> $x", "kill n1", "events -f &", "sleep 1s", "x '"]
+)
+
+
+@given(st.lists(st.builds(Entry, LINES | st.text(max_size=20), st.sampled_from([0, 1, 6, 130]), JSON), max_size=12))
+def test_every_session_becomes_an_accepted_recipe(entries: list[Entry]) -> None:
+    steps(*entries)

@@ -1,0 +1,119 @@
+"""The prompt's small decisions: problems while typing, the toolbar, what is told, jobs' lines, colours, the past."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dsectl.completion.grammar import Grammar
+from dsectl.completion.signatures import read_grammar
+from dsectl.shell.above import line_of
+from dsectl.shell.lexer import TYPED_MAX, fragments
+from dsectl.shell.past import ENTRIES_MAX, LINE_MAX, Past
+from dsectl.shell.problem import problem
+from dsectl.shell.state import View
+from dsectl.shell.toolbar import announcement, toolbar
+from dsectl.views.text import Paint
+
+GREEN = View("c", "green", ("n1", "n2"), 2)
+
+
+@pytest.fixture(scope="module")
+def grammar() -> Grammar:
+    return read_grammar()
+
+
+@pytest.mark.parametrize(
+    "line,named",
+    [
+        ("ge", ""),
+        ("get k", ""),
+        ("get k --str", ""),
+        ("jobs", ""),
+        ("dsectl get k", ""),
+        ("del k", ""),
+        ("gett k", "no command is called gett"),
+        ("get k --fast ", "--fast"),
+        ("get k -- --fast ", ""),
+        ("put k 'v", "not closed"),
+        ("within soon: get k", "soon"),
+        ("within 5s: gett k .a == 1", "gett"),
+        ("expect traffic .lost == 0", ""),
+        ("recipe run x --fast ", "--fast"),
+        ("", ""),
+    ],
+)
+def test_a_slip_is_seen_while_it_is_typed(grammar: Grammar, line: str, named: str) -> None:
+    found = problem(line, grammar)
+    assert named in found and bool(found) == bool(named)
+
+
+@given(st.text(max_size=40))
+def test_no_line_breaks_the_prompt(line: str) -> None:
+    problem(line, Grammar({}))
+    assert "".join(text for _, text in fragments(line)) == line
+
+
+def test_a_huge_line_has_neither_colours_nor_problems() -> None:
+    assert len(fragments("x" * (TYPED_MAX + 1))) == 1
+    assert problem("'" * 99_999, None) == ""
+
+
+def test_colours() -> None:
+    found = dict((text, style) for style, text in fragments('within 5s: get k .value == "1" # no'))
+    assert found["within"] == "class:line.step" and found["get"] == "class:line.command"
+    assert found[".value"] == "class:line.path" and found['"1"'] == "class:line.string"
+    assert found["=="] == "class:line.operator" and found["# no"] == "class:line.comment"
+
+
+@pytest.mark.parametrize(
+    "view,jobs,problem,text",
+    [
+        (View(), 0, "", " …  looking"),
+        (View("c", "none"), 0, "", " c  no such cluster: `up` starts one"),
+        (View("c", "lost", ("n1",)), 0, "", " c  no node answers"),
+        (GREEN, 0, "", " c  green  2/2 nodes"),
+        (
+            View("c", "amber", ("n1", "n2"), 1, 3, 1),
+            2,
+            "no",
+            " c  amber  1/2 nodes  3 hints waiting  1 fault  2 jobs  no",
+        ),
+    ],
+)
+def test_the_toolbar(view: View, jobs: int, problem: str, text: str) -> None:
+    assert "".join(part for _, part in toolbar(view, jobs, problem)) == text
+
+
+def test_what_is_told_of_a_cluster() -> None:
+    assert "any more" in announcement(GREEN, View("c", "lost"))
+    assert "gone" in announcement(GREEN, View("c", "none"))
+    assert "answers" in announcement(View("c", "lost"), GREEN)
+    for quiet in (View("c", "amber", ("n1", "n2"), 1), View("d", "none"), GREEN):
+        assert announcement(GREEN, quiet) == ""
+    assert announcement(View(), GREEN) == ""
+
+
+def test_lines_of_jobs_are_for_people_and_harmless() -> None:
+    plain = Paint(False)
+    message = {"subject": "a.b", "payload": "x\x1b[2J"}
+    assert line_of(["subscribe", "a.*"], message, plain, 80) == 'a.b  "x\\u001b[2J"'
+    event = {"id": "n1-1-1", "at": "2026-01-01T00:00:00.000Z", "node": "n1", "kind": "member.dead", "cause": "c\x07"}
+    assert "member.dead" in line_of(["events", "-f"], event, plain, 80)
+    assert "\x07" not in line_of(["events", "-f"], event, plain, 80)
+    assert len(line_of(["x"], {"a": "b" * 500}, plain, 40)) == 40
+
+
+def test_the_past_is_private_bounded_and_without_repetitions(tmp_path: Path) -> None:
+    past = Past(tmp_path)
+    for line in ("one", "one", " secret", "x" * (LINE_MAX + 1), "two"):
+        past.append_string(line)
+    assert list(Past(tmp_path).load_history_strings()) == ["two", "one"]
+    path = tmp_path / "shell_history"
+    assert path.stat().st_mode & 0o077 == 0
+    for number in range(2 * ENTRIES_MAX + 10):
+        past.store_string(f"line {number}")
+    kept = list(Past(tmp_path).load_history_strings())
+    assert len(kept) == ENTRIES_MAX and kept[0] == f"line {2 * ENTRIES_MAX + 9}"
+    assert path.stat().st_mode & 0o077 == 0
