@@ -261,7 +261,7 @@ function __dsectl_options
         case get
             printf '%s\t%s\n' --r 'How many owners must answer'
             printf '%s\t%s\n' --only 'What this node holds, asking no other'
-            printf '%s\t%s\n' --strict 'Ask owners only: see what was acknowledged'
+            printf '%s\t%s\n' --strict 'Ask N-W+1 voting owners or more: see all ok writes'
         case delete
             printf '%s\t%s\n' --w 'How many copies must be acknowledged'
             printf '%s\t%s\n' --strict 'Count owners only, no fallbacks'

@@ -35,6 +35,8 @@ class Reader:
         owners = len(ground.others[partition]) + ground.mine[partition]
         needed = min(r or ground.settings.r, owners)
         absent = owners - min(ground.settings.w, owners) + 1
+        if strict:  # whatever R is: one of these owners has each write that W owners acknowledged
+            needed = max(needed, absent)
         quorum = QuorumRead(needed, absent, ground.mergeables[table].merge)
         operation = ReadOperation(self, table, partition, key, quorum, strict, deadline, done)
         self.exchange.begin(operation)

@@ -64,7 +64,9 @@ def get(
     key: Annotated[str, typer.Argument(metavar="KEY", help="The key.")],
     r: Annotated[int, typer.Option("--r", metavar="N", min=0, help="How many owners must answer.")] = 0,
     only: Annotated[str | None, typer.Option(metavar="NODE", help="What this node holds, asking no other.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Ask owners only: see what was acknowledged.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Ask N-W+1 voting owners or more: see all `ok` writes.")
+    ] = False,
 ) -> None:
     """A key that is not there exits with 6. Several siblings are printed one after the other, newest last."""
     found = current().client().kv.get(check_text(key, "key"), r=r, strict=strict, only=only)

@@ -182,6 +182,27 @@ def test_a_read_repairs_the_owner_that_is_behind(fleet: Fleet) -> None:
     assert got(fleet.wait(fleet.get(owners[1], "cart", local=True))).siblings == [b"book"]
 
 
+def test_a_strict_read_asks_as_many_as_see_every_acknowledged_write() -> None:
+    """With R=1 and W=1 the first owner may not have what another one has acknowledged; strictly all three are asked."""
+    with Fleet(5, 5, settings=node_settings(replication="3/1/1")) as fleet:
+        fleet.start()
+        fleet.until(fleet.converged)
+        owners, _ = places(fleet, "cart")
+        first = done(fleet.wait(fleet.put(owners[0], "cart", b"book")))
+        fleet.until(fleet.settled)
+        behind = fleet.nodes[owners[1]].store._tables[0, partition_of("cart")]
+        old = behind["cart"]
+        fleet.wait(fleet.put(owners[0], "cart", b"pen", context=first.context))
+        fleet.until(fleet.settled)
+        behind["cart"] = old  # as if it had missed the second write and its hint
+        assert got(fleet.wait(fleet.get(owners[1], "cart"))).siblings == [b"book"]
+        assert got(fleet.wait(fleet.get(owners[1], "cart", strict=True, r=1))).siblings == [b"pen"]
+        for name in (owners[0], owners[2]):
+            fleet.crash(name)
+        refused = fleet.wait(fleet.get(owners[1], "cart", strict=True, r=1, timeout=3.0))
+        assert refused.error is not None and refused.error.code == "no-quorum"
+
+
 def test_a_single_node_is_its_own_quorum() -> None:
     with Fleet(3, 1, settings=node_settings(replication="3/2/2")) as fleet:
         fleet.start()
