@@ -72,7 +72,7 @@ def row(size: int, profile: str, silent: bool) -> str:
 
 def way(spread_s: float, gossip_interval_s: float) -> str:
     """How the news travelled: handed on at once, or in a later round of gossip as well."""
-    if spread_s < gossip_interval_s / 2:
+    if spread_s < gossip_interval_s / 10:
         return f"{spread_s / HOP_S:.1f} hops"
     return f"{spread_s / gossip_interval_s:.1f} rounds"
 
