@@ -1,7 +1,8 @@
 """From a suspicion to a verdict: the running suspicions and their timers.
 
 The lengths are in suspicion.py (Lifeguard IV.B). A suspicion that lasts is told to the suspect itself by everyone who
-holds it, once: its contradiction may have missed a few, who would otherwise hold it to the end.
+holds it, again and again: its contradiction may have missed a few, who would otherwise hold it to the end, and what they
+told it first may have met a partition that has healed since.
 
 Three guards keep a live member from being declared dead on a starved host: a suspicion whose last part this process
 slept through runs on for a while; without evidence of a closed port the member gets a last ping; and the verdict falls
@@ -18,7 +19,7 @@ from cluster.membership.messenger import Context
 from cluster.membership.suspicion import Suspicion, confirmations_expected
 
 REMINDER_PERIODS = (2.0, 4.0)
-"""Probe intervals after which the suspect is told, at random between these: gossip has done its work by then."""
+"""Probe intervals between two reminders, at random between these: gossip has done its work by then."""
 
 
 class _Running:
@@ -58,9 +59,8 @@ class Verdicts:
             settings.suspicion_max_s(n),
             self.context.clock.now(),
         )
-        wait_s = settings.probe_interval_s * self.context.random.uniform(*REMINDER_PERIODS)
-        reminder = self.context.clock.call_later(wait_s, self._remind, member.name)
-        self._running[member.name] = _Running(suspicion, self._timer(member.name, suspicion.deadline), reminder)
+        timer = self._timer(member.name, suspicion.deadline)
+        self._running[member.name] = _Running(suspicion, timer, self._reminder(member.name))
 
     def confirm(self, name: str, by: str) -> bool:
         """Another accuser. True when it counts, and should be passed on."""
@@ -93,7 +93,12 @@ class Verdicts:
         running.timer.cancel()
         running.timer = self._timer(name, running.suspicion.deadline)
 
+    def _reminder(self, name: str) -> Timer:
+        wait_s = self.context.settings.probe_interval_s * self.context.random.uniform(*REMINDER_PERIODS)
+        return self.context.clock.call_later(wait_s, self._remind, name)
+
     def _remind(self, name: str) -> None:
+        self._running[name].reminder = self._reminder(name)
         self._gossip.send(name, None, (self.context.table.members[name].rumor(),))
 
     def _expire(self, name: str) -> None:
