@@ -17,6 +17,8 @@ from cluster.wire.handshake import ROLE_NODE, Party
 SECRET = b"membership".ljust(32, b".")
 SETTINGS = NodeSettings()
 REST_S = 10.0
+RETRY_S = 1.25 * SETTINGS.membership.reconnect_interval_s
+"""The longest wait until the dead are tried again."""
 START_DELAY_S = 0.001  # so that those that start together all listen before anybody dials
 
 
@@ -101,7 +103,9 @@ def test_sixty_nodes_start_crash_restart_pause_and_heal(world: World) -> None:
     assert clique.until(lambda: clique.all_say("n7", "suspect", "dead"), 2.0) < 0.5
     assert clique.until(lambda: clique.all_say("n7", "dead"), 10.0) < 4.0
     clique.start("n7")
-    assert clique.until(lambda: "n7" in clique.nodes and clique.converged(), 2.0) < 1.0
+    # Gossip misses one of sixty in a run of a hundred; whoever still takes n7 for dead asks it within 1.25 s.
+    assert RETRY_S == 1.25
+    assert clique.until(lambda: "n7" in clique.nodes and clique.converged(), 2.0) < RETRY_S + 0.05
 
     world.pause("n9")
     # SWIM section 3.1: in each period somebody probes it with probability 1 - 1/e; nine in vain are one run in 8000.
