@@ -10,10 +10,11 @@ from cluster.errors import ClusterError, Damaged, QuorumMissing, StorageFull, To
 from cluster.kv.actors import ActorMint
 from cluster.kv.forward import Forwarder
 from cluster.layout import partition_of
+from cluster.observe.latency import Latencies
 from cluster.replication.ground import Ground
 from cluster.replication.mergeable import TABLE_KV
 from cluster.replication.messenger import Asked
-from cluster.replication.quorum import NO, QuorumWrite, ReadVerdict
+from cluster.replication.quorum import MAYBE, NO, QuorumWrite, ReadVerdict
 from cluster.replication.reader import Reader
 from cluster.replication.writer import Writer
 from cluster.versions import (
@@ -51,6 +52,12 @@ class Coordinator:
         self.durability = durability
         self.clock = HybridClock()
         self.forwarder = Forwarder(ground)
+        self.writes = Latencies()
+        """Of the writes that this node coordinated, from their arrival here to the verdict; so `reads`."""
+        self.reads = Latencies()
+        self.writes_failed = 0
+        """Those of them that ended without an acknowledgement: `maybe`, or a definite no."""
+        self.reads_failed = 0
 
     # -- writes
 
@@ -106,6 +113,9 @@ class Coordinator:
             )
 
         def decided(outcome: str, counts: QuorumWrite, hints: int, error: ClusterError | None) -> None:
+            self.writes.note(ground.env.clock.now() - asked.arrived)
+            if outcome in (NO, MAYBE):
+                self.writes_failed += 1
             if outcome == NO:
                 asked.fail(error if isinstance(error, StorageFull) else QuorumMissing(str(error)))
             else:
@@ -123,6 +133,8 @@ class Coordinator:
                 done=decided,
             )
         except ClusterError as error:
+            self.writes_failed += 1
+            self.writes.note(ground.env.clock.now() - asked.arrived)
             asked.fail(error)
 
     # -- reads
@@ -143,8 +155,10 @@ class Coordinator:
 
     def _read(self, body: Get, partition: int, asked: Asked) -> None:
         def found(verdict: ReadVerdict | None, repaired: int, error: ClusterError | None) -> None:
+            self.reads.note(self.ground.env.clock.now() - asked.arrived)
             if verdict is None:
                 assert error is not None
+                self.reads_failed += 1
                 asked.fail(error)
             else:
                 self._answer(verdict.blob, verdict.answered, repaired, verdict.degraded, asked)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.errors import ClusterError, DeadlinePassed, NotFound, Usage
 from cluster.layout import partition_of, token
+from cluster.node.vitals import vitals
 from cluster.replication.mergeable import TABLE_KV
 from cluster.transport import Inbound
 from cluster.versions import decode, digest
@@ -40,6 +41,7 @@ class Answers:
             "describe": lambda arguments: node.requests.describe(str(arguments.get("service", ""))),
             "patterns": lambda arguments: node.topics.patterns(),
             "metrics": self.metrics,
+            "vitals": lambda arguments: vitals(node, arguments),
         }
 
     def answer(self, inbound: Inbound) -> None:

@@ -98,6 +98,12 @@ class Events:
         chosen = [event.to_dict() for event in islice(found, None if limit is None else max(0, limit))]
         return chosen if start is not None else chosen[::-1]
 
+    def newest(self, seen: int, limit: int) -> list[dict[str, Any]]:
+        """What was recorded after the first `seen` events of this boot, at most the last `limit`, oldest first. Costs
+        what it returns, however many the ring holds."""
+        fresh = min(self.count - seen, limit, len(self._ring))
+        return [event.to_dict() for event in islice(reversed(self._ring), max(0, fresh))][::-1]
+
     def _after(self, start: str | float | None) -> Callable[[Event], bool]:
         if start is None:
             return lambda event: True

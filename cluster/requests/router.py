@@ -9,6 +9,7 @@ from functools import partial
 
 from cluster.env import Clock
 from cluster.errors import BadMessage, ClusterError, Maybe, NoResponders, NotFound, Overloaded, Unreachable
+from cluster.observe.latency import Latencies
 from cluster.requests.balancer import Balancer, Load
 from cluster.requests.ports import Inbound, Messenger
 from cluster.requests.registry import Registry
@@ -35,6 +36,9 @@ class Router:
         self.server = server
         self.in_flight = 0
         self.retried = 0
+        self.calls = Latencies()
+        """Of the calls that clients brought here, from their arrival to the answer."""
+        self.failed = 0
         messenger.handle(Call, self._on_call)
 
     def _on_call(self, inbound: Inbound) -> None:
@@ -142,7 +146,11 @@ class _Routed:
 
     def _end(self, outcome: CallDone | ClusterError) -> None:
         self.ended = True
-        self.router.in_flight -= 1
+        router = self.router
+        router.in_flight -= 1
+        router.calls.note(router.clock.now() - self.inbound.arrived)
+        if not isinstance(outcome, CallDone):
+            router.failed += 1
         _answer(self.inbound, outcome)
 
     def cancel(self) -> None:

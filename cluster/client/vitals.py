@@ -1,0 +1,63 @@
+"""A node's answer to `vitals`, checked, and the durations in it. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from cluster.errors import BadMessage, ClusterError
+from cluster.layout import PARTITIONS, placement
+from cluster.layout.entry import LayoutEntry
+from cluster.observe.latency import quantile_s
+
+__all__ = ["KINDS", "Vitals", "owned", "quantile_s", "read_vitals"]
+
+KINDS = ("writes", "reads", "calls")
+"""Of operations whose durations are counted."""
+
+
+class Vitals(Struct, frozen=True):
+    """What one node says of itself. Totals and latencies are since its boot; `uptime_s` is when it said so."""
+
+    epoch: int
+    uptime_s: float
+    state: str
+    reason: str
+    recovering: list[int]
+    layout: int
+    sees: dict[str, str]
+    """How it sees each member, itself included."""
+    hints: dict[str, int]
+    """The copies that wait here, by the owner that they are for."""
+    receipts: dict[str, dict[str, int]]
+    """What each fault touched here: fault -> link -> count."""
+    totals: dict[str, int]
+    latency: dict[str, list[tuple[int, int]]]
+    """(bucket, count), by kind of operation; see cluster/observe/latency.py."""
+    event_count: int
+    events: list[dict[str, Any]]
+
+    def counted(self, kind: str) -> Mapping[int, int]:
+        """The durations of one kind, by bucket."""
+        return dict(self.latency.get(kind, ()))
+
+
+def read_vitals(answer: Any) -> Vitals | ClusterError:
+    """An answer as it came, checked; an error stays one."""
+    if isinstance(answer, ClusterError):
+        return answer
+    try:
+        return msgspec.convert(answer, Vitals)
+    except msgspec.ValidationError as error:
+        return BadMessage(f"a node speaks another language: {error}")
+
+
+def owned(entry: LayoutEntry) -> dict[str, int]:
+    """How many partitions each member owns."""
+    place = placement(entry)
+    found = {member.name: 0 for member in entry.members}
+    for partition in range(PARTITIONS):
+        for name in place.owners(partition):
+            found[name] += 1
+    return found

@@ -1,0 +1,55 @@
+"""All that somebody who watches the cluster wants of one node, in one answer that is cheap to make.
+
+Totals since this boot, not rates: whoever asks twice takes the difference, over the node's own time between them.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cluster.node.node import Node
+
+EVENTS_MAX = 100
+"""Events in one answer; in a storm the oldest are left out."""
+
+
+def vitals(node: "Node", arguments: dict[str, Any]) -> dict[str, Any]:
+    """State, view of the others, hints, receipts, totals and latencies; and the events after the first `seen` of boot
+    epoch `epoch`, or the last ones when this is another boot."""
+    ground = node.replication.ground
+    standing = ground.standing
+    same_boot = arguments.get("epoch") == node.boot.epoch
+    seen = int(arguments.get("seen", 0)) if same_boot else 0
+    limit = max(0, min(int(arguments.get("limit", EVENTS_MAX)), EVENTS_MAX))
+    return {
+        "epoch": node.boot.epoch,
+        "uptime_s": round(node.env.clock.now() - node.started_at, 6),
+        "state": standing.state(),
+        "reason": standing.reason if standing.catching_up else "",
+        "recovering": sorted(standing.recovering),
+        "layout": node.entry.number,
+        "sees": {name: view.state for name, view in node.membership.table().items()},
+        "hints": ground.hints.by_target(),
+        "receipts": node.faults.receipts(),
+        "totals": _totals(node),
+        "latency": {
+            "writes": node.kv.writes.sparse(),
+            "reads": node.kv.reads.sparse(),
+            "calls": node.requests.router.calls.sparse(),
+        },
+        "event_count": node.events.count,
+        "events": node.events.newest(seen, limit),
+    }
+
+
+def _totals(node: "Node") -> dict[str, int]:
+    """Since this boot. A write, read or call is counted where it was coordinated; `served` where its handler ran."""
+    server = node.requests.server
+    return {
+        "writes_failed": node.kv.writes_failed,
+        "reads_failed": node.kv.reads_failed,
+        "published": node.topics.published,
+        "delivered": node.topics.delivered,
+        "dropped": node.topics.dropped,
+        "calls_failed": node.requests.router.failed,
+        "served": server.served + server.failed,
+    }
