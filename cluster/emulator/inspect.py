@@ -80,6 +80,12 @@ def rss_mb(pid: int) -> float:
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
 
 
+def cpu_s(pid: int) -> float:
+    """Processor time that the process has used, in seconds; 0.0 where it is not known."""
+    fields = stat_fields(pid)
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") if len(fields) > 12 else 0.0
+
+
 def pss_mb(pid: int) -> float:
     """Proportional memory: each shared page counted once over all who share it. 0.0 where it is not known."""
     try:

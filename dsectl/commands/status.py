@@ -58,7 +58,7 @@ def look(files: "ClusterFiles | None" = None) -> dict[str, Any]:
     return {
         "cluster": files.name,
         "verdict": verdict.colour,
-        "reason": _reason(verdict, entry.replicas, view),
+        "reason": reason(verdict, entry.replicas, view),
         "view": view,
         "ready_s": None,
         "nodes": nodes,
@@ -109,7 +109,8 @@ def _node(process: "NodeProcess", answer: Any, zone: str, port: int, unusable: s
     }
 
 
-def _reason(verdict: Verdict, replicas: int, view: str) -> str:
+def reason(verdict: Verdict, replicas: int, view: str) -> str:
+    """The verdict in words."""
     seen = f" (as {view} sees it)" if view else " (no node answers)"
     if verdict.colour == "green":
         return f"all {replicas} owners of every partition vote{seen}"

@@ -3,13 +3,16 @@
 Pure. Whether there is colour is decided by `Console`.
 """
 
-STYLES = {"good": "32", "warn": "33", "bad": "31", "dim": "2", "strong": "1", "name": "36"}
+STYLES = {
+    **{"good": "32", "warn": "33", "bad": "31", "dim": "2", "strong": "1", "name": "36"},
+    **{"bar-good": "1;30;42", "bar-warn": "1;30;43", "bar-bad": "1;37;41", "focus": "7"},
+}
 
 STATES = {
     **dict.fromkeys(("alive", "running", "green", "healthy", "ok", "passed", "ready"), "good"),
     **dict.fromkeys(("suspect", "amber", "catching-up", "recovering", "starting", "paused", "leaving"), "warn"),
     **dict.fromkeys(("ok-sloppy", "maybe", "active", "overloaded", "draining"), "warn"),
-    **dict.fromkeys(("dead", "stopped", "red", "no", "failed", "damaged", "ejected", "unreachable"), "bad"),
+    **dict.fromkeys(("dead", "stopped", "red", "no", "failed", "damaged", "ejected", "unreachable", "silent"), "bad"),
     **dict.fromkeys(("left", "ended"), "dim"),
 }
 """Which style a state has, wherever it is shown."""

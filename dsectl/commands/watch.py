@@ -1,0 +1,105 @@
+"""`watch`: the whole cluster on one screen, as it happens; or told object by object where there is no screen."""
+
+import os
+import sys
+import time
+from collections import deque
+from typing import Annotated
+
+import typer
+
+from cluster.errors import Usage
+from dsectl.app import unknown
+from dsectl.console import Console
+from dsectl.invocation import current
+from dsectl.units import duration
+from dsectl.watch.glyphs import glyphs_for
+from dsectl.watch.history import TICKS_MAX, History
+from dsectl.watch.lines import painted
+from dsectl.watch.observer import Observer, Watcher
+from dsectl.watch.picture import COLUMNS_MIN, ROWS_MIN, Desk, picture, plain_lines, press
+from dsectl.watch.screen import Screen
+from dsectl.watch.sight import Sight
+from dsectl.watch.telling import sight_json
+
+EVERY_S = 0.5
+EVERY_MIN_S = 0.1
+PLAIN_COLUMNS = 120
+
+
+def watch(
+    key: Annotated[str | None, typer.Argument(hidden=True)] = None,
+    every: Annotated[
+        float | None, typer.Option(parser=duration, metavar="D", help="How often to look (default 500ms).")
+    ] = None,
+    count: Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="End after N looks.")] = None,
+) -> None:
+    """Who sees whom how, shares of the ring, traffic and latency, hints, faults with their receipts, and the last
+    events with their causes. Each node is asked directly; one that keeps silent holds up nothing. Keys: q quits, space
+    freezes, 1-9 and the arrows show one node, 0 all. Without a terminal it prints one picture as text (more with
+    --count or --every); with --json an object for each look, until Ctrl-C."""
+    if key is not None:
+        raise unknown("watch", [key])
+    if every is not None and every < EVERY_MIN_S:
+        raise Usage(f"--every is at least {EVERY_MIN_S * 1000:.0f}ms")
+    invocation = current()
+    observer = Observer(invocation.files().name, invocation.options.via)
+    console = invocation.console
+    if console.options.json or not (console.is_terminal and sys.stdin.isatty()):
+        goes_on = console.options.json or every is not None
+        _tell(observer, every or EVERY_S, count or (None if goes_on else 1))
+    else:
+        _show(observer, console, every or EVERY_S, count)
+
+
+def _tell(observer: Observer, every_s: float, count: int | None) -> None:
+    """Print what each look finds. Rates need two, so there is one more before the first."""
+    invocation, history = current(), History()
+    console = invocation.console
+    try:
+        history.add(observer.look())
+        invocation.ready()
+        told = 0
+        while (count is None or told < count) and not invocation.stopped():
+            time.sleep(every_s)
+            history.add(observer.look())
+            told += 1
+            _print(console, history, every_s)
+    finally:
+        observer.close()
+
+
+def _print(console: Console, history: History, every_s: float) -> None:
+    if console.options.json:
+        assert history.sight is not None
+        console.value(sight_json(history))
+    else:
+        columns = int(os.environ.get("COLUMNS") or 0) or PLAIN_COLUMNS
+        glyphs = glyphs_for(console.out.encoding)
+        lines = plain_lines(history, max(columns, COLUMNS_MIN), glyphs, every_s)
+        console.lines([painted(line, console.paint).rstrip() for line in lines])
+    console.flush()
+
+
+def _show(observer: Observer, console: Console, every_s: float, count: int | None) -> None:
+    """The live screen, until `q`."""
+    invocation, history = current(), History()
+    desk, glyphs = Desk(), glyphs_for(console.out.encoding)
+    held: deque[Sight] = deque(maxlen=TICKS_MAX)  # what came while the picture was frozen
+    with Screen(console.out) as screen:
+        watcher = Watcher(observer, every_s, screen.ring)
+        watcher.start()
+        invocation.ready()
+        try:
+            while not desk.done and not invocation.stopped() and (count is None or history.count < count):
+                held.extend(watcher.take())
+                while held and not desk.frozen:
+                    history.add(held.popleft())
+                columns, rows = screen.size
+                lines = picture(history, max(columns, COLUMNS_MIN), max(rows, ROWS_MIN), desk, glyphs, every_s)
+                screen.draw([painted(line, console.paint) for line in lines[:rows]])
+                names = list(history.sight.nodes) if history.sight else []
+                for key in screen.wait(every_s):
+                    desk = press(desk, key, names)
+        finally:
+            watcher.stop()

@@ -1,0 +1,1 @@
+"""`watch`: the cluster as its nodes tell it, again and again, on one screen."""

@@ -1,0 +1,156 @@
+"""The terminal: its other screen, its keys and its size; and the way back, whatever happens.
+
+Only lines that changed are written, all of them in one write, so nothing flickers and a still picture costs nothing.
+"""
+
+import os
+import select
+import signal
+import sys
+import termios
+import threading
+import tty
+from collections.abc import Sequence
+from types import FrameType, TracebackType
+from typing import Any, Self, TextIO
+
+ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"
+"""The other screen, no cursor, no wrapping at the right edge."""
+LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l"
+BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"
+"""Terminals that know it show all that stands between at once."""
+ARROWS = {"A": "up", "B": "down", "C": "down", "D": "up"}
+
+
+def keys(text: str) -> list[str]:
+    """What was pressed: characters, and `up`, `down`, `escape`; other sequences are dropped."""
+    found: list[str] = []
+    at = 0
+    while at < len(text):
+        if text[at] != "\x1b":
+            found.append(text[at])
+        elif text[at + 1 : at + 2] in ("[", "O"):
+            end = at + 2
+            while end < len(text) and not text[end].isalpha() and text[end] != "~":
+                end += 1
+            arrow = ARROWS.get(text[end : end + 1], "")
+            found += [arrow] if arrow else []
+            at = end
+        else:
+            found.append("escape")
+        at += 1
+    return found
+
+
+class Screen:
+    """Use it with `with`, in the main thread."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._keyboard = sys.stdin.fileno()
+        self._lines: list[str] = []
+        self._size = (0, 0)
+        self._bell, self._ring = -1, -1
+        self._before: list[Any] | None = None
+        self._handlers: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._bell, self._ring = os.pipe()
+        os.set_blocking(self._ring, False)
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in ((signal.SIGWINCH, self._resized), (signal.SIGTSTP, self._suspended)):
+                self._handlers[number] = signal.signal(number, handler)
+        try:
+            self._take()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._give_back()
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers.clear()
+        os.close(self._bell)
+        os.close(self._ring)
+        self._bell = self._ring = -1
+
+    def ring(self) -> None:
+        """End a `wait` early; any thread may call this at any time."""
+        try:
+            os.write(self._ring, b"!")
+        except OSError:  # it rings already, or the screen is gone
+            pass
+
+    def wait(self, timeout: float) -> list[str]:
+        """The keys pressed, at the latest after so many seconds. Raises EOFError when the terminal is gone."""
+        ready, _, _ = select.select([self._keyboard, self._bell], [], [], max(0.0, timeout))
+        if self._bell in ready:
+            os.read(self._bell, 4096)
+        if self._keyboard not in ready:
+            return []
+        data = os.read(self._keyboard, 1024)
+        if not data:
+            raise EOFError
+        return keys(data.decode(errors="replace"))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and rows."""
+        try:
+            size = os.get_terminal_size(self._out.fileno())
+        except OSError:
+            return 80, 24
+        return (size.columns or 80, size.lines or 24)
+
+    def draw(self, lines: Sequence[str]) -> None:
+        """Show these lines, from the top; each is as wide as the screen."""
+        size = self.size
+        whole = size != self._size
+        self._size = size
+        parts = ["\x1b[2J"] if whole else []
+        for row, line in enumerate(lines, 1):
+            if whole or row > len(self._lines) or self._lines[row - 1] != line:
+                parts.append(f"\x1b[{row};1H{line}")
+        self._lines = list(lines)
+        if parts:
+            self._out.write(f"{BEGIN}{''.join(parts)}{END}")
+            self._out.flush()
+
+    # -- the terminal's state
+
+    def _take(self) -> None:
+        self._before = termios.tcgetattr(self._keyboard)
+        tty.setcbreak(self._keyboard)
+        self._out.write(ENTER)
+        self._out.flush()
+        self._size = (0, 0)
+
+    def _give_back(self) -> None:
+        before, self._before = self._before, None
+        if before is None:
+            return
+        try:
+            self._out.write(LEAVE)
+            self._out.flush()
+        except (OSError, ValueError):  # the terminal is gone
+            pass
+        try:
+            termios.tcsetattr(self._keyboard, termios.TCSAFLUSH, before)
+        except termios.error:
+            pass
+
+    def _resized(self, number: int, frame: FrameType | None) -> None:
+        self.ring()
+
+    def _suspended(self, number: int, frame: FrameType | None) -> None:
+        """Ctrl-Z: the shell gets its screen back, and this process stops until it is called to the front again."""
+        self._give_back()
+        handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, handler)
+        self._take()
+        self.ring()

@@ -1,0 +1,70 @@
+"""What was decided, told once: that five nodes hear of one death is one line, with who saw it first. Pure."""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+SAME_S = 3.0
+"""Events of one kind about one subject so close together are one happening: gossip reaches everybody in less, and a
+suspicion that comes back later is another."""
+KEPT = 300
+SUBJECTS = ("member", "target", "peer", "fault", "key", "operation", "pattern")
+"""The fields that say what an event is about, the first that is there."""
+
+
+@dataclass(frozen=True)
+class Happening:
+    """Events that tell of the same. `cause` is what the first node says."""
+
+    at: str
+    last: str
+    kind: str
+    subject: str
+    nodes: tuple[str, ...]
+    cause: str
+
+
+class Story:
+    """The last happenings, oldest first."""
+
+    def __init__(self) -> None:
+        self._told: deque[Happening] = deque(maxlen=KEPT)
+
+    def add(self, events: Iterable[dict[str, Any]]) -> None:
+        """Events of any nodes, in any order."""
+        for event in sorted(events, key=lambda one: (one["at"], one["node"])):
+            self._add(event)
+
+    def _add(self, event: dict[str, Any]) -> None:
+        kind, at, node = event["kind"], event["at"], event["node"]
+        about = next((str(event[name]) for name in SUBJECTS if event.get(name)), "")
+        for index in range(len(self._told) - 1, -1, -1):
+            one = self._told[index]
+            if _apart_s(one.last, at) > SAME_S:
+                break
+            if (one.kind, one.subject) == (kind, about):
+                nodes = one.nodes if node in one.nodes else (*one.nodes, node)
+                self._told[index] = replace(one, last=max(at, one.last), nodes=nodes)
+                return
+        self._told.append(Happening(at, at, kind, about, (node,), event["cause"]))
+
+    def last(self, limit: int, node: str | None = None) -> list[Happening]:
+        """The newest, oldest first; of one node those that it had a part in."""
+        found = [one for one in self._told if node is None or node in one.nodes or one.subject == node]
+        return found[-limit:] if limit > 0 else []
+
+
+def _apart_s(earlier: str, later: str) -> float:
+    """Seconds between two RFC 3339 times of one width; 0 when the second is not later. Days are not looked at: a
+    happening that spans midnight is told twice."""
+    if later <= earlier:
+        return 0.0
+    if earlier[:10] != later[:10]:
+        return SAME_S + 1
+    return seconds_of_day(later) - seconds_of_day(earlier)
+
+
+def seconds_of_day(at: str) -> float:
+    """The time in `2026-03-01T12:00:00.250Z`, as seconds since midnight."""
+    return int(at[11:13]) * 3600 + int(at[14:16]) * 60 + float(at[17:23])
