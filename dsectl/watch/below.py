@@ -1,8 +1,10 @@
 """Faults in force with what they touch, and the last happenings with their causes. Pure."""
 
+from calendar import timegm
 from typing import Any
 
 from dsectl.views.faults import details, touched
+from dsectl.views.text import shown
 from dsectl.watch.glyphs import Glyphs
 from dsectl.watch.history import History
 from dsectl.watch.lines import Line, piece
@@ -15,7 +17,8 @@ BAD = ("member.dead", "hint.refused", "storage.full", "service.error", "owner.re
 WARN = ("member.suspect", "member.confirmed", "owner.catching-up", "node.stalled", "topics.drop", "actor.minted")
 GOOD = ("member.alive", "member.refuted", "owner.voting", "owner.refilled", "hint.delivered", "fault.ended")
 KIND_STYLES = {**dict.fromkeys(BAD, "bad"), **dict.fromkeys(WARN, "warn"), **dict.fromkeys(GOOD, "good")}
-NODES_COLUMNS = 6
+NODES_COLUMNS, SUBJECT_COLUMNS = 6, 7
+TARGET_MAX = 40
 
 
 def shown_faults(history: History, wall: float) -> list[dict[str, Any]]:
@@ -32,28 +35,32 @@ def fault_lines(faults: list[dict[str, Any]], rows: int, wall: float) -> list[Li
     if not faults or rows <= 0:
         return []
     left = max(0, len(faults) - rows)
-    shown = faults[left + 1 :] if left and rows > 1 else faults[left:]
-    lines = [_fault(fault, wall) for fault in shown]
-    if len(shown) < len(faults) and rows > 1:
-        lines.insert(0, [(f"{len(faults) - len(shown)} more: `dsectl faults`", "dim")])
+    told = faults[left + 1 :] if left and rows > 1 else faults[left:]
+    wide = min(TARGET_MAX, max(len(_what(fault)) for fault in told))
+    lines = [_fault(fault, wall, wide) for fault in told]
+    if len(told) < len(faults) and rows > 1:
+        lines.insert(0, [(f"{len(faults) - len(told)} more: `dsectl faults`", "dim")])
     return lines
 
 
-def _fault(fault: dict[str, Any], wall: float) -> Line:
+def _what(fault: dict[str, Any]) -> str:
+    return "  ".join(part for part in (fault["target"], details(fault)) if part)
+
+
+def _fault(fault: dict[str, Any], wall: float, wide: int) -> Line:
     active = fault["active"]
     since = _unix(fault["at"] if active else fault.get("ended", ""))
     affected = fault["affected"]
     count = f"{number(affected)} touched" if affected else "nothing yet" if active else "no effect"
-    what = "  ".join(part for part in (fault["target"], details(fault)) if part)
     line: Line = [
         piece(fault["id"], 4, "name" if active else "dim"),
         piece(fault["kind"], 10, "bad" if active else "dim"),
-        (f"{what}  ", "" if active else "dim"),
-        (f"{'for' if active else 'ended'} {age(wall - since)}{'' if active else ' ago'}  ", "dim"),
-        (count, ("warn" if active else "dim") if affected else "warn"),
+        piece(_what(fault), wide + 1, "" if active else "dim"),
+        piece(f"{'for' if active else 'ended'} {age(wall - since)}", 11, "dim"),
+        piece(count, 14, ("warn" if active else "dim") if affected else "warn"),
     ]
     links = touched(fault)
-    return [*line, (f"  {links}", "dim")] if links else line
+    return [*line, (links, "dim")] if links else line
 
 
 def fault_marks(history: History, glyphs: Glyphs) -> dict[float, str]:
@@ -69,11 +76,11 @@ def fault_marks(history: History, glyphs: Glyphs) -> dict[float, str]:
 def event_lines(history: History, rows: int, focus: str | None) -> list[Line]:
     """The newest happenings, one a line, oldest first."""
     told = history.story.last(rows, focus)
-    subject = max((len(one.subject) for one in told), default=0)
-    return [_happening(one, min(12, max(4, subject))) for one in told]
+    return [_happening(one) for one in told]
 
 
-def _happening(one: Happening, subject: int) -> Line:
+def _happening(one: Happening) -> Line:
+    subject = one.subject if one.subjects == 1 else f"{one.subject}+{one.subjects - 1}"
     more = f"{one.nodes[0]}+{len(one.nodes) - 1}" if len(one.nodes) > 1 else one.nodes[0]
     return [
         (f"{one.at[11:21]}  ", "dim"),
@@ -81,22 +88,14 @@ def _happening(one: Happening, subject: int) -> Line:
         (" ", ""),
         piece(one.kind, 17, KIND_STYLES.get(one.kind, "")),
         (" ", ""),
-        piece(one.subject, subject, "strong"),
-        (f"  {_printable(one.cause)}", ""),
+        piece(subject, SUBJECT_COLUMNS, "strong"),
+        (f" {shown(one.cause)}", ""),
     ]
-
-
-def _printable(text: str) -> str:
-    from dsectl.views.text import shown
-
-    return shown(text)
 
 
 def _unix(at: str) -> float:
     """Unix time of RFC 3339 text in UTC; 0 of nothing."""
     if not at:
         return 0.0
-    from calendar import timegm
-
     whole = timegm((int(at[:4]), int(at[5:7]), int(at[8:10]), int(at[11:13]), int(at[14:16]), int(at[17:19])))
     return whole + float("0" + at[19:].rstrip("Z") or 0)

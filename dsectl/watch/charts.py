@@ -5,17 +5,24 @@ stayed below.
 """
 
 from collections.abc import Callable, Sequence
+from math import log
 from typing import NamedTuple
 
 from cluster.client.vitals import quantile_s
 from dsectl.watch.glyphs import Glyphs, chart
 from dsectl.watch.history import History, mean
 from dsectl.watch.lines import Line, beside, fit, piece, runs
-from dsectl.watch.numbers import UNKNOWN, rate, took
+from dsectl.watch.numbers import UNKNOWN, age, rate, took
 from dsectl.watch.rates import Rates
 
 GAP = 2
 Bucket = tuple[list[Rates], float, float]
+
+
+QUICK_S, SLOW_S = 0.05, 0.5
+"""Up to the first a person waits for nothing; from the second on for something."""
+FLOOR_S = 0.0001
+"""Where the scale of latencies begins, which is logarithmic: a timeout must not flatten all else."""
 
 
 class Chart(NamedTuple):
@@ -25,17 +32,25 @@ class Chart(NamedTuple):
     unit: str
     value: Callable[[Sequence[Rates]], float | None]
     write: Callable[[float | None], str]
-    style: str
+    style: Callable[[float], str]
+    scale: Callable[[float], float] = lambda value: value
     failing: Callable[[Sequence[Rates]], bool] = lambda known: False
 
 
 CHARTS = (
-    Chart("kv", "/s", lambda known: mean([one.kv for one in known]), rate, "good",
-          lambda known: any(one.failed for one in known)),
-    Chart("p99", "", lambda known: _p99(known), took, "warn"),
-    Chart("publish", "/s", lambda known: mean([one.published for one in known]), rate, "name",
-          lambda known: any(one.dropped for one in known)),
-    Chart("requests", "/s", lambda known: mean([one.served for one in known]), rate, "name"),
+    Chart(
+        "kv", "/s", lambda known: mean([one.kv for one in known]), rate, lambda value: "good",
+        failing=lambda known: any(one.failed for one in known),
+    ),
+    Chart(
+        "p99", "", lambda known: _p99(known), took, lambda value: slow_style(value),
+        lambda value: log(max(value, FLOOR_S) / FLOOR_S),
+    ),
+    Chart(
+        "publish", "/s", lambda known: mean([one.published for one in known]), rate, lambda value: "name",
+        failing=lambda known: any(one.dropped for one in known),
+    ),
+    Chart("requests", "/s", lambda known: mean([one.served for one in known]), rate, lambda value: "name"),
 )  # fmt: skip
 
 
@@ -63,7 +78,8 @@ def _chart(
     failing = [one.failing(known) for known, _, _ in buckets]
     top = max((value for value in values if value is not None), default=0.0)
     missing = width - len(values)
-    drawn = chart([*[None] * missing, *values], rows, top, glyphs)
+    scaled = [None if value is None else one.scale(value) for value in values]
+    drawn = chart([*[None] * missing, *scaled], rows, one.scale(top), glyphs)
     bad = [False] * missing + failing
     styles = [""] * missing + [_style(one, value, fails) for value, fails in zip(values, failing, strict=True)]
     body = [runs(text, styles) for text in drawn]
@@ -71,7 +87,7 @@ def _chart(
 
 
 def _style(one: Chart, value: float | None, fails: bool) -> str:
-    return "bad" if fails else one.style if value else "dim"
+    return "bad" if fails else one.style(value) if value else "dim"
 
 
 def _heading(one: Chart, history: History, width: int, focus: str | None, top: float, failed: bool) -> Line:
@@ -94,6 +110,11 @@ def total_line(history: History) -> Line:
     return line
 
 
+def slow_style(seconds: float) -> str:
+    """How bad a latency is."""
+    return "good" if seconds < QUICK_S else "warn" if seconds < SLOW_S else "bad"
+
+
 def _p99(known: Sequence[Rates]) -> float | None:
     counts: dict[int, int] = {}
     for one in known:
@@ -107,6 +128,9 @@ def _marks(buckets: Sequence[Bucket], width: int, marks: dict[float, str], glyph
     signs = [glyphs.rule] * width
     styles = ["dim"] * width
     missing = width - len(buckets)
+    if len(buckets) == width:
+        ago = f"-{age(buckets[-1][2] - buckets[0][1])} "
+        signs[: len(ago)] = ago
     for at, what in marks.items():
         sign, _, style = what.partition(":")
         for column, (_, start, end) in enumerate(buckets, missing):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from dsectl.views.text import STATES, count
+from dsectl.watch.charts import slow_style
 from dsectl.watch.glyphs import Glyphs, bar, spark
 from dsectl.watch.history import History
 from dsectl.watch.lines import Line, Piece, piece, runs
@@ -97,12 +98,12 @@ class _Table:
         extra: dict[str, Column] = {}
         for column in self._optional():
             if room >= column.width + GAP:
-                extra[column.title] = column
+                extra[column.title or "bar"] = column
                 room -= column.width + GAP
         if room >= SPARK_WIDE - SPARK:
             must[5] = Column("", SPARK_WIDE, lambda name, node: self._spark(name, SPARK_WIDE))
             room -= SPARK_WIDE - SPARK
-        wide = [*must[:2], *_those(extra, "ZONE"), must[2], must[3], *_those(extra, "SHARE"), *must[4:7]]
+        wide = [*must[:2], *_those(extra, "ZONE"), must[2], must[3], *_those(extra, "bar"), *must[4:7]]
         wide += [*_those(extra, "PUB/S", "REQ/S", "CPU", "MEM"), must[7]]
         if room >= NOTE_MIN + GAP:
             wide.append(Column("NOTE", room - GAP, lambda name, node: [piece(node.note, room - GAP, "dim")]))
@@ -115,7 +116,7 @@ class _Table:
             Column("PUB/S", 6, lambda name, node: [self._rate(name, "published")], True),
             Column("CPU", 4, self._cpu, True),
             Column("ZONE", 4, lambda name, node: [piece(node.zone, 4, "dim")]),
-            Column("SHARE", 10, lambda name, node: [(self._bar(node, 10), "name")]),
+            Column("", 10, lambda name, node: [(self._bar(node, 10), "name")]),
             Column("MEM", 6, lambda name, node: [_memory(node)], True),
         ]
 
@@ -160,8 +161,8 @@ class _Table:
 
     def _slow(self, name: str) -> Piece:
         now = self.history.now(name)
-        text = took(now.kv_quantile_s(0.99) if now is not None else None)
-        return piece(text, 6, "dim" if text == UNKNOWN else "", right=True)
+        seconds = now.kv_quantile_s(0.99) if now is not None else None
+        return piece(took(seconds), 6, "dim" if seconds is None else slow_style(seconds), right=True)
 
     def _series(self, name: str, width: int) -> list[float | None]:
         found = self.history.buckets(name, self.step, width)

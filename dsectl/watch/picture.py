@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 from dsectl.views.text import count
 from dsectl.watch.below import event_lines, fault_lines, fault_marks, shown_faults
@@ -17,6 +18,7 @@ COLUMNS_MIN, ROWS_MIN = 40, 8
 PLAIN_EVENTS = 10
 WIDE = 150
 """From so many columns on, faults and happenings stand side by side."""
+LEGEND = ("alive", "suspect", "dead")
 VERDICT_BARS = {"green": "bar-good", "amber": "bar-warn", "red": "bar-bad"}
 
 
@@ -35,7 +37,7 @@ def picture(
     """Exactly `rows` lines of `columns` columns."""
     step = max(1, round(1.0 / every_s))
     lines = _header(history, columns, desk)
-    footer = _footer(desk, columns)
+    footer = _footer(desk, columns, glyphs)
     room = rows - len(lines) - 1
     sight = history.sight
     if sight is not None and not sight.lost:
@@ -48,7 +50,7 @@ def picture(
 def _body(history: History, sight: Sight, columns: int, room: int, desk: Desk, glyphs: Glyphs, step: int) -> list[Line]:
     faults = shown_faults(history, sight.wall)
     chart_rows = _chart_rows(room - len(sight.nodes) - 2)
-    below = 2 + min(len(faults), 3) + 4 if room > 14 else 2
+    below = 3 + min(len(faults), 3) + 4 if room > 14 else 2
     table_rows = max(3, min(len(sight.nodes) + 1, room - below - (chart_rows + 3 if chart_rows else 0)))
     lines = node_lines(history, columns, table_rows, desk.focus, glyphs, step)
     if chart_rows:
@@ -58,14 +60,14 @@ def _body(history: History, sight: Sight, columns: int, room: int, desk: Desk, g
     if left < 2:
         return lines
     lines.append([])
-    if columns >= WIDE and faults:
+    if columns >= WIDE:
         half = (columns - 3) // 2
-        one = [_title("faults"), *fault_lines(faults, left - 1, sight.wall)]
+        one = [_faults_title(faults), *fault_lines(faults, left - 1, sight.wall)]
         other = [_title("events", desk.focus), *event_lines(history, left - 1, desk.focus)]
         return lines + beside(one, other, half, 3, columns - half - 3)
-    if faults:
+    if left >= 4 or faults:
         told = fault_lines(faults, max(1, min(len(faults), left // 2 - 1)), sight.wall)
-        lines += [_title("faults"), *told]
+        lines += [_faults_title(faults), *told]
         left -= len(told) + 1
     if left >= 2:
         lines += [_title("events", desk.focus), *event_lines(history, left - 1, desk.focus)]
@@ -95,6 +97,10 @@ def _chart_rows(room: int) -> int:
 
 def _title(text: str, focus: str | None = None) -> Line:
     return [(text.upper(), "dim"), *([(f"  of {focus}", "dim")] if focus else [])]
+
+
+def _faults_title(faults: list[dict[str, Any]]) -> Line:
+    return [*_title("faults"), *([] if faults else [("  none in force", "dim")])]
 
 
 def _header(history: History, columns: int, desk: Desk) -> list[Line]:
@@ -138,14 +144,16 @@ def _ends(left: Line, right: Line, columns: int) -> Line:
     return [*fit(left, room), (" ", ""), *right]
 
 
-def _footer(desk: Desk, columns: int) -> Line:
+def _footer(desk: Desk, columns: int, glyphs: Glyphs) -> Line:
     keys = [("q", "quit"), ("space", "go on" if desk.frozen else "freeze"), ("1-9 ↑ ↓", "one node")]
     if desk.focus:
         keys.append(("0", f"all, not only {desk.focus}"))
     line: Line = []
     for key, what in keys:
         line += [*([("   ", "")] if line else []), (key, "strong"), (f" {what}", "dim")]
-    return line
+    signs = [f"{sign} {state}" for state, sign in glyphs.states.items() if state in LEGEND]
+    legend: Line = [("  ".join([*signs, f"{glyphs.begun} fault", f"{glyphs.ended} its end"]), "dim")]
+    return _ends(line, legend, columns) if length(line) + length(legend) + 2 <= columns else line
 
 
 def press(desk: Desk, key: str, names: list[str]) -> Desk:

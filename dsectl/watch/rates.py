@@ -76,8 +76,7 @@ def average(many: Iterable[Rates | None]) -> Rates | None:
 
 def _combined(found: Sequence[Rates], parts: int) -> Rates:
     numbers = {name: sum(getattr(one, name) for one in found) / parts for name in NUMBERS}
-    durations = {name: _sum(getattr(one, name) for one in found) for name in ("kv_s", "calls_s")}
-    return Rates(**numbers, **durations)
+    return Rates(**numbers, kv_s=_sum(one.kv_s for one in found), calls_s=_sum(one.calls_s for one in found))
 
 
 NUMBERS = ("writes", "reads", "failed", "published", "delivered", "dropped", "served")

@@ -9,13 +9,14 @@ SAME_S = 3.0
 """Events of one kind about one subject so close together are one happening: gossip reaches everybody in less, and a
 suspicion that comes back later is another."""
 KEPT = 300
-SUBJECTS = ("member", "target", "peer", "fault", "key", "operation", "pattern")
+SUBJECTS = ("member", "target", "peer", "fault", "operation", "pattern", "key")
 """The fields that say what an event is about, the first that is there."""
 
 
 @dataclass(frozen=True)
 class Happening:
-    """Events that tell of the same. `cause` is what the first node says."""
+    """Events that tell of the same. `cause` is what the first node says. `subject` is the first of `subjects`, which
+    are many for what befalls key after key."""
 
     at: str
     last: str
@@ -23,6 +24,7 @@ class Happening:
     subject: str
     nodes: tuple[str, ...]
     cause: str
+    subjects: int = 1
 
 
 class Story:
@@ -38,14 +40,16 @@ class Story:
 
     def _add(self, event: dict[str, Any]) -> None:
         kind, at, node = event["kind"], event["at"], event["node"]
-        about = next((str(event[name]) for name in SUBJECTS if event.get(name)), "")
+        field = next((name for name in SUBJECTS if event.get(name)), "")
+        about = str(event.get(field, ""))
         for index in range(len(self._told) - 1, -1, -1):
             one = self._told[index]
             if _apart_s(one.last, at) > SAME_S:
                 break
-            if (one.kind, one.subject) == (kind, about):
+            if one.kind == kind and (one.subject == about or field == "key"):
                 nodes = one.nodes if node in one.nodes else (*one.nodes, node)
-                self._told[index] = replace(one, last=max(at, one.last), nodes=nodes)
+                more = one.subjects + (one.subject != about)
+                self._told[index] = replace(one, last=max(at, one.last), nodes=nodes, subjects=more)
                 return
         self._told.append(Happening(at, at, kind, about, (node,), event["cause"]))
 
