@@ -9,6 +9,7 @@ from dsectl.watch.glyphs import Glyphs
 from dsectl.watch.history import History
 from dsectl.watch.lines import Line, piece
 from dsectl.watch.numbers import age, number
+from dsectl.watch.sight import Sight
 from dsectl.watch.story import Happening
 
 ENDED_SHOWN_S = 15.0
@@ -17,7 +18,7 @@ BAD = ("member.dead", "hint.refused", "storage.full", "service.error", "owner.re
 WARN = ("member.suspect", "member.confirmed", "owner.catching-up", "node.stalled", "topics.drop", "actor.minted")
 GOOD = ("member.alive", "member.refuted", "owner.voting", "owner.refilled", "hint.delivered", "fault.ended")
 KIND_STYLES = {**dict.fromkeys(BAD, "bad"), **dict.fromkeys(WARN, "warn"), **dict.fromkeys(GOOD, "good")}
-NODES_COLUMNS, SUBJECT_COLUMNS = 6, 7
+NODES_COLUMNS, SUBJECT_COLUMNS = 6, 9
 TARGET_MAX = 40
 
 
@@ -61,6 +62,18 @@ def _fault(fault: dict[str, Any], wall: float, wide: int) -> Line:
     ]
     links = touched(fault)
     return [*line, (links, "dim")] if links else line
+
+
+def hint_lines(sight: Sight) -> list[Line]:
+    """For whom copies wait, and where."""
+    lines: list[Line] = []
+    for target, total in sight.hints().items():
+        holders = {name: node.vitals.hints.get(target, 0) for name, node in sight.nodes.items() if node.vitals}
+        held = ", ".join(f"{name} {number(many)}" for name, many in holders.items() if many)
+        lines.append(
+            [piece(target, 4, "name"), piece(number(total), 6, "warn", right=True), (f"  kept by {held}", "dim")]
+        )
+    return lines
 
 
 def fault_marks(history: History, glyphs: Glyphs) -> dict[float, str]:

@@ -18,14 +18,15 @@ class Glyphs(NamedTuple):
     begun: str
     ended: str
     rule: str
+    bar: str
     more: str
 
 
 UNICODE = Glyphs(
-    "▁▂▃▄▅▆▇█", {"alive": "●", "suspect": "◐", "dead": "✕", "leaving": "◌", "left": "∙"}, "·", "▼", "▲", "─", "…"
+    "▁▂▃▄▅▆▇█", {"alive": "●", "suspect": "◐", "dead": "✕", "leaving": "◌", "left": "∙"}, "·", "▼", "▲", "─", "━", "…"
 )
 ASCII = Glyphs(
-    "_.-:=+*#", {"alive": "o", "suspect": "?", "dead": "x", "leaving": "<", "left": "."}, ".", "v", "^", "-", "~"
+    "_.-:=+*#", {"alive": "o", "suspect": "?", "dead": "x", "leaving": "<", "left": "."}, ".", "v", "^", "-", "=", "~"
 )
 
 
@@ -56,7 +57,7 @@ def spark(values: Sequence[float | None], top: float, glyphs: Glyphs) -> str:
 def bar(part: float, columns: int, glyphs: Glyphs) -> str:
     """`part` (0 to 1) of so many columns, filled."""
     full = round(max(0.0, min(1.0, part)) * columns)
-    return glyphs.bars[-1] * full + " " * (columns - full)
+    return glyphs.bar * full + " " * (columns - full)
 
 
 def _level(value: float, top: float, steps: int) -> int:

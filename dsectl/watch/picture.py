@@ -2,10 +2,9 @@
 
 import time
 from dataclasses import dataclass, replace
-from typing import Any
 
 from dsectl.views.text import count
-from dsectl.watch.below import event_lines, fault_lines, fault_marks, shown_faults
+from dsectl.watch.below import event_lines, fault_lines, fault_marks, hint_lines, shown_faults
 from dsectl.watch.charts import chart_lines, total_line
 from dsectl.watch.glyphs import UNICODE, Glyphs
 from dsectl.watch.history import History
@@ -61,13 +60,15 @@ def _body(history: History, sight: Sight, columns: int, room: int, desk: Desk, g
         return lines
     lines.append([])
     if columns >= WIDE:
-        half = (columns - 3) // 2
-        one = [_faults_title(faults), *fault_lines(faults, left - 1, sight.wall)]
+        half = columns * 2 // 5
+        waiting = hint_lines(sight)
+        told = fault_lines(faults, max(2, left - 4 - len(waiting)), sight.wall)
+        one = [_title("faults", none=not faults), *told, [], _title("hints", none=not waiting), *waiting][:left]
         other = [_title("events", desk.focus), *event_lines(history, left - 1, desk.focus)]
         return lines + beside(one, other, half, 3, columns - half - 3)
     if left >= 4 or faults:
         told = fault_lines(faults, max(1, min(len(faults), left // 2 - 1)), sight.wall)
-        lines += [_faults_title(faults), *told]
+        lines += [_title("faults", none=not faults), *told]
         left -= len(told) + 1
     if left >= 2:
         lines += [_title("events", desk.focus), *event_lines(history, left - 1, desk.focus)]
@@ -95,12 +96,8 @@ def _chart_rows(room: int) -> int:
     return max(1, min(8, (room - 4) // 4))
 
 
-def _title(text: str, focus: str | None = None) -> Line:
-    return [(text.upper(), "dim"), *([(f"  of {focus}", "dim")] if focus else [])]
-
-
-def _faults_title(faults: list[dict[str, Any]]) -> Line:
-    return [*_title("faults"), *([] if faults else [("  none in force", "dim")])]
+def _title(text: str, focus: str | None = None, *, none: bool = False) -> Line:
+    return [(text.upper(), "dim"), (f"  of {focus}" if focus else "  none" if none else "", "dim")]
 
 
 def _header(history: History, columns: int, desk: Desk) -> list[Line]:
