@@ -79,6 +79,20 @@ class Console:
         """What was written is seen now."""
         self.out.flush()
 
+    def check_reader(self) -> None:
+        """Raise BrokenPipeError when nobody will read what is written: whoever follows something quiet would otherwise
+        stay behind for ever."""
+        import select
+
+        try:
+            descriptor = self.out.fileno()
+        except (OSError, ValueError):  # a buffer, or closed
+            return
+        poller = select.poll()
+        poller.register(descriptor, 0)
+        if any(events & (select.POLLERR | select.POLLNVAL) for _, events in poller.poll(0)):
+            raise BrokenPipeError
+
     # -- messages
 
     def note(self, text: str) -> None:

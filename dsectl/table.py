@@ -49,7 +49,7 @@ _ENTRIES = (
     Entry("ps", ".commands.clusters", "ps", "List the clusters of this machine.", "clusters", True),
     Entry("status", ".commands.status", "status", "Show the verdict and each node's state.", "clusters", True),
     Entry("env", ".commands.places", "env", "Print addresses and the secret's path for a shell.", "clusters", True),
-    Entry("logs", ".commands.places", "logs", "Print what nodes wrote to their logs.", "clusters", True, streams=("",)),
+    Entry("logs", ".commands.logs", "logs", "Print what nodes wrote to their logs.", "clusters", True, streams=("",)),
     Entry("demo", ".commands.demo", "demo", "See a cluster survive a crash under load, in 10 s.", "clusters"),
     Entry("kill", ".commands.processes", "kill", "End nodes with SIGKILL.", "faults"),
     Entry("restart", ".commands.processes", "restart", "Start nodes and wait until the others hear them.", "faults"),

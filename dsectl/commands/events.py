@@ -113,6 +113,7 @@ def _follow(client: "BlockingCluster", filters: dict[str, str], newest: dict[str
                 continue
         newest.update(_newest(fresh))
         _print(sorted(fresh, key=_order))
+        current().console.check_reader()
 
 
 def _print(found: list[Event]) -> None:
