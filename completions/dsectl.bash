@@ -33,6 +33,8 @@ _dsectl_option() {
         'events --kind') kind=any ;;
         'events --key') kind=any ;;
         'events --limit') kind=any ;;
+        'watch --every') kind=any ;;
+        'watch --count') kind=any ;;
         'put --w') kind=any ;;
         'put --ctx') kind=any ;;
         'get --r') kind=any ;;
@@ -72,14 +74,14 @@ _dsectl_argument() {
         'recipe show '0) kind='recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership' ;;
         'present '0) kind='recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership' ;;
         'completions '0) kind='choice bash zsh fish' ;;
-        'help '*) kind='choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints put get delete keys publish subscribe services describe request recipe present learn completions shell help exit-codes options recipes values' ;;
+        'help '*) kind='choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints watch put get delete keys publish subscribe services describe request recipe present learn completions shell help exit-codes errors options environment values units outcomes patterns recipes' ;;
     esac
 }
 
 _dsectl_command() {
     case "$1" in
         del) command=delete ;;
-        up | down | rm | ps | status | env | logs | demo | kill | restart | pause | resume | partition | slow | heal | faults | members | ring | explain | events | health | hints | put | get | delete | keys | publish | subscribe | services | describe | request | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | shell | help) command=$1 ;;
+        up | down | rm | ps | status | env | logs | demo | kill | restart | pause | resume | partition | slow | heal | faults | members | ring | explain | events | health | hints | watch | put | get | delete | keys | publish | subscribe | services | describe | request | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | shell | help) command=$1 ;;
         recipe) first=recipe ;;
         *) lost=1 ;;
     esac
@@ -87,7 +89,7 @@ _dsectl_command() {
 
 _dsectl_words() {
     case "$1" in
-        '') _dsectl_reply up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints put get delete keys publish subscribe services describe request recipe present learn completions shell help ;;
+        '') _dsectl_reply up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints watch put get delete keys publish subscribe services describe request recipe present learn completions shell help ;;
         recipe) _dsectl_reply run check list show ;;
     esac
 }
@@ -107,6 +109,7 @@ _dsectl_options() {
         ring) _dsectl_reply --node --partition ;;
         explain) _dsectl_reply --key ;;
         events) _dsectl_reply -f --follow --since --kind --key --limit ;;
+        watch) _dsectl_reply --every --count ;;
         put) _dsectl_reply --w --strict --ctx --blind --literal ;;
         get) _dsectl_reply --r --only --strict ;;
         delete) _dsectl_reply --w --strict --ctx --blind ;;

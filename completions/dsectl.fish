@@ -60,6 +60,10 @@ function __dsectl_option
             echo 'any'
         case 'events --limit'
             echo 'any'
+        case 'watch --every'
+            echo 'any'
+        case 'watch --count'
+            echo 'any'
         case 'put --w'
             echo 'any'
         case 'put --ctx'
@@ -134,7 +138,7 @@ function __dsectl_argument
         case 'completions 0'
             echo 'choice bash zsh fish'
         case 'help *'
-            echo 'choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints put get delete keys publish subscribe services describe request recipe present learn completions shell help exit-codes options recipes values'
+            echo 'choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints watch put get delete keys publish subscribe services describe request recipe present learn completions shell help exit-codes errors options environment values units outcomes patterns recipes'
     end
 end
 
@@ -142,7 +146,7 @@ function __dsectl_command
     switch "$argv[1]"
         case del
             echo 'delete'
-        case up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints put get delete keys publish subscribe services describe request 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions shell help
+        case up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints watch put get delete keys publish subscribe services describe request 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions shell help
             echo $argv[1]
     end
 end
@@ -172,6 +176,7 @@ function __dsectl_words
             printf '%s\t%s\n' events 'Show what nodes decided, and why'
             printf '%s\t%s\n' health 'Say whether every node is well; exit 1 if not'
             printf '%s\t%s\n' hints 'Count the copies that wait for their owners'
+            printf '%s\t%s\n' watch 'Watch the whole cluster live'
             printf '%s\t%s\n' put 'Write a value'
             printf '%s\t%s\n' get 'Read a value'
             printf '%s\t%s\n' delete 'Delete a key'
@@ -212,7 +217,7 @@ function __dsectl_options
             printf '%s\t%s\n' -y 'Do not ask'
             printf '%s\t%s\n' --yes 'Do not ask'
         case logs
-            printf '%s\t%s\n' --all 'Of all nodes, each line with its node'
+            printf '%s\t%s\n' --all 'Of all nodes, in the order of time, each with its node'
             printf '%s\t%s\n' -f 'Go on until Ctrl-C'
             printf '%s\t%s\n' --follow 'Go on until Ctrl-C'
             printf '%s\t%s\n' --tail 'The last N lines only'
@@ -252,6 +257,9 @@ function __dsectl_options
             printf '%s\t%s\n' --kind 'Kinds that begin so, as member does'
             printf '%s\t%s\n' --key 'What concerns this key'
             printf '%s\t%s\n' --limit 'How many at most'
+        case watch
+            printf '%s\t%s\n' --every 'How often to look (default 500ms)'
+            printf '%s\t%s\n' --count 'End after N looks'
         case put
             printf '%s\t%s\n' --w 'How many copies must be acknowledged'
             printf '%s\t%s\n' --strict 'Count owners only, no fallbacks'

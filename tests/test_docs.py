@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from cluster.errors import REGISTRY
-from dsectl.commands.help import RECIPES
 from dsectl.recipes.check import check_recipe
 from dsectl.recipes.document import read_recipe
 from dsectl.recipes.frontmatter import FrontMatter
@@ -18,6 +17,7 @@ from dsectl.steps.check import check_argv
 from dsectl.steps.comparison import OPERATORS
 from dsectl.steps.grammar import parse
 from dsectl.table import COMMANDS
+from dsectl.topics import RECIPES
 
 ROOT = DOCS.parent
 WRITTEN = [

@@ -28,7 +28,7 @@ PLAIN_COLUMNS = 120
 
 
 def watch(
-    key: Annotated[str | None, typer.Argument(hidden=True)] = None,
+    key: Annotated[str | None, typer.Argument(hidden=True, help="None: `events --key KEY -f` follows a key.")] = None,
     every: Annotated[
         float | None, typer.Option(parser=duration, metavar="D", help="How often to look (default 500ms).")
     ] = None,

@@ -73,9 +73,9 @@ def value_of(metavar: str) -> Value:
 
 
 def _topics() -> tuple[str, ...]:
-    from dsectl.commands.help import TOPICS
+    from dsectl.topics import topics
 
-    return tuple(dict.fromkeys([*(name.partition(" ")[0] for name in COMMANDS), *TOPICS]))
+    return tuple(dict.fromkeys([*(name.partition(" ")[0] for name in COMMANDS), *topics()]))
 
 
 def _option(parameter: Any) -> Option:

@@ -57,8 +57,8 @@ class History:
                 self._vitals[name] = node.vitals
                 self._receipts[name] = node.vitals.receipts
             self._note_cpu(name, node.cpu_s, sight.at)
-        if sight.lost:  # another cluster of this name would begin anew
-            self._vitals, self._receipts = {}, {}
+        if sight.lost:  # what comes next is another cluster
+            self._vitals, self._receipts, self.story = {}, {}, Story()
         self.story.add(event for node in sight.nodes.values() if node.vitals for event in node.vitals.events)
         known = [one for one in found.values() if one is not None]
         self.ticks.append(Tick(sight.wall, together(known), found))

@@ -180,6 +180,8 @@ class _Table:
 
     def _hints(self, name: str, node: NodeSight) -> Line:
         waiting = self.hints.get(name, 0)
+        if not self.sight.answering:
+            return [piece(UNKNOWN, 6, "dim", right=True)]
         return [piece(number(waiting), 6, "warn" if waiting else "dim", right=True)]
 
     def _cpu(self, name: str, node: NodeSight) -> Line:

@@ -123,7 +123,7 @@ def _summary(history: History, sight: Sight) -> Line:
     now = history.now()
     parts: list[tuple[str, str]] = [
         (f"{sight.answering} of {count(len(sight.nodes), 'node')} answer", "warn" if silent else "dim"),
-        (f"{number(waiting)} hints waiting", "warn" if waiting else "dim"),
+        (_waiting(waiting, sight), "warn" if waiting or not sight.answering else "dim"),
         (f"{count(active, 'fault')} in force", "bad" if active else "dim"),
     ]
     if now is not None and now.failed:
@@ -134,6 +134,13 @@ def _summary(history: History, sight: Sight) -> Line:
     for part in parts:
         line += [*([("  ", "")] if line else []), part]
     return line
+
+
+def _waiting(hints: int, sight: Sight) -> str:
+    """Who is silent may keep more."""
+    if not sight.answering:
+        return "hints unknown"
+    return f"{'at least ' if hints and sight.answering < len(sight.nodes) else ''}{number(hints)} hints waiting"
 
 
 def _ends(left: Line, right: Line, columns: int) -> Line:

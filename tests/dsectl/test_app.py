@@ -14,6 +14,8 @@ from cluster.wire.frames import Frame, Request
 from cluster.wire.kv import Get, KeysFound, Put
 from dsectl import app
 from dsectl.invocation import Session
+from dsectl.table import COMMANDS
+from dsectl.topics import SYNONYMS, topics
 from tests.client.fake_node import Peer
 from tests.client.scripts import healthy, refuses
 from tests.dsectl.conftest import Run, Serve
@@ -81,8 +83,21 @@ def test_topics_of_help(run: Run) -> None:
     assert [line.split()[0] for line in ran.lines[1:]] == [str(code) for code in EXIT_CODES]
     assert "--via NODE" in run("help", "options").out
     assert "@FILE" in run("help", "values").out
-    ran = run("help", "exitcodes")
-    assert ran.code == 6
+    assert run("help", "durations").out == run("help", "units").out
+    assert "Usage: dsectl faults" in run("help", "faults").out and "SIGSTOP" in run("help", "faults").out
+    ran = run("help", "exit-cods")
+    assert ran.code == 6 and "`dsectl help exit-codes`" in ran.err
+    ran = run("help", "xyzzy")
+    assert ran.code == 6 and "Topics: exit-codes, errors" in ran.err
+
+
+def test_every_topic_is_told_and_fits(run: Run) -> None:
+    for name in topics():
+        ran = run("help", name)
+        assert ran.code == 0 and name in run("help").out
+        assert max(map(len, topics()[name].text.splitlines())) <= 120 or name in ("errors", "exit-codes"), name
+        assert run("help", name, "--json").json["topic"] == name
+    assert set(SYNONYMS.values()) <= set(topics()) and not set(SYNONYMS) & set(COMMANDS)
 
 
 def test_colour_is_for_terminals_and_for_whom_it_is_asked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ def test_every_command_has_a_function_with_help(entry: Entry, run: Run) -> None:
     for asked in (("help", *entry.name.split()), (*entry.name.split(), "--help")):
         ran = run(*asked)
         assert (ran.code, ran.err) == (0, "")
-        assert ran.out.strip().endswith(text.strip())
+        assert text.strip() in ran.out, "a topic of the same name may follow"
 
 
 @pytest.mark.parametrize("entry", HERE, ids=lambda entry: entry.name)

@@ -101,3 +101,17 @@ def test_listeners_hear_in_order_and_may_end_themselves(events: Events) -> None:
 def test_evidence_may_not_hide_a_field(events: Events) -> None:
     with pytest.raises(AssertionError):
         events.record("kind", "cause", at="now")
+
+
+def test_the_newest_after_those_that_were_seen(events: Events) -> None:
+    assert ids(events.newest(0, 10)) == [1, 2, 3, 4]
+    assert ids(events.newest(2, 10)) == [3, 4]
+    assert ids(events.newest(0, 2)) == [3, 4], "the oldest are left out"
+    assert events.newest(4, 10) == events.newest(9, 10) == events.newest(0, 0) == []
+
+
+def test_the_newest_of_a_ring_that_has_forgotten(clock: HandClock) -> None:
+    events = Events(clock, "n1", 1, 3)
+    for number in range(5):
+        events.record("kind", str(number))
+    assert ids(events.newest(0, 10)) == [3, 4, 5]
