@@ -81,18 +81,17 @@ class History:
     def buckets(self, node: str | None, step: int, limit: int) -> list[tuple[list[Rates], float, float]]:
         """The last `limit` groups of `step` ticks, oldest first: what is known of each, and the wall time it spans. The
         groups keep their ticks while others come, so that a chart scrolls and does not boil."""
-        ticks = list(self.ticks)[-step * (limit + 1) :]
-        first = self.count - len(ticks)
+        ticks = list(self.ticks)[-step * (limit + 2) :]
         groups: dict[int, list[Tick]] = {}
-        for index, tick in enumerate(ticks, first):
+        for index, tick in enumerate(ticks, self.count - len(ticks)):
             groups.setdefault(index // step, []).append(tick)
-        chosen = list(groups.values())[-limit:]
-        ends = [group[-1].wall for group in chosen]
-        starts = [ends[at - 1] if at else group[0].wall - 1.0 for at, group in enumerate(chosen)]
-        return [
-            ([one for tick in group if (one := tick.of(node)) is not None], start, end)
-            for group, start, end in zip(chosen, starts, ends, strict=True)
-        ]
+        found: list[tuple[list[Rates], float, float]] = []
+        start = ticks[0].wall if ticks else 0.0
+        for group in groups.values():
+            end = group[-1].wall
+            found.append(([one for tick in group if (one := tick.of(node)) is not None], start, end))
+            start = end
+        return found[-limit:]
 
     def faults(self) -> list[dict[str, Any]]:
         """All faults with what the nodes counted, `affected` and `links` as `faults --json` has them. The last word of
