@@ -13,7 +13,7 @@ from dsectl.app import unknown
 from dsectl.console import Console
 from dsectl.invocation import current
 from dsectl.units import duration
-from dsectl.watch.glyphs import glyphs_for
+from dsectl.watch.glyphs import glyphs_for, spelled
 from dsectl.watch.history import TICKS_MAX, History
 from dsectl.watch.lines import painted
 from dsectl.watch.observer import Observer, Watcher
@@ -77,7 +77,7 @@ def _print(console: Console, history: History, every_s: float) -> None:
         columns = int(os.environ.get("COLUMNS") or 0) or PLAIN_COLUMNS
         glyphs = glyphs_for(console.out.encoding)
         lines = plain_lines(history, max(columns, COLUMNS_MIN), glyphs, every_s)
-        console.lines([painted(line, console.paint).rstrip() for line in lines])
+        console.lines([spelled(painted(line, console.paint).rstrip(), glyphs) for line in lines])
     console.flush()
 
 
@@ -97,7 +97,7 @@ def _show(observer: Observer, console: Console, every_s: float, count: int | Non
                     history.add(held.popleft())
                 columns, rows = screen.size
                 lines = picture(history, max(columns, COLUMNS_MIN), max(rows, ROWS_MIN), desk, glyphs, every_s)
-                screen.draw([painted(line, console.paint) for line in lines[:rows]])
+                screen.draw([spelled(painted(line, console.paint), glyphs) for line in lines[:rows]])
                 names = list(history.sight.nodes) if history.sight else []
                 for key in screen.wait(every_s):
                     desk = press(desk, key, names)

@@ -30,6 +30,14 @@ ASCII = Glyphs(
 )
 
 
+_SPELLED = str.maketrans({"–": "-", "…": "~", "↑": "k", "↓": "j", "±": "~"})
+
+
+def spelled(text: str, glyphs: Glyphs) -> str:
+    """The other signs that stand in texts, as this set can carry them; none becomes wider."""
+    return text.translate(_SPELLED) if glyphs is ASCII else text
+
+
 def glyphs_for(encoding: str | None) -> Glyphs:
     """The set that an encoding can carry."""
     try:

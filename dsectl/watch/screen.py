@@ -139,7 +139,7 @@ class Screen:
         except (OSError, ValueError):  # the terminal is gone
             pass
         try:
-            termios.tcsetattr(self._keyboard, termios.TCSAFLUSH, before)
+            termios.tcsetattr(self._keyboard, termios.TCSADRAIN, before)
         except termios.error:
             pass
 
