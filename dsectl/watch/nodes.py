@@ -44,7 +44,7 @@ def node_lines(history: History, columns: int, rows: int, focus: str | None, gly
         cells = [one.cell(name, sight.nodes[name]) for one in chosen]
         lines.append(_join(cells))
         if name == focus:
-            lines[-1] = [(text, "focus" if style in ("", "name", "dim") else style) for text, style in lines[-1]]
+            lines[-1][0] = (lines[-1][0][0], "focus")
     if left:
         lines.append([(f"{glyphs.more} {count(left, 'more node')}", "dim")])
     return lines
