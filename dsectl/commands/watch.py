@@ -43,13 +43,19 @@ def watch(
     if every is not None and every < EVERY_MIN_S:
         raise Usage(f"--every is at least {EVERY_MIN_S * 1000:.0f}ms")
     invocation = current()
-    observer = Observer(invocation.files().name, invocation.options.via)
-    console = invocation.console
-    if console.options.json or not (console.is_terminal and sys.stdin.isatty()):
+    files, via, console = invocation.files(), invocation.options.via, invocation.console
+    if via is not None:
+        files.node(via)
+    observer = Observer(files.name, via)
+    if console.options.json or not _has_screen(console):
         goes_on = console.options.json or every is not None
         _tell(observer, every or EVERY_S, count or (None if goes_on else 1))
     else:
         _show(observer, console, every or EVERY_S, count)
+
+
+def _has_screen(console: Console) -> bool:
+    return console.is_terminal and sys.stdin.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def _tell(observer: Observer, every_s: float, count: int | None) -> None:
@@ -101,5 +107,7 @@ def _show(observer: Observer, console: Console, every_s: float, count: int | Non
                 names = list(history.sight.nodes) if history.sight else []
                 for key in screen.wait(every_s):
                     desk = press(desk, key, names)
+        except EOFError:  # nobody is there any more
+            pass
         finally:
             watcher.stop()

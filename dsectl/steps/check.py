@@ -145,8 +145,9 @@ class Checker:
                 f"{entry.name} changes something, and so must not be polled",
                 help="Carry it out once, and poll a command that only looks, as `get` or `members` do.",
             )
-        if any(option in args for option in entry.streams):
-            raise Usage(f"{entry.name} with {entry.streams[0]} does not end, and so cannot be polled")
+        following = [option for option in entry.streams if option in args]
+        if following:
+            raise Usage(f"{entry.name} with {following[0]} does not end, and so cannot be polled")
 
     def _test(self, test: Test) -> None:
         self._known([*test.path.variables, *test.value.variables])

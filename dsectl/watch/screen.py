@@ -92,7 +92,10 @@ class Screen:
             os.read(self._bell, 4096)
         if self._keyboard not in ready:
             return []
-        data = os.read(self._keyboard, 1024)
+        try:
+            data = os.read(self._keyboard, 1024)
+        except OSError:  # as Linux says of a terminal that was closed
+            data = b""
         if not data:
             raise EOFError
         return keys(data.decode(errors="replace"))

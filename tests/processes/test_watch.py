@@ -186,6 +186,7 @@ class TestWithoutAScreen:
         assert "`dsectl events --key cart -f`" in dsectl("watch", "cart", code=2).err
         dsectl("watch", "--every", "1ms", code=2)
         dsectl("watch", "-C", "nobody", code=4)
+        dsectl("watch", "--via", "n9", code=6)
 
 
 @pytest.mark.usefixtures("three")

@@ -50,6 +50,8 @@ WRONG = [
     ("within 1s: put k v .outcome == ok", "must not be polled"),
     ("within 1s: request echo.echo .reply == x", "must not be polled"),
     ("within 1s: events -f .length == 1", "does not end"),
+    ("within 1s: logs n1 --follow .length == 1", "logs with --follow does not end"),
+    ("within 1s: watch .verdict == green", "it is for people"),
     ("expect get k .value matches '('", "no regular expression"),
     ("wait traffic", "no job called traffic"),
     ("get k &get", "is a command"),
