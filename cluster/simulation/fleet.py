@@ -25,11 +25,11 @@ PORT = 7000
 class Result:
     """An operation asked of a node: `body` or `error` once it has ended."""
 
-    def __init__(self, body: Any, deadline: float) -> None:
+    def __init__(self, body: Any, deadline: float, arrived: float = 0.0) -> None:
         self.asked = body
         self.body: Any = body
         self.deadline = deadline
-        self.arrived = deadline
+        self.arrived = arrived
         self.answer: Body | None = None
         self.error: ClusterError | None = None
 
@@ -159,7 +159,8 @@ class Fleet:
 
     def _ask(self, via: str, body: Put | Get, timeout: float) -> Result:
         node = self.nodes[via]
-        result = Result(body, node.env.clock.now() + timeout)
+        now = node.env.clock.now()
+        result = Result(body, now + timeout, now)
         handler = node.transport.handlers[type(body)]
         node.env.clock.call_soon(handler, result)  # in the node's own process
         return result
