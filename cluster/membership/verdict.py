@@ -1,8 +1,8 @@
 """From a suspicion to a verdict: the running suspicions and their timers.
 
 The lengths are in suspicion.py (Lifeguard IV.B). A suspicion that lasts is told to the suspect itself by everyone who
-holds it, again and again: its contradiction may have missed a few, who would otherwise hold it to the end, and the first
-time may have met a partition that has healed since.
+holds it, again and again: its contradiction may have missed a few, who would otherwise hold it to the end, and the
+first time may have met a partition that has healed since.
 
 Three guards keep a live member from being declared dead on a starved host: a suspicion whose last part this process
 slept through runs on for a while; without evidence of a closed port the member gets a last ping; and the verdict falls
