@@ -64,6 +64,7 @@ class Coordinator:
     def put(self, asked: Asked) -> None:
         """Handle a put or delete."""
         body: Put = asked.body
+        asked.deadline = min(asked.deadline, asked.arrived + self.ground.settings.write_timeout_s)
         key_bytes = len(body.key.encode())
         if not 0 < key_bytes <= KEY_BYTES_MAX:
             asked.fail(TooLarge(f"a key has 1 to {KEY_BYTES_MAX} bytes, this one {key_bytes}"))
@@ -145,6 +146,7 @@ class Coordinator:
         if body.r < 0 or body.r > self.ground.settings.n:
             asked.fail(Usage(f"r is 1 to {self.ground.settings.n} (N), not {body.r}"))
             return
+        asked.deadline = min(asked.deadline, asked.arrived + self.ground.settings.read_timeout_s)
         partition = partition_of(body.key)
         if body.local:
             self._local(body, partition, asked)

@@ -103,7 +103,7 @@ class Node:
             mergeables=mergeables,
             hints=HintStore(self.store, mergeables, settings.replication.hint_bytes_max),
             standing=Standing(),
-            avoidance=Avoidance(settings.replication.avoid_s),
+            avoidance=Avoidance(settings.replication.avoid_s, settings.replication.avoid_max_s),
             live=self.membership.alive,
             members=members,
             record=self.events.record,

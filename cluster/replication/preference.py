@@ -25,30 +25,39 @@ def stand_in(fallbacks: Sequence[str], taken: Sequence[str], avoided: Callable[[
 class Avoidance:
     """Which peers to leave out of a preference list now: those not alive, and those that failed us a moment ago.
 
-    Local evidence (autonomy): it costs nobody anything, heals by itself after `avoid_s`, and accuses nobody.
+    Local evidence (autonomy): it costs nobody anything, accuses nobody, and heals by itself. A peer that failed is tried
+    again after `first_s`, and each time that it fails again after twice as long, at most `longest_s`.
     """
 
-    __slots__ = ("_avoid_s", "_down", "_until")
+    __slots__ = ("_down", "_first_s", "_longest_s", "_until", "_waits")
 
-    def __init__(self, avoid_s: float) -> None:
-        self._avoid_s = avoid_s
+    def __init__(self, first_s: float, longest_s: float) -> None:
+        self._first_s = first_s
+        self._longest_s = longest_s
         self._until: dict[str, float] = {}
+        self._waits: dict[str, float] = {}  # how long it was avoided the last time, until it answers
         self._down: dict[str, None] = {}
 
     def failed(self, peer: str, now: float) -> None:
-        """An exchange with the peer failed."""
-        self._until[peer] = now + self._avoid_s
+        """An exchange with the peer failed. While it is avoided that is no news."""
+        if now < self._until.get(peer, float("-inf")):
+            return
+        before = self._waits.get(peer)
+        wait = self._first_s if before is None else min(2 * before, self._longest_s)
+        self._waits[peer] = wait
+        self._until[peer] = now + wait
 
     def heard(self, peer: str) -> None:
         """The peer answered."""
-        if self._until:
+        if self._waits:
+            self._waits.pop(peer, None)
             self._until.pop(peer, None)
 
     def state_changed(self, peer: str, alive: bool) -> None:
         """Membership holds the peer for alive, or not."""
         if alive:
             self._down.pop(peer, None)
-            self._until.pop(peer, None)
+            self.heard(peer)
         else:
             self._down[peer] = None
 

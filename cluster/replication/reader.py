@@ -61,6 +61,7 @@ class ReadOperation:
     digest = b""
     repairing = 0
     widened = False
+    doubted: tuple[str, ...] = ()  # asked although they had failed a moment ago
 
     def __init__(
         self,
@@ -137,6 +138,8 @@ class ReadOperation:
         for name in names:
             self.asked[name] = self.waiting[name] = None
         reader = self.reader
+        if not reader.ground.avoidance.quiet():
+            self.doubted += tuple(name for name in names if reader.ground.avoided(name))
         remaining = remaining_ms(self.deadline, reader.ground.env.clock.now())
         reader.exchange.ask(names, (self.id, remaining, self.table, self.partition, self.key, self.digest))
 
@@ -168,12 +171,14 @@ class ReadOperation:
     def linger(self, now: float) -> None:
         """No answer for too long: ask the others as well. In the end say what was found, as degraded: owners behind a
         partition never refuse, and would keep the reader waiting until its own deadline."""
-        settings = self.reader.ground.settings
+        ground = self.reader.ground
+        settings = ground.settings
         if now >= self.started + settings.read_hedge_s:
             self.widen()
-        if now < self.started + settings.read_timeout_s or self.done is None or self.repairing:
+        if self.done is None or self.repairing or self.quorum.merged is None or self.strict:
             return
-        if self.quorum.merged is not None and not self.strict:
+        hopeful = any(name not in self.doubted and not ground.avoided(name) for name in self.waiting)
+        if now >= self.started + (settings.read_settle_s if hopeful else settings.silence_s):
             self._decide()
 
     def _give_up(self) -> None:

@@ -16,9 +16,6 @@ from cluster.replication.quorum import MAYBE, NO, QuorumWrite
 from cluster.wire.handshake import LANE_FOREGROUND
 from cluster.wire.replication import Replicate, ReplicateBatch, Replicated, ReplicatedBatch
 
-SPECULATE_S = 0.15
-"""A write without a verdict for so long also asks stand-ins: well over a round trip, well under the write timeout."""
-
 WriteDone = Callable[[str, QuorumWrite, int, ClusterError | None], None]
 """(outcome, counts, hints, the last error), once, when the verdict is in."""
 
@@ -150,7 +147,7 @@ class WriteOperation:
 
     def linger(self, now: float) -> None:
         """No verdict for too long: ask stand-ins for the owners that keep us waiting."""
-        if self.quorum.decided is not None or now < self.started + SPECULATE_S:
+        if self.quorum.decided is not None or now < self.started + self.writer.ground.settings.silence_s:
             return
         for owner in list(self.waiting):
             if not self._has_stand_in(owner):
