@@ -25,8 +25,8 @@ def stand_in(fallbacks: Sequence[str], taken: Sequence[str], avoided: Callable[[
 class Avoidance:
     """Which peers to leave out of a preference list now: those not alive, and those that failed us a moment ago.
 
-    Local evidence (autonomy): it costs nobody anything, accuses nobody, and heals by itself. A peer that failed is tried
-    again after `first_s`, and each time that it fails again after twice as long, at most `longest_s`.
+    Local evidence (autonomy): it costs nobody anything, accuses nobody, and heals by itself. A peer that failed is
+    tried again after `first_s`, and each time that it fails again after twice as long, at most `longest_s`.
     """
 
     __slots__ = ("_down", "_first_s", "_longest_s", "_until", "_waits")
