@@ -15,6 +15,7 @@ GROUPS = {
     "kv": "Key-value store",
     "messages": "Messages",
     "requests": "Requests",
+    "load": "Load",
     "recipes": "Recipes and lessons",
     "more": "More",
 }
@@ -75,6 +76,9 @@ _ENTRIES = (
     Entry("services", ".commands.requests", "services", "List services and their endpoints.", "requests", True),
     Entry("describe", ".commands.requests", "describe", "Show a service's operations.", "requests", True),
     Entry("request", ".commands.requests", "request", "Call a service.", "requests"),
+    Entry("load kv", ".commands.load", "kv", "Read and write keys at a rate, and account for each write.", "load"),
+    Entry("load publish", ".commands.load", "publish", "Publish at a rate, and count what arrives.", "load"),
+    Entry("load request", ".commands.load", "request", "Call a service at a rate.", "load"),
     Entry("recipe run", ".commands.recipes", "run", "Run recipes as tests, each on a cluster of its own.", "recipes"),
     Entry("recipe check", ".commands.recipes", "check", "Say what is wrong with recipes.", "recipes", True),
     Entry("recipe list", ".commands.recipes", "list_", "List the recipes that come with dsectl.", "recipes", True),

@@ -9,7 +9,7 @@ Each registration has a number of its own, so that a node that was given up cann
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from itertools import count
 
@@ -32,7 +32,16 @@ _numbers = count(1)
 class Subscription:
     """Iterate over it; the first message waited for registers it. `async with` registers at once, and ends it."""
 
-    def __init__(self, router: Router, pattern: str, group: str, buffer: int, timeout: float) -> None:
+    def __init__(
+        self,
+        router: Router,
+        pattern: str,
+        group: str,
+        buffer: int,
+        timeout: float,
+        take: Callable[[Message], None] | None = None,
+    ) -> None:
+        """With `take`, messages go there as they come, and nothing is kept for a reader."""
         assert buffer > 0
         self.pattern = pattern
         self.group = group
@@ -44,6 +53,7 @@ class Subscription:
         self.dropped = 0
         self._router = router
         self._buffer = buffer
+        self._take = take
         self._timeout = timeout
         self._messages: deque[TopicMessage] = deque()
         self._gap = False
@@ -125,6 +135,9 @@ class Subscription:
     def receive(self, message: Message) -> None:
         """Keep a message for the reader."""
         self.dropped += message.dropped
+        if self._take is not None:
+            self._take(message)
+            return
         if len(self._messages) >= self._buffer:
             self._messages.popleft()
             self.dropped += 1

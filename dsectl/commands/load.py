@@ -1,0 +1,243 @@
+"""load kv, load publish, load request: offer operations on a schedule, measure, and account for what was promised."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from msgspec import json
+from msgspec.structs import replace
+
+from cluster.config import CLIENT_TIMEOUT_S
+from cluster.emulator.spec import timestamp
+from cluster.errors import Usage
+from dsectl.commands.requests import parse_arguments
+from dsectl.console import Console
+from dsectl.invocation import current
+from dsectl.load.account import account_of
+from dsectl.load.keyspace import KeySpace, parse_keys
+from dsectl.load.limits import Limit, parse_limit
+from dsectl.load.mix import MIX_DEFAULT, Mix, parse_mix
+from dsectl.load.payload import Sizes, parse_sizes
+from dsectl.load.plan import KV, PUBLISH, REQUEST, SETTLE_S, Plan
+from dsectl.load.request import ECHO
+from dsectl.load.run import run_load
+from dsectl.load.session import Hooks
+from dsectl.load.tally import Interval
+from dsectl.load.verdict import judge
+from dsectl.units import duration
+from dsectl.values import check_text
+from dsectl.views.load import LiveProgress, PlainProgress, summary_lines
+
+RATE_DEFAULT = 100.0
+SECONDS_DEFAULT = 10.0
+RATE_MAX = 1_000_000.0
+PROCESSES_MAX = 64
+CLIENTS_MAX = 10_000
+SUBSCRIBERS_MAX = 100
+
+
+def parse_rate(text: str) -> float:
+    """Operations a second. Raises Usage."""
+    try:
+        rate = float(text)
+    except ValueError:
+        raise Usage(f"{text!r} is no rate", help="A rate is operations a second: 100, 2500, 0.5.") from None
+    if not 0 < rate <= RATE_MAX:
+        raise Usage(f"--rate must be above 0 and at most {RATE_MAX:,.0f}, not {text}")
+    return rate
+
+
+def parse_time(text: str) -> float:
+    """A duration above 0. Raises Usage."""
+    seconds = duration(text)
+    if seconds <= 0:
+        raise Usage(f"a load takes some time, not {text}")
+    return seconds
+
+
+Rate = Annotated[
+    float | None,
+    typer.Option("--rate", parser=parse_rate, metavar="R", help="Operations a second, whatever is answered (100)."),
+]
+For = Annotated[float | None, typer.Option("--for", parser=parse_time, metavar="D", help="How long (10s).")]
+Clients = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, max=CLIENTS_MAX, help="So many at once; without --rate, each as fast as it can."),
+]
+FailIf = Annotated[
+    list[Limit] | None,
+    typer.Option(
+        "--fail-if",
+        parser=parse_limit,
+        metavar="LIMIT",
+        help="What must hold, as in 'p99<250ms' or 'failed<1%'; if it does not, the load has failed.",
+    ),
+]
+Intervals = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Write a line of JSON for each second there; `-` is stdout.")
+]
+Processes = Annotated[
+    int, typer.Option(metavar="N", min=1, max=PROCESSES_MAX, help="So many generators, when one is too slow.")
+]
+Settle = Annotated[
+    float | None, typer.Option(parser=duration, metavar="D", help="How long the last look waits for repair (10s).")
+]
+Size = Annotated[
+    Sizes | None,
+    typer.Option(parser=parse_sizes, metavar="SIZE", help="Of each payload, or a range: 64B..4KiB (100B)."),
+]
+Seed = Annotated[int | None, typer.Option(metavar="S", help="Of the choice of keys and operations.")]
+
+
+def kv(
+    rate: Rate = None,
+    seconds: For = None,
+    clients: Clients = None,
+    mix: Annotated[
+        Mix | None, typer.Option(parser=parse_mix, metavar="MIX", help="As in read=50,write=50; or YCSB's A to F (A).")
+    ] = None,
+    keys: Annotated[
+        KeySpace | None,
+        typer.Option(parser=parse_keys, metavar="KEYS", help="As in 1000, zipfian, uniform:5000, latest:1000."),
+    ] = None,
+    size: Size = None,
+    fail_if: FailIf = None,
+    intervals: Intervals = None,
+    processes: Processes = 1,
+    settle: Settle = None,
+    seed: Seed = None,
+) -> None:
+    """Reads and writes keys of its own, and at the end reads every acknowledged write back, strictly, once the cluster
+    has repaired itself. Exit 1: a write was lost, a value appeared that nobody wrote, or a limit did not hold. Exit 3:
+    it was not tested, for example because the generator could not keep its rate. Ctrl-C ends it with its account."""
+    mix, space = mix or parse_mix(MIX_DEFAULT), keys or KeySpace()
+    plan = _plan(KV, rate, seconds, clients, size, processes, settle, seed)
+    if space.count < processes:
+        raise Usage(f"{processes} processes need at least as many keys, not {space.count}")
+    _run(replace(plan, mix=mix, keys=space), fail_if, intervals)
+
+
+def publish(
+    rate: Rate = None,
+    seconds: For = None,
+    clients: Clients = None,
+    subscribers: Annotated[
+        int, typer.Option(metavar="N", min=1, max=SUBSCRIBERS_MAX, help="Who listen, for each generator.")
+    ] = 1,
+    size: Size = None,
+    fail_if: FailIf = None,
+    intervals: Intervals = None,
+    processes: Processes = 1,
+    settle: Settle = None,
+) -> None:
+    """Publishes to a subject that its own subscribers listen to, and counts what became of each message. Delivery is at
+    most once: what does not arrive is dropped, not lost, and --fail-if 'dropped<1%' limits it. Exit 1: a message came
+    twice, or one that nobody published. Ctrl-C ends it with its account."""
+    plan = _plan(PUBLISH, rate, seconds, clients, size, processes, settle, None)
+    _run(replace(plan, subscribers=subscribers), fail_if, intervals)
+
+
+def request(
+    operation: Annotated[str, typer.Argument(metavar="[SERVICE.OPERATION]", help="What to call.")] = ECHO,
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME=TEXT|NAME:=JSON]...", help="Its arguments.")
+    ] = None,
+    rate: Rate = None,
+    seconds: For = None,
+    clients: Clients = None,
+    size: Size = None,
+    fail_if: FailIf = None,
+    intervals: Intervals = None,
+    processes: Processes = 1,
+) -> None:
+    """Calls one operation again and again. An answer of echo.echo must be what was said, else it is `unexpected` (exit
+    1). An error that the service answers with is `declared`: it did its part, and --fail-if 'declared<5%' limits it.
+    Ctrl-C ends it with its account."""
+    if not all(check_text(operation, "operation").rpartition(".")[::2]):
+        raise Usage(f"{operation!r} does not name an operation: SERVICE.OPERATION")
+    given = parse_arguments(arguments or [])
+    plan = _plan(REQUEST, rate, seconds, clients, size, processes, None, None)
+    _run(replace(plan, operation=operation, arguments=json.encode(given).decode() if given else ""), fail_if, intervals)
+
+
+def _plan(
+    family: str,
+    rate: float | None,
+    seconds: float | None,
+    clients: int | None,
+    size: Sizes | None,
+    processes: int,
+    settle: float | None,
+    seed: int | None,
+) -> Plan:
+    invocation = current()
+    if clients is not None and clients < processes:
+        raise Usage(f"{processes} processes need at least as many clients, not {clients}")
+    return Plan(
+        family,
+        invocation.cluster,
+        os.urandom(3).hex(),
+        rate=RATE_DEFAULT if rate is None and clients is None else rate,
+        seconds=seconds or SECONDS_DEFAULT,
+        clients=clients,
+        sizes=size or Sizes(),
+        via=invocation.options.via,
+        timeout_s=invocation.options.timeout_s or CLIENT_TIMEOUT_S,
+        settle_s=SETTLE_S if settle is None else settle,
+        seed=int.from_bytes(os.urandom(4)) if seed is None else seed,
+        processes=processes,
+    )
+
+
+def _run(plan: Plan, limits: list[Limit] | None, intervals: str | None) -> None:
+    """Carry it out, tell how it goes and what it came to, and exit with its verdict."""
+    invocation, console = current(), current().console
+    at = timestamp()
+    with _interval_file(intervals, console) as write, _progress(console, plan) as progress:
+
+        def on_interval(interval: Interval) -> None:
+            progress.interval(interval)
+            if write is not None:
+                write(json.encode({"at": timestamp(), **interval.to_dict()}).decode() + "\n")
+
+        hooks = Hooks(
+            on_first=invocation.ready, on_interval=on_interval, on_phase=progress.phase, is_stopped=invocation.stopped
+        )
+        report = run_load(plan, hooks)
+    account = account_of(plan, report, at)
+    verdict = judge(account, limits or [])
+    if console.options.json:
+        console.value({"verdict": verdict.verdict, "reasons": verdict.reasons, **account})
+    else:
+        console.lines(summary_lines(account, verdict, console.paint, console.columns))
+    raise typer.Exit(verdict.exit_code)
+
+
+def _progress(console: Console, plan: Plan) -> LiveProgress | PlainProgress:
+    """A picture on a terminal, lines elsewhere; nothing under --json and --quiet."""
+    if console.shows_progress and not console.options.no_input and os.environ.get("TERM", "dumb") != "dumb":
+        return LiveProgress(console, plan)
+    return PlainProgress(console, plan)
+
+
+@contextmanager
+def _interval_file(name: str | None, console: Console) -> Iterator[Callable[[str], object] | None]:
+    """Where the lines of intervals go: each is written at once."""
+    if name is None:
+        yield None
+    elif name == "-":
+
+        def write(line: str) -> None:
+            console.out.write(line)
+            console.flush()
+
+        yield write
+    else:
+        try:
+            file = open(name, "w", encoding="utf-8", buffering=1)
+        except OSError as error:
+            raise Usage(f"cannot write {name!r}: {error.strerror}") from None
+        with file:
+            yield file.write

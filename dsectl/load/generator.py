@@ -1,0 +1,120 @@
+"""Starts operations when they are due (open loop), or when a client is free (closed loop). Waiting is all it does.
+
+Timers of the loop are exact to a millisecond, so what is due within one is started together. Nothing here waits for an
+answer: `ended` is called by whoever got it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+
+from dsectl.load.schedule import Schedule
+from dsectl.load.tally import US, Tally
+
+BURST = 200
+"""Operations started in one go before the loop may read answers again: about two milliseconds of work."""
+TICK_S = 0.001
+REFUSED_PAUSE_S = 0.01
+"""A client of a closed loop that was refused waits so long, as one would; else it would do nothing but be refused."""
+
+
+class Generator:
+    """`start(due)` begins one operation that was due at a time of `monotonic`; never more than `limit` are under way."""
+
+    def __init__(self, start: Callable[[float], None], tally: Tally, limit: int, schedule: Schedule | None) -> None:
+        assert limit >= 1
+        self.in_flight = 0
+        self.over = False
+        self.unsent = self.missed = 0
+        self._start = start
+        self._tally = tally
+        self._lag = tally.lag.fresh.append
+        self._limit = limit
+        self._schedule = schedule
+        self._free_at = 0.0  # when a place became free for operations that had to wait for one
+        self._full = False
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.Handle | None = None
+        self._idle = self._loop.create_future()
+
+    def begin(self) -> None:
+        """Start offering."""
+        if self._schedule is not None:
+            self._tick()
+            return
+        for _ in range(self._limit):
+            self._next()
+
+    def end(self, now: float) -> None:
+        """Offer nothing more. What was due by now and not sent has waited until now: `unsent` counts it when it waited
+        for answers, with its waiting among the latencies; `missed` when it waited for this generator."""
+        self.over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.in_flight == 0 and not self._idle.done():
+            self._idle.set_result(None)
+        if self._schedule is None:
+            return
+        self._schedule.end(now)
+        left = self._schedule.due(now)
+        if self.in_flight < self._limit:
+            self.missed = left
+            return
+        self.unsent = left
+        for _ in range(left):
+            self._tally.unsent.fresh.append(int((now - self._schedule.take()) * US))
+
+    async def idle(self) -> None:
+        """Wait for the operations that are under way; each ends by itself."""
+        await self._idle
+
+    def ended(self, refused: bool = False) -> None:
+        """An operation is over."""
+        self.in_flight -= 1
+        if self.over:
+            if self.in_flight == 0 and not self._idle.done():
+                self._idle.set_result(None)
+        elif self._schedule is None:
+            if refused:
+                self._loop.call_later(REFUSED_PAUSE_S, self._next)
+            else:
+                self._next()
+        elif self._full:
+            self._full = False
+            self._free_at = monotonic()
+            self._again(0)
+
+    def _next(self) -> None:
+        """A client of the closed loop goes on."""
+        if not self.over:
+            self.in_flight += 1
+            self._tally.offered += 1
+            self._start(monotonic())
+
+    def _tick(self) -> None:
+        """Start what is due."""
+        schedule = self._schedule
+        assert schedule is not None
+        now = monotonic()
+        due = schedule.due(now)
+        room = self._limit - self.in_flight
+        count = min(due, room, BURST)
+        self.in_flight += count
+        self._tally.offered += count
+        for _ in range(count):
+            at = schedule.take()
+            self._lag(max(0, int((now - max(at, self._free_at)) * US)))
+            self._start(at)
+        if room <= count < due:
+            self._full = True  # `ended` goes on
+        elif count < due:
+            self._again(0)
+        else:
+            self._again(max(TICK_S, schedule.next_at() - monotonic()))
+
+    def _again(self, after_s: float) -> None:
+        if self.over:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(after_s, self._tick) if after_s else self._loop.call_soon(self._tick)

@@ -1,0 +1,218 @@
+"""The load on the key-value store: what one operation does, and what its answer means for the ledger.
+
+The hot path: an operation is one small object, called back with the outcome. A key that has a write under way is passed
+over for the next free one, so that every write knows the one before it; when all have, the operation waits, and its
+waiting counts.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from random import Random
+from time import monotonic
+
+from cluster.client.calls import Calls, Got, KeysFound, Outcome, PutDone
+from dsectl.load.keyspace import Chooser, KeySpace
+from dsectl.load.ledger import Key, Ledger
+from dsectl.load.mix import INSERT, READ, RMW, SCAN, WRITE, KindChooser
+from dsectl.load.plan import Plan
+from dsectl.load.tally import EXAMPLES_MAX, Kind, Tally
+
+SCAN_KEYS_MAX = 100
+"""A scan asks for 1 to so many keys, evenly, as YCSB's does."""
+MAYBE = "maybe"
+Ended = Callable[[bool], None]
+
+
+class Write:
+    """One write; as the second half of `rmw`, its times are those of the whole."""
+
+    __slots__ = ("due", "index", "key", "kind", "load", "sent")
+
+    def __init__(self, load: "KvLoad", kind: Kind, index: int, due: float) -> None:
+        self.load = load
+        self.kind = kind
+        self.index = index
+        self.key = load.ledger.keys[index]
+        self.due = due
+        self.sent = monotonic()
+
+    def send(self) -> None:
+        """Send it."""
+        key, load = self.key, self.load
+        load.calls.put(key.name, load.ledger.begin(key), key.context, self)
+
+    def __call__(self, outcome: Outcome) -> None:
+        now = monotonic()
+        load, kind = self.load, self.kind
+        definite: bool | None = False
+        if type(outcome) is PutDone and outcome.outcome != MAYBE:
+            kind.ok += 1
+            kind.timed(self.due, self.sent, now)
+            load.ledger.acknowledge(self.key, outcome.context)
+        else:
+            definite = load.tally.went_wrong(kind, outcome, self.due, self.sent, now)
+            if definite:
+                load.ledger.refuse(self.key)
+            else:
+                load.ledger.doubt(self.key, self.index)
+        load.freed(self.index)
+        load.ended(definite is True)
+
+
+class Read:
+    """One read. What it shows must have been written, and `stale` counts when it is older than what was promised."""
+
+    __slots__ = ("acknowledged", "due", "key", "kind", "load", "sent")
+
+    def __init__(self, load: "KvLoad", kind: Kind, key: Key, due: float) -> None:
+        self.load = load
+        self.kind = kind
+        self.key = key
+        self.acknowledged = key.acknowledged
+        self.due = due
+        self.sent = monotonic()
+
+    def send(self) -> None:
+        """Send it."""
+        self.load.calls.get(self.key.name, self)
+
+    def __call__(self, outcome: Outcome) -> None:
+        now = monotonic()
+        load, kind = self.load, self.kind
+        definite: bool | None = False
+        if type(outcome) is Got:
+            kind.ok += 1
+            kind.timed(self.due, self.sent, now)
+            load.look(self.key, outcome.siblings, self.acknowledged)
+        else:
+            definite = load.tally.went_wrong(kind, outcome, self.due, self.sent, now)
+        load.ended(definite is True)
+
+
+class ReadThenWrite(Write):
+    """Read-modify-write: it holds its key from the beginning, so that nothing is written in between."""
+
+    __slots__ = ()
+
+    def send(self) -> None:
+        """Send the read."""
+        self.key.busy = True
+        self.load.calls.get(self.key.name, self.read)
+
+    def read(self, outcome: Outcome) -> None:
+        """The read was answered."""
+        load, key = self.load, self.key
+        key.busy = False
+        if type(outcome) is Got:
+            load.look(key, outcome.siblings, key.acknowledged)
+            load.calls.put(key.name, load.ledger.begin(key), key.context, self)
+            return
+        definite = load.tally.went_wrong(self.kind, outcome, self.due, self.sent, monotonic())
+        load.freed(self.index)
+        load.ended(definite is True)
+
+
+class Scan:
+    """The next keys in order: every node lists those that it owns, and the answers make one page."""
+
+    __slots__ = ("due", "errors", "kind", "left", "load", "sent")
+
+    def __init__(self, load: "KvLoad", kind: Kind, due: float) -> None:
+        self.load = load
+        self.kind = kind
+        self.due = due
+        self.errors: list[Outcome] = []
+        self.sent = monotonic()
+        self.left = 0
+
+    def send(self, after: str, limit: int) -> None:
+        """Ask all nodes."""
+        calls = self.load.calls
+        nodes = calls.router.nodes
+        self.left = len(nodes)
+        for node in nodes:
+            calls.keys(node, self.load.ledger.prefix, after, limit, self)
+
+    def __call__(self, outcome: Outcome) -> None:
+        self.left -= 1
+        if type(outcome) is not KeysFound:
+            self.errors.append(outcome)
+        if self.left:
+            return
+        now = monotonic()
+        load, kind = self.load, self.kind
+        definite: bool | None = False
+        if len(self.errors) < load.copies:  # of every key at least one owner has answered
+            kind.ok += 1
+            kind.timed(self.due, self.sent, now)
+        else:
+            definite = load.tally.went_wrong(kind, self.errors[0], self.due, self.sent, now)
+        load.ended(definite is True)
+
+
+class KvLoad:
+    """One generator's load. `ended(refused)` is to be set before the first `start`. `copies`: how many a key has."""
+
+    def __init__(self, plan: Plan, calls: Calls, tally: Tally, ledger: Ledger, copies: int) -> None:
+        random = Random(plan.seed)
+        self.calls = calls
+        self.tally = tally
+        self.ledger = ledger
+        self.copies = copies
+        self.ended: Ended = lambda refused: None
+        self.unexpected = 0
+        self.stale = 0
+        self.examples: list[str] = []
+        self._random = random
+        self._kinds = KindChooser(plan.mix, random)
+        self._keys = Chooser(KeySpace(plan.keys.count, plan.keys.distribution or plan.mix.distribution), random)
+        self._busy = 0
+        self._waiting: deque[tuple[str, float]] = deque()
+
+    def start(self, due: float) -> None:
+        """Begin one operation that was due then."""
+        name = self._kinds.pick()
+        kind = self.tally.kind(name)
+        keys = self.ledger.keys
+        if name == READ:
+            Read(self, kind, keys[self._keys.pick(len(keys))], due).send()
+        elif name == SCAN:
+            after = keys[self._keys.pick(len(keys))].name
+            Scan(self, kind, due).send(after, self._random.randint(1, SCAN_KEYS_MAX))
+        elif name == INSERT:
+            self.ledger.add()
+            self._busy += 1
+            Write(self, kind, len(keys) - 1, due).send()
+        elif self._busy >= len(keys):
+            self._waiting.append((name, due))
+        else:
+            self._write(name, self._free(self._keys.pick(len(keys))), due)
+
+    def freed(self, index: int) -> None:
+        """A write of the key at `index` is over."""
+        self._busy -= 1
+        if self._waiting:
+            name, due = self._waiting.popleft()
+            self._write(name, index, due)
+
+    def look(self, key: Key, values: list[bytes], acknowledged: int) -> None:
+        """Compare what a read shows with what was written."""
+        for value in self.ledger.unexpected(key, values):
+            self.unexpected += 1
+            if len(self.examples) < EXAMPLES_MAX:
+                self.examples.append(f"{key.name} held {value[:40]!r}, which was never written")
+        if acknowledged and self.ledger.is_stale(key, values, acknowledged):
+            self.stale += 1
+
+    def _write(self, name: str, index: int, due: float) -> None:
+        self._busy += 1
+        operation = Write if name == WRITE else ReadThenWrite
+        assert name in (WRITE, RMW)
+        operation(self, self.tally.kind(name), index, due).send()
+
+    def _free(self, index: int) -> int:
+        """The first key from `index` on that has no write under way."""
+        keys = self.ledger.keys
+        while keys[index].busy:
+            index = (index + 1) % len(keys)
+        return index

@@ -1,0 +1,107 @@
+"""The load on topics: messages to a subject that only this generator's own subscriptions listen to.
+
+At most once: what is accepted may be dropped, and is counted, not held against the cluster. Twice, or never published, is.
+"""
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+
+from cluster.client.calls import Calls, Message, Outcome, Published
+from cluster.client.subscription import Subscription
+from dsectl.load.deliveries import Deliveries
+from dsectl.load.latency import Latency
+from dsectl.load.payload import Payloads
+from dsectl.load.plan import Plan
+from dsectl.load.tally import US, Kind, Report, Tally
+
+QUIET_S = 1.0
+"""When no message has come for so long after the last publication, those that are missing count as dropped."""
+POLL_S = 0.02
+
+
+class Publication:
+    """One message on its way."""
+
+    __slots__ = ("due", "load", "number", "sent")
+
+    def __init__(self, load: "PublishLoad", due: float) -> None:
+        self.load = load
+        self.due = due
+        self.sent = monotonic()
+        self.number = 0
+
+    def send(self) -> None:
+        """Send it."""
+        load = self.load
+        self.number, payload = load.deliveries.begin()
+        load.due.append(self.due)
+        load.calls.publish(load.subject, payload, self)
+
+    def __call__(self, outcome: Outcome) -> None:
+        now = monotonic()
+        load, kind = self.load, self.load.kind
+        definite: bool | None = False
+        if type(outcome) is Published:
+            kind.ok += 1
+            kind.timed(self.due, self.sent, now)
+            load.deliveries.accept(self.number)
+            load.unheard += outcome.subscribers == 0
+        else:
+            definite = load.tally.went_wrong(kind, outcome, self.due, self.sent, now)
+        load.ended(definite is True)
+
+
+class PublishLoad:
+    """One generator's load. `ended(refused)` is to be set before the first `start`."""
+
+    def __init__(self, plan: Plan, calls: Calls, tally: Tally) -> None:
+        self.calls = calls
+        self.tally = tally
+        self.kind: Kind = tally.kind("publish")
+        self.ended: Callable[[bool], None] = lambda refused: None
+        self.subject = f"load.{plan.run}.{plan.process}"
+        self.deliveries = Deliveries(plan.name, plan.subscribers, Payloads(plan.sizes))
+        self.delivery = Latency()
+        """From when a message was due until a subscription had it."""
+        self.unheard = 0
+        self.due = [0.0]
+        """By number."""
+        self._heard_at = 0.0
+        self._subscriptions: list[Subscription] = []
+        self._subscribers = plan.subscribers
+
+    async def prepare(self) -> int:
+        """Subscribe; afterwards every live node knows. Returns how many subscriptions there are."""
+        for number in range(self._subscribers):
+            subscription = self.calls.subscription(self.subject, self._taker(number))
+            self._subscriptions.append(subscription)
+            await subscription.start()
+        return len(self._subscriptions)
+
+    def start(self, due: float) -> None:
+        """Publish one message."""
+        Publication(self, due).send()
+
+    def _taker(self, number: int) -> Callable[[Message], None]:
+        def take(message: Message) -> None:
+            self._heard_at = now = monotonic()
+            first = self.deliveries.receive(number, message.payload)
+            if first is not None:
+                self.delivery.fresh.append(int((now - self.due[first]) * US))
+
+        return take
+
+    async def check(self, report: Report, patience_s: float) -> None:
+        """Wait for what is still on its way, and write the findings down."""
+        until = monotonic() + patience_s
+        self._heard_at = monotonic()
+        while self.deliveries.awaited and monotonic() < min(until, self._heard_at + QUIET_S):
+            await asyncio.sleep(POLL_S)
+        for subscription in self._subscriptions:
+            subscription.close()
+        found = self.deliveries
+        report.delivered, report.dropped, report.unheard = found.delivered, found.dropped, self.unheard
+        report.duplicated, report.unexpected = found.duplicated, found.unexpected
+        report.checked = self.kind.ok
+        report.delivery = self.delivery.encode()

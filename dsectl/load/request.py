@@ -1,0 +1,84 @@
+"""The load on services: calls of one operation. An answer of `echo.echo` must be what was said; of others any answer
+will do. An error that the service answers with is `declared`: the cluster did its part.
+"""
+
+from collections.abc import Callable
+from time import monotonic
+
+from msgspec import DecodeError, json
+
+from cluster.client.calls import CallDone, Calls, Outcome
+from dsectl.load.payload import Payloads
+from dsectl.load.plan import Plan
+from dsectl.load.tally import EXAMPLES_MAX, Kind, Report, Tally
+
+ECHO = "echo.echo"
+
+
+class Call:
+    """One call. `said` is the text that must come back, if one must."""
+
+    __slots__ = ("due", "load", "said", "sent")
+
+    def __init__(self, load: "RequestLoad", due: float, said: str | None) -> None:
+        self.load = load
+        self.due = due
+        self.said = said
+        self.sent = monotonic()
+
+    def __call__(self, outcome: Outcome) -> None:
+        now = monotonic()
+        load, kind = self.load, self.load.kind
+        definite: bool | None = False
+        if type(outcome) is CallDone:
+            kind.ok += 1
+            kind.timed(self.due, self.sent, now)
+            load.nodes[outcome.node] = load.nodes.get(outcome.node, 0) + 1
+            if self.said is not None:
+                load.compare(self.said, outcome.payload)
+        else:
+            definite = load.tally.went_wrong(kind, outcome, self.due, self.sent, now)
+        load.ended(definite is True)
+
+
+class RequestLoad:
+    """One generator's load. `ended(refused)` is to be set before the first `start`."""
+
+    def __init__(self, plan: Plan, calls: Calls, tally: Tally) -> None:
+        self.calls = calls
+        self.tally = tally
+        self.kind: Kind = tally.kind(plan.operation)
+        self.ended: Callable[[bool], None] = lambda refused: None
+        self.nodes: dict[str, int] = {}
+        """Who answered how many."""
+        self.unexpected = 0
+        self.examples: list[str] = []
+        self._plan = plan
+        self._payloads = Payloads(plan.sizes)
+        self._number = 0
+
+    def start(self, due: float) -> None:
+        """Call once."""
+        plan = self._plan
+        self._number += 1
+        if plan.arguments or plan.operation != ECHO:
+            self.calls.call(plan.operation, plan.arguments.encode() or b"{}", Call(self, due, None))
+            return
+        said = self._payloads.make(plan.name, self._number).decode()
+        self.calls.call(ECHO, json.encode({"text": said}), Call(self, due, said))
+
+    def compare(self, said: str, payload: bytes) -> None:
+        """The answer must repeat what was said."""
+        try:
+            answer = json.decode(payload)
+        except (DecodeError, UnicodeDecodeError):
+            answer = None
+        if answer != {"text": said}:
+            self.unexpected += 1
+            if len(self.examples) < EXAMPLES_MAX:
+                self.examples.append(f"{ECHO} answered {payload[:60]!r} to {said[:40]!r}")
+
+    async def check(self, report: Report, patience_s: float) -> None:
+        """Write the findings down; there is nothing to look at again."""
+        report.unexpected, report.checked = self.unexpected, self.kind.ok
+        report.examples += self.examples

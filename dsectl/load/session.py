@@ -1,0 +1,222 @@
+"""One process's load, from the connection to its report: prepare, offer, wait for the last answers, check.
+
+Coroutines at the edge alone: one for the clock of the whole; operations are callbacks.
+"""
+
+import asyncio
+import gc
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import monotonic
+from typing import Protocol
+
+import cluster
+from cluster.client.aio import Client
+from cluster.client.calls import Calls, Outcome, PutDone
+from cluster.errors import ClusterError
+from dsectl.load.generator import Generator
+from dsectl.load.kv import KvLoad
+from dsectl.load.ledger import Ledger
+from dsectl.load.payload import Payloads
+from dsectl.load.plan import KV, PUBLISH, Plan
+from dsectl.load.publish import PublishLoad
+from dsectl.load.readback import ReadBack
+from dsectl.load.request import RequestLoad
+from dsectl.load.schedule import Schedule
+from dsectl.load.tally import Interval, Report, Tally
+
+POLL_S = 0.05
+"""How often it looks whether it shall end, and takes in fresh latencies."""
+INTERVAL_S = 1.0
+PREPARE_AT_ONCE = 64
+PREPARE_S = 30.0
+ASK_S = 1.0
+
+
+async def at_once() -> float:
+    """Begin now."""
+    return monotonic()
+
+
+def _nothing(*_: object) -> None:
+    """Nobody wants to know."""
+
+
+@dataclass
+class Hooks:
+    """What others do, and want to know, while a load goes on."""
+
+    begin: Callable[[], Awaitable[float]] = at_once
+    """Called when all is prepared; returns the time (`monotonic`) to begin at."""
+    on_first: Callable[[], object] = _nothing
+    """The first operation has succeeded."""
+    on_interval: Callable[[Interval], object] = _nothing
+    on_phase: Callable[[str], object] = _nothing
+    """What begins now, in words."""
+    is_stopped: Callable[[], bool] = lambda: False
+
+
+class Load(Protocol):
+    """One family's load."""
+
+    ended: Callable[[bool], None]
+
+    def start(self, due: float) -> None:
+        """Begin one operation."""
+
+
+async def run_session(plan: Plan, hooks: Hooks) -> Report:
+    """Carry out one process's share. Raises what connecting raises, or the reason why nothing could be prepared."""
+    async with cluster.connect(plan.cluster, via=plan.via, timeout=plan.timeout_s, seed=plan.seed) as client:
+        with few_collections():
+            return await _Session(plan, hooks, client).run()
+
+
+@contextmanager
+def few_collections() -> Iterator[None]:
+    """Operations are freed by counting references; looking for cycles among them would only cost pauses."""
+    before = gc.get_threshold()
+    gc.set_threshold(50_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+class _Session:
+    def __init__(self, plan: Plan, hooks: Hooks, client: Client) -> None:
+        self.plan = plan
+        self.hooks = hooks
+        self.client = client
+        self.tally = Tally()
+        self.calls = Calls(client.router, plan.timeout_s)
+        self.prepared = 0
+        self.stopped = False
+
+    async def run(self) -> Report:
+        plan = self.plan
+        if plan.family == KV:
+            return await self._kv()
+        if plan.family == PUBLISH:
+            publish = PublishLoad(plan, self.calls, self.tally)
+            self.prepared = await publish.prepare()
+            report = await self._offer(publish)
+            self.hooks.on_phase("waiting for the last messages")
+            await publish.check(report, plan.settle_s)
+            return report
+        request = RequestLoad(plan, self.calls, self.tally)
+        report = await self._offer(request)
+        await request.check(report, plan.settle_s)
+        return report
+
+    async def _kv(self) -> Report:
+        plan = self.plan
+        ledger = Ledger(f"{plan.name}-", plan.keys.count, Payloads(plan.sizes))
+        entry = self.client.location.entry
+        load = KvLoad(plan, self.calls, self.tally, ledger, 1 if entry is None else min(entry.n, len(entry.members)))
+        if plan.mix.reads:
+            self.hooks.on_phase(f"writing {plan.keys.count} keys")
+            self.prepared = await prepare_keys(self.calls, ledger, self._is_stopped)
+        report = await self._offer(load)
+        report.unexpected, report.stale, report.examples = load.unexpected, load.stale, load.examples
+        self.hooks.on_phase("reading acknowledged writes back")
+        check = ReadBack(self.calls, ledger, self._is_settled)
+        await check.run(plan.settle_s)
+        check.enter(report)
+        return report
+
+    def _is_stopped(self) -> bool:
+        self.stopped = self.stopped or self.hooks.is_stopped()
+        return self.stopped
+
+    async def _is_settled(self) -> bool:
+        """Whether every node of the cluster says that it votes, and that no hint waits with it."""
+        if self.plan.via is None:
+            return _all_settled(await self.client.ask_all(None, "status", timeout=ASK_S))
+        try:
+            async with cluster.connect(self.plan.cluster, timeout=ASK_S) as everybody:
+                return _all_settled(await everybody.ask_all(None, "status", timeout=ASK_S))
+        except ClusterError:
+            return False
+
+    async def _offer(self, load: Load) -> Report:
+        """Offer operations for as long as the plan says, and wait for the last answers."""
+        plan = self.plan
+        began = await self.hooks.begin()
+        await asyncio.sleep(max(0.0, began - monotonic()))
+        ends = began + plan.seconds
+        schedule = None if plan.rate is None else Schedule(plan.rate, began, ends, plan.process / plan.processes)
+        generator = Generator(load.start, self.tally, plan.limit, schedule)
+        load.ended = generator.ended
+        self.hooks.on_phase("")
+        generator.begin()
+        await self._watch(generator, began, ends)
+        now = min(monotonic(), ends)
+        generator.end(now)
+        await generator.idle()
+        report = self.tally.report()
+        report.unsent, report.missed = generator.unsent, generator.missed
+        report.stopped, report.prepared, report.sending_s = self.stopped, self.prepared, now - began
+        return report
+
+    async def _watch(self, generator: Generator, began: float, ends: float) -> None:
+        """Look after it until it is over: intervals are told, and the first answer."""
+        first, told_at = False, began
+        while (now := monotonic()) < ends and not self._is_stopped():
+            await asyncio.sleep(min(POLL_S, ends - now))
+            self.tally.record()
+            if not first and any(kind.ok for kind in self.tally.kinds.values()):
+                first = True
+                self.hooks.on_first()
+            now = monotonic()
+            if now >= told_at + INTERVAL_S:
+                self.hooks.on_interval(self.tally.interval(now - began, now - told_at, generator.in_flight))
+                told_at = now
+
+
+def _all_settled(answers: dict[str, object]) -> bool:
+    return bool(answers) and all(
+        isinstance(one, dict) and one["state"] == "running" and not one["hints"] for one in answers.values()
+    )
+
+
+async def prepare_keys(calls: Calls, ledger: Ledger, is_stopped: Callable[[], bool]) -> int:
+    """Write every key once, some at a time, as YCSB's load phase does. Returns how many were acknowledged; raises the
+    last error when none was."""
+    waiting = iter(range(len(ledger.keys)))
+    idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    errors: list[ClusterError] = []
+    under_way = acknowledged = 0
+    until = monotonic() + PREPARE_S
+
+    def next_one() -> None:
+        nonlocal under_way
+        index = next(waiting, None) if monotonic() < until and not is_stopped() else None
+        if index is None:
+            if under_way == 0 and not idle.done():
+                idle.set_result(None)
+            return
+        under_way += 1
+        key = ledger.keys[index]
+        calls.put(key.name, ledger.begin(key), None, lambda outcome: ended(index, outcome))
+
+    def ended(index: int, outcome: Outcome) -> None:
+        nonlocal under_way, acknowledged
+        under_way -= 1
+        if type(outcome) is PutDone and outcome.outcome != "maybe":
+            acknowledged += 1
+            ledger.acknowledge(ledger.keys[index], outcome.context)
+        elif isinstance(outcome, ClusterError) and outcome.definite:
+            errors.append(outcome)
+            ledger.refuse(ledger.keys[index])
+        else:
+            ledger.doubt(ledger.keys[index], index)
+        next_one()
+
+    for _ in range(PREPARE_AT_ONCE):
+        next_one()
+    await idle
+    if not acknowledged and errors:
+        raise errors[-1]
+    return acknowledged

@@ -1,0 +1,248 @@
+"""Counts and latencies of what was offered, by kind of operation; and the report and the intervals made of them.
+
+Every operation ends as exactly one of: `ok`; `declared` (a service answered with an error of its own: the cluster did
+its part); `maybe` (it may have happened); `failed` (it surely did not). Latencies are those of all that were answered,
+and of those that ran out of time, which took at least so long. A refusal has no latency: were it counted, a cluster that
+refuses everything at once would look quick.
+"""
+
+from msgspec import Struct, field
+
+from cluster.client.calls import Outcome
+from cluster.errors import ClusterError, DeadlinePassed, ServiceError
+from dsectl.load.latency import Latency, Summary, decode
+
+US = 1_000_000
+
+
+class Kind:
+    """Operations of one kind."""
+
+    def __init__(self) -> None:
+        self.ok = self.declared = self.maybe = self.failed = 0
+        self.service, self.response = Latency(), Latency()
+        self._service, self._response = self.service.fresh.append, self.response.fresh.append
+
+    def timed(self, due: float, sent: float, now: float) -> None:
+        """It took so long: from when it was due, and from when it was sent. Seconds of one clock."""
+        self._service(int((now - sent) * US))
+        self._response(int((now - due) * US))
+
+
+class Interval(Struct):
+    """What happened in one piece of time: so many seconds that end `until_s` after the first operation."""
+
+    until_s: float
+    seconds: float
+    offered: int
+    in_flight: int
+    ok: int = 0
+    declared: int = 0
+    maybe: int = 0
+    failed: int = 0
+    service: bytes = b""
+    response: bytes = b""
+
+    def summaries(self) -> tuple[Summary, Summary]:
+        """Of service and response."""
+        return decode(self.service).summary(), decode(self.response).summary()
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON."""
+        service, response = self.summaries()
+        counts = {"ok": self.ok, "failed": self.failed, "maybe": self.maybe, "declared": self.declared}
+        rates = {"offered_per_s": _rate(self.offered, self.seconds), "achieved_per_s": _rate(self.ok, self.seconds)}
+        return {
+            "until_s": round(self.until_s, 3), **counts, **rates, "in_flight": self.in_flight,
+            "service": service, "response": response,
+        }  # fmt: skip
+
+
+class KindReport(Struct):
+    """The end of a `Kind`."""
+
+    ok: int = 0
+    declared: int = 0
+    maybe: int = 0
+    failed: int = 0
+    service: bytes = b""
+    response: bytes = b""
+
+
+class Report(Struct):
+    """All that one process has to say at its end."""
+
+    kinds: dict[str, KindReport] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)
+    """By code."""
+    lag: bytes = b""
+    """How long operations that were due waited for the generator itself."""
+    offered: int = 0
+    """Sent."""
+    unsent: int = 0
+    """Due, and never sent, because as many as allowed were under way until the end."""
+    unsent_for: bytes = b""
+    """How long those had waited when the load ended."""
+    missed: int = 0
+    """Due, and not sent, because the generator did not come to it."""
+    sending_s: float = 0.0
+    prepared: int = 0
+    stopped: bool = False
+    lost: int = 0
+    unexpected: int = 0
+    duplicated: int = 0
+    stale: int = 0
+    checked: int = 0
+    """Promises that were looked at again at the end."""
+    unchecked: int = 0
+    """And those that could not be."""
+    delivered: int = 0
+    dropped: int = 0
+    unheard: int = 0
+    """Messages that nobody was known to listen to."""
+    delivery: bytes = b""
+    examples: list[str] = field(default_factory=list)
+    """Of what went wrong, in words."""
+    silent: list[str] = field(default_factory=list)
+    """Processes that ended without a report."""
+
+
+EXAMPLES_MAX = 5
+
+
+class Tally:
+    """Counts as the load goes on."""
+
+    def __init__(self) -> None:
+        self.kinds: dict[str, Kind] = {}
+        self.errors: dict[str, int] = {}
+        self.lag, self.unsent = Latency(), Latency()
+        self.offered = 0
+        self._total: dict[str, tuple[Latency, Latency]] = {}
+        self._before = (0, 0, 0, 0, 0)
+
+    def kind(self, name: str) -> Kind:
+        """The counts of a kind, made when it is met first."""
+        found = self.kinds.get(name)
+        if found is None:
+            found = self.kinds[name] = Kind()
+            self._total[name] = (Latency(), Latency())
+        return found
+
+    def went_wrong(self, kind: Kind, outcome: Outcome, due: float, sent: float, now: float) -> bool | None:
+        """Count an operation that has not succeeded. Returns whether it surely did not happen; None when a service
+        answered with an error of its own."""
+        if isinstance(outcome, ServiceError):
+            kind.declared += 1
+            kind.timed(due, sent, now)
+            return None
+        code, definite = (outcome.code, outcome.definite) if isinstance(outcome, ClusterError) else ("maybe", False)
+        self.errors[code] = self.errors.get(code, 0) + 1
+        if definite:
+            kind.failed += 1
+        else:
+            kind.maybe += 1
+        if not definite or isinstance(outcome, DeadlinePassed):
+            kind.timed(due, sent, now)
+        return definite
+
+    def record(self) -> None:
+        """Take in fresh latencies; often, so that it never takes long."""
+        self.lag.record()
+        for kind in self.kinds.values():
+            kind.service.record()
+            kind.response.record()
+
+    def interval(self, until_s: float, seconds: float, in_flight: int) -> Interval:
+        """What happened since the last one."""
+        service, response = Latency(), Latency()
+        for name, kind in self.kinds.items():
+            total_service, total_response = self._total[name]
+            for fresh, part, total in (
+                (kind.service, service, total_service), (kind.response, response, total_response)
+            ):  # fmt: skip
+                part.add(fresh)
+                total.add(fresh)
+                fresh.clear()
+        kinds = self.kinds.values()
+        now = (
+            self.offered, sum(one.ok for one in kinds), sum(one.declared for one in kinds),
+            sum(one.maybe for one in kinds), sum(one.failed for one in kinds),
+        )  # fmt: skip
+        offered, ok, declared, maybe, failed = (after - before for after, before in zip(now, self._before, strict=True))
+        self._before = now
+        return Interval(
+            until_s, seconds, offered, in_flight, ok, declared, maybe, failed, service.encode(), response.encode()
+        )
+
+    def report(self) -> Report:
+        """The counts of all; the rest of the report is left as it is at first."""
+        kinds = {}
+        for name, kind in self.kinds.items():
+            for fresh, total in zip((kind.service, kind.response), self._total[name], strict=True):
+                total.add(fresh)
+                fresh.clear()
+            service, response = (total.encode() for total in self._total[name])
+            kinds[name] = KindReport(kind.ok, kind.declared, kind.maybe, kind.failed, service, response)
+        return Report(kinds, dict(self.errors), self.lag.encode(), self.offered, unsent_for=self.unsent.encode())
+
+
+def merge_intervals(intervals: list[Interval]) -> Interval:
+    """What several processes did in the same piece of time."""
+    first = intervals[0]
+    if len(intervals) == 1:
+        return first
+    sums = {
+        name: sum(getattr(one, name) for one in intervals)
+        for name in ("offered", "in_flight", "ok", "declared", "maybe", "failed")
+    }
+    until_s, seconds = max(one.until_s for one in intervals), max(one.seconds for one in intervals)
+    service, response = (_merged([getattr(one, name) for one in intervals]) for name in ("service", "response"))
+    return Interval(until_s, seconds, **sums, service=service, response=response)
+
+
+def merge_reports(reports: list[Report]) -> Report:
+    """What several processes report, as one."""
+    if len(reports) == 1:
+        return reports[0]
+    merged = Report()
+    for name in _SUMMED:
+        setattr(merged, name, sum(getattr(one, name) for one in reports))
+    for report in reports:
+        for code, count in report.errors.items():
+            merged.errors[code] = merged.errors.get(code, 0) + count
+    merged.kinds = {
+        name: _merge_kinds([one.kinds[name] for one in reports if name in one.kinds])
+        for name in dict.fromkeys(name for one in reports for name in one.kinds)
+    }
+    for name in ("lag", "delivery", "unsent_for"):
+        setattr(merged, name, _merged([getattr(one, name) for one in reports]))
+    merged.sending_s = max((one.sending_s for one in reports), default=0.0)
+    merged.stopped = any(one.stopped for one in reports)
+    merged.examples = [text for one in reports for text in one.examples][:EXAMPLES_MAX]
+    merged.silent = [text for one in reports for text in one.silent]
+    return merged
+
+
+_SUMMED = (
+    "offered", "unsent", "missed", "prepared", "lost", "unexpected", "duplicated", "stale", "checked", "unchecked", "delivered",
+    "dropped", "unheard",
+)  # fmt: skip
+
+
+def _merge_kinds(kinds: list[KindReport]) -> KindReport:
+    sums = {name: sum(getattr(one, name) for one in kinds) for name in ("ok", "declared", "maybe", "failed")}
+    return KindReport(
+        **sums, service=_merged([one.service for one in kinds]), response=_merged([one.response for one in kinds])
+    )
+
+
+def _merged(encoded: list[bytes]) -> bytes:
+    total = Latency()
+    for one in encoded:
+        total.add(decode(one))
+    return total.encode()
+
+
+def _rate(count: int, seconds: float) -> float:
+    return round(count / seconds, 1) if seconds > 0 else 0.0

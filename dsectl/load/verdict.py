@@ -1,0 +1,100 @@
+"""Passed, failed or inconclusive, and why. Pure.
+
+`failed`: something that was promised did not hold, or a limit of `--fail-if`. `inconclusive`: nothing failed, but
+something was not tested: no operation succeeded, a promise could not be looked at again, a limit had no sample, or the
+generator itself was too slow for what it should offer. What is due to the generator's own delay is never held against
+the cluster.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from dsectl.load.account import Account
+from dsectl.load.limits import Limit, seen_by, shown
+from dsectl.load.plan import PUBLISH
+
+PASSED, FAILED, INCONCLUSIVE = "passed", "failed", "inconclusive"
+EXIT_CODES = {PASSED: 0, FAILED: 1, INCONCLUSIVE: 3}
+OFFERED_MIN = 0.95
+"""Of what was due, a generator that kept its rate has come to so much."""
+LAG_MS_MAX = 100.0
+"""One of ten operations sent later than this is a schedule that was not kept."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`passed`, `failed` or `inconclusive`, and why."""
+
+    verdict: str
+    reasons: list[str]
+
+    @property
+    def exit_code(self) -> int:
+        """Of the command."""
+        return EXIT_CODES[self.verdict]
+
+
+def judge(account: Account, limits: Sequence[Limit] = ()) -> Verdict:
+    """The verdict on a load."""
+    failures, gaps = list(_broken(account)), list(_untested(account))
+    too_slow = list(_too_slow(account))
+    for limit in limits:
+        seen = seen_by(limit, account)
+        if seen is None:
+            gaps.append(f"{limit.text}: there is no sample")
+        elif not limit.holds(seen):
+            own = too_slow or _is_own(limit, seen, account)
+            (gaps if own else failures).append(
+                shown(limit, seen) + (", but the generator itself was late" if own else "")
+            )
+    if failures:
+        return Verdict(FAILED, failures)
+    if gaps or too_slow:
+        return Verdict(INCONCLUSIVE, [*too_slow, *gaps])
+    return Verdict(PASSED, [_praise(account)])
+
+
+def _broken(account: Account) -> Iterator[str]:
+    if account["lost"]:
+        yield f"{account['lost']} acknowledged writes are lost"
+    if account["unexpected"]:
+        yield f"{account['unexpected']} times something was read or received that was never sent"
+    if account["duplicated"]:
+        yield f"{account['duplicated']} messages came twice"
+
+
+def _untested(account: Account) -> Iterator[str]:
+    if not account["ok"]:
+        yield "no operation succeeded"
+    if account["unchecked"]:
+        yield f"{account['unchecked']} keys could not be read back strictly from a repaired cluster"
+    if account["load"] == PUBLISH and account["ok"] and not account["delivered"]:
+        yield "no message arrived at all"
+    if account.get("silent"):
+        yield f"a generator ended without a report: {'; '.join(account['silent'])}"
+
+
+def _too_slow(account: Account) -> Iterator[str]:
+    due = account["offered"] + account["unsent"] + account["missed"]
+    if account["rate"] is not None and due and account["missed"] > (1 - OFFERED_MIN) * due:
+        offered, rate = account["offered_per_s"], account["rate"]
+        yield f"the generator could not keep its rate: {offered:,.0f} of {rate:,.0f} a second"
+    lag = account["lag"]["p90_ms"]
+    if lag is not None and lag > LAG_MS_MAX:
+        yield f"the generator was late itself: one of ten operations was sent {lag:,.0f} ms or more after it was due"
+
+
+def _is_own(limit: Limit, seen: float, account: Account) -> bool:
+    """Whether a latency would be within its limit without what the generator added."""
+    if not limit.is_latency or "service" in limit.path:
+        return False
+    lag = account["lag"][limit.path[-1]]
+    return lag is not None and limit.holds(max(0.0, seen - lag))
+
+
+def _praise(account: Account) -> str:
+    if account["load"] == PUBLISH:
+        return f"{account['delivered']} messages delivered, none twice, {account['dropped']} dropped"
+    if account["load"] == "kv":
+        return f"{account['checked']} keys read back, nothing lost, nothing unexpected"
+    return f"{account['ok']} requests answered, none wrongly"
