@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 from msgspec import json
@@ -40,12 +40,13 @@ SUBSCRIBERS_MAX = 100
 
 def parse_rate(text: str) -> float:
     """Operations a second. Raises Usage."""
+    help = "A rate is operations a second: 100, 2500, 0.5."
     try:
         rate = float(text)
     except ValueError:
-        raise Usage(f"{text!r} is no rate", help="A rate is operations a second: 100, 2500, 0.5.") from None
+        raise Usage(f"{text!r} is no rate", help=help) from None
     if not 0 < rate <= RATE_MAX:
-        raise Usage(f"--rate must be above 0 and at most {RATE_MAX:,.0f}, not {text}")
+        raise Usage(f"--rate must be above 0 and at most {RATE_MAX:,.0f}, not {text}", help=help)
     return rate
 
 
@@ -53,7 +54,7 @@ def parse_time(text: str) -> float:
     """A duration above 0. Raises Usage."""
     seconds = duration(text)
     if seconds <= 0:
-        raise Usage(f"a load takes some time, not {text}")
+        raise Usage(f"a load takes some time, not {text}", help="A duration is a number with its unit: 500ms, 10s, 2m.")
     return seconds
 
 
@@ -235,9 +236,12 @@ def _interval_file(name: str | None, console: Console) -> Iterator[Callable[[str
 
         yield write
     else:
-        try:
-            file = open(name, "w", encoding="utf-8", buffering=1)
-        except OSError as error:
-            raise Usage(f"cannot write {name!r}: {error.strerror}") from None
-        with file:
+        with _opened(name) as file:
             yield file.write
+
+
+def _opened(name: str) -> TextIO:
+    try:
+        return open(name, "w", encoding="utf-8", buffering=1)
+    except OSError as error:
+        raise Usage(f"cannot write {name!r}: {error.strerror}", help="--intervals names a file to write.") from None

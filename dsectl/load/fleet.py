@@ -129,6 +129,8 @@ class _Conductor:
                 worker.take(said)
                 self._pass_on(said)
             self._conduct()
+        while parts := [worker.intervals.pop(0) for worker in self.workers if worker.intervals]:
+            self.hooks.on_interval(merge_intervals(parts))
 
     def _conduct(self) -> None:
         failed = next((worker for worker in self.workers if worker.error is not None or worker.ended), None)

@@ -19,7 +19,7 @@ REFUSED_PAUSE_S = 0.01
 
 
 class Generator:
-    """`start(due)` begins one operation that was due at a time of `monotonic`; never more than `limit` are under way."""
+    """`start(due)` begins one operation, which was due at that time of `monotonic`. At most `limit` are under way."""
 
     def __init__(self, start: Callable[[float], None], tally: Tally, limit: int, schedule: Schedule | None) -> None:
         assert limit >= 1

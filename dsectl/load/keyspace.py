@@ -2,7 +2,7 @@
 
 Zipfian as in YCSB (Cooper et al., "Benchmarking Cloud Serving Systems with YCSB", SoCC 2010): rank r is met in
 proportion to 1 / r ** 0.99, drawn by the method of Gray et al. ("Quickly Generating Billion-Record Synthetic
-Databases", SIGMOD 1994, section 3.2), and ranks are scattered over the keys, so that the popular ones are no neighbours.
+Databases", SIGMOD 1994, section 3.2). Ranks are scattered over the keys, so that the popular ones are no neighbours.
 """
 
 from random import Random

@@ -42,6 +42,7 @@ class Write:
         load.calls.put(key.name, load.ledger.begin(key), key.context, self)
 
     def __call__(self, outcome: Outcome) -> None:
+        """It was answered, or given up."""
         now = monotonic()
         load, kind = self.load, self.kind
         definite: bool | None = False
@@ -77,6 +78,7 @@ class Read:
         self.load.calls.get(self.key.name, self)
 
     def __call__(self, outcome: Outcome) -> None:
+        """It was answered, or given up."""
         now = monotonic()
         load, kind = self.load, self.kind
         definite: bool | None = False
@@ -134,6 +136,7 @@ class Scan:
             calls.keys(node, self.load.ledger.prefix, after, limit, self)
 
     def __call__(self, outcome: Outcome) -> None:
+        """One node has answered, or was given up."""
         self.left -= 1
         if type(outcome) is not KeysFound:
             self.errors.append(outcome)
@@ -164,55 +167,65 @@ class KvLoad:
         self.stale = 0
         self.examples: list[str] = []
         self._random = random
-        self._kinds = KindChooser(plan.mix, random)
-        self._keys = Chooser(KeySpace(plan.keys.count, plan.keys.distribution or plan.mix.distribution), random)
+        self._kinds = {kind: tally.kind(kind) for kind in plan.mix.shares}
+        does = {READ: self._read, WRITE: self._write, INSERT: self._insert, SCAN: self._scan, RMW: self._rmw}
+        self._next = KindChooser(plan.mix, random, does).pick
+        space = KeySpace(plan.keys.count, plan.keys.distribution or plan.mix.distribution)
+        self._pick = Chooser(space, random).pick
         self._busy = 0
-        self._waiting: deque[tuple[str, float]] = deque()
+        self._waiting: deque[tuple[type[Write], Kind, float]] = deque()
 
     def start(self, due: float) -> None:
         """Begin one operation that was due then."""
-        name = self._kinds.pick()
-        kind = self.tally.kind(name)
+        self._next()(due)
+
+    def _read(self, due: float) -> None:
         keys = self.ledger.keys
-        if name == READ:
-            Read(self, kind, keys[self._keys.pick(len(keys))], due).send()
-        elif name == SCAN:
-            after = keys[self._keys.pick(len(keys))].name
-            Scan(self, kind, due).send(after, self._random.randint(1, SCAN_KEYS_MAX))
-        elif name == INSERT:
-            self.ledger.add()
-            self._busy += 1
-            Write(self, kind, len(keys) - 1, due).send()
-        elif self._busy >= len(keys):
-            self._waiting.append((name, due))
-        else:
-            self._write(name, self._free(self._keys.pick(len(keys))), due)
+        Read(self, self._kinds[READ], keys[self._pick(len(keys))], due).send()
+
+    def _scan(self, due: float) -> None:
+        keys = self.ledger.keys
+        after = keys[self._pick(len(keys))].name
+        Scan(self, self._kinds[SCAN], due).send(after, self._random.randint(1, SCAN_KEYS_MAX))
+
+    def _insert(self, due: float) -> None:
+        self.ledger.add()
+        self._busy += 1
+        Write(self, self._kinds[INSERT], len(self.ledger.keys) - 1, due).send()
+
+    def _write(self, due: float) -> None:
+        self._change(Write, self._kinds[WRITE], due)
+
+    def _rmw(self, due: float) -> None:
+        self._change(ReadThenWrite, self._kinds[RMW], due)
+
+    def _change(self, operation: type[Write], kind: Kind, due: float) -> None:
+        """Write the chosen key, or the next one that has no write under way."""
+        keys = self.ledger.keys
+        if self._busy >= len(keys):
+            self._waiting.append((operation, kind, due))
+            return
+        index = self._pick(len(keys))
+        while keys[index].busy:
+            index = (index + 1) % len(keys)
+        self._busy += 1
+        operation(self, kind, index, due).send()
 
     def freed(self, index: int) -> None:
         """A write of the key at `index` is over."""
         self._busy -= 1
         if self._waiting:
-            name, due = self._waiting.popleft()
-            self._write(name, index, due)
+            operation, kind, due = self._waiting.popleft()
+            self._busy += 1
+            operation(self, kind, index, due).send()
 
     def look(self, key: Key, values: list[bytes], acknowledged: int) -> None:
         """Compare what a read shows with what was written."""
+        if self.ledger.is_newest(key, values):
+            return
         for value in self.ledger.unexpected(key, values):
             self.unexpected += 1
             if len(self.examples) < EXAMPLES_MAX:
                 self.examples.append(f"{key.name} held {value[:40]!r}, which was never written")
         if acknowledged and self.ledger.is_stale(key, values, acknowledged):
             self.stale += 1
-
-    def _write(self, name: str, index: int, due: float) -> None:
-        self._busy += 1
-        operation = Write if name == WRITE else ReadThenWrite
-        assert name in (WRITE, RMW)
-        operation(self, self.tally.kind(name), index, due).send()
-
-    def _free(self, index: int) -> int:
-        """The first key from `index` on that has no write under way."""
-        keys = self.ledger.keys
-        while keys[index].busy:
-            index = (index + 1) % len(keys)
-        return index

@@ -7,11 +7,13 @@ good or later; such a key is not written again (a fresh one takes its place), an
 
 from dsectl.load.payload import Payloads
 
+KEPT_BYTES_MAX = 256
+
 
 class Key:
     """One key, from its first write to its last."""
 
-    __slots__ = ("acknowledged", "busy", "context", "doubtful", "name", "refused", "sent")
+    __slots__ = ("acknowledged", "busy", "context", "doubtful", "name", "refused", "sent", "value")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -27,6 +29,8 @@ class Key:
         """Writes that surely did not happen."""
         self.busy = False
         """A write is under way."""
+        self.value: bytes | None = None
+        """The last value that was sent, where it is small enough to be kept: most reads show just that."""
 
 
 class Ledger:
@@ -59,7 +63,9 @@ class Ledger:
         assert not key.busy and not key.doubtful
         key.busy = True
         key.sent += 1
-        return self.payloads.make(key.name, key.sent)
+        value = self.payloads.make(key.name, key.sent)
+        key.value = value if len(value) <= KEPT_BYTES_MAX else None
+        return value
 
     def acknowledge(self, key: Key, context: bytes) -> None:
         """The write was acknowledged, with the context that covers it."""
@@ -85,6 +91,10 @@ class Ledger:
         return fresh
 
     # -- reading
+
+    def is_newest(self, key: Key, values: list[bytes]) -> bool:
+        """Whether a read shows just the last write, which answers all questions; False where that is not kept."""
+        return len(values) == 1 and values[0] == key.value and not key.refused
 
     def unexpected(self, key: Key, values: list[bytes]) -> list[bytes]:
         """Those of `values`, read from `key`, that nobody wrote: unknown, altered, or refused for certain."""

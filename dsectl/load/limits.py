@@ -80,7 +80,7 @@ def _direction(text: str, sign: str, below: bool) -> tuple[bool, bool]:
     if sign not in (("<", "<=") if below else (">", ">=")):
         wanted = "below" if below else "above"
         raise Usage(
-            f"{text!r} has the wrong direction: --fail-if takes the limit that must hold, and this one is held {wanted}",
+            f"{text!r} has the wrong direction: --fail-if takes what must hold, and that is to stay {wanted} something",
             help=_HELP,
         )
     return below, "=" in sign

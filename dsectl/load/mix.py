@@ -4,8 +4,10 @@ The workloads are those of Cooper et al. ("Benchmarking Cloud Serving Systems wi
 """
 
 from bisect import bisect
+from collections.abc import Mapping
 from itertools import accumulate
 from random import Random
+from typing import Generic, TypeVar
 
 from msgspec import Struct
 
@@ -72,16 +74,17 @@ def _share(kind: str, number: str) -> float:
     return share
 
 
-class KindChooser:
-    """Picks the kind of the next operation."""
+What = TypeVar("What")
 
-    def __init__(self, mix: Mix, random: Random) -> None:
+
+class KindChooser(Generic[What]):
+    """Picks what to do next: the mix's kinds, each standing for what `does` has for it."""
+
+    def __init__(self, mix: Mix, random: Random, does: Mapping[str, What]) -> None:
         self._random = random.random
-        self._kinds = list(mix.shares)
+        self._kinds = [does[kind] for kind in mix.shares]
         *self._bounds, self._total = accumulate(mix.shares.values())
 
-    def pick(self) -> str:
-        """One of the mix's kinds, by its share."""
-        if not self._bounds:
-            return self._kinds[0]
+    def pick(self) -> What:
+        """One of them, by its share."""
         return self._kinds[bisect(self._bounds, self._random() * self._total)]

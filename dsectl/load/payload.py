@@ -1,5 +1,5 @@
-"""Payloads that say what they are: a name, a number, and filling, so that whoever reads one can tell whether it was ever
-sent, byte by byte. Pure.
+"""Payloads that say what they are: a name, a number, and filling, so that whoever reads one can tell, to the last byte,
+whether it was ever sent. Pure.
 """
 
 from zlib import crc32
@@ -24,7 +24,7 @@ class Sizes(Struct, frozen=True):
 
     def of(self, head: bytes) -> int:
         """The size of the payload that begins so: always the same for the same beginning."""
-        return self.least if self.least == self.most else self.least + crc32(head) % (self.most - self.least + 1)
+        return self.least + crc32(head) % (self.most - self.least + 1)
 
 
 def parse_sizes(text: str) -> Sizes:
@@ -47,12 +47,13 @@ class Payloads:
 
     def __init__(self, sizes: Sizes) -> None:
         self._sizes = sizes
+        self._size = sizes.least if sizes.least == sizes.most else 0  # 0: ask
         self._filling = _FILLING * (sizes.most // len(_FILLING) + 1)
 
     def make(self, name: str, number: int) -> bytes:
         """The payload of `name` with a number."""
-        head = b"%b %d " % (name.encode(), number)
-        return head + self._filling[: max(0, self._sizes.of(head) - len(head))]
+        head = f"{name} {number} ".encode()
+        return head + self._filling[: max(0, (self._size or self._sizes.of(head)) - len(head))]
 
     def number(self, name: str, payload: bytes) -> int | None:
         """The number of a payload of `name`; None when it is not one, to the last byte."""

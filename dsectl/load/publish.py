@@ -1,6 +1,7 @@
 """The load on topics: messages to a subject that only this generator's own subscriptions listen to.
 
-At most once: what is accepted may be dropped, and is counted, not held against the cluster. Twice, or never published, is.
+At most once: what is accepted may be dropped; that is counted, and not held against the cluster. What comes twice, or was
+never published, is.
 """
 
 import asyncio
@@ -39,6 +40,7 @@ class Publication:
         load.calls.publish(load.subject, payload, self)
 
     def __call__(self, outcome: Outcome) -> None:
+        """It was answered, or given up."""
         now = monotonic()
         load, kind = self.load, self.load.kind
         definite: bool | None = False

@@ -1,8 +1,8 @@
 """Every acknowledged write is read back, strictly, and until the cluster has had the time to repair itself.
 
 A promise counts as broken only if a strict read that was not degraded misses it after every node has said that it
-votes and keeps no hint for anybody: before that, the copy may be on its way. What could not be read so until the deadline
-is `unchecked`, which makes a run inconclusive, never green.
+votes and keeps no hint for anybody: before that, the copy may be on its way. What could not be read so until the
+deadline is `unchecked`, which makes a run inconclusive, never green.
 """
 
 import asyncio

@@ -27,6 +27,7 @@ class Call:
         self.sent = monotonic()
 
     def __call__(self, outcome: Outcome) -> None:
+        """It was answered, or given up."""
         now = monotonic()
         load, kind = self.load, self.load.kind
         definite: bool | None = False

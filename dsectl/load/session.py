@@ -14,7 +14,7 @@ from typing import Protocol
 import cluster
 from cluster.client.aio import Client
 from cluster.client.calls import Calls, Outcome, PutDone
-from cluster.errors import ClusterError
+from cluster.errors import ClusterError, NotFound
 from dsectl.load.generator import Generator
 from dsectl.load.kv import KvLoad
 from dsectl.load.ledger import Ledger
@@ -93,6 +93,8 @@ class _Session:
         self.calls = Calls(client.router, plan.timeout_s)
         self.prepared = 0
         self.stopped = False
+        self._told_at = 0.0
+        self._offered_before = 0
 
     async def run(self) -> Report:
         plan = self.plan
@@ -105,6 +107,7 @@ class _Session:
             self.hooks.on_phase("waiting for the last messages")
             await publish.check(report, plan.settle_s)
             return report
+        await check_operation(self.client, plan.operation)
         request = RequestLoad(plan, self.calls, self.tally)
         report = await self._offer(request)
         await request.check(report, plan.settle_s)
@@ -155,6 +158,8 @@ class _Session:
         now = min(monotonic(), ends)
         generator.end(now)
         await generator.idle()
+        if self.tally.offered > self._offered_before:
+            self._tell_interval(generator, began, monotonic())
         report = self.tally.report()
         report.unsent, report.missed = generator.unsent, generator.missed
         report.stopped, report.prepared, report.sending_s = self.stopped, self.prepared, now - began
@@ -162,7 +167,7 @@ class _Session:
 
     async def _watch(self, generator: Generator, began: float, ends: float) -> None:
         """Look after it until it is over: intervals are told, and the first answer."""
-        first, told_at = False, began
+        first, self._told_at = False, began
         while (now := monotonic()) < ends and not self._is_stopped():
             await asyncio.sleep(min(POLL_S, ends - now))
             self.tally.record()
@@ -170,9 +175,23 @@ class _Session:
                 first = True
                 self.hooks.on_first()
             now = monotonic()
-            if now >= told_at + INTERVAL_S:
-                self.hooks.on_interval(self.tally.interval(now - began, now - told_at, generator.in_flight))
-                told_at = now
+            if now >= self._told_at + INTERVAL_S:
+                self._tell_interval(generator, began, now)
+
+    def _tell_interval(self, generator: Generator, began: float, now: float) -> None:
+        self.hooks.on_interval(self.tally.interval(now - began, now - self._told_at, generator.in_flight))
+        self._told_at, self._offered_before = now, self.tally.offered
+
+
+async def check_operation(client: Client, target: str) -> None:
+    """Raises NotFound when no node offers the operation; says nothing when no node could say."""
+    service, _, operation = target.rpartition(".")
+    answers = await client.ask_all(None, "describe", {"service": service}, timeout=ASK_S)
+    found = [answer for answer in answers.values() if not isinstance(answer, ClusterError)]
+    if any(operation in answer["operations"] for answer in found):
+        return
+    if found or all(isinstance(answer, NotFound) for answer in answers.values()):
+        raise NotFound(f"no live node offers {target}", help="`dsectl services` lists services, `dsectl describe` one.")
 
 
 def _all_settled(answers: dict[str, object]) -> bool:

@@ -2,8 +2,8 @@
 
 Every operation ends as exactly one of: `ok`; `declared` (a service answered with an error of its own: the cluster did
 its part); `maybe` (it may have happened); `failed` (it surely did not). Latencies are those of all that were answered,
-and of those that ran out of time, which took at least so long. A refusal has no latency: were it counted, a cluster that
-refuses everything at once would look quick.
+and of those that ran out of time, which took at least so long. A refusal has no latency: were it counted, a cluster
+that refuses everything at once would look quick.
 """
 
 from msgspec import Struct, field
@@ -53,8 +53,8 @@ class Interval(Struct):
         counts = {"ok": self.ok, "failed": self.failed, "maybe": self.maybe, "declared": self.declared}
         rates = {"offered_per_s": _rate(self.offered, self.seconds), "achieved_per_s": _rate(self.ok, self.seconds)}
         return {
-            "until_s": round(self.until_s, 3), **counts, **rates, "in_flight": self.in_flight,
-            "service": service, "response": response,
+            "until_s": round(self.until_s, 3), "seconds": round(self.seconds, 3), **counts, **rates,
+            "in_flight": self.in_flight, "service": service, "response": response,
         }  # fmt: skip
 
 
@@ -225,8 +225,8 @@ def merge_reports(reports: list[Report]) -> Report:
 
 
 _SUMMED = (
-    "offered", "unsent", "missed", "prepared", "lost", "unexpected", "duplicated", "stale", "checked", "unchecked", "delivered",
-    "dropped", "unheard",
+    "offered", "unsent", "missed", "prepared", "lost", "unexpected", "duplicated", "stale", "checked", "unchecked",
+    "delivered", "dropped", "unheard",
 )  # fmt: skip
 
 

@@ -215,17 +215,17 @@ def why_they_differ(account: Account) -> str:
     """Service and response, in a line."""
     if account["rate"] is None:
         return (
-            "closed loop: an operation is due when a client is free, so service and response are the same,\n"
-            "and a slow cluster is asked less often, which flatters it; --rate offers a load that does not wait"
+            "closed loop: due when a client is free, so a slow cluster is asked less and looks better than with --rate"
         )
-    text = "response counts from when an operation was due, service from when it was sent;"
-    if account["unsent"]:
-        return f"{text}\n{account['unsent']:,} were due and not sent, since all clients waited for answers: their wait counts"
+    waited = "the clock's next millisecond"
     lag = account["lag"]["p99_ms"]
-    if lag is not None and lag > LAG_WORTH_TELLING_MS:
-        return f"{text}\nbetween them operations waited for this generator itself, {ms(lag)} ms at p99"
-    clients = " or a free client" if account["clients"] else ""
-    return f"{text} between them they waited for the clock's next millisecond{clients}"
+    if account["unsent"]:
+        waited = f"a free client; {account['unsent']:,} never got one, and their wait counts"
+    elif lag is not None and lag > LAG_WORTH_TELLING_MS:
+        waited = f"this generator itself, {ms(lag)} ms at p99"
+    elif account["clients"]:
+        waited = "a free client, or the clock's next millisecond"
+    return f"response counts from when it was due, service from when it was sent; in between it waited for {waited}"
 
 
 def _promises(account: Account) -> list[str]:
