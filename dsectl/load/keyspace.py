@@ -34,7 +34,7 @@ def parse_keys(text: str) -> KeySpace:
         name, number = "", name
     if name and name not in DISTRIBUTIONS:
         raise Usage(f"unknown distribution {name!r}: one of {', '.join(DISTRIBUTIONS)}", help=_HELP)
-    if not number and not colon:
+    if name and not colon:
         return KeySpace(distribution=name)
     if not (number.isascii() and number.isdigit()):
         raise Usage(f"{text!r} is no set of keys", help=_HELP)

@@ -55,7 +55,7 @@ def parse_limit(text: str) -> Limit:
     name, sign, value = found.groups()
     *before, last = name.split(".")
     if last in LATENCIES:
-        return Limit(text, _latency_path(text, before, last), *_direction(text, sign, True), duration(value) * 1000)
+        return Limit(text, _latency_path(text, before, last), *_direction(text, sign, True), _milliseconds(text, value))
     if before or last not in (*COUNTS, *RATES):
         raise Usage(f"{text!r} limits {name!r}, which is nothing that is measured", help=_HELP)
     below, inclusive = _direction(text, sign, last in COUNTS)
@@ -84,6 +84,13 @@ def _direction(text: str, sign: str, below: bool) -> tuple[bool, bool]:
             help=_HELP,
         )
     return below, "=" in sign
+
+
+def _milliseconds(text: str, value: str) -> float:
+    try:
+        return duration(value) * 1000
+    except Usage as error:
+        raise Usage(f"{text!r}: {error.message}", help=_HELP) from None
 
 
 def _number(text: str, value: str) -> float:

@@ -225,7 +225,7 @@ def why_they_differ(account: Account) -> str:
         waited = f"this generator itself, {ms(lag)} ms at p99"
     elif account["clients"]:
         waited = "a free client, or the clock's next millisecond"
-    return f"response counts from when it was due, service from when it was sent; in between it waited for {waited}"
+    return f"response counts from when due, service from when sent; in between it waited for {waited}"
 
 
 def _promises(account: Account) -> list[str]:
