@@ -1,7 +1,7 @@
 """The load on topics: messages to a subject that only this generator's own subscriptions listen to.
 
-At most once: what is accepted may be dropped; that is counted, and not held against the cluster. What comes twice, or was
-never published, is.
+At most once: what is accepted may be dropped; that is counted, and not held against the cluster. What comes twice, or
+was never published, is.
 """
 
 import asyncio
@@ -98,8 +98,8 @@ class PublishLoad:
         """Wait for what is still on its way, and write the findings down."""
         until = monotonic() + patience_s
         self._heard_at = monotonic()
-        while self.deliveries.awaited and monotonic() < min(until, self._heard_at + QUIET_S):
-            await asyncio.sleep(POLL_S)
+        while self.deliveries.awaited and monotonic() < min(until, self._heard_at + QUIET_S):  # noqa: ASYNC110
+            await asyncio.sleep(POLL_S)  # silence has no event
         for subscription in self._subscriptions:
             subscription.close()
         found = self.deliveries

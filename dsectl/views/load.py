@@ -138,7 +138,7 @@ class LiveProgress:
     def _counts(self, last: Interval) -> Any:
         from rich.table import Table
 
-        grid = Table(box=None, pad_edge=False, padding=(0, 2))
+        grid = Table(box=None, pad_edge=False, padding=(0, 1))
         for title in ("", "offered", "ok", "failed", "maybe", "declared", "in flight"):
             grid.add_column(title, justify="right" if title else "left", min_width=9, style="" if title else "dim")
         rates = [getattr(last, name) / last.seconds for name in self.totals]
@@ -151,7 +151,7 @@ class LiveProgress:
         from rich.table import Table
         from rich.text import Text
 
-        grid = Table(box=None, pad_edge=False, padding=(0, 2))
+        grid = Table(box=None, pad_edge=False, padding=(0, 1))
         grid.add_column("ms, last second", style="dim", min_width=9)
         for title in PERCENTILES.values():
             grid.add_column(title.lower(), justify="right", min_width=9)

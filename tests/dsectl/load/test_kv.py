@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -208,7 +208,7 @@ def test_a_degraded_read_proves_no_loss() -> None:
 
 def test_what_is_repaired_in_time_is_not_lost() -> None:
     rig = written(1)
-    answers = iter([got(), Unreachable("gone"), got(degraded=True)])
+    answers: Iterator[Outcome] = iter([got(), Unreachable("gone"), got(degraded=True)])
     rig.store.on_get = lambda key: next(answers, None)
     report = rig.read_back(5.0, settled=False)
     assert (report.lost, report.checked, report.unchecked) == (0, 1, 0)

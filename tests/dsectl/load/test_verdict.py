@@ -130,8 +130,8 @@ def test_what_is_no_limit(text: str) -> None:
 
 
 def test_the_wrong_direction_is_refused_and_explained() -> None:
-    """Read as a condition for failing, `p99>250ms` would mean what `p99<250ms` means; taken as a limit it would be green
-    for a slow cluster. So it is taken as neither."""
+    """Read as a condition for failing, `p99>250ms` would mean what `p99<250ms` means; taken as a limit it would be
+    green for a slow cluster. So it is taken as neither."""
     with pytest.raises(Usage, match="what must hold"):
         parse_limit("p99>250ms")
 

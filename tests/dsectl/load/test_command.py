@@ -1,0 +1,244 @@
+"""`dsectl load`: the command line, its JSON and exit codes, against nodes that keep their word or break it."""
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from cluster.wire.admin import Answer, Ask
+from cluster.wire.frames import Frame, Request
+from cluster.wire.kv import Get, Got, Put, PutDone
+from cluster.wire.requests import Call, CallDone
+from cluster.wire.topics import Message, Publish, Published, Subscribe, Subscribed
+from dsectl.app import invoke
+from dsectl.steps.result import Lines
+from tests.client.fake_node import Peer
+from tests.client.scripts import CLOCK
+from tests.dsectl.conftest import Run, Serve
+
+PERCENTILES = {"p50_ms", "p90_ms", "p99_ms", "p999_ms", "max_ms"}
+
+
+class Keeper:
+    """A node that keeps what it is given. `forgets` names keys, by their end, that it reports missing; `hints` is how
+    many it says it holds; `twice` delivers each message two times; `refuses` fails every call with that code."""
+
+    def __init__(self, forgets: str = "", twice: bool = False, refuses: str = "", hints: int = 0) -> None:
+        self.values: dict[str, bytes] = {}
+        self.forgets = forgets
+        self.twice = twice
+        self.refuses = refuses
+        self.hints = hints
+        self.subscriber: tuple[Peer, int] | None = None
+
+    def __call__(self, peer: Peer, frame: Frame) -> None:
+        if not isinstance(frame, Request):
+            return
+        body = frame.body
+        if self.refuses and isinstance(body, Call | Put | Get):
+            peer.fail(frame, self.refuses)
+        elif isinstance(body, Put):
+            self.values[body.key] = body.value
+            peer.reply(frame, PutDone("ok", 2, 0, CLOCK, "n1", 1, "interval"))
+        elif isinstance(body, Get):
+            found = self.values.get(body.key)
+            gone = found is None or (self.forgets and body.key.endswith(self.forgets))
+            peer.reply(frame, Got([] if gone or found is None else [found], CLOCK, 2, 0, False, "n1"))
+        elif isinstance(body, Subscribe):
+            self.subscriber = (peer, body.subscription)
+            peer.reply(frame, Subscribed(1))
+        elif isinstance(body, Publish):
+            self.publish(body)
+            peer.reply(frame, Published("id", 1, 0))
+        elif isinstance(body, Call):
+            peer.reply(frame, CallDone(body.payload, "n1"))
+        elif isinstance(body, Ask) and body.what == "status":
+            peer.reply(frame, Answer({"state": "running", "hints": self.hints}))
+        elif isinstance(body, Ask) and body.what == "describe":
+            peer.reply(frame, Answer({"operations": {"echo": {}, "work": {}}}))
+
+    def publish(self, body: Publish) -> None:
+        assert self.subscriber is not None
+        peer, number = self.subscriber
+        for _ in range(2 if self.twice else 1):
+            peer.push(Message(number, body.subject, body.payload, "id", "n1"))
+
+
+def load(run: Run, *words: str, code: int = 0) -> Any:
+    ran = run("load", *words, "--json")
+    assert ran.code == code, (ran.out, ran.err)
+    return ran.json
+
+
+def test_the_account(serve: Serve, run: Run) -> None:
+    serve(Keeper())
+    found = load(run, "kv", "--rate", "200", "--for", "500ms", "--keys", "50", "--fail-if", "p99<5s")
+    assert found["verdict"] == "passed" and found["ok"] == 100
+    assert [found[name] for name in ("failed", "maybe", "lost", "unexpected", "duplicated", "unchecked")] == [0] * 6
+    assert found["prepared"] == 50 and found["checked"] == 50
+    assert 150 < found["achieved_per_s"] <= found["offered_per_s"] <= 201
+    assert set(found["service"]) == set(found["response"]) == PERCENTILES
+    assert found["response"]["max_ms"] >= found["service"]["max_ms"] > 0
+    assert found["at"].startswith("20") and found["at"].endswith("Z")
+
+
+def test_a_lost_write_is_exit_1(serve: Serve, run: Run) -> None:
+    serve(Keeper(forgets="07"))
+    found = load(run, "kv", "--for", "300ms", "--keys", "10", "--mix", "write=1", "--rate", "200", code=1)
+    assert found["verdict"] == "failed" and found["lost"] == 1 and "lost" in found["reasons"][0]
+
+
+def test_a_write_that_may_still_arrive_is_exit_3(serve: Serve, run: Run) -> None:
+    serve(Keeper(forgets="07", hints=1))
+    words = ("kv", "--for", "300ms", "--keys", "10", "--mix", "write=1", "--rate", "200", "--settle", "300ms")
+    found = load(run, *words, code=3)
+    assert found["verdict"] == "inconclusive" and found["lost"] == 0 and found["unchecked"] == 1
+
+
+def test_a_limit_that_does_not_hold_is_exit_1_and_one_without_samples_exit_3(serve: Serve, run: Run) -> None:
+    serve(Keeper())
+    words = ("kv", "--for", "200ms", "--keys", "5", "--mix", "write=1")
+    assert load(run, *words, "--fail-if", "service.p99<1us", code=1)["reasons"][0].startswith("service.p99<1us")
+    assert "no sample" in load(run, *words, "--fail-if", "read.p99<1s", code=3)["reasons"][0]
+
+
+def test_messages(serve: Serve, run: Run) -> None:
+    serve(Keeper())
+    found = load(run, "publish", "--rate", "200", "--for", "300ms")
+    assert (found["ok"], found["delivered"], found["dropped"], found["duplicated"]) == (60, 60, 0, 0)
+    assert found["lost"] == 0 and set(found["delivery"]) == PERCENTILES
+
+
+def test_a_message_that_comes_twice_is_exit_1(serve: Serve, run: Run) -> None:
+    serve(Keeper(twice=True))
+    found = load(run, "publish", "--rate", "100", "--for", "200ms", code=1)
+    assert found["duplicated"] == 20 == found["delivered"]
+
+
+def test_requests(serve: Serve, run: Run) -> None:
+    serve(Keeper())
+    found = load(run, "request", "--clients", "2", "--for", "200ms")
+    assert found["verdict"] == "passed" and found["ok"] > 10 and found["unexpected"] == 0 and found["rate"] is None
+    assert load(run, "request", "flaky.work", "n:=1", "--for", "100ms")["operations"]["flaky.work"]["ok"] == 10
+
+
+def test_an_error_that_a_service_declares_is_no_failure(serve: Serve, run: Run) -> None:
+    serve(Keeper(refuses="service-error"))
+    found = load(run, "request", "flaky.work", "--for", "200ms", code=3)
+    assert (found["declared"], found["failed"], found["ok"]) == (20, 0, 0), "inconclusive: none succeeded"
+    assert found["service"]["p99_ms"] is not None
+
+
+def test_what_is_refused_has_no_latency(serve: Serve, run: Run) -> None:
+    serve(Keeper(refuses="overloaded"))
+    found = load(run, "request", "--for", "200ms", "--fail-if", "p99<1s", code=3)
+    assert found["failed"] == 20 and found["errors"] == {"overloaded": 20}
+    assert found["response"]["p99_ms"] is None
+
+
+def test_no_key_could_be_prepared(serve: Serve, run: Run) -> None:
+    serve(Keeper(refuses="no-quorum"))
+    assert load(run, "kv", "--for", "200ms", code=7)["error"]["code"] == "no-quorum"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("kv", "--rate", "0"), ("kv", "--rate", "-5"), ("publish", "--rate", "nan"), ("request", "--rate", "inf"),
+        ("kv", "--mix", "Z"), ("kv", "--keys", "0"), ("kv", "--size", "1B"), ("kv", "--for", "0s"),
+        ("kv", "--for", "5"),
+        ("kv", "--fail-if", "p99>250ms"), ("publish", "--clients", "0"), ("kv", "--clients", "1", "--processes", "2"),
+        ("kv", "--keys", "1", "--processes", "2"), ("request", "echo"), ("request", "echo.echo", "x"),
+        ("kv", "--intervals", "/nowhere/at/all"), ("publish", "--mix", "A"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_is_refused_before_anything_is_sent(serve: Serve, run: Run, words: tuple[str, ...]) -> None:
+    (node,) = serve(Keeper())
+    ran = run("load", *words)
+    assert ran.code == 2 and ran.err.startswith("error: ") and "help: " in ran.err, ran
+    assert node.frames == []
+
+
+def test_no_cluster(run: Run) -> None:
+    assert load(run, "kv", code=4)["error"]["code"] == "unknown-cluster"
+
+
+def test_an_unknown_operation(serve: Serve, run: Run) -> None:
+    serve(Keeper())
+    assert load(run, "request", "echo.nothing", code=6)["error"]["code"] == "not-found"
+
+
+def test_progress_is_lines_off_a_terminal_and_nothing_when_quiet(serve: Serve, run: Run) -> None:
+    serve(Keeper())
+    words = ("load", "kv", "--rate", "100", "--for", "1200ms", "--keys", "5")
+    ran = run(*words)
+    assert "/s offered" in ran.err and "response p50" in ran.err and "reading acknowledged" in ran.err
+    assert ran.out.splitlines()[-1].startswith("PASSED") and "response counts from when due" in ran.out
+    assert run(*words, "-q").err == ""
+
+
+def test_the_picture_on_a_terminal(serve: Serve, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    serve(Keeper())
+    ran = run("load", "kv", "--rate", "100", "--for", "1300ms", "--keys", "5", terminal=True)
+    assert "in flight" in ran.err and "p99 each second" in ran.err and "PASSED" in ran.out
+
+
+def test_intervals(serve: Serve, run: Run, tmp_path: Path) -> None:
+    serve(Keeper())
+    words = ("load", "kv", "--rate", "100", "--for", "1500ms", "--keys", "5", "--json")
+    ran = run(*words, "--intervals", str(tmp_path / "seconds"))
+    lines = [msgspec.json.decode(line) for line in (tmp_path / "seconds").read_text().splitlines()]
+    assert len(lines) == 2 and sum(line["ok"] for line in lines) == ran.json["ok"] == 150
+    assert {"at", "until_s", "offered_per_s", "service", "response"} <= set(lines[0])
+    ran = run(*words, "--intervals", "-")
+    *before, last = (msgspec.json.decode(line) for line in ran.lines)
+    assert len(before) == 2 and last["verdict"] == "passed", "the account comes last"
+
+
+def test_several_processes_are_one_load(serve: Serve, run: Run) -> None:
+    serve(Keeper())
+    words = ("kv", "--rate", "200", "--for", "1200ms", "--keys", "20", "--processes", "2", "--intervals", "-")
+    ran = run("load", *words, "--json")
+    *before, last = (msgspec.json.decode(line) for line in ran.lines)
+    assert ran.code == 0 and last["verdict"] == "passed", ran
+    assert last["ok"] == 240 and last["checked"] == last["prepared"] == 20 and last["processes"] == 2
+    assert sum(line["ok"] for line in before) == 240
+
+
+def test_an_error_of_a_process_is_told_as_its_own(serve: Serve, run: Run) -> None:
+    serve(Keeper(refuses="no-quorum"))
+    assert load(run, "kv", "--for", "200ms", "--processes", "2", code=7)["error"]["code"] == "no-quorum"
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_job_is_ready_with_the_first_answer_and_ends_with_its_account(serve: Serve, processes: str) -> None:
+    serve(Keeper())
+    ready, stopping, out = threading.Event(), threading.Event(), Lines()
+    words = ["load", "kv", "--rate", "100", "--for", "60s", "--keys", "10", "--json", "--processes", processes]
+    codes: list[int] = []
+    began = time.monotonic()
+    job = threading.Thread(
+        target=lambda: codes.append(
+            invoke(words, out=out, err=Lines(), on_ready=ready.set, is_stopped=stopping.is_set)  # type: ignore[arg-type]
+        )
+    )
+    job.start()
+    assert ready.wait(10)
+    stopping.set()
+    job.join(10)
+    assert codes == [0] and time.monotonic() - began < 10
+    found = msgspec.json.decode(out.lines()[-1])
+    assert found["stopped"] and found["verdict"] == "passed" and found["ok"] >= 1 and found["checked"] == 10
+
+
+def test_a_job_whose_operations_all_fail_is_never_ready(serve: Serve) -> None:
+    serve(Keeper(refuses="overloaded"))
+    ready = threading.Event()
+    words = ["load", "request", "--for", "200ms", "--json"]
+    assert invoke(words, out=Lines(), err=Lines(), on_ready=ready.set) == 3  # type: ignore[arg-type]
+    assert not ready.is_set()
