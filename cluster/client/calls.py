@@ -34,9 +34,9 @@ class Calls:
         """Write; the value replaces what `context` covers, and nothing for None."""
         self._call(Put(key, value, next(self._operations), context), self._time() + self.timeout, done, key)
 
-    def get(self, key: str, done: Done, strict: bool = False) -> None:
-        """Read."""
-        self._call(Get(key, 0, strict), self._time() + self.timeout, done, key)
+    def get(self, key: str, done: Done, strict: bool = False, within: float | None = None) -> None:
+        """Read. `within` so many seconds, when that is not the `timeout`."""
+        self._call(Get(key, 0, strict), self._time() + (self.timeout if within is None else within), done, key)
 
     def keys(self, node: str, prefix: str, after: str, limit: int, done: Done) -> None:
         """The keys that one node owns, in order, behind `after`."""

@@ -15,6 +15,7 @@ from dsectl.load.tally import EXAMPLES_MAX, Report
 
 AT_ONCE = 64
 PAUSE_S = 0.1
+FIRST_S = 2.0
 
 
 class ReadBack:
@@ -30,19 +31,20 @@ class ReadBack:
         """Keys of which nothing can be said yet."""
 
     async def run(self, patience_s: float) -> None:
-        """Read all keys; those in doubt again and again for so long."""
+        """Read all keys; those in doubt again and again for so long. The first time is given FIRST_S at least."""
         until = monotonic() + patience_s
         self.left = self.ledger.written()
-        settled = False
+        settled, at_least = False, monotonic() + FIRST_S
         while True:
-            answers = await read_all(self.calls, self.left)
-            self.left = [key for key, answer in answers if not self._decide(key, answer, settled)]
+            answers = await read_all(self.calls, self.left, max(until, at_least))
+            self.left = [key for key in self.left if not self._decide(key, answers.get(key.name), settled)]
+            at_least = 0.0
             if not self.left or monotonic() >= until:
                 return
             await asyncio.sleep(PAUSE_S)
             settled = await self.is_settled()
 
-    def _decide(self, key: Key, answer: Outcome, settled: bool) -> bool:
+    def _decide(self, key: Key, answer: Outcome | None, settled: bool) -> bool:
         """Whether all is said about a key now."""
         if not isinstance(answer, Got):
             return False
@@ -76,27 +78,29 @@ class ReadBack:
         report.examples += self.examples
 
 
-async def read_all(calls: Calls, keys: Iterable[Key]) -> list[tuple[Key, Outcome]]:
-    """Each key with the outcome of a strict read, some at a time."""
+async def read_all(calls: Calls, keys: Iterable[Key], until: float) -> dict[str, Outcome]:
+    """By name, the outcome of a strict read of each key, some at a time. Those that the time did not suffice for are
+    missing."""
     waiting = iter(list(keys))
-    answers: list[tuple[Key, Outcome]] = []
+    answers: dict[str, Outcome] = {}
     idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     under_way = 0
 
     def next_one() -> None:
         nonlocal under_way
-        key = next(waiting, None)
-        if key is None:
-            if under_way == 0 and not idle.done():
-                idle.set_result(None)
-            return
-        under_way += 1
-        calls.get(key.name, lambda outcome: ended(key, outcome), strict=True)
+        left_s = until - monotonic()
+        key = next(waiting, None) if left_s > 0 else None
+        if key is not None:
+            under_way += 1
+            name = key.name
+            calls.get(name, lambda outcome: ended(name, outcome), strict=True, within=min(calls.timeout, left_s))
+        elif under_way == 0 and not idle.done():
+            idle.set_result(None)
 
-    def ended(key: Key, outcome: Outcome) -> None:
+    def ended(name: str, outcome: Outcome) -> None:
         nonlocal under_way
         under_way -= 1
-        answers.append((key, outcome))
+        answers[name] = outcome
         next_one()
 
     for _ in range(AT_ONCE):

@@ -21,8 +21,8 @@ from dsectl.steps.values import argument, shown_value, value_of_word
 EXIT_INTERRUPTED = 130
 READY_S = 15.0
 """How long a job may take to begin its work."""
-STOP_S = 10.0
-"""How long a job may take to end when it is told to."""
+STOP_S = 20.0
+"""How long a job may take to end when it is told to: a load waits up to 5 s for answers, and 10 s for repair."""
 LOOK_S_MIN = 0.1
 """A look gets at least so much time, also at the end of a `within`."""
 

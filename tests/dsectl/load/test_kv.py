@@ -1,6 +1,7 @@
 """The load on keys and its reading back, against a store that a test spoils."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -31,6 +32,7 @@ class Store:
     something else."""
 
     def __init__(self) -> None:
+        self.timeout = 5.0
         self.values: dict[str, bytes] = {}
         self.waiting: deque[tuple[Done, Outcome]] = deque()
         self.puts: list[tuple[str, bytes | None]] = []
@@ -46,7 +48,7 @@ class Store:
             self.values[key] = value
         self.waiting.append((done, OK if answer is None else answer))
 
-    def get(self, key: str, done: Done, strict: bool = False) -> None:
+    def get(self, key: str, done: Done, strict: bool = False, within: float | None = None) -> None:
         self.gets.append((key, strict))
         found = self.values.get(key)
         answer = self.on_get(key) or (got() if found is None else got(found))
@@ -231,3 +233,17 @@ def test_a_value_beside_the_one_that_replaced_it_is_unexpected() -> None:
     rig.store.on_get = lambda key: got(*both)
     assert rig.read_back(0.3, settled=False).unchecked == 1
     assert rig.read_back(1.0).unexpected == 1
+
+
+def test_reading_back_ends_in_time_though_nobody_answers() -> None:
+    """However many keys there are: silent nodes cost one deadline, not one for each."""
+    rig = written(500)
+
+    def silent(key: str, done: Done, strict: bool = False, within: float | None = None) -> None:
+        assert within is not None
+        asyncio.get_running_loop().call_later(within, done, Unreachable("silent"))
+
+    rig.store.get = silent  # type: ignore[method-assign]
+    began = time.monotonic()
+    report = rig.read_back(0.2)
+    assert time.monotonic() - began < 5 and report.unchecked == 500
