@@ -48,6 +48,33 @@ _dsectl_option() {
         'subscribe --wait') kind=any ;;
         'request --only') kind=node ;;
         'request --deadline') kind=any ;;
+        'load kv --rate') kind=any ;;
+        'load kv --for') kind=any ;;
+        'load kv --clients') kind=any ;;
+        'load kv --mix') kind=any ;;
+        'load kv --keys') kind=any ;;
+        'load kv --size') kind=any ;;
+        'load kv --fail-if') kind=any ;;
+        'load kv --intervals') kind=file ;;
+        'load kv --processes') kind=any ;;
+        'load kv --settle') kind=any ;;
+        'load kv --seed') kind=any ;;
+        'load publish --rate') kind=any ;;
+        'load publish --for') kind=any ;;
+        'load publish --clients') kind=any ;;
+        'load publish --subscribers') kind=any ;;
+        'load publish --size') kind=any ;;
+        'load publish --fail-if') kind=any ;;
+        'load publish --intervals') kind=file ;;
+        'load publish --processes') kind=any ;;
+        'load publish --settle') kind=any ;;
+        'load request --rate') kind=any ;;
+        'load request --for') kind=any ;;
+        'load request --clients') kind=any ;;
+        'load request --size') kind=any ;;
+        'load request --fail-if') kind=any ;;
+        'load request --intervals') kind=file ;;
+        'load request --processes') kind=any ;;
         'recipe run --junit') kind=file ;;
         'recipe run --repeat') kind=any ;;
         'recipe run --side-by-side') kind=any ;;
@@ -74,14 +101,15 @@ _dsectl_argument() {
         'recipe show '0) kind='recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership' ;;
         'present '0) kind='recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership' ;;
         'completions '0) kind='choice bash zsh fish' ;;
-        'help '*) kind='choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints watch put get delete keys publish subscribe services describe request recipe present learn completions shell help exit-codes errors options environment values units outcomes patterns recipes' ;;
+        'help '*) kind='choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints watch put get delete keys publish subscribe services describe request load recipe present learn completions shell help exit-codes errors options environment values units outcomes patterns recipes' ;;
     esac
 }
 
 _dsectl_command() {
     case "$1" in
         del) command=delete ;;
-        up | down | rm | ps | status | env | logs | demo | kill | restart | pause | resume | partition | slow | heal | faults | members | ring | explain | events | health | hints | watch | put | get | delete | keys | publish | subscribe | services | describe | request | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | shell | help) command=$1 ;;
+        up | down | rm | ps | status | env | logs | demo | kill | restart | pause | resume | partition | slow | heal | faults | members | ring | explain | events | health | hints | watch | put | get | delete | keys | publish | subscribe | services | describe | request | 'load kv' | 'load publish' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | shell | help) command=$1 ;;
+        load) first=load ;;
         recipe) first=recipe ;;
         *) lost=1 ;;
     esac
@@ -89,7 +117,8 @@ _dsectl_command() {
 
 _dsectl_words() {
     case "$1" in
-        '') _dsectl_reply up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints watch put get delete keys publish subscribe services describe request recipe present learn completions shell help ;;
+        '') _dsectl_reply up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints watch put get delete keys publish subscribe services describe request load recipe present learn completions shell help ;;
+        load) _dsectl_reply kv publish request ;;
         recipe) _dsectl_reply run check list show ;;
     esac
 }
@@ -117,6 +146,9 @@ _dsectl_options() {
         publish) _dsectl_reply --literal ;;
         subscribe) _dsectl_reply --group --count --wait ;;
         request) _dsectl_reply --only --deadline ;;
+        'load kv') _dsectl_reply --rate --for --clients --mix --keys --size --fail-if --intervals --processes --settle --seed ;;
+        'load publish') _dsectl_reply --rate --for --clients --subscribers --size --fail-if --intervals --processes --settle ;;
+        'load request') _dsectl_reply --rate --for --clients --size --fail-if --intervals --processes ;;
         'recipe run') _dsectl_reply --all --junit --tap --repeat --side-by-side --keep --strict --red ;;
         'recipe check') _dsectl_reply --all --strict ;;
         shell) _dsectl_reply -c --vi --emacs ;;

@@ -7,9 +7,10 @@ import typer
 
 from cluster.errors import Usage
 from dsectl.console import Console
-from dsectl.demo.findings import Findings, Verdict
+from dsectl.demo.findings import Findings
 from dsectl.demo.run import run_demo
 from dsectl.invocation import current
+from dsectl.verdict import Verdict
 from dsectl.views.demo import LiveTeller, PlainTeller, summary_lines
 
 NODES_MIN = 4

@@ -8,8 +8,7 @@ held is `passed`.
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-PASSED, FAILED, INCONCLUSIVE = "passed", "failed", "inconclusive"
-EXIT_CODES = {PASSED: 0, FAILED: 1, INCONCLUSIVE: 3}
+from dsectl.verdict import FAILED, INCONCLUSIVE, PASSED, Verdict
 
 
 @dataclass
@@ -98,19 +97,6 @@ class Findings:
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
         return {**asdict(self), "acknowledged": self.acknowledged, "answered": self.answered}
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """`passed`, `failed` or `inconclusive`, and why."""
-
-    verdict: str
-    reasons: list[str]
-
-    @property
-    def exit_code(self) -> int:
-        """Of the command."""
-        return EXIT_CODES[self.verdict]
 
 
 def judge(found: Findings) -> Verdict:

@@ -14,6 +14,8 @@ import anyio
 
 from cluster.errors import ClusterError
 from dsectl.demo.findings import Findings
+from dsectl.load.deliveries import Deliveries
+from dsectl.load.payload import Payloads, Sizes
 
 if TYPE_CHECKING:
     from cluster.client.aio import Client
@@ -40,9 +42,10 @@ class Load:
         self._received: list[tuple[float, float]] = []  # published, received
         self._stood_in_at: list[float] = []
         self._published_at: dict[int, float] = {}
-        self._messages: set[str] = set()
+        self._deliveries = Deliveries(SUBJECT, 1, Payloads(Sizes()))
+        self._misdirected = 0
         self._stopping = False
-        self._order = self._message = self._question = 0
+        self._order = self._question = 0
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -116,11 +119,10 @@ class Load:
         await self.write(f"order-{self._order:05d}", f"order {self._order}: one book".encode(), blind=True)
 
     async def _publish(self) -> None:
-        self._message += 1
-        number = self._message
+        number, payload = self._deliveries.begin()
         self._published_at[number] = time.monotonic()
         try:
-            await self.client.topics.publish(f"{SUBJECT}.{number % 3}", str(number).encode())
+            await self.client.topics.publish(f"{SUBJECT}.{number % 3}", payload)
             self.found.published += 1
         except ClusterError:
             pass  # at most once: what was not taken is not counted, though it may still arrive
@@ -134,17 +136,16 @@ class Load:
                 self._take(message)
 
     def _take(self, message: "TopicMessage") -> None:
-        found = self.found
+        found, seen = self.found, self._deliveries
         found.received += 1
         found.received_across += self.subscriber not in ("", message.node)
-        found.received_twice += message.id in self._messages
-        self._messages.add(message.id)
-        number = int(message.payload) if message.payload.isdigit() else 0
-        published_at = self._published_at.get(number)
-        if published_at is None or message.subject != f"{SUBJECT}.{number % 3}":
-            found.received_wrong += 1
-        else:
-            self._received.append((published_at, time.monotonic()))
+        number = seen.receive(0, message.payload)
+        found.received_twice = seen.duplicated
+        if number is not None and message.subject == f"{SUBJECT}.{number % 3}":
+            self._received.append((self._published_at[number], time.monotonic()))
+        elif number is not None:
+            self._misdirected += 1
+        found.received_wrong = seen.unexpected + self._misdirected
 
     async def _request(self) -> None:
         found = self.found

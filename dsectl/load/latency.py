@@ -1,8 +1,8 @@
 """Latencies in an HdrHistogram: microseconds, three significant digits, up to an hour.
 
 The library answers False to a value that is out of range and counts nothing, so the answer is looked at, and values are
-brought into range first. Values are recorded in batches, those together that the histogram cannot tell
-apart, which is ten times quicker than each alone (docs/decisions/0010-hdrhistogram.md).
+brought into range first. Values are counted as they come, and recorded once in a while, those together that the
+histogram cannot tell apart (docs/decisions/0010-hdrhistogram.md has the figures).
 """
 
 from collections import Counter
@@ -23,20 +23,28 @@ class Latency:
     def __init__(self) -> None:
         self.fresh: list[int] = []
         """Microseconds that are not recorded yet: append to it, which is all that a hot path does."""
+        self._counts: Counter[int] = Counter()
         self._recorded = HdrHistogram(LOWEST_US, HIGHEST_US, DIGITS)
 
+    def count_fresh(self) -> None:
+        """Count what is fresh: cheap, and to be done often, so that it never takes long."""
+        if self.fresh:
+            self._counts.update(self.fresh)
+            self.fresh.clear()
+
     def record(self) -> None:
-        """Take in what is fresh; often, so that it never takes long."""
-        if not self.fresh:
+        """Take everything into the histogram."""
+        self.count_fresh()
+        if not self._counts:
             return
         batches: dict[int, int] = {}
-        for value, count in Counter(self.fresh).items():
+        for value, count in self._counts.items():
             value = min(max(value, LOWEST_US), HIGHEST_US)
             dropped = value.bit_length() - EXACT_BITS
             if dropped > 0:
                 value = value >> dropped << dropped
             batches[value] = batches.get(value, 0) + count
-        self.fresh.clear()
+        self._counts.clear()
         for value, count in batches.items():
             if not self._recorded.record_value(value, count):
                 raise AssertionError(f"{value} us is out of range")
@@ -50,6 +58,7 @@ class Latency:
     def clear(self) -> None:
         """Forget all."""
         self.fresh.clear()
+        self._counts.clear()
         self._recorded.reset()
 
     @property

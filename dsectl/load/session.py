@@ -170,7 +170,7 @@ class _Session:
         first, self._told_at = False, began
         while (now := monotonic()) < ends and not self._is_stopped():
             await asyncio.sleep(min(POLL_S, ends - now))
-            self.tally.record()
+            self.tally.count_fresh()
             if not first and any(kind.ok for kind in self.tally.kinds.values()):
                 first = True
                 self.hooks.on_first()

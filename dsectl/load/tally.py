@@ -146,12 +146,12 @@ class Tally:
             kind.timed(due, sent, now)
         return definite
 
-    def record(self) -> None:
-        """Take in fresh latencies; often, so that it never takes long."""
-        self.lag.record()
+    def count_fresh(self) -> None:
+        """Count fresh latencies; often, so that it never takes long."""
+        self.lag.count_fresh()
         for kind in self.kinds.values():
-            kind.service.record()
-            kind.response.record()
+            kind.service.count_fresh()
+            kind.response.count_fresh()
 
     def interval(self, until_s: float, seconds: float, in_flight: int) -> Interval:
         """What happened since the last one."""

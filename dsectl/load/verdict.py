@@ -7,31 +7,16 @@ the cluster.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from dsectl.load.account import Account
 from dsectl.load.limits import Limit, seen_by, shown
-from dsectl.load.plan import PUBLISH
+from dsectl.load.plan import KV, PUBLISH
+from dsectl.verdict import FAILED, INCONCLUSIVE, PASSED, Verdict
 
-PASSED, FAILED, INCONCLUSIVE = "passed", "failed", "inconclusive"
-EXIT_CODES = {PASSED: 0, FAILED: 1, INCONCLUSIVE: 3}
 OFFERED_MIN = 0.95
 """Of what was due, a generator that kept its rate has come to so much."""
 LAG_MS_MAX = 100.0
 """One of ten operations sent later than this is a schedule that was not kept."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """`passed`, `failed` or `inconclusive`, and why."""
-
-    verdict: str
-    reasons: list[str]
-
-    @property
-    def exit_code(self) -> int:
-        """Of the command."""
-        return EXIT_CODES[self.verdict]
 
 
 def judge(account: Account, limits: Sequence[Limit] = ()) -> Verdict:
@@ -95,6 +80,6 @@ def _is_own(limit: Limit, seen: float, account: Account) -> bool:
 def _praise(account: Account) -> str:
     if account["load"] == PUBLISH:
         return f"{account['delivered']} messages delivered, none twice, {account['dropped']} dropped"
-    if account["load"] == "kv":
+    if account["load"] == KV:
         return f"{account['checked']} keys read back, nothing lost, nothing unexpected"
     return f"{account['ok']} requests answered, none wrongly"

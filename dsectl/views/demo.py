@@ -5,8 +5,9 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from dsectl.console import Console
-from dsectl.demo.findings import Findings, Verdict
+from dsectl.demo.findings import Findings
 from dsectl.demo.narrator import duration
+from dsectl.verdict import STYLES, Verdict
 from dsectl.views.text import STATES, Paint
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 COLOURS = {"good": "green", "warn": "yellow", "bad": "red", "dim": "dim"}
-VERDICT_STYLES = {"passed": "good", "failed": "bad", "inconclusive": "warn"}
 RATE_WINDOW_S = 1.0
 MATRIX_MAX = 8
 """Nodes whose views of each other fit side by side on a terminal of 100 columns."""
@@ -184,5 +184,5 @@ def summary_lines(found: Findings, verdict: Verdict, paint: Paint) -> list[str]:
         f"read back  {found.keys_read} of {found.keys_acknowledged} keys, {len(found.keys_lost)} lost",
         "",
     ]
-    word = paint(verdict.verdict.upper(), VERDICT_STYLES[verdict.verdict])
+    word = paint(verdict.verdict.upper(), STYLES[verdict.verdict])
     return [*lines, f"{word}  {'; '.join(verdict.reasons)}  ({found.took_s:.1f} s)"]

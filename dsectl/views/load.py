@@ -8,14 +8,13 @@ from dsectl.load.account import Account
 from dsectl.load.latency import Summary
 from dsectl.load.plan import KV, PUBLISH, Plan
 from dsectl.load.tally import Interval
-from dsectl.load.verdict import Verdict
+from dsectl.verdict import STYLES, Verdict
 from dsectl.views.table import table
 from dsectl.views.text import Paint, count, shown
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-VERDICT_STYLES = {"passed": "good", "failed": "bad", "inconclusive": "warn"}
 PERCENTILES = {"p50_ms": "P50", "p90_ms": "P90", "p99_ms": "P99", "p999_ms": "P99.9", "max_ms": "MAX"}
 BARS = "▁▂▃▄▅▆▇█"
 BAR_COLUMNS = 40
@@ -203,7 +202,7 @@ def summary_lines(account: Account, verdict: Verdict, paint: Paint, columns: int
     if account["errors"]:
         lines.append("errors   " + ", ".join(f"{code} {number:,}" for code, number in account["errors"].items()))
     lines += [f"example  {shown(text)}" for text in account["examples"]]
-    word = paint(verdict.verdict.upper(), VERDICT_STYLES[verdict.verdict])
+    word = paint(verdict.verdict.upper(), STYLES[verdict.verdict])
     return [*lines, f"{word}  {'; '.join(verdict.reasons)}"]
 
 

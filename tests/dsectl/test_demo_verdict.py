@@ -6,7 +6,8 @@ from dataclasses import fields
 import pytest
 from msgspec import json
 
-from dsectl.demo.findings import FAILED, INCONCLUSIVE, PASSED, Findings, Step, judge
+from dsectl.demo.findings import Findings, Step, judge
+from dsectl.verdict import FAILED, INCONCLUSIVE, PASSED
 
 
 def good() -> Findings:

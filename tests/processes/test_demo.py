@@ -11,9 +11,10 @@ import pytest
 
 from cluster.emulator import cluster as emulator
 from dsectl.demo import story
-from dsectl.demo.findings import FAILED, INCONCLUSIVE, PASSED, Findings
+from dsectl.demo.findings import Findings
 from dsectl.demo.run import run_demo
 from dsectl.demo.story import Actions
+from dsectl.verdict import FAILED, INCONCLUSIVE, PASSED
 
 ROOT = Path(__file__).resolve().parents[2]
 

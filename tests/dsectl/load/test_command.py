@@ -87,13 +87,13 @@ def test_the_account(serve: Serve, run: Run) -> None:
 
 def test_a_lost_write_is_exit_1(serve: Serve, run: Run) -> None:
     serve(Keeper(forgets="07"))
-    found = load(run, "kv", "--for", "300ms", "--keys", "10", "--mix", "write=1", "--rate", "200", code=1)
+    found = load(run, "kv", "--for", "300ms", "--keys", "10", "--rate", "200", code=1)
     assert found["verdict"] == "failed" and found["lost"] == 1 and "lost" in found["reasons"][0]
 
 
 def test_a_write_that_may_still_arrive_is_exit_3(serve: Serve, run: Run) -> None:
     serve(Keeper(forgets="07", hints=1))
-    words = ("kv", "--for", "300ms", "--keys", "10", "--mix", "write=1", "--rate", "200", "--settle", "300ms")
+    words = ("kv", "--for", "300ms", "--keys", "10", "--rate", "200", "--settle", "300ms")
     found = load(run, *words, code=3)
     assert found["verdict"] == "inconclusive" and found["lost"] == 0 and found["unchecked"] == 1
 

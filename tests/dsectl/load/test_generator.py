@@ -9,7 +9,8 @@ from dsectl.load.generator import BURST, Generator
 from dsectl.load.plan import Plan
 from dsectl.load.schedule import Schedule
 from dsectl.load.tally import Tally
-from dsectl.load.verdict import INCONCLUSIVE, judge
+from dsectl.load.verdict import judge
+from dsectl.verdict import INCONCLUSIVE
 
 SECONDS = 0.3
 
