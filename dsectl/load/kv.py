@@ -63,13 +63,13 @@ class Write:
 class Read:
     """One read. What it shows must have been written, and `stale` counts when it is older than what was promised."""
 
-    __slots__ = ("acknowledged", "due", "key", "kind", "load", "sent")
+    __slots__ = ("acknowledged", "due", "key", "kind", "load", "sent", "value")
 
     def __init__(self, load: "KvLoad", kind: Kind, key: Key, due: float) -> None:
         self.load = load
         self.kind = kind
         self.key = key
-        self.acknowledged = key.acknowledged
+        self.acknowledged, self.value = key.acknowledged, key.value
         self.due = due
         self.sent = monotonic()
 
@@ -85,7 +85,7 @@ class Read:
         if type(outcome) is Got:
             kind.ok += 1
             kind.timed(self.due, self.sent, now)
-            load.look(self.key, outcome.siblings, self.acknowledged)
+            load.look(self.key, outcome.siblings, self.acknowledged, self.value)
         else:
             definite = load.tally.went_wrong(kind, outcome, self.due, self.sent, now)
         load.ended(definite is True)
@@ -106,7 +106,7 @@ class ReadThenWrite(Write):
         load, key = self.load, self.key
         key.busy = False
         if type(outcome) is Got:
-            load.look(key, outcome.siblings, key.acknowledged)
+            load.look(key, outcome.siblings, key.acknowledged, key.value)
             load.calls.put(key.name, load.ledger.begin(key), key.context, self)
             return
         definite = load.tally.went_wrong(self.kind, outcome, self.due, self.sent, monotonic())
@@ -219,9 +219,9 @@ class KvLoad:
             self._busy += 1
             operation(self, kind, index, due).send()
 
-    def look(self, key: Key, values: list[bytes], acknowledged: int) -> None:
-        """Compare what a read shows with what was written."""
-        if self.ledger.is_newest(key, values):
+    def look(self, key: Key, values: list[bytes], acknowledged: int, then: bytes | None) -> None:
+        """Compare what a read shows with what was written, and with what was acknowledged and sent when it began."""
+        if self.ledger.is_newest(key, values, then):
             return
         for value in self.ledger.unexpected(key, values):
             self.unexpected += 1

@@ -92,9 +92,10 @@ class Ledger:
 
     # -- reading
 
-    def is_newest(self, key: Key, values: list[bytes]) -> bool:
-        """Whether a read shows just the last write, which answers all questions; False where that is not kept."""
-        return len(values) == 1 and values[0] == key.value and not key.refused
+    def is_newest(self, key: Key, values: list[bytes], then: bytes | None) -> bool:
+        """Whether a read shows just the last write, or just that which was the last (`then`) when the read began: that
+        answers all questions. False where values are not kept."""
+        return len(values) == 1 and values[0] in (key.value, then) and not key.refused
 
     def unexpected(self, key: Key, values: list[bytes]) -> list[bytes]:
         """Those of `values`, read from `key`, that nobody wrote: unknown, altered, or refused for certain."""

@@ -71,7 +71,7 @@ def test_what_was_refused_for_certain_is_unexpected() -> None:
     book.refuse(key)
     assert book.unexpected(key, [value(key, 2)]) == [value(key, 2)]
     assert book.is_kept(key, [value(key, 1)]), "and the one before must still be there"
-    assert not book.is_newest(key, [value(key, 2)])
+    assert not book.is_newest(key, [value(key, 2)], None)
 
 
 def test_a_replaced_value_must_not_stand_beside_the_one_that_replaced_it() -> None:
@@ -93,8 +93,10 @@ def test_reads_that_are_behind() -> None:
 def test_the_short_way_says_what_the_long_one_says() -> None:
     book = ledger()
     key = acknowledged(book, 2)
-    assert book.is_newest(key, [value(key, 2)])
-    assert not book.is_newest(key, [value(key, 1)]) and not book.is_newest(key, [value(key, 2), value(key, 1)])
+    assert book.is_newest(key, [value(key, 2)], None)
+    assert not book.is_newest(key, [value(key, 1)], None)
+    assert not book.is_newest(key, [value(key, 2), value(key, 1)], None) and not book.is_newest(key, [], None)
+    assert book.is_newest(key, [value(key, 1)], value(key, 1)), "a read that began before the second write"
 
 
 @given(st.lists(st.sampled_from(["ok", "no", "maybe"]), min_size=1, max_size=30))
