@@ -37,6 +37,7 @@ def account_of(plan: Plan, report: Report, at: str) -> Account:
         "operations": {name: _operations(one) for name, one in report.kinds.items()},
         "errors": report.errors,
         "seconds": round(seconds, 3),
+        "generator_busy": round(report.busy, 3),
         "rate": plan.rate,
         "clients": plan.clients,
         "processes": plan.processes,

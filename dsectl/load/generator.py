@@ -14,6 +14,8 @@ from dsectl.load.tally import US, Tally
 BURST = 200
 """Operations started in one go before the loop may read answers again: about two milliseconds of work."""
 TICK_S = 0.001
+LAST_S = 0.02
+"""What became due in so short a time before the end is sent all the same: no clock ticks at the very end."""
 REFUSED_PAUSE_S = 0.01
 """A client of a closed loop that was refused waits so long, as one would; else it would do nothing but be refused."""
 
@@ -46,23 +48,25 @@ class Generator:
             self._next()
 
     def end(self, now: float) -> None:
-        """Offer nothing more. What was due by now and not sent has waited until now: `unsent` counts it when it waited
-        for answers, with its waiting among the latencies; `missed` when it waited for this generator."""
+        """Offer nothing more, but for what has just become due. What was due before and is not sent has waited until now:
+        `unsent` counts it when it waited for answers, with its waiting among the latencies; `missed` when it waited
+        for this generator."""
+        schedule = self._schedule
+        if schedule is not None:
+            schedule.end(now)
+            if schedule.due(now) <= max(1.0, schedule.rate * LAST_S):
+                self._send(schedule, now)
+            left = schedule.due(now)
+            if self.in_flight < self._limit:
+                self.missed = left
+            else:
+                self.unsent = left
+                self._tally.unsent.fresh += [int((now - schedule.take()) * US) for _ in range(left)]
         self.over = True
         if self._timer is not None:
             self._timer.cancel()
         if self.in_flight == 0 and not self._idle.done():
             self._idle.set_result(None)
-        if self._schedule is None:
-            return
-        self._schedule.end(now)
-        left = self._schedule.due(now)
-        if self.in_flight < self._limit:
-            self.missed = left
-            return
-        self.unsent = left
-        for _ in range(left):
-            self._tally.unsent.fresh.append(int((now - self._schedule.take()) * US))
 
     async def idle(self) -> None:
         """Wait for the operations that are under way; each ends by itself."""
@@ -92,25 +96,27 @@ class Generator:
             self._start(monotonic())
 
     def _tick(self) -> None:
-        """Start what is due."""
+        """Start what is due, and see when to go on."""
         schedule = self._schedule
         assert schedule is not None
         now = monotonic()
-        due = schedule.due(now)
-        room = self._limit - self.in_flight
-        count = min(due, room, BURST)
+        self._send(schedule, now)
+        if not schedule.due(now):
+            self._again(max(TICK_S, schedule.next_at() - monotonic()))
+        elif self.in_flight >= self._limit:
+            self._full = True  # `ended` goes on
+        else:
+            self._again(0)
+
+    def _send(self, schedule: Schedule, now: float) -> None:
+        """Start what is due, a burst at most."""
+        count = min(schedule.due(now), self._limit - self.in_flight, BURST)
         self.in_flight += count
         self._tally.offered += count
         for _ in range(count):
             at = schedule.take()
             self._lag(max(0, int((now - max(at, self._free_at)) * US)))
             self._start(at)
-        if room <= count < due:
-            self._full = True  # `ended` goes on
-        elif count < due:
-            self._again(0)
-        else:
-            self._again(max(TICK_S, schedule.next_at() - monotonic()))
 
     def _again(self, after_s: float) -> None:
         if self.over:

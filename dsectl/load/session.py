@@ -8,7 +8,7 @@ import gc
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from time import monotonic
+from time import monotonic, process_time
 from typing import Protocol
 
 import cluster
@@ -153,15 +153,17 @@ class _Session:
         generator = Generator(load.start, self.tally, plan.limit, schedule)
         load.ended = generator.ended
         self.hooks.on_phase("")
+        worked_s = process_time()
         generator.begin()
         await self._watch(generator, began, ends)
-        now = min(monotonic(), ends)
+        worked_s, now = process_time() - worked_s, min(monotonic(), ends)
         generator.end(now)
         await generator.idle()
         if self.tally.offered > self._offered_before:
             self._tell_interval(generator, began, monotonic())
         report = self.tally.report()
         report.unsent, report.missed = generator.unsent, generator.missed
+        report.busy = worked_s / (now - began) if now > began else 0.0
         report.stopped, report.prepared, report.sending_s = self.stopped, self.prepared, now - began
         return report
 

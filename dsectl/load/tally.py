@@ -86,6 +86,8 @@ class Report(Struct):
     missed: int = 0
     """Due, and not sent, because the generator did not come to it."""
     sending_s: float = 0.0
+    busy: float = 0.0
+    """The share of a core that the generator used while it was sending."""
     prepared: int = 0
     stopped: bool = False
     lost: int = 0
@@ -218,6 +220,7 @@ def merge_reports(reports: list[Report]) -> Report:
     for name in ("lag", "delivery", "unsent_for"):
         setattr(merged, name, _merged([getattr(one, name) for one in reports]))
     merged.sending_s = max((one.sending_s for one in reports), default=0.0)
+    merged.busy = max((one.busy for one in reports), default=0.0)
     merged.stopped = any(one.stopped for one in reports)
     merged.examples = [text for one in reports for text in one.examples][:EXAMPLES_MAX]
     merged.silent = [text for one in reports for text in one.silent]

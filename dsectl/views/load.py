@@ -21,6 +21,8 @@ BAR_COLUMNS = 40
 CURVE_COLUMNS = 60
 """Seconds of the curve of p99 that are shown."""
 LAG_WORTH_TELLING_MS = 20.0
+BUSY = 0.9
+"""From here on a generator's own work shows in what it measures."""
 
 
 def ms(value: float | None) -> str:
@@ -179,6 +181,7 @@ def _wrong(interval: Interval) -> dict[str, int]:
 
 def summary_lines(account: Account, verdict: Verdict, paint: Paint, columns: int | None) -> list[str]:
     """What it came to."""
+    busy = account["generator_busy"]
     early = ", stopped early" if account["stopped"] else ""
     head = f"{account['offered']:,} operations in {account['seconds']:.3g} s{early}"
     rates = f"offered {account['offered_per_s']:,.10g}/s, achieved {account['achieved_per_s']:,.10g}/s"
@@ -191,6 +194,7 @@ def summary_lines(account: Account, verdict: Verdict, paint: Paint, columns: int
     both = [(name, *_cells(account[name])) for name in ("response", "service", "delivery") if name in account]
     lines = [
         f"{head}: {rates}",
+        *([f"the generator used {busy:.0%} of a core: more --processes would offer more"] if busy > BUSY else []),
         "",
         *table(titles, rows, paint, columns, right=titles[1:]),
         "",
