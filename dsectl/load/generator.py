@@ -48,9 +48,9 @@ class Generator:
             self._next()
 
     def end(self, now: float) -> None:
-        """Offer nothing more, but for what has just become due. What was due before and is not sent has waited until now:
-        `unsent` counts it when it waited for answers, with its waiting among the latencies; `missed` when it waited
-        for this generator."""
+        """Offer nothing more, but for what has just become due. What was due before and is not sent has waited until
+        now: `unsent` counts it when it waited for answers, with its waiting among the latencies; `missed` when it
+        waited for this generator."""
         schedule = self._schedule
         if schedule is not None:
             schedule.end(now)
