@@ -1,6 +1,8 @@
 """How many kv operations a second the load generator offers by itself: one process, against a node that does next to
-nothing, in a process of its own. Closed loop first (the ceiling), then open loop at rates near the figure of the design
-(40,000 a second), where the rate must be kept: what is missed and how late operations are sent tells.
+nothing, in a process of its own. First the bare client, writing in a closed loop without any account, then the load's
+closed loops (the ceiling), then open loops at rates near the figure of the design (40,000 a second), where the rate
+must be kept: what is missed and how late operations are sent tells. Two cores that nobody else uses are needed: compare
+with the bare client of the same run.
 
 `python -m tests.bench.bench_load`; with PROFILE=1 it shows where the time goes instead.
 """
@@ -14,10 +16,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import process_time
+from time import perf_counter, process_time
 
 import uvloop
 
+import cluster
+from cluster.client.calls import Calls
 from cluster.layout import encode_entry
 from cluster.layout.entry import LayoutEntry, Member
 from dsectl.load.account import Account, account_of
@@ -70,6 +74,26 @@ def measure(wanted: Plan) -> tuple[Account, float]:
     return account_of(wanted, report, ""), (process_time() - began) / report.sending_s
 
 
+async def bare() -> float:
+    """Writes a second that the client's callbacks make, when nothing is chosen, measured or remembered."""
+    async with cluster.connect(CLUSTER) as client:
+        calls, ended = Calls(client.router, 5.0), client.router.loop.create_future()
+        value, until, count = b"v" * 100, perf_counter() + SECONDS, 0
+
+        def next_one(outcome: object = None) -> None:
+            nonlocal count
+            count += 1
+            if perf_counter() < until:
+                calls.put(f"k{count % KEYS}", value, None, next_one)
+            elif not ended.done():
+                ended.set_result(None)
+
+        for _ in range(IN_FLIGHT):
+            next_one()
+        await ended
+        return (count - IN_FLIGHT) / SECONDS
+
+
 def main() -> None:
     """The table."""
     with null_cluster():
@@ -78,6 +102,7 @@ def main() -> None:
             profile.runcall(measure, plan(clients=IN_FLIGHT))
             pstats.Stats(profile, stream=sys.stdout).sort_stats("tottime").print_stats(25)
             return
+        show(f"bare client, {IN_FLIGHT} in flight: {rate([uvloop.run(bare()) for _ in range(RUNS)])} writes/s")
         for mix in ("A", "C", "write=1"):
             runs = [measure(plan(clients=IN_FLIGHT, mix=parse_mix(mix))) for _ in range(RUNS)]
             achieved = [account["achieved_per_s"] for account, _ in runs]
