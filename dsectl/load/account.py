@@ -3,7 +3,7 @@
 from typing import Any
 
 from dsectl.load.latency import Latency, decode
-from dsectl.load.plan import PUBLISH, Plan
+from dsectl.load.plan import KV, PUBLISH, Plan
 from dsectl.load.tally import KindReport, Report
 
 Account = dict[str, Any]
@@ -48,7 +48,9 @@ def account_of(plan: Plan, report: Report, at: str) -> Account:
         listened = {"delivered": report.delivered, "dropped": report.dropped, "unheard": report.unheard}
         found |= listened | {"delivery": decode(report.delivery).summary()}
     else:
-        found |= {"stale": report.stale, "prepared": report.prepared}
+        found |= {"stale": report.stale}
+    if plan.family == KV and plan.mix.reads:
+        found |= {"prepared": report.prepared, "keys": plan.keys.count}
     if report.silent:
         found["silent"] = report.silent
     return found

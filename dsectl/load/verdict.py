@@ -15,6 +15,8 @@ from dsectl.verdict import FAILED, INCONCLUSIVE, PASSED, Verdict
 
 OFFERED_MIN = 0.95
 """Of what was due, a generator that kept its rate has come to so much."""
+PREPARED_MIN = 0.9
+"""Of the keys that are read, so many must be there: reading what is missing tests little."""
 LAG_MS_MAX = 100.0
 """One of ten operations sent later than this is a schedule that was not kept."""
 
@@ -49,14 +51,16 @@ def _broken(account: Account) -> Iterator[str]:
 
 
 def _untested(account: Account) -> Iterator[str]:
+    if account.get("silent"):
+        yield f"a generator ended without a report: {'; '.join(account['silent'])}"
     if not account["ok"]:
         yield "no operation succeeded"
+    if "prepared" in account and account["prepared"] < PREPARED_MIN * account["keys"]:
+        yield f"only {account['prepared']} of {account['keys']} keys could be written before it began"
     if account["unchecked"]:
         yield f"{account['unchecked']} keys could not be read back strictly from a repaired cluster"
     if account["load"] == PUBLISH and account["ok"] and not account["delivered"]:
         yield "no message arrived at all"
-    if account.get("silent"):
-        yield f"a generator ended without a report: {'; '.join(account['silent'])}"
 
 
 def _too_slow(account: Account) -> Iterator[str]:

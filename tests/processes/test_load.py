@@ -2,6 +2,7 @@
 when an acknowledged write is taken away behind its back.
 """
 
+import os
 import signal
 import subprocess
 import sys
@@ -121,6 +122,19 @@ def test_control_c_gives_the_whole_account_and_leaves_no_process(cluster_of_five
     found = msgspec.json.decode(lines[-1])
     assert found["stopped"] and found["verdict"] == "passed" and found["checked"] >= 1000
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+
+
+def test_a_generator_that_is_killed_makes_it_inconclusive(cluster_of_five: Real) -> None:
+    """Nobody knows what it was promised, so nothing is proven, whatever the other one says."""
+    command = [sys.executable, "-m", "dsectl", "load", "kv", "-C", "real", "--for", "3s", "--processes", "2", "--json"]
+    process = subprocess.Popen([*command, "--intervals", "-"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    os.kill(_children(process.pid)[0], signal.SIGKILL)
+    found = msgspec.json.decode(process.stdout.read().splitlines()[-1])
+    process.stdout.close()
+    assert process.wait(30) == 3 and found["verdict"] == "inconclusive", found
+    assert found["ok"] > 0 and "without a report" in found["reasons"][0] and len(found["silent"]) == 1
 
 
 def test_generators_end_with_who_started_them(cluster_of_five: Real) -> None:

@@ -56,6 +56,7 @@ def test_one_broken_promise_is_red_whatever_else(broken: str) -> None:
         (good(ok=0, failed=1000), "no operation succeeded"),
         (good(offered=0, ok=0, failed=0, maybe=0), "no operation succeeded"),
         (good(unchecked=1), "could not be read back"),
+        (good(prepared=89, keys=100), "only 89 of 100 keys"),
         (good(missed=60), "could not keep its rate"),
         (good(lag=summary(300.0, 400.0)), "was late itself"),
         (good(silent=["generator 1: it was ended"]), "without a report"),
