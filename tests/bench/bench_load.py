@@ -39,10 +39,10 @@ RATES = (20_000.0, 40_000.0, 60_000.0)
 
 
 @contextmanager
-def null_cluster(*words: str) -> Iterator[None]:
+def null_cluster() -> Iterator[None]:
     """A cluster of one such node, found by its name."""
     with fresh_home() as home:
-        command = [sys.executable, "-m", "tests.bench.null_node", *words]
+        command = [sys.executable, "-m", "tests.bench.null_node"]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         member = Member(NAME, "z1", "127.0.0.1", int(process.stdout.readline()))

@@ -1,6 +1,5 @@
 """A process that proves itself and answers puts and gets out of a dictionary: next to no work, to measure a client
-against. It keeps the last value of each key, so that what a load reads is what it wrote. It may break promises on
-purpose: `forget` answers every hundredth key as missing.
+against. It keeps the last value of each key, so that what a load reads is what it wrote.
 """
 
 import asyncio
@@ -23,9 +22,8 @@ SETTLED = Answer({"state": "running", "hints": 0})
 class NullNode(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, values: dict[str, bytes], forgets: bool) -> None:
+    def __init__(self, values: dict[str, bytes]) -> None:
         self.values = values
-        self.forgets = forgets
         self.listener = Listener(SECRET, Party(CLUSTER, ROLE_NODE, NAME, NAME, 1), bytes(NONCE_BYTES))
         self.reader = FrameReader()
         self.transport: asyncio.WriteTransport | None = None
@@ -54,16 +52,15 @@ class NullNode(asyncio.Protocol):
             return PUT_DONE
         if type(body) is Get:
             found = self.values.get(body.key)
-            forgotten = self.forgets and body.key.endswith("00")
-            return Got([] if found is None or forgotten else [found], CLOCK, 2, 0, False, NAME)
+            return Got([] if found is None else [found], CLOCK, 2, 0, False, NAME)
         assert isinstance(body, Ask), body
         return SETTLED
 
 
-async def serve(forgets: bool) -> None:
+async def serve() -> None:
     """Listen, say where on the first line, and answer until standard input ends."""
     values: dict[str, bytes] = {}
-    server = await asyncio.get_running_loop().create_server(lambda: NullNode(values, forgets), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(lambda: NullNode(values), "127.0.0.1", 0)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await asyncio.to_thread(sys.stdin.read)
@@ -72,4 +69,4 @@ async def serve(forgets: bool) -> None:
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve("forget" in sys.argv))
+        runner.run(serve())
