@@ -159,7 +159,7 @@ def test_up_off_a_terminal_shows_no_progress(home: Home) -> None:
 
 def test_ctrl_c_during_up_leaves_nothing(home: Home) -> None:
     person = Person("up", "-n", "5")
-    person.wait_for("starting nodes")
+    person.wait_written("starting nodes")
     person.type("\x03")
     assert person.leave() == 130
     assert home.names() == []
