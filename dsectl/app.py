@@ -135,7 +135,7 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
     if code == EXIT_BROKEN_PIPE:
-        _drop_output()
+        drop_output()
     sys.exit(code)
 
 
@@ -155,7 +155,7 @@ def _terminate(signum: int, frame: object) -> NoReturn:
     raise SystemExit(EXIT_TERMINATED)
 
 
-def _drop_output() -> None:
+def drop_output() -> None:
     """Let the interpreter's last flush go nowhere instead of failing."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())

@@ -1,62 +1,134 @@
 """What is told above the prompt while somebody types: the lines of jobs, and the coming and going of the cluster.
 
-It is called by other threads. While the prompt is on the screen, sys.stdout is prompt-toolkit's, which draws above it.
+It is called by other threads. While there is a prompt its event loop draws, some lines at once, and not for every line;
+otherwise lines go to the terminal as they come. No line is lost when one turns into the other.
 """
 
-import shutil
-import sys
+import asyncio
 import threading
 import time
 from typing import Any
 
+from prompt_toolkit.application import run_in_terminal
+
+from dsectl.console import Console
 from dsectl.steps.jobs import Job
 from dsectl.steps.result import Result, parsed
 from dsectl.steps.values import shown_value
 from dsectl.views.look import event_line
-from dsectl.views.text import Paint, cut, shown
+from dsectl.views.text import Paint, count, cut, shown
 
+DRAW_EVERY_S = 0.2
+"""Each drawing takes the prompt away and puts it back, which costs as much as a key."""
+COLUMNS = 80
+"""Of a terminal that does not say."""
 LINES_PER_S = 40
 """Of all jobs; nobody reads more, and drawing them would slow the keys."""
 
 
 class Above:
-    """A watcher of jobs that shows what they print."""
+    """Lines from other threads, and a watcher of jobs that makes them."""
 
-    def __init__(self, paint: Paint) -> None:
-        self.paint = paint
+    def __init__(self, console: Console) -> None:
+        self.paint = console.paint
+        self._console = console
         self._lock = threading.Lock()
-        self._second = 0
-        self._shown = 0
-        self._left_out = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: list[str] = []
+        self._drawing = False
+        """It is being drawn, or was just now."""
+        self._rate = Rate(LINES_PER_S)
 
     def tell(self, text: str) -> None:
         """One line, escaped already."""
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+        with self._lock:
+            self._waiting.append(text)
+            if self._loop is None:
+                self._write()
+            elif not self._drawing:
+                self._drawing = True
+                self._loop.call_soon_threadsafe(self._draw)
+
+    def begin(self) -> None:
+        """A prompt begins; called in its event loop."""
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+            self._drawing = bool(self._waiting)
+            if self._drawing:
+                self._loop.call_soon(self._draw)
+
+    def end(self) -> None:
+        """The prompt is over, and what could not be drawn any more is told now."""
+        with self._lock:
+            self._loop = None
+            self._write()
+
+    def _draw(self) -> None:
+        run_in_terminal(self._take)
+
+    def _take(self) -> None:
+        with self._lock:
+            self._write()
+            if self._loop is not None:
+                self._loop.call_later(DRAW_EVERY_S, self._rested)
+
+    def _rested(self) -> None:
+        with self._lock:
+            self._drawing = bool(self._waiting) and self._loop is not None
+            if not self._drawing:
+                return
+        self._draw()
+
+    def _write(self) -> None:
+        lines, self._waiting = self._waiting, []
+        if not lines:
+            return
+        try:
+            self._console.lines(lines)
+            self._console.flush()
+        except (OSError, ValueError):  # the terminal is gone, and the shell will notice
+            return
+
+    # -- jobs
 
     def line(self, job: Job, text: str) -> None:
         """A job has printed a line."""
         value = parsed(text)
         if isinstance(value, dict) and "error" in value:
             return  # told at its end
-        with self._lock:
-            second = int(time.monotonic())
-            if second != self._second:
-                left_out, self._second, self._shown, self._left_out = self._left_out, second, 0, 0
-                if left_out:
-                    self.tell(self.paint(f"… {left_out} lines of jobs were left out", "dim"))
-            if self._shown >= LINES_PER_S:
-                self._left_out += 1
-                return
-            self._shown += 1
+        allowed, left_out = self._rate.on_line(time.monotonic())
+        if left_out:
+            self.tell(self.paint(f"… {count(left_out, 'line')} of jobs left out", "dim"))
+        if not allowed:
+            return
         label = f"[{job.name}] "
-        columns = shutil.get_terminal_size().columns - len(label)
+        columns = (self._console.columns or COLUMNS) - len(label)
         self.tell(self.paint(label, "name") + line_of(job.argv, value, self.paint, columns))
 
     def ended(self, job: Job, result: Result) -> None:
         """A job has ended by itself, or was told to."""
         how = f"failed: {shown(result.error)}" if result.code else "ended"
         self.tell(self.paint(f"[{job.name}] {how}", "bad" if result.code else "dim"))
+
+
+class Rate:
+    """So many lines a second. Pure but for its lock: time comes in."""
+
+    def __init__(self, per_s: int) -> None:
+        self._per_s = per_s
+        self._lock = threading.Lock()
+        self._second = 0
+        self._lines = 0
+
+    def on_line(self, now: float) -> tuple[bool, int]:
+        """Whether the line may be shown, and how many were left out in the last second that had lines."""
+        with self._lock:
+            left_out = 0
+            if int(now) != self._second:
+                left_out = max(0, self._lines - self._per_s)
+                self._second, self._lines = int(now), 0
+            self._lines += 1
+            return self._lines <= self._per_s, left_out
 
 
 def line_of(argv: list[str], value: Any, paint: Paint, columns: int) -> str:

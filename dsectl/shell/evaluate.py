@@ -13,6 +13,7 @@ from dsectl.app import invoke
 from dsectl.console import Console
 from dsectl.invocation import DEFAULT_CLUSTER, Session
 from dsectl.recipes.report import EXIT_CODES
+from dsectl.shell.history import history
 from dsectl.shell.own import OWN, STEPS
 from dsectl.shell.pipe import pipe
 from dsectl.shell.record import Record
@@ -27,6 +28,8 @@ from dsectl.views.text import count, cut, shown
 EXIT_INTERRUPTED = 130
 REFUSED = {"shell": "this is the shell"}
 VALUE_COLUMNS = 200
+CLEAR = "\x1b[2J\x1b[3J\x1b[H"
+"""The screen, what has scrolled off it, and the cursor to its corner."""
 Own = Callable[[list[str]], int]
 
 
@@ -50,8 +53,14 @@ class Shell:
         self.globals = globals_
         self.interpreter = Interpreter(self.session, watcher=watcher)
         self.record = Record()
-        self.own: dict[str, Own] = {"jobs": self._jobs, "use": self._use, "exit": self._exit}
-        """The commands that are not steps; whoever has more of the world adds `history` and `clear`."""
+        self.own: dict[str, Own] = {
+            "history": self.history,
+            "jobs": self._jobs,
+            "use": self._use,
+            "clear": self._clear,
+            "exit": self._exit,
+        }
+        """The commands that only the shell has, and that are not steps."""
 
     @property
     def cluster(self) -> str:
@@ -70,7 +79,10 @@ class Shell:
 
     def _guarded(self, text: str) -> int:
         try:
-            return self._line(text)
+            code = self._line(text)
+            if code == EXIT_INTERRUPTED:  # a command has caught it, and said nothing
+                self.console.note("interrupted")
+            return code
         except ClusterError as error:
             self.console.error(error)
             return error.exit_code
@@ -112,7 +124,16 @@ class Shell:
         argv = self.interpreter.argv(step.command)
         if step.command.name in self.own:
             raise Usage(f"{step.command.name} has no JSON to give", help="Commands of `dsectl help` do.")
-        return pipe(step.shell, lambda stream: self.invoke(["--json", *argv], stream), self.console.out)
+        code = pipe(step.shell, lambda stream: self.invoke(["--json", *argv], stream), self.console.out)
+        self._begin_line()
+        return code
+
+    def _begin_line(self) -> None:
+        """What sh printed may lack its last line end; the prompt would stand behind it. As zsh does: a sign and blanks
+        that fill the line, of which nothing is left when the line was empty."""
+        columns = self.console.columns
+        if columns:
+            self.console.out.write(f"{self.console.paint('⏎', 'dim')}{' ' * (columns - 1)}\r\x1b[K")
 
     # -- steps
 
@@ -151,6 +172,10 @@ class Shell:
 
     # -- the shell's own commands
 
+    def history(self, args: list[str]) -> int:
+        """Show the session, or export it."""
+        return history(args, self.record, self.cluster, self.console)
+
     def _jobs(self, args: list[str]) -> int:
         _none("jobs", args)
         jobs = self.interpreter.jobs.values()
@@ -171,6 +196,12 @@ class Shell:
 
         load_cluster(args[0], find_home())
         self.session.cluster = args[0]
+        return 0
+
+    def _clear(self, args: list[str]) -> int:
+        _none("clear", args)
+        if self.console.is_terminal:
+            self.console.out.write(CLEAR)
         return 0
 
     def _exit(self, args: list[str]) -> int:

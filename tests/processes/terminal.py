@@ -22,16 +22,17 @@ SCROLLED_MAX = 2000
 
 
 class Screen(pyte.Screen):
-    """A screen that keeps what scrolls off it, and answers what a terminal is asked."""
+    """A screen that keeps what scrolls off it."""
 
-    def __init__(self, answer: Callable[[str], None]) -> None:
+    def __init__(self) -> None:
         self.scrolled: list[str] = []
-        self._answer = answer
+        self.answers = ""
+        """To what the terminal was asked: where the cursor is, or what it can do."""
         super().__init__(COLUMNS, ROWS)
 
     def write_process_input(self, data: str) -> None:
-        """The answer to where the cursor is, or what the terminal can do."""
-        self._answer(data)
+        """Note an answer."""
+        self.answers += data
 
     def index(self) -> None:
         """The cursor goes down a line; at the bottom the first one scrolls off."""
@@ -62,7 +63,8 @@ class Person:
         if self._pid == 0:
             os.execv(sys.executable, [sys.executable, "-m", "dsectl", *words])
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-        self.screen = Screen(self.type)
+        self.screen = Screen()
+        self._is_typing = False
         self._stream = pyte.ByteStream(self.screen)
 
     @property
@@ -99,6 +101,7 @@ class Person:
 
     def type(self, text: str) -> None:
         """Press keys; what does not fit into the terminal's buffer waits until it does."""
+        self._is_typing = True
         left = text.encode()
         deadline = time.monotonic() + DEADLINE_S
         while left:
@@ -107,7 +110,8 @@ class Person:
             if writable:
                 left = left[os.write(self._master, left[:1024]) :]
             elif not self._read(deadline):
-                return
+                break
+        self._is_typing = False
 
     def leave(self) -> int:
         """Wait for the end; returns the exit code."""
@@ -132,4 +136,7 @@ class Person:
             return False
         self.seen += data.decode(errors="replace")
         self._stream.feed(data)
+        if self.screen.answers and not self._is_typing:  # an answer does not land amid what is pasted
+            answers, self.screen.answers = self.screen.answers, ""
+            os.write(self._master, answers.encode())
         return bool(data)

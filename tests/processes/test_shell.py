@@ -25,11 +25,37 @@ def cluster(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     dsectl("up", "-n", "3", "-q")
 
 
+PROMPT = "default>"
+
+
 def shell(*words: str) -> Person:
     """A shell that has looked at its cluster."""
     person = Person("shell", *words)
     person.wait_for("green")
     return person
+
+
+def enter(person: Person, line: str, *seen: str) -> None:
+    """Type a line, see what it says, and the next prompt."""
+    person.type(line + ENTER)
+    for text in seen:
+        person.wait_for(text)
+    person.wait_for_line(PROMPT)
+
+
+def complete(person: Person, typed: str, *offered: str) -> None:
+    """Press Tab behind something, see what is offered, and clear the line."""
+    person.type(typed + TAB)
+    for text in offered:
+        person.wait_for(text)
+    person.type(CTRL_C)
+    person.wait_for_line(PROMPT)
+
+
+def leave(person: Person) -> None:
+    """Ctrl-D."""
+    person.type(CTRL_D)
+    assert person.leave() == 0
 
 
 def run(*words: str, stdin: str | bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -43,174 +69,158 @@ def run(*words: str, stdin: str | bytes = b"") -> subprocess.CompletedProcess[by
 class TestKeys:
     def test_a_session(self) -> None:
         person = shell()
-        person.type("put cart 'a pen'" + ENTER)
-        person.wait_for("2 acks")
+        enter(person, "put cart 'a pen'", "2 acks")
         person.type("get ca" + TAB)
-        person.wait_for("get cart")
-        person.type(ENTER)
-        person.wait_for("\na pen\n")
-        person.type("get cart .value -> $x" + ENTER)
-        person.wait_for('= "a pen"')
-        person.type('expect get cart .value == "$x"' + ENTER)
-        person.wait_for("ok")
-        person.type(CTRL_D)
-        assert person.leave() == 0
+        person.wait_for_line(f"{PROMPT} get cart")
+        enter(person, "", "\na pen\n")
+        enter(person, "get cart .value -> $x", '= "a pen"')
+        enter(person, 'expect get cart .value == "$x"', 'ok  "a pen"')
+        enter(person, "! get nothing", "ok")
+        enter(person, "get nothing", "error: no key")
+        enter(person, "status | true")
+        assert person.screen.text.count("⏎") == 0
+        enter(person, "status | tr '{' '<'", '<"cluster"')
+        enter(person, "events | head -c 9", '[{"id":"n⏎\n')
+        leave(person)
 
     def test_control_c_clears_the_line_and_ends_a_command(self) -> None:
         person = shell()
         person.type("put never this" + CTRL_C)
-        person.type("within 60s: get nothing .value == 1" + ENTER)
-        person.wait_for("within 60s")
-        person.type(CTRL_C)
-        person.wait_for("interrupted")
-        person.type("put k after" + ENTER)
-        person.wait_for("2 acks")
+        person.wait_for_line(PROMPT)
+        lines = ("within 60s: get nothing .value == 1", "subscribe a.b", "events -f", "status | sleep 60", "sleep 60s")
+        for number, line in enumerate(lines, 1):
+            person.type(line + ENTER + CTRL_C)
+            person.wait_for("interrupted", times=number)
+            person.wait_for_line(PROMPT)
+        enter(person, "put k after", "2 acks")
         person.type("exit" + ENTER)
         assert person.leave() == 0
         dsectl("get", "never", code=6)
         assert ask("get", "k")["value"] == "after"
 
+    def test_keys_typed_ahead_are_neither_shown_nor_lost(self) -> None:
+        person = shell()
+        person.type("sleep 200ms" + ENTER + "put ahead 1" + ENTER + "rm default" + ENTER)
+        person.wait_for("[y/N]")
+        person.type("n" + ENTER)
+        person.wait_for("not removed")
+        assert person.screen.text.count("put ahead 1") == 1, person.screen.text
+        leave(person)
+        assert ask("get", "ahead")["value"] == "1"
+
     def test_history_is_searched_across_sessions(self, home: Home) -> None:
         first = shell()
-        first.type("put remembered yes" + ENTER)
-        first.wait_for("2 acks")
-        first.type(CTRL_D)
-        assert first.leave() == 0
+        enter(first, "put remembered yes", "2 acks")
         second = shell()
-        second.type(CTRL_R + "rememb")
-        second.wait_for("put remembered yes")
-        second.type(ENTER)
-        second.wait_for("2 acks")
-        second.type(CTRL_D)
-        assert second.leave() == 0
-        assert "put remembered yes" in (home.folder / "shell_history").read_text()
+        enter(second, "put other no", "2 acks")
+        leave(first)
+        leave(second)
+        third = shell()
+        third.type(CTRL_R + "rememb")
+        third.wait_for("put remembered yes")
+        enter(third, "", "2 acks")
+        leave(third)
+        kept = (home.folder / "shell_history").read_text()
+        assert kept.count("put remembered yes") == 2 and kept.count("put other no") == 1
 
     def test_tab_knows_nodes_keys_subjects_and_services(self) -> None:
         dsectl("put", "user:1", "x")
         person = shell()
-        for typed, offered in (("kill ", "n3"), ("get us", "user:1"), ("request fl", "flaky."), ("stat", "status")):
-            person.type(typed + TAB)
-            person.wait_for(offered)
-            person.type(CTRL_C)
-        person.type("subscribe orders.eu &" + ENTER)
-        person.wait_for("goes on")
-        person.type("publish ord" + TAB)
-        person.wait_for("publish orders.eu")
-        person.type(CTRL_C + CTRL_D)
-        assert person.leave() == 0
+        complete(person, "kill ", "n1\n", "n3\n")
+        complete(person, "get us", f"{PROMPT} get user:1")
+        complete(person, "request fl", f"{PROMPT} request flaky.")
+        complete(person, "stat", f"{PROMPT} status")
+        enter(person, "subscribe orders.eu &", "goes on")
+        complete(person, "publish ord", f"{PROMPT} publish orders.eu")
+        leave(person)
 
     def test_jobs_print_above_the_prompt_and_end_with_the_shell(self) -> None:
         person = shell()
-        person.type("events -f &" + ENTER)
-        person.wait_for("[events-1] goes on")
+        enter(person, "events -f &", "[events-1] goes on")
         person.type("put half typ")
+        person.wait_for_line(f"{PROMPT} put half typ")
         dsectl("kill", "n3")
         person.wait_for("member.dead")
         person.wait_for("amber")
+        person.wait_for_line(f"{PROMPT} put half typ")
         person.type("ed" + CTRL_C)
-        person.type("jobs" + ENTER)
-        person.wait_for("running")
-        person.type(CTRL_D)
-        assert person.leave() == 0
-        assert "ending events-1" in person.seen
+        enter(person, "jobs", "running")
+        leave(person)
+        assert "ending events-1" in person.screen.text
 
     def test_a_lost_cluster_is_told_and_survived(self) -> None:
         person = shell()
         dsectl("down")
         person.wait_for("no node of default answers any more")
-        person.type("get k" + ENTER)
-        person.wait_for("error")
+        enter(person, "get k", "error")
         dsectl("up", "-q")
         person.wait_for("cluster default answers")
-        person.type("put k 1" + ENTER)
-        person.wait_for("2 acks")
+        enter(person, "put k 1", "2 acks")
         dsectl("rm", "default", "--yes")
         person.wait_for("is gone")
-        person.type(CTRL_D)
-        assert person.leave() == 0
+        leave(person)
 
     def test_bytes_of_every_kind_do_not_move_the_cursor(self) -> None:
-        dsectl("put", "evil\x1b[2J", "\x1b]0;title\x07\x00".replace("\x00", ""), "--literal")
+        dsectl("put", "evil\x1b[2J", "\x1b]0;title\x07", "--literal")
         person = shell()
-        person.type(PASTE.format("put pasted '\x1b]0;evil\x07 \x00 \x9b31m'") + ENTER)
-        person.wait_for("2 acks")
-        person.type("keys" + ENTER)
-        person.wait_for("pasted")
-        person.type("get evil" + TAB)
-        person.wait_for("\\x1b[2J")
-        person.type(CTRL_C + CTRL_D)
-        assert person.leave() == 0
+        enter(person, PASTE.format("put pasted '\x1b]0;evil\x07 \x00 \x9b31m'"), "2 acks")
+        enter(person, "keys", "\npasted\n")
+        complete(person, "get evil", f"{PROMPT} get evil^[[2J")
+        leave(person)
         assert "\x1b]0;" not in person.seen
 
-    def test_a_huge_line(self) -> None:
+    def test_a_paste_of_many_lines_or_of_a_huge_one(self) -> None:
         person = shell()
-        person.type(PASTE.format(f"put huge {'x' * 100_000}") + ENTER)
-        person.wait_for("2 acks")
-        person.type(CTRL_D)
-        assert person.leave() == 0
-        assert len(ask("get", "huge")["value"]) == 100_000
-
-    def test_several_pasted_lines_are_several_steps(self) -> None:
-        person = shell()
-        person.type(PASTE.format("put a 1\n# nothing\nput b \\\n  2") + ENTER)
+        enter(person, PASTE.format("put a 1\n# nothing\nput b \\\n  2"))
         person.wait_for("2 acks", times=2)
-        person.type(CTRL_D)
-        assert person.leave() == 0
-        assert (ask("get", "a")["value"], ask("get", "b")["value"]) == ("1", "2")
+        enter(person, PASTE.format(f"put huge {'x' * 100_000}"))
+        person.wait_for("2 acks", times=3)
+        leave(person)
+        assert [ask("get", key)["value"] for key in ("a", "b", "huge")] == ["1", "2", "x" * 100_000]
 
     def test_siblings_are_shown_and_the_next_put_replaces_them(self) -> None:
         person = shell()
-        person.type("put k one --blind" + ENTER + "put k two --blind" + ENTER)
-        person.wait_for("2 siblings now")
-        person.type("get k" + ENTER)
-        person.wait_for("2 siblings, from concurrent writes")
-        person.type("put k three" + ENTER)
+        enter(person, "put k one --blind", "2 acks")
+        enter(person, "put k two --blind", "2 siblings now")
+        enter(person, "get k", "2 siblings, from concurrent writes")
+        enter(person, "put k three")
         person.wait_for("acks", times=3)
-        person.type(CTRL_D)
-        assert person.leave() == 0
+        leave(person)
         assert ask("get", "k")["siblings"] == ["three"]
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-    def test_a_signal_at_the_prompt(self, number: signal.Signals) -> None:
+    @pytest.mark.parametrize("line", ["", "subscribe a.b | cat"])
+    def test_a_signal(self, number: signal.Signals, line: str) -> None:
         person = shell()
-        person.type("events -f &" + ENTER)
-        person.wait_for("goes on")
+        enter(person, "events -f &", "goes on")
+        if line:
+            person.type(line + ENTER)
+            person.wait_for_line("")
         os.kill(person.pid, number)
         assert person.leave() == 128 + number
+        assert not person.screen.text.count("Traceback")
+
+    def test_the_terminal_is_closed(self) -> None:
+        person = shell()
+        enter(person, "events -f &", "goes on")
+        assert person.hang_up() == 128 + signal.SIGHUP
 
     def test_vi_keys(self) -> None:
         person = shell("--vi")
-        person.type("put x 1\x1b0wcwvi" + ENTER)
-        person.wait_for("2 acks")
-        person.type(CTRL_D)
-        assert person.leave() == 0
-        assert ask("get", "vi")["value"] == "1"
+        enter(person, "put x 1\x1b0wrv", "2 acks")
+        leave(person)
+        assert ask("get", "v")["value"] == "1"
 
     def test_a_session_becomes_a_recipe(self, tmp_path: Path) -> None:
         file = tmp_path / "session.md"
         person = shell()
-        person.type("put k 1" + ENTER + "kill n3" + ENTER)
-        person.wait_for("brings it back")
-        person.type("restart n3" + ENTER)
-        person.wait_for("restarted")
-        person.type(f"history export {file}" + ENTER)
-        person.wait_for("wrote")
-        person.type(f"history export {file}" + ENTER)
-        person.wait_for("exists")
-        person.type(CTRL_D)
-        assert person.leave() == 0
+        enter(person, "put k 1", "2 acks")
+        enter(person, "kill n3", "brings it back")
+        enter(person, "restart n3", "restarted")
+        enter(person, f"history export {file}", "wrote")
+        enter(person, f"history export {file}", "exists")
+        leave(person)
         dsectl("recipe", "run", str(file))
-
-    def test_a_pipe_takes_the_json(self) -> None:
-        person = shell()
-        person.type("status | tr '{' '<'" + ENTER)
-        person.wait_for('<"cluster"')
-        person.type("events | head -c 9" + ENTER)
-        person.wait_for('[{"id":"n')
-        person.type("put k 1" + ENTER)
-        person.wait_for("2 acks")
-        person.type(CTRL_D)
-        assert person.leave() == 0
 
 
 @pytest.mark.usefixtures("cluster")
@@ -266,7 +276,5 @@ def test_without_a_cluster(home: Home) -> None:
     person.wait_for("no such cluster")
     person.type("up -n 3 -q" + ENTER)
     person.wait_for("green")
-    person.type("rm default --yes" + ENTER)
-    person.wait_for("removed")
-    person.type(CTRL_D)
-    assert person.leave() == 0
+    enter(person, "rm default --yes", "removed")
+    leave(person)

@@ -1,0 +1,32 @@
+"""Something that is made in a thread beside the first keys, and is there a moment later."""
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Late(Generic[T]):
+    """A value that is read without waiting, or waited for with a limit."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self.now: T | None = None
+        """None until it is made, and for ever if that failed."""
+        self._make = make
+        self._made = threading.Event()
+
+    def begin(self) -> None:
+        """Make it."""
+        threading.Thread(target=self._run, name="shell late", daemon=True).start()
+
+    def wait(self, seconds: float) -> T | None:
+        """The value once it is there."""
+        self._made.wait(seconds)
+        return self.now
+
+    def _run(self) -> None:
+        try:
+            self.now = self._make()
+        finally:
+            self._made.set()
