@@ -4,6 +4,7 @@ Nothing here waits for the cluster while somebody types: names are looked up in 
 view.
 """
 
+import gc
 import signal
 import sys
 from contextlib import ExitStack
@@ -67,9 +68,13 @@ def read_grammar() -> Grammar:
     """All commands. The modules that it loads cost more than the rest of the shell."""
     from dsectl.completion.signatures import read_grammar
 
-    return read_grammar()
+    grammar = read_grammar()
+    gc.freeze()  # all that was loaded stays; a full collection of it would hold up a key
+    return grammar
 
 
+SWITCH_S = 0.0005
+"""How long the thread that draws may have to wait for one that computes; Python's 5 ms would be felt in each key."""
 EXIT_HUNG_UP = 128 + signal.SIGHUP
 
 
@@ -103,6 +108,7 @@ class Prompt:
 
     def run(self) -> int:
         """Until Ctrl-D, `exit` or a signal; returns the exit code."""
+        sys.setswitchinterval(SWITCH_S)
         self.grammar.begin()
         self.watch.start()
         self.console.note("Tab completes, `help` lists commands, Ctrl-D leaves.")

@@ -22,7 +22,7 @@ class Signals:
     """The handlers of one shell; the prompt has its own for Ctrl-C while it reads keys."""
 
     def __init__(self, end_prompt: Callable[[int], None]) -> None:
-        """`end_prompt` is called when a signal ends the shell and no command runs; it raises Ended out of the prompt."""
+        """`end_prompt` is called when a signal ends the shell and no command runs; the prompt is to raise Ended."""
         self._end_prompt = end_prompt
         self._interruptible = False
         self._interrupt_pending = False

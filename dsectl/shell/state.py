@@ -62,17 +62,18 @@ class Watch:
         self._wake.set()
 
     def _run(self) -> None:
+        session = Session()
         while not self._ending:
-            before = self.view
-            session = Session(self._cluster())
-            try:
-                self.view = look(session)
-            finally:
+            cluster = self._cluster()
+            if cluster != session.cluster or not self.view.serves:  # connections that work are kept
                 session.close()
+                session = Session(cluster)
+            before, self.view = self.view, look(session)
             if self.view != before and not self._ending:
                 self._on_change(before, self.view)
             self._wake.wait(LOOK_EVERY_S)
             self._wake.clear()
+        session.close()
 
 
 def look(session: Session) -> View:
@@ -86,9 +87,8 @@ def look(session: Session) -> View:
     alive = sum(node["state"] in ("running", "catching-up", "recovering") for node in nodes.values())
     if not alive:
         return View(cluster, "lost", tuple(nodes))
-    hints = carry_out(["hints"], session, timeout_s=LOOK_S).value
-    pending = hints.get("pending", 0) if isinstance(hints, dict) else 0
-    return View(cluster, status["verdict"], tuple(nodes), alive, pending, status["faults_active"])
+    hints = sum(node.get("hints") or 0 for node in nodes.values())
+    return View(cluster, status["verdict"], tuple(nodes), alive, hints, status["faults_active"])
 
 
 def _is_unknown(found: Result) -> bool:

@@ -37,7 +37,7 @@ class Screen(pyte.Screen):
     def index(self) -> None:
         """The cursor goes down a line; at the bottom the first one scrolls off."""
         if self.cursor.y == self.lines - 1:
-            self.scrolled.append("".join(self.buffer[0][x].data for x in range(self.columns)))
+            self.scrolled.append(self.row(0))
             del self.scrolled[:-SCROLLED_MAX]
         super().index()
 
@@ -46,6 +46,10 @@ class Screen(pyte.Screen):
         if how == 3:
             self.scrolled.clear()
         super().erase_in_display(how, *args, **kwargs)
+
+    def row(self, number: int) -> str:
+        """One line; pyte's `display` draws all of them."""
+        return "".join(self.buffer[number][x].data for x in range(self.columns))
 
     @property
     def text(self) -> str:
@@ -57,11 +61,23 @@ class Person:
     """Someone in front of a terminal in which one command runs."""
 
     def __init__(self, *words: str) -> None:
+        self._start([sys.executable, "-m", "dsectl", *words])
+
+    @classmethod
+    def of(cls, *argv: str) -> "Person":
+        """In front of another program."""
+        person = cls.__new__(cls)
+        person._start(list(argv))
+        return person
+
+    def _start(self, argv: list[str]) -> None:
         self.seen = ""
         """All that was written, with its escape sequences."""
+        self.read_at = 0.0
+        """When something came last (time.perf_counter)."""
         self._pid, self._master = pty.fork()
         if self._pid == 0:
-            os.execv(sys.executable, [sys.executable, "-m", "dsectl", *words])
+            os.execv(argv[0], argv)
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         self.screen = Screen()
         self._is_typing = False
@@ -75,7 +91,7 @@ class Person:
     @property
     def line(self) -> str:
         """The line that the cursor is in."""
-        return str(self.screen.display[self.screen.cursor.y]).rstrip()
+        return self.screen.row(self.screen.cursor.y).rstrip()
 
     def wait_for(self, text: str, times: int = 1) -> None:
         """Until `text` stands so often on the screen, or above it."""
@@ -98,6 +114,11 @@ class Person:
         deadline = time.monotonic() + DEADLINE_S
         while not condition():
             assert self._read(deadline), f"never saw {what} but\n{self.screen.text.rstrip()}"
+
+    def look(self, until: float) -> None:
+        """Take what is shown next, if anything is until then (time.monotonic)."""
+        if select.select([self._master], [], [], max(0.0, until - time.monotonic()))[0]:
+            self._read(until)
 
     def type(self, text: str) -> None:
         """Press keys; what does not fit into the terminal's buffer waits until it does."""
@@ -134,6 +155,7 @@ class Person:
             data = os.read(self._master, 65536)
         except OSError:  # Linux says EIO when the other side is closed
             return False
+        self.read_at = time.perf_counter()
         self.seen += data.decode(errors="replace")
         self._stream.feed(data)
         if self.screen.answers and not self._is_typing:  # an answer does not land amid what is pasted
