@@ -18,6 +18,7 @@ from dsectl.steps.values import shown_value
 from dsectl.table import lookup
 
 FENCE = "```"
+DEFAULT = FrontMatter()
 WITHIN = "10s"
 EXIT_USAGE = 2
 VOLATILE = (
@@ -41,9 +42,7 @@ def export(entries: Sequence[Entry], meta: FrontMatter, title: str) -> str:
     """The file's text. It is accepted by `dsectl recipe check`."""
     lines = [
         "---",
-        f"nodes: {meta.nodes}",
-        *([f"zones: {meta.zones}"] if meta.zones > 1 else []),
-        f"replication: {meta.replication}",
+        *_front(meta),
         "---",
         f"# {title}",
         "",
@@ -55,6 +54,15 @@ def export(entries: Sequence[Entry], meta: FrontMatter, title: str) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _front(meta: FrontMatter) -> Iterator[str]:
+    """How the cluster was made, as far as it is not the default."""
+    yield f"nodes: {meta.nodes}"
+    for name in ("zones", "replication", "profile", "durability", "store"):
+        value = getattr(meta, name)
+        if value != getattr(DEFAULT, name):
+            yield f"{name}: {value}"
 
 
 def _proposals(entries: Sequence[Entry]) -> Iterator[Proposal]:

@@ -6,9 +6,11 @@ from dsectl.console import Console
 from dsectl.recipes.frontmatter import FrontMatter
 from dsectl.shell.export import export
 from dsectl.shell.record import Record
-from dsectl.views.text import shown
+from dsectl.views.text import cut, shown
 
 LINES_MAX = 40
+COLUMNS = 200
+"""Of a longer line its beginning is shown."""
 TITLE = "A session"
 
 
@@ -36,7 +38,7 @@ def _show(record: Record, console: Console) -> None:
     first = len(record.entries) - len(entries) + 1
     for number, entry in enumerate(entries, first):
         failed = console.paint(f"  exit {entry.code}", "dim") if entry.code else ""
-        console.line(f"{number:4}  {shown(entry.line)}{failed}")
+        console.line(f"{number:4}  {cut(shown(entry.line[:COLUMNS]), COLUMNS)}{failed}")
 
 
 def _keep(text: str, file: str) -> None:
@@ -55,4 +57,5 @@ def made_as(cluster: str) -> FrontMatter:
         spec = load_cluster(cluster).record.spec
     except ClusterError:
         return FrontMatter()
-    return FrontMatter(nodes=spec.nodes or 5, zones=spec.zones or 1, replication=spec.replication or "3/2/2")
+    given = {name: getattr(spec, name) for name in ("nodes", "zones", "replication", "profile", "durability", "store")}
+    return FrontMatter(**{name: value for name, value in given.items() if value is not None})

@@ -2,12 +2,21 @@
 
 from prompt_toolkit.filters import is_searching
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
 from prompt_toolkit.search import accept_search
 
+from dsectl.shell.pastes import Pastes
 
-def key_bindings() -> KeyBindings:
+
+def key_bindings(pastes: Pastes) -> KeyBindings:
     """Added to the prompt's."""
     bindings = KeyBindings()
+
+    @bindings.add(Keys.BracketedPaste, eager=True)
+    def _(event: KeyPressEvent) -> None:
+        """Terminals end the lines of what is pasted in their own ways."""
+        text = event.data.replace("\r\n", "\n").replace("\r", "\n")
+        event.current_buffer.insert_text(pastes.hold(text))
 
     @bindings.add("enter", filter=is_searching, eager=True)
     def _(event: KeyPressEvent) -> None:

@@ -10,10 +10,10 @@ import sys
 from contextlib import ExitStack
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import ThreadedCompleter
 from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.history import History, InMemoryHistory
 from prompt_toolkit.input.typeahead import get_typeahead, store_typeahead
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.output.color_depth import ColorDepth
@@ -32,10 +32,12 @@ from dsectl.shell.late import Late
 from dsectl.shell.lexer import ShellLexer
 from dsectl.shell.names import LiveNames
 from dsectl.shell.past import Past
+from dsectl.shell.pastes import Pastes
 from dsectl.shell.problem import problem
 from dsectl.shell.remember import Remember
 from dsectl.shell.signals import Ended, Signals
 from dsectl.shell.state import View, Watch
+from dsectl.shell.suggest import SuggestFromHistory
 from dsectl.shell.toolbar import announcement, toolbar
 from dsectl.steps.grammar import Run, parse
 from dsectl.steps.lines import join_lines
@@ -89,12 +91,13 @@ class Prompt:
         self.watch = Watch(lambda: self.shell.cluster, self._changed)
         self.remember = Remember()
         self.signals = Signals(self._end_prompt)
+        self.pastes = Pastes()
         self.grammar = Late(read_grammar)
         names = LiveNames(lambda: self.watch.view)
         completer = LineCompleter(self.grammar, names, self.shell.interpreter)
         self.session: PromptSession[str] = PromptSession(
-            history=Past(find_home().folder),
-            auto_suggest=AutoSuggestFromHistory(),
+            history=self._past(),
+            auto_suggest=SuggestFromHistory(),
             completer=ThreadedCompleter(completer),
             complete_while_typing=False,
             lexer=ShellLexer(),
@@ -102,7 +105,7 @@ class Prompt:
             bottom_toolbar=self._toolbar,
             editing_mode=EditingMode.VI if vi else EditingMode.EMACS,
             enable_suspend=True,
-            key_bindings=key_bindings(),
+            key_bindings=key_bindings(self.pastes),
             color_depth=None if console.paint.enabled else ColorDepth.MONOCHROME,
         )
 
@@ -123,6 +126,14 @@ class Prompt:
             except OSError:  # nothing can be written any more: the terminal is gone
                 return EXIT_HUNG_UP
 
+    def _past(self) -> History:
+        folder = find_home().folder
+        try:
+            return Past(folder)
+        except OSError as error:
+            self.console.note(f"note: history is not kept, since {shown(str(folder))} is no use: {error.strerror}")
+            return InMemoryHistory()
+
     def _loop(self) -> int:
         while True:
             try:
@@ -141,7 +152,8 @@ class Prompt:
 
     def _read(self) -> str:
         try:
-            return self.session.prompt([("class:prompt", f"{self.shell.cluster}> ")], pre_run=self._begin)
+            message: StyleAndTextTuples = [("class:prompt", f"{self.shell.cluster}> ")]
+            return self.pastes.expand(self.session.prompt(message, pre_run=self._begin))
         finally:
             self.above.end()
 

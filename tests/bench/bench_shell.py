@@ -60,10 +60,11 @@ class Keys:
             self.person.look(until)
 
 
-def typed(keys: Keys, number: int) -> list[float]:
+def typed(keys: Keys, prompt: str, number: int) -> list[float]:
     """Characters of lines."""
     found: list[float] = []
-    person, prompt = keys.person, keys.person.line
+    person = keys.person
+    person.wait_for_line(prompt)
     while len(found) < number:
         line = LINES[len(found) % len(LINES)]
         for end in range(1, len(line) + 1):
@@ -120,7 +121,7 @@ def bare(load: str) -> None:
     """prompt-toolkit with nothing around it: what Python and the scheduler cost."""
     person = Person.of(sys.executable, "-c", BARE)
     person.wait_for_line(">")
-    told(load, "bare", typed(Keys(person), KEYS))
+    told(load, "bare", typed(Keys(person), ">", KEYS))
     person.type(CTRL_D)
     person.leave()
 
@@ -136,7 +137,7 @@ def shell(load: str) -> None:
     person.type("events -f &" + ENTER)
     person.wait_for("goes on")
     keys = Keys(person)
-    told(load, "typed", typed(keys, KEYS))
+    told(load, "typed", typed(keys, "bench>", KEYS))
     told(load, "menu", menu(keys, KEYS))
     person.type(CTRL_D)
     person.leave()

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsectl.recipes.check import check_recipe
@@ -109,6 +109,12 @@ LINES = st.sampled_from(
 )
 
 
+def test_the_cluster_is_as_it_was_made() -> None:
+    meta = FrontMatter(nodes=6, zones=3, replication="5/3/3", durability="always")
+    assert read_recipe(export([], meta, "A session"), "r.md").meta == meta
+
+
+@settings(max_examples=40)
 @given(st.lists(st.builds(Entry, LINES | st.text(max_size=20), st.sampled_from([0, 1, 6, 130]), JSON), max_size=12))
 def test_every_session_becomes_an_accepted_recipe(entries: list[Entry]) -> None:
     steps(*entries)

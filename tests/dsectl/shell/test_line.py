@@ -1,5 +1,6 @@
 """The prompt's small decisions: problems while typing, the toolbar, what is told, jobs' lines, colours, the past."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,10 @@ from hypothesis import strategies as st
 
 from dsectl.completion.grammar import Grammar
 from dsectl.completion.signatures import read_grammar
-from dsectl.shell.above import line_of
+from dsectl.shell.above import Rate, line_of
 from dsectl.shell.lexer import TYPED_MAX, fragments
 from dsectl.shell.past import ENTRIES_MAX, LINE_MAX, Past
+from dsectl.shell.pastes import HELD_BYTES_MIN, Pastes
 from dsectl.shell.problem import problem
 from dsectl.shell.state import View
 from dsectl.shell.toolbar import announcement, toolbar
@@ -112,8 +114,40 @@ def test_the_past_is_private_bounded_and_without_repetitions(tmp_path: Path) -> 
     assert list(Past(tmp_path).load_history_strings()) == ["two", "one"]
     path = tmp_path / "shell_history"
     assert path.stat().st_mode & 0o077 == 0
+    past.store_string("three\n+four\n# five")
+    assert next(iter(Past(tmp_path).load_history_strings())) == "three\n+four\n# five"
     for number in range(2 * ENTRIES_MAX + 10):
         past.store_string(f"line {number}")
     kept = list(Past(tmp_path).load_history_strings())
     assert len(kept) == ENTRIES_MAX and kept[0] == f"line {2 * ENTRIES_MAX + 9}"
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_two_shells_and_damage_do_not_lose_lines(tmp_path: Path) -> None:
+    first, second = Past(tmp_path), Past(tmp_path)
+    for number in range(50):
+        (first, second)[number % 2].append_string(f"line {number}")
+    path = tmp_path / "shell_history"
+    path.write_bytes(path.read_bytes() + b"\xff\x00 nothing\n\n+la\xffst")
+    kept = list(Past(tmp_path).load_history_strings())
+    assert kept[1:] == [f"line {number}" for number in reversed(range(50))] and kept[0] == "la\ufffdst"
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: Past(tmp_path).store_string(f"more {number}"), range(200)))
+    assert len([line for line in Past(tmp_path).load_history_strings() if line.startswith("more")]) == 200
+
+
+@given(st.lists(st.text(max_size=10)), st.text(max_size=10))
+def test_a_huge_paste_is_held_and_expanded(parts: list[str], line: str) -> None:
+    pastes = Pastes()
+    huge = "x" * HELD_BYTES_MIN
+    signs = "".join(pastes.hold(part) + pastes.hold(huge + part) for part in parts)
+    assert len(signs) < HELD_BYTES_MIN
+    assert pastes.expand(line + signs) == line + "".join(part + huge + part for part in parts)
+    assert pastes.expand(signs) == (signs if parts else "")
+
+
+def test_lines_of_jobs_have_a_rate() -> None:
+    rate = Rate(2)
+    assert [rate.on_line(now) for now in (1.0, 1.1, 1.2, 1.3, 2.0, 3.0)] == [
+        *((True, 0), (True, 0), (False, 0), (False, 0), (True, 2), (True, 0)),
+    ]
