@@ -124,9 +124,10 @@ class Shell:
         argv = self.interpreter.argv(step.command)
         if step.command.name in self.own:
             raise Usage(f"{step.command.name} has no JSON to give", help="Commands of `dsectl help` do.")
-        code = pipe(step.shell, lambda stream: self.invoke(["--json", *argv], stream), self.console.out)
-        self._begin_line()
-        return code
+        try:
+            return pipe(step.shell, lambda stream: self.invoke(["--json", *argv], stream), self.console.out)
+        finally:
+            self._begin_line()
 
     def _begin_line(self) -> None:
         """What sh printed may lack its last line end; the prompt would stand behind it. As zsh does: a sign and blanks

@@ -58,10 +58,9 @@ def leave(person: Person) -> None:
     assert person.leave() == 0
 
 
-def run(*words: str, stdin: str | bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    data = stdin.encode() if isinstance(stdin, str) else stdin
+def run(stdin: bytes) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-m", "dsectl", "shell", *words], input=data, capture_output=True, timeout=60, check=False
+        [sys.executable, "-m", "dsectl", "shell"], input=stdin, capture_output=True, timeout=60, check=False
     )
 
 
@@ -188,8 +187,7 @@ class TestKeys:
         leave(person)
         assert ask("get", "k")["siblings"] == ["three"]
 
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-    @pytest.mark.parametrize("line", ["", "subscribe a.b | cat"])
+    @pytest.mark.parametrize(("number", "line"), [(signal.SIGTERM, ""), (signal.SIGHUP, "subscribe a.b | cat")])
     def test_a_signal(self, number: signal.Signals, line: str) -> None:
         person = shell()
         enter(person, "events -f &", "goes on")
@@ -223,51 +221,63 @@ class TestKeys:
         dsectl("recipe", "run", str(file))
 
 
+CODES = [
+    ("get nothing", 6),
+    ("gett", 2),
+    ("expect status .verdict == red", 1),
+    ("! status", 1),
+    ("!6 get nothing", 0),
+    ("within 200ms: status .verdict == red", 1),
+    ("status | false", 1),
+    ("status | kill -9 $$", 137),
+    ("get nothing | cat", 6),
+    ("yes | head -1", 2),
+    ("keys | head -1", 0),
+    ("shell", 2),
+    ("exit", 0),
+    ("exit now", 2),
+    ("history export /nowhere/x.md", 2),
+    ("jobs", 0),
+    ("clear", 0),
+    ("use nobody", 4),
+    ("stop nobody", 2),
+    ("put k '", 2),
+    ("put k 1\nget k .value -> $x\nexpect get k .value == $x\nget k | cat", 0),
+    ("events -f &tail\nexpect tail .length > 0\nstop tail", 0),
+    ("events -f &\nexit", 0),
+]
+
+
 @pytest.mark.usefixtures("cluster")
 class TestWithoutATerminal:
-    def test_a_line(self) -> None:
-        done = run("-c", "put k 1\nget k .value -> $x\nexpect get k .value == $x\nget k | cat")
-        assert done.returncode == 0, done
-        assert msgspec.json.decode(done.stdout.splitlines()[-1])["value"] == "1"
-
-    @pytest.mark.parametrize(
-        "line,code",
-        [
-            ("get nothing", 6),
-            ("gett", 2),
-            ("expect status .verdict == red", 1),
-            ("! status", 1),
-            ("!6 get nothing", 0),
-            ("within 200ms: status .verdict == red", 1),
-            ("status | false", 1),
-            ("get nothing | cat", 6),
-            ("yes | head -1", 2),
-            ("keys | head -1", 0),
-            ("shell", 2),
-            ("exit", 0),
-            ("use nobody", 4),
-            ("put k '", 2),
-        ],
-    )
-    def test_the_exit_code_is_that_of_the_line(self, line: str, code: int) -> None:
-        done = run("-c", line)
-        assert done.returncode == code, done
-        assert b"Traceback" not in done.stderr
-
-    def test_a_file_ends_at_the_first_error(self) -> None:
-        done = run(stdin="put a 1\n\n# nothing\nget nothing\nput b 2\n")
-        assert done.returncode == 6 and b"stopped at line 4: get nothing" in done.stderr
-        assert b"Tab completes" not in done.stdout + done.stderr
-        dsectl("get", "b", code=6)
-
-    def test_garbage_in_a_file(self) -> None:
-        done = run(stdin=b"put k \xff\xfe\x00\x1b[2J\n")
-        assert done.returncode == 0 and b"\x1b" not in done.stdout + done.stderr
+    def test_the_exit_code_is_that_of_the_line(self) -> None:
+        for line, code in CODES:
+            done = dsectl("shell", "-c", line, code=code)
+            assert "Traceback" not in done.err and "\x1b" not in done.out + done.err, done
 
     def test_json(self) -> None:
-        done = run("--json", "-c", "put k 1\nexpect get k .value == 2")
-        lines: list[Any] = [msgspec.json.decode(line) for line in done.stdout.splitlines()]
-        assert done.returncode == 1 and lines[0]["outcome"] == "ok" and lines[1]["verdict"] == "failed"
+        done = dsectl("--json", "shell", "-c", "put k 1\nexpect get k .value == 2", code=1)
+        lines: list[Any] = [msgspec.json.decode(line) for line in done.out.splitlines()]
+        assert lines[0]["outcome"] == "ok" and lines[1]["verdict"] == "failed"
+
+    def test_a_file_ends_at_the_first_error(self) -> None:
+        done = run(stdin=b"put k \xff\xfe\x00\x1b[2J\nput a 1\n\n# nothing\nget nothing\nput b 2\n")
+        assert done.returncode == 6 and b"stopped at line 5: get nothing" in done.stderr
+        assert b"Tab completes" not in done.stdout + done.stderr
+        assert b"\x1b" not in done.stdout + done.stderr
+        dsectl("get", "b", code=6)
+
+
+def test_a_state_directory_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DSECTL_HOME", str(tmp_path / "file" / "home"))
+    monkeypatch.setenv("TERM", "xterm-256color")
+    person = Person("shell")
+    person.wait_for("history is not kept")
+    person.wait_for("no such cluster")
+    enter(person, "help jobs", "Usage: jobs")
+    enter(person, "get k", "error: ")
+    leave(person)
 
 
 def test_without_a_cluster(home: Home) -> None:
