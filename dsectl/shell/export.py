@@ -26,6 +26,8 @@ VOLATILE = (
     *("key", "coordinator", "answered", "view", "cluster", "name"),
 )
 """Names of what changes from look to look without meaning anything, or says again what was asked."""
+GISTS = {"get": "value", "status": "verdict", "hints": "pending", "health": "healthy"}
+"""The value in a result that says most."""
 SKIPPED = ("history", "jobs", "use", "clear", "exit", "help", "up", "down", "rm", "ps", "env", "demo", "shell", "watch")
 """Commands that are about the session, or about the cluster that a recipe starts itself."""
 
@@ -132,8 +134,17 @@ def _look(step: Run, same: list[Entry]) -> Proposal:
         return _once(step, last)
     before = MISSING if any(entry.code for entry in same) else same[0].value
     path, value = changed(before, last.value)
+    if path == ".":  # somebody made sure: of what such a look is for
+        path, value = _gist(step.command.name, last.value)
     test = ". != null" if path == "." else f"{path} == {_quoted(value)}"
     return Proposal(f"within {WITHIN}: {last.line} {test}")
+
+
+def _gist(command: str | None, value: Any) -> tuple[str, Any]:
+    name = GISTS.get(command or "")
+    if name is None or not isinstance(value, dict) or value.get(name) is None:
+        return ".", None
+    return f".{name}", value[name]
 
 
 def changed(before: Any, after: Any, path: str = "") -> tuple[str, Any]:

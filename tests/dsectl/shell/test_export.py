@@ -52,7 +52,8 @@ def test_a_key_that_came_was_waited_for() -> None:
 
 def test_a_look_repeated_for_nothing_is_made_once() -> None:
     same = [Entry("status", 0, {"verdict": "green"}) for _ in range(3)]
-    assert steps(*same) == ["within 10s: status . != null"]
+    assert steps(*same) == ['within 10s: status .verdict == "green"']
+    assert steps(*(Entry("ring", 0, [{"owners": ["n1"]}]) for _ in range(2))) == ["within 10s: ring . != null"]
 
 
 def test_what_has_no_place_is_a_comment_or_left_out() -> None:
