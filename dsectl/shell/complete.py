@@ -28,7 +28,8 @@ class LineCompleter(Completer):
         grammar = self._grammar.wait(GRAMMAR_S)
         if grammar is None:
             return
-        text = document.current_line_before_cursor
+        text, behind = document.current_line_before_cursor, document.current_line_after_cursor[:1]
         jobs, variables = list(self._interpreter.jobs), list(self._interpreter.variables)
         for one in candidates(text, grammar, self._names, variables, jobs):
-            yield Completion(one.text, -one.typed, display=shown(one.text), display_meta=one.help)
+            blank = "" if one.goes_on or behind.isspace() else " "
+            yield Completion(one.text + blank, -one.typed, display=shown(one.text), display_meta=one.help)

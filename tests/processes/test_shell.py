@@ -69,7 +69,9 @@ class TestKeys:
     def test_a_session(self) -> None:
         person = shell()
         enter(person, "put cart 'a pen'", "2 acks")
-        person.type("get ca" + TAB)
+        person.type("ge" + TAB)
+        person.wait_until(lambda: person.screen.cursor.x == len(f"{PROMPT} get "), "a command and a blank")
+        person.type("ca" + TAB)
         person.wait_for_line(f"{PROMPT} get cart")
         enter(person, "", "\na pen\n")
         enter(person, "get cart .value -> $x", '= "a pen"')
