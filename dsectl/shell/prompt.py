@@ -27,7 +27,7 @@ from dsectl.shell.above import Above
 from dsectl.shell.complete import LineCompleter
 from dsectl.shell.evaluate import EXIT_INTERRUPTED, Leave, Shell
 from dsectl.shell.keyboard import quiet_keyboard
-from dsectl.shell.keys import key_bindings
+from dsectl.shell.keys import BurstInput, NotTooLong, key_bindings
 from dsectl.shell.late import Late
 from dsectl.shell.lexer import ShellLexer
 from dsectl.shell.names import LiveNames
@@ -96,6 +96,7 @@ class Prompt:
         names = LiveNames(lambda: self.watch.view)
         completer = LineCompleter(self.grammar, names, self.shell.interpreter)
         self.session: PromptSession[str] = PromptSession(
+            input=BurstInput(sys.stdin),
             history=self._past(),
             auto_suggest=SuggestFromHistory(),
             completer=ThreadedCompleter(completer),
@@ -106,6 +107,8 @@ class Prompt:
             editing_mode=EditingMode.VI if vi else EditingMode.EMACS,
             enable_suspend=True,
             key_bindings=key_bindings(self.pastes),
+            validator=NotTooLong(),
+            validate_while_typing=False,
             color_depth=None if console.paint.enabled else ColorDepth.MONOCHROME,
         )
 

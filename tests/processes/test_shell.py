@@ -176,7 +176,12 @@ class TestKeys:
         person.wait_for("2 acks", times=2)
         enter(person, PASTE.format(f"put huge {'x' * 100_000}"))
         person.wait_for("2 acks", times=3)
+        person.type(f"put unsaid {'y' * 50_000}" + ENTER)
+        person.wait_for("KiB typed")
+        person.type(CTRL_C)
+        person.wait_for_line(PROMPT)
         leave(person)
+        dsectl("get", "unsaid", code=6)
         assert [ask("get", key)["value"] for key in ("a", "b", "huge")] == ["1", "2", "x" * 100_000]
 
     def test_siblings_are_shown_and_the_next_put_replaces_them(self) -> None:

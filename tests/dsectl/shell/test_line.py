@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prompt_toolkit.key_binding.key_processor import KeyPress
+from prompt_toolkit.keys import Keys
 
 from dsectl.completion.grammar import Grammar
 from dsectl.completion.signatures import read_grammar
 from dsectl.shell.above import Rate, line_of
+from dsectl.shell.keys import BURST_MIN, join_bursts
 from dsectl.shell.lexer import TYPED_MAX, fragments
 from dsectl.shell.past import ENTRIES_MAX, LINE_MAX, Past
 from dsectl.shell.pastes import HELD_BYTES_MIN, Pastes
@@ -150,4 +153,17 @@ def test_lines_of_jobs_have_a_rate() -> None:
     rate = Rate(2)
     assert [rate.on_line(now) for now in (1.0, 1.1, 1.2, 1.3, 2.0, 3.0)] == [
         *((True, 0), (True, 0), (False, 0), (False, 0), (True, 2), (True, 0)),
+    ]
+
+
+def test_what_comes_at_once_is_a_paste() -> None:
+    typed = [KeyPress(one) for one in "put"]
+    burst = [KeyPress(one) for one in "x" * BURST_MIN]
+    enter = KeyPress(Keys.ControlM, "\r")
+    found = join_bursts([*typed, enter, *burst, enter])
+    assert [(one.key, one.data) for one in found] == [
+        *((one, one) for one in "put"),
+        (Keys.ControlM, "\r"),
+        (Keys.BracketedPaste, "x" * BURST_MIN),
+        (Keys.ControlM, "\r"),
     ]
