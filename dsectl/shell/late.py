@@ -10,10 +10,12 @@ T = TypeVar("T")
 class Late(Generic[T]):
     """A value that is read without waiting, or waited for with a limit."""
 
-    def __init__(self, make: Callable[[], T]) -> None:
+    def __init__(self, make: Callable[[], T], on_failure: Callable[[Exception], None]) -> None:
+        """`on_failure` is told by the thread."""
         self.now: T | None = None
         """None until it is made, and for ever if that failed."""
         self._make = make
+        self._on_failure = on_failure
         self._made = threading.Event()
 
     def begin(self) -> None:
@@ -28,5 +30,7 @@ class Late(Generic[T]):
     def _run(self) -> None:
         try:
             self.now = self._make()
+        except Exception as error:
+            self._on_failure(error)
         finally:
             self._made.set()

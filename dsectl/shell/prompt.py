@@ -92,7 +92,7 @@ class Prompt:
         self.remember = Remember()
         self.signals = Signals(self._end_prompt)
         self.pastes = Pastes()
-        self.grammar = Late(read_grammar)
+        self.grammar = Late(read_grammar, self._cannot_complete)
         names = LiveNames(lambda: self.watch.view)
         completer = LineCompleter(self.grammar, names, self.shell.interpreter)
         self.session: PromptSession[str] = PromptSession(
@@ -206,6 +206,9 @@ class Prompt:
         jobs = sum(job.is_running for job in self.shell.interpreter.jobs.values())
         buffer = self.session.default_buffer
         return list(toolbar(self.watch.view, jobs, shown(problem(buffer.text, self.grammar.now))))
+
+    def _cannot_complete(self, error: Exception) -> None:
+        self.above.tell(self.console.paint(f"completion is off: {shown(str(error))}", "bad"))
 
     def _changed(self, before: View, after: View) -> None:
         """The view is another one; called by the thread that looks."""
