@@ -115,6 +115,7 @@ class Prompt:
     def run(self) -> int:
         """Until Ctrl-D, `exit` or a signal; returns the exit code."""
         sys.setswitchinterval(SWITCH_S)
+        self.session.app.key_processor.before_key_press += lambda _: self.watch.touched()
         self.grammar.begin()
         self.watch.start()
         self.console.note("Tab completes, `help` lists commands, Ctrl-D leaves.")

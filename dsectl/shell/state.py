@@ -4,6 +4,7 @@ A key press must never wait for a node.
 """
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,10 @@ from dsectl.steps.result import Result, carry_out
 LOOK_EVERY_S = 1.0
 LOOK_S = 0.8
 """How long one look may take."""
+KEYS_PAUSE_S = 0.3
+"""A look computes for some milliseconds, which a key on a busy machine would feel: it waits for so long a pause."""
+LOOK_LATEST_S = 3.0
+"""But no longer than this after the last one, however fast somebody types."""
 UNKNOWN_CLUSTER = 4
 
 
@@ -45,6 +50,7 @@ class Watch:
         self._on_change = on_change
         self._wake = threading.Event()
         self._ending = False
+        self._touched_at = float("-inf")
         self._thread = threading.Thread(target=self._run, name="shell watch", daemon=True)
 
     def start(self) -> None:
@@ -61,6 +67,10 @@ class Watch:
         """Look now: something was done."""
         self._wake.set()
 
+    def touched(self) -> None:
+        """A key was pressed."""
+        self._touched_at = time.monotonic()
+
     def _run(self) -> None:
         session = Session()
         while not self._ending:
@@ -71,9 +81,15 @@ class Watch:
             before, self.view = self.view, look(session)
             if self.view != before and not self._ending:
                 self._on_change(before, self.view)
-            self._wake.wait(LOOK_EVERY_S)
+            self._rest()
             self._wake.clear()
         session.close()
+
+    def _rest(self) -> None:
+        """Until the next look is due, or somebody is in a hurry."""
+        wait_s, latest = LOOK_EVERY_S, time.monotonic() + LOOK_LATEST_S
+        while wait_s > 0 and not self._wake.wait(wait_s):
+            wait_s = min(self._touched_at + KEYS_PAUSE_S, latest) - time.monotonic()
 
 
 def look(session: Session) -> View:
