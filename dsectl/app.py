@@ -119,7 +119,22 @@ def unknown(name: str, args: Sequence[str] = ()) -> Usage:
 
 
 def main() -> NoReturn:
-    """The process."""
+    """The process.
+
+    It leaves without Python's own end. That would make an exit by SIGINT of any code, also of a success, after a Ctrl-C
+    that was handled but fell into a piece of source that Python ran (as in making a dataclass), and costs time.
+    """
+    try:
+        code = _process()
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    try:
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def _process() -> int:
     import signal
 
     signal.signal(signal.SIGTERM, _terminate)
@@ -132,11 +147,7 @@ def main() -> NoReturn:
         sys.stdout.flush()
     except BrokenPipeError:
         code = EXIT_BROKEN_PIPE
-    except KeyboardInterrupt:
-        code = EXIT_INTERRUPTED
-    if code == EXIT_BROKEN_PIPE:
-        drop_output()
-    sys.exit(code)
+    return code
 
 
 def _prepare_output() -> None:

@@ -155,6 +155,26 @@ def many_keys(peer: Peer, frame: Frame) -> None:
     peer.reply(frame, KeysFound([f"key-{number:06}" for number in range(100_000)], False))
 
 
+HANDLED = """
+from dsectl import app
+def invoke(argv):
+    try:
+        exec("raise KeyboardInterrupt")
+    except KeyboardInterrupt:
+        return 3
+app.invoke = invoke
+app.main()
+"""
+
+
+def test_ctrl_c_that_was_handled_is_no_death_by_signal(tmp_path: Path) -> None:
+    """Python ends a module by SIGINT when it ever met a KeyboardInterrupt in source that was run, handled or not."""
+    (tmp_path / "handled.py").write_text(HANDLED)
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    done = subprocess.run([sys.executable, "-m", "handled"], env={**os.environ, "PYTHONPATH": path}, timeout=WAIT_S)
+    assert done.returncode == 3
+
+
 def test_a_reader_that_goes_away_ends_it_quietly(serve: Serve, environment: Environment) -> None:
     serve(many_keys)
     with subprocess.Popen(
