@@ -90,7 +90,9 @@ class Upper:
             self.progress("made", "")
             with interrupts.shield():
                 attempt.launch = Launch(files.folder, files.nodes, self.child)
-            import cluster.client.blocking  # noqa: F401  what the wait below needs, loaded while the launcher loads
+                # What the wait below needs, loaded while the launcher loads. Shielded too: Python ignores what is raised
+                # while it lets go of a module's lock, and a Ctrl-C would be lost.
+                import cluster.client.blocking  # noqa: F401
 
             attempt.launch.collect(self.deadline, lambda name: self.progress("listening", name))
             self.control.wait_ready(files, files.nodes, max(0.0, self.deadline - time.monotonic()))
