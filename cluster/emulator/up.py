@@ -90,8 +90,8 @@ class Upper:
             self.progress("made", "")
             with interrupts.shield():
                 attempt.launch = Launch(files.folder, files.nodes, self.child)
-                # What the wait below needs, loaded while the launcher loads. Shielded too: Python ignores what is raised
-                # while it lets go of a module's lock, and a Ctrl-C would be lost.
+                # What the wait below needs, loaded while the launcher loads. Shielded as well: what is raised while
+                # Python lets go of a module's lock is ignored, and a Ctrl-C would be lost.
                 import cluster.client.blocking  # noqa: F401
 
             attempt.launch.collect(self.deadline, lambda name: self.progress("listening", name))
