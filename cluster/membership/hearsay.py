@@ -93,6 +93,7 @@ class Hearsay:
             self.verdicts.clear(name)
         self._gossip.add(rumor)
         if member.incarnation.epoch > merged.old_incarnation.epoch:
+            context.messenger.redial(name)
             self._announcing.expire(name, member.incarnation.epoch)
         self.after_change()
         told = tell_change(merged, rumor, via, words)

@@ -58,6 +58,9 @@ class Messenger(Protocol):
     def datagram(self, peer: str, body: bytes) -> None:
         """Send a datagram; it may be lost."""
 
+    def redial(self, peer: str) -> None:
+        """The peer runs: dial it at once, however often that failed before."""
+
     def watch(self, peer: str) -> None:
         """Hold a connection open, so that its end is heard of."""
 

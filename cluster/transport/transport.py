@@ -181,6 +181,12 @@ class Transport:
             backoff = self._backoffs[peer] = Backoff(self.settings.reconnect_min_s, self.settings.reconnect_max_s)
         return backoff
 
+    def redial(self, peer: str) -> None:
+        """The peer runs: what was refused before it listened is no reason to wait."""
+        backoff = self._backoffs.get(peer)
+        if backoff is not None:
+            backoff.reset()
+
     def contacted(self, peer: str) -> None:
         """A handshake with the peer succeeded."""
         for function in self.on_contact:
@@ -284,13 +290,17 @@ class Transport:
         sender, body = opened
         arrived = self.stall.arrival(self.env.clock.now())
         if not self.faults.active:
-            self.on_datagram(sender, body, arrived)
+            self._heard(sender, body, arrived)
             return
         for delay in self.faults.on_datagram(sender, self.env.random, len(data), arrived):
             if delay:
-                self.env.clock.call_later(delay, self.on_datagram, sender, body, arrived + delay)
+                self.env.clock.call_later(delay, self._heard, sender, body, arrived + delay)
             else:
-                self.on_datagram(sender, body, arrived)
+                self._heard(sender, body, arrived)
+
+    def _heard(self, sender: str, body: bytes, arrived: float) -> None:
+        self.redial(sender)
+        self.on_datagram(sender, body, arrived)
 
 
 __all__ = ["LANE_BACKGROUND", "LANE_CONTROL", "LANE_FOREGROUND", "Transport"]

@@ -115,6 +115,9 @@ class Process:
         if target is not None and peer in self.addresses and not self.world.is_lost(self.name, peer):
             self.world.call_at(self.now() + LATENCY_S, target.arrive, self.name, body)
 
+    def redial(self, peer: str) -> None:
+        """Here nothing waits before it dials."""
+
     def read(self, function: Callable[..., object], *args: Any) -> None:
         """Something came through a socket."""
         if self.paused:

@@ -150,6 +150,30 @@ def test_a_full_queue_refuses_at_once() -> None:
         assert outcomes == ["n2", "n2", "overloaded", "overloaded", "overloaded"]
 
 
+def test_who_is_heard_is_dialled_at_once_however_often_that_was_refused() -> None:
+    """Nodes that start together dial some that do not listen yet; a datagram tells that these run now."""
+    with World(1) as world:
+        addresses = {"n1": ("10.0.0.1", 7001), "n2": ("10.0.0.2", 7002)}
+        one = Peer(world, "n1", addresses)
+        for _ in range(6):
+            one.ask("n2")
+            world.run_for(0.4)
+        assert {getattr(answer, "code", answer) for _, answer in one.answers} == {"unreachable"}
+        two = Peer(world, "n2", addresses)
+        one.transport.backoff("n2").failed(one.env.clock.now() + 60.0, world.random("backoff"))
+        one.answers.clear()
+        world.run_for(0.01)
+        one.ask("n2")
+        world.run_for(0.01)
+        assert one.outcome() == ("unreachable", True), "it is not dialled yet"
+        two.env.clock.call_soon(two.transport.datagram, "n1", b"here I am")
+        world.run_for(0.01)
+        one.answers.clear()
+        one.ask("n2")
+        world.run_for(0.1)
+        assert one.outcome() == "n2"
+
+
 def test_the_wrong_secret_is_refused_and_said() -> None:
     with World(1) as world:
         addresses = {"n1": ("10.0.0.1", 7001), "n2": ("10.0.0.1", 7002)}
