@@ -63,6 +63,10 @@ class FaultBook:
         known. Counts nothing."""
         return any(rule.stops(source, target) for rule in self._rules)
 
+    def slows(self, source: str) -> bool:
+        """Whether what arrives from `source` is late, lossy or narrow. Counts nothing."""
+        return bool(self._slow_from(source))
+
     def gates(self, peer: str) -> bool:
         """Whether a dial to `peer` must hang: its SYN or the answer to it would be stopped. Counts nothing."""
         return self.active and (self.blocked(self.me, peer) or self.blocked(peer, self.me))

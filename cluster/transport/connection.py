@@ -157,12 +157,10 @@ class Connection:
 
     def _take(self, data: bytes, arrived: float) -> None:
         try:
-            if self._handshake is not None:
-                data = self._shake(self._handshake, data)
-                if self._handshake is not None:
-                    return
-            if data:
+            if self._handshake is None:
                 self._dispatch(self._reader.feed(data), arrived)
+            elif rest := self._shake(self._handshake, data):
+                self.received(rest)  # what came with the end of the handshake meets the rules as all that comes later
         except HandshakeRefused as error:
             self._refuse(error)
         except BadMessage as error:
@@ -286,15 +284,18 @@ class Connection:
         self._schedule()
 
     def faults_changed(self) -> None:
-        """The rules changed: what a partition held may go on, in order, as a retransmission would bring it."""
-        if (
-            self._held
-            and self.peer is not None
-            and not self.transport.faults.blocked(self.peer.name, self.transport.me.name)
-        ):
-            now = self.transport.env.clock.now()
-            self._held = deque((now if due is None else due, arrived, data) for due, arrived, data in self._held)
-            self._schedule()
+        """The rules changed: what a partition held, or a link that is slow no longer, goes on in order, as a
+        retransmission would bring it."""
+        faults = self.transport.faults
+        if not self._held or self.peer is None or faults.blocked(self.peer.name, self.transport.me.name):
+            return
+        now, slow = self.transport.env.clock.now(), faults.slows(self.peer.name)
+        held = self._held
+        self._held = deque((now if due is None or not slow else due, arrived, data) for due, arrived, data in held)
+        if self._release is not None:
+            self._release.cancel()
+            self._release = None
+        self._schedule()
 
 
 def lane_name(lane: int) -> str:

@@ -120,6 +120,38 @@ def test_what_a_partition_held_arrives_in_order_after_healing() -> None:
         assert [inbound.body.arguments["number"] for inbound in two.asked[1:]] == [0, 1, 2, 3, 4]  # type: ignore[union-attr]
 
 
+def slowed(delay_ms: float) -> FaultDocument:
+    fault = Fault(id="f1", kind="slow", at="2026-01-01T00:00:00Z", source="n1", target="n2", delay_ms=delay_ms)
+    return FaultDocument(generation=1, faults=[fault])
+
+
+def test_a_slow_link_delays_also_what_comes_with_the_handshake() -> None:
+    """The first request on a fresh connection leaves in one write with the last word of the handshake."""
+    with World(3) as world:
+        one, two = peers(world, "n1", "n2")
+        load(slowed(400.0), one, two)
+        one.ask("n2", timeout=5.0)
+        world.run_for(0.35)
+        assert two.asked == []
+        world.run_until_true(lambda: bool(one.answers), 0.3)
+        assert one.outcome() == "n2"
+
+
+def test_what_a_slow_link_held_arrives_when_it_is_healed() -> None:
+    """Otherwise everything behind it on the connection would wait as long, though the link is as good as new."""
+    with World(3) as world:
+        one, two = peers(world, "n1", "n2")
+        document = slowed(30_000.0)
+        load(document, one, two)
+        for number in range(3):
+            one.ask("n2", timeout=5.0, arguments={"number": number})
+        world.run_for(0.5)
+        assert two.asked == []
+        load(replace_active(document), one, two)
+        world.run_until_true(lambda: len(one.answers) == 3, 0.2)
+        assert [inbound.body.arguments["number"] for inbound in two.asked] == [0, 1, 2]  # type: ignore[union-attr]
+
+
 def replace_active(document: FaultDocument) -> FaultDocument:
     from msgspec.structs import replace as change
 
