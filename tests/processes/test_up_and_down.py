@@ -169,4 +169,5 @@ def test_one_start_on_macos_is_exec(world: World, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("cluster.emulator.launch.Launch.__init__.__defaults__", (False,))
     made = emulator.up(SPEC, world=world)
     assert states(made.files) == ["running"] * 3
-    assert all(process_state(process.pid or 0) == "S" for process in made.nodes.values())
+    at_rest = {"S", "R"}  # asleep, or with something to do in this very moment
+    assert {process_state(process.pid or 0) for process in made.nodes.values()} <= at_rest
