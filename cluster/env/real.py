@@ -14,6 +14,7 @@ from math import ceil
 from random import Random
 from typing import Any
 
+from cluster.env.real_boot import boot_id
 from cluster.env.real_disk import RealDisk
 from cluster.env.real_network import RealNetwork
 from cluster.env.seam import Env, Timer
@@ -30,6 +31,7 @@ def real_env(folder: str, seed: int | None = None) -> Env:
         disk=RealDisk(loop, folder),
         network=RealNetwork(loop),
         spawn=Tasks(loop).spawn,
+        boot_id=boot_id(),
     )
 
 

@@ -156,3 +156,6 @@ class Env:
     network: Network
     spawn: Callable[[Coroutine[Any, Any, Any]], Timer]
     """Run a coroutine (a service handler); the handle's `cancel` cancels it. It must handle its own errors."""
+    boot_id: str = ""
+    """Which boot of the machine this is: the same for all processes between two boots of it, and never the same for two
+    boots or two machines. Empty when the system does not say: then it is equal to no other, itself included."""

@@ -58,6 +58,13 @@ class SimulatedDisk:
             content.durable, content.stuck = kept, False
         self._sync_failures = 0
 
+    def write_back(self) -> None:
+        """Make durable all that the kernel holds, as a machine that shuts down in good order does."""
+        self._removed.clear()
+        for content in self._files.values():
+            if not content.stuck:
+                content.durable = len(content.data)
+
     def flip_byte(self, path: str, offset: int | None = None) -> int:
         """Damage one byte of a file, anywhere when no offset is given. Returns where."""
         content = self._content(path)

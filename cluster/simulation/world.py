@@ -85,7 +85,18 @@ class World:
         """A crash that also takes what was not synced, but for a random part of it with `torn`. With `silent` the whole
         machine is gone: no resets, and dials hang, until the node has a process again."""
         self._end(name, "power loss", None if silent else Sign.RESET)
-        self._nodes[name].disk.power_loss(torn=torn)
+        node = self._nodes[name]
+        node.disk.power_loss(torn=torn)
+        node.machine_boots += 1
+
+    def reboot(self, name: str) -> None:
+        """The node's machine is restarted in good order while its process is down: the kernel writes all it was given,
+        so nothing is lost, but whoever boots next sees only that this is another boot."""
+        node = self._node(name)
+        assert node.process is None, f"{name} runs"
+        self._note("reboot", name)
+        node.disk.write_back()
+        node.machine_boots += 1
 
     def pause(self, name: str) -> None:
         """SIGSTOP: the process's calls and what comes for it wait."""
@@ -208,6 +219,7 @@ class Node:
         self.skew = 0.0
         self.rate = 1.0
         self.incarnation = 0
+        self.machine_boots = 0
         self.env: Env | None = None
         self.process: Process | None = None
         self.loop: SimulatedLoop | None = None
@@ -227,6 +239,7 @@ class Node:
             disk=ProcessDisk(self.disk, process),
             network=ProcessNetwork(world.network, process),
             spawn=self.loop.spawn,
+            boot_id=f"{self.name}-boot-{self.machine_boots}",
         )
         return self.env
 
