@@ -10,8 +10,9 @@ from typing import Any
 
 from cluster.config import NodeSettings, node_settings
 from cluster.errors import ClusterError
-from cluster.layout import LayoutEntry, Member, encode_entry
+from cluster.layout import LayoutEntry, Member, encode_entry, partition_of, placement
 from cluster.node import Node, NodeHooks
+from cluster.replication.mergeable import TABLE_KV
 from cluster.simulation.route import Quality
 from cluster.simulation.world import LOOPBACK, World
 from cluster.storage.documents import BootRecord, encode_boot
@@ -72,10 +73,19 @@ class Fleet:
             Member(f"n{i + 1}", f"z{i % zones + 1}", f"10.0.{i // 250}.{i % 250 + 1}", PORT) for i in range(count)
         )
         self.entry = LayoutEntry(1, "simulated", members, quorum.n, quorum.r, quorum.w)
+        self.placement = placement(self.entry)
         self.names = [member.name for member in members]
         self.nodes: dict[str, Node] = {}
         self.fatal: dict[str, str] = {}
         self.operations = 0
+
+    @classmethod
+    def running(cls, seed: int, count: int, **options: Any) -> "Fleet":
+        """A fleet whose nodes all run and have heard each other."""
+        fleet = cls(seed, count, **options)
+        fleet.start()
+        fleet.until(fleet.converged)
+        return fleet
 
     def __enter__(self) -> "Fleet":
         return self
@@ -144,6 +154,28 @@ class Fleet:
     def believes(self, observer: str, subject: str) -> str:
         """What one node believes of another."""
         return self.nodes[observer].membership.state(subject)
+
+    # -- what is where
+
+    def owners(self, key: str) -> list[str]:
+        """The owners of a key, in order."""
+        return list(self.placement.owners(partition_of(key)))
+
+    def fallbacks(self, key: str) -> list[str]:
+        """The nodes that take hints for the key's owners, in order."""
+        return list(self.placement.fallbacks(partition_of(key)))
+
+    def stored(self, name: str, key: str) -> bytes | None:
+        """The encoded object that a node holds as an owner; hints do not count."""
+        return self.nodes[name].store.get(TABLE_KV, partition_of(key), key)
+
+    def hints(self, name: str) -> dict[str, int]:
+        """How many hints a node holds for whom."""
+        return self.nodes[name].replication.ground.hints.by_target()
+
+    def votes(self, name: str, key: str) -> bool:
+        """Whether a node's absence of the key is a vote."""
+        return self.nodes[name].replication.ground.standing.votes(partition_of(key))
 
     # -- operations
 
