@@ -11,9 +11,9 @@ from cluster.kv.actors import ActorMint
 from cluster.kv.forward import Forwarder
 from cluster.layout import partition_of
 from cluster.observe.latency import Latencies
+from cluster.ports import Inbound
 from cluster.replication.ground import Ground
 from cluster.replication.mergeable import TABLE_KV
-from cluster.replication.messenger import Asked
 from cluster.replication.quorum import MAYBE, NO, QuorumWrite, ReadVerdict
 from cluster.replication.reader import Reader
 from cluster.replication.writer import Writer
@@ -61,25 +61,25 @@ class Coordinator:
 
     # -- writes
 
-    def put(self, asked: Asked) -> None:
+    def put(self, inbound: Inbound) -> None:
         """Handle a put or delete."""
-        body: Put = asked.body
-        asked.deadline = min(asked.deadline, asked.arrived + self.ground.settings.write_timeout_s)
+        body: Put = inbound.body
+        inbound.deadline = min(inbound.deadline, inbound.arrived + self.ground.settings.write_timeout_s)
         key_bytes = len(body.key.encode())
         if not 0 < key_bytes <= KEY_BYTES_MAX:
-            asked.fail(TooLarge(f"a key has 1 to {KEY_BYTES_MAX} bytes, this one {key_bytes}"))
+            inbound.fail(TooLarge(f"a key has 1 to {KEY_BYTES_MAX} bytes, this one {key_bytes}"))
         elif len(body.value) > VALUE_BYTES_MAX:
-            asked.fail(TooLarge(f"a value has at most {VALUE_BYTES_MAX} bytes, this one {len(body.value)}"))
+            inbound.fail(TooLarge(f"a value has at most {VALUE_BYTES_MAX} bytes, this one {len(body.value)}"))
         elif body.w < 0 or body.w > self.ground.settings.n:
-            asked.fail(Usage(f"w is 1 to {self.ground.settings.n} (N), not {body.w}"))
+            inbound.fail(Usage(f"w is 1 to {self.ground.settings.n} (N), not {body.w}"))
         else:
             partition = partition_of(body.key)
             if self.ground.owns(partition):
-                self._coordinate(body, partition, asked)
+                self._coordinate(body, partition, inbound)
             else:
-                self.forwarder.put(body, partition, asked, self._coordinate)
+                self.forwarder.put(body, partition, inbound, self._coordinate)
 
-    def _coordinate(self, body: Put, partition: int, asked: Asked) -> None:
+    def _coordinate(self, body: Put, partition: int, inbound: Inbound) -> None:
         ground = self.ground
         try:
             context = (body.context and decode_clock(body.context)) or None
@@ -93,10 +93,10 @@ class Coordinator:
                 stored = decode(held)
                 check_siblings(stored, context)
         except Damaged:
-            asked.fail(Damaged(f"what this node holds under {body.key!r} cannot be read"))
+            inbound.fail(Damaged(f"what this node holds under {body.key!r} cannot be read"))
             return
         except ClusterError as error:
-            asked.fail(error)
+            inbound.fail(error)
             return
         actor = self.actors.actor if mine else self.actors.once()
         if proves_amnesia(stored, actor, context):
@@ -114,13 +114,13 @@ class Coordinator:
             )
 
         def decided(outcome: str, counts: QuorumWrite, hints: int, error: ClusterError | None) -> None:
-            self.writes.note(ground.env.clock.now() - asked.arrived)
+            self.writes.note(ground.env.clock.now() - inbound.arrived)
             if outcome in (NO, MAYBE):
                 self.writes_failed += 1
             if outcome == NO:
-                asked.fail(error if isinstance(error, StorageFull) else QuorumMissing(str(error)))
+                inbound.fail(error if isinstance(error, StorageFull) else QuorumMissing(str(error)))
             else:
-                asked.reply(PutDone(outcome, counts.acks, hints, token, ground.me, siblings, self.durability))
+                inbound.reply(PutDone(outcome, counts.acks, hints, token, ground.me, siblings, self.durability))
 
         try:
             self.writer.write(
@@ -130,65 +130,67 @@ class Coordinator:
                 encode(written),
                 w=body.w,
                 strict=body.strict,
-                deadline=asked.deadline,
+                deadline=inbound.deadline,
                 done=decided,
             )
         except ClusterError as error:
             self.writes_failed += 1
-            self.writes.note(ground.env.clock.now() - asked.arrived)
-            asked.fail(error)
+            self.writes.note(ground.env.clock.now() - inbound.arrived)
+            inbound.fail(error)
 
     # -- reads
 
-    def get(self, asked: Asked) -> None:
+    def get(self, inbound: Inbound) -> None:
         """Handle a get."""
-        body: Get = asked.body
+        body: Get = inbound.body
         if body.r < 0 or body.r > self.ground.settings.n:
-            asked.fail(Usage(f"r is 1 to {self.ground.settings.n} (N), not {body.r}"))
+            inbound.fail(Usage(f"r is 1 to {self.ground.settings.n} (N), not {body.r}"))
             return
-        asked.deadline = min(asked.deadline, asked.arrived + self.ground.settings.read_timeout_s)
+        inbound.deadline = min(inbound.deadline, inbound.arrived + self.ground.settings.read_timeout_s)
         partition = partition_of(body.key)
         if body.local:
-            self._local(body, partition, asked)
+            self._local(body, partition, inbound)
         elif self.ground.owns(partition):
-            self._read(body, partition, asked)
+            self._read(body, partition, inbound)
         else:
-            self.forwarder.get(body, partition, asked, self._read)
+            self.forwarder.get(body, partition, inbound, self._read)
 
-    def _read(self, body: Get, partition: int, asked: Asked) -> None:
+    def _read(self, body: Get, partition: int, inbound: Inbound) -> None:
         def found(verdict: ReadVerdict | None, repaired: int, error: ClusterError | None) -> None:
-            self.reads.note(self.ground.env.clock.now() - asked.arrived)
+            self.reads.note(self.ground.env.clock.now() - inbound.arrived)
             if verdict is None:
                 assert error is not None
                 self.reads_failed += 1
-                asked.fail(error)
+                inbound.fail(error)
             else:
-                self._answer(verdict.blob, verdict.answered, repaired, verdict.degraded, asked)
+                self._answer(verdict.blob, verdict.answered, repaired, verdict.degraded, inbound)
 
         self.reader.read(
-            TABLE_KV, partition, body.key, r=body.r, strict=body.strict, deadline=asked.deadline, done=found
+            TABLE_KV, partition, body.key, r=body.r, strict=body.strict, deadline=inbound.deadline, done=found
         )
 
-    def _local(self, body: Get, partition: int, asked: Asked) -> None:
+    def _local(self, body: Get, partition: int, inbound: Inbound) -> None:
         standing = self.ground.standing
         blob = self.ground.store.get(TABLE_KV, partition, body.key)
-        self._answer(blob, 1, 0, not standing.votes(partition) or standing.owed, asked)
+        self._answer(blob, 1, 0, not standing.votes(partition) or standing.owed, inbound)
 
-    def _answer(self, blob: bytes | None, answered: int, repaired: int, degraded: bool, asked: Asked) -> None:
+    def _answer(self, blob: bytes | None, answered: int, repaired: int, degraded: bool, inbound: Inbound) -> None:
         if blob is None:
-            asked.reply(Got([], NO_CONTEXT, answered, repaired, degraded, self.ground.me))
+            inbound.reply(Got([], NO_CONTEXT, answered, repaired, degraded, self.ground.me))
             return
         try:
             versions = decode(blob)
         except Damaged as error:
-            asked.fail(error)
+            inbound.fail(error)
             return
-        asked.reply(Got(visible(versions), encode_clock(versions.clock), answered, repaired, degraded, self.ground.me))
+        inbound.reply(
+            Got(visible(versions), encode_clock(versions.clock), answered, repaired, degraded, self.ground.me)
+        )
 
-    def keys(self, asked: Asked) -> None:
+    def keys(self, inbound: Inbound) -> None:
         """Live keys that this node owns, in order: one page."""
         ground = self.ground
-        body: Keys = asked.body
+        body: Keys = inbound.body
         limit = max(1, min(body.limit, KEYS_PAGE_MAX))
         found = sorted(
             key
@@ -197,4 +199,4 @@ class Coordinator:
             for key, blob in ground.store.rows(TABLE_KV, partition).items()
             if key > body.after and key.startswith(body.prefix) and not is_tombstone(decode(blob))
         )
-        asked.reply(KeysFound(found[:limit], len(found) > limit))
+        inbound.reply(KeysFound(found[:limit], len(found) > limit))

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import msgspec
 
 from cluster.errors import ClusterError, Maybe, Overloaded, QuorumMissing, Unreachable
+from cluster.ports import Inbound, Outcome
 from cluster.replication.ground import Ground
-from cluster.replication.messenger import Asked, Outcome
 from cluster.wire.handshake import LANE_FOREGROUND
 from cluster.wire.kv import Get, Got, Put, PutDone
 
@@ -28,33 +28,33 @@ class Forwarder:
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
 
-    def put(self, body: Put, partition: int, asked: Asked, coordinate: Callable[[Put, int, Asked], None]) -> None:
+    def put(self, body: Put, partition: int, inbound: Inbound, coordinate: Callable[[Put, int, Inbound], None]) -> None:
         """Give a put to the first owner that takes it."""
         owners = self._owners(partition, body.hops)
         onward = msgspec.structs.replace(body, hops=body.hops + 1)
 
         def try_next() -> None:
             if not owners:
-                coordinate(body, partition, asked)  # as a stand-in, with hints for the owners
+                coordinate(body, partition, inbound)  # as a stand-in, with hints for the owners
                 return
-            self.ground.messenger.request([owners.pop(0)], onward, asked.deadline, answered, LANE_FOREGROUND)
+            self.ground.messenger.request([owners.pop(0)], onward, inbound.deadline, answered, LANE_FOREGROUND)
 
         def answered(owner: str, outcome: Outcome) -> None:
             if type(outcome) is PutDone:
-                asked.reply(outcome)
+                inbound.reply(outcome)
             elif isinstance(outcome, Unreachable | Overloaded):
                 self.ground.avoidance.failed(owner, self.ground.env.clock.now())
                 try_next()
             elif isinstance(outcome, ClusterError):
                 if isinstance(outcome, Maybe):
                     self.ground.avoidance.failed(owner, self.ground.env.clock.now())
-                asked.fail(outcome)
+                inbound.fail(outcome)
             else:
-                asked.fail(Maybe(f"{owner} answered out of turn"))
+                inbound.fail(Maybe(f"{owner} answered out of turn"))
 
         try_next()
 
-    def get(self, body: Get, partition: int, asked: Asked, read: Callable[[Get, int, Asked], None]) -> None:
+    def get(self, body: Get, partition: int, inbound: Inbound, read: Callable[[Get, int, Inbound], None]) -> None:
         """Give a get to one owner after the other until one answers."""
         owners = self._owners(partition, body.hops)
         onward = msgspec.structs.replace(body, hops=body.hops + 1)
@@ -62,25 +62,25 @@ class Forwarder:
 
         def try_next() -> None:
             now = clock.now()
-            if not owners or now >= asked.deadline:
-                read(body, partition, asked)
+            if not owners or now >= inbound.deadline:
+                read(body, partition, inbound)
                 return
             share = 1.0 if len(owners) == 1 else READ_SHARE
             self.ground.messenger.request(
-                [owners.pop(0)], onward, now + (asked.deadline - now) * share, answered, LANE_FOREGROUND
+                [owners.pop(0)], onward, now + (inbound.deadline - now) * share, answered, LANE_FOREGROUND
             )
 
         def answered(owner: str, outcome: Outcome) -> None:
             if type(outcome) is Got:
                 self.ground.avoidance.heard(owner)
-                asked.reply(outcome)
+                inbound.reply(outcome)
             elif isinstance(outcome, Unreachable | Overloaded | Maybe):
                 self.ground.avoidance.failed(owner, clock.now())
                 try_next()
             elif isinstance(outcome, QuorumMissing):
-                asked.fail(outcome)
+                inbound.fail(outcome)
             else:
-                asked.fail(outcome if isinstance(outcome, ClusterError) else Maybe(f"{owner} answered out of turn"))
+                inbound.fail(outcome if isinstance(outcome, ClusterError) else Maybe(f"{owner} answered out of turn"))
 
         try_next()
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from cluster.membership.exchange import Exchange
 from cluster.membership.facts import FactEffect, Facts
 from cluster.membership.gossip import Gossip
-from cluster.membership.messenger import Context, Outcome
+from cluster.membership.messenger import Context
+from cluster.ports import Outcome
 from cluster.wire.handshake import LANE_CONTROL
 from cluster.wire.membership import Rumor, Tell, Told
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from cluster.env import Timer
 from cluster.membership.gossip import Gossip
 from cluster.membership.member import REACHABLE, Member
-from cluster.membership.messenger import Context, Outcome, is_refusal
+from cluster.membership.messenger import Context, is_refusal
 from cluster.membership.probe import Probe, ProbeOrder, Verdict
+from cluster.ports import Outcome
 from cluster.wire.handshake import LANE_CONTROL
 from cluster.wire.membership import Ping, PingAck, PingNack, PingRequest, Rumor, StreamPing, StreamPong
 

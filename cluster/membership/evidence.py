@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from cluster.env import Timer
 from cluster.membership.gossip import Gossip
 from cluster.membership.member import REACHABLE
-from cluster.membership.messenger import Context, Outcome, is_refusal
+from cluster.membership.messenger import Context, is_refusal
+from cluster.ports import Outcome
 from cluster.wire.handshake import LANE_CONTROL
 from cluster.wire.membership import StreamPing, StreamPong
 

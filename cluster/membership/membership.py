@@ -18,10 +18,11 @@ from cluster.membership.gossip import Gossip
 from cluster.membership.hearsay import Hearsay
 from cluster.membership.joining import Joining
 from cluster.membership.member import LEFT, Candidate, Identity, Member, MemberView
-from cluster.membership.messenger import Context, Messenger, Record
+from cluster.membership.messenger import Context, Messenger
 from cluster.membership.peers import PeersFile, encode_peers
 from cluster.membership.reception import Reception
 from cluster.membership.table import Table
+from cluster.ports import Recorder
 
 
 class Membership:
@@ -40,7 +41,7 @@ class Membership:
         messenger: Messenger,
         settings: MembershipSettings,
         stall: StallWatch,
-        record: Record,
+        record: Recorder,
     ) -> None:
         now = env.clock.now()
         self._table = table = Table(me, list(seeds), now)

@@ -7,37 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import Struct
+
 from cluster.config import MembershipSettings
 from cluster.env import Address, Clock, StallWatch
 from cluster.errors import ClusterError
 from cluster.membership.awareness import Awareness
 from cluster.membership.member import Identity
 from cluster.membership.table import Table
-from cluster.wire.frames import Body
-from cluster.wire.handshake import Party
+from cluster.ports import Done, Inbound, Outcome, Recorder
 
 if TYPE_CHECKING:
     from random import Random
-
-Outcome = Body | ClusterError
-Record = Callable[..., object]
-"""`record(kind, cause, **fields)`: report a decision with its local evidence."""
-
-
-class Received(Protocol):
-    """A request that arrived."""
-
-    body: Body
-
-    @property
-    def peer(self) -> Party:
-        """Who sent it, proven."""
-
-    def reply(self, body: Body) -> None:
-        """Answer it."""
-
-    def fail(self, error: ClusterError) -> None:
-        """Answer it with an error."""
 
 
 class Messenger(Protocol):
@@ -47,13 +28,11 @@ class Messenger(Protocol):
     on_contact: list[Callable[[str], None]]
     on_datagram: Callable[[str, bytes, float], None]
 
-    def handle(self, body_type: type, handler: Callable[[Received], None]) -> None:
+    def handle(self, body_type: type, handler: Callable[[Inbound], None]) -> None:
         """Give all requests of a type to `handler`."""
 
-    def request(
-        self, peers: Sequence[str], body: Body, deadline: float, done: Callable[[str, Outcome], None], lane: int = ...
-    ) -> int:
-        """Ask each of `peers`; `done` comes once for each, never before this returns."""
+    def request(self, peers: Sequence[str], body: Struct, deadline: float, done: Done, lane: int = ...) -> int:
+        """Call each of `peers`; `done` comes once for each, never before this returns."""
 
     def datagram(self, peer: str, body: bytes) -> None:
         """Send a datagram; it may be lost."""
@@ -78,7 +57,7 @@ class Context:
     messenger: Messenger
     settings: MembershipSettings
     stall: StallWatch
-    record: Record
+    record: Recorder
     table: Table
     awareness: Awareness
     counts: dict[str, int] = field(default_factory=dict)

@@ -14,7 +14,8 @@ from cluster.membership.evidence import WatchLinks
 from cluster.membership.gossip import Gossip
 from cluster.membership.hearsay import Hearsay
 from cluster.membership.member import ALIVE, DEAD, SUSPECT
-from cluster.membership.messenger import Context, Received
+from cluster.membership.messenger import Context
+from cluster.ports import Inbound
 from cluster.wire.handshake import ROLE_NODE
 from cluster.wire.membership import (
     MemberState,
@@ -93,31 +94,31 @@ class Reception:
         self._heard_from(peer)
         self._remind(peer, self._owed(peer, False))
 
-    def _on_push_pull(self, received: Received) -> None:
-        if self._is_node(received):
-            assert isinstance(received.body, PushPull)
-            self._heard_from(received.peer.name)
-            self.absorb(received.body.rows, received.peer.name)
-            received.reply(PushPullReply(self.rows()))
+    def _on_push_pull(self, inbound: Inbound) -> None:
+        if self._is_node(inbound):
+            assert isinstance(inbound.body, PushPull)
+            self._heard_from(inbound.sender)
+            self.absorb(inbound.body.rows, inbound.sender)
+            inbound.reply(PushPullReply(self.rows()))
 
-    def _on_stream_ping(self, received: Received) -> None:
-        assert isinstance(received.body, StreamPing)
-        if received.body.target == self.context.me.name:
-            received.reply(StreamPong())
+    def _on_stream_ping(self, inbound: Inbound) -> None:
+        assert isinstance(inbound.body, StreamPing)
+        if inbound.body.target == self.context.me.name:
+            inbound.reply(StreamPong())
         else:
-            received.fail(NotFound(f"this is {self.context.me.name}, not {received.body.target}"))
+            inbound.fail(NotFound(f"this is {self.context.me.name}, not {inbound.body.target}"))
 
-    def _on_tell(self, received: Received) -> None:
-        if self._is_node(received):
-            assert isinstance(received.body, Tell)
-            for rumor in received.body.rumors:
-                self._hearsay.take(rumor, received.peer.name)
-            received.reply(Told())
+    def _on_tell(self, inbound: Inbound) -> None:
+        if self._is_node(inbound):
+            assert isinstance(inbound.body, Tell)
+            for rumor in inbound.body.rumors:
+                self._hearsay.take(rumor, inbound.sender)
+            inbound.reply(Told())
 
-    def _is_node(self, received: Received) -> bool:
-        if received.peer.role == ROLE_NODE:
+    def _is_node(self, inbound: Inbound) -> bool:
+        if inbound.role == ROLE_NODE:
             return True
-        received.fail(BadMessage("only nodes tell about members"))
+        inbound.fail(BadMessage("only nodes tell about members"))
         return False
 
     def _heard_from(self, sender: str) -> None:

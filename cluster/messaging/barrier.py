@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from cluster.env import Clock, Timer
 from cluster.messaging.interest import KIND
-from cluster.messaging.ports import Facts
+from cluster.ports import Facts
 
 TIMEOUT_S = 1.0
 """Well below the 5 s that a client waits, well above a round trip between loaded nodes."""

@@ -15,7 +15,7 @@ from cluster.errors import BadMessage, ClusterError, Overloaded, TooLarge, Usage
 from cluster.messaging.barrier import Barrier
 from cluster.messaging.interest import KIND, PATTERNS_MAX, Interest, encode_interest
 from cluster.messaging.matching import Matcher
-from cluster.messaging.ports import Facts, Inbound, Link, Messenger, Recorder
+from cluster.ports import Facts, Inbound, Link, Messenger, Recorder
 from cluster.wire.frames import OneWay, encode_frame
 from cluster.wire.topics import Message, Publish, Published, Relay, Subscribe, Subscribed, Unsubscribe
 

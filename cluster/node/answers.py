@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from cluster.errors import ClusterError, DeadlinePassed, NotFound, Usage
 from cluster.layout import partition_of, token
 from cluster.node.vitals import vitals
+from cluster.ports import Inbound
 from cluster.replication.mergeable import TABLE_KV
-from cluster.transport import Inbound
 from cluster.versions import decode, digest
 from cluster.wire.admin import Answer, Ask
 

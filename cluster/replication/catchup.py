@@ -1,7 +1,7 @@
 """Earns back this node's votes after it may have missed writes: asks every live member whether it owes it hints."""
 
+from cluster.ports import Outcome
 from cluster.replication.ground import Ground
-from cluster.replication.messenger import Outcome
 from cluster.wire.handshake import LANE_CONTROL
 from cluster.wire.replication import AskHints, HintsOwed
 

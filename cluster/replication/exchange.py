@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 from cluster.env import Clock
 from cluster.errors import ClusterError, Maybe, Unreachable
-from cluster.replication.messenger import Messenger
+from cluster.ports import Messenger
 from cluster.wire.frames import Body
 from cluster.wire.handshake import LANE_FOREGROUND
 from cluster.wire.replication import Entry

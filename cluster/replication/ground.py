@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from cluster.config import ReplicationSettings
 from cluster.env import Env
 from cluster.layout import PARTITIONS, Placement
+from cluster.ports import Messenger, Recorder
 from cluster.replication.hints import HintStore
 from cluster.replication.mergeable import Mergeable
-from cluster.replication.messenger import Messenger
 from cluster.replication.preference import Avoidance
 from cluster.replication.standing import Standing
 from cluster.storage import Store
@@ -31,7 +31,7 @@ class Ground:
     live: Callable[[], list[str]]
     """The members that are alive, this node included."""
     members: list[str]
-    record: Callable[..., object]
+    record: Recorder
     others: list[tuple[str, ...]] = field(init=False)
     """The other owners of each partition, in order."""
     mine: list[bool] = field(init=False)

@@ -8,9 +8,9 @@ detecting that A has recovered, D will attempt to deliver the replica to A".
 from collections.abc import Callable
 
 from cluster.errors import ClusterError
+from cluster.ports import Outcome
 from cluster.replication.ground import Ground
 from cluster.replication.hints import HintKey
-from cluster.replication.messenger import Outcome
 from cluster.wire.handshake import LANE_BACKGROUND
 from cluster.wire.replication import Replicate, Replicated
 

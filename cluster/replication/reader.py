@@ -7,9 +7,9 @@ costs no second round. Dynamo (2007) sections 4.5 and 4.7 (read repair).
 from collections.abc import Callable, Sequence
 
 from cluster.errors import ClusterError, QuorumMissing
+from cluster.ports import Inbound
 from cluster.replication.exchange import Exchange, remaining_ms
 from cluster.replication.ground import Ground
-from cluster.replication.messenger import Asked
 from cluster.replication.preference import split_owners
 from cluster.replication.quorum import QuorumRead, ReadVerdict
 from cluster.wire.handshake import LANE_FOREGROUND
@@ -42,10 +42,10 @@ class Reader:
         self.exchange.begin(operation)
         operation.start()
 
-    def answered(self, asked: Asked) -> None:
+    def answered(self, inbound: Inbound) -> None:
         """An owner, or a holder of hints, answers some questions."""
-        body: Fetched = asked.body
-        name, in_flight = asked.sender, self.in_flight
+        body: Fetched = inbound.body
+        name, in_flight = inbound.sender, self.in_flight
         self.ground.avoidance.heard(name)
         for id, same, blob, voting, owed in body.answers:
             operation = in_flight.get(id)

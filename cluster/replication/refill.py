@@ -6,9 +6,9 @@ quorum of W has a member among them, so whatever was acknowledged is in the unio
 
 from collections.abc import Callable
 
+from cluster.ports import Outcome
 from cluster.replication.ground import Ground
 from cluster.replication.mergeable import TABLE_HINTS
-from cluster.replication.messenger import Outcome
 from cluster.wire.handshake import LANE_BACKGROUND
 from cluster.wire.replication import Scan, Scanned
 

@@ -2,10 +2,10 @@
 
 from cluster.errors import ClusterError, Usage
 from cluster.layout import PARTITIONS
+from cluster.ports import Inbound
 from cluster.replication.exchange import BATCH_BYTES_MAX
 from cluster.replication.ground import Ground
 from cluster.replication.hints import HintKey
-from cluster.replication.messenger import Asked
 from cluster.replication.writer import Writer
 from cluster.wire.replication import (
     AskHints,
@@ -31,19 +31,19 @@ class Replica:
         self.expired = 0
         self._rounds: dict[str, tuple[int, float]] = {}
 
-    def replicate(self, asked: Asked) -> None:
+    def replicate(self, inbound: Inbound) -> None:
         """Merge, and acknowledge once it is as durable as the cluster promises."""
         ground = self.ground
-        body: Replicate = asked.body
+        body: Replicate = inbound.body
         if body.table not in ground.mergeables or not 0 <= body.partition < PARTITIONS:
-            asked.fail(Usage(f"no table {body.table} or partition {body.partition}"))
+            inbound.fail(Usage(f"no table {body.table} or partition {body.partition}"))
             return
 
         def stored(error: ClusterError | None) -> None:
             if error is None:
-                asked.reply(Replicated())
+                inbound.reply(Replicated())
             else:
-                asked.fail(error)
+                inbound.fail(error)
 
         if body.hint_for and body.hint_for != ground.me:
             ground.hints.add(HintKey(body.hint_for, body.table, body.partition, body.key), body.blob, stored)
@@ -55,14 +55,14 @@ class Replica:
         ground.store.put(body.table, body.partition, body.key, merged, None)
         ground.store.then(stored, synced=body.synced)
 
-    def replicate_batch(self, asked: Asked) -> None:
+    def replicate_batch(self, inbound: Inbound) -> None:
         """Merge all that has not expired, and say so in one message once it is as durable as the cluster promises."""
         ground = self.ground
         store, mergeables = ground.store, ground.mergeables
-        late_ms = (ground.env.clock.now() - asked.arrived) * 1000
+        late_ms = (ground.env.clock.now() - inbound.arrived) * 1000
         merged: list[int] = []
         failed: list[tuple[int, str, str]] = []
-        for id, remaining_ms, table, partition, key, blob in asked.body.copies:
+        for id, remaining_ms, table, partition, key, blob in inbound.body.copies:
             if remaining_ms <= late_ms:
                 self.expired += 1  # its sender has given up: applying it now could only surprise
                 continue
@@ -79,23 +79,23 @@ class Replica:
 
         def stored(error: ClusterError | None) -> None:
             if error is None:
-                asked.push(ReplicatedBatch(merged, failed))
+                inbound.push(ReplicatedBatch(merged, failed))
             else:
-                asked.push(ReplicatedBatch([], failed + [(id, error.code, error.message) for id in merged]))
+                inbound.push(ReplicatedBatch([], failed + [(id, error.code, error.message) for id in merged]))
 
         if merged:
             store.then(stored)
         elif failed:
             stored(None)
 
-    def fetch(self, asked: Asked) -> None:
+    def fetch(self, inbound: Inbound) -> None:
         """What is held for each key, or that it is the same as what the asker holds."""
         ground = self.ground
         standing, store, mine = ground.standing, ground.store, ground.mine
-        late_ms = (ground.env.clock.now() - asked.arrived) * 1000
+        late_ms = (ground.env.clock.now() - inbound.arrived) * 1000
         answers: list[Found] = []
         size = 0
-        for id, remaining_ms, table, partition, key, digest in asked.body.questions:
+        for id, remaining_ms, table, partition, key, digest in inbound.body.questions:
             mergeable = ground.mergeables.get(table)
             if remaining_ms <= late_ms or mergeable is None or not 0 <= partition < PARTITIONS:
                 self.expired += 1
@@ -112,25 +112,25 @@ class Replica:
             answers.append((id, False, held, voting, owed))
             size += len(held)
             if size > BATCH_BYTES_MAX:
-                asked.push(Fetched(answers))
+                inbound.push(Fetched(answers))
                 answers, size = [], 0
         if answers:
-            asked.push(Fetched(answers))
+            inbound.push(Fetched(answers))
 
-    def ask_hints(self, asked: Asked) -> None:
+    def ask_hints(self, inbound: Inbound) -> None:
         """How many copies wait here for the asker; writes that were in flight when its round began count as well."""
         ground = self.ground
-        body: AskHints = asked.body
+        body: AskHints = inbound.body
         round, since = self._rounds.get(body.target, (-1, 0.0))
         if round != body.round:
             since = ground.env.clock.now()
             self._rounds[body.target] = (body.round, since)
-        asked.reply(HintsOwed(ground.hints.pending(body.target) + self.writer.waiting_for(body.target, since)))
+        inbound.reply(HintsOwed(ground.hints.pending(body.target) + self.writer.waiting_for(body.target, since)))
 
-    def scan(self, asked: Asked) -> None:
+    def scan(self, inbound: Inbound) -> None:
         """One page of a partition, in the order of keys."""
         ground = self.ground
-        body: Scan = asked.body
+        body: Scan = inbound.body
         rows = ground.store.rows(body.table, body.partition)
         page: list[tuple[str, bytes]] = []
         size = 0
@@ -140,4 +140,4 @@ class Replica:
                 break
             page.append((key, rows[key]))
             size += len(rows[key])
-        asked.reply(Scanned(page, len(page) < len(keys), ground.standing.votes(body.partition)))
+        inbound.reply(Scanned(page, len(page) < len(keys), ground.standing.votes(body.partition)))

@@ -7,10 +7,10 @@ deadline gets a hint. Dynamo (2007) sections 4.5 and 4.6.
 from collections.abc import Callable, Sequence
 
 from cluster.errors import ClusterError, Maybe, QuorumMissing, StorageFull, from_code
+from cluster.ports import Inbound, Outcome
 from cluster.replication.exchange import Exchange, remaining_ms
 from cluster.replication.ground import Ground
 from cluster.replication.hints import HintKey
-from cluster.replication.messenger import Asked, Outcome
 from cluster.replication.preference import split_owners, stand_in
 from cluster.replication.quorum import MAYBE, NO, QuorumWrite
 from cluster.wire.handshake import LANE_FOREGROUND
@@ -53,10 +53,10 @@ class Writer:
         self.exchange.begin(operation)
         operation.start(mine, reachable, missing)
 
-    def answered(self, asked: Asked) -> None:
+    def answered(self, inbound: Inbound) -> None:
         """An owner has dealt with a batch."""
-        body: ReplicatedBatch = asked.body
-        owner, in_flight = asked.sender, self.in_flight
+        body: ReplicatedBatch = inbound.body
+        owner, in_flight = inbound.sender, self.in_flight
         if body.ids:
             self.ground.avoidance.heard(owner)
         for id in body.ids:

@@ -5,11 +5,11 @@ from typing import Any
 
 from cluster.env import Env
 from cluster.errors import BadMessage, NotFound, Overloaded
+from cluster.ports import Facts, Messenger, Recorder
 from cluster.requests.balancer import Balancer
 from cluster.requests.context import Sleep
 from cluster.requests.demo import demo_services
 from cluster.requests.description import describe, openapi
-from cluster.requests.ports import Facts, Messenger, Recorder
 from cluster.requests.registry import KIND, SERVICES_MAX, Offer, Registry, decode_offers, encode_offers, offer
 from cluster.requests.router import Router
 from cluster.requests.server import Server

@@ -10,11 +10,10 @@ from functools import partial
 from cluster.env import Clock
 from cluster.errors import BadMessage, ClusterError, Maybe, NoResponders, NotFound, Overloaded, Unreachable
 from cluster.observe.latency import Latencies
+from cluster.ports import Inbound, Messenger, Outcome
 from cluster.requests.balancer import Balancer, Load
-from cluster.requests.ports import Inbound, Messenger
 from cluster.requests.registry import Registry
 from cluster.requests.server import Run, Server
-from cluster.wire.frames import Body
 from cluster.wire.requests import Call, CallDone
 
 ATTEMPTS_MAX = 3
@@ -103,7 +102,7 @@ class _Routed:
         else:
             self.request_id = router.messenger.request((node,), self.call, self.inbound.deadline, self._on_answer)
 
-    def _on_answer(self, peer: str, outcome: Body | ClusterError) -> None:
+    def _on_answer(self, peer: str, outcome: Outcome) -> None:
         self.request_id = 0
         if not isinstance(outcome, CallDone | ClusterError):
             outcome = BadMessage(f"{peer} answered a call with {type(outcome).__name__}")

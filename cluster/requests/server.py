@@ -25,8 +25,8 @@ from cluster.errors import (
     TooLarge,
     Usage,
 )
+from cluster.ports import Recorder
 from cluster.requests.context import CallContext, Sleep
-from cluster.requests.ports import Recorder
 from cluster.requests.service import Definition, Operation, definition_of
 from cluster.wire.requests import Call, CallDone
 

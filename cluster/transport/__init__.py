@@ -2,7 +2,6 @@
 
 from cluster.transport.connection import Connection
 from cluster.transport.inbound import Inbound
-from cluster.transport.pending import Outcome
 from cluster.transport.transport import Transport
 
-__all__ = ["Connection", "Inbound", "Outcome", "Transport"]
+__all__ = ["Connection", "Inbound", "Transport"]

@@ -7,12 +7,13 @@ holds what it retransmits), or delayed, and always keeps its order.
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from cluster import ports
 from cluster.env import Link, Timer
 from cluster.errors import BadMessage, ClusterError, HandshakeRefused, from_code
 from cluster.transport.inbound import Inbound
-from cluster.wire.frames import Body, Cancel, Failure, Frame, FrameReader, OneWay, Reply, Request, append_frame
+from cluster.wire.frames import Cancel, Failure, Frame, FrameReader, OneWay, Reply, Request, append_frame
 from cluster.wire.handshake import LANE_CONTROL, NONCE_BYTES, ROLE_NODE, Dialler, Listener, Party, refusal
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class Connection:
         out += data
         return True
 
-    def push(self, body: Body) -> bool:
+    def push(self, body: Any) -> bool:
         """Send a one-way message to whoever is there. False when the queue is full: it is dropped."""
         return self.send(OneWay(body))
 
@@ -215,7 +216,7 @@ class Connection:
                     cancel()
 
     def _request(
-        self, frame: Request, arrived: float, now: float, handlers: dict[type, Callable[[Inbound], None]]
+        self, frame: Request, arrived: float, now: float, handlers: dict[type, Callable[[ports.Inbound], None]]
     ) -> None:
         deadline = arrived + frame.remaining_ms / 1000
         body = frame.body

@@ -1,10 +1,10 @@
 """One request, or one-way message, that arrived."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cluster.errors import ClusterError
-from cluster.wire.frames import Body, Failure, Reply
+from cluster.wire.frames import Failure, Reply
 from cluster.wire.handshake import ROLE_NODE, Party
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class Inbound:
 
     __slots__ = ("arrived", "body", "deadline", "id", "link", "trace")
 
-    def __init__(self, link: "Connection", id: int, body: Body, deadline: float, arrived: float) -> None:
+    def __init__(self, link: "Connection", id: int, body: Any, deadline: float, arrived: float) -> None:
         self.link = link
         self.id = id  # 0: one way, wants no answer
         self.body = body
@@ -40,11 +40,16 @@ class Inbound:
         peer = self.peer
         return peer.name if peer.role == ROLE_NODE else ""
 
-    def push(self, body: Body) -> bool:
+    @property
+    def role(self) -> str:
+        """The role that the sender has proven."""
+        return self.peer.role
+
+    def push(self, body: Any) -> bool:
         """Send a one-way message back; False when it is dropped."""
         return self.link.push(body)
 
-    def reply(self, body: Body) -> None:
+    def reply(self, body: Any) -> None:
         """Answer."""
         if self.id:
             link = self.link

@@ -4,13 +4,9 @@ One id may wait for several peers (a quorum). Deadlines fall into buckets as wid
 costs one list append, a reply costs one dictionary look-up, and no request has a timer of its own.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from cluster.errors import ClusterError
-from cluster.wire.frames import Body
-
-Outcome = Body | ClusterError
-Done = Callable[[str, Outcome], None]
+from cluster.ports import Done
 
 
 class Waiting:

@@ -6,21 +6,21 @@ broken after sending, deadline: it may have).
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from cluster.config import TransportSettings
 from cluster.env import Address, DatagramSocket, Env, Listener, StallWatch, Tick
 from cluster.errors import ClusterError, Maybe, Overloaded, Unreachable
 from cluster.faults import FaultBook
+from cluster.ports import Done, Inbound, Recorder
 from cluster.transport.backoff import Backoff
 from cluster.transport.connection import Connection
-from cluster.transport.inbound import Inbound
 from cluster.transport.lane import Lane
-from cluster.transport.pending import Done, Pending
+from cluster.transport.pending import Pending
 from cluster.wire.datagram import DatagramSeal
-from cluster.wire.frames import Body, Cancel, OneWay, Request, encode_frame
+from cluster.wire.frames import Cancel, OneWay, Request, encode_frame
 from cluster.wire.handshake import LANE_BACKGROUND, LANE_CONTROL, LANE_FOREGROUND, ROLE_CLIENT, Party
 
-Recorder = Callable[..., object]
 UNPROVEN_MAX = 256
 """Accepted streams whose handshake is under way; more are closed at once."""
 
@@ -94,9 +94,7 @@ class Transport:
 
     # -- requests
 
-    def request(
-        self, peers: Sequence[str], body: Body, deadline: float, done: Done, lane: int = LANE_FOREGROUND
-    ) -> int:
+    def request(self, peers: Sequence[str], body: Any, deadline: float, done: Done, lane: int = LANE_FOREGROUND) -> int:
         """Ask each of `peers`; `done(peer, outcome)` comes once for each, never before this returns.
 
         Returns an id for `finish`. `deadline` is on the local monotonic clock.
@@ -125,7 +123,7 @@ class Transport:
                 if connection is not None:
                     connection.send(Cancel(id))
 
-    def send(self, peer: str, body: Body, lane: int = LANE_FOREGROUND) -> bool:
+    def send(self, peer: str, body: Any, lane: int = LANE_FOREGROUND) -> bool:
         """One way. False when it was dropped here: no connection is to be had, or the queue is full."""
         connection = self._lane(peer, lane).ready()
         return connection is not None and connection.send_encoded(encode_frame(OneWay(body)))

@@ -15,9 +15,9 @@ from cluster.config import MembershipSettings, local_membership
 from cluster.env import Address, Env, Network, StallWatch, Timer
 from cluster.errors import Maybe, Unreachable
 from cluster.membership import Candidate, Identity, Membership
-from cluster.membership.messenger import Outcome, Received
+from cluster.ports import Outcome
 from cluster.wire.frames import Body
-from cluster.wire.handshake import ROLE_NODE, Party
+from cluster.wire.handshake import ROLE_NODE
 from tests.storage.memory_disk import MemoryDisk
 
 LATENCY_S = 0.0005
@@ -43,7 +43,6 @@ class Process:
     def __init__(self, world: "World", name: str, epoch: int, id: str, disk: MemoryDisk) -> None:
         self.world = world
         self.name = name
-        self.party = Party("test", ROLE_NODE, name, id, epoch)
         self.up = True
         self.paused = False
         self.held: list[Call] = []
@@ -52,7 +51,7 @@ class Process:
         self.addresses: dict[str, Address] = {}
         self.on_contact: list[Callable[[str], None]] = []
         self.on_datagram: Callable[[str, bytes, float], None] = lambda sender, body, arrived: None
-        self.handlers: dict[type, Callable[[Received], None]] = {}
+        self.handlers: dict[type, Callable[[Any], None]] = {}
         self.watched: dict[str, None] = {}
         self.sent = 0
         self.sent_bytes = 0
@@ -60,7 +59,7 @@ class Process:
         env = Env(self, world.random, cast(Any, disk), cast(Network, None), self.spawn)
         me = Identity(name, id, epoch, f"z{int(name[1:]) % 3}", world.address(name))
         seeds = [Candidate(other, "z", world.address(other)) for other in world.names if other != name]
-        self.membership = Membership(env, me, seeds, self, world.settings, self.stall, self.record)
+        self.membership = Membership(env, me, seeds, cast(Any, self), world.settings, self.stall, self.record)
 
     def start(self) -> None:
         self.beat()
@@ -104,7 +103,7 @@ class Process:
 
     # -- Messenger
 
-    def handle(self, body_type: type, handler: Callable[[Received], None]) -> None:
+    def handle(self, body_type: type, handler: Callable[[Any], None]) -> None:
         self.handlers[body_type] = handler
 
     def datagram(self, peer: str, body: bytes) -> None:
@@ -157,10 +156,6 @@ class Exchange:
         if not world.is_cut(source.name, peer):
             world.call_at(world.now + LATENCY_S, self.arrive)
 
-    @property
-    def peer_party(self) -> Party:
-        return self.source.party
-
     def arrive(self) -> None:
         target = self.source.world.processes.get(self.peer)
         if target is None or not target.up:
@@ -182,10 +177,7 @@ class Inbound:
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.body = exchange.body
-
-    @property
-    def peer(self) -> Party:
-        return self.exchange.source.party
+        self.sender, self.role = exchange.source.name, ROLE_NODE
 
     def reply(self, body: Body) -> None:
         world = self.exchange.source.world

@@ -9,9 +9,9 @@ import msgspec
 
 from cluster.errors import Unreachable
 from cluster.membership.member import ALIVE, DEAD, SUSPECT
-from cluster.membership.messenger import Outcome
+from cluster.ports import Outcome
 from cluster.wire.frames import Body
-from cluster.wire.handshake import ROLE_CLIENT, ROLE_NODE, Party
+from cluster.wire.handshake import ROLE_CLIENT, ROLE_NODE
 from cluster.wire.membership import (
     MemberState,
     Packet,
@@ -41,7 +41,7 @@ class Call:
 
     def __init__(self, sender: str, body: Body, role: str = ROLE_NODE) -> None:
         self.body = body
-        self.peer = Party("test", role, sender, f"{sender}-aaaa", 1)
+        self.sender, self.role = sender, role
         self.answers: list[object] = []
 
     def reply(self, body: Body) -> None:

@@ -1,10 +1,9 @@
 """Several nodes' topics joined back to back: connections and facts made of callbacks, a clock moved by hand."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from cluster.errors import ClusterError
-from cluster.messaging.ports import Inbound, Link
 from cluster.messaging.topics import Topics
 from cluster.wire.frames import Body, FrameReader, OneWay, encode_frame
 from cluster.wire.topics import Message, Publish, Published, Subscribe, Unsubscribe
@@ -16,6 +15,7 @@ class FakeLink:
 
     def __init__(self, room: int = 1_000_000) -> None:
         self.on_close: list[Callable[[], None]] = []
+        self.ended = False
         self.room = room
         self.got: list[Message] = []
 
@@ -37,9 +37,9 @@ class FakeLink:
 class FakeInbound:
     """One message that arrived, and what was answered."""
 
-    def __init__(self, body: Any, link: Link) -> None:
+    def __init__(self, body: Any, link: "FakeLink") -> None:
         self.body = body
-        self.link: Link = link
+        self.link = link
         self.answers: list[Body | ClusterError] = []
 
     def reply(self, body: Body) -> None:
@@ -55,11 +55,11 @@ class FakeMessenger:
     def __init__(self, world: "World", node: str) -> None:
         self.world = world
         self.node = node
-        self.handlers: dict[type, Callable[[Inbound], None]] = {}
+        self.handlers: dict[type, Callable[[Any], None]] = {}
         self.full: list[str] = []
         self.sent: list[str] = []
 
-    def handle(self, body_type: type, handler: Callable[[Inbound], None]) -> None:
+    def handle(self, body_type: type, handler: Callable[[Any], None]) -> None:
         self.handlers[body_type] = handler
 
     def send_encoded(self, peer: str, data: bytes) -> bool:
@@ -130,7 +130,7 @@ class World:
         self.clock.advance()
 
     def _make(self, name: str) -> Topics:
-        topics = Topics(name, f"{name}-1", self.clock, self.messengers[name], self.facts[name], self._record)
+        topics = Topics(name, f"{name}-1", self.clock, cast(Any, self.messengers[name]), self.facts[name], self._record)
         topics.start()
         return topics
 

@@ -172,7 +172,7 @@ def test_more_than_the_bound_is_refused_and_plain_operations_go_on() -> None:
 
 def test_what_can_be_hosted() -> None:
     clock = HandClock()
-    server = Server("n1", clock, Loop(clock).spawn, sleep, lambda kind, cause: None)
+    server = Server("n1", clock, Loop(clock).spawn, sleep, lambda kind, cause, **fields: None)
     server.host(Pricing())
     with pytest.raises(Usage, match="already"):
         server.host(Pricing())

@@ -9,7 +9,6 @@ import msgspec
 from cluster.env import Env
 from cluster.errors import ClusterError, Maybe, from_code
 from cluster.requests import Requests
-from cluster.requests.ports import Inbound
 from cluster.wire.frames import Body, FrameReader, Reply, Request, encode_frame
 from cluster.wire.requests import Call, CallDone
 from tests.observe.hand_clock import HandClock
@@ -110,13 +109,13 @@ class FakeMessenger:
     def __init__(self, world: "World", node: str) -> None:
         self.world = world
         self.node = node
-        self.handlers: dict[type, Callable[[Inbound], None]] = {}
+        self.handlers: dict[type, Callable[[Any], None]] = {}
         self.faults: dict[str, type[ClusterError]] = {}
         self.sent: list[str] = []
         self.cancelled: list[int] = []
         self.waiting: dict[int, tuple[str, FakeInbound | None, Callable[[str, Body | ClusterError], None]]] = {}
 
-    def handle(self, body_type: type, handler: Callable[[Inbound], None]) -> None:
+    def handle(self, body_type: type, handler: Callable[[Any], None]) -> None:
         self.handlers[body_type] = handler
 
     def request(
@@ -216,9 +215,10 @@ class World:
 
     def _make(self, name: str, services: Callable[[], list[object]] | None) -> Requests:
         nothing = cast(Any, None)
+        messenger, facts = cast(Any, self.messengers[name]), cast(Any, self.facts[name])
         env = Env(self.clock, Random(name), nothing, nothing, self.loop.spawn)
         hosted = None if services is None else services()
-        return Requests(name, env, self.messengers[name], self.facts[name], self.record, sleep, hosted)
+        return Requests(name, env, messenger, facts, self.record, sleep, hosted)
 
     def record(self, kind: str, cause: str, **fields: Any) -> None:
         self.events.append((kind, cause, fields))

@@ -6,8 +6,9 @@ from cluster.config import TransportSettings
 from cluster.env import StallWatch, Tick
 from cluster.errors import ClusterError
 from cluster.faults import FaultBook
+from cluster.ports import Inbound
 from cluster.simulation import World
-from cluster.transport import Inbound, Transport
+from cluster.transport import Transport
 from cluster.wire.admin import Answer, Ask
 from cluster.wire.handshake import ROLE_NODE, Party
 

@@ -1,0 +1,149 @@
+"""The protocols that blocks are handed, once: what arrived, the way to the others, what members announce, events, rows.
+
+A block names here what it needs instead of importing the block that gives it, so that siblings stay apart and tests can
+hand in something smaller. Bodies are messages of `cluster.wire`; here they are structs, and nothing is decided.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from msgspec import Struct
+
+from cluster.errors import ClusterError
+
+Outcome: TypeAlias = Struct | ClusterError
+"""How a call ended: the body of the reply, or an error whose `definite` says whether the peer surely did not act."""
+Done: TypeAlias = Callable[[str, Outcome], None]
+"""`done(peer, outcome)`: once for each peer that was called."""
+
+
+class Recorder(Protocol):
+    """Records a decision with its cause and local evidence; never single operations."""
+
+    def __call__(self, kind: str, cause: str, **fields: Any) -> object:
+        """One more event."""
+
+
+class Link(Protocol):
+    """The connection that something arrived on."""
+
+    on_close: list[Callable[[], None]]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can be sent on it any more."""
+
+    def push(self, body: Struct) -> bool:
+        """Send one way; False when the bounded queue is full, and the body is dropped."""
+
+
+class Inbound(Protocol):
+    """One request or one-way message that arrived. Answered at most once, now or later; answers to a one-way message,
+    or to a connection that ended, go nowhere. Times are on the local monotonic clock."""
+
+    body: Any
+    deadline: float
+    arrived: float
+    trace: str
+    """A W3C traceparent; empty when it is not sampled."""
+
+    @property
+    def link(self) -> Link:
+        """Where it came from."""
+
+    @property
+    def sender(self) -> str:
+        """The node that sent it, as proven; empty for whoever is not a node, whatever it calls itself."""
+
+    @property
+    def role(self) -> str:
+        """The role that the sender has proven."""
+
+    def reply(self, body: Struct) -> None:
+        """Answer."""
+
+    def fail(self, error: ClusterError) -> None:
+        """Answer with an error; its code travels, and the other side finds the class again."""
+
+    def push(self, body: Struct) -> bool:
+        """Send a one-way message back; False when it is dropped."""
+
+    def on_cancel(self, function: Callable[[], None]) -> None:
+        """Call when the sender no longer waits: it cancelled, or its connection ended."""
+
+
+class Messenger(Protocol):
+    """Messages to nodes by name, by callback; see cluster.rpc. Lanes are those of `cluster.wire.handshake`."""
+
+    def handle(self, body_type: type, handler: Callable[[Inbound], None]) -> None:
+        """Give all requests and one-way messages of a type to `handler`."""
+
+    def request(self, peers: Sequence[str], body: Struct, deadline: float, done: Done, lane: int = ...) -> int:
+        """Call each of `peers`; `done` comes once for each, never before this returns. Returns an id for `finish`."""
+
+    def finish(self, id: int, cancel: bool = False) -> None:
+        """Make no more callbacks for a request; with `cancel`, send the peers that nobody waits."""
+
+    def send(self, peer: str, body: Struct, lane: int = ...) -> bool:
+        """One way. False when it surely never leaves."""
+
+    def send_encoded(self, peer: str, data: bytes, lane: int = ...) -> bool:
+        """As `send`, of a frame encoded once for many peers."""
+
+    def at_flush(self, function: Callable[[], None]) -> None:
+        """Call once at the end of this pass, after the log and before the sockets are written."""
+
+    def timed_out(self, peer: str) -> None:
+        """The peer did not answer in time what it was sent one way."""
+
+
+class Facts(Protocol):
+    """Who is alive, and what members announce about themselves; see cluster.membership."""
+
+    on_fact: list[Callable[[str, str, bytes], None]]
+    """`(member, kind, body)`."""
+    on_change: list[Callable[[str, str, str], None]]
+    """`(member, old state, new state)`."""
+
+    def state(self, name: str) -> str:
+        """A member's state, as `alive` or `dead`. Raises NotFound."""
+
+    def announce(self, kind: str, body: bytes) -> None:
+        """Announce a fact about this node, instead of the one of that kind."""
+
+    def facts(self, kind: str) -> dict[str, bytes]:
+        """The facts of all members, by name."""
+
+    def tell(self, kind: str, done: Callable[[int], None]) -> None:
+        """Push this node's fact to all live members; `done` with how many hold it, this node included."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableStat:
+    """What a partition of a table holds."""
+
+    rows: int
+    bytes: int
+
+
+class Table(Protocol):
+    """Rows by partition and key, as the log up to `position` gives them. Values are encoded bytes, never None."""
+
+    position: tuple[int, int]
+    """(segment, offset): every record of the log before it is in the table, so replay goes on from there."""
+
+    def get(self, partition: int, key: str) -> bytes | None:
+        """The value of a row."""
+
+    def put(self, partition: int, key: str, value: bytes | None) -> None:
+        """Set a row, or with None remove it."""
+
+    def scan(self, partition: int, after: str, limit: int) -> list[tuple[str, bytes]]:
+        """At most `limit` rows with keys after `after`, in order."""
+
+    def stat(self, partition: int) -> TableStat:
+        """How much the partition holds; cheap."""
+
+    def checkpoint(self) -> bool:
+        """Do one bounded slice of work on a checkpoint; whether it is published."""
