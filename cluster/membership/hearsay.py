@@ -18,6 +18,7 @@ from cluster.membership.messenger import Context
 from cluster.membership.narrative import tell_change
 from cluster.membership.probe import Probe
 from cluster.membership.refutation import Answer, answer_to
+from cluster.membership.suspicion import Suspicion
 from cluster.membership.table import Effect, Merged
 from cluster.membership.verdict import Verdicts
 from cluster.wire.membership import Rumor
@@ -116,7 +117,7 @@ class Hearsay:
     def _check(self, name: str) -> None:
         """Somebody found the port of a suspect closed: see for ourselves, once a suspicion."""
         suspicion = self.verdicts.running(name)
-        if suspicion is not None and not suspicion.refused and not suspicion.checked:
+        if suspicion is not None and not suspicion.refusals and not suspicion.checked:
             suspicion.checked = True
             self.evidence.check(name)
 
@@ -187,12 +188,22 @@ class Hearsay:
 
     def found_closed(self, name: str, words: str) -> None:
         """We dialled a member and its port is closed. Of one that has not started yet that is no news."""
-        member = self.context.table.members.get(name)
-        if member is not None and member.heard:
-            self._accuse(name, REFUSED, words)
-            suspicion = self.verdicts.running(name)
-            if suspicion is not None:
-                suspicion.refused = True
+        member, context = self.context.table.members.get(name), self.context
+        if member is None or not member.heard:
+            return
+        self._accuse(name, REFUSED, words)
+        refusals = self.verdicts.refused(name)
+        if refusals > 1:
+            context.record("member.confirmed", f"its port was closed at {refusals} dials", member=name)
+        suspicion = self.verdicts.running(name)
+        if refusals and suspicion is not None and not suspicion.is_confirmed:
+            context.clock.call_later(context.settings.probe_interval_s, self._dial_again, name, suspicion)
+
+    def _dial_again(self, name: str, suspicion: Suspicion) -> None:
+        """Nobody else has confirmed that the port is closed: perhaps nobody is left, so look once more."""
+        if self.verdicts.running(name) is suspicion and not suspicion.is_confirmed:
+            self.context.messenger.redial(name)  # a dial that its backoff holds back tells nothing
+            self.evidence.check(name)
 
     def _accuse(self, name: str, kind: str, words: str) -> None:
         """Suspect a member in the incarnation that we know, and let it hear that first of all."""

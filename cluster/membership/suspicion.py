@@ -5,7 +5,11 @@ suspicion.go:
 
     timeout = max - (max - min) * log(c + 1) / log(k + 1)
 
-with c independent confirmations out of the k that are expected. Pure.
+with c independent confirmations out of the k that are expected.
+
+Independent means by other accusers, or by time: a kernel that refuses this node's dial once may serve a process that
+restarts; one that refuses again and again, a probe interval apart, has none. When all who could confirm are down too
+(two of three killed), nothing else can shorten a suspicion. Pure.
 """
 
 import math
@@ -29,8 +33,8 @@ def suspicion_timeout_s(confirmations: int, expected: int, min_s: float, max_s: 
 class Suspicion:
     """A suspicion that runs against one incarnation of a member.
 
-    `refused` says that this node itself found the member's port closed. Time that this process slept is given back
-    through `extended_s`.
+    `refusals` counts how often this node itself found the member's port closed, a probe interval apart. Time that this
+    process slept is given back through `extended_s`.
     """
 
     __slots__ = (
@@ -41,7 +45,8 @@ class Suspicion:
         "incarnation",
         "max_s",
         "min_s",
-        "refused",
+        "refusals",
+        "refused_at",
         "started",
     )
 
@@ -56,13 +61,19 @@ class Suspicion:
         self.max_s = max_s
         self.started = started
         self.extended_s = 0.0
-        self.refused = False
+        self.refusals = 0
+        self.refused_at = float("-inf")
         self.checked = False
 
     @property
     def confirmations(self) -> int:
-        """How many besides the first accuser."""
-        return len(self.confirmed_by) - 1
+        """How many besides the first evidence: other accusers, and own dials that were refused again."""
+        return len(self.confirmed_by) - 1 + max(0, self.refusals - 1)
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether more evidence would change nothing."""
+        return self.confirmations >= self.expected
 
     @property
     def deadline(self) -> float:
@@ -72,9 +83,17 @@ class Suspicion:
 
     def confirm(self, by: str) -> bool:
         """Count an accuser. False when it is none that shortens the suspicion: repeated, or beyond those expected."""
-        if by in self.confirmed_by or self.confirmations >= self.expected:
+        if by in self.confirmed_by or self.is_confirmed:
             return False
         self.confirmed_by[by] = None
+        return True
+
+    def refuse(self, now: float, apart_s: float) -> bool:
+        """This node's dial was refused. True when it counts: the first, or one `apart_s` behind the last that did."""
+        if now - self.refused_at < apart_s or (self.refusals and self.is_confirmed):
+            return False
+        self.refusals += 1
+        self.refused_at = now
         return True
 
     def extend(self, until: float) -> None:

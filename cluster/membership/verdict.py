@@ -70,6 +70,15 @@ class Verdicts:
         self._rearm(name, running)
         return True
 
+    def refused(self, name: str) -> int:
+        """This node's dial of a suspect was refused. How often, if it counts this time; else 0."""
+        running = self._running.get(name)
+        apart_s = self.context.settings.probe_interval_s
+        if running is None or not running.suspicion.refuse(self.context.clock.now(), apart_s):
+            return 0
+        self._rearm(name, running)
+        return running.suspicion.refusals
+
     def running(self, name: str) -> Suspicion | None:
         """The suspicion against a member."""
         running = self._running.get(name)
@@ -111,7 +120,7 @@ class Verdicts:
             self._rearm(name, running)
             cause = f"this process was stalled when the suspicion of {name} ran out"
             context.record("probe.void", cause, member=name, health=context.awareness.score)
-        elif suspicion.refused:
+        elif suspicion.refusals:
             self._condemn(member, self._grounds(suspicion, now))
         else:
             self._detector.challenge(
@@ -138,4 +147,7 @@ class Verdicts:
     def _grounds(self, suspicion: Suspicion, now: float) -> str:
         accusers = ", ".join(suspicion.confirmed_by)
         text = f"suspected for {now - suspicion.started:.1f} s by {accusers}"
-        return text + (", and its port is closed" if suspicion.refused else "")
+        if not suspicion.refusals:
+            return text
+        often = f" in {suspicion.refusals} dials" if suspicion.refusals > 1 else ""
+        return f"{text}, and its port is closed{often}"

@@ -136,6 +136,9 @@ class Process:
 
     def watch(self, peer: str) -> None:
         self.watched[peer] = None
+        target = self.world.processes.get(peer)
+        if target is not None and not target.up and not self.world.is_cut(self.name, peer):
+            self.world.call_at(self.now() + LATENCY_S, self.read, self.membership.note_evidence, peer, "refused")
 
     def unwatch(self, peer: str) -> None:
         self.watched.pop(peer, None)

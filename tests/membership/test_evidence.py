@@ -91,3 +91,28 @@ def test_evidence_about_the_unheard_or_unknown_is_none() -> None:
     world["n1"].note_evidence("nobody", "refused")
     world["n1"].note_evidence("n1", "refused")
     assert world["n1"].alive() == ["n1", "n2", "n3"]
+
+
+@pytest.mark.parametrize(
+    ("count", "killed"), [(3, ["n2", "n3"]), (5, ["n1", "n2", "n3", "n5"]), (5, ["n2", "n3", "n4"])]
+)
+def test_transcript_when_most_are_killed_their_closed_ports_are_found_again_and_again(
+    count: int, killed: list[str]
+) -> None:
+    """Too few are left to confirm each other's dials, so each dials more than once."""
+    world = running(count)
+    for name in killed:
+        world.kill(name)
+    dead = world.run_until(lambda: all(world.all_say(name, "dead") for name in killed), 5.0)
+    assert 1.5 < dead < 3.0, "not before the shortest suspicion"
+
+
+def test_one_refused_dial_is_not_enough_when_nobody_can_confirm_it() -> None:
+    """The port may have been closed for the moment of a restart: then the next dial finds it open."""
+    world = running(3)
+    world.kill("n3")
+    world.partition(["n2"])
+    world["n1"].note_evidence("n2", "refused")
+    world.run(5.0)
+    assert world["n1"].state("n2") == "suspect"
+    assert world["n1"].state("n3") == "dead"

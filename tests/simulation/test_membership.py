@@ -177,3 +177,23 @@ def test_a_one_way_partition_is_no_death_while_others_hear_it(world: World) -> N
     world.run_for(30.0)
     assert clique.count("member.dead") == 0
     assert clique.nodes["n1"].state("n2") == "alive"
+
+
+@pytest.mark.parametrize(("count", "killed"), [(3, 2), (5, 3), (5, 4), (9, 7)])
+def test_when_most_are_killed_the_rest_notice_it_within_five_seconds(world: World, count: int, killed: int) -> None:
+    """DESIGN section 3: a SIGKILL shows at once. No peer is left to confirm what a survivor's dials find."""
+    clique = started(world, count)
+    victims = clique.names[-killed:]
+    for name in victims:
+        clique.crash(name)
+    clique.until(lambda: all(clique.all_say(name, "dead") for name in victims), 5.0)
+
+
+def test_a_partition_from_the_majority_is_no_closed_port(world: World) -> None:
+    """Nothing is refused, so the minority takes the longest suspicion before it gives the others up."""
+    clique = started(world, 3)
+    world.partition([["n1"], ["n2", "n3"]])
+    world.run_for(5.0)
+    assert clique.nodes["n1"].state("n2") != "dead" and clique.nodes["n1"].state("n3") != "dead"
+    world.heal()
+    clique.until(clique.converged, 5.0)
