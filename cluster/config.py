@@ -127,7 +127,7 @@ class ReplicationSettings:
     read_settle_s: float = 0.8
     """A reader that has a value but no quorum after this says so, and waits no longer."""
     silence_s: float = 0.15
-    """Well over a round trip, well under the timeouts: a write without a verdict for so long also asks stand-ins, and a
+    """Well over a round trip, well under the timeouts: a write without a verdict for so long also asks fallbacks, and a
     reader waits no longer for peers that failed a moment ago."""
     read_hedge_s: float = 0.05
     """A reader that has no quorum after this asks the remaining owners too."""

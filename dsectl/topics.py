@@ -40,7 +40,7 @@ OUTCOMES = """\
 Each key has N owners. A write needs W of them, a read R; `dsectl up --replication N/R/W` sets them (3/2/2).
 
 ok          W owners have the write                                                exit 0
-ok-sloppy   W nodes have it, some as stand-ins that keep a hint for the owner      exit 0
+ok-sloppy   W nodes have it, some as fallbacks that keep a hint for the owner      exit 0
 maybe       sent, but too few answered in time: it may still appear                exit 5
 no          refused before anything was sent, or by everybody: safe to repeat      exit 7
 

@@ -24,7 +24,7 @@ class ActorMint:
         return self.actor
 
     def once(self) -> Actor:
-        """An actor for one write only. A stand-in needs it: it keeps no object of its own, so it cannot count its
+        """An actor for one write only. A fallback needs it: it keeps no object of its own, so it cannot count its
         dots."""
         self._mints += 1
         return actor_name(self._id, self._epoch, self._mints)

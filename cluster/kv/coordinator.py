@@ -12,7 +12,7 @@ from cluster.kv.forward import Forwarder
 from cluster.layout import partition_of
 from cluster.observe.latency import Latencies
 from cluster.ports import Inbound
-from cluster.replication.ground import Ground
+from cluster.replication.context import ReplicationContext
 from cluster.replication.mergeable import TABLE_KV
 from cluster.replication.quorum import MAYBE, NO, QuorumWrite, ReadVerdict
 from cluster.replication.reader import Reader
@@ -44,14 +44,16 @@ NO_CONTEXT = encode_clock({})
 class Coordinator:
     """One node's part in the key-value store."""
 
-    def __init__(self, ground: Ground, writer: Writer, reader: Reader, actors: ActorMint, durability: str) -> None:
-        self.ground = ground
+    def __init__(
+        self, replication: ReplicationContext, writer: Writer, reader: Reader, actors: ActorMint, durability: str
+    ) -> None:
+        self.replication = replication
         self.writer = writer
         self.reader = reader
         self.actors = actors
         self.durability = durability
         self.clock = HybridClock()
-        self.forwarder = Forwarder(ground)
+        self.forwarder = Forwarder(replication)
         self.writes = Latencies()
         """Of the writes that this node coordinated, from their arrival here to the verdict; so `reads`."""
         self.reads = Latencies()
@@ -64,27 +66,27 @@ class Coordinator:
     def put(self, inbound: Inbound) -> None:
         """Handle a put or delete."""
         body: Put = inbound.body
-        inbound.deadline = min(inbound.deadline, inbound.arrived + self.ground.settings.write_timeout_s)
+        inbound.deadline = min(inbound.deadline, inbound.arrived + self.replication.settings.write_timeout_s)
         key_bytes = len(body.key.encode())
         if not 0 < key_bytes <= KEY_BYTES_MAX:
             inbound.fail(TooLarge(f"a key has 1 to {KEY_BYTES_MAX} bytes, this one {key_bytes}"))
         elif len(body.value) > VALUE_BYTES_MAX:
             inbound.fail(TooLarge(f"a value has at most {VALUE_BYTES_MAX} bytes, this one {len(body.value)}"))
-        elif body.w < 0 or body.w > self.ground.settings.n:
-            inbound.fail(Usage(f"w is 1 to {self.ground.settings.n} (N), not {body.w}"))
+        elif body.w < 0 or body.w > self.replication.settings.n:
+            inbound.fail(Usage(f"w is 1 to {self.replication.settings.n} (N), not {body.w}"))
         else:
             partition = partition_of(body.key)
-            if self.ground.owns(partition):
+            if self.replication.view.mine(partition):
                 self._coordinate(body, partition, inbound)
             else:
                 self.forwarder.put(body, partition, inbound, self._coordinate)
 
     def _coordinate(self, body: Put, partition: int, inbound: Inbound) -> None:
-        ground = self.ground
+        replication = self.replication
         try:
             context = (body.context and decode_clock(body.context)) or None
-            mine = ground.mine[partition]
-            held = ground.store.get(TABLE_KV, partition, body.key) if mine else None
+            mine = replication.view.mine(partition)
+            held = replication.store.get(TABLE_KV, partition, body.key) if mine else None
             if held is None:
                 stored = EMPTY
             elif context and has_clock(held, body.context or b"") and body.operation.encode() not in held:
@@ -100,27 +102,35 @@ class Coordinator:
             return
         actor = self.actors.actor if mine else self.actors.once()
         if proves_amnesia(stored, actor, context):
-            ground.record("actor.minted", "a context names a write of this node that it does not know", key=body.key)
+            replication.record(
+                "actor.minted", "a context names a write of this node that it does not know", key=body.key
+            )
             actor = self.actors.renew()
         written = put(
-            stored, actor, context, body.operation, self.clock.tick(ground.env.clock.wall()), body.value, body.deleted
+            stored,
+            actor,
+            context,
+            body.operation,
+            self.clock.tick(replication.env.clock.wall()),
+            body.value,
+            body.deleted,
         )
         siblings = len(written.siblings)
         seen = written.clock if siblings == 1 else context_after(written, body.operation, context)
         token = NO_CONTEXT if seen is None else encode_clock(seen)
         if siblings == SIBLINGS_WARN and siblings > len(stored.siblings):  # once on the way up, not for each write
-            ground.record(
+            replication.record(
                 "kv.siblings", f"{siblings} concurrent values: writers do not read what they replace", key=body.key
             )
 
         def decided(outcome: str, counts: QuorumWrite, hints: int, error: ClusterError | None) -> None:
-            self.writes.note(ground.env.clock.now() - inbound.arrived)
+            self.writes.note(replication.env.clock.now() - inbound.arrived)
             if outcome in (NO, MAYBE):
                 self.writes_failed += 1
             if outcome == NO:
                 inbound.fail(error if isinstance(error, StorageFull) else QuorumMissing(str(error)))
             else:
-                inbound.reply(PutDone(outcome, counts.acks, hints, token, ground.me, siblings, self.durability))
+                inbound.reply(PutDone(outcome, counts.acks, hints, token, replication.me, siblings, self.durability))
 
         try:
             self.writer.write(
@@ -135,7 +145,7 @@ class Coordinator:
             )
         except ClusterError as error:
             self.writes_failed += 1
-            self.writes.note(ground.env.clock.now() - inbound.arrived)
+            self.writes.note(replication.env.clock.now() - inbound.arrived)
             inbound.fail(error)
 
     # -- reads
@@ -143,21 +153,21 @@ class Coordinator:
     def get(self, inbound: Inbound) -> None:
         """Handle a get."""
         body: Get = inbound.body
-        if body.r < 0 or body.r > self.ground.settings.n:
-            inbound.fail(Usage(f"r is 1 to {self.ground.settings.n} (N), not {body.r}"))
+        if body.r < 0 or body.r > self.replication.settings.n:
+            inbound.fail(Usage(f"r is 1 to {self.replication.settings.n} (N), not {body.r}"))
             return
-        inbound.deadline = min(inbound.deadline, inbound.arrived + self.ground.settings.read_timeout_s)
+        inbound.deadline = min(inbound.deadline, inbound.arrived + self.replication.settings.read_timeout_s)
         partition = partition_of(body.key)
         if body.local:
             self._local(body, partition, inbound)
-        elif self.ground.owns(partition):
+        elif self.replication.view.mine(partition):
             self._read(body, partition, inbound)
         else:
             self.forwarder.get(body, partition, inbound, self._read)
 
     def _read(self, body: Get, partition: int, inbound: Inbound) -> None:
         def found(verdict: ReadVerdict | None, repaired: int, error: ClusterError | None) -> None:
-            self.reads.note(self.ground.env.clock.now() - inbound.arrived)
+            self.reads.note(self.replication.env.clock.now() - inbound.arrived)
             if verdict is None:
                 assert error is not None
                 self.reads_failed += 1
@@ -170,13 +180,13 @@ class Coordinator:
         )
 
     def _local(self, body: Get, partition: int, inbound: Inbound) -> None:
-        standing = self.ground.standing
-        blob = self.ground.store.get(TABLE_KV, partition, body.key)
-        self._answer(blob, 1, 0, not standing.votes(partition) or standing.owed, inbound)
+        status = self.replication.status
+        blob = self.replication.store.get(TABLE_KV, partition, body.key)
+        self._answer(blob, 1, 0, not status.votes(partition) or status.may_miss_hints, inbound)
 
     def _answer(self, blob: bytes | None, answered: int, repaired: int, degraded: bool, inbound: Inbound) -> None:
         if blob is None:
-            inbound.reply(Got([], NO_CONTEXT, answered, repaired, degraded, self.ground.me))
+            inbound.reply(Got([], NO_CONTEXT, answered, repaired, degraded, self.replication.me))
             return
         try:
             versions = decode(blob)
@@ -184,19 +194,19 @@ class Coordinator:
             inbound.fail(error)
             return
         inbound.reply(
-            Got(visible(versions), encode_clock(versions.clock), answered, repaired, degraded, self.ground.me)
+            Got(visible(versions), encode_clock(versions.clock), answered, repaired, degraded, self.replication.me)
         )
 
     def keys(self, inbound: Inbound) -> None:
         """Live keys that this node owns, in order: one page."""
-        ground = self.ground
+        replication = self.replication
         body: Keys = inbound.body
         limit = max(1, min(body.limit, KEYS_PAGE_MAX))
         found = sorted(
             key
-            for partition in ground.store.partitions(TABLE_KV)
-            if ground.owns(partition)
-            for key, blob in ground.store.rows(TABLE_KV, partition).items()
+            for partition in replication.store.partitions(TABLE_KV)
+            if replication.view.mine(partition)
+            for key, blob in replication.store.rows(TABLE_KV, partition).items()
             if key > body.after and key.startswith(body.prefix) and not is_tombstone(decode(blob))
         )
         inbound.reply(KeysFound(found[:limit], len(found) > limit))

@@ -11,7 +11,7 @@ import msgspec
 
 from cluster.errors import ClusterError, Maybe, Overloaded, QuorumMissing, Unreachable
 from cluster.ports import Inbound, Outcome
-from cluster.replication.ground import Ground
+from cluster.replication.context import ReplicationContext
 from cluster.wire.handshake import LANE_FOREGROUND
 from cluster.wire.kv import Get, Got, Put, PutDone
 
@@ -25,8 +25,8 @@ READ_SHARE = 0.4
 class Forwarder:
     """Passes requests on."""
 
-    def __init__(self, ground: Ground) -> None:
-        self.ground = ground
+    def __init__(self, replication: ReplicationContext) -> None:
+        self.replication = replication
 
     def put(self, body: Put, partition: int, inbound: Inbound, coordinate: Callable[[Put, int, Inbound], None]) -> None:
         """Give a put to the first owner that takes it."""
@@ -35,19 +35,19 @@ class Forwarder:
 
         def try_next() -> None:
             if not owners:
-                coordinate(body, partition, inbound)  # as a stand-in, with hints for the owners
+                coordinate(body, partition, inbound)  # as a fallback, with hints for the owners
                 return
-            self.ground.messenger.request([owners.pop(0)], onward, inbound.deadline, answered, LANE_FOREGROUND)
+            self.replication.messenger.request([owners.pop(0)], onward, inbound.deadline, answered, LANE_FOREGROUND)
 
         def answered(owner: str, outcome: Outcome) -> None:
             if type(outcome) is PutDone:
                 inbound.reply(outcome)
             elif isinstance(outcome, Unreachable | Overloaded):
-                self.ground.avoidance.failed(owner, self.ground.env.clock.now())
+                self.replication.avoidance.failed(owner, self.replication.env.clock.now())
                 try_next()
             elif isinstance(outcome, ClusterError):
                 if isinstance(outcome, Maybe):
-                    self.ground.avoidance.failed(owner, self.ground.env.clock.now())
+                    self.replication.avoidance.failed(owner, self.replication.env.clock.now())
                 inbound.fail(outcome)
             else:
                 inbound.fail(Maybe(f"{owner} answered out of turn"))
@@ -58,7 +58,7 @@ class Forwarder:
         """Give a get to one owner after the other until one answers."""
         owners = self._owners(partition, body.hops)
         onward = msgspec.structs.replace(body, hops=body.hops + 1)
-        clock = self.ground.env.clock
+        clock = self.replication.env.clock
 
         def try_next() -> None:
             now = clock.now()
@@ -66,16 +66,16 @@ class Forwarder:
                 read(body, partition, inbound)
                 return
             share = 1.0 if len(owners) == 1 else READ_SHARE
-            self.ground.messenger.request(
+            self.replication.messenger.request(
                 [owners.pop(0)], onward, now + (inbound.deadline - now) * share, answered, LANE_FOREGROUND
             )
 
         def answered(owner: str, outcome: Outcome) -> None:
             if type(outcome) is Got:
-                self.ground.avoidance.heard(owner)
+                self.replication.avoidance.heard(owner)
                 inbound.reply(outcome)
             elif isinstance(outcome, Unreachable | Overloaded | Maybe):
-                self.ground.avoidance.failed(owner, clock.now())
+                self.replication.avoidance.failed(owner, clock.now())
                 try_next()
             elif isinstance(outcome, QuorumMissing):
                 inbound.fail(outcome)
@@ -87,4 +87,4 @@ class Forwarder:
     def _owners(self, partition: int, hops: int) -> list[str]:
         if hops >= HOPS_MAX:
             return []
-        return [name for name in self.ground.placement.owners(partition) if not self.ground.avoided(name)]
+        return [name for name in self.replication.view.owners(partition) if not self.replication.avoided(name)]

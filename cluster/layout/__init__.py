@@ -10,6 +10,7 @@ from cluster.layout.entry import (
 )
 from cluster.layout.partition import PARTITIONS, partition_of, token
 from cluster.layout.placement import Placement, placement
+from cluster.layout.view import View
 
 __all__ = [
     "PARTITIONS",
@@ -18,6 +19,7 @@ __all__ = [
     "LayoutEntry",
     "Member",
     "Placement",
+    "View",
     "decode_entry",
     "encode_entry",
     "partition_of",

@@ -64,12 +64,12 @@ class Answers:
         """Answers when this node has heard all others in this boot and runs the layout."""
         node = self.node
         clock = node.env.clock
-        wanted = int(arguments.get("nodes", len(node.entry.members)))
+        wanted = int(arguments.get("nodes", len(node.view.members)))
 
         def look() -> None:
             heard = node.membership.heard_in_this_boot()
-            if heard >= wanted and node.entry.number >= int(arguments.get("layout", 1)):
-                inbound.reply(Answer({"heard": heard, "layout": node.entry.number, "name": node.member.name}))
+            if heard >= wanted and node.view.number >= int(arguments.get("layout", 1)):
+                inbound.reply(Answer({"heard": heard, "layout": node.view.number, "name": node.member.name}))
             elif clock.now() >= inbound.deadline - 0.05:
                 inbound.fail(DeadlinePassed(f"{node.member.name} has heard {heard} of {wanted} nodes"))
             elif not inbound.link.ended:
@@ -78,22 +78,22 @@ class Answers:
         look()
 
     def status(self, arguments: Arguments) -> Any:
-        """Identity, standing and a few counters."""
+        """Identity, voting status and a few counters."""
         node = self.node
-        standing = node.replication.ground.standing
+        status = node.replication.context.status
         return {
             "name": node.member.name,
             "id": node.boot.id,
             "epoch": node.boot.epoch,
             "zone": node.member.zone,
             "port": node.member.port,
-            "state": standing.state(),
-            "reason": standing.reason if standing.catching_up else "",
-            "recovering": sorted(standing.recovering),
-            "owed_by": list(standing.owed_by),
-            "layout": node.entry.number,
+            "state": status.state(),
+            "reason": status.reason if status.catching_up else "",
+            "recovering": sorted(status.recovering),
+            "may_hold_hints": list(status.may_hold_hints),
+            "layout": node.view.number,
             "alive": node.membership.alive(),
-            "hints": sum(node.replication.ground.hints.by_target().values()),
+            "hints": sum(node.replication.context.hints.by_target().values()),
             "uptime_s": round(node.env.clock.now() - node.started_at, 3),
             "durability": node.settings.storage.durability.value,
             "faults_generation": node.faults.generation,
@@ -116,12 +116,12 @@ class Answers:
 
     def ring(self, arguments: Arguments) -> Any:
         """Owners and fallbacks of every partition."""
-        place = self.node.replication.ground.placement
+        view = self.node.replication.context.view
         return [
             {
                 "partition": partition,
-                "owners": list(place.owners(partition)),
-                "fallbacks": list(place.fallbacks(partition)),
+                "owners": list(view.owners(partition)),
+                "fallbacks": list(view.fallbacks(partition)),
             }
             for partition in range(256)
         ]
@@ -131,9 +131,9 @@ class Answers:
         key = arguments.get("key")
         if not isinstance(key, str) or not key:
             raise Usage("explain needs a key")
-        ground = self.node.replication.ground
+        context = self.node.replication.context
         partition = partition_of(key)
-        blob = ground.store.get(TABLE_KV, partition, key)
+        blob = context.store.get(TABLE_KV, partition, key)
         held: dict[str, Any] | None = None
         if blob is not None:
             versions = decode(blob)
@@ -141,11 +141,11 @@ class Answers:
         return {
             "partition": partition,
             "token": f"{token(key):016x}",
-            "owners": list(ground.placement.owners(partition)),
-            "fallbacks": list(ground.placement.fallbacks(partition)),
+            "owners": list(context.view.owners(partition)),
+            "fallbacks": list(context.view.fallbacks(partition)),
             "held": held,
-            "hints_for": ground.hints.for_key(TABLE_KV, partition, key),
-            "voting": ground.standing.votes(partition),
+            "hints_for": context.hints.for_key(TABLE_KV, partition, key),
+            "voting": context.status.votes(partition),
             "steps": self.node.events.since(key=key, limit=20),
         }
 
@@ -157,18 +157,18 @@ class Answers:
     def health(self, arguments: Arguments) -> Any:
         """Whether this node is well, and if not, why."""
         node = self.node
-        standing = node.replication.ground.standing
+        status = node.replication.context.status
         reasons = []
-        if standing.recovering:
-            reasons.append(f"recovering {len(standing.recovering)} partitions")
-        if standing.catching_up:
-            reasons.append(f"catching up: {standing.reason}")
-        if standing.owed_by:
-            reasons.append(f"may be owed hints by {', '.join(standing.owed_by)}")
+        if status.recovering:
+            reasons.append(f"recovering {len(status.recovering)} partitions")
+        if status.catching_up:
+            reasons.append(f"catching up: {status.reason}")
+        if status.may_hold_hints:
+            reasons.append(f"may miss hints that may be held by {', '.join(status.may_hold_hints)}")
         lost = [name for name, view in node.membership.table().items() if view.state in ("dead", "suspect")]
         if lost:
             reasons.append(f"cannot reach {', '.join(lost)}")
-        waiting = node.replication.ground.hints.by_target()
+        waiting = node.replication.context.hints.by_target()
         if waiting:
             reasons.append(
                 "holds hints for " + ", ".join(f"{target} ({count})" for target, count in sorted(waiting.items()))
@@ -177,7 +177,7 @@ class Answers:
 
     def hints(self, arguments: Arguments) -> Any:
         """The copies that wait here for other owners."""
-        by_target = self.node.replication.ground.hints.by_target()
+        by_target = self.node.replication.context.hints.by_target()
         return {"pending": sum(by_target.values()), "by_target": by_target}
 
     def faults(self, arguments: Arguments) -> Any:

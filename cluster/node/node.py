@@ -14,25 +14,25 @@ from cluster.errors import ClusterError, Damaged
 from cluster.faults import FaultBook, decode_faults
 from cluster.kv import Coordinator, VersionedObjects
 from cluster.kv.actors import ActorMint
-from cluster.layout import LayoutEntry, decode_entry, placement
+from cluster.layout import LayoutEntry, View, decode_entry
 from cluster.membership import Candidate, Identity, Membership
 from cluster.messaging.topics import Topics
 from cluster.node.answers import Answers
 from cluster.node.receipts import Receipts
 from cluster.observe.events import Events
 from cluster.replication import Replication
-from cluster.replication.ground import Ground
+from cluster.replication.context import ReplicationContext
 from cluster.replication.hints import HintStore
 from cluster.replication.mergeable import TABLE_KV, Mergeable
 from cluster.replication.preference import Avoidance
-from cluster.replication.standing import Standing
+from cluster.replication.voting import VotingStatus
 from cluster.requests import Requests
 from cluster.storage import Recovery, Store, load_boot, next_boot, read_document
 from cluster.transport import Transport
 from cluster.wire.admin import Ask
 from cluster.wire.handshake import ROLE_NODE, Party
 from cluster.wire.kv import Get, Keys, Put
-from cluster.wire.replication import AskHints, Fetch, Fetched, Replicate, ReplicateBatch, ReplicatedBatch, Scan
+from cluster.wire.replication import Attest, Fetch, Fetched, Replicate, ReplicateBatch, ReplicatedBatch, Scan
 
 LAYOUT_FILE = "layout.json"
 
@@ -57,11 +57,12 @@ class Node:
         self.env = env
         self.settings = settings
         self.hooks = hooks
-        self.entry = read_layout(env)
-        members = {member.name: member for member in self.entry.members}
+        entry = read_layout(env)
+        members = {member.name: member for member in entry.members}
         if name not in members:
             raise Damaged(f"{LAYOUT_FILE} does not name {name}")
         self.member = members[name]
+        self.view = View(name, entry)
         self.before = load_boot(env.disk)
         """The boot record as it was found: None in a directory that was wiped, epoch 0 after genesis."""
         self.boot = next_boot(env.disk, name, lambda: f"{name}-{env.random.randbytes(4).hex()}")
@@ -71,20 +72,20 @@ class Node:
         self.faults = FaultBook(name)
         self.receipts = Receipts(env, self.faults)
         self.tick = Tick(env.clock)
-        party = Party(self.entry.cluster, ROLE_NODE, name, self.boot.id, self.boot.epoch)
+        party = Party(entry.cluster, ROLE_NODE, name, self.boot.id, self.boot.epoch)
         record = self.events.record
         self.transport = Transport(env, self.tick, party, secret, settings.transport, self.faults, self.stall, record)
-        self.transport.layout = self.entry.number
+        self.transport.layout = entry.number
         self.transport.addresses = {other: (m.host, m.port) for other, m in members.items() if other != name}
-        candidates = [Candidate(m.name, m.zone, (m.host, m.port)) for m in self.entry.members if m.name != name]
+        candidates = [Candidate(m.name, m.zone, (m.host, m.port)) for m in entry.members if m.name != name]
         me = Identity(name, self.boot.id, self.boot.epoch, self.member.zone, (self.member.host, self.member.port))
         self.membership = Membership(env, me, candidates, self.transport, settings.membership, self.stall, record)
-        self._build_data(name, list(members))
+        self._build_data()
         self._build_services(name)
         self.answers = Answers(self)
         self._wire()
 
-    def _build_data(self, name: str, members: list[str]) -> None:
+    def _build_data(self) -> None:
         env, settings = self.env, self.settings
         self.actors = ActorMint(self.boot.id, self.boot.epoch)
         self.store = Store(
@@ -93,24 +94,22 @@ class Node:
             on_undone=self._undone,
         )  # fmt: skip
         mergeables: dict[int, Mergeable] = {TABLE_KV: VersionedObjects()}
-        ground = Ground(
-            me=name,
+        context = ReplicationContext(
+            view=self.view,
             env=env,
             messenger=self.transport,
             store=self.store,
-            placement=placement(self.entry),
             settings=settings.replication,
             mergeables=mergeables,
             hints=HintStore(self.store, mergeables, settings.replication.hint_bytes_max),
-            standing=Standing(),
+            status=VotingStatus(),
             avoidance=Avoidance(settings.replication.avoid_s, settings.replication.avoid_max_s),
             live=self.membership.alive,
-            members=members,
             record=self.events.record,
         )
-        self.replication = Replication(ground)
+        self.replication = Replication(context)
         self.kv = Coordinator(
-            ground, self.replication.writer, self.replication.reader, self.actors, settings.storage.durability.value
+            context, self.replication.writer, self.replication.reader, self.actors, settings.storage.durability.value
         )
 
     def _build_services(self, name: str) -> None:
@@ -131,7 +130,7 @@ class Node:
         handle(ReplicatedBatch, self.replication.writer.answered)
         handle(Fetch, replica.fetch)
         handle(Fetched, self.replication.reader.answered)
-        handle(AskHints, replica.ask_hints)
+        handle(Attest, replica.attest)
         handle(Scan, replica.scan)
         handle(Ask, self.answers.answer)
         self.membership.on_change.append(self._member_changed)
@@ -169,7 +168,7 @@ class Node:
         """The partitions that must be refilled before this node votes on them, with the reason."""
         if self.before is None or (recovery.segments == 0 and not self._newborn):
             reason = "its directory was empty" if self.before is None else "its log was gone"
-            return dict.fromkeys(self.replication.ground.placement.partitions_of(self.member.name), reason)
+            return dict.fromkeys(self.view.my_partitions(), reason)
         return recovery.quarantined
 
     def stop(self) -> None:
@@ -200,7 +199,7 @@ class Node:
         if stalled_s:
             self.events.record("node.stalled", f"did not run for {stalled_s * 1000:.0f} ms")
             self.reload_faults()
-            if not self._newborn or self.membership.heard_in_this_boot() == len(self.entry.members):
+            if not self._newborn or self.membership.heard_in_this_boot() == len(self.view.members):
                 self.replication.catchup.begin(f"this node did not run for {stalled_s * 1000:.0f} ms")
         self.env.clock.call_later(self.settings.stall_interval_s, self._beat)
 

@@ -15,20 +15,20 @@ EVENTS_MAX = 100
 def vitals(node: "Node", arguments: dict[str, Any]) -> dict[str, Any]:
     """State, view of the others, hints, receipts, totals and latencies; and the events after the first `seen` of boot
     epoch `epoch`, or the last ones when this is another boot."""
-    ground = node.replication.ground
-    standing = ground.standing
+    context = node.replication.context
+    status = context.status
     same_boot = arguments.get("epoch") == node.boot.epoch
     seen = int(arguments.get("seen", 0)) if same_boot else 0
     limit = max(0, min(int(arguments.get("limit", EVENTS_MAX)), EVENTS_MAX))
     return {
         "epoch": node.boot.epoch,
         "uptime_s": round(node.env.clock.now() - node.started_at, 6),
-        "state": standing.state(),
-        "reason": standing.reason if standing.catching_up else "",
-        "recovering": sorted(standing.recovering),
-        "layout": node.entry.number,
+        "state": status.state(),
+        "reason": status.reason if status.catching_up else "",
+        "recovering": sorted(status.recovering),
+        "layout": node.view.number,
         "sees": {name: view.state for name, view in node.membership.table().items()},
-        "hints": ground.hints.by_target(),
+        "hints": context.hints.by_target(),
         "receipts": node.faults.receipts(),
         "totals": _totals(node),
         "latency": {

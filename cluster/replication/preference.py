@@ -1,8 +1,7 @@
-"""Who takes a write: the owners that can be reached, and stand-ins for those that cannot.
+"""Who takes a write: the owners that can be reached, and fallbacks for those that cannot.
 
-Pure. Dynamo (2007) section 4.6, sloppy quorum: the first N healthy nodes of the preference list, where a stand-in
-keeps a hint that names the owner it stands in for. Owners are the placement's, stand-ins the next of its fallback
-list.
+Pure. Dynamo (2007) section 4.6, sloppy quorum: the first N healthy nodes of the preference list, where a fallback
+keeps a hint that names the owner it stands in for. Owners come from the view, and fallbacks from its fallback list.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ def split_owners(owners: Sequence[str], avoided: Callable[[str], bool]) -> tuple
     return reachable, tuple(name for name in owners if name not in reachable)
 
 
-def stand_in(fallbacks: Sequence[str], taken: Sequence[str], avoided: Callable[[str], bool]) -> str | None:
+def next_fallback(fallbacks: Sequence[str], taken: Sequence[str], avoided: Callable[[str], bool]) -> str | None:
     """The next fallback that is not taken and can be reached, or None."""
     for name in fallbacks:
         if name not in taken and not avoided(name):

@@ -11,7 +11,7 @@ OK, OK_SLOPPY, MAYBE, NO = "ok", "ok-sloppy", "maybe", "no"
 
 
 class QuorumWrite:
-    """One replicated put: `ok` once `needed` owners hold it, `ok-sloppy` once owners and stand-ins together do.
+    """One replicated put: `ok` once `needed` owners hold it, `ok-sloppy` once owners and fallbacks together do.
 
     `strict` counts owners only. `maybe` and `no` are decided when nothing is outstanding any more: `no` only if
     everybody refused definitely, so that no copy can ever appear.
@@ -91,13 +91,13 @@ class QuorumRead:
         self.degraded_by = 0
         self._merge = merge
 
-    def on_answer(self, node: str, blob: bytes | None, voting: bool, owed: bool) -> None:
+    def on_answer(self, node: str, blob: bytes | None, voting: bool, may_miss_hints: bool) -> None:
         """An owner (or, never voting, a holder of hints) answered with all that it holds."""
         if node in self.answers:
             return
         self.answers[node] = blob
         self.votes += voting
-        self.degraded_by += owed
+        self.degraded_by += may_miss_hints
         if blob is not None:
             merged = self.merged
             self.merged = blob if merged is None else merged if merged is blob else self._merge(merged, blob)
@@ -112,7 +112,7 @@ class QuorumRead:
         return self.votes >= self.needed
 
     def verdict(self, owners: tuple[str, ...]) -> ReadVerdict:
-        """The result so far; `degraded` when it rests on fewer votes than `r`, or on an owner that may be owed
+        """The result so far; `degraded` when it rests on fewer votes than `r`, or on an owner that may miss
         hints."""
         merged = self.merged
         stale: tuple[str, ...] = ()

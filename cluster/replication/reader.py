@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 from cluster.errors import ClusterError, QuorumMissing
 from cluster.ports import Inbound
+from cluster.replication.context import ReplicationContext
 from cluster.replication.exchange import Exchange, remaining_ms
-from cluster.replication.ground import Ground
 from cluster.replication.preference import split_owners
 from cluster.replication.quorum import QuorumRead, ReadVerdict
 from cluster.wire.handshake import LANE_FOREGROUND
@@ -22,22 +22,22 @@ ReadDone = Callable[[ReadVerdict | None, int, ClusterError | None], None]
 class Reader:
     """Starts reads, and widens those that wait too long."""
 
-    def __init__(self, ground: Ground) -> None:
-        self.ground = ground
-        self.exchange: Exchange[ReadOperation] = Exchange(ground.env.clock, ground.messenger, Fetch)
+    def __init__(self, context: ReplicationContext) -> None:
+        self.context = context
+        self.exchange: Exchange[ReadOperation] = Exchange(context.env.clock, context.messenger, Fetch)
         self.in_flight = self.exchange.in_flight
 
     def read(
         self, table: int, partition: int, key: str, *, r: int, strict: bool, deadline: float, done: ReadDone
     ) -> None:
         """Read from enough owners. `done` may come before this returns when this node alone suffices."""
-        ground = self.ground
-        owners = len(ground.others[partition]) + ground.mine[partition]
-        needed = min(r or ground.settings.r, owners)
-        absent = owners - min(ground.settings.w, owners) + 1
+        context = self.context
+        owners = len(context.view.others(partition)) + context.view.mine(partition)
+        needed = min(r or context.settings.r, owners)
+        absent = owners - min(context.settings.w, owners) + 1
         if strict:  # whatever R is: one of these owners has each write that W owners acknowledged
             needed = max(needed, absent)
-        quorum = QuorumRead(needed, absent, ground.mergeables[table].merge)
+        quorum = QuorumRead(needed, absent, context.mergeables[table].merge)
         operation = ReadOperation(self, table, partition, key, quorum, strict, deadline, done)
         self.exchange.begin(operation)
         operation.start()
@@ -46,12 +46,12 @@ class Reader:
         """An owner, or a holder of hints, answers some questions."""
         body: Fetched = inbound.body
         name, in_flight = inbound.sender, self.in_flight
-        self.ground.avoidance.heard(name)
-        for id, same, blob, voting, owed in body.answers:
+        self.context.avoidance.heard(name)
+        for id, same, blob, voting, may_miss_hints in body.answers:
             operation = in_flight.get(id)
             if operation is not None and name in operation.waiting:
                 del operation.waiting[name]
-                operation.on_answer(name, operation.held if same else blob, voting, owed)
+                operation.on_answer(name, operation.held if same else blob, voting, may_miss_hints)
 
 
 class ReadOperation:
@@ -83,50 +83,50 @@ class ReadOperation:
         self.deadline = deadline
         self.done: ReadDone | None = done
         self.id = 0
-        self.started = reader.ground.env.clock.now()
+        self.started = reader.context.env.clock.now()
         self.asked: dict[str, None] = {}
         self.waiting: dict[str, None] = {}
 
     @property
     def owners(self) -> tuple[str, ...]:
         """The partition's owners."""
-        return self.reader.ground.placement.owners(self.partition)
+        return self.reader.context.view.owners(self.partition)
 
     def start(self) -> None:
         """Look here, then ask as many others as the quorum lacks."""
-        ground = self.reader.ground
-        standing = ground.standing
-        if ground.mine[self.partition]:
-            self.held = ground.store.get(self.table, self.partition, self.key)
+        context = self.reader.context
+        status = context.status
+        if context.view.mine(self.partition):
+            self.held = context.store.get(self.table, self.partition, self.key)
             if self.held is not None:
-                self.digest = ground.mergeables[self.table].digest(self.held)
-            self.quorum.on_answer(ground.me, self.held, standing.votes(self.partition), standing.owed)
-            self.asked[ground.me] = None
+                self.digest = context.mergeables[self.table].digest(self.held)
+            self.quorum.on_answer(context.me, self.held, status.votes(self.partition), status.may_miss_hints)
+            self.asked[context.me] = None
         else:
-            hinted = ground.hints.find(self.table, self.partition, self.key)
+            hinted = context.hints.find(self.table, self.partition, self.key)
             if hinted is not None:
-                self.quorum.on_answer(ground.me, hinted, False, False)
+                self.quorum.on_answer(context.me, hinted, False, False)
         if self.quorum.decided():
             self._decide()
             return
-        reachable = ground.others[self.partition]
-        if not ground.avoidance.quiet():
-            reachable, _ = split_owners(reachable, ground.avoided)
+        reachable = context.view.others(self.partition)
+        if not context.avoidance.quiet():
+            reachable, _ = split_owners(reachable, context.avoided)
         self._ask(reachable[: self.quorum.needed - self.quorum.votes])
         if not self.waiting:
             self.widen()
 
     def widen(self) -> None:
         """Ask every owner not asked yet, then whoever may hold hints; give up when nobody is left."""
-        ground = self.reader.ground
+        context = self.reader.context
         if self.done is None or self.repairing:
             return
         fresh = [name for name in self.owners if name not in self.asked]
         if not self.widened:
             self.widened = True
-            holders = ground.placement.fallbacks(self.partition)[: len(self.owners)]
+            holders = context.view.fallbacks(self.partition)[: len(self.owners)]
             fresh += [
-                name for name in holders if name not in self.asked and name != ground.me and not ground.avoided(name)
+                name for name in holders if name not in self.asked and name != context.me and not context.avoided(name)
             ]
         self._ask(fresh)
         if not self.waiting:
@@ -138,25 +138,25 @@ class ReadOperation:
         for name in names:
             self.asked[name] = self.waiting[name] = None
         reader = self.reader
-        if not reader.ground.avoidance.quiet():
-            self.doubted += tuple(name for name in names if reader.ground.avoided(name))
-        remaining = remaining_ms(self.deadline, reader.ground.env.clock.now())
+        if not reader.context.avoidance.quiet():
+            self.doubted += tuple(name for name in names if reader.context.avoided(name))
+        remaining = remaining_ms(self.deadline, reader.context.env.clock.now())
         reader.exchange.ask(names, (self.id, remaining, self.table, self.partition, self.key, self.digest))
 
-    def on_answer(self, name: str, blob: bytes | None, voting: bool, owed: bool) -> None:
+    def on_answer(self, name: str, blob: bytes | None, voting: bool, may_miss_hints: bool) -> None:
         """All that a node holds."""
         if self.done is None or self.repairing:
             self._retire()
             return
         if voting or blob is not None or name in self.owners:
-            self.quorum.on_answer(name, blob, voting, owed)
+            self.quorum.on_answer(name, blob, voting, may_miss_hints)
         self._proceed()
 
     def failed(self, name: str, error: ClusterError) -> None:
         """A node gives no answer."""
-        ground = self.reader.ground
+        context = self.reader.context
         self.waiting.pop(name, None)
-        ground.avoidance.failed(name, ground.env.clock.now())
+        context.avoidance.failed(name, context.env.clock.now())
         if self.done is None or self.repairing:
             self._retire()
         else:
@@ -171,13 +171,13 @@ class ReadOperation:
     def linger(self, now: float) -> None:
         """No answer for too long: ask the others as well. In the end say what was found, as degraded: owners behind a
         partition never refuse, and would keep the reader waiting until its own deadline."""
-        ground = self.reader.ground
-        settings = ground.settings
+        context = self.reader.context
+        settings = context.settings
         if now >= self.started + settings.read_hedge_s:
             self.widen()
         if self.done is None or self.repairing or self.quorum.merged is None or self.strict:
             return
-        hopeful = any(name not in self.doubted and not ground.avoided(name) for name in self.waiting)
+        hopeful = any(name not in self.doubted and not context.avoided(name) for name in self.waiting)
         if now >= self.started + (settings.read_settle_s if hopeful else settings.silence_s):
             self._decide()
 
@@ -200,7 +200,7 @@ class ReadOperation:
 
     def _repair(self, verdict: ReadVerdict, blob: bytes) -> None:
         """Bring the read set up to date, then answer; at the deadline answer all the same."""
-        ground = self.reader.ground
+        context = self.reader.context
         repaired = 0
         self.repairing = len(verdict.stale)
 
@@ -209,7 +209,7 @@ class ReadOperation:
             self.repairing -= 1
             repaired += ok
             if self.repairing == 0:
-                ground.record(
+                context.record(
                     "read.repair",
                     f"answers differed among {', '.join(self.quorum.answers)}",
                     key=self.key,
@@ -217,15 +217,15 @@ class ReadOperation:
                 )
                 self._end(verdict, repaired, None)
 
-        others = [name for name in verdict.stale if name != ground.me]
+        others = [name for name in verdict.stale if name != context.me]
         if others:
             body = Replicate(self.table, self.partition, self.key, blob)
-            ground.messenger.request(
+            context.messenger.request(
                 others, body, self.deadline, lambda name, outcome: settled(type(outcome) is Replicated), LANE_FOREGROUND
             )
         if len(others) < len(verdict.stale):
-            merged = ground.merge_in(self.table, self.partition, self.key, blob)
-            ground.store.put(self.table, self.partition, self.key, merged, lambda error: settled(error is None))
+            merged = context.merge_in(self.table, self.partition, self.key, blob)
+            context.store.put(self.table, self.partition, self.key, merged, lambda error: settled(error is None))
 
     def _end(self, verdict: ReadVerdict | None, repaired: int, error: ClusterError | None) -> None:
         done, self.done = self.done, None

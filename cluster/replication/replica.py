@@ -3,15 +3,15 @@
 from cluster.errors import ClusterError, Usage
 from cluster.layout import PARTITIONS
 from cluster.ports import Inbound
+from cluster.replication.context import ReplicationContext
 from cluster.replication.exchange import BATCH_BYTES_MAX
-from cluster.replication.ground import Ground
 from cluster.replication.hints import HintKey
 from cluster.replication.writer import Writer
 from cluster.wire.replication import (
-    AskHints,
+    Attest,
+    Attested,
     Fetched,
     Found,
-    HintsOwed,
     Replicate,
     Replicated,
     ReplicatedBatch,
@@ -25,17 +25,17 @@ PAGE_ROWS_MAX = 1024
 class Replica:
     """Handlers for the requests of other nodes."""
 
-    def __init__(self, ground: Ground, writer: Writer) -> None:
-        self.ground = ground
+    def __init__(self, context: ReplicationContext, writer: Writer) -> None:
+        self.context = context
         self.writer = writer
         self.expired = 0
         self._rounds: dict[str, tuple[int, float]] = {}
 
     def replicate(self, inbound: Inbound) -> None:
         """Merge, and acknowledge once it is as durable as the cluster promises."""
-        ground = self.ground
+        context = self.context
         body: Replicate = inbound.body
-        if body.table not in ground.mergeables or not 0 <= body.partition < PARTITIONS:
+        if body.table not in context.mergeables or not 0 <= body.partition < PARTITIONS:
             inbound.fail(Usage(f"no table {body.table} or partition {body.partition}"))
             return
 
@@ -45,21 +45,21 @@ class Replica:
             else:
                 inbound.fail(error)
 
-        if body.hint_for and body.hint_for != ground.me:
-            ground.hints.add(HintKey(body.hint_for, body.table, body.partition, body.key), body.blob, stored)
+        if body.hint_for and body.hint_for != context.me:
+            context.hints.add(HintKey(body.hint_for, body.table, body.partition, body.key), body.blob, stored)
             return
-        held = ground.store.get(body.table, body.partition, body.key)
-        merged = body.blob if held is None else ground.mergeables[body.table].merge(held, body.blob)
+        held = context.store.get(body.table, body.partition, body.key)
+        merged = body.blob if held is None else context.mergeables[body.table].merge(held, body.blob)
         # What is held already was staged before, perhaps in this very pass: staging it again keeps the order of
         # acknowledgements without a second rule.
-        ground.store.put(body.table, body.partition, body.key, merged, None)
-        ground.store.then(stored, synced=body.synced)
+        context.store.put(body.table, body.partition, body.key, merged, None)
+        context.store.then(stored, synced=body.synced)
 
     def replicate_batch(self, inbound: Inbound) -> None:
         """Merge all that has not expired, and say so in one message once it is as durable as the cluster promises."""
-        ground = self.ground
-        store, mergeables = ground.store, ground.mergeables
-        late_ms = (ground.env.clock.now() - inbound.arrived) * 1000
+        context = self.context
+        store, mergeables = context.store, context.mergeables
+        late_ms = (context.env.clock.now() - inbound.arrived) * 1000
         merged: list[int] = []
         failed: list[tuple[int, str, str]] = []
         for id, remaining_ms, table, partition, key, blob in inbound.body.copies:
@@ -90,26 +90,26 @@ class Replica:
 
     def fetch(self, inbound: Inbound) -> None:
         """What is held for each key, or that it is the same as what the asker holds."""
-        ground = self.ground
-        standing, store, mine = ground.standing, ground.store, ground.mine
-        late_ms = (ground.env.clock.now() - inbound.arrived) * 1000
+        context = self.context
+        status, store, mine = context.status, context.store, context.view.mine
+        late_ms = (context.env.clock.now() - inbound.arrived) * 1000
         answers: list[Found] = []
         size = 0
         for id, remaining_ms, table, partition, key, digest in inbound.body.questions:
-            mergeable = ground.mergeables.get(table)
+            mergeable = context.mergeables.get(table)
             if remaining_ms <= late_ms or mergeable is None or not 0 <= partition < PARTITIONS:
                 self.expired += 1
                 continue
-            if not mine[partition]:
-                held, same, voting, owed = ground.hints.find(table, partition, key), False, False, False
+            if not mine(partition):
+                held, same, voting, may_miss_hints = context.hints.find(table, partition, key), False, False, False
             else:
                 held = store.get(table, partition, key)
                 same = (mergeable.digest(held) if held is not None else b"") == digest
-                voting, owed = standing.votes(partition), standing.owed
+                voting, may_miss_hints = status.votes(partition), status.may_miss_hints
             if same or held is None:
-                answers.append((id, same, None, voting, owed))
+                answers.append((id, same, None, voting, may_miss_hints))
                 continue
-            answers.append((id, False, held, voting, owed))
+            answers.append((id, False, held, voting, may_miss_hints))
             size += len(held)
             if size > BATCH_BYTES_MAX:
                 inbound.push(Fetched(answers))
@@ -117,21 +117,21 @@ class Replica:
         if answers:
             inbound.push(Fetched(answers))
 
-    def ask_hints(self, inbound: Inbound) -> None:
+    def attest(self, inbound: Inbound) -> None:
         """How many copies wait here for the asker; writes that were in flight when its round began count as well."""
-        ground = self.ground
-        body: AskHints = inbound.body
+        context = self.context
+        body: Attest = inbound.body
         round, since = self._rounds.get(body.target, (-1, 0.0))
         if round != body.round:
-            since = ground.env.clock.now()
+            since = context.env.clock.now()
             self._rounds[body.target] = (body.round, since)
-        inbound.reply(HintsOwed(ground.hints.pending(body.target) + self.writer.waiting_for(body.target, since)))
+        inbound.reply(Attested(context.hints.pending(body.target) + self.writer.waiting_for(body.target, since)))
 
     def scan(self, inbound: Inbound) -> None:
         """One page of a partition, in the order of keys."""
-        ground = self.ground
+        context = self.context
         body: Scan = inbound.body
-        rows = ground.store.rows(body.table, body.partition)
+        rows = context.store.rows(body.table, body.partition)
         page: list[tuple[str, bytes]] = []
         size = 0
         keys = sorted(key for key in rows if key > body.after)
@@ -140,4 +140,4 @@ class Replica:
                 break
             page.append((key, rows[key]))
             size += len(rows[key])
-        inbound.reply(Scanned(page, len(page) < len(keys), ground.standing.votes(body.partition)))
+        inbound.reply(Scanned(page, len(page) < len(keys), context.status.votes(body.partition)))

@@ -1,11 +1,11 @@
-"""One node's replication, assembled: the parts share one Ground and are told of the same changes."""
+"""One node's replication, assembled: the parts share one ReplicationContext and are told of the same changes."""
 
 from cluster.errors import ClusterError
 from cluster.replication.catchup import CatchUp
-from cluster.replication.ground import Ground
+from cluster.replication.completing import Completing
+from cluster.replication.context import ReplicationContext
 from cluster.replication.handoff import Handoff
 from cluster.replication.reader import Reader
-from cluster.replication.refill import Refill
 from cluster.replication.replica import Replica
 from cluster.replication.writer import Writer
 from cluster.wire.handshake import LANE_FOREGROUND
@@ -14,39 +14,39 @@ from cluster.wire.handshake import LANE_FOREGROUND
 class Replication:
     """Writer, reader, replica, hand-off, catch-up and refill of one node."""
 
-    def __init__(self, ground: Ground) -> None:
-        self.ground = ground
-        self.writer = Writer(ground)
-        self.reader = Reader(ground)
-        self.replica = Replica(ground, self.writer)
-        self.handoff = Handoff(ground)
-        self.catchup = CatchUp(ground)
-        self.refill = Refill(ground)
+    def __init__(self, context: ReplicationContext) -> None:
+        self.context = context
+        self.writer = Writer(context)
+        self.reader = Reader(context)
+        self.replica = Replica(context, self.writer)
+        self.handoff = Handoff(context)
+        self.catchup = CatchUp(context)
+        self.completing = Completing(context)
 
     def start(self, quarantined: dict[int, str], returning: bool) -> None:
         """After the store has recovered: `returning` for any boot but the first of its directory."""
-        self.ground.hints.recover()
+        self.context.hints.recover()
         for partition, reason in quarantined.items():
-            if self.ground.mine[partition]:
-                self.ground.standing.recovering[partition] = reason
-        if self.ground.standing.recovering:
-            partitions = sorted(self.ground.standing.recovering)
-            self.ground.record("owner.recovering", next(iter(quarantined.values())), partitions=partitions)
+            if self.context.view.mine(partition):
+                self.context.status.recovering[partition] = reason
+        if self.context.status.recovering:
+            partitions = sorted(self.context.status.recovering)
+            self.context.record("owner.recovering", next(iter(quarantined.values())), partitions=partitions)
         self.handoff.start()
-        self.refill.start()
+        self.completing.start()
         if returning:
             self.catchup.begin("this node booted again and may have missed writes")
 
     def member_changed(self, name: str, alive: bool) -> None:
         """Membership holds a member for alive, or no longer."""
-        self.ground.avoidance.state_changed(name, alive)
+        self.context.avoidance.state_changed(name, alive)
         if alive:
             self.handoff.poke(name)
             self.catchup.member_back(name)
 
     def member_heard(self, name: str) -> None:
         """A connection to or from a member was made."""
-        self.ground.avoidance.heard(name)
+        self.context.avoidance.heard(name)
         self.handoff.poke(name)
 
     def connection_broken(self, name: str, lane: int, error: ClusterError) -> None:
@@ -57,4 +57,4 @@ class Replication:
 
     def member_failed(self, name: str) -> None:
         """An exchange with a member failed."""
-        self.ground.avoidance.failed(name, self.ground.env.clock.now())
+        self.context.avoidance.failed(name, self.context.env.clock.now())

@@ -1,4 +1,4 @@
-"""Replicated writes: to all owners, to stand-ins for those that cannot be reached, with hints for all who missed it.
+"""Replicated writes: to all owners, to fallbacks for those that cannot be reached, with hints for all who missed it.
 
 A write lives until every copy is accounted for, also after its verdict: an owner that has not acknowledged by the
 deadline gets a hint. Dynamo (2007) sections 4.5 and 4.6.
@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 
 from cluster.errors import ClusterError, Maybe, QuorumMissing, StorageFull, from_code
 from cluster.ports import Inbound, Outcome
+from cluster.replication.context import ReplicationContext
 from cluster.replication.exchange import Exchange, remaining_ms
-from cluster.replication.ground import Ground
 from cluster.replication.hints import HintKey
-from cluster.replication.preference import split_owners, stand_in
+from cluster.replication.preference import next_fallback, split_owners
 from cluster.replication.quorum import MAYBE, NO, QuorumWrite
 from cluster.wire.handshake import LANE_FOREGROUND
 from cluster.wire.replication import Replicate, ReplicateBatch, Replicated, ReplicatedBatch
@@ -23,9 +23,9 @@ WriteDone = Callable[[str, QuorumWrite, int, ClusterError | None], None]
 class Writer:
     """Starts writes, and hears what became of their copies."""
 
-    def __init__(self, ground: Ground) -> None:
-        self.ground = ground
-        self.exchange: Exchange[WriteOperation] = Exchange(ground.env.clock, ground.messenger, ReplicateBatch)
+    def __init__(self, context: ReplicationContext) -> None:
+        self.context = context
+        self.exchange: Exchange[WriteOperation] = Exchange(context.env.clock, context.messenger, ReplicateBatch)
         self.in_flight = self.exchange.in_flight
 
     def write(
@@ -40,14 +40,14 @@ class Writer:
         deadline: float,
         done: WriteDone,
     ) -> None:
-        """Store `blob` here (as an owner, or as a stand-in) and at the other owners. Raises QuorumMissing before
+        """Store `blob` here (as an owner, or as a fallback) and at the other owners. Raises QuorumMissing before
         anything is sent when too few can be reached: a definite no."""
-        ground = self.ground
-        mine, reachable = ground.mine[partition], ground.others[partition]
+        context = self.context
+        mine, reachable = context.view.mine(partition), context.view.others(partition)
         missing: Sequence[str] = ()
-        needed = min(w or ground.settings.w, len(reachable) + mine)
-        if not ground.avoidance.quiet():
-            reachable, missing = split_owners(reachable, ground.avoided)
+        needed = min(w or context.settings.w, len(reachable) + mine)
+        if not context.avoidance.quiet():
+            reachable, missing = split_owners(reachable, context.avoided)
             self._check(partition, len(reachable) + mine, missing, mine, needed, strict)
         operation = WriteOperation(self, table, partition, key, blob, QuorumWrite(needed, strict), deadline, done)
         self.exchange.begin(operation)
@@ -58,7 +58,7 @@ class Writer:
         body: ReplicatedBatch = inbound.body
         owner, in_flight = inbound.sender, self.in_flight
         if body.ids:
-            self.ground.avoidance.heard(owner)
+            self.context.avoidance.heard(owner)
         for id in body.ids:
             operation = in_flight.get(id)
             if operation is not None and owner in operation.waiting:
@@ -75,10 +75,10 @@ class Writer:
         """Refuse what cannot succeed, before anything is sent."""
         if owners >= needed:
             return
-        avoided, me = self.ground.avoided, self.ground.me
+        avoided, me = self.context.avoided, self.context.me
         spare = 0
         if not strict:
-            fallbacks = self.ground.placement.fallbacks(partition)
+            fallbacks = self.context.view.fallbacks(partition)
             spare = sum(1 for name in fallbacks if name == me or not avoided(name))
         reached = owners + min(spare, len(missing))
         if reached < needed:
@@ -101,8 +101,8 @@ class WriteOperation:
     waiting: dict[str, None]  # owners that have not acknowledged
     hints = 0
     error: ClusterError | None = None
-    taken: tuple[str, ...] = ()  # stand-ins in use
-    spread: dict[str, str] | None = None  # stand-in -> owner it stands in for, while there are any
+    taken: tuple[str, ...] = ()  # fallbacks in use
+    spread: dict[str, str] | None = None  # fallback -> owner it stands in for, while there are any
 
     def __init__(
         self,
@@ -124,14 +124,14 @@ class WriteOperation:
         self.deadline = deadline
         self.done = done
         self.id = 0
-        self.started = writer.ground.env.clock.now()
+        self.started = writer.context.env.clock.now()
 
     def start(self, mine: bool, reachable: Sequence[str], missing: Sequence[str]) -> None:
         """Apply here first, then send."""
-        ground = self.writer.ground
+        context = self.writer.context
         if mine:
             self.quorum.sent()
-            ground.store.put(self.table, self.partition, self.key, self.blob, self._stored_here)
+            context.store.put(self.table, self.partition, self.key, self.blob, self._stored_here)
         self.waiting = dict.fromkeys(reachable)
         if reachable:
             self.quorum.sent(len(reachable))
@@ -139,19 +139,19 @@ class WriteOperation:
             entry = (self.id, remaining, self.table, self.partition, self.key, self.blob)
             self.writer.exchange.ask(reachable, entry)
         if not mine:
-            self.taken = (ground.me,)
+            self.taken = (context.me,)
             self._hint_here(missing[0] if missing else reachable[0], counts=True)
             missing = missing[1:]
         for owner in missing:
-            self._stand_in(owner)
+            self._use_fallback(owner)
 
     def linger(self, now: float) -> None:
-        """No verdict for too long: ask stand-ins for the owners that keep us waiting."""
-        if self.quorum.decided is not None or now < self.started + self.writer.ground.settings.silence_s:
+        """No verdict for too long: ask fallbacks for the owners that keep us waiting."""
+        if self.quorum.decided is not None or now < self.started + self.writer.context.settings.silence_s:
             return
         for owner in list(self.waiting):
-            if not self._has_stand_in(owner):
-                self._stand_in(owner, keep_if_none=False)
+            if not self._has_fallback(owner):
+                self._use_fallback(owner, keep_if_none=False)
 
     # -- copies
 
@@ -162,23 +162,23 @@ class WriteOperation:
             self._failed(error)
 
     def failed(self, owner: str, error: ClusterError) -> None:
-        """An owner has not, or perhaps not, taken its copy: a stand-in is to."""
-        ground = self.writer.ground
+        """An owner has not, or perhaps not, taken its copy: a fallback is to."""
+        context = self.writer.context
         self.waiting.pop(owner, None)
         if not isinstance(error, StorageFull):
-            ground.avoidance.failed(owner, ground.env.clock.now())
-        if not self._has_stand_in(owner):
-            self._stand_in(owner)
+            context.avoidance.failed(owner, context.env.clock.now())
+        if not self._has_fallback(owner):
+            self._use_fallback(owner)
         self._failed(error)
 
-    def _has_stand_in(self, owner: str) -> bool:
+    def _has_fallback(self, owner: str) -> bool:
         return self.spread is not None and owner in self.spread.values()
 
-    def _stand_in(self, owner: str, keep_if_none: bool = True) -> None:
+    def _use_fallback(self, owner: str, keep_if_none: bool = True) -> None:
         """Send the copy of `owner` to the next fallback as a hint; to this node's own hints when there is none."""
-        ground = self.writer.ground
-        name = stand_in(ground.placement.fallbacks(self.partition), [*self.taken, ground.me], ground.avoided)
-        if name is None or ground.env.clock.now() >= self.deadline:
+        context = self.writer.context
+        name = next_fallback(context.view.fallbacks(self.partition), [*self.taken, context.me], context.avoided)
+        if name is None or context.env.clock.now() >= self.deadline:
             if keep_if_none:
                 self._hint_here(owner, counts=False)
             return
@@ -186,44 +186,44 @@ class WriteOperation:
         self.spread = {**(self.spread or {}), name: owner}
         self.quorum.sent()
         body = Replicate(self.table, self.partition, self.key, self.blob, hint_for=owner)
-        ground.messenger.request([name], body, self.deadline, self._on_stand_in, LANE_FOREGROUND)
+        context.messenger.request([name], body, self.deadline, self._on_fallback, LANE_FOREGROUND)
 
-    def _on_stand_in(self, name: str, outcome: Outcome) -> None:
-        ground = self.writer.ground
+    def _on_fallback(self, name: str, outcome: Outcome) -> None:
+        context = self.writer.context
         assert self.spread is not None
         owner = self.spread.pop(name)
         if type(outcome) is Replicated:
-            ground.avoidance.heard(name)
+            context.avoidance.heard(name)
             self.hints += 1
             self.acknowledged(owner=False)
             return
-        ground.avoidance.failed(name, ground.env.clock.now())
+        context.avoidance.failed(name, context.env.clock.now())
         if owner not in self.waiting:  # the owner itself is lost to this write: its copy must wait somewhere
-            self._stand_in(owner)
+            self._use_fallback(owner)
         self._failed(outcome if isinstance(outcome, ClusterError) else Maybe(f"{name} answered out of turn"))
 
     def _hint_here(self, owner: str, counts: bool) -> None:
         """Keep the copy of `owner` among this node's own hints; it counts only when this node is no owner itself."""
-        ground = self.writer.ground
+        context = self.writer.context
         self.quorum.sent()
         self.hints += 1
 
         def kept(error: ClusterError | None) -> None:
             if error is not None:
                 self.hints -= 1
-                ground.record("hint.refused", error.message, target=owner, key=self.key)
+                context.record("hint.refused", error.message, target=owner, key=self.key)
                 self._failed(error)
             elif counts:
                 self.acknowledged(owner=False)
             else:
                 self._tell(self.quorum.on_kept())
 
-        ground.hints.add(HintKey(owner, self.table, self.partition, self.key), self.blob, kept)
+        context.hints.add(HintKey(owner, self.table, self.partition, self.key), self.blob, kept)
 
     # -- the verdict
 
     def acknowledged(self, owner: bool) -> None:
-        """A copy is durable: an owner's, or a stand-in's."""
+        """A copy is durable: an owner's, or a fallback's."""
         outcome = self.quorum.on_ack(owner)
         if outcome is not None or self.quorum.outstanding == 0:
             self._tell(outcome)

@@ -145,8 +145,8 @@ class Fleet:
     def settled(self) -> bool:
         """Whether nobody waits for anything: converged, all vote, no hints, no writes in flight."""
         return self.converged() and all(
-            node.replication.ground.standing.state() == "running"
-            and not node.replication.ground.hints.by_target()
+            node.replication.context.status.state() == "running"
+            and not node.replication.context.hints.by_target()
             and not node.replication.writer.in_flight
             for node in self.nodes.values()
         )
@@ -171,11 +171,11 @@ class Fleet:
 
     def hints(self, name: str) -> dict[str, int]:
         """How many hints a node holds for whom."""
-        return self.nodes[name].replication.ground.hints.by_target()
+        return self.nodes[name].replication.context.hints.by_target()
 
     def votes(self, name: str, key: str) -> bool:
         """Whether a node's absence of the key is a vote."""
-        return self.nodes[name].replication.ground.standing.votes(partition_of(key))
+        return self.nodes[name].replication.context.status.votes(partition_of(key))
 
     # -- operations
 

@@ -1,4 +1,4 @@
-"""Messages between the owners of a partition: writes, reads by digest, hints owed, scans for a refill.
+"""Messages between the owners of a partition: writes, reads by digest, attestations, scans.
 
 `table` says which kind of object the bytes are (each a Mergeable of `cluster.replication`); the bytes themselves are
 shipped whole and never re-encoded on the way.
@@ -14,8 +14,8 @@ itself: the others of its batch may have another deadline."""
 
 Found: TypeAlias = tuple[int, bool, bytes | None, bool, bool]
 """An answer to the question of that number. *Same*: the digest is the one asked about, and there are no bytes. Else the
-bytes are what is held, None for nothing. *Voting*: absence here is a vote. *Owed*: a dead member may hold hints for
-this owner."""
+bytes are what is held, None for nothing. *Voting*: absence here is a vote. *May miss
+hints*: a dead member may hold hints for this owner."""
 
 
 class Replicate(Struct, array_like=True, gc=False, tag=20):
@@ -59,14 +59,14 @@ class Fetched(Struct, array_like=True, gc=False, tag=23):
     answers: list[Found]
 
 
-class AskHints(Struct, array_like=True, gc=False, tag=24):
+class Attest(Struct, array_like=True, gc=False, tag=24):
     """Do you hold undelivered hints for node `target`? Asked while `target` catches up, once a round."""
 
     target: str
     round: int
 
 
-class HintsOwed(Struct, array_like=True, gc=False, tag=25):
+class Attested(Struct, array_like=True, gc=False, tag=25):
     """How many hints, and writes in flight that may become hints, are still to be delivered."""
 
     count: int
@@ -90,5 +90,5 @@ class Scanned(Struct, array_like=True, gc=False, tag=27):
 
 
 ReplicationBody = (
-    Replicate | Replicated | ReplicateBatch | ReplicatedBatch | Fetch | Fetched | AskHints | HintsOwed | Scan | Scanned
+    Replicate | Replicated | ReplicateBatch | ReplicatedBatch | Fetch | Fetched | Attest | Attested | Scan | Scanned
 )

@@ -53,7 +53,7 @@ class Findings:
     longest_gap_s: float | None = None
     """The longest time without an acknowledged write from the kill until the node listens again."""
     avoided_s: float | None = None
-    """From the kill to the first acknowledged write in which a stand-in took the victim's copy."""
+    """From the kill to the first acknowledged write in which a fallback took the victim's copy."""
     not_alive_s: float | None = None
     """From the kill until no survivor holds the victim for alive."""
     dead_s: float | None = None

@@ -161,11 +161,11 @@ class Bench:
 
     def fetches(self, keys: list[str]) -> None:
         """Answer another coordinator's reads."""
-        ground = self.node.replication.ground
+        context = self.node.replication.context
         questions = []
         for number, key in enumerate(keys):
             partition = partition_of(key)
-            digest = ground.mergeables[TABLE_KV].digest(ground.store.get(TABLE_KV, partition, key) or b"")
+            digest = context.mergeables[TABLE_KV].digest(context.store.get(TABLE_KV, partition, key) or b"")
             questions.append((number, 1000, TABLE_KV, partition, key, digest))
         self.run("replica get", (self.asking, encode_frame(OneWay(Fetch(questions)))))
 

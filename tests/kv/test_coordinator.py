@@ -20,8 +20,8 @@ def fleet() -> Iterator[Fleet]:
 
 def places(fleet: Fleet, key: str) -> tuple[list[str], list[str]]:
     """Owners and fallbacks of a key."""
-    placement = fleet.nodes[fleet.up[0]].replication.ground.placement
-    return list(placement.owners(partition_of(key))), list(placement.fallbacks(partition_of(key)))
+    view = fleet.nodes[fleet.up[0]].replication.context.view
+    return list(view.owners(partition_of(key))), list(view.fallbacks(partition_of(key)))
 
 
 def done(result: Result) -> PutDone:
@@ -115,7 +115,7 @@ def test_a_dead_owner_gets_a_hint_and_its_copy_back(fleet: Fleet) -> None:
     answer = done(fleet.wait(fleet.put(owners[0], "cart", b"book")))
     assert answer.outcome in ("ok", "ok-sloppy")
     fleet.world.run_for(0.5)
-    pending = [fleet.nodes[name].replication.ground.hints.pending(owners[1]) for name in fleet.up]
+    pending = [fleet.nodes[name].replication.context.hints.pending(owners[1]) for name in fleet.up]
     assert sum(pending) == 1
     fleet.start(owners[1])
     fleet.until(fleet.settled)
@@ -162,7 +162,7 @@ def test_a_write_is_decided_within_a_second_however_long_its_client_would_wait(f
     assert fleet.world.now - began < 1.1
 
 
-def test_all_owners_dead_a_stand_in_takes_the_write_and_brings_it_home(fleet: Fleet) -> None:
+def test_all_owners_dead_a_fallback_takes_the_write_and_brings_it_home(fleet: Fleet) -> None:
     owners, fallbacks = places(fleet, "cart")
     for name in owners:
         fleet.crash(name)
@@ -173,7 +173,7 @@ def test_all_owners_dead_a_stand_in_takes_the_write_and_brings_it_home(fleet: Fl
     fleet.start(*owners)
     fleet.until(fleet.settled, timeout=60.0)
     found = got(fleet.wait(fleet.get(owners[2], "cart", strict=True)))
-    assert sorted(found.siblings) == [b"0", b"1", b"2"], "each write of a stand-in has a dot of its own"
+    assert sorted(found.siblings) == [b"0", b"1", b"2"], "each write of a fallback has a dot of its own"
 
 
 def test_not_found_needs_enough_voting_owners(fleet: Fleet) -> None:

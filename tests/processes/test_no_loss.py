@@ -70,7 +70,7 @@ def test_two_of_three_owners_in_turn() -> None:
             pass
         fleet.start(two)
         assert ledger.lost(fleet.client) == []
-        assert ledger.outcomes.get("ok-sloppy", 0) > 0, "stand-ins were never needed: nothing was tested"
+        assert ledger.outcomes.get("ok-sloppy", 0) > 0, "fallbacks were never needed: nothing was tested"
 
 
 def test_a_stopped_owner_catches_up() -> None:

@@ -44,7 +44,7 @@ def test_a_connection_that_breaks_leaves_every_copy_open_and_hinted(fleet: Fleet
     fleet.crash("n2")
     fleet.until(lambda: all(result.ended for result in results), 0.5)
     assert outcomes(results) == ["maybe"] * len(KEYS), "it may have stored them before it died"
-    assert fleet.nodes["n1"].replication.ground.hints.pending("n2") == len(KEYS)
+    assert fleet.nodes["n1"].replication.context.hints.pending("n2") == len(KEYS)
     assert fleet.nodes["n1"].replication.writer.in_flight == {}
     fleet.start("n2")
     fleet.until(fleet.settled, 20.0)
@@ -71,7 +71,7 @@ def test_a_full_disk_refuses_the_whole_batch(fleet: Fleet) -> None:
     enough = put_all(fleet, w=2)
     fleet.until(lambda: all(result.ended for result in enough), 0.5)
     assert outcomes(enough) == ["ok"] * len(KEYS)
-    fleet.until(lambda: fleet.nodes["n1"].replication.ground.hints.pending("n2") == len(KEYS), 1.0)
+    fleet.until(lambda: fleet.nodes["n1"].replication.context.hints.pending("n2") == len(KEYS), 1.0)
     assert n2.store.undone >= len(KEYS) and held(n2) == []
     fleet.world.disk("n2").full_after(None)
     fleet.until(fleet.settled, 20.0)

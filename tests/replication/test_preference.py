@@ -1,14 +1,14 @@
 """Who takes a write when somebody cannot be reached."""
 
-from cluster.replication.preference import Avoidance, split_owners, stand_in
+from cluster.replication.preference import Avoidance, next_fallback, split_owners
 
 
-def test_stand_ins_come_in_the_order_of_the_fallback_list() -> None:
+def test_fallbacks_come_in_the_order_of_the_fallback_list() -> None:
     down = {"n3", "n4"}
     assert split_owners(("n1", "n2", "n3"), down.__contains__) == (("n1", "n2"), ("n3",))
-    assert stand_in(("n4", "n5", "n6"), (), down.__contains__) == "n5"
-    assert stand_in(("n4", "n5", "n6"), ("n5",), down.__contains__) == "n6"
-    assert stand_in(("n4",), (), down.__contains__) is None
+    assert next_fallback(("n4", "n5", "n6"), (), down.__contains__) == "n5"
+    assert next_fallback(("n4", "n5", "n6"), ("n5",), down.__contains__) == "n6"
+    assert next_fallback(("n4",), (), down.__contains__) is None
 
 
 def test_avoidance_is_local_and_heals_by_itself() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from cluster.replication.quorum import MAYBE, NO, OK, OK_SLOPPY, QuorumRead, QuorumWrite
 
-# a: an owner acknowledges, s: a stand-in does, d: a definite refusal, u: an answer that leaves it open, k: a hint that
+# a: an owner acknowledges, s: a fallback does, d: a definite refusal, u: an answer that leaves it open, k: a hint that
 # does not count is kept here
 WRITES = [
     ("aa", 2, False, OK),

@@ -31,9 +31,9 @@ def read_some(fleet: Fleet, ledger: Ledger, random: Random, count: int) -> None:
 
 def assert_equal(fleet: Fleet) -> None:
     """All owners of a partition hold the same bytes."""
-    placement = fleet.nodes["n1"].replication.ground.placement
+    view = fleet.nodes["n1"].replication.context.view
     for partition in range(PARTITIONS):
-        held = {name: dict(fleet.nodes[name].store.rows(TABLE_KV, partition)) for name in placement.owners(partition)}
+        held = {name: dict(fleet.nodes[name].store.rows(TABLE_KV, partition)) for name in view.owners(partition)}
         assert len({tuple(sorted(rows.items())) for rows in held.values()}) == 1, (partition, held)
 
 
@@ -47,15 +47,15 @@ def come_back(fleet: Fleet, ledger: Ledger, random: Random, session: Session, vi
     write_some(fleet, ledger, random, session, 5)
     read_some(fleet, ledger, random, 40)
     fleet.until(fleet.settled, timeout=60.0)
-    assert not fleet.nodes[victim].store.quarantined.keys() & standing_partitions(fleet, victim)
+    assert not fleet.nodes[victim].store.quarantined.keys() & owned_partitions(fleet, victim)
     ledger.check()
     fleet.world.run_for(1.5)
     assert_equal(fleet)
 
 
-def standing_partitions(fleet: Fleet, name: str) -> dict[int, None]:
+def owned_partitions(fleet: Fleet, name: str) -> dict[int, None]:
     """The partitions that a node owns."""
-    return dict.fromkeys(fleet.nodes[name].replication.ground.placement.partitions_of(name))
+    return dict.fromkeys(fleet.nodes[name].replication.context.view.my_partitions())
 
 
 def damaged(seed: int, nodes: int = 3) -> None:
@@ -75,7 +75,7 @@ def damaged(seed: int, nodes: int = 3) -> None:
         fleet.crash(victim)  # the log still holds the damage, and the word that it was made good
         fleet.start(victim)
         fleet.until(fleet.settled, timeout=60.0)
-        assert not fleet.nodes[victim].replication.ground.standing.recovering
+        assert not fleet.nodes[victim].replication.context.status.recovering
         ledger.check()
 
 

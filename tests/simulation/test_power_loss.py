@@ -49,7 +49,7 @@ class Blackouts:
 
     def _holds(self, name: str, key: str) -> bool:
         partition, node = partition_of(key), self.fleet.nodes[name]
-        hinted = node.replication.ground.hints.find(TABLE_KV, partition, key)
+        hinted = node.replication.context.hints.find(TABLE_KV, partition, key)
         return hinted is not None or node.store.get(TABLE_KV, partition, key) is not None
 
     def cut_power(self, names: list[str]) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from cluster.replication.catchup import CatchUp
-from cluster.replication.standing import Standing
+from cluster.replication.voting import VotingStatus
 from cluster.simulation.fleet import Fleet
 from cluster.wire.kv import Got
 from tests.simulation.safeguards.registry import Safeguard
@@ -29,7 +29,7 @@ def returning_owners_are_read_at_once(seed: int) -> None:
 
 def vote_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CatchUp, "begin", lambda self, reason: None)
-    monkeypatch.setattr(Standing, "votes", lambda self, partition: True)
+    monkeypatch.setattr(VotingStatus, "votes", lambda self, partition: True)
 
 
 SAFEGUARDS = [

@@ -3,21 +3,21 @@
 An owner that lost data is *recovering* until refilled. One that boots, finds itself stalled, or refutes its own death
 is *catching up* until each live member attests that it holds no undelivered hint for it. Both store and acknowledge
 writes, but their absence proves nothing. A member that is dead while the others attest may still hold hints: the node
-votes, and its answers say that they may be incomplete (`owed`) until that member returns and attests. Pure.
+votes, and its answers say that they may be incomplete (`may_miss_hints`) until that member returns and attests. Pure.
 """
 
 
-class Standing:
+class VotingStatus:
     """One node's right to vote."""
 
-    __slots__ = ("_attested", "catching_up", "owed_by", "reason", "recovering", "round")
+    __slots__ = ("_attested", "catching_up", "may_hold_hints", "reason", "recovering", "round")
 
     def __init__(self) -> None:
         self.catching_up = False
         self.reason = ""
         self.round = 0
         self.recovering: dict[int, str] = {}
-        self.owed_by: dict[str, None] = {}
+        self.may_hold_hints: dict[str, None] = {}
         self._attested: dict[str, None] = {}
 
     def votes(self, partition: int) -> bool:
@@ -25,9 +25,9 @@ class Standing:
         return not self.catching_up and partition not in self.recovering
 
     @property
-    def owed(self) -> bool:
+    def may_miss_hints(self) -> bool:
         """Whether a dead member may hold hints for this node."""
-        return bool(self.owed_by)
+        return bool(self.may_hold_hints)
 
     def begin(self, reason: str) -> int:
         """Something may have been missed: start a round of attestations. Returns the round's number."""
@@ -45,14 +45,14 @@ class Standing:
         """A member says how many hints it holds for this node; only none, and in this round, attests."""
         if round == self.round and count == 0:
             self._attested[member] = None
-            self.owed_by.pop(member, None)
+            self.may_hold_hints.pop(member, None)
 
     def settle(self, live: list[str], members: list[str]) -> bool:
         """End the round if every live member attested. Returns whether it ended now."""
         if not self.catching_up or self.missing(live):
             return False
         self.catching_up = False
-        self.owed_by = {name: None for name in members if name not in self._attested}
+        self.may_hold_hints = {name: None for name in members if name not in self._attested}
         return True
 
     def state(self) -> str:

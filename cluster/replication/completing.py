@@ -7,7 +7,7 @@ quorum of W has a member among them, so whatever was acknowledged is in the unio
 from collections.abc import Callable
 
 from cluster.ports import Outcome
-from cluster.replication.ground import Ground
+from cluster.replication.context import ReplicationContext
 from cluster.replication.mergeable import TABLE_HINTS
 from cluster.wire.handshake import LANE_BACKGROUND
 from cluster.wire.replication import Scan, Scanned
@@ -18,36 +18,36 @@ PARALLEL = 4
 """Partitions at a time: controlled parallelism, so that foreground traffic keeps its share."""
 
 
-class Refill:
+class Completing:
     """All partitions of one node that are recovering, a few at a time."""
 
-    def __init__(self, ground: Ground) -> None:
-        self.ground = ground
+    def __init__(self, context: ReplicationContext) -> None:
+        self.context = context
         self._running: dict[int, None] = {}
         self._timer = False
 
     def start(self) -> None:
-        """Refill what is recovering; again from time to time while something is."""
+        """Completing what is recovering; again from time to time while something is."""
         self._timer = False
-        standing = self.ground.standing
-        for partition in list(standing.recovering):
+        status = self.context.status
+        for partition in list(status.recovering):
             if len(self._running) >= PARALLEL:
                 break
             if partition not in self._running and not self._sources_missing(partition):
                 self._running[partition] = None
-                PartitionRefill(self.ground, partition, self._sources(partition), self._ended).start()
-        if standing.recovering and not self._timer:
+                PartitionCompleting(self.context, partition, self._sources(partition), self._ended).start()
+        if status.recovering and not self._timer:
             self._timer = True
-            self.ground.env.clock.call_later(RETRY_S, self.start)
+            self.context.env.clock.call_later(RETRY_S, self.start)
 
     def _needed(self, partition: int) -> int:
-        owners = self.ground.placement.owners(partition)
-        settings = self.ground.settings
+        owners = self.context.view.owners(partition)
+        settings = self.context.settings
         return min(len(owners) - 1, len(owners) - min(settings.w, len(owners)) + 1)
 
     def _sources(self, partition: int) -> list[str]:
-        owners = self.ground.placement.owners(partition)
-        reachable = [name for name in owners if name != self.ground.me and not self.ground.avoided(name)]
+        owners = self.context.view.owners(partition)
+        reachable = [name for name in owners if name != self.context.me and not self.context.avoided(name)]
         return reachable[: self._needed(partition)]
 
     def _sources_missing(self, partition: int) -> bool:
@@ -55,25 +55,27 @@ class Refill:
 
     def _ended(self, partition: int, complete: bool) -> None:
         self._running.pop(partition, None)
-        ground = self.ground
+        context = self.context
         if complete:
-            reason = ground.standing.recovering.pop(partition, "")
-            ground.store.release(partition)
-            ground.record("owner.refilled", f"was recovering: {reason}", partition=partition)
+            reason = context.status.recovering.pop(partition, "")
+            context.store.release(partition)
+            context.record("owner.refilled", f"was recovering: {reason}", partition=partition)
             if not self._timer:
                 self._timer = True
-                ground.env.clock.call_soon(self.start)
+                context.env.clock.call_soon(self.start)
 
 
-class PartitionRefill:
+class PartitionCompleting:
     """One partition: every table of it, from each source in turn, page by page."""
 
-    def __init__(self, ground: Ground, partition: int, sources: list[str], ended: Callable[[int, bool], None]) -> None:
-        self.ground = ground
+    def __init__(
+        self, context: ReplicationContext, partition: int, sources: list[str], ended: Callable[[int, bool], None]
+    ) -> None:
+        self.context = context
         self.partition = partition
         self.ended = ended
         self._left = [
-            (source, table) for source in sources for table in sorted(ground.mergeables) if table != TABLE_HINTS
+            (source, table) for source in sources for table in sorted(context.mergeables) if table != TABLE_HINTS
         ]
 
     def start(self) -> None:
@@ -85,18 +87,18 @@ class PartitionRefill:
             self.ended(self.partition, True)
             return
         source, table = self._left[0]
-        deadline = self.ground.env.clock.now() + self.ground.settings.read_timeout_s
+        deadline = self.context.env.clock.now() + self.context.settings.read_timeout_s
         body = Scan(table, self.partition, after, PAGE_BYTES)
-        self.ground.messenger.request([source], body, deadline, self._on_page, LANE_BACKGROUND)
+        self.context.messenger.request([source], body, deadline, self._on_page, LANE_BACKGROUND)
 
     def _on_page(self, source: str, outcome: Outcome) -> None:
         if type(outcome) is not Scanned or not outcome.voting:
             self.ended(self.partition, False)
             return
-        ground = self.ground
+        context = self.context
         _, table = self._left[0]
         for key, blob in outcome.rows:
-            ground.store.put(table, self.partition, key, ground.merge_in(table, self.partition, key, blob), None)
+            context.store.put(table, self.partition, key, context.merge_in(table, self.partition, key, blob), None)
         if not outcome.more:
             self._left.pop(0)
         self._ask(outcome.rows[-1][0] if outcome.more and outcome.rows else "")

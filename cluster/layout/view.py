@@ -1,0 +1,65 @@
+"""What one node asks about the layout: who owns a partition now, who else does, who comes next.
+
+A pure machine that holds the entry in force. Everybody who needs owners asks it at the time of use, and keeps no answer
+longer than a pass: an operation that began under one entry may go on under the next. The number only goes forward; an
+entry that is not newer changes nothing. In a transition between two entries a partition will have two sets of owners;
+they belong here, beside each other, and nowhere else.
+
+How an entry is decided, and where it is stored, is no concern of this file: see `entry` and the node.
+"""
+
+from collections.abc import Callable
+
+from cluster.layout.entry import LayoutEntry
+from cluster.layout.partition import PARTITIONS
+from cluster.layout.placement import placement
+
+
+class View:
+    """The layout as node `me` sees it. `on_change` is called with each entry that is taken over."""
+
+    def __init__(self, me: str, entry: LayoutEntry) -> None:
+        self.me = me
+        self.on_change: list[Callable[[LayoutEntry], None]] = []
+        self._use(entry)
+
+    def _use(self, entry: LayoutEntry) -> None:
+        me, placed = self.me, placement(entry)
+        self.entry = entry
+        self.number = entry.number
+        self.members = tuple(member.name for member in entry.members)
+        """The names of all members, in the order of the entry."""
+        # Lists by partition, since each write and read asks several times: a look-up costs what an attribute does.
+        self._owners = [placed.owners(partition) for partition in range(PARTITIONS)]
+        self._fallbacks = [placed.fallbacks(partition) for partition in range(PARTITIONS)]
+        self._others = [tuple(name for name in names if name != me) for names in self._owners]
+        self._mine = [me in names for names in self._owners]
+
+    def adopt(self, entry: LayoutEntry) -> bool:
+        """Go on under `entry` if it is newer than the one in force. Returns whether it is."""
+        if entry.number <= self.number:
+            return False
+        self._use(entry)
+        for listener in self.on_change:
+            listener(entry)
+        return True
+
+    def owners(self, partition: int) -> tuple[str, ...]:
+        """The owners of `partition`, in order."""
+        return self._owners[partition]
+
+    def others(self, partition: int) -> tuple[str, ...]:
+        """Its owners without this node, in order."""
+        return self._others[partition]
+
+    def fallbacks(self, partition: int) -> tuple[str, ...]:
+        """All other members, in the order in which they take the place of an owner."""
+        return self._fallbacks[partition]
+
+    def mine(self, partition: int) -> bool:
+        """Whether this node is an owner of `partition`."""
+        return self._mine[partition]
+
+    def my_partitions(self) -> list[int]:
+        """The partitions that this node owns, ascending."""
+        return [partition for partition, mine in enumerate(self._mine) if mine]

@@ -1,0 +1,47 @@
+"""The replication context: what every operation of one node's replication works with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cluster.config import ReplicationSettings
+from cluster.env import Env
+from cluster.layout import View
+from cluster.ports import Messenger, Recorder
+from cluster.replication.hints import HintStore
+from cluster.replication.mergeable import Mergeable
+from cluster.replication.preference import Avoidance
+from cluster.replication.voting import VotingStatus
+from cluster.storage import Store
+
+
+@dataclass
+class ReplicationContext:
+    """One node's view of the layout, its store and its way to the others."""
+
+    view: View
+    """Asked for owners at the time of use; an answer is not kept."""
+    env: Env
+    messenger: Messenger
+    store: Store
+    settings: ReplicationSettings
+    mergeables: dict[int, Mergeable]
+    hints: HintStore
+    status: VotingStatus
+    avoidance: Avoidance
+    live: Callable[[], list[str]]
+    """The members that are alive, this node included."""
+    record: Recorder
+
+    @property
+    def me(self) -> str:
+        """This node's name."""
+        return self.view.me
+
+    def avoided(self, peer: str) -> bool:
+        """Whether to go round a peer now."""
+        return self.avoidance.avoided(peer, self.env.clock.now())
+
+    def merge_in(self, table: int, partition: int, key: str, blob: bytes) -> bytes:
+        """The join of `blob` with what is held here; not stored yet."""
+        held = self.store.get(table, partition, key)
+        return blob if held is None else self.mergeables[table].merge(held, blob)
