@@ -38,7 +38,9 @@ class CatchUp:
         others = [name for name in context.view.members if name != context.me]
         if status.settle(live, others):
             others_left = f"; {', '.join(status.may_hold_hints)} may still hold some" if status.may_hold_hints else ""
-            context.record("owner.voting", f"every live member attests that it holds no hint for this node{others_left}")
+            context.record(
+                "owner.voting", f"every live member attests that it holds no hint for this node{others_left}"
+            )
             return
         if not status.catching_up:
             return
