@@ -6,6 +6,8 @@ is kept where.
 """
 
 import ast
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,14 @@ WORLD = {
     *("time", "random", "socket", "asyncio", "os", "uvloop", "pathlib"),
     *("threading", "uuid", "secrets", "datetime"),
 }
+
+# What may stand in the repository's top folder. An archive of 450 KB was once committed there by mistake.
+TOP = {
+    *(".ci", ".github", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md"),
+    *("pyproject.toml", "cluster", "dsectl", "recipes", "tests", "completions", "docs"),
+}
+FILE_BYTES_MAX = 300_000  # of any tracked file: what is larger is data or a build product
+PRODUCTS = {".gz", ".zip", ".whl", ".log", ".tmp", ".bak", ".orig", ".pyc", ".xml"}
 
 # Started by name from outside the code, so that no import of them can be found.
 ENTRY_POINTS = {"dsectl.app", "dsectl.__main__", "cluster.__main__"}
@@ -205,3 +215,30 @@ def test_the_readme_has_the_two_commands(command: str) -> None:
 def test_ci_runs_the_test_command_of_the_readme() -> None:
     command = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/pytest"
     assert command in [line.strip() for line in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()]
+
+
+def tracked_files() -> list[Path]:
+    """What git tracks; nothing in an unpacked source archive, which has no history."""
+    found = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return [Path(name) for name in found.stdout.split("\0") if name]
+
+
+def strays(files: list[Path], size_of: Callable[[Path], int]) -> list[str]:
+    """The tracked files that do not belong: at the top of the tree, by their kind, or by their size."""
+    return [
+        str(file)
+        for file in files
+        if file.parts[0] not in TOP or file.suffix in PRODUCTS or size_of(file) > FILE_BYTES_MAX
+    ]
+
+
+def test_strays_are_found() -> None:
+    sizes = {"cluster/big.py": FILE_BYTES_MAX + 1}
+    names = ["cluster/errors.py", "tool-0.2.tar.gz", "notes/today.md", "tests/run.log", "cluster/big.py"]
+    found = strays([Path(name) for name in names], lambda file: sizes.get(str(file), 100))
+    assert found == ["tool-0.2.tar.gz", "notes/today.md", "tests/run.log", "cluster/big.py"]
+
+
+def test_nothing_strays_into_the_repository() -> None:
+    present = [file for file in tracked_files() if (ROOT / file).exists()]
+    assert strays(present, lambda file: (ROOT / file).stat().st_size) == []
