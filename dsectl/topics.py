@@ -40,13 +40,16 @@ OUTCOMES = """\
 Each key has N owners. A write needs W of them, a read R; `dsectl up --replication N/R/W` sets them (3/2/2).
 
 ok          W owners have the write                                                exit 0
-ok-sloppy   W nodes have it, some as fallbacks that keep a hint for the owner      exit 0
+ok-sloppy   W nodes have it, some as fallbacks that keep a hint, or fewer by --w   exit 0
 maybe       sent, but too few answered in time: it may still appear                exit 5
 no          refused before anything was sent, or by everybody: safe to repeat      exit 7
 
-With --strict only owners count, so the outcome is ok, maybe or no. A read that found a value without R voting owners
-says `degraded`; with --strict it fails instead. `not found` (exit 6) needs N - W + 1 owners that vote: a node that has
-booted, stalled or lost data stores and acknowledges, but does not vote until it knows what it has missed.
+W counts owners, each by its own copy or by one fallback's hint; a put with a --w below W is `ok-sloppy` at the best.
+With --strict only owners count. A read that found a value without R voting owners, or among them one that may miss
+hints, says `degraded`. `not found` (exit 6; a deleted key too) needs N - W + 1 owners that vote and miss nothing, else
+the read fails (exit 7): a node that booted, stalled or lost data stores and acknowledges, and does not vote until it
+holds what it has missed. get --strict promises what ended `ok`, no more: owners that lost nothing count for it, also
+while they catch up.
 
 The verdict of `status` and `watch`: green, all owners of every partition vote; amber, at least R of each; red, fewer
 for some, so that strict reads of their keys fail.

@@ -14,7 +14,16 @@ from cluster.observe.latency import Latencies
 from cluster.ports import Inbound
 from cluster.replication.context import ReplicationContext
 from cluster.replication.mergeable import TABLE_KV
-from cluster.replication.quorum import MAYBE, NO, QuorumWrite, ReadVerdict
+from cluster.replication.quorum import (
+    CATCHING_UP,
+    MAY_MISS_HINTS,
+    MAYBE,
+    NO,
+    NO_VOTE,
+    VOTING,
+    QuorumWrite,
+    ReadVerdict,
+)
 from cluster.replication.reader import Reader
 from cluster.replication.writer import Writer
 from cluster.versions import (
@@ -39,6 +48,12 @@ from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
 KEYS_PAGE_MAX = 4096
 NO_CONTEXT = encode_clock({})
 """The context of who has seen nothing: a put with it is concurrent with everything, as one without."""
+NOT_SURE = {
+    NO_VOTE: "it does not own the key, or has lost data and is recovering",
+    CATCHING_UP: "it is catching up and may have missed writes",
+    MAY_MISS_HINTS: "a dead member may hold hints for it",
+}
+"""Why the absence of a key at one node proves nothing."""
 
 
 class Coordinator:
@@ -180,9 +195,14 @@ class Coordinator:
         )
 
     def _local(self, body: Get, partition: int, inbound: Inbound) -> None:
-        status = self.replication.status
-        blob = self.replication.store.get(TABLE_KV, partition, body.key)
-        self._answer(blob, 1, 0, not status.votes(partition) or status.may_miss_hints, inbound)
+        """What this node alone holds. Its absence is an answer only with a vote behind it."""
+        replication = self.replication
+        vote = replication.status.vote(partition) if replication.view.mine(partition) else NO_VOTE
+        blob = replication.store.get(TABLE_KV, partition, body.key)
+        if vote != VOTING and (blob is None or not replication.mergeables[TABLE_KV].shows(blob)):
+            inbound.fail(QuorumMissing(f"{replication.me} holds nothing under {body.key!r}: {NOT_SURE[vote]}"))
+        else:
+            self._answer(blob, 1, 0, vote != VOTING, inbound)
 
     def _answer(self, blob: bytes | None, answered: int, repaired: int, degraded: bool, inbound: Inbound) -> None:
         if blob is None:

@@ -1,6 +1,6 @@
 """Versioned objects as replication sees them: bytes that merge."""
 
-from cluster.versions import digest, merge_blobs
+from cluster.versions import decode, digest, merge_blobs
 
 
 class VersionedObjects:
@@ -13,3 +13,7 @@ class VersionedObjects:
     def digest(self, blob: bytes) -> bytes:
         """Eight bytes that are equal when the objects are: the encoding is canonical."""
         return digest(blob)
+
+    def shows(self, blob: bytes) -> bool:
+        """Whether any sibling is not deleted."""
+        return any(not sibling.deleted for sibling in decode(blob).siblings)

@@ -18,3 +18,6 @@ class Mergeable(Protocol):
 
     def digest(self, blob: bytes) -> bytes:
         """Eight bytes that are equal when the objects are."""
+
+    def shows(self, blob: bytes) -> bool:
+        """Whether a reader is shown anything of it; a tombstone hides what it covers."""

@@ -6,6 +6,12 @@ keeps a hint that names the owner it stands in for. Owners come from the view, a
 
 from collections.abc import Callable, Sequence
 
+from cluster.errors import Maybe, Overloaded, Unreachable
+
+UNANSWERED = (Unreachable, Overloaded, Maybe)
+"""Errors that say something about a peer, which is left out for a while. Any other is the peer's answer, about one key
+or operation, and says nothing about the next."""
+
 
 def split_owners(owners: Sequence[str], avoided: Callable[[str], bool]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(reachable, avoided), in order."""

@@ -1,45 +1,69 @@
 """The verdicts of a replicated write and of a replicated read.
 
-Pure: fed by answers, own no socket and no clock. Dynamo (DeCandia et al., SOSP 2007) sections 4.5 and 4.6; what
-counts as a vote is this project's own rule: only a voting owner's absence is a vote.
+Pure: fed by answers, own no socket and no clock. Dynamo (DeCandia et al., SOSP 2007) sections 4.5 and 4.6. What counts
+is this project's own rule: a write counts owner *slots*, not copies, and absence (a tombstone shows nothing either) is
+proven by votes only.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from cluster.replication.mergeable import Mergeable
 
 OK, OK_SLOPPY, MAYBE, NO = "ok", "ok-sloppy", "maybe", "no"
 
+NO_VOTE: Final = 0
+"""From a recovering owner, which lost data, or from whoever is no owner."""
+CATCHING_UP: Final = 1
+"""From an owner that lost nothing and may have missed writes: a vote on what W *owners* acknowledged, so for strict
+reads, and on nothing else."""
+MAY_MISS_HINTS: Final = 2
+"""From a voting owner for whom a dead member may hold hints: a vote on a value, not on absence."""
+VOTING: Final = 3
+"""From an owner that misses nothing that anybody knows of."""
+
 
 class QuorumWrite:
-    """One replicated put: `ok` once `needed` owners hold it, `ok-sloppy` once owners and fallbacks together do.
+    """One replicated put: decided once `needed` distinct owner slots are filled, each by its owner or by one fallback.
 
-    `strict` counts owners only. `maybe` and `no` are decided when nothing is outstanding any more: `no` only if
-    everybody refused definitely, so that no copy can ever appear.
+    `ok` if the owners themselves are as many as the caller asked for and as the layout's W (`promised`), else
+    `ok-sloppy`: strict reads meet only what W owners hold. `strict` counts owners only. `maybe` and `no` are decided
+    when nothing is outstanding any more: `no` only if everybody refused definitely, so that no copy can ever appear.
     """
 
-    __slots__ = ("acks", "decided", "needed", "outstanding", "owner_acks", "strict", "unsure")
+    __slots__ = ("decided", "filled", "needed", "outstanding", "owner_acks", "promised", "strict", "unsure")
 
-    def __init__(self, needed: int, strict: bool) -> None:
+    def __init__(self, needed: int, promised: int, strict: bool) -> None:
         self.needed = needed
+        self.promised = promised
         self.strict = strict
-        self.acks = 0
+        self.filled: dict[str, str] = {}
+        """Owner -> the node that holds its copy."""
         self.owner_acks = 0
         self.outstanding = 0
         self.unsure = 0
         self.decided: str | None = None
 
+    @property
+    def acks(self) -> int:
+        """How many slots are filled."""
+        return len(self.filled)
+
     def sent(self, copies: int = 1) -> None:
         """So many copies are on their way."""
         self.outstanding += copies
 
-    def on_ack(self, owner: bool) -> str | None:
-        """A copy is durable. Returns the verdict when this acknowledgement decides it."""
+    def on_ack(self, slot: str, node: str) -> str | None:
+        """`node` holds the copy of owner `slot` durably. Returns the verdict when this acknowledgement decides it."""
         self.outstanding -= 1
-        self.acks += 1
-        if owner:
-            self.owner_acks += 1
-        if self.decided is None and (self.owner_acks if self.strict else self.acks) >= self.needed:
-            self.decided = OK if self.owner_acks >= self.needed else OK_SLOPPY
+        filled = self.filled
+        if node == slot:
+            if filled.get(slot) != slot:  # a fallback may have filled it already: still one slot
+                filled[slot] = slot
+                self.owner_acks += 1
+        elif slot not in filled and node not in filled.values():
+            filled[slot] = node
+        if self.decided is None and (self.owner_acks if self.strict else len(filled)) >= self.needed:
+            self.decided = OK if self.owner_acks >= max(self.needed, self.promised) else OK_SLOPPY
             return self.decided
         return None
 
@@ -59,7 +83,7 @@ class QuorumWrite:
     def settle(self) -> str | None:
         """The verdict if nothing can change it any more."""
         if self.decided is None and self.outstanding == 0:
-            self.decided = NO if self.acks == 0 and self.unsure == 0 else MAYBE
+            self.decided = MAYBE if self.filled or self.unsure else NO
             return self.decided
         return None
 
@@ -76,49 +100,69 @@ class ReadVerdict(NamedTuple):
 class QuorumRead:
     """One replicated read.
 
-    Decided when `r` voting owners answered and, if nothing was found, `absent` of them (N - W + 1: one of any write
-    quorum is among them). Non-voting answers bring values but no votes.
+    A value is decided by `r` owners that vote, absence by `absent` (N - W + 1: one of any write quorum is among them)
+    that vote and may miss nothing. A strict read promises only what W owners acknowledged, and needs both numbers of
+    owners that lost nothing. Other answers bring values but no votes.
     """
 
-    __slots__ = ("_merge", "absent", "answers", "degraded_by", "merged", "r", "votes")
+    __slots__ = ("_mergeable", "absent", "answers", "complete", "may_miss", "merged", "r", "strict", "sure", "votes")
 
-    def __init__(self, r: int, absent: int, merge: Callable[[bytes, bytes], bytes]) -> None:
+    def __init__(self, r: int, absent: int, strict: bool, mergeable: Mergeable) -> None:
         self.r = r
-        self.absent = absent
+        self.absent = max(r, absent)
+        self.strict = strict
         self.answers: dict[str, bytes | None] = {}
+        self.complete = 0
+        """Owners that lost nothing; of them `votes` vote, and of these `sure` may miss nothing."""
         self.votes = 0
+        self.sure = 0
+        self.may_miss = 0
         self.merged: bytes | None = None
-        self.degraded_by = 0
-        self._merge = merge
+        self._mergeable = mergeable
 
-    def on_answer(self, node: str, blob: bytes | None, voting: bool, may_miss_hints: bool) -> None:
-        """An owner (or, never voting, a holder of hints) answered with all that it holds."""
+    def on_answer(self, node: str, blob: bytes | None, vote: int) -> None:
+        """A node answered with all that it holds; `vote` is one of the constants above. Raises Damaged when what two
+        nodes hold cannot be merged."""
         if node in self.answers:
             return
-        self.answers[node] = blob
-        self.votes += voting
-        self.degraded_by += may_miss_hints
         if blob is not None:
             merged = self.merged
-            self.merged = blob if merged is None else merged if merged is blob else self._merge(merged, blob)
+            if merged is None:
+                self.merged = blob
+            elif merged is not blob:
+                self.merged = self._mergeable.merge(merged, blob)
+        self.answers[node] = blob
+        if vote == VOTING:
+            self.complete += 1
+            self.votes += 1
+            self.sure += 1
+        elif vote:
+            self.complete += 1
+            if vote == MAY_MISS_HINTS:
+                self.votes += 1
+                self.may_miss += 1
 
-    @property
-    def needed(self) -> int:
-        """How many votes decide, as things stand."""
-        return self.r if self.merged is not None else max(self.r, self.absent)
+    def shows_value(self) -> bool:
+        """Whether a reader would be shown anything of what was found so far: a tombstone hides, as absence does."""
+        return self.merged is not None and self._mergeable.shows(self.merged)
 
-    def decided(self) -> bool:
-        """Whether enough owners voted."""
-        return self.votes >= self.needed
+    def lacking(self) -> int:
+        """How many more votes decide, as things stand; 0 or less once decided."""
+        if self.strict:
+            return self.absent - self.complete
+        for_value, for_absence = self.r - self.votes, self.absent - self.sure
+        if for_value == for_absence:  # the usual case, and what was found need not be decoded
+            return for_value
+        return for_value if self.shows_value() else for_absence
 
     def verdict(self, owners: tuple[str, ...]) -> ReadVerdict:
-        """The result so far; `degraded` when it rests on fewer votes than `r`, or on an owner that may miss
-        hints."""
+        """The result so far; `degraded` when it rests on fewer votes than it should, or when an owner that answered may
+        miss hints."""
         merged = self.merged
         stale: tuple[str, ...] = ()
         if merged is not None:
             for node, blob in self.answers.items():
                 if blob is not merged and blob != merged and node in owners:
                     stale = (*stale, node)
-        degraded = self.merged is not None and (self.votes < self.r or self.degraded_by > 0)
-        return ReadVerdict(self.merged, len(self.answers), degraded, stale)
+        degraded = self.may_miss > 0 or self.votes < self.r
+        return ReadVerdict(merged, len(self.answers), degraded, stale)

@@ -10,8 +10,8 @@ from cluster.errors import ClusterError, QuorumMissing
 from cluster.ports import Inbound
 from cluster.replication.context import ReplicationContext
 from cluster.replication.exchange import Exchange, remaining_ms
-from cluster.replication.preference import split_owners
-from cluster.replication.quorum import QuorumRead, ReadVerdict
+from cluster.replication.preference import UNANSWERED, split_owners
+from cluster.replication.quorum import NO_VOTE, QuorumRead, ReadVerdict
 from cluster.wire.handshake import LANE_FOREGROUND
 from cluster.wire.replication import Fetch, Fetched, Replicate, Replicated
 
@@ -35,9 +35,7 @@ class Reader:
         owners = len(context.view.others(partition)) + context.view.mine(partition)
         needed = min(r or context.settings.r, owners)
         absent = owners - min(context.settings.w, owners) + 1
-        if strict:  # whatever R is: one of these owners has each write that W owners acknowledged
-            needed = max(needed, absent)
-        quorum = QuorumRead(needed, absent, context.mergeables[table].merge)
+        quorum = QuorumRead(needed, absent, strict, context.mergeables[table])
         operation = ReadOperation(self, table, partition, key, quorum, strict, deadline, done)
         self.exchange.begin(operation)
         operation.start()
@@ -47,11 +45,11 @@ class Reader:
         body: Fetched = inbound.body
         name, in_flight = inbound.sender, self.in_flight
         self.context.avoidance.heard(name)
-        for id, same, blob, voting, may_miss_hints in body.answers:
+        for id, same, blob, vote in body.answers:
             operation = in_flight.get(id)
             if operation is not None and name in operation.waiting:
                 del operation.waiting[name]
-                operation.on_answer(name, operation.held if same else blob, voting, may_miss_hints)
+                operation.on_answer(name, operation.held if same else blob, vote)
 
 
 class ReadOperation:
@@ -100,19 +98,20 @@ class ReadOperation:
             self.held = context.store.get(self.table, self.partition, self.key)
             if self.held is not None:
                 self.digest = context.mergeables[self.table].digest(self.held)
-            self.quorum.on_answer(context.me, self.held, status.votes(self.partition), status.may_miss_hints)
+            self.quorum.on_answer(context.me, self.held, status.vote(self.partition))
             self.asked[context.me] = None
         else:
             hinted = context.hints.find(self.table, self.partition, self.key)
             if hinted is not None:
-                self.quorum.on_answer(context.me, hinted, False, False)
-        if self.quorum.decided():
+                self.quorum.on_answer(context.me, hinted, NO_VOTE)
+        lacking = self.quorum.lacking()
+        if lacking <= 0:
             self._decide()
             return
         reachable = context.view.others(self.partition)
         if not context.avoidance.quiet():
             reachable, _ = split_owners(reachable, context.avoided)
-        self._ask(reachable[: self.quorum.needed - self.quorum.votes])
+        self._ask(reachable[:lacking])
         if not self.waiting:
             self.widen()
 
@@ -143,29 +142,35 @@ class ReadOperation:
         remaining = remaining_ms(self.deadline, reader.context.env.clock.now())
         reader.exchange.ask(names, (self.id, remaining, self.table, self.partition, self.key, self.digest))
 
-    def on_answer(self, name: str, blob: bytes | None, voting: bool, may_miss_hints: bool) -> None:
+    def on_answer(self, name: str, blob: bytes | None, vote: int) -> None:
         """All that a node holds."""
         if self.done is None or self.repairing:
             self._retire()
             return
-        if voting or blob is not None or name in self.owners:
-            self.quorum.on_answer(name, blob, voting, may_miss_hints)
+        if vote or blob is not None or name in self.owners:
+            try:
+                self.quorum.on_answer(name, blob, vote)
+            except ClusterError as error:  # this row alone is bad: the other reads of the batch go on
+                self._end(None, 0, error)
+                return
         self._proceed()
 
     def failed(self, name: str, error: ClusterError) -> None:
         """A node gives no answer."""
         context = self.reader.context
         self.waiting.pop(name, None)
-        context.avoidance.failed(name, context.env.clock.now())
+        if isinstance(error, UNANSWERED):
+            context.avoidance.failed(name, context.env.clock.now())
         if self.done is None or self.repairing:
             self._retire()
         else:
             self._proceed()
 
     def _proceed(self) -> None:
-        if self.quorum.decided():
+        lacking = self.quorum.lacking()
+        if lacking <= 0:
             self._decide()
-        elif len(self.waiting) < self.quorum.needed - self.quorum.votes:
+        elif len(self.waiting) < lacking:
             self.widen()
 
     def linger(self, now: float) -> None:
@@ -175,7 +180,7 @@ class ReadOperation:
         settings = context.settings
         if now >= self.started + settings.read_hedge_s:
             self.widen()
-        if self.done is None or self.repairing or self.quorum.merged is None or self.strict:
+        if self.done is None or self.repairing or self.strict or not self.quorum.shows_value():
             return
         hopeful = any(name not in self.doubted and not context.avoided(name) for name in self.waiting)
         if now >= self.started + (settings.read_settle_s if hopeful else settings.silence_s):
@@ -183,10 +188,12 @@ class ReadOperation:
 
     def _give_up(self) -> None:
         """Nobody is left to ask: a value may still be returned as degraded; its absence may not."""
-        if self.quorum.merged is not None and not self.strict:
+        quorum = self.quorum
+        if not self.strict and quorum.shows_value():
             self._decide()
             return
-        message = f"{self.quorum.needed} voting owners are needed and {self.quorum.votes} answered"
+        answered = ", ".join(quorum.answers) or "nobody"
+        message = f"too few owners vote on {self.key!r}: {quorum.lacking()} more are needed, {answered} answered"
         self._end(None, 0, QuorumMissing(message))
 
     # -- repair

@@ -6,6 +6,7 @@ from cluster.ports import Inbound
 from cluster.replication.context import ReplicationContext
 from cluster.replication.exchange import BATCH_BYTES_MAX
 from cluster.replication.hints import HintKey
+from cluster.replication.quorum import NO_VOTE
 from cluster.replication.writer import Writer
 from cluster.wire.replication import (
     Attest,
@@ -101,15 +102,15 @@ class Replica:
                 self.expired += 1
                 continue
             if not mine(partition):
-                held, same, voting, may_miss_hints = context.hints.find(table, partition, key), False, False, False
+                held, same, vote = context.hints.find(table, partition, key), False, NO_VOTE
             else:
                 held = store.get(table, partition, key)
                 same = (mergeable.digest(held) if held is not None else b"") == digest
-                voting, may_miss_hints = status.votes(partition), status.may_miss_hints
+                vote = status.vote(partition)
             if same or held is None:
-                answers.append((id, same, None, voting, may_miss_hints))
+                answers.append((id, same, None, vote))
                 continue
-            answers.append((id, False, held, voting, may_miss_hints))
+            answers.append((id, False, held, vote))
             size += len(held)
             if size > BATCH_BYTES_MAX:
                 inbound.push(Fetched(answers))

@@ -6,6 +6,8 @@ writes, but their absence proves nothing. A member that is dead while the others
 votes, and its answers say that they may be incomplete (`may_miss_hints`) until that member returns and attests. Pure.
 """
 
+from cluster.replication.quorum import CATCHING_UP, MAY_MISS_HINTS, NO_VOTE, VOTING
+
 
 class VotingStatus:
     """One node's right to vote."""
@@ -23,6 +25,14 @@ class VotingStatus:
     def votes(self, partition: int) -> bool:
         """Whether absence here is a vote for this partition."""
         return not self.catching_up and partition not in self.recovering
+
+    def vote(self, partition: int) -> int:
+        """What an answer from here counts for; see `quorum`."""
+        if partition in self.recovering:
+            return NO_VOTE
+        if self.catching_up:
+            return CATCHING_UP
+        return MAY_MISS_HINTS if self.may_hold_hints else VOTING
 
     @property
     def may_miss_hints(self) -> bool:

@@ -6,12 +6,12 @@ deadline gets a hint. Dynamo (2007) sections 4.5 and 4.6.
 
 from collections.abc import Callable, Sequence
 
-from cluster.errors import ClusterError, Maybe, QuorumMissing, StorageFull, from_code
+from cluster.errors import ClusterError, Maybe, QuorumMissing, from_code
 from cluster.ports import Inbound, Outcome
 from cluster.replication.context import ReplicationContext
 from cluster.replication.exchange import Exchange, remaining_ms
 from cluster.replication.hints import HintKey
-from cluster.replication.preference import next_fallback, split_owners
+from cluster.replication.preference import UNANSWERED, next_fallback, split_owners
 from cluster.replication.quorum import MAYBE, NO, QuorumWrite
 from cluster.wire.handshake import LANE_FOREGROUND
 from cluster.wire.replication import Replicate, ReplicateBatch, Replicated, ReplicatedBatch
@@ -45,11 +45,14 @@ class Writer:
         context = self.context
         mine, reachable = context.view.mine(partition), context.view.others(partition)
         missing: Sequence[str] = ()
-        needed = min(w or context.settings.w, len(reachable) + mine)
+        owners = len(reachable) + mine
+        promised = min(context.settings.w, owners)
+        needed = min(w, owners) or promised
         if not context.avoidance.quiet():
             reachable, missing = split_owners(reachable, context.avoided)
             self._check(partition, len(reachable) + mine, missing, mine, needed, strict)
-        operation = WriteOperation(self, table, partition, key, blob, QuorumWrite(needed, strict), deadline, done)
+        quorum = QuorumWrite(needed, promised, strict)
+        operation = WriteOperation(self, table, partition, key, blob, quorum, deadline, done)
         self.exchange.begin(operation)
         operation.start(mine, reachable, missing)
 
@@ -63,7 +66,7 @@ class Writer:
             operation = in_flight.get(id)
             if operation is not None and owner in operation.waiting:
                 del operation.waiting[owner]
-                operation.acknowledged(owner=True)
+                operation.acknowledged(owner, owner)
         for id, code, message in body.failed:
             operation = in_flight.get(id)
             if operation is not None and owner in operation.waiting:
@@ -86,12 +89,14 @@ class Writer:
             raise QuorumMissing(f"{needed} {kind} are needed and {reached} can be reached: {', '.join(missing)} cannot")
 
     def waiting_for(self, target: str, since: float) -> int:
-        """Writes begun before `since` that wait for `target`: they may still become hints."""
+        """Writes begun before `since` whose copy for `target` is under way, to it or as a hint to a fallback: it may
+        still become a hint there or here."""
         count = 0
         for operation in self.in_flight.values():
             if operation.started > since:
                 break  # in order of their start
-            count += target in operation.waiting
+            spread = operation.spread
+            count += target in operation.waiting or (spread is not None and target in spread.values())
         return count
 
 
@@ -157,7 +162,8 @@ class WriteOperation:
 
     def _stored_here(self, error: ClusterError | None) -> None:
         if error is None:
-            self.acknowledged(owner=True)
+            me = self.writer.context.me
+            self.acknowledged(me, me)
         else:
             self._failed(error)
 
@@ -165,9 +171,9 @@ class WriteOperation:
         """An owner has not, or perhaps not, taken its copy: a fallback is to."""
         context = self.writer.context
         self.waiting.pop(owner, None)
-        if not isinstance(error, StorageFull):
+        if isinstance(error, UNANSWERED):
             context.avoidance.failed(owner, context.env.clock.now())
-        if not self._has_fallback(owner):
+        if not self._has_fallback(owner) and owner not in self.quorum.filled:
             self._use_fallback(owner)
         self._failed(error)
 
@@ -195,9 +201,10 @@ class WriteOperation:
         if type(outcome) is Replicated:
             context.avoidance.heard(name)
             self.hints += 1
-            self.acknowledged(owner=False)
+            self.acknowledged(owner, name)
             return
-        context.avoidance.failed(name, context.env.clock.now())
+        if isinstance(outcome, UNANSWERED):
+            context.avoidance.failed(name, context.env.clock.now())
         if owner not in self.waiting:  # the owner itself is lost to this write: its copy must wait somewhere
             self._use_fallback(owner)
         self._failed(outcome if isinstance(outcome, ClusterError) else Maybe(f"{name} answered out of turn"))
@@ -206,15 +213,15 @@ class WriteOperation:
         """Keep the copy of `owner` among this node's own hints; it counts only when this node is no owner itself."""
         context = self.writer.context
         self.quorum.sent()
-        self.hints += 1
 
         def kept(error: ClusterError | None) -> None:
             if error is not None:
-                self.hints -= 1
                 context.record("hint.refused", error.message, target=owner, key=self.key)
                 self._failed(error)
-            elif counts:
-                self.acknowledged(owner=False)
+                return
+            self.hints += 1
+            if counts:
+                self.acknowledged(owner, context.me)
             else:
                 self._tell(self.quorum.on_kept())
 
@@ -222,9 +229,9 @@ class WriteOperation:
 
     # -- the verdict
 
-    def acknowledged(self, owner: bool) -> None:
-        """A copy is durable: an owner's, or a fallback's."""
-        outcome = self.quorum.on_ack(owner)
+    def acknowledged(self, owner: str, node: str) -> None:
+        """The copy of `owner` is durable: its own, or at a fallback."""
+        outcome = self.quorum.on_ack(owner, node)
         if outcome is not None or self.quorum.outstanding == 0:
             self._tell(outcome)
 

@@ -12,10 +12,9 @@ Entry: TypeAlias = tuple[int, int, int, int, str, bytes]
 """One of a batch: the sender's number for it, remaining milliseconds, table, partition, key, and the bytes. Expires by
 itself: the others of its batch may have another deadline."""
 
-Found: TypeAlias = tuple[int, bool, bytes | None, bool, bool]
+Found: TypeAlias = tuple[int, bool, bytes | None, int]
 """An answer to the question of that number. *Same*: the digest is the one asked about, and there are no bytes. Else the
-bytes are what is held, None for nothing. *Voting*: absence here is a vote. *May miss
-hints*: a dead member may hold hints for this owner."""
+bytes are what is held, None for nothing. Last what the answer counts for: a vote of `cluster.replication.quorum`."""
 
 
 class Replicate(Struct, array_like=True, gc=False, tag=20):

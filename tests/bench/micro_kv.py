@@ -155,7 +155,7 @@ class Bench:
         for name, connection in self.peers.items():
             fetch = self.asked(name)
             if fetch is not None:
-                answers: list[Found] = [(question[0], True, None, True, False) for question in fetch.questions]
+                answers: list[Found] = [(question[0], True, None, 3) for question in fetch.questions]
                 arriving.append((connection, encode_frame(OneWay(Fetched(answers)))))
         self.run("get: answers", *arriving)
 

@@ -12,6 +12,7 @@ import pytest
 
 import cluster
 from cluster.emulator import cluster as emulator
+from cluster.errors import QuorumMissing
 from tests.processes.fleet import Ledger, Real, real, until
 
 ROUNDS = int(os.environ.get("DSECTL_ROUNDS", "1"))
@@ -107,5 +108,13 @@ def wipe(fleet: Real, node: str) -> None:
 
 
 def lost_or_unreadable(fleet: Real, ledger: Ledger) -> list[str]:
-    """Keys that a plain read at their owner does not bring back."""
-    return [key for key in ledger.acknowledged if not fleet.client.kv.get(key, only=fleet.owners(key)[0]).siblings]
+    """Keys that their owner does not have, alone: it says so, or that its word is no vote."""
+    lost = []
+    for key in ledger.acknowledged:
+        try:
+            found = fleet.client.kv.get(key, only=fleet.owners(key)[0]).siblings
+        except QuorumMissing:
+            found = []
+        if not found:
+            lost.append(key)
+    return lost

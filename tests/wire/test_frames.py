@@ -24,7 +24,7 @@ FRAMES: list[Frame] = [
     Request(7, 1000, 1, Put("cart", b"\x00book", "op-1", context=b"c", strict=True)),
     Request(8, 20, 1, Get("cart"), trace="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
     Reply(8, Got([b"a", b"b"], b"ctx", 2, 0, False, "n1")),
-    OneWay(Fetched([(9, False, None, True, False), (10, False, b"x", False, True)])),
+    OneWay(Fetched([(9, False, None, 3), (10, False, b"x", 0)])),
     OneWay(ReplicateBatch([(1, 1000, 0, 255, "k", b"blob"), (2, 5, 0, 1, "l", b"")])),
     OneWay(ReplicatedBatch([1], [(2, "storage-full", "the log refused it")])),
     Failure(7, "no-quorum", "2 nodes are needed"),
