@@ -148,7 +148,10 @@ class Damaged(ClusterError):
     code = "damaged"
     definite = True
     exit_code = 4
-    help_text = "Remove what is left with `dsectl rm CLUSTER --yes`, or restore the missing files."
+    help_text = (
+        "Restore the file that the message names from a copy; `dsectl status` shows which nodes run, and what brings "
+        "back those that do not."
+    )
 
 
 class HandshakeRefused(ClusterError):

@@ -130,7 +130,7 @@ _dsectl_options() {
         logs) _dsectl_reply --all -f --follow --tail ;;
         demo) _dsectl_reply -n --nodes --keep ;;
         kill) _dsectl_reply --zone --random ;;
-        restart) _dsectl_reply --all --wait ;;
+        restart) _dsectl_reply --all --replace --wait ;;
         partition) _dsectl_reply --one-way ;;
         slow) _dsectl_reply --both --delay --jitter --loss --duplicate --reorder --rate ;;
         faults) _dsectl_reply --active ;;

@@ -289,6 +289,7 @@ function __dsectl_options
             printf '%s\t%s\n' --random 'One of those that run'
         case restart
             printf '%s\t%s\n' --all 'All that do not run'
+            printf '%s\t%s\n' --replace 'With an empty store, completed from the peers; the old data is set aside'
             printf '%s\t%s\n' --wait 'How long to wait until all hear it (30s)'
         case partition
             printf '%s\t%s\n' --one-way 'Drop only what the first group sends'

@@ -12,12 +12,10 @@ from typing import Final
 from cluster.emulator.control import ClientControl, Control
 from cluster.emulator.disk import locked, read
 from cluster.emulator.faultsfile import change_faults
-from cluster.emulator.genesis import refill
 from cluster.emulator.home import (
     RECORD_FILE,
     ClusterFiles,
     Home,
-    check_complete,
     find_home,
     load_cluster,
     node_folders,
@@ -26,11 +24,12 @@ from cluster.emulator.inspect import NodeProcess, inspect_node, inspect_nodes
 from cluster.emulator.interrupts import Interrupts
 from cluster.emulator.launch import Launch
 from cluster.emulator.launcher import CHILD
+from cluster.emulator.nodefiles import check_room, combined, cure, damaged_nodes, give_layouts, set_aside
 from cluster.emulator.signals import end_nodes, kill_nodes, pause_node, resume_node
 from cluster.emulator.spec import ClusterSpec, decode_record, timestamp
 from cluster.emulator.sweep import remove_folder, sweep
 from cluster.emulator.up import Progress, Upper, UpReport
-from cluster.errors import Damaged, Failed, UnknownCluster
+from cluster.errors import ClusterError, Damaged, Failed, UnknownCluster
 from cluster.faults import Fault, FaultDocument, add_fault, mark_returned
 
 WAIT_S: Final = 30.0
@@ -137,42 +136,67 @@ def processes(files: ClusterFiles) -> dict[str, NodeProcess]:
 
 def start_nodes(name: str, nodes: list[str], wait_s: float = WAIT_S, *, world: World | None = None) -> dict[str, int]:
     """Start those of `nodes` that do not run; returns their pids once they listen. Ends the kills and pauses whose
-    processes are all back. Raises NotFound, Damaged, Failed with a node's last words."""
+    processes are all back. Raises NotFound, Failed with a node's last words; and Damaged or StorageFull for nodes whose
+    own files keep them down: the others of `nodes` have been started then."""
     where = world or World()
     sweep(where.home)
     _must_exist(where.home, name)
     with Interrupts() as interrupts, locked(where.home.lock(name), LOCK_WAIT_S):
         files = load_cluster(name, where.home)
-        check_complete(files)
         missing = [node for node in nodes if not inspect_node(files.node(node)).alive]
-        refill(files, missing)
-        pids = _launch(files, missing, wait_s, where.child, interrupts) if missing else {}
-    _change(files, where.control, lambda document: mark_returned(document, missing, timestamp()))
+        failed: dict[str, ClusterError] = {**damaged_nodes(files, missing)}
+        whole = [node for node in missing if node not in failed]
+        give_layouts(files, whole)
+        pids = {}
+        if whole:
+            launch = _launch(files, whole, wait_s, where.child, interrupts)
+            pids = launch.listening
+            failed |= launch.failed
+    _change(files, where.control, lambda document: mark_returned(document, list(pids), timestamp()))
+    if failed:
+        raise combined(failed)
     return pids
 
 
-def _launch(files: ClusterFiles, nodes: list[str], wait_s: float, child: str, interrupts: Interrupts) -> dict[str, int]:
+def _launch(files: ClusterFiles, nodes: list[str], wait_s: float, child: str, interrupts: Interrupts) -> Launch:
     launch: Launch | None = None
     try:
         with interrupts.shield():
             launch = Launch(files.folder, nodes, child)
-        launch.collect(time.monotonic() + wait_s, lambda _: None)
+        launch.collect(time.monotonic() + wait_s, lambda _: None, without_damaged=True)
     except BaseException:
         with interrupts.ignored():
             if launch is not None:
                 launch.abort()
         raise
-    return launch.listening
+    return launch
 
 
 def restart(name: str, nodes: list[str], wait_s: float = WAIT_S, *, world: World | None = None) -> dict[str, int]:
-    """End those of `nodes` that run (or are paused), then start them all; returns the pids."""
+    """End those of `nodes` that run (or are paused), then start them all; returns the pids. Raises StorageFull, and
+    ends nobody, when there is no room to start them again."""
     where = world or World()
     files = load_cluster(name, where.home)
     folders = [files.node(node) for node in nodes]
+    for folder in folders:
+        if folder.is_dir():
+            check_room(folder)
     with locked(where.home.lock(name), LOCK_WAIT_S):
         end_nodes(folders)
     return start_nodes(name, nodes, wait_s, world=where)
+
+
+def set_data_aside(name: str, node: str, *, world: World | None = None) -> Path | None:
+    """End a node and move what it holds into a folder beside it, so that it starts with an empty store, under a new id,
+    and is completed from its peers. Returns the folder, None when there was nothing to move."""
+    where = world or World()
+    files = load_cluster(name, where.home)
+    folder = files.node(node)
+    if len(files.nodes) == 1:
+        raise Failed(f"node {node} is alone: no peer could complete it", help=cure(name, node, 1))
+    with locked(where.home.lock(name), LOCK_WAIT_S):
+        kill_nodes([folder])  # what it would save is set aside next
+        return set_aside(folder)
 
 
 def kill(name: str, nodes: list[str], *, world: World | None = None) -> Fault:

@@ -22,8 +22,8 @@ class Control(Protocol):
     """Questions to nodes."""
 
     def wait_ready(self, files: ClusterFiles, names: list[str], timeout_s: float) -> None:
-        """Return when each of `names` has heard all nodes in this boot and runs the layout. Raises DeadlinePassed, or
-        Failed for one that ended."""
+        """Return when each of `names` has heard all of `names` in this boot and runs the layout. Raises DeadlinePassed,
+        or Failed for one that ended."""
 
     def poke(self, files: ClusterFiles, names: list[str]) -> None:
         """Make the nodes reread the faults. One that does not answer is passed over: it rereads them by itself."""
@@ -36,7 +36,7 @@ class ClientControl:
         """See Control."""
         deadline = time.monotonic() + timeout_s
         waiting = list(names)
-        question = {"nodes": len(files.nodes), "layout": 1}
+        question = {"nodes": len(names), "layout": 1}
         with _client(files) as client:
             while True:
                 remaining = deadline - time.monotonic()

@@ -102,19 +102,40 @@ def tail(path: Path, lines: int = 5) -> str:
 
 @contextmanager
 def locked(path: Path, wait_s: float, busy: ClusterError | None = None) -> Iterator[None]:
-    """Hold the exclusive lock on `path`, a file that is made when missing and never deleted.
+    """Hold the exclusive lock on `path`, a file that is made when missing. Who holds it may delete it: the lock counts
+    only while the file is still what the path names, so that it is never split between two files.
 
     The kernel drops the lock with the process, whatever ends it. Raises `busy` when another keeps it for `wait_s`.
     """
-    with disk_errors(f"lock {path}"):
-        make_folder(path.parent)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE)
-    try:
-        if not take_lock(descriptor, wait_s):
+    deadline = time.monotonic() + wait_s
+    held = -1
+    while held < 0:
+        with disk_errors(f"lock {path}"):
+            make_folder(path.parent)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE)
+        try:
+            taken = take_lock(descriptor, deadline - time.monotonic())
+            if taken and is_in_place(descriptor, path):
+                held = descriptor
+        finally:
+            if held < 0:
+                os.close(descriptor)
+        if not taken:
             raise busy or Failed(f"another command keeps {path} locked", help="Wait until it is done, then try again.")
+    try:
         yield
     finally:
-        os.close(descriptor)
+        os.close(held)
+
+
+def is_in_place(descriptor: int, path: Path) -> bool:
+    """Whether an open file is still what its path names."""
+    try:
+        there = os.stat(path)
+    except OSError:
+        return False
+    mine = os.fstat(descriptor)
+    return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
 
 
 def take_lock(descriptor: int, wait_s: float) -> bool:

@@ -4,6 +4,7 @@ A change is made under the lock and appears by rename, so that no reader meets h
 the same generation. Whoever changes it pokes the nodes afterwards; a node that misses the poke rereads the file itself.
 """
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,18 +27,34 @@ def read_faults(folder: Path) -> FaultDocument:
     try:
         return decode_faults(read(path))
     except Damaged as error:
-        raise Damaged(f"{path}: {error.message}", help="The next `dsectl up` begins a new one.") from error
+        raise Damaged(
+            f"{path}: {error.message}", help="`dsectl heal` ends all link faults and begins a new file."
+        ) from error
 
 
 def change_faults(folder: Path, change: Callable[[FaultDocument], FaultDocument]) -> FaultDocument:
-    """Write what `change` makes of the document, unless that is the same one; returns what holds now."""
+    """Write what `change` makes of the document, unless that is the same one; returns what holds now.
+
+    A file that cannot be read is set aside and begun anew, under a generation above any that a node has seen: nodes let
+    go of what it said, and no command is kept from its work.
+    """
     with locked(folder / f"{FAULTS_FILE}.lock", LOCK_WAIT_S):
-        before = read_faults(folder)
+        path = folder / FAULTS_FILE
+        begun_anew = False
+        try:
+            before = read_faults(folder)
+        except Damaged:
+            begun_anew = True
+            before = FaultDocument(generation=time.time_ns() // 1_000_000)
         after = change(before)
+        if after is before and begun_anew:
+            after = FaultDocument(before.generation + 1)
         if after is not before:
             assert after.generation > before.generation
             with disk_errors("write the faults"):
-                replace(folder / FAULTS_FILE, encode_faults(after))
+                if begun_anew:
+                    path.replace(path.with_name(FAULTS_FILE + ".damaged"))
+                replace(path, encode_faults(after))
         return after
 
 

@@ -27,7 +27,7 @@ from cluster.emulator.ports import check_ports, choose_ports, ephemeral_range, i
 from cluster.emulator.spec import ClusterRecord, ClusterSpec, decode_record, encode_record, places, timestamp
 from cluster.errors import Damaged
 from cluster.faults import FaultDocument, encode_faults
-from cluster.layout import decode_entry, encode_entry
+from cluster.layout import encode_entry
 
 ID_BYTES = 4
 PORTS_WAIT_S = 10.0
@@ -120,17 +120,3 @@ def note_start(files: ClusterFiles, ttl_s: float | None) -> ClusterFiles:
     with disk_errors(f"write {files.folder / RECORD_FILE}"):
         replace(files.folder / RECORD_FILE, encode_record(record))
     return ClusterFiles(files.folder, record, files.secret)
-
-
-def refill(files: ClusterFiles, names: list[str]) -> None:
-    """Give wiped nodes among `names` the newest layout that the cluster has on disk, so that they can boot (under a new
-    id, as replicas that must recover)."""
-    wiped = [name for name in names if not (files.node(name) / NODE_LAYOUT_FILE).exists()]
-    if not wiped:
-        return
-    known = [read(path) for path in sorted((files.folder / "nodes").glob(f"*/{NODE_LAYOUT_FILE}"))]
-    known.append(read(files.folder / LAYOUT_FILE))
-    newest = max((decode_entry(blob) for blob in known), key=lambda entry: entry.number)
-    for name in wiped:
-        with disk_errors(f"write the layout of {name}"):
-            replace(files.node(name) / NODE_LAYOUT_FILE, encode_entry(newest))

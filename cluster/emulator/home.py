@@ -1,6 +1,6 @@
 """The state directory: which files lie where.
 
-    HOME/locks/NAME                 held while a command changes the cluster NAME; never deleted, so never split
+    HOME/locks/NAME                 held while a command changes the cluster NAME; deleted with it, by the holder
     HOME/locks/.ports               held while ports are chosen
     HOME/clusters/NAME/             one cluster; appears and disappears by rename, so that nobody sees half of one
         cluster.json                what it was made with, and its places
@@ -15,10 +15,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.client.locate import LAYOUT_FILE, SECRET_BYTES, SECRET_FILE, Address, cluster_folder, home
+from cluster.client.locate import SECRET_BYTES, SECRET_FILE, Address, cluster_folder, home
 from cluster.emulator.disk import read
 from cluster.emulator.spec import ClusterRecord, decode_record
-from cluster.errors import ClusterError, Damaged, NotFound, UnknownCluster
+from cluster.errors import Damaged, NotFound, UnknownCluster
 
 RECORD_FILE, FAULTS_FILE, LEASH_FILE = "cluster.json", "faults.json", "leash"
 NODE_LAYOUT_FILE, NODE_BOOT_FILE, NODE_LOCK_FILE, NODE_LOG_FILE = "layout.json", "boot.json", "lock", "node.log"
@@ -48,6 +48,13 @@ class Home:
     def names(self) -> list[str]:
         """The clusters that exist, damaged ones too, sorted."""
         return [name for name in self.entries() if not name.startswith(".")]
+
+    def locks(self) -> list[str]:
+        """The names under which locks lie, that for ports left out."""
+        try:
+            return sorted(entry.name for entry in (self.folder / "locks").iterdir() if not entry.name.startswith("."))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
     def entries(self) -> list[str]:
         """The names in the folder of clusters, sorted; with a dot first, what an interrupted command left."""
@@ -117,28 +124,9 @@ def load_cluster(name: str, home: Home | None = None) -> ClusterFiles:
         if len(secret) != SECRET_BYTES:
             raise Damaged(f"{folder / SECRET_FILE} has {len(secret)} bytes instead of {SECRET_BYTES}")
     except Damaged as error:
-        raise with_cure(error, name) from error
+        help = f"Restore this one file from a copy; what the nodes hold in {folder / 'nodes'} is not touched by it."
+        raise Damaged(error.message, help=help) from error
     return ClusterFiles(folder, record, secret)
-
-
-def with_cure(error: ClusterError, name: str) -> Damaged:
-    """The same damage, with the command that removes it."""
-    return Damaged(error.message, help=f"Restore the file, or remove what is left with `dsectl rm {name} --yes`.")
-
-
-def check_complete(files: ClusterFiles) -> None:
-    """Raise Damaged, naming the file, when something that genesis wrote is gone, so that the cluster cannot start.
-
-    A node whose folder holds neither layout nor boot record was wiped; that is no damage, `refill` gives it the layout.
-    """
-    for path in (files.folder / LAYOUT_FILE, *(files.folder / "nodes" / name for name in files.nodes)):
-        if not path.exists():
-            raise with_cure(Damaged(f"{path} is missing"), files.name)
-    for name in files.nodes:
-        needed = [files.node(name) / file for file in (NODE_LAYOUT_FILE, NODE_BOOT_FILE)]
-        missing = [path for path in needed if not path.exists()]
-        if len(missing) == 1:
-            raise with_cure(Damaged(f"{missing[0]} is missing"), files.name)
 
 
 def node_folders(folder: Path) -> dict[str, Path]:

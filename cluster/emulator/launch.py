@@ -15,11 +15,12 @@ from typing import Final
 import msgspec
 
 from cluster.emulator.disk import FILE_MODE, disk_errors, tail
-from cluster.emulator.home import NODE_LOG_FILE
+from cluster.emulator.home import NODE_LOG_FILE, node_folders
 from cluster.emulator.launcher import FORKS, launcher_command
+from cluster.emulator.nodefiles import cure
 from cluster.emulator.signals import kill_nodes
 from cluster.emulator.start import ADDRESS_TAKEN, Report
-from cluster.errors import DeadlinePassed, Failed, from_code
+from cluster.errors import ClusterError, Damaged, DeadlinePassed, Failed, StorageFull, from_code
 
 LAUNCHER_LOG: Final = "launcher.log"
 ABORT_S: Final = 10.0
@@ -37,6 +38,8 @@ class Launch:
         self.names = names
         self.listening: dict[str, int] = {}
         """The pids of the nodes that listen."""
+        self.failed: dict[str, ClusterError] = {}
+        """Why a node does not run whose own files are at fault, while others start: see `collect`."""
         self._failures: dict[str, Report] = {}
         self._buffer = b""
         command = launcher_command("--fork" if forks else "--exec", child, cluster, names)
@@ -51,19 +54,28 @@ class Launch:
         assert self._launcher.stdout is not None
         self._pipe = self._launcher.stdout.fileno()
 
-    def collect(self, deadline: float, heard: Callable[[str], None]) -> None:
+    def collect(self, deadline: float, heard: Callable[[str], None], *, without_damaged: bool = False) -> None:
         """Wait until all nodes listen; `heard` is called with each name. Raises what the first one failed with, Failed
-        for one that ended silently, DeadlinePassed at `deadline` (monotonic)."""
+        for one that ended silently, DeadlinePassed at `deadline` (monotonic).
+
+        `without_damaged`: a node whose own files keep it down (damaged, or no room) is noted in `failed` and the others
+        go on, as long as one does.
+        """
         while not self._failures:
             if not self._readable(deadline - time.monotonic()):
-                late = [name for name in self.names if name not in self.listening]
+                late = [name for name in self.names if name not in self.listening and name not in self.failed]
                 raise DeadlinePassed(f"nodes that do not start: {', '.join(late)}", help=self._logs(late))
-            if not self._take(heard):
+            more = self._take(heard)
+            if without_damaged:
+                self._excuse()
+            if not more:
                 break
         if self._failures:
             raise self._failure(next(iter(self._failures.values())))
         self.close()
-        silent = [name for name in self.names if name not in self.listening]
+        if self.failed and not self.listening:
+            raise next(iter(self.failed.values()))
+        silent = [name for name in self.names if name not in self.listening and name not in self.failed]
         if silent:
             said = tail(self.cluster / LAUNCHER_LOG) or self._logs(silent)
             raise Failed(f"node {silent[0]} ended while it was starting", help=said or None)
@@ -84,7 +96,14 @@ class Launch:
                 heard(report.node)
         return bool(chunk)
 
-    def _failure(self, report: Report) -> Exception:
+    def _excuse(self) -> None:
+        for node, report in list(self._failures.items()):
+            error = self._failure(report)
+            if node and isinstance(error, Damaged | StorageFull):
+                self.failed[node] = error
+                del self._failures[node]
+
+    def _failure(self, report: Report) -> ClusterError:
         message = f"node {report.node}: {report.message}" if report.node else report.message
         if report.code == ADDRESS_TAKEN:
             return Failed(
@@ -92,7 +111,10 @@ class Launch:
                 help="Another program has the port; the cluster starts when it is free again.",
                 address_taken=True,
             )
-        return from_code(report.code, message)
+        error = from_code(report.code, message)
+        if isinstance(error, Damaged) and report.node:
+            error.help = cure(self.cluster.name, report.node, len(node_folders(self.cluster)))
+        return error
 
     def _logs(self, names: list[str]) -> str:
         said = [

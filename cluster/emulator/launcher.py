@@ -63,10 +63,14 @@ class Launcher:
         blobs: dict[bytes, LayoutEntry] = {}
         for name in names:
             path = folder / "nodes" / name / NODE_LAYOUT_FILE
-            blob = read(path)
-            if blob not in blobs:
-                blobs[blob] = _entry(path, blob)
-            self.entries[name] = blobs[blob]
+            try:
+                blob = read(path)
+                if blob not in blobs:
+                    blobs[blob] = _entry(path, blob)
+            except Damaged as error:  # this node's failure, and no other's
+                ReportLine(1, name).say("failed", error.code, error.message)
+            else:
+                self.entries[name] = blobs[blob]
         for entry in blobs.values():
             placement(entry)
 

@@ -9,11 +9,11 @@ from cluster.emulator import cluster
 from cluster.emulator.faultsfile import read_faults
 from cluster.emulator.home import ClusterFiles, load_cluster
 from cluster.emulator.spec import timestamp
-from cluster.errors import Usage
+from cluster.errors import Damaged, Usage
 from cluster.faults import Fault, FaultDocument, add_fault
 from cluster.faults import heal as heal_document
 
-__all__ = ["Fault", "faults", "heal", "partition", "separated", "slow"]
+__all__ = ["Fault", "faults", "faults_readable", "heal", "partition", "readable_faults", "separated", "slow"]
 
 REST = "rest"
 EVERYONE = "all"
@@ -95,6 +95,23 @@ def faults(name: str, *, world: cluster.World | None = None) -> list[Fault]:
     """All faults since `up`, oldest first."""
     where = world or cluster.World()
     return read_faults(load_cluster(name, where.home).folder).faults
+
+
+def faults_readable(name: str, *, world: cluster.World | None = None) -> bool:
+    """Whether the file of faults can be read."""
+    try:
+        faults(name, world=world)
+    except Damaged:
+        return False
+    return True
+
+
+def readable_faults(name: str, *, world: cluster.World | None = None) -> list[Fault]:
+    """As `faults`; none when the file cannot be read, which must not keep a command from looking at the rest."""
+    try:
+        return faults(name, world=world)
+    except Damaged:
+        return []
 
 
 def separated(found: Sequence[Fault], one: str, other: str) -> bool:

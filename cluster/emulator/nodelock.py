@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from cluster.emulator.disk import FILE_MODE, take_lock
+from cluster.emulator.disk import FILE_MODE, is_in_place, take_lock
 
 TAKE_S = 2.0
 """How long a starting node retries: whoever looks holds the lock shared for some microseconds."""
@@ -40,12 +40,7 @@ class NodeLock:
 
     def in_place(self) -> bool:
         """Whether the file is still what its path names; not so when the cluster was deleted under the node."""
-        try:
-            there = os.stat(self.path)
-        except OSError:
-            return False
-        mine = os.fstat(self.descriptor)
-        return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
+        return is_in_place(self.descriptor, self.path)
 
     def release(self) -> None:
         """No longer be alive."""

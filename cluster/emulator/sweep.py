@@ -31,7 +31,11 @@ def sweep(home: Home) -> list[str]:
     """End or remove what has expired; returns the names. A cluster that another command works on is passed over, and so
     is one that cannot be removed now: the next command tries again."""
     swept = []
-    for name in home.entries():
+    entries = home.entries()
+    for name in home.locks():
+        if name not in entries:
+            _remove_lock(home, name)
+    for name in entries:
         if name.startswith((NEW, OLD)):
             _remove_leftover(home, name)
         elif _due(home.cluster(name)) != "keep" and _sweep_one(home, name):
@@ -64,7 +68,8 @@ def _sweep_one(home: Home, name: str) -> bool:
 
 
 def remove_folder(home: Home, name: str) -> None:
-    """Delete a cluster's folder; it disappears as a whole. The caller holds the lock and has ended the nodes."""
+    """Delete a cluster's folder, which disappears as a whole, and then its lock. The caller holds the lock and has
+    ended the nodes."""
     folder = home.cluster(name)
     old = folder.with_name(OLD + name)
     shutil.rmtree(old, ignore_errors=True)
@@ -73,6 +78,18 @@ def remove_folder(home: Home, name: str) -> None:
         shutil.rmtree(old)
     except OSError as error:
         raise Failed(f"cannot remove {folder}: {error.strerror}") from error
+    home.lock(name).unlink(missing_ok=True)
+
+
+def _remove_lock(home: Home, name: str) -> None:
+    """Delete the lock of a cluster that is gone, unless a command works under it."""
+    path = home.lock(name)
+    try:
+        with locked(path, wait_s=0.0):
+            if not home.cluster(name).exists():
+                path.unlink(missing_ok=True)
+    except (ClusterError, OSError):
+        pass
 
 
 def _remove_leftover(home: Home, entry: str) -> None:

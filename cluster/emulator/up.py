@@ -4,21 +4,22 @@ that fails, the deadline, Ctrl-C, SIGTERM), all that it started is ended, and a 
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from cluster.emulator.control import Control
 from cluster.emulator.disk import locked
 from cluster.emulator.faultsfile import clear_faults
-from cluster.emulator.genesis import create, note_start, refill
-from cluster.emulator.home import LEASH_FILE, ClusterFiles, Home, check_complete, load_cluster, node_folders
+from cluster.emulator.genesis import create, note_start
+from cluster.emulator.home import LEASH_FILE, ClusterFiles, Home, load_cluster, node_folders
 from cluster.emulator.inspect import NodeProcess, inspect_node, inspect_nodes
 from cluster.emulator.interrupts import Interrupts
 from cluster.emulator.launch import Launch
 from cluster.emulator.leash import Leash
+from cluster.emulator.nodefiles import damaged_nodes, give_layouts
 from cluster.emulator.spec import ClusterSpec, check_same
 from cluster.emulator.sweep import remove_folder
-from cluster.errors import AlreadyExists, Failed
+from cluster.errors import AlreadyExists, ClusterError, Failed
 
 BUSY_WAIT_S: Final = 1.0
 """How long `up` waits for another command on the same name, which is nearly always done by then."""
@@ -37,6 +38,8 @@ class UpReport:
     created: bool
     ready_s: float
     nodes: dict[str, NodeProcess]
+    failed: dict[str, ClusterError]
+    """Nodes whose own files kept them down, while the others started; only for a cluster that existed."""
     leash: Leash | None
     """Held by this process: the nodes end when it is let go, or when this process ends."""
 
@@ -49,6 +52,7 @@ class _Attempt:
     created: bool = False
     leash: Leash | None = None
     launch: Launch | None = None
+    failed: dict[str, ClusterError] = field(default_factory=dict)
 
 
 class Upper:
@@ -89,16 +93,21 @@ class Upper:
             assert files is not None
             self.progress("made", "")
             with interrupts.shield():
-                attempt.launch = Launch(files.folder, files.nodes, self.child)
+                whole = [name for name in files.nodes if name not in attempt.failed]
+                attempt.launch = Launch(files.folder, whole, self.child)
                 # What the wait below needs, loaded while the launcher loads. Shielded as well: what is raised while
                 # Python lets go of a module's lock is ignored, and a Ctrl-C would be lost.
                 import cluster.client.blocking  # noqa: F401
 
-            attempt.launch.collect(self.deadline, lambda name: self.progress("listening", name))
-            self.control.wait_ready(files, files.nodes, max(0.0, self.deadline - time.monotonic()))
+            attempt.launch.collect(
+                self.deadline, lambda name: self.progress("listening", name), without_damaged=not attempt.created
+            )
+            failed = attempt.failed | attempt.launch.failed
+            started = [name for name in files.nodes if name not in failed]
+            self.control.wait_ready(files, started, max(0.0, self.deadline - time.monotonic()))
             self.progress("ready", "")
             nodes = inspect_nodes({name: files.node(name) for name in files.nodes})
-            return UpReport(files, attempt.created, time.monotonic() - self.began, nodes, attempt.leash)
+            return UpReport(files, attempt.created, time.monotonic() - self.began, nodes, failed, attempt.leash)
         except BaseException:
             with interrupts.ignored():
                 self._undo(attempt)
@@ -110,10 +119,13 @@ class Upper:
         if folder.exists():
             self._check_stopped()
             files = load_cluster(name, self.home)
-            check_complete(files)
             check_same(self.asked, files.record)
+            damaged = damaged_nodes(files, files.nodes)
+            if len(damaged) == len(files.nodes):
+                raise next(iter(damaged.values()))
+            attempt.failed |= damaged
             attempt.files = files = note_start(files, self.asked.ttl_s)
-            refill(files, files.nodes)
+            give_layouts(files, files.nodes)
             clear_faults(files.folder)
             (folder / LEASH_FILE).unlink(missing_ok=True)
         else:

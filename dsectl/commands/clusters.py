@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from cluster.emulator import cluster as emulator
+from cluster.emulator.nodefiles import combined
 from cluster.emulator.spec import ClusterSpec
 from cluster.errors import Failed, Usage
 from dsectl.commands.status import look
@@ -36,7 +37,8 @@ def up(
     ] = None,
 ) -> None:
     """Makes the cluster, or starts a stopped one with what it was made with. Returns when every node has heard every
-    other; what fails on the way is undone."""
+    other; what fails on the way is undone. A node whose own files are damaged keeps only itself down: the others start,
+    and the error names the command that brings it back."""
     spec = ClusterSpec(
         name=current().cluster, nodes=nodes, zones=zones, replication=replication, profile=profile,
         durability=durability, store=store, base_port=base_port, ttl_s=ttl,
@@ -52,7 +54,14 @@ def up(
         report = emulator.up(spec, emulator.WAIT_S if wait is None else wait, progress)
     finally:
         console.progress("")
-    found = {**_settled(), "ready_s": round(report.ready_s, 3), "created": report.created}
+    found = {**_settled(bool(report.failed)), "ready_s": round(report.ready_s, 3), "created": report.created}
+    if report.failed:
+        error = combined(report.failed)
+        if console.options.json:
+            error.detail |= found
+        else:
+            console.lines(status_lines(found, console.paint, console.columns))
+        raise error
     if console.options.json:
         console.value(found)
         return
@@ -62,9 +71,9 @@ def up(
     )
 
 
-def _settled() -> dict[str, Any]:
-    """The status once nobody catches up any more, or after a while."""
-    deadline = time.monotonic() + SETTLE_S
+def _settled(partly: bool) -> dict[str, Any]:
+    """The status once nobody catches up any more, or after a while; not waited for when some nodes stay down."""
+    deadline = time.monotonic() + (0.0 if partly else SETTLE_S)
     while True:
         found = look()
         if found["verdict"] == "green" or time.monotonic() >= deadline:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cluster.emulator import cluster as emulator
-from cluster.emulator.linkfaults import faults, separated
+from cluster.emulator.linkfaults import faults_readable, readable_faults, separated
 from cluster.emulator.spec import timestamp
 from cluster.errors import ClusterError, DeadlinePassed, Failed, NotFound, Usage
 from dsectl.faultjson import fault_json
@@ -31,6 +31,7 @@ def kill(
 ) -> None:
     """Nothing is flushed and nobody is told: what the kernel was given stays. `dsectl restart` brings them back."""
     files = current().files()
+    _note_unreadable_faults(files.name)
     fault = emulator.kill(files.name, _victims(files, nodes or [], zone, random))
     _receipt(fault, "restart")
 
@@ -59,6 +60,7 @@ def pause(nodes: Nodes = None) -> None:
     """The process stands still with all its connections open, as in a long collection of garbage or a stalled machine.
     `dsectl resume` lets it go on."""
     files = current().files()
+    _note_unreadable_faults(files.name)
     _receipt(emulator.pause(files.name, _some(files, nodes, "pause")), "resume")
 
 
@@ -80,18 +82,29 @@ def resume(nodes: Nodes = None) -> None:
 def restart(
     nodes: Nodes = None,
     all: Annotated[bool, typer.Option("--all", help="All that do not run.")] = False,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="With an empty store, completed from the peers; the old data is set aside."),
+    ] = False,
     wait: Annotated[
         float | None, typer.Option(parser=duration, metavar="D", help="How long to wait until all hear it (30s).")
     ] = None,
 ) -> None:
-    """A named node that runs is ended first. Returns when every other node that can be reached knows that it lives."""
+    """A named node that runs is ended first. Returns when every other node that can be reached knows that it lives.
+    --replace is for one node whose own files are damaged: it starts under a new id and votes again once its peers have
+    completed it."""
     if all == bool(nodes):
         raise Usage("restart needs nodes, or --all", help="`dsectl restart n3`, or `dsectl restart --all`.")
+    if replace and (all or len(nodes or []) != 1):
+        raise Usage("--replace takes one node: its data must come back before another gives its own away")
     files = current().files()
     states = emulator.processes(files)
     wanted = [name for name in files.nodes if not states[name].alive] if all else _known(files, nodes or [])
     deadline = time.monotonic() + (emulator.WAIT_S if wait is None else wait)
     at = timestamp()
+    if replace:
+        aside = emulator.set_data_aside(files.name, wanted[0])
+        current().console.note(f"{wanted[0]}: what it held is in {aside}" if aside else f"{wanted[0]} held nothing")
     if wanted:
         emulator.restart(files.name, wanted, max(0.1, deadline - time.monotonic()))
         _wait_until_heard(files, wanted, deadline)
@@ -106,7 +119,7 @@ def _wait_until_heard(files: "ClusterFiles", started: list[str], deadline: float
         running = [name for name, process in emulator.processes(files).items() if process.state == "running"]
         epochs = {name: _epoch(answer) for name, answer in client.ask_all(started, "status", timeout=ANSWER_S).items()}
         tables = client.ask_all(running, "members", timeout=ANSWER_S)
-        cuts = faults(files.name)
+        cuts = readable_faults(files.name)
         deaf = [
             (name, other)
             for name in started
@@ -135,6 +148,15 @@ def _hears(table: Any, name: str, epoch: int | None) -> bool:
         return False
     row = table.get(name)
     return row is not None and row["state"] == "alive" and row["incarnation"][0] >= epoch
+
+
+def _note_unreadable_faults(cluster: str) -> None:
+    """Say what the next change of the faults does to a file that cannot be read."""
+    if not faults_readable(cluster):
+        current().console.note(
+            "note: the file of faults could not be read; it is set aside as faults.json.damaged, and the link faults "
+            "that it held end"
+        )
 
 
 def _some(files: "ClusterFiles", nodes: list[str] | None, command: str) -> list[str]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.client.verdict import Verdict, Voice, judge_layout
 from cluster.emulator.cluster import processes
-from cluster.emulator.linkfaults import faults
+from cluster.emulator.linkfaults import faults_readable, readable_faults
+from cluster.emulator.nodefiles import cure, identity_damage
 from cluster.errors import ClusterError
 from dsectl.invocation import current
 from dsectl.views.clusters import status_lines
@@ -33,6 +34,8 @@ def status() -> None:
         console.value(found)
         return
     console.lines(status_lines(found, console.paint, console.columns))
+    if not faults_readable(found["cluster"]):
+        console.note("note: the file of faults cannot be read: `dsectl heal` ends all faults and begins a new one")
     if found["faults_active"]:
         console.note(f"note: {count(found['faults_active'], 'fault')} active: `dsectl faults --active`")
 
@@ -55,6 +58,9 @@ def look(files: "ClusterFiles | None" = None) -> dict[str, Any]:
         name: _node(process, answers.get(name), places[name].zone, places[name].port, unusable.get(name, ""), view)
         for name, process in running.items()
     }
+    for name, process in running.items():
+        if not process.alive and (damage := identity_damage(files, name)) is not None:
+            nodes[name]["note"] = f"damaged: {damage}; {cure(files.name, name, len(files.nodes))}"
     return {
         "cluster": files.name,
         "verdict": verdict.colour,
@@ -64,7 +70,7 @@ def look(files: "ClusterFiles | None" = None) -> dict[str, Any]:
         "nodes": nodes,
         "layout": client.location.layout,
         "voting_owners": {str(voters): partitions for voters, partitions in verdict.by_voters.items()},
-        "faults_active": sum(fault.active for fault in faults(files.name)),
+        "faults_active": sum(fault.active for fault in readable_faults(files.name)),
     }
 
 

@@ -2,11 +2,12 @@
 
 import errno
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
-from cluster.emulator.disk import disk_error, locked, read, replace, tail
+from cluster.emulator.disk import disk_error, is_in_place, locked, read, replace, tail
 from cluster.errors import AlreadyExists, ClusterError, Damaged, Failed, StorageFull
 
 
@@ -62,3 +63,31 @@ def test_the_end_of_a_log(tmp_path: Path) -> None:
     assert tail(log) == ""
     log.write_text("".join(f"line {number}\n" for number in range(5000)))
     assert tail(log, 2) == "line 4998\nline 4999"
+
+
+def test_a_lock_that_its_holder_deletes_is_never_held_twice(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    stale = os.open(path, os.O_RDWR | os.O_CREAT)
+    with locked(path, 1.0):
+        path.unlink()
+        with locked(path, 1.0):  # another file by now: whoever still waits for the old one must not take it for this
+            assert not is_in_place(stale, path)
+    os.close(stale)
+
+
+def test_who_waits_for_a_lock_that_is_deleted_takes_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    entered = threading.Event()
+
+    def wait() -> None:
+        with locked(path, 5.0):
+            entered.set()
+
+    with locked(path, 1.0):
+        waiter = threading.Thread(target=wait)
+        waiter.start()
+        path.unlink()
+        with locked(path, 1.0):
+            assert not entered.is_set()
+    waiter.join(5.0)
+    assert entered.is_set()

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from cluster.emulator import cluster as emulator
 from cluster.emulator.disk import locked
 from cluster.emulator.genesis import create
 from cluster.emulator.home import ClusterFiles, Home
@@ -87,3 +88,19 @@ def test_a_damaged_cluster_is_left_to_its_user(home: Home) -> None:
 
 def test_a_home_that_does_not_exist_is_clean(tmp_path: Path) -> None:
     assert sweep(Home(tmp_path / "nothing")) == []
+
+
+def test_the_lock_goes_with_its_cluster_and_a_stale_one_with_the_next_command(home: Home) -> None:
+    make(home, "kept")
+    make(home)
+    emulator.remove("c", world=emulator.World(home))
+    home.lock("kept").touch()
+    home.lock("gone").touch()
+    home.ports_lock.touch()
+    assert home.locks() == ["gone", "kept"], "that of the removed cluster went with it"
+    with locked(home.lock("gone"), 1.0):
+        sweep(home)
+        assert home.lock("gone").exists(), "a command works under it"
+    sweep(home)
+    assert home.locks() == ["kept"]
+    assert home.ports_lock.exists()

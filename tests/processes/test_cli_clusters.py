@@ -76,7 +76,7 @@ def test_a_damaged_cluster_can_be_seen_and_removed(home: Home) -> None:
     dsectl("up", "-n", "1")
     (home.cluster("default") / "cluster.json").unlink()
     done = dsectl("status", code=4)
-    assert "cluster.json is missing" in done.err and "`dsectl rm default --yes`" in done.err
+    assert "cluster.json is missing" in done.err and "Restore this one file" in done.err
     [listed] = ask("ps")
     assert listed["alive"] == 1 and "cluster.json is missing" in listed["damaged"]
     dsectl("rm", "default", "--yes")

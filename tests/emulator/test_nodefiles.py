@@ -1,0 +1,115 @@
+"""What a node's folder must hold: the layout is given again, an identity is not, and nothing is ever deleted."""
+
+import errno
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from cluster.emulator.genesis import create
+from cluster.emulator.home import ClusterFiles, Home
+from cluster.emulator.nodefiles import (
+    check_room,
+    combined,
+    damaged_nodes,
+    give_layouts,
+    identity_damage,
+    set_aside,
+)
+from cluster.emulator.spec import ClusterSpec
+from cluster.errors import Damaged, StorageFull
+from cluster.layout import decode_entry, encode_entry
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> ClusterFiles:
+    return create(Home(tmp_path), ClusterSpec(name="c", nodes=3))
+
+
+def test_a_new_cluster_is_whole(made: ClusterFiles) -> None:
+    assert damaged_nodes(made, made.nodes) == {}
+    assert give_layouts(made, made.nodes) == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", b'{"name":"n1","id":"x","epoch":1}', b"\xff\xfe", None])
+def test_a_damaged_identity_keeps_only_its_own_node_down(made: ClusterFiles, damage: bytes | None) -> None:
+    boot = made.node("n2") / "boot.json"
+    if damage is None:
+        boot.unlink()
+        (made.node("n2") / "log").mkdir()
+        (made.node("n2") / "log" / "00000001.log").write_bytes(b"something")
+    else:
+        boot.write_bytes(damage)
+    damaged = damaged_nodes(made, made.nodes)
+    assert list(damaged) == ["n2"]
+    assert str(boot) in damaged["n2"].message
+    assert "dsectl -C c restart n2 --replace" in damaged["n2"].help
+
+
+def test_a_wiped_folder_is_no_damage(made: ClusterFiles) -> None:
+    for path in made.node("n2").iterdir():
+        path.unlink()
+    assert identity_damage(made, "n2") is None
+    assert give_layouts(made, made.nodes) == ["n2"]
+    made.node("n3").rename(made.folder / "elsewhere")
+    assert identity_damage(made, "n3") is None
+    assert give_layouts(made, made.nodes) == ["n3"]
+    assert not (made.node("n2") / "boot.json").exists(), "an empty directory takes a new id"
+
+
+@pytest.mark.parametrize("damage", [None, b"garbage", b"{}"])
+def test_a_layout_is_given_again_the_newest_that_is_known(made: ClusterFiles, damage: bytes | None) -> None:
+    newer = msgspec.structs.replace(made.record.entry(), number=4, previous=3)
+    (made.node("n3") / "layout.json").write_bytes(encode_entry(newer))
+    layout = made.node("n2") / "layout.json"
+    if damage is None:
+        layout.unlink()
+    else:
+        layout.write_bytes(damage)
+    assert give_layouts(made, made.nodes) == ["n2"]
+    assert decode_entry(layout.read_bytes()) == newer
+    assert decode_entry((made.node("n1") / "layout.json").read_bytes()).number == 1
+    if damage is not None:
+        assert layout.with_name("layout.json.damaged").read_bytes() == damage
+
+
+def test_the_layout_that_clients_read_is_given_again(made: ClusterFiles) -> None:
+    (made.folder / "layout.json").write_bytes(b"garbage")
+    assert give_layouts(made, made.nodes) == []
+    assert decode_entry((made.folder / "layout.json").read_bytes()) == made.record.entry()
+
+
+def test_what_is_replaced_is_set_aside_each_time(made: ClusterFiles) -> None:
+    folder = made.node("n2")
+    (folder / "node.log").write_text("said")
+    first = set_aside(folder)
+    assert first is not None
+    assert sorted(path.name for path in first.iterdir()) == ["boot.json", "layout.json"]
+    assert (folder / "node.log").read_text() == "said"
+    assert set_aside(folder) is None
+    (folder / "boot.json").write_text("{}")
+    second = set_aside(folder)
+    assert second is not None
+    assert second != first
+    assert set_aside(made.folder / "nodes" / "gone") is None
+
+
+def test_a_node_without_room_is_not_ended(made: ClusterFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_room(made.node("n1"))
+    before = sorted(path.name for path in made.node("n1").iterdir())
+
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(StorageFull, match="n1") as error:
+        check_room(made.node("n1"))
+    assert "Nothing was ended" in error.value.help
+    assert sorted(path.name for path in made.node("n1").iterdir()) == before
+
+
+def test_several_failures_make_one_error_that_names_them_all() -> None:
+    error = combined({"n1": Damaged("node n1: bad", help="a"), "n2": Damaged("node n2: worse", help="b")})
+    assert (error.message, error.help) == ("node n1: bad; node n2: worse", "a\nb")
+    assert error.detail == {"failed": ["n1", "n2"]}
