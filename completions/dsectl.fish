@@ -217,7 +217,7 @@ function __dsectl_words
             printf '%s\t%s\n' logs 'Print the logs of nodes'
             printf '%s\t%s\n' demo 'See a cluster survive a crash under load, in 10 s'
             printf '%s\t%s\n' kill 'End nodes with SIGKILL'
-            printf '%s\t%s\n' restart 'Start nodes and wait until the others hear them'
+            printf '%s\t%s\n' restart 'Start nodes, and wait until all know them'
             printf '%s\t%s\n' pause 'Freeze nodes with SIGSTOP'
             printf '%s\t%s\n' resume 'Let paused nodes go on'
             printf '%s\t%s\n' partition 'Cut all links between groups of nodes'
@@ -290,7 +290,7 @@ function __dsectl_options
         case restart
             printf '%s\t%s\n' --all 'All that do not run'
             printf '%s\t%s\n' --replace 'With an empty store, completed from the peers; the old data is set aside'
-            printf '%s\t%s\n' --wait 'How long to wait until all hear it (30s)'
+            printf '%s\t%s\n' --wait 'How long to wait until all know it (30s)'
         case partition
             printf '%s\t%s\n' --one-way 'Drop only what the first group sends'
         case slow

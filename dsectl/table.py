@@ -53,7 +53,7 @@ _ENTRIES = (
     Entry("logs", ".commands.logs", "logs", "Print the logs of nodes.", "clusters", True, streams=("", *FOLLOW)),
     Entry("demo", ".commands.demo", "demo", "See a cluster survive a crash under load, in 10 s.", "clusters"),
     Entry("kill", ".commands.processes", "kill", "End nodes with SIGKILL.", "faults"),
-    Entry("restart", ".commands.processes", "restart", "Start nodes and wait until the others hear them.", "faults"),
+    Entry("restart", ".commands.processes", "restart", "Start nodes, and wait until all know them.", "faults"),
     Entry("pause", ".commands.processes", "pause", "Freeze nodes with SIGSTOP.", "faults"),
     Entry("resume", ".commands.processes", "resume", "Let paused nodes go on.", "faults"),
     Entry("partition", ".commands.links", "partition", "Cut all links between groups of nodes.", "faults"),

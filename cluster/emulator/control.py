@@ -7,14 +7,12 @@ from cluster.client.locate import Location
 from cluster.emulator.disk import tail
 from cluster.emulator.home import ClusterFiles
 from cluster.emulator.inspect import inspect_node
-from cluster.errors import ClusterError, DeadlinePassed, Failed
+from cluster.emulator.known import Knowledge, wait_known
+from cluster.errors import DeadlinePassed, Failed
 
 if TYPE_CHECKING:
     from cluster.client.blocking import BlockingCluster
 
-SLICE_S = 0.5
-"""How long one question may wait at a node before this side looks whether its process still lives."""
-REDIAL_S = 0.01
 POKE_S = 0.5
 
 
@@ -22,8 +20,8 @@ class Control(Protocol):
     """Questions to nodes."""
 
     def wait_ready(self, files: ClusterFiles, names: list[str], timeout_s: float) -> None:
-        """Return when each of `names` has heard all of `names` in this boot and runs the layout. Raises DeadlinePassed,
-        or Failed for one that ended."""
+        """Return when each of `names` holds what all of them announced in this boot, and runs the layout. Raises
+        DeadlinePassed, or Failed for one that ended."""
 
     def poke(self, files: ClusterFiles, names: list[str]) -> None:
         """Make the nodes reread the faults. One that does not answer is passed over: it rereads them by itself."""
@@ -34,23 +32,13 @@ class ClientControl:
 
     def wait_ready(self, files: ClusterFiles, names: list[str], timeout_s: float) -> None:
         """See Control."""
-        deadline = time.monotonic() + timeout_s
-        waiting = list(names)
-        question = {"nodes": len(names), "layout": 1}
         with _client(files) as client:
-            while True:
-                remaining = deadline - time.monotonic()
-                if remaining <= 0:
-                    raise DeadlinePassed(
-                        f"not ready after {timeout_s:.1f} s: {', '.join(waiting)}",
-                        help="Allow more time with --wait; the machine may be busy, or too small for so many nodes.",
-                    )
-                said = client.ask_all(waiting, "ready", question, min(SLICE_S, remaining))
-                waiting = [name for name in waiting if isinstance(said[name], ClusterError)]
-                if not waiting:
-                    return
-                check_alive(files, waiting)
-                time.sleep(REDIAL_S)
+            knowledge = Knowledge(names, names)
+            if wait_known(client, knowledge, time.monotonic() + timeout_s, lambda late: check_alive(files, late)):
+                raise DeadlinePassed(
+                    f"not ready after {timeout_s:.1f} s: {', '.join(knowledge.late())}",
+                    help="Allow more time with --wait; the machine may be busy, or too small for so many nodes.",
+                )
 
     def poke(self, files: ClusterFiles, names: list[str]) -> None:
         """See Control."""

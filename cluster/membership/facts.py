@@ -102,6 +102,11 @@ class Facts:
         held = self._facts.get(name)
         return [self.rumor(name, kind) for kind in held] if held else []
 
+    def versions(self, name: str, epoch: int) -> dict[str, int]:
+        """By kind, the version that is held of what a member announced in one boot."""
+        held = self._facts.get(name)
+        return {kind: fact.version for kind, fact in held.items() if fact.epoch == epoch} if held else {}
+
     def bodies(self, kind: str) -> dict[str, bytes]:
         """What the members announced under a kind, by sorted name."""
         return {name: self._facts[name][kind].body for name in sorted(self._facts) if kind in self._facts[name]}

@@ -141,6 +141,21 @@ class Membership:
         """What the members announced under `kind`, by name, this node and the dead included."""
         return self._announcing.facts.bodies(kind)
 
+    def announced(self) -> dict[str, tuple[int, dict[str, int]]]:
+        """What is held of each live member that was heard, this node included: its boot epoch, and by kind the version
+        of what it announced in that boot."""
+        facts, members = self._announcing.facts, self._table.members
+        return {
+            name: (epoch, facts.versions(name, epoch))
+            for name in self._table.alive()
+            if (member := members[name]).heard and (epoch := member.incarnation.epoch) > 0
+        }
+
+    def fetch(self, name: str) -> None:
+        """Exchange tables with a member of which something is missing. Nothing while too many exchanges run."""
+        if name in self._table.members and name != self.context.me.name:
+            self._exchange.with_peer(name)
+
     def tell(self, kind: str, done: Callable[[int], None]) -> None:
         """Send the own fact to all live members; `done` gets how many hold it now, this node included."""
         self._announcing.tell(kind, done)

@@ -6,8 +6,9 @@ Each answer is this node's own view and says nothing for others; whoever wants t
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from cluster.errors import ClusterError, DeadlinePassed, NotFound, Usage
+from cluster.errors import ClusterError, NotFound, Usage
 from cluster.layout import partition_of, token
+from cluster.node.ready import Ready
 from cluster.node.vitals import vitals
 from cluster.ports import Inbound
 from cluster.replication.mergeable import TABLE_KV
@@ -17,7 +18,6 @@ from cluster.wire.admin import Answer, Ask
 if TYPE_CHECKING:
     from cluster.node.node import Node
 
-READY_POLL_S = 0.02
 EVENTS_MAX = 1000
 Arguments = dict[str, Any]
 
@@ -27,6 +27,7 @@ class Answers:
 
     def __init__(self, node: "Node") -> None:
         self.node = node
+        self._ready = Ready(node)
         self._questions: dict[str, Callable[[Arguments], Any]] = {
             "status": self.status,
             "members": self.members,
@@ -49,7 +50,7 @@ class Answers:
         ask = inbound.body
         assert isinstance(ask, Ask)
         if ask.what == "ready":
-            self._ready(ask.arguments, inbound)
+            self._ready.answer(ask.arguments, inbound)
             return
         question = self._questions.get(ask.what)
         if question is None:
@@ -59,23 +60,6 @@ class Answers:
             inbound.reply(Answer(question(ask.arguments)))
         except ClusterError as error:
             inbound.fail(error)
-
-    def _ready(self, arguments: Arguments, inbound: Inbound) -> None:
-        """Answers when this node has heard all others in this boot and runs the layout."""
-        node = self.node
-        clock = node.env.clock
-        wanted = int(arguments.get("nodes", len(node.view.members)))
-
-        def look() -> None:
-            heard = node.membership.heard_in_this_boot()
-            if heard >= wanted and node.view.number >= int(arguments.get("layout", 1)):
-                inbound.reply(Answer({"heard": heard, "layout": node.view.number, "name": node.member.name}))
-            elif clock.now() >= inbound.deadline - 0.05:
-                inbound.fail(DeadlinePassed(f"{node.member.name} has heard {heard} of {wanted} nodes"))
-            elif not inbound.link.ended:
-                clock.call_later(READY_POLL_S, look)
-
-        look()
 
     def status(self, arguments: Arguments) -> Any:
         """Identity, voting status and a few counters."""

@@ -16,11 +16,28 @@ from cluster.replication.mergeable import TABLE_KV
 from cluster.simulation.route import Quality
 from cluster.simulation.world import LOOPBACK, World
 from cluster.storage.documents import BootRecord, encode_boot
+from cluster.wire.admin import Ask
 from cluster.wire.frames import Body
 from cluster.wire.kv import Get, Put
+from cluster.wire.requests import Call
 
 SECRET = b"simulated cluster secret".ljust(32, b".")
 PORT = 7000
+
+
+class OpenLink:
+    """The connection of a client that stays."""
+
+    ended = False
+
+    def __init__(self) -> None:
+        self.on_close: list[Callable[[], None]] = []
+        self.pushed: list[Any] = []
+
+    def push(self, body: Any) -> bool:
+        """Remember what the node sends on its own."""
+        self.pushed.append(body)
+        return True
 
 
 class Result:
@@ -31,6 +48,7 @@ class Result:
         self.body: Any = body
         self.deadline = deadline
         self.arrived = arrived
+        self.link = OpenLink()
         self.answer: Body | None = None
         self.error: ClusterError | None = None
 
@@ -189,7 +207,16 @@ class Fleet:
         """Ask a node to read."""
         return self._ask(via, Get(key, **options), timeout)
 
-    def _ask(self, via: str, body: Put | Get, timeout: float) -> Result:
+    def call(self, via: str, operation: str, payload: bytes = b"{}", timeout: float = 5.0, only: str = "") -> Result:
+        """Call `SERVICE.OPERATION` through a node."""
+        service, _, name = operation.partition(".")
+        return self._ask(via, Call(service, name, payload, only=only), timeout)
+
+    def ask(self, node: str, what: str, arguments: dict[str, Any] | None = None, timeout: float = 5.0) -> Result:
+        """An admin query."""
+        return self._ask(node, Ask(what, arguments or {}), timeout)
+
+    def _ask(self, via: str, body: Body, timeout: float) -> Result:
         node = self.nodes[via]
         now = node.env.clock.now()
         result = Result(body, now + timeout, now)

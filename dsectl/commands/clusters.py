@@ -36,9 +36,9 @@ def up(
         float | None, typer.Option(parser=duration, metavar="D", help="How long to wait until it is ready (30s).")
     ] = None,
 ) -> None:
-    """Makes the cluster, or starts a stopped one with what it was made with. Returns when every node has heard every
-    other; what fails on the way is undone. A node whose own files are damaged keeps only itself down: the others start,
-    and the error names the command that brings it back."""
+    """Makes the cluster, or starts a stopped one with what it was made with. Returns when every node knows every other
+    and what it offers; what fails on the way is undone. A node whose own files are damaged keeps only itself down: the
+    others start, and the error names the command that brings it back."""
     spec = ClusterSpec(
         name=current().cluster, nodes=nodes, zones=zones, replication=replication, profile=profile,
         durability=durability, store=store, base_port=base_port, ttl_s=ttl,

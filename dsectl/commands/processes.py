@@ -1,25 +1,22 @@
 """Faults of processes, with real signals: kill, restart, pause, resume."""
 
-import time
 from random import choice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cluster.emulator import cluster as emulator
-from cluster.emulator.linkfaults import faults_readable, readable_faults, separated
+from cluster.emulator.linkfaults import faults_readable
+from cluster.emulator.restart import restart as restart_nodes
 from cluster.emulator.spec import timestamp
-from cluster.errors import ClusterError, DeadlinePassed, Failed, NotFound, Usage
+from cluster.errors import Failed, NotFound, Usage
 from dsectl.faultjson import fault_json
 from dsectl.invocation import current
-from dsectl.units import duration, show_duration
+from dsectl.units import duration
 from dsectl.views.faults import receipt_line
 
 if TYPE_CHECKING:
     from cluster.emulator.home import ClusterFiles
-
-POLL_S = 0.03
-ANSWER_S = 0.5
 
 Nodes = Annotated[list[str] | None, typer.Argument(metavar="NODE...", help="Which nodes.")]
 
@@ -87,12 +84,12 @@ def restart(
         typer.Option("--replace", help="With an empty store, completed from the peers; the old data is set aside."),
     ] = False,
     wait: Annotated[
-        float | None, typer.Option(parser=duration, metavar="D", help="How long to wait until all hear it (30s).")
+        float | None, typer.Option(parser=duration, metavar="D", help="How long to wait until all know it (30s).")
     ] = None,
 ) -> None:
-    """A named node that runs is ended first. Returns when every other node that can be reached knows that it lives.
-    --replace is for one node whose own files are damaged: it starts under a new id and votes again once its peers have
-    completed it."""
+    """A named node that runs is ended first. Returns when every other node that can be reached knows that it lives and
+    what it offers, and it knows the same of them. --replace is for one node whose own files are damaged: it starts
+    under a new id and votes again once its peers have completed it."""
     if all == bool(nodes):
         raise Usage("restart needs nodes, or --all", help="`dsectl restart n3`, or `dsectl restart --all`.")
     if replace and (all or len(nodes or []) != 1):
@@ -100,54 +97,13 @@ def restart(
     files = current().files()
     states = emulator.processes(files)
     wanted = [name for name in files.nodes if not states[name].alive] if all else _known(files, nodes or [])
-    deadline = time.monotonic() + (emulator.WAIT_S if wait is None else wait)
     at = timestamp()
     if replace:
         aside = emulator.set_data_aside(files.name, wanted[0])
         current().console.note(f"{wanted[0]}: what it held is in {aside}" if aside else f"{wanted[0]} held nothing")
     if wanted:
-        emulator.restart(files.name, wanted, max(0.1, deadline - time.monotonic()))
-        _wait_until_heard(files, wanted, deadline)
+        restart_nodes(current().client(), files, wanted, emulator.WAIT_S if wait is None else wait)
     _tell("restarted", wanted, at)
-
-
-def _wait_until_heard(files: "ClusterFiles", started: list[str], deadline: float) -> None:
-    """Return when all nodes that run, and that no partition separates from them, have heard `started` in this boot."""
-    client = current().client()
-    began = time.monotonic()
-    while True:
-        running = [name for name, process in emulator.processes(files).items() if process.state == "running"]
-        epochs = {name: _epoch(answer) for name, answer in client.ask_all(started, "status", timeout=ANSWER_S).items()}
-        tables = client.ask_all(running, "members", timeout=ANSWER_S)
-        cuts = readable_faults(files.name)
-        deaf = [
-            (name, other)
-            for name in started
-            for other in running
-            if not separated(cuts, name, other) and not _hears(tables.get(other), name, epochs[name])
-        ]
-        if not deaf:
-            return
-        if time.monotonic() >= deadline:
-            name, other = deaf[0]
-            raise DeadlinePassed(
-                f"{name} was started, but {other} has not heard it after {show_duration(deadline - began)}",
-                help="`dsectl members --matrix` shows who hears whom; `dsectl faults --active` what may stand between.",
-                restarted=started,
-            )
-        time.sleep(POLL_S)
-
-
-def _epoch(answer: Any) -> int | None:
-    return None if isinstance(answer, ClusterError) else int(answer["epoch"])
-
-
-def _hears(table: Any, name: str, epoch: int | None) -> bool:
-    """Whether a node's table shows `name` alive in its new boot; its own row of itself counts as well."""
-    if epoch is None or table is None or isinstance(table, ClusterError):
-        return False
-    row = table.get(name)
-    return row is not None and row["state"] == "alive" and row["incarnation"][0] >= epoch
 
 
 def _note_unreadable_faults(cluster: str) -> None:

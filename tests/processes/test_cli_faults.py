@@ -147,6 +147,19 @@ def test_a_zone_is_killed_and_everything_comes_back(five: dict[str, Any]) -> Non
     assert all(set(row.values()) == {"alive"} for row in ask("members", "--matrix").values())
 
 
+def test_a_restarted_node_is_known_with_all_that_it_offers(five: dict[str, Any]) -> None:
+    """No wait between `restart` and a call of the endpoint on that node, whichever node takes the call."""
+    for via in ("n1", "n2", "n5"):
+        dsectl("kill", "n4")
+        dsectl("restart", "n4")
+        called = ask("request", "flaky.work", "--only", "n4", "--via", via)
+        assert (called["node"], called["attempts"]) == ("n4", 1)
+    dsectl("kill", "n1", "n2", "n3", "n4", "n5")
+    dsectl("restart", "--all")
+    for via, only in [("n1", "n5"), ("n5", "n1"), ("n2", "n3")]:
+        assert ask("request", "flaky.work", "--only", only, "--via", via)["node"] == only
+
+
 def test_a_node_can_be_restarted_behind_a_partition(five: dict[str, Any]) -> None:
     """Those that cannot hear it are not waited for."""
     dsectl("partition", "n1", "rest")

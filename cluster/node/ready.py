@@ -1,0 +1,110 @@
+"""`ready`: this node holds, for each node that it is asked for, all that it announced in its present boot.
+
+States and facts travel apart: a node can be alive for its peers before they hold its services, and a request straight
+behind a restart would find no responders. So `ready` is a barrier over what is held. Each answer says which versions
+this node holds of every live member, its own among them; who started nodes asks both sides, compares what each says of
+itself with what the others hold of it, and asks those that are behind again, with what they must hold. That is free of
+races whatever the order, and costs a node one answer whatever the size of the cluster.
+
+What gossip has not brought soon is fetched by push-pull.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cluster.env import Clock
+from cluster.errors import DeadlinePassed, Usage
+from cluster.ports import Inbound
+from cluster.wire.admin import Answer
+
+if TYPE_CHECKING:
+    from cluster.node.node import Node
+
+POLL_S = 0.02
+POLL_NODES = 32
+"""In a larger cluster the polls are as much rarer, so that all nodes together poll no more often."""
+FETCH_S = 0.25
+"""Gossip brings nearly everything within this; what it misses is fetched, one push-pull each time it passes."""
+MARGIN_S = 0.05
+"""So long before its deadline a wait ends, so that the reason why still arrives."""
+NAMED_MAX = 5
+
+Held = Sequence[Any]
+"""(boot epoch, {kind: version}): what a node announced, or what another holds of that."""
+
+
+def holds(held: Held | None, wanted: Held | None) -> bool:
+    """Whether what is held of a member is all that is wanted of it; None for `wanted` is anything of its boot."""
+    if held is None or not held[1]:
+        return False
+    if wanted is None or held[0] > wanted[0]:
+        return True  # it has booted again: what was wanted is void
+    versions: Mapping[str, int] = held[1]
+    return bool(held[0] == wanted[0]) and all(versions.get(kind, 0) >= one for kind, one in wanted[1].items())
+
+
+class Ready:
+    """Answers `ready`, once it is so or the asker's time is over."""
+
+    def __init__(self, node: "Node") -> None:
+        self.node = node
+
+    def answer(self, arguments: dict[str, Any], inbound: Inbound) -> None:
+        """`holds` names the nodes to wait for, each with what it announced or None; without, all of the layout."""
+        node = self.node
+        wanted = arguments.get("holds")
+        if wanted is None:
+            wanted = dict.fromkeys(node.view.members)
+        if not isinstance(wanted, dict) or not all(one is None or _is_held(one) for one in wanted.values()):
+            inbound.fail(Usage("ready takes `holds`: names of nodes, each with an epoch and versions, or null"))
+            return
+        _Wait(self, node.env.clock, wanted, int(arguments.get("layout", 1)), inbound).look()
+
+
+def _is_held(one: Any) -> bool:
+    return (
+        isinstance(one, list | tuple)
+        and len(one) == 2
+        and isinstance(one[0], int)
+        and isinstance(one[1], dict)
+        and all(isinstance(version, int) for version in one[1].values())
+    )
+
+
+class _Wait:
+    """One `ready` under way."""
+
+    def __init__(
+        self, ready: Ready, clock: Clock, wanted: dict[str, Held | None], layout: int, inbound: Inbound
+    ) -> None:
+        self._node = ready.node
+        self._clock = clock
+        self._wanted = wanted
+        self._layout = layout
+        self._inbound = inbound
+        scale = max(1.0, len(wanted) / POLL_NODES)
+        self._poll_s, self._fetch_s = POLL_S * scale, FETCH_S * scale
+        self._fetch_at = clock.now() + self._fetch_s
+
+    def look(self) -> None:
+        """Answer, or look again a little later."""
+        node, inbound = self._node, self._inbound
+        held = node.membership.announced()
+        missing = [name for name, wanted in self._wanted.items() if not holds(held.get(name), wanted)]
+        if not missing and node.view.number >= self._layout:
+            heard = node.membership.heard_in_this_boot()
+            inbound.reply(Answer({"name": node.member.name, "layout": node.view.number, "heard": heard, "holds": held}))
+        elif self._clock.now() >= inbound.deadline - MARGIN_S:
+            inbound.fail(DeadlinePassed(self._reason(missing)))
+        elif not inbound.link.ended:
+            if missing and self._clock.now() >= self._fetch_at:
+                self._fetch_at = self._clock.now() + self._fetch_s
+                node.membership.fetch(node.env.random.choice(missing))
+            self._clock.call_later(self._poll_s, self.look)
+
+    def _reason(self, missing: list[str]) -> str:
+        me = self._node.member.name
+        if not missing:
+            return f"{me} runs layout {self._node.view.number}, not {self._layout}"
+        more = f" and {len(missing) - NAMED_MAX} more" if len(missing) > NAMED_MAX else ""
+        return f"{me} does not have the announcements of {', '.join(missing[:NAMED_MAX])}{more} yet"
