@@ -10,7 +10,7 @@ check:
 	.ci/run --no-install
 
 test:
-	.venv/bin/pytest
+	.venv/bin/pytest -n auto -m untimed && .venv/bin/pytest -m timed
 
 bench:
 	.venv/bin/pytest -m bench
