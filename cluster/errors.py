@@ -105,13 +105,21 @@ class BadContext(Usage):
 
 
 class TooManySiblings(ClusterError):
-    """A put without context to a key that already holds the most siblings allowed."""
+    """A put that would leave a key with more siblings, or more bytes in all of them, than are allowed."""
 
     code = "siblings"
     definite = True
     help_text = (
         "Read the key with `get` and write the merged value with its context, so that the siblings are replaced."
     )
+
+
+class ClockFull(ClusterError):
+    """A put whose coordinator the key's clock cannot name any more."""
+
+    code = "clock-full"
+    definite = True
+    help_text = "Delete the key with its context and use another one; a clock goes with its tombstone, never before."
 
 
 class Inconclusive(ClusterError):

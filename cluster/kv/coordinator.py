@@ -5,9 +5,18 @@ that was sent is never coordinated a second time: what is not known to have fail
 sections 4.4, 4.5 and 6.4.
 """
 
-from cluster.config import KEY_BYTES_MAX, VALUE_BYTES_MAX
+from cluster.config import (
+    CLOCK_ACTORS_MAX,
+    FRAME_BYTES_MAX,
+    KEY_BYTES_MAX,
+    OBJECT_BYTES_MAX,
+    OPERATION_BYTES_MAX,
+    SIBLINGS_MAX,
+    SIBLINGS_WARN,
+    VALUE_BYTES_MAX,
+)
 from cluster.errors import ClusterError, Damaged, QuorumMissing, StorageFull, TooLarge, Usage
-from cluster.kv.actors import ActorMint
+from cluster.kv.actors import Actors
 from cluster.kv.forward import Forwarder
 from cluster.layout import partition_of
 from cluster.observe.latency import Latencies
@@ -28,25 +37,29 @@ from cluster.replication.reader import Reader
 from cluster.replication.writer import Writer
 from cluster.versions import (
     EMPTY,
-    SIBLINGS_WARN,
+    NOTHING,
+    Context,
     HybridClock,
     Versions,
-    check_siblings,
+    check_growth,
     context_after,
     decode,
-    decode_clock,
+    decode_context,
+    distinct,
     encode,
     encode_clock,
+    encode_context,
     has_clock,
     is_tombstone,
     proves_amnesia,
     put,
-    visible,
 )
 from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
 
 KEYS_PAGE_MAX = 4096
-NO_CONTEXT = encode_clock({})
+GOT_BYTES_MAX = FRAME_BYTES_MAX - 256 * 1024
+"""Of the values in one answer, so that it fits a frame with its context."""
+NO_CONTEXT = encode_context(NOTHING)
 """The context of who has seen nothing: a put with it is concurrent with everything, as one without."""
 NOT_SURE = {
     NO_VOTE: "it does not own the key, or has lost data and is recovering",
@@ -56,11 +69,31 @@ NOT_SURE = {
 """Why the absence of a key at one node proves nothing."""
 
 
+def check_key(key: str) -> None:
+    """Raise TooLarge for what cannot be a key."""
+    if not 0 < len(key) <= KEY_BYTES_MAX or len(key.encode()) > KEY_BYTES_MAX:
+        raise TooLarge(f"a key has 1 to {KEY_BYTES_MAX} bytes, this one {len(key.encode())}")
+
+
+def check_put(body: Put, w_max: int) -> None:
+    """Raise TooLarge or Usage for a put that no coordinator may take."""
+    check_key(body.key)
+    if len(body.value) > VALUE_BYTES_MAX:
+        raise TooLarge(f"a value has at most {VALUE_BYTES_MAX} bytes, this one {len(body.value)}")
+    operation = body.operation
+    if len(operation) > OPERATION_BYTES_MAX:
+        raise TooLarge(f"an operation id has at most {OPERATION_BYTES_MAX} bytes, this one {len(operation.encode())}")
+    if not (operation.isascii() and operation.isprintable() and operation):
+        raise Usage("an operation id is printable ASCII")
+    if body.w < 0 or body.w > w_max:
+        raise Usage(f"w is 1 to {w_max} (N), not {body.w}")
+
+
 class Coordinator:
     """One node's part in the key-value store."""
 
     def __init__(
-        self, replication: ReplicationContext, writer: Writer, reader: Reader, actors: ActorMint, durability: str
+        self, replication: ReplicationContext, writer: Writer, reader: Reader, actors: Actors, durability: str
     ) -> None:
         self.replication = replication
         self.writer = writer
@@ -81,59 +114,32 @@ class Coordinator:
     def put(self, inbound: Inbound) -> None:
         """Handle a put or delete."""
         body: Put = inbound.body
-        inbound.deadline = min(inbound.deadline, inbound.arrived + self.replication.settings.write_timeout_s)
-        key_bytes = len(body.key.encode())
-        if not 0 < key_bytes <= KEY_BYTES_MAX:
-            inbound.fail(TooLarge(f"a key has 1 to {KEY_BYTES_MAX} bytes, this one {key_bytes}"))
-        elif len(body.value) > VALUE_BYTES_MAX:
-            inbound.fail(TooLarge(f"a value has at most {VALUE_BYTES_MAX} bytes, this one {len(body.value)}"))
-        elif body.w < 0 or body.w > self.replication.settings.n:
-            inbound.fail(Usage(f"w is 1 to {self.replication.settings.n} (N), not {body.w}"))
+        settings = self.replication.settings
+        inbound.deadline = min(inbound.deadline, inbound.arrived + settings.write_timeout_s)
+        try:
+            check_put(body, settings.n)
+        except ClusterError as error:
+            inbound.fail(error)
+            return
+        partition = partition_of(body.key)
+        if self.replication.view.mine(partition):
+            self._coordinate(body, partition, inbound)
         else:
-            partition = partition_of(body.key)
-            if self.replication.view.mine(partition):
-                self._coordinate(body, partition, inbound)
-            else:
-                self.forwarder.put(body, partition, inbound, self._coordinate)
+            self.forwarder.put(body, partition, inbound, self._coordinate)
 
     def _coordinate(self, body: Put, partition: int, inbound: Inbound) -> None:
         replication = self.replication
         try:
-            context = (body.context and decode_clock(body.context)) or None
-            mine = replication.view.mine(partition)
-            held = replication.store.get(TABLE_KV, partition, body.key) if mine else None
-            if held is None:
-                stored = EMPTY
-            elif context and has_clock(held, body.context or b"") and body.operation.encode() not in held:
-                stored = Versions(context, ())  # all that is here was read, so it is not worth decoding what goes
-            else:
-                stored = decode(held)
-                check_siblings(stored, context)
-        except Damaged:
-            inbound.fail(Damaged(f"what this node holds under {body.key!r} cannot be read"))
-            return
+            written, blob, context, more = self._apply(body, partition)
         except ClusterError as error:
             inbound.fail(error)
             return
-        actor = self.actors.actor if mine else self.actors.once()
-        if proves_amnesia(stored, actor, context):
-            replication.record(
-                "actor.minted", "a context names a write of this node that it does not know", key=body.key
-            )
-            actor = self.actors.renew()
-        written = put(
-            stored,
-            actor,
-            context,
-            body.operation,
-            self.clock.tick(replication.env.clock.wall()),
-            body.value,
-            body.deleted,
-        )
         siblings = len(written.siblings)
-        seen = written.clock if siblings == 1 else context_after(written, body.operation, context)
-        token = NO_CONTEXT if seen is None else encode_clock(seen)
-        if siblings == SIBLINGS_WARN and siblings > len(stored.siblings):  # once on the way up, not for each write
+        if siblings == 1 and not written.cloud:
+            token = encode_clock(written.clock)
+        else:
+            token = encode_context(context_after(written, body.operation, context))
+        if siblings == SIBLINGS_WARN and more:  # once on the way up, not for each write
             replication.record(
                 "kv.siblings", f"{siblings} concurrent values: writers do not read what they replace", key=body.key
             )
@@ -152,7 +158,7 @@ class Coordinator:
                 TABLE_KV,
                 partition,
                 body.key,
-                encode(written),
+                blob,
                 w=body.w,
                 strict=body.strict,
                 deadline=inbound.deadline,
@@ -163,13 +169,56 @@ class Coordinator:
             self.writes.note(replication.env.clock.now() - inbound.arrived)
             inbound.fail(error)
 
+    def _apply(self, body: Put, partition: int) -> tuple[Versions, bytes, Context | None, bool]:
+        """The object with this write in it, its bytes, the context of the write, and whether there are more siblings
+        than before. Nothing is stored yet: raises for a context, or an object, that may not be."""
+        replication, actors, key = self.replication, self.actors, body.key
+        context = decode_context(body.context) if body.context else None
+        mine = replication.view.mine(partition)
+        held = replication.store.get(TABLE_KV, partition, key)
+        if not mine:
+            held = replication.hints.find(TABLE_KV, partition, key)
+        if held is None:
+            stored = EMPTY
+        elif context is not None and has_clock(held, body.context or b"") and body.operation.encode() not in held:
+            stored = Versions(context.clock, ())  # all that is here was read, so it is not worth decoding what goes
+        else:
+            try:
+                stored = decode(held)
+            except Damaged:
+                raise Damaged(f"what this node holds under {key!r} cannot be read") from None
+        number = actors.number = actors.number + 1
+        actor = actors.actor if mine else actors.for_fallback(key, stored.clock)
+        if proves_amnesia(stored, actor, number, context):
+            actor = self._mint(mine, key)
+        stamp = self.clock.tick(replication.env.clock.wall())
+        written = put(stored, actor, number, context, body.operation, stamp, body.value, body.deleted)
+        blob = encode(written)
+        siblings = len(written.siblings)
+        if siblings > SIBLINGS_MAX or len(blob) > OBJECT_BYTES_MAX or len(written.clock) > CLOCK_ACTORS_MAX:
+            check_growth(stored, len(held or b""), written, len(blob))
+        if not mine:
+            actors.gave(key, actor, number)
+        return written, blob, context, siblings > len(stored.siblings)
+
+    def _mint(self, mine: bool, key: str) -> str:
+        if not mine:
+            return self.actors.mint()
+        self.actors.renew()
+        self.replication.record("actor.minted", "a context names a write of this node that it does not know", key=key)
+        return self.actors.actor
+
     # -- reads
 
     def get(self, inbound: Inbound) -> None:
         """Handle a get."""
         body: Get = inbound.body
-        if body.r < 0 or body.r > self.replication.settings.n:
-            inbound.fail(Usage(f"r is 1 to {self.replication.settings.n} (N), not {body.r}"))
+        try:
+            check_key(body.key)
+            if body.r < 0 or body.r > self.replication.settings.n:
+                raise Usage(f"r is 1 to {self.replication.settings.n} (N), not {body.r}")
+        except ClusterError as error:
+            inbound.fail(error)
             return
         inbound.deadline = min(inbound.deadline, inbound.arrived + self.replication.settings.read_timeout_s)
         partition = partition_of(body.key)
@@ -213,15 +262,20 @@ class Coordinator:
         except Damaged as error:
             inbound.fail(error)
             return
-        inbound.reply(
-            Got(visible(versions), encode_clock(versions.clock), answered, repaired, degraded, self.replication.me)
-        )
+        values, token = shown(versions)
+        inbound.reply(Got(values, token, answered, repaired, degraded, self.replication.me))
 
     def keys(self, inbound: Inbound) -> None:
         """Live keys that this node owns, in order: one page."""
         replication = self.replication
         body: Keys = inbound.body
         limit = max(1, min(body.limit, KEYS_PAGE_MAX))
+        for text in filter(None, (body.prefix, body.after)):
+            try:
+                check_key(text)
+            except ClusterError as error:
+                inbound.fail(error)
+                return
         found = sorted(
             key
             for partition in replication.store.partitions(TABLE_KV)
@@ -230,3 +284,23 @@ class Coordinator:
             if key > body.after and key.startswith(body.prefix) and not is_tombstone(decode(blob))
         )
         inbound.reply(KeysFound(found[:limit], len(found) > limit))
+
+
+def shown(versions: Versions) -> tuple[list[bytes], bytes]:
+    """The values that a reader is given, and the context that covers just them: all, as long as they fit an answer.
+
+    More than that is only there when many nodes that did not hear of each other each took what they may. A reader then
+    gets the oldest that fit, replaces them with what it makes of them, and finds the others at its next read.
+    """
+    siblings = distinct(versions)
+    if sum(len(sibling.value) for sibling in siblings) <= GOT_BYTES_MAX:
+        return [s.value for s in siblings if not s.deleted], encode_context(Context(versions.clock, versions.cloud))
+    room, given = GOT_BYTES_MAX, 0
+    for sibling in siblings:
+        room -= len(sibling.value)
+        if room < 0:
+            break
+        given += 1
+    operations = {sibling.operation for sibling in siblings[:given]}
+    dots = tuple(s.dot for s in versions.siblings if s.operation in operations)
+    return [s.value for s in siblings[:given] if not s.deleted], encode_context(Context({}, dots))

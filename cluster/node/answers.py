@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cluster.errors import ClusterError, NotFound, Usage
+from cluster.kv.coordinator import check_key
 from cluster.layout import partition_of, token
 from cluster.node.ready import Ready
 from cluster.node.vitals import vitals
@@ -115,6 +116,7 @@ class Answers:
         key = arguments.get("key")
         if not isinstance(key, str) or not key:
             raise Usage("explain needs a key")
+        check_key(key)
         context = self.node.replication.context
         partition = partition_of(key)
         blob = context.store.get(TABLE_KV, partition, key)

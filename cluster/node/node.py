@@ -13,7 +13,7 @@ from cluster.env import Env, StallWatch, Tick
 from cluster.errors import ClusterError, Damaged
 from cluster.faults import FaultBook, decode_faults
 from cluster.kv import Coordinator, VersionedObjects
-from cluster.kv.actors import ActorMint
+from cluster.kv.actors import Actors
 from cluster.layout import LayoutEntry, View, decode_entry
 from cluster.membership import Candidate, Identity, Membership
 from cluster.messaging.topics import Topics
@@ -87,7 +87,7 @@ class Node:
 
     def _build_data(self) -> None:
         env, settings = self.env, self.settings
-        self.actors = ActorMint(self.boot.id, self.boot.epoch)
+        self.actors = Actors(env, self.boot.id, self.boot.epoch)
         self.store = Store(
             env, self.tick, settings.storage,
             on_fatal=lambda error: self.hooks.on_fatal(f"the log could not be synced: {error}"),
@@ -150,6 +150,9 @@ class Node:
             f"{recovery.records} records in {recovery.segments} segments",
             torn_bytes=recovery.torn_bytes,
         )
+        minted = self.actors.resume("the log lost something" if recovery.torn_bytes or self._lost(recovery) else "")
+        if minted and not self._newborn:
+            self.events.record("actor.minted", minted, actor=self.actors.actor)
         self.reload_faults()
         self.receipts.start()
         self.transport.start((self.member.host, self.member.port))

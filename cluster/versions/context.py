@@ -1,62 +1,107 @@
-"""Context tokens: the clock that a reader was shown, as opaque text that it hands back with its write.
+"""Contexts: which writes of a key somebody has seen, and tokens, which carry them as opaque text from read to write.
 
-A token carries a checksum over the key and the clock, so that one that was cut short, mistyped or taken from another
-key is refused instead of replacing values that its holder never saw. The key of the checksum is no secret: this guards
-against mistakes, not against a client that forges clocks, which could as well delete the data.
+A context is a clock and single dots beyond it. A read shows everything, so its context is the clock of the object. A
+writer that was shown nothing, or less than is there, has seen what it saw before and its own write: that is a dot which
+the clock, with an unseen sibling in the gap below it, cannot name.
+
+A token carries a checksum over key and context, so that one that was cut short, mistyped or taken from another key is
+refused instead of replacing values that its holder never saw. The key of the checksum is no secret: this guards against
+mistakes, not against a client that forges contexts, which could as well delete the data.
 """
 
 import base64
 from collections.abc import Mapping
 from hashlib import blake2b
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
 from cluster import errors
-from cluster.versions.actor import Actor
-from cluster.versions.versions import UNREADABLE, Clock
+from cluster.versions.actor import NUMBER_MAX, Actor
+from cluster.versions.versions import UNREADABLE, Dot, covers
+
+CONTEXT_BYTES_MAX: Final = 256 * 1024
+"""Far over what a node hands out: a clock at its limit, and a dot for each sibling of a read that shows only a part."""
+DOTS_MAX: Final = 8
+"""Of its own writes that a writer is handed beside siblings that it never saw; the newest has replaced the others."""
 
 _CHECKSUM_BYTES = 6
-_CHECKSUM_KEY = b"dsectl context 1"  # the number changes with the format
+_CHECKSUM_KEY = b"dsectl context 2"  # the number changes with the format
 
-_Counter: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**62)]
+_Counter: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=NUMBER_MAX)]
+
+
+class Context(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The writes that the clock covers, and single ones beyond it, the newest last."""
+
+    clock: dict[Actor, _Counter]
+    dots: tuple[tuple[Actor, _Counter], ...] = ()
+
+    def covers(self, dot: Dot) -> bool:
+        """Whether the holder of this context has seen the write."""
+        return covers(self.clock, self.dots, *dot)
+
+
+NOTHING: Final = Context({})
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
-_decoder = msgspec.msgpack.Decoder(dict[str, _Counter])
+_decoder = msgspec.msgpack.Decoder(dict[str, _Counter] | Context)
 
 
 def encode_clock(clock: Mapping[Actor, int]) -> bytes:
-    """The canonical bytes of `clock`, whatever the order of its actors."""
+    """The canonical bytes of `clock`, whatever the order of its actors; they are also those of a context without dots,
+    so that it can be compared with the clock of an encoded object."""
     return _encoder.encode(clock)
 
 
-def decode_clock(blob: bytes) -> Clock:
-    """The clock that `blob` holds; raises `errors.BadContext` for anything else."""
+def encode_context(context: Context) -> bytes:
+    """The canonical bytes of a context."""
+    return _encoder.encode(context if context.dots else context.clock)
+
+
+def decode_context(blob: bytes) -> Context:
+    """The context that `blob` holds; raises `errors.BadContext` for anything else."""
+    if len(blob) > CONTEXT_BYTES_MAX:
+        raise errors.BadContext(f"a context has at most {CONTEXT_BYTES_MAX} bytes, this one {len(blob)}")
     try:
-        return _decoder.decode(blob)
+        found = _decoder.decode(blob)
     except UNREADABLE as error:
-        raise errors.BadContext(f"the context holds no clock: {error}") from error
+        raise errors.BadContext(f"the context cannot be read: {error}") from error
+    return Context(found) if type(found) is dict else found
 
 
-def make_token(key: str, clock_bytes: bytes) -> str:
-    """URL-safe text (letters, digits, `-` and `_`) that carries `clock_bytes` and belongs to `key`."""
-    return base64.urlsafe_b64encode(_checksum(key, clock_bytes) + clock_bytes).rstrip(b"=").decode("ascii")
+def join_dot(context: Context | None, dot: Dot) -> Context:
+    """What the holder of `context` has seen after its own write `dot`, which it made with that context.
+
+    Of more single dots than `DOTS_MAX` the oldest go. That is safe, since who has seen less replaces less, and costs
+    nothing where the write has arrived, since it replaced all that its context covers.
+    """
+    if context is None:
+        return Context({}, (dot,))
+    if context.covers(dot):
+        return context
+    return Context(context.clock, (*context.dots[-(DOTS_MAX - 1) :], dot))
+
+
+def make_token(key: str, context_bytes: bytes) -> str:
+    """URL-safe text (letters, digits, `-` and `_`) that carries `context_bytes` and belongs to `key`."""
+    return base64.urlsafe_b64encode(_checksum(key, context_bytes) + context_bytes).rstrip(b"=").decode("ascii")
 
 
 def open_token(key: str, token: str) -> bytes:
-    """The clock bytes in `token`; raises `errors.BadContext` unless it was made for `key` and is whole."""
+    """The context's bytes in `token`; raises `errors.BadContext` unless it was made for `key` and is whole."""
     padding = "=" * (-len(token) % 4)
     try:
         opened = base64.b64decode(token + padding, altchars=b"-_", validate=True)
     except ValueError as error:
         raise errors.BadContext("the context is no token: it has characters or a length that none has") from error
-    checksum, clock_bytes = opened[:_CHECKSUM_BYTES], opened[_CHECKSUM_BYTES:]
-    if checksum != _checksum(key, clock_bytes):
+    checksum, context_bytes = opened[:_CHECKSUM_BYTES], opened[_CHECKSUM_BYTES:]
+    if checksum != _checksum(key, context_bytes):
         raise errors.BadContext(f"the context was made for another key than {key!r}, or it is not complete")
-    return clock_bytes
+    return context_bytes
 
 
-def _checksum(key: str, clock_bytes: bytes) -> bytes:
+def _checksum(key: str, context_bytes: bytes) -> bytes:
     name = key.encode()
-    content = len(name).to_bytes(4, "big") + name + clock_bytes
+    content = len(name).to_bytes(4, "big") + name + context_bytes
     return blake2b(content, digest_size=_CHECKSUM_BYTES, key=_CHECKSUM_KEY).digest()

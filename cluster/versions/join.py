@@ -8,10 +8,22 @@ read. Dropping one here would claim that it was superseded; of two replicas that
 order one would then keep the operation and the other lose it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from cluster.versions.actor import Actor
-from cluster.versions.versions import Clock, Outline, Versions, decode, dot_of, encode, outline
+from cluster.versions.versions import (
+    Clock,
+    Dot,
+    Outline,
+    Sibling,
+    Versions,
+    beyond,
+    covers,
+    decode,
+    dot_of,
+    encode,
+    outline,
+)
 
 
 def descends(a: Mapping[Actor, int], b: Mapping[Actor, int]) -> bool:
@@ -36,24 +48,32 @@ def merge(a: Versions, b: Versions) -> Versions:
         return a
     if _absorbs(b, a):
         return b
-    a_clock, b_clock = a.clock, b.clock
-    a_dots = {(s.actor, s.counter) for s in a.siblings}
-    b_dots = {(s.actor, s.counter) for s in b.siblings}
-    survivors = [s for s in a.siblings if s.counter > b_clock.get(s.actor, 0) or (s.actor, s.counter) in b_dots]
-    survivors += [s for s in b.siblings if s.counter > a_clock.get(s.actor, 0) and (s.actor, s.counter) not in a_dots]
+    survivors = [*_surviving(a, b), *_surviving(b, a, skip={s.dot for s in a.siblings})]
     survivors.sort(key=dot_of)
-    return Versions(join_clocks(a_clock, b_clock), tuple(survivors))
+    clock = join_clocks(a.clock, b.clock)
+    cloud = beyond(clock, a.cloud, b.cloud) if a.cloud or b.cloud else ()
+    return Versions(clock, tuple(survivors), cloud)
+
+
+def _surviving(a: Versions, b: Versions, skip: Collection[Dot] = ()) -> list[Sibling]:
+    """The siblings of `a`, without `skip`, that `b` holds too or has never seen."""
+    clock, cloud, dots = b.clock, b.cloud, {(s.actor, s.counter) for s in b.siblings}
+    return [
+        s for s in a.siblings if s.dot not in skip and (s.dot in dots or not covers(clock, cloud, s.actor, s.counter))
+    ]
 
 
 def _absorbs(a: Versions | Outline, b: Versions | Outline) -> bool:
     """Whether `b` adds nothing to `a` and takes nothing from it, so that their join is `a`."""
-    b_clock = b.clock
+    b_clock, b_cloud = b.clock, b.cloud
     if not descends(a.clock, b_clock):
+        return False
+    if b_cloud and not all(covers(a.clock, a.cloud, actor, counter) for actor, counter in b_cloud):
         return False
     # Siblings of `b` that `a` lacks are covered by the clock of `a`, hence superseded. Those of `a` need the look: a
     # context that names a write without what that write had read leaves them here and superseded there.
-    for s in a.siblings:  # noqa: SIM110 - as above
-        if s.counter <= b_clock.get(s.actor, 0) and not _holds(b, s.actor, s.counter):
+    for s in a.siblings:
+        if covers(b_clock, b_cloud, s.actor, s.counter) and not _holds(b, s.actor, s.counter):
             return False
     return True
 

@@ -3,31 +3,29 @@
 Event and sync of a dotted version vector set at one replica (Almeida et al., DAIS 2014, section 5, `update`). A write
 without context has seen nothing and is concurrent with every sibling.
 
-The stored clock is joined with the context, even where that names dots which this replica never saw. A clock claims "of
-these writes I hold all that are not superseded". The unseen writes that the context names are superseded, by this very
-write: its writer had read them. So the claim is true, and when such a write arrives later it is dropped, as it should
-be, instead of coming back as a sibling. Nothing beyond the context may be claimed.
+The stored object is joined with the context, even where that names dots which this replica never saw. An object claims
+"of these writes I hold all that are not superseded". The unseen writes that the context names are superseded, by this
+very write: its writer had read them. So the claim is true, and when such a write arrives later it is dropped, as it
+should be, instead of coming back as a sibling. Nothing beyond the context may be claimed.
 
 A retry is recognised by its operation id only while the first attempt is still a sibling. Not repeating a write that
 may have been superseded since is the caller's part.
 """
 
-from collections.abc import Mapping
-
 from cluster import errors
+from cluster.config import CLOCK_ACTORS_MAX, CLOCK_ACTORS_SPARE, OBJECT_BYTES_MAX, SIBLINGS_MAX
 from cluster.versions.actor import Actor
+from cluster.versions.context import Context, join_dot
 from cluster.versions.join import join_clocks
-from cluster.versions.reading import distinct
-from cluster.versions.versions import Clock, Sibling, Versions, dot_of
-
-SIBLINGS_WARN = 5
-SIBLINGS_MAX = 50
+from cluster.versions.reading import distinct, is_tombstone
+from cluster.versions.versions import Sibling, Versions, beyond, dot_of
 
 
 def put(
     stored: Versions,
     actor: Actor,
-    context: Mapping[Actor, int] | None,
+    number: int,
+    context: Context | None,
     operation: str,
     stamp: int,
     value: bytes,
@@ -35,48 +33,79 @@ def put(
 ) -> Versions:
     """`stored` after the write `operation`, coordinated by `actor`; `stored` itself if it holds that operation.
 
-    Only the node that owns `actor` may call this, on the newest object that it holds, and not when the context proves
-    that it forgot a write of its own.
+    Only the node that owns `actor` may call this, with a `number` that it never gave before, on an object that has all
+    that this actor gave on the key; not when `proves_amnesia` says otherwise.
     """
     siblings = stored.siblings
     for sibling in siblings:
         if sibling.operation == operation:
             return stored
-    clock = stored.clock
-    counter = clock.get(actor, 0) + 1
-    if context == clock:  # the usual case: the writer has read all that is here
-        siblings = ()
-    elif context:
-        assert context.get(actor, 0) < counter, f"{actor} forgot a write that {context} names: mint a new actor"
-        siblings = tuple([s for s in siblings if s.counter > context.get(s.actor, 0)])
-        clock = join_clocks(clock, context)
-    advanced = {**clock, actor: counter}
-    if counter == 1:  # else the actor has its place in the order
+    clock, cloud = stored.clock, stored.cloud
+    if context is not None:
+        seen, dots = context.clock, context.dots
+        if seen == clock:  # the usual case: the writer has read all that is here
+            siblings = ()
+        else:
+            siblings = tuple([s for s in siblings if s.counter > seen.get(s.actor, 0) and s.dot not in dots])
+            clock = join_clocks(clock, seen)
+        if dots or cloud:
+            cloud = beyond(clock, cloud, dots)
+    assert number > clock.get(actor, 0), f"{actor} has forgotten writes: mint a new actor"
+    advanced = {**clock, actor: number}
+    if actor not in clock:  # else it has its place in the order
         advanced = dict(sorted(advanced.items()))
-    written = Sibling(actor, counter, operation, stamp, deleted, value)
-    return Versions(advanced, tuple(sorted((*siblings, written), key=dot_of)) if siblings else (written,))
+    if cloud:
+        cloud = beyond(advanced, cloud)
+    written = Sibling(actor, number, operation, stamp, deleted, value)
+    return Versions(advanced, tuple(sorted((*siblings, written), key=dot_of)) if siblings else (written,), cloud)
 
 
-def context_after(result: Versions, operation: str, context: Mapping[Actor, int] | None) -> Clock | None:
+def context_after(result: Versions, operation: str, context: Context | None) -> Context:
     """The context with which the writer of `operation` may go on, given the `result` of its put.
 
-    The result's clock, if the write replaced everything. Otherwise the context that it had: the clock would also cover
-    siblings that the writer never saw, and its next write would silently replace them.
+    All of the result, if the write replaced everything. Otherwise what it had seen before and its own write: the clock
+    of the result would also cover siblings that the writer never saw, and its next write would silently replace them.
     """
-    if all(sibling.operation == operation for sibling in result.siblings):
-        return result.clock
-    return None if context is None else dict(context)
+    own = [sibling for sibling in result.siblings if sibling.operation == operation]
+    if len(own) == len(result.siblings):
+        return Context(result.clock, result.cloud)
+    for sibling in own:  # more than one when a retry was coordinated elsewhere
+        context = join_dot(context, sibling.dot)
+    assert context is not None, "the result holds the write"
+    return context
 
 
-def proves_amnesia(stored: Versions, actor: Actor, context: Mapping[Actor, int] | None) -> bool:
-    """Whether `context` (or the clock of another replica) names a write of `actor` that its own node does not know."""
-    return context is not None and context.get(actor, 0) > stored.clock.get(actor, 0)
+def proves_amnesia(stored: Versions, actor: Actor, number: int, context: Context | None) -> bool:
+    """Whether anything names a write of `actor` that its own node does not hold, or has yet to number.
+
+    `stored` holds all that the node knows of the key, `number` is what its next write would get. Then it has lost
+    something, or its directory is an old copy, and `actor` may not go on: see cluster.versions.actor.
+    """
+    known = stored.clock.get(actor, 0)
+    if known >= number or (stored.cloud and _newest(stored.cloud, actor) > known):
+        return True
+    if context is None:
+        return False
+    return context.clock.get(actor, 0) > known or (bool(context.dots) and _newest(context.dots, actor) > known)
 
 
-def check_siblings(stored: Versions, context: Mapping[Actor, int] | None) -> None:
-    """Raise `errors.TooManySiblings` for a put without context where there are `SIBLINGS_MAX` siblings already."""
-    if context is not None or len(stored.siblings) < SIBLINGS_MAX:
-        return
-    count = len(distinct(stored))
-    if count >= SIBLINGS_MAX:
-        raise errors.TooManySiblings(f"the key has {count} siblings, and a put without context would add one more")
+def _newest(dots: tuple[tuple[Actor, int], ...], actor: Actor) -> int:
+    return max((counter for name, counter in dots if name == actor), default=0)
+
+
+def check_growth(stored: Versions, stored_bytes: int, written: Versions, written_bytes: int) -> None:
+    """Raise `errors.TooManySiblings` or `errors.ClockFull` for a write that takes an object over a limit, or leaves it
+    over one without making it smaller: replicas that did not hear of each other may each have filled it."""
+    if len(written.siblings) > SIBLINGS_MAX:
+        count = len(distinct(written))
+        if count > SIBLINGS_MAX and count >= len(distinct(stored)):
+            raise errors.TooManySiblings(f"the key would have {count} siblings, and {SIBLINGS_MAX} are allowed")
+    if written_bytes > OBJECT_BYTES_MAX and written_bytes >= stored_bytes:
+        count = len(written.siblings)
+        raise errors.TooManySiblings(
+            f"the {count} siblings of the key would have {written_bytes} bytes, and {OBJECT_BYTES_MAX} are allowed"
+        )
+    entries = len(written.clock) + len(written.cloud)
+    allowed = CLOCK_ACTORS_MAX + (CLOCK_ACTORS_SPARE if is_tombstone(written) else 0)
+    if entries > allowed and entries > len(stored.clock) + len(stored.cloud):
+        raise errors.ClockFull(f"the clock of the key would have {entries} entries, and {allowed} are allowed")

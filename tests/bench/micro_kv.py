@@ -19,7 +19,7 @@ from cluster.node import Node
 from cluster.replication.mergeable import TABLE_KV
 from cluster.simulation.fleet import Fleet
 from cluster.transport import Connection
-from cluster.versions import decode, encode, encode_clock, put
+from cluster.versions import Context, decode, encode, encode_clock, put
 from cluster.wire.frames import FrameReader, OneWay, Request, encode_frame
 from cluster.wire.handshake import LANE_FOREGROUND, ROLE_CLIENT, ROLE_NODE, Party
 from cluster.wire.kv import Get, Put
@@ -143,7 +143,7 @@ class Bench:
         for number, key in enumerate(keys):
             partition = partition_of(key)
             held = decode(self.node.store.get(TABLE_KV, partition, key) or b"")
-            blob = encode(put(held, "n2-aa.1.0", held.clock, f"copy-{turn}", turn, b"w" * 100))
+            blob = encode(put(held, "n2-aa.1.0", turn + 1, Context(held.clock), f"copy-{turn}", turn, b"w" * 100))
             copies.append((number, 1000, TABLE_KV, partition, key, blob))
         self.run("replica put", (self.asking, encode_frame(OneWay(ReplicateBatch(copies)))))
 

@@ -113,9 +113,7 @@ class Ledger:
     def _learn(self, session: Session, key: str, operation: Write | Read) -> None:
         answer = operation.result.answer
         if isinstance(answer, PutDone) and isinstance(operation, Write):
-            # With siblings left that its writer never saw, the token stays what it was: see versions.context_after.
-            seen = operation.covers | {operation.number} if answer.siblings == 1 else operation.covers
-            session.contexts[key] = answer.context, seen
+            session.contexts[key] = answer.context, operation.covers | {operation.number}
         elif isinstance(answer, Got):
             session.contexts[key] = answer.context, self._covered(key, answer)
 

@@ -5,14 +5,44 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster import errors
-from cluster.versions import EMPTY, Sibling, Versions, actor_name, decode, digest, encode, merge, put
+from cluster.versions import (
+    EMPTY,
+    Context,
+    Sibling,
+    Versions,
+    actor_name,
+    decode,
+    digest,
+    encode,
+    encode_clock,
+    first_number,
+    has_clock,
+    merge,
+    put,
+)
+from cluster.versions.actor import EPOCH_MAX, NUMBER_MAX
 
 A, B = "n1-00000001.1.0", "n2-00000002.1.0"
-OBJECT = put(put(EMPTY, B, None, "op1", 7, b"one"), A, None, "op2", 8, b"", deleted=True)
+OBJECT = put(put(EMPTY, B, 1, None, "op1", 7, b"one"), A, 1, None, "op2", 8, b"", deleted=True)
 
 
 def test_an_actor_is_node_epoch_and_mint() -> None:
     assert actor_name("n3-5f3a9c1e", 4, 0) == "n3-5f3a9c1e.4.0"
+
+
+def test_the_numbers_of_a_boot_are_above_those_of_the_boots_before_it() -> None:
+    assert first_number(2) - first_number(1) == 2**40
+    assert first_number(EPOCH_MAX) + 2**40 == NUMBER_MAX
+    with pytest.raises(AssertionError):
+        first_number(EPOCH_MAX + 1)
+
+
+def test_a_cloud_stands_behind_the_siblings_and_takes_no_byte_when_it_is_empty() -> None:
+    clouded = put(OBJECT, A, 5, Context({}, ((B, 7),)), "op3", 9, b"z")
+    assert clouded.cloud == ((B, 7),) and decode(encode(clouded)) == clouded
+    assert encode(clouded)[0] == 0x93 and encode(OBJECT)[0] == 0x92
+    assert has_clock(encode(OBJECT), encode_clock(OBJECT.clock))
+    assert not has_clock(encode(clouded), encode_clock(clouded.clock)), "its clock is not all that it has seen"
 
 
 def test_the_encoding_is_arrays_in_sorted_order() -> None:
@@ -29,9 +59,9 @@ def test_decoding_gives_the_object_back() -> None:
 
 
 def test_the_path_to_an_object_does_not_show_in_its_bytes() -> None:
-    left, right = put(EMPTY, A, None, "op1", 1, b"x"), put(EMPTY, B, None, "op2", 2, b"y")
+    left, right = put(EMPTY, A, 1, None, "op1", 1, b"x"), put(EMPTY, B, 1, None, "op2", 2, b"y")
     assert encode(merge(left, right)) == encode(merge(right, left))
-    grown = put(put(EMPTY, B, None, "op2", 2, b"y"), A, None, "op1", 1, b"x")
+    grown = put(put(EMPTY, B, 1, None, "op2", 2, b"y"), A, 1, None, "op1", 1, b"x")
     assert encode(grown) == encode(merge(right, left))
 
 

@@ -1,15 +1,14 @@
 """Named situations, as transcripts of puts and merges: what a reader is shown at the end.
 
 A script is one step a line: `put R VALUE CONTEXT [OPERATION]` writes at replica R (`-` is no context, `@NAME` a saved
-one), `delete R CONTEXT` deletes, `save NAME R` keeps what a reader of R is handed, `merge R S` gives R what S knows,
-`show R` expects the visible values after `->`.
+one), `delete R CONTEXT` deletes, `save NAME R` keeps what a reader of R is handed, `mine NAME` what the last writer is
+handed, `merge R S` gives R what S knows, `show R` expects the visible values after `->`. Each step has a number of its
+own, so that those of one replica have gaps.
 """
-
-from collections.abc import Mapping
 
 import pytest
 
-from cluster.versions import EMPTY, Versions, merge, put, visible
+from cluster.versions import EMPTY, Context, Versions, context_after, merge, put, visible
 
 ONE_AFTER_THE_OTHER = """
 put A x -
@@ -135,6 +134,31 @@ show B -> x y
 show C -> x y
 """
 
+# The clock entry of A cannot say "y, and not x before it": the context of the writer of y names the one dot.
+A_SESSION_THAT_ONLY_PUTS_REPLACES_ITS_OWN_WRITE = """
+put A x -
+put A y -
+mine 1
+put A z @1
+show A -> x z
+mine 2
+put A last @2
+show A -> x last
+"""
+
+# And so B remembers of y alone that it is replaced, until it hears of x, which is not.
+A_CONTEXT_NAMES_ONE_WRITE_THAT_THE_COORDINATOR_NEVER_SAW = """
+put A x -
+put A y -
+mine 1
+put B z @1
+show B -> z
+merge B A
+show B -> x z
+merge A B
+show A -> x z
+"""
+
 SITUATIONS = {name.lower(): text for name, text in list(globals().items()) if name.isupper() and isinstance(text, str)}
 
 
@@ -143,20 +167,26 @@ class Script:
 
     def __init__(self) -> None:
         self.replicas: dict[str, Versions] = dict.fromkeys("ABC", EMPTY)
-        self.saved: dict[str, Mapping[str, int] | None] = {"-": None}
+        self.saved: dict[str, Context | None] = {"-": None}
+        self.last: tuple[Versions, str, Context | None] = (EMPTY, "", None)
         self.steps = 0
 
     def put(self, at: str, value: str, context: str, operation: str = "", deleted: bool = False) -> None:
         name = operation or f"unique-{self.steps}"
         seen = self.saved[context]
         actor = f"{at}.1.0"
-        self.replicas[at] = put(self.replicas[at], actor, seen, name, self.steps, value.encode(), deleted)
+        stored = self.replicas[at]
+        self.replicas[at] = put(stored, actor, self.steps, seen, name, self.steps, value.encode(), deleted)
+        self.last = self.replicas[at], name, seen
 
     def delete(self, at: str, context: str) -> None:
         self.put(at, "", context, deleted=True)
 
     def save(self, name: str, at: str) -> None:
-        self.saved[f"@{name}"] = self.replicas[at].clock
+        self.saved[f"@{name}"] = Context(self.replicas[at].clock, self.replicas[at].cloud)
+
+    def mine(self, name: str) -> None:
+        self.saved[f"@{name}"] = context_after(*self.last)
 
     def merge(self, at: str, other: str) -> None:
         self.replicas[at] = merge(self.replicas[at], self.replicas[other])
