@@ -105,4 +105,4 @@ class Requests:
             return
         self.registry.set_state(name, new)
         if new == "dead" or "suspect" not in (old, new):
-            self.balancer.forget(name)  # it died, or is back, or (alive, alive) is another boot
+            self.router.forget(name)  # it died, or is back, or (alive, alive) is another boot

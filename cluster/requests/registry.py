@@ -25,6 +25,8 @@ class Offer(Struct, array_like=True, frozen=True):
     version: int
     digest: str
     readonly: list[str]
+    idempotent: list[str] = []
+    """Those that are idempotent without being readonly."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,10 @@ _decode = msgspec.msgpack.Decoder(dict[str, Offer]).decode
 
 def offer(definition: Definition) -> Offer:
     """What is announced of a service."""
-    readonly = [name for name, one in definition.operations.items() if one.traits.readonly]
-    return Offer(definition.version, describe(definition)["digest"], readonly)
+    traits = {name: one.traits for name, one in definition.operations.items()}
+    readonly = [name for name, one in traits.items() if one.readonly]
+    idempotent = [name for name, one in traits.items() if one.idempotent and not one.readonly]
+    return Offer(definition.version, describe(definition)["digest"], readonly, idempotent)
 
 
 def encode_offers(offers: dict[str, Offer]) -> bytes:
@@ -68,7 +72,9 @@ def decode_offers(body: bytes) -> dict[str, Offer]:
         offers = _decode(body)
     except msgspec.DecodeError as error:
         raise BadMessage(f"not a table of services: {error}") from None
-    if len(offers) > SERVICES_MAX or any(len(one.readonly) > OPERATIONS_MAX for one in offers.values()):
+    if len(offers) > SERVICES_MAX or any(
+        len(one.readonly) + len(one.idempotent) > OPERATIONS_MAX for one in offers.values()
+    ):
         raise BadMessage("a table of services that breaks its limits")
     return offers
 
@@ -80,24 +86,31 @@ class Registry:
         self._offers: dict[str, dict[str, Offer]] = {}  # by node, by service
         self._states: dict[str, str] = {}
         self._candidates: dict[str, tuple[str, ...]] = {}
+        self._alive: tuple[str, ...] | None = None
 
     def update(self, node: str, offers: dict[str, Offer], state: str) -> None:
         """Replace what a node offers; `state` is its member's."""
         self._offers[node] = offers
         self._states[node] = state
-        self._candidates.clear()
+        self._changed()
 
     def set_state(self, node: str, state: str) -> None:
         """The member's state changed."""
         if node in self._offers:
             self._states[node] = state
-            self._candidates.clear()
+            self._changed()
 
     def forget(self, node: str) -> None:
         """The member is gone for good."""
         self._offers.pop(node, None)
         self._states.pop(node, None)
-        self._candidates.clear()
+        self._changed()
+
+    def alive(self) -> tuple[str, ...]:
+        """The nodes that announced something and are alive. Sorted."""
+        if self._alive is None:
+            self._alive = tuple(node for node, state in sorted(self._states.items()) if state == "alive")
+        return self._alive
 
     def candidates(self, service: str) -> tuple[str, ...]:
         """The nodes to choose from: the ready ones, or the suspected ones when none is ready. Sorted."""
@@ -126,6 +139,15 @@ class Registry:
         """Whether everyone who offers the service says that the operation changes nothing."""
         found = [offers[service] for offers in self._offers.values() if service in offers]
         return bool(found) and all(operation in one.readonly for one in found)
+
+    def is_repeatable(self, service: str, operation: str) -> bool:
+        """Whether everyone who offers the service says that the operation may be carried out twice."""
+        found = [offers[service] for offers in self._offers.values() if service in offers]
+        return bool(found) and all(operation in one.readonly or operation in one.idempotent for one in found)
+
+    def _changed(self) -> None:
+        self._candidates.clear()
+        self._alive = None
 
     def _choose(self, service: str) -> tuple[str, ...]:
         offering = [node for node, offers in sorted(self._offers.items()) if service in offers]

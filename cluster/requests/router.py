@@ -1,10 +1,16 @@
 """Takes a client's call to an endpoint: here, or on another node, or on the next when the first surely did not act.
 
 A call is tried again, on an endpoint not yet tried, after a failure that is definite and retryable; after an unknown
-outcome only when the operation is readonly. Attempts are bounded, and the deadline bounds them all. What a handler
-answered, an error included, is never tried again.
+outcome only when its operation may be repeated (`readonly` or `idempotent`). Attempts are bounded, and the deadline
+bounds them all. What a handler answered, an error included, is never tried again.
+
+A node that falls silent (silence.py) ends what waits there: what may be repeated goes elsewhere, anything else is
+`maybe` then, and never sent again. Shortly before that verdict a readonly call is *hedged*: sent to another endpoint as
+well, and the first answer counts (Dean and Barroso, "The Tail at Scale", 2013). Hedges have a budget, so that they
+cannot double the load of a cluster that is merely slow.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 from cluster.env import Clock
@@ -14,12 +20,20 @@ from cluster.ports import Inbound, Messenger, Outcome
 from cluster.requests.balancer import Balancer, Load
 from cluster.requests.registry import Registry
 from cluster.requests.server import Run, Server
+from cluster.requests.silence import HEDGE_AFTER_S, Silence, Step
+from cluster.wire.membership import StreamPing, StreamPong
 from cluster.wire.requests import Call, CallDone
 
 ATTEMPTS_MAX = 3
 """With two choices each, three misses mean that the cluster is the problem."""
 ROUTED_MAX = 32768
 """Calls that one node routes at a time."""
+SWEEP_S = 0.02
+"""How often is looked at what waits at other nodes."""
+PING_TIMEOUT_S = 1.0
+HEDGES_PER_CALL, HEDGES_PER_S = 0.2, 10.0
+HEDGES_MIN, HEDGES_MAX = 10.0, 1000.0
+"""The budget of hedges: a fifth of the calls and ten a second; so many at the start, and at most so many saved up."""
 
 
 class Router:
@@ -33,11 +47,18 @@ class Router:
         self.registry = registry
         self.balancer = balancer
         self.server = server
+        self.silence = Silence()
         self.in_flight = 0
         self.retried = 0
+        self.hedged = 0
         self.calls = Latencies()
         """Of the calls that clients brought here, from their arrival to the answer."""
         self.failed = 0
+        self._waiting: dict[str, dict[_Attempt, None]] = {}  # by node, oldest first
+        self._avoided: tuple[str, ...] = ()
+        self._sweeping = False
+        self._hedges = HEDGES_MIN
+        self._earned_at = clock.now()
         messenger.handle(Call, self._on_call)
 
     def _on_call(self, inbound: Inbound) -> None:
@@ -50,86 +71,251 @@ class Router:
             inbound.fail(Overloaded(f"{self.server.node} routes {self.in_flight} calls already"))
         else:
             self.in_flight += 1
+            if self._hedges < HEDGES_MAX:
+                self._hedges += HEDGES_PER_CALL
             routed = _Routed(self, inbound, call)
             routed.attempt()
             if not routed.ended:
                 inbound.on_cancel(routed.cancel)
 
+    def forget(self, node: str) -> None:
+        """The node died or came back: what was known of it says nothing any more."""
+        self.balancer.forget(node)
+        self.silence.forget(node)
+        self._avoided = tuple(name for name in self._avoided if name != node)
+
+    def candidates(self, service: str) -> tuple[str, ...]:
+        """The nodes to choose from: those that answer, or all when none does."""
+        nodes = self.registry.candidates(service)
+        if self._avoided:
+            return tuple(node for node in nodes if node not in self._avoided) or nodes
+        return nodes
+
+    # -- silent nodes
+
+    def waits(self, attempt: "_Attempt") -> None:
+        """A call was sent to another node."""
+        waiting = self._waiting.get(attempt.node)
+        if waiting is None:
+            waiting = self._waiting[attempt.node] = {}
+        waiting[attempt] = None
+        if not self._sweeping:
+            self._sweeping = True
+            self.clock.call_later(SWEEP_S, self._sweep)
+
+    def waits_no_more(self, attempt: "_Attempt") -> None:
+        """It ended."""
+        self._waiting[attempt.node].pop(attempt, None)
+
+    def _sweep(self) -> None:
+        now, silence = self.clock.now(), self.silence
+        silence.swept(now, SWEEP_S)
+        others = [node for node in self.registry.alive() if node != self.server.node]
+        for node, waiting in list(self._waiting.items()):
+            if waiting:
+                oldest = next(iter(waiting))
+                step = silence.step(node, oldest.started, now, len(others) > 1)
+                if step is Step.PING:
+                    self._ping(node, now)
+                    self._ping_another(node, others, now)
+                elif step is not Step.WAIT:
+                    self._leave(list(waiting), now, step)
+        silent = silence.silent(now)
+        for node in silent:
+            if silence.ping_is_due(node, now):
+                self._ping(node, now)
+        self._avoided = tuple(silent)
+        self._sweeping = bool(silent) or any(self._waiting.values())
+        if self._sweeping:
+            self.clock.call_later(SWEEP_S, self._sweep)
+        else:
+            silence.rest()
+
+    def _leave(self, waiting: "list[_Attempt]", now: float, step: Step) -> None:
+        for attempt in waiting:
+            if attempt.open:
+                if step is Step.GIVE_UP:
+                    attempt.give_up()
+                elif not attempt.routed.hedged and now - attempt.started >= HEDGE_AFTER_S and self._may_hedge(now):
+                    attempt.routed.hedge()
+
+    def _may_hedge(self, now: float) -> bool:
+        """Whether the budget has a hedge left; `hedge` takes it."""
+        self._hedges = min(HEDGES_MAX, self._hedges + (now - self._earned_at) * HEDGES_PER_S)
+        self._earned_at = now
+        return self._hedges >= 1.0
+
+    def took_hedge(self) -> None:
+        """A call was sent a second time while the first waits."""
+        self._hedges -= 1.0
+        self.hedged += 1
+
+    def _ping(self, node: str, now: float) -> None:
+        self.silence.pinged(node, now)
+        self.messenger.request((node,), StreamPing(node), now + PING_TIMEOUT_S, self._pinged)
+
+    def _ping_another(self, node: str, others: Sequence[str], now: float) -> None:
+        """One whose answer shows that it is the other node that does not run, and not this one or its network."""
+        for other in others:
+            if other != node and not self._waiting.get(other) and other not in self._avoided:
+                self._ping(other, now)
+                return
+
+    def _pinged(self, peer: str, outcome: Outcome) -> None:
+        if isinstance(outcome, StreamPong):
+            now = self.clock.now()
+            self.silence.heard(peer, now)
+            if peer in self._avoided:
+                self._avoided = tuple(name for name in self._avoided if name != peer)
+
+
+class _Attempt:
+    """One endpoint that was called for a routed call."""
+
+    __slots__ = ("load", "node", "open", "request_id", "routed", "run", "started")
+
+    def __init__(self, routed: "_Routed", node: str, started: float, load: Load) -> None:
+        self.routed = routed
+        self.node = node
+        self.started = started
+        self.load = load
+        self.open = True
+        self.request_id = 0
+        self.run: Run | None = None
+
+    def on_answer(self, peer: str, outcome: Outcome) -> None:
+        """What came from another node, or what became of the way there."""
+        router = self.routed.router
+        router.waits_no_more(self)
+        self.request_id = 0
+        if isinstance(outcome, CallDone):
+            router.silence.heard(peer, router.clock.now())
+        elif not isinstance(outcome, ClusterError):
+            outcome = BadMessage(f"{peer} answered a call with {type(outcome).__name__}")
+        elif not isinstance(outcome, Maybe | Unreachable | Overloaded):  # those may have been made on this side
+            router.silence.heard(peer, router.clock.now())
+        self.on_outcome(outcome)
+
+    def on_outcome(self, outcome: CallDone | ClusterError) -> None:
+        """It ended."""
+        self.run = None
+        self._close(not isinstance(outcome, ClusterError) or not (outcome.retryable or isinstance(outcome, Maybe)))
+        self.routed.on_outcome(self, outcome)
+
+    def give_up(self) -> None:
+        """The node is silent."""
+        self.cancel(answered=False)
+        service = f"{self.routed.call.service}.{self.routed.call.operation}"
+        self.routed.on_outcome(self, Maybe(f"{self.node} fell silent while it had {service}: it may have run"))
+
+    def cancel(self, answered: bool = True) -> None:
+        """Nobody waits for it any more."""
+        if not self.open:
+            return
+        self._close(answered)
+        if self.run is not None:
+            self.run.cancel()
+        elif self.request_id:
+            router = self.routed.router
+            router.waits_no_more(self)
+            router.messenger.finish(self.request_id, cancel=True)
+
+    def _close(self, answered: bool) -> None:
+        router = self.routed.router
+        now = router.clock.now()
+        self.open = False
+        router.balancer.end(self.load, now - self.started, now, answered)
+
 
 class _Routed:
-    """One call on its way."""
+    """One call on its way: an attempt, and perhaps a hedge beside it."""
 
-    load: Load
-    __slots__ = ("call", "ended", "failure", "inbound", "load", "request_id", "router", "run", "started", "tried")
+    __slots__ = ("call", "ended", "failure", "hedged", "inbound", "open", "router", "tried")
 
     def __init__(self, router: Router, inbound: Inbound, call: Call) -> None:
         self.router = router
         self.inbound = inbound
         self.call = call
         self.tried: list[str] = []
-        self.started = 0.0
-        self.request_id = 0
-        self.run: Run | None = None
+        self.open: list[_Attempt] = []
         self.failure: ClusterError | None = None
+        self.hedged = False
         self.ended = False
         call.routed = True
 
     def attempt(self) -> None:
         """Choose an endpoint and call it, or give up."""
         router, tried = self.router, self.tried
-        nodes = router.registry.candidates(self.call.service)
-        if self.call.only:
-            nodes = (self.call.only,) if self.call.only in nodes else ()
-        if tried:
-            nodes = tuple(node for node in nodes if node not in tried)
-        self.started = now = router.clock.now()
-        if not nodes or len(tried) >= ATTEMPTS_MAX or (tried and now >= self.inbound.deadline):
+        now = router.clock.now()
+        nodes = self._left()
+        if not nodes or (tried and now >= self.inbound.deadline):
             self._end(self._given_up())
             return
-        node = router.balancer.choose(nodes, now)
         if tried:
             router.retried += 1
-        tried.append(node)
-        self.load = router.balancer.begin(node)
+        self._call(router.balancer.choose(nodes, now), now)
+
+    def hedge(self) -> None:
+        """Call another endpoint beside the one that is slow, if that is harmless and there is one."""
+        router, call = self.router, self.call
+        self.hedged = True  # or looked at in vain: once is enough
+        now = router.clock.now()
+        nodes = self._left()
+        if nodes and now < self.inbound.deadline and router.registry.is_readonly(call.service, call.operation):
+            router.took_hedge()
+            self._call(router.balancer.choose(nodes, now), now)
+        else:
+            self.hedged = False
+
+    def _left(self) -> tuple[str, ...]:
+        """The endpoints that are left to try."""
+        tried, only = self.tried, self.call.only
+        nodes = self.router.candidates(self.call.service)
+        if only:
+            nodes = (only,) if only in nodes else ()
+        if tried:
+            if len(tried) >= ATTEMPTS_MAX:
+                return ()
+            nodes = tuple(node for node in nodes if node not in tried)
+        return nodes
+
+    def _call(self, node: str, now: float) -> None:
+        router = self.router
+        self.tried.append(node)
+        attempt = _Attempt(self, node, now, router.balancer.begin(node))
+        self.open.append(attempt)
         if node == router.server.node:
-            if len(tried) == 1:
+            if len(self.tried) == 1:
                 # Counting from the arrival shows what plain handlers before this one in the same pass took: while they
                 # run nothing is in flight, and without it this node would keep every call to itself.
-                self.started = self.inbound.arrived
-            run = router.server.run(self.call, self.inbound.deadline, self._on_outcome)
+                attempt.started = self.inbound.arrived
+            run = router.server.run(self.call, self.inbound.deadline, attempt.on_outcome)
             if run is not None:  # else it has ended already, and perhaps another attempt is under way
-                self.run = run
+                attempt.run = run
         else:
-            self.request_id = router.messenger.request((node,), self.call, self.inbound.deadline, self._on_answer)
+            attempt.request_id = router.messenger.request((node,), self.call, self.inbound.deadline, attempt.on_answer)
+            router.waits(attempt)
 
-    def _on_answer(self, peer: str, outcome: Outcome) -> None:
-        self.request_id = 0
-        if not isinstance(outcome, CallDone | ClusterError):
-            outcome = BadMessage(f"{peer} answered a call with {type(outcome).__name__}")
-        self._on_outcome(outcome)
-
-    def _on_outcome(self, outcome: CallDone | ClusterError) -> None:
-        self.run = None
-        router = self.router
-        now = router.clock.now()
+    def on_outcome(self, attempt: _Attempt, outcome: CallDone | ClusterError) -> None:
+        """An attempt ended: with it the call, unless another is under way or may follow."""
+        self.open.remove(attempt)
         if isinstance(outcome, CallDone):
-            router.balancer.end(self.load, now - self.started, now)
             outcome.attempts = len(self.tried)
+            outcome.hedged = self.hedged
             self._end(outcome)
-            return
-        silent = outcome.retryable or isinstance(outcome, Maybe)
-        router.balancer.end(self.load, now - self.started, now, answered=not silent)
-        if not self._may_retry(outcome):
+        elif not self._may_retry(outcome):
             self._end(outcome)
-            return
-        if self.failure is None or self.failure.definite:
-            self.failure = outcome  # an unknown outcome stays unknown, whatever is refused later
-        self.attempt()
+        else:
+            if self.failure is None or self.failure.definite:
+                self.failure = outcome  # an unknown outcome stays unknown, whatever is refused later
+            if not self.open:
+                self.attempt()
 
     def _may_retry(self, error: ClusterError) -> bool:
         if error.definite:
             return error.retryable
-        return isinstance(error, Maybe) and self.router.registry.is_readonly(self.call.service, self.call.operation)
+        registry, call = self.router.registry, self.call
+        return isinstance(error, Maybe) and registry.is_repeatable(call.service, call.operation)
 
     def _given_up(self) -> ClusterError:
         service, registry = self.call.service, self.router.registry
@@ -145,6 +331,9 @@ class _Routed:
 
     def _end(self, outcome: CallDone | ClusterError) -> None:
         self.ended = True
+        for attempt in self.open:  # the loser of a hedge
+            attempt.cancel()
+        self.open.clear()
         router = self.router
         router.in_flight -= 1
         router.calls.note(router.clock.now() - self.inbound.arrived)
@@ -157,14 +346,10 @@ class _Routed:
         if self.ended:
             return
         self.ended = True
-        router = self.router
-        router.in_flight -= 1
-        now = router.clock.now()
-        router.balancer.end(self.load, now - self.started, now)
-        if self.run is not None:
-            self.run.cancel()
-        else:
-            router.messenger.finish(self.request_id, cancel=True)
+        self.router.in_flight -= 1
+        for attempt in self.open:
+            attempt.cancel()
+        self.open.clear()
 
 
 def _answer(inbound: Inbound, outcome: CallDone | ClusterError) -> None:

@@ -52,7 +52,7 @@ class Hosted:
 class Run:
     """One async handler under way; `done` is called at most once."""
 
-    __slots__ = ("_counted", "_done", "_handle", "_hosted", "_server", "_started", "_timer")
+    __slots__ = ("_counted", "_deadline", "_done", "_handle", "_hosted", "_server", "_started", "_timer")
 
     def __init__(self, server: "Server", hosted: Hosted, done: Done) -> None:
         self._server = server
@@ -60,6 +60,7 @@ class Run:
         self._done: Done | None = done
         self._handle: Timer | None = None
         self._timer: Timer | None = None
+        self._deadline = 0.0
         self._started = False
         self._counted = True
 
@@ -71,6 +72,7 @@ class Run:
     def begin(self, arguments: dict[str, Any], deadline: float) -> None:
         """Spawn the handler, bounded by the deadline."""
         self._server.running += 1
+        self._deadline = deadline
         self._handle = self._server.spawn(self._drive(arguments))
         if not self.answered:
             self._timer = self._server.clock.call_at(deadline, self._expire)
@@ -81,9 +83,11 @@ class Run:
             self._stop()
 
     async def _drive(self, arguments: dict[str, Any]) -> None:
-        self._started = True
         try:
-            if not self.answered:
+            if self._server.clock.now() >= self._deadline:  # it was in time when it was spawned, and nothing ran since
+                self._answer(DeadlinePassed(f"{self._hosted.name} was not started: its deadline has passed"))
+            elif not self.answered:
+                self._started = True
                 reply = await self._hosted.function(**arguments)
                 self._answer(self._server.encode(self._hosted, reply))
         except GeneratorExit:
@@ -205,7 +209,7 @@ class Server:
         if len(payload) > VALUE_BYTES_MAX:
             return self.failure(hosted, TooLarge(f"a reply of {len(payload)} bytes, over {VALUE_BYTES_MAX}"))
         self.served += 1
-        return CallDone(payload, self.node)
+        return CallDone(payload, self.node, repeatable=hosted.operation.traits.idempotent)
 
     def failure(self, hosted: Hosted, error: BaseException) -> ServiceError:
         """The answer that carries what a handler raised."""

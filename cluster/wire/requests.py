@@ -16,11 +16,14 @@ class Call(Struct, array_like=True, gc=False, tag=40):
 
 
 class CallDone(Struct, array_like=True, gc=False, tag=41):
-    """The handler's JSON reply, which node ran it, how many endpoints were tried."""
+    """The handler's JSON reply, which node ran it, how many endpoints were tried. `hedged`: one beside another.
+    `repeatable`: the operation is readonly or idempotent, so that a client may send the next such call twice."""
 
     payload: bytes
     node: str
     attempts: int = 1
+    hedged: bool = False
+    repeatable: bool = False
 
 
 RequestBody = Call | CallDone

@@ -280,3 +280,93 @@ def test_the_cost_of_a_call() -> None:
     local = run(routed=False)
     print(f"a handler {here * 1e9:.0f} ns, chosen and run here {local * 1e9:.0f} ns")  # noqa: T201
     assert local < 1e-3
+
+
+# -- nodes that fall silent
+
+
+def stopped(*silent: str, on: int = 5) -> World:
+    """Five nodes with the pricing service on all; calls through n1 go to the stopped one first."""
+    world = World(on, lambda: [Pricing()])
+    for node in silent:
+        world.messengers[node].stopped = True
+    world.nodes["n1"].balancer.choose = lambda nodes, now: next(  # type: ignore[method-assign]
+        (node for node in silent if node in nodes), nodes[0]
+    )
+    return world
+
+
+def ended_after(world: World, name: str, **fields: Any) -> tuple[Any, float]:
+    """A call through n1, and how long it took."""
+    inbound, began = world.send("n1", name, **fields), world.clock.now()
+    while not inbound.answers:
+        world.clock.advance(0.005)
+    return inbound.answers[0], world.clock.now() - began
+
+
+def test_a_readonly_call_at_a_stopped_node_costs_no_more_than_its_hedge() -> None:
+    world = stopped("n3")
+    answer, seconds = ended_after(world, "pricing.quote", sku="pen")
+    assert (answer.node, answer.attempts, answer.hedged) == ("n1", 2, True)
+    assert seconds < 0.15
+    assert world.nodes["n1"].router.hedged == 1
+
+
+def test_an_idempotent_call_goes_elsewhere_when_the_node_is_silent() -> None:
+    world = stopped("n3")
+    answer, seconds = ended_after(world, "pricing.order", items=[{"sku": "pen", "count": 1}])
+    assert (answer.node, answer.attempts) == ("n1", 2)
+    assert seconds - 1.0 < 0.3, "the handler's second, and the silence"
+
+
+def test_a_call_that_may_not_be_repeated_is_maybe_when_the_node_is_silent() -> None:
+    world = stopped("n3")
+    answer, seconds = ended_after(world, "pricing.reset")
+    assert isinstance(answer, Maybe) and "n3" in answer.message
+    assert 0.15 < seconds < 0.3
+    assert world.messengers["n1"].sent == ["n3"], "never sent again"
+
+
+def test_a_silent_node_gets_no_calls_until_it_is_heard() -> None:
+    world = stopped("n3")
+    ended_after(world, "pricing.reset")
+    assert [ended_after(world, "pricing.reset")[0].node for _ in range(5)] == ["n1"] * 5
+    world.messengers["n3"].go_on()
+    world.clock.advance(1.0)
+    assert ended_after(world, "pricing.reset")[0].node == "n3"
+    world.clock.advance(10.0)
+    assert world.at_rest()
+
+
+def test_the_last_endpoint_is_called_although_it_is_silent() -> None:
+    world = stopped("n3", on=4)
+    for node in ("n1", "n2", "n4"):
+        world.nodes["n1"].registry.forget(node)
+    assert isinstance(ended_after(world, "pricing.reset")[0], Maybe)
+    assert world.nodes["n1"].router.candidates("pricing") == ("n3",)
+
+
+def test_a_slow_handler_is_not_silence() -> None:
+    world = stopped(on=5)
+    world.nodes["n1"].balancer.choose = lambda nodes, now: "n3"  # type: ignore[method-assign]
+    answer, seconds = ended_after(world, "pricing.order", items=[{"sku": "pen", "count": 1}])
+    assert (answer.node, answer.attempts, answer.hedged) == ("n3", 1, False)
+    assert seconds >= 1.0
+
+
+def test_what_was_read_too_late_is_not_started() -> None:
+    world = stopped("n3")
+    ended_after(world, "pricing.reset", deadline_s=0.5)
+    world.clock.advance(1.0)
+    (waited,) = [frame for _, _, frame in world.messengers["n3"].unread if isinstance(frame.body, Call)]
+    assert waited.remaining_ms <= 500
+
+
+def test_hedges_have_a_budget() -> None:
+    world = stopped("n3")
+    for _ in range(40):
+        world.send("n1", "pricing.quote", sku="pen")
+    world.clock.advance(0.14)
+    assert 10 <= world.nodes["n1"].router.hedged <= 20
+    world.clock.advance(0.2)
+    assert world.nodes["n1"].router.in_flight == 0, "the others went elsewhere when the node was given up"

@@ -32,7 +32,7 @@ def items(*names: str, count: int = 1) -> list[dict[str, Any]]:
 def test_a_plain_operation_answers_without_a_task() -> None:
     made = world()
     inbound = made.send("n1", "pricing.quote", routed=True, sku="pen", count=3)
-    assert inbound.answers == [CallDone(b'{"cents":30}', "n1")]
+    assert inbound.answers == [CallDone(b'{"cents":30}', "n1", repeatable=True)]
     assert made.loop.tasks == [] and inbound.cancels == []
 
 
@@ -42,7 +42,7 @@ def test_an_async_operation_takes_its_time() -> None:
     made.clock.advance(0.9)
     assert inbound.answers == []
     made.clock.advance(0.2)
-    assert inbound.answers == [CallDone(b'{"cents":1}', "n1")]
+    assert inbound.answers == [CallDone(b'{"cents":1}', "n1", repeatable=True)]
     assert made.at_rest()
 
 
@@ -97,6 +97,18 @@ def test_an_expired_call_is_not_started() -> None:
     answer = made.call("n1", "pricing.order", routed=True, deadline_s=0.0, items=items("pen"))
     assert isinstance(answer, DeadlinePassed)
     assert made.loop.tasks == []
+
+
+def test_a_handler_whose_first_step_comes_after_the_deadline_is_not_started() -> None:
+    """A loop runs what is ready before it looks at its timers, so after SIGCONT the step comes before the timer."""
+    made = world()
+    inbound = made.send("n1", "pricing.order", routed=True, deadline_s=0.5, items=items("pen"))
+    made.clock.now = lambda: made.clock.time + 1.0  # type: ignore[method-assign]
+    made.clock.advance()
+    (answer,) = inbound.answers
+    assert isinstance(answer, DeadlinePassed) and answer.definite
+    made.clock.advance(5.0)
+    assert made.nodes["n1"].server.served == 0 and made.at_rest()
 
 
 @pytest.mark.parametrize(

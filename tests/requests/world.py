@@ -10,6 +10,7 @@ from cluster.env import Env
 from cluster.errors import ClusterError, Maybe, from_code
 from cluster.requests import Requests
 from cluster.wire.frames import Body, FrameReader, Reply, Request, encode_frame
+from cluster.wire.membership import StreamPing, StreamPong
 from cluster.wire.requests import Call, CallDone
 from tests.observe.hand_clock import HandClock
 
@@ -109,8 +110,11 @@ class FakeMessenger:
     def __init__(self, world: "World", node: str) -> None:
         self.world = world
         self.node = node
-        self.handlers: dict[type, Callable[[Any], None]] = {}
+        self.handlers: dict[type, Callable[[Any], None]] = {StreamPing: lambda inbound: inbound.reply(StreamPong())}
+        self.stopped = False
+        self.unread: list[tuple[FakeMessenger, int, Request]] = []
         self.faults: dict[str, type[ClusterError]] = {}
+        self.requests = 0
         self.sent: list[str] = []
         self.cancelled: list[int] = []
         self.waiting: dict[int, tuple[str, FakeInbound | None, Callable[[str, Body | ClusterError], None]]] = {}
@@ -123,8 +127,10 @@ class FakeMessenger:
     ) -> int:
         (peer,) = peers
         clock = self.world.clock
-        self.sent.append(peer)
-        id = len(self.sent)
+        if isinstance(body, Call):
+            self.sent.append(peer)
+        self.requests += 1
+        id = self.requests
         (frame,) = FrameReader().feed(encode_frame(Request(id, int((deadline - clock.now()) * 1000), 0, body)))
         assert isinstance(frame, Request)
         self.waiting[id] = (peer, None, done)
@@ -139,6 +145,9 @@ class FakeMessenger:
         return id
 
     def arrive(self, origin: "FakeMessenger", id: int, frame: Request) -> None:
+        if self.stopped:
+            self.unread.append((origin, id, frame))
+            return
         clock, delay_s = self.world.clock, self.world.delay_s
 
         def answer(outcome: Body | ClusterError) -> None:
@@ -155,6 +164,14 @@ class FakeMessenger:
         if id in origin.waiting:
             origin.waiting[id] = (origin.waiting[id][0], inbound, origin.waiting[id][2])
         self.handlers[type(frame.body)](inbound)
+
+    def go_on(self) -> None:
+        """As SIGCONT: what waited in the socket is read. Deadlines are the sender's."""
+        self.stopped = False
+        unread = self.unread
+        self.unread = []
+        for origin, id, frame in unread:
+            self.arrive(origin, id, frame)
 
     def finished(self, id: int, outcome: Body | ClusterError) -> None:
         if id in self.waiting:

@@ -1,0 +1,139 @@
+"""Requests: a stopped endpoint costs little, and nothing that may not be repeated runs twice."""
+
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from msgspec import Struct
+
+from cluster.errors import Maybe
+from cluster.requests import operation, service
+from cluster.requests.registry import Registry
+from cluster.requests.silence import Silence, Step
+from cluster.simulation.fleet import Fleet, Result
+from cluster.wire.requests import CallDone
+from tests.simulation.safeguards.registry import Safeguard
+
+HEDGED_S = 0.2
+"""What a readonly call may take while its endpoint is stopped: the ping, the hedge, and a sweep or two."""
+SILENT_S = 0.35
+"""And one that may not be repeated, until it is given up."""
+
+
+class Charge(Struct):
+    """One payment."""
+
+    number: int
+
+
+def paying(fleet: Fleet) -> Counter[int]:
+    """Host a service whose calls must not be repeated on every node; how often each payment was carried out."""
+    charged: Counter[int] = Counter()
+
+    @service(name="pay", version=1)
+    class Pay:
+        @operation()
+        def charge(self, request: Charge) -> None:
+            charged[request.number] += 1
+
+    for name in fleet.up:
+        fleet.nodes[name].requests.host(Pay())
+    fleet.world.run_for(1.5)
+    return charged
+
+
+def calls_while_one_is_paused(
+    fleet: Fleet, call: Callable[[str, int], Result], paused: str
+) -> dict[int, tuple[Result, float]]:
+    """Twenty calls a node, before and after it is paused; each with how long it took."""
+    via = [name for name in fleet.up if name != paused]
+    ended: dict[int, tuple[Result, float]] = {}
+    open_calls: dict[int, tuple[Result, float]] = {}
+
+    def look() -> None:
+        for number, (result, began) in list(open_calls.items()):
+            if result.ended:
+                ended[number] = (result, fleet.world.now - began)
+                del open_calls[number]
+
+    for number in range(20 * len(via)):
+        if number == 10 * len(via):
+            fleet.world.pause(paused)
+        open_calls[number] = (call(via[number % len(via)], number), fleet.world.now)
+        for _ in range(4):
+            fleet.world.run_for(0.005)
+            look()
+    while open_calls:
+        fleet.world.run_for(0.005)
+        look()
+    return ended
+
+
+def readonly_calls_meet_a_stopped_endpoint(seed: int) -> None:
+    with Fleet.running(seed, 5) as fleet:
+        ended = calls_while_one_is_paused(fleet, lambda via, number: fleet.call(via, "echo.whoami"), "n3")
+        for number, (result, seconds) in ended.items():
+            assert isinstance(result.answer, CallDone), f"call {number}: {result.error}"
+            assert seconds <= HEDGED_S, f"call {number} took {seconds:.3f} s"
+
+
+def payments_meet_a_stopped_endpoint(seed: int) -> None:
+    """None is carried out twice, also when the endpoint goes on while they could still run; those that it held end
+    soon, and as `maybe`."""
+    with Fleet.running(seed, 5) as fleet:
+        charged = paying(fleet)
+        ended = calls_while_one_is_paused(
+            fleet,
+            lambda via, number: fleet.call(via, "pay.charge", msgspec.json.encode(Charge(number))),
+            "n3",
+        )
+        fleet.world.resume("n3")
+        fleet.world.run_for(6.0)
+        for number, (result, seconds) in ended.items():
+            assert charged[number] <= 1, f"payment {number} was carried out {charged[number]} times"
+            if isinstance(result.answer, CallDone):
+                assert charged[number] == 1
+            else:
+                assert isinstance(result.error, Maybe), result.error
+            assert seconds <= SILENT_S, f"payment {number} took {seconds:.3f} s"
+
+
+def never_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Silence, "step", lambda self, node, waiting_since, now, others: Step.WAIT)
+
+
+def repeat_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Registry, "is_repeatable", lambda self, service, operation: True)
+
+
+def hedge_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Registry, "is_readonly", lambda self, service, operation: True)
+
+
+SAFEGUARDS = [
+    Safeguard(
+        "calls are hedged before a silent node is given up",
+        "SIGSTOP of one endpoint costs no repeatable request more than its hedge.",
+        never_give_up,
+        readonly_calls_meet_a_stopped_endpoint,
+    ),
+    Safeguard(
+        "calls at a silent node are given up",
+        "A request that may not be repeated is maybe when its endpoint is silent, not when its deadline passes.",
+        never_give_up,
+        payments_meet_a_stopped_endpoint,
+    ),
+    Safeguard(
+        "only what may be repeated is repeated",
+        "An operation that is neither readonly nor idempotent never runs on two nodes for one call.",
+        repeat_everything,
+        payments_meet_a_stopped_endpoint,
+    ),
+    Safeguard(
+        "only what is readonly is hedged",
+        "An operation that changes something never runs on two nodes while one of them may answer.",
+        hedge_everything,
+        payments_meet_a_stopped_endpoint,
+    ),
+]
