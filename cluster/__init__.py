@@ -1,32 +1,89 @@
 """A distributed system in small blocks, and the Python API to a running one: `cluster.connect("default")`.
 
 Importing this package loads nothing: each name below is loaded when it is first asked for (PEP 562), so that a part
-does not load the whole. docs/python-api.md shows the API.
+does not load the whole. docs/python-api.md shows the API. A type checker sees each name with its type, and a name that
+is not here is an error.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cluster.client.aio import Client as Client
+    from cluster.client.aio import Subscription as Subscription
     from cluster.client.aio import connect as connect
+    from cluster.client.blocking import BlockingCluster as BlockingCluster
     from cluster.client.blocking import connect_blocking as connect_blocking
+    from cluster.client.kv import GetResult as GetResult
+    from cluster.client.kv import KeysResult as KeysResult
+    from cluster.client.kv import PutResult as PutResult
+    from cluster.client.requests import CallResult as CallResult
+    from cluster.client.topics import PublishResult as PublishResult
+    from cluster.client.topics import TopicMessage as TopicMessage
+    from cluster.errors import AlreadyExists as AlreadyExists
+    from cluster.errors import BadContext as BadContext
+    from cluster.errors import BadMessage as BadMessage
     from cluster.errors import ClusterError as ClusterError
-
-__all__ = ["ClusterError", "connect", "connect_blocking"]
+    from cluster.errors import Damaged as Damaged
+    from cluster.errors import DeadlinePassed as DeadlinePassed
+    from cluster.errors import Failed as Failed
+    from cluster.errors import HandshakeRefused as HandshakeRefused
+    from cluster.errors import Inconclusive as Inconclusive
+    from cluster.errors import Maybe as Maybe
+    from cluster.errors import NoResponders as NoResponders
+    from cluster.errors import NotFound as NotFound
+    from cluster.errors import Overloaded as Overloaded
+    from cluster.errors import QuorumMissing as QuorumMissing
+    from cluster.errors import ServiceError as ServiceError
+    from cluster.errors import StorageFull as StorageFull
+    from cluster.errors import TooLarge as TooLarge
+    from cluster.errors import TooManySiblings as TooManySiblings
+    from cluster.errors import UnknownCluster as UnknownCluster
+    from cluster.errors import Unreachable as Unreachable
+    from cluster.errors import Usage as Usage
 
 _WHERE = {
-    "ClusterError": "cluster.errors",
-    "connect": "cluster.client.aio",
-    "connect_blocking": "cluster.client.blocking",
+    "cluster.client.aio": ("Client", "Subscription", "connect"),
+    "cluster.client.blocking": ("BlockingCluster", "connect_blocking"),
+    "cluster.client.kv": ("GetResult", "KeysResult", "PutResult"),
+    "cluster.client.requests": ("CallResult",),
+    "cluster.client.topics": ("PublishResult", "TopicMessage"),
+    "cluster.errors": (
+        "AlreadyExists",
+        "BadContext",
+        "BadMessage",
+        "ClusterError",
+        "Damaged",
+        "DeadlinePassed",
+        "Failed",
+        "HandshakeRefused",
+        "Inconclusive",
+        "Maybe",
+        "NoResponders",
+        "NotFound",
+        "Overloaded",
+        "QuorumMissing",
+        "ServiceError",
+        "StorageFull",
+        "TooLarge",
+        "TooManySiblings",
+        "UnknownCluster",
+        "Unreachable",
+        "Usage",
+    ),
 }
+_PLACES = {name: module for module, names in _WHERE.items() for name in names}
 
+__all__ = sorted(_PLACES)
 
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module 'cluster' has no attribute {name!r}")
-    value = getattr(import_module(_WHERE[name]), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # to a type checker it would lend every misspelt name a type
+
+    def __getattr__(name: str) -> object:
+        if name not in _PLACES:
+            raise AttributeError(f"module 'cluster' has no attribute {name!r}")
+        value = getattr(import_module(_PLACES[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -1,15 +1,45 @@
 """The asyncio client: `async with cluster.connect("default") as c`. Runs under asyncio and under uvloop.
 
-A client is a session: it remembers the contexts of the keys it read and wrote.
+It only carries: bytes between sockets and the callers of a `Router`, and coroutines over operations. All that one pass
+of the loop produced for a node leaves in one write. Whoever needs tens of thousands of operations a second uses the
+callback core itself (`Calls`). A client belongs to the loop that it was opened on; another loop, thread or process is
+refused.
 """
 
-from cluster.client.aio_admin import Admin
-from cluster.client.aio_kv import Kv
-from cluster.client.aio_requests import Requests
-from cluster.client.aio_session import AioSession
-from cluster.client.aio_topics import Topics
-from cluster.client.locate import Address, Location, find
+# ruff: noqa: ASYNC109 - a timeout given here travels to the node as the deadline of the request
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from time import monotonic
+from typing import Self, TypeVar, cast
+
+from cluster.client.admin import Admin, Questions
+from cluster.client.dispatch import Dispatch
+from cluster.client.kv import Contexts, Kv
+from cluster.client.locate import Address, Location, addresses, find
+from cluster.client.operation import Gather, Send, Steps, check_timeout
+from cluster.client.requests import Requests, call_body
+from cluster.client.router import Router
+from cluster.client.topics import BUFFER, Listening, Publishing, TopicMessage
 from cluster.config import CLIENT_TIMEOUT_S
+from cluster.errors import ClusterError, Unreachable, Usage
+from cluster.layout.entry import LayoutEntry
+from cluster.wire.caller import Caller, Done, Outcome
+from cluster.wire.frames import Body
+from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
+from cluster.wire.requests import CallDone
+from cluster.wire.topics import Message, Publish, Published
+
+__all__ = ["CallDone", "Calls", "Client", "Got", "KeysFound", "Message", "Outcome", "Published", "PutDone", "connect"]
+
+CLOSE_S = 1.0
+"""How long closing waits for what is still to be written."""
+MOVE_S = 30.0
+"""How long a lost subscription looks for a node before it gives up."""
+
+R = TypeVar("R")
 
 
 def connect(
@@ -28,6 +58,234 @@ def connect(
     return Client(find(target, secret, cluster), via, timeout, seed)
 
 
+class AioStream(asyncio.Protocol):
+    """One connection, from the dial on."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, address: Address, caller: Caller) -> None:
+        self.closed = loop.create_future()
+        """Done when nothing is left to be written."""
+        self._loop = loop
+        self._address = address
+        self._caller = caller
+        self._transport: asyncio.Transport | None = None
+        self._paused = False
+        caller.on_output = self._wake
+        self._dialling = loop.create_task(self._dial())
+
+    async def _dial(self) -> None:
+        try:
+            await self._loop.create_connection(lambda: self, *self._address)
+        except OSError as error:
+            words = os.strerror(error.errno) if error.errno else str(error)
+            self._caller.end(Unreachable(f"{self._caller.name}: {words.lower()}"))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The stream is open: the handshake begins."""
+        self._transport = stream = cast(asyncio.Transport, transport)  # uvloop's are not of asyncio's classes
+        if self._caller.error is not None:
+            stream.abort()
+        else:
+            self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        self._caller.feed(data, monotonic())
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The stream ended."""
+        words = "closed the connection" if error is None else (getattr(error, "strerror", "") or str(error)).lower()
+        self._caller.end(Unreachable(f"{self._caller.name}: {words}"))
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def pause_writing(self) -> None:
+        """The node reads slower than this side writes."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """The node has caught up."""
+        self._paused = False
+        self._flush()
+
+    def _wake(self) -> None:
+        self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        if self._transport is not None and not self._paused:
+            frames = self._caller.take(monotonic())
+            if frames and not self._transport.is_closing():
+                self._transport.write(b"".join(frames.values()))
+
+    def close(self) -> None:
+        """End it, after what was written."""
+        if self._transport is not None:
+            self._transport.close()
+        else:
+            self._dialling.cancel()
+            if not self.closed.done():
+                self.closed.set_result(None)
+
+    def abort(self) -> None:
+        """End it without waiting for what is still to be written."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class AioSession(Questions["AioSession"]):
+    """One cluster, asked with bodies of the wire. A context manager; see `Client`."""
+
+    def __init__(
+        self, location: Location, via: str | None = None, timeout: float = CLIENT_TIMEOUT_S, seed: int | None = None
+    ) -> None:
+        super().__init__(self)
+        self.location = location
+        self.timeout = check_timeout(timeout) or CLIENT_TIMEOUT_S
+        self.contexts = Contexts()
+        """What this session has seen of each key."""
+        self._via = via
+        self._seed = seed
+        self._router: Router | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._streams: dict[AioStream, None] = {}
+        self._changed = asyncio.Event()
+
+    # -- what a router wants of its carrier
+
+    def now(self) -> float:
+        """The system's monotonic clock: uvloop's stands still within a pass."""
+        return monotonic()
+
+    def call_later(self, delay_s: float, function: Callable[[], object]) -> asyncio.TimerHandle:
+        """See Carrier."""
+        assert self._loop is not None
+        return self._loop.call_later(delay_s, function)
+
+    def random_bytes(self, size: int) -> bytes:
+        """See Carrier."""
+        return os.urandom(size)
+
+    def dial(self, address: Address, caller: Caller) -> AioStream:
+        """See Carrier."""
+        assert self._loop is not None
+        stream = AioStream(self._loop, address, caller)
+        self._streams[stream] = None
+        stream.closed.add_done_callback(lambda _: self._streams.pop(stream, None))
+        return stream
+
+    # -- the session
+
+    async def __aenter__(self) -> Self:
+        if self._loop is not None:
+            raise Usage("this client was opened before: make another with `cluster.connect`")
+        self._loop = asyncio.get_running_loop()
+        turn = int.from_bytes(os.urandom(2), "big") if self._seed is None else self._seed
+        self._router = router = Router(self, self.location, self._via, turn=turn)
+        router.on_change = self._changed.set
+        router.on_bug = self._on_bug
+        try:
+            router.start()
+            while not router.ready:
+                if (error := router.refused) is not None:
+                    raise error
+                self._changed.clear()
+                await self._changed.wait()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the session. Operations that still wait end as lost; subscriptions end."""
+        router = self._router
+        if router is None or router.closed:
+            return
+        self._check_loop()
+        router.close()
+        streams = list(self._streams)
+        if streams:
+            _, late = await asyncio.wait([stream.closed for stream in streams], timeout=CLOSE_S)
+            for stream in streams if late else ():
+                stream.abort()
+
+    @property
+    def router(self) -> Router:
+        """The callback core. Raises Unreachable when the session is not open, and Usage on another loop."""
+        if self._router is None or self._router.closed:
+            raise Unreachable("this client is not connected: use `async with cluster.connect(...)`")
+        self._check_loop()
+        return self._router
+
+    def _check_loop(self) -> None:
+        try:
+            running: object = asyncio.get_running_loop()
+        except RuntimeError:  # also in a process that was forked while the loop ran
+            running = None
+        if running is not self._loop:
+            raise Usage(
+                "this client belongs to another event loop, thread or process",
+                help="Open a client of its own with `async with cluster.connect(...)` in each.",
+            )
+
+    async def run(self, steps: Steps[R]) -> R:
+        """Carry one operation of a family."""
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    reply = await (self._send(step) if isinstance(step, Send) else self._gather(step))
+                except ClusterError as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(reply)
+        except StopIteration as stop:
+            return cast(R, stop.value)
+
+    async def _send(self, send: Send) -> Body:
+        """The reply to one message. Cancelling tells the node."""
+        router = self.router
+        future: asyncio.Future[Body] = asyncio.get_running_loop().create_future()
+        deadline = monotonic() + (self.timeout if send.timeout is None else send.timeout)
+        operation = router.call(send.body, deadline, partial(_settle, future), send.key, send.node)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            operation.cancel()
+            raise
+
+    async def _gather(self, gather: Gather) -> dict[str, Body | ClusterError]:
+        sends = [Send(body, gather.timeout, None, name) for name, body in gather.bodies.items()]
+        outcomes = await asyncio.gather(*(self._outcome(send) for send in sends))
+        return dict(zip(gather.bodies, outcomes, strict=True))
+
+    async def _outcome(self, send: Send) -> Body | ClusterError:
+        try:
+            return await self._send(send)
+        except ClusterError as error:
+            return error
+
+    def use_layout(self, entry: LayoutEntry) -> None:
+        """Route by another layout entry from now on, for example after nodes were added."""
+        nodes = addresses(entry)
+        self.location = Location(self.location.name, self.location.secret, nodes, entry)
+        self.router.use(nodes, entry)
+
+    def _on_bug(self, error: Exception) -> None:
+        assert self._loop is not None
+        self._loop.call_exception_handler({"message": "a callback of a call failed", "exception": error})
+
+
+def _settle(future: asyncio.Future[Body], outcome: Outcome) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, ClusterError):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
+
+
 class Client(AioSession):
     """A session with one cluster. Entering it raises Unreachable, HandshakeRefused, or NotFound for a wrong `via`."""
 
@@ -35,7 +293,170 @@ class Client(AioSession):
         self, location: Location, via: str | None = None, timeout: float = CLIENT_TIMEOUT_S, seed: int | None = None
     ) -> None:
         super().__init__(location, via, timeout, seed)
-        self.kv = Kv(self)
+        self.kv: Kv[AioSession] = Kv(self)
         self.topics = Topics(self)
-        self.requests = Requests(self)
-        self.admin = Admin(self)
+        self.requests: Requests[AioSession] = Requests(self)
+        self.admin: Admin[AioSession] = Admin(self)
+
+
+class Topics(Publishing[AioSession]):
+    """Messages to whoever listens now."""
+
+    def subscribe(
+        self, pattern: str, *, group: str = "", buffer: int = BUFFER, timeout: float | None = None
+    ) -> "Subscription":
+        """Listen: `async for message in subscribe(...)`, or `async with` to be registered before going on.
+
+        Of each `group`, one member gets a message. `buffer` messages wait for the reader; the oldest are dropped first.
+        """
+        session = self._session
+        limit = check_timeout(timeout) or session.timeout
+        router = session.router
+        listening = Listening(
+            router, session.now, session.call_later, pattern, group, limit, buffer=buffer, move_s=MOVE_S
+        )
+        return Subscription(listening, asyncio.get_running_loop())
+
+
+class Subscription:
+    """Iterate over it; the first message waited for registers it. `async with` registers at once, and ends it."""
+
+    def __init__(self, listening: Listening, loop: asyncio.AbstractEventLoop) -> None:
+        self._listening = listening
+        self._loop = loop
+        self._started = False
+        self._entered = False
+        self._waiters: list[asyncio.Future[None]] = []
+        listening.on_change = self._wake
+
+    @property
+    def pattern(self) -> str:
+        """What is listened to."""
+        return self._listening.pattern
+
+    @property
+    def node(self) -> str:
+        """The node that delivers; empty while there is none."""
+        return self._listening.node
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes know of it."""
+        return self._listening.nodes
+
+    @property
+    def gaps(self) -> int:
+        """How often the subscription moved to another node."""
+        return self._listening.gaps
+
+    @property
+    def dropped(self) -> int:
+        """Messages lost to bounded buffers, at the node and here."""
+        return self._listening.dropped
+
+    async def __aenter__(self) -> "Subscription":
+        self._entered = True
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aiter__(self) -> AsyncIterator[TopicMessage]:
+        """Messages until the subscription or the client is closed. Raises Unreachable when no node can be found."""
+        try:
+            while (message := await self.next()) is not None:
+                yield message
+        finally:
+            if not self._entered:
+                self.close()
+
+    async def start(self) -> None:
+        """Register. When this returns, every live node knows of the subscription. Harmless when repeated."""
+        listening = self._listening
+        if not self._started:
+            self._started = True
+            listening.start()
+        try:
+            while not listening.settled and not listening.gaps:
+                await self._change()
+        except BaseException:  # a subscription that nobody reads is ended
+            self.close()
+            raise
+        if listening.error is not None and not listening.gaps:
+            raise listening.error
+
+    async def next(self, timeout: float | None = None) -> TopicMessage | None:
+        """The next message; None at the end, or after `timeout` seconds."""
+        await self.start()
+        try:
+            async with asyncio.timeout(timeout):
+                while not self._listening.readable:
+                    await self._change()
+        except TimeoutError:
+            return None
+        return self._listening.pop()
+
+    def close(self) -> None:
+        """End it: nothing more is delivered, and a reader that waits is let go."""
+        self._listening.close()
+
+    async def _change(self) -> None:
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.remove(waiter)
+
+    def _wake(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+class Calls:
+    """Operations by callback: no future and no task for any, so that one process offers tens of thousands a second.
+
+    Over the router of an open client. `timeout` in seconds bounds each operation. `done` is called once, never before
+    the method returns, with the body of the reply (`PutDone`, `Got`, `KeysFound`, `Published`, `CallDone`) or with a
+    ClusterError, whose `definite` says whether the operation surely did not happen. Contexts are encoded clocks, and
+    the caller keeps them. Arguments are not checked here.
+    """
+
+    def __init__(self, session: AioSession, timeout: float) -> None:
+        self.router = session.router
+        self.timeout = timeout
+        self._session = session
+        self._call = self.router.call
+        self._operation_id = self.router.operation_id
+
+    def put(self, key: str, value: bytes, context: bytes | None, done: Done) -> Dispatch:
+        """Write; the value replaces what `context` covers, and nothing for None."""
+        return self._call(Put(key, value, self._operation_id(), context), monotonic() + self.timeout, done, key)
+
+    def get(self, key: str, done: Done, strict: bool = False, within: float | None = None) -> Dispatch:
+        """Read. `within` so many seconds, when that is not the `timeout`."""
+        return self._call(Get(key, 0, strict), monotonic() + (self.timeout if within is None else within), done, key)
+
+    def keys(self, node: str, prefix: str, after: str, limit: int, done: Done) -> Dispatch:
+        """The keys that one node owns, in order, behind `after`."""
+        return self._call(Keys(prefix, after, limit), monotonic() + self.timeout, done, None, node)
+
+    def publish(self, subject: str, payload: bytes, done: Done) -> Dispatch:
+        """Send a message towards every matching subscription."""
+        return self._call(Publish(subject, payload), monotonic() + self.timeout, done)
+
+    def call(self, operation: str, payload: bytes, done: Done) -> Dispatch:
+        """Call `SERVICE.OPERATION` with arguments that are JSON already."""
+        body = call_body(operation, None)
+        body.payload = payload
+        return self._call(body, monotonic() + self.timeout, done)
+
+    def subscription(self, pattern: str, take: Callable[[Message], None]) -> Subscription:
+        """A subscription, to be started, that hands each message to `take` as it comes, and keeps none."""
+        session = self._session
+        listening = Listening(
+            self.router, session.now, session.call_later, pattern, "", self.timeout, move_s=MOVE_S, take=take
+        )
+        return Subscription(listening, asyncio.get_running_loop())

@@ -1,20 +1,42 @@
 """The blocking client: no event loop, no threads. What one-shot commands use, so its imports are counted.
 
-The families of operations (`kv`, `topics`, `requests`, `admin`) are loaded when they are first used.
+It only carries: one thread polls the sockets of a `Router` while an operation of its own waits. Connections are made
+when the first operation needs one, in the layout's order, and kept. Owners are not computed: the nodes forward, and one
+hop more costs less than loading the placement.
+
+A forked process gets connections, request ids, operation ids and an identity of its own with its first operation. A
+second thread that uses a client while it is in use is refused.
 """
 
-from functools import cached_property
-from typing import TYPE_CHECKING
+import os
+import select
+import socket
+from _thread import allocate_lock
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from errno import EAGAIN, EINPROGRESS
+from functools import cached_property, partial
+from math import ceil
+from time import monotonic
+from typing import TYPE_CHECKING, TypeVar, cast
 
-from cluster.client.blocking_session import BlockingSession
-from cluster.client.locate import Address, find
+from cluster.client.admin import Admin, Questions
+from cluster.client.kv import Contexts, Kv
+from cluster.client.locate import Address, Location, find
+from cluster.client.operation import Gather, Send, Steps, check_timeout
+from cluster.client.router import Router
 from cluster.config import CLIENT_TIMEOUT_S
+from cluster.errors import ClusterError, NotFound, Unreachable, Usage
+from cluster.wire.caller import Caller, Outcome
 
 if TYPE_CHECKING:
-    from cluster.client.blocking_admin import BlockingAdmin
-    from cluster.client.blocking_kv import BlockingKv
-    from cluster.client.blocking_requests import BlockingRequests
+    from typing import Any, Self
+
     from cluster.client.blocking_topics import BlockingTopics
+    from cluster.client.requests import Requests
+
+READ_BYTES = 256 * 1024
+R = TypeVar("R")
 
 
 def connect_blocking(
@@ -33,15 +55,282 @@ def connect_blocking(
     return BlockingCluster(find(target, secret, cluster), via, timeout)
 
 
+class BlockingStream:
+    """One connection, from the dial on; never blocks by itself."""
+
+    def __init__(self, address: Address, caller: Caller) -> None:
+        self.caller = caller
+        self.dirty = False
+        """Whether there is something to take."""
+        self.failed: ClusterError | None = None
+        """Why it could not even be begun."""
+        self._connected = False
+        self._buffer = b""
+        self._sending: dict[int, bytes] = {}
+        self.socket = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
+        self.socket.setblocking(False)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        caller.on_output = self._wake
+        try:
+            code = self.socket.connect_ex(address)
+        except OSError as error:  # a host name that means nothing
+            self.failed = Unreachable(f"{caller.name}: {error.strerror or error}")
+        else:
+            if code not in (0, EINPROGRESS, EAGAIN):
+                self.failed = Unreachable(f"{caller.name}: {os.strerror(code).lower()}")
+
+    def _wake(self) -> None:
+        self.dirty = True
+
+    def wants(self) -> int:
+        """What to poll for."""
+        if not self._connected:
+            return select.POLLOUT
+        return select.POLLIN | select.POLLOUT if self._buffer else select.POLLIN
+
+    def step(self, events: int) -> None:
+        """Do what `events` allow. Never raises: trouble ends the caller."""
+        try:
+            if not self._connected:
+                code = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if code:
+                    raise OSError(code, os.strerror(code))
+                self._connected = True
+            if events & ~select.POLLOUT:
+                data = self.socket.recv(READ_BYTES)
+                if not data:
+                    self.end("closed the connection")
+                    return
+                self.caller.feed(data, monotonic())
+            self.flush()
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError as error:
+            self.end((error.strerror or str(error)).lower())
+
+    def flush(self) -> None:
+        """Send as far as the kernel takes it now."""
+        if self.caller.error is not None or not self._connected:
+            return
+        try:
+            if not self._buffer:
+                self.dirty = False
+                self._sending = self.caller.take(monotonic())
+                self._buffer = b"".join(self._sending.values())
+            if self._buffer:
+                count = self.socket.send(self._buffer)
+                self._buffer = self._buffer[count:]
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError as error:
+            self.end((error.strerror or str(error)).lower())
+
+    def end(self, words: str) -> None:
+        """The stream is over; what did not leave whole did not happen."""
+        left, unsent = len(self._buffer), []
+        for id, data in reversed(self._sending.items()):
+            if left <= 0:
+                break
+            unsent.append(id)
+            left -= len(data)
+        self.caller.end(Unreachable(f"{self.caller.name}: {words}"), unsent)
+
+    def close(self) -> None:
+        """Harmless when it has ended. Sends nothing: a child of a fork may do this to its parent's connections."""
+        self.socket.close()
+
+
+class BlockingTimer:
+    """A call to come."""
+
+    __slots__ = ("function", "when")
+
+    def __init__(self, when: float, function: Callable[[], object]) -> None:
+        self.when = when
+        self.function: Callable[[], object] | None = function
+
+    def cancel(self) -> None:
+        """It shall not come."""
+        self.function = None
+
+
+class BlockingSession(Questions["BlockingSession"]):
+    """One cluster, asked with bodies of the wire; keeps the connections that it made. For one thread at a time."""
+
+    def __init__(self, location: Location, via: str | None = None, timeout: float = CLIENT_TIMEOUT_S) -> None:
+        super().__init__(self)
+        self.location = location
+        self.timeout = check_timeout(timeout) or CLIENT_TIMEOUT_S
+        self.contexts = Contexts()
+        """What this session has seen of each key; another client of the same session may be given it, too."""
+        self._via = via
+        self._lock = allocate_lock()
+        self._begin()
+
+    def _begin(self) -> None:
+        """No connection, and a new identity."""
+        self._pid = os.getpid()
+        self._streams: list[BlockingStream] = []
+        self._timers: list[BlockingTimer] = []
+        self._router = Router(self, self.location, self._via, spread=False)
+
+    # -- what a router wants of its carrier
+
+    def now(self) -> float:
+        """See Carrier."""
+        return monotonic()
+
+    def call_later(self, delay_s: float, function: Callable[[], object]) -> BlockingTimer:
+        """See Carrier."""
+        timer = BlockingTimer(monotonic() + delay_s, function)
+        self._timers.append(timer)
+        return timer
+
+    def random_bytes(self, size: int) -> bytes:
+        """See Carrier."""
+        return os.urandom(size)
+
+    def dial(self, address: Address, caller: Caller) -> BlockingStream:
+        """See Carrier."""
+        stream = BlockingStream(address, caller)
+        if stream.failed is not None:
+            self.call_later(0.0, lambda: caller.end(stream.failed or Unreachable(caller.name)))
+        else:
+            self._streams.append(stream)
+        return stream
+
+    # -- the session
+
+    def __enter__(self) -> "Self":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all connections; another operation would make new ones."""
+        with self.in_use():
+            self._router.close()
+            self._begin()
+
+    @property
+    def router(self) -> Router:
+        """The callback core of this process; its operations end while this session waits for something."""
+        return self._router
+
+    def addresses(self, nodes: list[str] | None) -> dict[str, Address]:
+        """Where each of `nodes` (all, for None) listens. Raises NotFound."""
+        known = self.location.nodes
+        for node in nodes or ():
+            if node not in known:
+                raise NotFound(f"cluster {self.location.name!r} has no node called {node!r}")
+        return {node: known[node] for node in (known if nodes is None else nodes)}
+
+    def run(self, steps: Steps[R]) -> R:
+        """Carry one operation of a family."""
+        with self.in_use():
+            try:
+                step = next(steps)
+                while True:
+                    try:
+                        reply: Any = self._send(step) if isinstance(step, Send) else self._gather(step)
+                    except ClusterError as error:
+                        step = steps.throw(error)
+                    else:
+                        step = steps.send(reply)
+            except StopIteration as stop:
+                return cast(R, stop.value)
+
+    def wait(self, is_over: Callable[[], bool], until: float) -> None:
+        """Carry until something is so, or until this time. What interrupts it (Ctrl-C) ends all connections, since one
+        may stand in the middle of a frame."""
+        try:
+            while not is_over() and (remaining := until - monotonic()) > 0:
+                self._turn(remaining)
+            self._flush()
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _send(self, send: Send) -> Outcome:
+        outcomes: list[Outcome] = []
+        if self._streams:
+            self._turn(0.0)  # a node may have closed its connection meanwhile: nothing is sent into the void
+        deadline = monotonic() + (self.timeout if send.timeout is None else send.timeout)
+        self._router.call(send.body, deadline, outcomes.append, send.key, send.node)
+        self.wait(lambda: bool(outcomes), float("inf"))  # the router ends every operation
+        outcome = outcomes[0]
+        if isinstance(outcome, ClusterError):
+            raise outcome
+        return outcome
+
+    def _gather(self, gather: Gather) -> dict[str, Outcome]:
+        outcomes: dict[str, Outcome] = {}
+        deadline = monotonic() + (self.timeout if gather.timeout is None else gather.timeout)
+        for name, body in gather.bodies.items():
+            self._router.call(body, deadline, partial(outcomes.__setitem__, name), None, name)
+        self.wait(lambda: len(outcomes) == len(gather.bodies), float("inf"))
+        return {name: outcomes[name] for name in gather.bodies}
+
+    def _turn(self, timeout: float) -> None:
+        """Write, wait for any socket or timer, read; timers come last, so that after a stall what came is heard."""
+        self._flush()
+        live = [stream for stream in self._streams if stream.caller.error is None]
+        if len(live) < len(self._streams):
+            self._streams = live
+        now = monotonic()
+        timers = self._timers = [timer for timer in self._timers if timer.function is not None]
+        wait_s = min([timeout, *(timer.when - now for timer in timers)])
+        poller = select.poll()
+        by_descriptor = {stream.socket.fileno(): stream for stream in live}
+        for descriptor, stream in by_descriptor.items():
+            poller.register(descriptor, stream.wants())
+        for descriptor, events in poller.poll(None if wait_s == float("inf") else max(0, ceil(wait_s * 1000))):
+            by_descriptor[descriptor].step(events)
+        now = monotonic()
+        for timer in timers:
+            function = timer.function
+            if timer.when <= now and function is not None:
+                timer.function = None
+                function()
+
+    def _flush(self) -> None:
+        for stream in self._streams:
+            if stream.dirty:
+                stream.flush()
+
+    @contextmanager
+    def in_use(self) -> "Iterator[None]":
+        """By this thread, in this process."""
+        if os.getpid() != self._pid:
+            self._lock = allocate_lock()  # the parent's may be held by a thread that is not here
+            self._abandon()
+        lock = self._lock
+        if not lock.acquire(False):
+            raise Usage(
+                "this client is in use by another thread",
+                help="Give each thread a client of its own: cluster.connect_blocking(...).",
+            )
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _abandon(self) -> None:
+        """Leave all connections as they are, without another word on them; what comes next begins anew."""
+        self._router.closed = True
+        for stream in self._streams:
+            stream.close()
+        self._begin()
+
+
 class BlockingCluster(BlockingSession):
-    """A session with one cluster: remembers contexts, keeps the connections that it made. For one thread at a time."""
+    """A session with one cluster. The families of operations are loaded when they are first used."""
 
     @cached_property
-    def kv(self) -> "BlockingKv":
+    def kv(self) -> "Kv[BlockingSession]":
         """The key-value store."""
-        from cluster.client.blocking_kv import BlockingKv
-
-        return BlockingKv(self)
+        return Kv(self)
 
     @cached_property
     def topics(self) -> "BlockingTopics":
@@ -51,15 +340,13 @@ class BlockingCluster(BlockingSession):
         return BlockingTopics(self)
 
     @cached_property
-    def requests(self) -> "BlockingRequests":
+    def requests(self) -> "Requests[BlockingSession]":
         """Calls of services."""
-        from cluster.client.blocking_requests import BlockingRequests
+        from cluster.client.requests import Requests
 
-        return BlockingRequests(self)
+        return Requests(self)
 
     @cached_property
-    def admin(self) -> "BlockingAdmin":
+    def admin(self) -> "Admin[BlockingSession]":
         """Questions about the cluster itself."""
-        from cluster.client.blocking_admin import BlockingAdmin
-
-        return BlockingAdmin(self)
+        return Admin(self)

@@ -1,31 +1,83 @@
-"""Chooses the node for each operation, and another one while that is harmless. The callback core of the asyncio client.
+"""Chooses the node for each operation, and another one while that is harmless. Pure: a session carries for it.
 
-A key's operation goes to one of its owners, in turn, which saves a forward. Whatever was sent and may have happened is
-never sent again (`certainty`). One timer sweeps all deadlines. An operation is one small object: no task, no future.
+The callback core of every client: an operation is one small object, no task and no future. A key's operation goes to
+one of its owners, in turn, which saves a hop (`spread`); a one-shot client does not compute owners and stays with the
+first node that answers, since the nodes forward.
+
+Whatever was sent and may have happened is never sent again (`cluster/wire/caller.py`). One beat, every 20 ms while
+anything waits, ends what is overdue and looks after nodes that have gone quiet (`cluster/wire/silence.py`): they are
+probed, new operations prefer others, and reads are hedged (Dean and Barroso, "The Tail at Scale", 2013). A node that
+stays silent while another answers is given up: reads go elsewhere, writes end as `maybe`. A connection that ended is
+dialled again with backoff and full jitter (Brooker, "Exponential Backoff And Jitter", 2015).
 """
 
-import asyncio
-from collections.abc import Container, Sequence
-from random import Random
+from collections.abc import Callable, Container, Iterator, Sequence
+from functools import partial
+from itertools import count
 from typing import Protocol
 
-from cluster.client.certainty import READ_ATTEMPT_S, may_go_elsewhere, nobody
-from cluster.client.channel import Channel, Done, Outcome
-from cluster.client.link import client_party
+from cluster.client.dispatch import Dispatch, ignore, nobody
 from cluster.client.locate import Address, Location
-from cluster.client.places import Place
-from cluster.errors import ClusterError, NotFound, Overloaded, Unreachable
+from cluster.errors import ClusterError, DeadlinePassed, NotFound, Overloaded, Unreachable
 from cluster.layout.entry import LayoutEntry
 from cluster.layout.partition import PARTITIONS, partition_of
-from cluster.layout.placement import placement
+from cluster.wire.admin import Ask
+from cluster.wire.caller import Caller, Done, Outcome, client_party
 from cluster.wire.frames import Body
-from cluster.wire.kv import Get
+from cluster.wire.handshake import NONCE_BYTES
+from cluster.wire.kv import Get, Put
+from cluster.wire.silence import BEAT_LATE_S
 from cluster.wire.topics import Message
 
-SWEEP_S = 0.02
+BEAT_S = 0.02
 """Deadlines are exact to this."""
-CLOSE_S = 1.0
-"""How long closing waits for what is still to be written."""
+REST_BEAT_S = 0.25
+"""The beat while nothing waits but the probe of a silent node."""
+LOOK_AGAIN_S = 0.001
+"""After a stall of its own the client reads its sockets before it blames a node."""
+KV_S = 1.0
+"""What a node gives a read or a write (`write_timeout_s`), so no client waits for one longer."""
+DIAL_S = 1.0
+"""How long one node may take to connect and prove itself; on one machine only a stalled one takes longer."""
+HEDGE_S = 0.1
+"""Beside a node that is being dialled for so long the next is dialled too. Nothing but handshakes is sent twice."""
+DIAL_AGAIN_S = 0.05
+"""An operation that has no better node dials one out of turn, but no node more often than this."""
+BACKOFF_MIN_S, BACKOFF_MAX_S = 0.05, 2.0
+PROBE = Ask("ping")
+PROBES = 2
+"""How many other nodes are asked whether it is one node that is silent, or this side that hears nothing."""
+
+
+class Timer(Protocol):
+    """A call to come."""
+
+    def cancel(self) -> object:
+        """It shall not come."""
+
+
+class Stream(Protocol):
+    """One connection, being made or made."""
+
+    def close(self) -> object:
+        """End it. Harmless when it has ended."""
+
+
+class Carrier(Protocol):
+    """What a session does for its router: time, randomness and streams. Calls nothing back before it returns."""
+
+    def now(self) -> float:
+        """Seconds of a clock that never goes back."""
+
+    def call_later(self, delay_s: float, function: Callable[[], object]) -> Timer:
+        """Call `function` after so long; never before this returns."""
+
+    def random_bytes(self, size: int) -> bytes:
+        """For identities, nonces and jitter."""
+
+    def dial(self, address: Address, caller: Caller) -> Stream:
+        """Connect, then carry: write what `caller.take` gives, after each `caller.on_output`; `feed` what comes; `end`
+        it when the stream ends or cannot be made."""
 
 
 class Receiver(Protocol):
@@ -38,213 +90,411 @@ class Receiver(Protocol):
         """The client was closed."""
 
 
-class Operation:
-    """One call on its way: the callback of its channel, and the handle to cancel it."""
+class Node:
+    """One node as the router sees it: its address, and its connection when there is one."""
 
-    __slots__ = ("body", "channel", "deadline", "done", "id", "key", "node", "router", "tried")
+    __slots__ = ("address", "caller", "dialled_at", "error", "failures", "name", "probing", "stream", "timer")
 
-    def __init__(
-        self, router: "Router", body: Body, deadline: float, done: Done, key: str | None, node: str | None
-    ) -> None:
-        self.router = router
-        self.body = body
-        self.deadline = deadline
-        self.done = done
-        self.key = key
-        self.node = node
-        self.channel: Channel | None = None
-        """Where it was sent last."""
-        self.id = 0
-        self.tried: dict[str, ClusterError] | None = None
-
-    def __call__(self, outcome: Outcome) -> None:
-        """What the channel says: the outcome, unless another node may be asked."""
-        if isinstance(outcome, ClusterError) and may_go_elsewhere(self.body, outcome):
-            assert self.channel is not None
-            self.failed_at(self.channel.name, outcome)
-            self.router.send(self)
-        else:
-            self.done(outcome)
-
-    def failed_at(self, name: str, error: ClusterError) -> None:
-        """Remember why node `name` could not do it."""
-        if self.tried is None:
-            self.tried = {}
-        self.tried[name] = error
-
-    def finish(self, outcome: Outcome) -> None:
-        """Tell the outcome to who waits now."""
-        self.done(outcome)
-
-    def cancel(self) -> None:
-        """No outcome is wanted any more, and the node is told. What was sent may still happen."""
-        self.done = ignore
-        if self.channel is not None:
-            self.channel.cancel(self.id)
-
-
-def ignore(outcome: Outcome) -> None:
-    """Nobody waits."""
+    def __init__(self, name: str, address: Address) -> None:
+        self.name = name
+        self.address = address
+        self.caller: Caller | None = None
+        self.stream: Stream | None = None
+        self.error: ClusterError = Unreachable(f"{name}: not dialled yet")
+        """Why there is no connection."""
+        self.failures = 0
+        self.dialled_at = float("-inf")
+        self.timer: Timer | None = None
+        """Gives up the dial under way, or begins the next."""
+        self.probing = False
 
 
 class Router:
-    """Channels to all nodes of one cluster. Belongs to the loop that it was made on."""
+    """All nodes of one cluster, for one session. Not for use after `close`, from another thread, or across a fork."""
 
-    def __init__(self, location: Location, via: str | None = None, seed: int | None = None) -> None:
-        self.loop = asyncio.get_running_loop()
+    def __init__(
+        self, carrier: Carrier, location: Location, via: str | None = None, *, spread: bool = True, turn: int = 0
+    ) -> None:
+        """`via`: what goes to any node goes to this one. Raises NotFound for an unknown one. `turn`: where to begin."""
         self.cluster = location.name
         self.layout = 0
+        self.closed = False
         self.receivers: dict[int, Receiver] = {}
         """By the number of the subscription."""
-        self.closed = False
-        self._changed = asyncio.Event()  # a node came or went
-        self._random = Random(seed)
-        self._secret, self._me = location.secret, client_party(location.name)
-        self._places: dict[str, Place] = {}
-        self._all: Sequence[Place] = ()
-        self._owners: Sequence[Sequence[Place]] = ()
-        self._turn = self._random.randrange(1 << 16)
-        self._sweeping: asyncio.TimerHandle | None = None
-        self.use(location.nodes if via is None else {via: _address(location, via)}, location.entry, route=via is None)
+        self.numbers = count(1)
+        """Of subscriptions: each registration has its own, so that a node that was given up cannot deliver twice."""
+        self.readonly_calls: dict[tuple[str, str], None] = {}
+        """Operations of services that answered so: such a call may be repeated."""
+        self.on_change: Callable[[], object] = _nothing
+        """Called when a connection has come or gone."""
+        self.on_bug: Callable[[Exception], object] | None = None
+        self._carrier = carrier
+        self.now = carrier.now
+        self._spread = spread
+        self._turn = turn
+        self._secret = location.secret
+        self._me = client_party(location.name, carrier.random_bytes(8).hex())
+        self._operations = count(1)
+        self._prefix = carrier.random_bytes(9).hex()
+        self._nodes: dict[str, Node] = {}
+        self._all: Sequence[Node] = ()
+        self._owners: Sequence[Sequence[Node]] = ()
+        self._homeless: list[Dispatch] = []
+        self._hedging: Timer | None = None
+        self._beating: Timer | None = None
+        self._resting = False
+        self._beat_at = 0.0
+        if via is not None and via not in location.nodes:
+            raise NotFound(f"cluster {location.name!r} has no node called {via!r}")
+        self.use(location.nodes, location.entry, via)
 
-    def use(self, nodes: dict[str, Address], entry: LayoutEntry | None, *, route: bool = True) -> None:
+    def use(self, nodes: dict[str, Address], entry: LayoutEntry | None, via: str | None = None) -> None:
         """Talk to these nodes from now on, routed by `entry` when it is known."""
-        gone = [place for name, place in self._places.items() if nodes.get(name) != place.address]
-        for place in gone:
-            del self._places[place.name]
+        gone = [node for name, node in self._nodes.items() if nodes.get(name) != node.address]
+        for node in gone:
+            del self._nodes[node.name]
         for name, address in nodes.items():
-            if name not in self._places:
-                self._places[name] = Place(
-                    self.loop, self._random, name, address, self._secret, self._me, self._changed.set, self._push
-                )
-        self._all = [self._places[name] for name in nodes]
+            if name not in self._nodes:
+                self._nodes[name] = Node(name, address)
+        self._all = [self._nodes[name] for name in nodes if via is None or name == via]
         self.layout = 0 if entry is None else entry.number
         self._owners = ()
-        if entry is not None and route:
+        if entry is not None and via is None and self._spread:
+            from cluster.layout.placement import placement  # a one-shot client does without
+
             owners = placement(entry).owners
-            self._owners = [[self._places[name] for name in owners(number)] for number in range(PARTITIONS)]
-        for place in gone:  # last, so that what was under way there finds the others
-            place.close()
+            self._owners = [[self._nodes[name] for name in owners(number)] for number in range(PARTITIONS)]
+        for node in gone:  # last, so that what was under way there finds the others
+            self._drop(node)
 
     @property
     def nodes(self) -> list[str]:
-        """The names of all nodes."""
-        return [place.name for place in self._all]
+        """The names of all nodes, in the layout's order."""
+        return list(self._nodes)
 
-    async def start(self) -> None:
-        """Dial all nodes, and wait for the first. Raises Unreachable or HandshakeRefused when none can be had."""
-        for place in self._all:
-            place.dial()
-        while not any(place.channel is not None and place.channel.up for place in self._all):
-            if all(place.channel is None for place in self._all):
-                raise nobody(self.cluster, {place.name: place.error for place in self._all})
-            self._changed.clear()
-            await self._changed.wait()
+    @property
+    def ready(self) -> bool:
+        """Whether any node can be talked to."""
+        return any(node.caller is not None and node.caller.ready for node in self._all)
 
-    async def close(self) -> None:
+    @property
+    def refused(self) -> ClusterError | None:
+        """Why no node can be had; None while one can, or is being dialled."""
+        if any(node.caller is not None for node in self._all):
+            return None
+        return nobody(self.cluster, {node.name: node.error for node in self._all})
+
+    def start(self) -> None:
+        """Dial all nodes."""
+        for node in self._all:
+            self._dial(node)
+
+    def close(self) -> None:
         """End everything: calls end as lost, subscriptions as finished."""
         self.closed = True
-        if self._sweeping is not None:
-            self._sweeping.cancel()
+        for timer in (self._beating, self._hedging):
+            if timer is not None:
+                timer.cancel()
         for receiver in list(self.receivers.values()):
             receiver.end()
-        channels = [channel for place in self._places.values() if (channel := place.close()) is not None]
-        if channels:
-            _, late = await asyncio.wait([channel.closed for channel in channels], timeout=CLOSE_S)
-            for channel in channels if late else ():
-                channel.abort()
+        for node in self._nodes.values():
+            self._drop(node)
+        homeless, self._homeless = self._homeless, []
+        for operation in homeless:
+            operation.finish(Unreachable("the client was closed"))
+
+    def operation_id(self) -> str:
+        """The same in every retry of one logical write, different for any two writes of any two clients: 72 random bits
+        name the client, a counter the write."""
+        return f"{self._prefix}-{next(self._operations)}"
 
     # -- operations
 
     def call(
         self, body: Body, deadline: float, done: Done, key: str | None = None, node: str | None = None
-    ) -> Operation:
+    ) -> Dispatch:
         """Send `body` to an owner of `key`, to any node, or to `node` only.
 
-        `done` is called once, with the reply or the error, never before this returns. `deadline` is a time of the loop.
-        Raises NotFound for an unknown `node`.
+        `done` is called once, with the reply or the error, never before this returns. `deadline` is a time of the
+        carrier's clock. Raises NotFound for an unknown `node`, Usage and TooLarge for what cannot be sent.
         """
-        operation = Operation(self, body, deadline, done, key, node)
+        operation = Dispatch(self, body, deadline, done, key, node)
         if node is None:
-            places = self._owners[partition_of(key)] if key is not None and self._owners else self._all
-            self._turn = turn = self._turn + 1
-            channel = places[turn % len(places)].channel
-            if channel is not None and channel.up and not channel.doubtful and self._start(operation, channel):
-                return operation
-        elif node not in self._places:
+            if self._spread:
+                nodes = self._owners[partition_of(key)] if key is not None and self._owners else self._all
+                self._turn = turn = self._turn + 1
+                caller = nodes[turn % len(nodes)].caller
+                if caller is not None and caller.good and self._start(operation, caller, self.now()):
+                    return operation
+        elif node not in self._nodes:
             raise NotFound(f"cluster {self.cluster!r} has no node called {node!r}")
         self.send(operation)
         return operation
 
-    def oneway(self, body: Body, key: str | None = None) -> bool:
-        """Send a body that wants no answer to a node that is up. False when there is none, or its queue is full."""
-        for place in self._candidates(key, None, ()):
-            if place.channel is not None and place.channel.up:
-                return place.channel.oneway(body)
+    def oneway(self, body: Body) -> bool:
+        """Send a body that wants no answer to a node that is ready. False when there is none, or its queue is full."""
+        for node in self._in_turn():
+            if node.caller is not None and node.caller.good:
+                return node.caller.oneway(body)
         return False
 
-    def send(self, operation: Operation) -> None:
-        """Send an operation to the best node that it has not tried, or end it."""
-        if self.loop.time() < operation.deadline and not self.closed:
-            for place in self._candidates(operation.key, operation.node, operation.tried or ()):
-                channel = place.dial()
-                if channel is None:
-                    operation.failed_at(place.name, place.error)
-                elif self._start(operation, channel):
-                    return
-        self.loop.call_soon(operation.finish, nobody(self.cluster, operation.tried or {}))
+    def send(self, operation: Dispatch) -> None:
+        """Send an operation to the best node that it has not tried; let it wait for one that is being dialled; or end
+        it."""
+        now = self.now()
+        if now >= operation.deadline or self.closed:
+            self._fail(operation)
+            return
+        if operation.node is not None:
+            self._send_there(operation, operation.node, now)
+            return
+        tried: Container[str] = operation.tried or ()
+        left = [node for node in self._candidates(operation.key) if node.name not in tried]
+        for node in left:
+            if node.caller is not None and node.caller.good and self._start(operation, node.caller, now):
+                return
+        if self._dial_first(operation, left):
+            self._homeless.append(operation)
+            self._keep_beating()
+            return
+        for node in left:  # rather a quiet one than none
+            if node.caller is not None and self._start(operation, node.caller, now):
+                return
+        self._fail(operation)
 
-    def _start(self, operation: Operation, channel: Channel) -> bool:
-        """Send it over this channel. False when the channel refuses."""
-        deadline = operation.deadline
-        if type(operation.body) is Get and operation.node is None and len(operation.tried or ()) + 1 < len(self._all):
-            deadline = min(deadline, self.loop.time() + READ_ATTEMPT_S)
+    def _send_there(self, operation: Dispatch, name: str, now: float) -> None:
+        """Send it to this node; it waits at the connection while that is made."""
+        node = self._nodes.get(name)
+        if node is not None and name not in (operation.tried or ()):
+            node.dialled_at = float("-inf")  # who wants this very node has no other to wait for
+            caller = self._dial(node)
+            if caller is not None and self._start(operation, caller, now):
+                return
+        self._fail(operation)
+
+    def _fail(self, operation: Dispatch) -> None:
+        self._carrier.call_later(0.0, partial(operation.finish, nobody(self.cluster, operation.tried or {})))
+
+    def _start(self, operation: Dispatch, caller: Caller, now: float) -> bool:
+        """Send it over this connection. False when that refuses."""
+        body = operation.body
+        if (type(body) is Put or type(body) is Get) and operation.deadline > now + KV_S:
+            operation.deadline = now + KV_S
         try:
-            operation.id = channel.call(operation.body, deadline, operation, self.layout)
+            operation.id = caller.call(body, operation.deadline, operation, now, self.layout)
         except (Unreachable, Overloaded) as error:
-            operation.failed_at(channel.name, error)
+            operation.failed_at(caller.name, error)
             return False
-        operation.channel = channel
-        if self._sweeping is None:
-            self._sweeping = self.loop.call_later(SWEEP_S, self._sweep)
+        operation.caller = caller
+        if self._beating is None or self._resting:
+            self._keep_beating()
         return True
 
-    def _candidates(self, key: str | None, node: str | None, tried: Container[str]) -> list[Place]:
-        """The nodes to try, best first."""
-        if node is not None:
-            return [self._places[node]] if node in self._places and node not in tried else []
-        now = self.loop.time()
-        owners = self._owners[partition_of(key)] if key is not None and self._owners else self._all
-        self._turn += 1
-        turned = [self._all[(self._turn + step) % len(self._all)] for step in range(len(self._all))]
-        left = [place for place in turned if place.name not in tried]
-        return sorted(left, key=lambda place: place.rank(now, place in owners))
+    def _candidates(self, key: str | None) -> list[Node]:
+        """The nodes that may do it, the best first; those that are not good come in order, too."""
+        if not self._spread:
+            return list(self._all)
+        owners = self._owners[partition_of(key)] if key is not None and self._owners else ()
+        nodes = list(self._in_turn())
+        return sorted(nodes, key=lambda node: node not in owners) if owners else nodes
+
+    def _in_turn(self) -> Iterator[Node]:
+        if self._spread:
+            self._turn += 1
+        size = len(self._all)
+        return (self._all[(self._turn + step) % size] for step in range(size))
 
     def best_node(self, tried: Container[str] = ()) -> str | None:
         """The node to prefer for something that stays there, such as a subscription."""
-        candidates = self._candidates(None, None, tried)
-        return candidates[0].name if candidates else None
+        left = [node for node in self._in_turn() if node.name not in tried]
+        ranked = sorted(left, key=lambda node: (node.caller is None, node.caller is not None and not node.caller.good))
+        return ranked[0].name if ranked else None
 
-    def _sweep(self) -> None:
-        self._sweeping = None
-        now = self.loop.time()
-        waiting = False
-        for place in list(self._places.values()):
-            channel = place.channel
-            if channel is not None and channel.pending:
-                channel.sweep(now)
-                waiting = True
-        if waiting and not self.closed and self._sweeping is None:
-            self._sweeping = self.loop.call_later(SWEEP_S, self._sweep)
+    # -- connections
 
-    def _push(self, body: Body) -> None:
+    def _dial(self, node: Node) -> Caller | None:
+        """The connection; a new one when there is none. None when the last attempt has only just failed."""
+        if node.caller is not None or self.closed:
+            return node.caller
+        now = self.now()
+        if now - node.dialled_at <= DIAL_AGAIN_S:
+            return None
+        node.dialled_at = now
+        if node.timer is not None:
+            node.timer.cancel()
+        node.caller = caller = Caller(node.name, self._secret, self._me, self._carrier.random_bytes(NONCE_BYTES))
+        caller.on_ready = partial(self._on_ready, node)
+        caller.on_end = partial(self._on_end, node, caller)
+        caller.on_push = self._on_push
+        if self.on_bug is not None:
+            caller.on_bug = self.on_bug
+        node.timer = self._carrier.call_later(DIAL_S, partial(caller.end, Unreachable(f"{node.name}: silent")))
+        node.stream = self._carrier.dial(node.address, caller)
+        return caller
+
+    def _dial_first(self, operation: Dispatch, left: list[Node]) -> bool:
+        """Whether one of `left` is being dialled, for an operation that has no node; begins with the first of them."""
+        if any(node.caller is not None and not node.caller.ready for node in left):
+            return True
+        for node in left:
+            if node.caller is None:
+                if self._dial(node) is not None:
+                    if self._hedging is None:
+                        self._hedging = self._carrier.call_later(HEDGE_S, self._dial_next)
+                    return True
+                operation.failed_at(node.name, node.error)
+        return False
+
+    def _dial_next(self) -> None:
+        """The nodes that are being dialled keep silent: dial one more, while operations wait."""
+        self._hedging = None
+        if self._homeless and self._dial_another():
+            self._hedging = self._carrier.call_later(HEDGE_S, self._dial_next)
+
+    def _dial_another(self) -> bool:
+        """Dial one more node, if there is one. False when there is none."""
+        return any(node.caller is None and self._dial(node) is not None for node in self._all)
+
+    def _on_ready(self, node: Node) -> None:
+        node.failures = 0
+        if node.timer is not None:
+            node.timer.cancel()
+        self._place_homeless()
+        self.on_change()
+
+    def _on_end(self, node: Node, caller: Caller) -> None:
+        assert caller.error is not None
+        if node.stream is not None:
+            node.stream.close()
+        node.caller, node.stream, node.error, node.probing = None, None, caller.error, False
+        if node.timer is not None:
+            node.timer.cancel()
+        if not self.closed and self._nodes.get(node.name) is node:
+            limit = min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2**node.failures)
+            node.failures = min(node.failures + 1, 16)
+            if self._spread and node in self._all:
+                jitter = int.from_bytes(self._carrier.random_bytes(2), "big") / 65536
+                node.timer = self._carrier.call_later(DIAL_AGAIN_S + jitter * limit, partial(self._dial, node))
+            for operation in self._homeless:
+                operation.failed_at(node.name, caller.error)
+            self._place_homeless()
+        self.on_change()
+
+    def _place_homeless(self) -> None:
+        homeless, self._homeless = self._homeless, []
+        for operation in homeless:
+            if operation.done is not ignore:
+                self.send(operation)
+
+    def _drop(self, node: Node) -> None:
+        """End the connection for good."""
+        if node.timer is not None:
+            node.timer.cancel()
+        if node.caller is not None:
+            node.caller.end(Unreachable(f"{node.name}: the client was closed"))
+
+    def _on_push(self, body: Body) -> None:
         if isinstance(body, Message):
             receiver = self.receivers.get(body.subscription)
             if receiver is not None:
                 receiver.receive(body)
 
+    # -- time
 
-def _address(location: Location, node: str) -> Address:
-    if node not in location.nodes:
-        raise NotFound(f"cluster {location.name!r} has no node called {node!r}")
-    return location.nodes[node]
+    def _keep_beating(self) -> None:
+        if self._beating is not None:
+            if not self._resting:
+                return
+            self._beating.cancel()
+        self._resting, self._beat_at = False, self.now()
+        self._beating = self._carrier.call_later(BEAT_S, self._beat)
+
+    def _beat(self) -> None:
+        """End what is overdue, and look after those that are quiet."""
+        self._beating = None
+        now = self.now()
+        elapsed, self._beat_at = now - self._beat_at, now
+        if elapsed > BEAT_LATE_S and not self._resting:
+            self._beating = self._carrier.call_later(LOOK_AGAIN_S, self._beat)
+            return
+        waiting = probing = False
+        for node in list(self._nodes.values()):
+            caller = node.caller
+            if caller is None or not caller.pending:
+                continue
+            caller.sweep(now)
+            caller.beat(elapsed)
+            if caller.ready and not caller.good:
+                self._probe(node, now)
+                waits = [one for one in map(_operation, list(caller.pending.values())) if one is not None]
+                if waits:
+                    self._look_after(node, caller, waits, now)
+            waiting = waiting or len(caller.pending) > node.probing
+            probing = probing or node.probing
+        for operation in [one for one in self._homeless if one.deadline <= now]:
+            self._homeless.remove(operation)
+            dialled = [node for node in self._all if node.caller is not None and not node.caller.ready]
+            for node in dialled:
+                operation.failed_at(node.name, Unreachable(f"{node.name}: silent"))
+            self._fail(operation)
+        if (waiting or probing or self._homeless) and self._beating is None and not self.closed:
+            self._resting = not waiting and not self._homeless
+            self._beating = self._carrier.call_later(REST_BEAT_S if self._resting else BEAT_S, self._beat)
+
+    def _look_after(self, node: Node, caller: Caller, waits: list[Dispatch], now: float) -> None:
+        """A node is quiet: no byte has come although it should answer to operations that any node could do."""
+        others = [other for other in self._all if other is not node and other.caller is not None and other.caller.ready]
+        since = now - caller.silence.quiet_s
+        if caller.silence.silent and any(other.caller.heard_at > since for other in others if other.caller is not None):
+            for operation in waits:
+                caller.give_up(
+                    operation.id if operation.caller is caller else operation.hedge[1] if operation.hedge else 0
+                )
+            return
+        for operation in waits:
+            if operation.caller is caller and operation.hedge is None and operation.repeatable:
+                self._hedge(operation, caller, now)
+        good = [other for other in others if other.caller is not None and other.caller.good]
+        if not good:
+            self._dial_another()
+        for other in good[:PROBES]:
+            self._probe(other, now)
+
+    def _hedge(self, operation: Dispatch, first: Caller, now: float) -> None:
+        """Ask another node, too; whoever answers first is taken."""
+        tried: Container[str] = operation.tried or ()
+        for node in self._candidates(operation.key):
+            caller = node.caller
+            if caller is not None and caller.good and caller is not first and node.name not in tried:
+                try:
+                    id = caller.call(operation.body, operation.deadline, operation.on_hedge, now, self.layout)
+                except (Unreachable, Overloaded):
+                    continue
+                operation.hedge = (caller, id)
+                return
+
+    def _probe(self, node: Node, now: float) -> None:
+        """Ask for a byte, unless one is asked for."""
+        if node.caller is not None and not node.probing:
+            try:
+                node.caller.call(PROBE, now + KV_S, partial(self._probed, node, node.caller), now)
+            except (Unreachable, Overloaded):
+                return
+            node.probing = True
+
+    def _probed(self, node: Node, caller: Caller, outcome: Outcome) -> None:
+        if node.caller is caller:
+            node.probing = False
+            if not caller.good and isinstance(outcome, DeadlinePassed):
+                self._probe(node, self.now())  # so that its return is noticed
+
+
+def _operation(call: tuple[Done, float, Body]) -> Dispatch | None:
+    """The operation that waits, if any node could do it."""
+    done = call[0]
+    operation = getattr(done, "__self__", done)  # `on_hedge` of one is such a call, too
+    return operation if isinstance(operation, Dispatch) and operation.node is None else None
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""

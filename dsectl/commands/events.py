@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cluster.client.certainty import nobody
+from cluster.client.dispatch import nobody
 from cluster.errors import ClusterError, NotFound, Usage
 from dsectl.invocation import current
 from dsectl.units import duration, is_duration

@@ -1,6 +1,6 @@
 """Whether the nodes are well, and what waits for those that are not."""
 
-from cluster.client.certainty import nobody
+from cluster.client.dispatch import nobody
 from cluster.errors import ClusterError
 from dsectl.invocation import current
 from dsectl.views.look import health_lines, hints_lines

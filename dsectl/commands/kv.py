@@ -16,7 +16,7 @@ from dsectl.views.text import count, shown
 if TYPE_CHECKING:
     import typer
 
-    from cluster.client.results import GetResult, PutResult
+    from cluster.client.kv import GetResult, PutResult
     from dsectl.console import Console
 
 KEYS_LIMIT = 1000

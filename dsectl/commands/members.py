@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cluster.client.certainty import nobody
+from cluster.client.dispatch import nobody
 from cluster.errors import ClusterError, NotFound, Usage
 from dsectl.invocation import current
 from dsectl.views.look import matrix_lines, members_lines, ring_lines, shares_lines

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import typer
 
     from cluster.client.blocking_topics import BlockingSubscription
-    from cluster.client.results import TopicMessage
+    from cluster.client.topics import TopicMessage
     from dsectl.console import Console
 
 LOOK_S = 0.25

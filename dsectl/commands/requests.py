@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from msgspec import DecodeError, json
 
-from cluster.client.certainty import nobody
+from cluster.client.dispatch import nobody
 from cluster.errors import ClusterError, NotFound, Usage
 from dsectl.invocation import current
 from dsectl.units import duration

@@ -19,7 +19,7 @@ from dsectl.load.payload import Payloads, Sizes
 
 if TYPE_CHECKING:
     from cluster.client.aio import Client
-    from cluster.client.results import TopicMessage
+    from cluster.client.topics import TopicMessage
 
 WRITERS = 4
 PAUSE_S = 0.01

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from random import Random
 from time import monotonic
 
-from cluster.client.calls import Calls, Got, KeysFound, Outcome, PutDone
+from cluster.client.aio import Calls, Got, KeysFound, Outcome, PutDone
 from dsectl.load.keyspace import Chooser, KeySpace
 from dsectl.load.ledger import Key, Ledger
 from dsectl.load.mix import INSERT, READ, RMW, SCAN, WRITE, KindChooser

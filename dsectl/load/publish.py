@@ -8,8 +8,7 @@ import asyncio
 from collections.abc import Callable
 from time import monotonic
 
-from cluster.client.calls import Calls, Message, Outcome, Published
-from cluster.client.subscription import Subscription
+from cluster.client.aio import Calls, Message, Outcome, Published, Subscription
 from dsectl.load.deliveries import Deliveries
 from dsectl.load.latency import Latency
 from dsectl.load.payload import Payloads

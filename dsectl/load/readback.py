@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from time import monotonic
 
-from cluster.client.calls import Calls, Got, Outcome
+from cluster.client.aio import Calls, Got, Outcome
 from dsectl.load.ledger import Key, Ledger
 from dsectl.load.tally import EXAMPLES_MAX, Report
 

@@ -7,7 +7,7 @@ from time import monotonic
 
 from msgspec import DecodeError, json
 
-from cluster.client.calls import CallDone, Calls, Outcome
+from cluster.client.aio import CallDone, Calls, Outcome
 from dsectl.load.payload import Payloads
 from dsectl.load.plan import Plan
 from dsectl.load.tally import EXAMPLES_MAX, Kind, Report, Tally

@@ -12,8 +12,7 @@ from time import monotonic, process_time
 from typing import Protocol
 
 import cluster
-from cluster.client.aio import Client
-from cluster.client.calls import Calls, Outcome, PutDone
+from cluster.client.aio import Calls, Client, Outcome, PutDone
 from cluster.errors import ClusterError, NotFound
 from dsectl.load.generator import Generator
 from dsectl.load.kv import KvLoad
@@ -90,7 +89,7 @@ class _Session:
         self.hooks = hooks
         self.client = client
         self.tally = Tally()
-        self.calls = Calls(client.router, plan.timeout_s)
+        self.calls = Calls(client, plan.timeout_s)
         self.prepared = 0
         self.stopped = False
         self._told_at = 0.0

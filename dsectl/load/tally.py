@@ -8,7 +8,7 @@ that refuses everything at once would look quick.
 
 from msgspec import Struct, field
 
-from cluster.client.calls import Outcome
+from cluster.client.aio import Outcome
 from cluster.errors import ClusterError, DeadlinePassed, ServiceError
 from dsectl.load.latency import Latency, Summary, decode
 

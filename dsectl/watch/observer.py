@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from cluster.client.blocking import BlockingCluster
 from cluster.client.locate import Location, locate
-from cluster.client.lookout import Lookout
 from cluster.client.verdict import judge_layout
 from cluster.client.vitals import Vitals, owned, read_vitals
 from cluster.emulator.cluster import processes
@@ -33,7 +33,7 @@ class Observer:
     def __init__(self, cluster: str, via: str | None = None) -> None:
         self.cluster = cluster
         self.via = via
-        self._lookout: Lookout | None = None
+        self._client: BlockingCluster | None = None
         self._seen: dict[str, tuple[int, int]] = {}  # node: boot epoch and the events of it that were told
         self._owned: dict[str, int] = {}
 
@@ -42,9 +42,9 @@ class Observer:
         try:
             files = load_cluster(self.cluster)
             location = locate(self.cluster)
-            lookout = self._lookout_at(location)
+            client = self._client_of(location)
             running = processes(files)
-            answers = lookout.look("vitals", self._questions(files), ANSWER_S)
+            answers = client.ask_all(None, "vitals", timeout=ANSWER_S, each=self._questions(files))
             zones = {place.name: place.zone for place in files.record.places}
             nodes = {name: self._node(name, zones[name], process, answers[name]) for name, process in running.items()}
             return self._sight(files, location, nodes)
@@ -55,19 +55,19 @@ class Observer:
 
     def close(self) -> None:
         """End the streams; another look opens them again."""
-        if self._lookout is not None:
-            self._lookout.close()
-            self._lookout = None
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
-    def _lookout_at(self, location: Location) -> Lookout:
+    def _client_of(self, location: Location) -> BlockingCluster:
         """The streams; new ones when the cluster is another one of the same name, or has other members."""
-        if self._lookout is not None and self._lookout.location != location:
+        if self._client is not None and self._client.location != location:
             self.close()
-        if self._lookout is None:
-            self._lookout = Lookout(location)
+        if self._client is None:
+            self._client = BlockingCluster(location)
             self._seen = {}
             self._owned = owned(location.entry) if location.entry is not None else {}
-        return self._lookout
+        return self._client
 
     def _questions(self, files: ClusterFiles) -> dict[str, dict[str, Any]]:
         asked: dict[str, dict[str, Any]] = {}

@@ -13,8 +13,7 @@ from collections import Counter
 import uvloop
 
 import cluster
-from cluster.client.aio import Client
-from cluster.client.channel import Outcome
+from cluster.client.aio import Client, Outcome
 from cluster.errors import ClusterError
 from cluster.wire.kv import Get, Got, Put, PutDone
 from tests.bench.harness import RUNS, SECONDS, fresh_cluster, percentile, rate, show, spread
@@ -66,7 +65,7 @@ class Load:
                 self.outcomes[outcome.code if isinstance(outcome, ClusterError) else "wrong"] += 1
             self.next(keys, turn + 1)
 
-        self.router.call(body, self.router.loop.time() + 5.0, ended, key)
+        self.router.call(body, self.router.now() + 5.0, ended, key)
 
 
 async def measure(slots: int, write: bool, contexts: dict[str, bytes]) -> tuple[float, float, float, Counter[str]]:

@@ -21,7 +21,7 @@ from time import perf_counter
 import uvloop
 
 import cluster
-from cluster.client.calls import Calls
+from cluster.client.aio import Calls
 from cluster.layout import encode_entry
 from cluster.layout.entry import LayoutEntry, Member
 from dsectl.load.account import Account, account_of
@@ -75,7 +75,7 @@ def measure(wanted: Plan) -> Account:
 async def bare() -> float:
     """Writes a second that the client's callbacks make, when nothing is chosen, measured or remembered."""
     async with cluster.connect(CLUSTER) as client:
-        calls, ended = Calls(client.router, 5.0), client.router.loop.create_future()
+        calls, ended = Calls(client, 5.0), asyncio.get_running_loop().create_future()
         value, until, count = b"v" * 100, perf_counter() + SECONDS, 0
 
         def next_one(outcome: object = None) -> None:

@@ -11,7 +11,7 @@ import time
 import uvloop
 
 import cluster
-from cluster.client.channel import Outcome
+from cluster.client.aio import Outcome
 from cluster.wire.requests import Call, CallDone
 from tests.bench.harness import RUNS, SECONDS, fresh_cluster, percentile, rate, show, spread
 

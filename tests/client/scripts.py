@@ -7,7 +7,7 @@ from cluster.wire.admin import Answer, Ask
 from cluster.wire.frames import Body, Frame, Reply, Request, encode_frame
 from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
 from cluster.wire.requests import Call, CallDone
-from cluster.wire.topics import Message, Publish, Published, Subscribe, Subscribed
+from cluster.wire.topics import Message, Publish, Published, Subscribe, Subscribed, Unsubscribe
 from tests.client.fake_node import Peer, Script
 
 CLOCK = encode_clock({"a1": 3})
@@ -30,6 +30,8 @@ def reply_to(body: object, name: str) -> Body | None:
             return Answer({"node": name, "what": what, "arguments": arguments})
         case Subscribe():
             return Subscribed(5)
+        case Unsubscribe():
+            return Subscribed(0)
     return None
 
 

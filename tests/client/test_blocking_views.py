@@ -1,15 +1,15 @@
-"""Gathering from every node directly, waiting for readiness, and subscriptions of the blocking client."""
+"""Gathering from every node directly, once and again and again, and subscriptions of the blocking client."""
 
 from time import monotonic
 
 import pytest
 
 from cluster.client.blocking import BlockingCluster
-from cluster.errors import DeadlinePassed, HandshakeRefused, Unreachable
+from cluster.errors import DeadlinePassed, Unreachable
 from cluster.wire.frames import Frame, Request
 from cluster.wire.topics import Message, Subscribe, Subscribed
 from tests.client.conftest import StartNode
-from tests.client.fake_node import FakeNode, Peer, closed_address, location, silence
+from tests.client.fake_node import Peer, closed_address, location, silence
 from tests.client.scripts import healthy, refuses
 
 
@@ -44,36 +44,6 @@ def test_ask_all_asks_at_once(start_node: StartNode) -> None:
     with BlockingCluster(location(*nodes)) as c:
         c.ask_all(None, "members", timeout=0.5)
     assert monotonic() - began < 2.0
-
-
-def test_wait_ready_waits_for_the_last(start_node: StartNode) -> None:
-    """One node is not there yet, and starts to listen only after it was refused."""
-    place = closed_address()
-    started: list[FakeNode] = []
-
-    def script(peer: Peer, frame: Frame) -> None:
-        if not started:
-            started.append(start_node("n2", healthy("n2"), port=place[1]))
-        healthy("n1")(peer, frame)
-
-    node = start_node("n1", script)
-    with BlockingCluster(location(node, ("n2", place))) as c:
-        said = c.admin.wait_ready(None, 7, 10.0)
-    assert list(said) == ["n1", "n2"]
-    assert said["n2"] == {"node": "n2", "what": "ready", "arguments": {"layout": 7}}
-
-
-def test_wait_ready_names_who_is_not(start_node: StartNode) -> None:
-    nodes = [start_node("n1", healthy()), start_node("n2", refuses("deadline")), start_node("n4", silence)]
-    with BlockingCluster(location(*nodes, ("n3", closed_address()))) as c, pytest.raises(DeadlinePassed) as caught:
-        c.admin.wait_ready(None, 7, 0.1)
-    assert caught.value.detail == {"not_ready": ["n2", "n4", "n3"]}
-
-
-def test_wait_ready_does_not_wait_for_another_cluster(start_node: StartNode) -> None:
-    node = start_node("n1", healthy(), cluster="other")
-    with BlockingCluster(location(node)) as c, pytest.raises(HandshakeRefused):
-        c.admin.wait_ready(None, 7, 60.0)
 
 
 def test_a_subscription_delivers_and_ends(start_node: StartNode) -> None:

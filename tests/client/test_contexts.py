@@ -2,8 +2,7 @@
 
 import pytest
 
-from cluster.client.contexts import Contexts
-from cluster.client.operations import operation_ids
+from cluster.client.kv import Contexts
 from cluster.versions.context import encode_clock
 
 
@@ -26,8 +25,3 @@ def test_a_context_that_covers_nothing_is_none(nothing: bytes) -> None:
     contexts.remember("a", b"1")
     contexts.remember("a", nothing)
     assert contexts.recall("a") is None and len(contexts) == 0
-
-
-def test_operation_ids_never_repeat() -> None:
-    one, two = operation_ids(), operation_ids()
-    assert len({next(ids) for _ in range(100) for ids in (one, two)}) == 200

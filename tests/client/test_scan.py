@@ -2,7 +2,7 @@
 
 import pytest
 
-from cluster.client.scan import merge_pages
+from cluster.client.kv import merge_pages
 from cluster.errors import Unreachable
 from cluster.wire.kv import KeysFound
 

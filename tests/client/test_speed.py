@@ -9,11 +9,10 @@ from time import perf_counter
 import pytest
 import uvloop
 
-from cluster.client.aio import Client
+from cluster.client.aio import Calls, Client
 from cluster.client.blocking import BlockingCluster
 from cluster.client.locate import Location
 from cluster.layout.entry import LayoutEntry, Member
-from cluster.wire.kv import Put
 from tests.client.fake_node import CLUSTER, SECRET
 
 pytestmark = pytest.mark.bench
@@ -41,8 +40,8 @@ def place() -> Iterator[Location]:
 async def by_callbacks(place: Location) -> float:
     """Each reply starts the next write."""
     async with Client(place, seed=1) as c:
-        router, loop = c.router, c.router.loop
-        ended: asyncio.Future[None] = loop.create_future()
+        calls = Calls(c, 1.0)
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         stop_at = perf_counter() + SECONDS
         count = 0
 
@@ -50,7 +49,7 @@ async def by_callbacks(place: Location) -> float:
             nonlocal count
             count += 1
             if perf_counter() < stop_at:
-                router.call(Put(f"k{count & 1023}", b"v" * 100, "x"), loop.time() + 1, next_one, f"k{count & 1023}")
+                calls.put(f"k{count & 1023}", b"v" * 100, None, next_one)
             elif not ended.done():
                 ended.set_result(None)
 

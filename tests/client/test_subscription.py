@@ -6,7 +6,6 @@ import pytest
 
 from cluster.client.aio import Client
 from cluster.errors import Unreachable, Usage
-from cluster.wire.admin import Ask
 from cluster.wire.frames import Frame, Request
 from cluster.wire.topics import Message, Subscribe, Subscribed, Unsubscribe
 from tests.client.conftest import StartNode
@@ -64,7 +63,7 @@ async def test_async_for_registers_and_break_unsubscribes(start_node: StartNode)
 async def test_the_oldest_are_dropped_and_counted(start_node: StartNode) -> None:
     node = start_node("n1", sends(*(b"%d" % number for number in range(10))))
     async with open_client(node) as c, c.topics.subscribe("a.*", buffer=3) as subscription:
-        await c.call(Ask("members"), node="n1")  # its reply comes behind the messages
+        await c.ask_all(["n1"], "members")  # its reply comes behind the messages
         assert subscription.dropped == 2 + 7
         payloads = [message.payload for _ in range(3) if (message := await subscription.next(0.0)) is not None]
     assert payloads == [b"7", b"8", b"9"]

@@ -7,7 +7,8 @@ from random import Random
 
 import pytest
 
-from cluster.client.connection import BlockingConnection
+from cluster.client.blocking import BlockingCluster
+from cluster.client.locate import Location
 from cluster.errors import ClusterError
 from cluster.wire.handshake import NONCE_BYTES, ROLE_CLIENT, Dialler, Party
 from tests.processes.fleet import Real, real, until
@@ -81,12 +82,12 @@ def test_strangers_are_refused() -> None:
     with real(3) as fleet:
         address = next(iter(fleet.files.addresses.values()))
         secret = fleet.files.secret_path.read_bytes()
-        for party, key in (
-            (Party("real", ROLE_CLIENT, "x", "x", 0), b"w" * 32),
-            (Party("other", ROLE_CLIENT, "x", "x", 0), secret),
-        ):
-            with pytest.raises(ClusterError) as caught:
-                BlockingConnection(address, key, party, timeout=3.0)
+        for name, key in (("real", b"w" * 32), ("other", secret)):
+            with (
+                BlockingCluster(Location(name, key, {"n1": address}), timeout=3.0) as stranger,
+                pytest.raises(ClusterError) as caught,
+            ):
+                stranger.kv.get("cart")
             assert caught.value.code == "handshake" and caught.value.definite
 
 

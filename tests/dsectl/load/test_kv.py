@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from cluster.client.calls import Done, Got, KeysFound, Outcome, PutDone
+from cluster.client.aio import Got, KeysFound, Outcome, PutDone
 from cluster.errors import Maybe, QuorumMissing, Unreachable
 from cluster.versions.context import encode_clock
+from cluster.wire.caller import Done
 from dsectl.load.keyspace import KeySpace
 from dsectl.load.kv import KvLoad
 from dsectl.load.ledger import Ledger

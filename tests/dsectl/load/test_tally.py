@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cluster.client.calls import Outcome
+from cluster.client.aio import Outcome
 from cluster.errors import ClusterError, DeadlinePassed, Maybe, Overloaded, QuorumMissing, ServiceError
 from dsectl.load.account import account_of
 from dsectl.load.keyspace import KeySpace

@@ -1,0 +1,151 @@
+"""Questions about the cluster itself, off every hot path. One node's view, unless all are asked.
+
+`ask_all` asks every node directly and at once, never through peers: a silent node costs the others nothing, and an
+error takes its place. The connections stay, so that a live view asks again and again without a handshake for each look.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cluster.client.operation import (
+    Family,
+    Gather,
+    S,
+    Send,
+    Steps,
+    check_name,
+    check_text,
+    check_timeout,
+    operation,
+)
+from cluster.errors import BadMessage, ClusterError, NotFound, Usage
+from cluster.wire.admin import Answer, Ask
+from cluster.wire.frames import Body
+
+
+class Questions(Family[S]):
+    """Anything, asked of one node or of all."""
+
+    @operation
+    def ask(
+        self, node: str | None, what: str, arguments: dict[str, Any] | None = None, timeout: float | None = None
+    ) -> Steps[Any]:
+        """The answer of `node` (of any, for None) to the question `what`. Raises what the node answers with."""
+        ask = Ask(check_text(what, "a question"), _arguments(arguments))
+        answer = _value((yield Send(ask, check_timeout(timeout), None, check_name(node, "a node"))))
+        if isinstance(answer, ClusterError):
+            raise answer
+        return answer
+
+    @operation
+    def ask_all(
+        self,
+        nodes: list[str] | None,
+        what: str,
+        arguments: dict[str, Any] | None = None,
+        timeout: float | None = None,
+        *,
+        each: Mapping[str, dict[str, Any]] | None = None,
+    ) -> Steps[dict[str, Any]]:
+        """What each of `nodes` (all, for None) answers, or the ClusterError why it did not. `each`: arguments for those
+        that have their own, by name. Raises NotFound for an unknown node."""
+        check_text(what, "a question")
+        common, known = _arguments(arguments), self._session.location.nodes
+        for name in nodes or ():
+            if name not in known:
+                raise NotFound(f"cluster {self._session.location.name!r} has no node called {name!r}")
+        own = {name: _arguments(given) for name, given in (each or {}).items()}
+        bodies: dict[str, Body] = {
+            name: Ask(what, own.get(name, common)) for name in (known if nodes is None else nodes)
+        }
+        outcomes = yield Gather(bodies, check_timeout(timeout))
+        return {name: _value(outcome) for name, outcome in outcomes.items()}
+
+
+class Admin(Questions[S]):
+    """Each method asks `node`, or the first that answers."""
+
+    @operation
+    def members(self, *, node: str | None = None) -> Steps[Any]:
+        """The membership table, by name."""
+        return (yield from self._one(node, "members"))
+
+    @operation
+    def matrix(self, *, timeout: float | None = None) -> Steps[dict[str, Any]]:
+        """Each node's membership table, by observer; silent observers are left out."""
+        bodies = dict.fromkeys(self._session.location.nodes, Ask("members"))
+        outcomes = yield Gather(bodies, check_timeout(timeout))
+        return {name: outcome.value for name, outcome in outcomes.items() if isinstance(outcome, Answer)}
+
+    @operation
+    def status(self, *, node: str | None = None) -> Steps[Any]:
+        """The node's own state."""
+        return (yield from self._one(node, "status"))
+
+    @operation
+    def ring(self, *, node: str | None = None) -> Steps[Any]:
+        """Partitions with owners and fallbacks."""
+        return (yield from self._one(node, "ring"))
+
+    @operation
+    def explain(self, key: str, *, node: str | None = None) -> Steps[Any]:
+        """Where a key lives and what the node holds of it."""
+        return (yield from self._one(node, "explain", {"key": check_text(key, "a key")}))
+
+    @operation
+    def events(self, /, *, node: str | None = None, **filters: Any) -> Steps[Any]:
+        """Decisions that the node recorded; `filters` are since, kind, key, limit."""
+        return (yield from self._one(node, "events", filters))
+
+    @operation
+    def health(self, *, node: str | None = None) -> Steps[Any]:
+        """Whether the node is healthy, with reasons."""
+        return (yield from self._one(node, "health"))
+
+    @operation
+    def hints(self, *, node: str | None = None) -> Steps[Any]:
+        """Copies that wait at the node for an owner to return."""
+        return (yield from self._one(node, "hints"))
+
+    @operation
+    def patterns(self, *, node: str | None = None) -> Steps[Any]:
+        """The patterns that somebody listens to, with the number of subscribers."""
+        return (yield from self._one(node, "patterns"))
+
+    @operation
+    def services(self, *, node: str | None = None) -> Steps[Any]:
+        """Services and their endpoints."""
+        return (yield from self._one(node, "services"))
+
+    @operation
+    def describe(self, service: str, *, node: str | None = None) -> Steps[Any]:
+        """The operations and schemas of a service."""
+        return (yield from self._one(node, "describe", {"service": check_text(service, "a service")}))
+
+    @operation
+    def metrics(self, *, node: str | None = None) -> Steps[Any]:
+        """Counters of one node."""
+        return (yield from self._one(node, "metrics"))
+
+    def _one(self, node: str | None, what: str, arguments: dict[str, Any] | None = None) -> Steps[Any]:
+        answer = _value((yield Send(Ask(what, arguments or {}), None, None, check_name(node, "a node"))))
+        if isinstance(answer, ClusterError):
+            raise answer
+        return answer
+
+
+def _arguments(arguments: object) -> dict[str, Any]:
+    if arguments is None:
+        return {}
+    if not isinstance(arguments, dict) or not all(isinstance(name, str) for name in arguments):
+        raise Usage("arguments are a dict with names as keys")
+    return arguments
+
+
+def _value(outcome: Body | ClusterError) -> Any:
+    """The value in an answer to an Ask; an error stays one."""
+    if isinstance(outcome, Answer):
+        return outcome.value
+    if isinstance(outcome, ClusterError):
+        return outcome
+    return BadMessage(f"a {type(outcome).__name__} is no answer to this question")

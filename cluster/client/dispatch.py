@@ -1,0 +1,121 @@
+"""One message on its way: to one node, and to another while that is harmless.
+
+What surely did nothing, or may be done twice, may go elsewhere. A read that was sent to a node which has gone quiet is
+sent to a second one, too; whoever answers first is taken, and the other is told.
+"""
+
+from typing import TYPE_CHECKING
+
+from cluster.errors import ClusterError, DeadlinePassed, HandshakeRefused, Maybe, Overloaded, Unreachable
+from cluster.wire.caller import REPEATABLE, Caller, Done, Outcome
+from cluster.wire.frames import Body
+from cluster.wire.requests import Call
+
+if TYPE_CHECKING:
+    from cluster.client.router import Router
+
+
+def may_go_elsewhere(error: ClusterError, repeatable: bool) -> bool:
+    """Whether another node may be tried after `error` from one: it surely did nothing, or doing it twice is harmless.
+
+    Definite refusals with a reason of their own (no quorum, overload, a bad argument) are answers, not obstacles.
+    """
+    return isinstance(error, Unreachable | HandshakeRefused) or (
+        repeatable and isinstance(error, DeadlinePassed | Maybe)
+    )
+
+
+def nobody(cluster: str, errors: dict[str, ClusterError]) -> ClusterError:
+    """The one error to raise when no node could be reached; `errors` says why, by node."""
+    for kind in (HandshakeRefused, DeadlinePassed, Overloaded, Maybe):  # these say more than that a node is not there
+        for error in errors.values():
+            if isinstance(error, kind):
+                return error
+    if not errors:
+        return DeadlinePassed("no time is left to ask anybody")
+    if len(errors) == 1:
+        return next(iter(errors.values()))
+    reasons = "; ".join(error.message for error in errors.values())
+    return Unreachable(f"no node of cluster {cluster!r} can be reached: {reasons}")
+
+
+class Dispatch:
+    """One call on its way: the callback of its caller, and the handle to cancel it."""
+
+    __slots__ = ("body", "caller", "deadline", "done", "hedge", "id", "key", "node", "router", "tried")
+
+    def __init__(
+        self, router: "Router", body: Body, deadline: float, done: Done, key: str | None, node: str | None
+    ) -> None:
+        self.router = router
+        self.body = body
+        self.deadline = deadline
+        self.done = done
+        self.key = key
+        self.node = node
+        self.caller: Caller | None = None
+        """Where it was sent last."""
+        self.id = 0
+        self.hedge: tuple[Caller, int] | None = None
+        """Where a read was sent, too, since that one kept quiet."""
+        self.tried: dict[str, ClusterError] | None = None
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may be done twice."""
+        body = self.body
+        return type(body) in REPEATABLE or (
+            type(body) is Call and (body.service, body.operation) in self.router.readonly_calls
+        )
+
+    def __call__(self, outcome: Outcome) -> None:
+        """What the first node says: the outcome, unless another may be asked."""
+        hedge = self.hedge
+        if isinstance(outcome, ClusterError) and may_go_elsewhere(outcome, self.repeatable):
+            assert self.caller is not None
+            self.failed_at(self.caller.name, outcome)
+            if hedge is None:
+                self.router.send(self)
+            else:
+                (self.caller, self.id), self.hedge = hedge, None
+            return
+        if hedge is not None:
+            self.hedge = None
+            hedge[0].cancel(hedge[1])
+        self.done(outcome)
+
+    def on_hedge(self, outcome: Outcome) -> None:
+        """What the second node says."""
+        hedge = self.hedge
+        if hedge is None:  # the first has failed, and this is the only one
+            self(outcome)
+            return
+        self.hedge = None
+        if isinstance(outcome, ClusterError) and may_go_elsewhere(outcome, True):
+            self.failed_at(hedge[0].name, outcome)
+            return
+        assert self.caller is not None
+        self.caller.cancel(self.id)
+        self.done(outcome)
+
+    def failed_at(self, name: str, error: ClusterError) -> None:
+        """Remember why node `name` could not do it."""
+        if self.tried is None:
+            self.tried = {}
+        self.tried[name] = error
+
+    def finish(self, outcome: Outcome) -> None:
+        """Tell the outcome to who waits now."""
+        self.done(outcome)
+
+    def cancel(self) -> None:
+        """No outcome is wanted any more, and the node is told. What was sent may still happen."""
+        self.done = ignore
+        if self.caller is not None:
+            self.caller.cancel(self.id)
+        if self.hedge is not None:
+            self.hedge[0].cancel(self.hedge[1])
+
+
+def ignore(outcome: Outcome) -> None:
+    """Nobody waits."""

@@ -1,0 +1,285 @@
+"""The key-value store: put, get, delete and keys, and what a session remembers of the keys that it has seen.
+
+Context tokens are made and opened here, at the edge, and nowhere on the way; what they hold is opaque to a client.
+"""
+
+from time import monotonic
+from typing import Any
+
+from msgspec import Struct
+
+from cluster.client.operation import (
+    Family,
+    Gather,
+    S,
+    Send,
+    Steps,
+    check_bytes,
+    check_count,
+    check_flag,
+    check_name,
+    check_text,
+    check_timeout,
+    expect,
+    operation,
+)
+from cluster.config import KEY_BYTES_MAX, VALUE_BYTES_MAX
+from cluster.errors import BadContext, ClusterError, Maybe, TooLarge, Usage
+from cluster.versions.context import encode_clock, make_token, open_token
+from cluster.wire.frames import Body
+from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
+
+KEYS_MAX = 1000
+"""Keys in a page unless the caller says otherwise."""
+CONTEXTS_MAX = 10_000
+REPLICAS_MAX = 7
+NOTHING = (b"", encode_clock({}))
+
+
+class PutResult(Struct, frozen=True):
+    """A write that is `ok` or `ok-sloppy`; `hints` of its copies wait with a fallback. `ms` is as the caller saw it."""
+
+    key: str
+    outcome: str
+    coordinator: str
+    acks: int
+    hints: int
+    context: str
+    durability: str
+    siblings: int
+    ms: float
+
+
+class GetResult(Struct, frozen=True):
+    """A read. `siblings` are all values; `value` is the only one, None when there is none or more than one."""
+
+    key: str
+    value: bytes | None
+    siblings: list[bytes]
+    context: str
+    answered: int
+    repaired: int
+    degraded: bool
+    coordinator: str
+    ms: float
+
+    @property
+    def found(self) -> bool:
+        """Whether the key holds any value."""
+        return bool(self.siblings)
+
+
+class KeysResult(Struct, frozen=True):
+    """One page of keys, in order. `more`: ask again with `after` the last. `silent` nodes gave no answer, so that keys
+    may be missing when they are as many as a key has replicas."""
+
+    keys: list[str]
+    more: bool
+    silent: list[str]
+
+
+class Contexts:
+    """What a session has seen of each key: encoded clocks, so that its next write replaces just that.
+
+    Bounded: the key used least recently is forgotten first. Forgetting is safe; the next write is then concurrent with
+    what it did not see, and becomes a sibling.
+    """
+
+    __slots__ = ("_clocks", "_limit")
+
+    def __init__(self, limit: int = CONTEXTS_MAX) -> None:
+        assert limit > 0
+        self._clocks: dict[str, bytes] = {}
+        self._limit = limit
+
+    def __len__(self) -> int:
+        return len(self._clocks)
+
+    def remember(self, key: str, clock: bytes) -> None:
+        """`clock` covers all that the session knows of `key`; one that covers nothing is forgotten.
+
+        A node answers a blind write beside unseen siblings with such a clock: nothing could cover the one and not them.
+        """
+        self._clocks.pop(key, None)
+        if clock in NOTHING:
+            return
+        self._clocks[key] = clock
+        if len(self._clocks) > self._limit:
+            del self._clocks[next(iter(self._clocks))]
+
+    def recall(self, key: str) -> bytes | None:
+        """The clock to write `key` with, None when the session does not know the key."""
+        clock = self._clocks.pop(key, None)
+        if clock is not None:
+            self._clocks[key] = clock
+        return clock
+
+    def forget(self, key: str) -> None:
+        """Write `key` without a context the next time."""
+        self._clocks.pop(key, None)
+
+
+class Kv(Family[S]):
+    """Reads and writes. Remembers the context of each key read or written, and writes with it."""
+
+    @operation
+    def put(
+        self,
+        key: str,
+        value: bytes,
+        *,
+        context: str | None = None,
+        blind: bool = False,
+        read_first: bool = False,
+        w: int = 0,
+        strict: bool = False,
+        timeout: float | None = None,
+    ) -> Steps[PutResult]:
+        """Write `value`; it replaces what `context` covers (a token; else what this session knows of the key).
+
+        `blind` uses no context: the value is concurrent with all others. `read_first` reads the context when the
+        session knows none. `w` 0 means the cluster's; `strict` counts owners only. Raises Maybe when the write may
+        still appear.
+        """
+        value = check_bytes(value, "the value")
+        if len(value) > VALUE_BYTES_MAX:
+            raise TooLarge(f"the value has {len(value)} bytes; {VALUE_BYTES_MAX} are allowed")
+        body = Put(check_key(key), value, "", w=w, strict=strict)
+        return (yield from self._write(body, context, blind, read_first, timeout))
+
+    @operation
+    def delete(
+        self,
+        key: str,
+        *,
+        context: str | None = None,
+        blind: bool = False,
+        read_first: bool = False,
+        w: int = 0,
+        strict: bool = False,
+        timeout: float | None = None,
+    ) -> Steps[PutResult]:
+        """Delete what `context` covers, as `put` does with a value."""
+        body = Put(check_key(key), b"", "", deleted=True, w=w, strict=strict)
+        return (yield from self._write(body, context, blind, read_first, timeout))
+
+    @operation
+    def get(
+        self, key: str, *, r: int = 0, strict: bool = False, only: str | None = None, timeout: float | None = None
+    ) -> Steps[GetResult]:
+        """Read `key`; a missing one has no siblings. `only`: what this node holds, without asking others."""
+        return (yield from self._read(key, r, strict, only, timeout))
+
+    @operation
+    def keys(
+        self, prefix: str = "", *, limit: int = KEYS_MAX, after: str = "", timeout: float | None = None
+    ) -> Steps[KeysResult]:
+        """Live keys with a prefix, behind `after`, in order; asked of all nodes."""
+        for text, what in ((prefix, "the prefix"), (after, "`after`")):
+            if len(check_text(text, what).encode()) > KEY_BYTES_MAX:
+                raise TooLarge(f"{what} is longer than a key; {KEY_BYTES_MAX} bytes are allowed")
+        body = Keys(prefix, after, check_count(limit, "limit", 1))
+        answers = yield Gather(dict.fromkeys(self._session.location.nodes, body), check_timeout(timeout))
+        return merge_pages(answers, limit)
+
+    def _read(self, key: str, r: int, strict: bool, only: str | None, timeout: float | None) -> Steps[GetResult]:
+        local = check_name(only, "`only`") is not None
+        body = Get(check_key(key), check_count(r, "r", 0, REPLICAS_MAX), check_flag(strict, "strict"), local)
+        began = monotonic()
+        try:
+            got = expect(Got, (yield Send(body, check_timeout(timeout), key, only)))
+        except ClusterError as error:
+            error.detail.setdefault("key", key)
+            raise
+        if not local:  # one node may know less than this session
+            self._session.contexts.remember(key, got.context)
+        return get_result(key, got, monotonic() - began)
+
+    def _write(
+        self, body: Put, context: str | None, blind: bool, read_first: bool, timeout: float | None
+    ) -> Steps[PutResult]:
+        session, key = self._session, body.key
+        check_count(body.w, "w", 0, REPLICAS_MAX)
+        check_flag(body.strict, "strict")
+        check_flag(blind, "blind")
+        check_flag(read_first, "read_first")
+        limit = check_timeout(timeout)
+        began = monotonic()
+        if context is not None:
+            if not isinstance(context, str):
+                raise BadContext(f"a context is a token (str), not {type(context).__name__}")
+            body.context = open_token(key, context)
+        elif not blind:
+            body.context = session.contexts.recall(key)
+            if body.context is None and read_first:
+                limit = session.timeout if limit is None else limit
+                try:  # however partial; without any answer too, since a write may succeed where a read cannot
+                    yield from self._read(key, 0, False, None, limit / 2)
+                except ClusterError:
+                    pass
+                body.context = session.contexts.recall(key)
+                limit = max(0.001, began + limit - monotonic())
+        body.operation = session.router.operation_id()
+        try:
+            done = expect(PutDone, (yield Send(body, limit, key)))
+        except ClusterError as error:
+            error.detail.setdefault("key", key)
+            error.detail.setdefault("outcome", "no" if error.definite else "maybe")
+            raise
+        session.contexts.remember(key, done.context)
+        return put_result(key, done, monotonic() - began)
+
+
+def check_key(key: Any) -> str:
+    """`key`; raises TooLarge or Usage for what cannot be one."""
+    if not check_text(key, "a key"):
+        raise Usage("a key has at least one character")
+    if len(key) > KEY_BYTES_MAX // 4 and len(key.encode()) > KEY_BYTES_MAX:
+        raise TooLarge(f"the key has {len(key.encode())} bytes; {KEY_BYTES_MAX} are allowed")
+    return str(key)
+
+
+def put_result(key: str, done: PutDone, seconds: float) -> PutResult:
+    """The result of a write; raises Maybe, with the same fields in its detail, when that is its outcome."""
+    ms = round(seconds * 1000, 3)
+    token = make_token(key, done.context)
+    if done.outcome == "maybe":
+        raise Maybe(
+            f"the write of {key!r} has {done.acks} acknowledgements, too few, and may still appear",
+            key=key,
+            outcome="maybe",
+            coordinator=done.coordinator,
+            acks=done.acks,
+            hints=done.hints,
+            context=token,
+            durability=done.durability,
+            ms=ms,
+        )
+    return PutResult(
+        key, done.outcome, done.coordinator, done.acks, done.hints, token, done.durability, done.siblings, ms
+    )
+
+
+def get_result(key: str, got: Got, seconds: float) -> GetResult:
+    """The result of a read."""
+    value = got.siblings[0] if len(got.siblings) == 1 else None
+    ms = round(seconds * 1000, 3)
+    token = make_token(key, got.context)
+    return GetResult(key, value, got.siblings, token, got.answered, got.repaired, got.degraded, got.coordinator, ms)
+
+
+def merge_pages(answers: dict[str, Body | ClusterError], limit: int) -> KeysResult:
+    """The first `limit` keys out of the pages of all nodes: each lists what it holds, so the union is what the cluster
+    holds. Raises the error of a node when none answered.
+
+    A node that has more than it sent says nothing about keys behind its last one, so the page ends where the shortest
+    such list ends.
+    """
+    pages = [answer for answer in answers.values() if isinstance(answer, KeysFound)]
+    silent = [name for name, answer in answers.items() if not isinstance(answer, KeysFound)]
+    if not pages:
+        raise next(answer for answer in answers.values() if isinstance(answer, ClusterError))
+    ends = [page.keys[-1] for page in pages if page.more and page.keys]
+    keys = sorted({key for page in pages for key in page.keys})
+    known = [key for key in keys if not ends or key <= min(ends)]
+    return KeysResult(known[:limit], bool(ends) or len(known) > limit, silent)

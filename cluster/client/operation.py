@@ -1,0 +1,172 @@
+"""One family of operations, written once for both kinds of client: arguments to message, reply to result.
+
+A family's method is a generator: it checks its arguments, yields what is to be sent, is resumed with the reply (or the
+error is thrown into it), and returns the result. `@operation` makes it a plain call on a blocking session and a
+coroutine on an asyncio one; the session's `run` only carries. Nothing here waits or knows a socket.
+"""
+
+from collections.abc import Callable, Coroutine, Generator, Mapping
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+
+from msgspec import Struct
+
+from cluster.errors import BadMessage, Usage
+from cluster.wire.frames import Body
+
+if TYPE_CHECKING:
+    from cluster.client.aio import AioSession
+    from cluster.client.blocking import BlockingSession
+    from cluster.client.kv import Contexts
+    from cluster.client.locate import Location
+    from cluster.client.router import Router
+
+TIMEOUT_MAX_S = 86_400.0
+
+
+class Send:
+    """One message to an owner of `key`, to any node, or to `node` only. The reply comes back, or the error."""
+
+    __slots__ = ("body", "key", "node", "timeout")
+
+    def __init__(self, body: Body, timeout: float | None, key: str | None = None, node: str | None = None) -> None:
+        self.body = body
+        self.timeout = timeout
+        self.key = key
+        self.node = node
+
+
+class Gather:
+    """A message to each of some nodes, directly and at once. What each replies, or its error, comes back by name."""
+
+    __slots__ = ("bodies", "timeout")
+
+    def __init__(self, bodies: Mapping[str, Body], timeout: float | None) -> None:
+        self.bodies = bodies
+        self.timeout = timeout
+
+
+class Session(Protocol):
+    """What a family wants of either session."""
+
+    location: "Location"
+    timeout: float
+    contexts: "Contexts"
+
+    @property
+    def router(self) -> "Router":
+        """The callback core."""
+
+    def run(self, steps: "Steps[Any]") -> Any:
+        """Carry an operation: its result, or a coroutine of it."""
+
+
+S = TypeVar("S", bound=Session)
+P = ParamSpec("P")
+R = TypeVar("R")
+Kind = TypeVar("Kind", bound=Struct)
+Steps = Generator[Send | Gather, Any, R]
+"""An operation: what it sends, what it is resumed with, what it returns."""
+
+
+class Family(Generic[S]):
+    """The operations of one kind, over a session."""
+
+    def __init__(self, session: S) -> None:
+        self._session = session
+
+
+class operation(Generic[P, R]):
+    """A method of a Family, carried by its session."""
+
+    def __init__(self, steps: Callable[Concatenate[Any, P], Steps[R]]) -> None:
+        self.steps = steps
+        self.__doc__ = steps.__doc__
+        self.__name__ = steps.__name__
+        self.__wrapped__ = steps
+
+    @overload
+    def __get__(self, family: None, owner: type) -> "operation[P, R]": ...
+
+    @overload
+    def __get__(self, family: "Family[AioSession]", owner: type) -> Callable[P, Coroutine[Any, Any, R]]: ...
+
+    @overload
+    def __get__(self, family: "Family[BlockingSession]", owner: type) -> Callable[P, R]: ...
+
+    def __get__(self, family: Any, owner: type) -> Any:
+        if family is None:
+            return self
+        run, steps = family._session.run, self.steps
+
+        def call(*arguments: P.args, **options: P.kwargs) -> Any:
+            return run(steps(family, *arguments, **options))
+
+        call.__name__, call.__doc__ = self.__name__, self.__doc__
+
+        return call
+
+
+def expect(kind: type[Kind], body: Any) -> Kind:
+    """`body`, which must be a `kind`. Raises BadMessage."""
+    if isinstance(body, kind):
+        return body
+    raise BadMessage(f"expected {kind.__name__} in reply, got {type(body).__name__}")
+
+
+# -- Arguments are checked before anything is sent: a node closes the connection over a frame of the wrong types, and
+# -- what else waits on it ends as `maybe`.
+
+
+def check_text(value: object, what: str) -> str:
+    """`value`, which must be text that UTF-8 can write. Raises Usage."""
+    if not isinstance(value, str):
+        raise Usage(f"{what} is text (str), not {type(value).__name__}")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise Usage(f"{what} holds what is no character: {error.reason}") from None
+    return value
+
+
+def check_name(value: object, what: str) -> str | None:
+    """A text that may be missing."""
+    return None if value is None else check_text(value, what)
+
+
+def check_bytes(value: object, what: str) -> bytes:
+    """`value` as bytes. Raises Usage for text: who encodes it knows how."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
+    advice = ": encode the text first" if isinstance(value, str) else ""
+    raise Usage(f"{what} is bytes, not {type(value).__name__}{advice}")
+
+
+def check_count(value: object, what: str, lowest: int = 0, highest: int = 1 << 31) -> int:
+    """A whole number within bounds. Raises Usage."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise Usage(f"{what} is a whole number, not {type(value).__name__}")
+    if not lowest <= value <= highest:
+        raise Usage(f"{what} is {lowest} to {highest}, not {value}")
+    return value
+
+
+def check_flag(value: object, what: str) -> bool:
+    """True or False. Raises Usage."""
+    if not isinstance(value, bool):
+        raise Usage(f"{what} is True or False, not {type(value).__name__}")
+    return value
+
+
+def check_timeout(value: object, what: str = "timeout") -> float | None:
+    """Seconds, None for the session's own. Raises Usage."""
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise Usage(f"{what} is a number of seconds, not {type(value).__name__}")
+    if not isfinite(value) or value <= 0:
+        raise Usage(f"{what} is above 0 seconds, not {value}")
+    return min(float(value), TIMEOUT_MAX_S)

@@ -1,0 +1,279 @@
+"""Publish and subscribe: at most once, to whoever listens now.
+
+A subscription is registered at one node, and moved to another when that is lost. What is published while it moves is
+missed: `gaps` counts the moves, and the next message says `gap`. A reader that is too slow loses the oldest messages;
+`dropped` counts those, and those that the node dropped. `Listening` is all of it but the waiting, which the sessions'
+subscriptions add (`aio.Subscription`, `blocking.BlockingSubscription`).
+"""
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+from msgspec import Struct
+
+from cluster.client.dispatch import Dispatch, ignore
+from cluster.client.operation import (
+    Family,
+    S,
+    Send,
+    Steps,
+    check_bytes,
+    check_count,
+    check_text,
+    check_timeout,
+    expect,
+    operation,
+)
+from cluster.client.router import Router
+from cluster.config import NAME_BYTES_MAX, SUBJECT_BYTES_MAX, VALUE_BYTES_MAX
+from cluster.errors import BadMessage, ClusterError, DeadlinePassed, TooLarge, Unreachable, Usage
+from cluster.wire.caller import Caller, Outcome
+from cluster.wire.topics import Message, Publish, Published, Subscribe, Subscribed, Unsubscribe
+
+BUFFER = 10_000
+"""Messages that wait for the reader, unless it says otherwise."""
+BUFFER_MAX = 10_000_000
+PAUSE_S = 0.05
+"""Between two rounds over all nodes."""
+HEADERS_MAX = 64
+
+
+class PublishResult(Struct, frozen=True):
+    """A message that was sent towards `subscribers` subscriptions and taken by `queues` queues."""
+
+    subject: str
+    id: str
+    subscribers: int
+    queues: int
+
+
+class TopicMessage(Struct, frozen=True):
+    """A message of a subscription. `gap`: the subscription moved to another node before it, so some may be missing."""
+
+    subject: str
+    payload: bytes
+    id: str
+    node: str
+    headers: dict[str, str]
+    gap: bool = False
+
+
+class Publishing(Family[S]):
+    """The half of the family that both sessions carry alike."""
+
+    @operation
+    def publish(
+        self, subject: str, payload: bytes, *, headers: dict[str, str] | None = None, timeout: float | None = None
+    ) -> Steps[PublishResult]:
+        """Send a message towards every matching subscription."""
+        payload = check_bytes(payload, "the payload")
+        if len(payload) > VALUE_BYTES_MAX:
+            raise TooLarge(f"the payload has {len(payload)} bytes; {VALUE_BYTES_MAX} are allowed")
+        body = Publish(check_subject(subject), payload, headers=check_headers(headers))
+        done = expect(Published, (yield Send(body, check_timeout(timeout))))
+        return PublishResult(subject, done.id, done.subscribers, done.queues)
+
+
+def check_subject(subject: object) -> str:
+    """A subject or pattern; its syntax is checked by the node. Raises Usage or TooLarge."""
+    text = check_text(subject, "a subject")
+    if len(text.encode()) > SUBJECT_BYTES_MAX:
+        raise TooLarge(f"the subject has {len(text.encode())} bytes; {SUBJECT_BYTES_MAX} are allowed")
+    return text
+
+
+def check_group(group: object) -> str:
+    """The name of a group, empty for none. Raises Usage or TooLarge."""
+    text = check_text(group, "a group")
+    if len(text.encode()) > NAME_BYTES_MAX:
+        raise TooLarge(f"the group's name has {len(text.encode())} bytes; {NAME_BYTES_MAX} are allowed")
+    return text
+
+
+def check_headers(headers: object) -> dict[str, str] | None:
+    """Text by text. Raises Usage or TooLarge."""
+    if headers is None:
+        return None
+    if not isinstance(headers, dict):
+        raise Usage(f"headers are a dict of text, not {type(headers).__name__}")
+    if len(headers) > HEADERS_MAX:
+        raise TooLarge(f"there are {len(headers)} headers; {HEADERS_MAX} are allowed")
+    return {check_text(name, "a header's name"): check_text(value, f"header {name}") for name, value in headers.items()}
+
+
+class Listening:
+    """One subscription, without the waiting: `on_change` is called when there is something new to look at."""
+
+    def __init__(
+        self,
+        router: Router,
+        now: Callable[[], float],
+        call_later: Callable[[float, Callable[[], object]], object],
+        pattern: str,
+        group: str,
+        timeout: float,
+        *,
+        buffer: int = BUFFER,
+        move_s: float,
+        take: Callable[[Message], None] | None = None,
+    ) -> None:
+        """With `take`, messages go there as they come, and nothing is kept for a reader. `move_s`: how long a lost
+        subscription looks for a node before it gives up. Raises Usage or TooLarge."""
+        self.pattern = check_subject(pattern)
+        self.group = check_group(group)
+        self.nodes = 0
+        """How many nodes know of it."""
+        self.node = ""
+        """The node that delivers; empty while there is none."""
+        self.gaps = 0
+        self.dropped = 0
+        self.error: ClusterError | None = None
+        """Why no node could be found."""
+        self.over = False
+        self.on_change: Callable[[], object] = _nothing
+        self._router = router
+        self._now = now
+        self._call_later = call_later
+        self._buffer = check_count(buffer, "buffer", 1, BUFFER_MAX)
+        self._take = take
+        self._timeout = timeout
+        self._move_s = move_s
+        self._messages: deque[TopicMessage] = deque()
+        self._gap = False
+        self._number = 0
+        self._registering: Dispatch | None = None
+        self._caller: Caller | None = None
+        self._give_up_at = 0.0
+        self._tried: dict[str, ClusterError] = {}
+
+    # -- the reader's side
+
+    def start(self) -> None:
+        """Register: when `node` is set, every live node knows of the subscription."""
+        self._give_up_at = self._now() + self._timeout
+        self._register()
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is registered, or will not be."""
+        return bool(self.node) or self.over or self.error is not None
+
+    def pop(self) -> TopicMessage | None:
+        """The next message that has come; raises the error of a subscription that found no node."""
+        if self._messages:
+            return self._messages.popleft()
+        if self.error is not None:
+            raise self.error
+        return None
+
+    @property
+    def readable(self) -> bool:
+        """Whether a reader has to wait no longer."""
+        return bool(self._messages) or self.error is not None or self.over
+
+    def close(self) -> None:
+        """End it: nothing more is delivered, and a reader that waits is let go."""
+        if self.over:
+            return
+        registering = self._registering
+        self.end()
+        if self._caller is not None:
+            self._caller.watchers.remove(self._lost)
+            self._unsubscribe(self._caller)
+            self._caller, self.node = None, ""
+        elif registering is not None and registering.caller is not None:
+            self._unsubscribe(registering.caller)
+
+    # -- the router's side
+
+    def receive(self, message: Message) -> None:
+        """Keep a message for the reader."""
+        self.dropped += message.dropped
+        if self._take is not None:
+            self._take(message)
+            return
+        if len(self._messages) >= self._buffer:
+            self._messages.popleft()
+            self.dropped += 1
+        headers = message.headers or {}
+        self._messages.append(
+            TopicMessage(message.subject, message.payload, message.id, message.node, headers, self._gap)
+        )
+        self._gap = False
+        self.on_change()
+
+    def end(self) -> None:
+        """No more messages; what was received can still be read."""
+        self.over = True
+        self._router.receivers.pop(self._number, None)
+        if self._registering is not None:
+            self._registering.cancel()
+        self.on_change()
+
+    def _unsubscribe(self, caller: Caller) -> None:
+        """Tell the node of the present number to forget it."""
+        now = self._now()
+        try:
+            caller.call(Unsubscribe(self._number), now + self._timeout, ignore, now)
+        except ClusterError:  # the connection is over, and the subscription with it
+            pass
+
+    def _register(self) -> None:
+        """Try the best node that has not failed in this round."""
+        if self.over:
+            return
+        router = self._router
+        node = router.best_node(self._tried)
+        if node is None:
+            self._next_round()
+            return
+        router.receivers.pop(self._number, None)
+        self._number = next(router.numbers)
+        router.receivers[self._number] = self
+        body = Subscribe(self._number, self.pattern, self.group)
+        deadline = min(self._now() + self._timeout, self._give_up_at)
+        self._registering = router.call(body, deadline, partial(self._registered, node), node=node)
+
+    def _next_round(self) -> None:
+        if self._now() + PAUSE_S >= self._give_up_at:
+            reasons = "; ".join(error.message for error in self._tried.values())
+            self._fail(Unreachable(f"no node takes the subscription to {self.pattern!r}: {reasons}"))
+            return
+        self._tried.clear()
+        self._call_later(PAUSE_S, self._register)
+
+    def _registered(self, node: str, outcome: Outcome) -> None:
+        operation, self._registering = self._registering, None
+        if isinstance(outcome, Subscribed):
+            assert operation is not None and operation.caller is not None
+            self.node, self.nodes = node, outcome.nodes
+            self._tried.clear()
+            self._caller = operation.caller
+            self._caller.watchers.append(self._lost)
+            self.on_change()
+        elif isinstance(outcome, ClusterError) and outcome.retryable:
+            if isinstance(outcome, DeadlinePassed) and operation is not None and operation.caller is not None:
+                self._unsubscribe(operation.caller)  # it may be registered there all the same
+            self._tried[node] = outcome
+            self._register()
+        else:
+            self._fail(outcome if isinstance(outcome, ClusterError) else BadMessage("expected Subscribed in reply"))
+
+    def _lost(self) -> None:
+        """The node that delivered is gone."""
+        if not self.over:
+            self._caller, self.node = None, ""
+            self.gaps += 1
+            self._gap = True
+            self._give_up_at = self._now() + self._move_s
+            self._call_later(0.0, self._register)
+
+    def _fail(self, error: ClusterError) -> None:
+        self.error = error
+        self._router.receivers.pop(self._number, None)
+        self.on_change()
+
+
+def _nothing() -> None:
+    """Nobody waits."""

@@ -1,0 +1,295 @@
+"""One connection of a client to a node, without the socket: bytes and time in, bytes and outcomes out.
+
+The handshake, the frames, the calls that wait, their deadlines, and what may be said about a call whose answer did not
+come. All clients share it: the asyncio one, the blocking one, and those of the simulation. Two machines joined back to
+back are the test (after h11). It opens no socket, reads no clock, and decides nothing about other nodes
+(`cluster/client/router.py` does).
+
+    caller = Caller("n1", key, me, nonce)
+    caller.on_output = ...      called when there is something to take, once until it is taken
+    caller.take(now)            frames to write, by number; what was taken counts as sent
+    caller.feed(data, now)      outcomes reach their calls
+    caller.sweep(now)           calls whose time is over end
+    caller.end(error, unsent)   the stream is over: every call ends
+
+**What was not sent whole did not happen** (Unreachable, definite). What was sent may have happened: a write is `Maybe`
+and never sent again; a read changes nothing. A frame stays here until it is taken, so that this is known.
+"""
+
+from collections.abc import Callable, Collection
+
+import msgspec
+
+from cluster.config import FRAME_BYTES_MAX
+from cluster.errors import (
+    BadMessage,
+    ClusterError,
+    DeadlinePassed,
+    Maybe,
+    Overloaded,
+    TooLarge,
+    Unreachable,
+    Usage,
+    from_code,
+)
+from cluster.wire.admin import Ask
+from cluster.wire.frames import Body, Cancel, Failure, FrameReader, OneWay, Reply, Request, encode_frame
+from cluster.wire.handshake import LANE_FOREGROUND, ROLE_CLIENT, Dialler, Party
+from cluster.wire.kv import Get, Keys
+from cluster.wire.silence import Silence
+from cluster.wire.topics import Subscribe, Unsubscribe
+
+Outcome = Body | ClusterError
+Done = Callable[[Outcome], object]
+
+REPEATABLE = frozenset({Get, Keys, Ask, Subscribe, Unsubscribe})
+"""Bodies that may be sent twice. An Ask that acts (`poke`) acts the same when it is repeated."""
+CALLS_MAX = 65_536
+"""Calls that wait on one connection; at 40,000 a second this is what a node may owe for more than a second."""
+OUT_BYTES_MAX = 32 * 1024 * 1024
+"""What may wait for a node that does not read; more is refused at once."""
+GRACE_S = 0.1
+"""How much longer a client waits than it tells the node, so that the node's better informed `maybe` gets through."""
+SILENT = "silent"
+
+
+def client_party(cluster: str, id: str) -> Party:
+    """A client's identity, as told in handshakes; `id` is random, and new in every process."""
+    return Party(cluster, ROLE_CLIENT, "client", id, 0)
+
+
+def lost(body: Body, node: str, reason: str) -> ClusterError:
+    """The connection ended after `body` was sent."""
+    if type(body) in REPEATABLE:
+        return Unreachable(f"{node}: {reason}")
+    return Maybe(f"{node} was lost before it answered ({reason}): the operation may have happened")
+
+
+def expired(body: Body, node: str) -> ClusterError:
+    """No answer came in time after `body` was sent."""
+    if type(body) in REPEATABLE:
+        return DeadlinePassed(f"{node} did not answer in time")
+    return Maybe(f"{node} did not answer in time: the operation may have happened")
+
+
+class Caller:
+    """The calls of one connection, from the first byte of its handshake to its end."""
+
+    def __init__(self, name: str, secret: bytes, me: Party, nonce: bytes) -> None:
+        self.name = name
+        self.ready = False
+        """The node has proven itself. Calls made before wait here."""
+        self.good = False
+        """Ready and not quiet: the first choice for a new operation."""
+        self.error: ClusterError | None = None
+        """Why it has ended; final."""
+        self.pending: dict[int, tuple[Done, float, Body]] = {}
+        self.silence = Silence()
+        self.heard_at = float("-inf")
+        self.watchers: list[Callable[[], object]] = []
+        """Called at the end, before the calls are told."""
+        self.on_output: Callable[[], object] = _nothing
+        self.on_ready: Callable[[], object] = _nothing
+        self.on_end: Callable[[], object] = _nothing
+        """Called before the calls are told, so that they find another node."""
+        self.on_push: Callable[[Body], object] = _nothing
+        """Called with every body that the node sends on its own."""
+        self.on_bug: Callable[[Exception], object] = _reraise
+        """A caller's `done` has raised: that must not take the connection, and all other calls, with it."""
+        # An address that was given without a name has the address as its name: any node may answer there.
+        self._dialler = Dialler(secret, me, LANE_FOREGROUND, nonce, "" if ":" in name else name)
+        self._greeting = self._dialler.start()
+        self._reader = FrameReader()
+        self._out: dict[int, bytes] = {}  # by call, in the order of the calls, until taken
+        self._out_bytes = 0
+        self._armed = False
+        self._last_id = 0
+
+    @property
+    def peer(self) -> Party | None:
+        """Who answered, once `ready`."""
+        return self._dialler.peer
+
+    # -- what the user wants
+
+    def call(self, body: Body, deadline: float, done: Done, now: float, layout: int = 0, trace: str = "") -> int:
+        """Send a request; `done` is called once, never before this returns, with the reply or an error.
+
+        Returns the number to cancel it by. Raises Overloaded, Unreachable when the connection has ended, and Usage for
+        what cannot be encoded: nothing is sent then.
+        """
+        if self.error is not None:
+            raise Unreachable(self.error.message)
+        if len(self.pending) >= CALLS_MAX or self._out_bytes > OUT_BYTES_MAX:
+            raise Overloaded(f"{self.name}: too much is waiting for this node")
+        id = self._last_id + 1
+        remaining_ms = int((deadline - now) * 1000)
+        data = _encode(Request(id, remaining_ms if remaining_ms > 0 else 1, layout, body, trace))
+        self._last_id = id
+        self.pending[id] = (done, deadline, body)
+        self._out[id] = data
+        self._out_bytes += len(data)
+        if not self._armed:
+            self._armed = True
+            self.on_output()
+        return id
+
+    def oneway(self, body: Body) -> bool:
+        """Send a body that wants no answer; False when it is refused. It may be lost with the connection."""
+        if self.error is not None or self._out_bytes > OUT_BYTES_MAX:
+            return False
+        self._queue(_encode(OneWay(body)))
+        return True
+
+    def cancel(self, id: int) -> None:
+        """Forget a call without an outcome, and tell the node. Harmless when it is over."""
+        if self.pending.pop(id, None) is not None:
+            self._withdraw(id)
+
+    def give_up(self, id: int) -> None:
+        """End a call now, since the node has fallen silent."""
+        call = self.pending.pop(id, None)
+        if call is not None:
+            done, _, body = call
+            sent = self._withdraw(id)
+            self._tell(done, lost(body, self.name, SILENT) if sent else Unreachable(f"{self.name}: {SILENT}"))
+
+    # -- the stream's side
+
+    def take(self, now: float) -> dict[int, bytes]:
+        """Everything to write now, by number and in order; it counts as sent from here on."""
+        self._armed = False
+        first = {}
+        if self._greeting:
+            first[0], self._greeting = self._greeting, b""
+        if not self.ready or not self._out:
+            return first
+        out, self._out = self._out, {}
+        self._out_bytes = 0
+        return {**first, **out} if first else out
+
+    def feed(self, data: bytes, now: float) -> None:
+        """Bytes came: replies find their calls. Never raises; what breaks the protocol ends the connection."""
+        self.heard_at = now
+        if self.silence.quiet_s:
+            self.silence.heard()
+            self.good = self.ready
+        try:
+            if not self.ready:
+                data = self._greet(data)
+            frames = self._reader.feed(data)
+        except ClusterError as error:
+            self.end(error)
+            return
+        take = self.pending.pop
+        for frame in frames:
+            if type(frame) is Reply:
+                call = take(frame.id, None)
+                if call is not None:
+                    try:  # as `_tell`
+                        call[0](frame.body)
+                    except Exception as error:
+                        self.on_bug(error)
+            elif isinstance(frame, Failure):
+                call = take(frame.id, None)
+                if call is not None:
+                    self._tell(call[0], from_code(frame.code, frame.message))
+            elif isinstance(frame, OneWay):
+                self.on_push(frame.body)
+            else:
+                self.end(BadMessage(f"{self.name} sent a frame that only clients send"))
+                return
+
+    def sweep(self, now: float) -> None:
+        """End the calls whose time is over. A node may answer until the very end, so it gets a little more."""
+        limit = now - GRACE_S
+        for id in [id for id, call in self.pending.items() if call[1] <= limit]:
+            call = self.pending.pop(id, None)
+            if call is None:  # ended by the callback of another
+                continue
+            done, _, body = call
+            if self._withdraw(id):
+                self._tell(done, expired(body, self.name))
+            elif self.ready:
+                self._tell(done, DeadlinePassed(f"{self.name}: the request could not be sent in time"))
+            else:
+                self._tell(done, Unreachable(f"{self.name}: silent"))
+
+    def beat(self, elapsed_s: float) -> None:
+        """So much time has passed since the last beat: see whether the node keeps silent although it should answer."""
+        if self.pending and self.ready:
+            self.silence.beat(elapsed_s)
+            self.good = not self.silence.quiet
+
+    def end(self, error: ClusterError, unsent: Collection[int] = ()) -> None:
+        """The stream is over, and every call on it. `unsent` are numbers that were taken and did not leave whole."""
+        if self.error is not None:
+            return
+        self.error, self.ready, self.good = error, False, False
+        waiting, self._out = self._out, {}
+        calls, self.pending = self.pending, {}
+        self.on_end()
+        for watcher in self.watchers:
+            watcher()
+        never_left = error if isinstance(error, Unreachable) else Unreachable(error.message)
+        for id, (done, _, body) in calls.items():
+            self._tell(done, never_left if id in waiting or id in unsent else lost(body, self.name, error.message))
+
+    # -- inside
+
+    def _greet(self, data: bytes) -> bytes:
+        """One step of the handshake. Returns the frames behind it."""
+        self._greeting = self._dialler.feed(data)
+        if self._greeting:
+            self._arm()
+        if self._dialler.peer is None:
+            return b""
+        self.ready = self.good = True
+        self.on_ready()
+        return self._dialler.rest
+
+    def _withdraw(self, id: int) -> bool:
+        """Take a call back. Returns whether it had been sent, and so needs a Cancel."""
+        data = self._out.pop(id, None)
+        if data is not None:
+            self._out_bytes -= len(data)
+            return False
+        if self.error is None:
+            self._queue(encode_frame(Cancel(id)))
+        return True
+
+    def _queue(self, data: bytes) -> None:
+        self._last_id += 1
+        self._out[self._last_id] = data
+        self._out_bytes += len(data)
+        self._arm()
+
+    def _arm(self) -> None:
+        if not self._armed:
+            self._armed = True
+            self.on_output()
+
+    def _tell(self, done: Done, outcome: Outcome) -> None:
+        try:
+            done(outcome)
+        except Exception as error:
+            self.on_bug(error)
+
+
+def _encode(frame: Request | OneWay) -> bytes:
+    """The bytes of a frame, refused here when the node would have to close the connection over it."""
+    try:
+        data = encode_frame(frame)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        raise Usage(f"{type(frame.body).__name__.lower()}: an argument cannot be sent: {error}") from None
+    if len(data) > FRAME_BYTES_MAX:
+        raise TooLarge(f"the message has {len(data)} bytes; {FRAME_BYTES_MAX} are allowed")
+    return data
+
+
+def _nothing(*_: object) -> None:
+    """Nobody wants to know."""
+
+
+def _reraise(error: Exception) -> None:
+    raise error
