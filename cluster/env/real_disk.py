@@ -6,6 +6,7 @@ and blocks. A removed file may be back after a power loss, as on any system that
 """
 
 import asyncio
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -57,6 +58,22 @@ class RealDisk:
             remove_if_there(temporary)
             raise
         sync_folder(os.path.dirname(full))
+
+    def write_in_place(self, path: str, data: bytes) -> None:
+        """Overwrite the start of a small file, unsynced; made when it is missing."""
+        full = self._path(path)
+        flags = os.O_WRONLY | os.O_CLOEXEC
+        try:
+            descriptor = os.open(full, flags)
+        except FileNotFoundError:
+            make_folder(os.path.dirname(full))
+            descriptor = os.open(full, flags | os.O_CREAT, 0o600)
+        try:
+            written = os.pwrite(descriptor, data, 0)
+        finally:
+            os.close(descriptor)
+        if written < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), full)
 
     def append(self, path: str) -> "RealAppendFile":
         """Open for appending; made (with a sync of its folder) when it is missing."""
@@ -132,6 +149,10 @@ class RealAppendFile:
         if error is not None and not isinstance(error, OSError):
             raise error
         done(error)
+
+    def flush(self) -> None:
+        """Force what was appended to the medium before this returns."""
+        force(self._descriptor)
 
     def close(self) -> None:
         """Release the file, once the syncs under way have ended; no implicit sync."""

@@ -120,6 +120,10 @@ class AppendFile(Protocol):
     def sync(self, done: Callable[[OSError | None], None]) -> None:
         """Force what was appended before this call to the medium, then call back in a later pass."""
 
+    def flush(self) -> None:
+        """Force what was appended to the medium before this returns: it blocks for milliseconds, so it is only for what
+        must be durable before the next thing is said. Raises OSError."""
+
     def close(self) -> None:
         """Release the file; no implicit sync."""
 
@@ -132,6 +136,11 @@ class Disk(Protocol):
 
     def write(self, path: str, data: bytes) -> None:
         """Replace the file atomically and durably: temporary file, sync, rename, sync of the folder."""
+
+    def write_in_place(self, path: str, data: bytes) -> None:
+        """Overwrite the start of a small file (at most a disk sector, always the same length), made when it is missing.
+        Not synced: SIGKILL keeps it, a power loss leaves what it was or what it is. Needs no room once the file is
+        there, so that it works on a full disk."""
 
     def append(self, path: str) -> AppendFile:
         """Open for appending; made (with a sync of its folder) when it is missing."""

@@ -5,6 +5,10 @@ that was sent is never coordinated a second time: what is not known to have fail
 sections 4.4, 4.5 and 6.4.
 """
 
+from collections.abc import Iterator
+from heapq import merge
+from itertools import islice
+
 from cluster.config import (
     CLOCK_ACTORS_MAX,
     FRAME_BYTES_MAX,
@@ -276,14 +280,21 @@ class Coordinator:
             except ClusterError as error:
                 inbound.fail(error)
                 return
-        found = sorted(
-            key
-            for partition in replication.store.partitions(TABLE_KV)
-            if replication.view.mine(partition)
-            for key, blob in replication.store.rows(TABLE_KV, partition).items()
-            if key > body.after and key.startswith(body.prefix) and not is_tombstone(decode(blob))
+        rows = (
+            (key, blob)
+            for key, blob in merge(*(self._rows(p, body.after, body.prefix) for p in replication.view.my_partitions()))
+            if not is_tombstone(decode(blob))
         )
+        found = [key for key, _ in islice(rows, limit + 1)]
         inbound.reply(KeysFound(found[:limit], len(found) > limit))
+
+    def _rows(self, partition: int, after: str, prefix: str) -> Iterator[tuple[str, bytes]]:
+        more = True
+        while more:
+            page, more = self.replication.store.scan(TABLE_KV, partition, after, 16, prefix=prefix)
+            yield from page
+            if page:
+                after = page[-1][0]
 
 
 def shown(versions: Versions) -> tuple[list[bytes], bytes]:

@@ -1,11 +1,12 @@
 """Assembles the blocks into the node, and hands values across between siblings.
 
 Crash-only: `start` is recovery, and `stop` only spares the peers a surprise. The order of `start` matters: the boot
-epoch is on the medium before anything else, the log is read before anybody can ask, and the sockets open last.
+epoch is on the medium before anything else, the log is read and what it lacks is written down before anybody can ask,
+and the sockets open last.
 """
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cluster.config import NodeSettings
@@ -15,7 +16,8 @@ from cluster.faults import FaultBook, decode_faults
 from cluster.kv import Coordinator, VersionedObjects
 from cluster.kv.actors import Actors
 from cluster.layout import LayoutEntry, View, decode_entry
-from cluster.membership import Candidate, Identity, Membership
+from cluster.membership import Candidate, Membership
+from cluster.membership import Identity as Announced
 from cluster.messaging.topics import Topics
 from cluster.node.answers import Answers
 from cluster.node.receipts import Receipts
@@ -27,7 +29,7 @@ from cluster.replication.mergeable import TABLE_KV, Mergeable
 from cluster.replication.preference import Avoidance
 from cluster.replication.voting import VotingStatus
 from cluster.requests import Requests
-from cluster.storage import Recovery, Store, load_boot, next_boot, read_document
+from cluster.storage import Identity, Store, read_document
 from cluster.transport import Transport
 from cluster.wire.admin import Ask
 from cluster.wire.handshake import ROLE_NODE, Party
@@ -63,9 +65,7 @@ class Node:
             raise Damaged(f"{LAYOUT_FILE} does not name {name}")
         self.member = members[name]
         self.view = View(name, entry)
-        self.before = load_boot(env.disk)
-        """The boot record as it was found: None in a directory that was wiped, epoch 0 after genesis."""
-        self.boot = next_boot(env.disk, name, lambda: f"{name}-{env.random.randbytes(4).hex()}")
+        self.boot = Identity(env.disk, name, env.boot_id, lambda: f"{name}-{env.random.randbytes(4).hex()}")
         self.started_at = env.clock.now()
         self.stall = StallWatch(env.clock.now(), settings.stall_interval_s, settings.stall_limit_s)
         self.events = Events(env.clock, name, self.boot.epoch, settings.events_max)
@@ -78,7 +78,7 @@ class Node:
         self.transport.layout = entry.number
         self.transport.addresses = {other: (m.host, m.port) for other, m in members.items() if other != name}
         candidates = [Candidate(m.name, m.zone, (m.host, m.port)) for m in entry.members if m.name != name]
-        me = Identity(name, self.boot.id, self.boot.epoch, self.member.zone, (self.member.host, self.member.port))
+        me = Announced(name, self.boot.id, self.boot.epoch, self.member.zone, (self.member.host, self.member.port))
         self.membership = Membership(env, me, candidates, self.transport, settings.membership, self.stall, record)
         self._build_data()
         self._build_services(name)
@@ -144,14 +144,18 @@ class Node:
     def start(self) -> None:
         """Recover, listen, join. Raises Damaged, or OSError when the port is taken."""
         self.events.record("node.boot", f"epoch {self.boot.epoch}", node_id=self.boot.id)
-        recovery = self.store.recover()
+        # A reboot is not held against it yet: owners that all rebooted would wait for one another's votes for ever.
+        boot = replace(self.boot.boot, rebooted=False)
+        recovery = self.store.recover(boot, self.view.my_partitions())
+        self.boot.settle()
         self.events.record(
             "storage.recovered",
             f"{recovery.records} records in {recovery.segments} segments",
             torn_bytes=recovery.torn_bytes,
+            lost=recovery.lost,
         )
-        minted = self.actors.resume("the log lost something" if recovery.torn_bytes or self._lost(recovery) else "")
-        if minted and not self._newborn:
+        minted = self.actors.resume("the log lost something" if recovery.may_have_forgotten else "")
+        if minted and not self.boot.newborn:
             self.events.record("actor.minted", minted, actor=self.actors.actor)
         self.reload_faults()
         self.receipts.start()
@@ -159,23 +163,11 @@ class Node:
         self.membership.start()
         self.topics.start()
         self.requests.start()
-        self.replication.start(self._lost(recovery), returning=not self._newborn)
+        self.replication.start(returning=not self.boot.newborn)
         self._beat()
 
-    @property
-    def _newborn(self) -> bool:
-        """Whether this is the first boot after genesis: nobody can have written anything that this node missed."""
-        return self.before is not None and self.before.epoch == 0
-
-    def _lost(self, recovery: Recovery) -> dict[int, str]:
-        """The partitions that must be refilled before this node votes on them, with the reason."""
-        if self.before is None or (recovery.segments == 0 and not self._newborn):
-            reason = "its directory was empty" if self.before is None else "its log was gone"
-            return dict.fromkeys(self.view.my_partitions(), reason)
-        return recovery.quarantined
-
     def stop(self) -> None:
-        """Close sockets and files; nothing depends on it."""
+        """Close sockets and files. Nothing depends on it, but that a reboot of the machine after it loses nothing."""
         self.membership.stop()
         self.transport.stop()
         self.store.close()
@@ -202,7 +194,7 @@ class Node:
         if stalled_s:
             self.events.record("node.stalled", f"did not run for {stalled_s * 1000:.0f} ms")
             self.reload_faults()
-            if not self._newborn or self.membership.heard_in_this_boot() == len(self.view.members):
+            if not self.boot.newborn or self.membership.heard_in_this_boot() == len(self.view.members):
                 self.replication.catchup.begin(f"this node did not run for {stalled_s * 1000:.0f} ms")
         self.env.clock.call_later(self.settings.stall_interval_s, self._beat)
 

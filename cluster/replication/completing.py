@@ -5,7 +5,9 @@ quorum of W has a member among them, so whatever was acknowledged is in the unio
 """
 
 from collections.abc import Callable
+from functools import partial
 
+from cluster.errors import ClusterError
 from cluster.ports import Outcome
 from cluster.replication.context import ReplicationContext
 from cluster.replication.mergeable import TABLE_HINTS
@@ -54,15 +56,21 @@ class Completing:
         return len(self._sources(partition)) < self._needed(partition)
 
     def _ended(self, partition: int, complete: bool) -> None:
+        if complete:  # the vote waits until the rows that it rests on, and their release, are in the log
+            self.context.store.complete(partition, partial(self._completed, partition))
+        else:
+            self._running.pop(partition, None)
+
+    def _completed(self, partition: int, error: ClusterError | None) -> None:
         self._running.pop(partition, None)
         context = self.context
-        if complete:
-            reason = context.status.recovering.pop(partition, "")
-            context.store.release(partition)
-            context.record("owner.refilled", f"was recovering: {reason}", partition=partition)
-            if not self._timer:
-                self._timer = True
-                context.env.clock.call_soon(self.start)
+        if error is not None:
+            return
+        reason = context.status.recovering.pop(partition, "")
+        context.record("owner.refilled", f"was recovering: {reason}", partition=partition)
+        if not self._timer:
+            self._timer = True
+            context.env.clock.call_soon(self.start)
 
 
 class PartitionCompleting:

@@ -9,8 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cluster.errors import ClusterError, StorageFull
+from cluster.layout import PARTITIONS
 from cluster.replication.mergeable import TABLE_HINTS, Mergeable
 from cluster.storage import Store
+
+RECOVERY_PAGE = 1024
 
 Done = Callable[[ClusterError | None], None]
 
@@ -47,9 +50,12 @@ class HintStore:
 
     def recover(self) -> None:
         """Index what the log brought back."""
-        for partition in self._store.partitions(TABLE_HINTS):
-            for row, blob in self._store.rows(TABLE_HINTS, partition).items():
-                self._note(parse_row(partition, row), len(blob))
+        for partition in range(PARTITIONS):
+            after, more = "", True
+            while more:
+                page, more = self._store.scan(TABLE_HINTS, partition, after, RECOVERY_PAGE)
+                for after, blob in page:
+                    self._note(parse_row(partition, after), len(blob))
 
     def add(self, hint: HintKey, blob: bytes, done: Done) -> None:
         """Keep a copy; `done` when it is as durable as the cluster promises, or with StorageFull and nothing kept."""

@@ -6,8 +6,11 @@ associative, idempotent. So hints, repairs and retries may arrive twice and out 
 
 from typing import Protocol
 
+from cluster.storage import TABLE_HINTS
+
 TABLE_KV = 0
-TABLE_HINTS = 1
+
+__all__ = ["TABLE_HINTS", "TABLE_KV", "Mergeable"]
 
 
 class Mergeable(Protocol):

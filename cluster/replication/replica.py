@@ -132,13 +132,6 @@ class Replica:
         """One page of a partition, in the order of keys."""
         context = self.context
         body: Scan = inbound.body
-        rows = context.store.rows(body.table, body.partition)
-        page: list[tuple[str, bytes]] = []
-        size = 0
-        keys = sorted(key for key in rows if key > body.after)
-        for key in keys[:PAGE_ROWS_MAX]:
-            if size > body.bytes_max:
-                break
-            page.append((key, rows[key]))
-            size += len(rows[key])
-        inbound.reply(Scanned(page, len(page) < len(keys), context.status.votes(body.partition)))
+        store = context.store
+        page, more = store.scan(body.table, body.partition, body.after, PAGE_ROWS_MAX, bytes_max=body.bytes_max)
+        inbound.reply(Scanned(page, more, context.status.votes(body.partition)))

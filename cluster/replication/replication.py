@@ -23,15 +23,16 @@ class Replication:
         self.catchup = CatchUp(context)
         self.completing = Completing(context)
 
-    def start(self, quarantined: dict[int, str], returning: bool) -> None:
+    def start(self, returning: bool) -> None:
         """After the store has recovered: `returning` for any boot but the first of its directory."""
         self.context.hints.recover()
-        for partition, reason in quarantined.items():
+        recovering = self.context.status.recovering
+        for partition, reason in self.context.store.recovering.items():
             if self.context.view.mine(partition):
-                self.context.status.recovering[partition] = reason
-        if self.context.status.recovering:
-            partitions = sorted(self.context.status.recovering)
-            self.context.record("owner.recovering", next(iter(quarantined.values())), partitions=partitions)
+                recovering[partition] = reason
+        if recovering:
+            cause = next(iter(recovering.values()))
+            self.context.record("owner.recovering", cause, partitions=sorted(recovering))
         self.handoff.start()
         self.completing.start()
         if returning:

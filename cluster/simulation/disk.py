@@ -21,12 +21,13 @@ SYNC_MAX_S = 0.004  # a solid-state drive's range
 class Content:
     """One file: its bytes, and how many of them a power loss leaves."""
 
-    __slots__ = ("data", "durable", "stuck")
+    __slots__ = ("before", "data", "durable", "stuck")
 
     def __init__(self, data: bytes = b"") -> None:
         self.data = bytearray(data)
         self.durable = len(data)
         self.stuck = False  # a sync failed: the kernel marked the pages clean without writing them
+        self.before: bytes | None = None  # what the medium may still hold of a file that was overwritten in place
 
 
 class SimulatedDisk:
@@ -52,6 +53,10 @@ class SimulatedDisk:
                 self._files[path] = content
         self._removed.clear()
         for content in self._files.values():
+            if content.before is not None and self._random.random() < 0.5:
+                content.data = bytearray(content.before)
+                content.durable = len(content.data)
+            content.before = None
             unsynced = len(content.data) - content.durable
             kept = content.durable + (self._random.randint(0, unsynced) if torn and unsynced else 0)
             del content.data[kept:]
@@ -62,6 +67,7 @@ class SimulatedDisk:
         """Make durable all that the kernel holds, as a machine that shuts down in good order does."""
         self._removed.clear()
         for content in self._files.values():
+            content.before = None
             if not content.stuck:
                 content.durable = len(content.data)
 
@@ -97,6 +103,18 @@ class SimulatedDisk:
         self._note("replace", path, data)
         self._files[path] = Content(data)
         self._synced_folder(path)
+
+    def write_in_place(self, path: str, data: bytes) -> None:
+        """Overwrite the start of a small file, unsynced; made when it is missing."""
+        content = self._files.get(path)
+        self._take_room(len(data) - (len(content.data) if content is not None else 0))
+        self._note("overwrite", path, data)
+        if content is None:
+            content = self._files[path] = Content()
+        if content.before is None:
+            content.before = bytes(content.data)
+        content.data[: len(data)] = data
+        content.durable = len(content.data)
 
     def open(self, path: str) -> Content:
         """The file, made durably (but empty) when it is missing."""
@@ -139,6 +157,17 @@ class SimulatedDisk:
             content.durable = max(content.durable, min(size, len(content.data)))
         self._schedule.deliver(process, done, OSError(errno.EIO, os.strerror(errno.EIO)) if fails else None)
 
+    def flush(self, path: str, content: Content) -> None:
+        """Make what the file holds now durable at once."""
+        fails = self._sync_failures > 0
+        self._sync_failures -= fails
+        self._schedule.trace.record(("flush", self._name, path, len(content.data), fails))
+        if fails:
+            content.stuck = True
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        if not content.stuck:
+            content.durable = len(content.data)
+
     def truncate(self, path: str, size: int) -> None:
         """Cut the file to `size` bytes and sync it."""
         content = self._content(path)
@@ -167,7 +196,7 @@ class SimulatedDisk:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from None
 
     def _take_room(self, size: int) -> None:
-        if self._room is not None:
+        if self._room is not None and size > 0:
             if size > self._room:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._room -= size
@@ -199,6 +228,11 @@ class ProcessDisk:
         """Replace the file atomically and durably."""
         self._process.check_alive()
         self._disk.write(path, data)
+
+    def write_in_place(self, path: str, data: bytes) -> None:
+        """Overwrite the start of a small file, unsynced; made when it is missing."""
+        self._process.check_alive()
+        self._disk.write_in_place(path, data)
 
     def append(self, path: str) -> "SimulatedAppendFile":
         """Open for appending; made when it is missing."""
@@ -243,6 +277,11 @@ class SimulatedAppendFile:
         """Make what was appended durable, then call back."""
         self._check_open()
         self._disk.sync(self._process, self._path, self._content, done)
+
+    def flush(self) -> None:
+        """Make what was appended durable before this returns."""
+        self._check_open()
+        self._disk.flush(self._path, self._content)
 
     def _check_open(self) -> None:
         self._process.check_alive()

@@ -15,7 +15,7 @@ from cluster.node import Node, NodeHooks
 from cluster.replication.mergeable import TABLE_KV
 from cluster.simulation.route import Quality
 from cluster.simulation.world import LOOPBACK, World
-from cluster.storage.documents import BootRecord, encode_boot
+from cluster.storage import BootRecord, encode_boot
 from cluster.wire.admin import Ask
 from cluster.wire.frames import Body
 from cluster.wire.kv import Get, Put

@@ -1,13 +1,26 @@
 """Storage: what a node keeps. One segmented log with group commit, tables in memory above it, and recovery.
 
 The log is the truth and the tables are what replaying it gives. Every record carries its partition in a header that has
-its own checksum, so damage is charged to one partition, which is quarantined until it has been refilled from its
-co-owners; nothing that failed a checksum is ever returned.
+its own checksum, so damage is charged to one partition, which is *recovering* until it has been completed from its
+co-owners; nothing that failed a checksum is ever returned. What a node must not forget (its epoch,
+what it lost) is on the disk before it says anything.
 """
 
-from cluster.storage.documents import BootRecord, load_boot, next_boot, read_document
-from cluster.storage.recovery import Recovery
+from cluster.storage.identity import Boot, BootRecord, Identity, encode_boot, load_boot, read_document
+from cluster.storage.recovery import TABLE_HINTS, Recovery
 from cluster.storage.segments import Done
-from cluster.storage.store import Store
+from cluster.storage.store import Page, Store
 
-__all__ = ["BootRecord", "Done", "Recovery", "Store", "load_boot", "next_boot", "read_document"]
+__all__ = [
+    "TABLE_HINTS",
+    "Boot",
+    "BootRecord",
+    "Done",
+    "Identity",
+    "Page",
+    "Recovery",
+    "Store",
+    "encode_boot",
+    "load_boot",
+    "read_document",
+]

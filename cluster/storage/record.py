@@ -1,7 +1,9 @@
 """The bytes of the log: segment headers, records, and the scan that finds what is whole, torn or damaged. Pure.
 
-Segment: `magic and version 4 | bytes of the segment before 8 | CRC 4`, then records. Record: `CRC of the header 4 |
-partition 2 | table 1 | kind 1 | length 4 | CRC of the payload 4 | payload`. All little-endian, CRC-32 as in zlib.
+Segment: `magic and version 4 | number of the segment before 4 | bytes of it 4 | CRC 4`, then records. Record: `CRC of
+the header 4 | partition 2 | table 1 | kind 1 | length 4 | CRC of the payload 4 | payload`. All little-endian, CRC-32 as
+in zlib. The mark, a small file of its own, says up to where the log was synced: `magic 3 | clean 1 | epoch 8 | segment
+4 | offset 4 | CRC 4`.
 
 Two checksums, because they answer two questions. A good header says whose record it is and where the next one begins,
 so a bad payload costs one partition and a short one is told from a bad one: *torn* means that a good header promises
@@ -25,26 +27,32 @@ from zlib import crc32
 import msgspec
 
 MAGIC = b"dsl"
-VERSION = 1
+VERSION = 2
 HEADER_BYTES = 16
 """Of a segment as of a record, so that one rule says which tails are too short to hold either."""
 
 ROW = 0xD5
 RELEASE = 0xD6
+LOSS = 0xD7
 """The kinds. Rare bytes on purpose: the search for the next record after damage looks only where one of them stands."""
 
 Record = tuple[int, int, int, bytes]
 """Partition, table, kind, payload."""
 
 Span = tuple[int, int, int]
-"""Segment number, first offset, offset after the last: where damage lies, and so which damage it is."""
+"""Segment number, first offset, offset after the last: where damage lies, and so which damage it is. A loss that was
+declared, and lies nowhere, is (0, boot epoch, number within the boot)."""
+
+Position = tuple[int, int]
+"""Segment number and offset: a place in the log. Places compare as they stand in it."""
 
 _KIND_OFFSET = 7
-_KINDS = re.compile(rb"[\xd5\xd6]")
+_KINDS = re.compile(rb"[\xd5-\xd7]")
 _unpack_header = Struct("<LHBBLL").unpack_from
 _pack_fields = Struct("<HBBLL").pack
 _pack_crc = Struct("<L").pack
-_SEGMENT = Struct("<3sBQL")
+_SEGMENT = Struct("<3sBLLL")
+_MARK = Struct("<3sBQLLL")
 
 encode_row = msgspec.msgpack.Encoder().encode
 """A row's payload from the tuple (key, value or None). Bound here without a wrapper: it is the hot path of a put, and
@@ -53,6 +61,9 @@ decode_row = msgspec.msgpack.Decoder(tuple[str, bytes | None]).decode
 encode_release = msgspec.msgpack.Encoder().encode
 """A release's payload from the list of spans that no longer count for the partition."""
 decode_release = msgspec.msgpack.Decoder(list[Span]).decode
+encode_loss = msgspec.msgpack.Encoder().encode
+"""A loss's payload from (its span, the reason in words): the partition lacks rows until a release names the span."""
+decode_loss = msgspec.msgpack.Decoder(tuple[Span, str]).decode
 
 assert _SEGMENT.size == HEADER_BYTES == 4 + Struct("<HBBLL").size
 
@@ -65,6 +76,7 @@ class Damage:
     end: int
     partition: int | None
     reason: str
+    table: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,26 +87,52 @@ class Torn:
     start: int
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Up to where the log of a boot was synced. `clean`: it ended there, by an orderly stop."""
+
+    epoch: int
+    end: Position
+    clean: bool = False
+
+
+def encode_mark(mark: Mark) -> bytes:
+    """24 bytes, less than any sector: they are overwritten as a whole or not at all."""
+    fields = _MARK.pack(MAGIC, mark.clean, mark.epoch, *mark.end, 0)[:-4]
+    return fields + _pack_crc(crc32(fields))
+
+
+def decode_mark(data: bytes) -> Mark | None:
+    """The mark, or None when these bytes are none."""
+    if len(data) != _MARK.size:
+        return None
+    magic, clean, epoch, segment, offset, crc = _MARK.unpack(data)
+    if magic != MAGIC or crc != crc32(data[:-4]):
+        return None
+    return Mark(epoch, (segment, offset), clean == 1)
+
+
 def seed_of(segment: int) -> int:
     """Where the header checksums of a segment start from."""
     return crc32(segment.to_bytes(8, "little"))
 
 
-def encode_segment_header(segment: int, previous_bytes: int) -> bytes:
-    """The first bytes of a segment. `previous_bytes`, the final size of the segment before, betrays a lost end."""
-    fields = _SEGMENT.pack(MAGIC, VERSION, previous_bytes, 0)[:-4]
+def encode_segment_header(segment: int, previous: Position) -> bytes:
+    """The first bytes of a segment. `previous`, number and final size of the segment before (0, 0 for none), betrays
+    one that is missing and one that lost its end."""
+    fields = _SEGMENT.pack(MAGIC, VERSION, *previous, 0)[:-4]
     return fields + _pack_crc(crc32(fields, seed_of(segment)))
 
 
-def decode_segment_header(data: bytes, segment: int) -> tuple[int, int] | None:
-    """Version and `previous_bytes`, or None when the header is short or damaged. Its layout is the same in every
-    version, so that a damaged one is told from one of the future."""
+def decode_segment_header(data: bytes, segment: int) -> tuple[int, Position] | None:
+    """Version and `previous`, or None when the header is short or damaged. Its layout is the same in every version, so
+    that a damaged one is told from one of the future."""
     if len(data) < HEADER_BYTES:
         return None
-    magic, version, previous_bytes, crc = _SEGMENT.unpack_from(data)
+    magic, version, number, size, crc = _SEGMENT.unpack_from(data)
     if magic != MAGIC or crc != crc32(data[: HEADER_BYTES - 4], seed_of(segment)):
         return None
-    return version, previous_bytes
+    return version, (number, size)
 
 
 def encode_records(records: Iterable[Record], seed: int, offset: int) -> bytes:
@@ -125,7 +163,7 @@ def scan(data: bytes, segment: int) -> Iterator[Record | Damage | Torn]:
                 if crc32(payload) == payload_crc:
                     yield partition, table, kind, payload
                 else:
-                    yield Damage(offset, end, partition, "a record's payload fails its checksum")
+                    yield Damage(offset, end, partition, "a record's payload fails its checksum", table)
                 offset = end
                 continue
         if _less_than_a_header(data, offset):

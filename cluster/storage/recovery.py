@@ -1,14 +1,16 @@
-"""Reads the log back at boot: rebuilds the tables, cuts a torn tail, and charges damage to partitions.
+"""Reads the log back at boot: rebuilds the tables, cuts a torn tail, and says what was lost.
 
-Torn is what a crash explains: at the end of the last segment, less than a record. It was never acknowledged as synced,
-and it is cut. Everything else that fails a checksum was once whole, so it may have been acknowledged: it is damage, and
-the partitions that it may have touched are quarantined. Rows that verify are kept either way.
+Torn is what a crash explains: at the end of the last segment, less than a record; and after a reboot of the machine
+under `always` anything behind the mark, since blocks that were not synced reach a disk in any order (Pillai et al.,
+"All File Systems Are Not Created Equal", OSDI 2014). It was never acknowledged, and it is cut. Everything else that
+fails a checksum was once whole, so it may have been acknowledged: it is damage, and the partitions that it may have
+touched lack rows. Rows that verify are kept either way.
 
-Damage stays in the log, so each boot finds it again; a release record names the spans that have been refilled for its
-partition. A partition is quarantined while one of its spans has no release. Naming them matters: damage that appears
-later in an older part of the log is not excused by a release that was written before anyone had seen it.
-
-Not detected here: the loss of whole records from the very end of the log, which no later header speaks of.
+Three things keep what a node lacks through any number of boots. Damage stays in the log, so each boot finds it again. A
+loss that leaves no such trace (a log that is gone or ends before its mark, a reboot) is a record of its own. A release
+record names the damage and the losses that a partition was completed from; it stands behind the rows that completed it,
+so it never outlives them. Naming them matters: damage that appears later in an older part of the log is not excused by
+a release that was written before anyone had seen it.
 """
 
 from collections.abc import Iterator
@@ -17,116 +19,196 @@ from dataclasses import dataclass
 from cluster.env import Disk
 from cluster.errors import Damaged
 from cluster.layout.partition import PARTITIONS
-from cluster.storage.documents import read_document
+from cluster.storage.identity import Boot, read_document
 from cluster.storage.record import (
+    LOSS,
     RELEASE,
     ROW,
     VERSION,
     Damage,
+    Mark,
+    Position,
     Record,
     Span,
     Torn,
+    decode_loss,
+    decode_mark,
     decode_release,
     decode_row,
     decode_segment_header,
     scan,
 )
-from cluster.storage.segments import FOLDER, segment_path
+from cluster.storage.rows import Rows
+from cluster.storage.segments import FOLDER, MARK, segment_path
 
-Tables = dict[tuple[int, int], dict[str, bytes]]
+Tables = dict[tuple[int, int], Rows]
 """Encoded rows by key, by (table, partition)."""
+
+TABLE_HINTS = 1
+HINTS = 0xFFFE
+"""Hint records are charged to a partition of their own: they are lost wherever their keys belong, and losing one takes
+nothing from the rows of the partition that it names."""
 
 
 @dataclass(frozen=True)
 class Recovery:
-    """What a boot found in the log. No segments at a later boot than the first mean that the log was lost."""
+    """What a boot found in the log. `lost` says why all that the node owns may lack rows, if it does."""
 
     records: int
     bytes: int
     segments: int
     torn_bytes: int
-    quarantined: dict[int, str]
+    recovering: dict[int, str]
+    lost: str
 
     @property
     def cut(self) -> bool:
         """Whether a torn tail was removed."""
         return self.torn_bytes > 0
 
+    @property
+    def may_have_forgotten(self) -> bool:
+        """Whether writes of this node may exist elsewhere that it does not know any more. (A reboot of the machine is
+        another reason, of which nothing need be seen here.)"""
+        return bool(self.torn_bytes or self.lost or self.recovering)
+
 
 class Replay:
     """One pass over all segments; afterwards the attributes hold what the store goes on with."""
 
-    def __init__(self, disk: Disk) -> None:
+    def __init__(self, disk: Disk, boot: Boot, *, always: bool) -> None:
         self._disk = disk
+        self._boot = boot
+        self._always = always
+        self._torn_behind_mark = always and boot.rebooted
         self.tables: Tables = {}
         self.records = 0
         self.torn_bytes = 0
         self.segments = 0
         self.bytes = 0
-        self.last_segment = 1
-        self.previous_bytes = 0
-        """The size of the segment before the last one."""
-        self.sealed = False
-        """The last segment was cut, so no more may be appended to it: bytes that the file held before might come back
-        with its next blocks, and in another segment they do not verify. Damage is no such reason: what is appended
-        after it is found by the scan, and so its span stays what it is."""
-        self._local: dict[int, dict[Span, str]] = {}
+        self.last_number = 0
+        """The highest number that anything names."""
+        self.end: Position = (0, 0)
+        """Up to where the log goes, and is synced."""
+        self.mark: Mark | None = None
+        self._losses: dict[int, dict[Span, str]] = {}
         self._anywhere: dict[Span, str] = {}
         self._released: dict[int, set[Span]] = {}
 
     def run(self) -> None:
         """Read everything. Raises Damaged when a file cannot be read or has an unknown version, OSError when the torn
         tail cannot be cut."""
-        numbers = _segment_numbers(self._disk)
-        self.segments = len(numbers)
-        sizes = {0: 0}
-        for number in numbers:
-            data = _read(self._disk, number)
-            self.previous_bytes = sizes.get(number - 1, 0)
-            if number - 1 not in sizes:
-                self._anywhere[number - 1, 0, 0] = f"{segment_path(number - 1)} is missing"
-            self._check_header(data, number)
-            kept = self._apply(data, number, last=number == numbers[-1])
-            sizes[number] = kept
+        blob = read_document(self._disk, MARK)
+        self.mark = None if blob is None else decode_mark(blob)
+        marked = (0, 0) if self.mark is None else self.mark.end
+        self.last_number = marked[0]
+        torn = False
+        for number, data, last in self._segments():
+            self.last_number = max(self.last_number, number)
+            if torn or not self._goes_on(data, number):
+                torn = True  # it was written behind what was not synced, so it was not synced either
+                self._cut(data, number, 0)
+                self._disk.remove(segment_path(number))
+                continue
+            kept, torn = self._apply(data, number, last=last)
+            if not kept:  # not even its header was whole
+                self._disk.remove(segment_path(number))
+                continue
+            if not torn and (number, kept) > marked:
+                self._disk.truncate(segment_path(number), kept)  # what will be served is synced like a new write
+            self.end = (number, kept)
+            self.segments += 1
             self.bytes += kept
-            self.last_segment = number
+        for rows in self.tables.values():
+            rows.filled()
 
-    def damage(self) -> Iterator[tuple[int, dict[Span, str]]]:
-        """Each quarantined partition with the spans to blame and why."""
-        if not self._local and not self._anywhere:
+    def _segments(self) -> Iterator[tuple[int, bytes, bool]]:
+        """Number, bytes, and whether it is the last, of each segment that was begun. Files of none are removed: a boot
+        leaves one when nothing is put in it."""
+        before: tuple[int, bytes] | None = None
+        for number in _segment_numbers(self._disk):
+            data = _read(self._disk, number)
+            if not data:
+                self._disk.remove(segment_path(number))
+                continue
+            if before is not None:
+                yield *before, False
+            before = (number, data)
+        if before is not None:
+            yield *before, True
+
+    def lost(self) -> str:
+        """Why all that the node owns, and its hints, may lack rows; empty when nothing says so."""
+        boot, mark = self._boot, self.mark
+        if boot.lost:
+            return boot.lost
+        if boot.previous_epoch == 0:
+            return ""
+        if mark is None:
+            return "its log was gone" if self.segments == 0 else f"{MARK} is missing or damaged"
+        if self.end < mark.end:
+            return (
+                f"the log ends at {_place(self.end)}, before its mark at {_place(mark.end)}"
+                if self.segments
+                else "its log was gone"
+            )
+        if boot.rebooted and not self._always and not self._clean:
+            return "the machine rebooted, and what was written last may not have been synced"
+        return ""
+
+    @property
+    def _clean(self) -> bool:
+        mark = self.mark
+        return mark is not None and mark.clean and mark.epoch == self._boot.previous_epoch and mark.end == self.end
+
+    def losses(self) -> Iterator[tuple[int, dict[Span, str]]]:
+        """Each partition that lacks rows, with the spans to blame and why."""
+        if not self._losses and not self._anywhere:
             return
-        seen = {partition for _, partition in self.tables} | set(self._local)
-        for partition in sorted(seen.union(range(PARTITIONS))):
+        seen = {partition for _, partition in self.tables} | set(self._losses)
+        if self._anywhere:
+            seen.update(range(PARTITIONS), (HINTS,))
+        for partition in sorted(seen):
             released = self._released.get(partition, set())
-            spans = self._local.get(partition, {}) | self._anywhere
+            spans = self._losses.get(partition, {}) | self._anywhere
             left = {span: reason for span, reason in spans.items() if span not in released}
             if left:
                 yield partition, left
 
-    def _check_header(self, data: bytes, number: int) -> None:
+    def _goes_on(self, data: bytes, number: int) -> bool:
+        """Whether the segment counts; what is missing before it is damage, or else what a crash explains."""
         header = decode_segment_header(data, number)
         if header is None:
-            return  # the scan reports it
-        version, previous_bytes = header
+            return True  # the scan reports it
+        version, previous = header
         if version != VERSION:
             raise Damaged(f"{segment_path(number)} has version {version} of the format, and only {VERSION} is known")
-        if previous_bytes != self.previous_bytes:
-            span = (number - 1, self.previous_bytes, previous_bytes)
-            path = segment_path(number - 1)
-            self._anywhere[span] = f"{path} has {self.previous_bytes} bytes and had {previous_bytes}"
+        if previous == self.end:
+            return True
+        if self._torn_behind_mark and self.mark is not None and self.end >= self.mark.end:
+            return False
+        span = (previous[0], self.end[1], previous[1])
+        self._anywhere[span] = f"the log ends at {_place(self.end)}, and went on to {_place(previous)}"
+        return True
 
-    def _apply(self, data: bytes, number: int, *, last: bool) -> int:
-        """Apply what is whole; returns how many bytes of the segment stay."""
+    def _apply(self, data: bytes, number: int, *, last: bool) -> tuple[int, bool]:
+        """Apply what is whole; returns how many bytes of the segment stay, and whether it was cut there."""
         for item in scan(data, number):
             if isinstance(item, tuple):
                 self._apply_record(item)
+            elif self._is_torn(item, number, last):
+                return self._cut(data, number, item.start), True
             elif isinstance(item, Damage):
                 self._note(item, number)
-            elif last:
-                return self._cut(data, number, item.start)
             else:
                 self._note(_torn_inside(item, len(data)), number)
-        return len(data)
+        return len(data), False
+
+    def _is_torn(self, item: Damage | Torn, number: int, last: bool) -> bool:
+        """Whether a crash explains it."""
+        if self._torn_behind_mark and self.mark is not None and (number, item.start) >= self.mark.end:
+            return True
+        return last and isinstance(item, Torn)
 
     def _apply_record(self, record: Record) -> None:
         partition, table, kind, payload = record
@@ -135,25 +217,35 @@ class Replay:
             key, value = decode_row(payload)
             rows = self.tables.get((table, partition))
             if rows is None:
-                rows = self.tables[table, partition] = {}
+                rows = self.tables[table, partition] = Rows()
             if value is None:
                 rows.pop(key, None)
             else:
                 rows[key] = value
+        elif kind == LOSS:
+            span, reason = decode_loss(payload)
+            self._losses.setdefault(partition, {})[span] = reason
+            self._released.get(partition, set()).discard(span)  # a new id counts its boots from 1 again
         else:
             assert kind == RELEASE, kind
             self._released.setdefault(partition, set()).update(decode_release(payload))
 
     def _note(self, damage: Damage, number: int) -> None:
-        spans = self._anywhere if damage.partition is None else self._local.setdefault(damage.partition, {})
+        if damage.partition is None:
+            spans = self._anywhere
+        else:
+            spans = self._losses.setdefault(HINTS if damage.table == TABLE_HINTS else damage.partition, {})
         where = f"{segment_path(number)}, bytes {damage.start} to {damage.end}"
         spans[number, damage.start, damage.end] = f"{where}: {damage.reason}"
 
     def _cut(self, data: bytes, number: int, start: int) -> int:
         self._disk.truncate(segment_path(number), start)
-        self.torn_bytes = len(data) - start
-        self.sealed = start > 0  # an empty file is begun anew, header and all
+        self.torn_bytes += len(data) - start
         return start
+
+
+def _place(position: Position) -> str:
+    return f"byte {position[1]} of {segment_path(position[0])}" if position[0] else "its beginning"
 
 
 def _torn_inside(torn: Torn, size: int) -> Damage:

@@ -1,8 +1,12 @@
 """The log on disk: numbered segment files, one append a batch, and when they are synced and replaced.
 
-Invariant: only the last segment may hold bytes that are not synced. A full segment is therefore synced before the next
-one is begun (`ready` is false meanwhile and batches wait), so whatever is torn in an earlier segment is damage and no
-crash explains it.
+Each boot begins a segment of its own, above every position that anything names, so that bytes which an earlier boot cut
+off, or a disk brought back, never stand where this one writes. A batch never waits: a full segment is replaced by the
+next append, while a sync of the last one may still be due. So the log is always written before the sockets, and a copy
+that left this node is in its log.
+
+Invariant: what is not synced lies behind the mark, in the last two segments. Syncs run in the order of the log, and the
+mark is moved after each, so that a log which ends before its mark has lost something.
 
 Group commit: one sync runs at a time, and all that was appended meanwhile goes with the next (DeWitt et al.,
 "Implementation Techniques for Main Memory Database Systems", SIGMOD 1984).
@@ -13,14 +17,16 @@ the restarted process reads may come from those pages.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from cluster.config import Durability, StorageSettings
 from cluster.env import AppendFile, Env, Timer
 from cluster.errors import ClusterError
-from cluster.storage.record import Record, encode_records, encode_segment_header, seed_of
+from cluster.storage.record import Mark, Position, Record, encode_mark, encode_records, encode_segment_header, seed_of
 
 FOLDER = "log"
+MARK = "log/mark"
 
 Done = Callable[[ClusterError | None], None]
 """Called once: with None when the write is as durable as the settings promise, or with why it was not kept."""
@@ -32,53 +38,65 @@ def segment_path(segment: int) -> str:
 
 
 class SegmentLog:
-    """Appends batches of records. `wake` is called when `ready` turns true again."""
+    """Appends batches of records, of one boot."""
 
-    def __init__(
-        self, env: Env, settings: StorageSettings, *, on_fatal: Callable[[OSError], None], wake: Callable[[], None]
-    ) -> None:
+    def __init__(self, env: Env, settings: StorageSettings, *, on_fatal: Callable[[OSError], None]) -> None:
         self._env = env
         self._settings = settings
         self._always = settings.durability is Durability.ALWAYS
         self._on_fatal = on_fatal
-        self._wake = wake
         self._file: AppendFile | None = None
         self._segment = 0
-        self._previous_bytes = 0
-        self._sealed = False
+        self._previous: Position = (0, 0)
+        self._old: AppendFile | None = None  # the segment before, while a sync of it is due
+        self._mark = Mark(0, (0, 0))
         self._stopped = True
         self._unsynced = False  # bytes were appended that no sync, running or finished, covers
         self._syncing = False
         self._waiting: list[Done] = []  # acknowledgements that the next sync will cover
         self._timer: Timer | None = None
 
-    def open(self, segment: int, previous_bytes: int, *, sealed: bool) -> None:
-        """Go on in this segment, or after it when it is `sealed`. Raises OSError.
-
-        What an earlier process left here was read back and will be served, so it is synced like a new write.
-        """
-        self._file = self._env.disk.append(segment_path(segment))
-        self._segment, self._previous_bytes, self._sealed = segment, previous_bytes, sealed
+    def open(
+        self, epoch: int, segment: int, previous: Position, records: Sequence[Record], *, marked: bool = True
+    ) -> None:
+        """Begin the segment of a boot, behind `previous`, up to where all is synced. `records` are on the medium before
+        this returns, and so is a mark behind them; so is the first mark of all (not yet `marked`). Raises OSError."""
+        path = segment_path(segment)
+        self._segment, self._previous = segment, previous
+        self._mark = Mark(epoch, previous)
+        if records:
+            header = encode_segment_header(segment, previous)
+            self._env.disk.write(path, header + encode_records(records, seed_of(segment), len(header)))
+        self._file = self._env.disk.append(path)
+        if records:
+            self._mark = Mark(epoch, (segment, self._file.size))
+        if records or not marked:
+            self._env.disk.write(MARK, encode_mark(self._mark))
+        else:
+            self._env.disk.write_in_place(MARK, encode_mark(self._mark))
         self._stopped = False
-        self._unsynced = self._file.size > 0
-        self._schedule()
-
-    def ready(self) -> bool:
-        """Whether a batch may be appended now."""
-        if self._stopped:
-            return False
-        return not (self._full() and (self._unsynced or self._syncing))
 
     def append(self, records: Iterable[Record]) -> None:
         """Give a batch to the kernel in one write. Raises OSError, and then nothing of it is kept."""
-        assert self.ready()
-        if self._full():
+        assert self._file is not None
+        if self._file.size >= self._settings.segment_bytes and self._old is None:
             self._rotate()
         file = self._file
-        assert file is not None
-        header = b"" if file.size else encode_segment_header(self._segment, self._previous_bytes)
+        header = b"" if file.size else encode_segment_header(self._segment, self._previous)
         file.append(header + encode_records(records, seed_of(self._segment), file.size + len(header)))
         self._unsynced = True
+
+    def append_durably(self, records: Iterable[Record]) -> None:
+        """Append ahead of what is staged, and sync before this returns. Raises OSError when nothing was kept; a failed
+        sync is fatal."""
+        unsynced = self._unsynced
+        self.append(records)
+        try:
+            self._flush()
+        except OSError as error:
+            self._fail(error)
+            raise
+        self._unsynced = unsynced  # whoever waits for a sync of what came before still gets one
 
     def acknowledge(self, dones: Sequence[Done], synced_dones: Sequence[Done] = ()) -> None:
         """Call `dones` once what was appended is as durable as the settings promise (for `interval` that is now), and
@@ -91,32 +109,52 @@ class SegmentLog:
             for done in dones:
                 done(None)
 
-    def close(self) -> None:
-        """Release the file; no sync. What waits for one is never acknowledged."""
-        self._stopped = True
-        self._cancel_timer()
-        if self._file is not None:
-            self._file.close()
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing is written any more."""
+        return self._stopped
 
-    def _full(self) -> bool:
+    def close(self) -> None:
+        """Sync and say so in a clean mark, as far as the disk lets us; release the files. Acknowledges nothing."""
+        stopped, self._stopped = self._stopped, True
+        self._cancel_timer()
+        if self._file is None:
+            return
+        if not stopped:
+            try:
+                self._flush()
+                self._mark = replace(self._mark, clean=True)
+                self._env.disk.write(MARK, encode_mark(self._mark))
+            except OSError:
+                pass  # without a clean mark the next boot assumes what it must
+        if self._old is not None:
+            self._old.close()
+        self._file.close()
+
+    @property
+    def _end(self) -> Position:
+        """Up to where the log was written."""
         assert self._file is not None
-        return self._sealed or self._file.size >= self._settings.segment_bytes
+        return (self._segment, self._file.size) if self._file.size else self._previous
 
     def _rotate(self) -> None:
         """Begin the next segment. Its header goes with the first batch, so a crash in between leaves it empty."""
         assert self._file is not None
         following = self._env.disk.append(segment_path(self._segment + 1))
         assert following.size == 0, "the segment after the last one exists"
-        self._previous_bytes = self._file.size
-        self._file.close()
+        self._previous = (self._segment, self._file.size)
+        if self._unsynced or self._syncing:
+            self._old = self._file
+        else:
+            self._file.close()
         self._file = following
         self._segment += 1
-        self._sealed = False
 
     def _schedule(self) -> None:
         if self._syncing or not self._unsynced:
             return
-        if self._waiting or self._always or self._full():
+        assert self._file is not None
+        if self._waiting or self._always or self._file.size >= self._settings.segment_bytes:
             self._sync()
         elif self._timer is None:
             self._timer = self._env.clock.call_later(self._settings.sync_interval_s, self._sync)
@@ -126,21 +164,55 @@ class SegmentLog:
         self._cancel_timer()
         self._unsynced, self._syncing = False, True
         covered, self._waiting = self._waiting, []
-        self._file.sync(partial(self._synced, covered))
+        if self._old is None:
+            self._file.sync(partial(self._synced, self._end, covered))
+        else:
+            self._old.sync(partial(self._old_synced, covered))
 
-    def _synced(self, covered: list[Done], error: OSError | None) -> None:
+    def _old_synced(self, covered: list[Done], error: OSError | None) -> None:
+        if error is not None or self._stopped:
+            self._synced(self._mark.end, covered, error)
+            return
+        assert self._old is not None and self._file is not None
+        self._old.close()
+        self._old = None
+        self._file.sync(partial(self._synced, self._end, covered))
+
+    def _synced(self, end: Position, covered: list[Done], error: OSError | None) -> None:
         self._syncing = False
         if self._stopped:
             return
         if error is not None:
-            self._stopped = True
-            self._on_fatal(error)
+            self._fail(error)
             return
+        self._move_mark(end)
         self._schedule()
         for done in covered:
             done(None)
-        if self._full() and self.ready():
-            self._wake()
+
+    def _flush(self) -> None:
+        """Sync all that was appended before this returns."""
+        assert self._file is not None
+        if self._old is not None:
+            self._old.flush()
+        self._file.flush()
+        self._move_mark(self._end)
+
+    def _move_mark(self, end: Position) -> None:
+        if end > self._mark.end:
+            self._mark = replace(self._mark, end=end)
+            self._write_mark()
+
+    def _write_mark(self) -> None:
+        try:
+            self._env.disk.write_in_place(MARK, encode_mark(self._mark))
+        except OSError:
+            pass  # an older mark notices less and accuses nobody; the next move tries again
+
+    def _fail(self, error: OSError) -> None:
+        self._stopped = True
+        self._cancel_timer()
+        self._on_fatal(error)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

@@ -1,34 +1,42 @@
-"""The store of one node: tables in memory over the log.
+"""The store of one node: tables in memory over the log, and what the node has lost.
 
-A put is visible at once and is written with all others of its loop pass (`Tick.write_log`), before anything is
-acknowledged on the wire. Values are opaque encoded bytes; what they mean and how they merge is the owner's part.
+A put is staged at once and written with all others of its loop pass (`Tick.write_log`), before anything is acknowledged
+or sent. Values are opaque encoded bytes; what they mean and how they merge is the owner's part.
 
 Invariant: outside a pass the tables are what replaying the log gives. A batch that the disk refused is undone in
-memory, newest change first, so that the tables never run ahead of the log.
+memory, newest change first, so that the tables never run ahead of the log; and readers (`logged`, `scan`) are shown
+what the log holds, never what is only staged.
+
+A partition that may lack rows is in `recovering`, on the disk before anybody is told, and through any number of boots,
+until `complete`. Hint records that were lost are noted likewise, apart from the rows.
 """
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from heapq import merge
 
-from cluster.config import StorageSettings
+from cluster.config import Durability, StorageSettings
 from cluster.env import Env, Tick
 from cluster.errors import Damaged, StorageFull
-from cluster.storage.record import RELEASE, ROW, Record, Span, encode_release, encode_row
-from cluster.storage.recovery import Recovery, Replay, Tables
+from cluster.storage.identity import Boot
+from cluster.storage.record import LOSS, RELEASE, ROW, Record, Span, encode_loss, encode_release, encode_row
+from cluster.storage.recovery import HINTS, Recovery, Replay, Tables
+from cluster.storage.rows import Rows
 from cluster.storage.segments import Done, SegmentLog, segment_path
 
 PARTITION_MAX = 0xFFFF
 TABLE_MAX = 0xFF
 """What the record header has room for."""
 
+Page = tuple[list[tuple[str, bytes]], bool]
+"""Rows in the order of their keys, and whether there are more behind them."""
+
 
 class Store:
     """Rows by (table, partition, key), durable as `settings.durability` says once `done(None)` was called.
 
     `on_fatal` hears of a failed sync, after which nothing is written or acknowledged: the process must end.
-    `on_undone` is called when a refused batch has been undone, before its `done`s: versions that were minted for it may
-    have left the node in a read, so their actor must not mint the same ones again.
+    `on_undone` is called when a refused batch has been undone, before its `done`s: copies of it may have left the node,
+    so its actor must not go on.
     """
 
     def __init__(
@@ -42,52 +50,130 @@ class Store:
     ) -> None:
         self._env = env
         self._tick = tick
+        self._always = settings.durability is Durability.ALWAYS
         self._on_undone = on_undone
-        self._log = SegmentLog(env, settings, on_fatal=on_fatal, wake=tick.arm)
+        self._log = SegmentLog(env, settings, on_fatal=on_fatal)
         self._tables: Tables = {}
-        self._damage: dict[int, list[Span]] = {}
         # One staged batch, as lists in step with what uses them: the log, an undo, the acknowledgements.
         self._records: list[Record] = []
-        self._changes: list[tuple[dict[Any, Any], Any, Any]] = []  # the dictionary, the key, the value before or None
+        self._changes: list[tuple[Rows, str, bytes | None]] = []  # the rows, the key, the value before
         self._dones: list[Done] = []
         self._synced_dones: list[Done] = []  # those that a sync must come before
-        self.quarantined: dict[int, str] = {}
-        """Partitions that may lack rows, with the reason. They keep what is good and must cast no vote."""
+        self._before: dict[tuple[int, str], bytes | None] = {}  # of staged keys, what the log has; made when asked for
+        self._looked_up = 0  # how many of the changes `_before` has seen
+        self._epoch = 0
+        self._losses = 0  # declared in this boot
+        self._lost: dict[int, dict[Span, str]] = {}
+        self.recovering: dict[int, str] = {}
+        """Partitions that may lack rows, with the reason. They keep what is good and must cast no vote. To be changed
+        by `lose` and `complete` only."""
+        self.hints_lost = ""
+        """Why hint records may have been lost, for any target; empty when none were."""
+        self.full = ""
+        """Why the disk refused the last batch; empty since one was written again."""
+        self.full_since = 0.0
+        """Unix time of the first refusal."""
         self.undone = 0
         """How many changes were undone since the boot."""
         tick.write_log = self._write
 
-    def recover(self) -> Recovery:
-        """Read the log and open it for writing; once, before any other call. Raises Damaged."""
-        replay = Replay(self._env.disk)
+    def recover(self, boot: Boot, owned: Iterable[int] = ()) -> Recovery:
+        """Read the log and begin this boot's segment; once, before any other call. What the boot or the log shows to be
+        lost (of the partitions `owned`, and the hints) is on the disk before this returns.
+
+        Raises Damaged, and StorageFull when what was lost cannot be written down.
+        """
+        replay = Replay(self._env.disk, boot, always=self._always)
+        self._epoch = boot.epoch
         try:
             replay.run()
-            self._log.open(replay.last_segment, replay.previous_bytes, sealed=replay.sealed)
         except OSError as error:
-            raise Damaged(f"{segment_path(replay.last_segment)} cannot be opened for writing: {error}") from error
+            raise Damaged(f"{segment_path(replay.last_number)} cannot be cut: {error}") from error
         self._tables = replay.tables
-        for partition, spans in replay.damage():
-            self._damage[partition] = list(spans)
-            first, more = next(iter(spans.values())), len(spans) - 1
-            self.quarantined[partition] = f"{first} (and {more} more)" if more else first
-        return Recovery(replay.records, replay.bytes, replay.segments, replay.torn_bytes, dict(self.quarantined))
+        self._lost = dict(replay.losses())
+        reason = replay.lost()
+        losses = self._declare([*owned, HINTS], reason) if reason else []
+        self._judge(self._lost)
+        try:
+            self._log.open(boot.epoch, replay.last_number + 1, replay.end, losses, marked=replay.mark is not None)
+        except OSError as error:
+            raise StorageFull(f"{segment_path(replay.last_number + 1)} cannot be begun: {error}") from error
+        return Recovery(
+            replay.records,
+            replay.bytes,
+            replay.segments,
+            replay.torn_bytes,
+            dict(self.recovering),
+            reason,
+        )
+
+    # -- rows
 
     def get(self, table: int, partition: int, key: str) -> bytes | None:
-        """The row's value, staged ones included."""
+        """The row's value, staged ones included: for whoever reads in order to write."""
         rows = self._tables.get((table, partition))
         return None if rows is None else rows.get(key)
 
+    def logged(self, table: int, partition: int, key: str) -> bytes | None:
+        """The row's value as the log has it: for whoever is shown it. A put of this pass may still be refused."""
+        rows = self._tables.get((table, partition))
+        if rows is None:
+            return None
+        if self._records:
+            before, where = self._staged(), (id(rows), key)
+            if where in before:
+                return before[where]
+        return rows.get(key)
+
+    def scan(
+        self, table: int, partition: int, after: str, limit: int, *, prefix: str = "", bytes_max: int | None = None
+    ) -> Page:
+        """One page of what the log has: rows whose keys are above `after` and begin with `prefix`, in order, at most
+        `limit` of them, the last of which may take their sizes over `bytes_max`."""
+        rows = self._tables.get((table, partition))
+        page: list[tuple[str, bytes]] = []
+        if rows is None:
+            return page, False
+        size = 0
+        for key, value in self._in_order(rows, after, prefix):
+            if len(page) == limit or (bytes_max is not None and size > bytes_max):
+                return page, True
+            page.append((key, value))
+            size += len(value)
+        return page, False
+
+    def _in_order(self, rows: Rows, after: str, prefix: str) -> Iterator[tuple[str, bytes]]:
+        keys = rows.after(after, prefix)
+        if not self._records:
+            for key in keys:
+                yield key, rows[key]
+            return
+        mine = {key: value for (owner, key), value in self._staged().items() if owner == id(rows)}
+        deleted = sorted(key for key in mine if key not in rows and key > after and key.startswith(prefix))
+        for key in merge(keys, deleted):
+            value = mine[key] if key in mine else rows[key]
+            if value is not None:
+                yield key, value
+
+    def count(self, table: int, partition: int) -> int:
+        """How many rows there are, staged ones included."""
+        rows = self._tables.get((table, partition))
+        return 0 if rows is None else len(rows)
+
     def put(self, table: int, partition: int, key: str, value: bytes | None, done: Done | None) -> None:
-        """Set a row, or delete it with None. Visible at once; `done` hears when it is durable, or StorageFull."""
+        """Set a row, or delete it with None. `done` hears when it is durable, or StorageFull."""
         payload = encode_row((key, value))
         rows = self._tables.get((table, partition))
         if rows is None:
             rows = self._make_rows(table, partition)
-        self._changes.append((rows, key, rows.get(key)))
+        before = rows.get(key)
+        self._changes.append((rows, key, before))
         if value is None:
             rows.pop(key, None)
         else:
             rows[key] = value
+            if before is None:
+                rows.added(key)
         records = self._records
         if not records:
             self._tick.arm()
@@ -101,55 +187,132 @@ class Store:
         assert self._records, "nothing was put in this pass"
         (self._synced_dones if synced else self._dones).append(done)
 
-    def rows(self, table: int, partition: int) -> Mapping[str, bytes]:
-        """A live view of the rows, in the order of their first writes; do not put while iterating."""
-        rows = self._tables.get((table, partition))
-        return MappingProxyType(self._make_rows(table, partition) if rows is None else rows)
+    # -- what was lost
 
-    def partitions(self, table: int) -> list[int]:
-        """The partitions of the table that have rows, ascending."""
-        return sorted(partition for (owner, partition), rows in self._tables.items() if owner == table and rows)
+    def lose(self, partitions: Iterable[int], reason: str) -> None:
+        """These partitions may lack rows: on the medium before this returns, and in `recovering` in any case.
 
-    def release(self, partition: int) -> None:
-        """The partition has been refilled, by puts before this call: lift its quarantine, for later boots too."""
-        reason = self.quarantined.pop(partition, None)
-        if reason is None:
-            return
-        if not self._records:
-            self._tick.arm()
-        self._changes.append((self.quarantined, partition, reason))
-        self._records.append((partition, 0, RELEASE, encode_release(self._damage[partition])))
+        Raises StorageFull when it could not be written down: nobody may be told yet; try again.
+        """
+        self._lose(list(partitions), reason)
+
+    def lose_hints(self, reason: str) -> None:
+        """As `lose`, of hint records."""
+        self._lose([HINTS], reason)
+
+    def complete(self, partition: int, done: Done | None = None) -> None:
+        """All that the partition lacked has been put, by puts before this call. It leaves `recovering` once this is as
+        durable as a put is; it stands behind the rows in the log, so it never outlives them. What is lost between this
+        call and then stays lost."""
+        spans = list(self._lost.get(partition, ()))
+
+        def written(error: Exception | None) -> None:
+            if error is None:
+                left = self._lost.get(partition, {})
+                for span in spans:
+                    left.pop(span, None)
+                self._judge([partition])
+
+        if spans:
+            if not self._records:
+                self._tick.arm()
+            self._records.append((partition, 0, RELEASE, encode_release(spans)))
+            self._dones.append(written)
+            if done is not None:
+                self._dones.append(done)
+        elif done is not None:
+            done(None)
+
+    def settle_hints(self, done: Done | None = None) -> None:
+        """Nobody lacks what the lost hints held any more, as far as `hints_lost` says now."""
+        self.complete(HINTS, done)
+
+    def _lose(self, partitions: list[int], reason: str) -> None:
+        records = self._declare(partitions, reason)
+        self._judge(partitions)
+        if self._log.stopped:
+            raise StorageFull("the log is closed")
+        try:
+            self._log.append_durably(records)
+        except OSError as error:
+            raise StorageFull(f"the log cannot keep that partitions were lost: {error}") from error
+
+    def _declare(self, partitions: Iterable[int], reason: str) -> list[Record]:
+        self._losses += 1
+        span = (0, self._epoch, self._losses)
+        records = []
+        for partition in partitions:
+            self._lost.setdefault(partition, {})[span] = reason
+            records.append((partition, 0, LOSS, encode_loss((span, reason))))
+        return records
+
+    def _judge(self, partitions: Iterable[int]) -> None:
+        """Bring `recovering` and `hints_lost` up to date."""
+        for partition in list(partitions):
+            spans = self._lost.get(partition)
+            if not spans:
+                self._lost.pop(partition, None)
+            reason, more = (next(iter(spans.values())), len(spans) - 1) if spans else ("", 0)
+            text = f"{reason} (and {more} more)" if more else reason
+            if partition == HINTS:
+                self.hints_lost = text
+            elif text:
+                self.recovering[partition] = text
+            else:
+                self.recovering.pop(partition, None)
+
+    # -- the end of a pass
 
     def close(self) -> None:
-        """Release the files. What is staged or not yet synced stays unacknowledged."""
+        """Write and sync what is staged, and note that the log ends here; release the files. Acknowledges nothing."""
+        if self._records and not self._log.stopped:
+            try:
+                self._log.append(self._records)
+            except OSError:
+                pass  # nobody was told that it was kept
         self._log.close()
 
-    def _make_rows(self, table: int, partition: int) -> dict[str, bytes]:
+    def _make_rows(self, table: int, partition: int) -> Rows:
         assert 0 <= table <= TABLE_MAX and 0 <= partition <= PARTITION_MAX, (table, partition)
-        rows: dict[str, bytes] = {}
-        self._tables[table, partition] = rows
+        rows = self._tables[table, partition] = Rows()
         return rows
 
+    def _staged(self) -> dict[tuple[int, str], bytes | None]:
+        """What the log has of each staged key. Made by whoever asks: a pass that only writes does not pay for it."""
+        before, changes = self._before, self._changes
+        for rows, key, value in changes[self._looked_up :]:
+            before.setdefault((id(rows), key), value)
+        self._looked_up = len(changes)
+        return before
+
     def _write(self) -> None:
-        """The end of a pass: the staged batch goes to the log. While a full segment is synced it waits."""
-        if not self._records or not self._log.ready():
+        """The end of a pass: the staged batch goes to the log."""
+        if not self._records or self._log.stopped:
             return
         records, changes, dones, synced_dones = self._records, self._changes, self._dones, self._synced_dones
         self._records, self._changes, self._dones, self._synced_dones = [], [], [], []
+        if self._looked_up:
+            self._before, self._looked_up = {}, 0
         try:
             self._log.append(records)
         except OSError as error:
             self._undo(changes, dones + synced_dones, error)
             return
+        if self.full:
+            self.full = ""
         self._log.acknowledge(dones, synced_dones)
 
-    def _undo(self, changes: list[tuple[dict[Any, Any], Any, Any]], dones: list[Done], error: OSError) -> None:
+    def _undo(self, changes: list[tuple[Rows, str, bytes | None]], dones: list[Done], error: OSError) -> None:
         for rows, key, before in reversed(changes):
             if before is None:
                 rows.pop(key, None)
             else:
+                if key not in rows:
+                    rows.added(key)
                 rows[key] = before
         self.undone += len(changes)
+        if not self.full:
+            self.full, self.full_since = str(error), self._env.clock.wall()
         if self._on_undone is not None:
             self._on_undone()
         refusal = StorageFull(f"the log refused {len(changes)} changes: {error}")

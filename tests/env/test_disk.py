@@ -32,6 +32,23 @@ def test_truncate_cuts(stage: Stage) -> None:
         disk.truncate("missing", 0)
 
 
+def test_a_flushed_file_goes_on(stage: Stage) -> None:
+    disk = stage.env("node").disk
+    file = disk.append("log")
+    file.append(b"one")
+    file.flush()
+    file.append(b"two")
+    file.close()
+    assert disk.read("log") == b"onetwo"
+
+
+def test_write_in_place_makes_the_file_and_then_overwrites_its_start(stage: Stage) -> None:
+    disk = stage.env("node").disk
+    disk.write_in_place("log/mark", b"0123")
+    disk.write_in_place("log/mark", b"4567")
+    assert disk.read("log/mark") == b"4567" and disk.names("log") == ["mark"]
+
+
 def test_write_replaces(stage: Stage) -> None:
     disk = stage.env("node").disk
     disk.write("state/epoch", b"1")

@@ -33,7 +33,10 @@ def assert_equal(fleet: Fleet) -> None:
     """All owners of a partition hold the same bytes."""
     view = fleet.nodes["n1"].replication.context.view
     for partition in range(PARTITIONS):
-        held = {name: dict(fleet.nodes[name].store.rows(TABLE_KV, partition)) for name in view.owners(partition)}
+        held = {
+            name: dict(fleet.nodes[name].store.scan(TABLE_KV, partition, "", 1 << 20)[0])
+            for name in view.owners(partition)
+        }
         assert len({tuple(sorted(rows.items())) for rows in held.values()}) == 1, (partition, held)
 
 
@@ -47,7 +50,7 @@ def come_back(fleet: Fleet, ledger: Ledger, random: Random, session: Session, vi
     write_some(fleet, ledger, random, session, 5)
     read_some(fleet, ledger, random, 40)
     fleet.until(fleet.settled, timeout=60.0)
-    assert not fleet.nodes[victim].store.quarantined.keys() & owned_partitions(fleet, victim)
+    assert not fleet.nodes[victim].store.recovering.keys() & owned_partitions(fleet, victim)
     ledger.check()
     fleet.world.run_for(1.5)
     assert_equal(fleet)

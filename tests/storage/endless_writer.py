@@ -7,7 +7,7 @@ import sys
 from cluster.config import Durability, StorageSettings
 from cluster.env import Tick
 from cluster.env.real import real_env
-from cluster.storage import Store
+from cluster.storage import Boot, Store
 
 BATCH = 20
 PARTITIONS = 7
@@ -24,7 +24,7 @@ async def write(folder: str, durability: Durability) -> None:
     env = real_env(folder)
     settings = StorageSettings(durability=durability, segment_bytes=SEGMENT_BYTES)
     store = Store(env, Tick(env.clock), settings, on_fatal=lambda error: os.abort())
-    store.recover()
+    store.recover(Boot(1))
     first = 0
     while True:
         await written(store, range(first, first + BATCH))
@@ -45,7 +45,7 @@ async def written(store: Store, numbers: range) -> None:
             finished.set_result(None)
 
     for number in numbers:
-        store.put(1, number % PARTITIONS, str(number), value_of(number), done)
+        store.put(0, number % PARTITIONS, str(number), value_of(number), done)
     await finished
 
 

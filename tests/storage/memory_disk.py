@@ -1,12 +1,15 @@
 """A world for the store without files: a disk in memory whose syncs end when the test says so, and a clock by hand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, cast
 
 from cluster.config import Durability, StorageSettings
 from cluster.env import Env, Network, Tick
-from cluster.storage import Store
+from cluster.layout import PARTITIONS
+from cluster.storage import Boot, Recovery, Store
+
+FIRST_BOOT = Boot(1)
 
 Synced = Callable[[OSError | None], None]
 
@@ -28,6 +31,11 @@ class MemoryFile:
 
     def sync(self, done: Synced) -> None:
         self.disk.pending.append((self.path, self.size, done))
+
+    def flush(self) -> None:
+        if self.disk.refusal is not None:
+            raise self.disk.refusal
+        self.disk.synced[self.path] = self.size
 
     def close(self) -> None:
         self.disk.closed.append(self.path)
@@ -60,12 +68,23 @@ class MemoryDisk:
             raise self.refusal
         self.files[path] = bytearray(data)
 
+    def write_in_place(self, path: str, data: bytes) -> None:
+        if self.refusal is not None and path not in self.files:
+            raise self.refusal
+        self.files.setdefault(path, bytearray())[: len(data)] = data
+
     def append(self, path: str) -> MemoryFile:
         self.files.setdefault(path, bytearray())
         return MemoryFile(self, path)
 
     def truncate(self, path: str, size: int) -> None:
         del self.files[path][size:]
+        self.synced[path] = size
+
+    @property
+    def segments(self) -> list[str]:
+        """The paths of the segments, in order."""
+        return sorted(path for path in self.files if path.endswith(".log"))
 
     def names(self, folder: str) -> list[str]:
         return sorted(path.removeprefix(f"{folder}/") for path in self.files if path.startswith(f"{folder}/"))
@@ -130,7 +149,11 @@ class World:
         durability: Durability = Durability.INTERVAL,
         segment_bytes: int = 1 << 20,
         recover: bool = True,
+        boot: Boot = FIRST_BOOT,
+        owned: Sequence[int] = range(PARTITIONS),
     ) -> None:
+        self.boot = boot
+        self.owned = owned
         self.disk = MemoryDisk() if disk is None else disk
         self.clock = HandClock()
         self.fatal: list[OSError] = []
@@ -141,19 +164,35 @@ class World:
             env, Tick(self.clock), self.settings, on_fatal=self.fatal.append, on_undone=self.count_undone
         )
         if recover:
-            self.recovery = self.store.recover()
+            self.recovery = self.recover()
+
+    def recover(self) -> Recovery:
+        return self.store.recover(self.boot, self.owned)
 
     def count_undone(self) -> None:
         self.undone_calls += 1
 
-    def put(self, key: str, value: bytes | None = b"value", *, partition: int = 0, table: int = 1) -> list[object]:
+    def put(self, key: str, value: bytes | None = b"value", *, partition: int = 0, table: int = 0) -> list[object]:
         """Stage one put; the list gets what its `done` is called with."""
         outcome: list[object] = []
         self.store.put(table, partition, key, value, outcome.append)
         return outcome
 
-    def reboot(self) -> "World":
-        """The process was killed: the disk is as the kernel has it, syncs under way are forgotten."""
+    def scan(self, partition: int, *, table: int = 0) -> dict[str, bytes]:
+        """All rows of a partition, in order."""
+        page, more = self.store.scan(table, partition, "", 1 << 30)
+        assert not more
+        return dict(page)
+
+    def reboot(self, *, machine: bool = False, lost: str = "", durability: Durability | None = None) -> "World":
+        """The process was killed, or with `machine` the machine booted (and yet the disk kept all): the disk is as the
+        kernel has it, syncs under way are forgotten."""
         self.disk.pending.clear()
         self.disk.refusal = None
-        return World(self.disk, durability=self.settings.durability, segment_bytes=self.settings.segment_bytes)
+        return World(
+            self.disk,
+            durability=self.settings.durability if durability is None else durability,
+            segment_bytes=self.settings.segment_bytes,
+            boot=Boot(self.boot.epoch + 1, self.boot.epoch, machine, lost),
+            owned=self.owned,
+        )

@@ -12,7 +12,7 @@ import pytest
 from cluster.config import Durability, StorageSettings
 from cluster.env import Tick
 from cluster.env.real import real_env
-from cluster.storage import Recovery, Store
+from cluster.storage import Boot, Recovery, Store
 from tests.storage.endless_writer import PARTITIONS, SEGMENT_BYTES, value_of
 
 ROOT = Path(__file__).parents[2]
@@ -41,8 +41,8 @@ async def recovered(folder: Path) -> tuple[Recovery, dict[int, bytes]]:
     fatal: list[OSError] = []
     settings = StorageSettings(segment_bytes=SEGMENT_BYTES)
     store = Store(env, Tick(env.clock), settings, on_fatal=fatal.append)
-    recovery = store.recover()
-    rows = {int(key): value for p in range(PARTITIONS) for key, value in store.rows(1, p).items()}
+    recovery = store.recover(Boot(2, previous_epoch=1))
+    rows = {int(key): value for p in range(PARTITIONS) for key, value in store.scan(0, p, "", 1 << 20)[0]}
     kept = asyncio.get_running_loop().create_future()
     store.put(2, 0, "after", b"", kept.set_result)
     assert await asyncio.wait_for(kept, 30) is None
@@ -55,7 +55,7 @@ def test_what_was_reported_before_the_kill_is_there(tmp_path: Path, durability: 
     reported = numbers_reported(tmp_path, durability)
     assert len(reported) >= RECORDS[durability]
     recovery, rows = asyncio.run(recovered(tmp_path))
-    assert recovery.quarantined == {} and recovery.segments > 1
+    assert recovery.recovering == {} and recovery.segments > 1
     assert sorted(rows) == list(range(recovery.records)), "a prefix of what was written"
     assert set(reported) <= set(rows)
     assert all(value == value_of(number) for number, value in rows.items())

@@ -11,7 +11,7 @@ from cluster.config import Durability, StorageSettings
 from cluster.env import Clock, Tick
 from cluster.errors import ClusterError
 from cluster.simulation import World
-from cluster.storage import Store
+from cluster.storage import Boot, Store
 
 LIVES = 8
 KEYS = 20
@@ -28,14 +28,17 @@ class Chronicle:
         self.acknowledged: dict[str, list[tuple[float, int]]] = {}  # by key: when, and which put
         self.refused: set[int] = set()
         self.puts: dict[int, str] = {}
+        self.epoch = 0
 
-    def live(self, *, lost_since: float = inf) -> None:
+    def live(self, *, lost_since: float = inf, rebooted: bool = False) -> None:
         """One life: recover, check, and put until the end of a random time. What was acknowledged after `lost_since`
-        may be gone."""
+        may be gone. `rebooted`: the power was cut before it."""
         env = self.world.env("n1")
         self.store = Store(env, Tick(env.clock), self.settings, on_fatal=self.on_fatal)
-        recovery = self.store.recover()
-        assert recovery.quarantined == {}, "a crash is not damage"
+        recovery = self.store.recover(Boot(self.epoch + 1, self.epoch, rebooted, ""), range(8))
+        self.epoch += 1
+        lossy = rebooted and self.settings.durability is not Durability.ALWAYS
+        assert list(recovery.recovering) == (list(range(8)) if lossy else []), recovery
         self.check(self.state(), lost_since)
         env.clock.call_soon(self.put, env.clock)
         self.world.run_for(self.random.uniform(0.0, 3.0))
@@ -46,7 +49,7 @@ class Chronicle:
         for _ in range(self.random.randint(1, 4)):
             number, key = len(self.puts), f"k{self.random.randrange(KEYS)}"
             self.puts[number] = key
-            self.store.put(1, hash_of(key), key, b"%d" % number, lambda error, n=number: self.done(n, error))  # type: ignore[misc]
+            self.store.put(0, hash_of(key), key, b"%d" % number, lambda error, n=number: self.done(n, error))  # type: ignore[misc]
         clock.call_later(self.random.choice([0.001, 0.01, 0.03]), self.put, clock)
 
     def done(self, number: int, error: ClusterError | None) -> None:
@@ -59,7 +62,7 @@ class Chronicle:
         raise AssertionError("no sync was told to fail")
 
     def state(self) -> dict[str, int]:
-        return {key: int(v) for p in self.store.partitions(1) for key, v in self.store.rows(1, p).items()}
+        return {key: int(v) for p in range(8) for key, v in self.store.scan(0, p, "", KEYS)[0]}
 
     def check(self, found: dict[str, int], lost_since: float) -> None:
         """No older put than the last acknowledged one, nothing refused, and no value under a wrong key."""
@@ -96,5 +99,5 @@ def test_what_was_promised_is_there(seed: int, durability: Durability, power: bo
             else:
                 world.crash("n1")
             world.disk("n1").full_after(None)
-            chronicle.live(lost_since=world.now - grace if grace else inf)
+            chronicle.live(lost_since=world.now - grace if grace else inf, rebooted=power)
     assert chronicle.refused and chronicle.acknowledged

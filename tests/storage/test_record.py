@@ -18,14 +18,14 @@ from cluster.storage.record import (
     seed_of,
 )
 
-RECORDS: list[Record] = [(p, 1, ROW, encode_row((f"key{p}", bytes([p]) * 20))) for p in (3, 4, 5)]
+RECORDS: list[Record] = [(p, 0, ROW, encode_row((f"key{p}", bytes([p]) * 20))) for p in (3, 4, 5)]
 """Three records of one length."""
 LENGTH = HEADER_BYTES + len(RECORDS[0][3])
 SIZE = HEADER_BYTES + 3 * LENGTH
 
 
 def segment(number: int = 1, records: list[Record] = RECORDS) -> bytes:
-    return encode_segment_header(number, 0) + encode_records(records, seed_of(number), HEADER_BYTES)
+    return encode_segment_header(number, (0, 0)) + encode_records(records, seed_of(number), HEADER_BYTES)
 
 
 def flipped(data: bytes, at: int) -> bytes:
@@ -96,7 +96,7 @@ def test_bytes_verify_only_where_they_were_written() -> None:
 
 
 def test_a_segment_does_not_verify_under_another_number() -> None:
-    assert decode_segment_header(segment(1), 1) == (1, 0)
+    assert decode_segment_header(segment(1), 1) == (2, (0, 0))
     assert decode_segment_header(segment(1), 2) is None
     assert shape(segment(1), 2) == [(0, SIZE, HOLE)]
 

@@ -1,5 +1,6 @@
 """Recovery: what is cut, what is quarantined, for how long, and that no value is ever wrong."""
 
+import re
 from collections.abc import Callable
 from itertools import accumulate
 from zlib import crc32
@@ -8,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.errors import Damaged
+from cluster.errors import Damaged, StorageFull
 from cluster.layout.partition import PARTITIONS
-from cluster.storage.record import HEADER_BYTES, encode_row, encode_segment_header, seed_of
-from cluster.storage.segments import segment_path
+from cluster.storage import TABLE_HINTS
+from cluster.storage.record import HEADER_BYTES, decode_mark, encode_row, encode_segment_header, seed_of
+from cluster.storage.segments import MARK, segment_path
 from tests.storage.memory_disk import MemoryDisk, World
 
 FIRST, SECOND, THIRD = segment_path(1), segment_path(2), segment_path(3)
@@ -40,8 +42,14 @@ def settled(records: int, *, segment_bytes: int = 1 << 20) -> World:
     return world
 
 
+def marked(world: World) -> tuple[int, int]:
+    mark = decode_mark(world.disk.read(MARK))
+    assert mark is not None
+    return mark.end
+
+
 def keys(world: World) -> list[str]:
-    return [key for partition in world.store.partitions(1) for key in world.store.rows(1, partition)]
+    return [key for partition in range(PARTITIONS) for key in world.scan(partition)]
 
 
 def flip(disk: MemoryDisk, path: str, at: int, mask: int = 0x40) -> None:
@@ -52,15 +60,19 @@ def test_the_first_boot() -> None:
     world = World()
     recovery = world.recovery
     assert (recovery.records, recovery.bytes, recovery.segments, recovery.cut) == (0, 0, 0, False)
-    assert world.reboot().recovery.segments == 1, "so that no segments at a later boot mean a lost log"
+    assert world.recovery.recovering == {} and not world.recovery.may_have_forgotten
+    again = world.reboot().recovery
+    assert again.segments == 0 and again.lost == "" and world.disk.segments == [FIRST], (
+        "nothing was put, nothing is lost"
+    )
 
 
-def test_a_clean_log_is_continued_in_its_last_segment() -> None:
+def test_each_boot_goes_on_in_a_segment_of_its_own() -> None:
     world = settled(3).reboot()
-    assert keys(world) == ["k0", "k1", "k2"] and not world.recovery.cut and world.recovery.quarantined == {}
+    assert keys(world) == ["k0", "k1", "k2"] and not world.recovery.cut and world.recovery.recovering == {}
     world.put("k3", partition=3)
     settle(world)
-    assert list(world.disk.files) == [FIRST] and keys(world.reboot()) == ["k0", "k1", "k2", "k3"]
+    assert world.disk.segments == [FIRST, SECOND] and keys(world.reboot()) == ["k0", "k1", "k2", "k3"]
 
 
 @pytest.mark.parametrize("lost", [1, 5, RECORD_BYTES - 1])
@@ -69,13 +81,13 @@ def test_a_torn_record_is_cut_and_the_log_goes_on_in_a_new_segment(lost: int) ->
     del world.disk.files[FIRST][-lost:]
     world = world.reboot()
     assert world.recovery.cut and world.recovery.torn_bytes == RECORD_BYTES - lost
-    assert world.recovery.quarantined == {} and keys(world) == ["k0", "k1"]
+    assert world.recovery.recovering == {} and keys(world) == ["k0", "k1"]
     assert len(world.disk.files[FIRST]) == end_of(2)
     world.put("after", partition=9)
     settle(world)
-    assert list(world.disk.files) == [FIRST, SECOND]
+    assert world.disk.segments == [FIRST, SECOND]
     world = world.reboot()
-    assert keys(world) == ["k0", "k1", "after"] and not world.recovery.cut and world.recovery.quarantined == {}
+    assert keys(world) == ["k0", "k1", "after"] and not world.recovery.cut and world.recovery.recovering == {}
 
 
 def test_cut_bytes_that_come_back_in_another_segment_are_no_records() -> None:
@@ -88,27 +100,29 @@ def test_cut_bytes_that_come_back_in_another_segment_are_no_records() -> None:
     size = len(world.disk.files[SECOND])
     world.disk.files[SECOND] += stale[size:]
     world = world.reboot()
-    assert keys(world) == ["k0", "k1", "after"] and list(world.store.quarantined) == EVERYWHERE
+    assert keys(world) == ["k0", "k1", "after"] and list(world.store.recovering) == EVERYWHERE
 
 
 @pytest.mark.parametrize("size", [0, 1, HEADER_BYTES - 1])
 def test_a_torn_segment_header_is_written_anew(size: int) -> None:
-    world = settled(2, segment_bytes=10)
+    world = settled(1, segment_bytes=10)
+    world.put("k1", partition=1)
+    world.clock.run()
     del world.disk.files[SECOND][size:]
     world = world.reboot()
-    assert keys(world) == ["k0"] and world.recovery.torn_bytes == size and world.recovery.quarantined == {}
+    assert keys(world) == ["k0"] and world.recovery.torn_bytes == size and world.recovery.recovering == {}
     world.put("again", partition=1)
     settle(world)
     world = world.reboot()
-    assert keys(world) == ["k0", "again"] and list(world.disk.files) == [FIRST, SECOND]
-    assert world.recovery.quarantined == {} and not world.recovery.cut
+    assert keys(world) == ["k0", "again"]
+    assert world.recovery.recovering == {} and not world.recovery.cut
 
 
 def test_a_tail_of_zeros_is_torn() -> None:
     world = settled(2)
     world.disk.files[FIRST] += bytes(4096)
     world = world.reboot()
-    assert world.recovery.torn_bytes == 4096 and world.recovery.quarantined == {} and keys(world) == ["k0", "k1"]
+    assert world.recovery.torn_bytes == 4096 and world.recovery.recovering == {} and keys(world) == ["k0", "k1"]
 
 
 @pytest.mark.parametrize("record", [0, 1, 2])
@@ -116,8 +130,8 @@ def test_a_bad_payload_costs_its_partition_even_at_the_end(record: int) -> None:
     world = settled(3)
     flip(world.disk, FIRST, end_of(record + 1) - 1)
     world = world.reboot()
-    assert list(world.store.quarantined) == [record] and not world.recovery.cut
-    assert f"{FIRST}, bytes {end_of(record)} to {end_of(record + 1)}" in world.store.quarantined[record]
+    assert list(world.store.recovering) == [record] and not world.recovery.cut
+    assert f"{FIRST}, bytes {end_of(record)} to {end_of(record + 1)}" in world.store.recovering[record]
     assert keys(world) == [f"k{number}" for number in range(3) if number != record]
 
 
@@ -126,7 +140,7 @@ def test_a_bad_header_costs_every_partition(record: int) -> None:
     world = settled(3)
     flip(world.disk, FIRST, end_of(record) + 10)
     world = world.reboot()
-    assert list(world.store.quarantined) == EVERYWHERE and not world.recovery.cut
+    assert list(world.store.recovering) == EVERYWHERE and not world.recovery.cut
     assert keys(world) == [f"k{number}" for number in range(3) if number != record], "found again after the hole"
 
 
@@ -167,11 +181,11 @@ def empty_second(disk: MemoryDisk) -> None:
 )
 def test_what_is_missing_before_the_last_segment_is_damage(harm: Callable[[MemoryDisk], None], left: list[int]) -> None:
     world = settled(5, segment_bytes=end_of(2))  # two records a segment
-    assert list(world.disk.files) == [FIRST, SECOND, THIRD]
+    assert world.disk.segments == [FIRST, SECOND, THIRD]
     harm(world.disk)
     world = world.reboot()
     assert keys(world) == [f"k{number}" for number in left]
-    assert list(world.store.quarantined) == EVERYWHERE and not world.recovery.cut
+    assert list(world.store.recovering) == EVERYWHERE and not world.recovery.cut
 
 
 def test_a_segment_begun_anew_does_not_excuse_the_missing_one_before_it() -> None:
@@ -179,35 +193,35 @@ def test_a_segment_begun_anew_does_not_excuse_the_missing_one_before_it() -> Non
     world.disk.remove(SECOND)
     del world.disk.files[THIRD][5:]
     world = world.reboot()
-    assert world.recovery.cut and list(world.store.quarantined) == EVERYWHERE
+    assert world.recovery.cut and list(world.store.recovering) == EVERYWHERE
     world.put("k3", partition=3)
     settle(world)
     world = world.reboot()
-    assert keys(world) == ["k0", "k3"] and list(world.store.quarantined) == EVERYWHERE
+    assert keys(world) == ["k0", "k3"] and list(world.store.recovering) == EVERYWHERE
 
 
 def test_damage_outside_the_range_of_the_layout_is_charged_too() -> None:
     world = World()
-    world.put("local", partition=0xFFFF), world.put("other", partition=0xFFFE)
+    world.put("local", partition=0xFFFF), world.put("other", partition=0xFFFD)
     world.clock.run()
     flip(world.disk, FIRST, len(world.disk.files[FIRST]) - 1)
-    assert list(world.reboot().store.quarantined) == [0xFFFE]
+    assert list(world.reboot().store.recovering) == [0xFFFD]
     flip(world.disk, FIRST, 0)
-    assert list(world.reboot().store.quarantined) == [*EVERYWHERE, 0xFFFE, 0xFFFF]
+    assert list(world.reboot().store.recovering) == [*EVERYWHERE, 0xFFFD, 0xFFFF]
 
 
 def test_a_quarantine_lasts_until_the_release_and_the_release_lasts() -> None:
     world = settled(3)
     flip(world.disk, FIRST, end_of(1))
     world = world.reboot().reboot()
-    assert list(world.store.quarantined) == EVERYWHERE
+    assert list(world.store.recovering) == EVERYWHERE
     for partition in EVERYWHERE[:-1]:
-        world.store.release(partition)
-    world.store.release(0)  # twice is harmless
+        world.store.complete(partition)
+    world.store.complete(0)  # twice is harmless
     settle(world)
-    assert list(world.store.quarantined) == [PARTITIONS - 1]
+    assert list(world.store.recovering) == [PARTITIONS - 1]
     world = world.reboot()
-    assert list(world.store.quarantined) == [PARTITIONS - 1]
+    assert list(world.store.recovering) == [PARTITIONS - 1]
 
 
 def test_a_release_does_not_excuse_damage_that_is_found_later() -> None:
@@ -216,14 +230,14 @@ def test_a_release_does_not_excuse_damage_that_is_found_later() -> None:
     settle(world)
     flip(world.disk, FIRST, len(world.disk.files[FIRST]) - 1)  # of partition 1
     world = world.reboot()
-    assert list(world.store.quarantined) == [1]
-    world.store.release(1)
+    assert list(world.store.recovering) == [1]
+    world.store.complete(1)
     settle(world)
-    assert world.reboot().store.quarantined == {}
+    assert world.reboot().store.recovering == {}
     flip(world.disk, FIRST, end_of(2) - 1)  # of partition 1, and older than the release
     world = world.reboot()
-    assert list(world.store.quarantined) == [1]
-    assert "more)" not in world.store.quarantined[1]
+    assert list(world.store.recovering) == [1]
+    assert "more)" not in world.store.recovering[1]
 
 
 def test_a_lost_tail_keeps_its_span_and_what_is_torn_after_it_is_torn() -> None:
@@ -232,15 +246,16 @@ def test_a_lost_tail_keeps_its_span_and_what_is_torn_after_it_is_torn() -> None:
     world = world.reboot()
     world.put("k1", partition=1)
     for partition in EVERYWHERE:
-        world.store.release(partition)
+        world.store.complete(partition)
     settle(world)
     size = sum(map(len, world.disk.files.values()))
     world.put("torn", partition=5)
     settle(world)
-    del world.disk.files[max(world.disk.files)][-1]
+    del world.disk.files[world.disk.segments[-1]][-1]
     world = world.reboot()
-    assert world.recovery.cut and world.recovery.quarantined == {} and keys(world) == ["k0", "k1"]
+    assert world.recovery.cut and world.recovery.recovering == {} and keys(world) == ["k0", "k1"]
     assert sum(map(len, world.disk.files.values())) == size
+    assert world.store.hints_lost, "they are settled apart from the partitions"
 
 
 def test_a_refused_release_leaves_the_quarantine() -> None:
@@ -248,32 +263,37 @@ def test_a_refused_release_leaves_the_quarantine() -> None:
     flip(world.disk, FIRST, end_of(1) - 1)
     world = world.reboot()
     settle(world)
-    reason = dict(world.store.quarantined)
+    reason = dict(world.store.recovering)
     world.disk.refusal = OSError(28, "No space left on device")
-    world.store.release(0)
-    assert world.store.quarantined == {}
+    outcome: list[object] = []
+    world.store.complete(0, outcome.append)
     world.clock.run()
-    assert world.store.quarantined == reason and world.undone_calls == 1
+    assert isinstance(outcome[0], StorageFull)
+    assert world.store.recovering == reason and world.undone_calls == 1
 
 
 def test_a_version_of_the_future_is_refused() -> None:
     world = settled(1)
-    header = encode_segment_header(1, 0)
-    fields = header[:3] + bytes([2]) + header[4:12]
+    header = encode_segment_header(1, (0, 0))
+    fields = header[:3] + bytes([3]) + header[4:12]
     world.disk.files[FIRST][:HEADER_BYTES] = fields + crc32(fields, seed_of(1)).to_bytes(4, "little")
-    with pytest.raises(Damaged, match=r"log/00000001\.log has version 2"):
+    with pytest.raises(Damaged, match=r"log/00000001\.log has version 3"):
         world.reboot()
 
 
-def test_an_unreadable_segment_is_named() -> None:
+def test_an_unreadable_file_is_named() -> None:
     world = settled(1)
 
     def read(path: str) -> bytes:
+        if path != unreadable:
+            return bytes(world.disk.files[path])
         raise OSError(5, "Input/output error")
 
     world.disk.read = read  # type: ignore[method-assign]
-    with pytest.raises(Damaged, match=r"log/00000001\.log"):
-        world.reboot()
+    for unreadable in (FIRST, MARK):
+        with pytest.raises(Damaged, match=re.escape(unreadable)) as caught:
+            world.reboot()
+        assert caught.value.detail == {"file": unreadable}
 
 
 def test_other_files_in_the_folder_are_left_alone() -> None:
@@ -281,7 +301,7 @@ def test_other_files_in_the_folder_are_left_alone() -> None:
     for name in ("notes.txt", "1.log", "000000001.log", "00000002.log.tmp", "٠٠٠٠٠٠٠٢.log"):
         world.disk.files[f"log/{name}"] = bytearray(b"?")
     world = world.reboot()
-    assert keys(world) == ["k0"] and world.recovery.segments == 1 and world.recovery.quarantined == {}
+    assert keys(world) == ["k0"] and world.recovery.segments == 1 and world.recovery.recovering == {}
 
 
 Put = tuple[int, int, str, bytes | None]
@@ -290,7 +310,7 @@ PUTS = st.lists(
         st.integers(0, 1),
         st.integers(0, 3),
         st.sampled_from("abc"),
-        st.none() | st.binary(max_size=30) | st.integers(0, 90).map(bytes) | st.just(encode_segment_header(1, 0)),
+        st.none() | st.binary(max_size=30) | st.integers(0, 90).map(bytes) | st.just(encode_segment_header(1, (0, 0))),
     ),
     min_size=1,
     max_size=12,
@@ -318,8 +338,8 @@ def state_of(world: World) -> dict[tuple[int, int, str], bytes]:
     return {
         (table, partition, key): value
         for table in (0, 1)
-        for partition in world.store.partitions(table)
-        for key, value in world.store.rows(table, partition).items()
+        for partition in range(4)
+        for key, value in world.scan(partition, table=table).items()
     }
 
 
@@ -328,25 +348,28 @@ def test_any_cut_of_the_last_segment_leaves_the_records_that_were_whole(
     puts: list[Put], segment_bytes: int, data: st.DataObject
 ) -> None:
     world = written(puts, segment_bytes)
-    last = max(world.disk.files)
+    last = world.disk.segments[-1]
     sizes = [HEADER_BYTES + len(encode_row((key, value))) for _, _, key, value in puts]
     size = data.draw(st.integers(0, len(world.disk.files[last])))
-    remains = sum(len(f) for path, f in world.disk.files.items() if path != last) + size
-    headers = HEADER_BYTES * (len(world.disk.files) - (size < HEADER_BYTES))
+    segments = world.disk.segments
+    remains = sum(len(world.disk.files[path]) for path in segments if path != last) + size
+    headers = HEADER_BYTES * (len(segments) - (size < HEADER_BYTES))
+    number, offset = marked(world)
+    lost = number == len(segments) and size < offset
     whole = sum(end <= remains - headers for end in accumulate(sizes))
     del world.disk.files[last][size:]
     world = world.reboot()
     assert state_of(world) == state(puts[:whole])
-    assert world.recovery.records == whole and world.recovery.quarantined == {}
-    left = sum(map(len, world.disk.files.values()))
-    assert world.recovery.torn_bytes == remains - left and world.recovery.cut == (remains > left)
+    recovery = world.recovery
+    assert recovery.records == whole and recovery.torn_bytes == remains - recovery.bytes
+    assert bool(recovery.lost) == lost and list(recovery.recovering) == (EVERYWHERE if lost else [])
     more: list[Put] = [(0, 0, "a", b"after"), (1, 1, "b", None)]
     for put in more:
         world.store.put(*put, None)
     settle(world)
     world = world.reboot()
     assert state_of(world) == state(puts[:whole] + more)
-    assert not world.recovery.cut and world.recovery.quarantined == {}
+    assert not world.recovery.cut and world.recovery.recovering == recovery.recovering
 
 
 @given(PUTS, st.sampled_from([64, 200, 1 << 20]), st.integers(1, 255), st.data())
@@ -357,12 +380,13 @@ def test_any_flipped_byte_is_noticed_and_gives_no_wrong_value(
     path = data.draw(st.sampled_from(list(world.disk.files)))
     flip(world.disk, path, data.draw(st.integers(0, len(world.disk.files[path]) - 1)), mask)
     world = world.reboot()
-    expected, found, quarantined = state(puts), state_of(world), world.store.quarantined
-    assert quarantined and not world.recovery.cut
+    expected, found, store = state(puts), state_of(world), world.store
+    assert (store.recovering or store.hints_lost) and not world.recovery.cut
     for table, partition, key in expected.keys() | found.keys():
         if found.get((table, partition, key)) != expected.get((table, partition, key)):
-            assert partition in quarantined
+            assert store.hints_lost if table == TABLE_HINTS else partition in store.recovering
     history = {(table, partition, key, value) for table, partition, key, value in puts}
     assert all((*where, value) in history for where, value in found.items())
     again = world.reboot()
-    assert state_of(again) == found and again.store.quarantined == quarantined
+    assert state_of(again) == found
+    assert again.store.recovering == store.recovering and again.store.hints_lost == store.hints_lost

@@ -6,7 +6,9 @@ import pytest
 
 from cluster.config import Durability
 from cluster.errors import StorageFull
-from cluster.storage.segments import segment_path
+from cluster.storage import Page
+from cluster.storage.record import Mark, Position, decode_mark
+from cluster.storage.segments import MARK, segment_path
 from tests.storage.memory_disk import World
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -17,7 +19,7 @@ FIRST, SECOND = segment_path(1), segment_path(2)
 def test_a_put_is_visible_at_once_and_acknowledged_after_the_write() -> None:
     world = World()
     done = world.put("a", b"1", partition=7)
-    assert world.store.get(1, 7, "a") == b"1"
+    assert world.store.get(0, 7, "a") == b"1"
     assert done == [] and world.disk.appends == []
     world.clock.run()
     assert done == [None] and len(world.disk.appends) == 1
@@ -27,29 +29,67 @@ def test_one_pass_is_one_append_in_the_order_of_the_puts() -> None:
     world = World()
     order: list[str] = []
     for name in ("a", "b", "c"):
-        world.store.put(1, 0, name, b"", lambda error, name=name: order.append(name))  # type: ignore[misc]
-    world.store.put(1, 0, "silent", b"", None)
+        world.store.put(0, 0, name, b"", lambda error, name=name: order.append(name))  # type: ignore[misc]
+    world.store.put(0, 0, "silent", b"", None)
     world.clock.run()
     assert order == ["a", "b", "c"] and len(world.disk.appends) == 1
 
 
 def test_a_put_from_a_done_goes_with_the_next_batch() -> None:
     world = World()
-    world.store.put(1, 0, "a", b"", lambda error: world.store.put(1, 0, "b", b"", None))
+    world.store.put(0, 0, "a", b"", lambda error: world.store.put(0, 0, "b", b"", None))
     world.clock.run()
     assert len(world.disk.appends) == 2
-    assert list(world.reboot().store.rows(1, 0)) == ["a", "b"]
+    assert list(world.reboot().scan(0)) == ["a", "b"]
 
 
-def test_rows_and_partitions() -> None:
+def test_rows_come_in_the_order_of_their_keys() -> None:
     world = World()
-    rows = world.store.rows(1, 9)
-    assert dict(rows) == {} and world.store.partitions(1) == []
+    assert world.scan(9) == {} and world.store.count(0, 9) == 0
     world.put("b", partition=9), world.put("a", partition=9), world.put("x", partition=2), world.put("y", table=2)
+    world.clock.run()
     world.put("x", None, partition=2)
-    assert list(rows) == ["b", "a"]
-    assert world.store.partitions(1) == [9] and world.store.partitions(2) == [0]
-    assert world.store.get(1, 2, "x") is None and world.store.get(3, 3, "x") is None
+    world.clock.run()
+    assert list(world.scan(9)) == ["a", "b"] and world.store.count(0, 9) == 2
+    assert world.scan(2) == {} and world.scan(0, table=2) == {"y": b"value"}
+    assert world.store.get(0, 2, "x") is None and world.store.get(3, 3, "x") is None
+
+
+def test_readers_are_shown_what_the_log_has_and_writers_what_is_staged() -> None:
+    world = World()
+    world.put("changed", b"old"), world.put("deleted", b"old"), world.put("kept", b"old")
+    world.clock.run()
+    world.put("changed", b"new"), world.put("deleted", None), world.put("fresh", b"new")
+    world.put("changed", b"newer"), world.put("other", partition=1)
+    before = {"changed": b"old", "deleted": b"old", "kept": b"old"}
+    assert world.scan(0) == before and list(world.scan(0)) == sorted(before)
+    assert {key: world.store.logged(0, 0, key) for key in (*before, "fresh")} == {**before, "fresh": None}
+    assert world.store.get(0, 0, "changed") == b"newer" and world.store.get(0, 0, "deleted") is None
+    world.put("changed", b"newest")
+    assert world.store.logged(0, 0, "changed") == b"old"
+    world.clock.run()
+    assert world.scan(0) == {"changed": b"newest", "fresh": b"new", "kept": b"old"}
+    assert world.store.logged(0, 0, "fresh") == b"new" and world.store.logged(0, 0, "deleted") is None
+
+
+def test_pages_end_at_their_limits_and_say_whether_there_is_more() -> None:
+    world = World()
+    for number in range(10):
+        world.put(f"k{number}", b"x" * 100)
+    world.clock.run()
+    scan = world.store.scan
+
+    def keys(page: Page) -> tuple[list[str], bool]:
+        return [key for key, _ in page[0]], page[1]
+
+    assert keys(scan(0, 0, "", 3)) == (["k0", "k1", "k2"], True)
+    assert keys(scan(0, 0, "k2", 3)) == (["k3", "k4", "k5"], True)
+    assert keys(scan(0, 0, "k6", 3)) == (["k7", "k8", "k9"], False)
+    assert keys(scan(0, 0, "", 5, bytes_max=150)) == (["k0", "k1"], True), "the last may take it over the limit"
+    assert keys(scan(0, 0, "", 99, prefix="k4")) == (["k4"], False)
+    assert keys(scan(0, 0, "k4", 99, prefix="k4")) == ([], False)
+    assert keys(scan(0, 0, "", 99, prefix="l")) == ([], False)
+    assert keys(scan(0, 7, "", 99)) == ([], False)
 
 
 @pytest.mark.parametrize(("table", "partition"), [(256, 0), (-1, 0), (0, 65536), (0, -1)])
@@ -64,7 +104,7 @@ def test_a_key_that_cannot_be_encoded_stages_nothing() -> None:
         world.put("\ud800")
     world.put("a")
     world.clock.run()
-    assert list(world.reboot().store.rows(1, 0)) == ["a"]
+    assert list(world.reboot().scan(0)) == ["a"]
 
 
 def test_a_refused_batch_is_undone_newest_first_and_the_next_is_tried_again() -> None:
@@ -75,10 +115,10 @@ def test_a_refused_batch_is_undone_newest_first_and_the_next_is_tried_again() ->
     world.disk.refusal = FULL
     seen: list[bytes | None] = []
     outcomes = [world.put("kept", b"new"), world.put("kept", None), world.put("gone", None), world.put("fresh", b"new")]
-    world.store.put(1, 0, "kept", b"newest", lambda error: seen.append(world.store.get(1, 0, "kept")))
-    assert world.store.get(1, 0, "kept") == b"newest"
+    world.store.put(0, 0, "kept", b"newest", lambda error: seen.append(world.store.get(0, 0, "kept")))
+    assert world.store.get(0, 0, "kept") == b"newest"
     world.clock.run()
-    assert dict(world.store.rows(1, 0)) == {"kept": b"old", "gone": b"old"}
+    assert world.scan(0) == {"kept": b"old", "gone": b"old"}
     assert all(isinstance(error, StorageFull) and error.definite for (error,) in outcomes)
     assert seen == [b"old"], "all is undone before anyone hears of it"
     assert world.store.undone == 5 and world.undone_calls == 1
@@ -87,7 +127,7 @@ def test_a_refused_batch_is_undone_newest_first_and_the_next_is_tried_again() ->
     done = world.put("kept", b"again")
     world.clock.run()
     assert done == [None]
-    assert dict(world.reboot().store.rows(1, 0)) == {"kept": b"again", "gone": b"old"}
+    assert world.reboot().scan(0) == {"kept": b"again", "gone": b"old"}
 
 
 def test_a_refused_first_batch_leaves_a_segment_that_can_still_be_begun() -> None:
@@ -99,7 +139,7 @@ def test_a_refused_first_batch_leaves_a_segment_that_can_still_be_begun() -> Non
     world.put("b")
     world.clock.run()
     after = world.reboot()
-    assert list(after.store.rows(1, 0)) == ["b"] and after.recovery.quarantined == {}
+    assert list(after.scan(0)) == ["b"] and after.recovery.recovering == {}
 
 
 def test_interval_syncs_a_second_after_the_first_unsynced_append_and_rests_when_idle() -> None:
@@ -163,23 +203,48 @@ def test_a_failed_sync_is_fatal_and_nothing_is_acknowledged_after_it(durability:
 
 
 @pytest.mark.parametrize("durability", Durability)
-def test_a_full_segment_is_synced_before_the_next_is_begun(durability: Durability) -> None:
+def test_a_full_segment_makes_no_batch_wait_and_is_synced_before_the_next(durability: Durability) -> None:
     world = World(durability=durability, segment_bytes=100)
-    world.put("a", b"x" * 100)
+    first = world.put("a", b"x" * 100)
     world.clock.run()
-    assert len(world.disk.pending) == 1, "no second passes before a full segment is synced"
-    held = world.put("b")
+    assert [path for path, _, _ in world.disk.pending] == [FIRST], "a full segment is synced at once"
+    second = world.put("b")
     world.clock.run()
-    assert held == [] and SECOND not in world.disk.files
-    assert world.store.get(1, 0, "b") == b"value"
+    assert len(world.disk.files[SECOND]) > 0 and world.store.logged(0, 0, "b") == b"value"
     world.disk.finish_sync()
-    assert held == []
-    world.clock.run()
-    assert world.disk.synced[FIRST] == len(world.disk.files[FIRST])
-    assert len(world.disk.files[SECOND]) > 0 and world.disk.closed == [FIRST]
+    assert first == [None] and marked(world) == (1, len(world.disk.files[FIRST]))
     world.clock.advance(1.0)
+    assert [path for path, _, _ in world.disk.pending] == [FIRST], "in the order of the log"
+    world.put("c")
+    world.clock.run()
     world.disk.finish_sync()
-    assert held == [None]
+    assert world.disk.closed == [FIRST] and marked(world) == (1, len(world.disk.files[FIRST]))
+    synced = len(world.disk.files[SECOND])
+    assert [path for path, _, _ in world.disk.pending] == [SECOND]
+    world.disk.finish_sync()
+    assert second == [None] and marked(world) == (2, synced)
+
+
+def test_a_segment_grows_over_its_limit_while_the_one_before_is_not_synced() -> None:
+    world = World(segment_bytes=50)
+    for name in "abcd":
+        world.put(name, b"x" * 50)
+        world.clock.run()
+    assert world.disk.segments == [FIRST, SECOND], "never more than two that are not synced"
+    while world.disk.pending:
+        world.disk.finish_sync()
+        world.clock.run()
+    world.put("e")
+    world.clock.run()
+    assert world.disk.segments == [FIRST, SECOND, segment_path(3)]
+    assert list(world.reboot().scan(0)) == ["a", "b", "c", "d", "e"]
+
+
+def marked(world: World) -> Position:
+    """Where the mark stands."""
+    mark = decode_mark(world.disk.read(MARK))
+    assert mark is not None
+    return mark.end
 
 
 def test_a_refusal_at_the_rotation_keeps_nothing_and_is_tried_again() -> None:
@@ -192,10 +257,27 @@ def test_a_refusal_at_the_rotation_keeps_nothing_and_is_tried_again() -> None:
     world.clock.run()
     assert isinstance(refused[0], StorageFull)
     world = world.reboot()
-    assert world.recovery.segments == 2 and world.recovery.quarantined == {} and not world.recovery.cut
+    assert world.recovery.segments == 1 and world.recovery.recovering == {} and not world.recovery.cut
     world.put("c")
     world.clock.run()
-    assert list(world.reboot().store.rows(1, 0)) == ["a", "c"]
+    assert list(world.reboot().scan(0)) == ["a", "c"]
+
+
+def test_a_full_disk_is_said_until_a_write_succeeds() -> None:
+    world = World()
+    world.disk.refusal = FULL
+    world.clock.advance(5.0)
+    world.put("a")
+    world.clock.run()
+    assert "No space left" in world.store.full and world.store.full_since == 5.0
+    world.clock.advance(5.0)
+    world.put("a")
+    world.clock.run()
+    assert world.store.full_since == 5.0
+    world.disk.refusal = None
+    world.put("a")
+    world.clock.run()
+    assert not world.store.full
 
 
 def test_many_segments_are_replayed_in_order() -> None:
@@ -208,26 +290,41 @@ def test_many_segments_are_replayed_in_order() -> None:
             world.clock.run()
     world = world.reboot()
     assert world.recovery.segments > 10 and world.recovery.records == 100
-    assert world.recovery.bytes == sum(map(len, world.disk.files.values()))
-    assert {p: dict(world.store.rows(1, p)) for p in range(10)} == {p: {f"k{p}": b"9%d" % p} for p in range(10)}
+    assert world.recovery.bytes == sum(len(world.disk.files[path]) for path in world.disk.segments)
+    assert {p: world.scan(p) for p in range(10)} == {p: {f"k{p}": b"9%d" % p} for p in range(10)}
 
 
-def test_what_is_waiting_at_the_end_is_never_acknowledged() -> None:
-    world = World(durability=Durability.ALWAYS)
-    waiting, staged = world.put("a"), []
+@pytest.mark.parametrize("durability", Durability)
+def test_the_end_writes_and_syncs_what_is_staged_and_marks_it_and_acknowledges_nothing(durability: Durability) -> None:
+    world = World(durability=durability)
+    world.put("a")
     world.clock.run()
     staged = world.put("b")
     world.store.close()
-    world.disk.finish_sync()
+    end = len(world.disk.files[FIRST])
+    assert world.disk.synced[FIRST] == end and world.disk.closed == [FIRST]
+    assert decode_mark(world.disk.read(MARK)) == Mark(1, (1, end), clean=True)
+    while world.disk.pending:
+        world.disk.finish_sync()
     world.clock.advance(5.0)
-    assert waiting == staged == [] and world.disk.closed == [FIRST]
+    assert staged == [] and marked(world) == (1, end)
+    assert list(world.reboot(machine=True).scan(0)) == ["a", "b"]
 
 
-def test_what_an_earlier_life_left_unsynced_is_synced() -> None:
+def test_a_disk_that_refuses_at_the_end_leaves_no_clean_mark() -> None:
     world = World()
     world.put("a")
     world.clock.run()
+    world.disk.refusal = BROKEN
+    world.store.close()
+    assert world.disk.closed == [FIRST]
+    assert world.reboot(machine=True).recovery.lost
+
+
+def test_what_an_earlier_life_left_unsynced_is_synced_before_anybody_asks() -> None:
+    world = World()
+    world.put("a")
+    world.clock.run()
+    assert FIRST not in world.disk.synced
     world = world.reboot()
-    world.clock.advance(1.0)
-    world.disk.finish_sync()
     assert world.disk.synced[FIRST] == len(world.disk.files[FIRST])

@@ -1,0 +1,68 @@
+"""The rows of one table and partition: a dictionary that can also be read in the order of its keys.
+
+A put must not pay for order, so a new key is only noted; the sorted list is brought up to date by whoever reads in
+order. Bisection finds the start of a page, so a page costs its own length and not the partition's. Deleted keys stay in
+the list until it is next merged, and are passed over; they never outnumber what is there by more than a constant.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+
+INSERT_MAX = 16
+"""Up to so many new keys are inserted one by one (a bisection and a move of memory each); more are sorted in."""
+SPARE_MAX = 1024
+"""Keys that may wait to be sorted, or are deleted and still listed, in a partition of any size."""
+
+
+class Rows(dict[str, bytes]):
+    """Encoded values by key. Whoever sets a key that is not here calls `added` with it, too."""
+
+    __slots__ = ("_fresh", "_ordered")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._fresh: list[str] = []  # not in the sorted list yet, in any order; some perhaps twice, or deleted again
+        self._ordered: list[str] = []
+
+    def added(self, key: str) -> None:
+        """A key was set that was not here."""
+        fresh = self._fresh
+        fresh.append(key)
+        if len(fresh) > SPARE_MAX and len(fresh) > 2 * len(self):
+            self._merge()  # written and deleted over and over, and nobody reads in order
+
+    def filled(self) -> None:
+        """All that is here was set without `added`."""
+        self._ordered, self._fresh = [], list(self)
+
+    def after(self, key: str, prefix: str = "") -> Iterator[str]:
+        """The keys above `key` that begin with `prefix`, in order. No put meanwhile."""
+        ordered = self._up_to_date()
+        at = bisect_left(ordered, prefix) if prefix > key else bisect_right(ordered, key)
+        for position in range(at, len(ordered)):
+            found = ordered[position]
+            if not found.startswith(prefix):
+                return
+            if found in self:
+                yield found
+
+    def _up_to_date(self) -> list[str]:
+        """All keys in order, and perhaps some that were deleted."""
+        ordered, fresh = self._ordered, self._fresh
+        if len(fresh) > INSERT_MAX or len(ordered) > 2 * len(self) + SPARE_MAX:
+            self._merge()
+        elif fresh:
+            for key in fresh:
+                at = bisect_left(ordered, key)
+                if at == len(ordered) or ordered[at] != key:
+                    ordered.insert(at, key)
+            fresh.clear()
+        return self._ordered
+
+    def _merge(self) -> None:
+        """Two sorted runs, which Timsort merges in linear time; the dictionary drops what is there twice."""
+        self._fresh.sort()
+        together = self._ordered + self._fresh
+        together.sort()
+        self._ordered = [key for key in dict.fromkeys(together) if key in self]
+        self._fresh = []
