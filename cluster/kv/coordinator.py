@@ -13,9 +13,7 @@ from cluster.config import (
     CLOCK_ACTORS_MAX,
     FRAME_BYTES_MAX,
     KEY_BYTES_MAX,
-    OBJECT_BYTES_MAX,
     OPERATION_BYTES_MAX,
-    SIBLINGS_MAX,
     SIBLINGS_WARN,
     VALUE_BYTES_MAX,
 )
@@ -57,6 +55,8 @@ from cluster.versions import (
     is_tombstone,
     proves_amnesia,
     put,
+    replace_all,
+    visible,
 )
 from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
 
@@ -75,7 +75,7 @@ NOT_SURE = {
 
 def check_key(key: str) -> None:
     """Raise TooLarge for what cannot be a key."""
-    if not 0 < len(key) <= KEY_BYTES_MAX or len(key.encode()) > KEY_BYTES_MAX:
+    if not 0 < len(key) <= KEY_BYTES_MAX or not (key.isascii() or len(key.encode()) <= KEY_BYTES_MAX):
         raise TooLarge(f"a key has 1 to {KEY_BYTES_MAX} bytes, this one {len(key.encode())}")
 
 
@@ -134,15 +134,10 @@ class Coordinator:
     def _coordinate(self, body: Put, partition: int, inbound: Inbound) -> None:
         replication = self.replication
         try:
-            written, blob, context, more = self._apply(body, partition)
+            blob, token, siblings, more = self._apply(body, partition)
         except ClusterError as error:
             inbound.fail(error)
             return
-        siblings = len(written.siblings)
-        if siblings == 1 and not written.cloud:
-            token = encode_clock(written.clock)
-        else:
-            token = encode_context(context_after(written, body.operation, context))
         if siblings == SIBLINGS_WARN and more:  # once on the way up, not for each write
             replication.record(
                 "kv.siblings", f"{siblings} concurrent values: writers do not read what they replace", key=body.key
@@ -173,37 +168,40 @@ class Coordinator:
             self.writes.note(replication.env.clock.now() - inbound.arrived)
             inbound.fail(error)
 
-    def _apply(self, body: Put, partition: int) -> tuple[Versions, bytes, Context | None, bool]:
-        """The object with this write in it, its bytes, the context of the write, and whether there are more siblings
-        than before. Nothing is stored yet: raises for a context, or an object, that may not be."""
-        replication, actors, key = self.replication, self.actors, body.key
+    def _apply(self, body: Put, partition: int) -> tuple[bytes, bytes, int, bool]:
+        """The bytes of the object with this write in it, the writer's new context, how many siblings there are, and
+        whether they are more than before. Nothing is stored yet: raises for a context, or an object, that may not be.
+        """
+        replication, actors, key, operation = self.replication, self.actors, body.key, body.operation
         context = decode_context(body.context) if body.context else None
         mine = replication.view.mine(partition)
-        held = replication.store.get(TABLE_KV, partition, key)
-        if not mine:
-            held = replication.hints.find(TABLE_KV, partition, key)
-        if held is None:
-            stored = EMPTY
-        elif context is not None and has_clock(held, body.context or b"") and body.operation.encode() not in held:
-            stored = Versions(context.clock, ())  # all that is here was read, so it is not worth decoding what goes
+        if mine:
+            held = replication.store.get(TABLE_KV, partition, key)
         else:
-            try:
-                stored = decode(held)
-            except Damaged:
-                raise Damaged(f"what this node holds under {key!r} cannot be read") from None
+            held = replication.hints.find(TABLE_KV, partition, key)
         number = actors.number = actors.number + 1
+        stamp = self.clock.tick(replication.env.clock.wall())
+        if mine and held is not None and context is not None and has_clock(held, body.context or b""):
+            clock, actor = context.clock, actors.actor
+            if operation.encode() not in held and clock.get(actor, 0) < number and len(clock) < CLOCK_ACTORS_MAX:
+                # All that is here was read, so it is not worth decoding what goes, and one value is under every limit.
+                blob, token = replace_all(clock, actor, number, operation, stamp, body.value, body.deleted)
+                return blob, token, 1, False
+        try:
+            stored = EMPTY if held is None else decode(held)
+        except Damaged:
+            raise Damaged(f"what this node holds under {key!r} cannot be read") from None
         actor = actors.actor if mine else actors.for_fallback(key, stored.clock)
         if proves_amnesia(stored, actor, number, context):
             actor = self._mint(mine, key)
-        stamp = self.clock.tick(replication.env.clock.wall())
-        written = put(stored, actor, number, context, body.operation, stamp, body.value, body.deleted)
+        written = put(stored, actor, number, context, operation, stamp, body.value, body.deleted)
         blob = encode(written)
-        siblings = len(written.siblings)
-        if siblings > SIBLINGS_MAX or len(blob) > OBJECT_BYTES_MAX or len(written.clock) > CLOCK_ACTORS_MAX:
-            check_growth(stored, len(held or b""), written, len(blob))
+        check_growth(stored, len(held or b""), written, len(blob))
         if not mine:
             actors.gave(key, actor, number)
-        return written, blob, context, siblings > len(stored.siblings)
+        siblings = len(written.siblings)
+        token = encode_context(context_after(written, operation, context))
+        return blob, token, siblings, siblings > len(stored.siblings)
 
     def _mint(self, mine: bool, key: str) -> str:
         if not mine:
@@ -266,7 +264,10 @@ class Coordinator:
         except Damaged as error:
             inbound.fail(error)
             return
-        values, token = shown(versions)
+        if len(blob) <= GOT_BYTES_MAX and not versions.cloud:
+            values, token = visible(versions), encode_clock(versions.clock)
+        else:
+            values, token = shown(versions)
         inbound.reply(Got(values, token, answered, repaired, degraded, self.replication.me))
 
     def keys(self, inbound: Inbound) -> None:

@@ -28,7 +28,7 @@ from cluster.versions.versions import (
     encode,
     has_clock,
 )
-from cluster.versions.write import check_growth, context_after, proves_amnesia, put
+from cluster.versions.write import check_growth, context_after, proves_amnesia, put, replace_all
 
 __all__ = [
     "AHEAD_MAX_S",
@@ -67,6 +67,7 @@ __all__ = [
     "open_token",
     "proves_amnesia",
     "put",
+    "replace_all",
     "stamp_at",
     "visible",
     "wall_of",

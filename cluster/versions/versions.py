@@ -90,6 +90,7 @@ class Outline(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 _ARRAY_OF_TWO: Final = 0x92
+_FRONT: Final = bytes([_ARRAY_OF_TWO])
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Versions)
@@ -109,6 +110,12 @@ def beyond(clock: Mapping[Actor, int], *clouds: Collection[Dot]) -> tuple[Dot, .
 def encode(versions: Versions) -> bytes:
     """The canonical bytes of `versions`: equal objects, as `put` and `merge` make them, have equal bytes."""
     return _encoder.encode(versions if versions.cloud else (versions.clock, versions.siblings))
+
+
+def encode_parts(clock: Clock, siblings: tuple[Sibling, ...]) -> tuple[bytes, bytes]:
+    """The bytes of an object without a cloud, and those of its clock, which are part of them."""
+    clock_bytes = _encoder.encode(clock)
+    return _FRONT + clock_bytes + _encoder.encode(siblings), clock_bytes
 
 
 def decode(blob: bytes) -> Versions:

@@ -18,7 +18,7 @@ from cluster.versions.actor import Actor
 from cluster.versions.context import Context, join_dot
 from cluster.versions.join import join_clocks
 from cluster.versions.reading import distinct, is_tombstone
-from cluster.versions.versions import Sibling, Versions, beyond, dot_of
+from cluster.versions.versions import Clock, Sibling, Versions, beyond, dot_of, encode_parts
 
 
 def put(
@@ -58,6 +58,20 @@ def put(
         cloud = beyond(advanced, cloud)
     written = Sibling(actor, number, operation, stamp, deleted, value)
     return Versions(advanced, tuple(sorted((*siblings, written), key=dot_of)) if siblings else (written,), cloud)
+
+
+def replace_all(
+    clock: Clock, actor: Actor, number: int, operation: str, stamp: int, value: bytes, deleted: bool
+) -> tuple[bytes, bytes]:
+    """`put` and `encode` in one for the usual case: the writer has read all of an object with `clock` and no cloud.
+
+    Returns the bytes of the new object and those of its clock, the context with which the writer goes on.
+    """
+    assert number > clock.get(actor, 0), f"{actor} has forgotten writes: mint a new actor"
+    advanced = {**clock, actor: number}
+    if actor not in clock:
+        advanced = dict(sorted(advanced.items()))
+    return encode_parts(advanced, (Sibling(actor, number, operation, stamp, deleted, value),))
 
 
 def context_after(result: Versions, operation: str, context: Context | None) -> Context:

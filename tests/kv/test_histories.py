@@ -30,11 +30,13 @@ from cluster.versions import (
     decode,
     descends,
     encode,
+    encode_clock,
     is_tombstone,
     merge,
     merge_blobs,
     proves_amnesia,
     put,
+    replace_all,
     visible,
 )
 from tests.storage.memory_disk import MemoryDisk
@@ -183,6 +185,9 @@ class History:
         write.dots.append(dot)
         value = b"" if write.deleted else write.operation.encode()
         row = put(at.row, actor, number, context, write.operation, int(write.operation[2:]), value, write.deleted)
+        if context is not None and not at.row.cloud and context == Context(at.row.clock):
+            parts = (write.operation, int(write.operation[2:]), value, write.deleted)
+            assert replace_all(at.row.clock, actor, number, *parts) == (encode(row), encode_clock(row.clock))
         seen, alive = at.known.seen | superseded | {dot}, at.known.alive - superseded | {dot}
         at.hold(row, Known(seen, alive))
         after = context_after(row, write.operation, context)
