@@ -1,0 +1,63 @@
+"""Limits: what is acknowledged can be read, and one key costs the others nothing."""
+
+import pytest
+
+from cluster.config import SIBLINGS_MAX, VALUE_BYTES_MAX
+from cluster.simulation.fleet import Fleet
+from cluster.versions import write
+from cluster.wire.kv import PutDone
+from tests.simulation.safeguards.registry import Safeguard
+from tests.simulation.safeguards.scenes import acknowledged, got, settle
+
+
+def writers_never_read(seed: int) -> None:
+    """Two of them put with a context that replaces nothing, for longer than a key takes siblings."""
+    with Fleet.running(seed, 5) as fleet:
+        stale = acknowledged(fleet, "n1", "cart", b"seen").context
+        for number in range(SIBLINGS_MAX + 20):
+            result = fleet.wait(fleet.put(fleet.names[number % 5], "cart", b"%d" % number, context=stale))
+            assert result.answer is not None or (result.error is not None and result.error.definite)
+        found = got(fleet, "n2", "cart")
+        assert len(found.siblings) <= SIBLINGS_MAX
+        assert acknowledged(fleet, "n3", "cart", b"merged", context=found.context).siblings == 1
+
+
+def check_siblings_of_blind_puts_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if whoever has a context had read the key; these all have one."""
+    monkeypatch.setattr(write, "SIBLINGS_MAX", 1 << 30)
+
+
+def values_of_a_mebibyte_are_put_blindly(seed: int) -> None:
+    """More of them than a frame holds; what was acknowledged is then read, and another key is written."""
+    with Fleet.running(seed, 5) as fleet:
+        kept = []
+        for letter in b"ABCDEFGHIJKLMNOPQR":
+            result = fleet.wait(fleet.put("n1", "cart", bytes([letter]) * VALUE_BYTES_MAX), 10.0)
+            if isinstance(result.answer, PutDone) and result.answer.outcome != "maybe":
+                kept.append(bytes([letter]))
+        settle(fleet, 4.0)
+        assert sorted(value[:1] for value in got(fleet, "n2", "cart").siblings) == kept
+        acknowledged(fleet, "n2", "other", b"x")
+
+
+def let_objects_outgrow_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies that are kept as hints can then never be delivered."""
+    monkeypatch.setattr(write, "OBJECT_BYTES_MAX", 1 << 40)
+
+
+SAFEGUARDS = [
+    Safeguard(
+        "siblings are counted for every writer",
+        "At 50 siblings every put that does not replace enough of them is refused.",
+        check_siblings_of_blind_puts_only,
+        writers_never_read,
+        range(1, 2),
+    ),
+    Safeguard(
+        "an object with all its siblings fits a frame",
+        "Every limit is checked before anything is logged.",
+        let_objects_outgrow_a_frame,
+        values_of_a_mebibyte_are_put_blindly,
+        range(1, 2),
+    ),
+]
