@@ -249,7 +249,7 @@ class Coordinator:
         """What this node alone holds. Its absence is an answer only with a vote behind it."""
         replication = self.replication
         vote = replication.status.vote(partition) if replication.view.mine(partition) else NO_VOTE
-        blob = replication.store.get(TABLE_KV, partition, body.key)
+        blob = replication.store.logged(TABLE_KV, partition, body.key)
         if vote != VOTING and (blob is None or not replication.mergeables[TABLE_KV].shows(blob)):
             inbound.fail(QuorumMissing(f"{replication.me} holds nothing under {body.key!r}: {NOT_SURE[vote]}"))
         else:

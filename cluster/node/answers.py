@@ -119,7 +119,7 @@ class Answers:
         check_key(key)
         context = self.node.replication.context
         partition = partition_of(key)
-        blob = context.store.get(TABLE_KV, partition, key)
+        blob = context.store.logged(TABLE_KV, partition, key)
         held: dict[str, Any] | None = None
         if blob is not None:
             versions = decode(blob)

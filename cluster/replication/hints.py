@@ -7,6 +7,7 @@ a place keeps its name when its directory is lost, and whoever holds the place n
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from cluster.errors import ClusterError, StorageFull
 from cluster.layout import PARTITIONS
@@ -76,11 +77,13 @@ class HintStore:
         """The copy kept under this key."""
         return self._store.get(TABLE_HINTS, hint.partition, hint.row())
 
-    def find(self, table: int, partition: int, key: str) -> bytes | None:
-        """What is kept for this key, for whichever owners, merged; None for nothing."""
+    def find(self, table: int, partition: int, key: str, *, logged: bool = False) -> bytes | None:
+        """What is kept for this key, for whichever owners, merged; None for nothing. `logged`: only what the log has,
+        for whoever is shown it."""
         found: bytes | None = None
+        look_up = self._store.logged if logged else self._store.get
         for target in self._by_target:
-            blob = self.get(HintKey(target, table, partition, key))
+            blob = look_up(TABLE_HINTS, partition, HintKey(target, table, partition, key).row())
             if blob is not None:
                 found = blob if found is None else self._mergeables[table].merge(found, blob)
         return found
@@ -89,19 +92,23 @@ class HintStore:
         """The owner has this copy: remove it, unless it has grown since it was sent."""
         if self.get(hint) == blob:
             self._forget(hint)
-            self._store.put(TABLE_HINTS, hint.partition, hint.row(), None, None)
+            self._store.put(TABLE_HINTS, hint.partition, hint.row(), None, partial(self._removed, hint, len(blob)))
+
+    def _removed(self, hint: HintKey, size: int, error: ClusterError | None) -> None:
+        if error is not None and self.get(hint) is not None:  # the store undid it
+            self._note(hint, size)
 
     def pending(self, target: str) -> int:
         """How many copies wait for an owner."""
         return len(self._by_target.get(target, ()))
 
     def waiting_for(self, target: str, skip: dict[HintKey, bytes], limit: int) -> list[tuple[HintKey, bytes]]:
-        """Up to `limit` copies for an owner, oldest first, without those in `skip`."""
+        """Up to `limit` copies for an owner, oldest first, without those in `skip`, and what the log may yet refuse."""
         found: list[tuple[HintKey, bytes]] = []
         for hint in self._by_target.get(target, ()):
             if len(found) == limit:
                 break
-            blob = self.get(hint) if hint not in skip else None
+            blob = self._store.logged(TABLE_HINTS, hint.partition, hint.row()) if hint not in skip else None
             if blob is not None:
                 found.append((hint, blob))
         return found

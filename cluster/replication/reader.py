@@ -95,13 +95,13 @@ class ReadOperation:
         context = self.reader.context
         status = context.status
         if context.view.mine(self.partition):
-            self.held = context.store.get(self.table, self.partition, self.key)
+            self.held = context.store.logged(self.table, self.partition, self.key)
             if self.held is not None:
                 self.digest = context.mergeables[self.table].digest(self.held)
             self.quorum.on_answer(context.me, self.held, status.vote(self.partition))
             self.asked[context.me] = None
         else:
-            hinted = context.hints.find(self.table, self.partition, self.key)
+            hinted = context.hints.find(self.table, self.partition, self.key, logged=True)
             if hinted is not None:
                 self.quorum.on_answer(context.me, hinted, NO_VOTE)
         lacking = self.quorum.lacking()

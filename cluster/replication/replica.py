@@ -102,9 +102,9 @@ class Replica:
                 self.expired += 1
                 continue
             if not mine(partition):
-                held, same, vote = context.hints.find(table, partition, key), False, NO_VOTE
+                held, same, vote = context.hints.find(table, partition, key, logged=True), False, NO_VOTE
             else:
-                held = store.get(table, partition, key)
+                held = store.logged(table, partition, key)
                 same = (mergeable.digest(held) if held is not None else b"") == digest
                 vote = status.vote(partition)
             if same or held is None:

@@ -6,12 +6,13 @@ import pytest
 
 from cluster.simulation.disk import SimulatedDisk
 from cluster.simulation.fleet import Fleet
+from cluster.storage import Store
 from cluster.storage.record import Mark
 from cluster.storage.recovery import Replay
 from cluster.storage.segments import SegmentLog
 from cluster.wire.kv import Got
 from tests.simulation.safeguards.registry import Safeguard
-from tests.simulation.safeguards.scenes import acknowledged, boot, crash_and_wait, settled_siblings
+from tests.simulation.safeguards.scenes import acknowledged, boot, crash_and_wait, read, settled_siblings
 
 KEYS = [f"key-{number}" for number in range(20)]
 
@@ -86,7 +87,36 @@ def ignore_the_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Replay, "run", unmarked)
 
 
+def read_in_the_pass_of_a_refused_write(seed: int) -> None:
+    """The log of every owner refuses a write, a definite no, that a read arrived beside; through any node, any way."""
+    with Fleet.running(seed, 3) as fleet:
+        for number, (via, options) in enumerate(
+            (via, options) for via in fleet.owners("cart") for options in ({"r": 1}, {"r": 3}, {"local": True})
+        ):
+            key = f"cart-{number}"
+            for name in fleet.names:
+                fleet.world.disk(name).full_after(0)
+            write, shown = fleet.put(via, key, b"never"), fleet.get(via, key, **options)
+            fleet.wait(write)
+            fleet.wait(shown)
+            for name in fleet.names:
+                fleet.world.disk(name).full_after(None)
+            assert write.error is not None and write.error.definite
+            assert not isinstance(shown.answer, Got) or shown.answer.siblings == [], "a read showed what never was"
+            assert read(fleet, via, key) == []
+
+
+def show_what_is_staged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Store, "logged", Store.get)
+
+
 SAFEGUARDS = [
+    Safeguard(
+        "readers are shown what is logged",
+        "Only what is logged is shown to readers: a write that was refused was never there.",
+        show_what_is_staged,
+        read_in_the_pass_of_a_refused_write,
+    ),
     Safeguard(
         "a node remembers that it is recovering",
         "An owner that lost data votes only once it is complete again, through any number of restarts.",
