@@ -4,6 +4,8 @@
 error takes its place. The connections stay, so that a live view asks again and again without a handshake for each look.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

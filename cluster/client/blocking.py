@@ -8,6 +8,8 @@ A forked process gets connections, request ids, operation ids and an identity of
 second thread that uses a client while it is in use is refused.
 """
 
+from __future__ import annotations
+
 import os
 import select
 import socket
@@ -46,7 +48,7 @@ def connect_blocking(
     cluster: str | None = None,
     via: str | None = None,
     timeout: float = CLIENT_TIMEOUT_S,
-) -> "BlockingCluster":
+) -> BlockingCluster:
     """A client of the cluster called `target`, or of the nodes at some addresses (with `secret`, and the cluster's name
     when it is not `default`). `via`: talk to this node only. `timeout` in seconds bounds each operation.
 
@@ -201,7 +203,7 @@ class BlockingSession(Questions["BlockingSession"]):
 
     # -- the session
 
-    def __enter__(self) -> "Self":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -300,7 +302,7 @@ class BlockingSession(Questions["BlockingSession"]):
                 stream.flush()
 
     @contextmanager
-    def in_use(self) -> "Iterator[None]":
+    def in_use(self) -> Iterator[None]:
         """By this thread, in this process."""
         if os.getpid() != self._pid:
             self._lock = allocate_lock()  # the parent's may be held by a thread that is not here
@@ -328,25 +330,25 @@ class BlockingCluster(BlockingSession):
     """A session with one cluster. The families of operations are loaded when they are first used."""
 
     @cached_property
-    def kv(self) -> "Kv[BlockingSession]":
+    def kv(self) -> Kv[BlockingSession]:
         """The key-value store."""
         return Kv(self)
 
     @cached_property
-    def topics(self) -> "BlockingTopics":
+    def topics(self) -> BlockingTopics:
         """Publish and subscribe."""
         from cluster.client.blocking_topics import BlockingTopics
 
         return BlockingTopics(self)
 
     @cached_property
-    def requests(self) -> "Requests[BlockingSession]":
+    def requests(self) -> Requests[BlockingSession]:
         """Calls of services."""
         from cluster.client.requests import Requests
 
         return Requests(self)
 
     @cached_property
-    def admin(self) -> "Admin[BlockingSession]":
+    def admin(self) -> Admin[BlockingSession]:
         """Questions about the cluster itself."""
         return Admin(self)

@@ -4,6 +4,8 @@ What surely did nothing, or may be done twice, may go elsewhere. A read that was
 sent to a second one, too; whoever answers first is taken, and the other is told.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from cluster.errors import ClusterError, DeadlinePassed, HandshakeRefused, Maybe, Overloaded, Unreachable
@@ -45,7 +47,7 @@ class Dispatch:
     __slots__ = ("body", "caller", "deadline", "done", "hedge", "id", "key", "node", "router", "tried")
 
     def __init__(
-        self, router: "Router", body: Body, deadline: float, done: Done, key: str | None, node: str | None
+        self, router: Router, body: Body, deadline: float, done: Done, key: str | None, node: str | None
     ) -> None:
         self.router = router
         self.body = body

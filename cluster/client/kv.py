@@ -3,6 +3,8 @@
 Context tokens are made and opened here, at the edge, and nowhere on the way; what they hold is opaque to a client.
 """
 
+from __future__ import annotations
+
 from time import monotonic
 from typing import Any
 

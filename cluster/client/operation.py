@@ -5,9 +5,11 @@ error is thrown into it), and returns the result. `@operation` makes it a plain 
 coroutine on an asyncio one; the session's `run` only carries. Nothing here waits or knows a socket.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from msgspec import Struct
 
@@ -15,11 +17,28 @@ from cluster.errors import BadMessage, Usage
 from cluster.wire.frames import Body
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from cluster.client.aio import AioSession
     from cluster.client.blocking import BlockingSession
     from cluster.client.kv import Contexts
     from cluster.client.locate import Location
     from cluster.client.router import Router
+
+    class Session(Protocol):
+        """What a family wants of either session."""
+
+        location: Location
+        timeout: float
+        contexts: Contexts
+
+        @property
+        def router(self) -> Router:
+            """The callback core."""
+
+        def run(self, steps: Steps[Any]) -> Any:
+            """Carry an operation: its result, or a coroutine of it."""
+
 
 TIMEOUT_MAX_S = 86_400.0
 
@@ -46,22 +65,7 @@ class Gather:
         self.timeout = timeout
 
 
-class Session(Protocol):
-    """What a family wants of either session."""
-
-    location: "Location"
-    timeout: float
-    contexts: "Contexts"
-
-    @property
-    def router(self) -> "Router":
-        """The callback core."""
-
-    def run(self, steps: "Steps[Any]") -> Any:
-        """Carry an operation: its result, or a coroutine of it."""
-
-
-S = TypeVar("S", bound=Session)
+S = TypeVar("S", bound="Session")
 P = ParamSpec("P")
 R = TypeVar("R")
 Kind = TypeVar("Kind", bound=Struct)
@@ -86,13 +90,13 @@ class operation(Generic[P, R]):
         self.__wrapped__ = steps
 
     @overload
-    def __get__(self, family: None, owner: type) -> "operation[P, R]": ...
+    def __get__(self, family: None, owner: type) -> operation[P, R]: ...
 
     @overload
-    def __get__(self, family: "Family[AioSession]", owner: type) -> Callable[P, Coroutine[Any, Any, R]]: ...
+    def __get__(self, family: Family[AioSession], owner: type) -> Callable[P, Coroutine[Any, Any, R]]: ...
 
     @overload
-    def __get__(self, family: "Family[BlockingSession]", owner: type) -> Callable[P, R]: ...
+    def __get__(self, family: Family[BlockingSession], owner: type) -> Callable[P, R]: ...
 
     def __get__(self, family: Any, owner: type) -> Any:
         if family is None:

@@ -11,23 +11,29 @@ stays silent while another answers is given up: reads go elsewhere, writes end a
 dialled again with backoff and full jitter (Brooker, "Exponential Backoff And Jitter", 2015).
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Container, Iterator, Sequence
 from functools import partial
 from itertools import count
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from cluster.client.dispatch import Dispatch, ignore, nobody
-from cluster.client.locate import Address, Location
 from cluster.errors import ClusterError, DeadlinePassed, NotFound, Overloaded, Unreachable
-from cluster.layout.entry import LayoutEntry
 from cluster.layout.partition import PARTITIONS, partition_of
 from cluster.wire.admin import Ask
-from cluster.wire.caller import Caller, Done, Outcome, client_party
-from cluster.wire.frames import Body
+from cluster.wire.caller import Caller, client_party
 from cluster.wire.handshake import NONCE_BYTES
 from cluster.wire.kv import Get, Put
 from cluster.wire.silence import BEAT_LATE_S
 from cluster.wire.topics import Message
+
+if TYPE_CHECKING:
+    from cluster.client.carrier import Carrier, Receiver, Stream, Timer
+    from cluster.client.locate import Address, Location
+    from cluster.layout.entry import LayoutEntry
+    from cluster.wire.caller import Done, Outcome
+    from cluster.wire.frames import Body
 
 BEAT_S = 0.02
 """Deadlines are exact to this."""
@@ -47,47 +53,6 @@ BACKOFF_MIN_S, BACKOFF_MAX_S = 0.05, 2.0
 PROBE = Ask("ping")
 PROBES = 2
 """How many other nodes are asked whether it is one node that is silent, or this side that hears nothing."""
-
-
-class Timer(Protocol):
-    """A call to come."""
-
-    def cancel(self) -> object:
-        """It shall not come."""
-
-
-class Stream(Protocol):
-    """One connection, being made or made."""
-
-    def close(self) -> object:
-        """End it. Harmless when it has ended."""
-
-
-class Carrier(Protocol):
-    """What a session does for its router: time, randomness and streams. Calls nothing back before it returns."""
-
-    def now(self) -> float:
-        """Seconds of a clock that never goes back."""
-
-    def call_later(self, delay_s: float, function: Callable[[], object]) -> Timer:
-        """Call `function` after so long; never before this returns."""
-
-    def random_bytes(self, size: int) -> bytes:
-        """For identities, nonces and jitter."""
-
-    def dial(self, address: Address, caller: Caller) -> Stream:
-        """Connect, then carry: write what `caller.take` gives, after each `caller.on_output`; `feed` what comes; `end`
-        it when the stream ends or cannot be made."""
-
-
-class Receiver(Protocol):
-    """Takes the messages of one subscription."""
-
-    def receive(self, message: Message) -> None:
-        """A message came."""
-
-    def end(self) -> None:
-        """The client was closed."""
 
 
 class Node:

@@ -16,6 +16,8 @@ back are the test (after h11). It opens no socket, reads no clock, and decides n
 and never sent again; a read changes nothing. A frame stays here until it is taken, so that this is known.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Collection
 
 import msgspec
