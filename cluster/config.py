@@ -9,41 +9,21 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from cluster.errors import Usage
-
-# -- limits: each is in docs/limits.md, and what is over it is refused with a typed, definite error
-
-KEY_BYTES_MAX = 1024
-VALUE_BYTES_MAX = 1024 * 1024
-NAME_BYTES_MAX = 64
-SUBJECT_BYTES_MAX = 256
-OPERATION_BYTES_MAX = 64
-"""Of an operation id: it is kept with its value in every copy. The ids of our own clients have up to 38."""
-
-SIBLINGS_WARN = 5
-SIBLINGS_MAX = 50
-"""Distinct values of one key. Each put ships all of them, so that more make a key slow and not richer."""
-CLOCK_ACTORS_MAX = 256
-"""Entries of a key's clock: N owners, and one more each time that one of them lost data or a fallback stood in for all.
-Clocks are not pruned (a pruned entry lets what was replaced come back), so the limit is only far off: 8 KB."""
-CLOCK_ACTORS_SPARE = 64
-"""More of them for a delete, which is the way out of a full clock."""
-OBJECT_BYTES_MAX = 2 * VALUE_BYTES_MAX + 64 * 1024
-"""A key with all its siblings and its clock, as one put may leave it: a conflict of the two largest values fits."""
-OWNERS_MAX = 7
-"""The most that N may be."""
-BATCH_BYTES_MAX = 1024 * 1024
-"""A batch of copies over this is closed and another begun, so that the last copy begins below it."""
-FRAME_BYTES_MAX = 16 * 1024 * 1024
-MERGED_BYTES_MAX = FRAME_BYTES_MAX - BATCH_BYTES_MAX - 256 * 1024
-"""A key as merging may leave it. Nothing is refused while the largest set of owners, each filling its copy to the limit
-of a put without hearing of the others, comes together; it fits a frame behind the rest of a batch and its envelope."""
-
-assert OWNERS_MAX * OBJECT_BYTES_MAX <= MERGED_BYTES_MAX
-assert VALUE_BYTES_MAX + KEY_BYTES_MAX + 64 * 1024 <= OBJECT_BYTES_MAX
-assert SIBLINGS_WARN < SIBLINGS_MAX < CLOCK_ACTORS_MAX
-
-CLIENT_TIMEOUT_S = 5.0
-"""How long the command line waits for an answer unless --timeout says otherwise."""
+from cluster.limits import BATCH_BYTES_MAX as BATCH_BYTES_MAX
+from cluster.limits import CLIENT_TIMEOUT_S as CLIENT_TIMEOUT_S
+from cluster.limits import CLOCK_ACTORS_MAX as CLOCK_ACTORS_MAX
+from cluster.limits import CLOCK_ACTORS_SPARE as CLOCK_ACTORS_SPARE
+from cluster.limits import FRAME_BYTES_MAX as FRAME_BYTES_MAX
+from cluster.limits import KEY_BYTES_MAX as KEY_BYTES_MAX
+from cluster.limits import MERGED_BYTES_MAX as MERGED_BYTES_MAX
+from cluster.limits import NAME_BYTES_MAX as NAME_BYTES_MAX
+from cluster.limits import OBJECT_BYTES_MAX as OBJECT_BYTES_MAX
+from cluster.limits import OPERATION_BYTES_MAX as OPERATION_BYTES_MAX
+from cluster.limits import OWNERS_MAX as OWNERS_MAX
+from cluster.limits import SIBLINGS_MAX as SIBLINGS_MAX
+from cluster.limits import SIBLINGS_WARN as SIBLINGS_WARN
+from cluster.limits import SUBJECT_BYTES_MAX as SUBJECT_BYTES_MAX
+from cluster.limits import VALUE_BYTES_MAX as VALUE_BYTES_MAX
 
 
 class Durability(StrEnum):

@@ -77,7 +77,7 @@ class Invocation:
 
     def client(self) -> "BlockingCluster":
         """A client of the cluster, with this invocation's timeout."""
-        from cluster.config import CLIENT_TIMEOUT_S
+        from cluster.limits import CLIENT_TIMEOUT_S
 
         client = self.session.client(self.cluster, self.options.via)
         client.timeout = self.options.timeout_s or CLIENT_TIMEOUT_S

@@ -23,9 +23,9 @@ from cluster.client.operation import Gather, Send, Steps, check_timeout
 from cluster.client.requests import Requests, call_body
 from cluster.client.router import Router
 from cluster.client.topics import BUFFER, Listening, Publishing, TopicMessage
-from cluster.config import CLIENT_TIMEOUT_S
 from cluster.errors import ClusterError, Unreachable, Usage
 from cluster.layout.entry import LayoutEntry
+from cluster.limits import CLIENT_TIMEOUT_S
 from cluster.wire.caller import Caller, Done, Outcome
 from cluster.wire.frames import Body
 from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone

@@ -27,8 +27,8 @@ from cluster.client.kv import Contexts, Kv
 from cluster.client.locate import Address, Location, find
 from cluster.client.operation import Gather, Send, Steps, check_timeout
 from cluster.client.router import Router
-from cluster.config import CLIENT_TIMEOUT_S
 from cluster.errors import ClusterError, NotFound, Unreachable, Usage
+from cluster.limits import CLIENT_TIMEOUT_S
 from cluster.wire.caller import Caller, Outcome
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from cluster.client.operation import (
     expect,
     operation,
 )
-from cluster.config import KEY_BYTES_MAX, VALUE_BYTES_MAX
 from cluster.errors import BadContext, ClusterError, Maybe, TooLarge, Usage
+from cluster.limits import KEY_BYTES_MAX, VALUE_BYTES_MAX
 from cluster.versions.context import encode_clock, make_token, open_token
 from cluster.wire.frames import Body
 from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone

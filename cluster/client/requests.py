@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import DecodeError, MsgspecError, Struct, ValidationError, json
 
 from cluster.client.operation import Family, S, Send, Steps, check_name, check_text, check_timeout, expect, operation
-from cluster.config import NAME_BYTES_MAX, VALUE_BYTES_MAX
 from cluster.errors import BadMessage, TooLarge, Usage
+from cluster.limits import NAME_BYTES_MAX, VALUE_BYTES_MAX
 from cluster.wire.requests import Call, CallDone
 
 if TYPE_CHECKING:

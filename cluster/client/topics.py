@@ -26,8 +26,8 @@ from cluster.client.operation import (
     operation,
 )
 from cluster.client.router import Router
-from cluster.config import NAME_BYTES_MAX, SUBJECT_BYTES_MAX, VALUE_BYTES_MAX
 from cluster.errors import BadMessage, ClusterError, DeadlinePassed, TooLarge, Unreachable, Usage
+from cluster.limits import NAME_BYTES_MAX, SUBJECT_BYTES_MAX, VALUE_BYTES_MAX
 from cluster.wire.caller import Caller, Outcome
 from cluster.wire.topics import Message, Publish, Published, Subscribe, Subscribed, Unsubscribe
 

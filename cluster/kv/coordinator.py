@@ -9,7 +9,11 @@ from collections.abc import Iterator
 from heapq import merge
 from itertools import islice
 
-from cluster.config import (
+from cluster.errors import ClusterError, Damaged, QuorumMissing, StorageFull, TooLarge, Usage
+from cluster.kv.actors import Actors
+from cluster.kv.forward import Forwarder
+from cluster.layout import partition_of
+from cluster.limits import (
     CLOCK_ACTORS_MAX,
     FRAME_BYTES_MAX,
     KEY_BYTES_MAX,
@@ -17,10 +21,6 @@ from cluster.config import (
     SIBLINGS_WARN,
     VALUE_BYTES_MAX,
 )
-from cluster.errors import ClusterError, Damaged, QuorumMissing, StorageFull, TooLarge, Usage
-from cluster.kv.actors import Actors
-from cluster.kv.forward import Forwarder
-from cluster.layout import partition_of
 from cluster.observe.latency import Latencies
 from cluster.ports import Inbound
 from cluster.replication.context import ReplicationContext

@@ -7,8 +7,8 @@ that it can contradict, and whoever is behind about this node is reminded of wha
 
 import msgspec
 
-from cluster.config import FRAME_BYTES_MAX
 from cluster.errors import BadMessage, NotFound
+from cluster.limits import FRAME_BYTES_MAX
 from cluster.membership.announcing import Announcing
 from cluster.membership.evidence import WatchLinks
 from cluster.membership.gossip import Gossip

@@ -5,8 +5,8 @@ last token `>` for one or more. Every subject is also a pattern. Tokens are not 
 control characters; `*` and `>` stand alone, since `a*` looks like a wildcard and would not be one. Pure.
 """
 
-from cluster.config import SUBJECT_BYTES_MAX
 from cluster.errors import TooLarge, Usage
+from cluster.limits import SUBJECT_BYTES_MAX
 
 ONE, REST = "*", ">"
 

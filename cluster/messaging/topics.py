@@ -9,9 +9,9 @@ A publish costs two dictionary look-ups and one send for each receiver: no task,
 
 from functools import partial
 
-from cluster.config import NAME_BYTES_MAX, VALUE_BYTES_MAX
 from cluster.env import Clock
 from cluster.errors import BadMessage, ClusterError, Overloaded, TooLarge, Usage
+from cluster.limits import NAME_BYTES_MAX, VALUE_BYTES_MAX
 from cluster.messaging.barrier import Barrier
 from cluster.messaging.interest import KIND, PATTERNS_MAX, Interest, encode_interest
 from cluster.messaging.matching import Matcher

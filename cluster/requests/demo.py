@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
 
-from cluster.config import VALUE_BYTES_MAX
+from cluster.limits import VALUE_BYTES_MAX
 from cluster.requests.context import CallContext
 from cluster.requests.service import operation, service
 

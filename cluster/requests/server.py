@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 
-from cluster.config import VALUE_BYTES_MAX
 from cluster.env import Clock, Timer
 from cluster.errors import (
     ClusterError,
@@ -25,6 +24,7 @@ from cluster.errors import (
     TooLarge,
     Usage,
 )
+from cluster.limits import VALUE_BYTES_MAX
 from cluster.ports import Recorder
 from cluster.requests.context import CallContext, Sleep
 from cluster.requests.service import Definition, Operation, definition_of

@@ -19,8 +19,8 @@ from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
-from cluster.config import NAME_BYTES_MAX
 from cluster.errors import ClusterError, Usage
+from cluster.limits import NAME_BYTES_MAX
 from cluster.requests.context import CallContext
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -13,7 +13,7 @@ may have been superseded since is the caller's part.
 """
 
 from cluster import errors
-from cluster.config import CLOCK_ACTORS_MAX, CLOCK_ACTORS_SPARE, OBJECT_BYTES_MAX, SIBLINGS_MAX
+from cluster.limits import CLOCK_ACTORS_MAX, CLOCK_ACTORS_SPARE, OBJECT_BYTES_MAX, SIBLINGS_MAX
 from cluster.versions.actor import Actor
 from cluster.versions.context import Context, join_dot
 from cluster.versions.join import join_clocks

@@ -22,7 +22,6 @@ from collections.abc import Callable, Collection
 
 import msgspec
 
-from cluster.config import FRAME_BYTES_MAX
 from cluster.errors import (
     BadMessage,
     ClusterError,
@@ -34,6 +33,7 @@ from cluster.errors import (
     Usage,
     from_code,
 )
+from cluster.limits import FRAME_BYTES_MAX
 from cluster.wire.admin import Ask
 from cluster.wire.frames import Body, Cancel, Failure, FrameReader, OneWay, Reply, Request, encode_frame
 from cluster.wire.handshake import LANE_FOREGROUND, ROLE_CLIENT, Dialler, Party

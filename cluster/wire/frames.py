@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct
 
-from cluster.config import FRAME_BYTES_MAX
 from cluster.errors import BadMessage
+from cluster.limits import FRAME_BYTES_MAX
 from cluster.wire.admin import AdminBody
 from cluster.wire.kv import KvBody
 from cluster.wire.membership import MembershipBody

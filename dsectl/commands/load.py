@@ -9,9 +9,9 @@ import typer
 from msgspec import json
 from msgspec.structs import replace
 
-from cluster.config import CLIENT_TIMEOUT_S
 from cluster.emulator.spec import timestamp
 from cluster.errors import Usage
+from cluster.limits import CLIENT_TIMEOUT_S
 from dsectl.commands.requests import parse_arguments
 from dsectl.console import Console
 from dsectl.invocation import current

@@ -6,8 +6,8 @@ from zlib import crc32
 
 from msgspec import Struct
 
-from cluster.config import VALUE_BYTES_MAX
 from cluster.errors import Usage
+from cluster.limits import VALUE_BYTES_MAX
 
 SIZE_BYTES_DEFAULT = 100
 SIZE_BYTES_MIN = 48

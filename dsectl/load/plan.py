@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from cluster.config import CLIENT_TIMEOUT_S
+from cluster.limits import CLIENT_TIMEOUT_S
 from dsectl.load.keyspace import KeySpace
 from dsectl.load.mix import PRESETS, Mix
 from dsectl.load.payload import Sizes
