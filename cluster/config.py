@@ -129,21 +129,12 @@ class ReplicationSettings:
     write_timeout_s: float = 1.0
     read_timeout_s: float = 1.0
     """What an operation has, however long its client would wait."""
-    read_settle_s: float = 0.8
-    """A reader that has a value but no quorum after this says so, and waits no longer."""
-    silence_s: float = 0.15
-    """Well over a round trip, well under the timeouts: a write without a verdict for so long also asks fallbacks, and a
-    reader waits no longer for peers that failed a moment ago."""
     read_hedge_s: float = 0.05
     """A reader that has no quorum after this asks the remaining owners too."""
     hint_bytes_max: int = 256 * 1024 * 1024
     hint_batch: int = 64
     """Hints in flight to one returning owner at a time."""
     hint_retry_s: float = 0.25
-    avoid_s: float = 0.2
-    avoid_max_s: float = 1.6
-    """How long a failed exchange keeps a peer out of the preference list before it is tried again: twice as long each
-    time until it answers, up to the maximum."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,10 @@ requests are dropped instead of executed late. A probe whose window overlaps a s
 (Lifeguard, Dadgar et al. 2018, argues the same for slow processing). Pure: fed with `beat` and asked with times.
 """
 
+SWEEP_LATE_S = 0.06
+"""Sweeps of deadlines come every 20 ms. One that comes so late shows that this process stood still, and the answers may
+wait in its sockets: that sweep decides nothing, and by the next one they have been read."""
+
 
 class StallWatch:
     """A heartbeat that is late by more than `limit` seconds is a stall."""

@@ -1,8 +1,10 @@
 """A node that owns no copy of a key passes the request on to an owner, and coordinates only when no owner can be
 reached.
 
-A read may be tried at several owners. A put goes on to the next owner only after a definite refusal: once it may have
-been carried out, it is never given to another coordinator.
+A read is hedged: an owner that has not answered soon gets company, and the first answer is the answer. A put goes to
+the next owner only after a definite refusal that says nothing about the put itself: once it may have been carried out,
+it is never given to another coordinator. When the owner that it was sent to falls silent, it ends as `maybe` at once:
+every writer in a loop soon waits for a node that stopped, and nothing else would let them go on.
 """
 
 from collections.abc import Callable
@@ -12,79 +14,179 @@ import msgspec
 from cluster.errors import ClusterError, Maybe, Overloaded, QuorumMissing, Unreachable
 from cluster.ports import Inbound, Outcome
 from cluster.replication.context import ReplicationContext
+from cluster.replication.preference import UNANSWERED
 from cluster.wire.handshake import LANE_FOREGROUND
 from cluster.wire.kv import Get, Got, Put, PutDone
 
 HOPS_MAX = 2
 """Layouts may differ for a moment while they change; a request that still wanders after this is answered where it
 is."""
-READ_SHARE = 0.4
-"""A read waits for one owner for this share of what is left before it tries the next."""
+
+Coordinate = Callable[[Put, int, Inbound], None]
+Read = Callable[[Get, int, Inbound], None]
 
 
 class Forwarder:
     """Passes requests on."""
 
-    def __init__(self, replication: ReplicationContext) -> None:
-        self.replication = replication
+    def __init__(self, context: ReplicationContext) -> None:
+        self.context = context
+        self.in_flight: dict[int, ForwardedPut | ForwardedGet] = {}
+        """By the number of the request that carries them on."""
+        self._sweeping = False
+        context.reach.on_silent.append(self._silent)
 
-    def put(self, body: Put, partition: int, inbound: Inbound, coordinate: Callable[[Put, int, Inbound], None]) -> None:
+    def put(self, body: Put, partition: int, inbound: Inbound, coordinate: Coordinate) -> None:
         """Give a put to the first owner that takes it."""
-        owners = self._owners(partition, body.hops)
-        onward = msgspec.structs.replace(body, hops=body.hops + 1)
+        ForwardedPut(self, body, partition, inbound, coordinate).next()
 
-        def try_next() -> None:
-            if not owners:
-                coordinate(body, partition, inbound)  # as a fallback, with hints for the owners
-                return
-            self.replication.messenger.request([owners.pop(0)], onward, inbound.deadline, answered, LANE_FOREGROUND)
+    def get(self, body: Get, partition: int, inbound: Inbound, read: Read) -> None:
+        """Give a get to owners until one answers."""
+        ForwardedGet(self, body, partition, inbound, read).next()
+        if not self._sweeping and self.in_flight:
+            self._sweeping = True
+            self.context.env.clock.call_later(self.context.settings.read_hedge_s, self._sweep)
 
-        def answered(owner: str, outcome: Outcome) -> None:
-            if type(outcome) is PutDone:
-                inbound.reply(outcome)
-            elif isinstance(outcome, Unreachable | Overloaded):
-                self.replication.avoidance.failed(owner, self.replication.env.clock.now())
-                try_next()
-            elif isinstance(outcome, ClusterError):
-                if isinstance(outcome, Maybe):
-                    self.replication.avoidance.failed(owner, self.replication.env.clock.now())
-                inbound.fail(outcome)
-            else:
-                inbound.fail(Maybe(f"{owner} answered out of turn"))
-
-        try_next()
-
-    def get(self, body: Get, partition: int, inbound: Inbound, read: Callable[[Get, int, Inbound], None]) -> None:
-        """Give a get to one owner after the other until one answers."""
-        owners = self._owners(partition, body.hops)
-        onward = msgspec.structs.replace(body, hops=body.hops + 1)
-        clock = self.replication.env.clock
-
-        def try_next() -> None:
-            now = clock.now()
-            if not owners or now >= inbound.deadline:
-                read(body, partition, inbound)
-                return
-            share = 1.0 if len(owners) == 1 else READ_SHARE
-            self.replication.messenger.request(
-                [owners.pop(0)], onward, now + (inbound.deadline - now) * share, answered, LANE_FOREGROUND
-            )
-
-        def answered(owner: str, outcome: Outcome) -> None:
-            if type(outcome) is Got:
-                self.replication.avoidance.heard(owner)
-                inbound.reply(outcome)
-            elif isinstance(outcome, Unreachable | Overloaded | Maybe):
-                self.replication.avoidance.failed(owner, clock.now())
-                try_next()
-            elif isinstance(outcome, QuorumMissing):
-                inbound.fail(outcome)
-            else:
-                inbound.fail(outcome if isinstance(outcome, ClusterError) else Maybe(f"{owner} answered out of turn"))
-
-        try_next()
-
-    def _owners(self, partition: int, hops: int) -> list[str]:
+    def owners(self, partition: int, hops: int) -> list[str]:
+        """Whom to ask, in order."""
         if hops >= HOPS_MAX:
             return []
-        return [name for name in self.replication.view.owners(partition) if not self.replication.avoided(name)]
+        return [name for name in self.context.view.owners(partition) if not self.context.avoided(name)]
+
+    def send(self, forwarded: "ForwardedPut | ForwardedGet", owner: str, body: Put | Get, inbound: Inbound) -> int:
+        """Ask an owner, until the deadline of the request. Returns the number of the request."""
+
+        def answered(owner: str, outcome: Outcome) -> None:
+            del self.in_flight[number]
+            forwarded.answered(owner, outcome)
+
+        number = self.context.messenger.request([owner], body, inbound.deadline, answered, LANE_FOREGROUND)
+        self.in_flight[number] = forwarded
+        return number
+
+    def finish(self, id: int) -> None:
+        """Nobody waits for this request any more."""
+        if self.in_flight.pop(id, None) is not None:
+            self.context.messenger.finish(id)
+
+    def _silent(self, peer: str) -> None:
+        for forwarded in list(dict.fromkeys(self.in_flight.values())):
+            forwarded.silent(peer)
+
+    def _sweep(self) -> None:
+        now = self.context.env.clock.now()
+        gets = [one for one in dict.fromkeys(self.in_flight.values()) if isinstance(one, ForwardedGet)]
+        for forwarded in gets:
+            forwarded.linger(now)
+        self._sweeping = bool(gets)
+        if gets:
+            self.context.env.clock.call_later(self.context.settings.read_hedge_s / 2, self._sweep)
+
+
+class ForwardedPut:
+    """A put at one owner after the other."""
+
+    __slots__ = ("body", "coordinate", "forwarder", "id", "inbound", "left", "onward", "owner", "partition")
+
+    def __init__(
+        self, forwarder: Forwarder, body: Put, partition: int, inbound: Inbound, coordinate: Coordinate
+    ) -> None:
+        self.forwarder = forwarder
+        self.body = body
+        self.onward = msgspec.structs.replace(body, hops=body.hops + 1)
+        self.partition = partition
+        self.inbound = inbound
+        self.coordinate = coordinate
+        self.left = forwarder.owners(partition, body.hops)
+        self.owner = ""
+        self.id = 0
+
+    def next(self) -> None:
+        """Try the next owner; without one coordinate it here, as a fallback, with hints for the owners."""
+        if not self.left:
+            self.coordinate(self.body, self.partition, self.inbound)
+            return
+        self.owner = self.left.pop(0)
+        self.id = self.forwarder.send(self, self.owner, self.onward, self.inbound)
+
+    def answered(self, owner: str, outcome: Outcome) -> None:
+        """What became of it there. An error that is definite and about the put itself is the answer."""
+        if isinstance(outcome, UNANSWERED):
+            self.forwarder.context.reach.failed(owner)
+        if type(outcome) is PutDone:
+            self.inbound.reply(outcome)
+        elif isinstance(outcome, Unreachable | Overloaded):
+            self.next()
+        elif isinstance(outcome, ClusterError):
+            self.inbound.fail(outcome)
+        else:
+            self.inbound.fail(Maybe(f"{owner} answered out of turn"))
+
+    def silent(self, peer: str) -> None:
+        """A peer fell silent: if it has the put, nobody may get it now."""
+        if peer == self.owner:
+            self.forwarder.finish(self.id)
+            self.inbound.fail(Maybe(f"{peer} fell silent before it answered: the write may have happened"))
+
+
+class ForwardedGet:
+    """A get at one or more owners."""
+
+    __slots__ = ("body", "ended", "forwarder", "hedge_at", "inbound", "left", "onward", "partition", "read", "waiting")
+
+    def __init__(self, forwarder: Forwarder, body: Get, partition: int, inbound: Inbound, read: Read) -> None:
+        self.forwarder = forwarder
+        self.body = body
+        self.onward = msgspec.structs.replace(body, hops=body.hops + 1)
+        self.partition = partition
+        self.inbound = inbound
+        self.read = read
+        self.left = forwarder.owners(partition, body.hops)
+        self.waiting: dict[str, int] = {}
+        self.hedge_at = 0.0
+        self.ended = False
+
+    def next(self) -> None:
+        """Ask one more owner; read here when nobody else is left."""
+        context = self.forwarder.context
+        if self.left:
+            owner = self.left.pop(0)
+            self.hedge_at = context.env.clock.now() + context.settings.read_hedge_s
+            self.waiting[owner] = self.forwarder.send(self, owner, self.onward, self.inbound)
+        elif not self.waiting:
+            self.ended = True
+            self.read(self.body, self.partition, self.inbound)
+
+    def linger(self, now: float) -> None:
+        """No answer yet: another owner may be quicker."""
+        if self.left and now >= self.hedge_at:
+            self.next()
+
+    def answered(self, owner: str, outcome: Outcome) -> None:
+        """An owner's answer, or why there is none."""
+        self.waiting.pop(owner, None)
+        if isinstance(outcome, UNANSWERED):
+            self.forwarder.context.reach.failed(owner)
+            if not self.ended:
+                self.next()
+        elif self.ended or (isinstance(outcome, QuorumMissing) and self.waiting):
+            pass  # the other one may see more
+        elif type(outcome) is Got:
+            self._end()
+            self.inbound.reply(outcome)
+        else:
+            self._end()
+            self.inbound.fail(outcome if isinstance(outcome, ClusterError) else Maybe(f"{owner} answered out of turn"))
+
+    def silent(self, peer: str) -> None:
+        """A peer fell silent: go on without it."""
+        id = self.waiting.pop(peer, None)
+        if id is not None and not self.ended:
+            self.forwarder.finish(id)
+            self.next()
+
+    def _end(self) -> None:
+        self.ended = True
+        for id in self.waiting.values():
+            self.forwarder.finish(id)
+        self.waiting.clear()

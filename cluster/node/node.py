@@ -26,9 +26,9 @@ from cluster.replication import Replication
 from cluster.replication.context import ReplicationContext
 from cluster.replication.hints import HintStore
 from cluster.replication.mergeable import TABLE_KV, Mergeable
-from cluster.replication.preference import Avoidance
 from cluster.replication.voting import VotingStatus
 from cluster.requests import Requests
+from cluster.rpc.reach import Reach
 from cluster.storage import Identity, Store, read_document
 from cluster.transport import Transport
 from cluster.wire.admin import Ask
@@ -80,6 +80,7 @@ class Node:
         candidates = [Candidate(m.name, m.zone, (m.host, m.port)) for m in entry.members if m.name != name]
         me = Announced(name, self.boot.id, self.boot.epoch, self.member.zone, (self.member.host, self.member.port))
         self.membership = Membership(env, me, candidates, self.transport, settings.membership, self.stall, record)
+        self.reach = Reach(env.clock, self.transport, self._live_peers)
         self._build_data()
         self._build_services(name)
         self.answers = Answers(self)
@@ -103,7 +104,7 @@ class Node:
             mergeables=mergeables,
             hints=HintStore(self.store, mergeables, settings.replication.hint_bytes_max),
             status=VotingStatus(),
-            avoidance=Avoidance(settings.replication.avoid_s, settings.replication.avoid_max_s),
+            reach=self.reach,
             live=self.membership.alive,
             record=self.events.record,
         )
@@ -137,6 +138,9 @@ class Node:
         self.membership.on_refuted.append(self.replication.catchup.begin)
         self.transport.on_lost.append(self._peer_lost)
         self.transport.on_broken.append(self.replication.connection_broken)
+        self.transport.on_answer = self.reach.heard
+        self.transport.on_sweep = self.reach.beat
+        self.reach.waited_for.append(self.transport.pending.waited_for)
         self.transport.on_contact.append(self.replication.member_heard)
 
     # -- life
@@ -202,6 +206,9 @@ class Node:
 
     def _member_changed(self, name: str, old: str, new: str) -> None:
         self.replication.member_changed(name, new == "alive")
+
+    def _live_peers(self) -> list[str]:
+        return [name for name in self.membership.alive() if name != self.member.name]
 
     def _peer_lost(self, name: str, reason: str) -> None:
         if reason in ("refused", "reset", "closed", "timeout"):

@@ -9,8 +9,8 @@ from cluster.layout import View
 from cluster.ports import Messenger, Recorder
 from cluster.replication.hints import HintStore
 from cluster.replication.mergeable import Mergeable
-from cluster.replication.preference import Avoidance
 from cluster.replication.voting import VotingStatus
+from cluster.rpc.reach import Reach
 from cluster.storage import Store
 
 
@@ -27,7 +27,7 @@ class ReplicationContext:
     mergeables: dict[int, Mergeable]
     hints: HintStore
     status: VotingStatus
-    avoidance: Avoidance
+    reach: Reach
     live: Callable[[], list[str]]
     """The members that are alive, this node included."""
     record: Recorder
@@ -39,7 +39,7 @@ class ReplicationContext:
 
     def avoided(self, peer: str) -> bool:
         """Whether to go round a peer now."""
-        return self.avoidance.avoided(peer, self.env.clock.now())
+        return self.reach.avoided(peer)
 
     def merge_in(self, table: int, partition: int, key: str, blob: bytes) -> bytes:
         """The join of `blob` with what is held here; not stored yet."""

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from cluster.env import Clock
+from cluster.env.stall import SWEEP_LATE_S
 from cluster.errors import ClusterError, Maybe, Unreachable
 from cluster.ports import Messenger
+from cluster.rpc.reach import Reach
 from cluster.wire.frames import Body
 from cluster.wire.handshake import LANE_FOREGROUND
 from cluster.wire.replication import Entry
@@ -27,6 +29,7 @@ class Waiting(Protocol):
     """An operation under way. `waiting` are the peers that have not answered."""
 
     id: int
+    started: float
     deadline: float
     waiting: dict[str, None]
 
@@ -43,23 +46,25 @@ Operation = TypeVar("Operation", bound=Waiting)
 class Exchange(Generic[Operation]):
     """The operations of one kind on one node. `batch` makes the message of a list of entries."""
 
-    def __init__(self, clock: Clock, messenger: Messenger, batch: Callable[[list[Entry]], Body]) -> None:
+    def __init__(self, clock: Clock, messenger: Messenger, reach: Reach, batch: Callable[[list[Entry]], Body]) -> None:
         self.in_flight: dict[int, Operation] = {}
         """By number, in the order of their start."""
         self._clock = clock
         self._messenger = messenger
+        self._reach = reach
         self._batch = batch
         self._last_id = 0
         self._queued: dict[str, list[Entry]] = {}
         self._sweeping = False
+        self._sweep_at = 0.0
+        reach.waited_for.append(self._waited_for)
 
     def begin(self, operation: Operation) -> None:
         """Give the operation its number and watch its deadline, until it is taken out of `in_flight`."""
         self._last_id = operation.id = id = self._last_id + 1
         self.in_flight[id] = operation
         if not self._sweeping:
-            self._sweeping = True
-            self._clock.call_later(SWEEP_S, self._sweep)
+            self._sweep_again(self._clock.now())
 
     def ask(self, peers: Iterable[str], entry: Entry) -> None:
         """Send the entry to each of `peers` at the end of this pass. The operation has them in `waiting`."""
@@ -93,6 +98,10 @@ class Exchange(Generic[Operation]):
 
     def _sweep(self) -> None:
         now = self._clock.now()
+        if now - self._sweep_at > SWEEP_LATE_S:
+            self._sweep_again(now)
+            return
+        self._reach.beat(now)
         for operation in list(self.in_flight.values()):
             if now < operation.deadline:
                 operation.linger(now)
@@ -102,7 +111,19 @@ class Exchange(Generic[Operation]):
                 operation.failed(peer, Maybe(f"no answer from {peer} before the deadline"))
         self._sweeping = bool(self.in_flight)
         if self._sweeping:
-            self._clock.call_later(SWEEP_S, self._sweep)
+            self._sweep_again(now)
+
+    def _sweep_again(self, now: float) -> None:
+        self._sweeping = True
+        self._sweep_at = now + SWEEP_S
+        self._clock.call_later(SWEEP_S, self._sweep)
+
+    def _waited_for(self, names: dict[str, None], now: float) -> None:
+        """Add the peers that an operation has waited for longer than a sweep."""
+        for operation in self.in_flight.values():
+            if operation.started > now - SWEEP_S:
+                break  # in the order of their start
+            names.update(operation.waiting)
 
 
 def batches(entries: list[Entry]) -> Iterator[list[Entry]]:

@@ -60,7 +60,7 @@ class Handoff:
         def answered(_: str, outcome: Outcome) -> None:
             self._sending[target].pop(hint, None)
             if type(outcome) is not Replicated:
-                self.context.avoidance.failed(target, self.context.env.clock.now())
+                self.context.reach.failed(target)
                 return
             self.context.hints.delivered(hint, blob)
             self._delivered[target] = self._delivered.get(target, 0) + 1

@@ -24,7 +24,7 @@ class Reader:
 
     def __init__(self, context: ReplicationContext) -> None:
         self.context = context
-        self.exchange: Exchange[ReadOperation] = Exchange(context.env.clock, context.messenger, Fetch)
+        self.exchange: Exchange[ReadOperation] = Exchange(context.env.clock, context.messenger, context.reach, Fetch)
         self.in_flight = self.exchange.in_flight
 
     def read(
@@ -44,7 +44,6 @@ class Reader:
         """An owner, or a holder of hints, answers some questions."""
         body: Fetched = inbound.body
         name, in_flight = inbound.sender, self.in_flight
-        self.context.avoidance.heard(name)
         for id, same, blob, vote in body.answers:
             operation = in_flight.get(id)
             if operation is not None and name in operation.waiting:
@@ -59,7 +58,6 @@ class ReadOperation:
     digest = b""
     repairing = 0
     widened = False
-    doubted: tuple[str, ...] = ()  # asked although they had failed a moment ago
 
     def __init__(
         self,
@@ -109,7 +107,7 @@ class ReadOperation:
             self._decide()
             return
         reachable = context.view.others(self.partition)
-        if not context.avoidance.quiet():
+        if not context.reach.all_well():
             reachable, _ = split_owners(reachable, context.avoided)
         self._ask(reachable[:lacking])
         if not self.waiting:
@@ -137,8 +135,6 @@ class ReadOperation:
         for name in names:
             self.asked[name] = self.waiting[name] = None
         reader = self.reader
-        if not reader.context.avoidance.quiet():
-            self.doubted += tuple(name for name in names if reader.context.avoided(name))
         remaining = remaining_ms(self.deadline, reader.context.env.clock.now())
         reader.exchange.ask(names, (self.id, remaining, self.table, self.partition, self.key, self.digest))
 
@@ -160,7 +156,7 @@ class ReadOperation:
         context = self.reader.context
         self.waiting.pop(name, None)
         if isinstance(error, UNANSWERED):
-            context.avoidance.failed(name, context.env.clock.now())
+            context.reach.failed(name)
         if self.done is None or self.repairing:
             self._retire()
         else:
@@ -174,16 +170,15 @@ class ReadOperation:
             self.widen()
 
     def linger(self, now: float) -> None:
-        """No answer for too long: ask the others as well. In the end say what was found, as degraded: owners behind a
-        partition never refuse, and would keep the reader waiting until its own deadline."""
+        """No answer for too long: ask the others as well. A value that was found is then all there is to say once
+        everybody who is waited for is silent: what is behind a partition never refuses."""
         context = self.reader.context
-        settings = context.settings
-        if now >= self.started + settings.read_hedge_s:
-            self.widen()
-        if self.done is None or self.repairing or self.strict or not self.quorum.shows_value():
+        if now < self.started + context.settings.read_hedge_s:
             return
-        hopeful = any(name not in self.doubted and not context.avoided(name) for name in self.waiting)
-        if now >= self.started + (settings.read_settle_s if hopeful else settings.silence_s):
+        self.widen()
+        if self.done is None or self.repairing or self.strict or context.reach.all_well():
+            return
+        if all(context.avoided(name) for name in self.waiting) and self.quorum.shows_value():
             self._decide()
 
     def _give_up(self) -> None:

@@ -40,14 +40,14 @@ class Replication:
 
     def member_changed(self, name: str, alive: bool) -> None:
         """Membership holds a member for alive, or no longer."""
-        self.context.avoidance.state_changed(name, alive)
+        self.context.reach.state_changed(name, alive)
         if alive:
             self.handoff.poke(name)
             self.catchup.member_back(name)
 
     def member_heard(self, name: str) -> None:
         """A connection to or from a member was made."""
-        self.context.avoidance.heard(name)
+        self.context.reach.heard(name)
         self.handoff.poke(name)
 
     def connection_broken(self, name: str, lane: int, error: ClusterError) -> None:
@@ -58,4 +58,4 @@ class Replication:
 
     def member_failed(self, name: str) -> None:
         """An exchange with a member failed."""
-        self.context.avoidance.failed(name, self.context.env.clock.now())
+        self.context.reach.failed(name)

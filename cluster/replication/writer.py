@@ -25,7 +25,9 @@ class Writer:
 
     def __init__(self, context: ReplicationContext) -> None:
         self.context = context
-        self.exchange: Exchange[WriteOperation] = Exchange(context.env.clock, context.messenger, ReplicateBatch)
+        self.exchange: Exchange[WriteOperation] = Exchange(
+            context.env.clock, context.messenger, context.reach, ReplicateBatch
+        )
         self.in_flight = self.exchange.in_flight
 
     def write(
@@ -48,7 +50,7 @@ class Writer:
         owners = len(reachable) + mine
         promised = min(context.settings.w, owners)
         needed = min(w, owners) or promised
-        if not context.avoidance.quiet():
+        if not context.reach.all_well():
             reachable, missing = split_owners(reachable, context.avoided)
             self._check(partition, len(reachable) + mine, missing, mine, needed, strict)
         quorum = QuorumWrite(needed, promised, strict)
@@ -60,8 +62,6 @@ class Writer:
         """An owner has dealt with a batch."""
         body: ReplicatedBatch = inbound.body
         owner, in_flight = inbound.sender, self.in_flight
-        if body.ids:
-            self.context.avoidance.heard(owner)
         for id in body.ids:
             operation = in_flight.get(id)
             if operation is not None and owner in operation.waiting:
@@ -151,11 +151,13 @@ class WriteOperation:
             self._use_fallback(owner)
 
     def linger(self, now: float) -> None:
-        """No verdict for too long: ask fallbacks for the owners that keep us waiting."""
-        if self.quorum.decided is not None or now < self.started + self.writer.context.settings.silence_s:
+        """Without a verdict yet, use fallbacks for the owners that have fallen silent; they may acknowledge all the
+        same."""
+        context = self.writer.context
+        if self.quorum.decided is not None or context.reach.all_well():
             return
         for owner in list(self.waiting):
-            if not self._has_fallback(owner):
+            if context.avoided(owner) and not self._has_fallback(owner) and owner not in self.quorum.filled:
                 self._use_fallback(owner, keep_if_none=False)
 
     # -- copies
@@ -172,7 +174,7 @@ class WriteOperation:
         context = self.writer.context
         self.waiting.pop(owner, None)
         if isinstance(error, UNANSWERED):
-            context.avoidance.failed(owner, context.env.clock.now())
+            context.reach.failed(owner)
         if not self._has_fallback(owner) and owner not in self.quorum.filled:
             self._use_fallback(owner)
         self._failed(error)
@@ -199,12 +201,11 @@ class WriteOperation:
         assert self.spread is not None
         owner = self.spread.pop(name)
         if type(outcome) is Replicated:
-            context.avoidance.heard(name)
             self.hints += 1
             self.acknowledged(owner, name)
             return
         if isinstance(outcome, UNANSWERED):
-            context.avoidance.failed(name, context.env.clock.now())
+            context.reach.failed(name)
         if owner not in self.waiting:  # the owner itself is lost to this write: its copy must wait somewhere
             self._use_fallback(owner)
         self._failed(outcome if isinstance(outcome, ClusterError) else Maybe(f"{name} answered out of turn"))

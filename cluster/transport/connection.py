@@ -190,6 +190,8 @@ class Connection:
     def _dispatch(self, frames: list[Frame], arrived: float) -> None:
         """Give each frame to whom it concerns. The hot path: one look-up for the kind, one for the handler."""
         transport = self.transport
+        if self.target:
+            transport.on_answer(self.target)
         handlers, answered = transport.handlers, transport.pending.answered
         now = transport.env.clock.now()
         assert self.peer is not None

@@ -56,6 +56,11 @@ class Pending:
             del self.waiting[id]
         return waiting.done
 
+    def waited_for(self, names: dict[str, None], now: float) -> None:
+        """Add the peers that owe an answer."""
+        for waiting in self.waiting.values():
+            names.update(dict.fromkeys(waiting.left))
+
     def expired(self, now: float) -> Iterator[tuple[Done, list[str]]]:
         """Requests whose deadline has passed, with the peers that did not answer; they are forgotten."""
         current = int(now / self._width)

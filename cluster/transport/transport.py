@@ -10,6 +10,7 @@ from typing import Any
 
 from cluster.config import TransportSettings
 from cluster.env import Address, DatagramSocket, Env, Listener, StallWatch, Tick
+from cluster.env.stall import SWEEP_LATE_S
 from cluster.errors import ClusterError, Maybe, Overloaded, Unreachable
 from cluster.faults import FaultBook
 from cluster.ports import Done, Inbound, Recorder
@@ -52,12 +53,17 @@ class Transport:
         self.on_broken: list[Callable[[str, int, ClusterError], None]] = []
         self.on_contact: list[Callable[[str], None]] = []
         self.on_datagram: Callable[[str, bytes, float], None] = lambda sender, body, arrived: None
+        self.on_answer: Callable[[str], None] = lambda peer: None
+        """Bytes came on a connection that was dialled from here: answers come there."""
+        self.on_sweep: Callable[[float], None] = lambda now: None
+        """Called with the time whenever requests in flight are looked through."""
         self.layout = 0
         self.expired = 0
         self._tick = tick
         self._seal = DatagramSeal(secret, me.cluster)
         self.pending = Pending(settings.sweep_interval_s)
         self._sweeping = False
+        self._sweep_at = 0.0
         self._lanes: dict[tuple[str, int], Lane] = {}
         self._backoffs: dict[str, Backoff] = {}
         self._watched: dict[str, None] = {}
@@ -102,8 +108,7 @@ class Transport:
         now = self.env.clock.now()
         id = self.pending.add(dict.fromkeys(peers, lane), deadline, done)
         if not self._sweeping:
-            self._sweeping = True
-            self.env.clock.call_later(self.settings.sweep_interval_s, self._sweep)
+            self._sweep_again(now)
         data = encode_frame(Request(id, max(1, int((deadline - now) * 1000)), self.layout, body))
         for peer in peers:
             lane_of = self._lanes.get((peer, lane)) or self._lane(peer, lane)
@@ -243,13 +248,23 @@ class Transport:
             done(peer, error)
 
     def _sweep(self) -> None:
-        for done, peers in self.pending.expired(self.env.clock.now()):
+        now = self.env.clock.now()
+        if now - self._sweep_at > SWEEP_LATE_S:
+            self._sweep_again(now)
+            return
+        self.on_sweep(now)
+        for done, peers in self.pending.expired(now):
             for peer in peers:
                 self.timed_out(peer)
                 done(peer, Maybe(f"no answer from {peer} before the deadline"))
         self._sweeping = len(self.pending) > 0
         if self._sweeping:
-            self.env.clock.call_later(self.settings.sweep_interval_s, self._sweep)
+            self._sweep_again(now)
+
+    def _sweep_again(self, now: float) -> None:
+        self._sweeping = True
+        self._sweep_at = now + self.settings.sweep_interval_s
+        self.env.clock.call_later(self.settings.sweep_interval_s, self._sweep)
 
     def _accept(self, peer: Address) -> Connection | None:
         if self._unproven >= UNPROVEN_MAX or self._clients >= self.settings.clients_max:
