@@ -272,11 +272,15 @@ class SimulatedAppendFile:
         self._check_open()
         self._disk.append(self._path, self._content, data)
         self.size += len(data)
+        if self._process.trap is not None:
+            self._process.trap("append")
 
     def sync(self, done: Callable[[OSError | None], None]) -> None:
         """Make what was appended durable, then call back."""
         self._check_open()
         self._disk.sync(self._process, self._path, self._content, done)
+        if self._process.trap is not None:
+            self._process.trap("sync")
 
     def flush(self) -> None:
         """Make what was appended durable before this returns."""

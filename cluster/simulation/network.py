@@ -13,6 +13,7 @@ from collections.abc import Callable
 from random import Random
 
 from cluster.env import Address, LinkHandler
+from cluster.env.real_network import DATAGRAMS_PER_PASS
 from cluster.simulation.route import Quality, Route, Routes
 from cluster.simulation.schedule import Process, Schedule
 from cluster.simulation.stream import Sign, SimulatedLink, State
@@ -200,7 +201,7 @@ class SimulatedNetwork:
     def _arrived(self, route: Route, data: bytes, sender: Address, to: Address) -> None:
         bound = self._sockets.get(to)
         if bound is not None and not route.blocked:
-            self.schedule.deliver(bound.process, bound.take, data, sender)
+            self.schedule.receive(bound.process, bound, (data, sender))
 
 
 class SimulatedListener:
@@ -243,10 +244,16 @@ class SimulatedDatagramSocket:
         if not self._closed:
             self._network.transmit(self.process.name, bytes(data), self._at, to)
 
-    def take(self, data: bytes, sender: Address) -> None:
+    def take(self, item: tuple[bytes, Address]) -> None:
         """A datagram has come."""
         if not self._closed:
-            self._receive(data, sender)
+            self._receive(*item)
+
+    def read(self, items: list[tuple[bytes, Address]]) -> int:
+        """What one pass reads, as the real socket does."""
+        for item in items[:DATAGRAMS_PER_PASS]:
+            self.take(item)
+        return min(len(items), DATAGRAMS_PER_PASS)
 
     def close(self) -> None:
         """Receive no more."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 WRITE_BUFFER_HIGH = 256 << 10  # bytes not yet taken by the other side: the buffers of the loop and of both kernels
 WRITE_BUFFER_LOW = 64 << 10
+READ_SIZE = 256_000  # uvloop's UV_STREAM_RECV_BUF_SIZE
+READS_PER_PASS = 32
 
 
 class State(Enum):
@@ -51,6 +53,7 @@ class SimulatedLink:
         "_paused",
         "_queue",
         "_schedule",
+        "fresh",
         "handler",
         "local",
         "other",
@@ -71,6 +74,7 @@ class SimulatedLink:
         self._held_back = 0  # how many of the queue's items have met a partition
         self._in_flight = 0  # bytes that the other side has not taken
         self._paused = False
+        self.fresh = False  # accepted by a process that was stopped, which has yet to take note of it
         self.process = process
         self.route = route
         self.local = local
@@ -94,6 +98,8 @@ class SimulatedLink:
             self.push(data[at:])
         else:
             self.push(data)
+        if self.process.trap is not None:
+            self.process.trap("write")
         if self._in_flight > WRITE_BUFFER_HIGH and not self._paused:
             self._paused = True
             assert self.handler is not None
@@ -157,7 +163,7 @@ class SimulatedLink:
             other.state = State.ENDED  # its machine is back and knows nothing of the stream
             other.push(Sign.RESET)
         else:
-            self._schedule.deliver(other.process, other.take, item)
+            self._schedule.receive(other.process, other, item)
 
     def vanish(self, sign: Sign | None) -> None:
         """The process is dead; the other side hears of it by `sign`, or not at all."""
@@ -186,6 +192,26 @@ class SimulatedLink:
         else:
             self._end(item.value)
 
+    def read(self, items: list[bytes | Sign]) -> int:
+        """What one pass reads: all that has come, in pieces as large as the loop's buffer, up to a limit (libuv's
+        uv__read goes round 32 times). A stream that was just accepted is read a pass later."""
+        if self.fresh:
+            self.fresh = False
+            return 0
+        size, taken = 0, 0
+        for item in items:
+            if not isinstance(item, bytes) or size >= READS_PER_PASS * READ_SIZE:
+                break
+            size += len(item)
+            taken += 1
+        if not taken:
+            self.take(items[0])
+            return 1
+        data = b"".join(item for item in items[:taken] if isinstance(item, bytes))
+        for start in range(0, len(data), READ_SIZE):
+            self.take(data[start : start + READ_SIZE])
+        return taken
+
     def taken(self) -> None:
         """The other side has read some bytes."""
         if self._paused and self._in_flight <= WRITE_BUFFER_LOW:
@@ -205,6 +231,7 @@ class SimulatedLink:
 
     def accepted(self, accept: Any) -> None:
         """The listener's process gives the stream its handler, or closes it."""
+        self.fresh = self in self.process.incoming
         self.handler = accept(self.peer)
         if self.handler is not None:
             self.handler.connected(self)

@@ -17,7 +17,7 @@ from cluster.simulation.disk import ProcessDisk, SimulatedDisk
 from cluster.simulation.loop import SimulatedLoop
 from cluster.simulation.network import ProcessNetwork, SimulatedNetwork
 from cluster.simulation.route import Quality
-from cluster.simulation.schedule import Call, Process, Schedule
+from cluster.simulation.schedule import Call, Killed, Process, Schedule
 from cluster.simulation.stream import Sign
 from cluster.simulation.trace import Trace
 
@@ -98,15 +98,44 @@ class World:
         node.disk.write_back()
         node.machine_boots += 1
 
-    def pause(self, name: str) -> None:
-        """SIGSTOP: the process's calls and what comes for it wait."""
+    def crash_inside(
+        self, name: str, point: str, count: int = 1, *, power: bool = False, then: Callable[[], None] | None = None
+    ) -> None:
+        """Let the process die inside of a pass, right after its next `append` (to a file), `write` (to a stream) or
+        `sync` (begun), or after the `count`-th from now: what it had yet to do in that pass is not done. With `power`
+        the machine goes too. `then` is called when it has happened."""
+        process, left = self._running(name), count
+
+        def passed(what: str) -> None:
+            nonlocal left
+            left -= what == point
+            if left == 0:
+                process.trap = None
+                (self.power_loss if power else self.crash)(name)
+                if then is not None:
+                    then()
+                raise Killed
+
+        process.trap = passed
+
+    def pause(self, name: str, *, after_calls: int = 0) -> None:
+        """SIGSTOP: the process's calls and what comes for it wait. With `after_calls` it makes so many more calls, and
+        so may stop inside of a pass."""
         self._note("pause", name)
-        self.schedule.pause(self._running(name))
+        self.schedule.pause(self._running(name), after_calls=after_calls)
 
     def resume(self, name: str) -> None:
-        """SIGCONT: what has waited happens, in its order."""
+        """SIGCONT: what has waited is met as a real loop meets it: due timers, then the sockets, each whole."""
         self._note("resume", name)
         self.schedule.resume(self._running(name))
+
+    def stall(self, name: str, seconds: float, *, after_calls: int = 0) -> None:
+        """The process gets no processor for so long. Then it meets its sockets first and its timers after, unless it
+        was in the middle of reading its sockets (`after_calls`, as for `pause`)."""
+        self._note("stall", name)
+        process = self._running(name)
+        self.schedule.starve(process, after_calls=after_calls)
+        self.call_later(seconds, self.schedule.feed, process)
 
     def set_clock(self, name: str, *, skew: float = 0.0, rate: float = 1.0) -> None:
         """Let the node's wall clock be `skew` seconds ahead, at once; its next process has time run `rate` fast."""

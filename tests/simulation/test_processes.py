@@ -128,6 +128,80 @@ def test_a_paused_process_catches_up_in_order(world: World) -> None:
     assert len(two.ears) == 2
 
 
+def test_a_stalled_process_goes_on_by_itself(world: World) -> None:
+    _, two, here, there = joined(world)
+    fired: list[float] = []
+    clock = world.env("n2").clock
+    clock.call_later(0.5, lambda: fired.append(world.now))
+    start = world.now
+    world.stall("n2", 2.0)
+    here.link.write(b"x")
+    world.pause("n2")
+    world.run_until(start + 1.0)
+    world.resume("n2")  # it has a processor again when the stall is over, and not before
+    world.run_until(start + 1.9)
+    assert (fired, there.data) == ([], b"")
+    world.run_until(start + 3.0)
+    assert (fired, there.data) == ([start + 2.0], b"x")
+    assert two.ears
+
+
+def test_a_backlog_larger_than_one_pass_is_read_in_several_with_timers_between(world: World) -> None:
+    one, two = Party(world, "n1"), Party(world, "n2")
+    clock = world.env("n2").clock
+    world.pause("n2")
+    for number in range(150):
+        one.socket.send(b"%d" % number, two.at)
+        world.run_for(0.001)
+    seen: list[int] = []
+    clock.call_soon(lambda: clock.call_soon(lambda: seen.append(len(two.datagrams))))
+    world.resume("n2")
+    world.run_for(1.0)
+    assert sorted(two.numbers()) == list(range(150))
+    assert seen == [64], "what is called soon comes between two passes"
+
+
+def test_a_pause_inside_of_a_pass_stops_between_two_calls(world: World) -> None:
+    said: list[str] = []
+    clock = world.env("n1").clock
+
+    def first() -> None:
+        said.append("first")
+        clock.call_soon(said.append, "second")
+
+    clock.call_later(1.0, first)
+    world.pause("n1", after_calls=1)
+    world.run_for(5.0)
+    assert said == ["first"]
+    world.resume("n1")
+    world.run_for(0.0)
+    assert said == ["first", "second"]
+
+
+@pytest.mark.parametrize(("point", "kept"), [("append", b"oneone"), ("write", b"oneone"), ("sync", b"one")])
+def test_a_crash_inside_of_a_pass_leaves_the_rest_undone(world: World, point: str, kept: bytes) -> None:
+    """Between the log and the socket, between two writes, while a sync runs."""
+    _, two, here, there = joined(world)
+    env, told = world.env("n2"), list[str]()
+    file = env.disk.append("log")
+
+    def one_pass() -> None:
+        file.append(b"one")
+        there.link.write(b"a")
+        file.sync(lambda error: told.append("synced"))
+        file.append(b"one")
+        there.link.write(b"b")
+
+    env.clock.call_soon(one_pass)
+    world.crash_inside("n2", point, 1 if point == "sync" else 2, then=lambda: told.append("dead"))
+    world.run_for(1.0)
+    assert told == ["dead"] and not world.is_up("n2")
+    assert world.disk("n2").read("log") == kept
+    assert here.data == (b"ab" if point == "write" else b"a")
+    assert here.ends == ["reset"]
+    assert two.ears
+
+
 def test_a_process_may_die_while_it_is_paused(world: World) -> None:
     one, two, here, there = joined(world)
     world.pause("n2")
