@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from cluster.faults import Fault, FaultDocument
 from cluster.simulation import World
 from tests.transport.small import Peer, peers
@@ -73,6 +75,7 @@ def test_a_late_answer_goes_nowhere() -> None:
         assert len(one.answers) == 1
 
 
+@pytest.mark.xfail(strict=True, reason="deadlines are dated by the receiver, whose timers run before its sockets")
 def test_a_process_that_was_stopped_does_not_execute_what_expired_meanwhile() -> None:
     with World(1) as world:
         one, two = peers(world, "n1", "n2")
