@@ -139,11 +139,9 @@ def an_owner_that_stood_still_is_left_alone(seed: int) -> None:
     with Fleet.running(seed, 5) as fleet:
         first, still, third = fleet.owners("cart")
         acknowledged(fleet, first, "warm", b"", w=3)
-        fleet.world.pause(still)
+        fleet.world.stall(still, 1.6)
         acknowledged(fleet, first, "cart", b"book")
-        fleet.world.run_for(1.6)
-        fleet.world.resume(still)
-        fleet.world.run_for(0.5)
+        fleet.world.run_for(2.1)
         settle(fleet)
         crash_and_wait(fleet, first, third)
         assert read(fleet, still, "cart", r=1) == [b"book"]
