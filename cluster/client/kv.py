@@ -135,19 +135,20 @@ class Kv(Family[S]):
         read_first: bool = False,
         w: int = 0,
         strict: bool = False,
+        retry: ClusterError | None = None,
         timeout: float | None = None,
     ) -> Steps[PutResult]:
         """Write `value`; it replaces what `context` covers (a token; else what this session knows of the key).
 
         `blind` uses no context: the value is concurrent with all others. `read_first` reads the context when the
         session knows none. `w` 0 means the cluster's; `strict` counts owners only. Raises Maybe when the write may
-        still appear.
+        still appear. `retry` is such a Maybe of the same put: its coordinator takes the write again, as the same one.
         """
         value = check_bytes(value, "the value")
         if len(value) > VALUE_BYTES_MAX:
             raise TooLarge(f"the value has {len(value)} bytes; {VALUE_BYTES_MAX} are allowed")
         body = Put(check_key(key), value, "", w=w, strict=strict)
-        return (yield from self._write(body, context, blind, read_first, timeout))
+        return (yield from self._write(body, context, blind, read_first, timeout, retry))
 
     @operation
     def delete(
@@ -198,7 +199,13 @@ class Kv(Family[S]):
         return get_result(key, got, monotonic() - began)
 
     def _write(
-        self, body: Put, context: str | None, blind: bool, read_first: bool, timeout: float | None
+        self,
+        body: Put,
+        context: str | None,
+        blind: bool,
+        read_first: bool,
+        timeout: float | None,
+        retry: ClusterError | None = None,
     ) -> Steps[PutResult]:
         session, key = self._session, body.key
         check_count(body.w, "w", 0, REPLICAS_MAX)
@@ -222,6 +229,8 @@ class Kv(Family[S]):
                 body.context = session.contexts.recall(key)
                 limit = max(0.001, began + limit - monotonic())
         body.operation = session.router.operation_id()
+        if retry is not None:
+            body.operation, body.coordinator = first_attempt(retry, key)
         try:
             done = expect(PutDone, (yield Send(body, limit, key)))
         except ClusterError as error:
@@ -229,7 +238,7 @@ class Kv(Family[S]):
             error.detail.setdefault("outcome", "no" if error.definite else "maybe")
             raise
         session.contexts.remember(key, done.context)
-        return put_result(key, done, monotonic() - began)
+        return put_result(key, body.operation, done, monotonic() - began)
 
 
 def check_key(key: Any) -> str:
@@ -241,7 +250,15 @@ def check_key(key: Any) -> str:
     return str(key)
 
 
-def put_result(key: str, done: PutDone, seconds: float) -> PutResult:
+def first_attempt(retry: Any, key: str) -> tuple[str, str]:
+    """The operation id and the coordinator that a `maybe` of the same key names; raises Usage when it does not."""
+    detail = retry.detail if isinstance(retry, Maybe) else {}
+    if detail.get("key") != key or not detail.get("coordinator"):
+        raise Usage("`retry` is a Maybe of this key that names its coordinator; without one, read the key")
+    return detail["operation"], detail["coordinator"]
+
+
+def put_result(key: str, operation: str, done: PutDone, seconds: float) -> PutResult:
     """The result of a write; raises Maybe, with the same fields in its detail, when that is its outcome."""
     ms = round(seconds * 1000, 3)
     token = make_token(key, done.context)
@@ -250,6 +267,7 @@ def put_result(key: str, done: PutDone, seconds: float) -> PutResult:
             f"the write of {key!r} has {done.acks} acknowledgements, too few, and may still appear",
             key=key,
             outcome="maybe",
+            operation=operation,
             coordinator=done.coordinator,
             acks=done.acks,
             hints=done.hints,

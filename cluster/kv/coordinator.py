@@ -5,11 +5,12 @@ that was sent is never coordinated a second time: what is not known to have fail
 sections 4.4, 4.5 and 6.4.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from heapq import merge
 from itertools import islice
 
-from cluster.errors import ClusterError, Damaged, QuorumMissing, StorageFull, TooLarge, Usage
+from cluster.errors import ClusterError, Damaged, Maybe, QuorumMissing, StorageFull, TooLarge, Usage
 from cluster.kv.actors import Actors
 from cluster.kv.forward import Forwarder
 from cluster.layout import partition_of
@@ -45,6 +46,7 @@ from cluster.versions import (
     Versions,
     check_growth,
     context_after,
+    covers,
     decode,
     decode_context,
     distinct,
@@ -53,6 +55,7 @@ from cluster.versions import (
     encode_context,
     has_clock,
     is_tombstone,
+    join_dot,
     proves_amnesia,
     put,
     replace_all,
@@ -61,6 +64,8 @@ from cluster.versions import (
 from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
 
 KEYS_PAGE_MAX = 4096
+RECENT_MAX = 8192
+"""Writes of which a coordinator remembers the operation id, for retries: seconds at full speed, and 2 MB."""
 GOT_BYTES_MAX = FRAME_BYTES_MAX - 256 * 1024
 """Of the values in one answer, so that it fits a frame with its context."""
 NO_CONTEXT = encode_context(NOTHING)
@@ -112,6 +117,8 @@ class Coordinator:
         self.writes_failed = 0
         """Those of them that ended without an acknowledgement: `maybe`, or a definite no."""
         self.reads_failed = 0
+        self._recent: deque[tuple[str, str, str, int]] = deque(maxlen=RECENT_MAX)
+        """Operation, key and dot of the last writes that this node coordinated, in this boot."""
 
     # -- writes
 
@@ -126,7 +133,9 @@ class Coordinator:
             inbound.fail(error)
             return
         partition = partition_of(body.key)
-        if self.replication.view.mine(partition):
+        if body.coordinator:
+            self._retry(body, partition, inbound)
+        elif self.replication.view.mine(partition):
             self._coordinate(body, partition, inbound)
         else:
             self.forwarder.put(body, partition, inbound, self._coordinate)
@@ -142,13 +151,21 @@ class Coordinator:
             replication.record(
                 "kv.siblings", f"{siblings} concurrent values: writers do not read what they replace", key=body.key
             )
+        self._write(body, partition, inbound, blob, token, siblings)
+
+    def _write(self, body: Put, partition: int, inbound: Inbound, blob: bytes, token: bytes, siblings: int) -> None:
+        """Replicate the object, and answer with the verdict."""
+        replication = self.replication
+
+        def refuse(error: ClusterError) -> None:
+            inbound.fail(Maybe(f"it was not repeated: {error.message}") if body.coordinator else error)
 
         def decided(outcome: str, counts: QuorumWrite, hints: int, error: ClusterError | None) -> None:
             self.writes.note(replication.env.clock.now() - inbound.arrived)
             if outcome in (NO, MAYBE):
                 self.writes_failed += 1
             if outcome == NO:
-                inbound.fail(error if isinstance(error, StorageFull) else QuorumMissing(str(error)))
+                refuse(error if isinstance(error, StorageFull) else QuorumMissing(str(error)))
             else:
                 inbound.reply(PutDone(outcome, counts.acks, hints, token, replication.me, siblings, self.durability))
 
@@ -166,7 +183,7 @@ class Coordinator:
         except ClusterError as error:
             self.writes_failed += 1
             self.writes.note(replication.env.clock.now() - inbound.arrived)
-            inbound.fail(error)
+            refuse(error)
 
     def _apply(self, body: Put, partition: int) -> tuple[bytes, bytes, int, bool]:
         """The bytes of the object with this write in it, the writer's new context, how many siblings there are, and
@@ -186,6 +203,7 @@ class Coordinator:
             if operation.encode() not in held and clock.get(actor, 0) < number and len(clock) < CLOCK_ACTORS_MAX:
                 # All that is here was read, so it is not worth decoding what goes, and one value is under every limit.
                 blob, token = replace_all(clock, actor, number, operation, stamp, body.value, body.deleted)
+                self._recent.append((operation, key, actor, number))
                 return blob, token, 1, False
         try:
             stored = EMPTY if held is None else decode(held)
@@ -197,11 +215,46 @@ class Coordinator:
         written = put(stored, actor, number, context, operation, stamp, body.value, body.deleted)
         blob = encode(written)
         check_growth(stored, len(held or b""), written, len(blob))
-        if not mine:
-            actors.gave(key, actor, number)
+        if written is not stored:
+            self._recent.append((operation, key, actor, number))
+            if not mine:
+                actors.gave(key, actor, number)
         siblings = len(written.siblings)
         token = encode_context(context_after(written, operation, context))
         return blob, token, siblings, siblings > len(stored.siblings)
+
+    def _retry(self, body: Put, partition: int, inbound: Inbound) -> None:
+        """Take a write again whose first attempt ended as `maybe`, if it began here: never under a second dot.
+
+        What is held has the write, or what replaced it since: it is brought to the owners again, whichever it is.
+        """
+        replication, key, operation = self.replication, body.key, body.operation
+        if body.coordinator != replication.me:
+            self.forwarder.give_back(body, inbound)
+            return
+        mine = replication.view.mine(partition)
+        held = replication.store.get(TABLE_KV, partition, key) if mine else None
+        if held is None:
+            held = replication.hints.find(TABLE_KV, partition, key)
+        try:
+            stored = EMPTY if held is None else decode(held)
+            context = decode_context(body.context) if body.context else None
+        except ClusterError as error:
+            inbound.fail(error)
+            return
+        dots = [s.dot for s in stored.siblings if s.operation == operation]
+        dots += [(actor, number) for name, at, actor, number in self._recent if (name, at) == (operation, key)]
+        if not dots:
+            inbound.fail(Maybe(f"{replication.me} does not remember operation {operation}: read the key"))
+        elif held is None or not covers(stored.clock, stored.cloud, *dots[0]):
+            # The log refused it, and it was undone here, or its hint went home; copies elsewhere keep its operation id.
+            if mine:
+                self._coordinate(body, partition, inbound)
+            else:
+                inbound.fail(Maybe(f"{replication.me} has handed operation {operation} to an owner: read the key"))
+        else:
+            token = encode_context(join_dot(context, dots[0]))
+            self._write(body, partition, inbound, held, token, len(stored.siblings))
 
     def _mint(self, mine: bool, key: str) -> str:
         if not mine:

@@ -47,6 +47,25 @@ class Forwarder:
             self._sweeping = True
             self.context.env.clock.call_later(self.context.settings.read_hedge_s, self._sweep)
 
+    def give_back(self, body: Put, inbound: Inbound) -> None:
+        """Pass the retry of a put on to the node that coordinated it, which alone can tell what became of it."""
+        name, context = body.coordinator, self.context
+        if name not in context.view.members or body.hops >= HOPS_MAX:
+            inbound.fail(Maybe(f"{name}, which coordinated operation {body.operation}, is no member: read the key"))
+            return
+
+        def answered(_: str, outcome: Outcome) -> None:
+            if type(outcome) is PutDone:
+                inbound.reply(outcome)
+            elif isinstance(outcome, ClusterError) and not isinstance(outcome, Unreachable | Overloaded | Maybe):
+                inbound.fail(outcome)
+            else:
+                why = outcome.message if isinstance(outcome, ClusterError) else f"{name} answered out of turn"
+                inbound.fail(Maybe(f"only {name} can repeat operation {body.operation}: {why}"))
+
+        onward = msgspec.structs.replace(body, hops=body.hops + 1)
+        context.messenger.request([name], onward, inbound.deadline, answered, LANE_FOREGROUND)
+
     def owners(self, partition: int, hops: int) -> list[str]:
         """Whom to ask, in order."""
         if hops >= HOPS_MAX:

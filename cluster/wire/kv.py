@@ -5,7 +5,8 @@ from msgspec import Struct
 
 class Put(Struct, array_like=True, gc=False, tag=10):
     """Write a value (or with `deleted` a tombstone). `context` is an encoded clock, None for a blind write.
-    `operation` is the same in every retry of one logical write. `w` 0 means the cluster's. `hops` counts forwards."""
+    `operation` is the same in every retry of one logical write. `w` 0 means the cluster's. `hops` counts forwards.
+    `coordinator`: this is a retry of a write that ended as `maybe` there, and nobody else may take it."""
 
     key: str
     value: bytes
@@ -15,6 +16,7 @@ class Put(Struct, array_like=True, gc=False, tag=10):
     w: int = 0
     strict: bool = False
     hops: int = 0
+    coordinator: str = ""
 
 
 class PutDone(Struct, array_like=True, gc=False, tag=11):

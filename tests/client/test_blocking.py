@@ -236,6 +236,24 @@ def test_maybe_from_the_coordinator_has_what_it_knows(start_node: StartNode) -> 
     assert node.bodies(Put)[1].context == CLOCK
 
 
+def test_a_retry_is_the_same_operation_at_the_same_coordinator(start_node: StartNode) -> None:
+    def script(peer: Peer, frame: Frame) -> None:
+        if isinstance(frame, Request):
+            peer.reply(frame, PutDone("maybe", 1, 0, CLOCK, "n1", 1, "interval"))
+
+    node = start_node("n1", script)
+    with open_cluster(node) as c:
+        with pytest.raises(Maybe) as caught:
+            c.kv.put("cart", b"book")
+        with pytest.raises(Maybe):
+            c.kv.put("cart", b"book", retry=caught.value)
+        for retry in (Maybe("of nobody"), Usage("no maybe"), Maybe("", key="other", coordinator="n1", operation="o")):
+            with pytest.raises(Usage, match="names its coordinator"):
+                c.kv.put("cart", b"book", retry=retry)
+    first, second = node.bodies(Put)
+    assert (first.coordinator, second.coordinator, second.operation) == ("", "n1", first.operation)
+
+
 @pytest.mark.parametrize(
     ("operate", "error"),
     [
