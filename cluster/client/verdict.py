@@ -1,8 +1,8 @@
-"""Green, amber or red: how many owners of each partition vote, out of the nodes' own standings. Pure.
+"""Green, amber or red: how many owners of each partition vote, and who takes writes, as the nodes say themselves. Pure.
 
-Green: every partition has all of its N owners voting. Amber: all have R of them, so everything is served. Red: some
-have fewer, so a strict read of those keys fails. An owner that is recovering or catching up stores and acknowledges,
-and does not vote.
+Green: every partition has all of its N owners voting, and no disk is full. Amber: all have R of them, and W nodes take
+writes, so everything is served. Red: some have fewer. An owner that is recovering or catching up stores and
+acknowledges, and does not vote; one whose disk is full votes, and refuses writes.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -13,13 +13,17 @@ from cluster.layout import PARTITIONS, placement
 from cluster.layout.entry import LayoutEntry
 
 
-class Voice(Struct, frozen=True):
-    """What one node says of its right to vote."""
+class Serves(Struct, frozen=True):
+    """What one node does for the cluster."""
 
-    votes: bool
-    """False while it does not run, cannot be reached or is catching up."""
+    runs: bool
+    """False while it does not run, or cannot be reached."""
+    votes: bool = True
+    """False while it is catching up."""
     recovering: Collection[int] = ()
     """The partitions in which it does not vote although it does in the others."""
+    full: bool = False
+    """Whether its disk refuses writes."""
 
 
 class Verdict(Struct, frozen=True):
@@ -27,6 +31,8 @@ class Verdict(Struct, frozen=True):
 
     colour: str
     by_voters: dict[int, int]
+    full: tuple[str, ...] = ()
+    """The nodes that refuse writes."""
 
     @property
     def fewest(self) -> int:
@@ -39,24 +45,28 @@ class Verdict(Struct, frozen=True):
         return self.by_voters[self.fewest]
 
 
-def judge(owners: Sequence[Sequence[str]], voices: Mapping[str, Voice], r: int) -> Verdict:
-    """The verdict over the owners of each partition; who has no voice does not vote."""
-    assert owners and r >= 1
+def judge(owners: Sequence[Sequence[str]], nodes: Mapping[str, Serves], r: int, w: int) -> Verdict:
+    """The verdict over the owners of each partition; a node that is not named does not run."""
+    assert owners and r >= 1 and w >= 1
     by_voters: dict[int, int] = {}
     complete = True
     for partition, names in enumerate(owners):
-        voting = sum(1 for name in names if _votes(voices.get(name), partition))
+        voting = sum(1 for name in names if _votes(nodes.get(name), partition))
         by_voters[voting] = by_voters.get(voting, 0) + 1
         complete = complete and voting == len(names)
-    colour = "green" if complete else "amber" if min(by_voters) >= r else "red"
-    return Verdict(colour, dict(sorted(by_voters.items())))
+    full = tuple(name for name, node in nodes.items() if node.full)
+    writing = sum(1 for node in nodes.values() if node.runs and not node.full)  # owner or fallback
+    served = min(by_voters) >= r and (writing >= w or not full)
+    colour = "green" if complete and not full else "amber" if served else "red"
+    return Verdict(colour, dict(sorted(by_voters.items())), full)
 
 
-def judge_layout(entry: LayoutEntry, voices: Mapping[str, Voice]) -> Verdict:
+def judge_layout(entry: LayoutEntry, nodes: Mapping[str, Serves]) -> Verdict:
     """The verdict over the owners that a layout gives each partition."""
     place = placement(entry)
-    return judge([place.owners(partition) for partition in range(PARTITIONS)], voices, min(entry.r, len(entry.members)))
+    owners = [place.owners(partition) for partition in range(PARTITIONS)]
+    return judge(owners, nodes, min(entry.r, entry.replicas), min(entry.w, entry.replicas))
 
 
-def _votes(voice: Voice | None, partition: int) -> bool:
-    return voice is not None and voice.votes and partition not in voice.recovering
+def _votes(node: Serves | None, partition: int) -> bool:
+    return node is not None and node.runs and node.votes and partition not in node.recovering

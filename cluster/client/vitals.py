@@ -37,6 +37,8 @@ class Vitals(Struct, frozen=True):
     """(bucket, count), by kind of operation; see cluster/observe/latency.py."""
     event_count: int
     events: list[dict[str, Any]]
+    full: str = ""
+    """Why its disk refuses writes; empty when it does not."""
 
     def counted(self, kind: str) -> Mapping[int, int]:
         """The durations of one kind, by bucket."""

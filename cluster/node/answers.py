@@ -78,6 +78,7 @@ class Answers:
             "may_hold_hints": list(status.may_hold_hints),
             "layout": node.view.number,
             "alive": node.membership.alive(),
+            "full": node.store.full,
             "hints": sum(node.replication.context.hints.by_target().values()),
             "uptime_s": round(node.env.clock.now() - node.started_at, 3),
             "durability": node.settings.storage.durability.value,
@@ -145,6 +146,8 @@ class Answers:
         node = self.node
         status = node.replication.context.status
         reasons = []
+        if node.store.full:
+            reasons.append(f"refuses writes, its disk is full: {node.store.full}")
         if status.recovering:
             reasons.append(f"recovering {len(status.recovering)} partitions")
         if status.catching_up:

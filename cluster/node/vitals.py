@@ -26,6 +26,7 @@ def vitals(node: "Node", arguments: dict[str, Any]) -> dict[str, Any]:
         "state": status.state(),
         "reason": status.reason if status.catching_up else "",
         "recovering": sorted(status.recovering),
+        "full": node.store.full,
         "layout": node.view.number,
         "sees": {name: view.state for name, view in node.membership.table().items()},
         "hints": context.hints.by_target(),

@@ -31,6 +31,11 @@ Page = tuple[list[tuple[str, bytes]], bool]
 """Rows in the order of their keys, and whether there are more behind them."""
 
 
+ROOM_PROBE_S = 1.0
+ROOM_PROBE: Record = (HINTS, 0, RELEASE, encode_release([(0, 0, 0)] * 256))
+"""Releases what was never lost. About a kibibyte, so that what a refused batch left over is not taken for room."""
+
+
 class Store:
     """Rows by (table, partition, key), durable as `settings.durability` says once `done(None)` was called.
 
@@ -313,8 +318,21 @@ class Store:
         self.undone += len(changes)
         if not self.full:
             self.full, self.full_since = str(error), self._env.clock.wall()
+            self._env.clock.call_later(ROOM_PROBE_S, self._probe_room)
         if self._on_undone is not None:
             self._on_undone()
         refusal = StorageFull(f"the log refused {len(changes)} changes: {error}")
         for done in dones:
             done(refusal)
+
+    def _probe_room(self) -> None:
+        """Ask the log itself whether there is room again: a full node is written to less and less, and would call
+        itself full for ever."""
+        if not self.full or self._log.stopped:
+            return
+        try:
+            self._log.append([ROOM_PROBE])
+        except OSError:
+            self._env.clock.call_later(ROOM_PROBE_S, self._probe_room)
+        else:
+            self.full = ""

@@ -6,7 +6,7 @@ takes for dead does not count, however well it may be, since the viewer's side d
 
 from typing import TYPE_CHECKING, Any
 
-from cluster.client.verdict import Verdict, Voice, judge_layout
+from cluster.client.verdict import Serves, Verdict, judge_layout
 from cluster.emulator.cluster import processes
 from cluster.emulator.linkfaults import faults_readable, readable_faults
 from cluster.emulator.nodefiles import cure, identity_damage
@@ -52,7 +52,7 @@ def look(files: "ClusterFiles | None" = None) -> dict[str, Any]:
     view, unusable = _view(asked, answers)
     entry = client.location.entry
     assert entry is not None
-    verdict = judge_layout(entry, {name: _voice(answers.get(name), name in unusable) for name in files.nodes})
+    verdict = judge_layout(entry, {name: _serves(answers.get(name), name in unusable) for name in files.nodes})
     places = {place.name: place for place in files.record.places}
     nodes = {
         name: _node(process, answers.get(name), places[name].zone, places[name].port, unusable.get(name, ""), view)
@@ -88,10 +88,11 @@ def _view(asked: list[str], answers: dict[str, Any]) -> tuple[str, dict[str, str
     return "", {}
 
 
-def _voice(answer: Any, unusable: bool) -> Voice:
+def _serves(answer: Any, unusable: bool) -> Serves:
     if not isinstance(answer, dict) or unusable:
-        return Voice(False)
-    return Voice(answer["state"] != "catching-up", frozenset(answer["recovering"]))
+        return Serves(runs=False)
+    votes = answer["state"] != "catching-up"
+    return Serves(True, votes, frozenset(answer["recovering"]), full=bool(answer["full"]))
 
 
 def _node(process: "NodeProcess", answer: Any, zone: str, port: int, unusable: str, view: str) -> dict[str, Any]:
@@ -100,6 +101,8 @@ def _node(process: "NodeProcess", answer: Any, zone: str, port: int, unusable: s
         state, note = answer["state"], answer["reason"]
         if answer["recovering"]:
             note = f"refilling {count(len(answer['recovering']), 'partition')}"
+        if answer["full"]:
+            note = f"refuses writes, its disk is full: {answer['full']}"
         if unusable:
             note = f"{unusable} in the view of {view}"
     elif process.state == "running":
@@ -118,6 +121,8 @@ def _node(process: "NodeProcess", answer: Any, zone: str, port: int, unusable: s
 def reason(verdict: Verdict, replicas: int, view: str) -> str:
     """The verdict in words."""
     seen = f" (as {view} sees it)" if view else " (no node answers)"
+    if verdict.full and verdict.fewest == replicas:
+        return f"{', '.join(verdict.full)} {'refuses' if len(verdict.full) == 1 else 'refuse'} writes: disk full{seen}"
     if verdict.colour == "green":
         return f"all {replicas} owners of every partition vote{seen}"
     fewest = "no voting owner" if verdict.fewest == 0 else f"only {verdict.fewest} of {replicas} voting owners"

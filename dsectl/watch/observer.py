@@ -18,7 +18,7 @@ from cluster.emulator.linkfaults import faults
 from cluster.errors import ClusterError
 from dsectl.commands.status import reason
 from dsectl.faultjson import fault_json
-from dsectl.watch.sight import NodeSight, Sight, pick_viewer, voices
+from dsectl.watch.sight import NodeSight, Sight, pick_viewer, serving
 
 ANSWER_S = 0.3
 """How long a node may take to answer; one that takes longer is shown as silent. A look every half second allows no
@@ -80,7 +80,7 @@ class Observer:
         viewer = pick_viewer(nodes, self.via)
         entry = location.entry
         assert entry is not None  # found by name
-        verdict = judge_layout(entry, voices(nodes, viewer))
+        verdict = judge_layout(entry, serving(nodes, viewer))
         return Sight(
             files.name,
             time.monotonic(),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cluster.client.verdict import Voice
+from cluster.client.verdict import Serves
 from cluster.client.vitals import Vitals
 
 SILENT, PAUSED, STOPPED = "silent", "paused", "stopped"
@@ -40,6 +40,8 @@ class NodeSight:
         """What explains the state."""
         if self.vitals is None:
             return self.silence if self.state == SILENT else ""
+        if self.vitals.full:
+            return f"refuses writes, its disk is full: {self.vitals.full}"
         if self.vitals.recovering:
             return f"refilling {len(self.vitals.recovering)} partitions"
         return self.vitals.reason
@@ -83,14 +85,16 @@ def pick_viewer(nodes: Mapping[str, NodeSight], wanted: str | None) -> str:
     return ""
 
 
-def voices(nodes: Mapping[str, NodeSight], viewer: str) -> dict[str, Voice]:
+def serving(nodes: Mapping[str, NodeSight], viewer: str) -> dict[str, Serves]:
     """Who votes, as far as the viewer counts on them."""
     vitals = nodes[viewer].vitals if viewer else None
     sees = vitals.sees if vitals is not None else {}
-    return {name: _voice(node, sees.get(name, "alive")) for name, node in nodes.items()}
+    return {name: _serves(node, sees.get(name, "alive")) for name, node in nodes.items()}
 
 
-def _voice(node: NodeSight, seen_as: str) -> Voice:
+def _serves(node: NodeSight, seen_as: str) -> Serves:
     if node.vitals is None or node.process != "running" or seen_as not in USABLE:
-        return Voice(False)
-    return Voice(node.vitals.state != "catching-up", frozenset(node.vitals.recovering))
+        return Serves(runs=False)
+    return Serves(
+        True, node.vitals.state != "catching-up", frozenset(node.vitals.recovering), full=bool(node.vitals.full)
+    )

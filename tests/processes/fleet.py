@@ -107,7 +107,7 @@ class Real:
 
     def log(self, node: str) -> Path:
         """The last segment of a node's log."""
-        return sorted((self.files.node(node) / "log").iterdir())[-1]
+        return sorted((self.files.node(node) / "log").glob("*.log"))[-1]
 
 
 @contextmanager

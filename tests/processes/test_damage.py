@@ -8,6 +8,7 @@ import pytest
 
 from cluster.emulator import cluster as emulator
 from cluster.errors import ClusterError
+from tests.processes.commands import ask
 from tests.processes.fleet import Ledger, real, until
 
 
@@ -68,8 +69,14 @@ def test_a_full_disk_is_refused_and_told_and_works_again_when_there_is_room() ->
         # A write is only a maybe while a second owner happens to be avoided too: go on until the others have served 40.
         until(lambda: bool(ledger.write(fleet.client)) and len(ledger.acknowledged) >= served)
         assert fleet.events("n1", "storage.full"), "the limit was never met: nothing was tested"
+        health = fleet.ask("n1", "health")
+        assert not health["healthy"] and any("refuses writes, its disk is full" in why for why in health["reasons"])
+        status = ask("-C", fleet.name, "status")
+        assert status["verdict"] == "amber" and "refuses writes" in status["nodes"]["n1"]["note"], status
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        until(lambda: not fleet.ask("n1", "status")["full"])  # by itself, whether or not somebody writes
         until(fleet.settled)
+        assert ask("-C", fleet.name, "status")["verdict"] == "green"
         for _ in range(30):
             assert ledger.write(fleet.client) == "ok"
         fleet.kill("n1")

@@ -280,6 +280,22 @@ def test_a_full_disk_is_said_until_a_write_succeeds() -> None:
     assert not world.store.full
 
 
+def test_a_full_disk_is_found_to_have_room_without_a_write() -> None:
+    world = World()
+    world.put("a")
+    world.clock.run()
+    world.disk.refusal = FULL
+    world.put("b")
+    world.clock.run()
+    world.clock.advance(30.0)
+    assert world.store.full
+    world.disk.refusal = None
+    world.clock.advance(1.0)
+    assert not world.store.full
+    world = world.reboot()
+    assert list(world.scan(0)) == ["a"] and world.recovery.recovering == {}, "the question leaves nothing behind"
+
+
 def test_many_segments_are_replayed_in_order() -> None:
     world = World(segment_bytes=200)
     for number in range(100):

@@ -3,7 +3,7 @@
 import pytest
 
 from dsectl.watch.history import TICKS_MAX, History
-from dsectl.watch.sight import pick_viewer, voices
+from dsectl.watch.sight import pick_viewer, serving
 from tests.dsectl.watch.sights import event, sight, vitals
 
 FAULT = {"id": "f1", "kind": "kill", "target": "n3", "at": "2026-03-01T12:00:00.000Z", "active": True}
@@ -75,7 +75,7 @@ def test_it_is_bounded() -> None:
 def test_whose_view_and_who_votes(nodes: dict, wanted: str | None, viewer: str, voting: list[str]) -> None:  # type: ignore[type-arg]
     found = sight(0.0, nodes)
     assert pick_viewer(found.nodes, wanted) == viewer
-    assert [name for name, voice in voices(found.nodes, viewer).items() if voice.votes] == voting
+    assert [name for name, one in serving(found.nodes, viewer).items() if one.runs and one.votes] == voting
 
 
 def test_states_and_hints() -> None:
