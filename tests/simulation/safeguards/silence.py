@@ -3,8 +3,13 @@
 import pytest
 
 from cluster.kv.forward import ForwardedPut
+from cluster.layout import partition_of
+from cluster.replication import exchange
+from cluster.replication.mergeable import TABLE_KV
 from cluster.rpc.reach import Reach
 from cluster.simulation.fleet import Fleet, Result
+from cluster.storage import Store
+from cluster.transport import transport
 from cluster.wire.kv import Got, PutDone
 from tests.simulation.safeguards.registry import Safeguard
 from tests.simulation.safeguards.scenes import acknowledged, read, settle
@@ -58,13 +63,13 @@ def eight_writers_and_a_node_that_stops(seed: int) -> None:
     with Fleet.running(seed, 5) as fleet:
         stopped = fleet.owners("cart")[0]
         writers = Writers(fleet, [name for name in fleet.names if name != stopped])
-        writers.run_for(0.5)
+        writers.run_for(0.2)
         fleet.world.pause(stopped)
-        writers.run_for(3.0)
+        writers.run_for(1.2)
         assert writers.longest_gap_s() < GAP_MAX_S, f"{writers.longest_gap_s():.2f} s, {writers.outcomes}"
         assert writers.longest_s < 1.0
         fleet.world.resume(stopped)
-        writers.run_for(0.5)
+        writers.run_for(0.2)
 
 
 def judge_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,6 +108,32 @@ def send_it_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ForwardedPut, "silent", silent)
 
 
+def a_coordinator_that_stands_still(seed: int) -> None:
+    """It stops once a put has left it. The acknowledgements wait in its sockets for longer than the put has."""
+    with Fleet.running(seed, 5) as fleet:
+        first, second, third = fleet.owners("cart")
+        acknowledged(fleet, first, "warm", b"", w=3)
+        result = fleet.put(first, "cart", b"book", w=3)
+        stores = [fleet.nodes[name].store for name in (second, third)]
+        fleet.world.run_until_true(lambda: all(has(store, "cart") for store in stores), step=0.0)
+        assert not result.ended
+        fleet.world.pause(first)
+        fleet.world.run_for(2.0)
+        fleet.world.resume(first)
+        answer = fleet.wait(result).answer
+        assert isinstance(answer, PutDone) and answer.outcome == "ok", (answer, result.error)
+        assert not fleet.nodes[first].replication.context.hints.by_target()
+
+
+def has(store: Store, key: str) -> bool:
+    return store.get(TABLE_KV, partition_of(key), key) is not None
+
+
+def blame_peers_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "SWEEP_LATE_S", float("inf"))
+    monkeypatch.setattr(transport, "SWEEP_LATE_S", float("inf"))
+
+
 SAFEGUARDS = [
     Safeguard(
         "silence is judged by what others answer",
@@ -121,5 +152,11 @@ SAFEGUARDS = [
         "What may have been carried out is never given to another coordinator.",
         send_it_to_the_next,
         a_put_at_a_silent_owner,
+    ),
+    Safeguard(
+        "sockets are read before peers are blamed",
+        "After its own stall a node polls its sockets once before it writes hints or answers maybe.",
+        blame_peers_first,
+        a_coordinator_that_stands_still,
     ),
 ]
