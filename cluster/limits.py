@@ -6,6 +6,7 @@ KEY_BYTES_MAX = 1024
 VALUE_BYTES_MAX = 1024 * 1024
 NAME_BYTES_MAX = 64
 SUBJECT_BYTES_MAX = 256
+HEADERS_MAX = 64
 OPERATION_BYTES_MAX = 64
 """Of an operation id: it is kept with its value in every copy. The ids of our own clients have up to 38."""
 

@@ -27,7 +27,7 @@ from cluster.client.operation import (
 )
 from cluster.client.router import Router
 from cluster.errors import BadMessage, ClusterError, DeadlinePassed, TooLarge, Unreachable, Usage
-from cluster.limits import NAME_BYTES_MAX, SUBJECT_BYTES_MAX, VALUE_BYTES_MAX
+from cluster.limits import HEADERS_MAX, NAME_BYTES_MAX, SUBJECT_BYTES_MAX, VALUE_BYTES_MAX
 from cluster.wire.caller import Caller, Outcome
 from cluster.wire.topics import Message, Publish, Published, Subscribe, Subscribed, Unsubscribe
 
@@ -36,7 +36,6 @@ BUFFER = 10_000
 BUFFER_MAX = 10_000_000
 PAUSE_S = 0.05
 """Between two rounds over all nodes."""
-HEADERS_MAX = 64
 
 
 class PublishResult(Struct, frozen=True):

@@ -44,6 +44,7 @@ class Answers:
             "patterns": lambda arguments: node.topics.patterns(),
             "metrics": self.metrics,
             "vitals": lambda arguments: vitals(node, arguments),
+            "ping": lambda arguments: None,  # a client asks whether this process runs at all
         }
 
     def answer(self, inbound: Inbound) -> None:

@@ -1,0 +1,133 @@
+"""A client in virtual time: the real router and callers over simulated streams, so that clients run under seeds too.
+
+It is a process of the world like any other, may be paused, and dies with its process. What it is asked ends in a
+`Pending`. Not here: contexts and sessions, which are the scenario's business.
+"""
+
+from collections.abc import Callable
+
+from cluster.client.locate import Address, Location
+from cluster.client.router import Router
+from cluster.env import Env, Link, Timer
+from cluster.errors import ClusterError, Unreachable
+from cluster.wire.caller import Caller, Outcome
+from cluster.wire.frames import Body
+from cluster.wire.kv import Get, Put
+
+
+class Pending:
+    """One operation of a client: `outcome` once it has ended, and how long that took."""
+
+    def __init__(self, body: Body, began: float) -> None:
+        self.body = body
+        self.began = began
+        self.outcome: Outcome | None = None
+        self.took_s: float | None = None
+
+    @property
+    def error(self) -> ClusterError | None:
+        """What it failed with, if it has."""
+        return self.outcome if isinstance(self.outcome, ClusterError) else None
+
+
+class SimulatedClient:
+    """A session over `env`; `location` names the nodes. `spread`: owners are asked in turn, as asyncio programs do."""
+
+    def __init__(self, env: Env, location: Location, *, via: str | None = None, spread: bool = True) -> None:
+        self.env = env
+        self.router = Router(self, location, via, spread=spread, turn=env.random.randrange(1 << 16))
+
+    # -- what a router wants of its carrier
+
+    def now(self) -> float:
+        """See Carrier."""
+        return self.env.clock.now()
+
+    def call_later(self, delay_s: float, function: Callable[[], object]) -> Timer:
+        """See Carrier."""
+        return self.env.clock.call_later(delay_s, function)
+
+    def random_bytes(self, size: int) -> bytes:
+        """See Carrier."""
+        return self.env.random.randbytes(size)
+
+    def dial(self, address: Address, caller: Caller) -> "SimulatedStream":
+        """See Carrier."""
+        return SimulatedStream(self.env, address, caller)
+
+    # -- operations
+
+    def start(self) -> None:
+        """Dial all nodes, as the asyncio client does when it is opened."""
+        self.env.clock.call_soon(self.router.start)
+
+    def ask(self, body: Body, *, key: str | None = None, node: str | None = None, timeout: float = 5.0) -> Pending:
+        """Send a message to an owner of `key`, to any node, or to `node`; in the next pass of its process."""
+        pending = Pending(body, self.now())
+
+        def done(outcome: Outcome) -> None:
+            assert pending.outcome is None, "answered twice"
+            pending.outcome, pending.took_s = outcome, self.now() - pending.began
+
+        self.env.clock.call_soon(lambda: self.router.call(body, pending.began + timeout, done, key, node))
+        return pending
+
+    def put(self, key: str, value: bytes, context: bytes | None = None, *, timeout: float = 5.0) -> Pending:
+        """Write."""
+        return self.ask(Put(key, value, self.router.operation_id(), context), key=key, timeout=timeout)
+
+    def get(self, key: str, *, strict: bool = False, timeout: float = 5.0) -> Pending:
+        """Read."""
+        return self.ask(Get(key, 0, strict), key=key, timeout=timeout)
+
+
+class SimulatedStream:
+    """One connection, from the dial on."""
+
+    def __init__(self, env: Env, address: Address, caller: Caller) -> None:
+        self._env = env
+        self._caller = caller
+        self._link: Link | None = None
+        self._paused = False
+        caller.on_output = self._wake
+        env.network.dial(address, self, timeout=60.0)  # the router gives up long before
+
+    def connected(self, link: Link) -> None:
+        """The stream is open: the handshake begins."""
+        self._link = link
+        if self._caller.error is not None:
+            link.abort()
+        else:
+            self._flush()
+
+    def received(self, data: bytes) -> None:
+        """Bytes came."""
+        self._caller.feed(data, self._env.clock.now())
+
+    def lost(self, reason: str) -> None:
+        """The stream ended, or could not be made."""
+        self._link = None
+        self._caller.end(Unreachable(f"{self._caller.name}: {reason}"))
+
+    def pause(self) -> None:
+        """The node reads slower than this side writes."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """The node has caught up."""
+        self._paused = False
+        self._flush()
+
+    def close(self) -> None:
+        """End it, after what was written."""
+        if self._link is not None:
+            self._link.close()
+
+    def _wake(self) -> None:
+        self._env.clock.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        if self._link is not None and not self._paused:
+            frames = self._caller.take(self._env.clock.now())
+            if frames:
+                self._link.write(b"".join(frames.values()))

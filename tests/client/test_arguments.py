@@ -1,0 +1,142 @@
+"""Every argument of every call is checked before anything is sent, by both clients: a wrong one refuses itself."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cluster.client.aio import Client
+from cluster.client.blocking import BlockingCluster
+from cluster.errors import ClusterError, TooLarge, Usage
+from cluster.versions.context import encode_clock, make_token
+from tests.client.conftest import StartNode
+from tests.client.fake_node import location
+from tests.client.scripts import CLOCK, healthy
+
+HALF = "\ud800"
+"""Half of a character: text that UTF-8 cannot write."""
+TOKEN = make_token("k", CLOCK)
+DEEP: list[Any] = []
+DEEP.append(DEEP)
+
+Wrong = Callable[[Any], Any]
+WRONG: list[tuple[str, Wrong]] = [
+    *((f"key {key!r:.20}", lambda c, key=key: c.kv.put(key, b"v")) for key in (b"k", 1, None, "", HALF, "k" * 1025)),
+    *((f"key {key!r:.20}", lambda c, key=key: c.kv.get(key)) for key in (b"k", 1, None, "", HALF, "ü" * 513)),
+    *((f"key {key!r:.20}", lambda c, key=key: c.kv.delete(key)) for key in (b"k", ["k"], "", HALF, "k" * (1 << 20))),
+    *((f"value {v!r:.20}", lambda c, v=v: c.kv.put("k", v)) for v in ("text", 1, None, [b"v"], bytes((1 << 20) + 1))),
+    *((f"context {t!r:.20}", lambda c, t=t: c.kv.put("k", b"v", context=t)) for t in (b"t", 1, "", "ü", TOKEN[:-2])),
+    ("context of another key", lambda c: c.kv.put("other", b"v", context=TOKEN)),
+    ("context of another key", lambda c: c.kv.delete("other", context=TOKEN)),
+    *((f"w {w!r}", lambda c, w=w: c.kv.put("k", b"v", w=w)) for w in ("2", 1.5, True, -1, 8, 1 << 70)),
+    *((f"r {r!r}", lambda c, r=r: c.kv.get("k", r=r)) for r in ("2", 1.5, None, -1, 1 << 70)),
+    *((f"strict {s!r}", lambda c, s=s: c.kv.put("k", b"v", strict=s)) for s in ("yes", 1, None)),
+    *((f"strict {s!r}", lambda c, s=s: c.kv.get("k", strict=s)) for s in ("yes", 1, None)),
+    ("blind", lambda c: c.kv.put("k", b"v", blind="yes")),
+    ("read_first", lambda c: c.kv.put("k", b"v", read_first=1)),
+    *((f"only {o!r}", lambda c, o=o: c.kv.get("k", only=o)) for o in (1, b"n1", HALF, "n9")),
+    *(
+        (f"timeout {t!r}", lambda c, t=t: c.kv.put("k", b"v", timeout=t))
+        for t in ("1", 0, -1, True, float("nan"), float("inf"))
+    ),
+    ("timeout", lambda c: c.kv.get("k", timeout="1")),
+    ("timeout", lambda c: c.kv.keys(timeout="1")),
+    ("timeout", lambda c: c.topics.publish("a", b"", timeout=b"1")),
+    *((f"limit {n!r}", lambda c, n=n: c.kv.keys(limit=n)) for n in ("3", 0, 1.0, True, 1 << 70)),
+    *((f"prefix {p!r:.20}", lambda c, p=p: c.kv.keys(p)) for p in (b"k", None, HALF, "k" * 1025)),
+    *((f"after {p!r:.20}", lambda c, p=p: c.kv.keys(after=p)) for p in (b"k", None, HALF, "k" * 1025)),
+    *((f"subject {s!r:.20}", lambda c, s=s: c.topics.publish(s, b"")) for s in (b"a", None, HALF, "s" * 257)),
+    *((f"payload {p!r:.20}", lambda c, p=p: c.topics.publish("a", p)) for p in ("t", None, bytes((1 << 20) + 1))),
+    *(
+        (f"headers {h!r:.20}", lambda c, h=h: c.topics.publish("a", b"", headers=h))
+        for h in ([("a", "b")], {"a": 1}, {1: "a"}, {"a": HALF}, dict.fromkeys(map(str, range(65)), "v"))
+    ),
+    *((f"operation {o!r:.20}", lambda c, o=o: c.requests.call(o)) for o in (b"a.b", None, "a", "a.", f"a.{HALF}")),
+    ("a long operation", lambda c: c.requests.call("a." + "b" * 65)),
+    *(
+        (f"arguments {a!r:.20}", lambda c, a=a: c.requests.call("a.b", a))
+        for a in ({"a": object()}, {1.5: {2: object()}}, DEEP, {"a": HALF}, {"a": "x" * (1 << 20)})
+    ),
+    *((f"deadline {d!r}", lambda c, d=d: c.requests.call("a.b", deadline=d)) for d in ("1", 0, -2.0, False)),
+    ("only", lambda c: c.requests.call("a.b", only=3)),
+    *((f"question {q!r}", lambda c, q=q: c.ask(None, q)) for q in (b"members", None, HALF)),
+    *((f"node {n!r}", lambda c, n=n: c.ask(n, "members")) for n in (1, b"n1", "n9")),
+    *(
+        (f"arguments {a!r:.20}", lambda c, a=a: c.ask(None, "events", a))
+        for a in ([1], {1: 2}, {"a": object()}, {"a": 1 << 70})
+    ),
+    ("an unknown node of many", lambda c: c.ask_all(["n1", "n9"], "members")),
+    ("a key to explain", lambda c: c.admin.explain(b"k")),
+    ("a service to describe", lambda c: c.admin.describe(1)),
+]
+SUBSCRIPTIONS: list[tuple[str, Wrong]] = [
+    *((f"pattern {p!r:.20}", lambda c, p=p: c.topics.subscribe(p)) for p in (b"a", None, HALF, "s" * 257)),
+    *((f"group {g!r:.20}", lambda c, g=g: c.topics.subscribe("a", group=g)) for g in (b"g", None, HALF, "g" * 65)),
+    *((f"buffer {b!r}", lambda c, b=b: c.topics.subscribe("a", buffer=b)) for b in ("9", 0, True)),
+    ("timeout", lambda c: c.topics.subscribe("a", timeout="1")),
+]
+
+
+def cases(of: list[tuple[str, Wrong]]) -> list[Any]:
+    return [pytest.param(call, id=f"{number} {what}") for number, (what, call) in enumerate(of)]
+
+
+@pytest.mark.parametrize("wrong", cases([*WRONG, *SUBSCRIPTIONS]))
+def test_the_blocking_client(start_node: StartNode, wrong: Wrong) -> None:
+    node = start_node("n1", healthy())
+    with BlockingCluster(location(node)) as c:
+        c.kv.get("before")
+        with pytest.raises(ClusterError) as caught:
+            wrong(c)
+        assert caught.value.definite and caught.value.exit_code in (2, 6)
+        c.kv.get("after")
+    assert len(node.frames) == 2 and node.accepted == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("wrong", cases(WRONG))
+async def test_the_asyncio_client(start_node: StartNode, wrong: Wrong, anyio_backend: Any) -> None:
+    node = start_node("n1", healthy())
+    async with Client(location(node), seed=1) as c:
+        await c.kv.get("before")
+        with pytest.raises(ClusterError) as caught:
+            await wrong(c)
+        assert caught.value.definite and caught.value.exit_code in (2, 6)
+        await c.kv.get("after")
+    assert len(node.frames) == 2 and node.accepted == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("wrong", cases(SUBSCRIPTIONS))
+async def test_subscriptions_of_the_asyncio_client(start_node: StartNode, wrong: Wrong) -> None:
+    node = start_node("n1", healthy())
+    async with Client(location(node), seed=1) as c:
+        with pytest.raises(Usage):
+            wrong(c)
+    assert node.frames == []
+
+
+def test_other_kinds_of_bytes_are_bytes(start_node: StartNode) -> None:
+    node = start_node("n1", healthy())
+    with BlockingCluster(location(node)) as c:
+        values: list[Any] = [bytearray(b"v"), memoryview(b"v")]
+        for value in values:
+            assert c.kv.put("k", value).outcome == "ok"
+
+
+@pytest.mark.parametrize("timeout", ["1", 0, True, float("nan")])
+def test_the_timeout_of_a_client(start_node: StartNode, timeout: Any) -> None:
+    with pytest.raises(Usage):
+        BlockingCluster(location(start_node("n1")), timeout=timeout)
+    with pytest.raises(Usage):
+        Client(location(start_node("n1")), timeout=timeout)
+
+
+def test_a_token_that_was_forged_is_refused(start_node: StartNode) -> None:
+    node = start_node("n1", healthy())
+    with BlockingCluster(location(node)) as c:
+        with pytest.raises(Usage):
+            c.kv.put("k", b"v", context=make_token("k", encode_clock({"a1": 3}))[:-1] + "A")
+        with pytest.raises(TooLarge):
+            c.kv.put("k", bytes(2 << 20))
+    assert node.frames == []

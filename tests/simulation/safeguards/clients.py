@@ -1,0 +1,110 @@
+"""Clients: a node that stops does not take its clients with it, and what may have been sent never becomes definite."""
+
+from itertools import pairwise
+
+import pytest
+
+from cluster.client.router import Router
+from cluster.errors import Maybe, Unreachable
+from cluster.simulation.client import Pending, SimulatedClient
+from cluster.simulation.fleet import Fleet
+from cluster.wire import caller
+from cluster.wire.kv import Got, PutDone
+from cluster.wire.silence import Silence
+from tests.simulation.clients import all_ended, client_of
+from tests.simulation.safeguards.registry import Safeguard
+
+WRITERS = 8
+GAP_S = 0.3
+"""No longer without an acknowledgement, and no write waits longer, when one of five nodes stops."""
+READ_S = 0.15
+"""What a read may take then: quiet for 50 ms, the hedge, a beat or two."""
+
+
+def operations_while_one_stops(fleet: Fleet, client: SimulatedClient, stopped: str, *, write: bool) -> list[Pending]:
+    """A loop of WRITERS at once, half a second before and a second after `stopped` is stopped."""
+    made: list[Pending] = []
+    running: dict[int, Pending] = {}
+    began = fleet.world.now
+    paused = False
+    while fleet.world.now < began + 1.5:
+        if not paused and fleet.world.now >= began + 0.5:
+            paused = True
+            fleet.world.pause(stopped)
+        for slot in range(WRITERS):
+            if slot not in running or running[slot].outcome is not None:
+                key = f"{slot}-{len(made)}"
+                running[slot] = client.put(key, b"v") if write else client.get(key)
+                made.append(running[slot])
+        fleet.world.run_for(0.002)
+    all_ended(fleet, made)
+    return made
+
+
+def writers_meet_a_stopped_node(seed: int) -> None:
+    with Fleet.running(seed, 5) as fleet:
+        client = client_of(fleet)
+        made = operations_while_one_stops(fleet, client, "n3", write=True)
+        for one in made:
+            assert isinstance(one.outcome, PutDone | Maybe), one.outcome
+            assert one.took_s is not None and one.took_s <= GAP_S, f"a write took {one.took_s:.3f} s"
+        ended = sorted(one.began + (one.took_s or 0.0) for one in made if isinstance(one.outcome, PutDone))
+        gap = max(later - earlier for earlier, later in pairwise(ended))
+        assert gap <= GAP_S, f"{gap:.3f} s without an acknowledgement"
+
+
+def readers_meet_a_stopped_node(seed: int) -> None:
+    with Fleet.running(seed, 5) as fleet:
+        client = client_of(fleet)
+        for one in operations_while_one_stops(fleet, client, "n3", write=False):
+            assert isinstance(one.outcome, Got), one.outcome
+            assert one.took_s is not None and one.took_s <= READ_S, f"a read took {one.took_s:.3f} s"
+
+
+def a_write_is_sent_and_its_node_dies(seed: int) -> None:
+    """It was sent, so it is `maybe`, and no other node is asked to do it again."""
+    with Fleet.running(seed, 3) as fleet:
+        client = client_of(fleet)
+        for name in ("n2", "n3"):
+            fleet.world.pause(name)  # so that what n1 was sent stays undecided
+        made = [client.put(f"k{number}", b"v") for number in range(6)]
+        fleet.world.run_for(0.02)
+        for name in ("n1", "n2", "n3"):
+            fleet.crash(name)
+        all_ended(fleet, made)
+        definite = [one.error for one in made if one.error is not None and one.error.definite]
+        assert not definite, definite[0]
+
+
+def never_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Silence, "silent", property(lambda self: False))
+
+
+def no_hedges(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Router, "_hedge", lambda *arguments: None)
+
+
+def lost_is_definite(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caller, "lost", lambda body, node, reason: Unreachable(f"{node}: {reason}"))
+
+
+SAFEGUARDS = [
+    Safeguard(
+        "clients give up what a silent node holds",
+        "A put that was sent to a node which falls silent ends as maybe then, not with its deadline.",
+        never_silent,
+        writers_meet_a_stopped_node,
+    ),
+    Safeguard(
+        "clients hedge reads at a quiet node",
+        "Reads are hedged after 50 ms when the node that they were sent to keeps quiet.",
+        no_hedges,
+        readers_meet_a_stopped_node,
+    ),
+    Safeguard(
+        "clients never take back what they sent",
+        "What may have been sent never becomes definite, whatever became of the connection.",
+        lost_is_definite,
+        a_write_is_sent_and_its_node_dies,
+    ),
+]

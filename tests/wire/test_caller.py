@@ -1,0 +1,264 @@
+"""One connection of a client, joined back to back with a node's side: no socket, no clock but a number."""
+
+from collections.abc import Callable
+
+import pytest
+
+from cluster.errors import (
+    BadMessage,
+    ClusterError,
+    DeadlinePassed,
+    HandshakeRefused,
+    Maybe,
+    Overloaded,
+    TooLarge,
+    Unreachable,
+    Usage,
+)
+from cluster.limits import FRAME_BYTES_MAX
+from cluster.wire import caller as module
+from cluster.wire.admin import Answer, Ask
+from cluster.wire.caller import Caller, Outcome, client_party, expired, lost
+from cluster.wire.frames import Body, Cancel, Failure, Frame, FrameReader, OneWay, Reply, Request, encode_frame
+from cluster.wire.handshake import NONCE_BYTES, ROLE_NODE, Listener, Party, refusal
+from cluster.wire.kv import Get, Got, Keys, Put
+from cluster.wire.requests import Call
+from cluster.wire.topics import Message, Publish, Subscribe
+
+SECRET = b"s" * 32
+READS: list[Body] = [Get("k"), Keys("", "", 1), Ask("members"), Subscribe(1, "a")]
+WRITES: list[Body] = [Put("k", b"", "1"), Put("k", b"", "1", deleted=True), Publish("a", b""), Call("a", "b", b"")]
+GOT = Got([b"v"], b"", 2, 0, False, "n1")
+
+
+class Pair:
+    """A caller, and the node's side of its connection. `say` moves bytes to the node and returns the frames there."""
+
+    def __init__(self, secret: bytes = SECRET, name: str = "n1") -> None:
+        self.now = 100.0
+        self.woken = 0
+        self.caller = Caller("n1", SECRET, client_party("c", "x"), bytes(NONCE_BYTES))
+        self.caller.on_output = self._wake
+        self.listener = Listener(secret, Party("c", ROLE_NODE, name, "id", 1), bytes(NONCE_BYTES))
+        self.reader = FrameReader()
+        self.outcomes: list[Outcome] = []
+        self.early: list[Frame] = []
+        """What came right behind the proof."""
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    def prove(self) -> "Pair":
+        """The handshake, to its end."""
+        while self.listener.peer is None:
+            answer = self.listener.feed(b"".join(self.caller.take(self.now).values()))
+            if answer:
+                self.caller.feed(answer, self.now)
+        self.early = self.reader.feed(self.listener.rest)
+        return self
+
+    def call(self, body: Body, timeout: float = 1.0) -> int:
+        return self.caller.call(body, self.now + timeout, self.outcomes.append, self.now)
+
+    def say(self) -> list[Frame]:
+        return self.reader.feed(b"".join(self.caller.take(self.now).values()))
+
+    def answer(self, *frames: Frame) -> None:
+        self.caller.feed(b"".join(map(encode_frame, frames)), self.now)
+
+
+def test_calls_wait_for_the_proof_and_find_their_replies() -> None:
+    pair = Pair()
+    first, second = pair.call(Get("a")), pair.call(Get("b"))
+    pair.prove()
+    assert [frame.id for frame in pair.early if isinstance(frame, Request)] == [first, second]
+    pair.answer(Reply(second, GOT), Failure(first, "no-quorum", "two are gone"))
+    assert pair.outcomes[0] == GOT and isinstance(pair.outcomes[1], ClusterError)
+    assert pair.outcomes[1].code == "no-quorum" and not pair.caller.pending
+
+
+def test_bytes_may_be_cut_anywhere() -> None:
+    pair = Pair().prove()
+    id = pair.call(Get("a"))
+    for byte in encode_frame(Reply(id, GOT)):
+        pair.caller.feed(bytes([byte]), pair.now)
+    assert pair.outcomes == [GOT]
+
+
+def test_the_session_is_woken_once_until_it_takes() -> None:
+    pair = Pair().prove()
+    woken = pair.woken
+    for _ in range(5):
+        pair.call(Get("a"))
+    assert pair.woken == woken + 1 and len(pair.say()) == 5
+    pair.call(Get("a"))
+    assert pair.woken == woken + 2
+
+
+@pytest.mark.parametrize("name", ["n2", "n1"])
+def test_who_is_another_or_does_not_know_the_secret_is_refused(name: str) -> None:
+    pair = Pair(SECRET if name == "n2" else b"x" * 32, name)
+    pair.call(Put("a", b"", "1"))
+    answer = pair.listener.feed(b"".join(pair.caller.take(pair.now).values()))
+    pair.caller.feed(answer, pair.now)
+    assert isinstance(pair.caller.error, HandshakeRefused)
+    assert isinstance(pair.outcomes[0], Unreachable), "the call had not left"
+
+
+def test_a_refusal_has_the_nodes_words() -> None:
+    pair = Pair()
+    pair.caller.take(pair.now)
+    pair.caller.feed(refusal("no room"), pair.now)
+    assert pair.caller.error is not None and "no room" in pair.caller.error.message
+
+
+# -- what may be said about a call without an answer
+
+
+@pytest.mark.parametrize("body", READS, ids=repr)
+def test_a_read_without_an_answer_is_definite(body: Body) -> None:
+    assert lost(body, "n1", "reset").definite and expired(body, "n1").definite
+
+
+@pytest.mark.parametrize("body", WRITES, ids=repr)
+def test_a_write_that_was_sent_is_maybe(body: Body) -> None:
+    pair = Pair().prove()
+    pair.call(body)
+    pair.say()
+    pair.caller.end(Unreachable("n1: reset"))
+    assert isinstance(pair.outcomes[0], Maybe)
+    assert isinstance(expired(body, "n1"), Maybe)
+
+
+@pytest.mark.parametrize("body", WRITES, ids=repr)
+def test_a_write_that_never_left_did_not_happen(body: Body) -> None:
+    waiting, unsent = Pair().prove(), Pair().prove()
+    waiting.call(body)
+    waiting.caller.end(Unreachable("n1: reset"))
+    id = unsent.call(body)
+    unsent.say()
+    unsent.caller.end(Unreachable("n1: reset"), [id])  # the kernel did not take all of it
+    for pair in (waiting, unsent):
+        assert isinstance(pair.outcomes[0], Unreachable)
+
+
+def test_the_end_is_told_first_to_who_chooses_nodes() -> None:
+    pair = Pair().prove()
+    told: list[str] = []
+    pair.caller.on_end = lambda: told.append("end")
+    pair.caller.watchers.append(lambda: told.append("watcher"))
+    pair.caller.call(Get("a"), pair.now + 1, lambda outcome: told.append("call"), pair.now)
+    pair.caller.end(Unreachable("gone"))
+    pair.caller.end(Unreachable("again"))
+    assert told == ["end", "watcher", "call"]
+
+
+# -- time
+
+
+def test_a_call_without_an_answer_ends_a_little_after_its_deadline_and_is_cancelled() -> None:
+    pair = Pair().prove()
+    id = pair.call(Put("a", b"", "1"), 1.0)
+    pair.say()
+    pair.caller.sweep(pair.now + 1.0)
+    assert pair.outcomes == []
+    pair.caller.sweep(pair.now + 1.0 + module.GRACE_S)
+    assert isinstance(pair.outcomes[0], Maybe) and pair.say() == [Cancel(id)]
+    pair.answer(Reply(id, GOT))
+    assert len(pair.outcomes) == 1, "the late answer finds nobody"
+
+
+def test_a_call_that_could_not_be_sent_in_time_did_not_happen() -> None:
+    pair = Pair().prove()
+    pair.call(Put("a", b"", "1"), 1.0)
+    pair.caller.sweep(pair.now + 2.0)
+    assert isinstance(pair.outcomes[0], DeadlinePassed) and pair.say() == []
+
+
+def test_what_is_cancelled_before_it_left_never_leaves() -> None:
+    pair = Pair().prove()
+    pair.caller.cancel(pair.call(Put("a", b"", "1")))
+    assert pair.say() == [] and pair.outcomes == []
+    id = pair.call(Put("a", b"", "1"))
+    pair.say()
+    pair.caller.cancel(id)
+    assert pair.say() == [Cancel(id)] and pair.outcomes == []
+
+
+def test_it_is_good_until_it_is_quiet_and_again_with_the_next_byte() -> None:
+    pair = Pair().prove()
+    assert pair.caller.good
+    id = pair.call(Get("a"))
+    for _ in range(4):
+        pair.caller.beat(0.02)
+    assert not pair.caller.good
+    pair.answer(Reply(id, GOT))
+    assert pair.caller.good
+    for _ in range(20):
+        pair.caller.beat(0.02)
+    assert pair.caller.good, "nothing is due, so its silence means nothing"
+
+
+# -- limits and blame
+
+
+def test_what_cannot_be_sent_leaves_no_trace() -> None:
+    pair = Pair().prove()
+    bodies: list[tuple[Body, type[ClusterError]]] = [
+        (Ask("x", {"a": object()}), Usage),
+        (Ask("x", {"a": 1 << 70}), Usage),
+        (Put("\ud800", b"", "1"), Usage),
+        (Put("k", bytes(FRAME_BYTES_MAX), "1"), TooLarge),
+    ]
+    for body, error in bodies:
+        with pytest.raises(error):
+            pair.call(body)
+    assert pair.say() == [] and not pair.caller.pending and pair.outcomes == []
+
+
+@pytest.mark.parametrize("limit", ["CALLS_MAX", "OUT_BYTES_MAX"])
+def test_what_waits_is_bounded(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, limit, 1)
+    pair = Pair().prove()
+    pair.call(Get("a"))
+    with pytest.raises(Overloaded):
+        pair.call(Get("b"))
+    assert len(pair.say()) == 1
+
+
+@pytest.mark.parametrize("data", [b"\x00\x00\x00\x01\xc1", b"\xff\xff\xff\xff", encode_frame(Cancel(1))])
+def test_what_breaks_the_protocol_ends_the_connection(data: bytes) -> None:
+    pair = Pair().prove()
+    pair.call(Put("a", b"", "1"))
+    pair.say()
+    pair.caller.feed(data, pair.now)
+    assert isinstance(pair.caller.error, BadMessage) and isinstance(pair.outcomes[0], Maybe)
+    with pytest.raises(Unreachable):
+        pair.call(Get("a"))
+
+
+def test_pushes_and_one_way_messages() -> None:
+    pair = Pair().prove()
+    pushed: list[Body] = []
+    pair.caller.on_push = pushed.append
+    message = Message(1, "a.b", b"", "m1", "n1")
+    pair.answer(OneWay(message))
+    assert pushed == [message]
+    assert pair.caller.oneway(Publish("a", b"")) and pair.say() == [OneWay(Publish("a", b""))]
+    pair.caller.end(Unreachable("gone"))
+    assert not pair.caller.oneway(Publish("a", b""))
+
+
+@pytest.mark.parametrize("reply", [lambda id: Reply(id, Answer(1)), lambda id: Failure(id, "usage", "no")])
+def test_a_bug_of_one_caller_takes_nothing_with_it(reply: Callable[[int], Frame]) -> None:
+    pair = Pair().prove()
+    bugs: list[Exception] = []
+    pair.caller.on_bug = bugs.append
+
+    def fail(outcome: Outcome) -> None:
+        raise RuntimeError
+
+    bad = pair.caller.call(Get("a"), pair.now + 1, fail, pair.now)
+    good = pair.call(Get("b"))
+    pair.answer(reply(bad), Reply(good, GOT))
+    assert len(bugs) == 1 and pair.outcomes == [GOT] and pair.caller.error is None
