@@ -48,6 +48,7 @@ _dsectl_option() {
         'subscribe --wait') kind=any ;;
         'request --only') kind=node ;;
         'request --deadline') kind=any ;;
+        'drain --wait') kind=any ;;
         'load kv --rate') kind=any ;;
         'load kv --for') kind=any ;;
         'load kv --clients') kind=any ;;
@@ -96,19 +97,21 @@ _dsectl_argument() {
         'heal '*) kind=fault ;;
         'put '1) kind=value ;;
         'publish '1) kind=value ;;
+        'drain '*) kind=node ;;
+        'undrain '*) kind=node ;;
         'recipe run '*) kind='recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership' ;;
         'recipe check '*) kind='recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership' ;;
         'recipe show '0) kind='recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership' ;;
         'present '0) kind='recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership' ;;
         'completions '0) kind='choice bash zsh fish' ;;
-        'help '*) kind='choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints watch put get delete keys publish subscribe services describe request load recipe present learn completions shell help exit-codes errors options environment values units outcomes patterns recipes' ;;
+        'help '*) kind='choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions shell help exit-codes errors options environment values units outcomes patterns recipes' ;;
     esac
 }
 
 _dsectl_command() {
     case "$1" in
         del) command=delete ;;
-        up | down | rm | ps | status | env | logs | demo | kill | restart | pause | resume | partition | slow | heal | faults | members | ring | explain | events | health | hints | watch | put | get | delete | keys | publish | subscribe | services | describe | request | 'load kv' | 'load publish' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | shell | help) command=$1 ;;
+        up | down | rm | ps | status | env | logs | demo | kill | restart | pause | resume | partition | slow | heal | faults | members | ring | explain | events | health | hints | watch | put | get | delete | keys | publish | subscribe | services | describe | request | drain | undrain | 'load kv' | 'load publish' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | shell | help) command=$1 ;;
         load) first=load ;;
         recipe) first=recipe ;;
         *) lost=1 ;;
@@ -117,7 +120,7 @@ _dsectl_command() {
 
 _dsectl_words() {
     case "$1" in
-        '') _dsectl_reply up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints watch put get delete keys publish subscribe services describe request load recipe present learn completions shell help ;;
+        '') _dsectl_reply up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions shell help ;;
         load) _dsectl_reply kv publish request ;;
         recipe) _dsectl_reply run check list show ;;
     esac
@@ -146,6 +149,7 @@ _dsectl_options() {
         publish) _dsectl_reply --literal ;;
         subscribe) _dsectl_reply --group --count --wait ;;
         request) _dsectl_reply --only --deadline ;;
+        drain) _dsectl_reply --wait ;;
         'load kv') _dsectl_reply --rate --for --clients --mix --keys --size --fail-if --intervals --processes --settle --seed ;;
         'load publish') _dsectl_reply --rate --for --clients --subscribers --size --fail-if --intervals --processes --settle ;;
         'load request') _dsectl_reply --rate --for --clients --size --fail-if --intervals --processes ;;

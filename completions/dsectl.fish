@@ -90,6 +90,8 @@ function __dsectl_option
             echo 'node'
         case 'request --deadline'
             echo 'any'
+        case 'drain --wait'
+            echo 'any'
         case 'load kv --rate'
             echo 'any'
         case 'load kv --for'
@@ -181,6 +183,10 @@ function __dsectl_argument
             echo 'value'
         case 'publish 1'
             echo 'value'
+        case 'drain *'
+            echo 'node'
+        case 'undrain *'
+            echo 'node'
         case 'recipe run *'
             echo 'recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership'
         case 'recipe check *'
@@ -192,7 +198,7 @@ function __dsectl_argument
         case 'completions 0'
             echo 'choice bash zsh fish'
         case 'help *'
-            echo 'choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints watch put get delete keys publish subscribe services describe request load recipe present learn completions shell help exit-codes errors options environment values units outcomes patterns recipes'
+            echo 'choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions shell help exit-codes errors options environment values units outcomes patterns recipes'
     end
 end
 
@@ -200,7 +206,7 @@ function __dsectl_command
     switch "$argv[1]"
         case del
             echo 'delete'
-        case up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints watch put get delete keys publish subscribe services describe request 'load kv' 'load publish' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions shell help
+        case up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints watch put get delete keys publish subscribe services describe request drain undrain 'load kv' 'load publish' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions shell help
             echo $argv[1]
     end
 end
@@ -240,6 +246,8 @@ function __dsectl_words
             printf '%s\t%s\n' services 'List services and their endpoints'
             printf '%s\t%s\n' describe 'Show a service’s operations'
             printf '%s\t%s\n' request 'Call a service'
+            printf '%s\t%s\n' drain 'Let a node finish what it has, and give it no more'
+            printf '%s\t%s\n' undrain 'Let a drained node take requests again'
             printf '%s\t%s\n' load 'kv, publish, request'
             printf '%s\t%s\n' recipe 'run, check, list, show'
             printf '%s\t%s\n' present 'Go through a recipe as a lesson, block by block'
@@ -347,6 +355,8 @@ function __dsectl_options
         case request
             printf '%s\t%s\n' --only 'This node’s endpoint, no other'
             printf '%s\t%s\n' --deadline 'Give up after this'
+        case drain
+            printf '%s\t%s\n' --wait 'How long it may take to finish (5s)'
         case 'load kv'
             printf '%s\t%s\n' --rate 'Operations a second, whatever is answered (100)'
             printf '%s\t%s\n' --for 'How long (10s)'

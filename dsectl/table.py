@@ -76,6 +76,8 @@ _ENTRIES = (
     Entry("services", ".commands.requests", "services", "List services and their endpoints.", "requests", True),
     Entry("describe", ".commands.requests", "describe", "Show a service's operations.", "requests", True),
     Entry("request", ".commands.requests", "request", "Call a service.", "requests"),
+    Entry("drain", ".commands.processes", "drain", "Let a node finish what it has, and give it no more.", "requests"),
+    Entry("undrain", ".commands.processes", "undrain", "Let a drained node take requests again.", "requests"),
     Entry("load kv", ".commands.load", "kv", "Read and write keys at a rate, and account for each write.", "load"),
     Entry("load publish", ".commands.load", "publish", "Publish at a rate, and count what arrives.", "load"),
     Entry("load request", ".commands.load", "request", "Call a service at a rate.", "load"),

@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING
 from cluster.errors import ClusterError, DeadlinePassed, HandshakeRefused, Maybe, Overloaded, Unreachable
 from cluster.wire.caller import REPEATABLE, Caller, Done, Outcome
 from cluster.wire.frames import Body
-from cluster.wire.requests import Call
+from cluster.wire.requests import Call, CallDone
 
 if TYPE_CHECKING:
     from cluster.client.router import Router
+
+CALL_HEDGE_S = 0.1
+"""Half of this ago a quiet node was probed."""
+LEARNED_MAX = 4096
+"""Operations of services that a client remembers as repeatable."""
 
 
 def may_go_elsewhere(error: ClusterError, repeatable: bool) -> bool:
@@ -67,8 +72,15 @@ class Dispatch:
         """Whether it may be done twice."""
         body = self.body
         return type(body) in REPEATABLE or (
-            type(body) is Call and (body.service, body.operation) in self.router.readonly_calls
+            type(body) is Call and (body.service, body.operation) in self.router.repeatable_calls
         )
+
+    def may_hedge(self, quiet_s: float) -> bool:
+        """Whether to send it to a second node, too, when the first has been quiet for so long. The handler of a call
+        may take its time, but a node that runs answers the probe of a quiet one meanwhile."""
+        if self.hedge is not None or not self.repeatable:
+            return False
+        return type(self.body) is not Call or quiet_s >= CALL_HEDGE_S
 
     def __call__(self, outcome: Outcome) -> None:
         """What the first node says: the outcome, unless another may be asked."""
@@ -84,6 +96,8 @@ class Dispatch:
         if hedge is not None:
             self.hedge = None
             hedge[0].cancel(hedge[1])
+        if type(outcome) is CallDone and outcome.repeatable:
+            self._learn()
         self.done(outcome)
 
     def on_hedge(self, outcome: Outcome) -> None:
@@ -99,6 +113,12 @@ class Dispatch:
         assert self.caller is not None
         self.caller.cancel(self.id)
         self.done(outcome)
+
+    def _learn(self) -> None:
+        """The operation may be repeated, says who ran it."""
+        body, known = self.body, self.router.repeatable_calls
+        if type(body) is Call and len(known) < LEARNED_MAX:
+            known[body.service, body.operation] = None
 
     def failed_at(self, name: str, error: ClusterError) -> None:
         """Remember why node `name` could not do it."""

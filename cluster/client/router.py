@@ -88,8 +88,8 @@ class Router:
         """By the number of the subscription."""
         self.numbers = count(1)
         """Of subscriptions: each registration has its own, so that a node that was given up cannot deliver twice."""
-        self.readonly_calls: dict[tuple[str, str], None] = {}
-        """Operations of services that answered so: such a call may be repeated."""
+        self.repeatable_calls: dict[tuple[str, str], None] = {}
+        """Operations of services whose answers said so: such a call may be repeated."""
         self.on_change: Callable[[], object] = _nothing
         """Called when a connection has come or gone."""
         self.on_bug: Callable[[Exception], object] | None = None
@@ -389,7 +389,7 @@ class Router:
                 continue
             caller.sweep(now)
             caller.beat(elapsed)
-            if caller.ready and not caller.good:
+            if caller.ready and caller.silence.quiet:
                 self._probe(node, now)
                 waits = [one for one in map(_operation, list(caller.pending.values())) if one is not None]
                 if waits:
@@ -417,7 +417,7 @@ class Router:
                 )
             return
         for operation in waits:
-            if operation.caller is caller and operation.hedge is None and operation.repeatable:
+            if operation.caller is caller and operation.may_hedge(caller.silence.quiet_s):
                 self._hedge(operation, caller, now)
         good = [other for other in others if other.caller is not None and other.caller.good]
         if not good:
@@ -450,7 +450,7 @@ class Router:
     def _probed(self, node: Node, caller: Caller, outcome: Outcome) -> None:
         if node.caller is caller:
             node.probing = False
-            if not caller.good and isinstance(outcome, DeadlinePassed):
+            if caller.silence.quiet and isinstance(outcome, DeadlinePassed):
                 self._probe(node, self.now())  # so that its return is noticed
 
 

@@ -1,24 +1,43 @@
-"""`restart`: end what runs, start it, and return when the cluster knows all that it offers."""
+"""`restart` drains what runs, ends it, starts it, and returns when the cluster knows all that it offers; `drain` alone
+is kept until `undrain`.
+"""
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cluster.emulator import cluster as emulator
 from cluster.emulator.home import ClusterFiles
 from cluster.emulator.known import Knowledge, wait_known
 from cluster.emulator.linkfaults import readable_faults, separated
-from cluster.errors import DeadlinePassed
+from cluster.errors import ClusterError, DeadlinePassed
 
 if TYPE_CHECKING:
     from cluster.client.blocking import BlockingCluster
 
 
+DRAIN_S: Final = 5.0
+"""How long a node may take to finish what it has: as long as a client waits unless it says otherwise."""
+
+
+def drain(
+    client: "BlockingCluster", files: ClusterFiles, nodes: list[str], wait_s: float = DRAIN_S, *, keep: bool
+) -> dict[str, ClusterError]:
+    """Make those of `nodes` that run take nothing new, and wait until they have finished what they have. `keep`: until
+    `undrain`, through restarts. Returns why, for those that have not; they go on draining."""
+    running = [name for name in _running(files) if name in nodes]
+    if not running:
+        return {}
+    said = client.ask_all(running, "drain", {"keep": keep}, wait_s)
+    return {name: answer for name, answer in said.items() if isinstance(answer, ClusterError)}
+
+
 def restart(client: "BlockingCluster", files: ClusterFiles, nodes: list[str], wait_s: float) -> dict[str, int]:
-    """End those of `nodes` that run, start them all, and wait until every node that runs, and that no partition
-    separates from them, holds what they announced in their new boot, and they what it did. Returns the pids. Raises
-    DeadlinePassed, with who lacks what; the nodes run then."""
+    """Drain and end those of `nodes` that run, start them all, and wait until every node that runs, and that no
+    partition separates from them, holds what they announced in their new boot, and they what it did. Returns the pids.
+    Raises DeadlinePassed, with who lacks what; the nodes run then."""
     began = time.monotonic()
-    pids = emulator.restart(files.name, nodes, wait_s)
+    drain(client, files, nodes, min(DRAIN_S, wait_s / 2), keep=False)
+    pids = emulator.restart(files.name, nodes, max(0.1, began + wait_s - time.monotonic()))
     behind = _behind(client, files, nodes, began + wait_s)
     if behind:
         name, other = behind[0]

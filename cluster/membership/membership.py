@@ -151,6 +151,15 @@ class Membership:
             if (member := members[name]).heard and (epoch := member.incarnation.epoch) > 0
         }
 
+    def unknown(self) -> list[str]:
+        """The members that may be alive, and of which nothing is held that they announced in their present boot."""
+        facts, members = self._announcing.facts, self._table.members
+        return [
+            name
+            for name in self._table.alive()
+            if not (member := members[name]).heard or not facts.versions(name, member.incarnation.epoch)
+        ]
+
     def fetch(self, name: str) -> None:
         """Exchange tables with a member of which something is missing. Nothing while too many exchanges run."""
         if name in self._table.members and name != self.context.me.name:

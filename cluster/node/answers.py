@@ -28,7 +28,11 @@ class Answers:
 
     def __init__(self, node: "Node") -> None:
         self.node = node
-        self._ready = Ready(node)
+        self._waiting: dict[str, Callable[[Arguments, Inbound], None]] = {
+            "ready": Ready(node).answer,
+            "drain": node.drain.drain,
+        }
+        """Those that are answered when something is so."""
         self._questions: dict[str, Callable[[Arguments], Any]] = {
             "status": self.status,
             "members": self.members,
@@ -39,6 +43,7 @@ class Answers:
             "hints": self.hints,
             "faults": self.faults,
             "poke": self.poke,
+            "undrain": node.drain.undrain,
             "services": lambda arguments: node.requests.services(),
             "describe": lambda arguments: node.requests.describe(str(arguments.get("service", ""))),
             "patterns": lambda arguments: node.topics.patterns(),
@@ -51,8 +56,8 @@ class Answers:
         """Handle a question."""
         ask = inbound.body
         assert isinstance(ask, Ask)
-        if ask.what == "ready":
-            self._ready.answer(ask.arguments, inbound)
+        if ask.what in self._waiting:
+            self._waiting[ask.what](ask.arguments, inbound)
             return
         question = self._questions.get(ask.what)
         if question is None:
@@ -187,6 +192,7 @@ class Answers:
             "topics_delivered": node.topics.delivered,
             "topics_dropped": node.topics.dropped,
             "requests_in_flight": node.transport.in_flight(),
+            "requests_running": node.requests.server.running,
             "requests_expired": node.transport.expired + node.replication.replica.expired,
             "events": node.events.count,
         }

@@ -20,6 +20,7 @@ from cluster.membership import Candidate, Membership
 from cluster.membership import Identity as Announced
 from cluster.messaging.topics import Topics
 from cluster.node.answers import Answers
+from cluster.node.drain import Drain
 from cluster.node.receipts import Receipts
 from cluster.observe.events import Events
 from cluster.replication import Replication
@@ -119,6 +120,10 @@ class Node:
             name, f"{self.boot.id}-{self.boot.epoch}", self.env.clock, self.transport, self.membership, record
         )
         self.requests = Requests(name, self.env, self.transport, self.membership, record, self.hooks.sleep)
+        router, server = self.requests.router, self.requests.server
+        writes, reads = self.replication.writer.in_flight, self.replication.reader.in_flight
+        in_flight = (lambda: router.in_flight, lambda: server.running, lambda: len(writes), lambda: len(reads))
+        self.drain = Drain(self.env, record, self.requests.drain, self.transport.push_clients, in_flight)
 
     def _wire(self) -> None:
         """Who hears of what."""
@@ -142,6 +147,7 @@ class Node:
         self.transport.on_sweep = self.reach.beat
         self.reach.waited_for.append(self.transport.pending.waited_for)
         self.transport.on_contact.append(self.replication.member_heard)
+        self.transport.on_client.append(lambda client: self.drain.welcome(client.push))
 
     # -- life
 
@@ -167,6 +173,7 @@ class Node:
         self.membership.start()
         self.topics.start()
         self.requests.start()
+        self.drain.start()
         self.replication.start(returning=not self.boot.newborn)
         self._beat()
 

@@ -1,6 +1,6 @@
 """The requests of one node: its services, everyone's endpoints, and the way between them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from cluster.env import Env
@@ -10,10 +10,22 @@ from cluster.requests.balancer import Balancer
 from cluster.requests.context import Sleep
 from cluster.requests.demo import demo_services
 from cluster.requests.description import describe, openapi
-from cluster.requests.registry import KIND, SERVICES_MAX, Offer, Registry, decode_offers, encode_offers, offer
+from cluster.requests.registry import (
+    KIND,
+    KIND_DRAIN,
+    SERVICES_MAX,
+    Offer,
+    Registry,
+    decode_offers,
+    encode_offers,
+    offer,
+)
 from cluster.requests.router import Router
 from cluster.requests.server import Server
 from cluster.requests.service import Definition
+
+LEARN_S = 3.0
+"""For so long after its start a node that has not heard all others keeps calls of services that it does not know."""
 
 
 class Requests:
@@ -33,7 +45,9 @@ class Requests:
         self.registry = Registry()
         self.balancer = Balancer(env.random)
         self.server = Server(node, env.clock, env.spawn, sleep, record)
-        self.router = Router(env.clock, messenger, self.registry, self.balancer, self.server)
+        self.router = Router(env.clock, messenger, self.registry, self.balancer, self.server, self._is_learning)
+        self._clock = env.clock
+        self._learn_until = float("-inf")
         self._facts = facts
         self._record = record
         self._offers: dict[str, Offer] = {}
@@ -44,11 +58,19 @@ class Requests:
     def start(self) -> None:
         """Learn the services of all members, and announce this node's."""
         self._started = True
+        self._learn_until = self._clock.now() + LEARN_S
         self._facts.on_fact.append(self._on_fact)
         self._facts.on_change.append(self._on_change)
-        for name, body in self._facts.facts(KIND).items():
-            self._on_fact(name, KIND, body)
+        for kind in (KIND, KIND_DRAIN):
+            for name, body in self._facts.facts(kind).items():
+                self._on_fact(name, kind, body)
         self._announce()
+
+    def drain(self, draining: bool, done: Callable[[int], None]) -> None:
+        """Announce that this node takes nothing new, or does again; `done` with how many live members have that."""
+        self.registry.set_draining(self.node, draining)
+        self._facts.announce(KIND_DRAIN, b"1" if draining else b"")
+        self._facts.tell(KIND_DRAIN, done)
 
     def host(self, instance: object) -> Definition:
         """Offer one more service. Raises Usage, or Overloaded past the limit."""
@@ -87,12 +109,25 @@ class Requests:
             raise NotFound(f"{self.node} does not host a service {service!r}")
         return definition
 
+    def _is_learning(self) -> bool:
+        """Whether this node has just started, and may not have heard yet who offers what."""
+        if self._learn_until == float("-inf"):
+            return False
+        if self._clock.now() >= self._learn_until or not self._facts.unknown():
+            self._learn_until = float("-inf")  # once and for all
+            return False
+        return True
+
     def _announce(self) -> None:
         self.registry.update(self.node, dict(self._offers), "alive")
         self._facts.announce(KIND, encode_offers(self._offers))
 
     def _on_fact(self, name: str, kind: str, body: bytes) -> None:
-        if kind != KIND or name == self.node:
+        if name == self.node:
+            return
+        if kind == KIND_DRAIN:
+            self.registry.set_draining(name, bool(body))
+        if kind != KIND:
             return
         try:
             self.registry.update(name, decode_offers(body), self._facts.state(name))

@@ -2,7 +2,7 @@
 
 Each node announces its own services as a fact of kind `services`; the state of an endpoint follows from the state of
 its member. Failure detection only routes: a suspected node is passed over while another is ready, and asked when none
-is. Pure; facts and states are passed in.
+is. A node that drains is not asked. Pure; facts and states are passed in.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,8 @@ from cluster.requests.description import describe
 from cluster.requests.service import OPERATIONS_MAX, Definition
 
 KIND = "services"
+KIND_DRAIN = "drain"
+"""The fact of a node that drains; its body is empty when it does not."""
 SERVICES_MAX = 256
 """Services a node."""
 
@@ -87,6 +89,7 @@ class Registry:
         self._states: dict[str, str] = {}
         self._candidates: dict[str, tuple[str, ...]] = {}
         self._alive: tuple[str, ...] | None = None
+        self._draining: dict[str, None] = {}
 
     def update(self, node: str, offers: dict[str, Offer], state: str) -> None:
         """Replace what a node offers; `state` is its member's."""
@@ -100,9 +103,22 @@ class Registry:
             self._states[node] = state
             self._changed()
 
+    def set_draining(self, node: str, draining: bool) -> None:
+        """The node began or ended to drain."""
+        if draining:
+            self._draining[node] = None
+        else:
+            self._draining.pop(node, None)
+        self._changed()
+
+    def is_draining(self, node: str) -> bool:
+        """Whether the node takes nothing new."""
+        return node in self._draining
+
     def forget(self, node: str) -> None:
         """The member is gone for good."""
         self._offers.pop(node, None)
+        self._draining.pop(node, None)
         self._states.pop(node, None)
         self._changed()
 
@@ -121,15 +137,29 @@ class Registry:
                 self._candidates[service] = found
         return found
 
+    def can_call(self, service: str, node: str) -> bool:
+        """Whether this very node may be called: one that is suspected may be alive."""
+        offers = self._offers.get(node)
+        return (
+            offers is not None
+            and service in offers
+            and self._states[node] in ("alive", "suspect")
+            and node not in self._draining
+        )
+
     def endpoints(self, service: str) -> list[Endpoint]:
         """Everyone who announced the service, dead or alive, sorted by node."""
         return [
-            Endpoint(
-                node, *_STATES.get(self._states[node], ("unreachable", self._states[node])), one.version, one.digest
-            )
+            Endpoint(node, *self._state(node), one.version, one.digest)
             for node, offers in sorted(self._offers.items())
             if (one := offers.get(service)) is not None
         ]
+
+    def _state(self, node: str) -> tuple[str, str]:
+        state = self._states[node]
+        if state in ("alive", "suspect") and node in self._draining:
+            return "draining", "it takes no new requests"
+        return _STATES.get(state, ("unreachable", state))
 
     def services(self) -> list[str]:
         """All names, sorted."""
@@ -150,7 +180,9 @@ class Registry:
         self._alive = None
 
     def _choose(self, service: str) -> tuple[str, ...]:
-        offering = [node for node, offers in sorted(self._offers.items()) if service in offers]
+        offering = [
+            node for node, offers in sorted(self._offers.items()) if service in offers and node not in self._draining
+        ]
         for wanted in ("alive", "suspect"):
             chosen = tuple(node for node in offering if self._states[node] == wanted)
             if chosen:

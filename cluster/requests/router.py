@@ -4,13 +4,16 @@ A call is tried again, on an endpoint not yet tried, after a failure that is def
 outcome only when its operation may be repeated (`readonly` or `idempotent`). Attempts are bounded, and the deadline
 bounds them all. What a handler answered, an error included, is never tried again.
 
+A node that has just started holds a call of a service that it does not know until it has heard the other nodes: they
+may offer it.
+
 A node that falls silent (silence.py) ends what waits there: what may be repeated goes elsewhere, anything else is
 `maybe` then, and never sent again. Shortly before that verdict a readonly call is *hedged*: sent to another endpoint as
 well, and the first answer counts (Dean and Barroso, "The Tail at Scale", 2013). Hedges have a budget, so that they
 cannot double the load of a cluster that is merely slow.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from cluster.env import Clock
@@ -28,6 +31,7 @@ ATTEMPTS_MAX = 3
 """With two choices each, three misses mean that the cluster is the problem."""
 ROUTED_MAX = 32768
 """Calls that one node routes at a time."""
+LEARN_POLL_S = 0.02
 SWEEP_S = 0.02
 """How often is looked at what waits at other nodes."""
 PING_TIMEOUT_S = 1.0
@@ -37,16 +41,23 @@ HEDGES_MIN, HEDGES_MAX = 10.0, 1000.0
 
 
 class Router:
-    """The way of calls through one node."""
+    """The way of calls through one node. `is_learning()`: it may not have heard yet who offers what."""
 
     def __init__(
-        self, clock: Clock, messenger: Messenger, registry: Registry, balancer: Balancer, server: Server
+        self,
+        clock: Clock,
+        messenger: Messenger,
+        registry: Registry,
+        balancer: Balancer,
+        server: Server,
+        is_learning: Callable[[], bool],
     ) -> None:
         self.clock = clock
         self.messenger = messenger
         self.registry = registry
         self.balancer = balancer
         self.server = server
+        self.is_learning = is_learning
         self.silence = Silence()
         self.in_flight = 0
         self.retried = 0
@@ -248,12 +259,17 @@ class _Routed:
         router, tried = self.router, self.tried
         now = router.clock.now()
         nodes = self._left()
-        if not nodes or (tried and now >= self.inbound.deadline):
+        if not nodes and not tried and now < self.inbound.deadline and router.is_learning():
+            router.clock.call_later(LEARN_POLL_S, self._attempt_again)
+        elif not nodes or (tried and now >= self.inbound.deadline):
             self._end(self._given_up())
-            return
-        if tried:
-            router.retried += 1
-        self._call(router.balancer.choose(nodes, now), now)
+        else:
+            router.retried += bool(tried)
+            self._call(router.balancer.choose(nodes, now), now)
+
+    def _attempt_again(self) -> None:
+        if not self.ended:
+            self.attempt()
 
     def hedge(self) -> None:
         """Call another endpoint beside the one that is slow, if that is harmless and there is one."""
@@ -270,9 +286,9 @@ class _Routed:
     def _left(self) -> tuple[str, ...]:
         """The endpoints that are left to try."""
         tried, only = self.tried, self.call.only
-        nodes = self.router.candidates(self.call.service)
         if only:
-            nodes = (only,) if only in nodes else ()
+            return () if tried or not self.router.registry.can_call(self.call.service, only) else (only,)
+        nodes = self.router.candidates(self.call.service)
         if tried:
             if len(tried) >= ATTEMPTS_MAX:
                 return ()

@@ -8,6 +8,8 @@ broken after sending, deadline: it may have).
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from msgspec import Struct
+
 from cluster.config import TransportSettings
 from cluster.env import Address, DatagramSocket, Env, Listener, StallWatch, Tick
 from cluster.env.stall import SWEEP_LATE_S
@@ -52,6 +54,8 @@ class Transport:
         self.on_lost: list[Callable[[str, str], None]] = []
         self.on_broken: list[Callable[[str, int, ClusterError], None]] = []
         self.on_contact: list[Callable[[str], None]] = []
+        self.on_client: list[Callable[[Connection], None]] = []
+        """A client has proven itself on this connection."""
         self.on_datagram: Callable[[str, bytes, float], None] = lambda sender, body, arrived: None
         self.on_answer: Callable[[str], None] = lambda peer: None
         """Bytes came on a connection that was dialled from here: answers come there."""
@@ -132,6 +136,12 @@ class Transport:
         """One way. False when it was dropped here: no connection is to be had, or the queue is full."""
         connection = self._lane(peer, lane).ready()
         return connection is not None and connection.send_encoded(encode_frame(OneWay(body)))
+
+    def push_clients(self, body: Struct) -> None:
+        """Send one way to every client that is connected."""
+        for connection in list(self._accepted):
+            if connection.peer is not None and connection.peer.role == ROLE_CLIENT:
+                connection.push(body)
 
     def send_encoded(self, peer: str, data: bytes, lane: int = LANE_FOREGROUND) -> bool:
         """As `send`, of a frame encoded once for many peers."""
@@ -285,6 +295,8 @@ class Transport:
         assert connection.peer is not None
         if connection.peer.role == ROLE_CLIENT:
             self._clients += 1
+            for welcome in self.on_client:
+                welcome(connection)
         elif not self.faults.hides(connection.peer.name):
             self.backoff(connection.peer.name).reset()
             self.contacted(connection.peer.name)

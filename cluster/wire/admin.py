@@ -18,4 +18,10 @@ class Answer(Struct, array_like=True, gc=False, tag=51):
     value: Any
 
 
-AdminBody = Ask | Answer
+class Draining(Struct, array_like=True, gc=False, tag=52):
+    """Pushed to clients: send new operations to other nodes as long as there are any, or do so no longer."""
+
+    draining: bool
+
+
+AdminBody = Ask | Answer | Draining

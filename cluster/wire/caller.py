@@ -34,7 +34,7 @@ from cluster.errors import (
     from_code,
 )
 from cluster.limits import FRAME_BYTES_MAX
-from cluster.wire.admin import Ask
+from cluster.wire.admin import Ask, Draining
 from cluster.wire.frames import Body, Cancel, Failure, FrameReader, OneWay, Reply, Request, encode_frame
 from cluster.wire.handshake import LANE_FOREGROUND, ROLE_CLIENT, Dialler, Party
 from cluster.wire.kv import Get, Keys
@@ -82,7 +82,9 @@ class Caller:
         self.ready = False
         """The node has proven itself. Calls made before wait here."""
         self.good = False
-        """Ready and not quiet: the first choice for a new operation."""
+        """Ready, not quiet, and not draining: the first choice for a new operation."""
+        self.draining = False
+        """The node has asked for new operations to go elsewhere; what it has, it finishes."""
         self.error: ClusterError | None = None
         """Why it has ended; final."""
         self.pending: dict[int, tuple[Done, float, Body]] = {}
@@ -175,7 +177,7 @@ class Caller:
         self.heard_at = now
         if self.silence.quiet_s:
             self.silence.heard()
-            self.good = self.ready
+            self.good = self.ready and not self.draining
         try:
             if not self.ready:
                 data = self._greet(data)
@@ -197,7 +199,11 @@ class Caller:
                 if call is not None:
                     self._tell(call[0], from_code(frame.code, frame.message))
             elif isinstance(frame, OneWay):
-                self.on_push(frame.body)
+                if isinstance(frame.body, Draining):
+                    self.draining = frame.body.draining
+                    self.good = self.ready and not self.draining
+                else:
+                    self.on_push(frame.body)
             else:
                 self.end(BadMessage(f"{self.name} sent a frame that only clients send"))
                 return
@@ -221,7 +227,7 @@ class Caller:
         """So much time has passed since the last beat: see whether the node keeps silent although it should answer."""
         if self.pending and self.ready:
             self.silence.beat(elapsed_s)
-            self.good = not self.silence.quiet
+            self.good = not self.draining and not self.silence.quiet
 
     def end(self, error: ClusterError, unsent: Collection[int] = ()) -> None:
         """The stream is over, and every call on it. `unsent` are numbers that were taken and did not leave whole."""

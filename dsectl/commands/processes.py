@@ -7,9 +7,11 @@ import typer
 
 from cluster.emulator import cluster as emulator
 from cluster.emulator.linkfaults import faults_readable
+from cluster.emulator.restart import DRAIN_S
+from cluster.emulator.restart import drain as drain_nodes
 from cluster.emulator.restart import restart as restart_nodes
 from cluster.emulator.spec import timestamp
-from cluster.errors import Failed, NotFound, Usage
+from cluster.errors import ClusterError, DeadlinePassed, Failed, NotFound, Usage
 from dsectl.faultjson import fault_json
 from dsectl.invocation import current
 from dsectl.units import duration
@@ -87,7 +89,8 @@ def restart(
         float | None, typer.Option(parser=duration, metavar="D", help="How long to wait until all know it (30s).")
     ] = None,
 ) -> None:
-    """A named node that runs is ended first. Returns when every other node that can be reached knows that it lives and
+    """A named node that runs is drained and ended first: it takes no new requests and finishes what it has, for up to 5
+    s. Returns when every other node that can be reached knows that it lives and
     what it offers, and it knows the same of them. --replace is for one node whose own files are damaged: it starts
     under a new id and votes again once its peers have completed it."""
     if all == bool(nodes):
@@ -104,6 +107,47 @@ def restart(
     if wanted:
         restart_nodes(current().client(), files, wanted, emulator.WAIT_S if wait is None else wait)
     _tell("restarted", wanted, at)
+
+
+def drain(
+    nodes: Nodes = None,
+    wait: Annotated[
+        float | None, typer.Option(parser=duration, metavar="D", help="How long it may take to finish (5s).")
+    ] = None,
+) -> None:
+    """Routers pass its endpoints over, and its clients are told to go to other nodes; what is in flight is finished.
+    Lasts until `dsectl undrain`, through restarts too. Exit code 5 when something is still in flight; it drains on."""
+    files = current().files()
+    wanted = _some(files, nodes, "drain")
+    at = timestamp()
+    _check_running(files, wanted, "drain")
+    late = drain_nodes(current().client(), files, wanted, DRAIN_S if wait is None else wait, keep=True)
+    for name, error in late.items():
+        if not isinstance(error, DeadlinePassed):
+            raise error
+        raise DeadlinePassed(f"{name} is draining, but {error.message}", help="`dsectl services` shows its state.")
+    _tell("drained", wanted, at)
+
+
+def undrain(nodes: Nodes = None) -> None:
+    """Ends a drain: the node takes requests again."""
+    files = current().files()
+    wanted = _some(files, nodes, "undrain")
+    at = timestamp()
+    _check_running(files, wanted, "undrain")
+    for answer in current().client().ask_all(wanted, "undrain").values():
+        if isinstance(answer, ClusterError):
+            raise answer
+    _tell("undrained", wanted, at)
+
+
+def _check_running(files: "ClusterFiles", nodes: list[str], command: str) -> None:
+    for name, process in emulator.processes(files).items():
+        if name in nodes and process.state != "running":
+            cure = "resume" if process.state == "paused" else "restart"
+            raise Failed(
+                f"node {name} is {process.state}", help=f"`dsectl {cure} {name}`, then `dsectl {command} {name}`."
+            )
 
 
 def _note_unreadable_faults(cluster: str) -> None:

@@ -99,6 +99,9 @@ class FakeFacts:
         self.announced += 1
         self.learn(self.node, kind, body)
 
+    def unknown(self) -> list[str]:
+        return []
+
     def facts(self, kind: str) -> dict[str, bytes]:
         return dict(self.known)
 

@@ -9,6 +9,7 @@ import pytest
 
 from cluster.errors import ClusterError, Maybe, NoResponders, NotFound, Overloaded, ServiceError, Unreachable
 from cluster.requests.demo import Echo
+from cluster.requests.hosting import LEARN_S
 from cluster.requests.router import ATTEMPTS_MAX
 from cluster.requests.server import CONCURRENCY_MAX
 from cluster.wire.requests import Call
@@ -370,3 +371,51 @@ def test_hedges_have_a_budget() -> None:
     assert 10 <= world.nodes["n1"].router.hedged <= 20
     world.clock.advance(0.2)
     assert world.nodes["n1"].router.in_flight == 0, "the others went elsewhere when the node was given up"
+
+
+# -- a node that has just started
+
+
+def test_a_node_that_has_not_heard_the_others_keeps_a_call_that_they_may_answer() -> None:
+    world = World(2, lambda: [])
+    facts, node = world.facts["n1"], world.nodes["n1"]
+    facts.unheard = ["n2"]
+    node.start()
+    inbound = world.send("n1", "pricing.reset")
+    world.clock.advance(0.5)
+    assert inbound.answers == []
+    world.nodes["n2"].host(Pricing())
+    world.clock.advance(0.1)
+    assert [answer.node for answer in inbound.answers] == ["n2"]  # type: ignore[union-attr]
+    facts.unheard = []
+    assert isinstance(world.call("n1", "nosuch.thing"), NotFound)
+
+
+def test_it_does_not_keep_it_for_ever() -> None:
+    world = World(2, lambda: [])
+    world.facts["n1"].unheard = ["n2"]
+    world.nodes["n1"].start()
+    inbound = world.send("n1", "pricing.reset", deadline_s=10.0)
+    world.clock.advance(LEARN_S + 0.1)
+    assert [type(answer) for answer in inbound.answers] == [NotFound]
+    inbound = world.send("n1", "pricing.reset")
+    assert [type(answer) for answer in inbound.answers] == [NotFound]
+
+
+def test_a_call_that_is_kept_can_be_cancelled() -> None:
+    world = World(2, lambda: [])
+    world.facts["n1"].unheard = ["n2"]
+    world.nodes["n1"].start()
+    inbound = world.send("n1", "pricing.reset")
+    inbound.cancel()
+    world.clock.advance(10.0)
+    assert inbound.answers == [] and world.at_rest()
+
+
+def test_a_suspected_endpoint_can_be_named() -> None:
+    world = pricing_on("n2", "n3")
+    world.facts["n1"].set_state("n2", "suspect")
+    inbound = FakeInbound(Call("pricing", "quote", b'{"sku":"pen"}', only="n2"), 5.0, 0.0)
+    world.messengers["n1"].handlers[Call](inbound)
+    world.clock.advance(1.0)
+    assert [answer.node for answer in inbound.answers] == ["n2"]  # type: ignore[union-attr]

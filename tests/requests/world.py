@@ -195,6 +195,7 @@ class FakeFacts:
         self.on_fact: list[Callable[[str, str, bytes], None]] = []
         self.on_change: list[Callable[[str, str, str], None]] = []
         self.states: dict[str, str] = {}
+        self.unheard: list[str] = []
 
     def state(self, name: str) -> str:
         return self.states.get(name, "alive")
@@ -205,13 +206,16 @@ class FakeFacts:
             function(name, old, new)
 
     def announce(self, kind: str, body: bytes) -> None:
-        self.world.bodies[self.node] = body
+        self.world.bodies[self.node, kind] = body
         for facts in self.world.facts.values():
             for function in facts.on_fact:
                 function(self.node, kind, body)
 
+    def unknown(self) -> list[str]:
+        return list(self.unheard)
+
     def facts(self, kind: str) -> dict[str, bytes]:
-        return dict(self.world.bodies)
+        return {name: body for (name, its), body in self.world.bodies.items() if its == kind}
 
 
 class World:
@@ -221,7 +225,7 @@ class World:
         self.clock = HandClock()
         self.loop = Loop(self.clock)
         self.delay_s = delay_s
-        self.bodies: dict[str, bytes] = {}
+        self.bodies: dict[tuple[str, str], bytes] = {}
         self.events: list[tuple[str, str, dict[str, Any]]] = []
         names = [f"n{number + 1}" for number in range(size)]
         self.messengers = {name: FakeMessenger(self, name) for name in names}

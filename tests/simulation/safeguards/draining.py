@@ -1,0 +1,151 @@
+"""Draining: nodes are restarted one after the other under load, and nobody notices."""
+
+from collections.abc import Callable
+
+import pytest
+
+from cluster.node.drain import Drain
+from cluster.ports import Inbound
+from cluster.requests import CallContext, Requests, operation, service
+from cluster.requests.registry import KIND_DRAIN, Registry
+from cluster.simulation.fleet import Fleet, Result
+from cluster.wire.admin import Answer
+from tests.simulation.safeguards.readiness import lose, wait_known
+from tests.simulation.safeguards.registry import Safeguard
+
+CALL_EVERY_S = 0.004
+WORK_S = 0.15
+SIGNAL_S = 0.05
+"""From the answer of a drain to the end of the process: the command has to send a signal."""
+
+
+@service(name="work", version=1)
+class Work:
+    """Takes a while, and may not be repeated: a call that a restart cuts off is `maybe`."""
+
+    @operation()
+    async def do(self, call: CallContext) -> None:
+        await call.sleep(WORK_S)
+
+
+class Load:
+    """Calls through nodes that take new ones, as clients do which were pushed `Draining`."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.results: list[Result] = []
+        self._turn = 0
+        self.ended = False
+        fleet.world.call_later(CALL_EVERY_S, self._next)
+
+    def _next(self) -> None:
+        taking = [name for name in self.fleet.up if not self.fleet.nodes[name].drain.draining]
+        self._turn += 1
+        self.results.append(self.fleet.call(taking[self._turn % len(taking)], "work.do"))
+        if not self.ended:
+            self.fleet.world.call_later(CALL_EVERY_S, self._next)
+
+
+def host_work(fleet: Fleet, *names: str) -> None:
+    for name in names:
+        fleet.nodes[name].requests.host(Work())
+
+
+def a_rolling_restart_under_load(seed: int) -> None:
+    with Fleet.running(seed, 5) as fleet:
+        host_work(fleet, *fleet.names)
+        fleet.world.run_for(1.5)
+        load = Load(fleet)
+        for name in fleet.names:
+            drained = fleet.wait(fleet.ask(name, "drain"), 6.0)
+            assert isinstance(drained.answer, Answer), drained.error
+            fleet.world.run_for(SIGNAL_S)
+            fleet.crash(name)
+            fleet.start(name)
+            fleet.until(lambda name=name: name in fleet.nodes)  # type: ignore[misc]
+            host_work(fleet, name)
+            wait_known(fleet, [name])
+        load.ended = True
+        fleet.world.run_for(6.0)
+        failed = [result.error for result in load.results if result.answer is None]
+        assert not failed, f"{len(failed)} of {len(load.results)} calls failed: {failed[0]}"
+
+
+def gossip_of_a_drain_is_lost(seed: int) -> None:
+    """When the drain is answered, everyone passes the node over, whatever became of the datagrams."""
+    with Fleet.running(seed, 8) as fleet:
+        lose(fleet, 0.5)
+        drained = fleet.wait(fleet.ask("n1", "drain"), 6.0)
+        assert isinstance(drained.answer, Answer), drained.error
+        unaware = [name for name in fleet.up if "n1" in fleet.nodes[name].requests.registry.candidates("echo")]
+        assert not unaware, f"{unaware} would still send calls to n1"
+
+
+def a_drained_node_is_restarted(seed: int) -> None:
+    """What was drained until `undrain` gets no calls in its next boot either."""
+    with Fleet.running(seed, 3) as fleet:
+        fleet.wait(fleet.ask("n2", "drain", {"keep": True}), 6.0)
+        fleet.crash("n2")
+        fleet.start("n2")
+        fleet.until(lambda: "n2" in fleet.nodes)
+        wait_known(fleet, ["n2"])
+        assert all("n2" not in fleet.nodes[name].requests.registry.candidates("echo") for name in fleet.names)
+        assert fleet.nodes["n2"].drain.draining, "its clients are told, too"
+        fleet.wait(fleet.ask("n2", "undrain"))
+        fleet.until(
+            lambda: all("n2" in fleet.nodes[name].requests.registry.candidates("echo") for name in fleet.names), 2.0
+        )
+
+
+def announce_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Registry, "set_draining", lambda self, node, draining: None)
+
+
+def wait_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(self: Drain, inbound: Inbound, quiet_since: float) -> None:
+        inbound.reply(Answer({"draining": True, "in_flight": 0}))
+
+    monkeypatch.setattr(Drain, "_look", look)
+
+
+def leave_gossip_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Announce, but do not wait until the others have it."""
+
+    def drain(self: Requests, draining: bool, done: Callable[[int], None]) -> None:
+        self.registry.set_draining(self.node, draining)
+        self._facts.announce(KIND_DRAIN, b"1" if draining else b"")
+        done(1)
+
+    monkeypatch.setattr(Requests, "drain", drain)
+
+
+def forget_at_boot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Drain, "start", lambda self: None)
+
+
+SAFEGUARDS = [
+    Safeguard(
+        "routers pass over a node that drains",
+        "A rolling restart drains, and fails no request.",
+        announce_nothing,
+        a_rolling_restart_under_load,
+    ),
+    Safeguard(
+        "a drain waits for what is in flight",
+        "A node that is restarted finishes what it has begun.",
+        wait_for_nobody,
+        a_rolling_restart_under_load,
+    ),
+    Safeguard(
+        "a drain is known to all before the node is stopped",
+        "No request is on its way to a node that stops.",
+        leave_gossip_to_it,
+        gossip_of_a_drain_is_lost,
+    ),
+    Safeguard(
+        "a drain is on the disk",
+        "A node drained with `drain` gets nothing new until `undrain`, also behind a restart.",
+        forget_at_boot,
+        a_drained_node_is_restarted,
+    ),
+]
