@@ -17,7 +17,6 @@ from cluster.emulator.disk import disk_errors, locked, make_folder, read, replac
 from cluster.emulator.home import (
     FAULTS_FILE,
     NEW,
-    NODE_BOOT_FILE,
     NODE_LAYOUT_FILE,
     RECORD_FILE,
     ClusterFiles,
@@ -28,6 +27,7 @@ from cluster.emulator.spec import ClusterRecord, ClusterSpec, decode_record, enc
 from cluster.errors import Damaged
 from cluster.faults import FaultDocument, encode_faults
 from cluster.layout import encode_entry
+from cluster.storage import newborn_files
 
 ID_BYTES = 4
 PORTS_WAIT_S = 10.0
@@ -103,11 +103,12 @@ def _write(folder: Path, record: ClusterRecord, secret: bytes) -> None:
     for place in record.places:
         node = folder / "nodes" / place.name
         make_folder(node)
-        boot = {"name": place.name, "id": f"{place.name}-{secrets.token_hex(ID_BYTES)}", "epoch": 0}
         write_new(node / NODE_LAYOUT_FILE, layout, durable)
-        write_new(node / NODE_BOOT_FILE, msgspec.json.encode(boot) + b"\n", durable)
-        if durable:
-            sync_folder(node)
+        for path, data in newborn_files(place.name, f"{place.name}-{secrets.token_hex(ID_BYTES)}").items():
+            make_folder((node / path).parent)
+            write_new(node / path, data, durable)
+            if durable:
+                sync_folder((node / path).parent)
     write_new(folder / RECORD_FILE, encode_record(record), durable)
     if durable:
         sync_folder(folder / "nodes")

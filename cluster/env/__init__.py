@@ -17,6 +17,7 @@ from cluster.env.seam import (
     Network,
     Timer,
 )
+from cluster.env.slices import Slices
 from cluster.env.stall import StallWatch
 from cluster.env.tick import Tick
 
@@ -31,6 +32,7 @@ __all__ = [
     "LinkHandler",
     "Listener",
     "Network",
+    "Slices",
     "StallWatch",
     "Tick",
     "Timer",

@@ -6,13 +6,12 @@ sections 4.4, 4.5 and 6.4.
 """
 
 from collections import deque
-from collections.abc import Iterator
-from heapq import merge
-from itertools import islice
 
-from cluster.errors import ClusterError, Damaged, Maybe, QuorumMissing, StorageFull, TooLarge, Usage
+from cluster.env import Slices
+from cluster.errors import ClusterError, Damaged, Maybe, Overloaded, QuorumMissing, StorageFull, TooLarge, Usage
 from cluster.kv.actors import Actors
 from cluster.kv.forward import Forwarder
+from cluster.kv.listing import LISTINGS_MAX, Listing
 from cluster.layout import partition_of
 from cluster.limits import (
     CLOCK_ACTORS_MAX,
@@ -54,7 +53,6 @@ from cluster.versions import (
     encode_clock,
     encode_context,
     has_clock,
-    is_tombstone,
     join_dot,
     proves_amnesia,
     put,
@@ -111,6 +109,7 @@ class Coordinator:
         self.durability = durability
         self.clock = HybridClock()
         self.forwarder = Forwarder(replication)
+        self.slices = Slices(replication.env.clock)
         self.writes = Latencies()
         """Of the writes that this node coordinated, from their arrival here to the verdict; so `reads`."""
         self.reads = Latencies()
@@ -334,21 +333,29 @@ class Coordinator:
             except ClusterError as error:
                 inbound.fail(error)
                 return
-        rows = (
-            (key, blob)
-            for key, blob in merge(*(self._rows(p, body.after, body.prefix) for p in replication.view.my_partitions()))
-            if not is_tombstone(decode(blob))
-        )
-        found = [key for key, _ in islice(rows, limit + 1)]
-        inbound.reply(KeysFound(found[:limit], len(found) > limit))
+        if len(self.slices) >= LISTINGS_MAX:
+            inbound.fail(Overloaded(f"{replication.me} has {LISTINGS_MAX} listings under way"))
+            return
 
-    def _rows(self, partition: int, after: str, prefix: str) -> Iterator[tuple[str, bytes]]:
-        more = True
-        while more:
-            page, more = self.replication.store.scan(TABLE_KV, partition, after, 16, prefix=prefix)
-            yield from page
-            if page:
-                after = page[-1][0]
+        def listed(keys: list[str], more: bool, error: ClusterError | None) -> None:
+            if error is None:
+                inbound.reply(KeysFound(keys, more))
+            else:
+                inbound.fail(error)
+
+        listing = Listing(
+            replication.store,
+            replication.mergeables[TABLE_KV],
+            replication.env.clock,
+            replication.view.my_partitions(),
+            body.after,
+            body.prefix,
+            limit,
+            inbound.deadline,
+            listed,
+        )
+        inbound.on_cancel(listing.cancel)
+        self.slices.begin(listing.step)
 
 
 def shown(versions: Versions) -> tuple[list[bytes], bytes]:

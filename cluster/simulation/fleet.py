@@ -15,7 +15,7 @@ from cluster.node import Node, NodeHooks
 from cluster.replication.mergeable import TABLE_KV
 from cluster.simulation.route import Quality
 from cluster.simulation.world import LOOPBACK, World
-from cluster.storage import BootRecord, encode_boot
+from cluster.storage import newborn_files
 from cluster.wire.admin import Ask
 from cluster.wire.frames import Body
 from cluster.wire.kv import Get, Put
@@ -123,7 +123,8 @@ class Fleet:
         env = self.world.env(name)
         if not env.disk.names(""):
             env.disk.write("layout.json", encode_entry(self.entry))
-            env.disk.write("boot.json", encode_boot(BootRecord(name, f"{name}-{env.random.randbytes(4).hex()}", 0)))
+            for path, data in newborn_files(name, f"{name}-{env.random.randbytes(4).hex()}").items():
+                env.disk.write(path, data)
 
         def fatal(message: str) -> None:
             self.fatal[name] = message

@@ -6,7 +6,7 @@ co-owners; nothing that failed a checksum is ever returned. What a node must not
 what it lost) is on the disk before it says anything.
 """
 
-from cluster.storage.identity import Boot, BootRecord, Identity, encode_boot, load_boot, read_document
+from cluster.storage.identity import Boot, BootRecord, Identity, encode_boot, load_boot, newborn_files, read_document
 from cluster.storage.recovery import TABLE_HINTS, Recovery
 from cluster.storage.segments import Done
 from cluster.storage.store import Page, Store
@@ -22,5 +22,6 @@ __all__ = [
     "Store",
     "encode_boot",
     "load_boot",
+    "newborn_files",
     "read_document",
 ]

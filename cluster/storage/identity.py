@@ -16,7 +16,7 @@ import msgspec
 
 from cluster.env import Disk
 from cluster.errors import Damaged, StorageFull
-from cluster.storage.record import decode_mark
+from cluster.storage.record import Mark, decode_mark, encode_mark
 from cluster.storage.segments import MARK
 
 BOOT = "boot.json"
@@ -72,6 +72,12 @@ def load_boot(disk: Disk) -> BootRecord | None:
 def encode_boot(record: BootRecord) -> bytes:
     """The record as it stands in its file."""
     return msgspec.json.encode(record) + b"\n"
+
+
+def newborn_files(name: str, id: str) -> dict[str, bytes]:
+    """What genesis writes into a node's folder, by path: who lives there, and a log that never held anything. With the
+    mark there from the start, a mark that is missing always means that something was lost."""
+    return {BOOT: encode_boot(BootRecord(name, id, 0)), MARK: encode_mark(Mark(0, (0, 0), clean=True))}
 
 
 class Identity:

@@ -8,8 +8,8 @@ the list until it is next merged, and are passed over; they never outnumber what
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
-INSERT_MAX = 16
-"""Up to so many new keys are inserted one by one (a bisection and a move of memory each); more are sorted in."""
+INSERT_SHARE = 32
+"""Up to this part of the keys are inserted one by one (a bisection and a move of memory each); more are sorted in."""
 SPARE_MAX = 1024
 """Keys that may wait to be sorted, or are deleted and still listed, in a partition of any size."""
 
@@ -49,7 +49,7 @@ class Rows(dict[str, bytes]):
     def _up_to_date(self) -> list[str]:
         """All keys in order, and perhaps some that were deleted."""
         ordered, fresh = self._ordered, self._fresh
-        if len(fresh) > INSERT_MAX or len(ordered) > 2 * len(self) + SPARE_MAX:
+        if INSERT_SHARE * len(fresh) > len(ordered) + SPARE_MAX or len(ordered) > 2 * len(self) + SPARE_MAX:
             self._merge()
         elif fresh:
             for key in fresh:

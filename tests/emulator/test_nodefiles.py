@@ -37,7 +37,7 @@ def test_a_damaged_identity_keeps_only_its_own_node_down(made: ClusterFiles, dam
     boot = made.node("n2") / "boot.json"
     if damage is None:
         boot.unlink()
-        (made.node("n2") / "log").mkdir()
+        (made.node("n2") / "log").mkdir(exist_ok=True)
         (made.node("n2") / "log" / "00000001.log").write_bytes(b"something")
     else:
         boot.write_bytes(damage)
@@ -48,8 +48,9 @@ def test_a_damaged_identity_keeps_only_its_own_node_down(made: ClusterFiles, dam
 
 
 def test_a_wiped_folder_is_no_damage(made: ClusterFiles) -> None:
-    for path in made.node("n2").iterdir():
+    for path in made.node("n2").rglob("*.*"):
         path.unlink()
+    (made.node("n2") / "log" / "mark").unlink()
     assert identity_damage(made, "n2") is None
     assert give_layouts(made, made.nodes) == ["n2"]
     made.node("n3").rename(made.folder / "elsewhere")
@@ -85,7 +86,7 @@ def test_what_is_replaced_is_set_aside_each_time(made: ClusterFiles) -> None:
     (folder / "node.log").write_text("said")
     first = set_aside(folder)
     assert first is not None
-    assert sorted(path.name for path in first.iterdir()) == ["boot.json", "layout.json"]
+    assert sorted(path.name for path in first.iterdir()) == ["boot.json", "layout.json", "log"]
     assert (folder / "node.log").read_text() == "said"
     assert set_aside(folder) is None
     (folder / "boot.json").write_text("{}")

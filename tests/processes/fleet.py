@@ -106,8 +106,8 @@ class Real:
         return owners
 
     def log(self, node: str) -> Path:
-        """The last segment of a node's log."""
-        return sorted((self.files.node(node) / "log").glob("*.log"))[-1]
+        """The last segment of a node's log that holds something."""
+        return max(path for path in (self.files.node(node) / "log").glob("*.log") if path.stat().st_size)
 
 
 @contextmanager

@@ -1,0 +1,122 @@
+"""Listing keys: one page out of many partitions, in order, in slices.
+
+Keys are spread over the partitions by their hash, so every page is merged from all of them: each gives its next few
+rows, and the heap says which partition's key is next. A page costs its own length and a bisection a partition, however
+many keys there are; only deleted keys, which are read and passed over, come on top.
+"""
+
+from collections.abc import Callable, Sequence
+from heapq import heapify, heappop, heapreplace
+
+from cluster.env import Clock
+from cluster.errors import ClusterError, DeadlinePassed
+from cluster.replication.mergeable import TABLE_KV, Mergeable
+from cluster.storage import Store
+
+LISTINGS_MAX = 64
+"""Of one node at a time; they share one slice a pass, so more would only make all of them late."""
+SLICE_S = 0.000_3
+"""An operation that passes five nodes' loops meets as many slices: this is what a listing may add to it, each time."""
+SLICE_STEPS = 64
+"""Rows and partitions looked at in a slice, whatever the clock says."""
+AHEAD_MIN = 4
+"""Rows asked of a partition at a time."""
+
+Listed = Callable[[list[str], bool, ClusterError | None], None]
+"""(keys, whether there are more, None), or ([], False, why not), once."""
+
+
+class Cursor:
+    """One partition: its rows ahead, and where to go on behind them."""
+
+    __slots__ = ("after", "at", "more", "partition", "rows")
+
+    def __init__(self, partition: int, after: str) -> None:
+        self.partition = partition
+        self.after = after
+        self.rows: list[tuple[str, bytes]] = []
+        self.at = 0
+        self.more = True
+
+
+class Listing:
+    """One page. `step` is its slice; see `Slices`."""
+
+    def __init__(
+        self,
+        store: Store,
+        objects: Mergeable,
+        clock: Clock,
+        partitions: Sequence[int],
+        after: str,
+        prefix: str,
+        limit: int,
+        deadline: float,
+        done: Listed,
+    ) -> None:
+        self._store = store
+        self._objects = objects
+        self._clock = clock
+        self._prefix = prefix
+        self._limit = limit
+        self._deadline = deadline
+        self._done = done
+        self._ahead = AHEAD_MIN + limit // max(1, len(partitions))
+        self._unopened = [Cursor(partition, after) for partition in reversed(partitions)]
+        self._heap: list[tuple[str, int, Cursor]] = []
+        self._found: list[str] = []
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        """Nobody waits for the page any more."""
+        self._cancelled = True
+
+    def step(self) -> bool:
+        """Look at a few partitions, or rows; whether there is more to do."""
+        if self._cancelled:
+            return False
+        started = self._clock.now()
+        if started >= self._deadline:
+            self._done([], False, DeadlinePassed("the listing took longer than its client waits"))
+            return False
+        for _ in range(SLICE_STEPS):
+            if not (self._open() if self._unopened else self._advance()):
+                self._done(self._found[: self._limit], len(self._found) > self._limit, None)
+                return False
+            if self._clock.now() - started > SLICE_S:
+                break
+        return True
+
+    def _open(self) -> bool:
+        cursor = self._unopened.pop()
+        if self._fill(cursor):
+            self._heap.append((cursor.rows[0][0], cursor.partition, cursor))
+        if not self._unopened:
+            heapify(self._heap)
+        return True
+
+    def _advance(self) -> bool:
+        """Take the least key of all; whether the page needs another."""
+        if not self._heap:
+            return False
+        key, _, cursor = self._heap[0]
+        if self._objects.shows(cursor.rows[cursor.at][1]):
+            self._found.append(key)
+        cursor.at += 1
+        if cursor.at < len(cursor.rows) or self._fill(cursor):
+            heapreplace(self._heap, (cursor.rows[cursor.at][0], cursor.partition, cursor))
+        else:
+            heappop(self._heap)
+        return len(self._found) <= self._limit
+
+    def _fill(self, cursor: Cursor) -> bool:
+        """Fetch the partition's next rows; whether there are any."""
+        if not cursor.more:
+            return False
+        cursor.rows, cursor.more = self._store.scan(
+            TABLE_KV, cursor.partition, cursor.after, self._ahead, prefix=self._prefix
+        )
+        cursor.at = 0
+        if cursor.rows:
+            cursor.after = cursor.rows[-1][0]
+        return bool(cursor.rows)

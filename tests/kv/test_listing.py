@@ -1,0 +1,170 @@
+"""Listing keys: pages in order out of many partitions, slices that are short, and an end in every case."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.env import Slices
+from cluster.errors import ClusterError, DeadlinePassed
+from cluster.kv.listing import SLICE_STEPS, Listing
+from cluster.kv.objects import VersionedObjects
+from cluster.layout import partition_of
+from cluster.replication.mergeable import TABLE_KV
+from cluster.versions import EMPTY, encode, put
+from tests.storage.memory_disk import HandClock, World
+
+OBJECTS = VersionedObjects()
+VALUE = encode(put(EMPTY, "n1-1.1.0", 1, None, "operation", 1, b"value"))
+TOMBSTONE = encode(put(EMPTY, "n1-1.1.0", 1, None, "operation", 1, b"", deleted=True))
+
+
+class Pages:
+    """A store with keys, and the pages that were listed."""
+
+    def __init__(self, keys: list[str], deleted: tuple[str, ...] = ()) -> None:
+        self.world = World()
+        for key in [*keys, *deleted]:
+            self.world.store.put(TABLE_KV, partition_of(key), key, TOMBSTONE if key in deleted else VALUE, None)
+        self.world.clock.run()
+        self.outcomes: list[tuple[list[str], bool, ClusterError | None]] = []
+
+    def listing(self, after: str, prefix: str, limit: int, clock: HandClock | None = None) -> Listing:
+        return Listing(
+            self.world.store,
+            OBJECTS,
+            clock or self.world.clock,
+            range(256),
+            after,
+            prefix,
+            limit,
+            1.0,
+            lambda *outcome: self.outcomes.append(outcome),
+        )
+
+    def page(self, after: str = "", prefix: str = "", limit: int = 1000) -> tuple[list[str], bool]:
+        listing = self.listing(after, prefix, limit)
+        while listing.step():
+            pass
+        keys, more, error = self.outcomes.pop()
+        assert error is None and not self.outcomes
+        return keys, more
+
+
+KEYS = st.lists(st.text("ab/", min_size=1, max_size=4), unique=True, max_size=60)
+
+
+@given(KEYS, KEYS, st.sampled_from(["", "a", "b/", "ab"]), st.integers(1, 20))
+def test_pages_together_are_the_keys_in_order(keys: list[str], gone: list[str], prefix: str, limit: int) -> None:
+    pages = Pages([key for key in keys if key not in gone], tuple(gone))
+    expected = sorted(key for key in keys if key not in gone and key.startswith(prefix))
+    found: list[str] = []
+    more = True
+    while more:
+        page, more = pages.page(found[-1] if found else "", prefix, limit)
+        assert len(page) <= limit and (page or not more)
+        found += page
+    assert found == expected
+
+
+def test_a_slice_looks_at_few_rows_and_ends_early_when_time_is_up() -> None:
+    pages = Pages([f"key-{number:05}" for number in range(3000)])
+
+    def slices(clock: HandClock | None) -> int:
+        listing, count = pages.listing("", "", 1000, clock), 1
+        while listing.step():
+            count += 1
+        assert len(pages.outcomes.pop()[0]) == 1000
+        return count
+
+    class Slow(HandClock):
+        """Each look at the time takes a tenth of a millisecond."""
+
+        def now(self) -> float:
+            self.time += 0.000_1
+            return self.time
+
+    steps = 256 + 1000
+    assert steps // SLICE_STEPS <= slices(None) <= steps // SLICE_STEPS + 2
+    assert slices(Slow()) >= steps // 4
+
+
+def test_a_page_costs_its_length_and_not_the_number_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = Pages([f"key-{number:05}" for number in range(5000)])
+    pages.page(limit=1)
+    seen = 0
+    shows = VersionedObjects.shows
+
+    def counted(self: VersionedObjects, blob: bytes) -> bool:
+        nonlocal seen
+        seen += 1
+        return shows(self, blob)
+
+    monkeypatch.setattr(VersionedObjects, "shows", counted)
+    assert pages.page("key-02500", limit=10) == ([f"key-{number:05}" for number in range(2501, 2511)], True)
+    assert seen == 11
+
+
+def test_a_listing_ends_at_its_deadline_and_when_nobody_waits() -> None:
+    pages = Pages(["a", "b"])
+    late = pages.listing("", "", 10)
+    pages.world.clock.time = 1.0
+    assert not late.step()
+    ((keys, more, error),) = pages.outcomes
+    assert (keys, more) == ([], False) and isinstance(error, DeadlinePassed) and error.definite
+    cancelled = pages.listing("", "", 10)
+    cancelled.cancel()
+    assert not cancelled.step() and len(pages.outcomes) == 1
+
+
+def test_of_all_works_one_has_its_slice_in_a_pass() -> None:
+    clock = HandClock()
+    slices = Slices(clock)
+    seen: list[str] = []
+
+    def work(name: str, count: int) -> None:
+        left = iter(range(count))
+
+        def step() -> bool:
+            seen.append(name)
+            return next(left, None) is not None
+
+        slices.begin(step)
+
+    def turn() -> None:
+        due, clock.calls = clock.calls, []
+        assert len(due) <= 1
+        for call in due:
+            call.function()
+
+    work("a", 2)
+    work("b", 1)
+    assert seen == [] and len(slices) == 2
+    for number in range(1, 6):
+        turn()
+        assert len(seen) == number
+    assert seen == ["a", "b", "a", "b", "a"] and len(slices) == 0
+    turn()
+    work("c", 0)
+    turn()
+    assert seen[-1] == "c"
+
+
+def test_a_work_that_raises_is_over_and_ends_no_other() -> None:
+    clock = HandClock()
+    slices = Slices(clock)
+    seen: list[int] = []
+
+    def fails() -> bool:
+        raise ValueError("broken")
+
+    slices.begin(fails)
+
+    def works() -> bool:
+        seen.append(1)
+        return False
+
+    slices.begin(works)
+    with pytest.raises(ValueError, match="broken"):
+        clock.run()
+    clock.run()
+    assert seen == [1] and len(slices) == 0
