@@ -23,7 +23,16 @@ from functools import partial
 from cluster.config import Durability, StorageSettings
 from cluster.env import AppendFile, Env, Timer
 from cluster.errors import ClusterError
-from cluster.storage.record import Mark, Position, Record, encode_mark, encode_records, encode_segment_header, seed_of
+from cluster.storage.record import (
+    HEADER_BYTES,
+    Mark,
+    Position,
+    Record,
+    encode_mark,
+    encode_records,
+    encode_segment_header,
+    seed_of,
+)
 
 FOLDER = "log"
 MARK = "log/mark"
@@ -59,27 +68,24 @@ class SegmentLog:
     def open(
         self, epoch: int, segment: int, previous: Position, records: Sequence[Record], *, marked: bool = True
     ) -> None:
-        """Begin the segment of a boot, behind `previous`, up to where all is synced. `records` are on the medium before
-        this returns, and so is a mark behind them; so is the first mark of all (not yet `marked`). Raises OSError."""
-        path = segment_path(segment)
+        """Begin the segment of a boot, behind `previous`, up to where all is synced. Its header and `records` are on
+        the medium before this returns, and the mark stands behind them; it is durable when it is the first of all (not
+        yet `marked`). Raises OSError."""
         self._segment, self._previous = segment, previous
-        self._mark = Mark(epoch, previous)
-        if records:
-            header = encode_segment_header(segment, previous)
-            self._env.disk.write(path, header + encode_records(records, seed_of(segment), len(header)))
-        self._file = self._env.disk.append(path)
-        if records:
-            self._mark = Mark(epoch, (segment, self._file.size))
-        if records or not marked:
-            self._env.disk.write(MARK, encode_mark(self._mark))
-        else:
+        self._file = self._env.disk.append(segment_path(segment))
+        self.append(records)
+        self._file.flush()
+        self._mark = Mark(epoch, (segment, self._file.size))
+        if marked:
             self._env.disk.write_in_place(MARK, encode_mark(self._mark))
-        self._stopped = False
+        else:
+            self._env.disk.write(MARK, encode_mark(self._mark))
+        self._unsynced = self._stopped = False
 
     def append(self, records: Iterable[Record]) -> None:
         """Give a batch to the kernel in one write. Raises OSError, and then nothing of it is kept."""
         assert self._file is not None
-        if self._file.size >= self._settings.segment_bytes and self._old is None:
+        if self._full and self._old is None:
             self._rotate()
         file = self._file
         header = b"" if file.size else encode_segment_header(self._segment, self._previous)
@@ -132,13 +138,18 @@ class SegmentLog:
         self._file.close()
 
     @property
+    def _full(self) -> bool:
+        assert self._file is not None
+        return self._file.size >= max(self._settings.segment_bytes, HEADER_BYTES + 1)
+
+    @property
     def _end(self) -> Position:
         """Up to where the log was written."""
         assert self._file is not None
-        return (self._segment, self._file.size) if self._file.size else self._previous
+        return (self._segment, self._file.size) if self._file.size else self._previous  # a rotation was refused
 
     def _rotate(self) -> None:
-        """Begin the next segment. Its header goes with the first batch, so a crash in between leaves it empty."""
+        """Begin the next segment. Its header goes with its first batch, so a crash in between leaves it empty."""
         assert self._file is not None
         following = self._env.disk.append(segment_path(self._segment + 1))
         assert following.size == 0, "the segment after the last one exists"
@@ -154,7 +165,7 @@ class SegmentLog:
         if self._syncing or not self._unsynced:
             return
         assert self._file is not None
-        if self._waiting or self._always or self._file.size >= self._settings.segment_bytes:
+        if self._waiting or self._always or self._full:
             self._sync()
         elif self._timer is None:
             self._timer = self._env.clock.call_later(self._settings.sync_interval_s, self._sync)

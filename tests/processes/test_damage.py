@@ -1,15 +1,20 @@
 """Damage on disk and a full disk, on real processes: torn is cut, corrupt is refilled, full is refused; nothing is
 lost."""
 
+import json
+import os
 import resource
+import signal
 from pathlib import Path
 
 import pytest
 
 from cluster.emulator import cluster as emulator
 from cluster.errors import ClusterError
+from cluster.storage.record import decode_mark
+from cluster.storage.segments import MARK
 from tests.processes.commands import ask
-from tests.processes.fleet import Ledger, real, until
+from tests.processes.fleet import Ledger, Real, real, until
 
 
 @pytest.fixture(autouse=True)
@@ -24,9 +29,11 @@ def test_a_torn_record_is_cut_and_nothing_is_lost() -> None:
             ledger.write(fleet.client)
         fleet.kill("n1")
         log = fleet.log("n1")
-        log.write_bytes(log.read_bytes()[:-7])
+        with log.open("ab") as file:
+            file.write(log.read_bytes()[-30:][:7])  # as a write leaves it that SIGKILL cut short
         fleet.start("n1")
-        assert fleet.events("n1", "storage.recovered")[0]["torn_bytes"] > 0
+        assert fleet.events("n1", "storage.recovered")[0]["torn_bytes"] == 7
+        assert not fleet.events("n1", "owner.recovering")
         assert ledger.lost(fleet.client) == []
 
 
@@ -52,6 +59,58 @@ def test_a_flipped_byte_is_noticed_refilled_and_never_read() -> None:
         assert fleet.events("n1", "owner.recovering") and fleet.events("n1", "owner.refilled")
         digests = {node: fleet.ask(node, "explain", key="key-30")["held"]["digest"] for node in fleet.files.nodes}
         assert len(set(digests.values())) == 1, digests
+        assert ledger.lost(fleet.client) == []
+
+
+@pytest.mark.parametrize("size", [0, 8, -200])
+def test_a_log_that_lost_its_end_is_noticed_and_completed_and_nothing_is_lost(size: int) -> None:
+    ledger = Ledger()
+    with real(3) as fleet:
+        while len(ledger.acknowledged) < 60:
+            ledger.write(fleet.client)
+        log = fleet.log("n1")
+        until(lambda: marked(fleet, "n1") == log.stat().st_size)
+        fleet.kill("n1")
+        log.write_bytes(log.read_bytes()[:size])
+        emulator.start_nodes(fleet.name, ["n1"])
+        for key in ledger.acknowledged:  # while it recovers, and after
+            try:
+                found = fleet.client.kv.get(key, only="n1").siblings
+            except ClusterError:
+                continue
+            assert found == [ledger.written[key]], "not found, by a node that lost it"
+        until(fleet.settled)
+        reasons = [event["cause"] for event in fleet.events("n1", "owner.recovering")]
+        assert "mark" in reasons[0] or "gone" in reasons[0], reasons
+        assert ledger.lost(fleet.client) == []
+
+
+def marked(fleet: Real, node: str) -> int:
+    """The offset up to which a node says that its log is synced."""
+    mark = decode_mark((fleet.files.node(node) / MARK).read_bytes())
+    assert mark is not None
+    return mark.end[1]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
+def test_a_reboot_of_the_machine_costs_nothing_behind_an_orderly_end(sent: signal.Signals) -> None:
+    """The boot id that the node remembers is changed, as if the machine had booted since."""
+    ledger = Ledger()
+    with real(3) as fleet:
+        while len(ledger.acknowledged) < 60:
+            ledger.write(fleet.client)
+        pid = emulator.processes(fleet.files)["n1"].pid
+        assert pid is not None
+        os.kill(pid, sent)
+        until(lambda: emulator.processes(fleet.files)["n1"].pid is None)
+        boot = fleet.files.node("n1") / "boot.json"
+        record = json.loads(boot.read_bytes())
+        assert record["machine"]
+        boot.write_bytes(json.dumps(record | {"machine": "another boot"}).encode())
+        fleet.start("n1")
+        said = [event["cause"] for event in fleet.events("n1", "owner.recovering")]
+        assert (said == []) is (sent == signal.SIGTERM), said
+        assert json.loads(boot.read_bytes())["machine"] == record["machine"]
         assert ledger.lost(fleet.client) == []
 
 

@@ -167,7 +167,9 @@ class World:
             self.recovery = self.recover()
 
     def recover(self) -> Recovery:
-        return self.store.recover(self.boot, self.owned)
+        recovery = self.store.recover(self.boot, self.owned)
+        self.disk.appends.clear()
+        return recovery
 
     def count_undone(self) -> None:
         self.undone_calls += 1
