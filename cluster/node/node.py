@@ -94,6 +94,7 @@ class Node:
             env, self.tick, settings.storage,
             on_fatal=lambda error: self.hooks.on_fatal(f"the log could not be synced: {error}"),
             on_undone=self._undone,
+            on_full=self._full,
         )  # fmt: skip
         mergeables: dict[int, Mergeable] = {TABLE_KV: VersionedObjects()}
         context = ReplicationContext(
@@ -224,8 +225,16 @@ class Node:
             self.membership.note_evidence(name, reason)
 
     def _undone(self) -> None:
-        self.events.record("storage.full", "the log refused a batch; it was undone, and later writes get a new actor")
         self.actors.renew()
+
+    def _full(self, reason: str) -> None:
+        """The disk refused a write for the first time, or has taken one again."""
+        if reason:
+            cause = f"the log refuses writes ({reason}); each is undone, and later ones get a new actor"
+            self.events.record("storage.full", cause)
+        else:
+            refused_s = self.env.clock.wall() - self.store.full_since
+            self.events.record("storage.room", f"the log takes writes again, after {refused_s:.1f} s")
 
 
 def read_layout(env: Env) -> LayoutEntry:

@@ -41,7 +41,7 @@ class Store:
 
     `on_fatal` hears of a failed sync, after which nothing is written or acknowledged: the process must end.
     `on_undone` is called when a refused batch has been undone, before its `done`s: copies of it may have left the node,
-    so its actor must not go on.
+    so its actor must not go on. `on_full` hears why the disk refuses writes, once, and "" when it takes them again.
     """
 
     def __init__(
@@ -52,11 +52,13 @@ class Store:
         *,
         on_fatal: Callable[[OSError], None],
         on_undone: Callable[[], None] | None = None,
+        on_full: Callable[[str], None] | None = None,
     ) -> None:
         self._env = env
         self._tick = tick
         self._always = settings.durability is Durability.ALWAYS
         self._on_undone = on_undone
+        self._on_full = on_full
         self._log = SegmentLog(env, settings, on_fatal=on_fatal)
         self._tables: Tables = {}
         # One staged batch, as lists in step with what uses them: the log, an undo, the acknowledgements.
@@ -304,8 +306,13 @@ class Store:
             self._undo(changes, dones + synced_dones, error)
             return
         if self.full:
-            self.full = ""
+            self._say_full("")
         self._log.acknowledge(dones, synced_dones)
+
+    def _say_full(self, reason: str) -> None:
+        self.full = reason
+        if self._on_full is not None:
+            self._on_full(reason)
 
     def _undo(self, changes: list[tuple[Rows, str, bytes | None]], dones: list[Done], error: OSError) -> None:
         for rows, key, before in reversed(changes):
@@ -317,7 +324,8 @@ class Store:
                 rows[key] = before
         self.undone += len(changes)
         if not self.full:
-            self.full, self.full_since = str(error), self._env.clock.wall()
+            self.full_since = self._env.clock.wall()
+            self._say_full(str(error))
             self._env.clock.call_later(ROOM_PROBE_S, self._probe_room)
         if self._on_undone is not None:
             self._on_undone()
@@ -335,4 +343,4 @@ class Store:
         except OSError:
             self._env.clock.call_later(ROOM_PROBE_S, self._probe_room)
         else:
-            self.full = ""
+            self._say_full("")

@@ -158,10 +158,16 @@ class World:
         self.clock = HandClock()
         self.fatal: list[OSError] = []
         self.undone_calls = 0
+        self.said: list[str] = []
         self.settings = StorageSettings(durability=durability, segment_bytes=segment_bytes)
         env = Env(self.clock, Random(0), self.disk, cast(Network, None), spawn=cast(Any, None))
         self.store = Store(
-            env, Tick(self.clock), self.settings, on_fatal=self.fatal.append, on_undone=self.count_undone
+            env,
+            Tick(self.clock),
+            self.settings,
+            on_fatal=self.fatal.append,
+            on_undone=self.count_undone,
+            on_full=self.said.append,
         )
         if recover:
             self.recovery = self.recover()

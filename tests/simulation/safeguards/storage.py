@@ -4,13 +4,16 @@ from collections.abc import Callable
 
 import pytest
 
+from cluster.config import node_settings
+from cluster.env import Env, Tick
+from cluster.simulation import World
 from cluster.simulation.disk import SimulatedDisk
 from cluster.simulation.fleet import Fleet
-from cluster.storage import Store
-from cluster.storage.record import Mark
+from cluster.storage import Done, Store
+from cluster.storage.record import Mark, encode_release
 from cluster.storage.recovery import Replay
 from cluster.storage.segments import SegmentLog
-from cluster.wire.kv import Got
+from cluster.wire.kv import Got, PutDone
 from tests.simulation.safeguards.registry import Safeguard
 from tests.simulation.safeguards.scenes import acknowledged, boot, crash_and_wait, read, settled_siblings
 
@@ -110,6 +113,183 @@ def show_what_is_staged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Store, "logged", Store.get)
 
 
+def shut_down(fleet: Fleet, name: str) -> None:
+    """SIGTERM."""
+    fleet.nodes[name].stop()
+    fleet.crash(name)
+
+
+def a_coordinator_dies_between_its_sockets_and_its_log(seed: int) -> None:
+    """The copies of its write have left, and one was read by somebody; then it writes the same key again."""
+    with Fleet.running(seed, 3) as fleet:
+        fleet.world.network._closed_on_crash = 1.0  # what its kernel was given still arrives
+        zero = acknowledged(fleet, "n1", "cart", b"zero")
+        fleet.world.crash_inside("n1", "write", 2, then=lambda: died.append("n1"))
+        died: list[str] = []
+        fleet.put("n1", "cart", b"one", context=zero.context)
+        fleet.until(lambda: bool(died))
+        del fleet.nodes["n1"]
+        fleet.world.run_for(0.5)
+        seen = read(fleet, "n2", "cart")
+        boot(fleet, "n1")
+        acknowledged(fleet, "n1", "cart", b"two", context=zero.context)
+        left = settled_siblings(fleet, "cart")
+        assert b"two" in left
+        assert b"one" in left or b"one" not in seen, "what was read is gone, and nobody replaced it"
+
+
+def write_the_sockets_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(self: Tick) -> None:
+        self._armed, self._running = False, True
+        try:
+            self.write_sockets()
+            self.write_log()
+            self.write_sockets()  # with what the log has acknowledged
+        finally:
+            self._running = False
+
+    monkeypatch.setattr(Tick, "_run", run)
+
+
+def undo_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    undo = Store._undo
+    monkeypatch.setattr(Store, "_undo", lambda self, changes, dones, error: undo(self, [], dones, error))
+
+
+def completed_and_booted_again(seed: int) -> None:
+    """What was made good stays made good: whoever reads it alone after its next boot gets an answer."""
+    with Fleet.running(seed, 3) as fleet:
+        for key in KEYS:
+            acknowledged(fleet, "n1", key, b"precious")
+        fleet.world.run_for(1.5)
+        fleet.crash("n3")
+        [remove_log, cut_log(100)][seed % 2](fleet.world.disk("n3"))
+        boot(fleet, "n3")
+        assert fleet.nodes["n3"].events.since(kind="owner.recovering"), "the loss was not noticed"
+        fleet.until(fleet.settled, 60.0)
+        fleet.crash("n3")
+        boot(fleet, "n3")
+        assert not fleet.nodes["n3"].events.since(kind="owner.recovering")
+        fleet.until(fleet.settled, 60.0)
+        assert all(read(fleet, "n3", key, local=True) == [b"precious"] for key in KEYS)
+
+
+def release_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cluster.storage.store.encode_release", lambda spans: encode_release([]))
+
+
+def completed_on_a_full_disk(seed: int) -> None:
+    """The disk takes the boot of a node that lost its data, and nothing of what completes it."""
+    with Fleet.running(seed, 3) as fleet:
+        for key in KEYS:
+            acknowledged(fleet, "n1", key, b"precious")
+        fleet.world.run_for(1.5)
+        fleet.crash("n3")
+        remove_log(fleet.world.disk("n3"))
+        boot(fleet, "n3")
+        fleet.world.disk("n3").full_after(0)
+        fleet.world.run_for(5.0)
+        for key in KEYS:
+            answer = fleet.wait(fleet.get("n3", key, local=True)).answer
+            assert not isinstance(answer, Got) or answer.siblings == [b"precious"], f"{key}: not found"
+        fleet.world.disk("n3").full_after(None)
+        fleet.until(fleet.settled, 60.0)
+        assert all(read(fleet, "n3", key, local=True) == [b"precious"] for key in KEYS)
+
+
+def vote_before_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    complete = Store.complete
+
+    def at_once(self: Store, partition: int, done: Done | None = None) -> None:
+        complete(self, partition)
+        self.recovering.pop(partition, None)
+        if done is not None:
+            done(None)
+
+    monkeypatch.setattr(Store, "complete", at_once)
+
+
+def a_sync_fails_and_the_power_goes(seed: int) -> None:
+    """Under `always`: the disks of all owners fail to sync a write, and lose power."""
+    with Fleet.running(seed, 3, settings=node_settings(durability="always")) as fleet:
+        for name in fleet.names:
+            fleet.world.disk(name).fail_next_sync(3)
+        written = fleet.put("n1", "cart", b"book")
+        fleet.world.run_for(1.0)
+        for name in fleet.names:
+            fleet.power_loss(name)
+        boot(fleet, *fleet.names)
+        fleet.until(fleet.settled, 60.0)
+        if isinstance(written.answer, PutDone) and written.answer.outcome in ("ok", "ok-sloppy"):
+            assert read(fleet, "n1", "cart", strict=True) == [b"book"]
+
+
+def go_on_after_a_failed_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = SegmentLog._synced
+
+    def ignored(self: SegmentLog, end: tuple[int, int], covered: list[Done], error: OSError | None) -> None:
+        synced(self, end, covered, None)
+
+    monkeypatch.setattr(SegmentLog, "_synced", ignored)
+
+
+def one_of_two_holders_loses_its_power(seed: int) -> None:
+    """What it had not synced is gone; the other holder goes, and the owner that missed all returns."""
+    with Fleet.running(seed, 3) as fleet:
+        crash_and_wait(fleet, "n3")
+        for key in KEYS:
+            acknowledged(fleet, "n1", key, b"precious", strict=True)
+        fleet.power_loss("n2")
+        boot(fleet, "n2")
+        fleet.crash("n1")
+        boot(fleet, "n3")
+        fleet.until(lambda: all(fleet.believes(name, "n1") == "dead" for name in fleet.up), 60.0)
+        fleet.world.run_for(3.0)
+        for key in KEYS:
+            answer = fleet.wait(fleet.get("n2", key, strict=True)).answer
+            assert not isinstance(answer, Got) or answer.siblings == [b"precious"], f"{key}: not found"
+        boot(fleet, "n1")
+        assert all(settled_siblings(fleet, key) == [b"precious"] for key in KEYS)
+
+
+def take_each_boot_for_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = World.env
+
+    def env(self: World, name: str) -> Env:
+        world = made(self, name)
+        world.boot_id = "always the same"
+        return world
+
+    monkeypatch.setattr(World, "env", env)
+
+
+def stopped_in_good_order_and_rebooted(seed: int) -> None:
+    """All nodes end in good order, their machines boot, and nobody needs anything from anybody."""
+    with Fleet.running(seed, 3) as fleet:
+        for key in KEYS:
+            acknowledged(fleet, "n1", key, b"precious")
+        for name in fleet.names:
+            shut_down(fleet, name)
+            if seed % 2:  # the machines even lost their power
+                fleet.world.disk(name).power_loss(torn=True)
+            fleet.world.reboot(name)
+        boot(fleet, *fleet.names)
+        for name in fleet.names:
+            assert not fleet.nodes[name].events.since(kind="owner.recovering"), "a reboot behind a clean end"
+        fleet.until(fleet.settled, 60.0)
+        assert all(read(fleet, "n1", key, strict=True) == [b"precious"] for key in KEYS)
+
+
+def leave_no_clean_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    close = SegmentLog.close
+
+    def killed(self: SegmentLog) -> None:
+        self._stopped = True
+        close(self)
+
+    monkeypatch.setattr(SegmentLog, "close", killed)
+
+
 SAFEGUARDS = [
     Safeguard(
         "readers are shown what is logged",
@@ -128,5 +308,41 @@ SAFEGUARDS = [
         "A log that ends before its mark has lost something, and its owner votes on nothing.",
         ignore_the_mark,
         lambda seed: damaged_and_crashed_again(seed, cut_log((0, 8, 16)[seed % 3])),
+    ),
+    Safeguard(
+        "the log is written before the sockets",
+        "A write that left a node is in its log, so that the node never writes as if it had not been.",
+        write_the_sockets_first,
+        a_coordinator_dies_between_its_sockets_and_its_log,
+    ),
+    Safeguard(
+        "a refused batch is undone",
+        "A write that was refused was never there, and is not found later.",
+        undo_nothing,
+        read_in_the_pass_of_a_refused_write,
+    ),
+    Safeguard(
+        "the release record",
+        "A partition that was completed is complete, also after the next boot.",
+        release_nothing,
+        completed_and_booted_again,
+    ),
+    Safeguard(
+        "a vote waits until what it rests on is written",
+        "An owner is complete again once the rows that completed it are as durable as the mode promises.",
+        vote_before_it_is_written,
+        completed_on_a_full_disk,
+    ),
+    Safeguard(
+        "a failed sync ends the node",
+        "No acknowledged write is lost under `always`, whatever the power does.",
+        go_on_after_a_failed_sync,
+        a_sync_fails_and_the_power_goes,
+    ),
+    Safeguard(
+        "the clean mark",
+        "An orderly end loses nothing, and a reboot behind it makes nobody recover.",
+        leave_no_clean_mark,
+        stopped_in_good_order_and_rebooted,
     ),
 ]

@@ -1,7 +1,7 @@
 """What a listing costs a node with many keys, and its neighbours in the loop: thread CPU of each pass, in one process.
 
-`KEYS=1000000 python -m tests.bench.listing`. The rows are put straight into the store, in random order, as hashed keys
-arrive; then pages are listed slice by slice, while puts of new keys go on.
+`KEYS=1000000 python -m tests.bench.micro_listing`. The rows are put straight into the store, in random
+order, as hashed keys arrive; then pages are listed slice by slice, while puts of new keys go on.
 """
 
 import os
