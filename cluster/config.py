@@ -107,6 +107,8 @@ class TransportSettings:
 
     connect_timeout_s: float = 0.5
     handshake_timeout_s: float = 1.0
+    prove_timeout_s: float = 0.25
+    """What an accepted connection has for its first word, and again for its proof."""
     reconnect_min_s: float = 0.05
     reconnect_max_s: float = 2.0
     """Backoff doubles from min to max, with full jitter (Brooker, "Exponential Backoff And Jitter", 2015)."""

@@ -104,6 +104,25 @@ class BadContext(Usage):
     help_text = "Take the token from the `context` of a `get` or `put` of the same key."
 
 
+class Forbidden(ClusterError):
+    """A message that the role of its sender may not send."""
+
+    code = "forbidden"
+    definite = True
+    exit_code = 2
+    help_text = "Clients use the operations of the Python API; what nodes send each other is theirs alone."
+
+
+class StaleLayout(ClusterError):
+    """The sender routed by an older layout than the receiver holds: nothing was done."""
+
+    code = "stale-layout"
+    definite = True
+    retryable = True
+    exit_code = 7
+    help_text = "The node fetches the newer layout by itself; try again."
+
+
 class TooManySiblings(ClusterError):
     """A put that would leave a key with more siblings, or more bytes in all of them, than are allowed."""
 

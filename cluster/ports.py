@@ -48,6 +48,9 @@ class Inbound(Protocol):
     trace: str
     """A W3C traceparent; empty when it is not sampled."""
 
+    def sender_time(self, at: float) -> float:
+        """A local time on the sender's clock, in which the deadlines within a batch are."""
+
     @property
     def link(self) -> Link:
         """Where it came from."""
@@ -96,6 +99,34 @@ class Messenger(Protocol):
 
     def timed_out(self, peer: str) -> None:
         """The peer did not answer in time what it was sent one way."""
+
+
+class Lanes(Protocol):
+    """The connections to nodes; see cluster.transport."""
+
+    addresses: dict[str, tuple[str, int]]
+    """Host and port by name: whom this node may dial."""
+    on_contact: list[Callable[[str], None]]
+    """`(peer)`: a handshake with it succeeded."""
+
+    def redial(self, peer: str) -> None:
+        """The peer runs: dial it at once, however often that failed before."""
+
+    def watch(self, peer: str) -> None:
+        """Hold a connection open, so that its end is heard of."""
+
+    def unwatch(self, peer: str) -> None:
+        """Let go of it."""
+
+
+class Datagrams(Protocol):
+    """Sealed datagrams to nodes by name."""
+
+    on_datagram: Callable[[str, bytes, float], None]
+    """`(sender, body, sent)`, with a local time."""
+
+    def datagram(self, peer: str, body: bytes) -> None:
+        """Send a datagram; it may be lost."""
 
 
 class Facts(Protocol):

@@ -23,6 +23,7 @@ from cluster.client.operation import Gather, Send, Steps, check_timeout
 from cluster.client.requests import Requests, call_body
 from cluster.client.router import Router
 from cluster.client.topics import BUFFER, Listening, Publishing, TopicMessage
+from cluster.env.real_boot import boot_id
 from cluster.errors import ClusterError, Unreachable, Usage
 from cluster.layout.entry import LayoutEntry
 from cluster.limits import CLIENT_TIMEOUT_S
@@ -159,6 +160,10 @@ class AioSession(Questions["AioSession"]):
         """See Carrier."""
         assert self._loop is not None
         return self._loop.call_later(delay_s, function)
+
+    def boot_id(self) -> str:
+        """See Carrier."""
+        return boot_id()
 
     def random_bytes(self, size: int) -> bytes:
         """See Carrier."""

@@ -27,6 +27,7 @@ from cluster.client.kv import Contexts, Kv
 from cluster.client.locate import Address, Location, find
 from cluster.client.operation import Gather, Send, Steps, check_timeout
 from cluster.client.router import Router
+from cluster.env.real_boot import boot_id
 from cluster.errors import ClusterError, NotFound, Unreachable, Usage
 from cluster.limits import CLIENT_TIMEOUT_S
 from cluster.wire.caller import Caller, Outcome
@@ -187,6 +188,10 @@ class BlockingSession(Questions["BlockingSession"]):
         timer = BlockingTimer(monotonic() + delay_s, function)
         self._timers.append(timer)
         return timer
+
+    def boot_id(self) -> str:
+        """See Carrier."""
+        return boot_id()
 
     def random_bytes(self, size: int) -> bytes:
         """See Carrier."""

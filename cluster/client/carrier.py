@@ -30,7 +30,10 @@ class Carrier(Protocol):
     """What a session does for its router: time, randomness and streams. Calls nothing back before it returns."""
 
     def now(self) -> float:
-        """Seconds of a clock that never goes back."""
+        """Seconds of the machine's monotonic clock: deadlines travel in it, and nodes of this machine share it."""
+
+    def boot_id(self) -> str:
+        """Which boot of the machine this is; see `cluster.env`."""
 
     def call_later(self, delay_s: float, function: Callable[[], object]) -> Timer:
         """Call `function` after so long; never before this returns."""

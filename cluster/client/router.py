@@ -98,7 +98,7 @@ class Router:
         self._spread = spread
         self._turn = turn
         self._secret = location.secret
-        self._me = client_party(location.name, carrier.random_bytes(8).hex())
+        self._me = client_party(location.name, carrier.random_bytes(8).hex(), carrier.boot_id())
         self._operations = count(1)
         self._prefix = carrier.random_bytes(9).hex()
         self._nodes: dict[str, Node] = {}

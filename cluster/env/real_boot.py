@@ -5,12 +5,9 @@ guessed: wall time less uptime moves when the clock is set, and two boots that a
 on what a power cut took from it. The empty name is equal to no other, so there every start counts as a new boot.
 """
 
-import ctypes
-import ctypes.util
 import sys
-from pathlib import Path
 
-LINUX_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+LINUX_BOOT_ID = "/proc/sys/kernel/random/boot_id"
 DARWIN_BOOT_ID = b"kern.bootsessionuuid"
 UUID_BYTES_MAX = 64
 
@@ -20,13 +17,17 @@ def boot_id() -> str:
     try:
         if sys.platform == "darwin":
             return darwin_boot_id()
-        return LINUX_BOOT_ID.read_text(encoding="ascii").strip()
+        with open(LINUX_BOOT_ID, encoding="ascii") as file:
+            return file.read().strip()
     except (OSError, UnicodeDecodeError, AttributeError):  # no such file, no such call
         return ""
 
 
 def darwin_boot_id() -> str:
     """By sysctlbyname: a program to run would cost each node some milliseconds of its start."""
+    import ctypes  # clients read the boot too, and only here do they need it
+    import ctypes.util
+
     system = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
     value = ctypes.create_string_buffer(UUID_BYTES_MAX)
     size = ctypes.c_size_t(UUID_BYTES_MAX)

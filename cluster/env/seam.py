@@ -6,8 +6,10 @@ people and for hybrid clocks, and never for timeouts. Nothing here waits: what t
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from random import Random
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from random import Random
 
 Address = tuple[str, int]  # host, port
 
@@ -160,7 +162,7 @@ class Env:
     """All that a node knows of the world."""
 
     clock: Clock
-    random: Random
+    random: "Random"
     disk: Disk
     network: Network
     spawn: Callable[[Coroutine[Any, Any, Any]], Timer]

@@ -1,13 +1,14 @@
 """Notices that this process did not run for a while (SIGSTOP, a starved core), and from when to when.
 
-What sits in the sockets when a process wakes was sent while it slept: it is dated to the stall's start, so that expired
-requests are dropped instead of executed late. A probe whose window overlaps a stall says nothing about the peer
-(Lifeguard, Dadgar et al. 2018, argues the same for slow processing). Pure: fed with `beat` and asked with times.
+A probe whose window overlaps a stall says nothing about the peer (Lifeguard, Dadgar et al. 2018, argues the same for
+slow processing). It dates nothing that arrives: see `cluster.wire.clock`. Pure: fed with `beat` and asked with times.
 """
 
 SWEEP_LATE_S = 0.06
 """Sweeps of deadlines come every 20 ms. One that comes so late shows that this process stood still, and the answers may
 wait in its sockets: that sweep decides nothing, and by the next one they have been read."""
+READ_FIRST_S = 0.02
+"""Enough for some passes of the loop, each of which reads every socket once."""
 
 
 class StallWatch:
@@ -32,10 +33,6 @@ class StallWatch:
             self.count += 1
         self.last_beat = now
         return gap if stalled else 0.0
-
-    def arrival(self, now: float) -> float:
-        """When something read at `now` is taken to have arrived: now, or the start of a stall not yet noticed."""
-        return self.last_beat if now - self.last_beat > self.limit + self.interval else now
 
     def overlaps(self, since: float, until: float) -> bool:
         """Whether the window meets the last stall, or one that is under way."""

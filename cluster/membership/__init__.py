@@ -2,6 +2,5 @@
 
 from cluster.membership.member import Candidate, Identity, MemberView
 from cluster.membership.membership import Membership
-from cluster.membership.messenger import Messenger
 
-__all__ = ["Candidate", "Identity", "MemberView", "Membership", "Messenger"]
+__all__ = ["Candidate", "Identity", "MemberView", "Membership"]

@@ -6,10 +6,10 @@ on before the others know (a subscription, say). Gossip and push-pull reach the 
 
 from collections.abc import Callable
 
+from cluster.membership.context import Context
 from cluster.membership.exchange import Exchange
 from cluster.membership.facts import FactEffect, Facts
 from cluster.membership.gossip import Gossip
-from cluster.membership.messenger import Context
 from cluster.ports import Outcome
 from cluster.wire.handshake import LANE_CONTROL
 from cluster.wire.membership import Rumor, Tell, Told

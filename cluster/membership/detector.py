@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cluster.env import Timer
+from cluster.membership.context import Context, is_refusal
 from cluster.membership.gossip import Gossip
 from cluster.membership.member import REACHABLE, Member
-from cluster.membership.messenger import Context, is_refusal
 from cluster.membership.probe import Probe, ProbeOrder, Verdict
 from cluster.ports import Outcome
 from cluster.wire.handshake import LANE_CONTROL

@@ -10,9 +10,9 @@ connections to its successors in the ring of names.
 from collections.abc import Callable, Sequence
 
 from cluster.env import Timer
+from cluster.membership.context import Context, is_refusal
 from cluster.membership.gossip import Gossip
 from cluster.membership.member import REACHABLE
-from cluster.membership.messenger import Context, is_refusal
 from cluster.ports import Outcome
 from cluster.wire.handshake import LANE_CONTROL
 from cluster.wire.membership import StreamPing, StreamPong
@@ -95,15 +95,15 @@ class WatchLinks:
             self._timer.cancel()
             self._timer = None
         for peer in self._watched:
-            self.context.messenger.unwatch(peer)
+            self.context.lanes.unwatch(peer)
         self._watched.clear()
 
     def _update(self) -> None:
         self._timer = None
-        context, messenger = self.context, self.context.messenger
+        context, lanes = self.context, self.context.lanes
         wanted = successors(context.table.alive(), context.me.name, context.settings.watch_links)
         for peer in [peer for peer in self._watched if peer not in wanted]:
-            messenger.unwatch(peer)
+            lanes.unwatch(peer)
         for peer in wanted:
-            messenger.watch(peer)  # those watched already too: a link that could not be made is tried again
+            lanes.watch(peer)  # those watched already too: a link that could not be made is tried again
         self._watched = dict.fromkeys(wanted)

@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable
 
 from cluster.env import Timer
+from cluster.membership.context import Context
 from cluster.membership.gossip import Gossip
-from cluster.membership.messenger import Context
 from cluster.ports import Outcome
 from cluster.wire.handshake import LANE_CONTROL
 from cluster.wire.membership import MemberState, PushPull, PushPullReply

@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from cluster.env import Timer
 from cluster.membership.broadcast import Broadcasts
-from cluster.membership.messenger import Context
-from cluster.wire.datagram import TAG_BYTES
+from cluster.membership.context import Context
+from cluster.wire.datagram import seal_bytes
 from cluster.wire.membership import Probe, Rumor
 
 PROBE_BYTES_MAX = 128
@@ -35,7 +35,7 @@ class Gossip:
         self.context = context
         settings, table = context.settings, context.table
         self.queue = Broadcasts(lambda: settings.retransmit_limit(table.size()))
-        self.space = settings.packet_bytes_max - TAG_BYTES - 1 - len(context.me.name) - PROBE_BYTES_MAX
+        self.space = settings.packet_bytes_max - seal_bytes(context.me.name) - PROBE_BYTES_MAX
         self._timer: Timer | None = None
         self._last = float("-inf")
         self._running = False
@@ -66,7 +66,7 @@ class Gossip:
     def _send(self, peer: str, probe: Probe | None, must: list[bytes], rumors: list[bytes]) -> None:
         self.context.count("packets")
         packet = _EncodedPacket(probe, [msgspec.Raw(data) for data in (*must, *rumors)])
-        self.context.messenger.datagram(peer, _encode(packet))
+        self.context.datagrams.datagram(peer, _encode(packet))
 
     def _arm(self) -> None:
         if self._timer is None and self._running and len(self.queue):

@@ -8,13 +8,13 @@ ends; what is said of this node itself is contradicted (refutation.py).
 from collections.abc import Callable
 
 from cluster.membership.announcing import Announcing
+from cluster.membership.context import Context
 from cluster.membership.detector import Detector
 from cluster.membership.evidence import REFUSED, Evidence, WatchLinks
 from cluster.membership.exchange import Exchange
 from cluster.membership.gossip import Gossip
 from cluster.membership.incarnation import Incarnation
 from cluster.membership.member import ALIVE, DEAD, FACT, NEWS, REACHABLE, SUSPECT, Member
-from cluster.membership.messenger import Context
 from cluster.membership.narrative import tell_change
 from cluster.membership.probe import Probe
 from cluster.membership.refutation import Answer, answer_to
@@ -83,9 +83,9 @@ class Hearsay:
         member = merged.member
         assert member is not None
         name, context = member.name, self.context
-        if merged.old_state not in REACHABLE or name not in context.messenger.addresses:
+        if merged.old_state not in REACHABLE or name not in context.lanes.addresses:
             self.detector.order.add(name)
-        context.messenger.addresses[name] = member.address
+        context.lanes.addresses[name] = member.address
         if member.state == SUSPECT:
             self.verdicts.begin(member, rumor.by or via)
             if rumor.kind == REFUSED and via != context.me.name:
@@ -94,7 +94,7 @@ class Hearsay:
             self.verdicts.clear(name)
         self._gossip.add(rumor)
         if member.incarnation.epoch > merged.old_incarnation.epoch:
-            context.messenger.redial(name)
+            context.lanes.redial(name)
             self._announcing.expire(name, member.incarnation.epoch)
         self.after_change()
         told = tell_change(merged, rumor, via, words)
@@ -202,7 +202,7 @@ class Hearsay:
     def _dial_again(self, name: str, suspicion: Suspicion) -> None:
         """Nobody else has confirmed that the port is closed: perhaps nobody is left, so look once more."""
         if self.verdicts.running(name) is suspicion and not suspicion.is_confirmed:
-            self.context.messenger.redial(name)  # a dial that its backoff holds back tells nothing
+            self.context.lanes.redial(name)  # a dial that its backoff holds back tells nothing
             self.evidence.check(name)
 
     def _accuse(self, name: str, kind: str, words: str) -> None:

@@ -7,10 +7,10 @@ retried with somebody else, soon.
 """
 
 from cluster.env import Timer
+from cluster.membership.context import Context
 from cluster.membership.exchange import Exchange
 from cluster.membership.gossip import Gossip
 from cluster.membership.member import REACHABLE
-from cluster.membership.messenger import Context
 
 EXCHANGES = 3
 """memberlist joins through as many hosts as it is given; of three, some will have been there before us. A node that has

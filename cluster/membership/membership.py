@@ -12,17 +12,17 @@ from cluster.env import Env, StallWatch
 from cluster.errors import NotFound
 from cluster.membership.announcing import Announcing
 from cluster.membership.awareness import Awareness
+from cluster.membership.context import Context
 from cluster.membership.evidence import WatchLinks
 from cluster.membership.exchange import Exchange
 from cluster.membership.gossip import Gossip
 from cluster.membership.hearsay import Hearsay
 from cluster.membership.joining import Joining
 from cluster.membership.member import LEFT, Candidate, Identity, Member, MemberView
-from cluster.membership.messenger import Context, Messenger
 from cluster.membership.peers import PeersFile, encode_peers
 from cluster.membership.reception import Reception
 from cluster.membership.table import Table
-from cluster.ports import Recorder
+from cluster.ports import Datagrams, Lanes, Messenger, Recorder
 
 
 class Membership:
@@ -39,6 +39,8 @@ class Membership:
         me: Identity,
         seeds: Sequence[Candidate],
         messenger: Messenger,
+        lanes: Lanes,
+        datagrams: Datagrams,
         settings: MembershipSettings,
         stall: StallWatch,
         record: Recorder,
@@ -47,7 +49,7 @@ class Membership:
         self._table = table = Table(me, list(seeds), now)
         awareness = Awareness(settings.health_score_max)
         self.context = context = Context(
-            me, env.clock, env.random, messenger, settings, stall, record, table, awareness
+            me, env.clock, env.random, messenger, lanes, datagrams, settings, stall, record, table, awareness
         )
         self._gossip = Gossip(context)
         self._links = WatchLinks(context)
@@ -68,8 +70,8 @@ class Membership:
     # -- life
 
     def start(self) -> None:
-        """Take part. The messenger must listen by now."""
-        table, addresses = self._table, self.context.messenger.addresses
+        """Take part. This node must listen by now."""
+        table, addresses = self._table, self.context.lanes.addresses
         for peer in self._peers.read():
             if peer.name in table.members:
                 table.recall(peer.name, peer.id, peer.epoch)
@@ -185,7 +187,7 @@ class Membership:
         self._reception.forget(name)
         member = self._table.forget(name)
         if member is not None:
-            self.context.messenger.addresses.pop(name, None)
+            self.context.lanes.addresses.pop(name, None)
             self._hearsay.after_change()
             self._hearsay.notify(name, member.state, LEFT)
 

@@ -10,11 +10,11 @@ import msgspec
 from cluster.errors import BadMessage, NotFound
 from cluster.limits import FRAME_BYTES_MAX
 from cluster.membership.announcing import Announcing
+from cluster.membership.context import Context
 from cluster.membership.evidence import WatchLinks
 from cluster.membership.gossip import Gossip
 from cluster.membership.hearsay import Hearsay
 from cluster.membership.member import ALIVE, DEAD, SUSPECT
-from cluster.membership.messenger import Context
 from cluster.ports import Inbound
 from cluster.wire.handshake import ROLE_NODE
 from cluster.wire.membership import (
@@ -56,8 +56,8 @@ class Reception:
         self._links = links
         self._reminded: dict[str, float] = {}
         messenger = context.messenger
-        messenger.on_datagram = self._on_datagram
-        messenger.on_contact.append(self._on_contact)
+        context.datagrams.on_datagram = self._on_datagram
+        context.lanes.on_contact.append(self._on_contact)
         messenger.handle(PushPull, self._on_push_pull)
         messenger.handle(StreamPing, self._on_stream_ping)
         messenger.handle(Tell, self._on_tell)

@@ -12,10 +12,10 @@ only when that stays unanswered.
 from collections.abc import Callable
 
 from cluster.env import Timer
+from cluster.membership.context import Context
 from cluster.membership.detector import Detector
 from cluster.membership.gossip import Gossip
 from cluster.membership.member import Member
-from cluster.membership.messenger import Context
 from cluster.membership.suspicion import Suspicion, confirmations_expected
 
 REMINDER_PERIODS = (2.0, 4.0)

@@ -191,8 +191,8 @@ class Answers:
             "topics_published": node.topics.published,
             "topics_delivered": node.topics.delivered,
             "topics_dropped": node.topics.dropped,
-            "requests_in_flight": node.transport.in_flight(),
+            "requests_in_flight": node.rpc.in_flight(),
             "requests_running": node.requests.server.running,
-            "requests_expired": node.transport.expired + node.replication.replica.expired,
+            "requests_expired": node.rpc.expired + node.replication.replica.expired,
             "events": node.events.count,
         }

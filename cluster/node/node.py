@@ -23,15 +23,17 @@ from cluster.node.answers import Answers
 from cluster.node.drain import Drain
 from cluster.node.receipts import Receipts
 from cluster.observe.events import Events
+from cluster.observe.limited import LimitedRecorder
 from cluster.replication import Replication
 from cluster.replication.context import ReplicationContext
 from cluster.replication.hints import HintStore
 from cluster.replication.mergeable import TABLE_KV, Mergeable
 from cluster.replication.voting import VotingStatus
 from cluster.requests import Requests
+from cluster.rpc import Rpc
 from cluster.rpc.reach import Reach
 from cluster.storage import Identity, Store, read_document
-from cluster.transport import Transport
+from cluster.transport import DatagramEndpoint, Transport
 from cluster.wire.admin import Ask
 from cluster.wire.handshake import ROLE_NODE, Party
 from cluster.wire.kv import Get, Keys, Put
@@ -73,15 +75,20 @@ class Node:
         self.faults = FaultBook(name)
         self.receipts = Receipts(env, self.faults)
         self.tick = Tick(env.clock)
-        party = Party(entry.cluster, ROLE_NODE, name, self.boot.id, self.boot.epoch)
+        party = Party(entry.cluster, ROLE_NODE, name, self.boot.id, self.boot.epoch, env.boot_id)
         record = self.events.record
-        self.transport = Transport(env, self.tick, party, secret, settings.transport, self.faults, self.stall, record)
-        self.transport.layout = entry.number
+        limited = LimitedRecorder(env.clock, record)
+        self.transport = Transport(env, self.tick, party, secret, settings.transport, self.faults, limited)
+        self.rpc = Rpc(env.clock, self.transport)
+        self.rpc.layout = entry.number
         self.transport.addresses = {other: (m.host, m.port) for other, m in members.items() if other != name}
+        self.datagrams = DatagramEndpoint(env, party, secret, self.faults, self.transport.addresses)
         candidates = [Candidate(m.name, m.zone, (m.host, m.port)) for m in entry.members if m.name != name]
         me = Announced(name, self.boot.id, self.boot.epoch, self.member.zone, (self.member.host, self.member.port))
-        self.membership = Membership(env, me, candidates, self.transport, settings.membership, self.stall, record)
-        self.reach = Reach(env.clock, self.transport, self._live_peers)
+        self.membership = Membership(
+            env, me, candidates, self.rpc, self.transport, self.datagrams, settings.membership, self.stall, record
+        )
+        self.reach = Reach(env.clock, self.rpc, self._live_peers)
         self._build_data()
         self._build_services(name)
         self.answers = Answers(self)
@@ -100,7 +107,7 @@ class Node:
         context = ReplicationContext(
             view=self.view,
             env=env,
-            messenger=self.transport,
+            messenger=self.rpc,
             store=self.store,
             settings=settings.replication,
             mergeables=mergeables,
@@ -118,9 +125,9 @@ class Node:
     def _build_services(self, name: str) -> None:
         record = self.events.record
         self.topics = Topics(
-            name, f"{self.boot.id}-{self.boot.epoch}", self.env.clock, self.transport, self.membership, record
+            name, f"{self.boot.id}-{self.boot.epoch}", self.env.clock, self.rpc, self.membership, record
         )
-        self.requests = Requests(name, self.env, self.transport, self.membership, record, self.hooks.sleep)
+        self.requests = Requests(name, self.env, self.rpc, self.membership, record, self.hooks.sleep)
         router, server = self.requests.router, self.requests.server
         writes, reads = self.replication.writer.in_flight, self.replication.reader.in_flight
         in_flight = (lambda: router.in_flight, lambda: server.running, lambda: len(writes), lambda: len(reads))
@@ -128,25 +135,27 @@ class Node:
 
     def _wire(self) -> None:
         """Who hears of what."""
-        handle, replica = self.transport.handle, self.replication.replica
+        handle, replica = self.rpc.handle, self.replication.replica
         handle(Put, self.kv.put)
         handle(Get, self.kv.get)
         handle(Keys, self.kv.keys)
         handle(Replicate, replica.replicate)
-        handle(ReplicateBatch, replica.replicate_batch)
+        placed = self.rpc.placed_batch
+        handle(ReplicateBatch, placed(replica.replicate_batch, lambda body: [entry[0] for entry in body.copies]))
         handle(ReplicatedBatch, self.replication.writer.answered)
-        handle(Fetch, replica.fetch)
+        handle(Fetch, placed(replica.fetch, lambda body: [entry[0] for entry in body.questions]))
         handle(Fetched, self.replication.reader.answered)
         handle(Attest, replica.attest)
         handle(Scan, replica.scan)
         handle(Ask, self.answers.answer)
         self.membership.on_change.append(self._member_changed)
         self.membership.on_refuted.append(self.replication.catchup.begin)
+        self.view.on_change.append(lambda entry: self.rpc.layout_changed(entry.number))
         self.transport.on_lost.append(self._peer_lost)
-        self.transport.on_broken.append(self.replication.connection_broken)
-        self.transport.on_answer = self.reach.heard
-        self.transport.on_sweep = self.reach.beat
-        self.reach.waited_for.append(self.transport.pending.waited_for)
+        self.datagrams.on_heard = self.transport.redial
+        self.rpc.on_answer = self.reach.heard
+        self.rpc.on_sweep = self.reach.beat
+        self.reach.waited_for.append(self.rpc.waited_for)
         self.transport.on_contact.append(self.replication.member_heard)
         self.transport.on_client.append(lambda client: self.drain.welcome(client.push))
 
@@ -171,6 +180,7 @@ class Node:
         self.reload_faults()
         self.receipts.start()
         self.transport.start((self.member.host, self.member.port))
+        self.datagrams.start((self.member.host, self.member.port))
         self.membership.start()
         self.topics.start()
         self.requests.start()
@@ -182,6 +192,7 @@ class Node:
         """Close sockets and files. Nothing depends on it, but that a reboot of the machine after it loses nothing."""
         self.membership.stop()
         self.transport.stop()
+        self.datagrams.stop()
         self.store.close()
 
     def reload_faults(self) -> None:

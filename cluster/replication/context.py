@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from cluster.config import ReplicationSettings
 from cluster.env import Env
 from cluster.layout import View
-from cluster.ports import Messenger, Recorder
+from cluster.ports import Recorder
 from cluster.replication.hints import HintStore
 from cluster.replication.mergeable import Mergeable
 from cluster.replication.voting import VotingStatus
+from cluster.rpc import Rpc
 from cluster.rpc.reach import Reach
 from cluster.storage import Store
 
@@ -21,7 +22,7 @@ class ReplicationContext:
     view: View
     """Asked for owners at the time of use; an answer is not kept."""
     env: Env
-    messenger: Messenger
+    messenger: Rpc
     store: Store
     settings: ReplicationSettings
     mergeables: dict[int, Mergeable]

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from cluster.errors import ClusterError, QuorumMissing
 from cluster.ports import Inbound
 from cluster.replication.context import ReplicationContext
-from cluster.replication.exchange import Exchange, remaining_ms
 from cluster.replication.preference import UNANSWERED, split_owners
 from cluster.replication.quorum import NO_VOTE, QuorumRead, ReadVerdict
+from cluster.rpc import BatchedCalls
+from cluster.transport import Connection
 from cluster.wire.handshake import LANE_FOREGROUND
 from cluster.wire.replication import Fetch, Fetched, Replicate, Replicated
 
@@ -24,8 +25,8 @@ class Reader:
 
     def __init__(self, context: ReplicationContext) -> None:
         self.context = context
-        self.exchange: Exchange[ReadOperation] = Exchange(context.env.clock, context.messenger, context.reach, Fetch)
-        self.in_flight = self.exchange.in_flight
+        self.calls: BatchedCalls[ReadOperation] = context.messenger.batched(Fetch)
+        self.in_flight = self.calls.in_flight
 
     def read(
         self, table: int, partition: int, key: str, *, r: int, strict: bool, deadline: float, done: ReadDone
@@ -37,7 +38,7 @@ class Reader:
         absent = owners - min(context.settings.w, owners) + 1
         quorum = QuorumRead(needed, absent, strict, context.mergeables[table])
         operation = ReadOperation(self, table, partition, key, quorum, strict, deadline, done)
-        self.exchange.begin(operation)
+        self.calls.begin(operation)
         operation.start()
 
     def answered(self, inbound: Inbound) -> None:
@@ -81,7 +82,7 @@ class ReadOperation:
         self.id = 0
         self.started = reader.context.env.clock.now()
         self.asked: dict[str, None] = {}
-        self.waiting: dict[str, None] = {}
+        self.waiting: dict[str, Connection | None] = {}
 
     @property
     def owners(self) -> tuple[str, ...]:
@@ -135,8 +136,7 @@ class ReadOperation:
         for name in names:
             self.asked[name] = self.waiting[name] = None
         reader = self.reader
-        remaining = remaining_ms(self.deadline, reader.context.env.clock.now())
-        reader.exchange.ask(names, (self.id, remaining, self.table, self.partition, self.key, self.digest))
+        reader.calls.call(names, (self.id, self.deadline, self.table, self.partition, self.key, self.digest))
 
     def on_answer(self, name: str, blob: bytes | None, vote: int) -> None:
         """All that a node holds."""

@@ -4,10 +4,10 @@ from cluster.errors import ClusterError, Usage
 from cluster.layout import PARTITIONS
 from cluster.ports import Inbound
 from cluster.replication.context import ReplicationContext
-from cluster.replication.exchange import BATCH_BYTES_MAX
 from cluster.replication.hints import HintKey
 from cluster.replication.quorum import NO_VOTE
 from cluster.replication.writer import Writer
+from cluster.rpc.batches import BATCH_BYTES_MAX
 from cluster.wire.replication import (
     Attest,
     Attested,
@@ -60,11 +60,11 @@ class Replica:
         """Merge all that has not expired, and say so in one message once it is as durable as the cluster promises."""
         context = self.context
         store, mergeables = context.store, context.mergeables
-        late_ms = (context.env.clock.now() - inbound.arrived) * 1000
+        now = inbound.sender_time(context.env.clock.now())
         merged: list[int] = []
         failed: list[tuple[int, str, str]] = []
-        for id, remaining_ms, table, partition, key, blob in inbound.body.copies:
-            if remaining_ms <= late_ms:
+        for id, deadline, table, partition, key, blob in inbound.body.copies:
+            if deadline <= now:
                 self.expired += 1  # its sender has given up: applying it now could only surprise
                 continue
             try:
@@ -93,12 +93,12 @@ class Replica:
         """What is held for each key, or that it is the same as what the asker holds."""
         context = self.context
         status, store, mine = context.status, context.store, context.view.mine
-        late_ms = (context.env.clock.now() - inbound.arrived) * 1000
+        now = inbound.sender_time(context.env.clock.now())
         answers: list[Found] = []
         size = 0
-        for id, remaining_ms, table, partition, key, digest in inbound.body.questions:
+        for id, deadline, table, partition, key, digest in inbound.body.questions:
             mergeable = context.mergeables.get(table)
-            if remaining_ms <= late_ms or mergeable is None or not 0 <= partition < PARTITIONS:
+            if deadline <= now or mergeable is None or not 0 <= partition < PARTITIONS:
                 self.expired += 1
                 continue
             if not mine(partition):

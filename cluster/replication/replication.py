@@ -1,6 +1,5 @@
 """One node's replication, assembled: the parts share one ReplicationContext and are told of the same changes."""
 
-from cluster.errors import ClusterError
 from cluster.replication.catchup import CatchUp
 from cluster.replication.completing import Completing
 from cluster.replication.context import ReplicationContext
@@ -8,7 +7,6 @@ from cluster.replication.handoff import Handoff
 from cluster.replication.reader import Reader
 from cluster.replication.replica import Replica
 from cluster.replication.writer import Writer
-from cluster.wire.handshake import LANE_FOREGROUND
 
 
 class Replication:
@@ -49,12 +47,6 @@ class Replication:
         """A connection to or from a member was made."""
         self.context.reach.heard(name)
         self.handoff.poke(name)
-
-    def connection_broken(self, name: str, lane: int, error: ClusterError) -> None:
-        """A connection to a member ended, or could not be made: what waited on it gets no answer."""
-        if lane == LANE_FOREGROUND:
-            self.writer.exchange.lost(name, error)
-            self.reader.exchange.lost(name, error)
 
     def member_failed(self, name: str) -> None:
         """An exchange with a member failed."""

@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from cluster.errors import ClusterError, Maybe, QuorumMissing, from_code
 from cluster.ports import Inbound, Outcome
 from cluster.replication.context import ReplicationContext
-from cluster.replication.exchange import Exchange, remaining_ms
 from cluster.replication.hints import HintKey
 from cluster.replication.preference import UNANSWERED, next_fallback, split_owners
 from cluster.replication.quorum import MAYBE, NO, QuorumWrite
+from cluster.rpc import BatchedCalls
+from cluster.transport import Connection
 from cluster.wire.handshake import LANE_FOREGROUND
 from cluster.wire.replication import Replicate, ReplicateBatch, Replicated, ReplicatedBatch
 
@@ -25,10 +26,8 @@ class Writer:
 
     def __init__(self, context: ReplicationContext) -> None:
         self.context = context
-        self.exchange: Exchange[WriteOperation] = Exchange(
-            context.env.clock, context.messenger, context.reach, ReplicateBatch
-        )
-        self.in_flight = self.exchange.in_flight
+        self.calls: BatchedCalls[WriteOperation] = context.messenger.batched(ReplicateBatch)
+        self.in_flight = self.calls.in_flight
 
     def write(
         self,
@@ -55,7 +54,7 @@ class Writer:
             self._check(partition, len(reachable) + mine, missing, mine, needed, strict)
         quorum = QuorumWrite(needed, promised, strict)
         operation = WriteOperation(self, table, partition, key, blob, quorum, deadline, done)
-        self.exchange.begin(operation)
+        self.calls.begin(operation)
         operation.start(mine, reachable, missing)
 
     def answered(self, inbound: Inbound) -> None:
@@ -103,7 +102,7 @@ class Writer:
 class WriteOperation:
     """One write in flight: an object keyed by id, fed by acknowledgements; no task."""
 
-    waiting: dict[str, None]  # owners that have not acknowledged
+    waiting: dict[str, Connection | None]  # owners that have not acknowledged, and how they were called
     hints = 0
     error: ClusterError | None = None
     taken: tuple[str, ...] = ()  # fallbacks in use
@@ -140,9 +139,8 @@ class WriteOperation:
         self.waiting = dict.fromkeys(reachable)
         if reachable:
             self.quorum.sent(len(reachable))
-            remaining = remaining_ms(self.deadline, self.started)
-            entry = (self.id, remaining, self.table, self.partition, self.key, self.blob)
-            self.writer.exchange.ask(reachable, entry)
+            entry = (self.id, self.deadline, self.table, self.partition, self.key, self.blob)
+            self.writer.calls.call(reachable, entry)
         if not mine:
             self.taken = (context.me,)
             self._hint_here(missing[0] if missing else reachable[0], counts=True)

@@ -47,6 +47,10 @@ class SimulatedClient:
         """See Carrier."""
         return self.env.clock.call_later(delay_s, function)
 
+    def boot_id(self) -> str:
+        """See Carrier."""
+        return self.env.boot_id
+
     def random_bytes(self, size: int) -> bytes:
         """See Carrier."""
         return self.env.random.randbytes(size)

@@ -221,7 +221,7 @@ class Fleet:
         node = self.nodes[via]
         now = node.env.clock.now()
         result = Result(body, now + timeout, now)
-        handler = node.transport.handlers[type(body)]
+        handler = node.rpc.handler(type(body))
         node.env.clock.call_soon(handler, result)  # in the node's own process
         return result
 

@@ -1,50 +1,116 @@
-"""One byte stream with its handshake, its frames in both directions and its bounded queue.
+"""One byte stream with its handshake, its bounded queue, and the fault rules on what arrives.
 
 The same class serves both ends; only who starts the handshake differs. Frames that one pass produced leave in one
-write. What arrives from another node passes the fault rules first: it is held while a partition stands (as a network
-holds what it retransmits), or delayed, and always keeps its order.
+write, which begins with the time of the write (see `cluster.wire.frames`). What arrives from another node passes the
+fault rules first: it is held while a partition stands (as a network holds what it retransmits), or delayed, and always
+keeps its order. Bytes go up as they came; what they mean, who may send what and which call they answer is rpc's.
 """
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
 
-from cluster import ports
-from cluster.env import Link, Timer
-from cluster.errors import BadMessage, ClusterError, HandshakeRefused, from_code
-from cluster.transport.inbound import Inbound
-from cluster.wire.frames import Cancel, Failure, Frame, FrameReader, OneWay, Reply, Request, append_frame
-from cluster.wire.handshake import LANE_CONTROL, NONCE_BYTES, ROLE_NODE, Dialler, Listener, Party, refusal
+from msgspec import Struct
 
-if TYPE_CHECKING:
-    from cluster.transport.transport import Transport
+from cluster.config import TransportSettings
+from cluster.env import Env, Link, Tick, Timer
+from cluster.env.stall import READ_FIRST_S, SWEEP_LATE_S
+from cluster.errors import BadMessage, ClusterError, HandshakeRefused
+from cluster.faults import FaultBook
+from cluster.ports import Recorder
+from cluster.wire.clock import SenderClock
+from cluster.wire.frames import STAMP, Frame, OneWay, append_frame, stamp_into
+from cluster.wire.handshake import NONCE_BYTES, Dialler, Listener, Party, refusal
+from cluster.wire.rights import ROLE_NODE, role_key
 
 HELD_BYTES_MAX = 16 * 1024 * 1024
 """What a partition may hold back on one stream before the stream is reset, as a full socket buffer would stall it."""
 
 
+class Outbox:
+    """What is to be written at the end of this pass: first whoever has something to send, then each stream once."""
+
+    def __init__(self, tick: Tick) -> None:
+        self._tick = tick
+        self._dirty: list[Connection] = []
+        self._flushers: list[Callable[[], None]] = []
+        tick.write_sockets = self._write
+
+    def mark(self, connection: "Connection") -> None:
+        """The connection has something to write."""
+        self._dirty.append(connection)
+        self._tick.arm_sockets()
+
+    def at_flush(self, function: Callable[[], None]) -> None:
+        """Call once at the end of this pass, after the log and before the sockets: it may still send."""
+        self._flushers.append(function)
+        self._tick.arm_sockets()
+
+    def _write(self) -> None:
+        while self._flushers or self._dirty:  # until nothing is left, as `Tick.arm_sockets` asks
+            flushers, self._flushers = self._flushers, []
+            for function in flushers:
+                function()
+            dirty, self._dirty = self._dirty, []
+            for connection in dirty:
+                connection.flush()
+
+
+def _nobody(connection: "Connection") -> Callable[[bytes], None]:
+    return lambda data: None
+
+
+@dataclass
+class LocalEnd:
+    """This node's end of all its connections."""
+
+    env: Env
+    me: Party
+    secret: bytes
+    settings: TransportSettings
+    faults: FaultBook
+    record: Recorder
+    outbox: Outbox
+    admit: Callable[[Party], str] = lambda party: ""
+    """Why a party is refused; empty: it is not."""
+    receiver: Callable[["Connection"], Callable[[bytes], None]] = _nobody
+    """Who takes the bytes of a connection that has just been proven."""
+    node_key: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.node_key = role_key(self.secret, ROLE_NODE)
+
+
 class Connection:
-    """A LinkHandler. `target` is the name that was dialled, empty on the accepting side."""
+    """A LinkHandler. `target` is the name that was dialled, empty on the accepting side. `on_open` and `on_end` are
+    called once each at most."""
 
     def __init__(
-        self, transport: "Transport", target: str, lane: int, on_open: Callable[[], None], on_end: Callable[[str], None]
+        self,
+        end: LocalEnd,
+        target: str,
+        lane: int,
+        on_open: "Callable[[Connection], None]",
+        on_end: "Callable[[Connection, str], None]",
     ) -> None:
-        self.transport = transport
+        self.end = end
         self.target = target
         self.lane = lane
         self.on_open = on_open
         self.on_end = on_end
         self.on_close: list[Callable[[], None]] = []
-        self.cancels: dict[int, Callable[[], None]] = {}
         self.peer: Party | None = None
-        self.link: Link | None = None
+        """Who the other side has proven to be; stays when the connection has ended."""
+        self.clock = SenderClock(same=False)
         self.open = False
         self.ended = False
         self.writes = 0
-        self._out = bytearray()
-        self._out_max = transport.settings.queue_bytes_max
+        self._link: Link | None = None
+        self._out = bytearray()  # empty, or a stamp to be filled in and frames
+        self._out_max = end.settings.queue_bytes_max
         self._paused = False
-        self._reader = FrameReader()
+        self._receive: Callable[[bytes], None] = lambda data: None
+        self._ruled = False  # whether fault rules apply: between nodes
         self._handshake: Dialler | Listener | None = None
         self._timer: Timer | None = None
         self._held: deque[tuple[float | None, float, bytes]] = deque()  # due (None: when healed), arrived, data
@@ -55,25 +121,27 @@ class Connection:
 
     def connected(self, link: Link) -> None:
         """The stream is open: begin the handshake, and bound its time."""
-        transport = self.transport
-        self.link = link
-        nonce = transport.env.random.randbytes(NONCE_BYTES)
+        end = self.end
+        clock, settings = end.env.clock, end.settings
+        self._link = link
+        nonce = end.env.random.randbytes(NONCE_BYTES)
         if self.target:
-            dialler = Dialler(transport.secret, transport.me, self.lane, nonce, expect=self.target)
+            dialler = Dialler(end.node_key, end.me, self.lane, nonce, expect=self.target)
             self._handshake = dialler
-            link.write(dialler.start())
+            link.write(dialler.start(clock.now()))
+            self._bound(settings.handshake_timeout_s)
         else:
-            self._handshake = Listener(transport.secret, transport.me, nonce)
-        self._timer = transport.env.clock.call_later(transport.settings.handshake_timeout_s, self._too_slow)
+            self._handshake = Listener(end.secret, end.me, nonce, end.admit)
+            self._bound(settings.prove_timeout_s)
 
     def received(self, data: bytes) -> None:
-        """Bytes came: through the fault rules (between nodes), then into frames."""
-        transport = self.transport
-        arrived = transport.stall.arrival(transport.env.clock.now())
-        if (transport.faults.active or self._held) and self.peer is not None and self.peer.role == ROLE_NODE:
-            self._delay(data, arrived)
+        """Bytes came: through the fault rules (between nodes), then up."""
+        if self._handshake is not None:
+            self._shake(self._handshake, data)
+        elif self._ruled and (self.end.faults.active or self._held):
+            self._delay(data)
         else:
-            self._take(data, arrived)
+            self._receive(data)
 
     def lost(self, reason: str) -> None:
         """The stream ended."""
@@ -82,16 +150,12 @@ class Connection:
         self.ended = True
         self.open = False
         self._out = bytearray()
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._release is not None:
-            self._release.cancel()
-        for function in list(self.cancels.values()):
-            function()
-        self.cancels.clear()
+        for timer in (self._timer, self._release):
+            if timer is not None:
+                timer.cancel()
         for closed in self.on_close:
             closed()
-        self.on_end(reason)
+        self.on_end(self, reason)
 
     def pause(self) -> None:
         """The kernel's buffer is full: keep frames in the bounded queue."""
@@ -101,7 +165,7 @@ class Connection:
         """There is room again."""
         self._paused = False
         if self._out:
-            self.transport.mark_dirty(self)
+            self.end.outbox.mark(self)
 
     # -- the owner's side
 
@@ -111,8 +175,9 @@ class Connection:
         if not out:
             if self.ended:
                 return False
+            out += STAMP
             if self.open and not self._paused:
-                self.transport.mark_dirty(self)
+                self.end.outbox.mark(self)
         elif len(out) > self._out_max:
             return False
         append_frame(out, frame)
@@ -124,146 +189,114 @@ class Connection:
         if not out:
             if self.ended:
                 return False
+            out += STAMP
             if self.open and not self._paused:
-                self.transport.mark_dirty(self)
+                self.end.outbox.mark(self)
         elif len(out) > self._out_max:
             return False
         out += data
         return True
 
-    def push(self, body: Any) -> bool:
+    def push(self, body: Struct) -> bool:
         """Send a one-way message to whoever is there. False when the queue is full: it is dropped."""
-        return self.send(OneWay(body))
+        return self.send(OneWay(body))  # type: ignore[arg-type]
 
     def flush(self) -> None:
         """One write for all that is queued; the buffer goes with it, and a fresh one takes its place."""
-        if self.open and self._out and not self._paused and self.link is not None:
+        if self.open and self._out and not self._paused and self._link is not None:
             out, self._out = self._out, bytearray()
+            stamp_into(out, self.end.env.clock.now())
             self.writes += 1
-            self.link.write(out)
+            self._link.write(out)
 
     def close(self) -> None:
         """End the connection."""
-        if self.link is not None and not self.ended:
+        if self._link is not None and not self.ended:
             self.flush()
-            self.link.close()
+            self._link.close()
 
     def abort(self) -> None:
         """End the connection at once; the other side sees a reset."""
-        if self.link is not None and not self.ended:
-            self.link.abort()
+        if self._link is not None and not self.ended:
+            self._link.abort()
         self.lost("aborted")
+
+    def refuse(self, error: ClusterError) -> None:
+        """What came cannot be accepted: say why, then close only this connection."""
+        self.end.record("wire.refused", error.message, peer=self.target or self._who())
+        if self._link is not None and not self.ended:
+            if not self.target and self._handshake is not None:
+                self._link.write(refusal(error.message))
+            self._link.close()
+        self.lost(f"refused: {error.message}" if self.target else "closed")
 
     # -- inside
 
-    def _take(self, data: bytes, arrived: float) -> None:
-        try:
-            if self._handshake is None:
-                self._dispatch(self._reader.feed(data), arrived)
-            elif rest := self._shake(self._handshake, data):
-                self.received(rest)  # what came with the end of the handshake meets the rules as all that comes later
-        except HandshakeRefused as error:
-            self._refuse(error)
-        except BadMessage as error:
-            self._refuse(error)
-
-    def _shake(self, handshake: Dialler | Listener, data: bytes) -> bytes:
+    def _shake(self, handshake: Dialler | Listener, data: bytes) -> None:
         """Advance the handshake; what is left behind it are frames."""
-        answer = handshake.feed(data)
-        assert self.link is not None
+        link = self._link
+        assert link is not None
+        try:
+            answer = handshake.feed(data, self.end.env.clock.now())
+        except (HandshakeRefused, BadMessage) as error:
+            self.refuse(error)
+            return
         if answer:
-            self.link.write(answer)
+            link.write(answer)
+            if not self.target:
+                self._bound(self.end.settings.prove_timeout_s)  # it knows the cluster: the proof has a time of its own
         if handshake.peer is None:
-            return b""
-        self.peer = handshake.peer
+            return
+        self.peer, self.clock = handshake.peer, handshake.clock
         if isinstance(handshake, Listener):
             self.lane = handshake.lane
         self._handshake = None
+        self._ruled = self.peer.role == ROLE_NODE
         assert self._timer is not None
         self._timer.cancel()
         self.open = True
         if self._out:
-            self.transport.mark_dirty(self)
-        self.on_open()
-        return handshake.rest
+            self.end.outbox.mark(self)
+        self._receive = self.end.receiver(self)
+        self.on_open(self)
+        if handshake.rest and not self.ended:
+            self.received(handshake.rest)  # what came with the handshake's end meets the rules as all that comes later
 
-    def _dispatch(self, frames: list[Frame], arrived: float) -> None:
-        """Give each frame to whom it concerns. The hot path: one look-up for the kind, one for the handler."""
-        transport = self.transport
-        if self.target:
-            transport.on_answer(self.target)
-        handlers, answered = transport.handlers, transport.pending.answered
-        now = transport.env.clock.now()
-        assert self.peer is not None
-        peer = self.peer.name
-        for frame in frames:
-            kind = type(frame)
-            if kind is Reply:
-                done = answered(frame.id, peer)  # type: ignore[union-attr]
-                if done is not None:
-                    done(peer, frame.body)  # type: ignore[union-attr]
-            elif kind is Request:
-                self._request(frame, arrived, now, handlers)  # type: ignore[arg-type]
-            elif kind is OneWay:
-                handler = handlers.get(type(frame.body))  # type: ignore[union-attr]
-                if handler is not None:
-                    handler(Inbound(self, 0, frame.body, arrived + 1.0, arrived))  # type: ignore[union-attr]
-            elif kind is Failure:
-                done = answered(frame.id, peer)  # type: ignore[union-attr]
-                if done is not None:
-                    done(peer, from_code(frame.code, frame.message))  # type: ignore[union-attr]
-            elif isinstance(frame, Cancel):
-                cancel = self.cancels.pop(frame.id, None)
-                if cancel is not None:
-                    cancel()
+    def _bound(self, within_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        clock = self.end.env.clock
+        self._timer = clock.call_later(within_s, self._too_slow, clock.now() + within_s)
 
-    def _request(
-        self, frame: Request, arrived: float, now: float, handlers: dict[type, Callable[[ports.Inbound], None]]
-    ) -> None:
-        deadline = arrived + frame.remaining_ms / 1000
-        body = frame.body
-        handler = handlers.get(type(body))
-        inbound = Inbound(self, frame.id, body, deadline, arrived)
-        if frame.trace:
-            inbound.trace = frame.trace
-        if deadline <= now or frame.remaining_ms <= 0:
-            self.transport.expired += 1  # its sender has given up: executing it now could only surprise
-        elif handler is None:
-            inbound.fail(BadMessage(f"this node does not answer {type(body).__name__}"))
-        else:
-            handler(inbound)
-
-    def _refuse(self, error: ClusterError) -> None:
-        """Say why, then close only this connection."""
-        self.transport.record("wire.refused", error.message, peer=self.target or self._who())
-        if self.link is not None and not self.ended:
-            if not self.target and self._handshake is not None:
-                self.link.write(refusal(error.message))
-            self.link.close()
-        self.lost(f"refused: {error.message}" if self.target else "closed")
+    def _too_slow(self, due: float) -> None:
+        if self._handshake is None:
+            return
+        clock = self.end.env.clock
+        if clock.now() - due > SWEEP_LATE_S:  # this process did not run, and what is missed may lie in the socket
+            self._timer = clock.call_later(READ_FIRST_S, self._too_slow, float("inf"))
+            return
+        if self._link is not None:
+            self._link.abort()
+        self.lost("timeout")
 
     def _who(self) -> str:
         if self.peer is not None:
             return self.peer.name
-        return "{}:{}".format(*self.link.peer) if self.link is not None else "unknown"
-
-    def _too_slow(self) -> None:
-        if self._handshake is not None:
-            if self.link is not None:
-                self.link.abort()
-            self.lost("timeout")
+        return "{}:{}".format(*self._link.peer) if self._link is not None else "unknown"
 
     # -- faults
 
-    def _delay(self, data: bytes, arrived: float) -> None:
+    def _delay(self, data: bytes) -> None:
         assert self.peer is not None
-        delay = self.transport.faults.on_stream(self.peer.name, self.transport.env.random, len(data), arrived)
+        end = self.end
+        now = end.env.clock.now()
+        delay = end.faults.on_stream(self.peer.name, end.env.random, len(data), now)
         if delay == 0.0 and not self._held:
-            self._take(data, arrived)
+            self._receive(data)
             return
-        last = self._held[-1][0] if self._held else arrived
-        due = None if delay is None or last is None else max(last, arrived + delay)
-        self._held.append((due, arrived, data))
+        last = self._held[-1][0] if self._held else now
+        due = None if delay is None or last is None else max(last, now + delay)
+        self._held.append((due, now, data))
         self._held_bytes += len(data)
         if self._held_bytes > HELD_BYTES_MAX:
             self.abort()
@@ -272,35 +305,30 @@ class Connection:
 
     def _schedule(self) -> None:
         if self._release is None and self._held and self._held[0][0] is not None:
-            self._release = self.transport.env.clock.call_at(self._held[0][0], self._released)
+            self._release = self.end.env.clock.call_at(self._held[0][0], self._released)
 
     def _released(self) -> None:
         self._release = None
-        now = self.transport.env.clock.now()
+        now = self.end.env.clock.now()
         while self._held and not self.ended:
-            due, arrived, data = self._held[0]
+            due, _, data = self._held[0]
             if due is None or due > now:
                 break
             self._held.popleft()
             self._held_bytes -= len(data)
-            self._take(data, arrived)
+            self._receive(data)
         self._schedule()
 
     def faults_changed(self) -> None:
         """The rules changed: what a partition held, or a link that is slow no longer, goes on in order, as a
         retransmission would bring it."""
-        faults = self.transport.faults
-        if not self._held or self.peer is None or faults.blocked(self.peer.name, self.transport.me.name):
+        faults = self.end.faults
+        if not self._held or self.peer is None or faults.blocked(self.peer.name, self.end.me.name):
             return
-        now, slow = self.transport.env.clock.now(), faults.slows(self.peer.name)
+        now, slow = self.end.env.clock.now(), faults.slows(self.peer.name)
         held = self._held
         self._held = deque((now if due is None or not slow else due, arrived, data) for due, arrived, data in held)
         if self._release is not None:
             self._release.cancel()
             self._release = None
         self._schedule()
-
-
-def lane_name(lane: int) -> str:
-    """A lane, for people."""
-    return ("control", "foreground", "background")[lane] if LANE_CONTROL <= lane <= 2 else str(lane)

@@ -1,63 +1,73 @@
 """The way to one peer on one of its three lanes: dialled on demand, redialled with backoff, failing fast meanwhile.
 
 Control, foreground and background traffic do not wait for each other. A dial into a partition hangs until its
-timeout, as it would on a network, and a refusal or a reset across a partition stays unseen: requests then run into
-their deadlines.
+timeout, as it would on a network.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from cluster.transport.connection import Connection
+from cluster.env import Address
+from cluster.transport.backoff import Backoff
+from cluster.transport.connection import Connection, LocalEnd
 from cluster.wire.handshake import LANE_BACKGROUND
-
-if TYPE_CHECKING:
-    from cluster.transport.transport import Transport
 
 
 class Lane:
-    """At most one connection, ours to dial."""
+    """At most one connection, ours to dial. `address` gives where the peer is, None while that is unknown; `backoff`
+    is shared by the peer's lanes."""
 
-    __slots__ = ("connection", "lane", "peer", "transport")
+    __slots__ = ("_address", "_backoff", "_end", "_on_ended", "_on_opened", "connection", "lane", "peer")
 
-    def __init__(self, transport: "Transport", peer: str, lane: int) -> None:
-        self.transport = transport
+    def __init__(
+        self,
+        end: LocalEnd,
+        peer: str,
+        lane: int,
+        backoff: Backoff,
+        address: Callable[[str], Address | None],
+        on_opened: Callable[[str], None],
+        on_ended: Callable[[Connection, str], None],
+    ) -> None:
         self.peer = peer
         self.lane = lane
         self.connection: Connection | None = None
+        self._end = end
+        self._backoff = backoff
+        self._address = address
+        self._on_opened = on_opened
+        self._on_ended = on_ended
 
     def ready(self) -> Connection | None:
         """The connection to send on, dialling if there is none; None while the peer is not to be dialled."""
-        connection = self.connection
-        if connection is not None:
-            return connection
-        transport = self.transport
-        if self.peer not in transport.addresses or transport.backoff(self.peer).blocked(transport.env.clock.now()):
+        if self.connection is not None:
+            return self.connection
+        address = self._address(self.peer)
+        if address is None or self._backoff.blocked(self._end.env.clock.now()):
             return None
-        return self._dial()
+        return self._dial(address)
 
-    def _dial(self) -> Connection:
-        transport = self.transport
-        connection: Connection = Connection(
-            transport, self.peer, self.lane, on_open=self._opened, on_end=lambda reason: self._ended(connection, reason)
-        )
-        self.connection = connection
-        timeout = transport.settings.connect_timeout_s
-        if transport.faults.on_dial(self.peer):
-            transport.env.clock.call_later(timeout, connection.lost, "timeout")
+    def _dial(self, address: Address) -> Connection:
+        end = self._end
+        self.connection = connection = Connection(end, self.peer, self.lane, self._opened, self._ended)
+        timeout = end.settings.connect_timeout_s
+        if end.faults.on_dial(self.peer):
+            end.env.clock.call_later(timeout, connection.lost, "timeout")
         else:
-            transport.env.network.dial(transport.addresses[self.peer], connection, timeout)
+            end.env.network.dial(address, connection, timeout)
         return connection
 
-    def _opened(self) -> None:
-        self.transport.backoff(self.peer).reset()
-        self.transport.contacted(self.peer)
-        if self.lane == LANE_BACKGROUND and self.connection is not None:
-            self._close_when_idle(self.connection, -1)
+    def _opened(self, connection: Connection) -> None:
+        self._backoff.reset()
+        self._on_opened(self.peer)
+        if self.lane == LANE_BACKGROUND:
+            self._close_when_idle(connection, -1)
 
     def _ended(self, connection: Connection, reason: str) -> None:
         if self.connection is connection:
             self.connection = None
-        self.transport.lane_lost(self.peer, self.lane, reason, was_open=connection.peer is not None)
+        if connection.peer is None:
+            self._backoff.failed(self._end.env.clock.now(), self._end.env.random)
+        self._on_ended(connection, reason)
 
     def _close_when_idle(self, connection: Connection, writes_before: int) -> None:
         """Background traffic comes in bursts: what carried nothing since the last look is let go."""
@@ -66,5 +76,5 @@ class Lane:
         if connection.writes == writes_before:
             connection.close()
         else:
-            later = self.transport.settings.idle_close_s
-            self.transport.env.clock.call_later(later, self._close_when_idle, connection, connection.writes)
+            later = self._end.settings.idle_close_s
+            self._end.env.clock.call_later(later, self._close_when_idle, connection, connection.writes)

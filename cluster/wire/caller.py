@@ -7,7 +7,7 @@ back are the test (after h11). It opens no socket, reads no clock, and decides n
 
     caller = Caller("n1", key, me, nonce)
     caller.on_output = ...      called when there is something to take, once until it is taken
-    caller.take(now)            frames to write, by number; what was taken counts as sent
+    caller.take(now)            frames to write, by number, from the stamp on; what was taken counts as sent
     caller.feed(data, now)      outcomes reach their calls
     caller.sweep(now)           calls whose time is over end
     caller.end(error, unsent)   the stream is over: every call ends
@@ -35,8 +35,8 @@ from cluster.errors import (
 )
 from cluster.limits import FRAME_BYTES_MAX
 from cluster.wire.admin import Ask, Draining
-from cluster.wire.frames import Body, Cancel, Failure, FrameReader, OneWay, Reply, Request, encode_frame
-from cluster.wire.handshake import LANE_FOREGROUND, ROLE_CLIENT, Dialler, Party
+from cluster.wire.frames import Body, Cancel, Failure, FrameReader, OneWay, Reply, Request, encode_frame, stamped
+from cluster.wire.handshake import LANE_FOREGROUND, ROLE_CLIENT, Dialler, Party, role_key
 from cluster.wire.kv import Get, Keys
 from cluster.wire.silence import Silence
 from cluster.wire.topics import Subscribe, Unsubscribe
@@ -55,9 +55,10 @@ GRACE_S = 0.1
 SILENT = "silent"
 
 
-def client_party(cluster: str, id: str) -> Party:
-    """A client's identity, as told in handshakes; `id` is random, and new in every process."""
-    return Party(cluster, ROLE_CLIENT, "client", id, 0)
+def client_party(cluster: str, id: str, boot: str) -> Party:
+    """A client's identity, as told in handshakes; `id` is random, and new in every process. `boot` names the boot of
+    its machine: a node of the same one shares its clock."""
+    return Party(cluster, ROLE_CLIENT, "client", id, 0, boot)
 
 
 def lost(body: Body, node: str, reason: str) -> ClusterError:
@@ -101,8 +102,10 @@ class Caller:
         self.on_bug: Callable[[Exception], object] = _reraise
         """A caller's `done` has raised: that must not take the connection, and all other calls, with it."""
         # An address that was given without a name has the address as its name: any node may answer there.
-        self._dialler = Dialler(secret, me, LANE_FOREGROUND, nonce, "" if ":" in name else name)
-        self._greeting = self._dialler.start()
+        key = role_key(secret, me.role)
+        self._dialler = Dialler(key, me, LANE_FOREGROUND, nonce, "" if ":" in name else name)
+        self._started = False
+        self._greeting = b""
         self._reader = FrameReader()
         self._out: dict[int, bytes] = {}  # by call, in the order of the calls, until taken
         self._out_bytes = 0
@@ -127,8 +130,7 @@ class Caller:
         if len(self.pending) >= CALLS_MAX or self._out_bytes > OUT_BYTES_MAX:
             raise Overloaded(f"{self.name}: too much is waiting for this node")
         id = self._last_id + 1
-        remaining_ms = int((deadline - now) * 1000)
-        data = _encode(Request(id, remaining_ms if remaining_ms > 0 else 1, layout, body, trace))
+        data = _encode(Request(id, deadline, layout, body, trace))
         self._last_id = id
         self.pending[id] = (done, deadline, body)
         self._out[id] = data
@@ -164,12 +166,17 @@ class Caller:
         """Everything to write now, by number and in order; it counts as sent from here on."""
         self._armed = False
         first = {}
+        if not self._started:
+            self._started = True
+            self._greeting = self._dialler.start(now)
         if self._greeting:
             first[0], self._greeting = self._greeting, b""
         if not self.ready or not self._out:
             return first
         out, self._out = self._out, {}
         self._out_bytes = 0
+        begin = next(iter(out))
+        out[begin] = stamped(out[begin], now)
         return {**first, **out} if first else out
 
     def feed(self, data: bytes, now: float) -> None:
@@ -180,7 +187,7 @@ class Caller:
             self.good = self.ready and not self.draining
         try:
             if not self.ready:
-                data = self._greet(data)
+                data = self._greet(data, now)
             frames = self._reader.feed(data)
         except ClusterError as error:
             self.end(error)
@@ -245,9 +252,9 @@ class Caller:
 
     # -- inside
 
-    def _greet(self, data: bytes) -> bytes:
+    def _greet(self, data: bytes, now: float) -> bytes:
         """One step of the handshake. Returns the frames behind it."""
-        self._greeting = self._dialler.feed(data)
+        self._greeting = self._dialler.feed(data, now)
         if self._greeting:
             self._arm()
         if self._dialler.peer is None:

@@ -1,7 +1,9 @@
-"""Frames: four bytes of length, then one msgpack array. Five kinds carry every message between nodes and clients.
+"""Frames: four bytes of length, then one msgpack array. Six kinds carry every message between nodes and clients.
 
-A deadline travels as remaining milliseconds, because clocks differ. Bodies are tagged unions; a byte string in a body
-is copied, never interpreted. The reader is sans-IO: bytes in, frames out (after h11).
+Every write of a connection begins with a `Stamp`, the time of the write on the sender's monotonic clock, in seconds;
+deadlines travel as absolute times of that clock (see `cluster.wire.clock` for what the receiver makes of them). So a
+stop of the sender, of the receiver, or a slow way between them counts, whichever clock noticed it. Bodies are tagged
+unions; a byte string in a body is copied, never interpreted. The reader is sans-IO: bytes in, frames out (after h11).
 """
 
 import struct
@@ -13,21 +15,23 @@ from msgspec import Struct
 from cluster.errors import BadMessage
 from cluster.limits import FRAME_BYTES_MAX
 from cluster.wire.admin import AdminBody
+from cluster.wire.calls import CallsBody
 from cluster.wire.kv import KvBody
 from cluster.wire.membership import MembershipBody
 from cluster.wire.replication import ReplicationBody
 from cluster.wire.requests import RequestBody
 from cluster.wire.topics import TopicBody
 
-Body = KvBody | ReplicationBody | TopicBody | RequestBody | AdminBody | MembershipBody
+Body = KvBody | ReplicationBody | TopicBody | RequestBody | AdminBody | MembershipBody | CallsBody
 
 
 class Request(Struct, array_like=True, gc=False, tag=1):
-    """Wants one Reply or Failure with the same id within `remaining_ms`. `layout` is the layout number that the sender
-    routed by (0: none needed). `trace` is a W3C traceparent, or empty when the request is not sampled."""
+    """Wants one Reply or Failure with the same id before `deadline`, on the sender's monotonic clock, in seconds.
+    `layout` is the layout number that the sender routed by (0: none needed). `trace` is a W3C traceparent, or empty
+    when the request is not sampled."""
 
     id: int
-    remaining_ms: int
+    deadline: float
     layout: int
     body: Body
     trace: str = ""
@@ -49,9 +53,10 @@ class Failure(Struct, array_like=True, gc=False, tag=3):
 
 
 class OneWay(Struct, array_like=True, gc=False, tag=4):
-    """Wants no answer."""
+    """Wants no answer. `deadline` as in Request; 0: none, it is never too late."""
 
     body: Body
+    deadline: float = 0.0
 
 
 class Cancel(Struct, array_like=True, gc=False, tag=5):
@@ -60,7 +65,23 @@ class Cancel(Struct, array_like=True, gc=False, tag=5):
     id: int
 
 
-Frame = Request | Reply | Failure | OneWay | Cancel
+class Stamp(Struct, array_like=True, gc=False, tag=6):
+    """First in every write: when it was written, on the sender's monotonic clock, in seconds."""
+
+    at: float
+
+
+Frame = Request | Reply | Failure | OneWay | Cancel | Stamp
+
+
+class Invalid(Struct, gc=False):
+    """Never on the wire: what a serving reader makes of a well-formed frame that is no message. `kind` is its tag
+    (1: a request, 2: a reply; 0: unknown) and `id` the number that it answers or wants answered."""
+
+    kind: int
+    id: int
+    message: str
+
 
 _encoder = msgspec.msgpack.Encoder()
 _encode = _encoder.encode
@@ -71,6 +92,22 @@ _length_at = _LENGTH.unpack_from
 _length_bytes = _LENGTH.pack
 _length_into = _LENGTH.pack_into
 LENGTH_BYTES = _LENGTH.size
+_at_into = struct.Struct(">d").pack_into
+STAMP = b"\x00\x00\x00\x0b\x92\x06\xcb" + bytes(8)
+"""An encoded `Stamp` of a fixed width: a buffer begins with it, and `stamp_into` fills it in at the write."""
+_STAMP_AT = 7
+
+
+def stamp_into(buffer: bytearray, at: float) -> None:
+    """Fill in the stamp that the buffer begins with."""
+    _at_into(buffer, _STAMP_AT, at)
+
+
+def stamped(data: bytes, at: float) -> bytes:
+    """Encoded frames as one write of a connection."""
+    buffer = bytearray(STAMP)
+    _at_into(buffer, _STAMP_AT, at)
+    return bytes(buffer + data)
 
 
 def encode_frame(frame: Frame) -> bytes:
@@ -92,23 +129,36 @@ def with_length(body: bytes) -> bytes:
 
 
 class FrameReader:
-    """Cuts a byte stream into frames.
-
-    `feed` yields whole frames; what is left waits for more bytes. Raises BadMessage for an oversized length or bytes
-    that are not a frame; the connection is then beyond repair.
+    """Cuts a byte stream into frames; what is left waits for more bytes. `feed` is for who calls nodes, `serve` for
+    nodes. BadMessage says that a length is over the limit or bytes are no frame: the stream is then beyond repair.
     """
 
-    __slots__ = ("_rest", "limit")
+    __slots__ = ("_rest", "broken", "limit")
 
     def __init__(self, limit: int = FRAME_BYTES_MAX) -> None:
         self._rest = b""
+        self.broken: BadMessage | None = None
+        """What `serve` met behind the frames that it gave."""
         self.limit = limit
 
     def feed(self, data: bytes) -> list[Frame]:
-        """All frames that `data` completes."""
+        """All frames that `data` completes, without stamps. Raises BadMessage, for a frame that is no message too."""
+        frames: list[Frame] = []
+        for frame in self.serve(data):
+            if isinstance(frame, Invalid):
+                raise BadMessage(f"not a frame: {frame.message}")
+            if type(frame) is not Stamp:
+                frames.append(frame)
+        if self.broken is not None:
+            raise self.broken
+        return frames
+
+    def serve(self, data: bytes) -> list[Frame | Invalid]:
+        """All frames that `data` completes, stamps too. A frame that is well-formed but no message comes as `Invalid`,
+        so that it refuses only itself; what is no frame at all is left in `broken`."""
         if self._rest:
             data = self._rest + data
-        frames: list[Frame] = []
+        frames: list[Frame | Invalid] = []
         view = memoryview(data)
         position, end = 0, len(data)
         try:
@@ -119,10 +169,15 @@ class FrameReader:
                 stop = position + 4 + length
                 if stop > end:
                     break
-                frames.append(_decode(view[position + 4 : stop]))
+                try:
+                    frames.append(_decode(view[position + 4 : stop]))
+                except msgspec.ValidationError as error:
+                    frames.append(_invalid(view[position + 4 : stop], str(error)))
                 position = stop
+        except BadMessage as error:
+            self.broken = error
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            raise BadMessage(f"not a frame: {error}") from None
+            self.broken = BadMessage(f"not a frame: {error}")
         self._rest = data[position:] if position < end else b""
         return frames
 
@@ -130,6 +185,14 @@ class FrameReader:
         """What is buffered, when another reader goes on with the stream."""
         rest, self._rest = self._rest, b""
         return rest
+
+
+def _invalid(raw: memoryview, message: str) -> Invalid:
+    """What can still be known of a frame that is no message. Raises DecodeError when it is not even msgpack."""
+    match msgspec.msgpack.decode(raw):
+        case [int(kind), int(id), *_] if kind in (1, 2, 3) and id > 0:
+            return Invalid(kind, id, message)
+    return Invalid(0, 0, message)
 
 
 def split_lengths(data: bytes, limit: int) -> Iterator[tuple[bytes, int]]:

@@ -1,14 +1,19 @@
-"""The mutual proof that both sides know the cluster's secret, before any other frame is read.
+"""The mutual proof that both sides hold the key of the dialler's role, before any other frame is read.
 
-    dialler -> Hello(version, cluster, role, name, id, epoch, lane, nonce)
-    dialler <- Challenge(name, id, epoch, nonce, proof)     proof = MAC(secret, "listener", Hello, nonces)
-    dialler -> Answer(proof)                                proof = MAC(secret, "dialler", Hello, nonces)
+    dialler -> Hello(version, cluster, role, name, id, epoch, lane, nonce, boot, now)
+    dialler <- Challenge(name, id, epoch, nonce, boot, now, proof)  proof = MAC(key, "listener", Hello, Challenge)
+    dialler -> Proof(now, proof)                                    proof = MAC(key, "dialler", Hello, Challenge, now)
 
-The dialler may send frames right behind its Answer. MAC is keyed BLAKE2b (RFC 7693 section 2.9, which takes the place
-of HMAC). The labels differ, so neither side's proof can be reflected. Sans-IO: bytes in, bytes out; two of these
-joined back to back are the test.
+The key of a role is derived from the cluster's secret (see `cluster.wire.rights`), so a role is proven, not declared.
+The dialler may send frames right behind its Proof. MAC is keyed BLAKE2b (RFC 7693 section 2.9, which takes the place
+of HMAC). The labels differ, so neither side's proof can be reflected. Sans-IO: bytes and the monotonic time in, bytes
+out; two of these joined back to back are the test.
+
+It also begins each side's estimate of the other's clock, unless their boot ids say that it is the same one. A handshake
+that took longer than EXCHANGE_S would make that estimate too late by as much: it is refused, and tried again.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 from hmac import compare_digest
@@ -17,14 +22,16 @@ import msgspec
 from msgspec import Struct
 
 from cluster.errors import BadMessage, HandshakeRefused
+from cluster.wire.clock import SenderClock
 from cluster.wire.frames import split_lengths, with_length
+from cluster.wire.rights import ROLE_CLIENT, ROLE_NODE, ROLES, role_key
 
-VERSION = 1
+VERSION = 2
 MESSAGE_BYTES_MAX = 1024
 NONCE_BYTES = 16
+EXCHANGE_S = 0.25
 
 LANE_CONTROL, LANE_FOREGROUND, LANE_BACKGROUND = 0, 1, 2
-ROLE_NODE, ROLE_CLIENT = "node", "client"
 
 
 class Hello(Struct, array_like=True, frozen=True, tag=1):
@@ -38,6 +45,8 @@ class Hello(Struct, array_like=True, frozen=True, tag=1):
     epoch: int
     lane: int
     nonce: bytes
+    boot: str
+    now: float
 
 
 class Challenge(Struct, array_like=True, frozen=True, tag=2):
@@ -47,12 +56,15 @@ class Challenge(Struct, array_like=True, frozen=True, tag=2):
     id: str
     epoch: int
     nonce: bytes
+    boot: str
+    now: float
     proof: bytes
 
 
 class Proof(Struct, array_like=True, frozen=True, tag=3):
     """The dialler's proof."""
 
+    now: float
     proof: bytes
 
 
@@ -68,42 +80,66 @@ _decode = msgspec.msgpack.Decoder(Hello | Challenge | Proof | Refusal).decode
 
 @dataclass(frozen=True)
 class Party:
-    """One side's identity, as told to the other."""
+    """One side's identity, as told to the other. `boot` names the boot of its machine, empty when that is unknown."""
 
     cluster: str
     role: str
     name: str
     id: str
     epoch: int
+    boot: str = ""
 
 
-def _mac(secret: bytes, label: bytes, hello: Hello, nonce: bytes) -> bytes:
-    return blake2b(label + _encode(hello) + nonce, key=secret[:64], digest_size=32).digest()
+def _mac(key: bytes, label: bytes, hello: Hello, challenge: bytes) -> bytes:
+    return blake2b(label + _encode(hello) + challenge, key=key, digest_size=32).digest()
+
+
+def _challenge_bytes(challenge: Challenge) -> bytes:
+    """All of it but the proof."""
+    return _encode((challenge.name, challenge.id, challenge.epoch, challenge.nonce, challenge.boot, challenge.now))
+
+
+def _clock(me: str, peer: str, at: float, took_s: float, now: float) -> SenderClock:
+    """The clock of a peer that wrote at `at` what is read `now`, `took_s` after it was asked for. Raises
+    HandshakeRefused. Processes in containers may share a boot and not a clock: what comes before it was sent says so.
+    """
+    clock = SenderClock(same=bool(me) and me == peer and at <= now)
+    if not clock.same and took_s > EXCHANGE_S:
+        raise HandshakeRefused(f"the handshake took {took_s * 1000:.0f} ms, too long to compare the clocks")
+    clock.stamped(at, now)
+    return clock
 
 
 def _messages(data: bytes) -> list[tuple[Hello | Challenge | Proof | Refusal, int]]:
     try:
         return [(_decode(body), stop) for body, stop in split_lengths(data, MESSAGE_BYTES_MAX)]
-    except (msgspec.DecodeError, msgspec.ValidationError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadMessage("not a handshake of dsectl") from None
 
 
 class Dialler:
-    """The dialling side. Feed it what arrives; `peer` is set once the listener has proven itself."""
+    """The dialling side, with the key of its role. Feed it what arrives; `peer` and `clock` are set once the listener
+    has proven itself."""
 
-    def __init__(self, secret: bytes, me: Party, lane: int, nonce: bytes, expect: str = "") -> None:
-        self.secret = secret
-        self.hello = Hello(VERSION, me.cluster, me.role, me.name, me.id, me.epoch, lane, nonce)
+    def __init__(self, key: bytes, me: Party, lane: int, nonce: bytes, expect: str = "") -> None:
+        self.key = key
+        self.me = me
+        self.lane = lane
+        self.nonce = nonce
         self.expect = expect
+        self.hello: Hello | None = None
         self.peer: Party | None = None
+        self.clock = SenderClock(same=False)
         self.rest = b""
         """Bytes behind the handshake: frames."""
 
-    def start(self) -> bytes:
+    def start(self, now: float) -> bytes:
         """The first bytes to send."""
+        me = self.me
+        self.hello = Hello(VERSION, me.cluster, me.role, me.name, me.id, me.epoch, self.lane, self.nonce, me.boot, now)
         return with_length(_encode(self.hello))
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, data: bytes, now: float) -> bytes:
         """Bytes to send in return. Raises HandshakeRefused or BadMessage."""
         self.rest += data
         for message, stop in _messages(self.rest):
@@ -112,39 +148,50 @@ class Dialler:
             if not isinstance(message, Challenge):
                 raise BadMessage("a handshake out of order")
             self.rest = self.rest[stop:]
-            return self._answer(message)
+            return self._answer(message, now)
         return b""
 
-    def _answer(self, challenge: Challenge) -> bytes:
-        nonces = challenge.nonce + _encode((challenge.name, challenge.id, challenge.epoch))
-        if not compare_digest(challenge.proof, _mac(self.secret, b"listener", self.hello, nonces)):
+    def _answer(self, challenge: Challenge, now: float) -> bytes:
+        hello = self.hello
+        assert hello is not None, "start was not called"
+        challenged = _challenge_bytes(challenge)
+        if not compare_digest(challenge.proof, _mac(self.key, b"listener", hello, challenged)):
             raise HandshakeRefused("the node does not know this cluster's secret")
         if self.expect and challenge.name != self.expect:
             raise HandshakeRefused(f"expected node {self.expect} at this address, found {challenge.name}")
-        self.peer = Party(self.hello.cluster, ROLE_NODE, challenge.name, challenge.id, challenge.epoch)
-        return with_length(_encode(Proof(_mac(self.secret, b"dialler", self.hello, nonces))))
+        self.clock = _clock(hello.boot, challenge.boot, challenge.now, now - hello.now, now)
+        self.peer = Party(hello.cluster, ROLE_NODE, challenge.name, challenge.id, challenge.epoch, challenge.boot)
+        return with_length(_encode(Proof(now, _mac(self.key, b"dialler", hello, challenged + _encode(now)))))
 
 
 class Listener:
-    """The listening side. `peer` and `lane` are set once the dialler has proven itself."""
+    """The listening side, with the secret that all keys are derived from. `hello` is set once it came, `peer`, `lane`
+    and `clock` once the dialler has proven itself. `admit` may refuse a party, with the reason, before it proves
+    anything."""
 
-    def __init__(self, secret: bytes, me: Party, nonce: bytes) -> None:
+    def __init__(
+        self, secret: bytes, me: Party, nonce: bytes, admit: Callable[[Party], str] = lambda party: ""
+    ) -> None:
         self.secret = secret
         self.me = me
         self.nonce = nonce
+        self.admit = admit
         self.hello: Hello | None = None
         self.peer: Party | None = None
+        self.clock = SenderClock(same=False)
+        self._key = b""
+        self._challenge = Challenge("", "", 0, b"", "", 0.0, b"")
         self.lane = LANE_FOREGROUND
         self.rest = b""
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, data: bytes, now: float) -> bytes:
         """Bytes to send in return. Raises HandshakeRefused or BadMessage; see `refusal`."""
         self.rest += data
         out = b""
         taken = 0
         for message, stop in _messages(self.rest) if self.hello is None else self._proofs():
             taken = stop
-            out += self._take(message)
+            out += self._take(message, now)
             if self.peer is not None:
                 break
             if self.hello is message:
@@ -159,43 +206,62 @@ class Listener:
         for body, stop in split_lengths(self.rest, MESSAGE_BYTES_MAX):
             try:
                 return [(_decode(body), stop)]
-            except (msgspec.DecodeError, msgspec.ValidationError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 raise BadMessage("not a handshake of dsectl") from None
         return []
 
-    def _take(self, message: Hello | Challenge | Proof | Refusal) -> bytes:
+    def _take(self, message: Hello | Challenge | Proof | Refusal, now: float) -> bytes:
         if isinstance(message, Hello) and self.hello is None:
-            return self._challenge(message)
+            return self._answer(message, now)
         if isinstance(message, Proof) and self.hello is not None:
-            self._check(message, self.hello)
+            self._check(message, self.hello, now)
             return b""
         raise BadMessage("a handshake out of order")
 
-    def _nonces(self) -> bytes:
-        return self.nonce + _encode((self.me.name, self.me.id, self.me.epoch))
-
-    def _challenge(self, hello: Hello) -> bytes:
+    def _answer(self, hello: Hello, now: float) -> bytes:
         if hello.version != VERSION:
             raise HandshakeRefused(f"protocol version {hello.version} is not {VERSION}")
         if hello.cluster != self.me.cluster:
             raise HandshakeRefused(f"this node belongs to another cluster than {hello.cluster!r}")
-        if (
-            hello.role not in (ROLE_NODE, ROLE_CLIENT)
-            or not 0 <= hello.lane <= LANE_BACKGROUND
-            or len(hello.nonce) != NONCE_BYTES
-        ):
+        if hello.role not in ROLES or not 0 <= hello.lane <= LANE_BACKGROUND or len(hello.nonce) != NONCE_BYTES:
             raise BadMessage("a handshake with values that cannot be")
-        self.hello = hello
-        proof = _mac(self.secret, b"listener", hello, self._nonces())
-        return with_length(_encode(Challenge(self.me.name, self.me.id, self.me.epoch, self.nonce, proof)))
+        if reason := self.admit(_party(hello)):
+            raise HandshakeRefused(reason)
+        self.hello, me = hello, self.me
+        self._key = role_key(self.secret, hello.role)
+        challenge = Challenge(me.name, me.id, me.epoch, self.nonce, me.boot, now, b"")
+        proof = _mac(self._key, b"listener", hello, _challenge_bytes(challenge))
+        self._challenge = challenge = msgspec.structs.replace(challenge, proof=proof)
+        return with_length(_encode(challenge))
 
-    def _check(self, message: Proof, hello: Hello) -> None:
-        if not compare_digest(message.proof, _mac(self.secret, b"dialler", hello, self._nonces())):
-            raise HandshakeRefused("the dialler does not know this cluster's secret")
-        self.peer = Party(hello.cluster, hello.role, hello.name, hello.id, hello.epoch)
+    def _check(self, message: Proof, hello: Hello, now: float) -> None:
+        challenged = _challenge_bytes(self._challenge) + _encode(message.now)
+        if not compare_digest(message.proof, _mac(self._key, b"dialler", hello, challenged)):
+            raise HandshakeRefused(f"the dialler does not know this cluster's secret, or its key for a {hello.role}")
+        self.clock = _clock(self.me.boot, hello.boot, message.now, now - self._challenge.now, now)
+        self.peer = _party(hello)
         self.lane = hello.lane
+
+
+def _party(hello: Hello) -> Party:
+    return Party(hello.cluster, hello.role, hello.name, hello.id, hello.epoch, hello.boot)
 
 
 def refusal(message: str) -> bytes:
     """The last words to a dialler that is refused."""
     return with_length(_encode(Refusal(message[:200])))
+
+
+__all__ = [
+    "LANE_BACKGROUND",
+    "LANE_CONTROL",
+    "LANE_FOREGROUND",
+    "NONCE_BYTES",
+    "ROLE_CLIENT",
+    "ROLE_NODE",
+    "Dialler",
+    "Listener",
+    "Party",
+    "refusal",
+    "role_key",
+]

@@ -8,9 +8,9 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-Entry: TypeAlias = tuple[int, int, int, int, str, bytes]
-"""One of a batch: the sender's number for it, remaining milliseconds, table, partition, key, and the bytes. Expires by
-itself: the others of its batch may have another deadline."""
+Entry: TypeAlias = tuple[int, float, int, int, str, bytes]
+"""One of a batch: the sender's number for it, its deadline on the sender's clock, table, partition, key, and the bytes.
+Expires by itself: the others of its batch may have another deadline."""
 
 Found: TypeAlias = tuple[int, bool, bytes | None, int]
 """An answer to the question of that number. *Same*: the digest is the one asked about, and there are no bytes. Else the
@@ -34,9 +34,11 @@ class Replicated(Struct, array_like=True, gc=False, tag=21):
 
 
 class ReplicateBatch(Struct, array_like=True, gc=False, tag=28):
-    """`Replicate` of many copies, one way: all that one pass of the sender has for an owner."""
+    """`Replicate` of many copies, one way: all that one pass of the sender has for an owner. `layout` is the number of
+    the layout that the sender routed by."""
 
     copies: list[Entry]
+    layout: int = 0
 
 
 class ReplicatedBatch(Struct, array_like=True, gc=False, tag=29):
@@ -47,9 +49,11 @@ class ReplicatedBatch(Struct, array_like=True, gc=False, tag=29):
 
 
 class Fetch(Struct, array_like=True, gc=False, tag=22):
-    """What is held for each key, unless its digest is the entry's (empty: nothing is held by the one who asks)."""
+    """What is held for each key, unless its digest is the entry's (empty: nothing is held by the one who asks).
+    `layout` as in ReplicateBatch."""
 
     questions: list[Entry]
+    layout: int = 0
 
 
 class Fetched(Struct, array_like=True, gc=False, tag=23):

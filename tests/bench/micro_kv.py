@@ -94,9 +94,14 @@ class Bench:
         self.contexts: dict[str, bytes] = {}
 
     def connection(self, role: str, name: str, target: str) -> Connection:
-        made = Connection(self.node.transport, target, LANE_FOREGROUND, lambda: None, lambda reason: None)
+        transport = self.node.transport
+        made = Connection(
+            transport._end, target, LANE_FOREGROUND, lambda connection: None, lambda connection, reason: None
+        )
         link: Link = Sink()
-        made.link, made.open, made.peer = link, True, Party("simulated", role, name, f"{name}-id", 1)
+        made._link, made.open, made.peer = link, True, Party("simulated", role, name, f"{name}-id", 1)
+        made._receive = transport._end.receiver(made)
+        made.clock.same = True
         return made
 
     def run(self, what: str, *arriving: tuple[Connection, bytes]) -> None:
@@ -114,7 +119,7 @@ class Bench:
 
     def asked(self, name: str) -> Any:
         """The body of the batch that was last written to a peer, if there is one."""
-        link = self.peers[name].link
+        link = self.peers[name]._link
         assert isinstance(link, Sink)
         data, link.written = bytes(link.written), b""
         frames = FrameReader().feed(data)
@@ -123,7 +128,12 @@ class Bench:
     def puts(self, turn: int, keys: list[str]) -> None:
         """Coordinate puts; both owners answer."""
         requests = [
-            Request(number + 1, 1000, 1, Put(key, b"v" * 100, f"operation-{turn}-{key[-6:]}", self.contexts.get(key)))
+            Request(
+                number + 1,
+                time.monotonic() + 1.0,
+                1,
+                Put(key, b"v" * 100, f"operation-{turn}-{key[-6:]}", self.contexts.get(key)),
+            )
             for number, key in enumerate(keys)
         ]
         self.run("put", (self.client, b"".join(map(encode_frame, requests))))
@@ -144,12 +154,13 @@ class Bench:
             partition = partition_of(key)
             held = decode(self.node.store.get(TABLE_KV, partition, key) or b"")
             blob = encode(put(held, "n2-aa.1.0", turn + 1, Context(held.clock), f"copy-{turn}", turn, b"w" * 100))
-            copies.append((number, 1000, TABLE_KV, partition, key, blob))
+            copies.append((number, time.monotonic() + 1.0, TABLE_KV, partition, key, blob))
         self.run("replica put", (self.asking, encode_frame(OneWay(ReplicateBatch(copies)))))
 
     def gets(self, keys: list[str]) -> None:
         """Coordinate gets; the owner that is asked holds the same."""
-        requests = [Request(number + 1, 1000, 1, Get(key)) for number, key in enumerate(keys)]
+        later = time.monotonic() + 1.0
+        requests = [Request(number + 1, later, 1, Get(key)) for number, key in enumerate(keys)]
         self.run("get", (self.client, b"".join(map(encode_frame, requests))))
         arriving = []
         for name, connection in self.peers.items():
@@ -166,7 +177,7 @@ class Bench:
         for number, key in enumerate(keys):
             partition = partition_of(key)
             digest = context.mergeables[TABLE_KV].digest(context.store.get(TABLE_KV, partition, key) or b"")
-            questions.append((number, 1000, TABLE_KV, partition, key, digest))
+            questions.append((number, time.monotonic() + 1.0, TABLE_KV, partition, key, digest))
         self.run("replica get", (self.asking, encode_frame(OneWay(Fetch(questions)))))
 
     def report(self) -> None:
@@ -188,9 +199,7 @@ def main() -> None:
         node = fleet.nodes["n1"]
         real: Any = RealTime()
         node.env.clock = node.tick._clock = real
-        for exchange in (node.replication.writer.exchange, node.replication.reader.exchange):
-            exchange._clock = real
-        node.stall.last_beat = time.monotonic() + 1000
+        node.rpc._clock = real
         file: Any = Swallow()
         node.store._log._file = file
         bench = Bench(node)

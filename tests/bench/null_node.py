@@ -4,6 +4,7 @@ against. It keeps the last value of each key, so that what a load reads is what 
 
 import asyncio
 import sys
+import time
 
 import uvloop
 
@@ -34,7 +35,7 @@ class NullNode(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         assert self.transport is not None
         if self.listener.peer is None:
-            self.transport.write(self.listener.feed(data))
+            self.transport.write(self.listener.feed(data, time.monotonic()))
             if self.listener.peer is None:
                 return
             data = self.listener.rest

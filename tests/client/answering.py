@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 
 import uvloop
 
@@ -30,7 +31,7 @@ class Answering(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         assert self.transport is not None
         if self.listener.peer is None:
-            self.transport.write(self.listener.feed(data))
+            self.transport.write(self.listener.feed(data, time.monotonic()))
             if self.listener.peer is None:
                 return
             data = self.listener.rest

@@ -3,6 +3,7 @@
 import selectors
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -153,7 +154,7 @@ class FakeNode:
     def _take(self, peer: Peer, data: bytes) -> None:
         if peer.listener.peer is None:
             try:
-                out = peer.listener.feed(data)
+                out = peer.listener.feed(data, time.monotonic())
             except ClusterError as error:
                 peer.raw(refusal(error.message))
                 raise

@@ -16,6 +16,7 @@ from cluster.env import Address, Env, Network, StallWatch, Timer
 from cluster.errors import Maybe, Unreachable
 from cluster.membership import Candidate, Identity, Membership
 from cluster.ports import Outcome
+from cluster.wire.datagram import seal_bytes
 from cluster.wire.frames import Body
 from cluster.wire.handshake import ROLE_NODE
 from tests.storage.memory_disk import MemoryDisk
@@ -59,7 +60,8 @@ class Process:
         env = Env(self, world.random, cast(Any, disk), cast(Network, None), self.spawn)
         me = Identity(name, id, epoch, f"z{int(name[1:]) % 3}", world.address(name))
         seeds = [Candidate(other, "z", world.address(other)) for other in world.names if other != name]
-        self.membership = Membership(env, me, seeds, cast(Any, self), world.settings, self.stall, self.record)
+        us = cast(Any, self)
+        self.membership = Membership(env, me, seeds, us, us, us, world.settings, self.stall, self.record)
 
     def start(self) -> None:
         self.beat()
@@ -109,7 +111,7 @@ class Process:
     def datagram(self, peer: str, body: bytes) -> None:
         self.sent += 1
         self.sent_bytes += len(body)
-        assert len(body) + 17 + len(self.name) <= self.world.settings.packet_bytes_max
+        assert len(body) + seal_bytes(self.name) <= self.world.settings.packet_bytes_max
         target = self.world.processes.get(peer)
         if target is not None and peer in self.addresses and not self.world.is_lost(self.name, peer):
             self.world.call_at(self.now() + LATENCY_S, target.arrive, self.name, body)

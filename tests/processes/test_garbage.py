@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from pathlib import Path
 from random import Random
 
@@ -10,7 +11,7 @@ import pytest
 from cluster.client.blocking import BlockingCluster
 from cluster.client.locate import Location
 from cluster.errors import ClusterError
-from cluster.wire.handshake import NONCE_BYTES, ROLE_CLIENT, Dialler, Party
+from cluster.wire.handshake import NONCE_BYTES, ROLE_CLIENT, Dialler, Party, role_key
 from tests.processes.fleet import Real, real, until
 
 
@@ -38,10 +39,12 @@ def is_closed(link: socket.socket) -> bool:
 def authenticated(fleet: Real, address: tuple[str, int]) -> socket.socket:
     link = dial(address)
     secret = fleet.files.secret_path.read_bytes()
-    handshake = Dialler(secret, Party("real", ROLE_CLIENT, "test", "test", 0), 1, os.urandom(NONCE_BYTES))
-    link.sendall(handshake.start())
+    handshake = Dialler(
+        role_key(secret, ROLE_CLIENT), Party("real", ROLE_CLIENT, "test", "test", 0), 1, os.urandom(NONCE_BYTES)
+    )
+    link.sendall(handshake.start(time.monotonic()))
     while handshake.peer is None:
-        link.sendall(handshake.feed(link.recv(4096)))
+        link.sendall(handshake.feed(link.recv(4096), time.monotonic()))
     return link
 
 

@@ -51,7 +51,6 @@ def test_a_connection_that_breaks_leaves_every_copy_open_and_hinted(fleet: Fleet
     assert held(fleet.nodes["n2"]) == KEYS
 
 
-@pytest.mark.xfail(strict=True, reason="deadlines are dated by the receiver, whose timers run before its sockets")
 def test_copies_that_expired_while_a_replica_was_stopped_are_not_applied(fleet: Fleet) -> None:
     fleet.world.pause("n2")
     results = put_all(fleet, w=3, timeout=0.4)

@@ -9,7 +9,7 @@ from cluster.wire.requests import Call, CallDone
 def ask(fleet: Fleet, via: str, call: Call) -> Result:
     node = fleet.nodes[via]
     result = Result(call, node.env.clock.now() + 1.0)
-    node.env.clock.call_soon(node.transport.handlers[Call], result)
+    node.env.clock.call_soon(node.rpc.handler(Call), result)
     return fleet.wait(result)
 
 

@@ -360,7 +360,7 @@ def test_what_was_read_too_late_is_not_started() -> None:
     ended_after(world, "pricing.reset", deadline_s=0.5)
     world.clock.advance(1.0)
     (waited,) = [frame for _, _, frame in world.messengers["n3"].unread if isinstance(frame.body, Call)]
-    assert waited.remaining_ms <= 500
+    assert waited.deadline < world.clock.now(), "the node drops it unread"
 
 
 def test_hedges_have_a_budget() -> None:

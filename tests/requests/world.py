@@ -131,7 +131,7 @@ class FakeMessenger:
             self.sent.append(peer)
         self.requests += 1
         id = self.requests
-        (frame,) = FrameReader().feed(encode_frame(Request(id, int((deadline - clock.now()) * 1000), 0, body)))
+        (frame,) = FrameReader().feed(encode_frame(Request(id, deadline, 0, body)))
         assert isinstance(frame, Request)
         self.waiting[id] = (peer, None, done)
         clock.call_at(deadline, self.finished, id, Maybe("no answer before the deadline"))
@@ -160,7 +160,7 @@ class FakeMessenger:
                 sent = reply.body
             clock.call_later(delay_s, origin.finished, id, sent)
 
-        inbound = FakeInbound(frame.body, clock.now() + frame.remaining_ms / 1000, clock.now(), answer)
+        inbound = FakeInbound(frame.body, frame.deadline, clock.now(), answer)
         if id in origin.waiting:
             origin.waiting[id] = (origin.waiting[id][0], inbound, origin.waiting[id][2])
         self.handlers[type(frame.body)](inbound)

@@ -10,8 +10,9 @@ from cluster.config import NodeSettings
 from cluster.env import StallWatch, Tick
 from cluster.faults import FaultBook
 from cluster.membership import Candidate, Identity, Membership
+from cluster.rpc import Rpc
 from cluster.simulation import World
-from cluster.transport import Transport
+from cluster.transport import DatagramEndpoint, Transport
 from cluster.wire.handshake import ROLE_NODE, Party
 
 SECRET = b"membership".ljust(32, b".")
@@ -48,10 +49,13 @@ class Clique:
 
         me = Party("c", ROLE_NODE, name, f"{name}-id", epoch)
         faults = FaultBook(name)
-        transport = Transport(env, Tick(env.clock), me, SECRET, SETTINGS.transport, faults, stall, record)
+        transport = Transport(env, Tick(env.clock), me, SECRET, SETTINGS.transport, faults, record)
+        rpc = Rpc(env.clock, transport)
+        datagrams = DatagramEndpoint(env, me, SECRET, faults, transport.addresses)
+        datagrams.on_heard = transport.redial
         identity = Identity(name, me.id, epoch, "z", self.addresses[name])
         seeds = [Candidate(other, "z", address) for other, address in self.addresses.items() if other != name]
-        node = Membership(env, identity, seeds, transport, SETTINGS.membership, stall, record)
+        node = Membership(env, identity, seeds, rpc, transport, datagrams, SETTINGS.membership, stall, record)
         transport.on_lost.append(node.note_evidence)
 
         def beat() -> None:
@@ -59,6 +63,7 @@ class Clique:
             env.clock.call_later(SETTINGS.stall_interval_s, beat)
 
         transport.start(self.addresses[name])
+        datagrams.start(self.addresses[name])
         env.clock.call_later(START_DELAY_S, node.start)
         beat()
         self.nodes[name] = node

@@ -176,7 +176,6 @@ def test_the_simulation_has_the_order_of_the_real_loop(seed: int, case: str) -> 
     assert simulated_order(seed, case) == ORDERS[case]
 
 
-@pytest.mark.xfail(strict=True, reason="deadlines are dated by the receiver, whose timers run before its sockets")
 @pytest.mark.parametrize("after_s", [0.01, 0.05, 0.3, 0.9])
 def test_what_waited_at_a_paused_node_past_its_deadline_is_not_done(after_s: float) -> None:
     with Fleet.running(1, 5) as fleet:

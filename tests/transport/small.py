@@ -3,12 +3,13 @@
 from typing import Any
 
 from cluster.config import TransportSettings
-from cluster.env import StallWatch, Tick
+from cluster.env import Tick
 from cluster.errors import ClusterError
 from cluster.faults import FaultBook
 from cluster.ports import Inbound
+from cluster.rpc import Rpc
 from cluster.simulation import World
-from cluster.transport import Transport
+from cluster.transport import DatagramEndpoint, Transport
 from cluster.wire.admin import Answer, Ask
 from cluster.wire.handshake import ROLE_NODE, Party
 
@@ -28,26 +29,16 @@ class Peer:
         self.lost: list[tuple[str, str]] = []
         self.silent = False
         self.faults = FaultBook(name)
-        party = Party("small", ROLE_NODE, name, f"{name}-id", 1)
-        self.transport = Transport(
-            env,
-            Tick(env.clock),
-            party,
-            secret,
-            TransportSettings(),
-            self.faults,
-            StallWatch(env.clock.now(), 0.1, 0.25),
-            self._record,
-        )
+        party = Party("small", ROLE_NODE, name, f"{name}-id", 1, env.boot_id)
+        self.transport = Transport(env, Tick(env.clock), party, secret, TransportSettings(), self.faults, self._record)
+        self.rpc = Rpc(env.clock, self.transport)
         self.transport.addresses = {other: address for other, address in addresses.items() if other != name}
-        self.transport.handle(Ask, self._on_ask)
+        self.datagrams = DatagramEndpoint(env, party, secret, self.faults, self.transport.addresses)
+        self.datagrams.on_heard = self.transport.redial
+        self.rpc.handle(Ask, self._on_ask)
         self.transport.on_lost.append(lambda peer, reason: self.lost.append((peer, reason)))
         env.clock.call_soon(self.transport.start, addresses[name])
-        self._beat()
-
-    def _beat(self) -> None:
-        self.transport.stall.beat(self.env.clock.now())
-        self.env.clock.call_later(0.1, self._beat)
+        env.clock.call_soon(self.datagrams.start, addresses[name])
 
     def _record(self, kind: str, cause: str, **fields: Any) -> None:
         self.events.append((kind, cause))
@@ -64,7 +55,7 @@ class Peer:
 
         def later() -> None:
             deadline = self.env.clock.now() + timeout
-            self.transport.request(list(peers), Ask(what, arguments or {}), deadline, self._on_answer)
+            self.rpc.request(list(peers), Ask(what, arguments or {}), deadline, self._on_answer)
 
         self.env.clock.call_soon(later)
 

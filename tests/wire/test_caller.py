@@ -37,7 +37,7 @@ class Pair:
     def __init__(self, secret: bytes = SECRET, name: str = "n1") -> None:
         self.now = 100.0
         self.woken = 0
-        self.caller = Caller("n1", SECRET, client_party("c", "x"), bytes(NONCE_BYTES))
+        self.caller = Caller("n1", SECRET, client_party("c", "x", "boot"), bytes(NONCE_BYTES))
         self.caller.on_output = self._wake
         self.listener = Listener(secret, Party("c", ROLE_NODE, name, "id", 1), bytes(NONCE_BYTES))
         self.reader = FrameReader()
@@ -51,7 +51,7 @@ class Pair:
     def prove(self) -> "Pair":
         """The handshake, to its end."""
         while self.listener.peer is None:
-            answer = self.listener.feed(b"".join(self.caller.take(self.now).values()))
+            answer = self.listener.feed(b"".join(self.caller.take(self.now).values()), self.now)
             if answer:
                 self.caller.feed(answer, self.now)
         self.early = self.reader.feed(self.listener.rest)
@@ -99,7 +99,7 @@ def test_the_session_is_woken_once_until_it_takes() -> None:
 def test_who_is_another_or_does_not_know_the_secret_is_refused(name: str) -> None:
     pair = Pair(SECRET if name == "n2" else b"x" * 32, name)
     pair.call(Put("a", b"", "1"))
-    answer = pair.listener.feed(b"".join(pair.caller.take(pair.now).values()))
+    answer = pair.listener.feed(b"".join(pair.caller.take(pair.now).values()), pair.now)
     pair.caller.feed(answer, pair.now)
     assert isinstance(pair.caller.error, HandshakeRefused)
     assert isinstance(pair.outcomes[0], Unreachable), "the call had not left"

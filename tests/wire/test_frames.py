@@ -1,20 +1,26 @@
 """Frames: whatever the cuts, what was sent arrives; what is no frame is refused."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.errors import BadMessage
 from cluster.wire.frames import (
+    STAMP,
     Cancel,
     Failure,
     Frame,
     FrameReader,
+    Invalid,
     OneWay,
     Reply,
     Request,
+    Stamp,
     append_frame,
     encode_frame,
+    stamp_into,
+    stamped,
 )
 from cluster.wire.kv import Get, Got, Put
 from cluster.wire.replication import Fetched, Replicate, ReplicateBatch, ReplicatedBatch
@@ -42,6 +48,47 @@ def test_any_cut_gives_the_same_frames(cuts: list[int]) -> None:
         seen += reader.feed(data[at:cut])
         at = cut
     assert seen == FRAMES
+
+
+@given(st.lists(st.integers(0, 6000), max_size=8))
+def test_a_node_is_given_the_time_of_each_write_and_a_client_is_not(cuts: list[int]) -> None:
+    data = stamped(b"".join(map(encode_frame, FRAMES[:5])), 7.5) + stamped(b"".join(map(encode_frame, FRAMES[5:])), 9.0)
+    reader, seen, at = FrameReader(), [], 0
+    for cut in [*sorted(min(cut, len(data)) for cut in cuts), len(data)]:
+        seen += reader.serve(data[at:cut])
+        at = cut
+    assert seen == [Stamp(7.5), *FRAMES[:5], Stamp(9.0), *FRAMES[5:]]
+    assert FrameReader().feed(data) == FRAMES
+
+
+def test_a_buffer_that_begins_with_a_stamp_is_filled_in_at_the_write() -> None:
+    buffer = bytearray(STAMP)
+    append_frame(buffer, Cancel(8))
+    stamp_into(buffer, 12.25)
+    assert FrameReader().serve(bytes(buffer)) == [Stamp(12.25), Cancel(8)]
+
+
+def wrong(kind: int, id: int) -> bytes:
+    """A well-formed frame whose body no version knows."""
+    body = msgspec.msgpack.encode([kind, id, 1.0, 0, [10, "key", "text where bytes belong", "op"]])
+    return len(body).to_bytes(4, "big") + body
+
+
+def test_a_frame_that_is_no_message_refuses_only_itself() -> None:
+    data = encode_frame(Cancel(1)) + wrong(1, 7) + wrong(99, 8) + encode_frame(Cancel(2))
+    reader = FrameReader()
+    first, invalid, unknown, last = reader.serve(data)
+    assert (first, last) == (Cancel(1), Cancel(2)) and reader.broken is None
+    assert isinstance(invalid, Invalid) and (invalid.kind, invalid.id) == (1, 7)
+    assert isinstance(unknown, Invalid) and (unknown.kind, unknown.id) == (0, 0)
+    with pytest.raises(BadMessage):
+        FrameReader().feed(data)
+
+
+def test_what_came_before_garbage_is_given_first() -> None:
+    reader = FrameReader()
+    assert reader.serve(encode_frame(Cancel(1)) + b"\xff" * 8) == [Cancel(1)]
+    assert reader.broken is not None
 
 
 def test_appending_to_a_buffer_gives_the_same_bytes() -> None:

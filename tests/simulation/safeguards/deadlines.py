@@ -2,8 +2,8 @@
 
 import pytest
 
-from cluster.env import StallWatch
 from cluster.simulation.fleet import Fleet
+from cluster.wire.clock import SenderClock
 from tests.simulation.safeguards.registry import Safeguard
 from tests.simulation.safeguards.scenes import acknowledged, settled_siblings
 
@@ -24,15 +24,21 @@ def a_forwarded_write_meets_a_starved_owner(seed: int) -> None:
         assert settled_siblings(fleet, "cart") == [b"two"]
 
 
-def date_arrivals_when_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(StallWatch, "arrival", lambda self, now: now)
+def date_messages_when_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left of a deadline begins with the reading, as if it travelled as the time that remains."""
+
+    def stamped(self: SenderClock, at: float, now: float) -> float:
+        self.offset = now - at
+        return now
+
+    monkeypatch.setattr(SenderClock, "stamped", stamped)
 
 
 SAFEGUARDS = [
     Safeguard(
-        "what waited in a socket is dated",
+        "deadlines are dated by the sender",
         "Nothing is executed after its deadline, whatever stopped its receiver.",
-        date_arrivals_when_they_are_read,
+        date_messages_when_they_are_read,
         a_forwarded_write_meets_a_starved_owner,
     ),
 ]

@@ -4,12 +4,11 @@ import pytest
 
 from cluster.kv.forward import ForwardedPut
 from cluster.layout import partition_of
-from cluster.replication import exchange
 from cluster.replication.mergeable import TABLE_KV
+from cluster.rpc import rpc as calls
 from cluster.rpc.reach import Reach
 from cluster.simulation.fleet import Fleet, Result
 from cluster.storage import Store
-from cluster.transport import transport
 from cluster.wire.kv import Got, PutDone
 from tests.simulation.safeguards.registry import Safeguard
 from tests.simulation.safeguards.scenes import acknowledged, read, settle
@@ -130,8 +129,7 @@ def has(store: Store, key: str) -> bool:
 
 
 def blame_peers_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "SWEEP_LATE_S", float("inf"))
-    monkeypatch.setattr(transport, "SWEEP_LATE_S", float("inf"))
+    monkeypatch.setattr(calls, "SWEEP_LATE_S", float("inf"))
 
 
 SAFEGUARDS = [

@@ -1,0 +1,143 @@
+"""Operations that wait for their peers, and the batches in which they call them.
+
+All that one pass of the loop has for a peer leaves as one message, and what the peer does with it in one pass comes
+back as one. So an operation costs a tuple a peer, not a call with its own deadline, callback and reply. An entry ends
+as a call does: in the peer's answer, or in an error whose `definite` says whether the peer surely did not act.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, Protocol, TypeVar
+
+from msgspec import Struct
+
+from cluster.errors import ClusterError, Maybe, Unreachable
+from cluster.transport import Connection
+
+BATCH_BYTES_MAX = 1024 * 1024
+"""A batch over this is closed and another begun, far below the limit of a frame."""
+
+Entry = tuple[Any, ...]
+"""One of a batch: first the number of the operation, last the bytes that count towards the limit."""
+
+
+class Waiting(Protocol):
+    """An operation under way. `waiting` are the peers that have not answered, each with the connection that it was
+    called on, None until that is written."""
+
+    id: int
+    started: float
+    deadline: float
+    waiting: dict[str, Connection | None]
+
+    def failed(self, peer: str, error: ClusterError) -> None:
+        """No answer will come from this peer; it is to leave `waiting`."""
+
+    def linger(self, now: float) -> None:
+        """Still under way at a sweep."""
+
+
+Operation = TypeVar("Operation", bound=Waiting)
+
+
+class Sender(Protocol):
+    """What batches need of rpc."""
+
+    def next_id(self) -> int:
+        """A number that no other call of this node has."""
+
+    def sweep_soon(self) -> None:
+        """Something waits: look at deadlines."""
+
+    def at_flush(self, function: Callable[[], None]) -> None:
+        """Call at the end of this pass."""
+
+    def send_on(self, peer: str, body: Struct) -> Connection | None:
+        """Send one way on the foreground lane; the connection, or None when it surely never leaves."""
+
+    def timed_out(self, peer: str) -> None:
+        """The peer did not answer in time."""
+
+
+class BatchedCalls(Generic[Operation]):
+    """The operations of one kind on one node. `batch` makes the message of a list of entries."""
+
+    def __init__(self, sender: Sender, batch: Callable[[list[Any]], Struct]) -> None:
+        self.in_flight: dict[int, Operation] = {}
+        """By number, in the order of their start."""
+        self._sender = sender
+        self._batch = batch
+        self._queued: dict[str, list[Entry]] = {}
+
+    def begin(self, operation: Operation) -> None:
+        """Give the operation its number and watch its deadline, until it is taken out of `in_flight`."""
+        operation.id = id = self._sender.next_id()
+        self.in_flight[id] = operation
+        self._sender.sweep_soon()
+
+    def call(self, peers: Iterable[str], entry: Entry) -> None:
+        """Send the entry to each of `peers` at the end of this pass. The operation has them in `waiting`."""
+        queued = self._queued
+        if not queued:
+            self._sender.at_flush(self._flush)
+        for peer in peers:
+            entries = queued.get(peer)
+            if entries is None:
+                queued[peer] = [entry]
+            else:
+                entries.append(entry)
+
+    def _flush(self) -> None:
+        queued, self._queued = self._queued, {}
+        in_flight = self.in_flight
+        for peer, entries in queued.items():
+            for batch in batches(entries):
+                connection = self._sender.send_on(peer, self._batch(batch))
+                if connection is None:
+                    self.refused(peer, [entry[0] for entry in batch], Unreachable(f"{peer} cannot be reached now"))
+                    continue
+                for entry in batch:
+                    operation = in_flight.get(entry[0])
+                    if operation is not None and peer in operation.waiting:
+                        operation.waiting[peer] = connection
+
+    def refused(self, peer: str, ids: Iterable[int], error: ClusterError) -> None:
+        """The peer did nothing for the operations of these numbers; numbers of others are passed over."""
+        for id in ids:
+            operation = self.in_flight.get(id)
+            if operation is not None and peer in operation.waiting:
+                operation.failed(peer, error)
+
+    def lost(self, peer: str, connection: Connection, error: ClusterError) -> None:
+        """A connection to the peer ended, or could not be made: what was called on it gets no answer."""
+        for operation in list(self.in_flight.values()):
+            if operation.waiting.get(peer) is connection:
+                operation.failed(peer, error)
+
+    def sweep(self, now: float) -> None:
+        """End what is past its deadline."""
+        for operation in list(self.in_flight.values()):
+            if now < operation.deadline:
+                operation.linger(now)
+                continue
+            for peer in list(operation.waiting):
+                self._sender.timed_out(peer)
+                operation.failed(peer, Maybe(f"no answer from {peer} before the deadline"))
+
+    def waited_for(self, names: dict[str, None], since: float) -> None:
+        """Add the peers that an operation has waited for since before `since`."""
+        for operation in self.in_flight.values():
+            if operation.started > since:
+                break  # in the order of their start
+            names.update(dict.fromkeys(operation.waiting))
+
+
+def batches(entries: list[Entry]) -> Iterator[list[Entry]]:
+    """The entries, cut so that no part goes on after `BATCH_BYTES_MAX`."""
+    start = size = 0
+    for position, entry in enumerate(entries):
+        size += len(entry[-1])
+        if size > BATCH_BYTES_MAX:
+            yield entries[start : position + 1]
+            start, size = position + 1, 0
+    if start < len(entries):
+        yield entries[start:] if start else entries

@@ -1,0 +1,201 @@
+"""The receiving side of calls: frames of one connection, given to whom they concern.
+
+The sender's role decides which handlers it reaches (see `cluster.wire.rights`). What is past its deadline on the
+sender's clock is dropped: its sender has given up, and executing it could only surprise. What is well-formed and wrong
+refuses only itself; what is no frame at all ends the connection.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from cluster import ports
+from cluster.env import Clock
+from cluster.errors import BadMessage, ClusterError, Maybe, StaleLayout, Usage, from_code
+from cluster.ports import Done
+from cluster.transport import Connection
+from cluster.wire.frames import Cancel, Failure, Frame, FrameReader, Invalid, OneWay, Reply, Request, Stamp
+from cluster.wire.rights import ROLE_NODE, forbidden
+
+ONE_WAY_S = 1.0
+"""What a one-way message without a deadline is given."""
+PROCEED, HOLD, STALE = "proceed", "hold", "stale"
+
+Handler = Callable[[ports.Inbound], None]
+
+
+class Receiver(Protocol):
+    """What a session needs of rpc."""
+
+    layout: int
+    expired: int
+
+    def handlers_of(self, role: str) -> dict[type, Handler]:
+        """By type of message, for senders of this role."""
+
+    def answered(self, id: int, peer: str) -> Done | None:
+        """Whom to give an answer to."""
+
+    @property
+    def on_answer(self) -> Callable[[str], None]:
+        """Called with the peer when bytes came on a connection that was dialled from here."""
+
+    def check_layout(self, inbound: "InboundMessage", number: int, handler: Handler) -> str:
+        """What is to be done with a placed message that carries another layout number than this node's."""
+
+
+class Session:
+    """What came on one proven connection, and what is still to be answered on it."""
+
+    __slots__ = ("_clock", "_handlers", "_reader", "_receiver", "cancels", "connection", "peer", "role", "sender")
+
+    def __init__(self, receiver: Receiver, clock: Clock, connection: Connection) -> None:
+        peer = connection.peer
+        assert peer is not None
+        self.connection = connection
+        self.peer = peer.name
+        self.role = peer.role
+        self.sender = peer.name if peer.role == ROLE_NODE else ""
+        self.cancels: dict[int, Callable[[], None]] = {}
+        self._receiver = receiver
+        self._clock = clock
+        self._reader = FrameReader()
+        self._handlers = receiver.handlers_of(peer.role)
+        connection.on_close.append(self._closed)
+
+    def take(self, data: bytes) -> None:
+        """Bytes came. The hot path: one look-up for the kind of frame, one for the handler."""
+        receiver, handlers, connection = self._receiver, self._handlers, self.connection
+        now = self._clock.now()
+        sent = now
+        if connection.target:
+            receiver.on_answer(connection.target)
+        for frame in self._reader.serve(data):
+            kind = type(frame)
+            if kind is Reply:
+                if self.sender:
+                    done = receiver.answered(frame.id, self.peer)  # type: ignore[union-attr]
+                    if done is not None:
+                        done(self.peer, frame.body)  # type: ignore[union-attr]
+            elif kind is Request:
+                self._request(frame, sent, now)  # type: ignore[arg-type]
+            elif kind is OneWay:
+                handler = handlers.get(type(frame.body))  # type: ignore[union-attr]
+                deadline = frame.deadline  # type: ignore[union-attr]
+                if deadline and (deadline := connection.clock.local(deadline)) <= now:
+                    receiver.expired += 1
+                elif handler is not None:
+                    handler(InboundMessage(self, 0, frame.body, deadline or sent + ONE_WAY_S, sent))  # type: ignore[union-attr]
+            elif kind is Stamp:
+                sent = connection.clock.stamped(frame.at, now)  # type: ignore[union-attr]
+            else:
+                self._rare(frame)
+        if self._reader.broken is not None:
+            connection.refuse(self._reader.broken)
+
+    def _request(self, frame: Request, sent: float, now: float) -> None:
+        deadline = self.connection.clock.local(frame.deadline)
+        body = frame.body
+        handler = self._handlers.get(type(body))
+        inbound = InboundMessage(self, frame.id, body, deadline, sent)
+        if frame.trace:
+            inbound.trace = frame.trace
+        if deadline <= now:
+            self._receiver.expired += 1
+        elif handler is None:
+            refusal = forbidden(type(body), self.role)
+            inbound.fail(refusal or BadMessage(f"this node does not answer {type(body).__name__}"))
+        elif frame.layout and frame.layout != self._receiver.layout:
+            self._misplaced(inbound, frame.layout, handler)
+        else:
+            handler(inbound)
+
+    def _misplaced(self, inbound: "InboundMessage", number: int, handler: Handler) -> None:
+        verdict = self._receiver.check_layout(inbound, number, handler)
+        if verdict == PROCEED:
+            handler(inbound)
+        elif verdict == STALE:
+            ours = self._receiver.layout
+            inbound.fail(StaleLayout(f"the sender routed by layout {number}, this node holds {ours}"))
+
+    def _rare(self, frame: Frame | Invalid) -> None:
+        receiver = self._receiver
+        if isinstance(frame, Failure):
+            done = receiver.answered(frame.id, self.peer) if self.sender else None
+            if done is not None:
+                done(self.peer, from_code(frame.code, frame.message))
+        elif isinstance(frame, Cancel):
+            cancel = self.cancels.pop(frame.id, None)
+            if cancel is not None:
+                cancel()
+        elif isinstance(frame, Invalid):
+            if frame.kind == 1:
+                self.connection.send(Failure(frame.id, Usage.code, f"a message that cannot be: {frame.message}"))
+            elif frame.kind in (2, 3) and self.sender:
+                done = receiver.answered(frame.id, self.peer)
+                if done is not None:
+                    done(self.peer, Maybe(f"{self.peer} answered with what is no message: {frame.message}"))
+
+    def _closed(self) -> None:
+        cancels, self.cancels = self.cancels, {}
+        for function in cancels.values():
+            function()
+
+
+class InboundMessage:
+    """One request, or one-way message, that arrived; see `ports.Inbound`. `arrived` is when it was sent: what it spent
+    on the way, in a stopped process' socket above all, is gone from its time."""
+
+    __slots__ = ("_session", "arrived", "body", "deadline", "id", "trace")
+
+    def __init__(self, session: Session, id: int, body: Any, deadline: float, arrived: float) -> None:
+        self._session = session
+        self.id = id  # 0: one way, wants no answer
+        self.body = body
+        self.deadline = deadline
+        self.arrived = arrived
+        self.trace = ""
+
+    @property
+    def link(self) -> Connection:
+        """Where it came from."""
+        return self._session.connection
+
+    @property
+    def sender(self) -> str:
+        """The node that sent it; empty for whoever is not a node, whatever it calls itself."""
+        return self._session.sender
+
+    @property
+    def role(self) -> str:
+        """The role that the sender has proven."""
+        return self._session.role
+
+    def sender_time(self, at: float) -> float:
+        """A local time, on the sender's clock."""
+        return self._session.connection.clock.remote(at)
+
+    def push(self, body: Struct) -> bool:
+        """Send a one-way message back; False when it is dropped."""
+        return self._session.connection.push(body)
+
+    def reply(self, body: Any) -> None:
+        """Answer."""
+        if self.id:
+            session = self._session
+            if session.cancels:
+                session.cancels.pop(self.id, None)
+            session.connection.send(Reply(self.id, body))
+
+    def fail(self, error: ClusterError) -> None:
+        """Answer with an error; its code travels, and the other side finds the class again."""
+        if self.id:
+            session = self._session
+            session.cancels.pop(self.id, None)
+            session.connection.send(Failure(self.id, error.code, error.message))
+
+    def on_cancel(self, function: Callable[[], None]) -> None:
+        """Call when the sender no longer waits: it cancelled, or its connection ended."""
+        if self.id:
+            self._session.cancels[self.id] = function

@@ -1,0 +1,276 @@
+"""Calls to nodes by name: one place for numbers, deadlines, batches, lost connections, and how sure an error is.
+
+Everything is by callback and costs no task. A call ends in exactly one of: the peer's reply, its failure, or an error
+made here whose `definite` says whether the peer surely did not act. It did not when nothing was written: no connection
+was to be had, its queue was full, or the connection that the call waits on was never made. Everything else is `maybe`:
+a connection that broke after the call was written, a deadline. A connection whose end a partition hides tells nothing,
+so its calls wait for their deadlines, and a later connection of the same lane says nothing about them.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from msgspec import Struct
+
+from cluster import ports
+from cluster.env import Clock
+from cluster.env.stall import READ_FIRST_S, SWEEP_LATE_S
+from cluster.errors import ClusterError, Maybe, Overloaded, StaleLayout, Unreachable, from_code
+from cluster.ports import Done
+from cluster.rpc.batches import BatchedCalls
+from cluster.rpc.inbound import HOLD, PROCEED, STALE, Handler, InboundMessage, Session
+from cluster.rpc.pending import Pending, Waiting
+from cluster.transport import Connection, Transport
+from cluster.wire.calls import BatchRefused
+from cluster.wire.frames import Cancel, OneWay, Request, encode_frame
+from cluster.wire.handshake import LANE_FOREGROUND
+from cluster.wire.rights import CHECKS, MAY_SEND, ROLE_NODE, ROLES
+
+HELD_MAX = 1024
+"""Messages that wait for a layout entry; more are refused as stale."""
+
+
+class Rpc:
+    """One node's calls; a `ports.Messenger`."""
+
+    def __init__(self, clock: Clock, transport: Transport) -> None:
+        self.layout = 0
+        """The number of the layout that this node routes by; placed messages carry it."""
+        self.expired = 0
+        """Messages that were dropped because their deadline had passed."""
+        self.on_layout: Callable[[int], str] = lambda number: PROCEED
+        """Asked when a placed message carries another layout number than ours: `proceed`, `hold` (this node is behind:
+        until `layout_changed`, or the deadline), or `stale` (the sender is)."""
+        self.on_answer: Callable[[str], None] = lambda peer: None
+        """(peer): bytes came on a connection that was dialled from here: answers come there."""
+        self.on_sweep: Callable[[float], None] = lambda now: None
+        """Called with the time whenever what is in flight is looked through."""
+        self.pending = Pending(transport.settings.sweep_interval_s)
+        self._clock = clock
+        self._transport = transport
+        self._sweep_interval_s = transport.settings.sweep_interval_s
+        self._handlers: dict[str, dict[type, Handler]] = {role: {} for role in ROLES}
+        self._batched: list[BatchedCalls[Any]] = []
+        self._held: list[tuple[InboundMessage, Handler]] = []
+        self._last_id = 0
+        self._sweeping = False
+        transport.receive(self._open)
+        transport.on_end.append(self._ended)
+        self.handle(BatchRefused, self._refused)
+
+    # -- who receives
+
+    def handle(self, body_type: type, handler: Handler) -> None:
+        """Give all requests and one-way messages of a type to `handler`, from those who may send them."""
+        roles = MAY_SEND[body_type]
+        check = CHECKS.get(body_type)
+        for role in roles:
+            assert body_type not in self._handlers[role], body_type
+            checked = handler if check is None or role == ROLE_NODE else partial(_checked, check, handler)
+            self._handlers[role][body_type] = checked
+
+    def handlers_of(self, role: str) -> dict[type, Handler]:
+        """By type of message, for senders of this role."""
+        return self._handlers[role]
+
+    def handler(self, body_type: type) -> Handler:
+        """Who takes messages of a type, whoever may send them."""
+        return next(of[body_type] for of in self._handlers.values() if body_type in of)
+
+    # -- calls
+
+    def request(
+        self,
+        peers: Sequence[str],
+        body: Any,
+        deadline: float,
+        done: Done,
+        lane: int = LANE_FOREGROUND,
+        trace: str = "",
+    ) -> int:
+        """Call each of `peers`; `done(peer, outcome)` comes once for each, never before this returns.
+
+        Returns an id for `finish`. `deadline` is on the local monotonic clock. `trace` goes with the call.
+        """
+        self._last_id = id = self._last_id + 1
+        data = encode_frame(Request(id, deadline, self.layout, body, trace))
+        left: dict[str, Connection | None] = {}
+        for peer in peers:
+            connection = self._transport.connection(peer, lane)
+            left[peer] = connection
+            if connection is None:
+                self._clock.call_soon(self._unsent, id, peer, Unreachable(f"{peer} cannot be reached"))
+            elif not connection.send_encoded(data):
+                left[peer] = None
+                self._clock.call_soon(self._unsent, id, peer, Overloaded(f"the queue to {peer} is full"))
+        self.pending.add(id, Waiting(left, self._clock.now(), deadline, done))
+        if not self._sweeping:
+            self.sweep_soon()
+        return id
+
+    def finish(self, id: int, cancel: bool = False) -> None:
+        """Make no more callbacks for a call; with `cancel`, send the peers that nobody waits."""
+        waiting = self.pending.waiting.pop(id, None)
+        if waiting is not None and cancel:
+            for connection in waiting.left.values():
+                if connection is not None:
+                    connection.send(Cancel(id))
+
+    def send(self, peer: str, body: Any, lane: int = LANE_FOREGROUND) -> bool:
+        """One way. False when it was dropped here: no connection is to be had, or the queue is full."""
+        return self.send_encoded(peer, encode_frame(OneWay(body)), lane)
+
+    def send_encoded(self, peer: str, data: bytes, lane: int = LANE_FOREGROUND) -> bool:
+        """As `send`, of a frame encoded once for many peers."""
+        connection = self._transport.connection(peer, lane)
+        return connection is not None and connection.send_encoded(data)
+
+    def send_on(self, peer: str, body: Any) -> Connection | None:
+        """As `send` on the foreground lane. Returns the connection that it was written on."""
+        connection = self._transport.connection(peer, LANE_FOREGROUND)
+        if connection is None or not connection.send_encoded(encode_frame(OneWay(body))):
+            return None
+        return connection
+
+    def batched(self, batch: Callable[[list[Any], int], Struct]) -> "BatchedCalls[Any]":
+        """The operations of one kind. `batch(entries, layout)` makes the message of some entries of one pass."""
+        made: BatchedCalls[Any] = BatchedCalls(self, lambda entries: batch(entries, self.layout))
+        self._batched.append(made)
+        return made
+
+    def next_id(self) -> int:
+        """A number that no other call of this node has."""
+        self._last_id = id = self._last_id + 1
+        return id
+
+    def at_flush(self, function: Callable[[], None]) -> None:
+        """Call once at the end of this pass, after the log and before the sockets: it may still send."""
+        self._transport.outbox.at_flush(function)
+
+    def timed_out(self, peer: str) -> None:
+        """The peer did not answer in time."""
+        self._transport.faults.note_failure(peer, "timeout")
+
+    def in_flight(self) -> int:
+        """How many calls wait for an answer."""
+        return len(self.pending)
+
+    def waited_for(self, names: dict[str, None], now: float) -> None:
+        """Add the peers that owe an answer for longer than a sweep."""
+        for waiting in self.pending.waiting.values():
+            names.update(dict.fromkeys(waiting.left))
+        for batched in self._batched:
+            batched.waited_for(names, now - self._sweep_interval_s)
+
+    # -- layouts
+
+    def layout_changed(self, number: int) -> None:
+        """This node routes by layout `number` from now on: what was held for it goes on."""
+        self.layout = number
+        held, self._held = self._held, []
+        now = self._clock.now()
+        for inbound, handler in held:
+            if inbound.deadline <= now:
+                self.expired += 1
+            else:
+                handler(inbound)
+
+    def check_layout(self, inbound: InboundMessage, number: int, handler: Handler) -> str:
+        """What is to be done with a placed message that carries another layout number; what is held is kept here."""
+        verdict = self.on_layout(number)
+        if verdict != HOLD:
+            return verdict
+        if len(self._held) >= HELD_MAX:
+            now = self._clock.now()
+            self._held = [(held, its) for held, its in self._held if held.deadline > now]
+            if len(self._held) >= HELD_MAX:
+                return STALE
+        self._held.append((inbound, handler))
+        return HOLD
+
+    def placed_batch(self, handler: Handler, ids: Callable[[Any], list[int]]) -> Handler:
+        """`handler` of a batch whose body has `layout`; `ids` are the numbers in it, for its refusal."""
+
+        def checked(inbound: ports.Inbound) -> None:
+            number = inbound.body.layout
+            if not number or number == self.layout:
+                handler(inbound)
+                return
+            assert isinstance(inbound, InboundMessage)
+            verdict = self.check_layout(inbound, number, handler)
+            if verdict == PROCEED:
+                handler(inbound)
+            elif verdict == STALE:
+                message = f"the sender routed by layout {number}, this node holds {self.layout}"
+                inbound.push(BatchRefused(ids(inbound.body), StaleLayout.code, message))
+
+        return checked
+
+    # -- what connections say
+
+    def answered(self, id: int, peer: str) -> Done | None:
+        """Whom to give an answer to; None when it is late, repeated or uninvited."""
+        return self.pending.answered(id, peer)
+
+    def _open(self, connection: Connection) -> Callable[[bytes], None]:
+        return Session(self, self._clock, connection).take
+
+    def _ended(self, connection: Connection, reason: str, hidden: bool) -> None:
+        if hidden:
+            return
+        peer = connection.target
+        error: ClusterError = Unreachable(f"{peer} cannot be reached: {reason}")
+        if connection.peer is not None:
+            error = Maybe(f"the connection to {peer} ended: {reason}")
+        for done in self.pending.lost(peer, connection):
+            done(peer, error)
+        for batched in self._batched:
+            batched.lost(peer, connection, error)
+
+    def _refused(self, inbound: ports.Inbound) -> None:
+        body: BatchRefused = inbound.body
+        for batched in self._batched:
+            batched.refused(inbound.sender, body.ids, from_code(body.code, body.message))
+
+    def _unsent(self, id: int, peer: str, error: ClusterError) -> None:
+        done = self.pending.answered(id, peer)
+        if done is not None:
+            done(peer, error)
+
+    # -- time
+
+    def sweep_soon(self) -> None:
+        """Something waits: look at deadlines from now on."""
+        if not self._sweeping:
+            self._sweeping = True
+            self._sweep_in(self._sweep_interval_s)
+
+    def _sweep_in(self, delay_s: float) -> None:
+        self._clock.call_later(delay_s, self._sweep, self._clock.now() + delay_s)
+
+    def _sweep(self, due: float) -> None:
+        now = self._clock.now()
+        if now - due > SWEEP_LATE_S:
+            # This process did not run. Timers come before sockets: what arrived meanwhile is read before a deadline is
+            # held against anybody.
+            self._sweep_in(READ_FIRST_S)
+            return
+        self.on_sweep(now)
+        for done, peers in self.pending.expired(now):
+            for peer in peers:
+                self.timed_out(peer)
+                done(peer, Maybe(f"no answer from {peer} before the deadline"))
+        for batched in self._batched:
+            batched.sweep(now)
+        self._sweeping = len(self.pending) > 0 or any(batched.in_flight for batched in self._batched)
+        if self._sweeping:
+            self._sweep_in(self._sweep_interval_s)
+
+
+def _checked(check: Callable[[Any], ClusterError | None], handler: Handler, inbound: ports.Inbound) -> None:
+    refusal = check(inbound.body)
+    if refusal is None:
+        handler(inbound)
+    else:
+        inbound.fail(refusal)

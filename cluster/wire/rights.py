@@ -1,0 +1,88 @@
+"""Who may send what: one table of message type x role, and the keys by which a role is proven.
+
+Keys are derived from the cluster's secret, one a role; workers and gateways are given theirs only. Whoever reads the
+secret itself (nodes, and the command line) can derive all: against a person this guards from accidents, no more.
+What is not in the table is an answer or a push, and nobody may send it on its own. Pure.
+"""
+
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
+
+from cluster.errors import ClusterError, Forbidden
+from cluster.wire.admin import Ask
+from cluster.wire.calls import BatchRefused
+from cluster.wire.kv import Get, Keys, Put
+from cluster.wire.membership import PushPull, StreamPing, Tell
+from cluster.wire.replication import (
+    Attest,
+    Fetch,
+    Fetched,
+    Replicate,
+    ReplicateBatch,
+    ReplicatedBatch,
+    Scan,
+)
+from cluster.wire.requests import Call
+from cluster.wire.topics import Publish, Relay, Subscribe, Unsubscribe
+
+ROLE_NODE, ROLE_CLIENT, ROLE_WORKER, ROLE_GATEWAY = "node", "client", "worker", "gateway"
+ROLES = (ROLE_NODE, ROLE_CLIENT, ROLE_WORKER, ROLE_GATEWAY)
+
+_NODES = (ROLE_NODE,)
+_SESSIONS = (ROLE_CLIENT, ROLE_GATEWAY)
+_ENTRY = (ROLE_NODE, *_SESSIONS)
+
+MAY_SEND: dict[type, tuple[str, ...]] = {
+    # Operations, and the same forwarded by the node that took them.
+    Put: _ENTRY,
+    Get: _ENTRY,
+    Keys: _ENTRY,
+    Call: (*_ENTRY, ROLE_WORKER),
+    Publish: _SESSIONS,
+    Subscribe: _SESSIONS,
+    Unsubscribe: _SESSIONS,
+    # Between owners.
+    Replicate: _NODES,
+    ReplicateBatch: _NODES,
+    ReplicatedBatch: _NODES,
+    Fetch: _NODES,
+    Fetched: _NODES,
+    Attest: _NODES,
+    Scan: _NODES,
+    # Fan-out and membership.
+    Relay: _NODES,
+    PushPull: _NODES,
+    StreamPing: _NODES,
+    Tell: _NODES,
+    # The calls themselves.
+    BatchRefused: _NODES,
+    Ask: (ROLE_NODE, ROLE_CLIENT),
+}
+
+
+def role_key(secret: bytes, role: str) -> bytes:
+    """The key that proves `role`: keyed BLAKE2b as a derivation function, as HKDF-Expand uses HMAC (RFC 5869)."""
+    assert role in ROLES, role
+    return blake2b(role.encode(), key=secret[:64], digest_size=32, person=b"dsectl role key").digest()
+
+
+def _fresh(body: Put | Get) -> ClusterError | None:
+    """Only nodes forward: a hop that never was would make a node coordinate what it does not own."""
+    return Forbidden(f"only nodes forward a {type(body).__name__}") if body.hops else None
+
+
+def _unrouted(body: Call) -> ClusterError | None:
+    return Forbidden("only nodes route a call; name the node with `only`") if body.routed else None
+
+
+CHECKS: dict[type, Callable[[Any], ClusterError | None]] = {Put: _fresh, Get: _fresh, Call: _unrouted}
+"""Fields that only nodes may set."""
+
+
+def forbidden(body_type: type, role: str) -> ClusterError | None:
+    """Why who has proven `role` may not send this; None when it may, or when nobody may."""
+    roles = MAY_SEND.get(body_type)
+    if roles is None or role in roles:
+        return None
+    return Forbidden(f"a {role} may not send {body_type.__name__}")

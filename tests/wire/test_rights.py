@@ -1,0 +1,57 @@
+"""Who may send what: every message has its place in the table, and clients have none of the peers'."""
+
+from typing import get_args
+
+import pytest
+
+from cluster.errors import Forbidden
+from cluster.wire.frames import Body
+from cluster.wire.kv import Get, Put
+from cluster.wire.requests import Call
+from cluster.wire.rights import CHECKS, MAY_SEND, ROLES, forbidden, role_key
+
+ANSWERS_AND_PUSHES = {
+    *("PutDone", "Got", "KeysFound", "Replicated", "Attested", "Scanned", "Published", "Message", "Subscribed"),
+    *("CallDone", "Answer", "Draining", "PushPullReply", "StreamPong", "Told"),
+}
+FOR_CLIENTS = {"Put", "Get", "Keys", "Call", "Publish", "Subscribe", "Unsubscribe", "Ask"}
+
+
+@pytest.mark.parametrize("body", get_args(Body), ids=lambda body: body.__name__)
+def test_every_message_is_in_the_table_or_is_an_answer(body: type) -> None:
+    assert (body in MAY_SEND) != (body.__name__ in ANSWERS_AND_PUSHES)
+
+
+def test_a_client_may_send_operations_and_nothing_of_the_peers() -> None:
+    assert {body.__name__ for body, roles in MAY_SEND.items() if "client" in roles} == FOR_CLIENTS
+    assert {body.__name__ for body, roles in MAY_SEND.items() if "gateway" in roles} == FOR_CLIENTS - {"Ask"}
+    assert {body.__name__ for body, roles in MAY_SEND.items() if "worker" in roles} == {"Call"}
+
+
+def test_a_refusal_names_role_and_message() -> None:
+    for body, roles in MAY_SEND.items():
+        for role in ROLES:
+            error = forbidden(body, role)
+            assert (error is None) == (role in roles)
+            assert error is None or (body.__name__ in error.message and role in error.message and error.definite)
+
+
+@pytest.mark.parametrize(
+    ("body", "allowed"),
+    [
+        (Put("k", b"v", "op"), True),
+        (Put("k", b"v", "op", hops=1), False),
+        (Get("k"), True),
+        (Get("k", hops=2), False),
+        (Call("s", "o", b"{}"), True),
+        (Call("s", "o", b"{}", routed=True), False),
+    ],
+)
+def test_what_only_nodes_may_say_of_a_message(body: Put | Get | Call, allowed: bool) -> None:
+    error = CHECKS[type(body)](body)
+    assert (error is None) if allowed else isinstance(error, Forbidden)
+
+
+def test_each_role_has_a_key_of_its_own() -> None:
+    keys = {role_key(secret, role) for secret in (b"s" * 32, b"t" * 32) for role in ROLES}
+    assert len(keys) == 2 * len(ROLES) and all(len(key) == 32 for key in keys)
