@@ -95,6 +95,7 @@ _dsectl_argument() {
         'slow '0) kind=end ;;
         'slow '1) kind=end ;;
         'heal '*) kind=fault ;;
+        'repair '0) kind=node ;;
         'put '1) kind=value ;;
         'publish '1) kind=value ;;
         'drain '*) kind=node ;;
@@ -104,14 +105,14 @@ _dsectl_argument() {
         'recipe show '0) kind='recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership' ;;
         'present '0) kind='recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership' ;;
         'completions '0) kind='choice bash zsh fish' ;;
-        'help '*) kind='choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions shell help exit-codes errors options environment values units outcomes patterns recipes' ;;
+        'help '*) kind='choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions shell help exit-codes errors options environment values units outcomes patterns recipes' ;;
     esac
 }
 
 _dsectl_command() {
     case "$1" in
         del) command=delete ;;
-        up | down | rm | ps | status | env | logs | demo | kill | restart | pause | resume | partition | slow | heal | faults | members | ring | explain | events | health | hints | watch | put | get | delete | keys | publish | subscribe | services | describe | request | drain | undrain | 'load kv' | 'load publish' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | shell | help) command=$1 ;;
+        up | down | rm | ps | status | env | logs | demo | kill | restart | pause | resume | partition | slow | heal | faults | members | ring | explain | events | health | hints | repair | watch | put | get | delete | keys | publish | subscribe | services | describe | request | drain | undrain | 'load kv' | 'load publish' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | shell | help) command=$1 ;;
         load) first=load ;;
         recipe) first=recipe ;;
         *) lost=1 ;;
@@ -120,7 +121,7 @@ _dsectl_command() {
 
 _dsectl_words() {
     case "$1" in
-        '') _dsectl_reply up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions shell help ;;
+        '') _dsectl_reply up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions shell help ;;
         load) _dsectl_reply kv publish request ;;
         recipe) _dsectl_reply run check list show ;;
     esac
@@ -141,6 +142,7 @@ _dsectl_options() {
         ring) _dsectl_reply --node --partition ;;
         explain) _dsectl_reply --key ;;
         events) _dsectl_reply -f --follow --since --kind --key --limit ;;
+        repair) _dsectl_reply --status --accept-loss ;;
         watch) _dsectl_reply --every --count ;;
         put) _dsectl_reply --w --strict --ctx --blind --literal ;;
         get) _dsectl_reply --r --only --strict ;;

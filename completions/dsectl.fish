@@ -179,6 +179,8 @@ function __dsectl_argument
             echo 'end'
         case 'heal *'
             echo 'fault'
+        case 'repair 0'
+            echo 'node'
         case 'put 1'
             echo 'value'
         case 'publish 1'
@@ -198,7 +200,7 @@ function __dsectl_argument
         case 'completions 0'
             echo 'choice bash zsh fish'
         case 'help *'
-            echo 'choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions shell help exit-codes errors options environment values units outcomes patterns recipes'
+            echo 'choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions shell help exit-codes errors options environment values units outcomes patterns recipes'
     end
 end
 
@@ -206,7 +208,7 @@ function __dsectl_command
     switch "$argv[1]"
         case del
             echo 'delete'
-        case up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints watch put get delete keys publish subscribe services describe request drain undrain 'load kv' 'load publish' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions shell help
+        case up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain 'load kv' 'load publish' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions shell help
             echo $argv[1]
     end
 end
@@ -236,6 +238,7 @@ function __dsectl_words
             printf '%s\t%s\n' events 'Show what nodes decided, and why'
             printf '%s\t%s\n' health 'Say whether every node is well; exit 1 if not'
             printf '%s\t%s\n' hints 'Count the copies that wait for their owners'
+            printf '%s\t%s\n' repair 'Show how far nodes that lost data are complete'
             printf '%s\t%s\n' watch 'Watch the cluster live'
             printf '%s\t%s\n' put 'Write a value'
             printf '%s\t%s\n' get 'Read a value'
@@ -325,6 +328,9 @@ function __dsectl_options
             printf '%s\t%s\n' --kind 'Kinds that begin so, as member does'
             printf '%s\t%s\n' --key 'What concerns this key'
             printf '%s\t%s\n' --limit 'How many at most'
+        case repair
+            printf '%s\t%s\n' --status 'Only show how far it is, as without options'
+            printf '%s\t%s\n' --accept-loss 'Go on without the owners that cannot be reached'
         case watch
             printf '%s\t%s\n' --every 'How often to look (default 500ms)'
             printf '%s\t%s\n' --count 'End after N looks'

@@ -66,6 +66,7 @@ _ENTRIES = (
     Entry("events", ".commands.events", "events", "Show what nodes decided, and why.", "look", True, streams=FOLLOW),
     Entry("health", ".commands.health", "health", "Say whether every node is well; exit 1 if not.", "look", True),
     Entry("hints", ".commands.health", "hints", "Count the copies that wait for their owners.", "look", True),
+    Entry("repair", ".commands.repair", "repair", "Show how far nodes that lost data are complete.", "look"),
     Entry("watch", ".commands.watch", "watch", "Watch the cluster live.", "look", True, streams=("",)),
     Entry("put", ".commands.kv", "put", "Write a value.", "kv", plain=(2,)),
     Entry("get", ".commands.kv", "get", "Read a value.", "kv", True, plain=(1,)),

@@ -41,6 +41,8 @@ class Answers:
             "events": self.events,
             "health": self.health,
             "hints": self.hints,
+            "repair": lambda arguments: node.replication.completing.status(),
+            "accept-loss": lambda arguments: node.replication.completing.accept_loss(),
             "faults": self.faults,
             "poke": self.poke,
             "undrain": node.drain.undrain,
@@ -79,7 +81,7 @@ class Answers:
             "zone": node.member.zone,
             "port": node.member.port,
             "state": status.state(),
-            "reason": status.reason if status.catching_up else "",
+            "reason": "; ".join(node.replication.not_voting()),
             "recovering": sorted(status.recovering),
             "may_hold_hints": list(status.may_hold_hints),
             "layout": node.view.number,
@@ -150,25 +152,23 @@ class Answers:
     def health(self, arguments: Arguments) -> Any:
         """Whether this node is well, and if not, why."""
         node = self.node
-        status = node.replication.context.status
-        reasons = []
+        replication = node.replication
+        reasons = replication.not_voting()
         if node.store.full:
-            reasons.append(f"refuses writes, its disk is full: {node.store.full}")
-        if status.recovering:
-            reasons.append(f"recovering {len(status.recovering)} partitions")
-        if status.catching_up:
-            reasons.append(f"catching up: {status.reason}")
-        if status.may_hold_hints:
-            reasons.append(f"may miss hints that may be held by {', '.join(status.may_hold_hints)}")
+            reasons.insert(0, f"refuses writes, its disk is full: {node.store.full}")
+        refused = replication.context.hints.refused()
+        if refused:
+            first = ", ".join(f"{hint.key!r} by {hint.target} ({code})" for hint, code in list(refused.items())[:3])
+            reasons.append(f"holds {len(refused)} hints that are refused: {first}")
         lost = [name for name, view in node.membership.table().items() if view.state in ("dead", "suspect")]
         if lost:
             reasons.append(f"cannot reach {', '.join(lost)}")
-        waiting = node.replication.context.hints.by_target()
+        waiting = replication.context.hints.by_target()
         if waiting:
             reasons.append(
                 "holds hints for " + ", ".join(f"{target} ({count})" for target, count in sorted(waiting.items()))
             )
-        return {"healthy": not reasons, "reasons": reasons}
+        return {"healthy": not reasons, "reasons": reasons, "may_have_lost": replication.completing.losses}
 
     def hints(self, arguments: Arguments) -> Any:
         """The copies that wait here for other owners."""

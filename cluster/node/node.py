@@ -6,7 +6,7 @@ and the sockets open last.
 """
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from cluster.config import NodeSettings
@@ -15,7 +15,7 @@ from cluster.errors import ClusterError, Damaged
 from cluster.faults import FaultBook, decode_faults
 from cluster.kv import Coordinator, VersionedObjects
 from cluster.kv.actors import Actors
-from cluster.layout import LayoutEntry, View, decode_entry
+from cluster.layout import PARTITIONS, LayoutEntry, View, decode_entry
 from cluster.membership import Candidate, Membership
 from cluster.membership import Identity as Announced
 from cluster.messaging.topics import Topics
@@ -26,6 +26,7 @@ from cluster.observe.events import Events
 from cluster.observe.limited import LimitedRecorder
 from cluster.replication import Replication
 from cluster.replication.context import ReplicationContext
+from cluster.replication.hintloss import HintLoss
 from cluster.replication.hints import HintStore
 from cluster.replication.mergeable import TABLE_KV, Mergeable
 from cluster.replication.voting import VotingStatus
@@ -104,7 +105,9 @@ class Node:
             on_full=self._full,
         )  # fmt: skip
         mergeables: dict[int, Mergeable] = {TABLE_KV: VersionedObjects()}
+        boot = f"{self.boot.id}-{self.boot.epoch}"
         context = ReplicationContext(
+            boot=boot,
             view=self.view,
             env=env,
             messenger=self.rpc,
@@ -112,7 +115,8 @@ class Node:
             settings=settings.replication,
             mergeables=mergeables,
             hints=HintStore(self.store, mergeables, settings.replication.hint_bytes_max),
-            status=VotingStatus(),
+            hint_loss=HintLoss(env.disk, boot),
+            status=VotingStatus(self.store.recovering),
             reach=self.reach,
             live=self.membership.alive,
             record=self.events.record,
@@ -164,9 +168,7 @@ class Node:
     def start(self) -> None:
         """Recover, listen, join. Raises Damaged, or OSError when the port is taken."""
         self.events.record("node.boot", f"epoch {self.boot.epoch}", node_id=self.boot.id)
-        # A reboot is not held against it yet: owners that all rebooted would wait for one another's votes for ever.
-        boot = replace(self.boot.boot, rebooted=False)
-        recovery = self.store.recover(boot, self.view.my_partitions())
+        recovery = self.store.recover(self.boot.boot, self.view.my_partitions())
         self.boot.settle()
         self.events.record(
             "storage.recovered",
@@ -185,7 +187,7 @@ class Node:
         self.topics.start()
         self.requests.start()
         self.drain.start()
-        self.replication.start(returning=not self.boot.newborn)
+        self.replication.start(returning=not self.boot.newborn, hints_lost_now=bool(recovery.lost))
         self._beat()
 
     def stop(self) -> None:
@@ -218,7 +220,9 @@ class Node:
             self.events.record("node.stalled", f"did not run for {stalled_s * 1000:.0f} ms")
             self.reload_faults()
             if not self.boot.newborn or self.membership.heard_in_this_boot() == len(self.view.members):
-                self.replication.catchup.begin(f"this node did not run for {stalled_s * 1000:.0f} ms")
+                # A node that has never been given anything probably missed nothing: said only if it did.
+                quiet = self.boot.newborn and not any(self.store.count(TABLE_KV, p) for p in range(PARTITIONS))
+                self.replication.catchup.begin(f"this node did not run for {stalled_s * 1000:.0f} ms", quiet=quiet)
         self.env.clock.call_later(self.settings.stall_interval_s, self._beat)
 
     # -- what one block says to another

@@ -1,4 +1,4 @@
-"""Quorums, hints, read repair and refill over any Mergeable; what the bytes mean is the business of the block above."""
+"""Quorums, hints, read repair and completing over any Mergeable; what the bytes mean is for the block above."""
 
 from cluster.replication.replication import Replication
 

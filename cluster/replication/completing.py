@@ -1,112 +1,260 @@
-"""Fills a partition that lost data from its other owners, so that this node may vote on it again.
+"""Completes the partitions of which this node lost data, so that it may vote on them again; `completion` decides when.
 
-A recovering owner has voted on nothing. It copies the partition from N - W + 1 other owners that vote: every write
-quorum of W has a member among them, so whatever was acknowledged is in the union. Pages are merged, never replaced.
+Several partitions at a time, each a page of one source after the other, on the background lane: what is in flight is
+bounded by bytes, so a node with little data is complete at once, and one with much leaves the foreground its share.
+Pages are merged into what is here, never put in its place. A source that fails is tried again; one that is absent is
+waited for, and named together with the command that goes on without it.
 """
 
 from collections.abc import Callable
-from functools import partial
+from typing import Any, Final
 
 from cluster.errors import ClusterError
 from cluster.ports import Outcome
+from cluster.replication.completion import Completion, Verdict
 from cluster.replication.context import ReplicationContext
 from cluster.replication.mergeable import TABLE_HINTS
+from cluster.replication.preference import UNANSWERED
+from cluster.replication.voting import causes
 from cluster.wire.handshake import LANE_BACKGROUND
 from cluster.wire.replication import Scan, Scanned
 
-PAGE_BYTES = 64 * 1024
-RETRY_S = 0.5
-PARALLEL = 4
-"""Partitions at a time: controlled parallelism, so that foreground traffic keeps its share."""
+IN_FLIGHT_BYTES_MAX: Final = 512 * 1024
+PAGE_BYTES: Final = 64 * 1024
+"""A page costs the source and this node one slice of a few milliseconds."""
+PARALLEL: Final = IN_FLIGHT_BYTES_MAX // PAGE_BYTES
+RETRY_S: Final = 0.25
+"""How soon a source that failed, or was absent, is tried again; one that returns is tried at once."""
+GO_ON: Final = (
+    "`dsectl restart {absent}` brings back what is waited for; `dsectl repair {me} --accept-loss` goes on without"
+)
 
 
 class Completing:
-    """All partitions of one node that are recovering, a few at a time."""
+    """All partitions of one node that are recovering."""
 
     def __init__(self, context: ReplicationContext) -> None:
         self.context = context
-        self._running: dict[int, None] = {}
+        self.losses: list[str] = []
+        """What may have been lost, as it was said, in this boot."""
+        self._completions: dict[int, Completion] = {}
+        self._scans: dict[int, PartitionScan] = {}
+        self._ending: dict[int, Completion] = {}  # complete, and not yet written down
+        self._ended: dict[Verdict, dict[int, str]] = {}
         self._timer = False
 
-    def start(self) -> None:
-        """Completing what is recovering; again from time to time while something is."""
-        self._timer = False
-        status = self.context.status
-        for partition in list(status.recovering):
-            if len(self._running) >= PARALLEL:
-                break
-            if partition not in self._running and not self._sources_missing(partition):
-                self._running[partition] = None
-                PartitionCompleting(self.context, partition, self._sources(partition), self._ended).start()
-        if status.recovering and not self._timer:
-            self._timer = True
-            self.context.env.clock.call_later(RETRY_S, self.start)
+    def poke(self) -> None:
+        """Something changed: a partition lost data, or a member can be reached again."""
+        self._step()
 
-    def _needed(self, partition: int) -> int:
-        owners = self.context.view.owners(partition)
-        settings = self.context.settings
-        return min(len(owners) - 1, len(owners) - min(settings.w, len(owners)) + 1)
-
-    def _sources(self, partition: int) -> list[str]:
-        owners = self.context.view.owners(partition)
-        reachable = [name for name in owners if name != self.context.me and not self.context.avoided(name)]
-        return reachable[: self._needed(partition)]
-
-    def _sources_missing(self, partition: int) -> bool:
-        return len(self._sources(partition)) < self._needed(partition)
-
-    def _ended(self, partition: int, complete: bool) -> None:
-        if complete:  # the vote waits until the rows that it rests on, and their release, are in the log
-            self.context.store.complete(partition, partial(self._completed, partition))
-        else:
-            self._running.pop(partition, None)
-
-    def _completed(self, partition: int, error: ClusterError | None) -> None:
-        self._running.pop(partition, None)
+    def accept_loss(self) -> dict[str, Any]:
+        """Go on without the owners that are waited for and cannot be reached; says which, and for which partitions."""
         context = self.context
-        if error is not None:
-            return
-        reason = context.status.recovering.pop(partition, "")
-        context.record("owner.refilled", f"was recovering: {reason}", partition=partition)
-        if not self._timer:
+        owners: dict[str, None] = {}
+        partitions = []
+        for partition in self._recovering():
+            absent = [name for name in context.view.others(partition) if not self._reachable(name)]
+            accepted = self._completion(partition).accept_loss(absent)
+            owners.update(dict.fromkeys(accepted))
+            if accepted:
+                partitions.append(partition)
+        if partitions:
+            context.record(
+                "owner.loss-accepted", f"{', '.join(owners)} were not asked", owners=list(owners), partitions=partitions
+            )
+        self._step()
+        return {"owners": list(owners), "partitions": partitions}
+
+    def waits_for(self) -> dict[str, int]:
+        """The owners that cannot be reached and are waited for, with how many partitions."""
+        found: dict[str, int] = {}
+        for partition in self._recovering():
+            for name in self._completion(partition).missing():
+                if partition not in self._scans and not self._reachable(name):
+                    found[name] = found.get(name, 0) + 1
+        return found
+
+    def status(self) -> dict[str, Any]:
+        """For `repair --status`."""
+        waits_for = self.waits_for()
+        help = GO_ON.format(absent=" ".join(waits_for), me=self.context.me) if waits_for else ""
+        return {
+            "recovering": sorted(self._recovering()),
+            "cause": causes(self.context.status.recovering.values()),
+            "waits_for": waits_for,
+            "running": len(self._scans),
+            "may_have_lost": self.losses,
+            "help": help,
+        }
+
+    def _recovering(self) -> list[int]:
+        return [partition for partition in self.context.status.recovering if self.context.view.mine(partition)]
+
+    def _reachable(self, name: str) -> bool:
+        return not self.context.avoided(name)
+
+    def _completion(self, partition: int) -> Completion:
+        others = self.context.view.others(partition)
+        found = self._completions.get(partition)
+        if found is None or found.others != others:  # another layout: who was asked before says nothing
+            found = self._completions[partition] = Completion(others, self.context.settings.w)
+        return found
+
+    def lost(self, partition: int) -> None:
+        """The partition lost data: what was merged before counts for nothing."""
+        for table in (self._completions, self._scans, self._ending):
+            table.pop(partition, None)
+
+    def _step(self, probe: bool = False) -> None:
+        context = self.context
+        for partition in self._recovering():
+            if len(self._scans) >= PARALLEL:
+                break
+            if partition not in self._scans and partition not in self._ending:
+                self._look_at(partition, probe)
+        if not context.status.recovering:
+            self._completions.clear()
+        elif not self._timer:
             self._timer = True
-            context.env.clock.call_soon(self.start)
+            context.env.clock.call_later(RETRY_S, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = False
+        self._step(probe=True)
+
+    def _look_at(self, partition: int, probe: bool) -> None:
+        completion = self._completion(partition)
+        verdict = completion.verdict()
+        if verdict is not None:
+            self._complete(partition, verdict)
+            return
+        reachable = [name for name in completion.others if self._reachable(name)]
+        source = completion.next_source(reachable)
+        if source is not None:
+            self._scan(partition, source, PAGE_BYTES)
+        elif probe:  # what lacked something when it was scanned may be complete by now, and then it counts
+            lacking = next((name for name in reachable if completion.scanned.get(name) is False), None)
+            if lacking is not None:
+                self._scan(partition, lacking, 0)
+
+    def _scan(self, partition: int, source: str, page_bytes: int) -> None:
+        def ended(complete: bool | None) -> None:
+            if self._scans.get(partition) is not scan:
+                return  # the partition lost data meanwhile
+            del self._scans[partition]
+            if complete is not None and page_bytes:
+                self._completion(partition).on_scan(source, complete)
+            elif complete:
+                self._completion(partition).on_complete(source)
+            if complete is None or not page_bytes:
+                return  # not before the next tick
+            self._step()
+
+        scan = self._scans[partition] = PartitionScan(self.context, partition, source, page_bytes, ended)
+        scan.start()
+
+    def _complete(self, partition: int, verdict: Verdict) -> None:
+        """Write it down, behind the rows; this node votes once that is as durable as they are."""
+        reason = self.context.status.recovering[partition]
+        ending = self._ending[partition] = self._completions.pop(partition)
+
+        def written(error: ClusterError | None) -> None:
+            if self._ending.get(partition) is not ending:
+                return  # the partition lost data meanwhile
+            del self._ending[partition]
+            if error is None:
+                self._ended.setdefault(verdict, {})[partition] = reason
+                self._say()
+            else:
+                self._completions[partition] = ending
+
+        self.context.store.complete(partition, written)
+
+    def _say(self) -> None:
+        """One event for all partitions that were completed together, not one each."""
+        if self._scans or self._ending:
+            return
+        ended, self._ended = self._ended, {}
+        for verdict, reasons in ended.items():
+            partitions = sorted(reasons)
+            cause = f"{verdict.value}; was recovering: {causes(reasons.values())}"
+            self.context.record("owner.complete", cause, partitions=partitions)
+            if verdict is not Verdict.ENOUGH:
+                self._say_loss(verdict, reasons, partitions)
+
+    def _say_loss(self, verdict: Verdict, reasons: dict[int, str], partitions: list[int]) -> None:
+        whose = "this node" if verdict is Verdict.ALL else "this node or the owners that were not asked"
+        where = (
+            f"{len(partitions)} partitions" if len(partitions) > 8 else f"partitions {', '.join(map(str, partitions))}"
+        )
+        what = f"writes to {where} that only {whose} held may be lost: {causes(reasons.values())}"
+        self.losses.append(what)
+        self.context.record("owner.may-have-lost", what, partitions=partitions)
 
 
-class PartitionCompleting:
-    """One partition: every table of it, from each source in turn, page by page."""
+class PartitionScan:
+    """All tables of one partition from one source, page by page. `ended` with whether the source was complete all the
+    time, or None when the scan does not count. With pages of 0 bytes it asks only that."""
 
     def __init__(
-        self, context: ReplicationContext, partition: int, sources: list[str], ended: Callable[[int, bool], None]
+        self,
+        context: ReplicationContext,
+        partition: int,
+        source: str,
+        page_bytes: int,
+        ended: Callable[[bool | None], None],
     ) -> None:
         self.context = context
         self.partition = partition
+        self.source = source
+        self.page_bytes = page_bytes
         self.ended = ended
-        self._left = [
-            (source, table) for source in sources for table in sorted(context.mergeables) if table != TABLE_HINTS
-        ]
+        self._tables = [table for table in sorted(context.mergeables) if table != TABLE_HINTS]
+        self._complete = True
 
     def start(self) -> None:
-        """Begin with the first source."""
+        """Ask for the first page."""
         self._ask("")
 
     def _ask(self, after: str) -> None:
-        if not self._left:
-            self.ended(self.partition, True)
-            return
-        source, table = self._left[0]
-        deadline = self.context.env.clock.now() + self.context.settings.read_timeout_s
-        body = Scan(table, self.partition, after, PAGE_BYTES)
-        self.context.messenger.request([source], body, deadline, self._on_page, LANE_BACKGROUND)
+        context = self.context
+        deadline = context.env.clock.now() + context.settings.read_timeout_s
+        body = Scan(self._tables[0], self.partition, after, self.page_bytes)
+        context.messenger.request([self.source], body, deadline, self._on_page, LANE_BACKGROUND)
 
     def _on_page(self, source: str, outcome: Outcome) -> None:
-        if type(outcome) is not Scanned or not outcome.voting:
-            self.ended(self.partition, False)
+        if type(outcome) is not Scanned:
+            if isinstance(outcome, UNANSWERED):
+                self.context.reach.failed(source)
+            self.ended(None)
             return
-        context = self.context
-        _, table = self._left[0]
-        for key, blob in outcome.rows:
+        self._complete = self._complete and outcome.complete
+        if not self.page_bytes:
+            self.ended(self._complete)
+        elif outcome.rows:
+            self._keep(outcome)
+        else:
+            self._next(outcome)
+
+    def _keep(self, page: Scanned) -> None:
+        """Merge the rows; the scan goes on once they are as durable as the cluster promises."""
+        context, table = self.context, self._tables[0]
+        for key, blob in page.rows:
             context.store.put(table, self.partition, key, context.merge_in(table, self.partition, key, blob), None)
-        if not outcome.more:
-            self._left.pop(0)
-        self._ask(outcome.rows[-1][0] if outcome.more and outcome.rows else "")
+        context.store.then(lambda error: self._kept(page, error))
+
+    def _kept(self, page: Scanned, error: ClusterError | None) -> None:
+        if error is None:
+            self._next(page)
+        else:
+            self.ended(None)
+
+    def _next(self, page: Scanned) -> None:
+        if page.more:
+            self._ask(page.rows[-1][0])
+            return
+        self._tables.pop(0)
+        if self._tables:
+            self._ask("")
+        else:
+            self.ended(self._complete)

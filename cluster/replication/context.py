@@ -7,6 +7,7 @@ from cluster.config import ReplicationSettings
 from cluster.env import Env
 from cluster.layout import View
 from cluster.ports import Recorder
+from cluster.replication.hintloss import HintLoss
 from cluster.replication.hints import HintStore
 from cluster.replication.mergeable import Mergeable
 from cluster.replication.voting import VotingStatus
@@ -19,6 +20,8 @@ from cluster.storage import Store
 class ReplicationContext:
     """One node's view of the layout, its store and its way to the others."""
 
+    boot: str
+    """Names this boot of this directory among all boots of all directories."""
     view: View
     """Asked for owners at the time of use; an answer is not kept."""
     env: Env
@@ -27,6 +30,7 @@ class ReplicationContext:
     settings: ReplicationSettings
     mergeables: dict[int, Mergeable]
     hints: HintStore
+    hint_loss: HintLoss
     status: VotingStatus
     reach: Reach
     live: Callable[[], list[str]]

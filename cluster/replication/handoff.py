@@ -3,16 +3,27 @@
 A few in flight at a time, on the background lane, oldest first. A hint is given up only for a copy that its owner has
 synced: otherwise a hand-off would make a write less durable than it was before. Dynamo (2007) section 4.6: "upon
 detecting that A has recovered, D will attempt to deliver the replica to A".
+
+One bad hint holds up no other: what its owner refuses is set aside, named by an event, and offered again from time to
+time; and what got no answer is sent alone from then on, behind all others, so that it shows whether it is to blame.
 """
 
 from collections.abc import Callable
+from typing import Final
 
-from cluster.errors import ClusterError
+from cluster.errors import BadMessage, ClusterError, Damaged, TooManySiblings, Usage
 from cluster.ports import Outcome
 from cluster.replication.context import ReplicationContext
 from cluster.replication.hints import HintKey
+from cluster.replication.preference import UNANSWERED
 from cluster.wire.handshake import LANE_BACKGROUND
 from cluster.wire.replication import Replicate, Replicated
+
+REFUSALS: Final = (Usage, TooManySiblings, Damaged, BadMessage)
+"""Answers about this copy, which say nothing about the next."""
+TRIES_MAX: Final = 4
+"""A hint that got no answer so often, all but once alone, rests for `REST_S`: it may be what breaks its owner."""
+REST_S: Final = 60.0
 
 
 class Handoff:
@@ -22,6 +33,10 @@ class Handoff:
         self.context = context
         self._sending: dict[str, dict[HintKey, bytes]] = {}
         self._delivered: dict[str, int] = {}
+        self._tries: dict[HintKey, int] = {}
+        """Hints that got no answer: how often."""
+        self._resting: dict[HintKey, float] = {}
+        """Hints that are left alone until then."""
         self._timer = False
 
     def start(self) -> None:
@@ -32,6 +47,13 @@ class Handoff:
         """Something about `target` changed: try to deliver to it now."""
         if target != self.context.me and self.context.hints.pending(target):
             self._deliver(target)
+
+    def member_back(self, target: str) -> None:
+        """The target is alive again: whatever it did not answer, it may answer now."""
+        for hint in [hint for hint in self._resting if hint.target == target]:
+            del self._resting[hint]
+            self._tries.pop(hint, None)
+        self.poke(target)
 
     def _again(self) -> None:
         self._timer = False
@@ -47,35 +69,74 @@ class Handoff:
             self._keep_own()
             return
         sending = self._sending.setdefault(target, {})
-        if context.avoided(target):
+        if context.avoided(target) or any(hint in self._tries for hint in sending):
             return
         room = context.settings.hint_batch - len(sending)
-        deadline = context.env.clock.now() + context.settings.write_timeout_s
-        for hint, blob in context.hints.waiting_for(target, sending, room):
-            sending[hint] = blob
-            body = Replicate(hint.table, hint.partition, hint.key, blob, synced=True)
-            context.messenger.request([target], body, deadline, self._on_answer(target, hint, blob), LANE_BACKGROUND)
+        fresh = context.hints.waiting_for(target, lambda hint: hint not in sending and hint not in self._tries, room)
+        if not fresh and not sending:
+            fresh = context.hints.waiting_for(target, self._may_try, 1)
+        for hint, blob in fresh:
+            self._send(hint, blob)
 
-    def _on_answer(self, target: str, hint: HintKey, blob: bytes) -> Callable[[str, Outcome], None]:
-        def answered(_: str, outcome: Outcome) -> None:
+    def _may_try(self, hint: HintKey) -> bool:
+        rests_until = self._resting.get(hint)
+        if rests_until is None:
+            return True
+        if self.context.env.clock.now() < rests_until:
+            return False
+        del self._resting[hint]
+        return True
+
+    def _send(self, hint: HintKey, blob: bytes) -> None:
+        context = self.context
+        self._sending[hint.target][hint] = blob
+        body = Replicate(hint.table, hint.partition, hint.key, blob, synced=True)
+        deadline = context.env.clock.now() + context.settings.write_timeout_s
+        context.messenger.request([hint.target], body, deadline, self._on_answer(hint, blob), LANE_BACKGROUND)
+
+    def _on_answer(self, hint: HintKey, blob: bytes) -> Callable[[str, Outcome], None]:
+        def answered(target: str, outcome: Outcome) -> None:
             self._sending[target].pop(hint, None)
-            if type(outcome) is not Replicated:
-                self.context.reach.failed(target)
-                return
-            self.context.hints.delivered(hint, blob)
-            self._delivered[target] = self._delivered.get(target, 0) + 1
-            if self.context.hints.pending(target):
-                self._deliver(target)
-            elif not self._sending[target]:
-                count = self._delivered.pop(target)
-                self.context.record("hint.delivered", f"{target} can be reached again", target=target, count=count)
+            if type(outcome) is Replicated:
+                self._tries.pop(hint, None)
+                self.context.hints.delivered(hint, blob)
+                self._delivered[target] = self._delivered.get(target, 0) + 1
+                self._go_on(target)
+            elif isinstance(outcome, ClusterError):
+                self._failed(hint, outcome)
 
         return answered
+
+    def _go_on(self, target: str) -> None:
+        if self.context.hints.pending(target):
+            self._deliver(target)
+        elif not self._sending[target]:
+            count = self._delivered.pop(target)
+            self.context.record("hint.delivered", f"{target} can be reached again", target=target, count=count)
+
+    def _failed(self, hint: HintKey, error: ClusterError) -> None:
+        context, now = self.context, self.context.env.clock.now()
+        if isinstance(error, REFUSALS):
+            self._tries[hint] = TRIES_MAX
+            self._resting[hint] = now + REST_S
+            if context.hints.set_aside(hint, error.code):
+                context.record("hint.set-aside", error.message, target=hint.target, key=hint.key, code=error.code)
+            self._deliver(hint.target)
+            return
+        if isinstance(error, UNANSWERED):
+            context.reach.failed(hint.target)
+        if not error.definite:
+            tries = self._tries[hint] = self._tries.get(hint, 0) + 1
+            if tries >= TRIES_MAX:
+                self._resting[hint] = now + REST_S
+                context.record(
+                    "hint.resting", f"no answer {tries} times: {error.message}", target=hint.target, key=hint.key
+                )
 
     def _keep_own(self) -> None:
         """A hint for this very node (its owner came back under our name): merge it into our own store."""
         context = self.context
-        for hint, blob in context.hints.waiting_for(context.me, {}, context.settings.hint_batch):
+        for hint, blob in context.hints.waiting_for(context.me, lambda hint: True, context.settings.hint_batch):
             merged = context.merge_in(hint.table, hint.partition, hint.key, blob)
             context.store.put(hint.table, hint.partition, hint.key, merged, self._kept(hint, blob))
 

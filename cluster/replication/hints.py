@@ -48,6 +48,7 @@ class HintStore:
         self._bytes_max = bytes_max
         self._bytes = 0
         self._by_target: dict[str, dict[HintKey, int]] = {}
+        self._refused: dict[HintKey, str] = {}
 
     def recover(self) -> None:
         """Index what the log brought back."""
@@ -90,6 +91,7 @@ class HintStore:
 
     def delivered(self, hint: HintKey, blob: bytes) -> None:
         """The owner has this copy: remove it, unless it has grown since it was sent."""
+        self._refused.pop(hint, None)
         if self.get(hint) == blob:
             self._forget(hint)
             self._store.put(TABLE_HINTS, hint.partition, hint.row(), None, partial(self._removed, hint, len(blob)))
@@ -98,17 +100,28 @@ class HintStore:
         if error is not None and self.get(hint) is not None:  # the store undid it
             self._note(hint, size)
 
-    def pending(self, target: str) -> int:
-        """How many copies wait for an owner."""
-        return len(self._by_target.get(target, ()))
+    def set_aside(self, hint: HintKey, code: str) -> bool:
+        """The owner refuses this copy, for the reason `code`. It stays, and nobody waits for it. Returns whether this
+        is new."""
+        new = hint not in self._refused
+        self._refused[hint] = code
+        return new
 
-    def waiting_for(self, target: str, skip: dict[HintKey, bytes], limit: int) -> list[tuple[HintKey, bytes]]:
-        """Up to `limit` copies for an owner, oldest first, without those in `skip`, and what the log may yet refuse."""
+    def refused(self) -> dict[HintKey, str]:
+        """The copies that their owners refuse, with the code of the reason."""
+        return self._refused
+
+    def pending(self, target: str) -> int:
+        """How many copies wait for an owner, without those that it refuses."""
+        return len(self._by_target.get(target, ())) - sum(hint.target == target for hint in self._refused)
+
+    def waiting_for(self, target: str, accept: Callable[[HintKey], bool], limit: int) -> list[tuple[HintKey, bytes]]:
+        """Up to `limit` copies for an owner that are accepted, oldest first, without what the log may yet refuse."""
         found: list[tuple[HintKey, bytes]] = []
         for hint in self._by_target.get(target, ()):
-            if len(found) == limit:
+            if len(found) >= limit:
                 break
-            blob = self._store.logged(TABLE_HINTS, hint.partition, hint.row()) if hint not in skip else None
+            blob = self._store.logged(TABLE_HINTS, hint.partition, hint.row()) if accept(hint) else None
             if blob is not None:
                 found.append((hint, blob))
         return found

@@ -20,7 +20,8 @@ from cluster.wire.replication import (
     Scanned,
 )
 
-PAGE_ROWS_MAX = 1024
+PAGE_ROWS_MAX = 256
+"""A page is a slice of a few milliseconds of merging."""
 
 
 class Replica:
@@ -30,7 +31,7 @@ class Replica:
         self.context = context
         self.writer = writer
         self.expired = 0
-        self._rounds: dict[str, tuple[int, float]] = {}
+        self._rounds: dict[str, tuple[tuple[str, int] | None, float]] = {}
 
     def replicate(self, inbound: Inbound) -> None:
         """Merge, and acknowledge once it is as durable as the cluster promises."""
@@ -119,19 +120,48 @@ class Replica:
             inbound.push(Fetched(answers))
 
     def attest(self, inbound: Inbound) -> None:
-        """How many copies wait here for the asker; writes that were in flight when its round began count as well."""
-        context = self.context
+        """How many copies wait here for the asker; writes that were in flight when its round began count as well. A
+        node that lost hint records does not know, until the asker has noted that."""
+        context, loss = self.context, self.context.hint_loss
         body: Attest = inbound.body
-        round, since = self._rounds.get(body.target, (-1, 0.0))
-        if round != body.round:
+        target = body.target
+        if loss.unknown_to(target):
+            if body.loss != loss.id:
+                inbound.reply(Attested(0, 0, loss.id, loss.reason))
+                return
+            loss.tell(target)
+            self._settle_loss()
+        round, since = self._rounds.get(target, (None, 0.0))
+        if round != (body.boot, body.round):
             since = context.env.clock.now()
-            self._rounds[body.target] = (body.round, since)
-        inbound.reply(Attested(context.hints.pending(body.target) + self.writer.waiting_for(body.target, since)))
+            self._rounds[target] = ((body.boot, body.round), since)
+        inbound.reply(Attested(context.hints.pending(target), self.writer.waiting_for(target, since)))
+
+    def _settle_loss(self) -> None:
+        context, loss = self.context, self.context.hint_loss
+        if any(loss.unknown_to(name) for name in context.view.members if name != context.me):
+            return
+
+        def settled(error: ClusterError | None) -> None:
+            if error is None:
+                loss.settle()
+
+        context.store.settle_hints(settled)
 
     def scan(self, inbound: Inbound) -> None:
         """One page of a partition, in the order of keys."""
         context = self.context
         body: Scan = inbound.body
-        store = context.store
-        page, more = store.scan(body.table, body.partition, body.after, PAGE_ROWS_MAX, bytes_max=body.bytes_max)
-        inbound.reply(Scanned(page, more, context.status.votes(body.partition)))
+        if body.table not in context.mergeables or not 0 <= body.partition < PARTITIONS:
+            inbound.fail(Usage(f"no table {body.table} or partition {body.partition}"))
+            return
+        page: list[tuple[str, bytes]] = []
+        more = False
+        if body.bytes_max:
+            page, more = context.store.scan(
+                body.table, body.partition, body.after, PAGE_ROWS_MAX, bytes_max=body.bytes_max
+            )
+            if len(page) > 1 and len(page[-1][1]) > body.bytes_max:  # a large object has a page of its own
+                page.pop()
+                more = True
+        inbound.reply(Scanned(page, more, context.status.complete(body.partition)))

@@ -1,16 +1,20 @@
 """One node's replication, assembled: the parts share one ReplicationContext and are told of the same changes."""
 
+from collections.abc import Mapping
+
+from cluster.layout import LayoutEntry
 from cluster.replication.catchup import CatchUp
 from cluster.replication.completing import Completing
 from cluster.replication.context import ReplicationContext
 from cluster.replication.handoff import Handoff
 from cluster.replication.reader import Reader
 from cluster.replication.replica import Replica
+from cluster.replication.voting import causes
 from cluster.replication.writer import Writer
 
 
 class Replication:
-    """Writer, reader, replica, hand-off, catch-up and refill of one node."""
+    """Writer, reader, replica, hand-off, catch-up and completing of one node."""
 
     def __init__(self, context: ReplicationContext) -> None:
         self.context = context
@@ -18,30 +22,69 @@ class Replication:
         self.reader = Reader(context)
         self.replica = Replica(context, self.writer)
         self.handoff = Handoff(context)
-        self.catchup = CatchUp(context)
         self.completing = Completing(context)
+        self.catchup = CatchUp(context, self.lost)
+        context.view.on_change.append(self._layout_changed)
 
-    def start(self, returning: bool) -> None:
-        """After the store has recovered: `returning` for any boot but the first of its directory."""
-        self.context.hints.recover()
-        recovering = self.context.status.recovering
-        for partition, reason in self.context.store.recovering.items():
-            if self.context.view.mine(partition):
-                recovering[partition] = reason
-        if recovering:
-            cause = next(iter(recovering.values()))
-            self.context.record("owner.recovering", cause, partitions=sorted(recovering))
+    def start(self, returning: bool, hints_lost_now: bool) -> None:
+        """After the store has recovered: `returning` for any boot but the first of its directory; `hints_lost_now` when
+        this boot found that hint records were lost."""
+        context = self.context
+        context.hints.recover()
+        context.hint_loss.recover(context.store.hints_lost, hints_lost_now)
+        for partition in [partition for partition in context.store.recovering if not context.view.mine(partition)]:
+            context.store.complete(partition)  # what is no owner's has no vote to lose; its hints are another matter
+        self._say_recovering(context.status.recovering)
         self.handoff.start()
-        self.completing.start()
         if returning:
             self.catchup.begin("this node booted again and may have missed writes")
+        self.completing.poke()
+
+    def lost(self, reason: str) -> None:
+        """All that this node owns may lack something. Raises StorageFull when that cannot be kept; nothing has been
+        said then."""
+        context = self.context
+        partitions = context.view.my_partitions()
+        context.store.lose(partitions, reason)
+        self._say_recovering(dict.fromkeys(partitions, reason))
+        for partition in partitions:
+            self.completing.lost(partition)
+        self.completing.poke()
+
+    def _say_recovering(self, reasons: Mapping[int, str]) -> None:
+        mine = {partition: reason for partition, reason in reasons.items() if self.context.view.mine(partition)}
+        if mine:
+            self.context.record("owner.recovering", causes(mine.values()), partitions=sorted(mine))
+
+    def _layout_changed(self, entry: LayoutEntry) -> None:
+        self.catchup.layout_changed()
+        self.completing.poke()
+
+    def not_voting(self) -> list[str]:
+        """Why answers from here are no votes, or may miss something: what is waited for, and the command that goes on.
+        Empty when they are."""
+        status, completing, reasons = self.context.status, self.completing.status(), []
+        if status.recovering:
+            waits = (
+                f"; waits for {', '.join(completing['waits_for'])}: {completing['help']}" if completing["help"] else ""
+            )
+            reasons.append(f"recovering {len(status.recovering)} partitions: {completing['cause']}{waits}")
+        waited_for, dead = self.catchup.waits_for()
+        if status.catching_up:
+            reasons.append(f"catching up: {status.reason}; waits for {', '.join(waited_for) or 'nobody'}")
+        elif waited_for:
+            reasons.append(f"may miss hints: {', '.join(waited_for)} must deliver them")
+        if dead and not status.catching_up:
+            reasons.append(f"may miss hints: {', '.join(dead)} may hold some; `dsectl restart {' '.join(dead)}`")
+        return reasons
 
     def member_changed(self, name: str, alive: bool) -> None:
         """Membership holds a member for alive, or no longer."""
         self.context.reach.state_changed(name, alive)
         if alive:
-            self.handoff.poke(name)
+            self.handoff.member_back(name)
             self.catchup.member_back(name)
+            self.completing.poke()
 
     def member_heard(self, name: str) -> None:
         """A connection to or from a member was made."""

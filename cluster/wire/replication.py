@@ -63,20 +63,28 @@ class Fetched(Struct, array_like=True, gc=False, tag=23):
 
 
 class Attest(Struct, array_like=True, gc=False, tag=24):
-    """Do you hold undelivered hints for node `target`? Asked while `target` catches up, once a round."""
+    """Do you hold undelivered hints for node `target`? Asked while `target` catches up, in round `round` of the boot
+    `boot`. `loss` names the loss of hint records that the target has noted on its disk."""
 
     target: str
+    boot: str
     round: int
+    loss: str = ""
 
 
 class Attested(Struct, array_like=True, gc=False, tag=25):
-    """How many hints, and writes in flight that may become hints, are still to be delivered."""
+    """How many hints are still to be delivered, and how many copies of writes that began before the round are in flight
+    and may become hints, here or elsewhere. With a `loss` the answer is *unknown*: hint records were lost, for that
+    reason, and the target may lack whatever they held."""
 
-    count: int
+    hints: int
+    in_flight: int = 0
+    loss: str = ""
+    reason: str = ""
 
 
 class Scan(Struct, array_like=True, gc=False, tag=26):
-    """The rows of a partition with keys after `after`, in order, about `bytes_max` bytes of them."""
+    """The rows of a partition with keys after `after`, in order, about `bytes_max` bytes of them; with 0 none."""
 
     table: int
     partition: int
@@ -85,11 +93,12 @@ class Scan(Struct, array_like=True, gc=False, tag=26):
 
 
 class Scanned(Struct, array_like=True, gc=False, tag=27):
-    """One page of a scan. `more`: ask again after the last key. `voting` as in Fetched."""
+    """One page of a scan. `more`: ask again after the last key. `complete`: this owner lacks nothing of the partition
+    that it lost, as of now."""
 
     rows: list[tuple[str, bytes]]
     more: bool
-    voting: bool
+    complete: bool
 
 
 ReplicationBody = (

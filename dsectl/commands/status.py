@@ -99,8 +99,6 @@ def _node(process: "NodeProcess", answer: Any, zone: str, port: int, unusable: s
     state, note = process.state, ""
     if isinstance(answer, dict):
         state, note = answer["state"], answer["reason"]
-        if answer["recovering"]:
-            note = f"refilling {count(len(answer['recovering']), 'partition')}"
         if answer["full"]:
             note = f"refuses writes, its disk is full: {answer['full']}"
         if unusable:

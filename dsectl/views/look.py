@@ -131,6 +131,25 @@ def health_lines(found: dict[str, Any], paint: Paint, columns: int | None) -> li
     return table(("NODE", "HEALTH", "REASONS"), rows, paint, columns)
 
 
+def repair_lines(found: dict[str, Any], paint: Paint, columns: int | None) -> list[str]:
+    """Which nodes lack data, for whom they wait, and what may have been lost."""
+    rows = [
+        (name, _lacking(one), ", ".join(f"{owner} ({count(n, 'partition')})" for owner, n in one["waits_for"].items()))
+        for name, one in found.items()
+    ]
+    lines = table(("NODE", "COMPLETE", "WAITS FOR"), rows, paint, columns)
+    for name, one in found.items():
+        lines += [paint(f"{name}: {text}", "warn") for text in one["may_have_lost"]]
+        if one["help"]:
+            lines.append(f"{name}: {one['help']}")
+    return lines
+
+
+def _lacking(one: dict[str, Any]) -> Cell:
+    missing = len(one["recovering"])
+    return (f"lacks {count(missing, 'partition')}: {one['cause']}", "warn") if missing else ("yes", "good")
+
+
 def hints_lines(found: dict[str, Any], paint: Paint, columns: int | None) -> list[str]:
     """How many copies wait, for whom and where."""
     head = f"{count(found['pending'], 'copy waits', 'copies wait')} for absent owners"

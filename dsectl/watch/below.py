@@ -14,9 +14,12 @@ from dsectl.watch.story import Happening
 
 ENDED_SHOWN_S = 15.0
 """A fault that has ended stays on the screen for so long."""
-BAD = ("member.dead", "hint.refused", "storage.full", "service.error", "owner.recovering", "fault.begun")
+BAD = (
+    "member.dead", "hint.refused", "hint.set-aside", "storage.full", "service.error", "owner.recovering",
+    "owner.may-have-lost", "fault.begun",
+)  # fmt: skip
 WARN = ("member.suspect", "member.confirmed", "owner.catching-up", "node.stalled", "topics.drop", "actor.minted")
-GOOD = ("member.alive", "member.refuted", "owner.voting", "owner.refilled", "hint.delivered", "fault.ended")
+GOOD = ("member.alive", "member.refuted", "owner.voting", "owner.complete", "hint.delivered", "fault.ended")
 KIND_STYLES = {**dict.fromkeys(BAD, "bad"), **dict.fromkeys(WARN, "warn"), **dict.fromkeys(GOOD, "good")}
 NODES_COLUMNS, SUBJECT_COLUMNS = 6, 9
 TARGET_MAX = 40

@@ -43,7 +43,7 @@ class NodeSight:
         if self.vitals.full:
             return f"refuses writes, its disk is full: {self.vitals.full}"
         if self.vitals.recovering:
-            return f"refilling {len(self.vitals.recovering)} partitions"
+            return f"completing {len(self.vitals.recovering)} partitions"
         return self.vitals.reason
 
 

@@ -237,3 +237,38 @@ def test_a_service_that_nobody_offers(run: Run, serve: Serve) -> None:
     assert run("describe", "nothing").code == 6
     ran = run("services")
     assert (ran.code, ran.out) == (0, "")
+
+
+COMPLETE: dict[str, Any] = {
+    "recovering": [], "cause": "", "waits_for": {}, "running": 0, "may_have_lost": [], "help": "",
+}  # fmt: skip
+
+
+def test_repair_says_who_lacks_what_and_for_whom_it_waits(run: Run, serve: Serve) -> None:
+    lacking = {
+        **COMPLETE, "recovering": [3, 7], "cause": "its log was gone", "waits_for": {"n3": 2}, "help": "`dsectl …`",
+    }  # fmt: skip
+    lost = {**COMPLETE, "may_have_lost": ["writes to partitions [7] that only this node held may be lost: damage"]}
+    serve(answering(repair=lacking), answering(repair=lost), answering())
+    assert run("repair", "--json").json == {"nodes": {"n1": lacking, "n2": lost}, "silent": ["n3"]}
+    assert run("repair").lines == [
+        "NODE  COMPLETE                              WAITS FOR",
+        "n1    lacks 2 partitions: its log was gone  n3 (2 partitions)",
+        "n2    yes",
+        "n1: `dsectl …`",
+        "n2: writes to partitions [7] that only this node held may be lost: damage",
+    ]
+    assert run("repair", "n2", "--json").json == {"nodes": {"n2": lost}, "silent": []}
+
+
+def test_accept_loss_says_without_whom_and_for_which_partitions(run: Run, serve: Serve) -> None:
+    serve(answering(**{"accept-loss": {"owners": ["n3"], "partitions": [3, 7]}}))
+    assert run("repair", "n1", "--accept-loss").lines == ["n1 goes on without n3, for 2 partitions: 3 7"]
+    assert run("repair", "n1", "--accept-loss", "--json").json["owners"] == ["n3"]
+
+
+def test_accept_loss_when_nobody_is_waited_for(run: Run, serve: Serve) -> None:
+    serve(answering(**{"accept-loss": {"owners": [], "partitions": []}}))
+    failed = run("repair", "n1", "--accept-loss")
+    assert failed.code == 1 and "waits for no owner" in failed.err
+    assert run("repair", "--accept-loss").code == 2, "of which node?"

@@ -1,4 +1,4 @@
-"""Damage on disk and a full disk, on real processes: torn is cut, corrupt is refilled, full is refused; nothing is
+"""Damage on disk and a full disk, on real processes: torn is cut, corrupt is completed, full is refused; nothing is
 lost."""
 
 import json
@@ -37,7 +37,7 @@ def test_a_torn_record_is_cut_and_nothing_is_lost() -> None:
         assert ledger.lost(fleet.client) == []
 
 
-def test_a_flipped_byte_is_noticed_refilled_and_never_read() -> None:
+def test_a_flipped_byte_is_noticed_completed_and_never_read() -> None:
     ledger = Ledger()
     with real(3) as fleet:
         while len(ledger.acknowledged) < 60:
@@ -56,7 +56,7 @@ def test_a_flipped_byte_is_noticed_refilled_and_never_read() -> None:
                 continue
             assert found == [ledger.written[key]]
         until(fleet.settled)
-        assert fleet.events("n1", "owner.recovering") and fleet.events("n1", "owner.refilled")
+        assert fleet.events("n1", "owner.recovering") and fleet.events("n1", "owner.complete")
         digests = {node: fleet.ask(node, "explain", key="key-30")["held"]["digest"] for node in fleet.files.nodes}
         assert len(set(digests.values())) == 1, digests
         assert ledger.lost(fleet.client) == []

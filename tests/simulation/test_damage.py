@@ -41,10 +41,10 @@ def assert_equal(fleet: Fleet) -> None:
 
 
 def come_back(fleet: Fleet, ledger: Ledger, random: Random, session: Session, victim: str) -> None:
-    """The victim boots, is read and written to while it refills, and is well again."""
+    """The victim boots, is read and written to while it is completed, and is well again."""
     fleet.start(victim)
     fleet.until(lambda: victim in fleet.nodes)
-    # A single partition is refilled within milliseconds, so what tells is the event and not the state.
+    # A single partition is complete within milliseconds, so what tells is the event and not the state.
     assert fleet.nodes[victim].events.since(kind="owner.recovering"), "the damage was not noticed"
     read_some(fleet, ledger, random, 40)
     write_some(fleet, ledger, random, session, 5)

@@ -32,6 +32,17 @@ def crash_and_wait(fleet: Fleet, *names: str) -> None:
     fleet.until(lambda: all(fleet.believes(other, name) == "dead" for other in fleet.up for name in names), 60.0)
 
 
+def wipe(fleet: Fleet, *names: str) -> None:
+    """Kill these nodes if they run, and empty their disks but for the layout."""
+    for name in names:
+        if fleet.world.is_up(name):
+            fleet.crash(name)
+        disk = fleet.world.disk(name)
+        for path in [*disk.names(""), *[f"log/{segment}" for segment in disk.names("log")]]:
+            if path != "layout.json" and path not in ("log",):
+                disk.remove(path)
+
+
 def boot(fleet: Fleet, *names: str) -> None:
     """Start these nodes, and wait until they run."""
     fleet.start(*names)
