@@ -79,9 +79,7 @@ def test_up_of_a_stopped_name_with_other_options_is_usage(world: World) -> None:
     assert emulator.clusters(world=world)[0].alive == 0
 
 
-@pytest.mark.parametrize(
-    "damage", ["cluster.json", "secret", "layout.json", "nodes/n2/layout.json", "nodes/n2/boot.json"]
-)
+@pytest.mark.parametrize("damage", ["cluster.json", "secret"])
 def test_a_half_deleted_cluster_is_damaged_and_can_be_removed(world: World, damage: str) -> None:
     files = emulator.up(SPEC, world=world).files
     (files.folder / damage).unlink()
@@ -93,13 +91,24 @@ def test_a_half_deleted_cluster_is_damaged_and_can_be_removed(world: World, dama
     emulator.up(SPEC, world=world)
 
 
-def test_a_layout_that_is_garbage_is_named_by_the_launcher(world: World) -> None:
+@pytest.mark.parametrize("damage", ["layout.json", "nodes/n2/layout.json"])
+@pytest.mark.parametrize("content", [None, "garbage"])
+def test_a_layout_is_given_again(world: World, damage: str, content: str | None) -> None:
     files = emulator.up(SPEC, world=world).files
     emulator.down("c", world=world)
-    (files.node("n2") / "layout.json").write_text("garbage")
-    with pytest.raises(Damaged, match=r"nodes/n2/layout\.json"):
-        emulator.up(ClusterSpec(name="c"), world=world)
-    assert states(files) == ["stopped"] * 3
+    path = files.folder / damage
+    path.unlink() if content is None else path.write_text(content)
+    report = emulator.up(ClusterSpec(name="c"), world=world)
+    assert report.failed == {} and states(files) == ["running"] * 3
+
+
+def test_a_node_without_identity_stays_down_and_the_others_start(world: World) -> None:
+    files = emulator.up(SPEC, world=world).files
+    emulator.down("c", world=world)
+    (files.node("n2") / "boot.json").write_text("garbage")
+    report = emulator.up(ClusterSpec(name="c"), world=world)
+    assert list(report.failed) == ["n2"] and isinstance(report.failed["n2"], Damaged)
+    assert states(files) == ["running", "stopped", "running"]
 
 
 @pytest.mark.parametrize(
