@@ -47,7 +47,7 @@ def test_up_starts_the_others_and_names_what_replaces_the_data_of_one(home: Home
     assert "what it held is in" in done.err
     [aside] = [path for path in folder.iterdir() if path.name.startswith("aside-")]
     assert {path.name for path in aside.iterdir()} == before, "nothing is deleted"
-    until(lambda: ask("status")["verdict"] == "green", 60.0)
+    until(lambda: ask("status")["verdict"] == "green")
     until(lambda: holds_all(keys))
     dsectl("down")
     assert ask("up")["verdict"] == "green"
