@@ -41,6 +41,8 @@ class Answers:
             "events": self.events,
             "health": self.health,
             "hints": self.hints,
+            "layout": lambda arguments: node.layouts.current(),
+            "adopt": lambda arguments: {"layout": node.layouts.adopt(str(arguments.get("entry", "")))},
             "repair": lambda arguments: node.replication.completing.status(),
             "accept-loss": lambda arguments: node.replication.completing.accept_loss(),
             "faults": self.faults,

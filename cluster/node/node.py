@@ -21,6 +21,7 @@ from cluster.membership import Identity as Announced
 from cluster.messaging.topics import Topics
 from cluster.node.answers import Answers
 from cluster.node.drain import Drain
+from cluster.node.layouts import LAYOUT_FILE, Layouts
 from cluster.node.receipts import Receipts
 from cluster.observe.events import Events
 from cluster.observe.limited import LimitedRecorder
@@ -39,8 +40,6 @@ from cluster.wire.admin import Ask
 from cluster.wire.handshake import ROLE_NODE, Party
 from cluster.wire.kv import Get, Keys, Put
 from cluster.wire.replication import Attest, Fetch, Fetched, Replicate, ReplicateBatch, ReplicatedBatch, Scan
-
-LAYOUT_FILE = "layout.json"
 
 
 @dataclass
@@ -82,6 +81,7 @@ class Node:
         self.transport = Transport(env, self.tick, party, secret, settings.transport, self.faults, limited)
         self.rpc = Rpc(env.clock, self.transport)
         self.rpc.layout = entry.number
+        self.layouts = Layouts(env, self.view, self.rpc, record)
         self.transport.addresses = {other: (m.host, m.port) for other, m in members.items() if other != name}
         self.datagrams = DatagramEndpoint(env, party, secret, self.faults, self.transport.addresses)
         candidates = [Candidate(m.name, m.zone, (m.host, m.port)) for m in entry.members if m.name != name]
@@ -154,6 +154,8 @@ class Node:
         handle(Ask, self.answers.answer)
         self.membership.on_change.append(self._member_changed)
         self.membership.on_refuted.append(self.replication.catchup.begin)
+        self.rpc.on_layout = self.layouts.judge
+        self.rpc.on_stale = self.layouts.fetch
         self.view.on_change.append(lambda entry: self.rpc.layout_changed(entry.number))
         self.transport.on_lost.append(self._peer_lost)
         self.datagrams.on_heard = self.transport.redial

@@ -138,6 +138,10 @@ class ReadOperation:
         reader = self.reader
         reader.calls.call(names, (self.id, self.deadline, self.table, self.partition, self.key, self.digest))
 
+    def again(self, peer: str) -> None:
+        """Under another layout. Whoever answers says itself what its answer counts for there."""
+        self._ask((peer,))
+
     def on_answer(self, name: str, blob: bytes | None, vote: int) -> None:
         """All that a node holds."""
         if self.done is None or self.repairing:

@@ -6,7 +6,7 @@ deadline gets a hint. Dynamo (2007) sections 4.5 and 4.6.
 
 from collections.abc import Callable, Sequence
 
-from cluster.errors import ClusterError, Maybe, QuorumMissing, from_code
+from cluster.errors import ClusterError, Maybe, QuorumMissing, StaleLayout, from_code
 from cluster.ports import Inbound, Outcome
 from cluster.replication.context import ReplicationContext
 from cluster.replication.hints import HintKey
@@ -139,14 +139,24 @@ class WriteOperation:
         self.waiting = dict.fromkeys(reachable)
         if reachable:
             self.quorum.sent(len(reachable))
-            entry = (self.id, self.deadline, self.table, self.partition, self.key, self.blob)
-            self.writer.calls.call(reachable, entry)
+            self._call(reachable)
         if not mine:
             self.taken = (context.me,)
             self._hint_here(missing[0] if missing else reachable[0], counts=True)
             missing = missing[1:]
         for owner in missing:
             self._use_fallback(owner)
+
+    def _call(self, owners: Sequence[str]) -> None:
+        entry = (self.id, self.deadline, self.table, self.partition, self.key, self.blob)
+        self.writer.calls.call(owners, entry)
+
+    def again(self, peer: str) -> None:
+        """Under another layout, with the same bytes and so the same dot. Who is no owner there takes no copy."""
+        if peer in self.writer.context.view.owners(self.partition):
+            self._call((peer,))
+        else:
+            self.failed(peer, StaleLayout(f"{peer} no longer owns partition {self.partition}"))
 
     def linger(self, now: float) -> None:
         """Without a verdict yet, use fallbacks for the owners that have fallen silent; they may acknowledge all the

@@ -32,6 +32,9 @@ class Waiting(Protocol):
     def failed(self, peer: str, error: ClusterError) -> None:
         """No answer will come from this peer; it is to leave `waiting`."""
 
+    def again(self, peer: str) -> None:
+        """The peer did nothing, because the layout has changed; this node knows the new one by now."""
+
     def linger(self, now: float) -> None:
         """Still under way at a sweep."""
 
@@ -106,6 +109,13 @@ class BatchedCalls(Generic[Operation]):
             operation = self.in_flight.get(id)
             if operation is not None and peer in operation.waiting:
                 operation.failed(peer, error)
+
+    def again(self, peer: str, ids: Iterable[int]) -> None:
+        """Go on under another layout with those operations of these numbers that still wait for the peer."""
+        for id in ids:
+            operation = self.in_flight.get(id)
+            if operation is not None and peer in operation.waiting:
+                operation.again(peer)
 
     def lost(self, peer: str, connection: Connection, error: ClusterError) -> None:
         """A connection to the peer ended, or could not be made: what was called on it gets no answer."""

@@ -41,6 +41,9 @@ class Receiver(Protocol):
     def on_answer(self) -> Callable[[str], None]:
         """Called with the peer when bytes came on a connection that was dialled from here."""
 
+    def refused_as_stale(self, id: int, peer: str) -> bool:
+        """A peer holds a newer layout than the call was routed by. Whether the call waits for that one."""
+
     def check_layout(self, inbound: "InboundMessage", number: int, handler: Handler) -> str:
         """What is to be done with a placed message that carries another layout number than this node's."""
 
@@ -122,6 +125,8 @@ class Session:
     def _rare(self, frame: Frame | Invalid) -> None:
         receiver = self._receiver
         if isinstance(frame, Failure):
+            if frame.code == StaleLayout.code and self.sender and receiver.refused_as_stale(frame.id, self.peer):
+                return
             done = receiver.answered(frame.id, self.peer) if self.sender else None
             if done is not None:
                 done(self.peer, from_code(frame.code, frame.message))

@@ -25,10 +25,10 @@ from cluster.transport import Connection, Transport
 from cluster.wire.calls import BatchRefused
 from cluster.wire.frames import Cancel, OneWay, Request, encode_frame
 from cluster.wire.handshake import LANE_FOREGROUND
-from cluster.wire.rights import CHECKS, MAY_SEND, ROLE_NODE, ROLES
+from cluster.wire.rights import CHECKS, MAY_SEND, PLACED, ROLE_NODE, ROLES
 
 HELD_MAX = 1024
-"""Messages that wait for a layout entry; more are refused as stale."""
+"""Messages, and calls, that wait for a layout entry; more are refused as stale."""
 
 
 class Rpc:
@@ -39,9 +39,12 @@ class Rpc:
         """The number of the layout that this node routes by; placed messages carry it."""
         self.expired = 0
         """Messages that were dropped because their deadline had passed."""
-        self.on_layout: Callable[[int], str] = lambda number: PROCEED
+        self.on_layout: Callable[[int, ports.Inbound], str] = lambda number, inbound: PROCEED
         """Asked when a placed message carries another layout number than ours: `proceed`, `hold` (this node is behind:
         until `layout_changed`, or the deadline), or `stale` (the sender is)."""
+        self.on_stale: Callable[[str], None] = lambda peer: None
+        """(peer): it holds a newer layout than this node, and so refused a call, which goes on at `layout_changed`, or
+        ends at its deadline."""
         self.on_answer: Callable[[str], None] = lambda peer: None
         """(peer): bytes came on a connection that was dialled from here: answers come there."""
         self.on_sweep: Callable[[float], None] = lambda now: None
@@ -53,6 +56,7 @@ class Rpc:
         self._handlers: dict[str, dict[type, Handler]] = {role: {} for role in ROLES}
         self._batched: list[BatchedCalls[Any]] = []
         self._held: list[tuple[InboundMessage, Handler]] = []
+        self._parked: list[Callable[[], None]] = []  # calls that go out again under the next layout
         self._last_id = 0
         self._sweeping = False
         transport.receive(self._open)
@@ -94,7 +98,8 @@ class Rpc:
         Returns an id for `finish`. `deadline` is on the local monotonic clock. `trace` goes with the call.
         """
         self._last_id = id = self._last_id + 1
-        data = encode_frame(Request(id, deadline, self.layout, body, trace))
+        placed = type(body) in PLACED
+        data = encode_frame(Request(id, deadline, self.layout if placed else 0, body, trace))
         left: dict[str, Connection | None] = {}
         for peer in peers:
             connection = self._transport.connection(peer, lane)
@@ -104,7 +109,7 @@ class Rpc:
             elif not connection.send_encoded(data):
                 left[peer] = None
                 self._clock.call_soon(self._unsent, id, peer, Overloaded(f"the queue to {peer} is full"))
-        self.pending.add(id, Waiting(left, self._clock.now(), deadline, done))
+        self.pending.add(id, Waiting(left, self._clock.now(), deadline, done, (body, lane) if placed else None))
         if not self._sweeping:
             self.sweep_soon()
         return id
@@ -166,8 +171,11 @@ class Rpc:
     # -- layouts
 
     def layout_changed(self, number: int) -> None:
-        """This node routes by layout `number` from now on: what was held for it goes on."""
+        """This node routes by layout `number` from now on: what waited for it goes on, here and at others."""
         self.layout = number
+        parked, self._parked = self._parked, []
+        for again in parked:
+            again()
         held, self._held = self._held, []
         now = self._clock.now()
         for inbound, handler in held:
@@ -178,7 +186,7 @@ class Rpc:
 
     def check_layout(self, inbound: InboundMessage, number: int, handler: Handler) -> str:
         """What is to be done with a placed message that carries another layout number; what is held is kept here."""
-        verdict = self.on_layout(number)
+        verdict = self.on_layout(number, inbound)
         if verdict != HOLD:
             return verdict
         if len(self._held) >= HELD_MAX:
@@ -188,6 +196,30 @@ class Rpc:
                 return STALE
         self._held.append((inbound, handler))
         return HOLD
+
+    def refused_as_stale(self, id: int, peer: str) -> bool:
+        """A peer refused a call because it holds a newer layout. Whether the call waits for that one here."""
+        waiting = self.pending.waiting.get(id)
+        if waiting is None or peer not in waiting.left or waiting.again is None:
+            return False
+        return self._park(peer, partial(self._again, id, peer))
+
+    def _park(self, peer: str, again: Callable[[], None]) -> bool:
+        if len(self._parked) >= HELD_MAX:
+            return False
+        self._parked.append(again)
+        self.on_stale(peer)
+        return True
+
+    def _again(self, id: int, peer: str) -> None:
+        waiting = self.pending.waiting.get(id)
+        if waiting is None or peer not in waiting.left or waiting.again is None:
+            return
+        body, lane = waiting.again
+        connection = waiting.left[peer] = self._transport.connection(peer, lane)
+        data = encode_frame(Request(id, waiting.deadline, self.layout, body))
+        if connection is None or not connection.send_encoded(data):
+            self._unsent(id, peer, Unreachable(f"{peer} cannot be reached"))
 
     def placed_batch(self, handler: Handler, ids: Callable[[Any], list[int]]) -> Handler:
         """`handler` of a batch whose body has `layout`; `ids` are the numbers in it, for its refusal."""
@@ -230,8 +262,15 @@ class Rpc:
 
     def _refused(self, inbound: ports.Inbound) -> None:
         body: BatchRefused = inbound.body
+        peer, error = inbound.sender, from_code(body.code, body.message)
+        if isinstance(error, StaleLayout) and self._park(peer, partial(self._batches_again, peer, body.ids)):
+            return
         for batched in self._batched:
-            batched.refused(inbound.sender, body.ids, from_code(body.code, body.message))
+            batched.refused(peer, body.ids, error)
+
+    def _batches_again(self, peer: str, ids: list[int]) -> None:
+        for batched in self._batched:
+            batched.again(peer, ids)
 
     def _unsent(self, id: int, peer: str, error: ClusterError) -> None:
         done = self.pending.answered(id, peer)

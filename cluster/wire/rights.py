@@ -60,6 +60,10 @@ MAY_SEND: dict[type, tuple[str, ...]] = {
     Ask: (ROLE_NODE, ROLE_CLIENT),
 }
 
+PLACED: frozenset[type] = frozenset((Put, Get, Keys, Replicate, Scan))
+"""Calls that go to a node because of what it owns: they carry the number of the layout that they were routed by. So do
+the batches of reads and writes, in their own header."""
+
 
 def role_key(secret: bytes, role: str) -> bytes:
     """The key that proves `role`: keyed BLAKE2b as a derivation function, as HKDF-Expand uses HMAC (RFC 5869)."""

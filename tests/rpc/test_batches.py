@@ -55,6 +55,7 @@ class Asking:
 
     def __init__(self, calls: "BatchedCalls[Asking]", peers: list[str], deadline: float = 1.0) -> None:
         self.id = 0
+        self.calls = calls
         self.started = 0.0
         self.deadline = deadline
         self.waiting: dict[str, Any] = dict.fromkeys(peers)
@@ -65,6 +66,9 @@ class Asking:
     def failed(self, peer: str, error: ClusterError) -> None:
         del self.waiting[peer]
         self.errors.append((peer, error.definite))
+
+    def again(self, peer: str) -> None:
+        self.calls.call([peer], entry(self.id))
 
     def linger(self, now: float) -> None:
         pass
