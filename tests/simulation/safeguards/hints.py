@@ -9,7 +9,7 @@ import pytest
 from cluster.config import node_settings
 from cluster.errors import TooLarge
 from cluster.replication import handoff
-from cluster.replication.hints import HintStore
+from cluster.replication.hints import HintKey, HintStore
 from cluster.replication.replica import Replica
 from cluster.simulation.fleet import Fleet
 from cluster.wire.replication import Replicate
@@ -28,6 +28,55 @@ def the_owner_that_was_away_remains_alone(seed: int) -> None:
         settle(fleet)
         crash_and_wait(fleet, first, second)
         assert read(fleet, away, "cart", r=1) == [b"book"]
+
+
+class LateReply:
+    """A message whose answer takes its time on the way back."""
+
+    def __init__(self, fleet: Fleet, inbound: Any) -> None:
+        self.fleet = fleet
+        self.inbound = inbound
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inbound, name)
+
+    def reply(self, body: Any) -> None:
+        self.fleet.world.call_later(0.85, self.inbound.reply, body)
+
+
+def a_hint_grows_while_it_is_delivered(seed: int) -> None:
+    """Its holder has brought it to its owner, and the answer is still under way, when another write of the key goes to
+    the holder, through a node that cannot reach the owner. All settles."""
+    with Fleet.running(seed, 4) as fleet:
+        first, second, away = fleet.owners("cart")
+        (holder,) = fleet.fallbacks("cart")
+        crash_and_wait(fleet, away)
+        one = acknowledged(fleet, first, "cart", b"one")
+        fleet.world.run_for(1.5)
+        assert fleet.hints(holder) == {away: 1}
+        fleet.world.partition([[first, second], [away]])
+        replicate = Replica.replicate
+
+        def late(self: Replica, inbound: Any) -> None:
+            replicate(self, LateReply(fleet, inbound) if self.context.me == away else inbound)
+
+        with patch.object(Replica, "replicate", late):
+            boot(fleet, away)
+            fleet.until(lambda: fleet.stored(away, "cart") is not None, 10.0)
+        acknowledged(fleet, first, "cart", b"two", context=one.context)
+        fleet.until(lambda: not fleet.hints(holder), 20.0)
+        assert read(fleet, away, "cart", local=True) == [b"two"], "the hint that grew was given up with the old copy"
+
+
+def give_up_what_grew(monkeypatch: pytest.MonkeyPatch) -> None:
+    delivered = HintStore.delivered
+
+    def give_up(self: HintStore, hint: HintKey, blob: bytes) -> None:
+        held = self.get(hint)
+        if held is not None:
+            delivered(self, hint, held)
+
+    monkeypatch.setattr(HintStore, "delivered", give_up)
 
 
 def power_fails_behind_a_delivery(seed: int) -> None:
@@ -141,6 +190,12 @@ SAFEGUARDS = [
         "After settling every owner holds what was acknowledged while it was away.",
         keep_no_hints,
         the_owner_that_was_away_remains_alone,
+    ),
+    Safeguard(
+        "a hint that grew is kept",
+        "A hint is removed only for the copy that its owner has.",
+        give_up_what_grew,
+        a_hint_grows_while_it_is_delivered,
     ),
     Safeguard(
         "a hint is given up for a synced copy only",
