@@ -41,6 +41,8 @@ class Completing:
         self._scans: dict[int, PartitionScan] = {}
         self._ending: dict[int, Completion] = {}  # complete, and not yet written down
         self._ended: dict[Verdict, dict[int, str]] = {}
+        self._failing: dict[str, str] = {}
+        """Sources that were called and did not give a whole scan the last time, and why."""
         self._timer = False
 
     def poke(self) -> None:
@@ -48,12 +50,12 @@ class Completing:
         self._step()
 
     def accept_loss(self) -> dict[str, Any]:
-        """Go on without the owners that are waited for and cannot be reached; says which, and for which partitions."""
+        """Go on without the owners that are waited for and do not answer; says which, and for which partitions."""
         context = self.context
         owners: dict[str, None] = {}
         partitions = []
         for partition in self._recovering():
-            absent = [name for name in context.view.others(partition) if not self._reachable(name)]
+            absent = [name for name in context.view.others(partition) if self._gives_nothing(name)]
             accepted = self._completion(partition).accept_loss(absent)
             owners.update(dict.fromkeys(accepted))
             if accepted:
@@ -66,12 +68,13 @@ class Completing:
         return {"owners": list(owners), "partitions": partitions}
 
     def waits_for(self) -> dict[str, int]:
-        """The owners that cannot be reached and are waited for, with how many partitions."""
+        """The owners that do not answer and are waited for, with how many partitions."""
         found: dict[str, int] = {}
         for partition in self._recovering():
-            for name in self._completion(partition).missing():
-                if partition not in self._scans and not self._reachable(name):
-                    found[name] = found.get(name, 0) + 1
+            if partition not in self._scans:
+                for name in self._completion(partition).missing():
+                    if self._gives_nothing(name):
+                        found[name] = found.get(name, 0) + 1
         return found
 
     def status(self) -> dict[str, Any]:
@@ -82,16 +85,24 @@ class Completing:
             "recovering": sorted(self._recovering()),
             "cause": causes(self.context.status.recovering.values()),
             "waits_for": waits_for,
+            "failing": dict(self._failing),
             "running": len(self._scans),
             "may_have_lost": self.losses,
             "help": help,
         }
 
     def _recovering(self) -> list[int]:
-        return [partition for partition in self.context.status.recovering if self.context.view.mine(partition)]
+        """What is to be done: not what is complete, and only not written down yet."""
+        mine, ending = self.context.view.mine, self._ending
+        return [
+            partition for partition in self.context.status.recovering if mine(partition) and partition not in ending
+        ]
 
     def _reachable(self, name: str) -> bool:
         return not self.context.avoided(name)
+
+    def _gives_nothing(self, name: str) -> bool:
+        return not self._reachable(name) or name in self._failing
 
     def _completion(self, partition: int) -> Completion:
         others = self.context.view.others(partition)
@@ -110,7 +121,7 @@ class Completing:
         for partition in self._recovering():
             if len(self._scans) >= PARALLEL:
                 break
-            if partition not in self._scans and partition not in self._ending:
+            if partition not in self._scans:
                 self._look_at(partition, probe)
         if not context.status.recovering:
             self._completions.clear()
@@ -142,6 +153,10 @@ class Completing:
             if self._scans.get(partition) is not scan:
                 return  # the partition lost data meanwhile
             del self._scans[partition]
+            if complete is None:
+                self._failing[source] = scan.error
+            else:
+                self._failing.pop(source, None)
             if complete is not None and page_bytes:
                 self._completion(partition).on_scan(source, complete)
             elif complete:
@@ -211,6 +226,8 @@ class PartitionScan:
         self.ended = ended
         self._tables = [table for table in sorted(context.mergeables) if table != TABLE_HINTS]
         self._complete = True
+        self.error = ""
+        """Why the scan does not count."""
 
     def start(self) -> None:
         """Ask for the first page."""
@@ -226,7 +243,7 @@ class PartitionScan:
         if type(outcome) is not Scanned:
             if isinstance(outcome, UNANSWERED):
                 self.context.reach.failed(source)
-            self.ended(None)
+            self._end(str(outcome))
             return
         self._complete = self._complete and outcome.complete
         if not self.page_bytes:
@@ -237,17 +254,31 @@ class PartitionScan:
             self._next(outcome)
 
     def _keep(self, page: Scanned) -> None:
-        """Merge the rows; the scan goes on once they are as durable as the cluster promises."""
-        context, table = self.context, self._tables[0]
+        """Merge the rows; the scan goes on once they are as durable as the cluster promises. A row that cannot be
+        merged is named and left out: it holds up no other."""
+        context, table, kept = self.context, self._tables[0], False
         for key, blob in page.rows:
-            context.store.put(table, self.partition, key, context.merge_in(table, self.partition, key, blob), None)
-        context.store.then(lambda error: self._kept(page, error))
+            try:
+                merged = context.merge_in(table, self.partition, key, blob)
+            except ClusterError as error:
+                context.record("owner.bad-row", error.message, key=key, source=self.source)
+            else:
+                context.store.put(table, self.partition, key, merged, None)
+                kept = True
+        if kept:
+            context.store.then(lambda error: self._kept(page, error))
+        else:
+            self._next(page)
 
     def _kept(self, page: Scanned, error: ClusterError | None) -> None:
         if error is None:
             self._next(page)
         else:
-            self.ended(None)
+            self._end(error.message)
+
+    def _end(self, error: str) -> None:
+        self.error = error
+        self.ended(None)
 
     def _next(self, page: Scanned) -> None:
         if page.more:

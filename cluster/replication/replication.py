@@ -65,9 +65,9 @@ class Replication:
         Empty when they are."""
         status, completing, reasons = self.context.status, self.completing.status(), []
         if status.recovering:
-            waits = (
-                f"; waits for {', '.join(completing['waits_for'])}: {completing['help']}" if completing["help"] else ""
-            )
+            failing = completing["failing"]
+            names = [f"{name} ({failing[name]})" if name in failing else name for name in completing["waits_for"]]
+            waits = f"; waits for {', '.join(names)}: {completing['help']}" if names else ""
             reasons.append(f"recovering {len(status.recovering)} partitions: {completing['cause']}{waits}")
         waited_for, dead = self.catchup.waits_for()
         if status.catching_up:

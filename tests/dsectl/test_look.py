@@ -240,7 +240,7 @@ def test_a_service_that_nobody_offers(run: Run, serve: Serve) -> None:
 
 
 COMPLETE: dict[str, Any] = {
-    "recovering": [], "cause": "", "waits_for": {}, "running": 0, "may_have_lost": [], "help": "",
+    "recovering": [], "cause": "", "waits_for": {}, "failing": {}, "running": 0, "may_have_lost": [], "help": "",
 }  # fmt: skip
 
 

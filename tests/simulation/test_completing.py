@@ -2,10 +2,15 @@
 what was acknowledged and is still there. For every N/R/W that makes a difference."""
 
 from random import Random
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from cluster.config import node_settings
+from cluster.errors import Damaged
+from cluster.replication.context import ReplicationContext
+from cluster.replication.replica import Replica
 from cluster.simulation.fleet import Fleet
 from cluster.wire.kv import Got, PutDone
 from tests.simulation.safeguards.scenes import acknowledged, boot, crash_and_wait, got, read, settle, wipe
@@ -177,3 +182,51 @@ def test_a_stall_that_misses_a_first_write_is_caught_up_and_said(seed: int) -> N
         fleet.until(lambda: fleet.stored(owner, "cart") is not None, 10.0)
         settle(fleet)
         assert said(fleet, owner, "owner.catching-up")
+
+
+def test_a_source_that_gives_nothing_is_named_and_can_be_gone_without(seed: int) -> None:
+    """It lives, and refuses every scan."""
+    with Fleet.running(seed, 3) as fleet:
+        acknowledged(fleet, "n1", "cart", b"book", strict=True)
+        settle(fleet)
+        fleet.world.run_for(1.5)
+        wipe(fleet, "n2")
+        scan = Replica.scan
+
+        def refuse(self: Replica, inbound: Any) -> None:
+            if self.context.me == "n3":
+                inbound.fail(Damaged("its disk cannot be read"))
+            else:
+                scan(self, inbound)
+
+        with patch.object(Replica, "scan", refuse):
+            fleet.crash("n3")
+            boot(fleet, "n2", "n3")
+            fleet.world.run_for(5.0)
+            health = str(fleet.wait(fleet.ask("n2", "health")).answer)
+            assert "waits for n3 (its disk cannot be read)" in health, health
+            fleet.wait(fleet.ask("n2", "accept-loss"))
+            fleet.until(lambda: "n2" not in recovering(fleet), 5.0)
+        assert read(fleet, "n2", "cart") == [b"book"]
+
+
+def test_a_row_that_cannot_be_merged_holds_up_no_other(seed: int) -> None:
+    with Fleet.running(seed, 3) as fleet:
+        for number in range(20):
+            acknowledged(fleet, "n1", f"key-{number}", b"precious")
+        settle(fleet)
+        fleet.world.run_for(1.5)
+        merge_in = ReplicationContext.merge_in
+
+        def fail(self: ReplicationContext, table: int, partition: int, key: str, blob: bytes) -> bytes:
+            if key == "key-7":
+                raise Damaged("it cannot be merged")
+            return merge_in(self, table, partition, key, blob)
+
+        wipe(fleet, "n2")
+        with patch.object(ReplicationContext, "merge_in", fail):
+            boot(fleet, "n2")
+            fleet.until(lambda: not recovering(fleet), 10.0)
+        bad = fleet.nodes["n2"].events.since(kind="owner.bad-row")
+        assert {event["key"] for event in bad} == {"key-7"}
+        assert all(fleet.stored("n2", f"key-{number}") for number in range(20) if number != 7)
