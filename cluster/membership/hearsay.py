@@ -42,6 +42,8 @@ class Hearsay:
         self.context = context
         self.on_change: list[Callable[[str, str, str], None]] = []
         self.on_refuted: list[Callable[[str], None]] = []
+        self.on_raised: list[Callable[[int], None]] = []
+        self.on_amnesia: list[Callable[[str], None]] = []
         self.detector = Detector(context, gossip, self._probe_failed, self.found_closed, exchange.with_anyone)
         self.verdicts = Verdicts(context, gossip, self.detector, self._condemn)
         self.evidence = Evidence(context, gossip, self.found_closed)
@@ -144,8 +146,17 @@ class Hearsay:
         if answer is Answer.CONTEST and not self._contest(rumor, via):
             return False
         epoch = me.incarnation.epoch
+        if answer is Answer.AMNESIA and self.on_amnesia:
+            reason = f"{via} knows {me.name} ({me.id}) in boot epoch {heard.epoch}, and this is epoch {epoch} of it"
+            for remember in tuple(self.on_amnesia):
+                remember(reason)
+            return False
         is_this_boot = answer is Answer.REFUTE and heard.epoch == epoch
-        context.table.raise_own(me.incarnation.above(heard) if is_this_boot else me.incarnation.boot_after(heard))
+        raised = me.incarnation.above(heard) if is_this_boot else me.incarnation.boot_after(heard)
+        if raised.epoch != epoch:
+            for raise_to in tuple(self.on_raised):
+                raise_to(raised.epoch)
+        context.table.raise_own(raised)
         self._gossip.add(me.rumor())
         if me.incarnation.epoch != epoch:
             self._announcing.renew()

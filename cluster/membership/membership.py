@@ -30,6 +30,9 @@ class Membership:
 
     `on_change(name, old, new)` is called for each change of a state, and with old = new = `alive` when a member is
     alive under another boot epoch than before. `on_refuted(reason)`: this node contradicted its own suspicion or death.
+    `on_raised(epoch)`: it is about to announce itself in a higher epoch than its own, above what was said of another
+    holder of its name; a later boot must not begin below that. `on_amnesia(reason)`: a peer knows a later boot of this
+    very id, so this directory is a copy from before.
     `on_fact(name, kind, body)`: a member announced something; an empty body after its reboot says that it is void.
     """
 
@@ -65,6 +68,8 @@ class Membership:
         self._reception = Reception(context, self._gossip, self._hearsay, self._announcing, self._links)
         self.on_change = self._hearsay.on_change
         self.on_refuted = self._hearsay.on_refuted
+        self.on_raised = self._hearsay.on_raised
+        self.on_amnesia = self._hearsay.on_amnesia
         self.on_fact = self._announcing.on_fact
 
     # -- life

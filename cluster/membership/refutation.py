@@ -17,7 +17,8 @@ class Answer(Enum):
     NOTHING = auto()
     REMIND = auto()  # they are behind: tell them what holds
     REFUTE = auto()  # they think that we failed: a higher incarnation contradicts
-    RISE = auto()  # they know a higher incarnation of our id (our epoch was lost): begin a new life above it
+    RISE = auto()  # they know a higher incarnation of this boot: go on above it
+    AMNESIA = auto()  # they know a later boot of our id: our directory is a copy from before
     CONTEST = auto()  # another id has our name
 
 
@@ -28,6 +29,8 @@ def answer_to(rumor: Rumor, me: Member) -> Answer:
         return Answer.REMIND
     if rumor.id and rumor.id != me.id:
         return Answer.CONTEST
+    if rumor.id and heard.epoch > me.incarnation.epoch:
+        return Answer.AMNESIA
     if rumor.state == me.state:
         return Answer.RISE if heard > me.incarnation else Answer.NOTHING
     if rumor.state == ALIVE:  # of before we began to leave

@@ -157,6 +157,8 @@ class Node:
         self.rpc.on_layout = self.layouts.judge
         self.rpc.on_stale = self.layouts.fetch
         self.view.on_change.append(lambda entry: self.rpc.layout_changed(entry.number))
+        self.membership.on_raised.append(self.boot.raised)
+        self.membership.on_amnesia.append(self._amnesia)
         self.transport.on_lost.append(self._peer_lost)
         self.datagrams.on_heard = self.transport.redial
         self.rpc.on_answer = self.reach.heard
@@ -240,6 +242,19 @@ class Node:
             self.replication.member_failed(name)
         if reason != "aborted":
             self.membership.note_evidence(name, reason)
+
+    def _amnesia(self, reason: str) -> None:
+        """What lies in this directory is a copy from before: whoever holds it next is somebody else."""
+        self.events.record("node.amnesia", reason)
+        self.membership.on_amnesia.clear()
+        try:
+            self.boot.forget(f"it was a copy from before: {reason}")
+            self.store.lose(self.view.my_partitions(), reason)
+        except ClusterError as error:
+            reason = f"{reason}; and {error.message}"
+        self.hooks.on_fatal(
+            f"{reason}: its directory is a copy from before. It starts again under a new id, recovering"
+        )
 
     def _undone(self) -> None:
         self.actors.renew()

@@ -33,6 +33,9 @@ class BootRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The boot id of the machine under which the log was opened last."""
     lost: str = ""
     """Why what lies here does not count as complete, until the log says so itself."""
+    announced: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """The highest epoch that others may know of this id, when that is above its own: an earlier holder of the name was
+    known in higher ones."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class Identity:
         elif not before.lost and self._is_older_than_its_log(before):
             self._record = BootRecord(name, mint_id(), 1, lost=f"its {BOOT} is older than its log")
         else:
-            self._record = msgspec.structs.replace(before, epoch=before.epoch + 1)
+            self._record = msgspec.structs.replace(before, epoch=max(before.epoch, before.announced) + 1)
         # Nothing can have been lost before the first boot, so that its machine is the one to compare with at once.
         self._write(machine=machine if self.newborn else self._record.machine)
 
@@ -140,10 +143,18 @@ class Identity:
         if self._machine != self._record.machine or self._record.lost:
             self._write(machine=self._machine, lost="")
 
+    def raised(self, epoch: int) -> None:
+        """This boot announces itself in a higher epoch than its own: the next one begins above that, or its peers would
+        take it for a copy from before. On a full disk it is taken for one, and recovers."""
+        try:
+            self._write(announced=epoch)
+        except StorageFull:
+            pass
+
     def forget(self, reason: str) -> None:
         """A peer has seen a later boot of this id than this one, so what lies here is a copy from before: durable when
         this returns, the next boot takes a new id and votes on nothing. The process must end. Raises StorageFull."""
-        self._write(id=self._mint_id(), epoch=0, machine="", lost=reason)
+        self._write(id=self._mint_id(), epoch=0, machine="", lost=reason, announced=0)
 
     def _is_older_than_its_log(self, before: BootRecord) -> bool:
         data = read_document(self._disk, MARK)

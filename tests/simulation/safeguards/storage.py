@@ -6,6 +6,7 @@ import pytest
 
 from cluster.config import node_settings
 from cluster.env import Env, Tick
+from cluster.node import Node
 from cluster.replication.completing import PartitionScan
 from cluster.simulation import World
 from cluster.simulation.disk import SimulatedDisk
@@ -296,6 +297,62 @@ def leave_no_clean_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SegmentLog, "close", killed)
 
 
+def files_of(disk: SimulatedDisk) -> dict[str, bytes]:
+    return {
+        path: disk.read(path)
+        for path in [*disk.names(""), *[f"log/{name}" for name in disk.names("log")]]
+        if path != "log"
+    }
+
+
+def put_back(disk: SimulatedDisk, files: dict[str, bytes]) -> None:
+    for path in files_of(disk):
+        disk.remove(path)
+    for path, data in files.items():
+        disk.write(path, data)
+
+
+def a_directory_is_put_back(seed: int) -> None:
+    """One of two holders of acknowledged writes is put back to what it was two boots before. A peer that is alive then
+    has seen those boots; it goes, and the owner that missed all returns."""
+    with Fleet.running(seed, 3) as fleet:
+        fleet.world.run_for(1.5)
+        fleet.crash("n3")
+        before = files_of(fleet.world.disk("n3"))
+        for _ in range(2):
+            boot(fleet, "n3")
+            fleet.until(fleet.settled, 60.0)
+            fleet.crash("n3")
+        boot(fleet, "n3")
+        fleet.until(fleet.settled, 60.0)
+        crash_and_wait(fleet, "n1")
+        for key in KEYS:
+            acknowledged(fleet, "n2", key, b"precious", strict=True)
+        crash_and_wait(fleet, "n3")
+        id = before["boot.json"]
+        put_back(fleet.world.disk("n3"), before)
+        boot(fleet, "n3")
+        fleet.world.run_for(2.0)
+        if "n3" in fleet.fatal:  # as its process does then; somebody starts it again
+            fleet.crash("n3")
+            assert fleet.world.disk("n3").read("boot.json") != id
+            boot(fleet, "n3")
+            fleet.world.run_for(2.0)
+        fleet.crash("n2")
+        boot(fleet, "n1")
+        fleet.until(lambda: all(fleet.believes(name, "n2") == "dead" for name in fleet.up), 60.0)
+        fleet.world.run_for(3.0)
+        for key in KEYS:
+            answer = fleet.wait(fleet.get("n3", key, strict=True)).answer
+            assert not isinstance(answer, Got) or answer.siblings == [b"precious"], f"{key}: not found"
+        boot(fleet, "n2")
+        assert all(settled_siblings(fleet, key) == [b"precious"] for key in KEYS)
+
+
+def rise_above_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Node, "_amnesia", lambda self, reason: self.membership.on_amnesia.clear())
+
+
 SAFEGUARDS = [
     Safeguard(
         "readers are shown what is logged",
@@ -350,5 +407,11 @@ SAFEGUARDS = [
         "An orderly end loses nothing, and a reboot behind it makes nobody recover.",
         leave_no_clean_mark,
         stopped_in_good_order_and_rebooted,
+    ),
+    Safeguard(
+        "a node that its peers know better is somebody else",
+        "A directory that was put back takes a new id, and votes once it is complete again.",
+        rise_above_what_is_said,
+        a_directory_is_put_back,
     ),
 ]
