@@ -158,14 +158,18 @@ class TableStat:
     """What a partition of a table holds."""
 
     rows: int
-    bytes: int
+
+
+Page: TypeAlias = tuple[list[tuple[str, bytes]], bool]
+"""Rows in the order of their keys, and whether there are more behind them."""
 
 
 class Table(Protocol):
-    """Rows by partition and key, as the log up to `position` gives them. Values are encoded bytes, never None."""
+    """Rows by partition and key, as the log gives them, which the store puts in. Values are encoded bytes, never None.
 
-    position: tuple[int, int]
-    """(segment, offset): every record of the log before it is in the table, so replay goes on from there."""
+    The log alone is durable: a table is built from it at each boot. One that outlives a boot would also say up to which
+    position of the log it is whole, and be checkpointed in slices; none does yet.
+    """
 
     def get(self, partition: int, key: str) -> bytes | None:
         """The value of a row."""
@@ -173,11 +177,12 @@ class Table(Protocol):
     def put(self, partition: int, key: str, value: bytes | None) -> None:
         """Set a row, or with None remove it."""
 
-    def scan(self, partition: int, after: str, limit: int) -> list[tuple[str, bytes]]:
-        """At most `limit` rows with keys after `after`, in order."""
+    def scan(self, partition: int, after: str, limit: int, *, prefix: str = "", bytes_max: int | None = None) -> Page:
+        """One page: rows whose keys are above `after` and begin with `prefix`, in order, at most `limit` of them, the
+        last of which may take their sizes over `bytes_max`. There are more only behind a page that is not empty."""
 
     def stat(self, partition: int) -> TableStat:
         """How much the partition holds; cheap."""
 
-    def checkpoint(self) -> bool:
-        """Do one bounded slice of work on a checkpoint; whether it is published."""
+    def partitions(self) -> list[int]:
+        """The partitions that may hold rows."""

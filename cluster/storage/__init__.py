@@ -9,7 +9,7 @@ what it lost) is on the disk before it says anything.
 from cluster.storage.identity import Boot, BootRecord, Identity, encode_boot, load_boot, newborn_files, read_document
 from cluster.storage.recovery import TABLE_HINTS, Recovery
 from cluster.storage.segments import Done
-from cluster.storage.store import Page, Store
+from cluster.storage.store import Store
 
 __all__ = [
     "TABLE_HINTS",
@@ -17,7 +17,6 @@ __all__ = [
     "BootRecord",
     "Done",
     "Identity",
-    "Page",
     "Recovery",
     "Store",
     "encode_boot",

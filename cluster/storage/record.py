@@ -31,6 +31,10 @@ VERSION = 2
 HEADER_BYTES = 16
 """Of a segment as of a record, so that one rule says which tails are too short to hold either."""
 
+PARTITION_MAX = 0xFFFF
+TABLE_MAX = 0xFF
+"""What the record header has room for."""
+
 ROW = 0xD5
 RELEASE = 0xD6
 LOSS = 0xD7

@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from cluster.env import Disk
 from cluster.errors import Damaged
 from cluster.layout.partition import PARTITIONS
+from cluster.ports import Table
 from cluster.storage.identity import Boot, read_document
+from cluster.storage.memory import MemoryTable
 from cluster.storage.record import (
     LOSS,
     RELEASE,
@@ -38,11 +40,10 @@ from cluster.storage.record import (
     decode_segment_header,
     scan,
 )
-from cluster.storage.rows import Rows
 from cluster.storage.segments import FOLDER, MARK, segment_path
 
-Tables = dict[tuple[int, int], Rows]
-"""Encoded rows by key, by (table, partition)."""
+Tables = dict[int, Table]
+"""By number."""
 
 TABLE_HINTS = 1
 HINTS = 0xFFFE
@@ -119,8 +120,6 @@ class Replay:
             self.end = (number, kept)
             self.segments += 1
             self.bytes += kept
-        for rows in self.tables.values():
-            rows.filled()
 
     def _segments(self) -> Iterator[tuple[int, bytes, bool]]:
         """Number, bytes, and whether it is the last, of each segment that was begun. Files of none are removed: a boot
@@ -165,7 +164,7 @@ class Replay:
         """Each partition that lacks rows, with the spans to blame and why."""
         if not self._losses and not self._anywhere:
             return
-        seen = {partition for _, partition in self.tables} | set(self._losses)
+        seen = {partition for table in self.tables.values() for partition in table.partitions()} | set(self._losses)
         if self._anywhere:
             seen.update(range(PARTITIONS), (HINTS,))
         for partition in sorted(seen):
@@ -215,13 +214,10 @@ class Replay:
         self.records += 1
         if kind == ROW:
             key, value = decode_row(payload)
-            rows = self.tables.get((table, partition))
+            rows = self.tables.get(table)
             if rows is None:
-                rows = self.tables[table, partition] = Rows()
-            if value is None:
-                rows.pop(key, None)
-            else:
-                rows[key] = value
+                rows = self.tables[table] = MemoryTable()
+            rows.put(partition, key, value)
         elif kind == LOSS:
             span, reason = decode_loss(payload)
             self._losses.setdefault(partition, {})[span] = reason

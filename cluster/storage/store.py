@@ -11,25 +11,20 @@ A partition that may lack rows is in `recovering`, on the disk before anybody is
 until `complete`. Hint records that were lost are noted likewise, apart from the rows.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from heapq import merge
+from collections.abc import Callable, Iterable
 
 from cluster.config import Durability, StorageSettings
 from cluster.env import Env, Tick
 from cluster.errors import Damaged, StorageFull
+from cluster.ports import Page, Table
 from cluster.storage.identity import Boot
-from cluster.storage.record import LOSS, RELEASE, ROW, Record, Span, encode_loss, encode_release, encode_row
+from cluster.storage.memory import MemoryTable
+from cluster.storage.record import LOSS, RELEASE, ROW, TABLE_MAX, Record, Span, encode_loss, encode_release, encode_row
 from cluster.storage.recovery import HINTS, Recovery, Replay, Tables
-from cluster.storage.rows import Rows
 from cluster.storage.segments import Done, SegmentLog, segment_path
 
-PARTITION_MAX = 0xFFFF
-TABLE_MAX = 0xFF
-"""What the record header has room for."""
-
-Page = tuple[list[tuple[str, bytes]], bool]
-"""Rows in the order of their keys, and whether there are more behind them."""
-
+Change = tuple[int, int, str, bytes | None]
+"""Table, partition, key, and the value before."""
 
 ROOM_PROBE_S = 1.0
 ROOM_PROBE: Record = (HINTS, 0, RELEASE, encode_release([(0, 0, 0)] * 256))
@@ -63,10 +58,11 @@ class Store:
         self._tables: Tables = {}
         # One staged batch, as lists in step with what uses them: the log, an undo, the acknowledgements.
         self._records: list[Record] = []
-        self._changes: list[tuple[Rows, str, bytes | None]] = []  # the rows, the key, the value before
+        self._changes: list[Change] = []
         self._dones: list[Done] = []
         self._synced_dones: list[Done] = []  # those that a sync must come before
-        self._before: dict[tuple[int, str], bytes | None] = {}  # of staged keys, what the log has; made when asked for
+        # By table and partition, what the log has of each staged key; made when somebody asks.
+        self._before: dict[tuple[int, int], dict[str, bytes | None]] = {}
         self._looked_up = 0  # how many of the changes `_before` has seen
         self._epoch = 0
         self._losses = 0  # declared in this boot
@@ -118,69 +114,57 @@ class Store:
 
     def get(self, table: int, partition: int, key: str) -> bytes | None:
         """The row's value, staged ones included: for whoever reads in order to write."""
-        rows = self._tables.get((table, partition))
-        return None if rows is None else rows.get(key)
+        rows = self._tables.get(table)
+        return None if rows is None else rows.get(partition, key)
 
     def logged(self, table: int, partition: int, key: str) -> bytes | None:
         """The row's value as the log has it: for whoever is shown it. A put of this pass may still be refused."""
-        rows = self._tables.get((table, partition))
+        rows = self._tables.get(table)
         if rows is None:
             return None
         if self._records:
-            before, where = self._staged(), (id(rows), key)
-            if where in before:
-                return before[where]
-        return rows.get(key)
+            before = self._staged(table, partition)
+            if key in before:
+                return before[key]
+        return rows.get(partition, key)
 
     def scan(
         self, table: int, partition: int, after: str, limit: int, *, prefix: str = "", bytes_max: int | None = None
     ) -> Page:
-        """One page of what the log has: rows whose keys are above `after` and begin with `prefix`, in order, at most
-        `limit` of them, the last of which may take their sizes over `bytes_max`."""
-        rows = self._tables.get((table, partition))
-        page: list[tuple[str, bytes]] = []
+        """One page of what the log has; see `ports.Table`."""
+        rows = self._tables.get(table)
         if rows is None:
-            return page, False
-        size = 0
-        for key, value in self._in_order(rows, after, prefix):
-            if len(page) == limit or (bytes_max is not None and size > bytes_max):
-                return page, True
-            page.append((key, value))
-            size += len(value)
-        return page, False
-
-    def _in_order(self, rows: Rows, after: str, prefix: str) -> Iterator[tuple[str, bytes]]:
-        keys = rows.after(after, prefix)
-        if not self._records:
-            for key in keys:
-                yield key, rows[key]
-            return
-        mine = {key: value for (owner, key), value in self._staged().items() if owner == id(rows)}
-        deleted = sorted(key for key in mine if key not in rows and key > after and key.startswith(prefix))
-        for key in merge(keys, deleted):
-            value = mine[key] if key in mine else rows[key]
-            if value is not None:
-                yield key, value
+            return [], False
+        page, more = rows.scan(partition, after, limit, prefix=prefix, bytes_max=bytes_max)
+        before = self._staged(table, partition) if self._records else None
+        if not before:
+            return page, more
+        while True:
+            shown = dict(page)
+            last = page[-1][0] if more else None
+            for key, value in before.items():  # few: they are of this pass
+                if key > after and key.startswith(prefix) and (last is None or key <= last):
+                    shown.pop(key, None)
+                    if value is not None:
+                        shown[key] = value
+            if shown or last is None:
+                return sorted(shown.items()), more
+            page, more = rows.scan(partition, last, limit, prefix=prefix, bytes_max=bytes_max)
 
     def count(self, table: int, partition: int) -> int:
         """How many rows there are, staged ones included."""
-        rows = self._tables.get((table, partition))
-        return 0 if rows is None else len(rows)
+        rows = self._tables.get(table)
+        return 0 if rows is None else rows.stat(partition).rows
 
     def put(self, table: int, partition: int, key: str, value: bytes | None, done: Done | None) -> None:
         """Set a row, or delete it with None. `done` hears when it is durable, or StorageFull."""
         payload = encode_row((key, value))
-        rows = self._tables.get((table, partition))
+        rows = self._tables.get(table)
         if rows is None:
-            rows = self._make_rows(table, partition)
-        before = rows.get(key)
-        self._changes.append((rows, key, before))
-        if value is None:
-            rows.pop(key, None)
-        else:
-            rows[key] = value
-            if before is None:
-                rows.added(key)
+            rows = self._make_table(table)
+        before = rows.get(partition, key)
+        rows.put(partition, key, value)
+        self._changes.append((table, partition, key, before))
         records = self._records
         if not records:
             self._tick.arm()
@@ -279,18 +263,18 @@ class Store:
                 pass  # nobody was told that it was kept
         self._log.close()
 
-    def _make_rows(self, table: int, partition: int) -> Rows:
-        assert 0 <= table <= TABLE_MAX and 0 <= partition <= PARTITION_MAX, (table, partition)
-        rows = self._tables[table, partition] = Rows()
-        return rows
+    def _make_table(self, table: int) -> Table:
+        assert 0 <= table <= TABLE_MAX, table
+        made = self._tables[table] = MemoryTable()
+        return made
 
-    def _staged(self) -> dict[tuple[int, str], bytes | None]:
+    def _staged(self, table: int, partition: int) -> dict[str, bytes | None]:
         """What the log has of each staged key. Made by whoever asks: a pass that only writes does not pay for it."""
         before, changes = self._before, self._changes
-        for rows, key, value in changes[self._looked_up :]:
-            before.setdefault((id(rows), key), value)
+        for of_table, of_partition, key, value in changes[self._looked_up :]:
+            before.setdefault((of_table, of_partition), {}).setdefault(key, value)
         self._looked_up = len(changes)
-        return before
+        return before.get((table, partition), {})
 
     def _write(self) -> None:
         """The end of a pass: the staged batch goes to the log."""
@@ -314,14 +298,9 @@ class Store:
         if self._on_full is not None:
             self._on_full(reason)
 
-    def _undo(self, changes: list[tuple[Rows, str, bytes | None]], dones: list[Done], error: OSError) -> None:
-        for rows, key, before in reversed(changes):
-            if before is None:
-                rows.pop(key, None)
-            else:
-                if key not in rows:
-                    rows.added(key)
-                rows[key] = before
+    def _undo(self, changes: list[Change], dones: list[Done], error: OSError) -> None:
+        for table, partition, key, before in reversed(changes):
+            self._tables[table].put(partition, key, before)
         self.undone += len(changes)
         if not self.full:
             self.full_since = self._env.clock.wall()

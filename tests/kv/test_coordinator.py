@@ -189,8 +189,7 @@ def test_a_read_repairs_the_owner_that_is_behind(fleet: Fleet) -> None:
     owners, _ = places(fleet, "cart")
     fleet.wait(fleet.put(owners[0], "cart", b"book"))
     behind = fleet.nodes[owners[1]]
-    rows = behind.store._tables[0, partition_of("cart")]
-    rows.pop("cart")  # as if it had missed the write and its hint
+    behind.store._tables[0].put(partition_of("cart"), "cart", None)  # as if it had missed the write and its hint
     found = got(fleet.wait(fleet.get(owners[0], "cart", r=3)))
     assert found.siblings == [b"book"] and found.repaired == 1
     assert got(fleet.wait(fleet.get(owners[1], "cart", local=True))).siblings == [b"book"]
@@ -204,11 +203,11 @@ def test_a_strict_read_asks_as_many_as_see_every_acknowledged_write() -> None:
         owners, _ = places(fleet, "cart")
         first = done(fleet.wait(fleet.put(owners[0], "cart", b"book")))
         fleet.until(fleet.settled)
-        behind = fleet.nodes[owners[1]].store._tables[0, partition_of("cart")]
-        old = behind["cart"]
+        behind, partition = fleet.nodes[owners[1]].store._tables[0], partition_of("cart")
+        old = behind.get(partition, "cart")
         fleet.wait(fleet.put(owners[0], "cart", b"pen", context=first.context))
         fleet.until(fleet.settled)
-        behind["cart"] = old  # as if it had missed the second write and its hint
+        behind.put(partition, "cart", old)  # as if it had missed the second write and its hint
         assert got(fleet.wait(fleet.get(owners[1], "cart"))).siblings == [b"book"]
         assert got(fleet.wait(fleet.get(owners[1], "cart", strict=True, r=1))).siblings == [b"pen"]
         for name in (owners[0], owners[2]):

@@ -81,7 +81,7 @@ def test_a_full_disk_refuses_the_whole_batch(fleet: Fleet) -> None:
 def test_one_copy_that_fails_does_not_take_the_others_along(fleet: Fleet) -> None:
     for key in KEYS:
         fleet.wait(fleet.put("n1", key, b"old", w=3))
-    fleet.nodes["n2"].store._tables[TABLE_KV, partition_of(KEYS[2])][KEYS[2]] = b"\xc1"  # unreadable
+    fleet.nodes["n2"].store._tables[TABLE_KV].put(partition_of(KEYS[2]), KEYS[2], b"\xc1")  # unreadable
     results = put_all(fleet, w=3)
     fleet.until(lambda: all(result.ended for result in results), 2.0)
     assert outcomes(results) == ["ok", "ok", "maybe", "ok", "ok", "ok"]

@@ -6,7 +6,7 @@ import pytest
 
 from cluster.config import Durability
 from cluster.errors import StorageFull
-from cluster.storage import Page
+from cluster.ports import Page
 from cluster.storage.record import HEADER_BYTES, Mark, Position, decode_mark
 from cluster.storage.segments import MARK, segment_path
 from tests.storage.memory_disk import World
