@@ -87,6 +87,7 @@ class Replay:
         self.torn_bytes = 0
         self.segments = 0
         self.bytes = 0
+        self._files = 0
         self.last_number = 0
         """The highest number that anything names."""
         self.end: Position = (0, 0)
@@ -127,6 +128,7 @@ class Replay:
         before: tuple[int, bytes] | None = None
         for number in _segment_numbers(self._disk):
             data = _read(self._disk, number)
+            self._files += 1
             if not data:
                 self._disk.remove(segment_path(number))
                 continue
@@ -143,14 +145,12 @@ class Replay:
             return boot.lost
         if boot.previous_epoch == 0:
             return ""
+        if not self._files and (mark is None or mark.end > self.end):
+            return "its log was gone"
         if mark is None:
-            return "its log was gone" if self.segments == 0 else f"{MARK} is missing or damaged"
+            return f"{MARK} is missing or damaged"
         if self.end < mark.end:
-            return (
-                f"the log ends at {_place(self.end)}, before its mark at {_place(mark.end)}"
-                if self.segments
-                else "its log was gone"
-            )
+            return f"the log ends at {_place(self.end)}, before its mark at {_place(mark.end)}"
         if boot.rebooted and not self._always and not self._clean:
             return "the machine rebooted, and what was written last may not have been synced"
         return ""
