@@ -123,6 +123,15 @@ def shut_down(fleet: Fleet, name: str) -> None:
     fleet.crash(name)
 
 
+def cut_power(fleet: Fleet, name: str) -> None:
+    """Of a machine, whether its node runs or has ended."""
+    if fleet.world.is_up(name):
+        fleet.power_loss(name)
+    else:
+        fleet.world.disk(name).power_loss(torn=True)
+        fleet.world.reboot(name)
+
+
 def a_coordinator_dies_between_its_sockets_and_its_log(seed: int) -> None:
     """The copies of its write have left, and one was read by somebody; then it writes the same key again."""
     with Fleet.running(seed, 3) as fleet:
@@ -224,7 +233,7 @@ def a_sync_fails_and_the_power_goes(seed: int) -> None:
         written = fleet.put("n1", "cart", b"book")
         fleet.world.run_for(1.0)
         for name in fleet.names:
-            fleet.power_loss(name)
+            cut_power(fleet, name)
         boot(fleet, *fleet.names)
         fleet.until(fleet.settled, 60.0)
         if isinstance(written.answer, PutDone) and written.answer.outcome in ("ok", "ok-sloppy"):
@@ -277,9 +286,10 @@ def stopped_in_good_order_and_rebooted(seed: int) -> None:
             acknowledged(fleet, "n1", key, b"precious")
         for name in fleet.names:
             shut_down(fleet, name)
-            if seed % 2:  # the machines even lost their power
-                fleet.world.disk(name).power_loss(torn=True)
-            fleet.world.reboot(name)
+            if seed % 2:
+                cut_power(fleet, name)
+            else:
+                fleet.world.reboot(name)
         boot(fleet, *fleet.names)
         for name in fleet.names:
             assert not fleet.nodes[name].events.since(kind="owner.recovering"), "a reboot behind a clean end"
@@ -329,13 +339,14 @@ def a_directory_is_put_back(seed: int) -> None:
         for key in KEYS:
             acknowledged(fleet, "n2", key, b"precious", strict=True)
         crash_and_wait(fleet, "n3")
-        id = before["boot.json"]
+        record = before["boot.json"]
         put_back(fleet.world.disk("n3"), before)
-        boot(fleet, "n3")
+        fleet.start("n3")
         fleet.world.run_for(2.0)
-        if "n3" in fleet.fatal:  # as its process does then; somebody starts it again
-            fleet.crash("n3")
-            assert fleet.world.disk("n3").read("boot.json") != id
+        if "n3" in fleet.fatal:  # its process ends, and somebody starts it again
+            if fleet.world.is_up("n3"):
+                fleet.crash("n3")
+            assert fleet.world.disk("n3").read("boot.json") != record
             boot(fleet, "n3")
             fleet.world.run_for(2.0)
         fleet.crash("n2")
