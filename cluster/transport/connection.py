@@ -76,9 +76,23 @@ class LocalEnd:
     receiver: Callable[["Connection"], Callable[[bytes], None]] = _nobody
     """Who takes the bytes of a connection that has just been proven."""
     node_key: bytes = field(init=False)
+    boots: dict[str, int] = field(default_factory=dict)
+    """The latest boot of each node id that was proven here."""
 
     def __post_init__(self) -> None:
         self.node_key = role_key(self.secret, ROLE_NODE)
+
+    def amnesia(self, party: Party) -> str:
+        """Why a node is refused of which a later boot was seen: its directory is a copy from before that."""
+        seen = self.boots.get(party.id, 0)
+        if party.role != ROLE_NODE or party.epoch >= seen:
+            return ""
+        return f"amnesia: boot {seen} of {party.id} was seen here, and this is boot {party.epoch} of it"
+
+    def note_boot(self, party: Party) -> None:
+        """A party has proven itself."""
+        if party.role == ROLE_NODE:
+            self.boots[party.id] = party.epoch
 
 
 class Connection:
@@ -247,6 +261,10 @@ class Connection:
                 self._bound(self.end.settings.prove_timeout_s)  # it knows the cluster: the proof has a time of its own
         if handshake.peer is None:
             return
+        if reason := self.end.amnesia(handshake.peer):
+            self.refuse(HandshakeRefused(reason))
+            return
+        self.end.note_boot(handshake.peer)
         self.peer, self.clock = handshake.peer, handshake.clock
         if isinstance(handshake, Listener):
             self.lane = handshake.lane

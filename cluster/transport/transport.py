@@ -164,7 +164,7 @@ class Transport:
     def _admit(self, party: Party) -> str:
         if party.role != ROLE_NODE and self._clients >= self.settings.clients_max:
             return f"this node serves {self._clients} clients already"
-        return self.admit(party)
+        return self._end.amnesia(party) or self.admit(party)
 
     def _proven(self, connection: Connection) -> None:
         self._unproven.pop(connection, None)

@@ -19,7 +19,9 @@ SECRET = b"s" * 32
 class Peer:
     """One process with a transport that answers `Ask` with its own name."""
 
-    def __init__(self, world: World, name: str, addresses: dict[str, tuple[str, int]], secret: bytes = SECRET) -> None:
+    def __init__(
+        self, world: World, name: str, addresses: dict[str, tuple[str, int]], secret: bytes = SECRET, epoch: int = 1
+    ) -> None:
         env = world.env(name)
         self.env = env
         self.name = name
@@ -29,7 +31,7 @@ class Peer:
         self.lost: list[tuple[str, str]] = []
         self.silent = False
         self.faults = FaultBook(name)
-        party = Party("small", ROLE_NODE, name, f"{name}-id", 1, env.boot_id)
+        party = Party("small", ROLE_NODE, name, f"{name}-id", epoch, env.boot_id)
         self.transport = Transport(env, Tick(env.clock), party, secret, TransportSettings(), self.faults, self._record)
         self.rpc = Rpc(env.clock, self.transport)
         self.transport.addresses = {other: address for other, address in addresses.items() if other != name}

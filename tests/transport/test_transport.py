@@ -1,6 +1,9 @@
 """Requests between transports in the simulated world: each ends in exactly one outcome, and says how sure it is."""
 
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from cluster.faults import Fault, FaultDocument
 from cluster.simulation import World
@@ -158,6 +161,37 @@ def replace_active(document: FaultDocument) -> FaultDocument:
     return change(
         document, generation=document.generation + 1, faults=[change(f, active=False) for f in document.faults]
     )
+
+
+@pytest.mark.parametrize("dials", ["n1", "n2"])
+def test_a_node_of_which_a_later_boot_was_seen_is_refused(dials: str) -> None:
+    """Whoever dials. Its directory was put back: what it would say is of before."""
+    with World(1) as world:
+        one, two = peers(world, "n1", "n2")
+        addresses = {**one.transport.addresses, **two.transport.addresses}
+
+        def reborn(epoch: int) -> Peer:
+            world.crash("n2")
+            return Peer(world, "n2", addresses, epoch=epoch)
+
+        def asked(two: Peer) -> Any:
+            asks, other = (one, "n2") if dials == "n1" else (two, "n1")
+            asks.answers.clear()
+            asks.ask(other)
+            world.run_until_true(lambda: bool(asks.answers), 3.0)
+            return asks.outcome()
+
+        later = reborn(3)
+        world.run_for(0.5)
+        assert asked(later) == ("n2" if dials == "n1" else "n1")
+        earlier = reborn(2)
+        world.run_for(0.5)
+        assert asked(earlier) != ("n2" if dials == "n1" else "n1")
+        assert any("amnesia: boot 3 of n2-id" in cause for kind, cause in one.events if kind == "wire.refused")
+        assert not earlier.asked
+        again = reborn(3)
+        world.run_for(0.5)
+        assert asked(again) == ("n2" if dials == "n1" else "n1"), "another process of the same boot number is let in"
 
 
 def test_a_dial_into_a_partition_hangs_until_its_timeout() -> None:
