@@ -414,6 +414,13 @@ SAFEGUARDS = [
         a_sync_fails_and_the_power_goes,
     ),
     Safeguard(
+        "the boot id of the machine",
+        "An owner that may have lost what it had not synced votes only once it is complete again.",
+        take_each_boot_for_the_same,
+        one_of_two_holders_loses_its_power,
+        range(1, 7),
+    ),
+    Safeguard(
         "the clean mark",
         "An orderly end loses nothing, and a reboot behind it makes nobody recover.",
         leave_no_clean_mark,
