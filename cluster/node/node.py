@@ -243,18 +243,17 @@ class Node:
         if reason != "aborted":
             self.membership.note_evidence(name, reason)
 
-    def _amnesia(self, reason: str) -> None:
+    def _amnesia(self, evidence: str) -> None:
         """What lies in this directory is a copy from before: whoever holds it next is somebody else."""
+        reason = f"its directory is a copy from before: {evidence}"
         self.events.record("node.amnesia", reason)
         self.membership.on_amnesia.clear()
         try:
-            self.boot.forget(f"it was a copy from before: {reason}")
+            self.boot.forget(reason)
             self.store.lose(self.view.my_partitions(), reason)
         except ClusterError as error:
             reason = f"{reason}; and {error.message}"
-        self.hooks.on_fatal(
-            f"{reason}: its directory is a copy from before. It starts again under a new id, recovering"
-        )
+        self.hooks.on_fatal(f"{reason}. Started again, it takes a new id and recovers")
 
     def _undone(self) -> None:
         self.actors.renew()

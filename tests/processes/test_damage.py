@@ -4,6 +4,7 @@ lost."""
 import json
 import os
 import resource
+import shutil
 import signal
 from pathlib import Path
 
@@ -111,6 +112,35 @@ def test_a_reboot_of_the_machine_costs_nothing_behind_an_orderly_end(sent: signa
         said = [event["cause"] for event in fleet.events("n1", "owner.recovering")]
         assert (said == []) is (sent == signal.SIGTERM), said
         assert json.loads(boot.read_bytes())["machine"] == record["machine"]
+        assert ledger.lost(fleet.client) == []
+
+
+def test_a_directory_that_was_put_back_is_found_out_and_starts_again_under_a_new_id() -> None:
+    ledger = Ledger()
+    with real(3) as fleet:
+        folder = fleet.files.node("n3")
+        copy = folder.with_name("copy")
+        while len(ledger.acknowledged) < 20:
+            ledger.write(fleet.client)
+        fleet.kill("n3")
+        shutil.copytree(folder, copy)
+        for _ in range(2):
+            fleet.start("n3")
+            for _ in range(20):
+                ledger.write(fleet.client)
+            fleet.kill("n3")
+        shutil.rmtree(folder)
+        copy.rename(folder)
+        before = json.loads((folder / "boot.json").read_bytes())["id"]
+        try:
+            emulator.start_nodes(fleet.name, ["n3"])
+        except ClusterError:
+            pass  # it may have ended before it was ready
+        until(lambda: emulator.processes(fleet.files)["n3"].pid is None)
+        assert "its directory is a copy from before" in (folder / "node.log").read_text()
+        fleet.start("n3")
+        assert fleet.ask("n3", "status")["id"] != before
+        assert "copy from before" in fleet.events("n3", "owner.recovering")[0]["cause"]
         assert ledger.lost(fleet.client) == []
 
 

@@ -361,7 +361,7 @@ def a_directory_is_put_back(seed: int) -> None:
 
 
 def rise_above_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Node, "_amnesia", lambda self, reason: self.membership.on_amnesia.clear())
+    monkeypatch.setattr(Node, "_amnesia", lambda self, evidence: self.membership.on_amnesia.clear())
 
 
 SAFEGUARDS = [
