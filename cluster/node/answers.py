@@ -187,9 +187,10 @@ class Answers:
         return {"generation": self.node.faults.generation}
 
     def metrics(self, arguments: Arguments) -> Any:
-        """A few counters."""
+        """A few counters, and how many keys this node holds as an owner."""
         node = self.node
         return {
+            "keys": sum(node.store.count(TABLE_KV, partition) for partition in node.view.my_partitions()),
             "topics_published": node.topics.published,
             "topics_delivered": node.topics.delivered,
             "topics_dropped": node.topics.dropped,

@@ -181,15 +181,20 @@ class Store:
     # -- what was lost
 
     def lose(self, partitions: Iterable[int], reason: str) -> None:
-        """These partitions may lack rows: on the medium before this returns, and in `recovering` in any case.
+        """These partitions may lack rows (`HINTS`: hint records): on the medium before this returns, and in
+        `recovering` in any case.
 
         Raises StorageFull when it could not be written down: nobody may be told yet; try again.
         """
-        self._lose(list(partitions), reason)
-
-    def lose_hints(self, reason: str) -> None:
-        """As `lose`, of hint records."""
-        self._lose([HINTS], reason)
+        lost = list(partitions)
+        records = self._declare(lost, reason)
+        self._judge(lost)
+        if self._log.stopped:
+            raise StorageFull("the log is closed")
+        try:
+            self._log.append_durably(records)
+        except OSError as error:
+            raise StorageFull(f"the log cannot keep that partitions were lost: {error}") from error
 
     def complete(self, partition: int, done: Done | None = None) -> None:
         """All that the partition lacked has been put, by puts before this call. It leaves `recovering` once this is as
@@ -217,16 +222,6 @@ class Store:
     def settle_hints(self, done: Done | None = None) -> None:
         """Nobody lacks what the lost hints held any more, as far as `hints_lost` says now."""
         self.complete(HINTS, done)
-
-    def _lose(self, partitions: list[int], reason: str) -> None:
-        records = self._declare(partitions, reason)
-        self._judge(partitions)
-        if self._log.stopped:
-            raise StorageFull("the log is closed")
-        try:
-            self._log.append_durably(records)
-        except OSError as error:
-            raise StorageFull(f"the log cannot keep that partitions were lost: {error}") from error
 
     def _declare(self, partitions: Iterable[int], reason: str) -> list[Record]:
         self._losses += 1

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cluster.config import Durability
 from cluster.errors import StorageFull
 from cluster.storage.record import HEADER_BYTES, Mark, decode_mark, encode_mark
+from cluster.storage.recovery import HINTS
 from cluster.storage.segments import MARK, segment_path
 from tests.storage.memory_disk import World
 
@@ -157,7 +158,7 @@ def test_a_new_id_that_loses_again_is_not_excused_by_what_an_older_one_made_good
 
 def test_hints_are_lost_and_settled_apart_from_rows() -> None:
     world = World()
-    world.store.lose_hints("a hint could not be read")
+    world.store.lose([HINTS], "a hint could not be read")
     assert world.store.recovering == {} and world.store.hints_lost == "a hint could not be read"
     world = world.reboot()
     assert world.store.hints_lost == "a hint could not be read"
