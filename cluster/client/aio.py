@@ -13,7 +13,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from time import monotonic
-from typing import Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 from cluster.client.admin import Admin, Questions
 from cluster.client.dispatch import Dispatch
@@ -28,7 +28,6 @@ from cluster.errors import ClusterError, Unreachable, Usage
 from cluster.layout.entry import LayoutEntry
 from cluster.limits import CLIENT_TIMEOUT_S
 from cluster.wire.caller import Caller, Done, Outcome
-from cluster.wire.frames import Body
 from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
 from cluster.wire.requests import CallDone
 from cluster.wire.topics import Message, Publish, Published
@@ -150,11 +149,10 @@ class AioSession(Questions["AioSession"]):
         self._streams: dict[AioStream, None] = {}
         self._changed = asyncio.Event()
 
-    # -- what a router wants of its carrier
+        self.now = monotonic
+        """The system's clock: uvloop's stands still within a pass."""
 
-    def now(self) -> float:
-        """The system's monotonic clock: uvloop's stands still within a pass."""
-        return monotonic()
+    # -- what a router wants of its carrier
 
     def call_later(self, delay_s: float, function: Callable[[], object]) -> asyncio.TimerHandle:
         """See Carrier."""
@@ -234,42 +232,49 @@ class AioSession(Questions["AioSession"]):
                 help="Open a client of its own with `async with cluster.connect(...)` in each.",
             )
 
+    def operation_id(self) -> str:
+        """See Session."""
+        return (self._router or self.router).operation_id()
+
     async def run(self, steps: Steps[R]) -> R:
-        """Carry one operation of a family."""
+        """Carry one operation of a family. Cancelling it tells the nodes."""
+        outcome: Any
         try:
             step = next(steps)
             while True:
                 try:
-                    reply = await (self._send(step) if isinstance(step, Send) else self._gather(step))
-                except ClusterError as error:
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(reply)
+                    if isinstance(step, Send):
+                        future, dispatch = self._send(step)
+                        try:
+                            outcome = await future
+                        except asyncio.CancelledError:
+                            dispatch.cancel()
+                            raise
+                    else:
+                        outcome = await self._gather(step)
+                except ClusterError as error:  # refused, and nothing was sent
+                    outcome = error
+                step = steps.throw(outcome) if isinstance(outcome, ClusterError) else steps.send(outcome)
         except StopIteration as stop:
             return cast(R, stop.value)
 
-    async def _send(self, send: Send) -> Body:
-        """The reply to one message. Cancelling tells the node."""
-        router = self.router
-        future: asyncio.Future[Body] = asyncio.get_running_loop().create_future()
+    def _send(self, send: Send) -> tuple[asyncio.Future[Outcome], Dispatch]:
+        """Send one message; its outcome, an error too, is the future's result."""
+        router, loop = self._router, asyncio.get_running_loop()
+        if router is None or router.closed or loop is not self._loop:
+            router = self.router  # which says why not
+        future: asyncio.Future[Outcome] = loop.create_future()
         deadline = monotonic() + (self.timeout if send.timeout is None else send.timeout)
-        operation = router.call(send.body, deadline, partial(_settle, future), send.key, send.node)
+        return future, router.call(send.body, deadline, partial(_settle, future), send.key, send.node)
+
+    async def _gather(self, gather: Gather) -> dict[str, Outcome]:
+        begun = {name: self._send(Send(body, gather.timeout, None, name)) for name, body in gather.bodies.items()}
         try:
-            return await future
+            return {name: await future for name, (future, _) in begun.items()}
         except asyncio.CancelledError:
-            operation.cancel()
+            for _, dispatch in begun.values():
+                dispatch.cancel()
             raise
-
-    async def _gather(self, gather: Gather) -> dict[str, Body | ClusterError]:
-        sends = [Send(body, gather.timeout, None, name) for name, body in gather.bodies.items()]
-        outcomes = await asyncio.gather(*(self._outcome(send) for send in sends))
-        return dict(zip(gather.bodies, outcomes, strict=True))
-
-    async def _outcome(self, send: Send) -> Body | ClusterError:
-        try:
-            return await self._send(send)
-        except ClusterError as error:
-            return error
 
     def use_layout(self, entry: LayoutEntry) -> None:
         """Route by another layout entry from now on, for example after nodes were added."""
@@ -282,12 +287,8 @@ class AioSession(Questions["AioSession"]):
         self._loop.call_exception_handler({"message": "a callback of a call failed", "exception": error})
 
 
-def _settle(future: asyncio.Future[Body], outcome: Outcome) -> None:
-    if future.done():
-        return
-    if isinstance(outcome, ClusterError):
-        future.set_exception(outcome)
-    else:
+def _settle(future: asyncio.Future[Outcome], outcome: Outcome) -> None:
+    if not future.done():
         future.set_result(outcome)
 
 

@@ -166,6 +166,7 @@ class BlockingSession(Questions["BlockingSession"]):
         self.timeout = check_timeout(timeout) or CLIENT_TIMEOUT_S
         self.contexts = Contexts()
         """What this session has seen of each key; another client of the same session may be given it, too."""
+        self.now = monotonic
         self._via = via
         self._lock = allocate_lock()
         self._begin()
@@ -178,10 +179,6 @@ class BlockingSession(Questions["BlockingSession"]):
         self._router = Router(self, self.location, self._via, spread=False)
 
     # -- what a router wants of its carrier
-
-    def now(self) -> float:
-        """See Carrier."""
-        return monotonic()
 
     def call_later(self, delay_s: float, function: Callable[[], object]) -> BlockingTimer:
         """See Carrier."""
@@ -219,6 +216,10 @@ class BlockingSession(Questions["BlockingSession"]):
         with self.in_use():
             self._router.close()
             self._begin()
+
+    def operation_id(self) -> str:
+        """See Session."""
+        return self._router.operation_id()
 
     @property
     def router(self) -> Router:

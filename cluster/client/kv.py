@@ -208,11 +208,12 @@ class Kv(Family[S]):
         retry: ClusterError | None = None,
     ) -> Steps[PutResult]:
         session, key = self._session, body.key
-        check_count(body.w, "w", 0, REPLICAS_MAX)
-        check_flag(body.strict, "strict")
-        check_flag(blind, "blind")
-        check_flag(read_first, "read_first")
-        limit = check_timeout(timeout)
+        if type(body.w) is not int or not 0 <= body.w <= REPLICAS_MAX:
+            check_count(body.w, "w", 0, REPLICAS_MAX)
+        if not type(body.strict) is type(blind) is type(read_first) is bool:
+            for flag, what in ((body.strict, "strict"), (blind, "blind"), (read_first, "read_first")):
+                check_flag(flag, what)
+        limit = None if timeout is None else check_timeout(timeout)
         began = monotonic()
         if context is not None:
             if not isinstance(context, str):
@@ -228,7 +229,7 @@ class Kv(Family[S]):
                     pass
                 body.context = session.contexts.recall(key)
                 limit = max(0.001, began + limit - monotonic())
-        body.operation = session.router.operation_id()
+        body.operation = session.operation_id()
         if retry is not None:
             body.operation, body.coordinator = first_attempt(retry, key)
         try:
@@ -243,6 +244,8 @@ class Kv(Family[S]):
 
 def check_key(key: Any) -> str:
     """`key`; raises TooLarge or Usage for what cannot be one."""
+    if type(key) is str and key.isascii() and 0 < len(key) <= KEY_BYTES_MAX:
+        return key
     if not check_text(key, "a key"):
         raise Usage("a key has at least one character")
     if len(key) > KEY_BYTES_MAX // 4 and len(key.encode()) > KEY_BYTES_MAX:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from cluster.client.blocking import BlockingSession
     from cluster.client.kv import Contexts
     from cluster.client.locate import Location
-    from cluster.client.router import Router
 
     class Session(Protocol):
         """What a family wants of either session."""
@@ -32,9 +31,8 @@ if TYPE_CHECKING:
         timeout: float
         contexts: Contexts
 
-        @property
-        def router(self) -> Router:
-            """The callback core."""
+        def operation_id(self) -> str:
+            """For a write: the same in each retry of it, and of no other write of any client."""
 
         def run(self, steps: Steps[Any]) -> Any:
             """Carry an operation: its result, or a coroutine of it."""
@@ -107,6 +105,7 @@ class operation(Generic[P, R]):
             return run(steps(family, *arguments, **options))
 
         call.__name__, call.__doc__ = self.__name__, self.__doc__
+        family.__dict__[self.__name__] = call  # found first from now on
 
         return call
 
