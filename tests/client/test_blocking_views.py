@@ -65,7 +65,7 @@ def test_a_subscription_moves_and_says_so(start_node: StartNode) -> None:
             peer.hang_up()
 
     first, second = start_node("n1", once), start_node("n2", healthy("n2"))
-    cluster = BlockingCluster(location(first, second))
+    cluster = BlockingCluster(location(first, second), timeout=0.5)
     with cluster as c, c.topics.subscribe("a.b") as subscription:
         one = subscription.next(5.0)
         first.stop()
