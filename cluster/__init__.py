@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from cluster.errors import AlreadyExists as AlreadyExists
     from cluster.errors import BadContext as BadContext
     from cluster.errors import BadMessage as BadMessage
+    from cluster.errors import ClockFull as ClockFull
     from cluster.errors import ClusterError as ClusterError
     from cluster.errors import Damaged as Damaged
     from cluster.errors import DeadlinePassed as DeadlinePassed
     from cluster.errors import Failed as Failed
+    from cluster.errors import Forbidden as Forbidden
     from cluster.errors import HandshakeRefused as HandshakeRefused
     from cluster.errors import Inconclusive as Inconclusive
     from cluster.errors import Maybe as Maybe
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from cluster.errors import Overloaded as Overloaded
     from cluster.errors import QuorumMissing as QuorumMissing
     from cluster.errors import ServiceError as ServiceError
+    from cluster.errors import StaleLayout as StaleLayout
     from cluster.errors import StorageFull as StorageFull
     from cluster.errors import TooLarge as TooLarge
     from cluster.errors import TooManySiblings as TooManySiblings
@@ -52,10 +55,12 @@ _WHERE = {
         "AlreadyExists",
         "BadContext",
         "BadMessage",
+        "ClockFull",
         "ClusterError",
         "Damaged",
         "DeadlinePassed",
         "Failed",
+        "Forbidden",
         "HandshakeRefused",
         "Inconclusive",
         "Maybe",
@@ -64,6 +69,7 @@ _WHERE = {
         "Overloaded",
         "QuorumMissing",
         "ServiceError",
+        "StaleLayout",
         "StorageFull",
         "TooLarge",
         "TooManySiblings",

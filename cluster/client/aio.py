@@ -178,9 +178,9 @@ class AioSession(Questions["AioSession"]):
     # -- the session
 
     async def __aenter__(self) -> Self:
-        if self._loop is not None:
-            raise Usage("this client was opened before: make another with `cluster.connect`")
-        self._loop = asyncio.get_running_loop()
+        if self._router is not None and not self._router.closed:
+            raise Usage("this client is open: make another with `cluster.connect`")
+        self._loop, self._changed = asyncio.get_running_loop(), asyncio.Event()
         turn = int.from_bytes(os.urandom(2), "big") if self._seed is None else self._seed
         self._router = router = Router(self, self.location, self._via, turn=turn)
         router.on_change = self._changed.set
@@ -256,7 +256,8 @@ class AioSession(Questions["AioSession"]):
                     outcome = error
                 step = steps.throw(outcome) if isinstance(outcome, ClusterError) else steps.send(outcome)
         except StopIteration as stop:
-            return cast(R, stop.value)
+            result: R = stop.value
+            return result
 
     def _send(self, send: Send) -> tuple[asyncio.Future[Outcome], Dispatch]:
         """Send one message; its outcome, an error too, is the future's result."""

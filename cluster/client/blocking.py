@@ -20,7 +20,7 @@ from errno import EAGAIN, EINPROGRESS
 from functools import cached_property, partial
 from math import ceil
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
 from cluster.client.admin import Admin, Questions
 from cluster.client.kv import Contexts, Kv
@@ -247,7 +247,8 @@ class BlockingSession(Questions["BlockingSession"]):
                     else:
                         step = steps.send(reply)
             except StopIteration as stop:
-                return cast(R, stop.value)
+                result: R = stop.value
+                return result
 
     def wait(self, is_over: Callable[[], bool], until: float) -> None:
         """Carry until something is so, or until this time. What interrupts it (Ctrl-C) ends all connections, since one

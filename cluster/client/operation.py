@@ -41,26 +41,20 @@ if TYPE_CHECKING:
 TIMEOUT_MAX_S = 86_400.0
 
 
-class Send:
+class Send(Struct, gc=False):
     """One message to an owner of `key`, to any node, or to `node` only. The reply comes back, or the error."""
 
-    __slots__ = ("body", "key", "node", "timeout")
-
-    def __init__(self, body: Body, timeout: float | None, key: str | None = None, node: str | None = None) -> None:
-        self.body = body
-        self.timeout = timeout
-        self.key = key
-        self.node = node
+    body: Body
+    timeout: float | None
+    key: str | None = None
+    node: str | None = None
 
 
-class Gather:
+class Gather(Struct):
     """A message to each of some nodes, directly and at once. What each replies, or its error, comes back by name."""
 
-    __slots__ = ("bodies", "timeout")
-
-    def __init__(self, bodies: Mapping[str, Body], timeout: float | None) -> None:
-        self.bodies = bodies
-        self.timeout = timeout
+    bodies: Mapping[str, Body]
+    timeout: float | None
 
 
 S = TypeVar("S", bound="Session")

@@ -1,11 +1,14 @@
 """`import cluster` loads nothing, and the blocking client loads no event loop."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import cluster
+from cluster.errors import REGISTRY
 
 
 def modules_after(code: str) -> set[str]:
@@ -32,6 +35,9 @@ def test_the_blocking_client_is_light() -> None:
         "concurrent",
         "logging",
         "uvloop",
+        "cluster.config",
+        "cluster.client.aio",
+        "cluster.client.carrier",
     }
     assert loaded & heavy == set()
     assert not [name for name in loaded if name.startswith(("cluster.requests", "cluster.messaging", "cluster.kv"))]
@@ -42,3 +48,23 @@ def test_the_names_are_found() -> None:
     assert all(getattr(cluster, name) is not None for name in cluster.__all__)
     with pytest.raises(AttributeError, match="nothing"):
         getattr(cluster, "nothing")  # noqa: B009 - mypy refuses it too
+
+
+def test_every_error_can_be_caught_by_its_name() -> None:
+    """`except cluster.Maybe` is looked up only when something is raised, so that a missing name is found too late."""
+    for code, error in REGISTRY.items():
+        if error.__module__ == "cluster.errors":
+            assert getattr(cluster, error.__name__) is error, code
+
+
+def test_a_type_checker_sees_the_names_that_are_there() -> None:
+    """Those of the block for type checkers are those that are loaded, and no `__getattr__` lends others a type."""
+    tree = ast.parse(Path(cluster.__file__).read_text(encoding="utf-8"))
+    seen: dict[str, str] = {}
+    for block in tree.body:
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING":
+            for line in block.body:
+                assert isinstance(line, ast.ImportFrom) and line.module is not None
+                seen |= {alias.asname or "": line.module for alias in line.names}
+    assert seen == {name: module for module, names in cluster._WHERE.items() for name in names}
+    assert not any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in tree.body)

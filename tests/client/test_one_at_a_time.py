@@ -170,10 +170,18 @@ def test_an_asyncio_client_belongs_to_its_loop(start_node: StartNode) -> None:
         async with Client(location(node), seed=1) as c:
             await c.kv.get("k")
             assert await asyncio.to_thread(asyncio.run, use(c)) == "refused"
-            with pytest.raises(Usage, match="opened before"):
+            with pytest.raises(Usage, match="is open"):
                 async with c:
                     pass
             await c.kv.get("k")
 
+    c = Client(location(node), seed=1)
+
+    async def again() -> None:
+        async with c:
+            await c.kv.get("k")
+
     asyncio.run(main())
-    assert len(node.bodies(Get)) == 2
+    for _ in range(2):  # opened again after it was closed, on another loop
+        asyncio.run(again())
+    assert len(node.bodies(Get)) == 4

@@ -2,17 +2,22 @@
 
 from itertools import pairwise
 
+import msgspec
 import pytest
 
+from cluster.client import router
+from cluster.client.dispatch import Dispatch
 from cluster.client.router import Router
 from cluster.errors import Maybe, Unreachable
 from cluster.simulation.client import Pending, SimulatedClient
 from cluster.simulation.fleet import Fleet
 from cluster.wire import caller
 from cluster.wire.kv import Got, PutDone
+from cluster.wire.requests import Call, CallDone
 from cluster.wire.silence import Silence
-from tests.simulation.clients import all_ended, client_of
+from tests.simulation.clients import CLIENT, all_ended, client_of
 from tests.simulation.safeguards.registry import Safeguard
+from tests.simulation.safeguards.requests import Charge, paying
 
 WRITERS = 8
 GAP_S = 0.3
@@ -61,6 +66,20 @@ def readers_meet_a_stopped_node(seed: int) -> None:
             assert one.took_s is not None and one.took_s <= READ_S, f"a read took {one.took_s:.3f} s"
 
 
+def a_client_stalls(seed: int) -> None:
+    """It stops for a second with writes on their way to healthy nodes; what they answered is read before it judges."""
+    with Fleet.running(seed, 5) as fleet:
+        client = client_of(fleet)
+        made = [client.put(f"k{number}", b"v") for number in range(40)]
+        fleet.world.run_for(0.0005)
+        fleet.world.pause(CLIENT)
+        fleet.world.run_for(2.0)
+        fleet.world.resume(CLIENT)
+        all_ended(fleet, made)
+        wrong = [one.outcome for one in made if not isinstance(one.outcome, PutDone)]
+        assert not wrong, wrong[0]
+
+
 def a_write_is_sent_and_its_node_dies(seed: int) -> None:
     """It was sent, so it is `maybe`, and no other node is asked to do it again."""
     with Fleet.running(seed, 3) as fleet:
@@ -76,12 +95,40 @@ def a_write_is_sent_and_its_node_dies(seed: int) -> None:
         assert not definite, definite[0]
 
 
+def payments_enter_at_a_stopped_node(seed: int) -> None:
+    """The node that the client talks to is stopped, and goes on while the payments that it holds could still run."""
+    with Fleet.running(seed, 5) as fleet:
+        charged = paying(fleet)
+        client = client_of(fleet)
+        made = []
+        for number in range(40):
+            if number == 10:
+                fleet.world.pause("n3")
+            call = Call("pay", "charge", msgspec.json.encode(Charge(number)))
+            made.append(client.ask(call, timeout=3.0))
+            fleet.world.run_for(0.01)
+        all_ended(fleet, made)
+        fleet.world.resume("n3")
+        fleet.world.run_for(4.0)
+        for number, one in enumerate(made):
+            assert charged[number] <= 1, f"payment {number} was carried out {charged[number]} times"
+            assert charged[number] == 1 if isinstance(one.outcome, CallDone) else isinstance(one.outcome, Maybe)
+
+
 def never_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Silence, "silent", property(lambda self: False))
 
 
 def no_hedges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Router, "_hedge", lambda *arguments: None)
+
+
+def blame_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(router, "BEAT_LATE_S", float("inf"))
+
+
+def repeat_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Dispatch, "repeatable", property(lambda self: True))
 
 
 def lost_is_definite(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,9 +149,21 @@ SAFEGUARDS = [
         readers_meet_a_stopped_node,
     ),
     Safeguard(
+        "clients look at their sockets after a stall",
+        "After its own stall a client reads its sockets once before it answers maybe.",
+        blame_at_once,
+        a_client_stalls,
+    ),
+    Safeguard(
         "clients never take back what they sent",
         "What may have been sent never becomes definite, whatever became of the connection.",
         lost_is_definite,
         a_write_is_sent_and_its_node_dies,
+    ),
+    Safeguard(
+        "clients never send twice what may not be repeated",
+        "A request that may not be repeated is maybe when its entry node is silent; no other node is asked.",
+        repeat_everything,
+        payments_enter_at_a_stopped_node,
     ),
 ]
