@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cluster.client.aio import Client as Client
-    from cluster.client.aio import Subscription as Subscription
     from cluster.client.aio import connect as connect
+    from cluster.client.aio_topics import Subscription as Subscription
     from cluster.client.blocking import BlockingCluster as BlockingCluster
     from cluster.client.blocking import connect_blocking as connect_blocking
     from cluster.client.kv import GetResult as GetResult
@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from cluster.errors import Usage as Usage
 
 _WHERE = {
-    "cluster.client.aio": ("Client", "Subscription", "connect"),
+    "cluster.client.aio": ("Client", "connect"),
+    "cluster.client.aio_topics": ("Subscription",),
     "cluster.client.blocking": ("BlockingCluster", "connect_blocking"),
     "cluster.client.kv": ("GetResult", "KeysResult", "PutResult"),
     "cluster.client.requests": ("CallResult",),

@@ -24,6 +24,8 @@ from cluster.errors import BadMessage, ClusterError, NotFound, Usage
 from cluster.wire.admin import Answer, Ask
 from cluster.wire.frames import Body
 
+DEPTH_MAX = 32
+
 
 class Questions(Family[S]):
     """Anything, asked of one node or of all."""
@@ -97,7 +99,7 @@ class Admin(Questions[S]):
     @operation
     def events(self, /, *, node: str | None = None, **filters: Any) -> Steps[Any]:
         """Decisions that the node recorded; `filters` are since, kind, key, limit."""
-        return (yield from self._one(node, "events", filters))
+        return (yield from self._one(node, "events", _arguments(filters)))
 
     @operation
     def health(self, *, node: str | None = None) -> Steps[Any]:
@@ -141,7 +143,18 @@ def _arguments(arguments: object) -> dict[str, Any]:
         return {}
     if not isinstance(arguments, dict) or not all(isinstance(name, str) for name in arguments):
         raise Usage("arguments are a dict with names as keys")
+    if not _is_shallow(arguments, DEPTH_MAX):
+        raise Usage(f"arguments are nested deeper than {DEPTH_MAX}")
     return arguments
+
+
+def _is_shallow(value: object, depth: int) -> bool:
+    """Whether a node can read it: its reader gives up on deep nesting, and the connection with it."""
+    if isinstance(value, dict):
+        return depth > 0 and all(_is_shallow(inner, depth - 1) for inner in value.values())
+    if isinstance(value, list | tuple | set | frozenset):
+        return depth > 0 and all(_is_shallow(inner, depth - 1) for inner in value)
+    return True
 
 
 def _value(outcome: Body | ClusterError) -> Any:

@@ -6,23 +6,22 @@ callback core itself (`Calls`). A client belongs to the loop that it was opened 
 refused.
 """
 
-# ruff: noqa: ASYNC109 - a timeout given here travels to the node as the deadline of the request
-
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
 from time import monotonic
 from typing import Any, Self, TypeVar, cast
 
 from cluster.client.admin import Admin, Questions
+from cluster.client.aio_topics import MOVE_S, Subscription, Topics
 from cluster.client.dispatch import Dispatch
 from cluster.client.kv import Contexts, Kv
 from cluster.client.locate import Address, Location, addresses, find
-from cluster.client.operation import Gather, Send, Steps, check_timeout
+from cluster.client.operation import Gather, Send, Steps, check_count, check_timeout
 from cluster.client.requests import Requests, call_body
 from cluster.client.router import Router
-from cluster.client.topics import BUFFER, Listening, Publishing, TopicMessage
+from cluster.client.topics import Listening
 from cluster.env.real_boot import boot_id
 from cluster.errors import ClusterError, Unreachable, Usage
 from cluster.layout.entry import LayoutEntry
@@ -36,8 +35,6 @@ __all__ = ["CallDone", "Calls", "Client", "Got", "KeysFound", "Message", "Outcom
 
 CLOSE_S = 1.0
 """How long closing waits for what is still to be written."""
-MOVE_S = 30.0
-"""How long a lost subscription looks for a node before it gives up."""
 
 R = TypeVar("R")
 
@@ -143,7 +140,7 @@ class AioSession(Questions["AioSession"]):
         self.contexts = Contexts()
         """What this session has seen of each key."""
         self._via = via
-        self._seed = seed
+        self._seed = None if seed is None else check_count(seed, "seed", -(1 << 63), (1 << 63) - 1)
         self._router: Router | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._streams: dict[AioStream, None] = {}
@@ -304,122 +301,6 @@ class Client(AioSession):
         self.topics = Topics(self)
         self.requests: Requests[AioSession] = Requests(self)
         self.admin: Admin[AioSession] = Admin(self)
-
-
-class Topics(Publishing[AioSession]):
-    """Messages to whoever listens now."""
-
-    def subscribe(
-        self, pattern: str, *, group: str = "", buffer: int = BUFFER, timeout: float | None = None
-    ) -> "Subscription":
-        """Listen: `async for message in subscribe(...)`, or `async with` to be registered before going on.
-
-        Of each `group`, one member gets a message. `buffer` messages wait for the reader; the oldest are dropped first.
-        """
-        session = self._session
-        limit = check_timeout(timeout) or session.timeout
-        router = session.router
-        listening = Listening(
-            router, session.now, session.call_later, pattern, group, limit, buffer=buffer, move_s=MOVE_S
-        )
-        return Subscription(listening, asyncio.get_running_loop())
-
-
-class Subscription:
-    """Iterate over it; the first message waited for registers it. `async with` registers at once, and ends it."""
-
-    def __init__(self, listening: Listening, loop: asyncio.AbstractEventLoop) -> None:
-        self._listening = listening
-        self._loop = loop
-        self._started = False
-        self._entered = False
-        self._waiters: list[asyncio.Future[None]] = []
-        listening.on_change = self._wake
-
-    @property
-    def pattern(self) -> str:
-        """What is listened to."""
-        return self._listening.pattern
-
-    @property
-    def node(self) -> str:
-        """The node that delivers; empty while there is none."""
-        return self._listening.node
-
-    @property
-    def nodes(self) -> int:
-        """How many nodes know of it."""
-        return self._listening.nodes
-
-    @property
-    def gaps(self) -> int:
-        """How often the subscription moved to another node."""
-        return self._listening.gaps
-
-    @property
-    def dropped(self) -> int:
-        """Messages lost to bounded buffers, at the node and here."""
-        return self._listening.dropped
-
-    async def __aenter__(self) -> "Subscription":
-        self._entered = True
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.close()
-
-    async def __aiter__(self) -> AsyncIterator[TopicMessage]:
-        """Messages until the subscription or the client is closed. Raises Unreachable when no node can be found."""
-        try:
-            while (message := await self.next()) is not None:
-                yield message
-        finally:
-            if not self._entered:
-                self.close()
-
-    async def start(self) -> None:
-        """Register. When this returns, every live node knows of the subscription. Harmless when repeated."""
-        listening = self._listening
-        if not self._started:
-            self._started = True
-            listening.start()
-        try:
-            while not listening.settled and not listening.gaps:
-                await self._change()
-        except BaseException:  # a subscription that nobody reads is ended
-            self.close()
-            raise
-        if listening.error is not None and not listening.gaps:
-            raise listening.error
-
-    async def next(self, timeout: float | None = None) -> TopicMessage | None:
-        """The next message; None at the end, or after `timeout` seconds."""
-        await self.start()
-        try:
-            async with asyncio.timeout(timeout):
-                while not self._listening.readable:
-                    await self._change()
-        except TimeoutError:
-            return None
-        return self._listening.pop()
-
-    def close(self) -> None:
-        """End it: nothing more is delivered, and a reader that waits is let go."""
-        self._listening.close()
-
-    async def _change(self) -> None:
-        waiter: asyncio.Future[None] = self._loop.create_future()
-        self._waiters.append(waiter)
-        try:
-            await waiter
-        finally:
-            self._waiters.remove(waiter)
-
-    def _wake(self) -> None:
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
 
 
 class Calls:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cluster.errors import ClusterError, DeadlinePassed, HandshakeRefused, Maybe, Overloaded, Unreachable
 from cluster.wire.caller import REPEATABLE, Caller, Done, Outcome
 from cluster.wire.frames import Body
+from cluster.wire.kv import Keys
 from cluster.wire.requests import Call, CallDone
 
 if TYPE_CHECKING:
@@ -75,10 +76,16 @@ class Dispatch:
             type(body) is Call and (body.service, body.operation) in self.router.repeatable_calls
         )
 
+    @property
+    def is_for_any(self) -> bool:
+        """Whether a node that falls silent is not worth waiting for: another can do it, or the others' answers will do.
+        Who asks one node about itself waits for it as long as it likes."""
+        return self.node is None or type(self.body) is Keys
+
     def may_hedge(self, quiet_s: float) -> bool:
         """Whether to send it to a second node, too, when the first has been quiet for so long. The handler of a call
         may take its time, but a node that runs answers the probe of a quiet one meanwhile."""
-        if self.hedge is not None or not self.repeatable:
+        if self.hedge is not None or self.node is not None or not self.repeatable:
             return False
         return type(self.body) is not Call or quiet_s >= CALL_HEDGE_S
 

@@ -82,7 +82,7 @@ def locate_addresses(targets: list[str] | list[Address], secret: bytes | None, c
     """A location from addresses alone, each `host:port` or (host, port). Raises Usage for what is neither."""
     if secret is None:
         raise Usage("addresses need the cluster's secret beside them")
-    nodes = [_parse(target) if isinstance(target, str) else target for target in targets]
+    nodes = [_parse(target) if isinstance(target, str) else _pair(target) for target in targets]
     if not nodes:
         raise Usage("at least one address is needed")
     return Location(cluster, secret, {f"{host}:{port}": (host, port) for host, port in nodes})
@@ -90,6 +90,12 @@ def locate_addresses(targets: list[str] | list[Address], secret: bytes | None, c
 
 def find(target: str | list[str] | list[Address], secret: bytes | None, cluster: str | None) -> Location:
     """What `connect` was given, as a location: a cluster's name, or addresses with a secret."""
+    if secret is not None and not isinstance(secret, bytes):
+        raise Usage(f"the secret is bytes, not {type(secret).__name__}")
+    if cluster is not None and not isinstance(cluster, str):
+        raise Usage(f"the cluster's name is text (str), not {type(cluster).__name__}")
+    if not isinstance(target, str | list | tuple):
+        raise Usage(f"a cluster is named, or a list of addresses; not {type(target).__name__}")
     if isinstance(target, str):
         found = locate(target)
         return found if secret is None else Location(found.name, secret, found.nodes, found.entry)
@@ -101,6 +107,14 @@ def _parse(text: str) -> Address:
     if not host or not (port.isascii() and port.isdigit()) or not 1 <= int(port) <= 65535:
         raise Usage(f"{text!r} is not an address: host:port")
     return host.strip("[]"), int(port)
+
+
+def _pair(target: object) -> Address:
+    if isinstance(target, tuple | list) and len(target) == 2:
+        host, port = target
+        if isinstance(host, str) and host and isinstance(port, int) and 1 <= port <= 65535:
+            return host, port
+    raise Usage(f"{target!r} is not an address: (host, port)")
 
 
 def _read(folder: str, name: str) -> bytes:

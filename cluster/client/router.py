@@ -19,6 +19,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from cluster.client.dispatch import Dispatch, ignore, nobody
+from cluster.client.operation import check_name
 from cluster.errors import ClusterError, DeadlinePassed, NotFound, Overloaded, Unreachable
 from cluster.layout.partition import PARTITIONS, partition_of
 from cluster.wire.admin import Ask
@@ -109,7 +110,7 @@ class Router:
         self._beating: Timer | None = None
         self._resting = False
         self._beat_at = 0.0
-        if via is not None and via not in location.nodes:
+        if check_name(via, "`via`") is not None and via not in location.nodes:
             raise NotFound(f"cluster {location.name!r} has no node called {via!r}")
         self.use(location.nodes, location.entry, via)
 
@@ -407,7 +408,7 @@ class Router:
             self._beating = self._carrier.call_later(REST_BEAT_S if self._resting else BEAT_S, self._beat)
 
     def _look_after(self, node: Node, caller: Caller, waits: list[Dispatch], now: float) -> None:
-        """A node is quiet: no byte has come although it should answer to operations that any node could do."""
+        """A node is quiet: no byte has come although it should answer to operations that do not insist on it."""
         others = [other for other in self._all if other is not node and other.caller is not None and other.caller.ready]
         since = now - caller.silence.quiet_s
         if caller.silence.silent and any(other.caller.heard_at > since for other in others if other.caller is not None):
@@ -455,10 +456,10 @@ class Router:
 
 
 def _operation(call: tuple[Done, float, Body]) -> Dispatch | None:
-    """The operation that waits, if any node could do it."""
+    """The operation that waits, if it does not insist on its node."""
     done = call[0]
     operation = getattr(done, "__self__", done)  # `on_hedge` of one is such a call, too
-    return operation if isinstance(operation, Dispatch) and operation.node is None else None
+    return operation if isinstance(operation, Dispatch) and operation.is_for_any else None
 
 
 def _nothing() -> None:

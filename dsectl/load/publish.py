@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Callable
 from time import monotonic
 
-from cluster.client.aio import Calls, Message, Outcome, Published, Subscription
+from cluster.client.aio import Calls, Message, Outcome, Published
+from cluster.client.aio_topics import Subscription
 from dsectl.load.deliveries import Deliveries
 from dsectl.load.latency import Latency
 from dsectl.load.payload import Payloads

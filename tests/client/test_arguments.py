@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import cluster
 from cluster.client.aio import Client
 from cluster.client.blocking import BlockingCluster
 from cluster.errors import ClusterError, TooLarge, Usage
@@ -18,6 +19,9 @@ HALF = "\ud800"
 TOKEN = make_token("k", CLOCK)
 DEEP: list[Any] = []
 DEEP.append(DEEP)
+NESTED: list[Any] = []
+for _ in range(40):
+    NESTED = [NESTED]
 
 Wrong = Callable[[Any], Any]
 WRONG: list[tuple[str, Wrong]] = [
@@ -63,7 +67,7 @@ WRONG: list[tuple[str, Wrong]] = [
     *((f"node {n!r}", lambda c, n=n: c.ask(n, "members")) for n in (1, b"n1", "n9")),
     *(
         (f"arguments {a!r:.20}", lambda c, a=a: c.ask(None, "events", a))
-        for a in ([1], {1: 2}, {"a": object()}, {"a": 1 << 70})
+        for a in ([1], {1: 2}, {"a": object()}, {"a": 1 << 70}, {"a": NESTED}, {"a": DEEP})
     ),
     ("an unknown node of many", lambda c: c.ask_all(["n1", "n9"], "members")),
     ("a key to explain", lambda c: c.admin.explain(b"k")),
@@ -130,6 +134,34 @@ def test_the_timeout_of_a_client(start_node: StartNode, timeout: Any) -> None:
         BlockingCluster(location(start_node("n1")), timeout=timeout)
     with pytest.raises(Usage):
         Client(location(start_node("n1")), timeout=timeout)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"target": 5},
+        {"target": None},
+        {"target": b"default"},
+        {"target": ["127.0.0.1:1"], "secret": "s" * 32},
+        {"target": ["127.0.0.1:1"], "secret": bytes(32), "cluster": 3},
+        {"target": [("127.0.0.1", "1")], "secret": bytes(32)},
+        {"target": [("127.0.0.1",)], "secret": bytes(32)},
+        {"target": [5], "secret": bytes(32)},
+        {"target": ["127.0.0.1:1"], "secret": bytes(32), "timeout": "1"},
+    ],
+    ids=repr,
+)
+def test_what_a_client_is_made_with(given: dict[str, Any]) -> None:
+    for connect in (cluster.connect, cluster.connect_blocking):
+        with pytest.raises(Usage):
+            connect(**given)
+
+
+def test_via_and_seed(start_node: StartNode) -> None:
+    with pytest.raises(Usage):
+        BlockingCluster(location(start_node("n1")), via=5)  # type: ignore[arg-type]
+    with pytest.raises(Usage):
+        Client(location(start_node("n1")), seed="5")  # type: ignore[arg-type]
 
 
 def test_a_token_that_was_forged_is_refused(start_node: StartNode) -> None:

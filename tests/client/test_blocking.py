@@ -21,7 +21,7 @@ from cluster.errors import (
 )
 from cluster.versions.context import encode_clock, make_token
 from cluster.wire.frames import Cancel, Frame, Request
-from cluster.wire.kv import Get, Put, PutDone
+from cluster.wire.kv import Get, Keys, Put, PutDone
 from cluster.wire.requests import Call
 from cluster.wire.topics import Publish
 from tests.client.conftest import StartNode
@@ -290,6 +290,16 @@ def test_keys_are_merged_from_all_nodes(start_node: StartNode) -> None:
     with open_cluster(first, second, ("n3", closed_address())) as c:
         page = c.kv.keys("k", limit=2)
     assert (page.keys, page.more, page.silent) == (["k1", "kn1"], True, ["n3"])
+
+
+def test_keys_do_not_wait_for_a_silent_node(start_node: StartNode) -> None:
+    nodes = [start_node("n1", healthy("n1")), start_node("n2", silence), start_node("n3", healthy("n3"))]
+    with open_cluster(*nodes) as c:
+        began = monotonic()
+        page = c.kv.keys("k")
+        assert (page.keys, page.silent) == (["k1", "kn1", "kn3"], ["n2"])
+        assert monotonic() - began < 2.0, "far less than the timeout"
+    assert len(nodes[0].bodies(Keys)) == 1, "what one node holds is not asked of another"
 
 
 def test_a_large_value_goes_both_ways(start_node: StartNode) -> None:
