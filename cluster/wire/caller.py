@@ -242,12 +242,13 @@ class Caller:
             return
         self.error, self.ready, self.good = error, False, False
         waiting, self._out = self._out, {}
-        calls, self.pending = self.pending, {}
+        calls = list(self.pending.items())
+        self.pending.clear()  # not replaced: this may be told while `feed` goes through frames that answer them
         self.on_end()
         for watcher in self.watchers:
             watcher()
         never_left = error if isinstance(error, Unreachable) else Unreachable(error.message)
-        for id, (done, _, body) in calls.items():
+        for id, (done, _, body) in calls:
             self._tell(done, never_left if id in waiting or id in unsent else lost(body, self.name, error.message))
 
     # -- inside

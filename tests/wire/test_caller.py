@@ -153,6 +153,16 @@ def test_the_end_is_told_first_to_who_chooses_nodes() -> None:
     assert told == ["end", "watcher", "call"]
 
 
+def test_a_callback_that_ends_the_connection_is_the_last_to_hear_of_a_reply() -> None:
+    """The frames behind it in the same bytes answer calls that have ended: each hears one outcome."""
+    pair = Pair().prove()
+    first = pair.caller.call(Get("a"), pair.now + 1, lambda _: pair.caller.end(Unreachable("closed")), pair.now)
+    second = pair.call(Put("b", b"", "1"))
+    pair.say()
+    pair.answer(Reply(first, GOT), Reply(second, GOT))
+    assert len(pair.outcomes) == 1 and isinstance(pair.outcomes[0], Maybe)
+
+
 # -- time
 
 
