@@ -5,8 +5,9 @@ people and for hybrid clocks, and never for timeouts. Nothing here waits: what t
 """
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from random import Random
@@ -157,8 +158,7 @@ class Disk(Protocol):
         """Delete a file; harmless when it is missing."""
 
 
-@dataclass
-class Env:
+class Env(Struct, eq=False):  # not a data class: a one-shot client reads the boot, and would load that too
     """All that a node knows of the world."""
 
     clock: Clock

@@ -14,7 +14,6 @@ that took longer than EXCHANGE_S would make that estimate too late by as much: i
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import blake2b
 from hmac import compare_digest
 
@@ -78,8 +77,7 @@ _encode = msgspec.msgpack.encode
 _decode = msgspec.msgpack.Decoder(Hello | Challenge | Proof | Refusal).decode
 
 
-@dataclass(frozen=True)
-class Party:
+class Party(Struct, frozen=True):
     """One side's identity, as told to the other. `boot` names the boot of its machine, empty when that is unknown."""
 
     cluster: str

@@ -35,6 +35,7 @@ def test_the_blocking_client_is_light() -> None:
         "concurrent",
         "logging",
         "uvloop",
+        "dataclasses",
         "cluster.config",
         "cluster.client.aio",
         "cluster.client.carrier",
