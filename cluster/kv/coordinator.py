@@ -8,7 +8,7 @@ sections 4.4, 4.5 and 6.4.
 from collections import deque
 
 from cluster.env import Slices
-from cluster.errors import ClusterError, Damaged, Maybe, Overloaded, QuorumMissing, StorageFull, TooLarge, Usage
+from cluster.errors import ClusterError, Damaged, Maybe, Overloaded, QuorumMissing, TooLarge, Usage
 from cluster.kv.actors import Actors
 from cluster.kv.forward import Forwarder
 from cluster.kv.listing import LISTINGS_MAX, Listing
@@ -25,6 +25,7 @@ from cluster.observe.latency import Latencies
 from cluster.ports import Inbound
 from cluster.replication.context import ReplicationContext
 from cluster.replication.mergeable import TABLE_KV
+from cluster.replication.preference import UNANSWERED
 from cluster.replication.quorum import (
     CATCHING_UP,
     MAY_MISS_HINTS,
@@ -32,11 +33,10 @@ from cluster.replication.quorum import (
     NO,
     NO_VOTE,
     VOTING,
-    QuorumWrite,
-    ReadVerdict,
+    QuorumRead,
 )
 from cluster.replication.reader import Reader
-from cluster.replication.writer import Writer
+from cluster.replication.writer import WriteOperation, Writer
 from cluster.versions import (
     EMPTY,
     NOTHING,
@@ -159,14 +159,17 @@ class Coordinator:
         def refuse(error: ClusterError) -> None:
             inbound.fail(Maybe(f"it was not repeated: {error.message}") if body.coordinator else error)
 
-        def decided(outcome: str, counts: QuorumWrite, hints: int, error: ClusterError | None) -> None:
+        def decided(outcome: str, write: WriteOperation) -> None:
             self.writes.note(replication.env.clock.now() - inbound.arrived)
             if outcome in (NO, MAYBE):
                 self.writes_failed += 1
-            if outcome == NO:
-                refuse(error if isinstance(error, StorageFull) else QuorumMissing(str(error)))
+            if outcome == NO:  # what was refused for a reason of its own is refused for that reason
+                error = write.error
+                reached = error is not None and not isinstance(error, UNANSWERED)
+                refuse(error if error is not None and reached else QuorumMissing(str(error)))
             else:
-                inbound.reply(PutDone(outcome, counts.acks, hints, token, replication.me, siblings, self.durability))
+                done = PutDone(outcome, write.acks, write.hints, token, replication.me, siblings, self.durability)
+                inbound.reply(done)
 
         try:
             self.writer.write(
@@ -284,14 +287,13 @@ class Coordinator:
             self.forwarder.get(body, partition, inbound, self._read)
 
     def _read(self, body: Get, partition: int, inbound: Inbound) -> None:
-        def found(verdict: ReadVerdict | None, repaired: int, error: ClusterError | None) -> None:
+        def found(read: QuorumRead, repaired: int, error: ClusterError | None) -> None:
             self.reads.note(self.replication.env.clock.now() - inbound.arrived)
-            if verdict is None:
-                assert error is not None
+            if error is None:
+                self._answer(read.merged, len(read.answers), repaired, read.degraded, inbound)
+            else:
                 self.reads_failed += 1
                 inbound.fail(error)
-            else:
-                self._answer(verdict.blob, verdict.answered, repaired, verdict.degraded, inbound)
 
         self.reader.read(
             TABLE_KV, partition, body.key, r=body.r, strict=body.strict, deadline=inbound.deadline, done=found

@@ -5,7 +5,8 @@ is this project's own rule: a write counts owner *slots*, not copies, and absenc
 proven by votes only.
 """
 
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final
 
 from cluster.replication.mergeable import Mergeable
 
@@ -88,15 +89,6 @@ class QuorumWrite:
         return None
 
 
-class ReadVerdict(NamedTuple):
-    """What a read found. `blob` None: not found, by enough votes. `stale`: who must be repaired with `blob` first."""
-
-    blob: bytes | None
-    answered: int
-    degraded: bool
-    stale: tuple[str, ...]
-
-
 class QuorumRead:
     """One replicated read.
 
@@ -105,12 +97,13 @@ class QuorumRead:
     owners that lost nothing. Other answers bring values but no votes.
     """
 
-    __slots__ = ("_mergeable", "absent", "answers", "complete", "may_miss", "merged", "r", "strict", "sure", "votes")
+    __slots__ = ("absent", "answers", "complete", "may_miss", "mergeable", "merged", "r", "strict", "sure", "votes")
 
     def __init__(self, r: int, absent: int, strict: bool, mergeable: Mergeable) -> None:
         self.r = r
-        self.absent = max(r, absent)
+        self.absent = absent if absent > r else r
         self.strict = strict
+        self.mergeable = mergeable
         self.answers: dict[str, bytes | None] = {}
         self.complete = 0
         """Owners that lost nothing; of them `votes` vote, and of these `sure` may miss nothing."""
@@ -118,7 +111,7 @@ class QuorumRead:
         self.sure = 0
         self.may_miss = 0
         self.merged: bytes | None = None
-        self._mergeable = mergeable
+        """All that was found so far; None for nothing."""
 
     def on_answer(self, node: str, blob: bytes | None, vote: int) -> None:
         """A node answered with all that it holds; `vote` is one of the constants above. Raises Damaged when what two
@@ -130,7 +123,7 @@ class QuorumRead:
             if merged is None:
                 self.merged = blob
             elif merged is not blob:
-                self.merged = self._mergeable.merge(merged, blob)
+                self.merged = self.mergeable.merge(merged, blob)
         self.answers[node] = blob
         if vote == VOTING:
             self.complete += 1
@@ -144,7 +137,7 @@ class QuorumRead:
 
     def shows_value(self) -> bool:
         """Whether a reader would be shown anything of what was found so far: a tombstone hides, as absence does."""
-        return self.merged is not None and self._mergeable.shows(self.merged)
+        return self.merged is not None and self.mergeable.shows(self.merged)
 
     def lacking(self) -> int:
         """How many more votes decide, as things stand; 0 or less once decided."""
@@ -155,14 +148,16 @@ class QuorumRead:
             return for_value
         return for_value if self.shows_value() else for_absence
 
-    def verdict(self, owners: tuple[str, ...]) -> ReadVerdict:
-        """The result so far; `degraded` when it rests on fewer votes than it should, or when an owner that answered may
-        miss hints."""
+    @property
+    def degraded(self) -> bool:
+        """Whether the result rests on fewer votes than it should, or an owner that answered may miss hints."""
+        return self.may_miss > 0 or self.votes < self.r
+
+    def behind(self, owners: Sequence[str]) -> list[str]:
+        """The owners among those that answered which lack some of what was found."""
         merged = self.merged
-        stale: tuple[str, ...] = ()
-        if merged is not None:
-            for node, blob in self.answers.items():
-                if blob is not merged and blob != merged and node in owners:
-                    stale = (*stale, node)
-        degraded = self.may_miss > 0 or self.votes < self.r
-        return ReadVerdict(merged, len(self.answers), degraded, stale)
+        if merged is None:
+            return []
+        return [
+            node for node, blob in self.answers.items() if blob is not merged and blob != merged and node in owners
+        ]

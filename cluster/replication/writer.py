@@ -17,8 +17,8 @@ from cluster.transport import Connection
 from cluster.wire.handshake import LANE_FOREGROUND
 from cluster.wire.replication import Replicate, ReplicateBatch, Replicated, ReplicatedBatch
 
-WriteDone = Callable[[str, QuorumWrite, int, ClusterError | None], None]
-"""(outcome, counts, hints, the last error), once, when the verdict is in."""
+WriteDone = Callable[[str, "WriteOperation"], None]
+"""(outcome, the write with its counts), once, when the verdict is in."""
 
 
 class Writer:
@@ -47,13 +47,12 @@ class Writer:
         mine, reachable = context.view.mine(partition), context.view.others(partition)
         missing: Sequence[str] = ()
         owners = len(reachable) + mine
-        promised = min(context.settings.w, owners)
-        needed = min(w, owners) or promised
+        promised = context.settings.w if context.settings.w < owners else owners
+        needed = (w if w < owners else owners) or promised
         if not context.reach.all_well():
             reachable, missing = split_owners(reachable, context.avoided)
             self._check(partition, len(reachable) + mine, missing, mine, needed, strict)
-        quorum = QuorumWrite(needed, promised, strict)
-        operation = WriteOperation(self, table, partition, key, blob, quorum, deadline, done)
+        operation = WriteOperation(self, table, partition, key, blob, deadline, done, needed, promised, strict)
         self.calls.begin(operation)
         operation.start(mine, reachable, missing)
 
@@ -99,14 +98,13 @@ class Writer:
         return count
 
 
-class WriteOperation:
+class WriteOperation(QuorumWrite):
     """One write in flight: an object keyed by id, fed by acknowledgements; no task."""
 
-    waiting: dict[str, Connection | None]  # owners that have not acknowledged, and how they were called
-    hints = 0
-    error: ClusterError | None = None
-    taken: tuple[str, ...] = ()  # fallbacks in use
-    spread: dict[str, str] | None = None  # fallback -> owner it stands in for, while there are any
+    __slots__ = (
+        "blob", "deadline", "done", "error", "hints", "id", "key", "partition", "spread", "started", "table", "taken",
+        "waiting", "writer",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -115,30 +113,41 @@ class WriteOperation:
         partition: int,
         key: str,
         blob: bytes,
-        quorum: QuorumWrite,
         deadline: float,
         done: WriteDone,
+        needed: int,
+        promised: int,
+        strict: bool,
     ) -> None:
+        super().__init__(needed, promised, strict)
         self.writer = writer
         self.table = table
         self.partition = partition
         self.key = key
         self.blob = blob
-        self.quorum = quorum
         self.deadline = deadline
         self.done = done
         self.id = 0
         self.started = writer.context.env.clock.now()
+        self.waiting: dict[str, Connection | None] = {}
+        """Owners that have not acknowledged."""
+        self.hints = 0
+        self.error: ClusterError | None = None
+        """The last one."""
+        self.taken: tuple[str, ...] = ()
+        """Fallbacks in use."""
+        self.spread: dict[str, str] | None = None
+        """Fallback -> owner it stands in for, while there are any."""
 
     def start(self, mine: bool, reachable: Sequence[str], missing: Sequence[str]) -> None:
         """Apply here first, then send."""
         context = self.writer.context
         if mine:
-            self.quorum.sent()
+            self.outstanding += 1
             context.store.put(self.table, self.partition, self.key, self.blob, self._stored_here)
         self.waiting = dict.fromkeys(reachable)
         if reachable:
-            self.quorum.sent(len(reachable))
+            self.outstanding += len(reachable)
             self._call(reachable)
         if not mine:
             self.taken = (context.me,)
@@ -162,10 +171,10 @@ class WriteOperation:
         """Without a verdict yet, use fallbacks for the owners that have fallen silent; they may acknowledge all the
         same."""
         context = self.writer.context
-        if self.quorum.decided is not None or context.reach.all_well():
+        if self.decided is not None or context.reach.all_well():
             return
         for owner in list(self.waiting):
-            if context.avoided(owner) and not self._has_fallback(owner) and owner not in self.quorum.filled:
+            if context.avoided(owner) and not self._has_fallback(owner) and owner not in self.filled:
                 self._use_fallback(owner, keep_if_none=False)
 
     # -- copies
@@ -183,7 +192,7 @@ class WriteOperation:
         self.waiting.pop(owner, None)
         if isinstance(error, UNANSWERED):
             context.reach.failed(owner)
-        if not self._has_fallback(owner) and owner not in self.quorum.filled:
+        if not self._has_fallback(owner) and owner not in self.filled:
             self._use_fallback(owner)
         self._failed(error)
 
@@ -200,7 +209,7 @@ class WriteOperation:
             return
         self.taken = (*self.taken, name)
         self.spread = {**(self.spread or {}), name: owner}
-        self.quorum.sent()
+        self.outstanding += 1
         body = Replicate(self.table, self.partition, self.key, self.blob, hint_for=owner)
         context.messenger.request([name], body, self.deadline, self._on_fallback, LANE_FOREGROUND)
 
@@ -221,7 +230,7 @@ class WriteOperation:
     def _hint_here(self, owner: str, counts: bool) -> None:
         """Keep the copy of `owner` among this node's own hints; it counts only when this node is no owner itself."""
         context = self.writer.context
-        self.quorum.sent()
+        self.outstanding += 1
 
         def kept(error: ClusterError | None) -> None:
             if error is not None:
@@ -232,7 +241,7 @@ class WriteOperation:
             if counts:
                 self.acknowledged(owner, context.me)
             else:
-                self._tell(self.quorum.on_kept())
+                self._tell(self.on_kept())
 
         context.hints.add(HintKey(owner, self.table, self.partition, self.key), self.blob, kept)
 
@@ -240,18 +249,18 @@ class WriteOperation:
 
     def acknowledged(self, owner: str, node: str) -> None:
         """The copy of `owner` is durable: its own, or at a fallback."""
-        outcome = self.quorum.on_ack(owner, node)
-        if outcome is not None or self.quorum.outstanding == 0:
+        outcome = self.on_ack(owner, node)
+        if outcome is not None or self.outstanding == 0:
             self._tell(outcome)
 
     def _failed(self, error: ClusterError) -> None:
         self.error = error
-        self._tell(self.quorum.on_failure(error.definite))
+        self._tell(self.on_failure(error.definite))
 
     def _tell(self, outcome: str | None) -> None:
-        if self.quorum.outstanding == 0:
+        if self.outstanding == 0:
             self.writer.in_flight.pop(self.id, None)
-            outcome = outcome or self.quorum.settle()
+            outcome = outcome or self.settle()
         if outcome is not None:
-            assert outcome not in (MAYBE, NO) or self.quorum.outstanding == 0
-            self.done(outcome, self.quorum, self.hints, self.error)
+            assert outcome not in (MAYBE, NO) or self.outstanding == 0
+            self.done(outcome, self)
