@@ -7,7 +7,7 @@ import pytest
 from cluster.kv import VersionedObjects
 from cluster.layout import partition_of
 from cluster.replication.mergeable import TABLE_KV
-from cluster.replication.quorum import VOTING, QuorumWrite
+from cluster.replication.quorum import VOTING, QuorumRead, QuorumWrite
 from cluster.replication.reader import ReadOperation
 from cluster.replication.voting import VotingStatus
 from cluster.replication.writer import WriteOperation
@@ -186,6 +186,30 @@ def ask_owners_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ReadOperation, "widen", widen_to_owners)
 
 
+def what_a_reader_saw_is_read_again(seed: int) -> None:
+    """One owner alone took a write before a cut, whose copies expired behind it. It is read there as soon as the cut
+    heals, and then this owner is gone."""
+    with Fleet.running(seed, 3) as fleet:
+        first, *others = fleet.owners("cart")
+        acknowledged(fleet, first, "warm", b"", w=3)
+        fleet.world.partition([[first], others])
+        fleet.wait(fleet.put(first, "cart", b"book"))
+        fleet.world.run_for(0.1)
+        fleet.world.heal()
+        seen = None
+        while not isinstance(seen, Got) or seen.degraded:
+            seen = fleet.wait(fleet.get(first, "cart")).answer
+            fleet.world.run_for(0.001)
+        assert seen.siblings == [b"book"]
+        crash_and_wait(fleet, first)
+        for name in others:
+            assert read(fleet, name, "cart") == [b"book"], "it was shown, and is gone"
+
+
+def repair_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(QuorumRead, "behind", lambda self, owners: [])
+
+
 SAFEGUARDS = [
     Safeguard(
         "a tombstone needs the votes of absence",
@@ -222,5 +246,11 @@ SAFEGUARDS = [
         "What fallbacks alone took can be read while the owners are away.",
         ask_owners_only,
         all_owners_are_away,
+    ),
+    Safeguard(
+        "read repair",
+        "What one read has shown without calling it degraded, later reads show.",
+        repair_nothing,
+        what_a_reader_saw_is_read_again,
     ),
 ]

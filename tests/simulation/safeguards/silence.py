@@ -2,9 +2,10 @@
 
 import pytest
 
-from cluster.kv.forward import ForwardedPut
+from cluster.kv.forward import ForwardedGet, ForwardedPut
 from cluster.layout import partition_of
 from cluster.replication.mergeable import TABLE_KV
+from cluster.replication.reader import ReadOperation
 from cluster.rpc import rpc as calls
 from cluster.rpc.reach import Reach
 from cluster.simulation.fleet import Fleet, Result
@@ -132,6 +133,25 @@ def blame_peers_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "SWEEP_LATE_S", float("inf"))
 
 
+def an_owner_is_slow(seed: int) -> None:
+    """The way to the first owner, and from it to the second, takes longer than a reader should wait."""
+    with Fleet.running(seed, 5) as fleet:
+        first, second, _ = fleet.owners("cart")
+        stranger = next(name for name in fleet.names if name not in fleet.owners("cart"))
+        acknowledged(fleet, stranger, "cart", b"book", w=3)
+        for name in (stranger, second):
+            fleet.world.slow(name, first, delay=0.15)
+        for via in (stranger, second):
+            began = fleet.world.now
+            assert read(fleet, via, "cart") == [b"book"]
+            assert fleet.world.now - began < 0.12, f"{fleet.world.now - began:.2f} s through {via}"
+
+
+def hedge_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ForwardedGet, "linger", lambda self, now: None)
+    monkeypatch.setattr(ReadOperation, "linger", lambda self, now: None)
+
+
 SAFEGUARDS = [
     Safeguard(
         "silence is judged by what others answer",
@@ -156,5 +176,11 @@ SAFEGUARDS = [
         "After its own stall a node polls its sockets once before it writes hints or answers maybe.",
         blame_peers_first,
         a_coordinator_that_stands_still,
+    ),
+    Safeguard(
+        "reads are hedged",
+        "A read does not wait for one slow owner while another can answer.",
+        hedge_nothing,
+        an_owner_is_slow,
     ),
 ]
