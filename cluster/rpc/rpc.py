@@ -292,8 +292,8 @@ class Rpc:
         now = self._clock.now()
         if now - due > SWEEP_LATE_S:
             # This process did not run. Timers come before sockets: what arrived meanwhile is read before a deadline is
-            # held against anybody.
-            self._sweep_in(READ_FIRST_S)
+            # held against anybody. Once only: a process that always runs late has deadlines as well.
+            self._clock.call_later(READ_FIRST_S, self._sweep, float("inf"))
             return
         self.on_sweep(now)
         for done, peers in self.pending.expired(now):

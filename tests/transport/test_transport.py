@@ -65,6 +65,21 @@ def test_silence_ends_at_the_deadline_and_is_not_definite() -> None:
         assert one.outcome() == ("maybe", False)
 
 
+def test_a_process_that_always_runs_late_has_deadlines_as_well() -> None:
+    """A starved one: each of its sweeps comes later than the one before allows."""
+    with World(1) as world:
+        one, two = peers(world, "n1", "n2")
+        two.silent = True
+        one.ask("n2", timeout=0.5)
+        world.run_until_true(lambda: bool(two.asked), 2.0)
+        for _ in range(10):
+            world.pause("n1")
+            world.run_for(0.1)
+            world.resume("n1")
+            world.run_for(0.0005)
+        assert one.outcome() == ("maybe", False)
+
+
 def test_a_late_answer_goes_nowhere() -> None:
     with World(1) as world:
         one, two = peers(world, "n1", "n2")
