@@ -33,9 +33,8 @@ from cluster.replication.quorum import (
     NO,
     NO_VOTE,
     VOTING,
-    QuorumRead,
 )
-from cluster.replication.reader import Reader
+from cluster.replication.reader import Reader, ReadOperation
 from cluster.replication.writer import WriteOperation, Writer
 from cluster.versions import (
     EMPTY,
@@ -287,10 +286,10 @@ class Coordinator:
             self.forwarder.get(body, partition, inbound, self._read)
 
     def _read(self, body: Get, partition: int, inbound: Inbound) -> None:
-        def found(read: QuorumRead, repaired: int, error: ClusterError | None) -> None:
+        def found(read: ReadOperation, error: ClusterError | None) -> None:
             self.reads.note(self.replication.env.clock.now() - inbound.arrived)
             if error is None:
-                self._answer(read.merged, len(read.answers), repaired, read.degraded, inbound)
+                self._answer(read.merged, len(read.answers), read.repaired, read.degraded, inbound)
             else:
                 self.reads_failed += 1
                 inbound.fail(error)

@@ -97,7 +97,10 @@ class QuorumRead:
     owners that lost nothing. Other answers bring values but no votes.
     """
 
-    __slots__ = ("absent", "answers", "complete", "may_miss", "mergeable", "merged", "r", "strict", "sure", "votes")
+    __slots__ = (
+        "absent", "answers", "complete", "may_miss", "mergeable", "merged", "r", "strict", "sure", "unrepaired",
+        "votes",
+    )  # fmt: skip
 
     def __init__(self, r: int, absent: int, strict: bool, mergeable: Mergeable) -> None:
         self.r = r
@@ -112,6 +115,8 @@ class QuorumRead:
         self.may_miss = 0
         self.merged: bytes | None = None
         """All that was found so far; None for nothing."""
+        self.unrepaired = False
+        """An owner that is behind did not take what was found: a later read may miss it."""
 
     def on_answer(self, node: str, blob: bytes | None, vote: int) -> None:
         """A node answered with all that it holds; `vote` is one of the constants above. Raises Damaged when what two
@@ -150,14 +155,13 @@ class QuorumRead:
 
     @property
     def degraded(self) -> bool:
-        """Whether the result rests on fewer votes than it should, or an owner that answered may miss hints."""
-        return self.may_miss > 0 or self.votes < self.r
+        """Whether the result rests on fewer votes than it should, an owner that answered may miss hints, or one that is
+        behind stays behind."""
+        return self.may_miss > 0 or self.votes < self.r or self.unrepaired
 
     def behind(self, owners: Sequence[str]) -> list[str]:
         """The owners among those that answered which lack some of what was found."""
         merged = self.merged
         if merged is None:
             return []
-        return [
-            node for node, blob in self.answers.items() if blob is not merged and blob != merged and node in owners
-        ]
+        return [node for node, blob in self.answers.items() if blob is not merged and blob != merged and node in owners]

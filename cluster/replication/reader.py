@@ -17,8 +17,8 @@ from cluster.transport import Connection
 from cluster.wire.handshake import LANE_FOREGROUND
 from cluster.wire.replication import Fetch, Fetched, Replicate, Replicated
 
-ReadDone = Callable[["ReadOperation", int, ClusterError | None], None]
-"""(the read with what it found, replicas repaired, None), or (the read, 0, why there is no result), once."""
+ReadDone = Callable[["ReadOperation", ClusterError | None], None]
+"""(the read with what it found, None), or (the read, why there is no result), once."""
 
 
 class Reader:
@@ -59,8 +59,8 @@ class ReadOperation(QuorumRead):
     """One read in flight."""
 
     __slots__ = (
-        "asked", "deadline", "digest", "done", "held", "id", "key", "partition", "reader", "repairing", "started",
-        "table", "waiting", "widened",
+        "asked", "deadline", "digest", "done", "held", "id", "key", "partition", "reader", "repaired", "repairing",
+        "started", "table", "waiting", "widened",
     )  # fmt: skip
 
     def __init__(
@@ -90,7 +90,8 @@ class ReadOperation(QuorumRead):
         self.held: bytes | None = None
         self.digest = b""
         self.widened = False
-        self.repairing = 0
+        self.repairing: dict[str, None] = {}
+        self.repaired = 0
 
     def start(self) -> None:
         """Look here, then ask as many others as the quorum lacks."""
@@ -157,7 +158,7 @@ class ReadOperation(QuorumRead):
             try:
                 self.on_answer(name, blob, vote)
             except ClusterError as error:  # this row alone is bad: the other reads of the batch go on
-                self._end(0, error)
+                self._end(error)
                 return
         self._proceed()
 
@@ -185,9 +186,13 @@ class ReadOperation(QuorumRead):
         if now < self.started + context.settings.read_hedge_s:
             return
         self.widen()
-        if self.done is None or self.repairing or self.strict or context.reach.all_well():
+        if self.done is None or context.reach.all_well():
             return
-        if all(context.avoided(name) for name in self.waiting) and self.shows_value():
+        if self.repairing:
+            if all(context.avoided(name) for name in self.repairing):
+                self.unrepaired = True
+                self._end(None)
+        elif not self.strict and all(context.avoided(name) for name in self.waiting) and self.shows_value():
             self._decide()
 
     def _give_up(self) -> None:
@@ -197,7 +202,7 @@ class ReadOperation(QuorumRead):
             return
         answered = ", ".join(self.answers) or "nobody"
         message = f"too few owners vote on {self.key!r}: {self.lacking()} more are needed, {answered} answered"
-        self._end(0, QuorumMissing(message))
+        self._end(QuorumMissing(message))
 
     # -- repair
 
@@ -206,35 +211,39 @@ class ReadOperation(QuorumRead):
         merged, context = self.merged, self.reader.context
         behind = self.behind(context.view.owners(self.partition))
         if merged is None or not behind:
-            self._end(0, None)
+            self._end(None)
             return
-        repaired = 0
-        self.repairing = len(behind)
-
-        def settled(ok: bool) -> None:
-            nonlocal repaired
-            self.repairing -= 1
-            repaired += ok
-            if self.repairing == 0:
-                cause = f"answers differed among {', '.join(self.answers)}"
-                context.record("read.repair", cause, key=self.key, repaired=repaired)
-                self._end(repaired, None)
-
-        others = [name for name in behind if name != context.me]
+        self.repairing = dict.fromkeys(behind)
+        me, others = context.me, [name for name in behind if name != context.me]
         if others:
             body = Replicate(self.table, self.partition, self.key, merged)
             context.messenger.request(
-                others, body, self.deadline, lambda name, outcome: settled(type(outcome) is Replicated), LANE_FOREGROUND
+                others,
+                body,
+                self.deadline,
+                lambda name, outcome: self._settled(name, type(outcome) is Replicated),
+                LANE_FOREGROUND,
             )
         if len(others) < len(behind):
             blob = context.merge_in(self.table, self.partition, self.key, merged)
-            context.store.put(self.table, self.partition, self.key, blob, lambda error: settled(error is None))
+            context.store.put(
+                self.table, self.partition, self.key, blob, lambda error: self._settled(me, error is None)
+            )
 
-    def _end(self, repaired: int, error: ClusterError | None) -> None:
+    def _settled(self, name: str, ok: bool) -> None:
+        self.repairing.pop(name, None)
+        self.repaired += ok
+        self.unrepaired |= not ok
+        if not self.repairing and self.done is not None:
+            cause = f"answers differed among {', '.join(self.answers)}"
+            self.reader.context.record("read.repair", cause, key=self.key, repaired=self.repaired)
+            self._end(None)
+
+    def _end(self, error: ClusterError | None) -> None:
         done, self.done = self.done, None
         self._retire()
         if done is not None:
-            done(self, repaired, error)
+            done(self, error)
 
     def _retire(self) -> None:
         """Leave, once the reader of this was told and nobody is waited for: a peer that fails to answer is noted."""

@@ -207,6 +207,15 @@ def test_a_holder_of_hints_brings_a_value_but_is_not_repaired() -> None:
     assert quorum.merged == b"AB" and quorum.behind(OWNERS) == ["n1", "n2"]
 
 
+def test_what_stays_behind_may_be_missed_by_a_later_read() -> None:
+    quorum = read()
+    quorum.on_answer("n1", b"A", VOTING)
+    quorum.on_answer("n2", None, VOTING)
+    assert quorum.behind(OWNERS) == ["n2"] and not quorum.degraded
+    quorum.unrepaired = True
+    assert quorum.degraded
+
+
 def test_an_answer_counts_once() -> None:
     quorum = read()
     quorum.on_answer("n1", b"A", VOTING)
