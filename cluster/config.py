@@ -133,6 +133,8 @@ class ReplicationSettings:
     """What an operation has, however long its client would wait."""
     read_hedge_s: float = 0.05
     """A reader that has no quorum after this asks the remaining owners too."""
+    write_hedge_s: float = 0.2
+    """A write that has no verdict after this uses fallbacks for the owners that it waits for, be they only slow."""
     hint_bytes_max: int = 256 * 1024 * 1024
     hint_batch: int = 64
     """Hints in flight to one returning owner at a time."""

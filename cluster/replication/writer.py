@@ -168,13 +168,15 @@ class WriteOperation(QuorumWrite):
             self.failed(peer, StaleLayout(f"{peer} no longer owns partition {self.partition}"))
 
     def linger(self, now: float) -> None:
-        """Without a verdict yet, use fallbacks for the owners that have fallen silent; they may acknowledge all the
-        same."""
-        context = self.writer.context
-        if self.decided is not None or context.reach.all_well():
+        """Without a verdict yet, use fallbacks for the owners that have fallen silent, and in the end for all that are
+        waited for; they may acknowledge all the same."""
+        if self.decided is not None:
             return
+        context = self.writer.context
+        slow = now >= self.started + context.settings.write_hedge_s
         for owner in list(self.waiting):
-            if context.avoided(owner) and not self._has_fallback(owner) and owner not in self.filled:
+            late = slow or context.avoided(owner)
+            if late and not self._has_fallback(owner) and owner not in self.filled:
                 self._use_fallback(owner, keep_if_none=False)
 
     # -- copies

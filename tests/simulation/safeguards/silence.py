@@ -4,15 +4,19 @@ import pytest
 
 from cluster.kv.forward import ForwardedGet, ForwardedPut
 from cluster.layout import partition_of
+from cluster.ports import Inbound
 from cluster.replication.mergeable import TABLE_KV
 from cluster.replication.reader import ReadOperation
+from cluster.replication.writer import WriteOperation
 from cluster.rpc import rpc as calls
 from cluster.rpc.reach import Reach
 from cluster.simulation.fleet import Fleet, Result
 from cluster.storage import Store
 from cluster.wire.kv import Got, PutDone
+from cluster.wire.replication import ReplicateBatch
+from cluster.wire.rights import ROLE_NODE
 from tests.simulation.safeguards.registry import Safeguard
-from tests.simulation.safeguards.scenes import acknowledged, read, settle
+from tests.simulation.safeguards.scenes import acknowledged, crash_and_wait, read, settle
 
 WRITERS = 8
 GAP_MAX_S = 0.3
@@ -152,6 +156,31 @@ def hedge_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ReadOperation, "linger", lambda self, now: None)
 
 
+def delay_batches(fleet: Fleet, name: str, seconds: float) -> None:
+    node = fleet.nodes[name]
+
+    def later(inbound: Inbound) -> None:
+        node.env.clock.call_later(seconds, node.replication.replica.replicate_batch, inbound)
+
+    node.rpc.handlers_of(ROLE_NODE)[ReplicateBatch] = later
+
+
+def one_owner_is_gone_and_another_is_slow(seed: int) -> None:
+    """Its answers to probes come in time, its acknowledgements do not: as with a slow disk."""
+    with Fleet.running(seed, 5) as fleet:
+        first, slow, gone = fleet.owners("cart")
+        acknowledged(fleet, first, "warm", b"", w=3)
+        crash_and_wait(fleet, gone)
+        delay_batches(fleet, slow, 0.9)
+        began = fleet.world.now
+        acknowledged(fleet, first, "cart", b"book", w=3)
+        assert fleet.world.now - began < 0.3, f"{fleet.world.now - began:.2f} s"
+
+
+def wait_for_slow_owners(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WriteOperation, "linger", lambda self, now: None)
+
+
 SAFEGUARDS = [
     Safeguard(
         "silence is judged by what others answer",
@@ -182,5 +211,11 @@ SAFEGUARDS = [
         "A read does not wait for one slow owner while another can answer.",
         hedge_nothing,
         an_owner_is_slow,
+    ),
+    Safeguard(
+        "fallbacks are used for slow owners",
+        "A write that has no verdict in time uses fallbacks, and does not wait for its deadline.",
+        wait_for_slow_owners,
+        one_owner_is_gone_and_another_is_slow,
     ),
 ]
