@@ -54,18 +54,20 @@ class QuorumWrite:
         self.outstanding += copies
 
     def on_ack(self, slot: str, node: str) -> str | None:
-        """`node` holds the copy of owner `slot` durably. Returns the verdict when this acknowledgement decides it."""
+        """`node` holds the copy of owner `slot` durably; each owner is fed once. Returns the verdict when this
+        acknowledgement decides it."""
         self.outstanding -= 1
         filled = self.filled
         if node == slot:
-            if filled.get(slot) != slot:  # a fallback may have filled it already: still one slot
-                filled[slot] = slot
-                self.owner_acks += 1
+            filled[slot] = node  # a fallback may have filled it already: still one slot
+            self.owner_acks += 1
         elif slot not in filled and node not in filled.values():
             filled[slot] = node
-        if self.decided is None and (self.owner_acks if self.strict else len(filled)) >= self.needed:
-            self.decided = OK if self.owner_acks >= max(self.needed, self.promised) else OK_SLOPPY
-            return self.decided
+        if self.decided is None:
+            owners, needed = self.owner_acks, self.needed
+            if (owners if self.strict else len(filled)) >= needed:
+                self.decided = decided = OK if owners >= needed and owners >= self.promised else OK_SLOPPY
+                return decided
         return None
 
     def on_failure(self, definite: bool) -> str | None:

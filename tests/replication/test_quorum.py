@@ -72,19 +72,22 @@ def test_a_write_ends_as_its_acknowledgements_say(events: str, needed: int, stri
 
 
 def slots(events: Sequence[str]) -> tuple[set[str], set[str]]:
-    """(owners that acknowledged, owners whose copy a fallback holds instead), each node in one slot: the rule, stated
-    without the class."""
+    """(owners that acknowledged, owners whose copy a fallback of its own holds instead): the rule, stated without the
+    class."""
     owners = {event for event in events if event in "123"}
     lent: dict[str, str] = {}
     for event in events:
         if event in "abc":
             lent.setdefault("123"["abc".index(event)], event)
-        elif event in "ABC" and "f" not in lent.values():
-            lent.setdefault("123"["ABC".index(event)], "f")
     return owners, set(lent) - owners
 
 
-@given(st.text("123abcduk", max_size=8), st.integers(1, 3), st.integers(1, 3), st.booleans())
+def once(events: Sequence[str]) -> str:
+    """Without the later acknowledgements of an owner: whoever feeds it strikes out who has acknowledged."""
+    return "".join(event for place, event in enumerate(events) if event not in "123" or event not in events[:place])
+
+
+@given(st.text("123abcduk", max_size=8).map(once), st.integers(1, 3), st.integers(1, 3), st.booleans())
 def test_a_write_counts_distinct_slots(events: str, needed: int, promised: int, strict: bool) -> None:
     write = QuorumWrite(needed, promised, strict)
     write.sent(len(events))
@@ -102,7 +105,7 @@ def test_a_write_counts_distinct_slots(events: str, needed: int, promised: int, 
     assert (write.decided == NO) == (not set(events) - {"d"})
 
 
-@given(st.permutations(["1", "b", "B", "c", "C", "2", "2", "b"]))
+@given(st.permutations(["1", "b", "B", "c", "C", "2", "b"]))
 def test_no_order_of_acknowledgements_makes_more_slots_than_owners(events: list[str]) -> None:
     write = QuorumWrite(3, 2, False)
     write.sent(len(events))
