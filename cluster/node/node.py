@@ -89,7 +89,7 @@ class Node:
         self.membership = Membership(
             env, me, candidates, self.rpc, self.transport, self.datagrams, settings.membership, self.stall, record
         )
-        self.reach = Reach(env.clock, self.rpc, self._live_peers)
+        self.reach = Reach(env.clock, self.rpc, self._live_peers, record)
         self._build_data()
         self._build_services(name)
         self.answers = Answers(self)

@@ -13,7 +13,7 @@ Whoever does not answer is probed until a byte comes, and takes part again at on
 from collections.abc import Callable, Iterable, Sequence
 
 from cluster.env import Clock
-from cluster.ports import Messenger, Outcome
+from cluster.ports import Messenger, Outcome, Recorder
 from cluster.wire.handshake import LANE_FOREGROUND
 from cluster.wire.membership import StreamPing, StreamPong
 from cluster.wire.silence import BEAT_LATE_S, SILENT_MAX_S, Silence
@@ -53,7 +53,7 @@ class SilenceDetector:
             if silence is None:
                 silence = self._silences[peer] = Silence()
             silence.beat(elapsed_s)
-            if silence.silent and (silence.quiet_s >= SILENT_MAX_S or self._another_answered(peer, silence.quiet_s)):
+            if silence.silent and (silence.quiet_s >= SILENT_MAX_S or self.another_answered(peer)):
                 silent.append(peer)
         return silent
 
@@ -62,10 +62,14 @@ class SilenceDetector:
         silence = self._silences.get(peer)
         return silence is not None and silence.quiet
 
-    def _another_answered(self, peer: str, quiet_s: float) -> bool:
+    def quiet_s(self, peer: str) -> float:
+        """How long nothing has come from a peer that is judged."""
+        return self._silences[peer].quiet_s
+
+    def another_answered(self, peer: str) -> bool:
         """Whether anybody was heard in the second half of the peer's silence: before a standstill of the whole machine
         all may have answered as well."""
-        since = self._watched_s - quiet_s / 2
+        since = self._watched_s - self.quiet_s(peer) / 2
         return any(heard_at >= since for other, heard_at in self._heard_at.items() if other != peer)
 
 
@@ -76,7 +80,9 @@ class Reach:
     time that it sweeps them. `members` gives the names of those that are alive.
     """
 
-    def __init__(self, clock: Clock, messenger: Messenger, members: Callable[[], Sequence[str]]) -> None:
+    def __init__(
+        self, clock: Clock, messenger: Messenger, members: Callable[[], Sequence[str]], record: Recorder
+    ) -> None:
         self.waited_for: list[Callable[[dict[str, None], float], None]] = []
         """`(names, now)`: adds the peers that owe an answer."""
         self.on_silent: list[Callable[[str], None]] = []
@@ -85,6 +91,8 @@ class Reach:
         self._clock = clock
         self._messenger = messenger
         self._members = members
+        self._record = record
+        self._silent: dict[str, None] = {}
         self._down: dict[str, None] = {}
         self._unanswering: dict[str, None] = {}
         self._probing: dict[str, None] = {}
@@ -105,6 +113,8 @@ class Reach:
         self.detector.heard(peer)
         if self._unanswering:
             self._unanswering.pop(peer, None)
+            if self._silent.pop(peer, peer) is None:
+                self._record("peer.answers", f"a byte came from {peer}, which had been silent", peer=peer)
 
     def failed(self, peer: str) -> None:
         """A call to the peer failed, or a connection to it ended."""
@@ -117,6 +127,7 @@ class Reach:
         if alive:
             self._down.pop(peer, None)
             self._unanswering.pop(peer, None)
+            self._silent.pop(peer, None)
         else:
             self._down[peer] = None
 
@@ -132,6 +143,10 @@ class Reach:
         detector = self.detector
         for peer in detector.beat(elapsed_s, due):
             if peer not in self._unanswering:
+                self._silent[peer] = None
+                answered = "others answered" if detector.another_answered(peer) else "nobody did"
+                cause = f"{peer} owes an answer and sent no byte for {detector.quiet_s(peer) * 1000:.0f} ms; {answered}"
+                self._record("peer.silent", cause, peer=peer)
                 self.failed(peer)
                 for function in self.on_silent:
                     function(peer)

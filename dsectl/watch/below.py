@@ -18,8 +18,24 @@ BAD = (
     "member.dead", "hint.refused", "hint.set-aside", "storage.full", "service.error", "owner.recovering",
     "owner.may-have-lost", "fault.begun",
 )  # fmt: skip
-WARN = ("member.suspect", "member.confirmed", "owner.catching-up", "node.stalled", "topics.drop", "actor.minted")
-GOOD = ("member.alive", "member.refuted", "owner.voting", "owner.complete", "hint.delivered", "fault.ended")
+WARN = (
+    "member.suspect",
+    "member.confirmed",
+    "owner.catching-up",
+    "node.stalled",
+    "peer.silent",
+    "topics.drop",
+    "actor.minted",
+)
+GOOD = (
+    "member.alive",
+    "member.refuted",
+    "owner.voting",
+    "owner.complete",
+    "hint.delivered",
+    "peer.answers",
+    "fault.ended",
+)
 KIND_STYLES = {**dict.fromkeys(BAD, "bad"), **dict.fromkeys(WARN, "warn"), **dict.fromkeys(GOOD, "good")}
 NODES_COLUMNS, SUBJECT_COLUMNS = 6, 9
 TARGET_MAX = 40

@@ -81,9 +81,13 @@ class Hand:
         self.time = 0.0
         self.timers: list[tuple[float, Callable[[], None]]] = []
         self.probes: list[tuple[str, Callable[[str, Outcome], None]]] = []
+        self.events: list[str] = []
 
     def now(self) -> float:
         return self.time
+
+    def record(self, kind: str, cause: str, *, peer: str) -> None:
+        self.events.append(f"{kind} {peer}")
 
     def call_later(self, delay: float, function: Callable[[], None]) -> None:
         self.timers.append((self.time + delay, function))
@@ -116,7 +120,7 @@ def hand() -> Hand:
 @pytest.fixture
 def reach(hand: Hand) -> Reach:
     machine: Any = hand
-    return Reach(machine, machine, lambda: ["n2", "n3", "n4"])
+    return Reach(machine, machine, lambda: ["n2", "n3", "n4"], machine.record)
 
 
 LOST: ClusterError = Maybe("no answer")
@@ -175,6 +179,7 @@ def test_a_quiet_peer_is_probed_beside_witnesses_and_a_silent_one_is_made_known_
     assert {"n2", "n3", "n4"} == set(asked)
     hand.answer(StreamPong())
     assert reach.all_well()
+    assert hand.events == ["peer.silent n2", "peer.answers n2"]
 
 
 def test_beats_of_many_sweeps_count_once(hand: Hand, reach: Reach) -> None:
