@@ -74,7 +74,10 @@ def get(
     fields = _read_fields(found)
     if not found.found:
         del fields["key"]
-        raise NotFound(f"no key {key!r}" + (f" at {only}" if only else ""), help=_help_missing(key), key=key, **fields)
+        message = f"no key {key!r}" + (f" at {only}" if only else "")
+        if found.degraded:
+            message += ", of what ended ok: an owner that answered may miss what ended ok-sloppy"
+        raise NotFound(message, help=_help_missing(key), key=key, **fields)
     if console.options.json:
         console.value(fields)
         return

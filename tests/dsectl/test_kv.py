@@ -130,6 +130,13 @@ def test_get_as_json(run: Run, serve: Serve) -> None:
     assert set(found) >= {"context", "ms"}
 
 
+def test_a_strict_read_denies_only_what_ended_ok(run: Run, serve: Serve) -> None:
+    serve(holding(degraded=True))
+    ran = run("get", "cart", "--strict")
+    assert ran.code == 6 and "of what ended ok" in ran.err
+    assert run("get", "cart", "--strict", "--json").json["degraded"] is True
+
+
 def test_siblings(run: Run, serve: Serve) -> None:
     serve(holding(b"book", b"pen"))
     ran = run("get", "cart")
