@@ -123,8 +123,8 @@ class Replay:
             self.bytes += kept
 
     def _segments(self) -> Iterator[tuple[int, bytes, bool]]:
-        """Number, bytes, and whether it is the last, of each segment that was begun. Files of none are removed: a boot
-        leaves one when nothing is put in it."""
+        """Number, bytes, and whether it is the last, of each segment that was begun. An empty file is none, and is
+        removed: a node that is killed between two segments leaves one."""
         before: tuple[int, bytes] | None = None
         for number in _segment_numbers(self._disk):
             data = _read(self._disk, number)

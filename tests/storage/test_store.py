@@ -3,6 +3,8 @@
 import errno
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cluster.config import Durability
 from cluster.errors import StorageFull
@@ -70,6 +72,40 @@ def test_readers_are_shown_what_the_log_has_and_writers_what_is_staged() -> None
     world.clock.run()
     assert world.scan(0) == {"changed": b"newest", "fresh": b"new", "kept": b"old"}
     assert world.store.logged(0, 0, "fresh") == b"new" and world.store.logged(0, 0, "deleted") is None
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["put", "put", "delete", "written", "refused"]), st.sampled_from("abcd")), max_size=30
+    ),
+    st.integers(1, 4),
+)
+def test_whatever_is_staged_readers_see_the_log_and_writers_the_latest(
+    steps: list[tuple[str, str]], limit: int
+) -> None:
+    world = World()
+    logged, latest = dict[str, bytes](), dict[str, bytes]()
+    for number, (what, key) in enumerate(steps):
+        if what == "put":
+            latest[key] = b"%d" % number
+            world.put(key, latest[key])
+        elif what == "delete":
+            latest.pop(key, None)
+            world.put(key, None)
+        else:
+            world.disk.refusal = FULL if what == "refused" else None
+            world.clock.run()
+            world.disk.refusal = None
+            logged, latest = (logged, dict(logged)) if what == "refused" else (dict(latest), latest)
+        found: list[tuple[str, bytes]] = []
+        more = True
+        while more:
+            page, more = world.store.scan(0, 0, found[-1][0] if found else "", limit)
+            assert page or not more, "nobody reads the same page for ever"
+            found += page
+        assert found == sorted(logged.items())
+        assert all(world.store.logged(0, 0, key) == logged.get(key) for key in "abcd")
+        assert all(world.store.get(0, 0, key) == latest.get(key) for key in "abcd")
 
 
 def test_pages_end_at_their_limits_and_say_whether_there_is_more() -> None:
