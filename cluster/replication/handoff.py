@@ -21,9 +21,12 @@ from cluster.wire.replication import Replicate, Replicated
 
 REFUSALS: Final = (Usage, TooManySiblings, Damaged, BadMessage)
 """Answers about this copy, which say nothing about the next."""
-TRIES_MAX: Final = 4
-"""A hint that got no answer so often, all but once alone, rests for `REST_S`: it may be what breaks its owner."""
-REST_S: Final = 60.0
+TRIES_SAID: Final = 5
+"""After so many, of which all but the first were made alone, it is named by an event."""
+REST_S: Final = 0.5
+REST_MAX_S: Final = 60.0
+"""A hint that got no answer rests, about twice as long each time: it may be what breaks its owner, or stood beside
+that."""
 
 
 class Handoff:
@@ -115,23 +118,26 @@ class Handoff:
             self.context.record("hint.delivered", f"{target} can be reached again", target=target, count=count)
 
     def _failed(self, hint: HintKey, error: ClusterError) -> None:
-        context, now = self.context, self.context.env.clock.now()
+        context = self.context
         if isinstance(error, REFUSALS):
-            self._tries[hint] = TRIES_MAX
-            self._resting[hint] = now + REST_S
+            self._rest(hint)
             if context.hints.set_aside(hint, error.code):
                 context.record("hint.set-aside", error.message, target=hint.target, key=hint.key, code=error.code)
             self._deliver(hint.target)
             return
         if isinstance(error, UNANSWERED):
             context.reach.failed(hint.target)
-        if not error.definite:
-            tries = self._tries[hint] = self._tries.get(hint, 0) + 1
-            if tries >= TRIES_MAX:
-                self._resting[hint] = now + REST_S
-                context.record(
-                    "hint.resting", f"no answer {tries} times: {error.message}", target=hint.target, key=hint.key
-                )
+        if not error.definite and self._rest(hint) == TRIES_SAID:
+            cause = f"no answer {TRIES_SAID} times: {error.message}"
+            context.record("hint.resting", cause, target=hint.target, key=hint.key)
+
+    def _rest(self, hint: HintKey) -> int:
+        """Leave it alone for a while, and then send it alone; returns how often it has failed."""
+        tries = self._tries[hint] = self._tries.get(hint, 0) + 1
+        rest_s = min(REST_S * 2 ** min(tries - 1, 10), REST_MAX_S)
+        jitter = self.context.env.random.uniform(0.5, 1.0)  # or two holders would go on failing together
+        self._resting[hint] = self.context.env.clock.now() + rest_s * jitter
+        return tries
 
     def _keep_own(self) -> None:
         """A hint for this very node (its owner came back under our name): merge it into our own store."""
