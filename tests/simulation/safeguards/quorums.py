@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from cluster.errors import ClusterError
 from cluster.kv import VersionedObjects
 from cluster.layout import partition_of
+from cluster.replication import writer
 from cluster.replication.mergeable import TABLE_KV
 from cluster.replication.quorum import VOTING, QuorumRead, QuorumWrite
 from cluster.replication.reader import ReadOperation
@@ -210,6 +212,22 @@ def repair_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(QuorumRead, "behind", lambda self, owners: [])
 
 
+def one_row_is_unreadable(seed: int) -> None:
+    """An owner refuses each copy of one key, and takes those of all others."""
+    with Fleet.running(seed, 3) as fleet:
+        first, second, _ = fleet.owners("bad")
+        acknowledged(fleet, first, "bad", b"", w=3)
+        fleet.nodes[second].store._tables[TABLE_KV].put(partition_of("bad"), "bad", b"\xc1")
+        for number in range(10):
+            fleet.put(first, "bad", b"again")
+            fleet.world.run_for(0.0001 * number)  # while its refusal comes back
+            acknowledged(fleet, first, f"good-{number}", b"v", w=3, strict=True)
+
+
+def leave_out_whoever_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "UNANSWERED", (ClusterError,))
+
+
 SAFEGUARDS = [
     Safeguard(
         "a tombstone needs the votes of absence",
@@ -252,5 +270,11 @@ SAFEGUARDS = [
         "What one read has shown without calling it degraded, later reads show.",
         repair_nothing,
         what_a_reader_saw_is_read_again,
+    ),
+    Safeguard(
+        "a refusal says nothing about its peer",
+        "One bad row holds up nothing else: what an owner refuses for a reason of its own does not leave it out.",
+        leave_out_whoever_refuses,
+        one_row_is_unreadable,
     ),
 ]
