@@ -76,8 +76,16 @@ class Topics:
         for name, body in self._facts.facts(KIND).items():
             self._on_fact(name, KIND, body)
 
-    def publish(self, subject: str, payload: bytes, id: str = "", headers: dict[str, str] | None = None) -> Published:
-        """Hand a message to everyone with interest. Raises Usage; what met a full queue is not in the count."""
+    def publish(
+        self,
+        subject: str,
+        payload: bytes,
+        id: str = "",
+        headers: dict[str, str] | None = None,
+        deadline: float = 0.0,
+    ) -> Published:
+        """Hand a message to everyone with interest. Raises Usage; what met a full queue is not in the count. A node
+        that it reaches after the deadline (0: there is none) drops it: its publisher has given it up."""
         subscriptions = self._matcher.match(subject)
         route = self._interest.route(subject)
         if len(payload) > VALUE_BYTES_MAX or len(id) > ID_BYTES_MAX or headers is not None:
@@ -89,7 +97,7 @@ class Topics:
         if subscriptions:
             reached = self._deliver(subscriptions, subject, payload, id, self.node, headers)
         if route:
-            data = encode_frame(OneWay(Relay(subject, payload, id, self.node, headers)))
+            data = encode_frame(OneWay(Relay(subject, payload, id, self.node, headers), deadline))
             for peer, subscribers in route:
                 if self._messenger.send_encoded(peer, data):
                     self.relayed += 1
@@ -114,7 +122,7 @@ class Topics:
     def _on_publish(self, inbound: Inbound) -> None:
         body: Publish = inbound.body
         try:
-            inbound.reply(self.publish(body.subject, body.payload, body.id, body.headers))
+            inbound.reply(self.publish(body.subject, body.payload, body.id, body.headers, inbound.deadline))
         except ClusterError as error:
             inbound.fail(error)
 

@@ -259,6 +259,7 @@ class PartitionScan:
         context, table, kept = self.context, self._tables[0], False
         for key, blob in page.rows:
             try:
+                context.check_place(table, self.partition, key).check(blob)
                 merged = context.merge_in(table, self.partition, key, blob)
             except ClusterError as error:
                 context.record("owner.bad-row", error.message, key=key, source=self.source)

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from cluster.config import ReplicationSettings
 from cluster.env import Env
-from cluster.layout import View
+from cluster.errors import Usage
+from cluster.layout import View, partition_of
+from cluster.limits import KEY_BYTES_MAX
 from cluster.ports import Recorder
 from cluster.replication.hintloss import HintLoss
 from cluster.replication.hints import HintStore
-from cluster.replication.mergeable import Mergeable
+from cluster.replication.mergeable import TABLE_HINTS, Mergeable
 from cluster.replication.voting import VotingStatus
 from cluster.rpc import Rpc
 from cluster.rpc.reach import Reach
@@ -45,6 +47,16 @@ class ReplicationContext:
     def avoided(self, peer: str) -> bool:
         """Whether to go round a peer now."""
         return self.reach.avoided(peer)
+
+    def check_place(self, table: int, partition: int, key: str) -> Mergeable:
+        """What merges the objects of a table, for a row that another node names. Raises Usage for a place that cannot
+        be: garbage that is stored once is shipped for ever."""
+        mergeable = self.mergeables.get(table)
+        if mergeable is None or table == TABLE_HINTS:
+            raise Usage(f"there is no table {table}")
+        if not 0 < len(key) <= KEY_BYTES_MAX or partition_of(key) != partition:
+            raise Usage(f"partition {partition} has no such key")
+        return mergeable
 
     def merge_in(self, table: int, partition: int, key: str, blob: bytes) -> bytes:
         """The join of `blob` with what is held here; not stored yet."""

@@ -17,7 +17,11 @@ class Mergeable(Protocol):
     """The operations of one table's objects, on encoded bytes."""
 
     def merge(self, held: bytes, other: bytes) -> bytes:
-        """The join; `held` itself (the same object) when `other` adds nothing."""
+        """The join; `held` itself (the same object) when `other` adds nothing. `other` may come from elsewhere: Damaged
+        is raised for bytes that are no object."""
+
+    def check(self, blob: bytes) -> None:
+        """Raise Damaged for bytes that are no object, and TooLarge for one that could not be shipped."""
 
     def digest(self, blob: bytes) -> bytes:
         """Eight bytes that are equal when the objects are."""

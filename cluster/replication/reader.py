@@ -50,9 +50,16 @@ class Reader:
         name, in_flight = inbound.sender, self.in_flight
         for id, same, blob, vote in body.answers:
             operation = in_flight.get(id)
-            if operation is not None and name in operation.waiting:
-                del operation.waiting[name]
-                operation.answered(name, operation.held if same else blob, vote)
+            if operation is None or name not in operation.waiting:
+                continue
+            if blob is not None:
+                try:
+                    self.context.mergeables[operation.table].check(blob)
+                except ClusterError as error:  # what one owner holds of one key must not hold up the other answers
+                    operation.failed(name, error)
+                    continue
+            del operation.waiting[name]
+            operation.answered(name, operation.held if same else blob, vote)
 
 
 class ReadOperation(QuorumRead):

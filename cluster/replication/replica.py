@@ -1,13 +1,14 @@
 """The side that holds copies: merges what it is sent, answers reads by digest, tells what hints it owes."""
 
 from cluster.errors import ClusterError, Usage
-from cluster.layout import PARTITIONS
+from cluster.layout import PARTITIONS, partition_of
+from cluster.limits import BATCH_BYTES_MAX, KEY_BYTES_MAX
 from cluster.ports import Inbound
 from cluster.replication.context import ReplicationContext
 from cluster.replication.hints import HintKey
 from cluster.replication.quorum import NO_VOTE
 from cluster.replication.writer import Writer
-from cluster.rpc.batches import BATCH_BYTES_MAX
+from cluster.wire.calls import BatchRefused
 from cluster.wire.replication import (
     Attest,
     Attested,
@@ -23,6 +24,9 @@ from cluster.wire.replication import (
 PAGE_ROWS_MAX = 256
 """A page is a slice of a few milliseconds of merging."""
 
+KEY_CHARS = KEY_BYTES_MAX // 4
+"""A key of so few characters is within its limit, whatever they are; a longer one is counted."""
+
 
 class Replica:
     """Handlers for the requests of other nodes."""
@@ -37,8 +41,16 @@ class Replica:
         """Merge, and acknowledge once it is as durable as the cluster promises."""
         context = self.context
         body: Replicate = inbound.body
-        if body.table not in context.mergeables or not 0 <= body.partition < PARTITIONS:
-            inbound.fail(Usage(f"no table {body.table} or partition {body.partition}"))
+        elsewhere = bool(body.hint_for) and body.hint_for != context.me
+        try:
+            mergeable = context.check_place(body.table, body.partition, body.key)
+            mergeable.check(body.blob)
+            if body.hint_for and body.hint_for not in context.view.members:
+                raise Usage(f"a hint for {body.hint_for}, which is no member")
+            if not elsewhere and not context.view.mine(body.partition):
+                raise Usage(f"{context.me} does not own partition {body.partition}")
+        except ClusterError as error:
+            inbound.fail(error)
             return
 
         def stored(error: ClusterError | None) -> None:
@@ -47,11 +59,11 @@ class Replica:
             else:
                 inbound.fail(error)
 
-        if body.hint_for and body.hint_for != context.me:
+        if elsewhere:
             context.hints.add(HintKey(body.hint_for, body.table, body.partition, body.key), body.blob, stored)
             return
         held = context.store.get(body.table, body.partition, body.key)
-        merged = body.blob if held is None else context.mergeables[body.table].merge(held, body.blob)
+        merged = body.blob if held is None else mergeable.merge(held, body.blob)
         # What is held already was staged before, perhaps in this very pass: staging it again keeps the order of
         # acknowledgements without a second rule.
         context.store.put(body.table, body.partition, body.key, merged, None)
@@ -60,7 +72,7 @@ class Replica:
     def replicate_batch(self, inbound: Inbound) -> None:
         """Merge all that has not expired, and say so in one message once it is as durable as the cluster promises."""
         context = self.context
-        store, mergeables = context.store, context.mergeables
+        store, mergeables, mine = context.store, context.mergeables, context.view.mine
         now = inbound.sender_time(context.env.clock.now())
         merged: list[int] = []
         failed: list[tuple[int, str, str]] = []
@@ -70,10 +82,16 @@ class Replica:
                 continue
             try:
                 mergeable = mergeables.get(table)
-                if mergeable is None or not 0 <= partition < PARTITIONS:
-                    raise Usage(f"no table {table} or partition {partition}")
+                if mergeable is None or partition_of(key) != partition or not 0 < len(key) <= KEY_CHARS:
+                    mergeable = context.check_place(table, partition, key)
+                if not mine(partition):
+                    raise Usage(f"{context.me} does not own partition {partition}")
                 held = store.get(table, partition, key)
-                store.put(table, partition, key, blob if held is None else mergeable.merge(held, blob), None)
+                if held is None:
+                    mergeable.check(blob)
+                    store.put(table, partition, key, blob, None)
+                else:
+                    store.put(table, partition, key, mergeable.merge(held, blob), None)
             except ClusterError as error:
                 failed.append((id, error.code, error.message))
             else:
@@ -98,9 +116,13 @@ class Replica:
         answers: list[Found] = []
         size = 0
         for id, deadline, table, partition, key, digest in inbound.body.questions:
-            mergeable = context.mergeables.get(table)
-            if deadline <= now or mergeable is None or not 0 <= partition < PARTITIONS:
+            if deadline <= now:
                 self.expired += 1
+                continue
+            try:
+                mergeable = context.check_place(table, partition, key)
+            except ClusterError as error:
+                inbound.push(BatchRefused([id], error.code, error.message))
                 continue
             if not mine(partition):
                 held, same, vote = context.hints.find(table, partition, key, logged=True), False, NO_VOTE
@@ -125,6 +147,9 @@ class Replica:
         context, loss = self.context, self.context.hint_loss
         body: Attest = inbound.body
         target = body.target
+        if target not in context.view.members:
+            inbound.fail(Usage(f"{target} is no member"))
+            return
         if loss.unknown_to(target):
             if body.loss != loss.id:
                 inbound.reply(Attested(0, 0, loss.id, loss.reason))

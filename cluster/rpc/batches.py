@@ -11,10 +11,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from msgspec import Struct
 
 from cluster.errors import ClusterError, Maybe, Unreachable
+from cluster.limits import BATCH_BYTES_MAX
 from cluster.transport import Connection
-
-BATCH_BYTES_MAX = 1024 * 1024
-"""A batch over this is closed and another begun, far below the limit of a frame."""
 
 Entry = tuple[Any, ...]
 """One of a batch: first the number of the operation, last the bytes that count towards the limit."""

@@ -18,8 +18,8 @@ from cluster.transport import Connection
 from cluster.wire.frames import Cancel, Failure, Frame, FrameReader, Invalid, OneWay, Reply, Request, Stamp
 from cluster.wire.rights import ROLE_NODE, forbidden
 
-ONE_WAY_S = 1.0
-"""What a one-way message without a deadline is given."""
+ONE_WAY_S = 3600.0
+"""What a one-way message without a deadline is given: in practice, all the time there is."""
 PROCEED, HOLD, STALE = "proceed", "hold", "stale"
 
 Handler = Callable[[ports.Inbound], None]
@@ -36,6 +36,9 @@ class Receiver(Protocol):
 
     def answered(self, id: int, peer: str) -> Done | None:
         """Whom to give an answer to."""
+
+    def on_fault(self, peer: str, what: str, error: ClusterError) -> None:
+        """A one-way message could not be carried out, and its sender cannot be told."""
 
     @property
     def on_answer(self) -> Callable[[str], None]:
@@ -70,8 +73,8 @@ class Session:
     def take(self, data: bytes) -> None:
         """Bytes came. The hot path: one look-up for the kind of frame, one for the handler."""
         receiver, handlers, connection = self._receiver, self._handlers, self.connection
-        now = self._clock.now()
-        sent = now
+        clock = connection.clock
+        now = sent = self._clock.now()
         if connection.target:
             receiver.on_answer(connection.target)
         for frame in self._reader.serve(data):
@@ -82,23 +85,26 @@ class Session:
                     if done is not None:
                         done(self.peer, frame.body)  # type: ignore[union-attr]
             elif kind is Request:
-                self._request(frame, sent, now)  # type: ignore[arg-type]
+                self._request(frame, frame.deadline + clock.offset, sent, now)  # type: ignore[arg-type, union-attr]
             elif kind is OneWay:
                 handler = handlers.get(type(frame.body))  # type: ignore[union-attr]
                 deadline = frame.deadline  # type: ignore[union-attr]
-                if deadline and (deadline := connection.clock.local(deadline)) <= now:
+                if deadline and (deadline := deadline + clock.offset) <= now:
                     receiver.expired += 1
                 elif handler is not None:
-                    handler(InboundMessage(self, 0, frame.body, deadline or sent + ONE_WAY_S, sent))  # type: ignore[union-attr]
+                    inbound = InboundMessage(self, 0, frame.body, deadline or sent + ONE_WAY_S, sent)  # type: ignore[union-attr]
+                    try:
+                        handler(inbound)
+                    except ClusterError as error:
+                        receiver.on_fault(self.peer, type(inbound.body).__name__, error)
             elif kind is Stamp:
-                sent = connection.clock.stamped(frame.at, now)  # type: ignore[union-attr]
+                sent = frame.at if clock.same else clock.stamped(frame.at, now)  # type: ignore[union-attr]
             else:
                 self._rare(frame)
         if self._reader.broken is not None:
             connection.refuse(self._reader.broken)
 
-    def _request(self, frame: Request, sent: float, now: float) -> None:
-        deadline = self.connection.clock.local(frame.deadline)
+    def _request(self, frame: Request, deadline: float, sent: float, now: float) -> None:
         body = frame.body
         handler = self._handlers.get(type(body))
         inbound = InboundMessage(self, frame.id, body, deadline, sent)
@@ -112,7 +118,10 @@ class Session:
         elif frame.layout and frame.layout != self._receiver.layout:
             self._misplaced(inbound, frame.layout, handler)
         else:
-            handler(inbound)
+            try:
+                handler(inbound)
+            except ClusterError as error:  # one message that cannot be carried out holds up nothing else
+                inbound.fail(error)
 
     def _misplaced(self, inbound: "InboundMessage", number: int, handler: Handler) -> None:
         verdict = self._receiver.check_layout(inbound, number, handler)

@@ -16,7 +16,7 @@ from msgspec import Struct
 from cluster import ports
 from cluster.env import Clock
 from cluster.env.stall import READ_FIRST_S, SWEEP_LATE_S
-from cluster.errors import ClusterError, Maybe, Overloaded, StaleLayout, Unreachable, from_code
+from cluster.errors import ClusterError, Forbidden, Maybe, Overloaded, StaleLayout, Unreachable, from_code
 from cluster.ports import Done
 from cluster.rpc.batches import BatchedCalls
 from cluster.rpc.inbound import HOLD, PROCEED, STALE, Handler, InboundMessage, Session
@@ -25,7 +25,7 @@ from cluster.transport import Connection, Transport
 from cluster.wire.calls import BatchRefused
 from cluster.wire.frames import Cancel, OneWay, Request, encode_frame
 from cluster.wire.handshake import LANE_FOREGROUND
-from cluster.wire.rights import CHECKS, MAY_SEND, PLACED, ROLE_NODE, ROLES
+from cluster.wire.rights import MAY_SEND, NODES_ONLY, PLACED, ROLE_NODE, ROLES
 
 HELD_MAX = 1024
 """Messages, and calls, that wait for a layout entry; more are refused as stale."""
@@ -68,11 +68,10 @@ class Rpc:
     def handle(self, body_type: type, handler: Handler) -> None:
         """Give all requests and one-way messages of a type to `handler`, from those who may send them."""
         roles = MAY_SEND[body_type]
-        check = CHECKS.get(body_type)
         for role in roles:
             assert body_type not in self._handlers[role], body_type
-            checked = handler if check is None or role == ROLE_NODE else partial(_checked, check, handler)
-            self._handlers[role][body_type] = checked
+            guarded = body_type in NODES_ONLY and role != ROLE_NODE
+            self._handlers[role][body_type] = _guarded(handler, *NODES_ONLY[body_type]) if guarded else handler
 
     def handlers_of(self, role: str) -> dict[type, Handler]:
         """By type of message, for senders of this role."""
@@ -241,6 +240,10 @@ class Rpc:
 
     # -- what connections say
 
+    def on_fault(self, peer: str, what: str, error: ClusterError) -> None:
+        """A one-way message could not be carried out, and its sender cannot be told."""
+        self._transport.record("wire.invalid", f"{what}: {error.message}", peer=peer)
+
     def answered(self, id: int, peer: str) -> Done | None:
         """Whom to give an answer to; None when it is late, repeated or uninvited."""
         return self.pending.answered(id, peer)
@@ -307,9 +310,13 @@ class Rpc:
             self._sweep_in(self._sweep_interval_s)
 
 
-def _checked(check: Callable[[Any], ClusterError | None], handler: Handler, inbound: ports.Inbound) -> None:
-    refusal = check(inbound.body)
-    if refusal is None:
-        handler(inbound)
-    else:
-        inbound.fail(refusal)
+def _guarded(handler: Handler, says: Callable[[Any], Any], refusal: str) -> Handler:
+    """`handler` of whoever is no node, and may not set a field of the message."""
+
+    def guarded(inbound: ports.Inbound) -> None:
+        if says(inbound.body):
+            inbound.fail(Forbidden(refusal))
+        else:
+            handler(inbound)
+
+    return guarded

@@ -40,6 +40,7 @@ class Transport:
         self.me = me
         self.settings = settings
         self.faults = faults
+        self.record = record
         self.outbox = Outbox(tick)
         self.addresses: dict[str, Address] = {}
         self.on_end: list[Callable[[Connection, str, bool], None]] = []

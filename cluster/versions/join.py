@@ -86,12 +86,13 @@ def _holds(versions: Versions | Outline, actor: Actor, counter: int) -> bool:
 
 
 def merge_blobs(a: bytes, b: bytes) -> bytes:
-    """`merge` on encoded objects; the very object `a` or `b` where the result equals it, which outlines tell."""
+    """`merge` on encoded objects; the very object `a` or `b` where the result equals it, which outlines tell. `b` may
+    come from elsewhere, so it is read in full. Raises `errors.Damaged`."""
     if a == b:
         return a
-    mine, theirs = outline(a), outline(b)
+    mine, theirs = outline(a), decode(b)
     if _absorbs(theirs, mine):  # the usual case: the other is newer
         return a if _absorbs(mine, theirs) else b
     if _absorbs(mine, theirs):
         return a
-    return encode(merge(decode(a), decode(b)))
+    return encode(merge(decode(a), theirs))

@@ -7,6 +7,7 @@ What is not in the table is an answer or a push, and nobody may send it on its o
 
 from collections.abc import Callable
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Any
 
 from cluster.errors import ClusterError, Forbidden
@@ -71,17 +72,12 @@ def role_key(secret: bytes, role: str) -> bytes:
     return blake2b(role.encode(), key=secret[:64], digest_size=32, person=b"dsectl role key").digest()
 
 
-def _fresh(body: Put | Get) -> ClusterError | None:
-    """Only nodes forward: a hop that never was would make a node coordinate what it does not own."""
-    return Forbidden(f"only nodes forward a {type(body).__name__}") if body.hops else None
-
-
-def _unrouted(body: Call) -> ClusterError | None:
-    return Forbidden("only nodes route a call; name the node with `only`") if body.routed else None
-
-
-CHECKS: dict[type, Callable[[Any], ClusterError | None]] = {Put: _fresh, Get: _fresh, Call: _unrouted}
-"""Fields that only nodes may set."""
+NODES_ONLY: dict[type, tuple[Callable[[Any], Any], str]] = {
+    Put: (attrgetter("hops"), "only nodes forward a put"),
+    Get: (attrgetter("hops"), "only nodes forward a get"),
+    Call: (attrgetter("routed"), "only nodes route a call; name the node with `only`"),
+}
+"""Fields that only nodes may set. A hop that never was would make a node coordinate what it does not own."""
 
 
 def forbidden(body_type: type, role: str) -> ClusterError | None:

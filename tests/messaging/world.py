@@ -39,6 +39,7 @@ class FakeInbound:
 
     def __init__(self, body: Any, link: "FakeLink") -> None:
         self.body = body
+        self.deadline = 0.0
         self.link = link
         self.answers: list[Body | ClusterError] = []
 

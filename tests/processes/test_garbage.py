@@ -1,8 +1,6 @@
 """Garbage on every port: the nodes live, others are served, and only the offending connection is closed."""
 
-import os
 import socket
-import time
 from pathlib import Path
 from random import Random
 
@@ -11,8 +9,8 @@ import pytest
 from cluster.client.blocking import BlockingCluster
 from cluster.client.locate import Location
 from cluster.errors import ClusterError
-from cluster.wire.handshake import NONCE_BYTES, ROLE_CLIENT, Dialler, Party, role_key
-from tests.processes.fleet import Real, real, until
+from tests.processes.fleet import real, until
+from tests.processes.strangers import connect
 
 
 @pytest.fixture(autouse=True)
@@ -36,23 +34,11 @@ def is_closed(link: socket.socket) -> bool:
     return True
 
 
-def authenticated(fleet: Real, address: tuple[str, int]) -> socket.socket:
-    link = dial(address)
-    secret = fleet.files.secret_path.read_bytes()
-    handshake = Dialler(
-        role_key(secret, ROLE_CLIENT), Party("real", ROLE_CLIENT, "test", "test", 0), 1, os.urandom(NONCE_BYTES)
-    )
-    link.sendall(handshake.start(time.monotonic()))
-    while handshake.peer is None:
-        link.sendall(handshake.feed(link.recv(4096), time.monotonic()))
-    return link
-
-
 def test_garbage_on_every_port() -> None:
     random = Random(1)
     with real(3) as fleet:
         fleet.client.kv.put("cart", b"book")
-        for address in fleet.files.addresses.values():
+        for node, address in fleet.files.addresses.items():
             for payload in (
                 b"GET / HTTP/1.1\r\n\r\n",
                 b"\xff" * 64,
@@ -68,7 +54,7 @@ def test_garbage_on_every_port() -> None:
                 b"\x00\x00\x00\x00",
                 random.randbytes(400),
             ):
-                with authenticated(fleet, address) as link:
+                with connect(fleet, node) as link:
                     link.sendall(payload)
                     assert is_closed(link), payload[:16]
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:

@@ -16,7 +16,8 @@ import pytest
 
 from cluster.env import Link
 from cluster.simulation import World
-from cluster.simulation.fleet import Fleet
+from cluster.simulation.fleet import Fleet, OpenLink, Result
+from cluster.wire.topics import Publish, Subscribe
 from tests.simulation.safeguards.scenes import acknowledged, settled_siblings
 from tests.simulation.stopped import DATAGRAMS, FIRST_S, SECOND_S, SIZES, Notes
 
@@ -190,3 +191,28 @@ def test_what_waited_at_a_paused_node_past_its_deadline_is_not_done(after_s: flo
         fleet.world.resume(owners[0])
         fleet.world.run_for(1.0)
         assert settled_siblings(fleet, "cart") == [b"two"]
+
+
+def test_a_message_that_reaches_a_stopped_node_after_its_deadline_is_dropped() -> None:
+    with Fleet.running(1, 3) as fleet:
+        to, link = fleet.nodes["n2"], OpenLink()
+        subscribe = Result(Subscribe(1, "orders.>"), fleet.world.now + 5.0)
+        subscribe.link = link
+        to.env.clock.call_soon(to.rpc.handler(Subscribe), subscribe)
+        fleet.wait(subscribe)
+        fleet.world.run_for(0.5)
+        origin = fleet.nodes["n1"]
+
+        def publish(payload: bytes, timeout_s: float) -> None:
+            message = Result(Publish("orders.new", payload), origin.env.clock.now() + timeout_s)
+            origin.env.clock.call_soon(origin.rpc.handler(Publish), message)
+
+        publish(b"before", 1.0)
+        fleet.world.run_for(0.1)
+        fleet.world.pause("n2")
+        publish(b"given up", 1.0)
+        publish(b"still wanted", 10.0)
+        fleet.world.run_for(3.0)
+        fleet.world.resume("n2")
+        fleet.world.run_for(0.5)
+        assert [message.payload for message in link.pushed] == [b"before", b"still wanted"]
