@@ -8,15 +8,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from cluster.client.locate import Address
+from cluster.env import Timer
 from cluster.wire.caller import Caller
 from cluster.wire.topics import Message
-
-
-class Timer(Protocol):
-    """A call to come."""
-
-    def cancel(self) -> object:
-        """It shall not come."""
 
 
 class Stream(Protocol):

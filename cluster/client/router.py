@@ -30,8 +30,9 @@ from cluster.wire.silence import BEAT_LATE_S
 from cluster.wire.topics import Message
 
 if TYPE_CHECKING:
-    from cluster.client.carrier import Carrier, Receiver, Stream, Timer
+    from cluster.client.carrier import Carrier, Receiver, Stream
     from cluster.client.locate import Address, Location
+    from cluster.env import Timer
     from cluster.layout.entry import LayoutEntry
     from cluster.wire.caller import Done, Outcome
     from cluster.wire.frames import Body
@@ -56,7 +57,7 @@ PROBES = 2
 """How many other nodes are asked whether it is one node that is silent, or this side that hears nothing."""
 
 
-class Node:
+class NodeLink:
     """One node as the router sees it: its address, and its connection when there is one."""
 
     __slots__ = ("address", "caller", "dialled_at", "error", "failures", "name", "probing", "stream", "timer")
@@ -102,9 +103,9 @@ class Router:
         self._me = client_party(location.name, carrier.random_bytes(8).hex(), carrier.boot_id())
         self._operations = count(1)
         self._prefix = carrier.random_bytes(9).hex()
-        self._nodes: dict[str, Node] = {}
-        self._all: Sequence[Node] = ()
-        self._owners: Sequence[Sequence[Node]] = ()
+        self._nodes: dict[str, NodeLink] = {}
+        self._all: Sequence[NodeLink] = ()
+        self._owners: Sequence[Sequence[NodeLink]] = ()
         self._homeless: list[Dispatch] = []
         self._hedging: Timer | None = None
         self._beating: Timer | None = None
@@ -121,7 +122,7 @@ class Router:
             del self._nodes[node.name]
         for name, address in nodes.items():
             if name not in self._nodes:
-                self._nodes[name] = Node(name, address)
+                self._nodes[name] = NodeLink(name, address)
         self._all = [self._nodes[name] for name in nodes if via is None or name == via]
         self.layout = 0 if entry is None else entry.number
         self._owners = ()
@@ -256,7 +257,7 @@ class Router:
             self._keep_beating()
         return True
 
-    def _candidates(self, key: str | None) -> list[Node]:
+    def _candidates(self, key: str | None) -> list[NodeLink]:
         """The nodes that may do it, the best first; those that are not good come in order, too."""
         if not self._spread:
             return list(self._all)
@@ -264,7 +265,7 @@ class Router:
         nodes = list(self._in_turn())
         return sorted(nodes, key=lambda node: node not in owners) if owners else nodes
 
-    def _in_turn(self) -> Iterator[Node]:
+    def _in_turn(self) -> Iterator[NodeLink]:
         if self._spread:
             self._turn += 1
         size = len(self._all)
@@ -278,7 +279,7 @@ class Router:
 
     # -- connections
 
-    def _dial(self, node: Node) -> Caller | None:
+    def _dial(self, node: NodeLink) -> Caller | None:
         """The connection; a new one when there is none. None when the last attempt has only just failed."""
         if node.caller is not None or self.closed:
             return node.caller
@@ -298,7 +299,7 @@ class Router:
         node.stream = self._carrier.dial(node.address, caller)
         return caller
 
-    def _dial_first(self, operation: Dispatch, left: list[Node]) -> bool:
+    def _dial_first(self, operation: Dispatch, left: list[NodeLink]) -> bool:
         """Whether one of `left` is being dialled, for an operation that has no node; begins with the first of them."""
         if any(node.caller is not None and not node.caller.ready for node in left):
             return True
@@ -321,14 +322,14 @@ class Router:
         """Dial one more node, if there is one. False when there is none."""
         return any(node.caller is None and self._dial(node) is not None for node in self._all)
 
-    def _on_ready(self, node: Node) -> None:
+    def _on_ready(self, node: NodeLink) -> None:
         node.failures = 0
         if node.timer is not None:
             node.timer.cancel()
         self._place_homeless()
         self.on_change()
 
-    def _on_end(self, node: Node, caller: Caller) -> None:
+    def _on_end(self, node: NodeLink, caller: Caller) -> None:
         assert caller.error is not None
         if node.stream is not None:
             node.stream.close()
@@ -352,7 +353,7 @@ class Router:
             if operation.done is not ignore:
                 self.send(operation)
 
-    def _drop(self, node: Node) -> None:
+    def _drop(self, node: NodeLink) -> None:
         """End the connection for good."""
         if node.timer is not None:
             node.timer.cancel()
@@ -407,7 +408,7 @@ class Router:
             self._resting = not waiting and not self._homeless
             self._beating = self._carrier.call_later(REST_BEAT_S if self._resting else BEAT_S, self._beat)
 
-    def _look_after(self, node: Node, caller: Caller, waits: list[Dispatch], now: float) -> None:
+    def _look_after(self, node: NodeLink, caller: Caller, waits: list[Dispatch], now: float) -> None:
         """A node is quiet: no byte has come although it should answer to operations that do not insist on it."""
         others = [other for other in self._all if other is not node and other.caller is not None and other.caller.ready]
         since = now - caller.silence.quiet_s
@@ -439,7 +440,7 @@ class Router:
                 operation.hedge = (caller, id)
                 return
 
-    def _probe(self, node: Node, now: float) -> None:
+    def _probe(self, node: NodeLink, now: float) -> None:
         """Ask for a byte, unless one is asked for."""
         if node.caller is not None and not node.probing:
             try:
@@ -448,7 +449,7 @@ class Router:
                 return
             node.probing = True
 
-    def _probed(self, node: Node, caller: Caller, outcome: Outcome) -> None:
+    def _probed(self, node: NodeLink, caller: Caller, outcome: Outcome) -> None:
         if node.caller is caller:
             node.probing = False
             if caller.silence.quiet and isinstance(outcome, DeadlinePassed):
