@@ -15,6 +15,7 @@ LIST_MODULES = (
 HEAVY = (
     *("asyncio", "anyio", "uvloop", "rich", "pydantic", "prompt_toolkit", "typer", "click"),
     *("json", "subprocess", "tempfile", "shutil", "logging", "importlib.metadata", "difflib", "traceback", "pathlib"),
+    *("dataclasses", "random", "cluster.config", "cluster.client.aio", "cluster.client.carrier"),
     *("cluster.emulator", "cluster.node", "cluster.faults", "platformdirs", "dsectl.load", "hdrh"),
 )
 
