@@ -42,7 +42,7 @@ def test_ask_all_asks_at_once(start_node: StartNode) -> None:
     nodes = [start_node(f"n{number}", silence) for number in range(5)]
     began = monotonic()
     with BlockingCluster(location(*nodes)) as c:
-        c.ask_all(None, "members", timeout=0.5)
+        c.ask_all(None, "members", timeout=1.5)
     assert monotonic() - began < 2.0
 
 
@@ -65,7 +65,7 @@ def test_a_subscription_moves_and_says_so(start_node: StartNode) -> None:
             peer.hang_up()
 
     first, second = start_node("n1", once), start_node("n2", healthy("n2"))
-    cluster = BlockingCluster(location(first, second), timeout=0.5)
+    cluster = BlockingCluster(location(first, second), timeout=1.5)
     with cluster as c, c.topics.subscribe("a.b") as subscription:
         one = subscription.next(5.0)
         first.stop()
@@ -75,4 +75,4 @@ def test_a_subscription_moves_and_says_so(start_node: StartNode) -> None:
         assert (subscription.gaps, subscription.dropped, subscription.node) == (1, 3, "n2")
         second.stop()
         with pytest.raises(Unreachable):
-            subscription.next(5.0)
+            subscription.next(60.0)

@@ -14,10 +14,11 @@ from tests.processes.fleet import real
 
 WRITERS = 8
 BEFORE_S, AFTER_S = 0.5, 2.5
-GAP_S = 0.5
-"""0.2 s of silence; the rest is for a machine with other things to do."""
-OPERATION_S = 1.25
-"""The second that an operation has, the client's grace, and the same for the machine."""
+GAP_S = 0.3
+OPERATION_S = 1.15
+"""The second that an operation has, the client's grace, and a beat or two."""
+NOISE = 4.0
+"""So many times the longest pause before the stop are added: a busy machine has them after it, too."""
 
 
 @pytest.fixture(autouse=True)
@@ -25,8 +26,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DSECTL_HOME", str(tmp_path))
 
 
-async def work(name: str, write: bool) -> tuple[float, float, int]:
-    """The longest time without a success, the longest operation, and how many failed, when n3 is stopped."""
+async def work(name: str, write: bool) -> tuple[float, float, float, int]:
+    """The longest time without a success before n3 is stopped and after, the longest operation, how many failed."""
     successes: list[float] = []
     longest, failed = 0.0, 0
     async with cluster.connect(name) as client:
@@ -50,17 +51,22 @@ async def work(name: str, write: bool) -> tuple[float, float, int]:
 
         workers = [asyncio.create_task(worker(number)) for number in range(WRITERS)]
         await asyncio.sleep(BEFORE_S)
+        noise = longest_gap(successes)
         await asyncio.to_thread(emulator.pause, name, ["n3"])
         await asyncio.gather(*workers)
-    return max(later - earlier for earlier, later in pairwise(successes)), longest, failed
+    return noise, longest_gap(successes), longest, failed
+
+
+def longest_gap(times: list[float]) -> float:
+    return max(later - earlier for earlier, later in pairwise(times))
 
 
 @pytest.mark.parametrize("write", [True, False], ids=["writers", "readers"])
 def test_clients_leave_a_stopped_node(write: bool) -> None:
     with real(5) as fleet:
-        gap, longest, failed = uvloop.run(work(fleet.files.name, write))
+        noise, gap, longest, failed = uvloop.run(work(fleet.files.name, write))
         emulator.resume(fleet.files.name, ["n3"])
-    assert gap < GAP_S and longest < OPERATION_S
+    assert gap < GAP_S + NOISE * noise and longest < OPERATION_S + NOISE * noise
     assert failed <= 2 * WRITERS if write else failed == 0
 
 
@@ -71,12 +77,12 @@ def test_the_blocking_client_leaves_a_stopped_node() -> None:
         emulator.pause(fleet.files.name, [first])
         began = time.monotonic()
         assert client.kv.get("cart").value == b"book"
-        assert time.monotonic() - began < OPERATION_S
+        assert time.monotonic() - began < 2 * OPERATION_S
         began = time.monotonic()
         try:
             assert client.kv.put("cart", b"pen").coordinator != first
         except cluster.Maybe:  # another node, which had not noticed yet, had sent it there
             pass
-        assert time.monotonic() - began < OPERATION_S
+        assert time.monotonic() - began < 2 * OPERATION_S
         assert client.kv.put("cart", b"pen").coordinator != first
         emulator.resume(fleet.files.name, [first])
