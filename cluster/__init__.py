@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cluster.errors import Forbidden as Forbidden
     from cluster.errors import HandshakeRefused as HandshakeRefused
     from cluster.errors import Inconclusive as Inconclusive
+    from cluster.errors import LimitReached as LimitReached
     from cluster.errors import Maybe as Maybe
     from cluster.errors import NoResponders as NoResponders
     from cluster.errors import NotFound as NotFound
@@ -64,6 +65,7 @@ _WHERE = {
         "Forbidden",
         "HandshakeRefused",
         "Inconclusive",
+        "LimitReached",
         "Maybe",
         "NoResponders",
         "NotFound",

@@ -141,6 +141,15 @@ class ClockFull(ClusterError):
     help_text = "Delete the key with its context and use another one; a clock goes with its tombstone, never before."
 
 
+class LimitReached(ClusterError):
+    """A node holds as many of something as it may: subscriptions, patterns, services."""
+
+    code = "limit"
+    definite = True
+    retryable = True
+    help_text = "End what nobody needs any more, or use another node; the limits are in docs/limits.md."
+
+
 class Inconclusive(ClusterError):
     """The test did not test: a fault touched nothing, or a threshold had no samples."""
 

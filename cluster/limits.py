@@ -10,6 +10,19 @@ HEADERS_MAX = 64
 OPERATION_BYTES_MAX = 64
 """Of an operation id: it is kept with its value in every copy. The ids of our own clients have up to 38."""
 
+SUBSCRIPTIONS_MAX = 1024
+"""Of one connection."""
+PATTERNS_MAX = 1024
+"""Different patterns of all subscriptions at a node. It announces them whole, so this bounds what a change of one costs
+each of the others; patterns of ordinary length come to some ten kilobytes."""
+HEADER_BYTES_MAX = 4096
+"""All headers of a message."""
+SERVICES_MAX = 256
+"""Services of a node, which it announces whole as well."""
+FACT_BYTES_MAX = 512 * 1024
+"""What a node announces under one kind: the patterns, or the services."""
+assert PATTERNS_MAX * (SUBJECT_BYTES_MAX + 16) <= FACT_BYTES_MAX
+
 SIBLINGS_WARN = 5
 SIBLINGS_MAX = 50
 """Distinct values of one key. Each put ships all of them, so that more make a key slow and not richer."""

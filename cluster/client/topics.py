@@ -26,7 +26,7 @@ from cluster.client.operation import (
     operation,
 )
 from cluster.client.router import Router
-from cluster.errors import BadMessage, ClusterError, DeadlinePassed, TooLarge, Unreachable, Usage
+from cluster.errors import BadMessage, ClusterError, DeadlinePassed, LimitReached, TooLarge, Unreachable, Usage
 from cluster.limits import HEADERS_MAX, NAME_BYTES_MAX, SUBJECT_BYTES_MAX, VALUE_BYTES_MAX
 from cluster.wire.caller import Caller, Outcome
 from cluster.wire.topics import Message, Publish, Published, Subscribe, Subscribed, Unsubscribe
@@ -235,12 +235,15 @@ class Listening:
         self._registering = router.call(body, deadline, partial(self._registered, node), node=node)
 
     def _next_round(self) -> None:
-        if self._now() + PAUSE_S >= self._give_up_at:
+        full = [error for error in self._tried.values() if isinstance(error, LimitReached)]
+        if full and len(full) == len(self._tried):
+            self._fail(full[0])  # waiting makes no room
+        elif self._now() + PAUSE_S >= self._give_up_at:
             reasons = "; ".join(error.message for error in self._tried.values())
             self._fail(Unreachable(f"no node takes the subscription to {self.pattern!r}: {reasons}"))
-            return
-        self._tried.clear()
-        self._call_later(PAUSE_S, self._register)
+        else:
+            self._tried.clear()
+            self._call_later(PAUSE_S, self._register)
 
     def _registered(self, node: str, outcome: Outcome) -> None:
         operation, self._registering = self._registering, None

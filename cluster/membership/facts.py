@@ -8,6 +8,7 @@ rumor then says just that there is a newer version (`news`), and who hears it pu
 from enum import Enum, auto
 from typing import NamedTuple
 
+from cluster.limits import FACT_BYTES_MAX
 from cluster.membership.incarnation import EPOCH_MAX
 from cluster.membership.member import FACT, NEWS
 from cluster.wire.membership import Rumor
@@ -15,7 +16,6 @@ from cluster.wire.membership import Rumor
 KINDS_MAX = 64
 """Kinds one member may announce."""
 KIND_CHARACTERS_MAX = 64
-BODY_BYTES_MAX = 256 * 1024
 
 
 class Fact(NamedTuple):
@@ -46,7 +46,7 @@ class Facts:
 
     def announce(self, name: str, epoch: int, kind: str, body: bytes) -> Rumor:
         """A member's own new fact, in full."""
-        assert 0 < len(kind) <= KIND_CHARACTERS_MAX and len(body) <= BODY_BYTES_MAX, kind
+        assert 0 < len(kind) <= KIND_CHARACTERS_MAX and len(body) <= FACT_BYTES_MAX, kind
         held = self._facts.setdefault(name, {})
         assert kind in held or len(held) < KINDS_MAX, kind
         old = held.get(kind)
@@ -69,7 +69,7 @@ class Facts:
         stamp = (rumor.epoch, rumor.version)
         if rumor.epoch < epoch_min or (old is not None and stamp <= (old.epoch, old.version)):
             return FactEffect.KNOWN
-        if len(rumor.body) > BODY_BYTES_MAX or (old is None and len(held) >= KINDS_MAX):
+        if len(rumor.body) > FACT_BYTES_MAX or (old is None and len(held) >= KINDS_MAX):
             return FactEffect.REFUSED
         if rumor.state == NEWS:
             return self._hear(rumor.name, rumor.kind, stamp)

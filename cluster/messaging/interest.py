@@ -11,11 +11,10 @@ import msgspec
 from msgspec import Struct
 
 from cluster.errors import BadMessage, Usage
+from cluster.limits import PATTERNS_MAX
 from cluster.messaging.matching import CACHE_SUBJECTS_MAX, PatternTree
 
 KIND = "topics"
-PATTERNS_MAX = 1024
-"""Different patterns a node: its fact stays some ten kilobytes, and is told whole."""
 
 
 class Row(Struct, array_like=True, frozen=True):

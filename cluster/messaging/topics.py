@@ -10,18 +10,23 @@ A publish costs two dictionary look-ups and one send for each receiver: no task,
 from functools import partial
 
 from cluster.env import Clock
-from cluster.errors import BadMessage, ClusterError, Overloaded, TooLarge, Usage
-from cluster.limits import NAME_BYTES_MAX, VALUE_BYTES_MAX
+from cluster.errors import BadMessage, ClusterError, LimitReached, TooLarge, Usage
+from cluster.limits import (
+    HEADER_BYTES_MAX,
+    HEADERS_MAX,
+    NAME_BYTES_MAX,
+    PATTERNS_MAX,
+    SUBSCRIPTIONS_MAX,
+    VALUE_BYTES_MAX,
+)
 from cluster.messaging.barrier import Barrier
-from cluster.messaging.interest import KIND, PATTERNS_MAX, Interest, encode_interest
+from cluster.messaging.interest import KIND, Interest, encode_interest
 from cluster.messaging.matching import Matcher
 from cluster.ports import Facts, Inbound, Link, Messenger, Recorder
 from cluster.wire.frames import OneWay, encode_frame
 from cluster.wire.topics import Message, Publish, Published, Relay, Subscribe, Subscribed, Unsubscribe
 
-SUBSCRIPTIONS_PER_LINK_MAX = 1024
 ID_BYTES_MAX = 2 * NAME_BYTES_MAX
-HEADER_BYTES_MAX = 4096
 GONE = ("dead", "left")
 
 
@@ -130,6 +135,7 @@ class Topics:
         body: Relay = inbound.body
         try:
             subscriptions = self._matcher.match(body.subject)
+            _check_size(body.payload, body.id, body.headers)
         except Usage as error:
             inbound.fail(error)
             return
@@ -179,10 +185,12 @@ class Topics:
             raise Usage("groups of subscribers are not offered: each subscription gets every message")
         if body.subscription in numbered:
             raise Usage(f"subscription {body.subscription} of this connection exists already")
-        if len(numbered) >= SUBSCRIPTIONS_PER_LINK_MAX:
-            raise Overloaded(f"a connection holds at most {SUBSCRIPTIONS_PER_LINK_MAX} subscriptions")
+        if len(numbered) >= SUBSCRIPTIONS_MAX:
+            raise LimitReached(f"a connection holds at most {SUBSCRIPTIONS_MAX} subscriptions")
         if body.pattern not in self._patterns and len(self._patterns) >= PATTERNS_MAX:
-            raise Overloaded(f"a node's subscribers use at most {PATTERNS_MAX} different patterns")
+            raise LimitReached(
+                f"the subscribers of {self.node} use {PATTERNS_MAX} different patterns, the most allowed"
+            )
         subscription = Subscription(link, body.subscription, body.pattern)
         self._matcher.add(body.pattern, subscription)
         if not numbered:
@@ -239,6 +247,8 @@ def _check_size(payload: bytes, id: str, headers: dict[str, str] | None) -> None
         raise TooLarge(f"a payload of {len(payload)} bytes where at most {VALUE_BYTES_MAX} are allowed")
     if len(id) > ID_BYTES_MAX:
         raise TooLarge(f"a message id of {len(id)} characters where at most {ID_BYTES_MAX} are allowed")
+    if headers is not None and len(headers) > HEADERS_MAX:
+        raise TooLarge(f"{len(headers)} headers where at most {HEADERS_MAX} are allowed")
     header_bytes = sum(len(name.encode()) + len(value.encode()) for name, value in (headers or {}).items())
     if header_bytes > HEADER_BYTES_MAX:
         raise TooLarge(f"headers of {header_bytes} bytes where at most {HEADER_BYTES_MAX} are allowed")

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cluster.env import Env
-from cluster.errors import BadMessage, NotFound, Overloaded
+from cluster.errors import BadMessage, LimitReached, NotFound
+from cluster.limits import FACT_BYTES_MAX, SERVICES_MAX
 from cluster.ports import Facts, Messenger, Recorder
 from cluster.requests.balancer import Balancer
 from cluster.requests.context import Sleep
@@ -13,7 +14,6 @@ from cluster.requests.description import describe, openapi
 from cluster.requests.registry import (
     KIND,
     KIND_DRAIN,
-    SERVICES_MAX,
     Offer,
     Registry,
     decode_offers,
@@ -22,7 +22,7 @@ from cluster.requests.registry import (
 )
 from cluster.requests.router import Router
 from cluster.requests.server import Server
-from cluster.requests.service import Definition
+from cluster.requests.service import Definition, definition_of
 
 LEARN_S = 3.0
 """For so long after its start a node that has not heard all others keeps calls of services that it does not know."""
@@ -73,11 +73,15 @@ class Requests:
         self._facts.tell(KIND_DRAIN, done)
 
     def host(self, instance: object) -> Definition:
-        """Offer one more service. Raises Usage, or Overloaded past the limit."""
-        if len(self._offers) >= SERVICES_MAX:
-            raise Overloaded(f"a node hosts at most {SERVICES_MAX} services")
-        definition = self.server.host(instance)
-        self._offers[definition.name] = offer(definition)
+        """Offer one more service. Raises Usage, or LimitReached."""
+        definition = definition_of(instance)
+        offers = {**self._offers, definition.name: offer(definition)}
+        if len(offers) > SERVICES_MAX or len(encode_offers(offers)) > FACT_BYTES_MAX:
+            raise LimitReached(
+                f"a node hosts at most {SERVICES_MAX} services, of so many operations as it can announce"
+            )
+        self.server.host(instance)
+        self._offers = offers
         if self._started:
             self._announce()
         return definition

@@ -11,14 +11,13 @@ import msgspec
 from msgspec import Struct
 
 from cluster.errors import BadMessage
+from cluster.limits import SERVICES_MAX
 from cluster.requests.description import describe
 from cluster.requests.service import OPERATIONS_MAX, Definition
 
 KIND = "services"
 KIND_DRAIN = "drain"
 """The fact of a node that drains; its body is empty when it does not."""
-SERVICES_MAX = 256
-"""Services a node."""
 
 
 class Offer(Struct, array_like=True, frozen=True):

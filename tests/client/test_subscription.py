@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from cluster.client.aio import Client
-from cluster.errors import Unreachable, Usage
+from cluster.errors import LimitReached, Unreachable, Usage
 from cluster.wire.frames import Frame, Request
 from cluster.wire.topics import Message, Subscribe, Subscribed, Unsubscribe
 from tests.client.conftest import StartNode
@@ -109,6 +109,13 @@ async def test_no_node_takes_it(start_node: StartNode) -> None:
         with pytest.raises(Unreachable, match=r"a\.b"):
             async for _ in c.topics.subscribe("a.b"):
                 pass
+
+
+async def test_when_all_nodes_are_full_the_limit_is_named_at_once(start_node: StartNode) -> None:
+    full = refuses("limit")
+    async with open_client(start_node("n1", full), start_node("n2", full), timeout=60.0) as c:
+        with pytest.raises(LimitReached):
+            await c.topics.subscribe("a").start()
 
 
 async def test_giving_up_while_it_registers_tells_the_node(start_node: StartNode) -> None:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.membership.facts import BODY_BYTES_MAX, KINDS_MAX, FactEffect, Facts
+from cluster.limits import FACT_BYTES_MAX
+from cluster.membership.facts import KINDS_MAX, FactEffect, Facts
 from cluster.membership.member import FACT, NEWS
 from cluster.wire.membership import Rumor
 from tests.membership.small_world import World
@@ -53,7 +54,7 @@ def test_news_of_a_fact_too_large_for_a_packet() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [fact(1, 0), fact(-1, 1), fact(2**41, 1), fact(1, 1, kind=""), fact(1, 1, b"x" * (BODY_BYTES_MAX + 1))]
+    "bad", [fact(1, 0), fact(-1, 1), fact(2**41, 1), fact(1, 1, kind=""), fact(1, 1, b"x" * (FACT_BYTES_MAX + 1))]
 )
 def test_implausible_facts_are_refused(bad: Rumor) -> None:
     assert Facts(100).merge(bad, 0) is FactEffect.REFUSED

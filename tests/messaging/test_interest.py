@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.errors import BadMessage
-from cluster.messaging.interest import PATTERNS_MAX, Interest, decode_interest, encode_interest
+from cluster.limits import PATTERNS_MAX
+from cluster.messaging.interest import Interest, decode_interest, encode_interest
 from cluster.messaging.subject import matches
 from tests.messaging.test_matching import patterns, subjects
 

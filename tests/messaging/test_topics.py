@@ -6,12 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.config import VALUE_BYTES_MAX
-from cluster.errors import ClusterError, Overloaded, TooLarge, Usage
+from cluster.errors import ClusterError, LimitReached, TooLarge, Usage
+from cluster.limits import (
+    FACT_BYTES_MAX,
+    HEADER_BYTES_MAX,
+    HEADERS_MAX,
+    PATTERNS_MAX,
+    SUBJECT_BYTES_MAX,
+    SUBSCRIPTIONS_MAX,
+    VALUE_BYTES_MAX,
+)
 from cluster.messaging.barrier import TIMEOUT_S
-from cluster.messaging.interest import PATTERNS_MAX
 from cluster.messaging.subject import matches
-from cluster.messaging.topics import HEADER_BYTES_MAX, SUBSCRIPTIONS_PER_LINK_MAX
 from cluster.wire.frames import Body
 from cluster.wire.topics import Publish, Published, Relay, Subscribe, Subscribed, Unsubscribe
 from tests.messaging.test_matching import patterns, subjects
@@ -206,12 +212,12 @@ def test_a_full_lane_to_a_node_is_not_counted_as_sent() -> None:
 def test_limits_of_subscriptions() -> None:
     world = World(1)
     link = FakeLink()
-    for number in range(SUBSCRIPTIONS_PER_LINK_MAX):
+    for number in range(SUBSCRIPTIONS_MAX):
         world.send("n1", Subscribe(number, "a"), link)
-    assert isinstance(world.ask("n1", Subscribe(-1, "a"), link), Overloaded)
+    assert isinstance(world.ask("n1", Subscribe(-1, "a"), link), LimitReached)
     for number in range(PATTERNS_MAX - 1):
         world.send("n1", Subscribe(1, f"b.{number}"), FakeLink())
-    assert isinstance(world.ask("n1", Subscribe(1, "c"), FakeLink()), Overloaded)
+    assert isinstance(world.ask("n1", Subscribe(1, "c"), FakeLink()), LimitReached)
     assert isinstance(world.ask("n1", Subscribe(1, "a"), FakeLink()), Subscribed)
 
 
@@ -223,6 +229,7 @@ def test_limits_of_subscriptions() -> None:
         (Publish("a", bytes(VALUE_BYTES_MAX + 1)), TooLarge),
         (Publish("a", b"", "i" * 200), TooLarge),
         (Publish("a", b"", "", {"k": "v" * HEADER_BYTES_MAX}), TooLarge),
+        (Publish("a", b"", "", {f"k{n}": "" for n in range(HEADERS_MAX + 1)}), TooLarge),
         (Subscribe(1, "a..b"), Usage),
         (Subscribe(1, "a", "workers"), Usage),
         (Unsubscribe(1), Usage),
@@ -233,6 +240,32 @@ def test_what_is_refused(body: Body, error: type[ClusterError]) -> None:
     assert type(world.ask("n1", body)) is error
     assert world.topics["n1"].subscriptions() == []
     assert world.topics["n1"].published == 0
+
+
+def test_the_longest_patterns_that_are_allowed_can_be_announced() -> None:
+    world = World(2)
+    for number in range(PATTERNS_MAX):
+        pattern = f"{number:04}." + "p" * (SUBJECT_BYTES_MAX - 5)
+        assert isinstance(world.ask("n1", Subscribe(1, pattern), FakeLink()), Subscribed)
+    assert len(world.facts["n1"].known["n1"]) <= FACT_BYTES_MAX
+    assert world.publish("n2", pattern) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        Relay("a.*", b"", "1", "n2"),
+        Relay("a..b", b"", "1", "n2"),
+        Relay("a", bytes(VALUE_BYTES_MAX + 1), "1", "n2"),
+        Relay("a", b"", "i" * 200, "n2"),
+        Relay("a", b"", "1", "n2", {"k": "v" * HEADER_BYTES_MAX}),
+    ],
+)
+def test_what_a_peer_relays_is_checked(body: Relay) -> None:
+    world = World(2)
+    link = world.subscribe("n1", "a")
+    world.send("n1", body, FakeLink())
+    assert link.got == []
 
 
 def test_a_number_is_used_once_a_connection() -> None:

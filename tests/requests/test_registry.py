@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from cluster.errors import BadMessage
-from cluster.requests.registry import SERVICES_MAX, Registry, decode_offers, encode_offers, offer
+from cluster.limits import SERVICES_MAX
+from cluster.requests.registry import Registry, decode_offers, encode_offers, offer
 from cluster.requests.service import definition_of
 from tests.requests.pricing import Pricing
 
