@@ -48,6 +48,7 @@ class Ready:
 
     def __init__(self, node: "Node") -> None:
         self.node = node
+        self._fetched_at: float | None = None
 
     def answer(self, arguments: dict[str, Any], inbound: Inbound) -> None:
         """`holds` names the nodes to wait for, each with what it announced or None; without, all of the layout."""
@@ -58,7 +59,16 @@ class Ready:
         if not isinstance(wanted, dict) or not all(one is None or _is_held(one) for one in wanted.values()):
             inbound.fail(Usage("ready takes `holds`: names of nodes, each with an epoch and versions, or null"))
             return
+        if self._fetched_at is None:
+            self._fetched_at = node.env.clock.now()
         _Wait(self, node.env.clock, wanted, int(arguments.get("layout", 1)), inbound).look()
+
+    def fetch(self, missing: list[str], every_s: float) -> None:
+        """Fetch from one of these, unless that was done lately, by this or an earlier question."""
+        now, node = self.node.env.clock.now(), self.node
+        if self._fetched_at is None or now - self._fetched_at >= every_s:
+            self._fetched_at = now
+            node.membership.fetch(node.env.random.choice(missing))
 
 
 def _is_held(one: Any) -> bool:
@@ -77,6 +87,7 @@ class _Wait:
     def __init__(
         self, ready: Ready, clock: Clock, wanted: dict[str, Held | None], layout: int, inbound: Inbound
     ) -> None:
+        self._ready = ready
         self._node = ready.node
         self._clock = clock
         self._wanted = wanted
@@ -84,7 +95,6 @@ class _Wait:
         self._inbound = inbound
         scale = max(1.0, len(wanted) / POLL_NODES)
         self._poll_s, self._fetch_s = POLL_S * scale, FETCH_S * scale
-        self._fetch_at = clock.now() + self._fetch_s
 
     def look(self) -> None:
         """Answer, or look again a little later."""
@@ -97,9 +107,8 @@ class _Wait:
         elif self._clock.now() >= inbound.deadline - MARGIN_S:
             inbound.fail(DeadlinePassed(self._reason(missing)))
         elif not inbound.link.ended:
-            if missing and self._clock.now() >= self._fetch_at:
-                self._fetch_at = self._clock.now() + self._fetch_s
-                node.membership.fetch(node.env.random.choice(missing))
+            if missing:
+                self._ready.fetch(missing, self._fetch_s)
             self._clock.call_later(self._poll_s, self.look)
 
     def _reason(self, missing: list[str]) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from cluster.emulator.known import Knowledge
+from cluster.membership import Membership
 from cluster.node import ready
 from cluster.simulation.fleet import Fleet
 from cluster.wire.admin import Answer
@@ -63,6 +64,19 @@ def all_nodes_are_started(seed: int) -> None:
         find_everywhere(fleet, fleet.names)
 
 
+def gossip_is_lost_while_all_start(seed: int) -> None:
+    """Push-pull comes by itself only every ten seconds."""
+    with Fleet(seed, 8) as fleet:
+        lose(fleet, 0.5)
+        fleet.start()
+        fleet.until(lambda: len(fleet.nodes) == len(fleet.names))
+        wait_known(fleet, fleet.names, 5.0)
+
+
+def fetch_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Membership, "fetch", lambda self, name: None)
+
+
 def wait_for_states_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """As it was: alive is enough."""
 
@@ -95,5 +109,12 @@ SAFEGUARDS = [
         wait_for_states_only,
         all_nodes_are_started,
         range(1, 6),
+    ),
+    Safeguard(
+        "announcements that gossip missed are fetched",
+        "`up` and `restart` wait for what is missing no longer than it takes to ask for it.",
+        fetch_nothing,
+        gossip_is_lost_while_all_start,
+        range(2, 6),
     ),
 ]
