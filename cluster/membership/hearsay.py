@@ -23,8 +23,12 @@ from cluster.membership.table import Effect, Merged
 from cluster.membership.verdict import Verdicts
 from cluster.wire.membership import Rumor
 
-UNHEARD_GRACE_S = 3.0
+START_S = 3.0
 """A member that was never heard may still be starting: for so long after our own start its silence accuses nobody."""
+START_NODES, START_S_PER_NODE = 32, 0.15
+"""So many nodes start in that time on a small machine. Each further one adds to it, and in so large a cluster no
+silence accuses anybody then: the starting nodes starve each other, and every false suspicion is gossip that starves
+them more. A closed port still does."""
 
 
 class Hearsay:
@@ -193,7 +197,8 @@ class Hearsay:
 
     def _probe_failed(self, probe: Probe) -> None:
         member, now = self.context.table.members[probe.target], self.context.clock.now()
-        if not member.heard and now < self._born + UNHEARD_GRACE_S:
+        beyond = max(0, self.context.table.size() - START_NODES)
+        if now < self._born + START_S + beyond * START_S_PER_NODE and (beyond or not member.heard):
             return
         self._accuse(probe.target, "", probe.evidence())
 

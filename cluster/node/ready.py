@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 POLL_S = 0.02
 POLL_NODES = 32
-"""In a larger cluster the polls are as much rarer, so that all nodes together poll no more often."""
+"""In a larger cluster polls and fetches are rarer: each costs more there, and all nodes share one machine."""
 FETCH_S = 0.25
 """Gossip brings nearly everything within this; what it misses is fetched, one push-pull each time it passes."""
 MARGIN_S = 0.05
@@ -94,7 +94,7 @@ class _Wait:
         self._layout = layout
         self._inbound = inbound
         scale = max(1.0, len(wanted) / POLL_NODES)
-        self._poll_s, self._fetch_s = POLL_S * scale, FETCH_S * scale
+        self._poll_s, self._fetch_s = POLL_S * scale**1.5, FETCH_S * scale**1.5
 
     def look(self) -> None:
         """Answer, or look again a little later."""

@@ -327,7 +327,7 @@ def test_a_contradiction_that_misses_one_reaches_it_on_demand() -> None:
 
 
 def test_a_member_that_starts_while_it_is_probed_is_not_accused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hearsay, "UNHEARD_GRACE_S", 0.0)
+    monkeypatch.setattr(hearsay, "START_S", 0.0)
     world = World(2)
     world.start("n1")
     world.run_until(lambda: world["n1"].counts.get("probes", 0) == 1, 1.0)

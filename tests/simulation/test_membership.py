@@ -202,3 +202,20 @@ def test_a_partition_from_the_majority_is_no_closed_port(world: World) -> None:
     assert clique.nodes["n1"].state("n2") != "dead" and clique.nodes["n1"].state("n3") != "dead"
     world.heal()
     clique.until(clique.converged, 5.0)
+
+
+def test_many_nodes_that_start_slowly_suspect_nobody(world: World) -> None:
+    """As two hundred processes on two cores: answers take a second while they all start, and the last starts late."""
+    clique = Clique(world, 60)
+    pairs = [(one, other) for one in clique.names for other in clique.names if one != other]
+    for one, other in pairs:
+        world.slow(one, other, delay=0.5)
+    for number, name in enumerate(clique.names):
+        world.call_later(number * 0.05, clique.start, name)
+    world.run_for(6.0)
+    for one, other in pairs:
+        world.slow(one, other)
+    clique.until(clique.heard, 10.0)
+    world.run_for(20.0)
+    assert clique.converged()
+    assert clique.count("member.suspect") == clique.count("member.dead") == 0
