@@ -9,7 +9,7 @@ from cluster.config import NodeSettings, node_settings
 from cluster.errors import Damaged, Usage
 from cluster.layout import LayoutEntry, Member
 
-NODES_MAX: Final = 200  # each is a process; placement and gossip are tested up to here
+NODES_MAX: Final = 200  # each is a process of 28 MB; so many start within the 30 s of `up` on two busy cores
 DEFAULTS: Final = {
     "nodes": 5,
     "zones": 1,

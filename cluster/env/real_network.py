@@ -122,8 +122,8 @@ class RealLink(asyncio.Protocol):
             if open_socket is not None:  # None: it broke already, and the loop is about to say so
                 try:
                     open_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-                except OSError:
-                    pass  # as above
+                except (OSError, ValueError):
+                    pass  # as above: the descriptor of uvloop's socket is negative once that is closed
             transport.abort()
 
 

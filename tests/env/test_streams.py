@@ -1,10 +1,12 @@
 """The contract of streams: cluster/env/seam.py, `Network.listen`, `Network.dial`, `Link` and `LinkHandler`."""
 
 import socket
+from typing import Any, cast
 
 import pytest
 
 from cluster.env import Address, Env
+from cluster.env.real_network import RealLink
 from tests.env.stages import RealStage, Recorder, Stage
 
 
@@ -82,6 +84,29 @@ def test_an_abort_is_a_reset_for_the_other_side(stage: Stage) -> None:
     assert pair.server.last == "lost reset"
     pair.client.link.abort()
     pair.close(stage)
+
+
+def test_a_socket_that_the_loop_has_closed_already_is_no_error() -> None:
+    """uvloop hands the socket out until it says that the connection is lost; its descriptor may be negative by then."""
+    aborted = []
+
+    class Closed:
+        def setsockopt(self, *arguments: object) -> None:
+            raise ValueError("negative file descriptor")
+
+    class Transport:
+        def get_extra_info(self, name: str) -> object:
+            return Closed() if name == "socket" else ("127.0.0.1", 1)
+
+        def abort(self) -> None:
+            aborted.append(True)
+
+        def write(self, data: bytes) -> None: ...
+
+    link = RealLink(Recorder())
+    link.connection_made(cast(Any, Transport()))
+    link.abort()
+    assert aborted == [True]
 
 
 def test_nothing_is_told_after_lost(stage: Stage) -> None:
