@@ -131,7 +131,7 @@ class Node:
         self.topics = Topics(
             name, f"{self.boot.id}-{self.boot.epoch}", self.env.clock, self.rpc, self.membership, record
         )
-        self.requests = Requests(name, self.env, self.rpc, self.membership, record, self.hooks.sleep)
+        self.requests = Requests(name, self.env, self.rpc, self.membership, self.reach, record, self.hooks.sleep)
         router, server = self.requests.router, self.requests.server
         writes, reads = self.replication.writer.in_flight, self.replication.reader.in_flight
         in_flight = (lambda: router.in_flight, lambda: server.running, lambda: len(writes), lambda: len(reads))

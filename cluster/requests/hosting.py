@@ -23,6 +23,7 @@ from cluster.requests.registry import (
 from cluster.requests.router import Router
 from cluster.requests.server import Server
 from cluster.requests.service import Definition, definition_of
+from cluster.rpc.reach import Reach
 
 LEARN_S = 3.0
 """For so long after its start a node that has not heard all others keeps calls of services that it does not know."""
@@ -37,6 +38,7 @@ class Requests:
         env: Env,
         messenger: Messenger,
         facts: Facts,
+        reach: Reach,
         record: Recorder,
         sleep: Sleep,
         services: Sequence[object] | None = None,
@@ -45,7 +47,7 @@ class Requests:
         self.registry = Registry()
         self.balancer = Balancer(env.random)
         self.server = Server(node, env.clock, env.spawn, sleep, record)
-        self.router = Router(env.clock, messenger, self.registry, self.balancer, self.server, self._is_learning)
+        self.router = Router(env.clock, messenger, self.registry, self.balancer, self.server, reach, self._is_learning)
         self._clock = env.clock
         self._learn_until = float("-inf")
         self._facts = facts
@@ -144,4 +146,4 @@ class Requests:
             return
         self.registry.set_state(name, new)
         if new == "dead" or "suspect" not in (old, new):
-            self.router.forget(name)  # it died, or is back, or (alive, alive) is another boot
+            self.balancer.forget(name)  # it died, or is back, or (alive, alive) is another boot

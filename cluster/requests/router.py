@@ -7,13 +7,14 @@ bounds them all. What a handler answered, an error included, is never tried agai
 A node that has just started holds a call of a service that it does not know until it has heard the other nodes: they
 may offer it.
 
-A node that falls silent (silence.py) ends what waits there: what may be repeated goes elsewhere, anything else is
-`maybe` then, and never sent again. Shortly before that verdict a readonly call is *hedged*: sent to another endpoint as
-well, and the first answer counts (Dean and Barroso, "The Tail at Scale", 2013). Hedges have a budget, so that they
-cannot double the load of a cluster that is merely slow.
+A node that falls silent (rpc/reach.py) ends what waits there: what may be repeated goes elsewhere, anything else is
+`maybe` then, and never sent again. A handler that takes its time is no silence, because its node answers pings. Shortly
+before the verdict a readonly call is *hedged*: sent to another endpoint as well, and the first answer counts (Dean and
+Barroso, "The Tail at Scale", 2013). Hedges have a budget, so that they cannot double the load of a cluster that is
+merely slow.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from cluster.env import Clock
@@ -23,8 +24,7 @@ from cluster.ports import Inbound, Messenger, Outcome
 from cluster.requests.balancer import Balancer, Load
 from cluster.requests.registry import Registry
 from cluster.requests.server import Run, Server
-from cluster.requests.silence import HEDGE_AFTER_S, Silence, Step
-from cluster.wire.membership import StreamPing, StreamPong
+from cluster.rpc.reach import Reach
 from cluster.wire.requests import Call, CallDone
 
 ATTEMPTS_MAX = 3
@@ -32,9 +32,8 @@ ATTEMPTS_MAX = 3
 ROUTED_MAX = 32768
 """Calls that one node routes at a time."""
 LEARN_POLL_S = 0.02
-SWEEP_S = 0.02
-"""How often is looked at what waits at other nodes."""
-PING_TIMEOUT_S = 1.0
+HEDGE_AFTER_S = 0.05
+"""How long a ping may be unanswered: one that runs answers it in a few milliseconds, whatever its handlers do."""
 HEDGES_PER_CALL, HEDGES_PER_S = 0.2, 10.0
 HEDGES_MIN, HEDGES_MAX = 10.0, 1000.0
 """The budget of hedges: a fifth of the calls and ten a second; so many at the start, and at most so many saved up."""
@@ -50,6 +49,7 @@ class Router:
         registry: Registry,
         balancer: Balancer,
         server: Server,
+        reach: Reach,
         is_learning: Callable[[], bool],
     ) -> None:
         self.clock = clock
@@ -58,7 +58,7 @@ class Router:
         self.balancer = balancer
         self.server = server
         self.is_learning = is_learning
-        self.silence = Silence()
+        self.reach = reach
         self.in_flight = 0
         self.retried = 0
         self.hedged = 0
@@ -66,11 +66,11 @@ class Router:
         """Of the calls that clients brought here, from their arrival to the answer."""
         self.failed = 0
         self._waiting: dict[str, dict[_Attempt, None]] = {}  # by node, oldest first
-        self._avoided: tuple[str, ...] = ()
-        self._sweeping = False
         self._hedges = HEDGES_MIN
         self._earned_at = clock.now()
         messenger.handle(Call, self._on_call)
+        reach.on_silent.append(self._silent)
+        reach.on_quiet.append(self._quiet)
 
     def _on_call(self, inbound: Inbound) -> None:
         call: Call = inbound.body
@@ -89,18 +89,12 @@ class Router:
             if not routed.ended:
                 inbound.on_cancel(routed.cancel)
 
-    def forget(self, node: str) -> None:
-        """The node died or came back: what was known of it says nothing any more."""
-        self.balancer.forget(node)
-        self.silence.forget(node)
-        self._avoided = tuple(name for name in self._avoided if name != node)
-
     def candidates(self, service: str) -> tuple[str, ...]:
         """The nodes to choose from: those that answer, or all when none does."""
-        nodes = self.registry.candidates(service)
-        if self._avoided:
-            return tuple(node for node in nodes if node not in self._avoided) or nodes
-        return nodes
+        nodes, reach = self.registry.candidates(service), self.reach
+        if reach.all_well():
+            return nodes
+        return tuple(node for node in nodes if not reach.avoided(node)) or nodes
 
     # -- silent nodes
 
@@ -110,48 +104,28 @@ class Router:
         if waiting is None:
             waiting = self._waiting[attempt.node] = {}
         waiting[attempt] = None
-        if not self._sweeping:
-            self._sweeping = True
-            self.clock.call_later(SWEEP_S, self._sweep)
 
     def waits_no_more(self, attempt: "_Attempt") -> None:
         """It ended."""
         self._waiting[attempt.node].pop(attempt, None)
 
-    def _sweep(self) -> None:
-        now, silence = self.clock.now(), self.silence
-        silence.swept(now, SWEEP_S)
-        others = [node for node in self.registry.alive() if node != self.server.node]
-        for node, waiting in list(self._waiting.items()):
-            if waiting:
-                oldest = next(iter(waiting))
-                step = silence.step(node, oldest.started, now, len(others) > 1)
-                if step is Step.PING:
-                    self._ping(node, now)
-                    self._ping_another(node, others, now)
-                elif step is not Step.WAIT:
-                    self._leave(list(waiting), now, step)
-        silent = silence.silent(now)
-        for node in silent:
-            if silence.ping_is_due(node, now):
-                self._ping(node, now)
-        self._avoided = tuple(silent)
-        self._sweeping = bool(silent) or any(self._waiting.values())
-        if self._sweeping:
-            self.clock.call_later(SWEEP_S, self._sweep)
-        else:
-            silence.rest()
-
-    def _leave(self, waiting: "list[_Attempt]", now: float, step: Step) -> None:
-        for attempt in waiting:
+    def _silent(self, node: str) -> None:
+        """The node does not run, as far as can be seen from here: what waits there ends."""
+        for attempt in list(self._waiting.get(node, ())):
             if attempt.open:
-                if step is Step.GIVE_UP:
-                    attempt.give_up()
-                elif not attempt.routed.hedged and now - attempt.started >= HEDGE_AFTER_S and self._may_hedge(now):
-                    attempt.routed.hedge()
+                attempt.give_up()
+
+    def _quiet(self, node: str, unanswered_s: float) -> None:
+        """The node has not even answered a ping for so long."""
+        if unanswered_s < HEDGE_AFTER_S:
+            return
+        now = self.clock.now()
+        for attempt in list(self._waiting.get(node, ())):
+            if attempt.open and now - attempt.started >= HEDGE_AFTER_S and self._may_hedge(now):
+                attempt.routed.hedge()
 
     def _may_hedge(self, now: float) -> bool:
-        """Whether the budget has a hedge left; `hedge` takes it."""
+        """Whether the budget has a hedge left; `took_hedge` takes it."""
         self._hedges = min(HEDGES_MAX, self._hedges + (now - self._earned_at) * HEDGES_PER_S)
         self._earned_at = now
         return self._hedges >= 1.0
@@ -160,24 +134,6 @@ class Router:
         """A call was sent a second time while the first waits."""
         self._hedges -= 1.0
         self.hedged += 1
-
-    def _ping(self, node: str, now: float) -> None:
-        self.silence.pinged(node, now)
-        self.messenger.request((node,), StreamPing(node), now + PING_TIMEOUT_S, self._pinged)
-
-    def _ping_another(self, node: str, others: Sequence[str], now: float) -> None:
-        """One whose answer shows that it is the other node that does not run, and not this one or its network."""
-        for other in others:
-            if other != node and not self._waiting.get(other) and other not in self._avoided:
-                self._ping(other, now)
-                return
-
-    def _pinged(self, peer: str, outcome: Outcome) -> None:
-        if isinstance(outcome, StreamPong):
-            now = self.clock.now()
-            self.silence.heard(peer, now)
-            if peer in self._avoided:
-                self._avoided = tuple(name for name in self._avoided if name != peer)
 
 
 class _Attempt:
@@ -199,12 +155,8 @@ class _Attempt:
         router = self.routed.router
         router.waits_no_more(self)
         self.request_id = 0
-        if isinstance(outcome, CallDone):
-            router.silence.heard(peer, router.clock.now())
-        elif not isinstance(outcome, ClusterError):
+        if not isinstance(outcome, CallDone | ClusterError):
             outcome = BadMessage(f"{peer} answered a call with {type(outcome).__name__}")
-        elif not isinstance(outcome, Maybe | Unreachable | Overloaded):  # those may have been made on this side
-            router.silence.heard(peer, router.clock.now())
         self.on_outcome(outcome)
 
     def on_outcome(self, outcome: CallDone | ClusterError) -> None:
@@ -274,14 +226,14 @@ class _Routed:
     def hedge(self) -> None:
         """Call another endpoint beside the one that is slow, if that is harmless and there is one."""
         router, call = self.router, self.call
-        self.hedged = True  # or looked at in vain: once is enough
+        if self.hedged or not router.registry.is_readonly(call.service, call.operation):
+            return
         now = router.clock.now()
         nodes = self._left()
-        if nodes and now < self.inbound.deadline and router.registry.is_readonly(call.service, call.operation):
+        if nodes and now < self.inbound.deadline:
+            self.hedged = True
             router.took_hedge()
             self._call(router.balancer.choose(nodes, now), now)
-        else:
-            self.hedged = False
 
     def _left(self) -> tuple[str, ...]:
         """The endpoints that are left to try."""

@@ -87,6 +87,8 @@ class Reach:
         """`(names, now)`: adds the peers that owe an answer."""
         self.on_silent: list[Callable[[str], None]] = []
         """Called with each peer that has fallen silent: what may be repeated goes elsewhere, what may not ends."""
+        self.on_quiet: list[Callable[[str, float], None]] = []
+        """`(peer, seconds)`: a probe of a quiet peer is unanswered for so long; what is readonly may be hedged."""
         self.detector = SilenceDetector()
         self._clock = clock
         self._messenger = messenger
@@ -155,6 +157,10 @@ class Reach:
             others = [name for name in self._members() if name not in due and not self.avoided(name)]
             for peer in [*quiet, *others[:WITNESSES]]:
                 self._probe(peer, now)
+            for peer in quiet:
+                if peer in self._probing:
+                    for hedge in self.on_quiet:
+                        hedge(peer, now - self._probe_at[peer] + PROBE_INTERVAL_S)
 
     def _look_after(self) -> None:
         """Probe all that do not answer, and again from time to time, until they do or are declared dead."""

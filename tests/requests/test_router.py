@@ -153,6 +153,8 @@ def test_a_silent_node_costs_the_deadline_and_is_then_avoided() -> None:
     world.messengers["n2"].arrive = lambda origin, id, frame: None  # type: ignore[method-assign]
     answers = [world.call("n1", "pricing.reset", deadline_s=0.2) for _ in range(10)]
     assert [type(answer) for answer in answers].count(Maybe) == 1
+    world.messengers["n1"].reach.state_changed("n2", False)  # until it is declared dead it is probed
+    world.clock.advance(1.0)
     assert world.at_rest()
 
 
@@ -266,7 +268,7 @@ def test_calls_that_wait_for_a_busy_loop_make_this_node_look_busy() -> None:
 def test_the_cost_of_a_call() -> None:
     world = World(2)
     for name in world.nodes:
-        world.messengers[name].request = lambda peers, body, deadline, done: 1  # type: ignore[method-assign]
+        world.messengers[name].request = lambda peers, body, deadline, done, lane=1: 1  # type: ignore[method-assign]
     handle, rounds = world.messengers["n1"].handlers[Call], 50_000
     payload = msgspec.json.encode({"text": "x" * 100})
 

@@ -9,7 +9,9 @@ import msgspec
 from cluster.env import Env
 from cluster.errors import ClusterError, Maybe, from_code
 from cluster.requests import Requests
+from cluster.rpc.reach import BEAT_S, Reach
 from cluster.wire.frames import Body, FrameReader, Reply, Request, encode_frame
+from cluster.wire.handshake import LANE_FOREGROUND
 from cluster.wire.membership import StreamPing, StreamPong
 from cluster.wire.requests import Call, CallDone
 from tests.observe.hand_clock import HandClock
@@ -114,6 +116,11 @@ class FakeMessenger:
         self.stopped = False
         self.unread: list[tuple[FakeMessenger, int, Request]] = []
         self.faults: dict[str, type[ClusterError]] = {}
+        others = [name for name in world.names if name != node]
+        self.reach = Reach(world.clock, cast(Any, self), lambda: others, world.record)
+        self.reach.waited_for.append(
+            lambda names, now: names.update({peer: None for peer, *_ in self.waiting.values()})
+        )
         self.requests = 0
         self.sent: list[str] = []
         self.cancelled: list[int] = []
@@ -123,7 +130,12 @@ class FakeMessenger:
         self.handlers[body_type] = handler
 
     def request(
-        self, peers: Sequence[str], body: Body, deadline: float, done: Callable[[str, Body | ClusterError], None]
+        self,
+        peers: Sequence[str],
+        body: Body,
+        deadline: float,
+        done: Callable[[str, Body | ClusterError], None],
+        lane: int = LANE_FOREGROUND,
     ) -> int:
         (peer,) = peers
         clock = self.world.clock
@@ -133,6 +145,8 @@ class FakeMessenger:
         id = self.requests
         (frame,) = FrameReader().feed(encode_frame(Request(id, deadline, 0, body)))
         assert isinstance(frame, Request)
+        if not self.waiting:
+            clock.call_later(BEAT_S, self.sweep)
         self.waiting[id] = (peer, None, done)
         clock.call_at(deadline, self.finished, id, Maybe("no answer before the deadline"))
         error = self.faults.get(peer)
@@ -158,12 +172,21 @@ class FakeMessenger:
                 (reply,) = FrameReader().feed(encode_frame(Reply(id, outcome)))
                 assert isinstance(reply, Reply)
                 sent = reply.body
+            clock.call_later(delay_s, origin.reach.heard, self.node)
             clock.call_later(delay_s, origin.finished, id, sent)
 
         inbound = FakeInbound(frame.body, frame.deadline, clock.now(), answer)
         if id in origin.waiting:
             origin.waiting[id] = (origin.waiting[id][0], inbound, origin.waiting[id][2])
         self.handlers[type(frame.body)](inbound)
+
+    def waited_for(self, names: dict[str, None], now: float) -> None:
+        names.update(dict.fromkeys(peer for peer, *_ in self.waiting.values()))
+
+    def sweep(self) -> None:
+        self.reach.beat(self.world.clock.now())
+        if self.waiting:
+            self.world.clock.call_later(BEAT_S, self.sweep)
 
     def go_on(self) -> None:
         """As SIGCONT: what waited in the socket is read. Deadlines are the sender's."""
@@ -227,7 +250,7 @@ class World:
         self.delay_s = delay_s
         self.bodies: dict[tuple[str, str], bytes] = {}
         self.events: list[tuple[str, str, dict[str, Any]]] = []
-        names = [f"n{number + 1}" for number in range(size)]
+        self.names = names = [f"n{number + 1}" for number in range(size)]
         self.messengers = {name: FakeMessenger(self, name) for name in names}
         self.facts = {name: FakeFacts(self, name) for name in names}
         self.nodes = {name: self._make(name, services) for name in names}
@@ -239,7 +262,8 @@ class World:
         messenger, facts = cast(Any, self.messengers[name]), cast(Any, self.facts[name])
         env = Env(self.clock, Random(name), nothing, nothing, self.loop.spawn)
         hosted = None if services is None else services()
-        return Requests(name, env, messenger, facts, self.record, sleep, hosted)
+        reach = self.messengers[name].reach
+        return Requests(name, env, messenger, facts, reach, self.record, sleep, hosted)
 
     def record(self, kind: str, cause: str, **fields: Any) -> None:
         self.events.append((kind, cause, fields))

@@ -10,7 +10,7 @@ from msgspec import Struct
 from cluster.errors import Maybe
 from cluster.requests import operation, service
 from cluster.requests.registry import Registry
-from cluster.requests.silence import Silence, Step
+from cluster.requests.router import Router
 from cluster.simulation.fleet import Fleet, Result
 from cluster.wire.requests import CallDone
 from tests.simulation.safeguards.registry import Safeguard
@@ -100,7 +100,11 @@ def payments_meet_a_stopped_endpoint(seed: int) -> None:
 
 
 def never_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Silence, "step", lambda self, node, waiting_since, now, others: Step.WAIT)
+    monkeypatch.setattr(Router, "_silent", lambda self, node: None)
+
+
+def never_hedge(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Router, "_quiet", lambda self, node, unanswered_s: None)
 
 
 def repeat_everything(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +119,7 @@ SAFEGUARDS = [
     Safeguard(
         "calls are hedged before a silent node is given up",
         "SIGSTOP of one endpoint costs no repeatable request more than its hedge.",
-        never_give_up,
+        never_hedge,
         readonly_calls_meet_a_stopped_endpoint,
     ),
     Safeguard(
