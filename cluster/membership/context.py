@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from cluster.config import MembershipSettings
 from cluster.env import Clock, StallWatch
 from cluster.errors import ClusterError
-from cluster.membership.awareness import Awareness
 from cluster.membership.member import Identity
+from cluster.membership.probe import Awareness
 from cluster.membership.table import Table
 from cluster.ports import Datagrams, Lanes, Messenger, Outcome, Recorder
 

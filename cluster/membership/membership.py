@@ -10,17 +10,16 @@ from collections.abc import Callable, Sequence
 from cluster.config import MembershipSettings
 from cluster.env import Env, StallWatch
 from cluster.errors import NotFound
-from cluster.membership.announcing import Announcing
-from cluster.membership.awareness import Awareness
 from cluster.membership.context import Context
 from cluster.membership.evidence import WatchLinks
-from cluster.membership.exchange import Exchange
+from cluster.membership.facts import Announcing
 from cluster.membership.gossip import Gossip
-from cluster.membership.hearsay import Hearsay
-from cluster.membership.joining import Joining
 from cluster.membership.member import LEFT, Candidate, Identity, Member, MemberView
 from cluster.membership.peers import PeersFile, encode_peers
+from cluster.membership.probe import Awareness
+from cluster.membership.push_pull import Joining, PushPulls
 from cluster.membership.reception import Reception
+from cluster.membership.rumors import Rumors
 from cluster.membership.table import Table
 from cluster.ports import Datagrams, Lanes, Messenger, Recorder
 
@@ -56,20 +55,20 @@ class Membership:
         )
         self._gossip = Gossip(context)
         self._links = WatchLinks(context)
-        self._exchange = Exchange(
+        self._push_pulls = PushPulls(
             context, self._gossip, lambda: self._reception.rows(), lambda rows, via: self._reception.absorb(rows, via)
         )
-        self._joining = Joining(context, self._gossip, self._exchange)
-        self._announcing = Announcing(context, self._gossip, self._exchange)
+        self._joining = Joining(context, self._gossip, self._push_pulls)
+        self._announcing = Announcing(context, self._gossip, self._push_pulls)
         self._peers = PeersFile(env.clock, env.disk, self._encode_peers, self._peers_failed)
-        self._hearsay = Hearsay(
-            context, self._gossip, self._exchange, self._announcing, self._links, self._peers.changed
+        self._rumors = Rumors(
+            context, self._gossip, self._push_pulls, self._announcing, self._links, self._peers.changed
         )
-        self._reception = Reception(context, self._gossip, self._hearsay, self._announcing, self._links)
-        self.on_change = self._hearsay.on_change
-        self.on_refuted = self._hearsay.on_refuted
-        self.on_raised = self._hearsay.on_raised
-        self.on_amnesia = self._hearsay.on_amnesia
+        self._reception = Reception(context, self._gossip, self._rumors, self._announcing, self._links)
+        self.on_change = self._rumors.on_change
+        self.on_refuted = self._rumors.on_refuted
+        self.on_raised = self._rumors.on_raised
+        self.on_amnesia = self._rumors.on_amnesia
         self.on_fact = self._announcing.on_fact
 
     # -- life
@@ -86,13 +85,13 @@ class Membership:
         self._gossip.add(table.me.rumor())
         self._gossip.start()
         self._joining.start()
-        self._hearsay.detector.start()
-        self._exchange.start()
+        self._rumors.detector.start()
+        self._push_pulls.start()
         self._links.start()
 
     def stop(self) -> None:
         """Take part no more, without a word: to the others this is a crash."""
-        for part in (self._joining, self._hearsay, self._exchange, self._links, self._gossip):
+        for part in (self._joining, self._rumors, self._push_pulls, self._links, self._gossip):
             part.stop()
         self._peers.stop()
 
@@ -168,9 +167,9 @@ class Membership:
         ]
 
     def fetch(self, name: str) -> None:
-        """Exchange tables with a member of which something is missing. Nothing while too many exchanges run."""
+        """PushPulls tables with a member of which something is missing. Nothing while too many exchanges run."""
         if name in self._table.members and name != self.context.me.name:
-            self._exchange.with_peer(name)
+            self._push_pulls.with_peer(name)
 
     def tell(self, kind: str, done: Callable[[int], None]) -> None:
         """Send the own fact to all live members; `done` gets how many hold it now, this node included."""
@@ -181,20 +180,20 @@ class Membership:
     def note_evidence(self, peer: str, reason: str) -> None:
         """A data connection to `peer` was `refused`, `reset` or `closed`. Hearing the same twice is harmless."""
         if self._table.members.get(peer) is not None:
-            self._hearsay.evidence.note(peer, reason)
+            self._rumors.evidence.note(peer, reason)
             self._links.changed()
 
     def forget(self, name: str) -> None:
         """Drop a member for good: what is still said of this or an earlier boot of it is refused."""
-        self._hearsay.verdicts.clear(name)
+        self._rumors.suspicions.clear(name)
         self._gossip.queue.forget(name)
         self._announcing.facts.forget(name)
         self._reception.forget(name)
         member = self._table.forget(name)
         if member is not None:
             self.context.lanes.addresses.pop(name, None)
-            self._hearsay.after_change()
-            self._hearsay.notify(name, member.state, LEFT)
+            self._rumors.after_change()
+            self._rumors.notify(name, member.state, LEFT)
 
     # -- inside
 

@@ -7,13 +7,17 @@ target.
 
 The starvation guard is ours: a probe whose window overlaps a stall of this process is void. It says nothing about the
 target and lowers the health of this node. Pure: times, stalls and shuffles are passed in.
+
+`Awareness` is how much this node distrusts itself (Lifeguard IV.A, "LHA-Probe"; memberlist's awareness.go): a node that
+is slow to process messages sees all others as failed, so evidence of its own slowness (failed probes whose helpers did
+not even send a nack, refutations of its own suspicion, stalls) lengthens its probe interval and timeout by score + 1.
 """
 
 from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from cluster.membership.incarnation import UNHEARD, Incarnation
+from cluster.membership.member import UNHEARD, Incarnation
 
 if TYPE_CHECKING:
     from random import Random
@@ -125,3 +129,22 @@ class ProbeOrder:
             self._round = list(names)
             self._random.shuffle(self._round)
         return None
+
+
+class Awareness:
+    """The local health multiplier."""
+
+    __slots__ = ("maximum", "score")
+
+    def __init__(self, maximum: int) -> None:
+        assert maximum >= 0
+        self.maximum = maximum
+        self.score = 0
+
+    def apply(self, delta: int) -> None:
+        """Worse by a positive `delta`, better by a negative one."""
+        self.score = min(self.maximum, max(0, self.score + delta))
+
+    def scale(self, seconds: float) -> float:
+        """A timeout or an interval, as long as this node's health demands."""
+        return seconds * (self.score + 1)

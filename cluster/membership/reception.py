@@ -1,6 +1,6 @@
 """What arrives: packets, push-pulls, pings over streams, and facts told directly.
 
-It decodes, passes rumors on to hearsay.py and probe messages to detector.py, and answers. Lifeguard's buddy system
+It decodes, passes rumors on to rumors.py and probe messages to detector.py, and answers. Lifeguard's buddy system
 (section IV.C) is here in a general form: whoever is in contact with this node hears at once what is said of it, so
 that it can contradict, and whoever is behind about this node is reminded of what holds.
 """
@@ -9,12 +9,12 @@ import msgspec
 
 from cluster.errors import BadMessage, NotFound
 from cluster.limits import FRAME_BYTES_MAX
-from cluster.membership.announcing import Announcing
 from cluster.membership.context import Context
 from cluster.membership.evidence import WatchLinks
+from cluster.membership.facts import Announcing
 from cluster.membership.gossip import Gossip
-from cluster.membership.hearsay import Hearsay
 from cluster.membership.member import ALIVE, DEAD, SUSPECT
+from cluster.membership.rumors import Rumors
 from cluster.ports import Inbound
 from cluster.wire.handshake import ROLE_NODE
 from cluster.wire.membership import (
@@ -47,11 +47,11 @@ class Reception:
     """One node's incoming messages."""
 
     def __init__(
-        self, context: Context, gossip: Gossip, hearsay: Hearsay, announcing: Announcing, links: WatchLinks
+        self, context: Context, gossip: Gossip, rumors: Rumors, announcing: Announcing, links: WatchLinks
     ) -> None:
         self.context = context
         self._gossip = gossip
-        self._hearsay = hearsay
+        self._rumors = rumors
         self._announcing = announcing
         self._links = links
         self._reminded: dict[str, float] = {}
@@ -75,17 +75,17 @@ class Reception:
         self._heard_from(sender)
         behind = False
         for rumor in packet.rumors:
-            behind = self._hearsay.take(rumor, sender) or behind
+            behind = self._rumors.take(rumor, sender) or behind
         probe = packet.probe
         if isinstance(probe, PingAck):
-            self._hearsay.detector.on_ack(sender, probe)
+            self._rumors.detector.on_ack(sender, probe)
         elif isinstance(probe, PingNack):
-            self._hearsay.detector.on_nack(sender, probe)
+            self._rumors.detector.on_nack(sender, probe)
         elif isinstance(probe, PingRequest):
-            self._hearsay.detector.on_request(sender, probe)
+            self._rumors.detector.on_request(sender, probe)
         first = self._owed(sender, behind)
         if isinstance(probe, Ping):
-            self._hearsay.detector.on_ping(sender, probe, first)
+            self._rumors.detector.on_ping(sender, probe, first)
         elif first:
             self._remind(sender, first)
 
@@ -112,7 +112,7 @@ class Reception:
         if self._is_node(inbound):
             assert isinstance(inbound.body, Tell)
             for rumor in inbound.body.rumors:
-                self._hearsay.take(rumor, inbound.sender)
+                self._rumors.take(rumor, inbound.sender)
             inbound.reply(Told())
 
     def _is_node(self, inbound: Inbound) -> bool:
@@ -168,7 +168,7 @@ class Reception:
                 self._take_row(row.rumor, via)
             for fact in row.facts:
                 if not facts.knows(fact):
-                    self._hearsay.take(fact, via)
+                    self._rumors.take(fact, via)
 
     def _take_row(self, rumor: Rumor, via: str) -> None:
         """As any rumor, but for a verdict on a member that we hold alive: it may be of before a partition healed.
@@ -177,11 +177,11 @@ class Reception:
         """
         member = self.context.table.members.get(rumor.name)
         if rumor.state != DEAD or member is None or member is self.context.table.me or not member.is_known():
-            self._hearsay.take(rumor, via)
-        elif (rumor.epoch, rumor.refutations) < member.incarnation or self._hearsay.detector.is_challenged(rumor.name):
+            self._rumors.take(rumor, via)
+        elif (rumor.epoch, rumor.refutations) < member.incarnation or self._rumors.detector.is_challenged(rumor.name):
             return
         else:
             claim = Rumor(SUSPECT, rumor.name, rumor.epoch, rumor.refutations, by=rumor.by or via)
-            self._hearsay.detector.challenge(
-                member, rumor, on_answer=_nothing, on_silence=lambda: self._hearsay.take(claim, via)
+            self._rumors.detector.challenge(
+                member, rumor, on_answer=_nothing, on_silence=lambda: self._rumors.take(claim, via)
             )

@@ -6,15 +6,14 @@ associative and idempotent: it does not matter in which order, how often, or by 
 from the paper, both memberlist's: a dead member that proves a higher incarnation is alive again, and members are kept
 until `forget`. A new boot epoch is a higher incarnation, so it is alive whatever was said of the former one.
 
-Pure. What is said about this node itself does not pass here: see refutation.py.
+Pure. What is said about this node itself does not pass here: see `answer_to` in rumors.py.
 """
 
 from enum import Enum, auto
 from typing import NamedTuple
 
 from cluster.layout.entry import NAME
-from cluster.membership.incarnation import Incarnation
-from cluster.membership.member import ALIVE, DEAD, RANK, REACHABLE, SUSPECT, Candidate, Identity, Member
+from cluster.membership.member import ALIVE, DEAD, RANK, REACHABLE, SUSPECT, Candidate, Identity, Incarnation, Member
 from cluster.wire.membership import Rumor
 
 MEMBERS_MAX = 1024

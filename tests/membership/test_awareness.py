@@ -2,7 +2,7 @@
 
 import pytest
 
-from cluster.membership.awareness import Awareness
+from cluster.membership.probe import Awareness
 
 
 def test_lifeguard_4_a_scores_and_times() -> None:

@@ -2,9 +2,8 @@
 
 import pytest
 
-from cluster.membership.incarnation import Incarnation
-from cluster.membership.member import ALIVE, DEAD, LEAVING, LEFT, SUSPECT, Member
-from cluster.membership.refutation import Answer, answer_to
+from cluster.membership.member import ALIVE, DEAD, LEAVING, LEFT, SUSPECT, Incarnation, Member
+from cluster.membership.rumors import Answer, answer_to
 from cluster.wire.membership import Rumor
 
 

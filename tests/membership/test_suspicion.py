@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.config import lan_membership, local_membership
-from cluster.membership.incarnation import Incarnation
+from cluster.membership.member import Incarnation
 from cluster.membership.suspicion import Suspicion, confirmations_expected, suspicion_timeout_s
 
 

@@ -6,8 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.membership.incarnation import EPOCH_MAX, UNHEARD, Incarnation
-from cluster.membership.member import ALIVE, DEAD, LEAVING, LEFT, RANK, SUSPECT, Candidate, Identity
+from cluster.membership.member import (
+    ALIVE,
+    DEAD,
+    EPOCH_MAX,
+    LEAVING,
+    LEFT,
+    RANK,
+    SUSPECT,
+    UNHEARD,
+    Candidate,
+    Identity,
+    Incarnation,
+)
 from cluster.membership.table import MEMBERS_MAX, Effect, Table
 from cluster.wire.membership import Rumor
 

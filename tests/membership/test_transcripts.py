@@ -7,7 +7,7 @@ import pytest
 
 from cluster.config import lan_membership
 from cluster.errors import NotFound
-from cluster.membership import hearsay
+from cluster.membership import rumors
 from cluster.membership.member import ALIVE, DEAD
 from cluster.wire.membership import Packet, Rumor, StreamPing
 from tests.membership.small_world import World
@@ -327,7 +327,7 @@ def test_a_contradiction_that_misses_one_reaches_it_on_demand() -> None:
 
 
 def test_a_member_that_starts_while_it_is_probed_is_not_accused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hearsay, "START_S", 0.0)
+    monkeypatch.setattr(rumors, "START_S", 0.0)
     world = World(2)
     world.start("n1")
     world.run_until(lambda: world["n1"].counts.get("probes", 0) == 1, 1.0)

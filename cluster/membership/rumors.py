@@ -1,26 +1,23 @@
-"""What is told about members, and what becomes of it.
+"""What is said about members, and what becomes of it.
 
-Every rumor passes `take`, whoever told it and by which way, also this node's own suspicions and verdicts. What it
-changes in the table (table.py) is spread, recorded with its evidence, and told to the listeners; a suspicion begins or
-ends; what is said of this node itself is contradicted (refutation.py).
+Every rumor passes `take`, whoever sent it and by which way, also this node's own suspicions and declarations. What it
+changes in the table (table.py) is spread, recorded with its evidence, and given to the listeners; a suspicion begins or
+ends; what is said of this node itself is refuted: only the member may raise its incarnation (SWIM, 2002, section 4.2).
 """
 
 from collections.abc import Callable
+from enum import Enum, auto
 
-from cluster.membership.announcing import Announcing
 from cluster.membership.context import Context
 from cluster.membership.detector import Detector
 from cluster.membership.evidence import REFUSED, Evidence, WatchLinks
-from cluster.membership.exchange import Exchange
+from cluster.membership.facts import Announcing
 from cluster.membership.gossip import Gossip
-from cluster.membership.incarnation import Incarnation
-from cluster.membership.member import ALIVE, DEAD, FACT, NEWS, REACHABLE, SUSPECT, Member
-from cluster.membership.narrative import tell_change
+from cluster.membership.member import ALIVE, DEAD, FACT, NEWS, REACHABLE, SUSPECT, Incarnation, Member
 from cluster.membership.probe import Probe
-from cluster.membership.refutation import Answer, answer_to
-from cluster.membership.suspicion import Suspicion
+from cluster.membership.push_pull import PushPulls
+from cluster.membership.suspicion import Suspicion, Suspicions
 from cluster.membership.table import Effect, Merged
-from cluster.membership.verdict import Verdicts
 from cluster.wire.membership import Rumor
 
 START_S = 3.0
@@ -31,14 +28,14 @@ silence accuses anybody then: the starting nodes starve each other, and every fa
 them more. A closed port still does."""
 
 
-class Hearsay:
+class Rumors:
     """Takes in rumors; makes those of this node."""
 
     def __init__(
         self,
         context: Context,
         gossip: Gossip,
-        exchange: Exchange,
+        push_pulls: PushPulls,
         announcing: Announcing,
         links: WatchLinks,
         changed: Callable[[], None],
@@ -48,11 +45,11 @@ class Hearsay:
         self.on_refuted: list[Callable[[str], None]] = []
         self.on_raised: list[Callable[[int], None]] = []
         self.on_amnesia: list[Callable[[str], None]] = []
-        self.detector = Detector(context, gossip, self._probe_failed, self.found_closed, exchange.with_anyone)
-        self.verdicts = Verdicts(context, gossip, self.detector, self._condemn)
+        self.detector = Detector(context, gossip, self._probe_failed, self.found_closed, push_pulls.with_anyone)
+        self.suspicions = Suspicions(context, gossip, self.detector, self._declare_dead)
         self.evidence = Evidence(context, gossip, self.found_closed)
         self._gossip = gossip
-        self._exchange = exchange
+        self._push_pulls = push_pulls
         self._announcing = announcing
         self._links = links
         self._table_changed = changed
@@ -62,7 +59,7 @@ class Hearsay:
     def stop(self) -> None:
         """Judge nobody any more."""
         self.detector.stop()
-        self.verdicts.stop()
+        self.suspicions.stop()
 
     # -- rumors
 
@@ -93,17 +90,17 @@ class Hearsay:
             self.detector.order.add(name)
         context.lanes.addresses[name] = member.address
         if member.state == SUSPECT:
-            self.verdicts.begin(member, rumor.by or via)
+            self.suspicions.begin(member, rumor.by or via)
             if rumor.kind == REFUSED and via != context.me.name:
                 self._check(name)
         else:
-            self.verdicts.clear(name)
+            self.suspicions.clear(name)
         self._gossip.add(rumor)
         if member.incarnation.epoch > merged.old_incarnation.epoch:
             context.lanes.redial(name)
             self._announcing.expire(name, member.incarnation.epoch)
         self.after_change()
-        told = tell_change(merged, rumor, via, words)
+        told = describe_change(merged, rumor, via, words)
         if told is not None:
             kind, cause = told
             context.record(kind, cause, member=name, incarnation=list(member.incarnation), old=merged.old_state)
@@ -112,7 +109,7 @@ class Hearsay:
 
     def _confirmed(self, rumor: Rumor, via: str, words: str) -> None:
         """A suspicion that runs has another accuser."""
-        if not self.verdicts.confirm(rumor.name, rumor.by or via):
+        if not self.suspicions.confirm(rumor.name, rumor.by or via):
             return
         self._gossip.add(rumor)
         cause = words or f"{rumor.by or via} suspects it too"
@@ -122,7 +119,7 @@ class Hearsay:
 
     def _check(self, name: str) -> None:
         """Somebody found the port of a suspect closed: see for ourselves, once a suspicion."""
-        suspicion = self.verdicts.running(name)
+        suspicion = self.suspicions.running(name)
         if suspicion is not None and not suspicion.refusals and not suspicion.checked:
             suspicion.checked = True
             self.evidence.check(name)
@@ -130,7 +127,7 @@ class Hearsay:
     def after_change(self) -> None:
         """The table changed: links, reconnecting and the peers file follow."""
         self._links.changed()
-        self._exchange.dead_changed()
+        self._push_pulls.dead_changed()
         self._table_changed()
 
     def notify(self, name: str, old: str, new: str) -> None:
@@ -208,16 +205,16 @@ class Hearsay:
         if member is None or not member.heard:
             return
         self._accuse(name, REFUSED, words)
-        refusals = self.verdicts.refused(name)
+        refusals = self.suspicions.refused(name)
         if refusals > 1:
             context.record("member.confirmed", f"its port was closed at {refusals} dials", member=name)
-        suspicion = self.verdicts.running(name)
+        suspicion = self.suspicions.running(name)
         if refusals and suspicion is not None and not suspicion.is_confirmed:
             context.clock.call_later(context.settings.probe_interval_s, self._dial_again, name, suspicion)
 
     def _dial_again(self, name: str, suspicion: Suspicion) -> None:
         """Nobody else has confirmed that the port is closed: perhaps nobody is left, so look once more."""
-        if self.verdicts.running(name) is suspicion and not suspicion.is_confirmed:
+        if self.suspicions.running(name) is suspicion and not suspicion.is_confirmed:
             self.context.lanes.redial(name)  # a dial that its backoff holds back tells nothing
             self.evidence.check(name)
 
@@ -229,6 +226,72 @@ class Hearsay:
         if member.state == SUSPECT and not kind:
             self._gossip.send(name, None, (rumor,))
 
-    def _condemn(self, member: Member, words: str) -> None:
+    def _declare_dead(self, member: Member, words: str) -> None:
         rumor = Rumor(DEAD, member.name, *member.incarnation, by=self.context.me.name)
         self.take(rumor, self.context.me.name, words)
+
+
+def describe_change(merged: Merged, rumor: Rumor, via: str, words: str) -> tuple[str, str] | None:
+    """Kind and cause of the event; None for what is not worth one. `words` is our own evidence, if it was our
+    decision."""
+    member = merged.member
+    assert member is not None
+    if member.state == ALIVE:
+        return _describe_alive(merged, via)
+    by = rumor.by or via
+    if member.state == SUSPECT:
+        cause = words or f"{by} suspects it{_why(rumor)}{_heard(by, via)}"
+    elif member.state == DEAD:
+        cause = words or f"{by} declared it dead{_heard(by, via)}"
+    else:
+        cause = f"it says so{_heard(member.name, via)}"
+    return f"member.{member.state}", cause
+
+
+def _describe_alive(merged: Merged, via: str) -> tuple[str, str] | None:
+    member, old = merged.member, merged.old_incarnation
+    assert member is not None
+    epoch, refutations = member.incarnation
+    if epoch != old.epoch:
+        return "member.alive", f"boot epoch {epoch}{_heard(member.name, via)}"
+    if merged.old_state == ALIVE:
+        return None  # it contradicted what we never heard
+    return (
+        "member.alive",
+        f"it contradicts that it is {merged.old_state}: {epoch}.{refutations}{_heard(member.name, via)}",
+    )
+
+
+def _why(rumor: Rumor) -> str:
+    return ": its port is closed" if rumor.kind == REFUSED else ""
+
+
+def _heard(origin: str, via: str) -> str:
+    return "" if origin == via else f", heard through {via}"
+
+
+class Answer(Enum):
+    """What to do about a rumor about oneself."""
+
+    NOTHING = auto()
+    REMIND = auto()  # they are behind: tell them what holds
+    REFUTE = auto()  # they think that we failed: a higher incarnation contradicts
+    RISE = auto()  # they know a higher incarnation of this boot: go on above it
+    AMNESIA = auto()  # they know a later boot of our id: our directory is a copy from before
+    CONTEST = auto()  # another id has our name
+
+
+def answer_to(rumor: Rumor, me: Member) -> Answer:
+    """Judge a plausible rumor about `me`; its incarnation decides first."""
+    heard = Incarnation(rumor.epoch, rumor.refutations)
+    if heard < me.incarnation:
+        return Answer.REMIND
+    if rumor.id and rumor.id != me.id:
+        return Answer.CONTEST
+    if rumor.id and heard.epoch > me.incarnation.epoch:
+        return Answer.AMNESIA
+    if rumor.state == me.state:
+        return Answer.RISE if heard > me.incarnation else Answer.NOTHING
+    if rumor.state == ALIVE:  # of before we began to leave
+        return Answer.RISE if heard > me.incarnation else Answer.REMIND
+    return Answer.REFUTE
