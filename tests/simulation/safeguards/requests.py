@@ -7,11 +7,14 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from cluster.errors import Maybe
+from cluster.errors import Maybe, Unreachable
+from cluster.faults import Fault, FaultDocument, add_fault, encode_faults, heal
 from cluster.requests import operation, service
 from cluster.requests.registry import Registry
 from cluster.requests.router import Router
+from cluster.rpc import Rpc
 from cluster.simulation.fleet import Fleet, Result
+from cluster.transport import Connection
 from cluster.wire.requests import CallDone
 from tests.simulation.safeguards.registry import Safeguard
 
@@ -99,6 +102,44 @@ def payments_meet_a_stopped_endpoint(seed: int) -> None:
             assert seconds <= SILENT_S, f"payment {number} took {seconds:.3f} s"
 
 
+def partition_by_rule(fleet: Fleet, one: str, other: str) -> Callable[[], None]:
+    """Separate two nodes by the rules that users make; call what is returned to heal."""
+    document = add_fault(FaultDocument(), Fault(kind="partition", at="2026-01-01T00:00:00Z", groups=[[one], [other]]))
+
+    def apply(document: FaultDocument) -> None:
+        for node in fleet.nodes.values():
+            node.hooks.read_faults = lambda: encode_faults(document)
+            node.reload_faults()
+
+    apply(document)
+    return lambda: apply(heal(document, None, "2026-01-01T00:00:01Z"))
+
+
+def an_endpoint_dies_behind_a_partition(seed: int) -> None:
+    """It has carried out the payment, and its reset stays hidden. Other calls, dials and refusals follow."""
+    with Fleet.running(seed, 3) as fleet:
+        charged = paying(fleet)
+        fleet.nodes["n1"].requests.registry.forget("n1")  # so that the call leaves this node
+        for _ in range(4):
+            fleet.wait(fleet.call("n1", "pay.charge", msgspec.json.encode(Charge(0))))
+        payment = fleet.call("n1", "pay.charge", msgspec.json.encode(Charge(1)))
+        while not charged[1]:
+            fleet.world.run_for(0.0001)
+        assert not payment.ended
+        ran = next(name for name in ("n2", "n3") if fleet.nodes["n1"].requests.balancer.load(name).in_flight)
+        healed = partition_by_rule(fleet, "n1", ran)
+        fleet.world.run_for(0.001)
+        fleet.crash(ran)
+        fleet.world.run_for(0.003)
+        healed()
+        for number in range(2, 20):
+            fleet.call("n1", "pay.charge", msgspec.json.encode(Charge(number)))
+            fleet.world.run_for(0.02)
+        fleet.world.run_for(6.0)
+        assert charged[1] == 1, f"the payment was carried out {charged[1]} times"
+        assert isinstance(payment.error, Maybe), payment.error
+
+
 def never_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Router, "_silent", lambda self, node: None)
 
@@ -109,6 +150,16 @@ def never_hedge(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def repeat_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Registry, "is_repeatable", lambda self, service, operation: True)
+
+
+def call_a_hidden_end_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it was: the next dial of the lane ended what a partition had kept waiting, and ended it as never sent."""
+
+    def ended(self: Rpc, connection: Connection, reason: str, hidden: bool) -> None:
+        for done in self.pending.lost(connection.target, connection):
+            done(connection.target, Unreachable(f"{connection.target} cannot be reached: {reason}"))
+
+    monkeypatch.setattr(Rpc, "_ended", ended)
 
 
 def hedge_everything(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,5 +190,11 @@ SAFEGUARDS = [
         "An operation that changes something never runs on two nodes while one of them may answer.",
         hedge_everything,
         payments_meet_a_stopped_endpoint,
+    ),
+    Safeguard(
+        "a call whose connection ended unseen is never definite",
+        "What may have been sent never becomes definite: also when its connection was lost behind a partition.",
+        call_a_hidden_end_unreachable,
+        an_endpoint_dies_behind_a_partition,
     ),
 ]
