@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from cluster.client.blocking import BlockingCluster
 
 POKE_S = 0.5
+NAMED_MAX = 10
+"""Nodes that a message names."""
 
 
 class Control(Protocol):
@@ -36,7 +38,7 @@ class ClientControl:
             knowledge = Knowledge(names, names)
             if wait_known(client, knowledge, time.monotonic() + timeout_s, lambda late: check_alive(files, late)):
                 raise DeadlinePassed(
-                    f"not ready after {timeout_s:.1f} s: {', '.join(knowledge.late())}",
+                    f"not ready after {timeout_s:.1f} s: {_some_of(knowledge.late())}",
                     help="Allow more time with --wait; the machine may be busy, or too small for so many nodes.",
                 )
 
@@ -45,6 +47,11 @@ class ClientControl:
         if names:
             with _client(files) as client:
                 client.ask_all(names, "poke", timeout=POKE_S)
+
+
+def _some_of(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
+    return ", ".join(names[:NAMED_MAX]) + more
 
 
 def _client(files: ClusterFiles) -> "BlockingCluster":
