@@ -20,8 +20,8 @@ from cluster.wire.admin import Answer
 if TYPE_CHECKING:
     from cluster.node.node import Node
 
-POLL_S = 0.02
-POLL_NODES = 32
+POLL_S = 0.01
+POLL_NODES = 20
 """In a larger cluster polls and fetches are rarer: each costs more there, and all nodes share one machine."""
 FETCH_S = 0.25
 """Gossip brings nearly everything within this; what it misses is fetched, one push-pull each time it passes."""
