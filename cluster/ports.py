@@ -174,8 +174,8 @@ class Table(Protocol):
     def get(self, partition: int, key: str) -> bytes | None:
         """The value of a row."""
 
-    def put(self, partition: int, key: str, value: bytes | None) -> None:
-        """Set a row, or with None remove it."""
+    def put(self, partition: int, key: str, value: bytes | None) -> bytes | None:
+        """Set a row, or with None remove it. Returns the value before, with which the store undoes a refused batch."""
 
     def scan(self, partition: int, after: str, limit: int, *, prefix: str = "", bytes_max: int | None = None) -> Page:
         """One page: rows whose keys are above `after` and begin with `prefix`, in order, at most `limit` of them, the

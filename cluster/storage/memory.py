@@ -31,19 +31,19 @@ class MemoryTable:
         rows = self._partitions.get(partition)
         return None if rows is None else rows.get(key)
 
-    def put(self, partition: int, key: str, value: bytes | None) -> None:
-        """Set a row, or with None remove it."""
+    def put(self, partition: int, key: str, value: bytes | None) -> bytes | None:
+        """Set a row, or with None remove it. Returns the value before."""
         rows = self._partitions.get(partition)
         if rows is None:
             assert 0 <= partition <= PARTITION_MAX, partition
             rows = self._partitions[partition] = Rows()
         if value is None:
-            rows.pop(key, None)
-        else:
-            size = len(rows)
-            rows[key] = value
-            if len(rows) != size:
-                rows.added(key)
+            return rows.pop(key, None)
+        before = rows.get(key)
+        rows[key] = value
+        if before is None:
+            rows.added(key)
+        return before
 
     def scan(self, partition: int, after: str, limit: int, *, prefix: str = "", bytes_max: int | None = None) -> Page:
         """A page of rows in the order of their keys."""

@@ -51,7 +51,8 @@ class SegmentLog:
 
     def __init__(self, env: Env, settings: StorageSettings, *, on_fatal: Callable[[OSError], None]) -> None:
         self._env = env
-        self._settings = settings
+        self._sync_interval_s = settings.sync_interval_s
+        self._full_bytes = max(settings.segment_bytes, HEADER_BYTES + 1)  # a segment without a record is not full
         self._always = settings.durability is Durability.ALWAYS
         self._on_fatal = on_fatal
         self._file: AppendFile | None = None
@@ -85,7 +86,7 @@ class SegmentLog:
     def append(self, records: Iterable[Record]) -> None:
         """Give a batch to the kernel in one write. Raises OSError, and then nothing of it is kept."""
         assert self._file is not None
-        if self._full and self._old is None:
+        if self._file.size >= self._full_bytes and self._old is None:
             self._rotate()
         file = self._file
         header = b"" if file.size else encode_segment_header(self._segment, self._previous)
@@ -138,11 +139,6 @@ class SegmentLog:
         self._file.close()
 
     @property
-    def _full(self) -> bool:
-        assert self._file is not None
-        return self._file.size >= max(self._settings.segment_bytes, HEADER_BYTES + 1)
-
-    @property
     def _end(self) -> Position:
         """Up to where the log was written."""
         assert self._file is not None
@@ -165,10 +161,10 @@ class SegmentLog:
         if self._syncing or not self._unsynced:
             return
         assert self._file is not None
-        if self._waiting or self._always or self._full:
+        if self._waiting or self._always or self._file.size >= self._full_bytes:
             self._sync()
         elif self._timer is None:
-            self._timer = self._env.clock.call_later(self._settings.sync_interval_s, self._sync)
+            self._timer = self._env.clock.call_later(self._sync_interval_s, self._sync)
 
     def _sync(self) -> None:
         assert self._file is not None and not self._syncing

@@ -162,9 +162,7 @@ class Store:
         rows = self._tables.get(table)
         if rows is None:
             rows = self._make_table(table)
-        before = rows.get(partition, key)
-        rows.put(partition, key, value)
-        self._changes.append((table, partition, key, before))
+        self._changes.append((table, partition, key, rows.put(partition, key, value)))
         records = self._records
         if not records:
             self._tick.arm()
