@@ -16,7 +16,7 @@ from cluster.errors import BadMessage, ClusterError, Maybe, StaleLayout, Usage, 
 from cluster.ports import Done
 from cluster.transport import Connection
 from cluster.wire.frames import Cancel, Failure, Frame, FrameReader, Invalid, OneWay, Reply, Request, Stamp
-from cluster.wire.rights import ROLE_NODE, forbidden
+from cluster.wire.rights import PLACED, ROLE_NODE, forbidden
 
 ONE_WAY_S = 3600.0
 """What a one-way message without a deadline is given: in practice, all the time there is."""
@@ -115,7 +115,7 @@ class Session:
         elif handler is None:
             refusal = forbidden(type(body), self.role)
             inbound.fail(refusal or BadMessage(f"this node does not answer {type(body).__name__}"))
-        elif frame.layout and frame.layout != self._receiver.layout:
+        elif frame.layout and frame.layout != self._receiver.layout and type(body) in PLACED:
             self._misplaced(inbound, frame.layout, handler)
         else:
             try:
