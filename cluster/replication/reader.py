@@ -83,7 +83,7 @@ class ReadOperation(QuorumRead):
         strict: bool,
         mergeable: Mergeable,
     ) -> None:
-        super().__init__(r, absent, strict, mergeable)
+        QuorumRead.__init__(self, r, absent, strict, mergeable)
         self.reader = reader
         self.table = table
         self.partition = partition

@@ -26,6 +26,7 @@ class Writer:
 
     def __init__(self, context: ReplicationContext) -> None:
         self.context = context
+        self.me = context.me
         self.calls: BatchedCalls[WriteOperation] = context.messenger.batched(ReplicateBatch)
         self.in_flight = self.calls.in_flight
 
@@ -52,7 +53,9 @@ class Writer:
         if not context.reach.all_well():
             reachable, missing = split_owners(reachable, context.avoided)
             self._check(partition, len(reachable) + mine, missing, mine, needed, strict)
-        operation = WriteOperation(self, table, partition, key, blob, deadline, done, needed, promised, strict)
+        operation = WriteOperation(
+            self, table, partition, key, blob, deadline, done, reachable, needed, promised, strict
+        )
         self.calls.begin(operation)
         operation.start(mine, reachable, missing)
 
@@ -115,11 +118,12 @@ class WriteOperation(QuorumWrite):
         blob: bytes,
         deadline: float,
         done: WriteDone,
+        reachable: Sequence[str],
         needed: int,
         promised: int,
         strict: bool,
     ) -> None:
-        super().__init__(needed, promised, strict)
+        QuorumWrite.__init__(self, needed, promised, strict)
         self.writer = writer
         self.table = table
         self.partition = partition
@@ -129,7 +133,7 @@ class WriteOperation(QuorumWrite):
         self.done = done
         self.id = 0
         self.started = writer.context.env.clock.now()
-        self.waiting: dict[str, Connection | None] = {}
+        self.waiting: dict[str, Connection | None] = dict.fromkeys(reachable)
         """Owners that have not acknowledged."""
         self.hints = 0
         self.error: ClusterError | None = None
@@ -141,14 +145,13 @@ class WriteOperation(QuorumWrite):
 
     def start(self, mine: bool, reachable: Sequence[str], missing: Sequence[str]) -> None:
         """Apply here first, then send."""
-        context = self.writer.context
+        writer, table, partition, key, blob = self.writer, self.table, self.partition, self.key, self.blob
+        context = writer.context
+        self.outstanding = len(reachable) + mine
         if mine:
-            self.outstanding += 1
-            context.store.put(self.table, self.partition, self.key, self.blob, self._stored_here)
-        self.waiting = dict.fromkeys(reachable)
+            context.store.put(table, partition, key, blob, self._stored_here)
         if reachable:
-            self.outstanding += len(reachable)
-            self._call(reachable)
+            writer.calls.call(reachable, (self.id, self.deadline, table, partition, key, blob))
         if not mine:
             self.taken = (context.me,)
             self._hint_here(missing[0] if missing else reachable[0], counts=True)
@@ -156,14 +159,11 @@ class WriteOperation(QuorumWrite):
         for owner in missing:
             self._use_fallback(owner)
 
-    def _call(self, owners: Sequence[str]) -> None:
-        entry = (self.id, self.deadline, self.table, self.partition, self.key, self.blob)
-        self.writer.calls.call(owners, entry)
-
     def again(self, peer: str) -> None:
         """Under another layout, with the same bytes and so the same dot. Who is no owner there takes no copy."""
         if peer in self.writer.context.view.owners(self.partition):
-            self._call((peer,))
+            entry = (self.id, self.deadline, self.table, self.partition, self.key, self.blob)
+            self.writer.calls.call((peer,), entry)
         else:
             self.failed(peer, StaleLayout(f"{peer} no longer owns partition {self.partition}"))
 
@@ -183,7 +183,7 @@ class WriteOperation(QuorumWrite):
 
     def _stored_here(self, error: ClusterError | None) -> None:
         if error is None:
-            me = self.writer.context.me
+            me = self.writer.me
             self.acknowledged(me, me)
         else:
             self._failed(error)

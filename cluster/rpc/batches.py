@@ -43,6 +43,8 @@ Operation = TypeVar("Operation", bound=Waiting)
 class Sender(Protocol):
     """What batches need of rpc."""
 
+    sweeping: bool
+
     def next_id(self) -> int:
         """A number that no other call of this node has."""
 
@@ -71,9 +73,11 @@ class BatchedCalls(Generic[Operation]):
 
     def begin(self, operation: Operation) -> None:
         """Give the operation its number and watch its deadline, until it is taken out of `in_flight`."""
-        operation.id = id = self._sender.next_id()
+        sender = self._sender
+        operation.id = id = sender.next_id()
         self.in_flight[id] = operation
-        self._sender.sweep_soon()
+        if not sender.sweeping:
+            sender.sweep_soon()
 
     def call(self, peers: Iterable[str], entry: Entry) -> None:
         """Send the entry to each of `peers` at the end of this pass. The operation has them in `waiting`."""

@@ -58,7 +58,8 @@ class Rpc:
         self._held: list[tuple[InboundMessage, Handler]] = []
         self._parked: list[Callable[[], None]] = []  # calls that go out again under the next layout
         self._last_id = 0
-        self._sweeping = False
+        self.sweeping = False
+        """Whether deadlines are looked at already; who begins to wait calls `sweep_soon` when they are not."""
         transport.receive(self._open)
         transport.on_end.append(self._ended)
         self.handle(BatchRefused, self._refused)
@@ -109,7 +110,7 @@ class Rpc:
                 left[peer] = None
                 self._clock.call_soon(self._unsent, id, peer, Overloaded(f"the queue to {peer} is full"))
         self.pending.add(id, Waiting(left, self._clock.now(), deadline, done, (body, lane) if placed else None))
-        if not self._sweeping:
+        if not self.sweeping:
             self.sweep_soon()
         return id
 
@@ -284,8 +285,8 @@ class Rpc:
 
     def sweep_soon(self) -> None:
         """Something waits: look at deadlines from now on."""
-        if not self._sweeping:
-            self._sweeping = True
+        if not self.sweeping:
+            self.sweeping = True
             self._sweep_in(self._sweep_interval_s)
 
     def _sweep_in(self, delay_s: float) -> None:
@@ -305,8 +306,8 @@ class Rpc:
                 done(peer, Maybe(f"no answer from {peer} before the deadline"))
         for batched in self._batched:
             batched.sweep(now)
-        self._sweeping = len(self.pending) > 0 or any(batched.in_flight for batched in self._batched)
-        if self._sweeping:
+        self.sweeping = len(self.pending) > 0 or any(batched.in_flight for batched in self._batched)
+        if self.sweeping:
             self._sweep_in(self._sweep_interval_s)
 
 

@@ -19,6 +19,7 @@ class Hand:
 
     def __init__(self) -> None:
         self.ids = 0
+        self.sweeping = False
         self.flushers: list[Callable[[], None]] = []
         self.sent: list[tuple[str, list[int]]] = []
         self.late: list[str] = []
