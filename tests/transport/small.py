@@ -20,8 +20,16 @@ class Peer:
     """One process with a transport that answers `Ask` with its own name."""
 
     def __init__(
-        self, world: World, name: str, addresses: dict[str, tuple[str, int]], secret: bytes = SECRET, epoch: int = 1
+        self,
+        world: World,
+        name: str,
+        addresses: dict[str, tuple[str, int]],
+        secret: bytes = SECRET,
+        epoch: int = 1,
+        boot: str = "",
     ) -> None:
+        if boot:
+            world._node(name).origin = 0  # one clock
         env = world.env(name)
         self.env = env
         self.name = name
@@ -31,7 +39,7 @@ class Peer:
         self.lost: list[tuple[str, str]] = []
         self.silent = False
         self.faults = FaultBook(name)
-        party = Party("small", ROLE_NODE, name, f"{name}-id", epoch, env.boot_id)
+        party = Party("small", ROLE_NODE, name, f"{name}-id", epoch, boot or env.boot_id)
         self.transport = Transport(env, Tick(env.clock), party, secret, TransportSettings(), self.faults, self._record)
         self.rpc = Rpc(env.clock, self.transport)
         self.transport.addresses = {other: address for other, address in addresses.items() if other != name}
@@ -71,7 +79,7 @@ class Peer:
         return (answer.code, answer.definite) if isinstance(answer, ClusterError) else answer
 
 
-def peers(world: World, *names: str) -> list[Peer]:
-    """Processes that know each other's addresses."""
+def peers(world: World, *names: str, boot: str = "") -> list[Peer]:
+    """Processes that know each other's addresses, each on a machine of its own unless they share a `boot`."""
     addresses = {name: ("10.0.0.1", 7001 + number) for number, name in enumerate(names)}
-    return [Peer(world, name, addresses) for name in names]
+    return [Peer(world, name, addresses, boot=boot) for name in names]

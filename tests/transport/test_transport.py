@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from cluster.env import Link
 from cluster.faults import Fault, FaultDocument
 from cluster.simulation import World
 from tests.transport.small import Peer, peers
@@ -287,3 +288,61 @@ def test_a_watched_peer_is_missed_at_once() -> None:
         world.crash("n2")
         world.run_for(0.1)
         assert one.lost and one.lost[0][0] == "n2"
+
+
+def test_a_handshake_that_waited_in_the_socket_of_a_stopped_node_is_still_read() -> None:
+    """Its timers come first, and the hello has been there all the time."""
+    with World(1) as world:
+        one, two = peers(world, "n1", "n2", boot="one machine")
+        world.run_for(0.1)
+        one.ask("n2", timeout=5.0)
+        world.run_until_true(lambda: bool(two.transport._unproven), step=0.0)
+        world.pause("n2")
+        world.run_for(0.4)
+        world.resume("n2")
+        world.run_for(0.2)
+        assert one.outcome() == "n2" and one.lost == []
+
+
+def test_who_proves_nothing_is_let_go() -> None:
+    with World(1) as world:
+        one, _ = peers(world, "n1", "n2")
+        world.run_for(0.1)
+        ends: list[str] = []
+        world.env("stranger").network.dial(("10.0.0.1", 7001), Mute(ends), 5.0)
+        world.run_for(0.2)
+        assert len(one.transport._unproven) == 1 and ends == []
+        world.run_for(0.1)
+        assert len(one.transport._unproven) == 0 and ends == ["reset"]
+
+
+def test_who_is_not_admitted_hears_why_and_is_not_served() -> None:
+    with World(1) as world:
+        one, two = peers(world, "n1", "n2")
+        two.transport.admit = lambda party: f"{party.name} is forgotten"
+        one.ask("n2")
+        world.run_for(0.3)
+        assert one.outcome() == ("unreachable", True) and two.asked == []
+        assert any("n1 is forgotten" in cause for _, cause in one.events)
+
+
+class Mute:
+    """A stranger's connection that never says a word."""
+
+    def __init__(self, ends: list[str]) -> None:
+        self.ends = ends
+
+    def connected(self, link: Link) -> None:
+        self.link = link
+
+    def received(self, data: bytes) -> None:
+        pass
+
+    def lost(self, reason: str) -> None:
+        self.ends.append(reason)
+
+    def pause(self) -> None:
+        pass
+
+    def resume(self) -> None:
+        pass

@@ -194,3 +194,11 @@ def test_a_handshake_too_slow_to_compare_clocks_is_refused_on_either_side() -> N
     one, two = dialler(CLIENT), listener()
     two.feed(one.feed(two.feed(one.start(10.0), 12.0), 14.0), 16.0)
     assert two.peer == CLIENT, "with one clock there is nothing to compare"
+
+
+def test_one_boot_with_two_clocks_is_taken_for_two_machines() -> None:
+    """Containers may have clocks of their own: what was sent in the future says so."""
+    one, two = dialler(CLIENT), listener()
+    two.feed(one.feed(two.feed(one.start(500.0), 100.0), 500.1), 100.1)
+    assert not two.clock.same
+    assert two.clock.local(500.1) == pytest.approx(100.1)

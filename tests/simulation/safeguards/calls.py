@@ -23,6 +23,7 @@ from cluster.simulation import World
 from cluster.simulation.client import SimulatedClient
 from cluster.simulation.fleet import SECRET, Fleet
 from cluster.transport import Connection, Transport
+from cluster.transport import connection as connections
 from cluster.transport import transport as transports
 from cluster.versions import Versions, decode, encode
 from cluster.wire import frames, handshake
@@ -160,6 +161,24 @@ def unproven(peer: Any) -> list[Connection]:
         if connection._handshake is not None and connection._handshake.hello is not None:
             found.append(connection)
     return found
+
+
+def a_listener_stops_before_it_reads_the_hello(seed: int) -> None:
+    """For longer than a connection has to prove itself."""
+    with World(seed) as world:
+        one, two = peers(world, "n1", "n2", boot="one machine")
+        world.run_for(0.1)
+        one.ask("n2", timeout=5.0)
+        world.run_until_true(lambda: bool(two.transport._unproven), step=0.0)
+        world.pause("n2")
+        world.run_for(0.4)
+        world.resume("n2")
+        world.run_for(0.2)
+        assert one.answers and one.outcome() == "n2" and one.lost == []
+
+
+def give_up_before_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "SWEEP_LATE_S", float("inf"))
 
 
 def compare_clocks_however_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -397,6 +416,12 @@ SAFEGUARDS = [
         "Deadlines of another machine are placed by a handshake that took 250 ms at most.",
         compare_clocks_however_long_it_takes,
         a_listener_stops_in_the_handshake,
+    ),
+    Safeguard(
+        "sockets are read before a handshake is given up",
+        "After its own stall a node polls its sockets once before it blames peers.",
+        give_up_before_reading,
+        a_listener_stops_before_it_reads_the_hello,
     ),
     Safeguard(
         "the oldest unproven connection is ended",
