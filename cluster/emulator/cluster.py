@@ -248,7 +248,7 @@ def _running(name: str, nodes: list[str], where: World, wanted: tuple[str, ...])
 
 def _record(files: ClusterFiles, control: Control, fault: Fault, struck: list[str]) -> Fault:
     document = change_faults(files.folder, lambda document: add_fault(document, fault))
-    control.poke(files, _alive(files, struck))
+    control.reload_faults(files, _alive(files, struck))
     return document.faults[-1]
 
 
@@ -261,10 +261,10 @@ def _change(files: ClusterFiles, control: Control, edit: Callable[[FaultDocument
 
     after = change_faults(files.folder, noted)
     if after.generation != before[0]:
-        control.poke(files, _alive(files, []))
+        control.reload_faults(files, _alive(files, []))
     return after
 
 
 def _alive(files: ClusterFiles, struck: list[str]) -> list[str]:
-    """The nodes that can hear a poke."""
+    """The nodes that can be told to reload the faults."""
     return [name for name, process in processes(files).items() if name not in struck and process.state == "running"]

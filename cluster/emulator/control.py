@@ -13,7 +13,7 @@ from cluster.errors import DeadlinePassed, Failed
 if TYPE_CHECKING:
     from cluster.client.blocking import BlockingCluster
 
-POKE_S = 0.5
+RELOAD_S = 0.5
 NAMED_MAX = 10
 """Nodes that a message names."""
 
@@ -25,7 +25,7 @@ class Control(Protocol):
         """Return when each of `names` holds what all of them announced in this boot, and runs the layout. Raises
         DeadlinePassed, or Failed for one that ended."""
 
-    def poke(self, files: ClusterFiles, names: list[str]) -> None:
+    def reload_faults(self, files: ClusterFiles, names: list[str]) -> None:
         """Make the nodes reread the faults. One that does not answer is passed over: it rereads them by itself."""
 
 
@@ -42,11 +42,11 @@ class ClientControl:
                     help="Allow more time with --wait; the machine may be busy, or too small for so many nodes.",
                 )
 
-    def poke(self, files: ClusterFiles, names: list[str]) -> None:
+    def reload_faults(self, files: ClusterFiles, names: list[str]) -> None:
         """See Control."""
         if names:
             with _client(files) as client:
-                client.ask_all(names, "poke", timeout=POKE_S)
+                client.ask_all(names, "reload-faults", timeout=RELOAD_S)
 
 
 def _some_of(names: list[str]) -> str:

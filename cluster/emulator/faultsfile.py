@@ -1,7 +1,7 @@
 """`faults.json` of a cluster: read by its nodes, changed by commands, one generation after the other.
 
 A change is made under the lock and appears by rename, so that no reader meets half a document and no two commands write
-the same generation. Whoever changes it pokes the nodes afterwards; a node that misses the poke rereads the file itself.
+the same generation. Whoever changes it has the nodes reload it; one that misses that rereads the file itself.
 """
 
 import time
@@ -11,10 +11,20 @@ from pathlib import Path
 from cluster.emulator.disk import disk_errors, locked, read, replace
 from cluster.emulator.home import FAULTS_FILE
 from cluster.errors import Damaged
-from cluster.faults import Fault, FaultDocument, add_fault, decode_faults, encode_faults, heal, reset
+from cluster.faults import KINDS, Fault, FaultDocument, Figure, add_fault, decode_faults, encode_faults, heal, reset
 
 # Commands reach the faults through here, because dsectl does not import the blocks below.
-__all__ = ["Fault", "FaultDocument", "add_fault", "change_faults", "clear_faults", "heal", "read_faults"]
+__all__ = [
+    "KINDS",
+    "Fault",
+    "FaultDocument",
+    "Figure",
+    "add_fault",
+    "change_faults",
+    "clear_faults",
+    "heal",
+    "read_faults",
+]
 
 LOCK_WAIT_S = 5.0
 

@@ -12,11 +12,11 @@ from cluster.emulator.spec import timestamp
 from cluster.errors import Damaged, Usage
 from cluster.faults import Fault, FaultDocument, add_fault
 from cluster.faults import heal as heal_document
+from cluster.faults.kind import EVERYONE
 
 __all__ = ["Fault", "faults", "faults_readable", "heal", "partition", "readable_faults", "separated", "slow"]
 
 REST = "rest"
-EVERYONE = "all"
 
 
 def partition(
@@ -60,7 +60,8 @@ def slow(
     rate_bytes_s: float = 0.0,
     world: cluster.World | None = None,
 ) -> Fault:
-    """Spoil the link from `source` to `target`, each a node or `all`. Raises Usage or NotFound."""
+    """Add delay, loss or a limit to the link from `source` to `target`, each a node or `all`. Raises Usage or
+    NotFound."""
     where = world or cluster.World()
     files = load_cluster(name, where.home)
     for node in (source, target):
@@ -77,7 +78,7 @@ def slow(
 
 
 def heal(name: str, ids: Sequence[str] | None = None, *, world: cluster.World | None = None) -> tuple[str, list[Fault]]:
-    """End the named link, disk and clock faults, or all of them; returns when, and those that were active."""
+    """End the named faults of links, or all of them; returns when, and those that were active."""
     at = timestamp()
     ended: list[Fault] = []
 
@@ -115,13 +116,9 @@ def readable_faults(name: str, *, world: cluster.World | None = None) -> list[Fa
 
 
 def separated(found: Sequence[Fault], one: str, other: str) -> bool:
-    """Whether an active partition stops what `one` or `other` sends the other."""
-    for fault in found:
-        if fault.active and fault.kind == "partition":
-            sides = {node: at for at, group in enumerate(fault.groups) for node in group}
-            if one in sides and other in sides and sides[one] != sides[other]:
-                return True
-    return False
+    """Whether an active fault stops what `one` or `other` sends the other."""
+    rules = [rule for fault in found if fault.active and (rule := fault.of.rule(fault)) is not None]
+    return any(rule.stops(one, other) or rule.stops(other, one) for rule in rules)
 
 
 def _add(name: str, make: Callable[[str], Fault], where: cluster.World) -> Fault:

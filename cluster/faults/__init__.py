@@ -2,9 +2,7 @@
 
 from cluster.faults.book import FaultBook
 from cluster.faults.document import (
-    Fault,
     FaultDocument,
-    FaultKind,
     add_fault,
     decode_faults,
     encode_faults,
@@ -12,12 +10,18 @@ from cluster.faults.document import (
     mark_returned,
     reset,
 )
+from cluster.faults.fault import Fault
+from cluster.faults.kind import Figure, Kind, Rule
+from cluster.faults.registry import KINDS
 
 __all__ = [
+    "KINDS",
     "Fault",
     "FaultBook",
     "FaultDocument",
-    "FaultKind",
+    "Figure",
+    "Kind",
+    "Rule",
     "add_fault",
     "decode_faults",
     "encode_faults",

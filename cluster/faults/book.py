@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from cluster.faults.document import PROCESS_KINDS, Fault, FaultDocument
-from cluster.faults.rules import PartitionRule, SlowRule, compile_rules
+from cluster.faults.document import FaultDocument
+from cluster.faults.fault import Fault
 
 if TYPE_CHECKING:
     from random import Random
+
+    from cluster.faults.kind import Rule
 
 
 class FaultBook:
@@ -29,8 +31,8 @@ class FaultBook:
         """Whether any active link fault involves this node: the one check that packets pay in peace."""
         self._faults: dict[str, Fault] = {}
         self._loaded = False
-        self._rules: list[PartitionRule | SlowRule] = []
-        self._struck: dict[str, list[str]] = {}  # peer -> the active kills and pauses that name it
+        self._rules: list[Rule] = []
+        self._struck: dict[str, list[str]] = {}  # peer -> the active faults of processes that name it
         self._receipts: dict[str, dict[str, int]] = {}
 
     def load(self, document: FaultDocument) -> list[Fault]:
@@ -49,11 +51,13 @@ class FaultBook:
     def _compile(self) -> None:
         former = {rule.id: rule for rule in self._rules}
         # A rule that goes on keeps its state (how far a limited link is booked); what an id means never changes.
-        self._rules = [former.get(rule.id, rule) for rule in compile_rules(list(self._faults.values()), self.me)]
+        active = [fault for fault in self._faults.values() if fault.active]
+        rules = [rule for fault in active if (rule := fault.of.rule(fault)) is not None and rule.involves(self.me)]
+        self._rules = [former.get(rule.id, rule) for rule in rules]
         self.active = bool(self._rules)
         self._struck = {}
-        for fault in self._faults.values():
-            if fault.active and fault.kind in PROCESS_KINDS:
+        for fault in active:
+            if fault.of.scope == "process":
                 for name in fault.nodes:
                     if name not in fault.returned:
                         self._struck.setdefault(name, []).append(fault.id)
@@ -90,7 +94,7 @@ class FaultBook:
             return None
         total = 0.0
         for rule in self._slow_from(source):
-            delay = rule.delayed(random) + rule.retransmitted(random) + rule.queued(source, size, now)
+            delay = rule.on_stream(source, random, size, now)
             if delay:
                 self.count((rule.id,), self._link(source))
                 total += delay
@@ -106,7 +110,7 @@ class FaultBook:
         delays = [0.0]
         for rule in self._slow_from(source):
             before = list(delays)
-            delays = _shape(rule, delays, rule.queued(source, size, now), random)
+            delays = rule.on_datagram(delays, source, random, size, now)
             if delays != before:
                 self.count((rule.id,), self._link(source))
             if not delays:
@@ -141,22 +145,11 @@ class FaultBook:
     def _link(self, source: str) -> str:
         return f"{source}->{self.me}"
 
-    def _slow_from(self, source: str) -> list[SlowRule]:
-        return [rule for rule in self._rules if isinstance(rule, SlowRule) and rule.meets(source, self.me)]
+    def _slow_from(self, source: str) -> list[Rule]:
+        return [rule for rule in self._rules if rule.slows(source, self.me)]
 
     def _stopped(self, source: str, target: str) -> bool:
         """`blocked`, counted against each fault that stops the direction."""
         ids = [rule.id for rule in self._rules if rule.stops(source, target)]
         self.count(ids, f"{source}->{target}")
         return bool(ids)
-
-
-def _shape(rule: SlowRule, delays: list[float], queued: float, random: Random) -> list[float]:
-    """What one rule makes of the copies of a datagram."""
-    shaped: list[float] = []
-    for delay in delays:
-        if rule.lost(random):
-            continue
-        for _ in range(2 if rule.doubled(random) else 1):
-            shaped.append(delay + queued + rule.delayed(random) + rule.overtaken(random))
-    return shaped

@@ -46,7 +46,7 @@ class Answers:
             "repair": lambda arguments: node.replication.completing.status(),
             "accept-loss": lambda arguments: node.replication.completing.accept_loss(),
             "faults": self.faults,
-            "poke": self.poke,
+            "reload-faults": self.reload_faults,
             "undrain": node.drain.undrain,
             "services": lambda arguments: node.requests.services(),
             "describe": lambda arguments: node.requests.describe(str(arguments.get("service", ""))),
@@ -181,7 +181,7 @@ class Answers:
         """How often each fault touched something here."""
         return {"generation": self.node.faults.generation, "receipts": self.node.faults.receipts()}
 
-    def poke(self, arguments: Arguments) -> Any:
+    def reload_faults(self, arguments: Arguments) -> Any:
         """The fault rules changed: read them again."""
         self.node.reload_faults()
         return {"generation": self.node.faults.generation}

@@ -1,13 +1,17 @@
 """A client in virtual time: the real router and callers over simulated streams, so that clients run under seeds too.
 
 It is a process of the world like any other, may be paused, and dies with its process. What it is asked ends in a
-`Pending`. Not here: contexts and sessions, which are the scenario's business.
+`Pending`; what its `kv` is asked, in a `Carried` with the result or error that a user would have.
 """
 
 from collections.abc import Callable
+from typing import Any
 
+from cluster.client.kv import Contexts, Kv
 from cluster.client.locate import Address, Location
+from cluster.client.operation import Send, Steps
 from cluster.client.router import Router
+from cluster.config import CLIENT_TIMEOUT_S
 from cluster.env import Env, Link, Timer
 from cluster.errors import ClusterError, Unreachable
 from cluster.wire.caller import Caller, Outcome
@@ -29,13 +33,57 @@ class Pending:
         """What it failed with, if it has."""
         return self.outcome if isinstance(self.outcome, ClusterError) else None
 
+    @property
+    def answer(self) -> Body | None:
+        """The reply, if there is one."""
+        return None if isinstance(self.outcome, ClusterError) else self.outcome
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is an outcome."""
+        return self.outcome is not None
+
+
+class Carried:
+    """An operation of a family under way: the family's own steps, whose messages the client carries."""
+
+    def __init__(self, client: "SimulatedClient", steps: Steps[Any]) -> None:
+        self._client = client
+        self._steps = steps
+        self.result: Any = None
+        self.error: ClusterError | None = None
+        self.ended = False
+
+    def advance(self, outcome: Outcome | None = None) -> None:
+        """Resume the operation with what came."""
+        try:
+            if isinstance(outcome, ClusterError):
+                step = self._steps.throw(outcome)
+            elif outcome is None:
+                step = next(self._steps)
+            else:
+                step = self._steps.send(outcome)
+        except StopIteration as stop:
+            self.result, self.ended = stop.value, True
+        except ClusterError as error:
+            self.error, self.ended = error, True
+        else:
+            assert isinstance(step, Send), "what gathers from all nodes is not carried here"
+            client = self._client
+            deadline = client.now() + (client.timeout if step.timeout is None else step.timeout)
+            client.router.call(step.body, deadline, self.advance, step.key, step.node)
+
 
 class SimulatedClient:
     """A session over `env`; `location` names the nodes. `spread`: owners are asked in turn, as asyncio programs do."""
 
     def __init__(self, env: Env, location: Location, *, via: str | None = None, spread: bool = True) -> None:
         self.env = env
+        self.location = location
+        self.timeout = CLIENT_TIMEOUT_S
+        self.contexts = Contexts()
         self.router = Router(self, location, via, spread=spread, turn=env.random.randrange(1 << 16))
+        self.kv: Kv[Any] = Kv(self)
 
     # -- what a router wants of its carrier
 
@@ -60,6 +108,12 @@ class SimulatedClient:
         return SimulatedStream(self.env, address, caller)
 
     # -- operations
+
+    def run(self, steps: Steps[Any]) -> Carried:
+        """Carry an operation of a family, with this session's contexts."""
+        carried = Carried(self, steps)
+        self.env.clock.call_soon(carried.advance)
+        return carried
 
     def start(self) -> None:
         """Dial all nodes, as the asyncio client does when it is opened."""

@@ -3,7 +3,9 @@
 A killed process loses nothing that it wrote. A power loss takes what was not synced: the end of each append file (or a
 part of it: a torn write), and it may bring back files whose removal no later sync of their folder made durable. After a
 failed sync what it covered never becomes durable (Rebello et al. 2020, "Can applications recover from fsync
-failures?"). Pages that reach the medium out of order are not modelled.
+failures?"). With `scattered` the blocks of that end reach the medium in any order: the file has its size, and zeros
+where a block is missing (Pillai et al. 2014, "All File Systems Are Not Created Equal", section 3: appended blocks may
+persist in any order, after the new size).
 """
 
 import errno
@@ -16,6 +18,7 @@ from cluster.simulation.schedule import Process, Schedule
 
 SYNC_MIN_S = 0.000_2
 SYNC_MAX_S = 0.004  # a solid-state drive's range
+BLOCK_BYTES = 4096
 
 
 class Content:
@@ -45,8 +48,9 @@ class SimulatedDisk:
 
     # Faults.
 
-    def power_loss(self, *, torn: bool) -> None:
-        """Keep what is durable; with `torn` also a random part of what was appended after it."""
+    def power_loss(self, *, torn: bool, scattered: bool = False) -> None:
+        """Keep what is durable; with `torn` also a random part of what was appended after it, and with `scattered` some
+        blocks of that part, the others being zeros."""
         self._power_losses += 1
         for path, content in self._removed.items():
             if path not in self._files and self._random.random() < 0.5:
@@ -59,6 +63,8 @@ class SimulatedDisk:
             content.before = None
             unsynced = len(content.data) - content.durable
             kept = content.durable + (self._random.randint(0, unsynced) if torn and unsynced else 0)
+            if scattered and kept > content.durable:
+                self._lose_blocks(content, kept)
             del content.data[kept:]
             content.durable, content.stuck = kept, False
         self._sync_failures = 0
@@ -70,6 +76,12 @@ class SimulatedDisk:
             content.before = None
             if not content.stuck:
                 content.durable = len(content.data)
+
+    def _lose_blocks(self, content: Content, kept: int) -> None:
+        for start in range(content.durable - content.durable % BLOCK_BYTES, kept, BLOCK_BYTES):
+            first, last = max(start, content.durable), min(start + BLOCK_BYTES, kept)
+            if self._random.random() < 0.5:
+                content.data[first:last] = bytes(last - first)
 
     def flip_byte(self, path: str, offset: int | None = None) -> int:
         """Damage one byte of a file, anywhere when no offset is given. Returns where."""

@@ -6,14 +6,20 @@ a run proves, and under which faults, is the scenario's business.
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
+from cluster.client.locate import Location, addresses
 from cluster.config import NodeSettings, node_settings
-from cluster.errors import ClusterError
+from cluster.faults import Fault, FaultDocument, add_fault, encode_faults, heal, mark_returned
 from cluster.layout import LayoutEntry, Member, encode_entry, partition_of, placement
 from cluster.node import Node, NodeHooks
+from cluster.observe.rfc3339 import format_time
 from cluster.replication.mergeable import TABLE_KV
+from cluster.simulation.client import Carried, Pending, SimulatedClient
+from cluster.simulation.clock import WALL_START
+from cluster.simulation.result import Result
 from cluster.simulation.route import Quality
+from cluster.simulation.schedule import Killed
 from cluster.simulation.world import LOOPBACK, World
 from cluster.storage import newborn_files
 from cluster.wire.admin import Ask
@@ -21,54 +27,14 @@ from cluster.wire.frames import Body
 from cluster.wire.kv import Get, Put
 from cluster.wire.requests import Call
 
+__all__ = ["Fleet", "Result"]
+
 SECRET = b"simulated cluster secret".ljust(32, b".")
 PORT = 7000
+RELOAD_MAX_S = 0.005  # until a command that changed the faults has had every node reload them
 
 
-class OpenLink:
-    """The connection of a client that stays."""
-
-    ended = False
-
-    def __init__(self) -> None:
-        self.on_close: list[Callable[[], None]] = []
-        self.pushed: list[Any] = []
-
-    def push(self, body: Any) -> bool:
-        """Remember what the node sends on its own."""
-        self.pushed.append(body)
-        return True
-
-
-class Result:
-    """An operation asked of a node: `body` or `error` once it has ended."""
-
-    def __init__(self, body: Any, deadline: float, arrived: float = 0.0) -> None:
-        self.asked = body
-        self.body: Any = body
-        self.deadline = deadline
-        self.arrived = arrived
-        self.link = OpenLink()
-        self.answer: Body | None = None
-        self.error: ClusterError | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Whether there is an answer."""
-        return self.answer is not None or self.error is not None
-
-    def reply(self, body: Body) -> None:
-        """The node's answer."""
-        assert not self.ended, "answered twice"
-        self.answer = body
-
-    def on_cancel(self, function: Callable[[], None]) -> None:
-        """Nobody here cancels."""
-
-    def fail(self, error: ClusterError) -> None:
-        """The node's refusal."""
-        assert not self.ended, "answered twice"
-        self.error = error
+Ending = TypeVar("Ending", bound=Result | Pending | Carried)
 
 
 class Fleet:
@@ -93,8 +59,12 @@ class Fleet:
         self.entry = LayoutEntry(1, "simulated", members, quorum.n, quorum.r, quorum.w)
         self.placement = placement(self.entry)
         self.names = [member.name for member in members]
+        self.faults = FaultDocument()
+        self._fault_delays = self.world.random("faults")
         self.nodes: dict[str, Node] = {}
         self.fatal: dict[str, str] = {}
+        self.on_boot: list[Callable[[str, Node], None]] = []
+        """Called with each node before it starts, such as to host a service."""
         self.operations = 0
 
     @classmethod
@@ -118,6 +88,7 @@ class Fleet:
         for name in names or [name for name in self.names if not self.world.is_up(name)]:
             env = self.world.env(name)
             env.clock.call_soon(self._boot, name)
+            self._change(mark_returned(self.faults, [name], self._at()))
 
     def _boot(self, name: str) -> None:
         env = self.world.env(name)
@@ -128,9 +99,13 @@ class Fleet:
 
         def fatal(message: str) -> None:
             self.fatal[name] = message
+            self.crash(name)
+            raise Killed
 
-        hooks = NodeHooks(read_faults=lambda: None, on_fatal=fatal, sleep=asyncio.sleep)
+        hooks = NodeHooks(read_faults=self._read_faults, on_fatal=fatal, sleep=asyncio.sleep)
         node = self.nodes[name] = Node(env, name, SECRET, self.settings, hooks)
+        for function in self.on_boot:
+            function(name, node)
         node.start()
 
     def crash(self, name: str) -> None:
@@ -138,10 +113,61 @@ class Fleet:
         self.nodes.pop(name, None)
         self.world.crash(name)
 
-    def power_loss(self, name: str, *, silent: bool = False) -> None:
+    def crash_inside(self, name: str, point: str, count: int = 1, *, power: bool = False) -> Callable[[], None]:
+        """The node dies inside of a pass, see `World.crash_inside`."""
+        return self.world.crash_inside(name, point, count, power=power, then=lambda: self.nodes.pop(name, None))
+
+    def power_loss(self, name: str, *, silent: bool = False, scattered: bool = False) -> None:
         """The machine loses power: what was not synced is gone. `silent`: no port is closed, nobody answers."""
         self.nodes.pop(name, None)
-        self.world.power_loss(name, silent=silent)
+        self.world.power_loss(name, silent=silent, scattered=scattered)
+
+    # -- the users' faults: the same document and the same rules as `dsectl partition`, `slow` and the others make
+
+    def fault(self, kind: str, **fields: Any) -> Fault:
+        """Begin a fault, which the nodes then read. Raises Usage for one that cannot be."""
+        self._change(add_fault(self.faults, Fault(kind=kind, at=self._at(), **fields)))
+        return self.faults.faults[-1]
+
+    def heal(self, *ids: str) -> None:
+        """End these faults of links, or all."""
+        self._change(heal(self.faults, ids or None, self._at()))
+
+    def kill(self, *names: str) -> None:
+        """As `dsectl kill`: the others know of it before it happens. `start` ends it."""
+        self.fault("kill", nodes=list(names))
+        for name in names:
+            self.crash(name)
+
+    def pause(self, *names: str) -> None:
+        """As `dsectl pause`."""
+        self.fault("pause", nodes=list(names))
+        for name in names:
+            self.world.pause(name)
+
+    def resume(self, *names: str) -> None:
+        """As `dsectl resume`."""
+        for name in names:
+            self.world.resume(name)
+        self._change(mark_returned(self.faults, names, self._at()))
+
+    def _at(self) -> str:
+        return format_time(WALL_START + self.world.now)
+
+    def _read_faults(self) -> bytes | None:
+        return encode_faults(self.faults) if self.faults.generation else None
+
+    def _change(self, document: FaultDocument) -> None:
+        """The new document is there for all at once; that they are to reload it comes to each in its own time."""
+        if document is self.faults:
+            return
+        self.faults = document
+        for name, node in self.nodes.items():
+            self.world.call_later(self._fault_delays.uniform(0.0, RELOAD_MAX_S), self._reload, name, node)
+
+    def _reload(self, name: str, node: Node) -> None:
+        if self.nodes.get(name) is node:
+            node.env.clock.call_soon(node.reload_faults)
 
     @property
     def up(self) -> list[str]:
@@ -222,10 +248,21 @@ class Fleet:
         now = node.env.clock.now()
         result = Result(body, now + timeout, now)
         handler = node.rpc.handler(type(body))
-        node.env.clock.call_soon(handler, result)  # in the node's own process
+        node.env.clock.call_soon(self._arrive, node, handler, result)  # in the node's own process
         return result
 
-    def wait(self, result: Result, timeout: float = 5.0) -> Result:
+    def _arrive(self, node: Node, handler: Callable[[Any], None], result: Result) -> None:
+        if node.env.clock.now() < result.deadline:  # else it was stopped meanwhile, and drops what has expired
+            handler(result)
+
+    def client(self, name: str, via: str | None = None) -> SimulatedClient:
+        """A client of this cluster in a process of its own, called `name`; `via`: it talks to this node only."""
+        location = Location(self.entry.cluster, SECRET, addresses(self.entry), self.entry)
+        client = SimulatedClient(self.world.env(name), location, via=via)
+        client.start()
+        return client
+
+    def wait(self, result: Ending, timeout: float = 5.0) -> Ending:
         """Run until the operation has ended. A node that crashed meanwhile never answers: TimeoutError."""
         self.until(lambda: result.ended, timeout)
         return result

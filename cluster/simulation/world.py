@@ -81,12 +81,14 @@ class World:
         """SIGKILL: the process's calls, tasks and sockets are gone, its streams reset; its disk keeps what it wrote."""
         self._end(name, "crash", Sign.RESET)
 
-    def power_loss(self, name: str, *, torn: bool = True, silent: bool = False) -> None:
-        """A crash that also takes what was not synced, but for a random part of it with `torn`. With `silent` the whole
+    def power_loss(self, name: str, *, torn: bool = True, scattered: bool = False, silent: bool = False) -> None:
+        """A crash that also takes what was not synced, but for a random part of it with `torn`, and of that part some
+        blocks with `scattered`. With `silent` the whole
         machine is gone: no resets, and dials hang, until the node has a process again."""
-        self._end(name, "power loss", None if silent else Sign.RESET)
+        if self._node(name).process is not None:  # a machine may lose its power when the node is down
+            self._end(name, "power loss", None if silent else Sign.RESET)
         node = self._nodes[name]
-        node.disk.power_loss(torn=torn)
+        node.disk.power_loss(torn=torn, scattered=scattered)
         node.machine_boots += 1
 
     def reboot(self, name: str) -> None:
@@ -99,11 +101,11 @@ class World:
         node.machine_boots += 1
 
     def crash_inside(
-        self, name: str, point: str, count: int = 1, *, power: bool = False, then: Callable[[], None] | None = None
-    ) -> None:
+        self, name: str, point: str, count: int = 1, *, power: bool = False, then: Callable[[], object] | None = None
+    ) -> Callable[[], None]:
         """Let the process die inside of a pass, right after its next `append` (to a file), `write` (to a stream) or
         `sync` (begun), or after the `count`-th from now: what it had yet to do in that pass is not done. With `power`
-        the machine goes too. `then` is called when it has happened."""
+        the machine goes too. `then` is called when it has happened; what is returned calls it off."""
         process, left = self._running(name), count
 
         def passed(what: str) -> None:
@@ -116,7 +118,11 @@ class World:
                     then()
                 raise Killed
 
+        def call_off() -> None:
+            process.trap = None
+
         process.trap = passed
+        return call_off
 
     def pause(self, name: str, *, after_calls: int = 0) -> None:
         """SIGSTOP: the process's calls and what comes for it wait. With `after_calls` it makes so many more calls, and

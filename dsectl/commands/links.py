@@ -52,9 +52,9 @@ def slow(
 
 
 def heal(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[FAULT]...", help="Which; all of them if none.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[FAULT]...", help="Faults to end (default: all).")] = None,
 ) -> None:
-    """Ends faults of links, disks and clocks. What was killed or paused stays so: see `restart`, `resume`."""
+    """Ends faults of links. What was killed or paused stays so: see `restart`, `resume`."""
     at, ended = linkfaults.heal(_cluster(), ids or None)
     console = current().console
     if console.options.json:

@@ -1,7 +1,10 @@
 """Faults and their receipts for people."""
 
+from collections.abc import Callable
 from typing import Any
 
+from cluster.emulator.faultsfile import KINDS, Figure
+from dsectl.faultjson import fault_of
 from dsectl.units import show_duration, show_size
 from dsectl.views.table import state, table
 from dsectl.views.text import Paint, count
@@ -22,19 +25,22 @@ def receipt_line(fault: dict[str, Any], paint: Paint) -> str:
 
 
 def details(fault: dict[str, Any]) -> str:
-    """What a slow link suffers, or that a partition is one way."""
-    if fault.get("one_way"):
-        return "one way"
-    parts = []
-    if fault.get("delay_ms"):
-        jitter = f" ± {show_duration(fault['jitter_ms'] / 1000)}" if fault.get("jitter_ms") else ""
-        parts.append(f"delay {show_duration(fault['delay_ms'] / 1000)}{jitter}")
-    elif fault.get("jitter_ms"):
-        parts.append(f"jitter {show_duration(fault['jitter_ms'] / 1000)}")
-    parts += [f"{name} {100 * fault[name]:.3g}%" for name in ("loss", "duplicate", "reorder") if fault.get(name)]
-    if fault.get("rate_bytes_s"):
-        parts.append(f"rate {show_size(fault['rate_bytes_s'])}/s")
-    return ", ".join(parts)
+    """What its kind says of it: what a slow link suffers, or that a partition is one way."""
+    found = fault_of(fault)
+    return ", ".join([*found.of.remarks(found), *(_figure(one) for one in found.of.figures(found))])
+
+
+def _figure(figure: Figure) -> str:
+    shown = _VALUES[figure.unit](figure.value)
+    spread = f" ± {_VALUES[figure.unit](figure.spread)}" if figure.spread else ""
+    return f"{figure.label} {shown}{spread}"
+
+
+_VALUES: dict[str, Callable[[float], str]] = {
+    "s": show_duration,
+    "share": lambda value: f"{100 * value:.3g}%",
+    "bytes/s": lambda value: f"{show_size(value)}/s",
+}
 
 
 def faults_lines(faults: list[dict[str, Any]], paint: Paint, columns: int | None) -> list[str]:
@@ -57,7 +63,7 @@ def faults_lines(faults: list[dict[str, Any]], paint: Paint, columns: int | None
 
 def touched(fault: dict[str, Any]) -> str:
     """The links that met it most: `n1->n3: 41 dropped, n3->n1: 12 dropped`."""
-    verb = {"partition": "dropped", "slow": "touched"}.get(fault["kind"], "failed")
+    verb = KINDS[fault["kind"]].verb
     links = sorted(fault["links"].items(), key=lambda item: -item[1])
     shown = [f"{link}: {number} {verb}" for link, number in links[:LINKS_SHOWN]]
     if len(links) > LINKS_SHOWN:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.faults import Fault, FaultBook, FaultDocument, add_fault, heal, mark_returned, reset
-from cluster.faults.rules import REORDER_S, RETRANSMIT_S
+from cluster.faults.slow import REORDER_S, RETRANSMIT_S
 
 AT = "2025-05-01T12:00:00Z"
 NAMES = ["n1", "n2", "n3", "n4", "n5"]

@@ -19,17 +19,17 @@ DEADLINE_S = 20.0
 
 
 class Mute:
-    """Stands in for the questions to nodes: all are ready, and pokes are noted."""
+    """Stands in for the questions to nodes: all are ready, and what is reloaded is noted."""
 
     def __init__(self) -> None:
-        self.poked: list[list[str]] = []
+        self.reloaded: list[list[str]] = []
 
     def wait_ready(self, files: ClusterFiles, names: list[str], timeout_s: float) -> None:
         """They are."""
 
-    def poke(self, files: ClusterFiles, names: list[str]) -> None:
+    def reload_faults(self, files: ClusterFiles, names: list[str]) -> None:
         """Note it."""
-        self.poked.append(names)
+        self.reloaded.append(names)
 
 
 Eventually = Callable[[Callable[[], object], str], None]

@@ -26,7 +26,7 @@ class Answers:
             say("waiting")
             time.sleep(60)
 
-    def poke(self, files: ClusterFiles, names: list[str]) -> None:
+    def reload_faults(self, files: ClusterFiles, names: list[str]) -> None:
         """Nobody listens."""
 
 

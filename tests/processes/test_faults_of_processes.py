@@ -24,8 +24,8 @@ def states(files: ClusterFiles) -> dict[str, str]:
     return {name: process.state for name, process in emulator.processes(files).items()}
 
 
-def poked(world: World) -> list[list[str]]:
-    found: list[list[str]] = world.control.poked  # type: ignore[attr-defined]
+def reloaded(world: World) -> list[list[str]]:
+    found: list[list[str]] = world.control.reloaded  # type: ignore[attr-defined]
     return found
 
 
@@ -37,19 +37,19 @@ def test_kill_and_restart(world: World, files: ClusterFiles) -> None:
     fault = emulator.kill("c", ["n2"], world=world)
     assert (fault.id, fault.kind, fault.nodes, fault.active) == ("f1", "kill", ["n2"], True)
     assert states(files) == {"n1": "running", "n2": "stopped", "n3": "running"}
-    assert poked(world) == [["n1", "n3"]], "the survivors hear of it, the victim does not"
+    assert reloaded(world) == [["n1", "n3"]], "the survivors hear of it, the victim does not"
     assert "stopped tidily" not in files.log("n2").read_text()
 
     pids = emulator.restart("c", ["n2"], world=world)
     assert list(pids) == ["n2"]
     assert emulator.processes(files)["n2"].pid == pids["n2"]
     assert active(files) == [("f1", "kill", False)]
-    assert poked(world)[1:] == [["n1", "n2", "n3"]]
+    assert reloaded(world)[1:] == [["n1", "n2", "n3"]]
 
 
 def test_the_survivors_know_before_it_happens(world: World, files: ClusterFiles) -> None:
     seen: list[dict[str, str]] = []
-    world.control.poke = lambda files, names: seen.append(states(files))  # type: ignore[method-assign]
+    world.control.reload_faults = lambda files, names: seen.append(states(files))  # type: ignore[method-assign]
     emulator.kill("c", ["n2"], world=world)
     assert seen == [{"n1": "running", "n2": "running", "n3": "running"}]
 
@@ -112,14 +112,14 @@ def test_a_node_that_dies_of_something_else_is_stopped(world: World, files: Clus
     assert emulator.clusters(world=world)[0].alive == 2
 
 
-def test_link_faults_poke_all_who_live(world: World, files: ClusterFiles) -> None:
+def test_link_faults_are_reloaded_by_all_who_live(world: World, files: ClusterFiles) -> None:
     emulator.kill("c", ["n2"], world=world)
     cut = Fault(kind="partition", at="2025-05-01T12:00:00Z", groups=[["n1"], ["n3"]])
     emulator.change("c", lambda document: add_fault(document, cut), world=world)
     healed = emulator.change("c", lambda document: heal(document, None, "2025-05-01T12:00:01Z"), world=world)
     assert [fault.active for fault in healed.faults] == [True, False]
     emulator.change("c", lambda document: heal(document, None, "2025-05-01T12:00:01Z"), world=world)
-    assert poked(world)[1:] == [["n1", "n3"], ["n1", "n3"]], "a heal of nothing pokes nobody"
+    assert reloaded(world)[1:] == [["n1", "n3"], ["n1", "n3"]], "a heal of nothing makes nobody reload"
 
 
 def test_up_forgets_the_faults_of_the_time_before(world: World, files: ClusterFiles) -> None:

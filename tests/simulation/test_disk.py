@@ -6,6 +6,7 @@ import pytest
 
 from cluster.env import AppendFile
 from cluster.simulation import World
+from cluster.simulation.disk import BLOCK_BYTES
 
 SYNCED = b"synced "
 GIVEN = b"given to the kernel"
@@ -149,3 +150,25 @@ def test_truncating_is_durable_and_a_file_may_be_cut_to_nothing(world: World) ->
     assert world.env("n1").disk.read("log") == SYNCED + GIVEN[:5]
     world.env("n1").disk.truncate("log", 0)
     assert world.env("n1").disk.read("log") == b""
+
+
+def test_blocks_reach_the_medium_in_any_order(seed: int) -> None:
+    """What was synced stays; behind it whole blocks are there or zeros, and not always from the front."""
+    kinds: dict[str, int] = {"there": 0, "zeros": 0, "hole": 0}
+    for run in range(20):
+        with World(seed * 100 + run) as world:
+            file = world.env("n1").disk.append("log")
+            file.append(b"s" * 1000)
+            file.sync(lambda error: None)
+            world.run_for(1.0)
+            file.append(b"u" * 30_000)
+            world.power_loss("n1", scattered=True)
+            data = world.disk("n1").read("log")
+        assert data[:1000] == b"s" * 1000 and len(data) <= 31_000
+        blocks = [data[max(start, 1000) : start + BLOCK_BYTES] for start in range(0, len(data), BLOCK_BYTES)]
+        found = ["there" if block == b"u" * len(block) else "zeros" for block in blocks if block]
+        assert all(block in (b"u" * len(block), bytes(len(block))) for block in blocks)
+        for one in found:
+            kinds[one] += 1
+        kinds["hole"] += "there" in found[found.index("zeros") :] if "zeros" in found else 0
+    assert all(kinds.values()), kinds

@@ -5,14 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+from cluster.config import node_settings
 from cluster.simulation.fleet import Fleet
+from cluster.wire.kv import PutDone
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = """
 import sys
 from random import Random
+from cluster.config import node_settings
 from cluster.simulation.fleet import Fleet
-from tests.simulation.nemesis import Account, Nemesis
+from tests.simulation.account import Account
+from tests.simulation.nemesis import Nemesis
 seed = int(sys.argv[1])
 with Fleet(seed, 5) as fleet:
     fleet.start()
@@ -22,7 +26,7 @@ with Fleet(seed, 5) as fleet:
     for _ in range(8):
         nemesis.act()
         for _ in range(6):
-            up = [name for name in fleet.up if name not in nemesis.paused]
+            up = nemesis.running
             account.write(random.choice(up))
             fleet.world.run_for(random.choice((0.0, 0.05, 0.3)))
     print(fleet.world.trace_digest())
@@ -54,3 +58,56 @@ def test_a_hundred_nodes_converge_and_notice_a_crash() -> None:
         assert fleet.until(lambda: all(fleet.believes(name, "n42") != "alive" for name in others), 5.0) < 1.5
         # Suspicion lasts from 4 x log10(100) x 0.4 s = 3.2 s (confirmed) to six times that.
         assert fleet.until(lambda: all(fleet.believes(name, "n42") == "dead" for name in others), 30.0) < 20.0
+
+
+def receipts(fleet: Fleet, id: str) -> dict[str, int]:
+    """What a fault touched, over all nodes that run."""
+    links: dict[str, int] = {}
+    for node in fleet.nodes.values():
+        links |= node.faults.receipts().get(id, {})
+    return links
+
+
+def test_faults_are_those_of_the_users(seed: int) -> None:
+    """A partition is a document that the nodes read; it holds for who boots meanwhile, and is counted by link."""
+    with Fleet.running(seed, 5) as fleet:
+        alone, *others = fleet.owners("cart")
+        rest = [name for name in fleet.names if name != alone]
+        cut = fleet.fault("partition", groups=[[alone], rest])
+        fleet.until(lambda: all(fleet.believes(name, alone) == "dead" for name in rest), 60.0)
+        fleet.crash(alone)
+        fleet.start(alone)
+        fleet.world.run_for(1.0)
+        assert not fleet.converged()
+        answer = fleet.wait(fleet.put(alone, "cart", b"x", strict=True)).answer
+        assert answer is None or (isinstance(answer, PutDone) and answer.outcome == "maybe")
+        assert set(receipts(fleet, cut.id)) & {f"{alone}->{name}" for name in others}
+        fleet.heal(cut.id)
+        fleet.until(fleet.settled, 60.0)
+
+
+def test_a_slow_link_is_late_in_one_direction(seed: int) -> None:
+    with Fleet.running(seed, 3, settings=node_settings(replication="3/3/3")) as fleet:
+        fleet.fault("slow", source="n2", target="n1", delay_ms=300.0)
+        fleet.world.run_for(0.01)
+        start = fleet.world.now
+        fleet.wait(fleet.put("n1", "cart", b"x"))
+        assert 0.3 <= fleet.world.now - start < 0.45
+        fleet.heal()
+        fleet.world.run_for(0.5)
+        start = fleet.world.now
+        fleet.wait(fleet.put("n1", "cart", b"y"))
+        assert fleet.world.now - start < 0.1
+
+
+def test_kills_and_pauses_are_recorded_and_end_with_the_return(seed: int) -> None:
+    with Fleet.running(seed, 3) as fleet:
+        fleet.kill("n3")
+        fleet.pause("n2")
+        assert [(fault.kind, fault.active) for fault in fleet.faults.faults] == [("kill", True), ("pause", True)]
+        fleet.world.run_for(0.5)
+        fleet.start("n3")
+        fleet.resume("n2")
+        assert [fault.active for fault in fleet.faults.faults] == [False, False]
+        fleet.until(fleet.settled, 60.0)
+        assert sum(sum(receipts(fleet, fault.id).values()) for fault in fleet.faults.faults) > 0

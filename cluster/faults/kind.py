@@ -1,0 +1,99 @@
+"""What a kind of fault is: everything that the commands, the views, the nodes and the simulation want of it.
+
+A kind is one file beside this one, and `registry` has them all. To add one: its fields to `Fault`, a file with a
+subclass of `Kind` (and of `Rule`, when it acts on packets), and a line in the registry. Nobody else names kinds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple
+
+from cluster.errors import Usage
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from cluster.faults.fault import Fault
+
+EVERYONE: Final = "all"
+
+Scope = Literal["link", "process"]
+
+
+class Figure(NamedTuple):
+    """One number of a fault, for people: `delay`, 0.05, `s`."""
+
+    label: str
+    value: float
+    unit: Literal["s", "share", "bytes/s"]
+    spread: float = 0.0
+    """± in the same unit."""
+
+
+class Rule:
+    """What one active fault does to the packets that a node receives. Stateless unless it says otherwise."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.id = fault.id
+
+    def involves(self, name: str) -> bool:
+        """Whether any link of `name` may be touched."""
+        raise NotImplementedError
+
+    def stops(self, source: str, target: str) -> bool:
+        """Whether nothing passes from `source` to `target`."""
+        return False
+
+    def slows(self, source: str, target: str) -> bool:
+        """Whether packets from `source` to `target` come late, doubled, or not all."""
+        return False
+
+    def on_stream(self, source: str, random: Random, size: int, now: float) -> float:
+        """By how many seconds bytes of a stream from `source` are late. Asked only if it slows them."""
+        return 0.0
+
+    def on_datagram(self, delays: list[float], source: str, random: Random, size: int, now: float) -> list[float]:
+        """What becomes of the copies of a datagram: seconds for each that is delivered. Asked only if it slows them."""
+        return delays
+
+
+class Kind:
+    """A kind of fault, of which there is one object."""
+
+    name: ClassVar[str]
+    scope: ClassVar[Scope]
+    fields: ClassVar[tuple[str, ...]]
+    """The fields of `Fault` that say what it does, in the order in which JSON has them."""
+    verb: ClassVar[str]
+    """What happened to what it touched: `41 dropped`."""
+    cure: ClassVar[str] = "heal"
+    """The command that ends it."""
+
+    def subject(self, fault: Fault) -> str:
+        """Whom it hits, for people."""
+        return ",".join(fault.nodes)
+
+    def validate(self, fault: Fault) -> None:
+        """Raise Usage, saying what is wrong, for a fault that cannot be."""
+        if not fault.nodes:
+            raise Usage(f"a {self.name} needs at least one node")
+
+    def figures(self, fault: Fault) -> list[Figure]:
+        """Its numbers that are not zero."""
+        return []
+
+    def remarks(self, fault: Fault) -> list[str]:
+        """What else there is to say of it."""
+        return []
+
+    def rule(self, fault: Fault) -> Rule | None:
+        """What it does to packets; None for a fault of processes."""
+        return None
+
+
+class ProcessKind(Kind):
+    """Something was done to the processes of `nodes`; it ends when all of them run again."""
+
+    scope = "process"
+    fields = ("nodes", "returned")
+    verb = "failed"

@@ -1,0 +1,53 @@
+"""An operation that somebody asked for in a simulation, and how it ended. A node takes it for an inbound request."""
+
+from collections.abc import Callable
+from typing import Any
+
+from cluster.errors import ClusterError
+from cluster.wire.frames import Body
+
+
+class OpenLink:
+    """The connection of a client that stays."""
+
+    ended = False
+
+    def __init__(self) -> None:
+        self.on_close: list[Callable[[], None]] = []
+        self.pushed: list[Any] = []
+
+    def push(self, body: Any) -> bool:
+        """Remember what the node sends on its own."""
+        self.pushed.append(body)
+        return True
+
+
+class Result:
+    """An operation asked of a node: `body` or `error` once it has ended."""
+
+    def __init__(self, body: Any, deadline: float, arrived: float = 0.0) -> None:
+        self.asked = body
+        self.body: Any = body
+        self.deadline = deadline
+        self.arrived = arrived
+        self.link = OpenLink()
+        self.answer: Body | None = None
+        self.error: ClusterError | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is an answer."""
+        return self.answer is not None or self.error is not None
+
+    def reply(self, body: Body) -> None:
+        """The node's answer."""
+        assert not self.ended, "answered twice"
+        self.answer = body
+
+    def on_cancel(self, function: Callable[[], None]) -> None:
+        """Nobody here cancels."""
+
+    def fail(self, error: ClusterError) -> None:
+        """The node's refusal."""
+        assert not self.ended, "answered twice"
+        self.error = error
