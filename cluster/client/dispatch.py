@@ -50,7 +50,7 @@ def nobody(cluster: str, errors: dict[str, ClusterError]) -> ClusterError:
 class Dispatch:
     """One call on its way: the callback of its caller, and the handle to cancel it."""
 
-    __slots__ = ("body", "caller", "deadline", "done", "hedge", "id", "key", "node", "router", "tried")
+    __slots__ = ("body", "caller", "deadline", "done", "hedge", "hedged", "id", "key", "node", "router", "tried")
 
     def __init__(
         self, router: Router, body: Body, deadline: float, done: Done, key: str | None, node: str | None
@@ -66,6 +66,9 @@ class Dispatch:
         self.id = 0
         self.hedge: tuple[Caller, int] | None = None
         """Where a read was sent, too, since that one kept quiet."""
+        self.hedged = False
+        """Once is enough: when the first has failed the hedge decides, and beside another one its answer could not be
+        told from that one's."""
         self.tried: dict[str, ClusterError] | None = None
 
     @property
@@ -85,7 +88,7 @@ class Dispatch:
     def may_hedge(self, quiet_s: float) -> bool:
         """Whether to send it to a second node, too, when the first has been quiet for so long. The handler of a call
         may take its time, but a node that runs answers the probe of a quiet one meanwhile."""
-        if self.hedge is not None or self.node is not None or not self.repeatable:
+        if self.hedged or self.node is not None or not self.repeatable:
             return False
         return type(self.body) is not Call or quiet_s >= CALL_HEDGE_S
 

@@ -437,7 +437,7 @@ class Router:
                     id = caller.call(operation.body, operation.deadline, operation.on_hedge, now, self.layout)
                 except (Unreachable, Overloaded):
                     continue
-                operation.hedge = (caller, id)
+                operation.hedge, operation.hedged = (caller, id), True
                 return
 
     def _probe(self, node: NodeLink, now: float) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from cluster.errors import ClusterError, Maybe, Overloaded, QuorumMissing, Unreachable
+from cluster.errors import ClusterError, DeadlinePassed, Maybe, Overloaded, QuorumMissing, Unreachable
 from cluster.ports import Inbound, Outcome
 from cluster.replication.context import ReplicationContext
 from cluster.replication.preference import UNANSWERED
@@ -121,7 +121,11 @@ class ForwardedPut:
         self.id = 0
 
     def next(self) -> None:
-        """Try the next owner; without one coordinate it here, as a fallback, with hints for the owners."""
+        """Try the next owner; without one coordinate it here, as a fallback, with hints for the owners. Whoever was
+        stopped meanwhile may come here long after the deadline."""
+        if self.forwarder.context.env.clock.now() >= self.inbound.deadline:
+            self.inbound.fail(DeadlinePassed("no owner took the put before its deadline"))
+            return
         if not self.left:
             self.coordinate(self.body, self.partition, self.inbound)
             return

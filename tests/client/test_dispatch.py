@@ -2,7 +2,7 @@
 
 import pytest
 
-from cluster.client.dispatch import may_go_elsewhere, nobody
+from cluster.client.dispatch import Dispatch, may_go_elsewhere, nobody
 from cluster.errors import (
     BadMessage,
     ClusterError,
@@ -13,6 +13,7 @@ from cluster.errors import (
     QuorumMissing,
     Unreachable,
 )
+from cluster.wire.kv import Get
 
 
 @pytest.mark.parametrize("error", [QuorumMissing("x"), Overloaded("x"), BadMessage("x")], ids=repr)
@@ -44,3 +45,25 @@ def test_what_was_not_sent_goes_elsewhere(error: ClusterError) -> None:
 )
 def test_the_one_error_for_many(errors: list[ClusterError], kind: type[ClusterError]) -> None:
     assert type(nobody("c", {str(number): error for number, error in enumerate(errors)})) is kind
+
+
+class Silent:
+    """A connection that takes calls and answers none."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def cancel(self, id: int) -> None: ...
+
+
+def test_a_hedge_that_took_over_is_not_hedged_again() -> None:
+    """Its answer would be taken for that of the second hedge, and the caller be told twice."""
+    told: list[object] = []
+    dispatch = Dispatch(object(), Get("cart"), 1.0, told.append, "cart", None)  # type: ignore[arg-type]
+    assert dispatch.may_hedge(0.1)
+    dispatch.caller, dispatch.id = Silent("n1"), 1  # type: ignore[assignment]
+    dispatch.hedge, dispatch.hedged = (Silent("n2"), 2), True  # type: ignore[assignment]
+    dispatch(Unreachable("n1: reset"))
+    assert (told, dispatch.hedge, dispatch.may_hedge(0.1)) == ([], None, False)
+    dispatch.on_hedge(QuorumMissing("x"))
+    assert len(told) == 1

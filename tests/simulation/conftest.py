@@ -9,6 +9,7 @@ import pytest
 
 from cluster.simulation import World, parse_seeds
 from cluster.simulation.replay import replay_line
+from tests.simulation.witness import Witness, install
 
 SEEDS = "1..5"
 
@@ -31,6 +32,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed and isinstance(seed, int):
         report.sections.append(("replay", replay_line(item.nodeid.partition("[")[0], seed)))
     return report
+
+
+@pytest.fixture(autouse=True)
+def witness(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    install(monkeypatch)
+    yield
+    Witness.present = None
 
 
 @pytest.fixture

@@ -11,8 +11,16 @@ Contexts are tokens here as for any client: the model never looks into them.
 
 from dataclasses import dataclass, field
 
+from cluster.simulation.client import Pending, SimulatedClient
 from cluster.simulation.fleet import Fleet, Result
-from cluster.wire.kv import Got, PutDone
+from cluster.wire.kv import Get, Got, Put, PutDone
+from tests.simulation.witness import Witness
+
+TIMEOUT_S = 1.0
+MARGIN_S = 0.3
+"""How long after its deadline a client's operation must have ended: its grace of 0.1 s, and a beat."""
+LATE_S = 0.01
+"""Clocks of two nodes are compared over a connection, so a deadline is exact to this."""
 
 Seen = frozenset[int]
 """Numbers of writes."""
@@ -28,12 +36,11 @@ class Write:
     key: str
     covers: Seen
     deletes: bool
-    result: Result
-
-    @property
-    def value(self) -> bytes:
-        """Unlike that of any other write; of any length, so that records lie anywhere."""
-        return b"%d:" % self.number + b"x" * (self.number * 37 % 200)
+    result: Result | Pending
+    asked_at: float
+    by_client: bool
+    value: bytes
+    """Unlike that of any other write; of any length, so that records lie anywhere."""
 
     @property
     def outcome(self) -> str:
@@ -53,17 +60,21 @@ class Read:
     """One read. `promised` are the writes that were `ok` when it was asked."""
 
     key: str
-    result: Result
+    result: Result | Pending
     promised: Seen
     session: "Session | None"
     asked_at: float
-    via: str
+    via: str | None
+    by_client: bool
+    strict: bool
 
 
 @dataclass
 class Session:
     """One client: the context that it has of each key, and what that covers. One operation a key at a time."""
 
+    client: SimulatedClient | None = None
+    """Its connections; without, its operations enter at the handlers of a node."""
     contexts: dict[str, tuple[bytes | None, Seen]] = field(default_factory=dict)
     busy: dict[str, Write | Read] = field(default_factory=dict)
 
@@ -71,32 +82,50 @@ class Session:
 class Ledger:
     """All writes, by number, and the reads under way."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, *, large_bytes: int = 0) -> None:
+        """`large_bytes`: the size of every fourth value."""
         self.fleet = fleet
+        self.large_bytes = large_bytes
         self.writes: list[Write] = []
         self.keys: dict[str, list[Write]] = {}
         self.reading: list[Read] = []
+        self.done: list[Read] = []
         self.reads_checked = 0
+        self._ended = 0  # all writes before this one have
+        self.witness = Witness(fleet.world)
 
     # -- operations
 
-    def write(self, via: str, key: str, session: Session, *, deletes: bool = False, blind: bool = False) -> None:
-        """Write through a node, with the session's context unless `blind`."""
+    def write(self, via: str | None, key: str, session: Session, *, deletes: bool = False, blind: bool = False) -> None:
+        """Write through a node, or the one that the client chooses, with the session's context unless `blind`."""
         token, seen = (None, NOTHING) if blind else session.contexts.get(key, (None, NOTHING))
-        write = Write(len(self.writes), key, seen, deletes, Result(None, 0.0))
-        value = b"" if deletes else write.value
-        write.result = self.fleet.put(via, key, value, context=token, deleted=deletes)
+        number = len(self.writes)
+        size = self.large_bytes if number % 4 == 3 and self.large_bytes else number * 37 % 200
+        value = b"" if deletes else b"%d:" % number + bytes(size)
+        client = session.client
+        write = Write(number, key, seen, deletes, Result(None, 0.0), self.fleet.world.now, client is not None, value)
+        if client is None:
+            assert via is not None
+            write.result = self.fleet.put(via, key, value, TIMEOUT_S, context=token, deleted=deletes)
+        else:
+            body = Put(key, value, client.router.operation_id(), token, deleted=deletes)
+            write.result = client.ask(body, key=key, node=via, timeout=TIMEOUT_S)
         self.writes.append(write)
         self.keys.setdefault(key, []).append(write)
         if not blind:
             session.busy[key] = write
 
-    def read(self, via: str, key: str, session: Session | None = None, *, strict: bool = False) -> None:
-        """Read through a node; checked once it has ended, see `look`."""
+    def read(self, via: str | None, key: str, session: Session | None = None, *, strict: bool = False) -> None:
+        """Read through a node, or one of the client's choice; checked once it has ended, see `look`."""
         self.look()
         promised = frozenset(write.number for write in self.keys.get(key, []) if write.outcome == "ok")
-        result = self.fleet.get(via, key, strict=strict)
-        read = Read(key, result, promised, session, self.fleet.world.now, via)
+        client = None if session is None else session.client
+        if client is None:
+            assert via is not None
+            result: Result | Pending = self.fleet.get(via, key, TIMEOUT_S, strict=strict)
+        else:
+            result = client.ask(Get(key, strict=strict), key=key, node=via, timeout=TIMEOUT_S)
+        read = Read(key, result, promised, session, self.fleet.world.now, via, client is not None, strict)
         self.reading.append(read)
         if session is not None:
             session.busy[key] = read
@@ -137,17 +166,29 @@ class Ledger:
     # -- what reads may say
 
     def look(self) -> None:
-        """Check the reads that have ended."""
+        """Check the reads that have ended, and that what clients asked for has ended in time."""
+        self._check_ended()
         for read in [read for read in self.reading if read.result.ended]:
             self.reading.remove(read)
+            self.done.append(read)
             answer = read.result.answer
             if isinstance(answer, Got):
-                strict: bool = read.result.asked.strict
+                strict = read.strict
                 self._check_values(read.key, answer)
                 if strict or not answer.degraded:
                     how = f"{'strict' if strict else 'plain'} read through {read.via} at {read.asked_at:.3f}"
                     self._check_promised(read.key, answer, read.promised, how)
                     self.reads_checked += 1
+
+    def _check_ended(self) -> None:
+        """A client's operation ends with its deadline, whatever happens to the nodes."""
+        now = self.fleet.world.now
+        operations: list[Read | Write] = [*self.reading, *self.writes[self._ended :]]
+        waiting = [one for one in operations if not one.result.ended]
+        late = [one for one in waiting if one.by_client and now > one.asked_at + TIMEOUT_S + MARGIN_S]
+        assert not late, f"{len(late)} operations have not ended {MARGIN_S} s after their deadline: {late[0]}"
+        while self._ended < len(self.writes) and self.writes[self._ended].result.ended:
+            self._ended += 1
 
     def _check_values(self, key: str, got: Got) -> None:
         assert len(set(got.siblings)) == len(got.siblings), f"{key}: a value is returned twice"
@@ -167,13 +208,17 @@ class Ledger:
     # -- the end
 
     def check(self) -> None:
-        """After everything has healed: read all keys strictly from all owners, which also repairs what differs."""
+        """After everything has healed: every node is well, nothing was done late, and all keys are there. They are
+        read strictly from all owners, which also repairs what differs."""
         self.look()
+        self.check_executed()
+        self.check_health()
         fleet = self.fleet
         for place, (key, writes) in enumerate(sorted(self.keys.items())):
             via = fleet.up[place % len(fleet.up)]
             got = self._read_all_owners(via, key)
             self._check_values(key, got)
+            assert not got.degraded, f"{key}: degraded, though everything has settled"
             acknowledged = frozenset(write.number for write in writes if write.acknowledged)
             self._check_promised(key, got, acknowledged, f"after healing, through {via}")
             gone = NOTHING.union(*(write.covers for write in writes if write.acknowledged))
@@ -187,6 +232,22 @@ class Ledger:
             if isinstance(result.answer, Got):
                 return result.answer
         raise AssertionError(f"{key}: {result.error}")
+
+    def check_executed(self) -> None:
+        """Whether every write that a coordinator began was still wanted then."""
+        for write in self.writes:
+            body = write.result.body
+            assert isinstance(body, Put)
+            at = self.witness.executed.get(body.operation)
+            late = 0.0 if at is None else at - write.asked_at - TIMEOUT_S
+            assert late < LATE_S, f"write {write.number} to {write.key} was begun {late:.3f} s after its deadline"
+
+    def check_health(self) -> None:
+        """Whether every node says that it is well."""
+        ill = {
+            name: told for name, node in self.fleet.nodes.items() if not (told := node.answers.health({}))["healthy"]
+        }
+        assert not ill, f"unwell, though everything has settled: {ill}"
 
     def acknowledged(self) -> int:
         """How many writes were acknowledged."""

@@ -1,161 +1,262 @@
-"""A seeded enemy, and the account that every acknowledged write must pass.
+"""A seeded enemy: random faults, one at a time and in combination, always leaving a way back.
 
-Keys are written once each, so the check is exact: what was acknowledged is read back, strictly, after everything has
-healed. Values never written are never seen. A `maybe` may be there or not.
+A step is chosen among those that can act now: that nobody is down is no reason to "restart". Links suffer from the
+users' own rules (`Fleet.fault`); processes are killed, stopped and starved, also inside of a pass and while they boot.
+Each step is counted, and what its rule touched is counted by the nodes (`Nemesis.touched`).
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
+from typing import Any
 
-from cluster.simulation.fleet import Fleet, Result
-from cluster.wire.kv import Got, PutDone
+from cluster.node import Node
+from cluster.simulation.fleet import Fleet
 
-ACKNOWLEDGED = ("ok", "ok-sloppy")
-
-
-class Account:
-    """What was written, and how it ended."""
-
-    def __init__(self, fleet: Fleet) -> None:
-        self.fleet = fleet
-        self.writes: dict[str, tuple[bytes, Result]] = {}
-
-    def write(self, via: str) -> None:
-        """One write of a fresh key through a node."""
-        key = f"key-{len(self.writes)}"
-        value = f"value of {key}".encode()
-        self.writes[key] = (value, self.fleet.put(via, key, value))
-
-    def outcome(self, key: str) -> str:
-        """`ok`, `ok-sloppy`, `maybe`, `no`, or `unknown` (its coordinator is gone)."""
-        result = self.writes[key][1]
-        if isinstance(result.answer, PutDone):
-            return result.answer.outcome
-        return "unknown" if result.error is None else "no" if result.error.definite else "maybe"
-
-    def acknowledged(self) -> list[str]:
-        """The keys whose writes were acknowledged."""
-        return [key for key in self.writes if self.outcome(key) in ACKNOWLEDGED]
-
-    def check(self) -> None:
-        """Read everything back, through every node in turn."""
-        lost: list[tuple[str, str]] = []
-        wrong: list[tuple[str, object]] = []
-        for number, (key, (value, _)) in enumerate(self.writes.items()):
-            via = self.fleet.up[number % len(self.fleet.up)]
-            result = self.fleet.wait(self.fleet.get(via, key, strict=True))
-            assert isinstance(result.answer, Got), (key, self.outcome(key), result.error)
-            outcome = self.outcome(key)
-            if not result.answer.siblings and outcome in ACKNOWLEDGED:
-                lost.append((key, outcome))
-            if any(sibling != value for sibling in result.answer.siblings):
-                wrong.append((key, result.answer.siblings))
-            if result.answer.siblings and outcome == "no":
-                wrong.append((key, "a definite no is there"))
-        assert not lost, f"acknowledged and lost: {lost}"
-        assert not wrong, f"never written, or refused, and there: {wrong}"
+PARTITIONS_MAX = 2
+SLOW_MAX = 3
+STALLS_S = (0.2, 0.5, 1.5, 4.0)
+"""Under the limit of a stall, over it, over a write's deadline, over a suspicion."""
 
 
 class Nemesis:
-    """Random faults, one at a time and in combination, always leaving a way back."""
+    """`down_max`: how many nodes may be down, stopped or starved at a time."""
 
-    def __init__(self, fleet: Fleet, random: Random, *, down_max: int, steps: "Sequence[Step] | None" = None) -> None:
+    def __init__(self, fleet: Fleet, random: Random, *, down_max: int, steps: "Iterable[Step] | None" = None) -> None:
         self.fleet = fleet
         self.random = random
         self.down_max = down_max
-        self.steps = steps or STEPS
+        self.steps = list(STEPS if steps is None else steps)
         self.paused: list[str] = []
-        self.done: list[str] = []
+        self.full: list[str] = []
+        self.damaged: str | None = None  # the one node that may lose data: of two nobody knows what is left
+        self.done: Counter[str] = Counter()
+        self.log: list[str] = []
+        self._starved: dict[str, float] = {}  # until when
+        self._doomed: dict[str, tuple[Node, Callable[[], None]]] = {}  # dies inside of a pass that is still to come
+        self._touched: dict[str, dict[tuple[str, int], int]] = {}  # fault -> (node, boot) -> count
 
     def act(self) -> None:
-        """One step."""
-        step = self.random.choice(self.steps)
-        self.done.append(f"{self.fleet.world.now:.2f} {step.__name__}")
+        """One step, of those that can act."""
+        self._look()
+        step = self.random.choice([step for step in self.steps if CONDITIONS[step](self)])
+        self.done[step.__name__] += 1
+        self.log.append(f"{self.fleet.world.now:.2f} {step.__name__}")
         step(self)
 
-    def _victim(self) -> str | None:
-        candidates = [name for name in self.fleet.up if name not in self.paused]
-        down = len(self.fleet.names) - len(candidates)
-        return self.random.choice(candidates) if down < self.down_max and candidates else None
+    def touched(self) -> dict[str, int]:
+        """How many packets and operations met each fault so far, by id."""
+        self._look()
+        return {id: sum(counts.values()) for id, counts in self._touched.items()}
+
+    def _look(self) -> None:
+        nodes = self.fleet.nodes
+        self._doomed = {name: one for name, one in self._doomed.items() if nodes.get(name) is one[0]}
+        for name, node in self.fleet.nodes.items():
+            for id, links in node.faults.receipts().items():
+                self._touched.setdefault(id, {})[name, node.boot.epoch] = sum(links.values())
+
+    # -- who
+
+    @property
+    def running(self) -> list[str]:
+        """The nodes that have booted and are neither stopped nor starved."""
+        now = self.fleet.world.now
+        return [name for name in self.fleet.up if name not in self.paused and self._starved.get(name, 0.0) <= now]
+
+    @property
+    def down(self) -> list[str]:
+        """The nodes without a process."""
+        return [name for name in self.fleet.names if not self.fleet.world.is_up(name)]
+
+    def _may_take(self) -> bool:
+        healthy = self._healthy()
+        return bool(healthy) and len(self.fleet.names) - len(healthy) < self.down_max
+
+    def _healthy(self) -> list[str]:
+        return [name for name in self.running if name not in self._doomed]
+
+    def _victim(self) -> str:
+        return self.random.choice(self._healthy())
+
+    def _link_faults(self, kind: str) -> int:
+        return sum(fault.active and fault.kind == kind for fault in self.fleet.faults.faults)
+
+    # -- processes
 
     def crash(self) -> None:
+        """SIGKILL, between two calls or inside of a pass: after a write to the log or to a socket."""
         victim = self._victim()
-        if victim is not None:
-            self.fleet.crash(victim)
+        point = self.random.choice(("append", "write", "", ""))
+        if point:
+            call_off = self.fleet.crash_inside(victim, point, self.random.randint(1, 5))
+            self._doomed[victim] = self.fleet.nodes[victim], call_off
+        else:
+            self.fleet.kill(victim)
 
     def power_loss(self) -> None:
         """One node, or as many as may be down, at once."""
-        silent = self.random.random() < 0.5
+        silent, scattered = self.random.random() < 0.5, self.random.random() < 0.5
         for _ in range(self.random.choice((1, self.down_max))):
-            victim = self._victim()
-            if victim is not None:
-                self.fleet.power_loss(victim, silent=silent)
-
-    def fill_disk(self) -> None:
-        """A little room is left, or none: whatever is refused must be undone."""
-        victim = self._victim()
-        if victim is not None:
-            self.fleet.world.disk(victim).full_after(self.random.choice((0, 200, 2000)))
-
-    def empty_disk(self) -> None:
-        for name in self.fleet.names:
-            self.fleet.world.disk(name).full_after(None)
-
-    def set_clock(self) -> None:
-        """Wall clocks jump; nothing but the order of siblings may depend on them."""
-        self.fleet.world.set_clock(self.random.choice(self.fleet.names), skew=self.random.uniform(-3600.0, 3600.0))
+            if self._may_take():
+                self.fleet.power_loss(self._victim(), silent=silent, scattered=scattered)
 
     def restart(self) -> None:
+        """All that are down; one of them may be stopped while it boots."""
         self.empty_disk()  # without room for its boot record a node does not start
+        names = self.down
         self.fleet.start()
+        if self.random.random() < 0.2:
+            late = self.random.choice(names)
+            self.fleet.world.pause(late, after_calls=self.random.randrange(3))
+            self.paused.append(late)
 
     def pause(self) -> None:
+        """SIGSTOP, in the poll or inside of a pass."""
         victim = self._victim()
-        if victim is not None:
-            self.fleet.world.pause(victim)
-            self.paused.append(victim)
+        if self.random.random() < 0.3:
+            self.fleet.world.pause(victim, after_calls=self.random.randint(1, 3))
+        else:
+            self.fleet.pause(victim)
+        self.paused.append(victim)
 
     def resume(self) -> None:
         while self.paused:
-            self.fleet.world.resume(self.paused.pop())
+            self.fleet.resume(self.paused.pop())
+
+    def stall(self) -> None:
+        """No processor for a while."""
+        victim, seconds = self._victim(), self.random.choice(STALLS_S)
+        self.fleet.world.stall(victim, seconds, after_calls=self.random.choice((0, 0, 1, 2)))
+        self._starved[victim] = self.fleet.world.now + seconds
+
+    # -- disks and clocks
+
+    def damage(self) -> None:
+        """Bytes flip in the log of a node that is down."""
+        victim = self.random.choice(self._with_logs())
+        disk = self.fleet.world.disk(victim)
+        for _ in range(self.random.choice((1, 1, 3))):
+            disk.flip_byte(self.random.choice(self._logs(victim)))
+        self.damaged = victim
+
+    def wipe(self) -> None:
+        """The directory of a node that is down is emptied, but for its layout."""
+        victim = self.random.choice(self._with_logs())
+        disk = self.fleet.world.disk(victim)
+        for path in [*disk.names(""), *[f"log/{name}" for name in disk.names("log")]]:
+            if path != "layout.json":
+                disk.remove(path)
+        self.damaged = victim
+
+    def outage(self) -> None:
+        """Power loss of the one node that may lose what it had not synced."""
+        victim = self.damaged or self._victim()
+        self.fleet.power_loss(victim, silent=self.random.random() < 0.5, scattered=self.random.random() < 0.5)
+        self.damaged = victim
+
+    def _may_lose_power(self) -> bool:
+        return self._may_take() and (self.damaged is None or self.damaged in self._healthy())
+
+    def _logs(self, name: str) -> list[str]:
+        disk = self.fleet.world.disk(name)
+        return [path for log in disk.names("log") if log.endswith(".log") and disk.read(path := f"log/{log}")]
+
+    def _with_logs(self) -> list[str]:
+        """The nodes that are down and may lose data, and have some."""
+        return [name for name in self.down if self.damaged in (None, name) and self._logs(name)]
+
+    def fill_disk(self) -> None:
+        """A little room is left, or none: whatever is refused must be undone."""
+        victim = self.random.choice([name for name in self.running if name not in self.full])
+        self.fleet.world.disk(victim).full_after(self.random.choice((0, 200, 2000)))
+        self.full.append(victim)
+
+    def empty_disk(self) -> None:
+        while self.full:
+            self.fleet.world.disk(self.full.pop()).full_after(None)
+
+    def set_clock(self) -> None:
+        """Wall clocks jump; nothing but the order of siblings may depend on them."""
+        self.fleet.world.set_clock(self.random.choice(self.running), skew=self.random.uniform(-3600.0, 3600.0))
+
+    # -- links
 
     def partition(self) -> None:
         names = list(self.fleet.names)
         self.random.shuffle(names)
         cut = self.random.randrange(1, len(names))
-        self.fleet.world.partition([names[:cut], names[cut:]], one_way=self.random.random() < 0.3)
+        groups = [sorted(names[:cut]), sorted(names[cut:])]
+        self.fleet.fault("partition", groups=groups, one_way=self.random.random() < 0.3)
 
     def slow(self) -> None:
         one, two = self.random.sample(self.fleet.names, 2)
-        self.fleet.world.slow(
-            one, two, delay=self.random.choice((0.05, 0.3)), jitter=0.05, loss=self.random.choice((0.0, 0.2))
-        )
+        figures: dict[str, Any] = {"delay_ms": self.random.choice((50.0, 300.0)), "jitter_ms": 50.0}
+        if self.random.random() < 0.5:
+            figures["loss"] = 0.2
+        if self.random.random() < 0.3:
+            figures |= {"duplicate": 0.1, "reorder": 0.2}
+        self.fleet.fault("slow", source=one, target=two, both=self.random.random() < 0.3, **figures)
 
     def heal(self) -> None:
-        self.fleet.world.heal()
+        """All faults of links, or one of them."""
+        active = [fault.id for fault in self.fleet.faults.faults if fault.active and fault.of.scope == "link"]
+        self.fleet.heal(*([self.random.choice(active)] if self.random.random() < 0.3 else []))
+
+    # -- the end
 
     def end(self) -> None:
         """Undo everything and wait until nobody waits for anything."""
-        self.heal()
+        self._look()
+        for _, call_off in self._doomed.values():
+            call_off()
+        self.fleet.heal()
         self.empty_disk()
-        for one in self.fleet.names:
-            for two in self.fleet.names:
-                if one != two:
-                    self.fleet.world.slow(one, two)
         self.resume()
         self.fleet.start()
         self.fleet.until(self.fleet.settled, timeout=120.0)
+        self._look()
 
 
 Step = Callable[[Nemesis], None]
 
-STEPS: list[Step] = [
+CONDITIONS: dict[Step, Callable[[Nemesis], bool]] = {
+    Nemesis.crash: Nemesis._may_take,
+    Nemesis.power_loss: Nemesis._may_take,
+    Nemesis.restart: lambda self: bool(self.down),
+    Nemesis.pause: Nemesis._may_take,
+    Nemesis.resume: lambda self: bool(self.paused),
+    Nemesis.stall: Nemesis._may_take,
+    Nemesis.damage: lambda self: bool(self._with_logs()),
+    Nemesis.wipe: lambda self: bool(self._with_logs()),
+    Nemesis.outage: Nemesis._may_lose_power,
+    Nemesis.fill_disk: lambda self: any(name not in self.full for name in self.running),
+    Nemesis.empty_disk: lambda self: bool(self.full),
+    Nemesis.set_clock: lambda self: bool(self.running),
+    Nemesis.partition: lambda self: self._link_faults("partition") < PARTITIONS_MAX,
+    Nemesis.slow: lambda self: self._link_faults("slow") < SLOW_MAX,
+    Nemesis.heal: lambda self: self._link_faults("partition") + self._link_faults("slow") > 0,
+}
+"""When a step can act."""
+
+STEPS: Sequence[Step] = (
     Nemesis.crash,
     Nemesis.crash,  # twice: crashes are what the rest builds on
     Nemesis.restart,
     Nemesis.pause,
     Nemesis.resume,
+    Nemesis.stall,
     Nemesis.partition,
     Nemesis.slow,
     Nemesis.heal,
-]
+)
+
+LOSSES: Sequence[Step] = (
+    *[Nemesis.outage] * 3,
+    *[Nemesis.damage] * 2,
+    *[Nemesis.wipe] * 2,
+    *[Nemesis.restart] * 2,
+    Nemesis.partition,
+    Nemesis.heal,
+)
+"""One node loses data again and again."""

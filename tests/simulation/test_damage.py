@@ -101,3 +101,40 @@ def test_an_emptied_directory_is_filled_again(seed: int) -> None:
                 disk.remove(path)
         come_back(fleet, ledger, random, session, victim)
         assert fleet.nodes[victim].boot.id != old_id, "who forgot everything is somebody else"
+
+
+def test_two_owners_with_damage_are_both_made_good(seed: int) -> None:
+    """Both are down when bytes flip in both of their logs. The third has all; nobody waits for the other's vote for
+    ever."""
+    with Fleet.running(seed, 3) as fleet:
+        random, ledger, session = Random(f"{seed}/two"), Ledger(fleet), Session()
+        write_some(fleet, ledger, random, session, 60)
+        fleet.world.run_for(1.5)
+        fleet.until(fleet.settled, 60.0)
+        victims = random.sample(fleet.names, 2)
+        for victim in victims:
+            fleet.crash(victim)
+            disk = fleet.world.disk(victim)
+            logs = [name for name in disk.names("log") if name.endswith(".log") and disk.read(f"log/{name}")]
+            disk.flip_byte(f"log/{random.choice(logs)}")
+        fleet.start()
+        fleet.until(lambda: len(fleet.up) == 3)
+        read_some(fleet, ledger, random, 40)
+        fleet.until(fleet.settled, timeout=120.0)
+        ledger.check()
+        assert_equal(fleet)
+
+
+def test_a_node_that_is_stopped_while_it_boots_goes_on(seed: int) -> None:
+    """Before its log is read, behind that, and when it listens and has yet to be heard."""
+    with Fleet.running(seed, 3) as fleet:
+        ledger, session = Ledger(fleet), Session()
+        for after_calls in range(4):
+            fleet.crash("n3")
+            write_some(fleet, ledger, Random(f"{seed}/{after_calls}"), session, 5)
+            fleet.start("n3")
+            fleet.world.pause("n3", after_calls=after_calls)
+            fleet.world.run_for(3.0)
+            fleet.world.resume("n3")
+            fleet.until(fleet.settled, 60.0)
+        ledger.check()

@@ -5,7 +5,8 @@ from random import Random
 
 from cluster.config import NodeSettings
 from cluster.simulation.fleet import Fleet
-from tests.simulation.nemesis import Account, Nemesis
+from tests.simulation.account import Account
+from tests.simulation.nemesis import Nemesis
 
 
 def run(seed: int, *, down_max: int, settings: NodeSettings | None = None, steps: int = 12, nodes: int = 5) -> Account:
@@ -17,7 +18,7 @@ def run(seed: int, *, down_max: int, settings: NodeSettings | None = None, steps
         for _ in range(steps):
             nemesis.act()
             for _ in range(8):
-                up = [name for name in fleet.up if name not in nemesis.paused]
+                up = nemesis.running
                 if up:
                     account.write(random.choice(up))
                 fleet.world.run_for(random.choice((0.0, 0.01, 0.1, 0.4)))

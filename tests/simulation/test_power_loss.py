@@ -12,7 +12,7 @@ from cluster.replication.mergeable import TABLE_KV
 from cluster.simulation.disk import SYNC_MAX_S
 from cluster.simulation.fleet import Fleet
 from cluster.wire.kv import Got, PutDone
-from tests.simulation.nemesis import ACKNOWLEDGED, Account
+from tests.simulation.account import ACKNOWLEDGED, Account
 
 TICK_S = 0.01
 """How finely `Fleet.wait` looks."""
@@ -56,7 +56,8 @@ class Blackouts:
         """All of these at once."""
         for name in names:
             self.dark[name].append(self.fleet.world.now)
-            self.fleet.power_loss(name, silent=self.random.random() < 0.5)
+            silent, scattered = self.random.random() < 0.5, self.random.random() < 0.5
+            self.fleet.power_loss(name, silent=silent, scattered=scattered)
 
     def lost(self) -> list[Kept]:
         """What was acknowledged and no owner has, once all are back. Nothing is there that was never written."""

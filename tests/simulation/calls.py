@@ -1,0 +1,83 @@
+"""Calls of a service whose operation is neither readonly nor idempotent, and what may become of each.
+
+It runs at most once, and not after its deadline; what was answered ran, and what was refused for good did not.
+"""
+
+from dataclasses import dataclass
+
+from msgspec import Struct, json
+
+from cluster.node import Node
+from cluster.requests import CallContext, operation, service
+from cluster.simulation.client import Pending, SimulatedClient
+from cluster.simulation.fleet import Fleet
+from cluster.wire.requests import Call, CallDone
+
+TIMEOUT_S = 1.0
+LATE_S = 0.01
+"""As in the ledger: deadlines are compared over a connection."""
+WORK_S = 0.02
+
+
+class Charge(Struct):
+    """What to charge, by number."""
+
+    number: int
+
+
+class Charged(Struct):
+    """Which node did."""
+
+    number: int
+    node: str
+
+
+@dataclass
+class Charging:
+    """One call, and where and when its handler began."""
+
+    asked_at: float
+    result: Pending
+    ran: list[tuple[str, float]]
+
+
+class Calls:
+    """All calls of a run. Make it before the nodes boot: it hosts the service on each of them."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.all: list[Charging] = []
+        fleet.on_boot.append(self._host)
+
+    def _host(self, name: str, node: Node) -> None:
+        calls = self
+
+        @service(name="pay", version=1)
+        class Pay:
+            """Charges, and must not do so twice."""
+
+            @operation()
+            async def charge(self, request: Charge, call: CallContext) -> Charged:
+                """Charge once."""
+                calls.all[request.number].ran.append((call.node, calls.fleet.world.now))
+                await call.sleep(WORK_S)
+                return Charged(request.number, call.node)
+
+        node.requests.host(Pay())
+
+    def begin(self, client: SimulatedClient, via: str | None) -> None:
+        """One call, through a node or the one that the client chooses."""
+        body = Call("pay", "charge", json.encode(Charge(len(self.all))))
+        self.all.append(Charging(self.fleet.world.now, client.ask(body, node=via, timeout=TIMEOUT_S), []))
+
+    def check(self) -> None:
+        """Whether each did what it may."""
+        for number, one in enumerate(self.all):
+            outcome = one.result.answer or one.result.error
+            what = f"call {number}, which ended as {outcome!r}, ran {one.ran}"
+            assert len(one.ran) <= 1, f"{what}: twice"
+            assert all(at <= one.asked_at + TIMEOUT_S + LATE_S for _, at in one.ran), f"{what}: after its deadline"
+            if isinstance(one.result.answer, CallDone):
+                assert one.ran, f"{what}: it never ran"
+            elif one.result.error is not None and one.result.error.definite:
+                assert not one.ran, f"{what}: it was refused for good"
