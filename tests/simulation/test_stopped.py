@@ -22,7 +22,7 @@ from tests.simulation.safeguards.scenes import acknowledged, settled_siblings
 from tests.simulation.stopped import DATAGRAMS, FIRST_S, SECOND_S, SIZES, Notes
 
 ROOT = Path(__file__).parents[2]
-BUSY_S = 0.9
+BUSY_S = 1.5
 TIMERS = ["timer first", "timer second"]
 SOCKETS = ["stream 0 3000", "stream 1 20", "datagram one", "datagram two"]
 
@@ -47,8 +47,8 @@ def process(where: str) -> Iterator[tuple["subprocess.Popen[str]", list[socket.s
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "tests.simulation.stopped", str(BUSY_S), where, str(port)]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    command = [sys.executable, "-m", "tests.simulation.stopped", where, str(port)]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     sockets: list[socket.socket] = []
     try:
         read_line(child, "listening")
@@ -64,7 +64,8 @@ def process(where: str) -> Iterator[tuple["subprocess.Popen[str]", list[socket.s
             one.close()
         child.kill()
         child.wait()
-        assert child.stdout is not None
+        assert child.stdin is not None and child.stdout is not None
+        child.stdin.close()
         child.stdout.close()
 
 
@@ -106,6 +107,9 @@ def real_order(case: str) -> list[str]:
         else:
             read_line(child, "busy")
         send_all(sockets, datagrams, port)
+        assert child.stdin is not None
+        child.stdin.write("all is sent\n")
+        child.stdin.flush()
         if case == "stopped":
             while time.monotonic() < due:
                 pass
