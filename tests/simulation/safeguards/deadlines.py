@@ -1,8 +1,11 @@
 """Deadlines: nothing is carried out after its deadline."""
 
+from typing import Any
+
 import pytest
 
 from cluster.kv.forward import ForwardedPut
+from cluster.replication.replica import Replica
 from cluster.simulation.fleet import Fleet
 from cluster.wire.clock import SenderClock
 from tests.simulation.safeguards.registry import Safeguard
@@ -65,12 +68,46 @@ def try_the_next_whatever_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ForwardedPut, "next", forget)
 
 
+def copies_wait_at_owners_that_stand_still(seed: int) -> None:
+    """A coordinator dies while the copies of its write wait in the sockets of both other owners. Its client was told
+    `maybe`, and that nothing more happens after the deadline."""
+    with Fleet.running(seed, 3) as fleet:
+        first, *others = fleet.owners("cart")
+        acknowledged(fleet, first, "warm", b"", w=3)
+        for name in others:
+            fleet.world.pause(name)
+        fleet.put(first, "cart", b"late")
+        fleet.world.run_for(0.1)
+        fleet.crash(first)
+        fleet.world.run_for(2.0)
+        for name in others:
+            fleet.world.resume(name)
+        fleet.world.run_for(1.0)
+        assert [name for name in others if fleet.stored(name, "cart") is not None] == []
+
+
+def apply_copies_whenever_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    apply = Replica.replicate_batch
+
+    def ageless(self: Replica, inbound: Any) -> None:
+        inbound.body.copies = [(copy[0], float("inf"), *copy[2:]) for copy in inbound.body.copies]
+        apply(self, inbound)
+
+    monkeypatch.setattr(Replica, "replicate_batch", ageless)
+
+
 SAFEGUARDS = [
     Safeguard(
         "deadlines are dated by the sender",
         "Nothing is executed after its deadline, whatever stopped its receiver.",
         date_messages_when_they_are_read,
         a_forwarded_write_meets_a_starved_owner,
+    ),
+    Safeguard(
+        "copies that have expired are dropped",
+        "After its deadline a write that is not known to be kept is begun at no further owner.",
+        apply_copies_whenever_they_come,
+        copies_wait_at_owners_that_stand_still,
     ),
     Safeguard(
         "a put that no owner took in time ends",
