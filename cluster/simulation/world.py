@@ -83,8 +83,8 @@ class World:
 
     def power_loss(self, name: str, *, torn: bool = True, scattered: bool = False, silent: bool = False) -> None:
         """A crash that also takes what was not synced, but for a random part of it with `torn`, and of that part some
-        blocks with `scattered`. With `silent` the whole
-        machine is gone: no resets, and dials hang, until the node has a process again."""
+        blocks with `scattered`. With `silent` the whole machine is gone: no resets, and dials hang, until the node has
+        a process again."""
         if self._node(name).process is not None:  # a machine may lose its power when the node is down
             self._end(name, "power loss", None if silent else Sign.RESET)
         node = self._nodes[name]
