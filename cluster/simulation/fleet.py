@@ -17,7 +17,7 @@ from cluster.observe.rfc3339 import format_time
 from cluster.replication.mergeable import TABLE_KV
 from cluster.simulation.client import Carried, Pending, SimulatedClient
 from cluster.simulation.clock import WALL_START
-from cluster.simulation.result import Result
+from cluster.simulation.result import OpenLink, Result
 from cluster.simulation.route import Quality
 from cluster.simulation.schedule import Killed
 from cluster.simulation.world import LOOPBACK, World
@@ -27,7 +27,7 @@ from cluster.wire.frames import Body
 from cluster.wire.kv import Get, Put
 from cluster.wire.requests import Call
 
-__all__ = ["Fleet", "Result"]
+__all__ = ["Fleet", "OpenLink", "Result"]
 
 SECRET = b"simulated cluster secret".ljust(32, b".")
 PORT = 7000
