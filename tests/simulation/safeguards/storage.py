@@ -5,13 +5,13 @@ from collections.abc import Callable
 import pytest
 
 from cluster.config import node_settings
-from cluster.env import Env, Tick
+from cluster.env import Disk, Env, Tick
 from cluster.node import Node
 from cluster.replication.completing import PartitionScan
 from cluster.simulation import World
 from cluster.simulation.disk import SimulatedDisk
 from cluster.simulation.fleet import Fleet
-from cluster.storage import Done, Store
+from cluster.storage import Boot, Done, Store
 from cluster.storage.record import Mark, encode_release
 from cluster.storage.recovery import Replay
 from cluster.storage.segments import SegmentLog
@@ -20,6 +20,7 @@ from tests.simulation.safeguards.registry import Safeguard
 from tests.simulation.safeguards.scenes import acknowledged, boot, crash_and_wait, read, settled_siblings
 
 KEYS = [f"key-{number}" for number in range(20)]
+BLOCK_BYTES = 4096
 
 
 def wipe(disk: SimulatedDisk) -> None:
@@ -364,6 +365,37 @@ def rise_above_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Node, "_amnesia", lambda self, evidence: self.membership.on_amnesia.clear())
 
 
+def blocks_reach_the_disk_out_of_order(seed: int) -> None:
+    """Under `always`: the power fails while much is not synced. The last blocks of it are there, the first are not."""
+    with Fleet.running(seed, 3, settings=node_settings(durability="always")) as fleet:
+        for key in KEYS:
+            acknowledged(fleet, "n1", key, b"precious")
+        for number in range(20):
+            fleet.put("n1", f"late-{number}", bytes(3000))
+        disk = fleet.world.disk("n3")
+        path = max(f"log/{name}" for name in disk.names("log") if name.endswith(".log"))
+        fleet.world.run_until_true(lambda: disk.unsynced(path) > 2 * BLOCK_BYTES, timeout=1.0, step=0.0)
+        whole, synced = disk.read(path), len(disk.read(path)) - disk.unsynced(path)
+        fleet.power_loss("n3")
+        content = disk.open(path)
+        content.data[:] = whole[:synced] + bytes(BLOCK_BYTES) + whole[synced + BLOCK_BYTES :]
+        content.durable = len(content.data)
+        boot(fleet, "n3")
+        assert not fleet.nodes["n3"].events.since(kind="owner.recovering"), "nothing acknowledged was lost"
+        fleet.until(fleet.settled, 60.0)
+        assert all(read(fleet, "n3", key, local=True) == [b"precious"] for key in KEYS)
+
+
+def take_holes_for_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Replay.__init__
+
+    def init(self: Replay, disk: Disk, boot: Boot, *, always: bool) -> None:
+        made(self, disk, boot, always=always)
+        self._torn_behind_mark = False
+
+    monkeypatch.setattr(Replay, "__init__", init)
+
+
 SAFEGUARDS = [
     Safeguard(
         "readers are shown what is logged",
@@ -431,5 +463,11 @@ SAFEGUARDS = [
         "A directory that was put back takes a new id, and votes once it is complete again.",
         rise_above_what_is_said,
         a_directory_is_put_back,
+    ),
+    Safeguard(
+        "a hole behind the mark is what a power cut explains",
+        "Under `always` a reboot loses nothing that was acknowledged, and makes nobody recover.",
+        take_holes_for_damage,
+        blocks_reach_the_disk_out_of_order,
     ),
 ]
