@@ -7,6 +7,7 @@ process with exit code 1. The end of the leash or of the time to live ends the n
 import asyncio
 import errno
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -23,6 +24,9 @@ from cluster.emulator.start import ADDRESS_TAKEN, NodeStart
 from cluster.errors import ClusterError
 
 EXIT_OK, EXIT_FATAL = 0, 1
+DESCRIPTORS = 4096
+"""Places of clients, of those that are still to prove themselves, and of the lanes of 200 peers, with room to spare. A
+shell's soft limit is often 1024 or 256."""
 
 
 class Runs(Protocol):
@@ -42,6 +46,7 @@ Make = Callable[[NodeStart, Callable[[str], None]], Runs]
 def run(start: NodeStart, make: Make) -> int:
     """Take the lock, say so, and run until the end."""
     setproctitle(f"dsectl node {start.record.name}/{start.name}")
+    raise_descriptor_limit()
     lock = NodeLock(start.folder / NODE_LOCK_FILE)
     if not lock.take():
         start.line.say("failed", "exists", f"node {start.name} runs already")
@@ -55,6 +60,14 @@ def run(start: NodeStart, make: Make) -> int:
         lock.release()  # so that siblings that wait for this one see it gone
         end_siblings(start.cluster, start.name)
     return code
+
+
+def raise_descriptor_limit() -> None:
+    """As far as the system allows: accepting one connection too many must not keep peers out."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class _Process:
