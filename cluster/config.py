@@ -9,21 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from cluster.errors import Usage
-from cluster.limits import BATCH_BYTES_MAX as BATCH_BYTES_MAX
-from cluster.limits import CLIENT_TIMEOUT_S as CLIENT_TIMEOUT_S
-from cluster.limits import CLOCK_ACTORS_MAX as CLOCK_ACTORS_MAX
-from cluster.limits import CLOCK_ACTORS_SPARE as CLOCK_ACTORS_SPARE
-from cluster.limits import FRAME_BYTES_MAX as FRAME_BYTES_MAX
-from cluster.limits import KEY_BYTES_MAX as KEY_BYTES_MAX
-from cluster.limits import MERGED_BYTES_MAX as MERGED_BYTES_MAX
-from cluster.limits import NAME_BYTES_MAX as NAME_BYTES_MAX
-from cluster.limits import OBJECT_BYTES_MAX as OBJECT_BYTES_MAX
-from cluster.limits import OPERATION_BYTES_MAX as OPERATION_BYTES_MAX
-from cluster.limits import OWNERS_MAX as OWNERS_MAX
-from cluster.limits import SIBLINGS_MAX as SIBLINGS_MAX
-from cluster.limits import SIBLINGS_WARN as SIBLINGS_WARN
-from cluster.limits import SUBJECT_BYTES_MAX as SUBJECT_BYTES_MAX
-from cluster.limits import VALUE_BYTES_MAX as VALUE_BYTES_MAX
+from cluster.limits import REPLICAS_MAX
 
 
 class Durability(StrEnum):
@@ -166,8 +152,8 @@ class NodeSettings:
     def validate(self) -> "NodeSettings":
         """These settings, or Usage when they contradict each other."""
         quorum, membership = self.replication, self.membership
-        if not 1 <= quorum.n <= OWNERS_MAX:
-            raise Usage(f"N must be 1 to {OWNERS_MAX}, not {quorum.n}")
+        if not 1 <= quorum.n <= REPLICAS_MAX:
+            raise Usage(f"N must be 1 to {REPLICAS_MAX}, not {quorum.n}")
         if not 1 <= quorum.r <= quorum.n:
             raise Usage(f"R must be 1 to N ({quorum.n}), not {quorum.r}")
         if not 1 <= quorum.w <= quorum.n:

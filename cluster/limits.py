@@ -33,8 +33,8 @@ CLOCK_ACTORS_SPARE = 64
 """More of them for a delete, which is the way out of a full clock."""
 OBJECT_BYTES_MAX = 2 * VALUE_BYTES_MAX + 64 * 1024
 """A key with all its siblings and its clock, as one put may leave it: a conflict of the two largest values fits."""
-OWNERS_MAX = 7
-"""The most that N may be."""
+REPLICAS_MAX = 7
+"""The most that N may be: more copies cost each write more than they add to what survives."""
 BATCH_BYTES_MAX = 1024 * 1024
 """A batch of copies over this is closed and another begun, so that the last copy begins below it."""
 FRAME_BYTES_MAX = 16 * 1024 * 1024
@@ -42,7 +42,7 @@ MERGED_BYTES_MAX = FRAME_BYTES_MAX - BATCH_BYTES_MAX - 256 * 1024
 """A key as merging may leave it. Nothing is refused while the largest set of owners, each filling its copy to the limit
 of a put without hearing of the others, comes together; it fits a frame behind the rest of a batch and its envelope."""
 
-assert OWNERS_MAX * OBJECT_BYTES_MAX <= MERGED_BYTES_MAX
+assert REPLICAS_MAX * OBJECT_BYTES_MAX <= MERGED_BYTES_MAX
 assert VALUE_BYTES_MAX + KEY_BYTES_MAX + 64 * 1024 <= OBJECT_BYTES_MAX
 assert SIBLINGS_WARN < SIBLINGS_MAX < CLOCK_ACTORS_MAX
 

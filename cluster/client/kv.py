@@ -26,7 +26,7 @@ from cluster.client.operation import (
     operation,
 )
 from cluster.errors import BadContext, ClusterError, Maybe, TooLarge, Usage
-from cluster.limits import KEY_BYTES_MAX, VALUE_BYTES_MAX
+from cluster.limits import KEY_BYTES_MAX, REPLICAS_MAX, VALUE_BYTES_MAX
 from cluster.versions.context import encode_clock, make_token, open_token
 from cluster.wire.frames import Body
 from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
@@ -34,7 +34,6 @@ from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
 KEYS_MAX = 1000
 """Keys in a page unless the caller says otherwise."""
 CONTEXTS_MAX = 10_000
-REPLICAS_MAX = 7
 NOTHING = (b"", encode_clock({}))
 
 

@@ -12,9 +12,9 @@ that the row does not. Whoever drops or replaces rows of this node has to call `
 on in that name while what it holds contains it; else it takes a name that no key has seen. That makes one clock entry
 an outage, not one a write. The memory is bounded and ends with the process: forgetting costs an entry.
 
-That an actor may be kept is a document on the disk, with the boot of the machine. It is what a loss removes, because a
-full disk, which causes the loss, still lets a file be removed. Names have the boot epoch in them, so that a new one
-needs nothing on the disk.
+That an actor may be kept is a document on the disk, with the boot of the machine, written at boot. It is what a loss
+removes, because a full disk, which causes the loss, still lets a file be removed. Names have the boot epoch in them, so
+that a new one needs nothing on the disk; the next boot takes another one, and keeps that.
 """
 
 from collections.abc import Mapping
@@ -41,13 +41,14 @@ class KeptActor(msgspec.Struct, frozen=True):
 class Actors:
     """The actors of one node, and the one counter that numbers its writes."""
 
-    __slots__ = ("_env", "_epoch", "_given", "_id", "_mints", "actor", "number")
+    __slots__ = ("_env", "_epoch", "_given", "_id", "_is_kept", "_mints", "actor", "number")
 
     def __init__(self, env: Env, id: str, epoch: int) -> None:
         self._env = env
         self._id = id
         self._epoch = epoch
         self._mints = 0
+        self._is_kept = True  # as far as anyone knows, until `resume` has looked
         self._given: dict[str, tuple[Actor, int]] = {}
         self.actor: Actor = actor_name(id, epoch, 0)
         """In whose name this node writes as an owner."""
@@ -62,6 +63,7 @@ class Actors:
             lost = "no actor was kept"
         elif not lost and not (self._env.boot_id and kept is not None and kept.boot_id == self._env.boot_id):
             lost = "the machine has booted"
+        self._is_kept = True
         if kept is not None and not lost:
             self.actor = kept.actor
         else:
@@ -69,9 +71,11 @@ class Actors:
         return lost
 
     def renew(self) -> None:
-        """From now on this node writes as an owner in a name never used before, also after its next boot."""
+        """From now on this node writes as an owner in a name never used before, and after its next boot in another."""
+        if self._is_kept:
+            self._is_kept = False
+            self._env.disk.remove(ACTOR)
         self.actor = self.mint()
-        self._keep()
 
     def mint(self) -> Actor:
         """An actor never used before."""
@@ -94,7 +98,7 @@ class Actors:
         disk = self._env.disk
         try:
             disk.write(ACTOR, msgspec.json.encode(KeptActor(self.actor, self._env.boot_id)) + b"\n")
-        except OSError:
+        except OSError:  # it is full: an earlier one must not outlive this boot
             disk.remove(ACTOR)
 
     def _kept(self) -> KeptActor | None:

@@ -5,13 +5,12 @@ that was sent is never coordinated a second time: what is not known to have fail
 sections 4.4, 4.5 and 6.4.
 """
 
-from collections import deque
-
 from cluster.env import Slices
 from cluster.errors import ClusterError, Damaged, Maybe, Overloaded, QuorumMissing, TooLarge, Usage
 from cluster.kv.actors import Actors
 from cluster.kv.forward import Forwarder
 from cluster.kv.listing import LISTINGS_MAX, Listing
+from cluster.kv.operations import Operations
 from cluster.layout import partition_of
 from cluster.limits import (
     CLOCK_ACTORS_MAX,
@@ -40,12 +39,14 @@ from cluster.versions import (
     EMPTY,
     NOTHING,
     Context,
+    Dot,
     HybridClock,
     Versions,
     check_growth,
     context_after,
     covers,
     decode,
+    decode_clock,
     decode_context,
     distinct,
     encode,
@@ -61,9 +62,7 @@ from cluster.versions import (
 from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
 
 KEYS_PAGE_MAX = 4096
-RECENT_MAX = 8192
-"""Writes of which a coordinator remembers the operation id, for retries: seconds at full speed, and 2 MB."""
-GOT_BYTES_MAX = FRAME_BYTES_MAX - 256 * 1024
+GOT_BYTES_MAX = FRAME_BYTES_MAX - 1024 * 1024
 """Of the values in one answer, so that it fits a frame with its context."""
 NO_CONTEXT = encode_context(NOTHING)
 """The context of who has seen nothing: a put with it is concurrent with everything, as one without."""
@@ -115,8 +114,7 @@ class Coordinator:
         self.writes_failed = 0
         """Those of them that ended without an acknowledgement: `maybe`, or a definite no."""
         self.reads_failed = 0
-        self._recent: deque[tuple[str, str, str, int]] = deque(maxlen=RECENT_MAX)
-        """Operation, key and dot of the last writes that this node coordinated, in this boot."""
+        self.operations = Operations(replication.store)
 
     # -- writes
 
@@ -139,33 +137,29 @@ class Coordinator:
             self.forwarder.put(body, partition, inbound, self._coordinate)
 
     def _coordinate(self, body: Put, partition: int, inbound: Inbound) -> None:
-        replication = self.replication
         try:
-            blob, token, siblings, more = self._apply(body, partition)
+            written = self._apply(body, partition)
         except ClusterError as error:
             inbound.fail(error)
-            return
-        if siblings == SIBLINGS_WARN and more:  # once on the way up, not for each write
-            replication.record(
-                "kv.siblings", f"{siblings} concurrent values: writers do not read what they replace", key=body.key
-            )
-        self._write(body, partition, inbound, blob, token, siblings)
+        else:
+            self._write(body, partition, inbound, *written)
 
-    def _write(self, body: Put, partition: int, inbound: Inbound, blob: bytes, token: bytes, siblings: int) -> None:
+    def _write(
+        self, body: Put, partition: int, inbound: Inbound, blob: bytes, token: bytes, siblings: int, dot: Dot
+    ) -> None:
         """Replicate the object, and answer with the verdict."""
         replication = self.replication
-
-        def refuse(error: ClusterError) -> None:
-            inbound.fail(Maybe(f"it was not repeated: {error.message}") if body.coordinator else error)
 
         def decided(outcome: str, write: WriteOperation) -> None:
             self.writes.note(replication.env.clock.now() - inbound.arrived)
             if outcome in (NO, MAYBE):
                 self.writes_failed += 1
+            if outcome == MAYBE:
+                self.operations.remember(body.operation, partition, body.key, dot)
             if outcome == NO:  # what was refused for a reason of its own is refused for that reason
                 error = write.error
                 reached = error is not None and not isinstance(error, UNANSWERED)
-                refuse(error if error is not None and reached else QuorumMissing(str(error)))
+                refuse(body, inbound, error if error is not None and reached else QuorumMissing(str(error)))
             else:
                 done = PutDone(outcome, write.acks, write.hints, token, replication.me, siblings, self.durability)
                 inbound.reply(done)
@@ -184,28 +178,26 @@ class Coordinator:
         except ClusterError as error:
             self.writes_failed += 1
             self.writes.note(replication.env.clock.now() - inbound.arrived)
-            refuse(error)
+            refuse(body, inbound, error)
 
-    def _apply(self, body: Put, partition: int) -> tuple[bytes, bytes, int, bool]:
-        """The bytes of the object with this write in it, the writer's new context, how many siblings there are, and
-        whether they are more than before. Nothing is stored yet: raises for a context, or an object, that may not be.
-        """
+    def _apply(self, body: Put, partition: int) -> tuple[bytes, bytes, int, Dot]:
+        """The bytes of the object with this write in it, the writer's new context, how many siblings there are, and the
+        dot of the write. Nothing is stored yet: raises for a context, or an object, that may not be."""
         replication, actors, key, operation = self.replication, self.actors, body.key, body.operation
-        context = decode_context(body.context) if body.context else None
-        mine = replication.view.mine(partition)
+        mine, seen = replication.view.mine(partition), body.context
         if mine:
             held = replication.store.get(TABLE_KV, partition, key)
         else:
             held = replication.hints.find(TABLE_KV, partition, key)
         number = actors.number = actors.number + 1
         stamp = self.clock.tick(replication.env.clock.wall())
-        if mine and held is not None and context is not None and has_clock(held, body.context or b""):
-            clock, actor = context.clock, actors.actor
+        if mine and held is not None and seen and has_clock(held, seen):
+            clock, actor = decode_clock(seen), actors.actor
             if operation.encode() not in held and clock.get(actor, 0) < number and len(clock) < CLOCK_ACTORS_MAX:
                 # All that is here was read, so it is not worth decoding what goes, and one value is under every limit.
                 blob, token = replace_all(clock, actor, number, operation, stamp, body.value, body.deleted)
-                self._recent.append((operation, key, actor, number))
-                return blob, token, 1, False
+                return blob, token, 1, (actor, number)
+        context = decode_context(seen) if seen else None
         try:
             stored = EMPTY if held is None else decode(held)
         except Damaged:
@@ -216,13 +208,15 @@ class Coordinator:
         written = put(stored, actor, number, context, operation, stamp, body.value, body.deleted)
         blob = encode(written)
         check_growth(stored, len(held or b""), written, len(blob))
-        if written is not stored:
-            self._recent.append((operation, key, actor, number))
-            if not mine:
-                actors.gave(key, actor, number)
+        if not mine and written is not stored:
+            actors.gave(key, actor, number)
         siblings = len(written.siblings)
-        token = encode_context(context_after(written, operation, context))
-        return blob, token, siblings, siblings > len(stored.siblings)
+        if siblings == SIBLINGS_WARN > len(stored.siblings):  # once on the way up, not for each write
+            replication.record(
+                "kv.siblings", f"{siblings} concurrent values: writers do not read what they replace", key=key
+            )
+        dot = next(s.dot for s in written.siblings if s.operation == operation)
+        return blob, encode_context(context_after(written, operation, context)), siblings, dot
 
     def _retry(self, body: Put, partition: int, inbound: Inbound) -> None:
         """Take a write again whose first attempt ended as `maybe`, if it began here: never under a second dot.
@@ -243,19 +237,19 @@ class Coordinator:
         except ClusterError as error:
             inbound.fail(error)
             return
-        dots = [s.dot for s in stored.siblings if s.operation == operation]
-        dots += [(actor, number) for name, at, actor, number in self._recent if (name, at) == (operation, key)]
-        if not dots:
+        there = [s.dot for s in stored.siblings if s.operation == operation]
+        dot = there[0] if there else self.operations.dot_of(operation, key)
+        if dot is None:
             inbound.fail(Maybe(f"{replication.me} does not remember operation {operation}: read the key"))
-        elif held is None or not covers(stored.clock, stored.cloud, *dots[0]):
+        elif held is None or not covers(stored.clock, stored.cloud, *dot):
             # The log refused it, and it was undone here, or its hint went home; copies elsewhere keep its operation id.
             if mine:
                 self._coordinate(body, partition, inbound)
             else:
                 inbound.fail(Maybe(f"{replication.me} has handed operation {operation} to an owner: read the key"))
         else:
-            token = encode_context(join_dot(context, dots[0]))
-            self._write(body, partition, inbound, held, token, len(stored.siblings))
+            token = encode_context(join_dot(context, dot))
+            self._write(body, partition, inbound, held, token, len(stored.siblings), dot)
 
     def _mint(self, mine: bool, key: str) -> str:
         if not mine:
@@ -357,6 +351,11 @@ class Coordinator:
         )
         inbound.on_cancel(listing.cancel)
         self.slices.begin(listing.step)
+
+
+def refuse(body: Put, inbound: Inbound, error: ClusterError) -> None:
+    """Answer a put that came to nothing; of a retry, what is a definite no says nothing of the first attempt."""
+    inbound.fail(Maybe(f"it was not repeated: {error.message}") if body.coordinator else error)
 
 
 def shown(versions: Versions) -> tuple[list[bytes], bytes]:

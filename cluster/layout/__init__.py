@@ -1,7 +1,6 @@
 """Layout: which nodes hold which keys, computed by every node alike from the agreed entry of the layout chain."""
 
 from cluster.layout.entry import (
-    REPLICAS_MAX,
     WEIGHT_MAX,
     LayoutEntry,
     Member,
@@ -14,7 +13,6 @@ from cluster.layout.view import View
 
 __all__ = [
     "PARTITIONS",
-    "REPLICAS_MAX",
     "WEIGHT_MAX",
     "LayoutEntry",
     "Member",

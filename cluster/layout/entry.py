@@ -12,9 +12,9 @@ from typing import Final
 import msgspec
 
 from cluster import errors
+from cluster.limits import REPLICAS_MAX
 
 NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
-REPLICAS_MAX: Final = 7  # more copies cost each write more than they add to what survives
 WEIGHT_MAX: Final = 100
 
 

@@ -183,6 +183,7 @@ class Node:
         minted = self.actors.resume("the log lost something" if recovery.may_have_forgotten else "")
         if minted and not self.boot.newborn:
             self.events.record("actor.minted", minted, actor=self.actors.actor)
+        self.kv.operations.recover()
         self.reload_faults()
         self.receipts.start()
         self.transport.start((self.member.host, self.member.port))

@@ -11,7 +11,7 @@ from cluster.limits import KEY_BYTES_MAX
 from cluster.ports import Recorder
 from cluster.replication.hintloss import HintLoss
 from cluster.replication.hints import HintStore
-from cluster.replication.mergeable import TABLE_HINTS, Mergeable
+from cluster.replication.mergeable import TABLE_HINTS, Mergeable, check_merged
 from cluster.replication.voting import VotingStatus
 from cluster.rpc import Rpc
 from cluster.rpc.reach import Reach
@@ -59,6 +59,8 @@ class ReplicationContext:
         return mergeable
 
     def merge_in(self, table: int, partition: int, key: str, blob: bytes) -> bytes:
-        """The join of `blob` with what is held here; not stored yet."""
+        """The join of `blob` with what is held here; not stored yet. Raises TooLarge, see `check_merged`."""
         held = self.store.get(table, partition, key)
-        return blob if held is None else self.mergeables[table].merge(held, blob)
+        merged = blob if held is None else self.mergeables[table].merge(held, blob)
+        check_merged(held, merged)
+        return merged

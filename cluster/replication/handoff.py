@@ -11,7 +11,7 @@ time; and what got no answer is sent alone from then on, behind all others, so t
 from collections.abc import Callable
 from typing import Final
 
-from cluster.errors import BadMessage, ClusterError, Damaged, TooManySiblings, Usage
+from cluster.errors import BadMessage, ClusterError, Damaged, TooLarge, TooManySiblings, Usage
 from cluster.ports import Outcome
 from cluster.replication.context import ReplicationContext
 from cluster.replication.hints import HintKey
@@ -143,7 +143,10 @@ class Handoff:
         """A hint for this very node (its owner came back under our name): merge it into our own store."""
         context = self.context
         for hint, blob in context.hints.waiting_for(context.me, lambda hint: True, context.settings.hint_batch):
-            merged = context.merge_in(hint.table, hint.partition, hint.key, blob)
+            try:
+                merged = context.merge_in(hint.table, hint.partition, hint.key, blob)
+            except TooLarge:
+                continue  # it goes home once the object has been made smaller
             context.store.put(hint.table, hint.partition, hint.key, merged, self._kept(hint, blob))
 
     def _kept(self, hint: HintKey, blob: bytes) -> Callable[[ClusterError | None], None]:

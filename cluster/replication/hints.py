@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from cluster.errors import ClusterError, StorageFull
+from cluster.errors import ClusterError, StorageFull, TooLarge
 from cluster.layout import PARTITIONS
-from cluster.replication.mergeable import TABLE_HINTS, Mergeable
+from cluster.replication.mergeable import TABLE_HINTS, Mergeable, check_merged
 from cluster.storage import Store
 
 RECOVERY_PAGE = 1024
@@ -60,9 +60,14 @@ class HintStore:
                     self._note(parse_row(partition, after), len(blob))
 
     def add(self, hint: HintKey, blob: bytes, done: Done) -> None:
-        """Keep a copy; `done` when it is as durable as the cluster promises, or with StorageFull and nothing kept."""
+        """Keep a copy; `done` when it is as durable as the cluster promises, or with an error and nothing kept."""
         held = self._store.get(TABLE_HINTS, hint.partition, hint.row())
         merged = blob if held is None else self._mergeables[hint.table].merge(held, blob)
+        try:
+            check_merged(held, merged)
+        except TooLarge as error:
+            done(error)
+            return
         if self._bytes + len(merged) - (len(held) if held is not None else 0) > self._bytes_max:
             done(StorageFull(f"the hint store is full ({self._bytes} bytes)"))
             return

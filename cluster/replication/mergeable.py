@@ -6,11 +6,23 @@ associative, idempotent. So hints, repairs and retries may arrive twice and out 
 
 from typing import Protocol
 
+from cluster.errors import TooLarge
+from cluster.limits import MERGED_BYTES_MAX
 from cluster.storage import TABLE_HINTS
 
 TABLE_KV = 0
 
-__all__ = ["TABLE_HINTS", "TABLE_KV", "Mergeable"]
+__all__ = ["TABLE_HINTS", "TABLE_KV", "Mergeable", "check_merged"]
+
+
+def check_merged(held: bytes | None, merged: bytes) -> None:
+    """Raise TooLarge when storing `merged` would make an object that no frame can carry on.
+
+    The copy then stays where it is, as a hint of whoever sent it, and nothing is lost; what makes an object smaller is
+    never refused. Only replicas that did not hear of each other bring so much together: no single put does.
+    """
+    if len(merged) > MERGED_BYTES_MAX and (held is None or len(merged) > len(held)):
+        raise TooLarge(f"merged, the object would have {len(merged)} bytes, and {MERGED_BYTES_MAX} are allowed")
 
 
 class Mergeable(Protocol):

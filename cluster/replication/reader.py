@@ -6,7 +6,8 @@ costs no second round. Dynamo (2007) sections 4.5 and 4.7 (read repair).
 
 from collections.abc import Callable, Sequence
 
-from cluster.errors import ClusterError, QuorumMissing
+from cluster.errors import ClusterError, QuorumMissing, TooLarge
+from cluster.limits import MERGED_BYTES_MAX
 from cluster.ports import Inbound
 from cluster.replication.context import ReplicationContext
 from cluster.replication.mergeable import Mergeable
@@ -217,7 +218,7 @@ class ReadOperation(QuorumRead):
         """Answer, once the read set is up to date; at the deadline all the same."""
         merged, context = self.merged, self.reader.context
         behind = self.behind(context.view.owners(self.partition))
-        if merged is None or not behind:
+        if merged is None or not behind or len(merged) > MERGED_BYTES_MAX:
             self._end(None)
             return
         self.repairing = dict.fromkeys(behind)
@@ -232,7 +233,11 @@ class ReadOperation(QuorumRead):
                 LANE_FOREGROUND,
             )
         if len(others) < len(behind):
-            blob = context.merge_in(self.table, self.partition, self.key, merged)
+            try:
+                blob = context.merge_in(self.table, self.partition, self.key, merged)
+            except TooLarge:
+                self._settled(me, False)
+                return
             context.store.put(
                 self.table, self.partition, self.key, blob, lambda error: self._settled(me, error is None)
             )

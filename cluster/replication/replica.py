@@ -2,10 +2,11 @@
 
 from cluster.errors import ClusterError, Usage
 from cluster.layout import PARTITIONS, partition_of
-from cluster.limits import BATCH_BYTES_MAX, KEY_BYTES_MAX
+from cluster.limits import BATCH_BYTES_MAX, KEY_BYTES_MAX, MERGED_BYTES_MAX
 from cluster.ports import Inbound
 from cluster.replication.context import ReplicationContext
 from cluster.replication.hints import HintKey
+from cluster.replication.mergeable import check_merged
 from cluster.replication.quorum import NO_VOTE
 from cluster.replication.writer import Writer
 from cluster.wire.calls import BatchRefused
@@ -62,8 +63,11 @@ class Replica:
         if elsewhere:
             context.hints.add(HintKey(body.hint_for, body.table, body.partition, body.key), body.blob, stored)
             return
-        held = context.store.get(body.table, body.partition, body.key)
-        merged = body.blob if held is None else mergeable.merge(held, body.blob)
+        try:
+            merged = context.merge_in(body.table, body.partition, body.key, body.blob)
+        except ClusterError as error:
+            inbound.fail(error)
+            return
         # What is held already was staged before, perhaps in this very pass: staging it again keeps the order of
         # acknowledgements without a second rule.
         context.store.put(body.table, body.partition, body.key, merged, None)
@@ -89,9 +93,12 @@ class Replica:
                 held = store.get(table, partition, key)
                 if held is None:
                     mergeable.check(blob)
-                    store.put(table, partition, key, blob, None)
+                    joined = blob
                 else:
-                    store.put(table, partition, key, mergeable.merge(held, blob), None)
+                    joined = mergeable.merge(held, blob)
+                if len(joined) > MERGED_BYTES_MAX:
+                    check_merged(held, joined)
+                store.put(table, partition, key, joined, None)
             except ClusterError as error:
                 failed.append((id, error.code, error.message))
             else:

@@ -11,9 +11,9 @@ from cluster.client.kv import Contexts, Kv
 from cluster.client.locate import Address, Location
 from cluster.client.operation import Send, Steps
 from cluster.client.router import Router
-from cluster.config import CLIENT_TIMEOUT_S
 from cluster.env import Env, Link, Timer
 from cluster.errors import ClusterError, Unreachable
+from cluster.limits import CLIENT_TIMEOUT_S
 from cluster.wire.caller import Caller, Outcome
 from cluster.wire.frames import Body
 from cluster.wire.kv import Get, Put

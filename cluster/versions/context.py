@@ -18,10 +18,11 @@ import msgspec
 
 from cluster import errors
 from cluster.versions.actor import NUMBER_MAX, Actor
-from cluster.versions.versions import UNREADABLE, Dot, covers
+from cluster.versions.versions import UNREADABLE, Clock, Dot, covers
 
-CONTEXT_BYTES_MAX: Final = 256 * 1024
-"""Far over what a node hands out: a clock at its limit, and a dot for each sibling of a read that shows only a part."""
+CONTEXT_BYTES_MAX: Final = 512 * 1024
+"""Over whatever a node hands out: clocks at their limit in all owners that did not hear of each other, with the longest
+names, and a dot for each sibling of a read that shows only a part."""
 DOTS_MAX: Final = 8
 """Of its own writes that a writer is handed beside siblings that it never saw; the newest has replaced the others."""
 
@@ -45,6 +46,7 @@ class Context(msgspec.Struct, frozen=True, array_like=True, gc=False):
 NOTHING: Final = Context({})
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
+_clock_decoder = msgspec.msgpack.Decoder(dict[str, _Counter])
 _decoder = msgspec.msgpack.Decoder(dict[str, _Counter] | Context)
 
 
@@ -57,6 +59,11 @@ def encode_clock(clock: Mapping[Actor, int]) -> bytes:
 def encode_context(context: Context) -> bytes:
     """The canonical bytes of a context."""
     return _encoder.encode(context if context.dots else context.clock)
+
+
+def decode_clock(blob: bytes) -> Clock:
+    """The clock in the bytes of a context that is known to have no dots, since an object's clock has the same bytes."""
+    return _clock_decoder.decode(blob)
 
 
 def decode_context(blob: bytes) -> Context:

@@ -46,7 +46,8 @@ def put(
         if seen == clock:  # the usual case: the writer has read all that is here
             siblings = ()
         else:
-            siblings = tuple([s for s in siblings if s.counter > seen.get(s.actor, 0) and s.dot not in dots])
+            named = frozenset(dots)
+            siblings = tuple([s for s in siblings if s.counter > seen.get(s.actor, 0) and s.dot not in named])
             clock = join_clocks(clock, seen)
         if dots or cloud:
             cloud = beyond(clock, cloud, dots)

@@ -128,15 +128,23 @@ def with_length(body: bytes) -> bytes:
     return _length_bytes(len(body)) + body
 
 
+GATHER_BYTES = 128 * 1024
+"""Of a frame that lacks more than this the pieces are gathered: two reads of a socket."""
+
+
 class FrameReader:
     """Cuts a byte stream into frames; what is left waits for more bytes. `feed` is for who calls nodes, `serve` for
     nodes. BadMessage says that a length is over the limit or bytes are no frame: the stream is then beyond repair.
     """
 
-    __slots__ = ("_rest", "broken", "limit")
+    __slots__ = ("_missing", "_parts", "_rest", "broken", "limit")
 
     def __init__(self, limit: int = FRAME_BYTES_MAX) -> None:
         self._rest = b""
+        # A long frame comes in hundreds of pieces: they are joined once, since joining each with all before it would
+        # copy gigabytes for a frame at the limit.
+        self._parts: list[bytes] = []
+        self._missing = 0
         self.broken: BadMessage | None = None
         """What `serve` met behind the frames that it gave."""
         self.limit = limit
@@ -156,7 +164,14 @@ class FrameReader:
     def serve(self, data: bytes) -> list[Frame | Invalid]:
         """All frames that `data` completes, stamps too. A frame that is well-formed but no message comes as `Invalid`,
         so that it refuses only itself; what is no frame at all is left in `broken`."""
-        if self._rest:
+        if self._missing > 0:
+            self._parts.append(data)
+            self._missing -= len(data)
+            if self._missing > 0:
+                return []
+            data = b"".join(self._parts)
+            self._parts = []
+        elif self._rest:
             data = self._rest + data
         frames: list[Frame | Invalid] = []
         view = memoryview(data)
@@ -168,6 +183,9 @@ class FrameReader:
                     raise BadMessage(f"a frame of {length} bytes is over the limit of {self.limit}")
                 stop = position + 4 + length
                 if stop > end:
+                    if stop - end > GATHER_BYTES:
+                        self._parts, self._missing = [data[position:]], stop - end
+                        position = end
                     break
                 try:
                     frames.append(_decode(view[position + 4 : stop]))
@@ -183,7 +201,8 @@ class FrameReader:
 
     def take_rest(self) -> bytes:
         """What is buffered, when another reader goes on with the stream."""
-        rest, self._rest = self._rest, b""
+        rest = b"".join(self._parts) or self._rest
+        self._rest, self._parts, self._missing = b"", [], 0
         return rest
 
 

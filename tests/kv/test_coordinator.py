@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster.config import KEY_BYTES_MAX, VALUE_BYTES_MAX, node_settings
+from cluster.config import node_settings
 from cluster.layout import partition_of
+from cluster.limits import KEY_BYTES_MAX, VALUE_BYTES_MAX
 from cluster.simulation.fleet import Fleet, Result
 from cluster.wire.kv import Got, PutDone
 

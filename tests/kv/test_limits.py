@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster.config import CLOCK_ACTORS_MAX, KEY_BYTES_MAX, OPERATION_BYTES_MAX, SIBLINGS_MAX, VALUE_BYTES_MAX
+from cluster.limits import CLOCK_ACTORS_MAX, KEY_BYTES_MAX, OPERATION_BYTES_MAX, SIBLINGS_MAX, VALUE_BYTES_MAX
 from cluster.simulation.fleet import Fleet, Result
 from cluster.versions import CONTEXT_BYTES_MAX, decode, encode_clock
 from cluster.wire.kv import Got, PutDone
@@ -157,3 +157,50 @@ def test_an_operation_id_that_cannot_be_is_refused(fleet: Fleet, operation: str,
 
 def test_a_context_longer_than_any_is_refused(fleet: Fleet) -> None:
     assert refusal(fleet.wait(fleet.put("n1", "cart", b"x", context=bytes(CONTEXT_BYTES_MAX + 1)))) == "bad-context"
+
+
+def fill_apart(fleet: Fleet) -> dict[bytes, str]:
+    """Each node alone takes two of the largest values, as many as it may; which were acknowledged, by whom."""
+    fleet.world.partition([[name] for name in fleet.names])
+    kept = {}
+    for number, name in enumerate(fleet.names * 2):
+        letter = bytes([65 + number])
+        answer = fleet.wait(fleet.put(name, "cart", letter * VALUE_BYTES_MAX, w=1)).answer
+        if isinstance(answer, PutDone) and answer.outcome == "ok-sloppy":
+            kept[letter] = name
+    fleet.world.heal()
+    return kept
+
+
+def letters(found: Got) -> set[bytes]:
+    return {value[:1] for value in found.siblings}
+
+
+def test_what_five_nodes_took_apart_comes_together_and_is_read_and_deleted(fleet: Fleet) -> None:
+    kept = fill_apart(fleet)
+    assert len(kept) >= 9
+    fleet.until(fleet.settled)
+    for name in fleet.names:
+        found = got(fleet.wait(fleet.get(name, "cart")))
+        assert letters(found) >= set(kept) and not found.degraded
+        assert refusal(fleet.wait(fleet.put(name, "cart", b"blind"))) == "siblings", "it may only become smaller"
+    assert done(fleet.wait(fleet.put("n1", "cart", b"merged", context=found.context))).siblings == 1
+
+
+def test_what_no_frame_carries_together_is_read_in_parts_and_holds_up_nothing_else() -> None:
+    with Fleet.running(7, 9) as fleet:
+        kept = fill_apart(fleet)
+        assert len(kept) >= 17
+        fleet.world.run_for(5.0)
+        for name in fleet.names:
+            assert done(fleet.wait(fleet.put(name, f"other-{name}", b"x"))).outcome == "ok"
+        assert all(fleet.nodes[name].replication.context.status.state() == "running" for name in fleet.names)
+        seen: set[bytes] = set()
+        for _ in range(6):
+            found = got(fleet.wait(fleet.get("n1", "cart")))
+            seen |= letters(found)
+            done(fleet.wait(fleet.put("n1", "cart", b"", deleted=True, context=found.context)))
+            fleet.world.run_for(61.0)  # a hint that its owner refuses rests for a minute
+        assert seen >= set(kept), "each was shown before it was replaced"
+        assert got(fleet.wait(fleet.get("n2", "cart", strict=True))).siblings == []
+        assert fleet.settled()

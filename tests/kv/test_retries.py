@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster.kv import coordinator
+from cluster.kv import operations
+from cluster.kv.operations import Operations
 from cluster.simulation.fleet import Fleet, Result
 from cluster.wire.kv import Got, PutDone
 
@@ -70,30 +71,30 @@ def test_others_refuse_and_name_it(fleet: Fleet) -> None:
     assert stranger is not None and stranger.code == "maybe"
 
 
-def test_a_coordinator_that_booted_remembers_what_is_still_there_and_says_when_it_does_not(fleet: Fleet) -> None:
+def test_a_coordinator_that_booted_remembers_it(fleet: Fleet) -> None:
     name = maybe(fleet)
+    found = fleet.wait(fleet.get("n1", "cart")).answer
+    assert isinstance(found, Got)
+    fleet.wait(fleet.put("n1", "cart", b"two", context=found.context))
     fleet.crash(name)
     fleet.start(name)
     fleet.until(fleet.settled, 60)
     again = done(fleet.wait(fleet.put("n1", "cart", b"one", operation="once", coordinator=name)))
-    assert again.outcome == "ok" and values(fleet) == [b"one"]
-    fleet.wait(fleet.put("n1", "cart", b"two", context=again.context))
-    fleet.until(fleet.settled)
-    refused = fleet.wait(fleet.put("n1", "cart", b"one", operation="once", coordinator=name)).error
-    assert refused is not None and refused.code == "maybe" and "does not remember" in refused.message
-    assert values(fleet) == [b"two"]
+    assert again.outcome == "ok" and values(fleet) == [b"two"], "it was replaced before the boot"
 
 
-def test_an_undone_write_is_made(fleet: Fleet) -> None:
+def test_a_coordinator_says_when_it_does_not_remember(fleet: Fleet) -> None:
+    """A write that did not end as maybe, and whose value has been replaced."""
     owner = fleet.owners("cart")[0]
-    for name in fleet.names:
-        fleet.world.disk(name).full_after(0)
-    refused = fleet.wait(fleet.put(owner, "cart", b"one", operation="once"))
-    assert refused.error is not None
-    for name in fleet.names:
-        fleet.world.disk(name).full_after(None)
+    one = done(fleet.wait(fleet.put(owner, "cart", b"one", operation="once")))
     again = done(fleet.wait(fleet.put("n1", "cart", b"one", operation="once", coordinator=owner)))
-    assert again.outcome == "ok" and values(fleet) == [b"one"]
+    assert again.outcome == "ok", "its value is still there"
+    fleet.wait(fleet.put("n1", "cart", b"two", context=one.context))
+    refused = fleet.wait(fleet.put("n1", "cart", b"one", operation="once", coordinator=owner)).error
+    assert refused is not None and refused.code == "maybe" and "does not remember" in refused.message
+    other = fleet.wait(fleet.put("n1", "cart-2", b"one", operation="once", coordinator=owner)).error
+    assert other is not None and other.code == "maybe"
+    assert values(fleet) == [b"two"]
 
 
 def test_a_retry_that_cannot_be_replicated_is_no_definite_no(fleet: Fleet) -> None:
@@ -106,10 +107,15 @@ def test_a_retry_that_cannot_be_replicated_is_no_definite_no(fleet: Fleet) -> No
     assert refused is not None and refused.code == "maybe"
 
 
-def test_what_is_remembered_is_bounded(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    owner = fleet.owners("cart")[0]
-    recent = fleet.nodes[owner].kv._recent
-    assert recent.maxlen == coordinator.RECENT_MAX
-    for number in range(3):
-        fleet.wait(fleet.put(owner, "cart", b"%d" % number, operation=f"op-{number}"))
-    assert [entry[:2] for entry in recent] == [(f"op-{number}", "cart") for number in range(3)]
+def test_what_is_remembered_is_bounded_in_the_log_too(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations, "MAYBES_MAX", 2)
+    node = fleet.nodes["n1"]
+    for number in range(4):
+        node.kv.operations.remember(f"op-{number}", number, "key", ("actor", number + 1))
+    fleet.world.run_for(0.1)
+    read = Operations(node.store)
+    read.recover()
+    for remembered in (node.kv.operations, read):
+        found = [remembered.dot_of(f"op-{number}", "key") for number in range(4)]
+        assert found == [None, None, ("actor", 3), ("actor", 4)]
+        assert remembered.dot_of("op-3", "another key") is None

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cluster.config import SUBJECT_BYTES_MAX
 from cluster.errors import TooLarge, Usage
+from cluster.limits import SUBJECT_BYTES_MAX
 from cluster.messaging.subject import is_literal, matches, split_pattern, split_subject
 
 

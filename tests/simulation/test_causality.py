@@ -3,7 +3,8 @@ acknowledged is missing and nothing replaced is back. The model is in ledger.py.
 
 import pytest
 
-from cluster.config import KEY_BYTES_MAX, VALUE_BYTES_MAX, node_settings
+from cluster.config import node_settings
+from cluster.limits import KEY_BYTES_MAX, VALUE_BYTES_MAX
 from tests.simulation.nemesis import LOSSES, STEPS, Nemesis
 from tests.simulation.runs import MIXES, run
 

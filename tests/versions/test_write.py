@@ -3,7 +3,7 @@
 import pytest
 
 from cluster import errors
-from cluster.config import CLOCK_ACTORS_MAX, CLOCK_ACTORS_SPARE, OBJECT_BYTES_MAX, SIBLINGS_MAX, VALUE_BYTES_MAX
+from cluster.limits import CLOCK_ACTORS_MAX, CLOCK_ACTORS_SPARE, OBJECT_BYTES_MAX, SIBLINGS_MAX, VALUE_BYTES_MAX
 from cluster.versions import (
     EMPTY,
     Context,

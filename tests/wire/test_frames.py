@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.errors import BadMessage
+from cluster.limits import VALUE_BYTES_MAX
 from cluster.wire.frames import (
     STAMP,
     Cancel,
@@ -89,6 +90,24 @@ def test_what_came_before_garbage_is_given_first() -> None:
     reader = FrameReader()
     assert reader.serve(encode_frame(Cancel(1)) + b"\xff" * 8) == [Cancel(1)]
     assert reader.broken is not None
+
+
+@pytest.mark.parametrize("piece", [1000, 65_536, 300_000])
+def test_a_long_frame_comes_in_pieces(piece: int) -> None:
+    frames: list[Frame] = [OneWay(Relay("a", bytes(VALUE_BYTES_MAX), "id", "n1")), Cancel(1), *FRAMES]
+    data = b"".join(encode_frame(frame) for frame in frames)
+    reader, seen = FrameReader(), []
+    for start in range(0, len(data), piece):
+        seen += reader.feed(data[start : start + piece])
+    assert seen == frames
+
+
+def test_what_is_gathered_of_a_long_frame_can_be_taken_over() -> None:
+    data = encode_frame(OneWay(Relay("a", bytes(VALUE_BYTES_MAX), "id", "n1")))
+    first, second = FrameReader(), FrameReader()
+    assert first.feed(data[:1000]) == first.feed(data[1000:5000]) == []
+    assert second.feed(first.take_rest()) == []
+    assert len(second.feed(data[5000:])) == 1 and first.take_rest() == b""
 
 
 def test_appending_to_a_buffer_gives_the_same_bytes() -> None:

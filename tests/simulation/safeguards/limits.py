@@ -2,12 +2,13 @@
 
 import pytest
 
-from cluster.config import SIBLINGS_MAX, VALUE_BYTES_MAX
+from cluster.limits import SIBLINGS_MAX, VALUE_BYTES_MAX
+from cluster.replication import mergeable
 from cluster.simulation.fleet import Fleet
 from cluster.versions import write
 from cluster.wire.kv import PutDone
 from tests.simulation.safeguards.registry import Safeguard
-from tests.simulation.safeguards.scenes import acknowledged, got, settle
+from tests.simulation.safeguards.scenes import acknowledged, boot, got, settle, wipe
 
 
 def writers_never_read(seed: int) -> None:
@@ -45,7 +46,33 @@ def let_objects_outgrow_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write, "OBJECT_BYTES_MAX", 1 << 40)
 
 
+def many_nodes_fill_a_key_apart(seed: int) -> None:
+    """Nine of them, each to the limit of a put; together it is more than a frame holds. An owner loses its data."""
+    with Fleet.running(seed, 9) as fleet:
+        fleet.world.partition([[name] for name in fleet.names])
+        for number, name in enumerate(fleet.names * 2):
+            fleet.wait(fleet.put(name, "cart", bytes([65 + number]) * VALUE_BYTES_MAX, w=1))
+        fleet.world.heal()
+        fleet.world.run_for(5.0)
+        owner = fleet.owners("cart")[0]
+        wipe(fleet, owner)
+        boot(fleet, owner)
+        fleet.until(lambda: fleet.nodes[owner].replication.context.status.state() == "running", 8.0)
+
+
+def let_merges_outgrow_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What owners hold can then not be sent to whoever lacks it, and ends the connection that carries other answers."""
+    monkeypatch.setattr(mergeable, "MERGED_BYTES_MAX", 1 << 40)
+
+
 SAFEGUARDS = [
+    Safeguard(
+        "a merge stays within a frame",
+        "What comes together after a partition can be read, and holds up nothing else.",
+        let_merges_outgrow_a_frame,
+        many_nodes_fill_a_key_apart,
+        range(1, 2),
+    ),
     Safeguard(
         "siblings are counted for every writer",
         "At 50 siblings every put that does not replace enough of them is refused.",

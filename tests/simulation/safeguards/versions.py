@@ -6,13 +6,15 @@ import pytest
 
 from cluster.kv import coordinator
 from cluster.kv.actors import Actors
+from cluster.kv.coordinator import Coordinator
+from cluster.kv.operations import Operations
 from cluster.layout import partition_of
 from cluster.replication.mergeable import TABLE_KV
 from cluster.simulation.fleet import Fleet
 from cluster.versions import Context, Versions, decode, put
 from cluster.wire.kv import PutDone
 from tests.simulation.safeguards.registry import Safeguard
-from tests.simulation.safeguards.scenes import acknowledged, boot, crash_and_wait, settle, settled_siblings
+from tests.simulation.safeguards.scenes import acknowledged, boot, crash_and_wait, got, settle, settled_siblings
 
 
 def a_coordinator_forgets_what_it_counted(seed: int) -> None:
@@ -182,7 +184,46 @@ def leave_a_writers_own_write_out_of_its_context(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(coordinator, "context_after", context_before)
 
 
+def a_maybe_is_tried_again_after_it_was_replaced(seed: int) -> None:
+    """Its coordinator heard from nobody; then somebody read and replaced it, and the coordinator booted."""
+    with Fleet.running(seed, 5) as fleet:
+        owner = fleet.owners("cart")[0]
+        fleet.world.partition([[owner], [name for name in fleet.names if name != owner]])
+        late = fleet.wait(fleet.put(owner, "cart", b"one", operation="once", strict=True)).answer
+        assert isinstance(late, PutDone) and late.outcome == "maybe"
+        fleet.world.heal()
+        settle(fleet)
+        acknowledged(fleet, "n1", "cart", b"two", context=got(fleet, "n1", "cart").context)
+        fleet.crash(owner)
+        boot(fleet, owner)
+        settle(fleet)
+        acknowledged(fleet, "n2", "cart", b"one", operation="once", coordinator=owner)
+        assert settled_siblings(fleet, "cart") == [b"two"]
+
+
+def coordinate_a_retry_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was replaced is then back."""
+    monkeypatch.setattr(Coordinator, "_retry", Coordinator._coordinate)
+
+
+def forget_operations_at_a_boot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The coordinator can then only say that it does not remember."""
+    monkeypatch.setattr(Operations, "recover", lambda self: None)
+
+
 SAFEGUARDS = [
+    Safeguard(
+        "a retry goes to its coordinator, which knows its dot",
+        "A retry is idempotent at the coordinator named in the maybe.",
+        coordinate_a_retry_anew,
+        a_maybe_is_tried_again_after_it_was_replaced,
+    ),
+    Safeguard(
+        "operations that ended as maybe are rows of the log",
+        "A retry is idempotent at its coordinator, over boots too.",
+        forget_operations_at_a_boot,
+        a_maybe_is_tried_again_after_it_was_replaced,
+    ),
     Safeguard(
         "a new actor after a power loss",
         "The actor changes whenever something may be lost.",
