@@ -9,7 +9,7 @@ import pytest
 from cluster.client.locate import Location
 from cluster.config import node_settings
 from cluster.env import Address, Link
-from cluster.errors import BadMessage, Usage
+from cluster.errors import BadMessage, Unreachable, Usage
 from cluster.faults import Fault, FaultDocument, add_fault, encode_faults, heal
 from cluster.kv import VersionedObjects
 from cluster.layout import partition_of
@@ -17,6 +17,7 @@ from cluster.observe.limited import LimitedRecorder
 from cluster.replication.context import ReplicationContext
 from cluster.replication.mergeable import TABLE_KV
 from cluster.requests import CallContext, operation, service
+from cluster.requests.router import _Attempt
 from cluster.rpc import Rpc
 from cluster.rpc.pending import Pending
 from cluster.simulation import World
@@ -137,6 +138,16 @@ def lose_what_waits_for_the_peer(monkeypatch: pytest.MonkeyPatch) -> None:
                 yield waiting.done
 
     monkeypatch.setattr(Pending, "lost", lost)
+
+
+def call_what_fell_silent_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever does not answer has surely not run it."""
+
+    def give_up(self: _Attempt) -> None:
+        self.cancel(answered=False)
+        self.routed.on_outcome(self, Unreachable(f"{self.node} fell silent"))
+
+    monkeypatch.setattr(_Attempt, "give_up", give_up)
 
 
 def a_listener_stops_in_the_handshake(seed: int) -> None:
@@ -408,7 +419,7 @@ SAFEGUARDS = [
     Safeguard(
         "a call that may have run is not sent elsewhere",
         "A request that may not be repeated is maybe once it may have been sent.",
-        lose_what_waits_for_the_peer,
+        call_what_fell_silent_unreachable,
         a_call_runs_and_its_reset_is_hidden,
     ),
     Safeguard(
