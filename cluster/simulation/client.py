@@ -5,7 +5,7 @@ It is a process of the world like any other, may be paused, and dies with its pr
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cluster.client.kv import Contexts, Kv
 from cluster.client.locate import Address, Location
@@ -17,6 +17,9 @@ from cluster.limits import CLIENT_TIMEOUT_S
 from cluster.wire.caller import Caller, Outcome
 from cluster.wire.frames import Body
 from cluster.wire.kv import Get, Put
+
+if TYPE_CHECKING:
+    from cluster.client.operation import Session
 
 
 class Pending:
@@ -83,7 +86,8 @@ class SimulatedClient:
         self.timeout = CLIENT_TIMEOUT_S
         self.contexts = Contexts()
         self.router = Router(self, location, via, spread=spread, turn=env.random.randrange(1 << 16))
-        self.kv: Kv[Any] = Kv(self)
+        session: Session = self  # so that the type checker says what a session has come to lack
+        self.kv: Kv[Any] = Kv(session)
 
     # -- what a router wants of its carrier
 
@@ -108,6 +112,10 @@ class SimulatedClient:
         return SimulatedStream(self.env, address, caller)
 
     # -- operations
+
+    def operation_id(self) -> str:
+        """See Session."""
+        return self.router.operation_id()
 
     def run(self, steps: Steps[Any]) -> Carried:
         """Carry an operation of a family, with this session's contexts."""
