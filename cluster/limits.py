@@ -3,6 +3,8 @@ error. Checked on both sides, by whoever is asked first; apart from `config`, wh
 """
 
 KEY_BYTES_MAX = 1024
+KEY_CHARS = KEY_BYTES_MAX // 4
+"""A key of so few characters is within its limit, whatever they are; a longer one is counted."""
 VALUE_BYTES_MAX = 1024 * 1024
 NAME_BYTES_MAX = 64
 SUBJECT_BYTES_MAX = 256

@@ -16,6 +16,7 @@ from cluster.limits import (
     CLOCK_ACTORS_MAX,
     FRAME_BYTES_MAX,
     KEY_BYTES_MAX,
+    KEY_CHARS,
     OPERATION_BYTES_MAX,
     SIBLINGS_WARN,
     VALUE_BYTES_MAX,
@@ -82,7 +83,8 @@ def check_key(key: str) -> None:
 
 def check_put(body: Put, w_max: int) -> None:
     """Raise TooLarge or Usage for a put that no coordinator may take."""
-    check_key(body.key)
+    if not 0 < len(body.key) <= KEY_CHARS:
+        check_key(body.key)
     if len(body.value) > VALUE_BYTES_MAX:
         raise TooLarge(f"a value has at most {VALUE_BYTES_MAX} bytes, this one {len(body.value)}")
     operation = body.operation
@@ -122,7 +124,9 @@ class Coordinator:
         """Handle a put or delete."""
         body: Put = inbound.body
         settings = self.replication.settings
-        inbound.deadline = min(inbound.deadline, inbound.arrived + settings.write_timeout_s)
+        latest = inbound.arrived + settings.write_timeout_s
+        if latest < inbound.deadline:
+            inbound.deadline = latest
         try:
             check_put(body, settings.n)
         except ClusterError as error:
@@ -161,8 +165,8 @@ class Coordinator:
                 reached = error is not None and not isinstance(error, UNANSWERED)
                 refuse(body, inbound, error if error is not None and reached else QuorumMissing(str(error)))
             else:
-                done = PutDone(outcome, write.acks, write.hints, token, replication.me, siblings, self.durability)
-                inbound.reply(done)
+                acks, me = len(write.filled), replication.view.me
+                inbound.reply(PutDone(outcome, acks, write.hints, token, me, siblings, self.durability))
 
         try:
             self.writer.write(
@@ -264,13 +268,16 @@ class Coordinator:
         """Handle a get."""
         body: Get = inbound.body
         try:
-            check_key(body.key)
+            if not 0 < len(body.key) <= KEY_CHARS:
+                check_key(body.key)
             if body.r < 0 or body.r > self.replication.settings.n:
                 raise Usage(f"r is 1 to {self.replication.settings.n} (N), not {body.r}")
         except ClusterError as error:
             inbound.fail(error)
             return
-        inbound.deadline = min(inbound.deadline, inbound.arrived + self.replication.settings.read_timeout_s)
+        latest = inbound.arrived + self.replication.settings.read_timeout_s
+        if latest < inbound.deadline:
+            inbound.deadline = latest
         partition = partition_of(body.key)
         if body.local:
             self._local(body, partition, inbound)

@@ -1,12 +1,12 @@
 """The side that holds copies: merges what it is sent, answers reads by digest, tells what hints it owes."""
 
 from cluster.errors import ClusterError, Usage
-from cluster.layout import PARTITIONS, partition_of
-from cluster.limits import BATCH_BYTES_MAX, KEY_BYTES_MAX, MERGED_BYTES_MAX
+from cluster.layout import PARTITIONS
+from cluster.limits import BATCH_BYTES_MAX, MERGED_BYTES_MAX
 from cluster.ports import Inbound
 from cluster.replication.context import ReplicationContext
 from cluster.replication.hints import HintKey
-from cluster.replication.mergeable import check_merged
+from cluster.replication.mergeable import TABLE_HINTS, check_merged
 from cluster.replication.quorum import NO_VOTE
 from cluster.replication.writer import Writer
 from cluster.wire.calls import BatchRefused
@@ -24,9 +24,6 @@ from cluster.wire.replication import (
 
 PAGE_ROWS_MAX = 256
 """A page is a slice of a few milliseconds of merging."""
-
-KEY_CHARS = KEY_BYTES_MAX // 4
-"""A key of so few characters is within its limit, whatever they are; a longer one is counted."""
 
 
 class Replica:
@@ -86,11 +83,11 @@ class Replica:
                 continue
             try:
                 mergeable = mergeables.get(table)
-                if mergeable is None or partition_of(key) != partition or not 0 < len(key) <= KEY_CHARS:
-                    mergeable = context.check_place(table, partition, key)
+                held = None if mergeable is None else store.get(table, partition, key)
+                if mergeable is None or held is None or table == TABLE_HINTS:
+                    mergeable = context.check_place(table, partition, key)  # where a row is held its place can be
                 if not mine(partition):
                     raise Usage(f"{context.me} does not own partition {partition}")
-                held = store.get(table, partition, key)
                 if held is None:
                     mergeable.check(blob)
                     joined = blob
