@@ -105,6 +105,8 @@ class Subscription:
 
     async def next(self, timeout: float | None = None) -> TopicMessage | None:
         """The next message; None at the end, or after `timeout` seconds."""
+        if self._listening.readable:  # what has come already needs no timer
+            return self._listening.pop()
         await self.start()
         try:
             async with asyncio.timeout(timeout):

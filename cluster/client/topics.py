@@ -195,9 +195,8 @@ class Listening:
         if len(self._messages) >= self._buffer:
             self._messages.popleft()
             self.dropped += 1
-        headers = message.headers or {}
         self._messages.append(
-            TopicMessage(message.subject, message.payload, message.id, message.node, headers, self._gap)
+            TopicMessage(message.subject, message.payload, message.id, message.node, message.headers or {}, self._gap)
         )
         self._gap = False
         self.on_change()

@@ -67,7 +67,9 @@ class Writer:
             operation = in_flight.get(id)
             if operation is not None and owner in operation.waiting:
                 del operation.waiting[owner]
-                operation.acknowledged(owner, owner)
+                outcome = operation.on_ack(owner, owner)  # `acknowledged`, without a call
+                if outcome is not None or operation.outstanding == 0:
+                    operation.tell(outcome)
         for id, code, message in body.failed:
             operation = in_flight.get(id)
             if operation is not None and owner in operation.waiting:
@@ -243,7 +245,7 @@ class WriteOperation(QuorumWrite):
             if counts:
                 self.acknowledged(owner, context.me)
             else:
-                self._tell(self.on_kept())
+                self.tell(self.on_kept())
 
         context.hints.add(HintKey(owner, self.table, self.partition, self.key), self.blob, kept)
 
@@ -253,13 +255,14 @@ class WriteOperation(QuorumWrite):
         """The copy of `owner` is durable: its own, or at a fallback."""
         outcome = self.on_ack(owner, node)
         if outcome is not None or self.outstanding == 0:
-            self._tell(outcome)
+            self.tell(outcome)
 
     def _failed(self, error: ClusterError) -> None:
         self.error = error
-        self._tell(self.on_failure(error.definite))
+        self.tell(self.on_failure(error.definite))
 
-    def _tell(self, outcome: str | None) -> None:
+    def tell(self, outcome: str | None) -> None:
+        """The counts have changed: give the verdict if there is one now, and end with the last copy."""
         if self.outstanding == 0:
             self.writer.in_flight.pop(self.id, None)
             outcome = outcome or self.settle()

@@ -201,16 +201,16 @@ class Caller:
                         call[0](frame.body)
                     except Exception as error:
                         self.on_bug(error)
-            elif isinstance(frame, Failure):
-                call = take(frame.id, None)
-                if call is not None:
-                    self._tell(call[0], from_code(frame.code, frame.message))
             elif isinstance(frame, OneWay):
                 if isinstance(frame.body, Draining):
                     self.draining = frame.body.draining
                     self.good = self.ready and not self.draining
                 else:
                     self.on_push(frame.body)
+            elif isinstance(frame, Failure):
+                call = take(frame.id, None)
+                if call is not None:
+                    self._tell(call[0], from_code(frame.code, frame.message))
             else:
                 self.end(BadMessage(f"{self.name} sent a frame that only clients send"))
                 return

@@ -153,10 +153,11 @@ class FrameReader:
         """All frames that `data` completes, without stamps. Raises BadMessage, for a frame that is no message too."""
         frames: list[Frame] = []
         for frame in self.serve(data):
-            if isinstance(frame, Invalid):
-                raise BadMessage(f"not a frame: {frame.message}")
-            if type(frame) is not Stamp:
-                frames.append(frame)
+            kind = type(frame)
+            if kind is Invalid:
+                raise BadMessage(f"not a frame: {frame.message}")  # type: ignore[union-attr]
+            if kind is not Stamp:
+                frames.append(frame)  # type: ignore[arg-type]
         if self.broken is not None:
             raise self.broken
         return frames

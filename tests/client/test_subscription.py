@@ -69,6 +69,17 @@ async def test_the_oldest_are_dropped_and_counted(start_node: StartNode) -> None
     assert payloads == [b"7", b"8", b"9"]
 
 
+async def test_a_message_that_has_come_costs_no_timer(start_node: StartNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = start_node("n1", sends(b"1", b"2"))
+    async with open_client(node) as c, c.topics.subscribe("a.*") as subscription:
+        await c.ask_all(["n1"], "members")  # its reply comes behind the messages
+        with monkeypatch.context() as patched:
+            patched.setattr(asyncio, "timeout", None)
+            first, second = await subscription.next(5.0), await subscription.next()
+    assert first is not None and second is not None
+    assert (first.payload, second.payload) == (b"1", b"2")
+
+
 async def test_a_lost_subscription_moves_and_says_so(start_node: StartNode) -> None:
     first, second = start_node("n1", sends(b"1", then_hang_up=True)), start_node("n2", sends(b"2", name="n2"))
     async with Client(location(first), seed=1) as c, c.topics.subscribe("a.*") as subscription:
