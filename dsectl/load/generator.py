@@ -12,7 +12,9 @@ from dsectl.load.schedule import Schedule
 from dsectl.load.tally import US, Tally
 
 BURST = 200
-"""Operations started in one go before the loop may read answers again: about two milliseconds of work."""
+BURST_S = 0.002
+"""Operations started in one go, and the time that they may take, before the loop may read answers again. Without the
+limit of time a generator that is slow would send all that is due in one go, and say of nothing that it missed it."""
 TICK_S = 0.001
 LAST_S = 0.02
 """What became due in so short a time before the end is sent all the same: no clock ticks at the very end."""
@@ -110,13 +112,15 @@ class Generator:
 
     def _send(self, schedule: Schedule, now: float) -> None:
         """Start what is due, a burst at most."""
-        count = min(schedule.due(now), self._limit - self.in_flight, BURST)
-        self.in_flight += count
-        self._tally.offered += count
-        for _ in range(count):
+        stop = now + BURST_S
+        for _ in range(min(schedule.due(now), self._limit - self.in_flight, BURST)):
+            self.in_flight += 1
+            self._tally.offered += 1
             at = schedule.take()
             self._lag(max(0, int((now - max(at, self._free_at)) * US)))
             self._start(at)
+            if monotonic() >= stop:
+                break
 
     def _again(self, after_s: float) -> None:
         if self.over:

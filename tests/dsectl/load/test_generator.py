@@ -110,4 +110,4 @@ def test_a_burst_lets_answers_in_between() -> None:
         await rig.generator.idle()
         return first
 
-    assert asyncio.run(offer()) == BURST
+    assert 0 < asyncio.run(offer()) <= BURST
