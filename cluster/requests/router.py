@@ -152,17 +152,16 @@ class _Attempt:
 
     def on_answer(self, peer: str, outcome: Outcome) -> None:
         """What came from another node, or what became of the way there."""
-        router = self.routed.router
-        router.waits_no_more(self)
+        self.routed.router.waits_no_more(self)
         self.request_id = 0
-        if not isinstance(outcome, CallDone | ClusterError):
+        if type(outcome) is not CallDone and not isinstance(outcome, ClusterError):
             outcome = BadMessage(f"{peer} answered a call with {type(outcome).__name__}")
         self.on_outcome(outcome)
 
     def on_outcome(self, outcome: CallDone | ClusterError) -> None:
         """It ended."""
         self.run = None
-        self._close(not isinstance(outcome, ClusterError) or not (outcome.retryable or isinstance(outcome, Maybe)))
+        self._close(isinstance(outcome, CallDone) or not (outcome.retryable or isinstance(outcome, Maybe)))
         self.routed.on_outcome(self, outcome)
 
     def give_up(self) -> None:
@@ -299,9 +298,10 @@ class _Routed:
 
     def _end(self, outcome: CallDone | ClusterError) -> None:
         self.ended = True
-        for attempt in self.open:  # the loser of a hedge
-            attempt.cancel()
-        self.open.clear()
+        if self.open:  # the loser of a hedge
+            for attempt in self.open:
+                attempt.cancel()
+            self.open.clear()
         router = self.router
         router.in_flight -= 1
         router.calls.note(router.clock.now() - self.inbound.arrived)

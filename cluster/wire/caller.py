@@ -35,7 +35,19 @@ from cluster.errors import (
 )
 from cluster.limits import FRAME_BYTES_MAX
 from cluster.wire.admin import Ask, Draining
-from cluster.wire.frames import Body, Cancel, Failure, FrameReader, OneWay, Reply, Request, encode_frame, stamped
+from cluster.wire.frames import (
+    Body,
+    Cancel,
+    Failure,
+    FrameReader,
+    Invalid,
+    OneWay,
+    Reply,
+    Request,
+    Stamp,
+    encode_frame,
+    stamped,
+)
 from cluster.wire.handshake import LANE_FOREGROUND, ROLE_CLIENT, Dialler, Party, role_key
 from cluster.wire.kv import Get, Keys
 from cluster.wire.silence import Silence
@@ -180,7 +192,8 @@ class Caller:
         return {**first, **out} if first else out
 
     def feed(self, data: bytes, now: float) -> None:
-        """Bytes came: replies find their calls. Never raises; what breaks the protocol ends the connection."""
+        """Bytes came: replies find their calls. Never raises; what breaks the protocol ends the connection, behind the
+        answers that came before it."""
         self.heard_at = now
         if self.silence.quiet_s:
             self.silence.heard()
@@ -188,11 +201,11 @@ class Caller:
         try:
             if not self.ready:
                 data = self._greet(data, now)
-            frames = self._reader.feed(data)
         except ClusterError as error:
             self.end(error)
             return
-        take = self.pending.pop
+        reader, take = self._reader, self.pending.pop
+        frames = reader.serve(data)
         for frame in frames:
             if type(frame) is Reply:
                 call = take(frame.id, None)
@@ -211,9 +224,14 @@ class Caller:
                 call = take(frame.id, None)
                 if call is not None:
                     self._tell(call[0], from_code(frame.code, frame.message))
-            else:
+            elif isinstance(frame, Invalid):
+                self.end(BadMessage(f"not a frame: {frame.message}"))
+                return
+            elif not isinstance(frame, Stamp):
                 self.end(BadMessage(f"{self.name} sent a frame that only clients send"))
                 return
+        if reader.broken is not None:
+            self.end(reader.broken)
 
     def sweep(self, now: float) -> None:
         """End the calls whose time is over. A node may answer until the very end, so it gets a little more."""
