@@ -26,7 +26,7 @@ from cluster.emulator.home import (
 from cluster.errors import ClusterError, Damaged, StorageFull
 from cluster.layout import LayoutEntry, decode_entry, encode_entry
 from cluster.storage.identity import BOOT, BootRecord
-from cluster.storage.segments import FOLDER as LOG_FOLDER
+from cluster.storage.record import FOLDER as LOG_FOLDER
 
 assert BOOT == NODE_BOOT_FILE
 

@@ -10,14 +10,15 @@ from the next one.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from cluster.env import Disk
 from cluster.errors import Damaged, StorageFull
-from cluster.storage.record import Mark, decode_mark, encode_mark
-from cluster.storage.segments import MARK
+from cluster.storage.record import MARK, Mark, decode_mark, encode_mark
+
+if TYPE_CHECKING:
+    from cluster.env import Disk
 
 BOOT = "boot.json"
 
@@ -51,7 +52,7 @@ class Boot:
     """Why nothing that is found here counts as complete; empty when that is not so."""
 
 
-def read_document(disk: Disk, path: str) -> bytes | None:
+def read_document(disk: "Disk", path: str) -> bytes | None:
     """The file's bytes, or None when there is none. Raises Damaged when the system cannot read it."""
     try:
         return disk.read(path)
@@ -61,7 +62,7 @@ def read_document(disk: Disk, path: str) -> bytes | None:
         raise Damaged(f"{path} cannot be read: {error}", file=path) from error
 
 
-def load_boot(disk: Disk) -> BootRecord | None:
+def load_boot(disk: "Disk") -> BootRecord | None:
     """The record of the last boot, or None for an empty directory. Raises Damaged when it is not one."""
     data = read_document(disk, BOOT)
     if data is None:
@@ -91,7 +92,7 @@ class Identity:
     Raises Damaged when the directory belongs to another name, StorageFull when the record cannot be written.
     """
 
-    def __init__(self, disk: Disk, name: str, machine: str, mint_id: Callable[[], str]) -> None:
+    def __init__(self, disk: "Disk", name: str, machine: str, mint_id: Callable[[], str]) -> None:
         self._disk = disk
         self._machine = machine
         self._mint_id = mint_id

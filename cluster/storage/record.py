@@ -26,6 +26,10 @@ from zlib import crc32
 
 import msgspec
 
+FOLDER = "log"
+MARK = "log/mark"
+"""Where in a node's directory the segments lie, and the mark beside them."""
+
 MAGIC = b"dsl"
 VERSION = 2
 HEADER_BYTES = 16

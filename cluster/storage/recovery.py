@@ -23,7 +23,9 @@ from cluster.ports import Table
 from cluster.storage.identity import Boot, read_document
 from cluster.storage.memory import MemoryTable
 from cluster.storage.record import (
+    FOLDER,
     LOSS,
+    MARK,
     RELEASE,
     ROW,
     VERSION,
@@ -40,7 +42,7 @@ from cluster.storage.record import (
     decode_segment_header,
     scan,
 )
-from cluster.storage.segments import FOLDER, MARK, segment_path
+from cluster.storage.segments import segment_path
 
 Tables = dict[int, Table]
 """By number."""

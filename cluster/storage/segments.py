@@ -24,7 +24,9 @@ from cluster.config import Durability, StorageSettings
 from cluster.env import AppendFile, Env, Timer
 from cluster.errors import ClusterError
 from cluster.storage.record import (
+    FOLDER,
     HEADER_BYTES,
+    MARK,
     Mark,
     Position,
     Record,
@@ -33,9 +35,6 @@ from cluster.storage.record import (
     encode_segment_header,
     seed_of,
 )
-
-FOLDER = "log"
-MARK = "log/mark"
 
 Done = Callable[[ClusterError | None], None]
 """Called once: with None when the write is as durable as the settings promise, or with why it was not kept."""

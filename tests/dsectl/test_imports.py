@@ -55,3 +55,10 @@ def test_options_of_a_command_load_typer_and_nothing_heavier(
 def test_looking_at_a_cluster_loads_no_event_loop(environment: Callable[[], dict[str, str]]) -> None:
     modules = loaded(environment(), "ps")
     assert [name for name in ("asyncio", "anyio", "uvloop", "rich", "pydantic") if name in modules] == []
+
+
+def test_who_starts_nodes_loads_nothing_of_a_running_one() -> None:
+    code = "import sys, cluster.emulator.cluster, cluster.emulator.up; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    of_a_node = ("cluster.storage.store", "cluster.storage.recovery", "cluster.env", "cluster.node", "cluster.rpc")
+    assert [name for name in of_a_node if name in done.stdout.split()] == []

@@ -12,8 +12,7 @@ import pytest
 
 from cluster.emulator import cluster as emulator
 from cluster.errors import ClusterError
-from cluster.storage.record import decode_mark
-from cluster.storage.segments import MARK
+from cluster.storage.record import MARK, decode_mark
 from tests.processes.commands import ask
 from tests.processes.fleet import Ledger, Real, real, until
 

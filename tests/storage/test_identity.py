@@ -4,8 +4,7 @@ import pytest
 
 from cluster.errors import Damaged, StorageFull
 from cluster.storage import Boot, BootRecord, Identity, encode_boot, read_document
-from cluster.storage.record import Mark, encode_mark
-from cluster.storage.segments import MARK
+from cluster.storage.record import MARK, Mark, encode_mark
 from tests.storage.memory_disk import MemoryDisk
 
 

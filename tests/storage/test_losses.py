@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from cluster.config import Durability
 from cluster.errors import StorageFull
-from cluster.storage.record import HEADER_BYTES, Mark, decode_mark, encode_mark
+from cluster.storage.record import HEADER_BYTES, MARK, Mark, decode_mark, encode_mark
 from cluster.storage.recovery import HINTS
-from cluster.storage.segments import MARK, segment_path
+from cluster.storage.segments import segment_path
 from tests.storage.memory_disk import World
 
 FIRST = segment_path(1)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from cluster.errors import Damaged, StorageFull
 from cluster.layout.partition import PARTITIONS
 from cluster.storage import TABLE_HINTS
-from cluster.storage.record import HEADER_BYTES, decode_mark, encode_row, encode_segment_header, seed_of
-from cluster.storage.segments import MARK, segment_path
+from cluster.storage.record import HEADER_BYTES, MARK, decode_mark, encode_row, encode_segment_header, seed_of
+from cluster.storage.segments import segment_path
 from tests.storage.memory_disk import MemoryDisk, World
 
 FIRST, SECOND, THIRD = segment_path(1), segment_path(2), segment_path(3)

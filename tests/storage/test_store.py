@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from cluster.config import Durability
 from cluster.errors import StorageFull
 from cluster.ports import Page
-from cluster.storage.record import HEADER_BYTES, Mark, Position, decode_mark
-from cluster.storage.segments import MARK, segment_path
+from cluster.storage.record import HEADER_BYTES, MARK, Mark, Position, decode_mark
+from cluster.storage.segments import segment_path
 from tests.storage.memory_disk import World
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
