@@ -107,7 +107,9 @@ class Dispatch:
             self.hedge = None
             hedge[0].cancel(hedge[1])
         if type(outcome) is CallDone and outcome.repeatable:
-            self._learn()
+            body, known = self.body, self.router.repeatable_calls
+            if type(body) is Call and (body.service, body.operation) not in known and len(known) < LEARNED_MAX:
+                known[body.service, body.operation] = None
         self.done(outcome)
 
     def on_hedge(self, outcome: Outcome) -> None:
@@ -123,12 +125,6 @@ class Dispatch:
         assert self.caller is not None
         self.caller.cancel(self.id)
         self.done(outcome)
-
-    def _learn(self) -> None:
-        """The operation may be repeated, says who ran it."""
-        body, known = self.body, self.router.repeatable_calls
-        if type(body) is Call and len(known) < LEARNED_MAX:
-            known[body.service, body.operation] = None
 
     def failed_at(self, name: str, error: ClusterError) -> None:
         """Remember why node `name` could not do it."""

@@ -34,6 +34,8 @@ class View:
         self._fallbacks = [placed.fallbacks(partition) for partition in range(PARTITIONS)]
         self._others = [tuple(name for name in names if name != me) for names in self._owners]
         self._mine = [me in names for names in self._owners]
+        self.mine: Callable[[int], bool] = self._mine.__getitem__
+        """Whether this node is an owner of a partition. The look-up itself: each operation asks several times."""
 
     def adopt(self, entry: LayoutEntry) -> bool:
         """Go on under `entry` if it is newer than the one in force. Returns whether it is."""
@@ -55,10 +57,6 @@ class View:
     def fallbacks(self, partition: int) -> tuple[str, ...]:
         """All other members, in the order in which they take the place of an owner."""
         return self._fallbacks[partition]
-
-    def mine(self, partition: int) -> bool:
-        """Whether this node is an owner of `partition`."""
-        return self._mine[partition]
 
     def my_partitions(self) -> list[int]:
         """The partitions that this node owns, ascending."""

@@ -99,15 +99,12 @@ class Router:
     # -- silent nodes
 
     def waits(self, attempt: "_Attempt") -> None:
-        """A call was sent to another node."""
+        """A call was sent to another node; when it ends it leaves what this has put it into."""
         waiting = self._waiting.get(attempt.node)
         if waiting is None:
             waiting = self._waiting[attempt.node] = {}
         waiting[attempt] = None
-
-    def waits_no_more(self, attempt: "_Attempt") -> None:
-        """It ended."""
-        self._waiting[attempt.node].pop(attempt, None)
+        attempt.among = waiting
 
     def _silent(self, node: str) -> None:
         """The node does not run, as far as can be seen from here: what waits there ends."""
@@ -139,7 +136,8 @@ class Router:
 class _Attempt:
     """One endpoint that was called for a routed call."""
 
-    __slots__ = ("load", "node", "open", "request_id", "routed", "run", "started")
+    among: "dict[_Attempt, None]"
+    __slots__ = ("among", "load", "node", "open", "request_id", "routed", "run", "started")
 
     def __init__(self, routed: "_Routed", node: str, started: float, load: Load) -> None:
         self.routed = routed
@@ -152,7 +150,7 @@ class _Attempt:
 
     def on_answer(self, peer: str, outcome: Outcome) -> None:
         """What came from another node, or what became of the way there."""
-        self.routed.router.waits_no_more(self)
+        self.among.pop(self, None)
         self.request_id = 0
         if type(outcome) is not CallDone and not isinstance(outcome, ClusterError):
             outcome = BadMessage(f"{peer} answered a call with {type(outcome).__name__}")
@@ -178,9 +176,8 @@ class _Attempt:
         if self.run is not None:
             self.run.cancel()
         elif self.request_id:
-            router = self.routed.router
-            router.waits_no_more(self)
-            router.messenger.finish(self.request_id, cancel=True)
+            self.among.pop(self, None)
+            self.routed.router.messenger.finish(self.request_id, cancel=True)
 
     def _close(self, answered: bool) -> None:
         router = self.routed.router
@@ -307,7 +304,9 @@ class _Routed:
         router.calls.note(router.clock.now() - self.inbound.arrived)
         if not isinstance(outcome, CallDone):
             router.failed += 1
-        _answer(self.inbound, outcome)
+            self.inbound.fail(outcome)
+        else:
+            self.inbound.reply(outcome)
 
     def cancel(self) -> None:
         """The client no longer waits."""
