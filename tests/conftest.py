@@ -16,8 +16,8 @@ settings.load_profile("ci")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 HERE = Path(__file__).parent
-TIMED = (HERE / "processes", HERE / "dsectl" / "load", HERE / "env")
-"""Folders whose tests start real processes or wait for real seconds."""
+TIMED = (HERE / "processes", HERE / "dsectl" / "load", HERE / "env", HERE / "client", HERE / "emulator")
+"""Folders whose tests use real processes, sockets and ports, or wait for real seconds."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
