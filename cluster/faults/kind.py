@@ -6,6 +6,7 @@ subclass of `Kind` (and of `Rule`, when it acts on packets), and a line in the r
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple
 
 from cluster.errors import Usage
@@ -30,15 +31,15 @@ class Figure(NamedTuple):
     """± in the same unit."""
 
 
-class Rule:
+class Rule(ABC):
     """What one active fault does to the packets that a node receives. Stateless unless it says otherwise."""
 
     def __init__(self, fault: Fault) -> None:
         self.id = fault.id
 
+    @abstractmethod
     def involves(self, name: str) -> bool:
         """Whether any link of `name` may be touched."""
-        raise NotImplementedError
 
     def stops(self, source: str, target: str) -> bool:
         """Whether nothing passes from `source` to `target`."""
