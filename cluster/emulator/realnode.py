@@ -1,13 +1,12 @@
 """The real node in a process: all blocks over the real world. Imported by the launcher once, before it forks."""
 
-import asyncio
 import os
 from collections.abc import Callable
 
 from cluster.emulator.home import FAULTS_FILE
 from cluster.emulator.process import Runs, run
 from cluster.emulator.start import NodeStart
-from cluster.env.real import real_env
+from cluster.env.real import real_env, sleep
 from cluster.node import Node, NodeHooks
 from cluster.observe.events import Event
 
@@ -32,7 +31,7 @@ def make_node(start: NodeStart, on_fatal: Callable[[str], None]) -> Runs:
         name=start.name,
         secret=start.secret,
         settings=start.record.spec.settings(),
-        hooks=NodeHooks(read_faults=read_faults, on_fatal=on_fatal, sleep=asyncio.sleep),
+        hooks=NodeHooks(read_faults=read_faults, on_fatal=on_fatal, sleep=sleep),
     )
     node.events.on_event.append(write_event)
     return node

@@ -58,6 +58,22 @@ class RealClock:
         return self._loop.call_later((ceil(delay * 1000) + 1) / 1000, function, *args)
 
 
+async def sleep(seconds: float) -> None:
+    """Wait `seconds`, never less: `asyncio.sleep` on uvloop may return up to a millisecond early."""
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[None] = loop.create_future()
+    timer = RealClock(loop).call_later(seconds, _finish, over)
+    try:
+        await over
+    finally:
+        timer.cancel()
+
+
+def _finish(over: asyncio.Future[None]) -> None:
+    if not over.done():
+        over.set_result(None)
+
+
 class Tasks:
     """Keeps spawned tasks alive (the loop itself holds them weakly) and logs what they raise."""
 

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from cluster.env.real import sleep
 from tests.env.stages import RealStage, Stage
 
 
@@ -37,6 +38,22 @@ def test_no_timer_comes_early(stage: Stage) -> None:
         clock.call_at(due, check, due)
     stage.until(lambda: len(fired) == 200)
     assert early == []
+
+
+def test_a_handler_never_sleeps_too_short(real_stage: RealStage) -> None:
+    clock = real_stage.env("node").clock
+    slept: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        start = clock.now()
+        await sleep(seconds)
+        slept.append(clock.now() - start - seconds)
+
+    env = real_stage.env("other")
+    for step in range(200):
+        env.spawn(wait(0.000_31 * (step + 1)))
+    real_stage.until(lambda: len(slept) == 200)
+    assert min(slept) >= 0.0
 
 
 def test_a_cancelled_timer_is_silent(stage: Stage) -> None:
@@ -77,7 +94,7 @@ def test_a_spawned_coroutine_runs_and_can_be_cancelled(stage: Stage) -> None:
 
     async def work(name: str, seconds: float) -> None:
         try:
-            await asyncio.sleep(seconds)
+            await sleep(seconds)
             log.append(f"{name} done")
         except asyncio.CancelledError:
             log.append(f"{name} cancelled")
