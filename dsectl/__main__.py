@@ -1,6 +1,6 @@
 """`python -m dsectl` is `dsectl`."""
 
-from dsectl.app import main
+from dsectl.cli.app import main
 
 if __name__ == "__main__":
     main()

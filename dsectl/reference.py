@@ -9,11 +9,11 @@ import os
 from pathlib import Path
 
 from cluster.errors import EXIT_CODES, REGISTRY
-from dsectl.app import invoke
-from dsectl.completion.shells import RENDERERS
-from dsectl.completion.signatures import read_grammar
-from dsectl.table import COMMANDS, GROUPS
-from dsectl.topics import topics
+from dsectl.cli.app import invoke
+from dsectl.cli.completion.shells import RENDERERS
+from dsectl.cli.completion.signatures import read_grammar
+from dsectl.cli.table import COMMANDS, GROUPS
+from dsectl.cli.topics import topics
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 COMPLETIONS = DOCS.parent / "completions"

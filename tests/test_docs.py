@@ -9,15 +9,15 @@ import pytest
 import yaml
 
 from cluster.errors import REGISTRY
+from dsectl.cli.table import COMMANDS
+from dsectl.cli.topics import RECIPES
 from dsectl.recipes.check import check_recipe
 from dsectl.recipes.document import read_recipe
 from dsectl.recipes.frontmatter import FrontMatter
 from dsectl.reference import DOCS, PAGES
-from dsectl.steps.check import check_argv
-from dsectl.steps.comparison import OPERATORS
-from dsectl.steps.grammar import parse
-from dsectl.table import COMMANDS
-from dsectl.topics import RECIPES
+from dsectl.script.check import check_argv
+from dsectl.script.comparison import OPERATORS
+from dsectl.script.grammar import parse
 
 ROOT = DOCS.parent
 WRITTEN = [

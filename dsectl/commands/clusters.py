@@ -10,11 +10,11 @@ from cluster.emulator import cluster as emulator
 from cluster.emulator.nodefiles import combined
 from cluster.emulator.spec import ClusterSpec
 from cluster.errors import Failed, Usage
+from dsectl.cli.invocation import DEFAULT_CLUSTER, current
+from dsectl.commands.clusters_view import progress_text, ps_lines, status_lines
 from dsectl.commands.status import look
-from dsectl.invocation import DEFAULT_CLUSTER, current
-from dsectl.units import duration
-from dsectl.views.clusters import progress_text, ps_lines, status_lines
-from dsectl.views.text import count
+from dsectl.ui.text import count
+from dsectl.ui.units import duration
 
 SETTLE_S = 3.0
 """How long `up` lets a cluster that was started again catch up before it says how it is."""

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from cluster.errors import Usage
-from dsectl.invocation import current
-from dsectl.resources import resource
+from dsectl.cli.invocation import current
+from dsectl.cli.resources import resource
 
 FILES = {"bash": "dsectl.bash", "zsh": "_dsectl", "fish": "dsectl.fish"}
 

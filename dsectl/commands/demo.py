@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 from cluster.errors import Usage
-from dsectl.console import Console
+from dsectl.cli.console import Console
+from dsectl.cli.invocation import current
 from dsectl.demo.findings import Findings
 from dsectl.demo.run import run_demo
-from dsectl.invocation import current
-from dsectl.verdict import Verdict
-from dsectl.views.demo import LiveTeller, PlainTeller, summary_lines
+from dsectl.demo.view import LiveTeller, PlainTeller, summary_lines
+from dsectl.ui.verdict import Verdict
 
 NODES_MIN = 4
 """Three owners and at least one node to keep a hint."""

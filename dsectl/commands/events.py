@@ -8,10 +8,10 @@ import typer
 
 from cluster.client.dispatch import nobody
 from cluster.errors import ClusterError, NotFound, Usage
-from dsectl.invocation import current
-from dsectl.units import duration, is_duration
-from dsectl.values import check_text
-from dsectl.views.look import event_line, events_lines
+from dsectl.cli.invocation import current
+from dsectl.cli.values import check_text
+from dsectl.commands.look_view import event_line, events_lines
+from dsectl.ui.units import duration, is_duration
 
 if TYPE_CHECKING:
     from cluster.client.blocking import BlockingCluster

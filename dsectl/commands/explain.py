@@ -6,9 +6,9 @@ import typer
 
 from cluster.client.dispatch import nobody
 from cluster.errors import ClusterError
-from dsectl.invocation import current
-from dsectl.values import check_text
-from dsectl.views.look import explain_lines
+from dsectl.cli.invocation import current
+from dsectl.cli.values import check_text
+from dsectl.commands.look_view import explain_lines
 
 ANSWER_S = 1.0
 STEPS_MAX = 20

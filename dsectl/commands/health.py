@@ -2,8 +2,8 @@
 
 from cluster.client.dispatch import nobody
 from cluster.errors import ClusterError
-from dsectl.invocation import current
-from dsectl.views.look import health_lines, hints_lines
+from dsectl.cli.invocation import current
+from dsectl.commands.look_view import health_lines, hints_lines
 
 ANSWER_S = 1.0
 

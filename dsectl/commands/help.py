@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from cluster.errors import EXIT_CODES, NotFound
-from dsectl.invocation import current
-from dsectl.table import ALIASES, COMMANDS, GROUPS, Entry, lookup, parts_of, similar
-from dsectl.topics import SYNONYMS, topics
+from dsectl.cli.invocation import current
+from dsectl.cli.table import ALIASES, COMMANDS, GROUPS, Entry, lookup, parts_of, similar
+from dsectl.cli.topics import SYNONYMS, topics
 
 
 def help(
@@ -79,9 +79,9 @@ def _overview() -> list[str]:
 
 
 def _command(entry: Entry) -> list[str]:
-    from dsectl.parsing import help_text
+    from dsectl.cli.parsing import help_text
 
-    function = getattr(import_module(entry.module, "dsectl"), entry.function)
+    function = getattr(import_module(entry.module), entry.function)
     text = help_text(entry, function).splitlines()
     alias = [f"Also called: {alias}", ""] if (alias := entry.alias) and alias in ALIASES else []
     return [*alias, *text]

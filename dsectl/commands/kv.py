@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cluster.errors import Failed, NotFound
-from dsectl.invocation import current
-from dsectl.values import as_json, check_text, read_value, show_value
-from dsectl.views.text import count, shown
+from dsectl.cli.invocation import current
+from dsectl.cli.values import as_json, check_text, read_value, show_value
+from dsectl.ui.text import count, shown
 
 if TYPE_CHECKING:
     import typer
 
     from cluster.client.kv import GetResult, PutResult
-    from dsectl.console import Console
+    from dsectl.cli.console import Console
 
 KEYS_LIMIT = 1000
 

@@ -6,16 +6,16 @@ from typing import Annotated
 import typer
 
 from cluster.errors import Usage
-from dsectl.console import Console
-from dsectl.invocation import current
+from dsectl.cli.console import Console
+from dsectl.cli.invocation import current
 from dsectl.recipes.check import check_recipe
 from dsectl.recipes.frontmatter import PRINCIPLES
 from dsectl.recipes.lesson import Lesson
 from dsectl.recipes.library import library, listed, load, names
 from dsectl.recipes.report import EXIT_CODES
 from dsectl.recipes.run import run_recipe
-from dsectl.views.recipes import learn_lines, problem_lines, total_line
-from dsectl.views.text import shown
+from dsectl.recipes.view import learn_lines, problem_lines, total_line
+from dsectl.ui.text import shown
 
 
 def present(

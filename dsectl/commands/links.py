@@ -6,11 +6,11 @@ import typer
 
 from cluster.emulator import linkfaults
 from cluster.errors import ClusterError, Usage
-from dsectl.faultjson import fault_json
-from dsectl.invocation import current
-from dsectl.units import duration, probability, size
-from dsectl.views.faults import faults_lines, receipt_line
-from dsectl.views.text import count
+from dsectl.cli.invocation import current
+from dsectl.ui.faultjson import fault_json
+from dsectl.ui.faults import faults_lines, receipt_line
+from dsectl.ui.text import count
+from dsectl.ui.units import duration, probability, size
 
 ANSWER_S = 1.0
 

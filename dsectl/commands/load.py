@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from cluster.emulator.spec import timestamp
 from cluster.errors import Usage
 from cluster.limits import CLIENT_TIMEOUT_S
+from dsectl.cli.console import Console
+from dsectl.cli.invocation import current
+from dsectl.cli.values import check_text
 from dsectl.commands.requests import parse_arguments
-from dsectl.console import Console
-from dsectl.invocation import current
 from dsectl.load.account import account_of
 from dsectl.load.keyspace import KeySpace, parse_keys
 from dsectl.load.limits import Limit, parse_limit
@@ -26,9 +27,8 @@ from dsectl.load.run import run_load
 from dsectl.load.session import Hooks
 from dsectl.load.tally import Interval
 from dsectl.load.verdict import judge
-from dsectl.units import duration
-from dsectl.values import check_text
-from dsectl.views.load import LiveProgress, PlainProgress, summary_lines
+from dsectl.load.view import LiveProgress, PlainProgress, summary_lines
+from dsectl.ui.units import duration
 
 RATE_DEFAULT = 100.0
 SECONDS_DEFAULT = 10.0

@@ -10,8 +10,8 @@ from typing import Annotated, BinaryIO, NamedTuple
 import typer
 
 from cluster.errors import Usage
-from dsectl.invocation import current
-from dsectl.views.text import shown
+from dsectl.cli.invocation import current
+from dsectl.ui.text import shown
 
 FOLLOW_S = 0.1
 """How often a followed log is looked at: below what a reader notices."""

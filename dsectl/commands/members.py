@@ -6,8 +6,8 @@ import typer
 
 from cluster.client.dispatch import nobody
 from cluster.errors import ClusterError, NotFound, Usage
-from dsectl.invocation import current
-from dsectl.views.look import matrix_lines, members_lines, ring_lines, shares_lines
+from dsectl.cli.invocation import current
+from dsectl.commands.look_view import matrix_lines, members_lines, ring_lines, shares_lines
 
 ANSWER_S = 1.0
 

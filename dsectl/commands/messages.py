@@ -6,17 +6,17 @@ from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 from cluster.errors import DeadlinePassed
-from dsectl.invocation import current
-from dsectl.units import duration, show_duration
-from dsectl.values import as_json, check_text, one_line, read_value
-from dsectl.views.text import count, shown
+from dsectl.cli.invocation import current
+from dsectl.cli.values import as_json, check_text, one_line, read_value
+from dsectl.ui.text import count, shown
+from dsectl.ui.units import duration, show_duration
 
 if TYPE_CHECKING:
     import typer
 
     from cluster.client.blocking_topics import BlockingSubscription
     from cluster.client.topics import TopicMessage
-    from dsectl.console import Console
+    from dsectl.cli.console import Console
 
 LOOK_S = 0.25
 """How often a subscription without messages looks whether it shall end."""

@@ -2,7 +2,7 @@
 
 from shlex import quote
 
-from dsectl.invocation import current
+from dsectl.cli.invocation import current
 
 
 def env() -> None:

@@ -12,10 +12,10 @@ from cluster.emulator.restart import drain as drain_nodes
 from cluster.emulator.restart import restart as restart_nodes
 from cluster.emulator.spec import timestamp
 from cluster.errors import ClusterError, DeadlinePassed, Failed, NotFound, Usage
-from dsectl.faultjson import fault_json
-from dsectl.invocation import current
-from dsectl.units import duration
-from dsectl.views.faults import receipt_line
+from dsectl.cli.invocation import current
+from dsectl.ui.faultjson import fault_json
+from dsectl.ui.faults import receipt_line
+from dsectl.ui.units import duration
 
 if TYPE_CHECKING:
     from cluster.emulator.home import ClusterFiles

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from cluster.errors import Usage
-from dsectl.console import Console
-from dsectl.invocation import current
+from dsectl.cli.console import Console
+from dsectl.cli.invocation import current
 from dsectl.recipes.check import check_recipe, reddened
 from dsectl.recipes.document import Recipe
 from dsectl.recipes.junit import junit as junit_xml
@@ -17,9 +17,9 @@ from dsectl.recipes.library import library, listed, load, names
 from dsectl.recipes.report import EXIT_CODES, RecipeReport, counts, first_difference, pass_rate, worst
 from dsectl.recipes.run import Listener, Silent
 from dsectl.recipes.suite import Plan, run_all
-from dsectl.steps.polling import FAILED, PASSED
-from dsectl.views.recipes import Progress, list_lines, problem_lines, red_lines, report_lines, total_line
-from dsectl.views.text import count
+from dsectl.recipes.view import Progress, list_lines, problem_lines, red_lines, report_lines, total_line
+from dsectl.script.polling import FAILED, PASSED
+from dsectl.ui.text import count
 
 Files = Annotated[list[str] | None, typer.Argument(metavar="[RECIPE]...", help="Names of the library, or files.")]
 All = Annotated[bool, typer.Option("--all", help="All that come with dsectl.")]

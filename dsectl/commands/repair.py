@@ -6,9 +6,9 @@ import typer
 
 from cluster.client.dispatch import nobody
 from cluster.errors import ClusterError, Failed, Usage
-from dsectl.invocation import current
-from dsectl.views.look import repair_lines
-from dsectl.views.text import count
+from dsectl.cli.invocation import current
+from dsectl.commands.look_view import repair_lines
+from dsectl.ui.text import count
 
 ANSWER_S = 1.0
 

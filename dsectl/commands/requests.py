@@ -8,11 +8,11 @@ from msgspec import DecodeError, json
 
 from cluster.client.dispatch import nobody
 from cluster.errors import ClusterError, NotFound, Usage
-from dsectl.invocation import current
-from dsectl.units import duration
-from dsectl.values import check_text, show_value
-from dsectl.views.services import description_lines, services_lines
-from dsectl.views.text import count
+from dsectl.cli.invocation import current
+from dsectl.cli.values import check_text, show_value
+from dsectl.commands.services_view import description_lines, services_lines
+from dsectl.ui.text import count
+from dsectl.ui.units import duration
 
 ARGUMENT = re.compile(r"([^:=\s]+)(:=|=)(.*)", re.DOTALL)
 

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from cluster.errors import Usage
-from dsectl.console import Console
-from dsectl.invocation import current
-from dsectl.options import Options
+from dsectl.cli.console import Console
+from dsectl.cli.invocation import current
+from dsectl.cli.options import Options
+from dsectl.script.lines import join_lines
 from dsectl.shell.evaluate import Leave, Shell
-from dsectl.steps.lines import join_lines
-from dsectl.views.text import shown
+from dsectl.ui.text import shown
 
 VI = "DSECTL_EDIT_MODE"
 

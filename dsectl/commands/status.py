@@ -11,9 +11,9 @@ from cluster.emulator.cluster import processes
 from cluster.emulator.linkfaults import faults_readable, readable_faults
 from cluster.emulator.nodefiles import cure, identity_damage
 from cluster.errors import ClusterError
-from dsectl.invocation import current
-from dsectl.views.clusters import status_lines
-from dsectl.views.text import count
+from dsectl.cli.invocation import current
+from dsectl.commands.clusters_view import status_lines
+from dsectl.ui.text import count
 
 if TYPE_CHECKING:
     from cluster.emulator.home import ClusterFiles

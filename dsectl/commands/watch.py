@@ -9,17 +9,17 @@ from typing import Annotated
 import typer
 
 from cluster.errors import Usage
-from dsectl.app import unknown
-from dsectl.console import Console
-from dsectl.invocation import current
-from dsectl.units import duration
-from dsectl.watch.glyphs import glyphs_for, spelled
+from dsectl.cli.app import unknown
+from dsectl.cli.console import Console
+from dsectl.cli.invocation import current
+from dsectl.snapshot.observer import Observer, Watcher
+from dsectl.snapshot.sight import Sight
+from dsectl.ui.glyphs import glyphs_for, spelled
+from dsectl.ui.lines import painted
+from dsectl.ui.screen import Screen
+from dsectl.ui.units import duration
 from dsectl.watch.history import TICKS_MAX, History
-from dsectl.watch.lines import painted
-from dsectl.watch.observer import Observer, Watcher
 from dsectl.watch.picture import COLUMNS_MIN, ROWS_MIN, Desk, picture, plain_lines, press
-from dsectl.watch.screen import Screen
-from dsectl.watch.sight import Sight
 from dsectl.watch.telling import sight_json
 
 EVERY_S = 0.5

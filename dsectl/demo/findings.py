@@ -8,7 +8,7 @@ held is `passed`.
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from dsectl.verdict import FAILED, INCONCLUSIVE, PASSED, Verdict
+from dsectl.ui.verdict import FAILED, INCONCLUSIVE, PASSED, Verdict
 
 
 @dataclass

@@ -12,7 +12,7 @@ from cluster.errors import ClusterError
 from dsectl.demo.findings import Findings, judge
 from dsectl.demo.narrator import Narrator, Teller
 from dsectl.demo.story import Actions, Story
-from dsectl.verdict import Verdict
+from dsectl.ui.verdict import Verdict
 
 LIMIT_S = 30.0
 """The story is cut short at this age; with a restart that is under way and the end, the whole takes at most 40 s."""

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from cluster.errors import Usage
 from dsectl.load.account import Account
-from dsectl.units import duration
+from dsectl.ui.units import duration
 
 LATENCIES = {"p50": "p50_ms", "p90": "p90_ms", "p99": "p99_ms", "p999": "p999_ms", "max": "max_ms"}
 COUNTS = ("failed", "maybe", "declared", "unsent", "stale", "dropped", "unheard")

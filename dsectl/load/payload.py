@@ -29,7 +29,7 @@ class Sizes(Struct, frozen=True):
 
 def parse_sizes(text: str) -> Sizes:
     """`100B`, or `64B..4KiB`. Raises Usage."""
-    from dsectl.units import size
+    from dsectl.ui.units import size
 
     first, dots, last = text.partition("..")
     least = size(first)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dsectl.load.account import Account
 from dsectl.load.limits import Limit, seen_by, shown
 from dsectl.load.plan import KV, PUBLISH
-from dsectl.verdict import FAILED, INCONCLUSIVE, PASSED, Verdict
+from dsectl.ui.verdict import FAILED, INCONCLUSIVE, PASSED, Verdict
 
 OFFERED_MIN = 0.95
 """Of what was due, a generator that kept its rate has come to so much."""

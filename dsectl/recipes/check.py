@@ -2,7 +2,7 @@
 
 from cluster.errors import Usage
 from dsectl.recipes.document import Case, Recipe, read_recipe
-from dsectl.steps.check import Checker, Problem
+from dsectl.script.check import Checker, Problem
 
 
 def check_recipe(recipe: Recipe) -> list[Problem]:

@@ -10,7 +10,7 @@ import msgspec
 from cluster.config import node_settings
 from cluster.emulator.spec import ClusterSpec
 from cluster.errors import ClusterError, Usage
-from dsectl.units import duration
+from dsectl.ui.units import duration
 
 PRINCIPLES: Final = (
     "decentralization",

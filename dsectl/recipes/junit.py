@@ -6,8 +6,8 @@ XML 1.0 has no way to write most control characters, so they are escaped as text
 from xml.etree import ElementTree as xml
 
 from dsectl.recipes.report import CaseReport, RecipeReport, counts
-from dsectl.steps.polling import FAILED, INCONCLUSIVE, PASSED
-from dsectl.views.text import shown
+from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED
+from dsectl.ui.text import shown
 
 
 def junit(reports: list[RecipeReport]) -> bytes:

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from msgspec import json
 
 from cluster.emulator.home import find_home
-from dsectl.console import Console
+from dsectl.cli.console import Console
 from dsectl.recipes.document import Block, Case, Part, Predict, Prose, Recipe
 from dsectl.recipes.report import RecipeReport
-from dsectl.steps.interpreter import Outcome
-from dsectl.steps.lines import Line
-from dsectl.steps.path import MISSING
-from dsectl.steps.polling import PASSED
-from dsectl.steps.values import shown_value
-from dsectl.views.text import cut, shown
+from dsectl.script.interpreter import Outcome
+from dsectl.script.lines import Line
+from dsectl.script.path import MISSING
+from dsectl.script.polling import PASSED
+from dsectl.script.values import shown_value
+from dsectl.ui.text import cut, shown
 
 RESULT_COLUMNS = 100
 """Off a terminal."""

@@ -9,8 +9,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from cluster.errors import NotFound, Usage
+from dsectl.cli.resources import folder, resource
 from dsectl.recipes.document import Recipe, read_recipe
-from dsectl.resources import folder, resource
 
 SUFFIX = ".md"
 INDEX = "README.md"

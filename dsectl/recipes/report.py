@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from dsectl.steps.polling import FAILED, INCONCLUSIVE, PASSED
+from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED
 
 TO_RUN = "to run"
 """What was expected of a case that was not run, because one before it had failed."""

@@ -13,17 +13,17 @@ from typing import Any, Protocol
 
 from cluster.emulator import cluster as emulator
 from cluster.errors import ClusterError, Usage
-from dsectl.invocation import Session
+from dsectl.cli.invocation import Session
 from dsectl.recipes import faultcheck
 from dsectl.recipes.document import Block, Case, Part, Recipe
 from dsectl.recipes.evidence import keep
 from dsectl.recipes.report import TO_RUN, CaseReport, RecipeReport
-from dsectl.steps.grammar import parse
-from dsectl.steps.interpreter import Interpreter, Outcome, describe
-from dsectl.steps.lines import Line
-from dsectl.steps.path import MISSING
-from dsectl.steps.polling import FAILED, INCONCLUSIVE, PASSED
-from dsectl.steps.result import carry_out
+from dsectl.script.grammar import parse
+from dsectl.script.interpreter import Interpreter, Outcome, describe
+from dsectl.script.lines import Line
+from dsectl.script.path import MISSING
+from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED
+from dsectl.script.result import carry_out
 
 UP_S = 20.0
 RECEIPT_S = 2.0

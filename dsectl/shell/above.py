@@ -11,12 +11,12 @@ from typing import Any
 
 from prompt_toolkit.application import run_in_terminal
 
-from dsectl.console import Console
-from dsectl.steps.jobs import Job
-from dsectl.steps.result import Result, parsed
-from dsectl.steps.values import shown_value
-from dsectl.views.look import event_line
-from dsectl.views.text import Paint, count, cut, shown
+from dsectl.cli.console import Console
+from dsectl.commands.look_view import event_line
+from dsectl.script.jobs import Job
+from dsectl.script.result import Result, parsed
+from dsectl.script.values import shown_value
+from dsectl.ui.text import Paint, count, cut, shown
 
 DRAW_EVERY_S = 0.2
 """Each drawing takes the prompt away and puts it back, which costs as much as a key."""

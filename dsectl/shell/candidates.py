@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from dsectl.completion.grammar import Grammar, Kind, Option, Value
+from dsectl.cli.completion.grammar import Grammar, Kind, Option, Value
 from dsectl.shell.own import OWN
 
 WORDS = re.compile(r"'[^']*'?|\"(?:[^\"\\]|\\.)*\"?|[^\s'\"]+|\s+")

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
-from dsectl.completion.grammar import Grammar
+from dsectl.cli.completion.grammar import Grammar
+from dsectl.script.interpreter import Interpreter
 from dsectl.shell.candidates import Names, candidates
 from dsectl.shell.late import Late
-from dsectl.steps.interpreter import Interpreter
-from dsectl.views.text import shown
+from dsectl.ui.text import shown
 
 GRAMMAR_S = 5.0
 """How long the first Tab may have to wait for the commands to be loaded."""

@@ -9,21 +9,21 @@ from collections.abc import Callable
 from typing import TextIO
 
 from cluster.errors import ClusterError, Usage
-from dsectl.app import invoke
-from dsectl.console import Console
-from dsectl.invocation import DEFAULT_CLUSTER, Session
+from dsectl.cli.app import invoke
+from dsectl.cli.console import Console
+from dsectl.cli.invocation import DEFAULT_CLUSTER, Session
 from dsectl.recipes.report import EXIT_CODES
+from dsectl.script.grammar import Command, Pipe, Run, Start, Step, Wait, parse
+from dsectl.script.interpreter import Interpreter, Outcome
+from dsectl.script.jobs import Watcher
+from dsectl.script.polling import PASSED
+from dsectl.script.values import shown_value
 from dsectl.shell.history import history
 from dsectl.shell.own import OWN, STEPS
 from dsectl.shell.pipe import pipe
 from dsectl.shell.record import Record
-from dsectl.steps.grammar import Command, Pipe, Run, Start, Step, Wait, parse
-from dsectl.steps.interpreter import Interpreter, Outcome
-from dsectl.steps.jobs import Watcher
-from dsectl.steps.polling import PASSED
-from dsectl.steps.values import shown_value
-from dsectl.views.table import table
-from dsectl.views.text import count, cut, shown
+from dsectl.ui.table import table
+from dsectl.ui.text import count, cut, shown
 
 EXIT_INTERRUPTED = 130
 REFUSED = {"shell": "this is the shell"}

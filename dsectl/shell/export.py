@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from dsectl.cli.table import lookup
 from dsectl.recipes.frontmatter import FrontMatter
+from dsectl.script.check import Checker, Problem
+from dsectl.script.grammar import Run, Start, Step, Wait, parse
+from dsectl.script.path import MISSING
+from dsectl.script.values import shown_value
 from dsectl.shell.record import Entry
-from dsectl.steps.check import Checker, Problem
-from dsectl.steps.grammar import Run, Start, Step, Wait, parse
-from dsectl.steps.path import MISSING
-from dsectl.steps.values import shown_value
-from dsectl.table import lookup
 
 FENCE = "```"
 DEFAULT = FrontMatter()

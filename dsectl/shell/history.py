@@ -2,11 +2,11 @@
 
 from cluster.emulator.home import load_cluster
 from cluster.errors import ClusterError, Usage
-from dsectl.console import Console
+from dsectl.cli.console import Console
 from dsectl.recipes.frontmatter import FrontMatter
 from dsectl.shell.export import export
 from dsectl.shell.record import Record
-from dsectl.views.text import cut, shown
+from dsectl.ui.text import cut, shown
 
 LINES_MAX = 40
 COLUMNS = 200

@@ -6,10 +6,10 @@ from typing import Any
 
 from cluster.emulator.home import find_home, load_cluster
 from cluster.errors import ClusterError
-from dsectl.completion.grammar import Kind
-from dsectl.invocation import Session
+from dsectl.cli.completion.grammar import Kind
+from dsectl.cli.invocation import Session
+from dsectl.script.result import carry_out
 from dsectl.shell.state import View
-from dsectl.steps.result import carry_out
 
 LOOK_S = 0.4
 KEYS_MAX = 100

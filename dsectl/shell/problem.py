@@ -1,9 +1,9 @@
 """What is wrong with a line while it is typed: enough to see a slip early, cheap enough for every key. Pure."""
 
 from cluster.errors import Usage
-from dsectl.completion.grammar import Grammar
+from dsectl.cli.completion.grammar import Grammar
+from dsectl.script.grammar import Command, Expect, Fails, Pipe, Poll, Run, Start, Step, parse
 from dsectl.shell.own import OWN
-from dsectl.steps.grammar import Command, Expect, Fails, Pipe, Poll, Run, Start, Step, parse
 
 TYPED_MAX = 4096
 """Of a longer line nothing is said."""

@@ -20,9 +20,11 @@ from prompt_toolkit.output.color_depth import ColorDepth
 from prompt_toolkit.styles import Style
 
 from cluster.emulator.home import find_home
-from dsectl.app import drop_output
-from dsectl.completion.grammar import Grammar
-from dsectl.console import Console
+from dsectl.cli.app import drop_output
+from dsectl.cli.completion.grammar import Grammar
+from dsectl.cli.console import Console
+from dsectl.script.grammar import Run, parse
+from dsectl.script.lines import join_lines
 from dsectl.shell.above import Above
 from dsectl.shell.complete import LineCompleter
 from dsectl.shell.evaluate import EXIT_INTERRUPTED, Leave, Shell
@@ -39,9 +41,7 @@ from dsectl.shell.signals import Ended, Signals
 from dsectl.shell.state import View, Watch
 from dsectl.shell.suggest import SuggestFromHistory
 from dsectl.shell.toolbar import announcement, toolbar
-from dsectl.steps.grammar import Run, parse
-from dsectl.steps.lines import join_lines
-from dsectl.views.text import shown
+from dsectl.ui.text import shown
 
 STYLE = Style.from_dict(
     {
@@ -68,7 +68,7 @@ STYLE = Style.from_dict(
 
 def read_grammar() -> Grammar:
     """All commands. The modules that it loads cost more than the rest of the shell."""
-    from dsectl.completion.signatures import read_grammar
+    from dsectl.cli.completion.signatures import read_grammar
 
     grammar = read_grammar()
     gc.freeze()  # all that was loaded stays; a full collection of it would hold up a key

@@ -2,10 +2,10 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from dsectl.invocation import Session
+from dsectl.cli.invocation import Session
+from dsectl.cli.table import lookup
+from dsectl.script.result import carry_out, streams
 from dsectl.shell.record import Entry
-from dsectl.steps.result import carry_out, streams
-from dsectl.table import lookup
 
 LOOK_S = 1.0
 EXPENSIVE = ("logs", "recipe", "learn", "help", "events")

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from dsectl.invocation import Session
-from dsectl.steps.path import MISSING
-from dsectl.steps.result import Result, carry_out
+from dsectl.cli.invocation import Session
+from dsectl.script.path import MISSING
+from dsectl.script.result import Result, carry_out
 
 LOOK_EVERY_S = 1.0
 LOOK_S = 0.8

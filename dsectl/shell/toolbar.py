@@ -1,7 +1,7 @@
 """The line below the prompt, and what is told when the cluster goes or comes. Pure."""
 
 from dsectl.shell.state import View
-from dsectl.views.text import count
+from dsectl.ui.text import count
 
 Fragments = list[tuple[str, str]]
 """Text with the style classes of prompt-toolkit."""

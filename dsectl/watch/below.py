@@ -3,13 +3,13 @@
 from calendar import timegm
 from typing import Any
 
-from dsectl.views.faults import details, touched
-from dsectl.views.text import shown
-from dsectl.watch.glyphs import Glyphs
+from dsectl.snapshot.sight import Sight
+from dsectl.ui.faults import details, touched
+from dsectl.ui.glyphs import Glyphs
+from dsectl.ui.lines import Line, piece
+from dsectl.ui.numbers import age, number
+from dsectl.ui.text import shown
 from dsectl.watch.history import History
-from dsectl.watch.lines import Line, piece
-from dsectl.watch.numbers import age, number
-from dsectl.watch.sight import Sight
 from dsectl.watch.story import Happening
 
 ENDED_SHOWN_S = 15.0

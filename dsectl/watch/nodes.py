@@ -6,13 +6,13 @@ Columns have fixed widths, so that nothing jumps; on a narrow screen the less im
 from collections.abc import Callable
 from typing import NamedTuple
 
-from dsectl.views.text import STATES, count
-from dsectl.watch.charts import slow_style
-from dsectl.watch.glyphs import Glyphs, bar, spark
+from dsectl.snapshot.sight import NodeSight, Sight
+from dsectl.ui.charts import slow_style
+from dsectl.ui.glyphs import Glyphs, bar, spark
+from dsectl.ui.lines import Line, Piece, piece, runs
+from dsectl.ui.numbers import UNKNOWN, number, rate, share, took
+from dsectl.ui.text import STATES, count
 from dsectl.watch.history import History
-from dsectl.watch.lines import Line, Piece, piece, runs
-from dsectl.watch.numbers import UNKNOWN, number, rate, share, took
-from dsectl.watch.sight import NodeSight, Sight
 
 GAP = 2
 NAME_MAX = 12

@@ -3,15 +3,15 @@
 import time
 from dataclasses import dataclass, replace
 
-from dsectl.views.text import count
+from dsectl.snapshot.sight import Sight
+from dsectl.ui.charts import chart_lines, total_line
+from dsectl.ui.glyphs import UNICODE, Glyphs
+from dsectl.ui.lines import Line, beside, fit, length
+from dsectl.ui.numbers import number
+from dsectl.ui.text import count
 from dsectl.watch.below import event_lines, fault_lines, fault_marks, hint_lines, shown_faults
-from dsectl.watch.charts import chart_lines, total_line
-from dsectl.watch.glyphs import UNICODE, Glyphs
 from dsectl.watch.history import History
-from dsectl.watch.lines import Line, beside, fit, length
 from dsectl.watch.nodes import node_lines
-from dsectl.watch.numbers import number
-from dsectl.watch.sight import Sight
 
 COLUMNS_MIN, ROWS_MIN = 40, 8
 PLAIN_EVENTS = 10

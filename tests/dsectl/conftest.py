@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from cluster.layout import encode_entry
-from dsectl.app import invoke
-from dsectl.invocation import Session
+from dsectl.cli.app import invoke
+from dsectl.cli.invocation import Session
 from tests.client.fake_node import CLUSTER, SECRET, FakeNode, Script, location
 from tests.client.scripts import healthy
 

@@ -7,7 +7,7 @@ import pytest
 from msgspec import json
 
 from dsectl.demo.findings import Findings, Step, judge
-from dsectl.verdict import FAILED, INCONCLUSIVE, PASSED
+from dsectl.ui.verdict import FAILED, INCONCLUSIVE, PASSED
 
 
 def good() -> Findings:

@@ -10,7 +10,7 @@ from tests.client.scripts import healthy
 from tests.dsectl.conftest import Serve
 
 LIST_MODULES = (
-    "import sys; from dsectl.app import invoke; code = invoke(sys.argv[1:]); print(code, *sorted(sys.modules))"
+    "import sys; from dsectl.cli.app import invoke; code = invoke(sys.argv[1:]); print(code, *sorted(sys.modules))"
 )
 HEAVY = (
     *("asyncio", "anyio", "uvloop", "rich", "pydantic", "prompt_toolkit", "typer", "click"),

@@ -156,7 +156,7 @@ def test_followed_events_come_once(run: Run, serve: Serve) -> None:
         return [event("n1", 1, 1)] if len(asked) == 1 else [event("n1", len(asked), 2)]
 
     serve(answering(events=events))
-    from dsectl.app import invoke
+    from dsectl.cli.app import invoke
     from tests.dsectl.conftest import Terminal
 
     out = Terminal()

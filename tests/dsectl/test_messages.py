@@ -6,7 +6,7 @@ import pytest
 from cluster.wire.frames import Frame, Request
 from cluster.wire.requests import Call
 from cluster.wire.topics import Message, Publish, Subscribe, Subscribed
-from dsectl.app import invoke
+from dsectl.cli.app import invoke
 from dsectl.commands.requests import parse_arguments
 from tests.client.fake_node import Peer
 from tests.dsectl.conftest import Run, Serve, Terminal

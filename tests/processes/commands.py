@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from cluster.emulator.inspect import process_state
-from dsectl.app import invoke
+from dsectl.cli.app import invoke
 
 
 class Done:

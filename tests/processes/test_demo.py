@@ -14,7 +14,7 @@ from dsectl.demo import story
 from dsectl.demo.findings import Findings
 from dsectl.demo.run import run_demo
 from dsectl.demo.story import Actions
-from dsectl.verdict import FAILED, INCONCLUSIVE, PASSED
+from dsectl.ui.verdict import FAILED, INCONCLUSIVE, PASSED
 
 ROOT = Path(__file__).resolve().parents[2]
 

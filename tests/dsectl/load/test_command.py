@@ -13,8 +13,8 @@ from cluster.wire.frames import Frame, Request
 from cluster.wire.kv import Get, Got, Put, PutDone
 from cluster.wire.requests import Call, CallDone
 from cluster.wire.topics import Message, Publish, Published, Subscribe, Subscribed
-from dsectl.app import invoke
-from dsectl.steps.result import Lines
+from dsectl.cli.app import invoke
+from dsectl.script.result import Lines
 from tests.client.fake_node import Peer
 from tests.client.scripts import CLOCK
 from tests.dsectl.conftest import Run, Serve

@@ -10,7 +10,7 @@ from dsectl.load.plan import Plan
 from dsectl.load.schedule import Schedule
 from dsectl.load.tally import Tally
 from dsectl.load.verdict import judge
-from dsectl.verdict import INCONCLUSIVE
+from dsectl.ui.verdict import INCONCLUSIVE
 
 SECONDS = 0.3
 

@@ -8,7 +8,7 @@ from cluster.errors import Usage
 from dsectl.load.account import Account
 from dsectl.load.limits import parse_limit, seen_by
 from dsectl.load.verdict import judge
-from dsectl.verdict import FAILED, INCONCLUSIVE, PASSED
+from dsectl.ui.verdict import FAILED, INCONCLUSIVE, PASSED
 
 
 def summary(p50: float | None = 1.0, p99: float | None = 10.0, most: float | None = 20.0) -> dict[str, float | None]:

@@ -2,12 +2,12 @@
 
 import io
 
-from dsectl.console import Console
-from dsectl.options import Options
+from dsectl.cli.console import Console
+from dsectl.cli.options import Options
 from dsectl.recipes.lesson import Lesson
-from dsectl.steps.interpreter import Outcome
-from dsectl.steps.polling import FAILED, PASSED
-from dsectl.steps.result import Result
+from dsectl.script.interpreter import Outcome
+from dsectl.script.polling import FAILED, PASSED
+from dsectl.script.result import Result
 from tests.dsectl.recipes.written import recipe
 
 OWNERS = "explain cart .owners[0] -> $first"

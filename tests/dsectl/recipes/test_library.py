@@ -2,11 +2,11 @@
 
 import pytest
 
+from dsectl.cli.resources import resource
 from dsectl.recipes.check import check_recipe, reddened
 from dsectl.recipes.document import Predict
 from dsectl.recipes.frontmatter import PRINCIPLES
 from dsectl.recipes.library import INDEX, library, load, names
-from dsectl.resources import resource
 
 TWELVE = 12
 QUESTIONS_MIN = 1

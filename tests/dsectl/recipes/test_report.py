@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dsectl.recipes.junit import junit, tap
 from dsectl.recipes.report import CaseReport, RecipeReport, first_difference, pass_rate, worst
-from dsectl.steps.polling import FAILED, INCONCLUSIVE, PASSED
+from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED
 
 
 def report(*verdicts: str, seen: str = "2") -> RecipeReport:

@@ -1,9 +1,9 @@
 """What people see of runs: why a case did not pass, what was not run, and where a recipe turned red."""
 
 from dsectl.recipes.report import TO_RUN, CaseReport, RecipeReport
-from dsectl.steps.polling import FAILED, INCONCLUSIVE
-from dsectl.views.recipes import red_lines, report_lines
-from dsectl.views.text import Paint
+from dsectl.recipes.view import red_lines, report_lines
+from dsectl.script.polling import FAILED, INCONCLUSIVE
+from dsectl.ui.text import Paint
 
 PLAIN = Paint(False)
 

@@ -2,7 +2,7 @@
 
 from dsectl.recipes.check import check_recipe
 from dsectl.recipes.document import Recipe, read_recipe
-from dsectl.steps.check import Problem
+from dsectl.script.check import Problem
 
 FENCE = "```"
 

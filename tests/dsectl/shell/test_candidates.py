@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsectl.completion.grammar import Grammar, Kind
-from dsectl.completion.signatures import read_grammar
+from dsectl.cli.completion.grammar import Grammar, Kind
+from dsectl.cli.completion.signatures import read_grammar
+from dsectl.script.words import split
 from dsectl.shell.candidates import as_word, candidates, cut_words
-from dsectl.steps.words import split
 
 
 class World:

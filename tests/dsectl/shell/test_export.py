@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from dsectl.recipes.check import check_recipe
 from dsectl.recipes.document import read_recipe
 from dsectl.recipes.frontmatter import FrontMatter
+from dsectl.script.path import MISSING
 from dsectl.shell.export import changed, export
 from dsectl.shell.record import Entry
-from dsectl.steps.path import MISSING
 
 
 def steps(*entries: Entry) -> list[str]:

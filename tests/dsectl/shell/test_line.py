@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from prompt_toolkit.key_binding.key_processor import KeyPress
 from prompt_toolkit.keys import Keys
 
-from dsectl.completion.grammar import Grammar
-from dsectl.completion.signatures import read_grammar
+from dsectl.cli.completion.grammar import Grammar
+from dsectl.cli.completion.signatures import read_grammar
 from dsectl.shell.above import Rate, line_of
 from dsectl.shell.keys import BURST_MIN, join_bursts
 from dsectl.shell.lexer import TYPED_MAX, fragments
@@ -19,7 +19,7 @@ from dsectl.shell.pastes import HELD_BYTES_MIN, Pastes
 from dsectl.shell.problem import problem
 from dsectl.shell.state import View
 from dsectl.shell.toolbar import announcement, toolbar
-from dsectl.views.text import Paint
+from dsectl.ui.text import Paint
 
 GREEN = View("c", "green", ("n1", "n2"), 2)
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from dsectl.invocation import Session
+from dsectl.cli.invocation import Session
 from dsectl.shell import state
 from dsectl.shell.state import View, Watch
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cluster.client.vitals import Vitals
-from dsectl.watch.sight import NodeSight, Sight
+from dsectl.snapshot.sight import NodeSight, Sight
 
 NO_TOTALS = dict.fromkeys(
     ("writes_failed", "reads_failed", "published", "delivered", "dropped", "calls_failed", "served"), 0

@@ -2,8 +2,8 @@
 
 import pytest
 
+from dsectl.snapshot.sight import pick_viewer, serving
 from dsectl.watch.history import TICKS_MAX, History
-from dsectl.watch.sight import pick_viewer, serving
 from tests.dsectl.watch.sights import event, sight, vitals
 
 FAULT = {"id": "f1", "kind": "kill", "target": "n3", "at": "2026-03-01T12:00:00.000Z", "active": True}

@@ -3,13 +3,13 @@
 import pytest
 
 from cluster.client.vitals import Vitals
-from dsectl.views.text import PLAIN
-from dsectl.watch.glyphs import ASCII, UNICODE, bar, chart, glyphs_for, spark
+from dsectl.ui.glyphs import ASCII, UNICODE, bar, chart, glyphs_for, spark
+from dsectl.ui.lines import length, painted
+from dsectl.ui.numbers import age, number, rate, took
+from dsectl.ui.screen import keys
+from dsectl.ui.text import PLAIN
 from dsectl.watch.history import History
-from dsectl.watch.lines import length, painted
-from dsectl.watch.numbers import age, number, rate, took
 from dsectl.watch.picture import Desk, picture, plain_lines, press
-from dsectl.watch.screen import keys
 from tests.dsectl.watch.sights import SLOW, event, sight, vitals
 
 KILL = {"id": "f1", "kind": "kill", "target": "n3", "at": "2023-11-14T22:13:21.200Z", "active": True}

@@ -1,0 +1,185 @@
+"""Completion for bash, from 3.2 (macOS) on, with or without the package bash-completion."""
+
+from dsectl.cli.completion.cases import arm, case, function, value_functions
+from dsectl.cli.completion.grammar import Grammar
+from dsectl.cli.completion.tables import HEAD, described, first_words, second_words
+
+WALK = r"""
+_dsectl() {
+    local IFS=$' \t\n' cur= lead= word name kind= command= first= cluster=${DSECTL_CLUSTER:-default}
+    local closed= lost= glue= i at=0
+    local words=()
+    COMPREPLY=()
+    # Bash takes `--cluster=one` for three words and `@file` for two; here they are one each.
+    for ((i = 1; i <= COMP_CWORD; i++)); do
+        word=${COMP_WORDS[i]}
+        if [[ ${#words[@]} -gt 0 && ( -n $glue || ( $word == = && ${words[${#words[@]}-1]} == --* ) ) ]]; then
+            words[${#words[@]}-1]+=$word
+            glue=
+            [[ $word == = ]] && glue=1
+        else
+            words+=("$word")
+            [[ $word == @ ]] && glue=1
+        fi
+    done
+    cur=${words[${#words[@]}-1]}
+    for ((i = 0; i < ${#words[@]} - 1; i++)); do
+        word=${words[i]}
+        if [[ -n $kind ]]; then
+            [[ $kind == cluster ]] && cluster=$word
+            kind=
+        elif [[ -z $closed && $word == -- ]]; then
+            closed=1
+        elif [[ -z $closed && $word == -?* ]]; then
+            _dsectl_option "$command" "${word%%=*}"
+            if [[ $word == --*=* ]]; then
+                [[ $kind == cluster ]] && cluster=${word#*=}
+                kind=
+            fi
+        elif [[ -n $command ]]; then
+            at=$((at + 1))
+        else
+            _dsectl_command "$first${first:+ }$word"
+        fi
+    done
+    if [[ -n $kind ]]; then
+        _dsectl_offer
+    elif [[ -n $lost ]]; then
+        return
+    elif [[ -z $closed && $cur == --*=* ]]; then
+        _dsectl_option "$command" "${cur%%=*}"
+        lead=${cur%%=*}=
+        cur=${cur#*=}
+        [[ -n $kind ]] && _dsectl_offer
+    elif [[ -z $closed && $cur == -* ]]; then
+        _dsectl_options "$command"
+    elif [[ -z $command ]]; then
+        _dsectl_words "$first"
+    else
+        _dsectl_argument "$command" "$at"
+        [[ -n $kind ]] && _dsectl_offer
+    fi
+}
+
+_dsectl_offer() {  # what $kind names and $cur begins
+    local name at_once=
+    set -- $kind
+    case $1 in
+        choice) shift; _dsectl_reply "$@" ;;
+        cluster) _dsectl_folders "$(_dsectl_home)/clusters" ;;
+        node) _dsectl_nodes ;;
+        end) _dsectl_nodes; _dsectl_reply all ;;
+        group)
+            lead=$lead${cur%"${cur##*,}"}
+            cur=${cur##*,}
+            _dsectl_nodes
+            _dsectl_reply rest
+            ;;
+        zone) _dsectl_zones ;;
+        fault) _dsectl_faults ;;
+        file) _dsectl_files ;;
+        recipe) shift; _dsectl_reply "$@"; _dsectl_files ;;
+        value)
+            [[ $cur == @* ]] || return
+            lead=@
+            cur=${cur#@}
+            _dsectl_files
+            ;;
+    esac
+}
+
+_dsectl_reply() {  # those of the words that $cur begins, as readline wants them: it keeps what stands before =
+    local word kept=$lead
+    case $COMP_WORDBREAKS in *=*) [[ $kept == --*=* ]] && kept=${kept#*=} ;; esac
+    for word in "$@"; do
+        [[ $word == "$cur"* ]] && COMPREPLY+=("$kept$word")
+    done
+}
+
+_dsectl_home() {
+    local home=${DSECTL_HOME:-}
+    case $home in
+        '') case $OSTYPE in
+            darwin*) home="$HOME/Library/Application Support/dsectl" ;;
+            *) home=${XDG_STATE_HOME:-$HOME/.local/state}/dsectl ;;
+        esac ;;
+        '~' | '~/'*) home=$HOME${home#'~'} ;;
+    esac
+    printf '%s' "$home"
+}
+
+_dsectl_folders() {  # the names of the folders in $1
+    local path name
+    while IFS= read -r path; do
+        name=${path##*/}
+        [[ $name == .* ]] || _dsectl_reply "$name"
+    done < <(compgen -d -- "$1/")
+}
+
+_dsectl_nodes() { _dsectl_folders "$(_dsectl_home)/clusters/$cluster/nodes"; }
+
+_dsectl_zones() {
+    local file text zone
+    file=$(_dsectl_home)/clusters/$cluster/layout.json
+    [[ -r $file ]] || return
+    text=$(< "$file")
+    local seen=' '
+    while [[ $text == *'"zone":"'* ]]; do
+        text=${text#*'"zone":"'}
+        zone=${text%%'"'*}
+        [[ $seen == *" $zone "* ]] || _dsectl_reply "$zone"
+        seen="$seen$zone "
+    done
+}
+
+_dsectl_faults() {  # those that `heal` can end; the file has one a line
+    local file line
+    file=$(_dsectl_home)/clusters/$cluster/faults.json
+    [[ -r $file ]] || return
+    while IFS= read -r line; do
+        case $line in
+            *'"active":false'* | *'"kind":"kill"'* | *'"kind":"pause"'*) ;;
+            *'"id":"'*) line=${line#*'"id":"'}; _dsectl_reply "${line%%'"'*}" ;;
+        esac
+    done < "$file"
+}
+
+_dsectl_files() {
+    local path
+    type compopt &> /dev/null && compopt -o filenames 2> /dev/null
+    while IFS= read -r path; do
+        _dsectl_reply "$path"
+    done < <(compgen -f -- "$cur")
+}
+
+complete -F _dsectl dsectl
+"""
+
+
+def render(grammar: Grammar) -> str:
+    """The file `dsectl.bash`."""
+    parts = [f"# Completion of dsectl for bash. {HEAD}", *_tables(grammar), WALK.strip("\n")]
+    return "\n\n".join(parts) + "\n"
+
+
+def _tables(grammar: Grammar) -> list[str]:
+    """The functions that answer what the walk asks."""
+    options = [
+        arm([one.name], f"_dsectl_reply {_names(described(one.options))}")
+        for one in grammar.commands.values()
+        if one.options
+    ]
+    words = {"": first_words(grammar), **second_words(grammar)}
+    everywhere = f"    _dsectl_reply {_names(described(grammar.options))}"
+    return [
+        *value_functions(grammar),
+        function(
+            "_dsectl_words",
+            case("$1", [arm([word], f"_dsectl_reply {_names(known)}") for word, known in words.items()]),
+        ),
+        function("_dsectl_options", [*case("$1", options), everywhere]),
+    ]
+
+
+def _names(words: list[tuple[str, str]]) -> str:
+    return " ".join(word for word, _ in words)

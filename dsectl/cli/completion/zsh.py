@@ -1,0 +1,151 @@
+"""Completion for zsh: put into `$fpath` as `_dsectl`, or sourced after compinit.
+
+The first line must be `#compdef`, with nothing before it, or compinit does not see the file.
+"""
+
+from dsectl.cli.completion.cases import arm, case, function, value_functions
+from dsectl.cli.completion.grammar import Grammar
+from dsectl.cli.completion.tables import HEAD, described, first_words, second_words
+
+WALK = r"""
+_dsectl() {
+    local word kind= command= first= cluster=${DSECTL_CLUSTER:-default} closed= lost=
+    local -a offered
+    integer i at=0
+    for ((i = 2; i < CURRENT; i++)); do
+        word=${(Q)words[i]}
+        if [[ -n $kind ]]; then
+            [[ $kind == cluster ]] && cluster=$word
+            kind=
+        elif [[ -z $closed && $word == -- ]]; then
+            closed=1
+        elif [[ -z $closed && $word == -?* ]]; then
+            _dsectl_option "$command" "${word%%=*}"
+            if [[ $word == --*=* ]]; then
+                [[ $kind == cluster ]] && cluster=${word#*=}
+                kind=
+            fi
+        elif [[ -n $command ]]; then
+            ((at += 1))
+        else
+            _dsectl_command "$first${first:+ }$word"
+        fi
+    done
+    if [[ -n $kind ]]; then
+        _dsectl_offer
+    elif [[ -n $lost ]]; then
+        return 1
+    elif [[ -z $closed && $PREFIX == --*=* ]]; then
+        _dsectl_option "$command" "${PREFIX%%=*}"
+        compset -P '*='
+        _dsectl_offer
+    elif [[ -z $closed && $PREFIX == -* ]]; then
+        _dsectl_options "$command"
+        _describe -o -t options option offered
+    elif [[ -z $command ]]; then
+        _dsectl_words "$first"
+        _describe -t commands command offered
+    else
+        _dsectl_argument "$command" $at
+        _dsectl_offer
+    fi
+}
+
+_dsectl_offer() {  # what $kind names
+    local expl file text
+    local -a found
+    local folder=$(_dsectl_home)/clusters
+    case ${kind%% *} in
+        choice) _wanted values expl value compadd -- ${=kind#* } ;;
+        cluster) found=($folder/*(N-/:t)); _wanted clusters expl cluster compadd -a found ;;
+        node | end | group)
+            found=($folder/$cluster/nodes/*(N-/:t))
+            [[ $kind == end ]] && found+=(all)
+            [[ $kind == group ]] && compset -P '*,'
+            [[ $kind == group ]] && found+=(rest)
+            _wanted nodes expl node compadd -a found
+            ;;
+        zone)
+            file=$folder/$cluster/layout.json
+            [[ -r $file ]] || return 1
+            text=$(< $file)
+            while [[ $text == *'"zone":"'* ]]; do
+                text=${text#*'"zone":"'}
+                found+=(${text%%\"*})
+            done
+            found=(${(u)found})
+            _wanted zones expl zone compadd -a found
+            ;;
+        fault)
+            # Those that `heal` can end; the file has one a line.
+            file=$folder/$cluster/faults.json
+            [[ -r $file ]] || return 1
+            for text in ${(f)"$(< $file)"}; do
+                [[ $text == *'"id":"'* && $text != *('"active":false'|'"kind":"'(kill|pause)'"')* ]] || continue
+                text=${text#*'"id":"'}
+                found+=(${text%%\"*})
+            done
+            _wanted faults expl fault compadd -a found
+            ;;
+        file) _files ;;
+        recipe)
+            [[ $kind == *' '* ]] && _wanted recipes expl recipe compadd -- ${=kind#* }
+            _files
+            ;;
+        value) compset -P @ && _files ;;
+        *) return 1 ;;
+    esac
+}
+
+_dsectl_home() {
+    local home=${DSECTL_HOME:-}
+    if [[ -z $home && $OSTYPE == darwin* ]]; then
+        home="$HOME/Library/Application Support/dsectl"
+    elif [[ -z $home ]]; then
+        home=${XDG_STATE_HOME:-$HOME/.local/state}/dsectl
+    elif [[ $home == '~' || $home == '~/'* ]]; then
+        home=$HOME${home#'~'}
+    fi
+    print -rn -- "$home"
+}
+"""
+
+START = r"""
+# Autoloaded from $fpath, the file is the function's first call; sourced, it is not.
+if [[ ${funcstack[1]-} == _dsectl ]]; then
+    _dsectl "$@"
+elif (($+functions[compdef])); then
+    compdef _dsectl dsectl
+else
+    print -u2 'dsectl: no completion yet: run `autoload -Uz compinit && compinit` before this'
+fi
+"""
+
+
+def render(grammar: Grammar) -> str:
+    """The file `_dsectl`."""
+    parts = [f"#compdef dsectl\n# {HEAD}", *_tables(grammar), WALK.strip("\n"), START.strip("\n")]
+    return "\n\n".join(parts) + "\n"
+
+
+def _tables(grammar: Grammar) -> list[str]:
+    """The functions that answer what the walk asks."""
+    options = [
+        arm([one.name], f"offered=({_listed(described(one.options))})")
+        for one in grammar.commands.values()
+        if one.options
+    ]
+    words = {"": first_words(grammar), **second_words(grammar)}
+    everywhere = f"    offered+=({_listed(described(grammar.options))})"
+    return [
+        *value_functions(grammar),
+        function(
+            "_dsectl_words", case("$1", [arm([word], f"offered=({_listed(known)})") for word, known in words.items()])
+        ),
+        function("_dsectl_options", ["    offered=()", *case("$1", options), everywhere]),
+    ]
+
+
+def _listed(words: list[tuple[str, str]]) -> str:
+    """Words as `_describe` takes them, one a line."""
+    return "".join(f"\n            '{word}:{help}'" for word, help in words) + "\n        "

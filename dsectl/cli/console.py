@@ -1,0 +1,148 @@
+"""Where an invocation writes: data on stdout, messages on stderr, both given, so that a recipe can catch them.
+
+Under --json there is one JSON value on stdout (one a line for those that go on), and an error is its last line.
+"""
+
+import os
+from functools import cached_property
+from typing import Any, TextIO
+
+from msgspec import json
+
+from cluster.errors import ClusterError
+from dsectl.cli.options import Options
+from dsectl.ui.text import Paint, shown
+
+
+class Console:
+    """The two streams, and how they are written to."""
+
+    def __init__(self, out: TextIO, err: TextIO, options: Options) -> None:
+        self.out = out
+        self.err = err
+        self.options = options
+
+    @cached_property
+    def is_terminal(self) -> bool:
+        """Whether stdout is a terminal."""
+        return _is_terminal(self.out)
+
+    @cached_property
+    def shows_progress(self) -> bool:
+        """Whether stderr may be animated."""
+        return _is_terminal(self.err) and not self.options.quiet and not self.options.json
+
+    @cached_property
+    def paint(self) -> Paint:
+        """Colour for stdout."""
+        return Paint(_has_colour(self.out))
+
+    @cached_property
+    def paint_err(self) -> Paint:
+        """Colour for stderr."""
+        return Paint(_has_colour(self.err))
+
+    @property
+    def columns(self) -> int | None:
+        """The width of the terminal; None off one."""
+        if not self.is_terminal:
+            return None
+        try:
+            return os.get_terminal_size(self.out.fileno()).columns or None
+        except OSError:
+            return None
+
+    # -- data
+
+    def value(self, value: Any) -> None:
+        """One JSON value on a line of its own."""
+        self.out.write(json.encode(value).decode() + "\n")
+
+    def lines(self, lines: list[str]) -> None:
+        """Lines for people, escaped already where they hold what others wrote."""
+        self.out.write("".join(line + "\n" for line in lines))
+
+    def line(self, text: str) -> None:
+        """One such line."""
+        self.out.write(text + "\n")
+
+    def bytes(self, data: bytes) -> None:
+        """Bytes as they are."""
+        buffer = getattr(self.out, "buffer", None)
+        if buffer is None:
+            self.out.write(data.decode(errors="surrogateescape"))
+            return
+        self.out.flush()
+        buffer.write(data)
+
+    def flush(self) -> None:
+        """What was written is seen now."""
+        self.out.flush()
+
+    def check_reader(self) -> None:
+        """Raise BrokenPipeError when nobody will read what is written: whoever follows something quiet would otherwise
+        stay behind for ever."""
+        import select
+
+        try:
+            descriptor = self.out.fileno()
+        except (OSError, ValueError):  # a buffer, or closed
+            return
+        poller = select.poll()
+        poller.register(descriptor, 0)
+        if any(events & (select.POLLERR | select.POLLNVAL) for _, events in poller.poll(0)):
+            raise BrokenPipeError
+
+    # -- messages
+
+    def note(self, text: str) -> None:
+        """A message on stderr; `--quiet` silences it."""
+        if not self.options.quiet:
+            self.err.write(text + "\n")
+            self.err.flush()
+
+    def progress(self, text: str) -> None:
+        """Replace the line of progress; an empty text ends it. Nothing off a terminal."""
+        if self.shows_progress:
+            self.err.write(f"\r\x1b[2K{text}")
+            self.err.flush()
+
+    def error(self, error: ClusterError) -> None:
+        """Tell why it failed: the last line of stdout under --json, else on stderr."""
+        if self.options.json:
+            fields = {"error": error.to_dict(), **error.detail}
+            self.value(_sound(fields))
+            return
+        self.err.write(f"{self.paint_err('error:', 'bad')} {shown(error.message)}\n")
+        for line in error.help.splitlines():
+            self.err.write(f"{self.paint_err('help:', 'name')} {shown(line)}\n")
+        self.err.flush()
+
+
+def _sound(value: Any) -> Any:
+    """`value` with text that can be written as UTF-8, and nothing that JSON has no word for."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
+    if isinstance(value, dict):
+        return {_sound(str(name)): _sound(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_sound(one) for one in value]
+    return value if isinstance(value, int | float | None) else str(value)
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def _has_colour(stream: TextIO) -> bool:
+    """NO_COLOR (https://no-color.org) and FORCE_COLOR count when they are not empty; NO_COLOR wins."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return _is_terminal(stream) and os.environ.get("TERM") != "dumb"

@@ -1,0 +1,129 @@
+"""One command being carried out: its options, its streams, and the session that outlives it in a shell or a recipe.
+
+Commands take none of this as a parameter: they ask `current()`, which differs for each thread, so that background jobs
+do not meet.
+"""
+
+import os
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from dsectl.cli.console import Console
+from dsectl.cli.options import Options
+
+if TYPE_CHECKING:
+    from cluster.client.blocking import BlockingCluster
+    from cluster.emulator.home import ClusterFiles
+
+DEFAULT_CLUSTER = "default"
+
+
+class Session:
+    """What stays between commands: connections, and with them the contexts of the keys read or written."""
+
+    def __init__(self, cluster: str | None = None) -> None:
+        self.cluster = cluster
+        """The cluster of commands that name none."""
+        self._clients: dict[tuple[str, str | None, int], BlockingCluster] = {}
+
+    def client(self, cluster: str, via: str | None) -> "BlockingCluster":
+        """The client of a cluster; the same one every time, until the cluster is removed and another takes its name.
+        One for each `via`, but whichever node was spoken to, it is one session that has seen what it has seen."""
+        from cluster.client.blocking import connect_blocking
+
+        made_at = _made_at(cluster)
+        key = (cluster, via, made_at)
+        client = self._clients.get(key)
+        if client is None:
+            others = [other for (name, _, made), other in self._clients.items() if (name, made) == (cluster, made_at)]
+            client = connect_blocking(cluster, via=via)
+            if others:
+                client.contexts = others[0].contexts
+            self._clients[key] = client
+        return client
+
+    def close(self) -> None:
+        """End the connections."""
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+
+
+class Invocation:
+    """One command."""
+
+    def __init__(
+        self,
+        options: Options,
+        console: Console,
+        session: Session,
+        on_ready: Callable[[], None] | None = None,
+        is_stopped: Callable[[], bool] | None = None,
+    ) -> None:
+        self.options = options
+        self.console = console
+        self.session = session
+        self.ready = on_ready or _nothing
+        """Called by a command that goes on, once it does what it was started for."""
+        self.stopped = is_stopped or _never
+        """Asked by a command that goes on, whether it shall end."""
+        self._swept = False
+
+    @property
+    def cluster(self) -> str:
+        """The cluster's name."""
+        return self.options.cluster or self.session.cluster or os.environ.get("DSECTL_CLUSTER") or DEFAULT_CLUSTER
+
+    def client(self) -> "BlockingCluster":
+        """A client of the cluster, with this invocation's timeout."""
+        from cluster.limits import CLIENT_TIMEOUT_S
+
+        client = self.session.client(self.cluster, self.options.via)
+        client.timeout = self.options.timeout_s or CLIENT_TIMEOUT_S
+        return client
+
+    def files(self) -> "ClusterFiles":
+        """The cluster's files on this machine, after what has outlived its time to live or its leash was ended.
+
+        Raises UnknownCluster or Damaged.
+        """
+        from cluster.emulator.home import find_home, load_cluster
+        from cluster.emulator.sweep import sweep
+
+        if not self._swept:
+            self._swept = True
+            sweep(find_home())
+        return load_cluster(self.cluster)
+
+
+def _made_at(cluster: str) -> int:
+    """When the secret of a cluster was written, which tells it from another of its name; 0 when there is none."""
+    from cluster.client.locate import SECRET_FILE, cluster_folder
+
+    try:
+        return os.stat(os.path.join(cluster_folder(cluster), SECRET_FILE)).st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _nothing() -> None:
+    """Nobody waits for the command to be ready."""
+
+
+def _never() -> bool:
+    return False
+
+
+_current: ContextVar[Invocation] = ContextVar("invocation")
+
+
+def current() -> Invocation:
+    """The invocation that this thread carries out."""
+    return _current.get()
+
+
+def set_current(invocation: Invocation) -> Callable[[], None]:
+    """Make it the current one; call what is returned at its end."""
+    token = _current.set(invocation)
+    return lambda: _current.reset(token)

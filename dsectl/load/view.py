@@ -1,0 +1,247 @@
+"""A load for people: how it goes, as a picture on a terminal and a line a second elsewhere; and what it came to."""
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from dsectl.cli.console import Console
+from dsectl.load.account import Account
+from dsectl.load.latency import Summary
+from dsectl.load.plan import KV, PUBLISH, Plan
+from dsectl.load.tally import Interval
+from dsectl.ui.table import table
+from dsectl.ui.text import Paint, count, shown
+from dsectl.ui.verdict import STYLES, Verdict
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+PERCENTILES = {"p50_ms": "P50", "p90_ms": "P90", "p99_ms": "P99", "p999_ms": "P99.9", "max_ms": "MAX"}
+BARS = "▁▂▃▄▅▆▇█"
+BAR_COLUMNS = 40
+CURVE_COLUMNS = 60
+"""Seconds of the curve of p99 that are shown."""
+LAG_WORTH_TELLING_MS = 20.0
+BUSY = 0.9
+"""From here on a generator's own work shows in what it measures."""
+
+
+def ms(value: float | None) -> str:
+    """`0.84`, `12.3`, `1,240`, and a dash where there is nothing."""
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def plan_line(plan: Plan) -> str:
+    """What is offered, in a line."""
+    if plan.family == KV:
+        total = sum(plan.mix.shares.values())
+        kinds = ", ".join(f"{kind} {100 * share / total:.3g}%" for kind, share in plan.mix.shares.items())
+        distribution = plan.keys.distribution or plan.mix.distribution
+        what = f"{kinds}; {plan.keys.count:,} keys, {distribution}"
+    elif plan.family == PUBLISH:
+        what = f"heard by {count(plan.subscribers, 'subscriber')}"
+    else:
+        what = plan.operation
+    if plan.rate is None:
+        how = f"closed loop, {count(plan.clients or 0, 'client')}"
+    else:
+        how = f"{plan.rate:,.10g}/s" + (f" by {count(plan.clients, 'client')} at most" if plan.clients else "")
+    processes = f", {plan.processes} processes" if plan.processes > 1 else ""
+    return f"load {plan.family}  {shown(what)}  {how}{processes}"
+
+
+class PlainProgress:
+    """A line a second on stderr."""
+
+    def __init__(self, console: Console, plan: Plan) -> None:
+        self.console = console
+        self.plan = plan
+
+    def __enter__(self) -> "PlainProgress":
+        self._note(plan_line(self.plan))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to end."""
+
+    def phase(self, text: str) -> None:
+        """Something else begins."""
+        if text:
+            self._note(text)
+
+    def interval(self, interval: Interval) -> None:
+        """A second is over."""
+        service, response = interval.summaries()
+        wrong = [f"{number} {name}" for name, number in _wrong(interval).items() if number]
+        self._note(
+            f"{interval.until_s:5.1f} s  {interval.offered / interval.seconds:8,.0f}/s offered"
+            f"  {interval.ok / interval.seconds:8,.0f}/s ok"
+            f"  response p50 {ms(response['p50_ms'])} p99 {ms(response['p99_ms'])} max {ms(response['max_ms'])} ms"
+            f"  service p99 {ms(service['p99_ms'])} ms" + "".join(f"  {text}" for text in wrong)
+        )
+
+    def _note(self, text: str) -> None:
+        if not self.console.options.json:
+            self.console.note(text)
+
+
+class LiveProgress:
+    """A picture on stderr that is redrawn in place, and gone at the end."""
+
+    def __init__(self, console: Console, plan: Plan) -> None:
+        from rich.console import Console as RichConsole
+        from rich.live import Live
+
+        self.plan = plan
+        self.doing = "connecting"
+        self.last: Interval | None = None
+        self.totals = {"offered": 0, "ok": 0, "failed": 0, "maybe": 0, "declared": 0}
+        self.curve: deque[float | None] = deque(maxlen=CURVE_COLUMNS)
+        screen = RichConsole(file=console.err, highlight=False)
+        self.live = Live(console=screen, refresh_per_second=8, get_renderable=self._picture, transient=True)
+
+    def __enter__(self) -> "LiveProgress":
+        self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.live.stop()
+
+    def phase(self, text: str) -> None:
+        """Something else begins."""
+        self.doing = text
+
+    def interval(self, interval: Interval) -> None:
+        """A second is over."""
+        self.last = interval
+        for name in self.totals:
+            self.totals[name] += getattr(interval, name)
+        self.curve.append(interval.summaries()[1]["p99_ms"])
+
+    def _picture(self) -> "Group":
+        from rich.console import Group
+        from rich.text import Text
+
+        head = Text(plan_line(self.plan), style="bold", no_wrap=True, overflow="ellipsis")
+        if self.last is None:
+            return Group(head, Text(self.doing or "the first second", style="dim"))
+        return Group(
+            head, Text(self._bar(self.last)), Text(), self._counts(self.last), Text(), self._latencies(self.last)
+        )
+
+    def _bar(self, last: Interval) -> str:
+        done = min(1.0, last.until_s / self.plan.seconds)
+        filled = round(done * BAR_COLUMNS)
+        doing = self.doing or f"{last.until_s:.0f} of {self.plan.seconds:.3g} s"
+        return f"{'━' * filled}{'╌' * (BAR_COLUMNS - filled)}  {doing}"
+
+    def _counts(self, last: Interval) -> Any:
+        from rich.table import Table
+
+        grid = Table(box=None, pad_edge=False, padding=(0, 1))
+        for title in ("", "offered", "ok", "failed", "maybe", "declared", "in flight"):
+            grid.add_column(title, justify="right" if title else "left", min_width=9, style="" if title else "dim")
+        rates = [getattr(last, name) / last.seconds for name in self.totals]
+        grid.add_row("a second", *(f"[bold]{rate:,.0f}[/]" for rate in rates), f"{last.in_flight:,}")
+        grid.add_row("in all", *(_alarming(name, number) for name, number in self.totals.items()))
+        return grid
+
+    def _latencies(self, last: Interval) -> Any:
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        grid = Table(box=None, pad_edge=False, padding=(0, 1))
+        grid.add_column("ms, last second", style="dim", min_width=9)
+        for title in PERCENTILES.values():
+            grid.add_column(title.lower(), justify="right", min_width=9)
+        for name, summary in zip(("service", "response"), last.summaries(), strict=True):
+            grid.add_row(name, *(ms(summary[one]) for one in PERCENTILES))
+        return Group(grid, Text(), Text(f"p99 each second  {curve(list(self.curve))}", style="cyan"))
+
+
+def _alarming(name: str, number: int) -> str:
+    colour = {"failed": "red", "maybe": "yellow", "declared": "yellow"}.get(name) if number else None
+    return f"[{colour}]{number:,}[/]" if colour else f"{number:,}"
+
+
+def curve(values: list[float | None]) -> str:
+    """A bar for each value, from 0 to the greatest; a blank where there is none."""
+    most = max((value for value in values if value is not None), default=0.0)
+    if most <= 0:
+        return ""
+    bars = ["·" if one is None else BARS[min(len(BARS) - 1, int(one / most * len(BARS)))] for one in values]
+    return f"{''.join(bars)}  up to {ms(most)} ms"
+
+
+def _wrong(interval: Interval) -> dict[str, int]:
+    return {"failed": interval.failed, "maybe": interval.maybe, "declared": interval.declared}
+
+
+def summary_lines(account: Account, verdict: Verdict, paint: Paint, columns: int | None) -> list[str]:
+    """What it came to."""
+    busy = account["generator_busy"]
+    early = ", stopped early" if account["stopped"] else ""
+    head = f"{account['offered']:,} operations in {account['seconds']:.3g} s{early}"
+    rates = f"offered {account['offered_per_s']:,.10g}/s, achieved {account['achieved_per_s']:,.10g}/s"
+    rows = [
+        (shown(name), *(f"{one[field]:,}" for field in ("ok", "failed", "maybe")), f"{one['declared'] or ''}",
+         *_cells(one["response"]))
+        for name, one in account["operations"].items()
+    ]  # fmt: skip
+    titles = ("OPERATION", "OK", "FAILED", "MAYBE", "DECLARED", *PERCENTILES.values())
+    both = [(name, *_cells(account[name])) for name in ("response", "service", "delivery") if name in account]
+    lines = [
+        f"{head}: {rates}",
+        *([f"the generator used {busy:.0%} of a core: more --processes would offer more"] if busy > BUSY else []),
+        "",
+        *table(titles, rows, paint, columns, right=titles[1:]),
+        "",
+        *table(("MS", *PERCENTILES.values()), both, paint, columns, right=tuple(PERCENTILES.values())),
+        paint(why_they_differ(account), "dim"),
+        "",
+        *_promises(account),
+    ]
+    if account["errors"]:
+        lines.append("errors   " + ", ".join(f"{code} {number:,}" for code, number in account["errors"].items()))
+    lines += [f"example  {shown(text)}" for text in account["examples"]]
+    word = paint(verdict.verdict.upper(), STYLES[verdict.verdict])
+    return [*lines, f"{word}  {'; '.join(verdict.reasons)}"]
+
+
+def _cells(summary: Summary) -> list[str]:
+    return [ms(summary[one]) for one in PERCENTILES]
+
+
+def why_they_differ(account: Account) -> str:
+    """Service and response, in a line."""
+    if account["rate"] is None:
+        return (
+            "closed loop: due when a client is free, so a slow cluster is asked less and looks better than with --rate"
+        )
+    waited = "the clock's next millisecond"
+    lag = account["lag"]["p99_ms"]
+    if account["unsent"]:
+        waited = f"a free client; {account['unsent']:,} never got one, and their wait counts"
+    elif lag is not None and lag > LAG_WORTH_TELLING_MS:
+        waited = f"this generator itself, {ms(lag)} ms at p99"
+    elif account["clients"]:
+        waited = "a free client, or the clock's next millisecond"
+    return f"response counts from when due, service from when sent; in between it waited for {waited}"
+
+
+def _promises(account: Account) -> list[str]:
+    if account["load"] == PUBLISH:
+        return [
+            f"account  {account['delivered']:,} delivered, {account['dropped']:,} dropped, "
+            f"{account['duplicated']:,} duplicated, {account['unexpected']:,} unexpected"
+        ]
+    if account["load"] == KV:
+        unread = f", {account['unchecked']:,} could not be read" if account["unchecked"] else ""
+        stale = f"; {account['stale']:,} reads were behind" if account["stale"] else ""
+        return [
+            f"account  {account['checked']:,} keys read back{unread}: {account['lost']:,} lost, "
+            f"{account['unexpected']:,} unexpected{stale}"
+        ]
+    return [f"account  {account['checked']:,} answers, {account['unexpected']:,} unexpected"]

@@ -1,0 +1,126 @@
+"""Recipes for people: what is wrong with one, how a run goes, and what it came to."""
+
+from dsectl.cli.console import Console
+from dsectl.recipes.document import Case, Part, Recipe
+from dsectl.recipes.frontmatter import PRINCIPLES
+from dsectl.recipes.library import Listed
+from dsectl.recipes.report import TO_RUN, CaseReport, RecipeReport, counts
+from dsectl.script.check import Problem
+from dsectl.script.interpreter import Outcome
+from dsectl.script.lines import Line
+from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED
+from dsectl.ui.table import table
+from dsectl.ui.text import Paint, count, cut, shown
+
+MARKS = {PASSED: "ok", FAILED: "FAILED", INCONCLUSIVE: "inconclusive"}
+STYLES = {PASSED: "good", FAILED: "bad", INCONCLUSIVE: "warn"}
+PROGRESS_COLUMNS = 78
+LIST_COLUMNS = 130
+"""What name, title and principles need."""
+
+
+def problem_lines(file: str, problems: list[Problem], paint: Paint) -> list[str]:
+    """`FILE:LINE: what is wrong`, each with its help below."""
+    lines = []
+    for problem in problems:
+        kind = paint("warning:", "warn") if problem.warning else paint("error:", "bad")
+        lines.append(f"{paint(f'{file}:{problem.line}:', 'strong')} {kind} {shown(problem.message)}")
+        lines += [f"    {shown(line)}" for line in problem.help.splitlines()]
+    return lines
+
+
+class Progress:
+    """A listener that shows on one line which step is under way."""
+
+    def __init__(self, recipe: Recipe, console: Console) -> None:
+        self.recipe = recipe
+        self.console = console
+
+    def ready(self, report: RecipeReport) -> None:
+        """The cluster runs."""
+
+    def case(self, case: Case) -> None:
+        """A case begins."""
+
+    def part(self, part: Part) -> None:
+        """Nothing is shown of prose."""
+
+    def step(self, line: Line) -> None:
+        """A step begins."""
+        text = f"{self.recipe.title}: {line.text}"
+        self.console.progress(cut(shown(text), PROGRESS_COLUMNS))
+
+    def ended(self, line: Line, outcome: Outcome) -> None:
+        """The line goes again."""
+        self.console.progress("")
+
+
+def report_lines(report: RecipeReport, paint: Paint, brief: bool = False) -> list[str]:
+    """One recipe's run: a line a case, and of those that did not pass, why. `brief`: one line for all that passed."""
+    took = f"{report.took_s:.1f} s"
+    if report.time_scale != 1:
+        took += f", times stretched by {report.time_scale:g}"
+    lines = [f"{paint(shown(report.title), 'strong')}  {paint(f'{report.file}  ({took})', 'dim')}"]
+    if brief and report.verdict == PASSED:
+        return [f"{paint(MARKS[PASSED], STYLES[PASSED])}  {lines[0]}"]
+    for case in report.cases:
+        lines += _case_lines(case, paint)
+    if report.kept:
+        lines.append(f"  kept       {report.kept}")
+    return lines
+
+
+def _case_lines(case: CaseReport, paint: Paint) -> list[str]:
+    if case.expected == TO_RUN:
+        return [paint(f"  --   {shown(case.name)}  not run", "dim")]
+    mark = paint(f"{MARKS[case.verdict]:<4}", STYLES[case.verdict])
+    done = paint(f"{count(case.steps, 'step')}, {case.took_s:.1f} s", "dim")
+    lines = [f"  {mark} {shown(case.name)}  {done}"]
+    if case.verdict != PASSED:
+        where = f"{case.file}:{case.line}"
+        lines += [
+            f"       {paint(where, 'strong')}{'  ' if case.step else ''}{shown(case.step)}",
+            f"       expected   {shown(case.expected)}",
+            f"       seen       {shown(case.seen)}",
+            f"       at         {case.at_s:.2f} s after the cluster was ready",
+        ]
+    return lines
+
+
+def red_lines(report: RecipeReport, paint: Paint) -> list[str]:
+    """One recipe's run with its `red` replacement made: the step at which it turned red."""
+    case = next((case for case in report.cases if case.verdict == report.verdict), None)
+    if case is None or report.verdict == PASSED:
+        return [f"{paint('still green', 'bad')}  {shown(report.title)}  {paint(shown(report.file), 'dim')}"]
+    where = paint(f"{case.file}:{case.line}", "dim")
+    return [f"{paint(report.verdict, 'good')}  {shown(report.title)}  {where}", f"        {shown(case.step)}"]
+
+
+def total_line(reports: list[RecipeReport], verdict: str, paint: Paint) -> str:
+    """The last word on several recipes."""
+    found = counts(reports)
+    parts = [f"{number} {name}" for name, number in found.items() if number]
+    word = paint(verdict.upper(), STYLES[verdict])
+    return f"{word}  {count(len(reports), 'run')}, cases: {', '.join(parts) or 'none'}"
+
+
+def list_lines(rows: list[Listed], paint: Paint, columns: int | None) -> list[str]:
+    """The recipes that come with dsectl; on a narrow terminal without their principles, which `learn` shows."""
+    if columns is not None and columns < LIST_COLUMNS:
+        return table(("NAME", "TITLE"), [((row.name, "name"), row.title) for row in rows], paint, columns)
+    cells = [((row.name, "name"), row.title, ", ".join(row.principles)) for row in rows]
+    return table(("NAME", "TITLE", "PRINCIPLES"), cells, paint, columns)
+
+
+def learn_lines(rows: list[Listed], paint: Paint) -> list[str]:
+    """The ten principles, each with the lessons that show it."""
+    lines = []
+    width = max((len(row.name) for row in rows), default=0)
+    for principle in PRINCIPLES:
+        shown_by = [row for row in rows if principle in row.principles]
+        lines.append(paint(principle, "strong"))
+        lines += [f"  {paint(f'{row.name:<{width}}', 'name')}  {row.title}" for row in shown_by]
+        if not shown_by:
+            lines.append(paint("  no lesson yet", "dim"))
+        lines.append("")
+    return [*lines, "`dsectl present NAME` goes through a lesson; `dsectl recipe run NAME` runs it as a test."]

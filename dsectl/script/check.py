@@ -1,0 +1,212 @@
+"""Reads steps without carrying them out, and says what is wrong: what `recipe check` and the shell's prompt show.
+
+What a variable will hold is not known here, so words with variables are checked in their form only.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+from cluster.errors import ClusterError, Usage
+from dsectl.cli.options import Options, take_options
+from dsectl.cli.table import Entry, lookup
+from dsectl.script.comparison import regular_expression
+from dsectl.script.grammar import (
+    RESERVED,
+    Command,
+    Expect,
+    Fails,
+    Pipe,
+    Poll,
+    Run,
+    Sleep,
+    Start,
+    Step,
+    Test,
+    Wait,
+    parse,
+)
+from dsectl.script.values import value_of_word
+
+REFUSED = {
+    **dict.fromkeys(("up", "down", "rm", "demo"), "a recipe has a cluster of its own, made as its front matter says"),
+    **dict.fromkeys(("shell", "recipe", "present", "learn", "completions", "watch"), "it is for people"),
+}
+"""Commands that have no place in a recipe, and why."""
+EXIT_CODE_MAX = 255
+PLACEHOLDERS = ("1", "1s", "1KiB", "n1")
+"""A variable may hold a number, a duration, a size or a name; its command says which it takes."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong on a line. A warning refuses nothing."""
+
+    line: int
+    message: str
+    help: str = ""
+    warning: bool = False
+
+
+class Checker:
+    """Goes through the steps of one recipe in their order."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.variables: dict[str, int] = {}
+        """Those that have a value so far, with the line that gave it."""
+        self.jobs: dict[str, int] = {}
+        """Those that were started, with the line."""
+        self.waiting: dict[str, int] = {}
+        """Those that nobody has waited for yet."""
+        self.misnamed: dict[str, None] = {}
+        """Jobs that were refused for their name; what is said of them later is not held against the recipe again."""
+        self.steps = 0
+
+    def line(self, number: int, text: str) -> Step | None:
+        """Check one step; returns it unless it cannot be read."""
+        try:
+            step = parse(text)
+            if step is not None:
+                self.steps += 1
+                self._step(number, step)
+        except ClusterError as error:
+            self.problems.append(Problem(number, error.message, error.help))
+            return None
+        return step
+
+    def end(self) -> None:
+        """The last step was checked."""
+        for name, number in self.waiting.items():
+            self.problems.append(
+                Problem(number, f"nobody waits for the job {name}", f"`wait {name}` or `stop {name}` at the end.")
+            )
+
+    def _step(self, number: int, step: Step) -> None:
+        match step:
+            case Run(command, path, into):
+                self._command(command)
+                self._known(path.variables if path else [])
+                if into is not None:
+                    self.variables[into] = number
+            case Start(command, job):
+                self._command(command)
+                self._start(job or "", number)
+            case Fails(command, code):
+                self._command(command)
+                if code is not None and not 0 < code <= EXIT_CODE_MAX:
+                    raise Usage(f"{code} is no exit code of a failure", help="`dsectl help exit-codes` lists them.")
+            case Expect(source, test):
+                self._source(source, polled=False)
+                self._test(test)
+            case Poll(_, _, source, test):
+                self._source(source, polled=True)
+                self._test(test)
+            case Wait(job):
+                self._job(job)
+            case Sleep():
+                self.problems.append(
+                    Problem(
+                        number, "sleep waits too long or too short", "`within 5s: …` waits for what you need.", True
+                    )
+                )
+            case Pipe():
+                raise Usage("a pipe is for the shell", help="Take a value by its path: `status .verdict -> $verdict`.")
+
+    def _start(self, job: str, number: int) -> None:
+        if lookup([job]) is not None:
+            self.misnamed[job] = None
+            raise Usage(f"{job} is a command, and so no name for a job")
+        if job in self.waiting:
+            raise Usage(f"a job called {job} was started on line {self.waiting[job]} and may still run")
+        self.jobs[job] = self.waiting[job] = number
+
+    def _job(self, job: str) -> None:
+        if job not in self.jobs and job not in self.misnamed:
+            known = f"Jobs so far: {', '.join(self.jobs)}." if self.jobs else f"It begins with `… &{job}`."
+            raise Usage(f"there is no job called {job}", help=known)
+        self.waiting.pop(job, None)
+
+    def _known(self, variables: list[str]) -> None:
+        for name in variables:
+            if name not in self.variables:
+                known = f"Known here: {', '.join(f'${one}' for one in self.variables)}." if self.variables else ""
+                raise Usage(f"${name} has no value here", help=known or f"`get cart .context -> ${name}` gives it one.")
+
+    def _source(self, source: Command, *, polled: bool) -> None:
+        name = source.name or ""
+        if len(source.words) == 1 and (name in self.jobs or name in self.misnamed):
+            return
+        entry, args = self._command(source)
+        if not polled:
+            return
+        if not entry.readonly:
+            raise Usage(
+                f"{entry.name} changes something, and so must not be polled",
+                help="Carry it out once, and poll a command that only looks, as `get` or `members` do.",
+            )
+        following = [option for option in entry.streams if option in args]
+        if following:
+            raise Usage(f"{entry.name} with {following[0]} does not end, and so cannot be polled")
+
+    def _test(self, test: Test) -> None:
+        self._known([*test.path.variables, *test.value.variables])
+        if test.operator == "matches" and not test.value.variables:
+            regular_expression(value_of_word(test.value, _no_variable))
+
+    def _command(self, command: Command) -> tuple[Entry, list[str]]:
+        """Raises Usage for what the command line would refuse."""
+        for word in command.words:
+            self._known(word.variables)
+        if command.words[0].bare is None:
+            raise Usage("a command is a plain word", help="`dsectl help` lists the commands.")
+        texts = self._checked(command)
+        if any(word.bare == "-" for word in command.words[1:]):
+            raise Usage(
+                "there is no standard input here", help="`@FILE` reads a file; --literal means the dash itself."
+            )
+        found = lookup(texts)
+        assert found is not None
+        return found[0], texts
+
+    def _checked(self, command: Command) -> list[str]:
+        """The words, with something in the place of variables that the command would take. Raises Usage."""
+        unknown = any(word.variables for word in command.words)
+        first: Usage | None = None
+        for placeholder in PLACEHOLDERS if unknown else ("",):
+            texts = [word.text(placeholder) for word in command.words]
+            try:
+                check_argv(texts, refused=REFUSED)
+            except Usage as error:
+                first = first or error
+            else:
+                return texts
+        assert first is not None
+        raise first
+
+
+def check_argv(argv: list[str], refused: dict[str, str] | None = None) -> None:
+    """Raises Usage for what `invoke(argv)` would refuse before it does anything."""
+    from dsectl.cli.app import unknown
+    from dsectl.cli.parsing import check
+
+    options = Options()
+    words = take_options(argv, options)
+    if not words:
+        raise Usage("a command is missing", help="`dsectl help` lists the commands.")
+    if words[0] in RESERVED:
+        raise Usage(f"{words[0]} cannot stand here: it begins a line")
+    if refused and words[0] in refused:
+        raise Usage(f"{words[0]} has no place here: {refused[words[0]]}")
+    if refused and options.cluster is not None:
+        raise Usage("-C has no place here: a recipe speaks to its own cluster")
+    found = lookup(words)
+    if found is None:
+        raise unknown(words[0], words[1:])
+    entry, named_by = found
+    function: Callable[..., int | None] = getattr(import_module(entry.module), entry.function)
+    check(entry, function, words[named_by:])
+
+
+def _no_variable(name: str) -> object:
+    raise AssertionError(f"${name} was excluded")

@@ -1,0 +1,235 @@
+"""One line of the step language as a value. The grammar is that of docs/recipes.md; nothing is carried out here.
+
+A quoted word is never an operator, a path or a sign. A test splits at the rightmost bare operator that has exactly one
+value behind it and a bare path before it.
+"""
+
+import re
+from dataclasses import dataclass
+
+from cluster.errors import Usage
+from dsectl.script.comparison import OPERATORS
+from dsectl.script.path import Path, looks_like_path, parse_path
+from dsectl.script.words import Word, split
+from dsectl.ui.units import duration
+
+RESERVED = ("expect", "within", "always", "wait", "stop", "sleep")
+_JOB = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True)
+class Command:
+    """The words of a command of `dsectl`."""
+
+    words: tuple[Word, ...]
+
+    @property
+    def name(self) -> str | None:
+        """The first word, when it is written bare."""
+        return self.words[0].bare
+
+    @property
+    def raw(self) -> str:
+        """As it was written."""
+        return " ".join(word.raw for word in self.words)
+
+
+@dataclass(frozen=True)
+class Test:
+    """`PATH OP value`."""
+
+    path: Path
+    operator: str
+    value: Word
+
+    @property
+    def raw(self) -> str:
+        """As it was written."""
+        return f"{self.path.raw} {self.operator} {self.value.raw}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A command; `into` takes what lies at `path` of its result."""
+
+    command: Command
+    path: Path | None = None
+    into: str | None = None
+
+
+@dataclass(frozen=True)
+class Start:
+    """A command that goes on as a job; without a name in the shell only."""
+
+    command: Command
+    job: str | None
+
+
+@dataclass(frozen=True)
+class Fails:
+    """`! command`: it must fail, with `code` if that is given."""
+
+    command: Command
+    code: int | None
+
+
+@dataclass(frozen=True)
+class Expect:
+    """The test must hold now. `source` is a command, or a word that is the name of a job."""
+
+    source: Command
+    test: Test
+
+
+@dataclass(frozen=True)
+class Poll:
+    """The test must hold once within the time (`always` False), or whenever one looks (`always` True)."""
+
+    always: bool
+    seconds: float
+    source: Command
+    test: Test
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Until the job has ended by itself, or is told to (`stop`)."""
+
+    job: str
+    stop: bool = False
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """Nothing for a while."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Pipe:
+    """The JSON of a command to a command line of `sh`; in the shell only."""
+
+    command: Command
+    shell: str
+
+
+Step = Run | Start | Fails | Expect | Poll | Wait | Sleep | Pipe
+
+
+def parse(line: str, *, shell: bool = False) -> Step | None:
+    """The step on a line; None for an empty one. `shell` also allows `command | …` and a bare `&`. Raises Usage."""
+    words = split(line)
+    if not words:
+        return None
+    first = words[0].bare or ""
+    if first == "expect":
+        source, test = _test(words[1:], "expect")
+        return Expect(source, test)
+    if first in ("within", "always"):
+        return _poll(words, first == "always")
+    if first in ("wait", "stop"):
+        return Wait(_job(words[1:], first), stop=first == "stop")
+    if first == "sleep":
+        if len(words) != 2:
+            raise Usage("sleep needs one duration", help="`sleep 500ms`; better is `within 5s: …`, which ends early.")
+        return Sleep(duration(words[1].text()))
+    if first.startswith("!"):
+        return _fails(words, first)
+    return _command_line(line, words, shell)
+
+
+def _command_line(line: str, words: list[Word], shell: bool) -> Step:
+    if shell:
+        for position, word in enumerate(words):
+            if word.bare == "|":
+                rest = line[word.column + 1 :].strip()
+                if not position or not rest:
+                    raise Usage("a pipe needs a command on both sides", help="`status | jq .verdict`, for example.")
+                return Pipe(_command(words[:position]), rest)
+    last = words[-1].bare or ""
+    if last.startswith("&"):
+        job = last[1:]
+        if not job and not shell:
+            raise Usage("a job needs a name", help="`subscribe orders.* &listener`, and later `wait listener`.")
+        if job and (job in RESERVED or not _JOB.fullmatch(job)):
+            raise Usage(f"{job!r} is no name for a job")
+        return Start(_command(words[:-1]), job or None)
+    if len(words) >= 2 and words[-2].bare == "->":
+        return _assignment(words)
+    if words[-1].bare == "->":
+        raise Usage("-> needs a variable", help="`put cart book .context -> $context`, for example.")
+    return Run(_command(words))
+
+
+def _assignment(words: list[Word]) -> Run:
+    into = words[-1].variable
+    if into is None:
+        raise Usage(
+            f"column {words[-1].column + 1}: {words[-1].raw} is no variable", help="Write `-> $name`, as in a shell."
+        )
+    left = words[:-2]
+    if len(left) >= 2 and looks_like_path(left[-1]):
+        return Run(_command(left[:-1]), parse_path(left[-1]), into)
+    return Run(_command(left), None, into)
+
+
+def _fails(words: list[Word], first: str) -> Fails:
+    if first != "!" and not first[1:].isdigit():
+        raise Usage(f"{first!r}: behind ! comes an exit code, or a blank", help="`! get k` or `!6 get nothing`.")
+    return Fails(_command(words[1:]), int(first[1:]) if first != "!" else None)
+
+
+def _poll(words: list[Word], always: bool) -> Poll:
+    kind = "always" if always else "within"
+    limit = words[1].bare if len(words) > 1 else None
+    if limit is None or not limit.endswith(":"):
+        raise Usage(f"{kind} needs a duration and a colon", help=f"`{kind} 5s: get cart .value == book`, for example.")
+    source, test = _test(words[2:], f"{kind} {limit}")
+    return Poll(always, duration(limit[:-1]), source, test)
+
+
+def _test(words: list[Word], before: str) -> tuple[Command, Test]:
+    if len(words) >= 4:
+        *source, path, operator, value = words
+        if operator.bare in OPERATORS and looks_like_path(path):
+            return _command(source), Test(parse_path(path), operator.bare, value)
+    raise _no_test(words, before)
+
+
+def _no_test(words: list[Word], before: str) -> Usage:
+    """Why there is no test."""
+    example = f"`{before} get cart .value == book`, for example."
+    operators = [word for word in words if word.bare in OPERATORS]
+    if not operators:
+        return Usage(f"`{before}` needs a test: PATH OP VALUE", help=f"{example} Operators: {' '.join(OPERATORS)}")
+    if words[-1] is operators[-1]:
+        return Usage(f"{operators[-1].raw} needs a value behind it", help=example)
+    behind = words[words.index(operators[-1]) + 1 :]
+    if len(behind) > 1:
+        return Usage(
+            f"{operators[-1].raw} has {len(behind)} values behind it, and needs one",
+            help="Quote a value that has blanks: \"two words\", '[1, 2]'.",
+        )
+    return Usage(
+        f"{operators[-1].raw} needs a command and a path before it",
+        help=f"{example} The path of the whole result is a dot.",
+    )
+
+
+def _job(words: list[Word], kind: str) -> str:
+    if len(words) != 1 or words[0].bare is None:
+        raise Usage(f"{kind} needs the name of one job")
+    return words[0].bare
+
+
+def _command(words: list[Word]) -> Command:
+    if not words:
+        raise Usage("a command is missing", help="`dsectl help` lists the commands.")
+    for word in words:
+        if word.bare in ("->", "&", "|"):
+            raise Usage(
+                f"column {word.column + 1}: {word.raw} does not belong here",
+                help="Quote it if it is a value. `->` and `&` come last; `|` is for the shell.",
+            )
+    return Command(tuple(words))

@@ -1,0 +1,250 @@
+"""Carries out steps, one after the other, with variables and jobs that live between them.
+
+All commands go through `invoke`, as on the command line. What a step must see is decided in `polling` and `comparison`.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from cluster.errors import ClusterError, Usage
+from dsectl.cli.invocation import Session
+from dsectl.script.comparison import holds
+from dsectl.script.grammar import Command, Expect, Fails, Poll, Run, Sleep, Start, Step, Test, Wait
+from dsectl.script.jobs import SLICE_S, Job, Watcher
+from dsectl.script.path import MISSING
+from dsectl.script.polling import EXIT_INCONCLUSIVE, FAILED, INCONCLUSIVE, PASSED, Look, Polling
+from dsectl.script.result import Result, carry_out
+from dsectl.script.values import argument, shown_value, value_of_word
+
+EXIT_INTERRUPTED = 130
+READY_S = 15.0
+"""How long a job may take to begin its work."""
+STOP_S = 20.0
+"""How long a job may take to end when it is told to: a load waits up to 5 s for answers, and 10 s for repair."""
+LOOK_S_MIN = 0.1
+"""A look gets at least so much time, also at the end of a `within`."""
+
+
+@dataclass
+class Outcome:
+    """What became of a step. `expected` and `seen` say why it did not pass."""
+
+    verdict: str
+    expected: str = ""
+    seen: str = ""
+    result: Result | None = None
+    """Of the command; of a poll, the last."""
+    argv: list[str] = field(default_factory=list)
+    looks: int = 0
+    taken: str = ""
+    """What a variable holds now: `$first = "n1"`."""
+
+
+class Interpreter:
+    """One run of steps against one cluster."""
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        time_scale: float = 1.0,
+        until: float = float("inf"),
+        is_stopped: Callable[[], bool] = lambda: False,
+        watcher: Watcher | None = None,
+    ) -> None:
+        """`time_scale` stretches every `within`; at `until` (time.monotonic) whatever waits gives up; `watcher` is told
+        of the jobs."""
+        self.session = session
+        self.variables: dict[str, Any] = {}
+        self.jobs: dict[str, Job] = {}
+        self.until = until
+        self._scale = time_scale
+        self._is_told_to_stop = is_stopped
+        self._watcher = watcher
+
+    def run(self, step: Step) -> Outcome:
+        """Carry out one step. Raises Usage for a variable or a job that does not exist; KeyboardInterrupt."""
+        match step:
+            case Run():
+                return self._run(step)
+            case Start():
+                return self._start(step)
+            case Fails():
+                return self._fails(step)
+            case Expect():
+                return self._expect(step)
+            case Poll():
+                return self._poll(step)
+            case Wait():
+                return self._wait(step)
+            case Sleep():
+                self._pause(step.seconds)
+                return Outcome(PASSED)
+        raise Usage("a pipe is for the shell", help="Take a value by its path: `status .verdict -> $verdict`.")
+
+    def variable(self, name: str) -> Any:
+        """The value of a variable. Raises Usage when it has none."""
+        if name not in self.variables:
+            raise Usage(f"${name} has no value", help=f"`get cart .context -> ${name}` would give it one.")
+        return self.variables[name]
+
+    def argv(self, command: Command) -> list[str]:
+        """The words of a command, its variables replaced."""
+        return [argument(word, self.variable) for word in command.words]
+
+    def is_stopped(self) -> bool:
+        """Whether everything that waits shall give up."""
+        return self._is_told_to_stop() or time.monotonic() >= self.until
+
+    def end_jobs(self) -> list[str]:
+        """Stop all jobs; returns the names of those that nobody had waited for."""
+        running = [job for job in self.jobs.values() if job.is_running]
+        for job in running:
+            job.stop()
+        for job in running:
+            job.wait(time.monotonic() + STOP_S)
+        return [name for name, job in self.jobs.items() if not job.waited]
+
+    # -- steps
+
+    def _run(self, step: Run) -> Outcome:
+        outcome = self._succeed(self.argv(step.command))
+        if outcome.verdict != PASSED or step.into is None:
+            return outcome
+        assert outcome.result is not None
+        value = outcome.result.value
+        if step.path is not None:
+            value = step.path.resolve(value, self.variable)
+        if value is MISSING:
+            where = step.path.raw if step.path is not None else "a result"
+            return Outcome(FAILED, f"{where} of `{step.command.raw}`", _gist(outcome.result), outcome.result)
+        self.variables[step.into] = value
+        outcome.taken = f"${step.into} = {shown_value(value)}"
+        return outcome
+
+    def _succeed(self, argv: list[str]) -> Outcome:
+        result = self._carry_out(argv)
+        return judged(result, argv)
+
+    def _start(self, step: Start) -> Outcome:
+        argv = self.argv(step.command)
+        name = step.job or self._free_name(argv[0])
+        old = self.jobs.get(name)
+        if old is not None and old.is_running:
+            raise Usage(f"a job called {name} runs already", help=f"`stop {name}` ends it.")
+        job = self.jobs[name] = Job(name, argv, self.session.cluster, self._watcher)
+        if not job.start(min(self.until, time.monotonic() + READY_S)):
+            job.waited = True  # it has failed here, and need not fail again at the end
+            job.stop()
+            return Outcome(FAILED, f"{name} to be ready", f"it was not after {READY_S:.0f} s", argv=argv)
+        if job.result is not None and job.result.code:
+            job.waited = True
+            return judged(job.result, argv)
+        return Outcome(PASSED, argv=argv)
+
+    def _free_name(self, command: str) -> str:
+        number = 1
+        while f"{command}-{number}" in self.jobs:
+            number += 1
+        return f"{command}-{number}"
+
+    def _fails(self, step: Fails) -> Outcome:
+        argv = self.argv(step.command)
+        result = self._carry_out(argv)
+        wanted = f"`{step.command.raw}` to fail" + (f" with code {step.code}" if step.code is not None else "")
+        if result.code == EXIT_INCONCLUSIVE != step.code:
+            return Outcome(INCONCLUSIVE, wanted, result.error, result, argv)
+        failed = result.code != 0 if step.code is None else result.code == step.code
+        seen = f"exit {result.code}" + (f" ({result.error})" if result.error else f": {_gist(result)}")
+        return Outcome(PASSED if failed else FAILED, wanted, seen, result, argv)
+
+    def _expect(self, step: Expect) -> Outcome:
+        result, argv = self._source(step.source)
+        look = self._judge(result, step.test)
+        if look.code:
+            return judged(result, argv)
+        seen = look.text if look.seen is not MISSING else f"no {step.test.path.raw} in {_gist(result)}"
+        return Outcome(PASSED if look.holds else FAILED, self._wanted(step.test), seen, result, argv)
+
+    def _poll(self, step: Poll) -> Outcome:
+        limit_s = step.seconds if step.always else step.seconds * self._scale
+        polling = Polling(step.always, limit_s)
+        began = time.monotonic()
+        while True:
+            left_s = max(LOOK_S_MIN, limit_s - (time.monotonic() - began))
+            result, argv = self._source(step.source, left_s)
+            verdict = polling.on_look(self._judge(result, step.test), time.monotonic() - began)
+            if verdict is None and self.is_stopped():
+                verdict = FAILED
+            if verdict is not None:
+                return Outcome(verdict, self._wanted(step.test), polling.story, result, argv, polling.looks)
+            self._pause(polling.pause_s(time.monotonic() - began))
+
+    def _wait(self, step: Wait) -> Outcome:
+        job = self.jobs.get(step.job)
+        if job is None:
+            raise Usage(f"there is no job called {step.job}", help=f"It begins with `… &{step.job}`.")
+        job.waited = True
+        until = self.until
+        if step.stop:
+            job.stop()
+            until = min(until, time.monotonic() + STOP_S)
+        if not job.wait(until, self._is_told_to_stop):
+            job.stop()
+            return Outcome(FAILED, f"{step.job} to end", "it goes on")
+        assert job.result is not None
+        return judged(job.result, job.argv)
+
+    # -- looking
+
+    def _source(self, source: Command, timeout_s: float | None = None) -> tuple[Result, list[str]]:
+        """What a test looks at: the result of a job that is known by that name, or of a command."""
+        job = self.jobs.get(source.name or "") if len(source.words) == 1 else None
+        if job is None:
+            argv = self.argv(source)
+            return self._carry_out(argv, timeout_s), argv
+        result = job.result
+        if result is not None and not job.waited and not result.code:
+            job.waited = True  # its result was looked at, and it has ended well
+        return result or Result(0, job.value), job.argv
+
+    def _judge(self, result: Result, test: Test) -> Look:
+        if result.code:
+            return Look(result.code, MISSING, False, result.error)
+        seen = test.path.resolve(result.value, self.variable)
+        return Look(0, seen, holds(seen, test.operator, value_of_word(test.value, self.variable)))
+
+    def _wanted(self, test: Test) -> str:
+        value = value_of_word(test.value, self.variable)
+        return f"{test.path.shown(self.variable)} {test.operator} {shown_value(value)}"
+
+    def _carry_out(self, argv: list[str], timeout_s: float | None = None) -> Result:
+        result = carry_out(argv, self.session, timeout_s=timeout_s, is_stopped=self.is_stopped)
+        if result.code == EXIT_INTERRUPTED:
+            raise KeyboardInterrupt
+        return result
+
+    def _pause(self, seconds: float) -> None:
+        end = min(self.until, time.monotonic() + seconds)
+        while (left := end - time.monotonic()) > 0 and not self._is_told_to_stop():
+            time.sleep(min(left, SLICE_S))
+
+
+def judged(result: Result, argv: list[str]) -> Outcome:
+    """What a command that must succeed comes to."""
+    if result.code == 0:
+        return Outcome(PASSED, result=result, argv=argv)
+    verdict = INCONCLUSIVE if result.code == EXIT_INCONCLUSIVE else FAILED
+    return Outcome(verdict, "exit 0", f"exit {result.code}: {result.error}", result, argv)
+
+
+def _gist(result: Result) -> str:
+    """A result in some words."""
+    return shown_value(result.value) if result.value is not MISSING else "nothing was printed"
+
+
+def describe(error: ClusterError) -> str:
+    """An error with its help, in a line."""
+    return f"{error.message}. {error.help}" if error.help else error.message

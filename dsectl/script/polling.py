@@ -1,0 +1,80 @@
+"""When to look again, and what a look decides. Pure: time comes in.
+
+A look takes as long as its command, so a short-lived state can pass unseen between two of them.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from cluster.errors import Usage
+from dsectl.script.values import shown_value
+
+PAUSE_FIRST_S, PAUSE_MAX_S, PAUSE_FACTOR = 0.05, 0.25, 1.5
+EXIT_USAGE, EXIT_INCONCLUSIVE = Usage.exit_code, 3
+PASSED, FAILED, INCONCLUSIVE = "passed", "failed", "inconclusive"
+DISTINCT_MAX = 20
+"""How many different values are told; a value that changes with every look would fill pages."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look: what was seen (MISSING if there is no such value, or the command failed), and whether the test held."""
+
+    code: int
+    seen: Any
+    holds: bool
+    error: str = ""
+
+    @property
+    def text(self) -> str:
+        """What was seen, for people."""
+        return self.error if self.code else shown_value(self.seen)
+
+
+class Polling:
+    """The looks of one `within` or `always`."""
+
+    def __init__(self, always: bool, limit_s: float) -> None:
+        self.always = always
+        self.limit_s = limit_s
+        self.looks = 0
+        self.distinct: list[tuple[float, str]] = []
+        """Each value that differs from the one before it, with the seconds since the first look began."""
+        self.untold = 0
+        self._pause_s = PAUSE_FIRST_S
+
+    def on_look(self, look: Look, ended_s: float) -> str | None:
+        """The verdict, or None to look again. `ended_s` counts from the beginning of the first look."""
+        self.looks += 1
+        self._note(look, ended_s)
+        if look.code == EXIT_INCONCLUSIVE:
+            return INCONCLUSIVE
+        if look.code == EXIT_USAGE:
+            return FAILED
+        if self.always:
+            if look.code or not look.holds:
+                return FAILED
+            return PASSED if ended_s >= self.limit_s else None
+        if look.code == 0 and look.holds and (ended_s <= self.limit_s or self.looks == 1):
+            return PASSED
+        return FAILED if ended_s >= self.limit_s else None
+
+    def pause_s(self, now_s: float) -> float:
+        """How long to wait before the next look: growing, and such that the last one falls on the end."""
+        pause, self._pause_s = self._pause_s, min(PAUSE_MAX_S, self._pause_s * PAUSE_FACTOR)
+        return max(0.0, min(pause, self.limit_s - now_s))
+
+    def _note(self, look: Look, at_s: float) -> None:
+        if self.distinct and self.distinct[-1][1] == look.text:
+            return
+        if len(self.distinct) < DISTINCT_MAX:
+            self.distinct.append((round(at_s, 3), look.text))
+        else:
+            self.untold += 1
+
+    @property
+    def story(self) -> str:
+        """What was seen when: `3 looks: alive at 0.02 s, suspect at 0.31 s`."""
+        values = ", ".join(f"{text} at {at:.2f} s" for at, text in self.distinct)
+        more = f", and {self.untold} more changes" if self.untold else ""
+        return f"{self.looks} look{'' if self.looks == 1 else 's'}: {values}{more}"

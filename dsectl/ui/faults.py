@@ -1,0 +1,71 @@
+"""Faults and their receipts for people."""
+
+from collections.abc import Callable
+from typing import Any
+
+from cluster.emulator.faultsfile import KINDS, Figure
+from dsectl.ui.faultjson import fault_of
+from dsectl.ui.table import state, table
+from dsectl.ui.text import Paint, count
+from dsectl.ui.units import show_duration, show_size
+
+LINKS_SHOWN = 4
+
+
+def receipt_line(fault: dict[str, Any], paint: Paint) -> str:
+    """What a fault command did, on one line."""
+    parts = [
+        paint(fault["id"], "name"),
+        paint(fault["kind"], "strong"),
+        fault["target"],
+        details(fault),
+        paint(fault["at"], "dim"),
+    ]
+    return "  ".join(part for part in parts if part)
+
+
+def details(fault: dict[str, Any]) -> str:
+    """What its kind says of it: what a slow link suffers, or that a partition is one way."""
+    found = fault_of(fault)
+    return ", ".join([*found.of.remarks(found), *(_figure(one) for one in found.of.figures(found))])
+
+
+def _figure(figure: Figure) -> str:
+    shown = _VALUES[figure.unit](figure.value)
+    spread = f" ± {_VALUES[figure.unit](figure.spread)}" if figure.spread else ""
+    return f"{figure.label} {shown}{spread}"
+
+
+_VALUES: dict[str, Callable[[float], str]] = {
+    "s": show_duration,
+    "share": lambda value: f"{100 * value:.3g}%",
+    "bytes/s": lambda value: f"{show_size(value)}/s",
+}
+
+
+def faults_lines(faults: list[dict[str, Any]], paint: Paint, columns: int | None) -> list[str]:
+    """A line for each fault, oldest first, with what it touched."""
+    rows = [
+        (
+            (fault["id"], "name"),
+            fault["kind"],
+            fault["target"],
+            state("active" if fault["active"] else "ended"),
+            fault["at"][11:23],
+            str(fault["affected"]) if fault["affected"] else ("no effect", "warn"),
+            touched(fault),
+        )
+        for fault in faults
+    ]
+    heading = ("FAULT", "KIND", "TARGET", "STATE", "AT", "AFFECTED", "LINKS")
+    return table(heading, rows, paint, columns, right=("AFFECTED",))
+
+
+def touched(fault: dict[str, Any]) -> str:
+    """The links that met it most: `n1->n3: 41 dropped, n3->n1: 12 dropped`."""
+    verb = KINDS[fault["kind"]].verb
+    links = sorted(fault["links"].items(), key=lambda item: -item[1])
+    shown = [f"{link}: {number} {verb}" for link, number in links[:LINKS_SHOWN]]
+    if len(links) > LINKS_SHOWN:
+        shown.append(f"{count(len(links) - LINKS_SHOWN, 'more link')}")
+    return ", ".join(shown)

@@ -1,0 +1,54 @@
+"""Aligned tables, the same on a terminal and off it; a terminal adds colour and cuts the last column at its edge."""
+
+from collections.abc import Sequence
+
+from dsectl.ui.text import PLAIN, STATES, Paint, cut, shown, width
+
+Cell = str | tuple[str, str]
+"""Text, or text and its style."""
+
+GAP = "  "
+
+
+def state(text: str) -> Cell:
+    """A cell that shows a state in its colour."""
+    return text, STATES.get(text, "")
+
+
+def table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[Cell]],
+    paint: Paint = PLAIN,
+    columns: int | None = None,
+    right: Sequence[str] = (),
+) -> list[str]:
+    """The lines. `right` names the headings of numbers; `columns` is the width of the terminal.
+
+    A column in which no row says anything is left out.
+    """
+    grid = [[_split(cell) for cell in row] for row in rows]
+    used = [index for index, title in enumerate(header) if not grid or any(row[index][0] for row in grid)]
+    titles = [header[index] for index in used]
+    grid = [[row[index] for index in used] for row in grid]
+    widths = [max([width(title), *(width(row[at][0]) for row in grid)]) for at, title in enumerate(titles)]
+    if columns is not None and widths:
+        room = columns - sum(widths[:-1]) - len(GAP) * (len(widths) - 1)
+        widths[-1] = min(widths[-1], max(room, len(titles[-1]), 8))
+    sides = [title in right for title in titles]
+    lines = [_line([(title, "dim") for title in titles], widths, sides, paint)] if titles else []
+    return lines + [_line(row, widths, sides, paint) for row in grid]
+
+
+def _split(cell: Cell) -> tuple[str, str]:
+    text, style = (cell, "") if isinstance(cell, str) else cell
+    return shown(text), style
+
+
+def _line(cells: Sequence[tuple[str, str]], widths: list[int], right: list[bool], paint: Paint) -> str:
+    parts = []
+    for at, ((text, style), room) in enumerate(zip(cells, widths, strict=True)):
+        text = cut(text, room)
+        pad = " " * (room - width(text))
+        last = at == len(widths) - 1 and not right[at]
+        parts.append(pad + paint(text, style) if right[at] else paint(text, style) + ("" if last else pad))
+    return GAP.join(parts).rstrip()

@@ -1,0 +1,133 @@
+"""What may follow a command line, by table; and that the grammar has all that the commands take."""
+
+import pytest
+
+from dsectl.cli.completion.grammar import Argument, Command, Grammar, Kind, Option, Value
+from dsectl.cli.completion.signatures import read_command, read_grammar, value_of
+from dsectl.cli.options import FLAGS, WITH_VALUE
+from dsectl.cli.table import COMMANDS
+
+NODE, CLUSTER = Value(Kind.NODE), Value(Kind.CLUSTER)
+PROFILE = Value(Kind.CHOICE, ("local", "lan"))
+NODES = Option(("-n", "--nodes"), "How many", Value())
+GRAMMAR = Grammar(
+    {
+        one.name: one
+        for one in (
+            Command("up", "Start.", options=(NODES, Option(("--profile",), "How", PROFILE))),
+            Command("kill", "End.", arguments=(Argument(NODE, many=True),), options=(Option(("--random",), "One"),)),
+            Command("put", "Write.", arguments=(Argument(Value(Kind.KEY)), Argument(Value(Kind.VALUE)))),
+            Command("delete", "Delete.", alias="del", arguments=(Argument(Value(Kind.KEY)),)),
+            Command("recipe run", "Run."),
+            Command("recipe list", "List."),
+        )
+    },
+    (Option(("-C", "--cluster"), "Which", CLUSTER), Option(("--json",), "JSON")),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("kill", NODE),
+        ("kill n1 n2", NODE),
+        ("kill --random", NODE),
+        ("--json kill", NODE),
+        ("-C other kill", NODE),
+        ("put", Value(Kind.KEY)),
+        ("put k", Value(Kind.VALUE)),
+        ("put k v", None),
+        ("del", Value(Kind.KEY)),
+        ("put -- -k", Value(Kind.VALUE)),
+        ("put - ", Value(Kind.VALUE)),
+        ("up --profile", PROFILE),
+        ("up --profile lan", None),
+        ("up -n", Value()),
+        ("up -n --profile", None),
+        ("kill -C", CLUSTER),
+        ("-C", CLUSTER),
+        ("recipe run", None),
+    ],
+)
+def test_what_value_comes_next(line: str, value: Value | None) -> None:
+    assert GRAMMAR.expects(line.split()).value == value
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("", ["up", "kill", "put", "delete", "recipe"]),
+        ("--json", ["up", "kill", "put", "delete", "recipe"]),
+        ("-C other", ["up", "kill", "put", "delete", "recipe"]),
+        ("recipe", ["run", "list"]),
+        ("recipe --json", ["run", "list"]),
+        ("recipe nonsense", []),
+        ("nonsense", []),
+        ("-C", []),
+        ("kill", []),
+    ],
+)
+def test_what_commands_come_next(line: str, words: list[str]) -> None:
+    assert list(GRAMMAR.expects(line.split()).words) == words
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("", ["-C", "--cluster", "--json"]),
+        ("up", ["-n", "--nodes", "--profile", "-C", "--cluster", "--json"]),
+        ("up --nodes=3", ["-n", "--nodes", "--profile", "-C", "--cluster", "--json"]),
+        ("recipe list", ["-C", "--cluster", "--json"]),
+        ("up --profile", []),
+        ("kill --", []),
+        ("nonsense", []),
+    ],
+)
+def test_what_options_come_next(line: str, names: list[str]) -> None:
+    assert [name for option in GRAMMAR.expects(line.split()).options for name in option.names] == names
+
+
+@pytest.mark.parametrize(
+    ("line", "cluster"),
+    [("kill", None), ("-C a kill", "a"), ("kill --cluster=b", "b"), ("kill -C a -C c", "c"), ("kill -- -C a", None)],
+)
+def test_the_cluster_that_is_named(line: str, cluster: str | None) -> None:
+    assert GRAMMAR.expects(line.split()).cluster == cluster
+
+
+def test_the_command_is_told() -> None:
+    found = GRAMMAR.expects(["del", "k"]).command
+    assert found is not None and found.name == "delete"
+
+
+@pytest.mark.parametrize(
+    ("metavar", "value"),
+    [
+        ("NODE", NODE),
+        ("NODE...", NODE),
+        ("[FAULT]...", Value(Kind.FAULT)),
+        ("GROUP GROUP...", Value(Kind.GROUP)),
+        ("interval|always", Value(Kind.CHOICE, ("interval", "always"))),
+        ("memory", Value(Kind.CHOICE, ("memory",))),
+        ("TIME|ID|D", Value()),
+        ("N", Value()),
+        ("N/R/W", Value()),
+        ("[NAME=TEXT|NAME:=JSON]...", Value()),
+    ],
+)
+def test_what_the_names_in_help_mean(metavar: str, value: Value) -> None:
+    assert value_of(metavar) == value
+
+
+def test_the_real_grammar_has_every_command_and_option() -> None:
+    grammar = read_grammar()
+    assert list(grammar.commands) == list(COMMANDS)
+    names = {name for option in grammar.options for name in option.names}
+    assert names >= {*FLAGS, *WITH_VALUE, "--version", "--help"}
+    takes = {name for option in grammar.options if option.value for name in option.names}
+    assert takes == {*WITH_VALUE}
+    assert grammar.expects(["-C", "x", "recipe", "run", "--junit"]).value == Value(Kind.FILE)
+    assert grammar.expects(["slow", "n1"]).value == Value(Kind.END)
+    assert read_command(COMMANDS["kill"]).arguments == (Argument(NODE, many=True),)
+    help = grammar.expects(["help"]).value
+    assert help is not None and {"put", "recipe", "exit-codes"} <= {*help.choices}

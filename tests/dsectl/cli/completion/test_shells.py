@@ -1,0 +1,211 @@
+"""The completion files are as generated now, and each real shell offers what they say when TAB is pressed."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.emulator.faultsfile import Fault, add_fault, change_faults
+from cluster.emulator.genesis import create
+from cluster.emulator.home import Home
+from cluster.emulator.spec import ClusterSpec, timestamp
+from dsectl.cli.completion.shells import RENDERERS
+from dsectl.cli.completion.signatures import read_grammar
+from dsectl.reference import COMPLETIONS
+from tests.dsectl.cli.completion.shell_driver import PROMPT, Shell
+from tests.dsectl.conftest import Run
+
+BASH_COMPLETION = Path("/usr/share/bash-completion/bash_completion")
+
+
+@pytest.mark.parametrize("name", list(RENDERERS))
+def test_the_files_are_current(name: str) -> None:
+    made = RENDERERS[name](read_grammar())
+    assert (COMPLETIONS / name).read_text(encoding="utf-8") == made, "run: python -m dsectl.reference"
+
+
+@pytest.mark.parametrize(("shell", "name"), [("bash", "dsectl.bash"), ("zsh", "_dsectl"), ("fish", "dsectl.fish")])
+def test_the_command_prints_the_file(run: Run, shell: str, name: str) -> None:
+    text = (COMPLETIONS / name).read_text(encoding="utf-8")
+    ran = run("completions", shell)
+    assert (ran.code, ran.out, ran.err) == (0, text, "")
+    assert run("completions", shell, "--json").json == {"shell": shell, "file": name, "text": text}
+
+
+def test_another_shell_is_refused(run: Run) -> None:
+    ran = run("completions", "nushell")
+    assert ran.code == 2
+    assert "bash, zsh, fish" in ran.err
+
+
+def test_zsh_finds_the_file_by_its_first_line() -> None:
+    assert (COMPLETIONS / "_dsectl").read_text(encoding="utf-8").startswith("#compdef dsectl\n")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with files, beside a state directory with the clusters `default` and `shop-2`."""
+    home = Home(tmp_path / "home")
+    create(home, ClusterSpec(name="default", nodes=3))
+    shop = create(home, ClusterSpec(name="shop-2", nodes=4, zones=2))
+    change_faults(shop.folder, lambda document: add_fault(document, Fault(kind="kill", at=timestamp(), nodes=["n1"])))
+    cut = Fault(kind="partition", at=timestamp(), groups=[["n1"], ["n2"]])
+    change_faults(shop.folder, lambda document: add_fault(document, cut))
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "lesson one.md").write_text("# One")
+    (tmp_path / "here" / "value.bin").write_text("1")
+    return tmp_path
+
+
+Start = Callable[..., Shell]
+
+
+@pytest.fixture
+def start(place: Path) -> Iterator[Start]:
+    """Starts a shell in that folder, with nothing of this user's settings."""
+    shells: list[Shell] = []
+
+    def started(argv: list[str], setup: list[str], home: bool = True, **more: str) -> Shell:
+        if shutil.which(argv[0]) is None:
+            pytest.skip(f"{argv[0]} is not installed")
+        environment = {"PATH": os.environ["PATH"], "HOME": str(place), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+        environment |= {"DSECTL_HOME": str(place / ("home" if home else "nowhere"))} | more
+        say = (
+            "function dsectl; printf '<%s>' $argv; echo; end"
+            if argv is FISH
+            else """dsectl() { printf '<%s>' "$@"; echo; }"""
+        )
+        shells.append(Shell(argv, environment, [*setup, say, f"cd '{place / 'here'}'"]))
+        return shells[-1]
+
+    yield started
+    for shell in shells:
+        shell.close()
+
+
+BASH = ["bash", "--norc", "--noprofile", "-i"]
+ZSH = ["zsh", "-d", "-f", "-i"]
+FISH = ["fish", "--no-config", "-i"]
+SAY = """dsectl() { printf '<%s>' "$@"; echo; }"""
+"""In place of dsectl: what it was called with."""
+BASH_SETUP = [
+    f"PS1='{PROMPT} '",
+    *(f"bind 'set {name}'" for name in ("show-all-if-ambiguous on", "page-completions off", "bell-style none")),
+    *(f"bind 'set {name}'" for name in ("completion-query-items 0", "enable-bracketed-paste off")),
+]
+ZSH_SETUP = [
+    f"PS1='{PROMPT} '",
+    "setopt no_list_ambiguous no_beep no_prompt_sp",
+    "bindkey -e",
+    "unset zle_bracketed_paste",
+]
+ZSH_INIT = "autoload -Uz compinit && compinit -u -D"
+"""-u: the clone may belong to somebody else; -D: no dump of what was found."""
+
+SOURCE_BASH = f"source '{COMPLETIONS}/dsectl.bash'"
+FISH_SETUP = [
+    f"function fish_prompt; echo '{PROMPT} '; end",
+    "set -g fish_autosuggestion_enabled 0",
+    f"source '{COMPLETIONS}/dsectl.fish'",
+]
+SETUPS = {
+    "bash": (BASH, [*BASH_SETUP, SOURCE_BASH]),
+    "bash, where no match is an error": (BASH, [*BASH_SETUP, "shopt -s failglob", SOURCE_BASH]),
+    "bash with bash-completion": (BASH, [*BASH_SETUP, f"source {BASH_COMPLETION}", SOURCE_BASH]),
+    "zsh, autoloaded": (ZSH, [*ZSH_SETUP, f"fpath=('{COMPLETIONS}' $fpath)", ZSH_INIT]),
+    "zsh, sourced": (ZSH, [*ZSH_SETUP, ZSH_INIT, f"source <(cat '{COMPLETIONS}/_dsectl')"]),
+    "fish": (FISH, FISH_SETUP),
+}
+
+NODES = {"n1", "n2", "n3"}
+OFFERED = [
+    ("dsectl k", {"keys", "kill"}, {"put", "n1"}),
+    ("dsectl recipe ", {"run", "check", "list", "show"}, {"put"}),
+    ("dsectl kill ", NODES, {"n4", "all", "rest"}),
+    ("dsectl kill n1 ", {"n2", "n3"}, {"n4"}),
+    ("dsectl -C shop-2 kill ", {*NODES, "n4"}, {"rest"}),
+    ("dsectl kill --cluster=shop-2 ", {*NODES, "n4"}, {"rest"}),
+    ("dsectl -C ", {"default", "shop-2"}, NODES),
+    ("dsectl rm ", {"default", "shop-2"}, NODES),
+    ("dsectl get k --only ", NODES, {"n4"}),
+    ("dsectl slow n1 ", {"n1", "n2", "all"} - {"n1"}, {"rest"}),
+    ("dsectl up --profile ", {"local", "lan"}, {"default"}),
+    ("dsectl slow n1 n2 --r", {"--reorder", "--rate", "--raw"}, {"--delay"}),
+    ("dsectl -C shop-2 kill --zone ", {"z1", "z2"}, NODES),
+    ("dsectl recipe run --junit ", {"value.bin"}, NODES),
+    ("dsectl help e", {"env", "events", "explain", "exit-codes"}, {"put"}),
+    ("dsectl completions ", {"bash", "zsh", "fish"}, {"put"}),
+]
+COMPLETED = [
+    ("dsectl stat", "<status>"),
+    ("dsectl up --prof", "<up><--profile>"),
+    ("dsectl up --durability=al", "<up><--durability=always>"),
+    ("dsectl --cluster=sh", "<--cluster=shop-2>"),
+    ("dsectl -C shop-2 heal ", "<heal><f2>"),
+    ("dsectl partition n1,n2 re", "<n1,n2><rest>"),
+    ("dsectl -C shop-2 partition n1,n4,re", "<partition><n1,n4,rest>"),
+    ("dsectl put k @val", "<put><k><@value.bin>"),
+    ("dsectl recipe run --junit=val", "<run><--junit=value.bin>"),
+    ("dsectl recipe show les", "<show><lesson one.md>"),
+]
+"""With what arguments the command is run when Enter follows TAB."""
+NOTHING = ["dsectl nonsense ", "dsectl recipe nonsense ", "dsectl down ", "dsectl put k -- -", "dsectl get "]
+NOTHING_AT_HOME = ["dsectl -C ", "dsectl kill ", "dsectl heal ", "dsectl kill --zone "]
+
+
+@pytest.mark.parametrize("setup", list(SETUPS))
+def test_a_shell_offers_what_may_follow(start: Start, setup: str) -> None:
+    argv, lines = SETUPS[setup]
+    if setup == "bash with bash-completion" and not BASH_COMPLETION.exists():
+        pytest.skip("the package bash-completion is not installed")
+    shell = start(argv, lines)
+    wrong = []
+    for line, wanted, unwanted in OFFERED:
+        found = shell.offers(line)
+        if not wanted <= found or unwanted & found:
+            wrong.append((line, found))
+    for line, completed in COMPLETED:
+        shown = shell.runs(line)
+        if completed not in shown:
+            wrong.append((line, {shown}))
+    for line in NOTHING:
+        if found := shell.offers(line):
+            wrong.append((line, found))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("setup", list(SETUPS))
+def test_a_shell_offers_nothing_and_says_nothing_where_no_cluster_is(start: Start, setup: str) -> None:
+    argv, lines = SETUPS[setup]
+    if setup == "bash with bash-completion" and not BASH_COMPLETION.exists():
+        pytest.skip("the package bash-completion is not installed")
+    shell = start(argv, lines, home=False)
+    assert [(line, found) for line in NOTHING_AT_HOME if (found := shell.offers(line))] == []
+
+
+def test_the_default_place_is_where_dsectl_looks(start: Start, place: Path) -> None:
+    shutil.copytree(place / "home", place / "state" / "dsectl")
+    for setup in ("bash", "zsh, sourced", "fish"):
+        argv, lines = SETUPS[setup]
+        shell = start(argv, lines, DSECTL_HOME="", XDG_STATE_HOME=str(place / "state"), DSECTL_CLUSTER="shop-2")
+        assert {"n1", "n2", "n3", "n4"} <= shell.offers("dsectl kill "), setup
+
+
+def test_bash_completion_loads_the_file_by_itself(start: Start, place: Path) -> None:
+    if not BASH_COMPLETION.exists():
+        pytest.skip("the package bash-completion is not installed")
+    folder = place / ".local/share/bash-completion/completions"
+    folder.mkdir(parents=True)
+    shutil.copy(COMPLETIONS / "dsectl.bash", folder / "dsectl")
+    shell = start(BASH, [*BASH_SETUP, f"source {BASH_COMPLETION}"])
+    assert {"keys", "kill"} <= shell.offers("dsectl k")
+
+
+def test_zsh_says_what_is_missing_before_compinit() -> None:
+    if shutil.which("zsh") is None:
+        pytest.skip("zsh is not installed")
+    done = subprocess.run(["zsh", "-f", COMPLETIONS / "_dsectl"], capture_output=True, text=True, check=False)
+    assert "compinit" in done.stderr

@@ -1,0 +1,78 @@
+"""Tables and text: aligned, coloured by meaning, and never obeyed by a terminal."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dsectl.ui.table import state, table
+from dsectl.ui.text import Paint, count, cut, shown, width
+
+
+def test_columns_are_aligned_and_lines_not_padded() -> None:
+    lines = table(
+        ("NODE", "STATE", "PORT"), [("n1", state("running"), "9"), ("n10", state("dead"), "20000")], right=("PORT",)
+    )
+    assert lines == ["NODE  STATE     PORT", "n1    running      9", "n10   dead     20000"]
+
+
+def test_a_column_that_says_nothing_is_left_out() -> None:
+    assert table(("A", "NOTE", "B"), [("1", "", "2")]) == ["A  B", "1  2"]
+    assert table(("A", "B"), []) == ["A  B"]
+
+
+def test_the_last_column_is_cut_at_the_edge_of_the_terminal() -> None:
+    assert table(("A", "B"), [("1", "a long text for a narrow place")], columns=20) == ["A  B", "1  a long text for …"]
+
+
+def test_colour_does_not_count_for_the_width() -> None:
+    plain = table(("S", "X"), [(state("alive"), "1"), (state("suspect"), "2")])
+    coloured = table(("S", "X"), [(state("alive"), "1"), (state("suspect"), "2")], Paint(True))
+    assert coloured[1] == "\x1b[32malive\x1b[0m    1"
+    assert [len(line) for line in plain[1:]] == [len("suspect  1")] * 2
+
+
+def test_wide_characters_take_two_columns() -> None:
+    assert table(("K", "V"), [("鍵", "1"), ("key", "2")]) == ["K    V", "鍵   1", "key  2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("plain é 鍵", "plain é 鍵"),
+        ("\x1b[2J", "\\x1b[2J"),
+        ("a\nb\tc\r", "a\\nb\\tc\\r"),
+        ("\x9b31m", "\\x9b31m"),
+        ("\u202eevil", "\\u202eevil"),
+        ("\u2028", "\\u2028"),
+        ("\udcff", "\\udcff"),
+        ("\x00\x7f", "\\x00\\x7f"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_escaped(text: str, safe: str) -> None:
+    assert shown(text) == safe
+
+
+def test_line_ends_may_stay() -> None:
+    assert shown("a\n\tb\r\x1b", lines=True) == "a\n\tb\\r\\x1b"
+
+
+@given(st.text())
+def test_shown_text_is_printable(text: str) -> None:
+    assert shown(text).isprintable()
+
+
+@given(st.text(alphabet="ab鍵é"), st.integers(1, 10))
+def test_cut_text_fits(text: str, columns: int) -> None:
+    assert width(cut(text, columns)) <= columns
+
+
+def test_a_painter_that_is_off_changes_nothing() -> None:
+    assert Paint(False)("x", "bad") == "x"
+    assert Paint(True)("x", "bad") == "\x1b[31mx\x1b[0m"
+    assert Paint(True)("x", "") == Paint(True)("x", "unknown") == "x"
+    assert Paint(True)("", "bad") == ""
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 nodes"), (1, "1 node"), (2, "2 nodes")])
+def test_numbers_agree_with_their_nouns(number: int, text: str) -> None:
+    assert count(number, "node") == text
