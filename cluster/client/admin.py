@@ -6,7 +6,6 @@ error takes its place. The connections stay, so that a live view asks again and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from cluster.client.operation import (
@@ -16,11 +15,12 @@ from cluster.client.operation import (
     Send,
     Steps,
     check_name,
+    check_nodes,
     check_text,
     check_timeout,
     operation,
 )
-from cluster.errors import BadMessage, ClusterError, NotFound, Usage
+from cluster.errors import BadMessage, ClusterError, Usage
 from cluster.wire.admin import Answer, Ask
 from cluster.wire.frames import Body
 
@@ -49,18 +49,15 @@ class Questions(Family[S]):
         arguments: dict[str, Any] | None = None,
         timeout: float | None = None,
         *,
-        each: Mapping[str, dict[str, Any]] | None = None,
+        each: dict[str, dict[str, Any]] | None = None,
     ) -> Steps[dict[str, Any]]:
         """What each of `nodes` (all, for None) answers, or the ClusterError why it did not. `each`: arguments for those
         that have their own, by name. Raises NotFound for an unknown node."""
         check_text(what, "a question")
-        common, known = _arguments(arguments), self._session.location.nodes
-        for name in nodes or ():
-            if name not in known:
-                raise NotFound(f"cluster {self._session.location.name!r} has no node called {name!r}")
-        own = {name: _arguments(given) for name, given in (each or {}).items()}
+        common, location = _arguments(arguments), self._session.location
+        own = {name: _arguments(given) for name, given in _arguments(each).items()}
         bodies: dict[str, Body] = {
-            name: Ask(what, own.get(name, common)) for name in (known if nodes is None else nodes)
+            name: Ask(what, own.get(name, common)) for name in check_nodes(nodes, location.nodes, location.name)
         }
         outcomes = yield Gather(bodies, check_timeout(timeout))
         return {name: _value(outcome) for name, outcome in outcomes.items()}

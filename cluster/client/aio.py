@@ -14,11 +14,11 @@ from time import monotonic
 from typing import Any, Self, TypeVar, cast
 
 from cluster.client.admin import Admin, Questions
-from cluster.client.aio_topics import MOVE_S, Subscription, Topics
+from cluster.client.aio_topics import MOVE_S, Subscription, Topics, check_loop
 from cluster.client.dispatch import Dispatch
 from cluster.client.kv import Contexts, Kv
 from cluster.client.locate import Address, Location, addresses, find
-from cluster.client.operation import Gather, Send, Steps, check_count, check_timeout
+from cluster.client.operation import Bounded, Gather, Send, Steps, check_count, check_name
 from cluster.client.requests import Requests, call_body
 from cluster.client.router import Router
 from cluster.client.topics import Listening
@@ -128,18 +128,18 @@ class AioStream(asyncio.Protocol):
             self._transport.abort()
 
 
-class AioSession(Questions["AioSession"]):
+class AioSession(Bounded, Questions["AioSession"]):
     """One cluster, asked with bodies of the wire. A context manager; see `Client`."""
 
     def __init__(
         self, location: Location, via: str | None = None, timeout: float = CLIENT_TIMEOUT_S, seed: int | None = None
     ) -> None:
-        super().__init__(self)
+        Bounded.__init__(self, timeout)
+        Questions.__init__(self, self)
         self.location = location
-        self.timeout = check_timeout(timeout) or CLIENT_TIMEOUT_S
         self.contexts = Contexts()
         """What this session has seen of each key."""
-        self._via = via
+        self._via = check_name(via, "`via`")
         self._seed = None if seed is None else check_count(seed, "seed", -(1 << 63), (1 << 63) - 1)
         self._router: Router | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -219,15 +219,8 @@ class AioSession(Questions["AioSession"]):
         return self._router
 
     def _check_loop(self) -> None:
-        try:
-            running: object = asyncio.get_running_loop()
-        except RuntimeError:  # also in a process that was forked while the loop ran
-            running = None
-        if running is not self._loop:
-            raise Usage(
-                "this client belongs to another event loop, thread or process",
-                help="Open a client of its own with `async with cluster.connect(...)` in each.",
-            )
+        if self._loop is not None:
+            check_loop(self._loop)
 
     def operation_id(self) -> str:
         """See Session."""
@@ -258,9 +251,8 @@ class AioSession(Questions["AioSession"]):
 
     def _send(self, send: Send) -> tuple[asyncio.Future[Outcome], Dispatch]:
         """Send one message; its outcome, an error too, is the future's result."""
-        router, loop = self._router, asyncio.get_running_loop()
-        if router is None or router.closed or loop is not self._loop:
-            router = self.router  # which says why not
+        router, loop = self.router, self._loop
+        assert loop is not None
         future: asyncio.Future[Outcome] = loop.create_future()
         deadline = monotonic() + (self.timeout if send.timeout is None else send.timeout)
         return future, router.call(send.body, deadline, partial(_settle, future), send.key, send.node)
@@ -275,7 +267,9 @@ class AioSession(Questions["AioSession"]):
             raise
 
     def use_layout(self, entry: LayoutEntry) -> None:
-        """Route by another layout entry from now on, for example after nodes were added."""
+        """Route by another layout entry from now on, for example after nodes were added. Raises Usage."""
+        if not isinstance(entry, LayoutEntry):
+            raise Usage(f"a layout entry is needed, not {type(entry).__name__}")
         nodes = addresses(entry)
         self.location = Location(self.location.name, self.location.secret, nodes, entry)
         self.router.use(nodes, entry)

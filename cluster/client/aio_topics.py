@@ -4,10 +4,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from math import inf
 from typing import TYPE_CHECKING
 
-from cluster.client.operation import check_timeout
+from cluster.client.operation import check_timeout, check_wait
 from cluster.client.topics import BUFFER, Listening, Publishing, TopicMessage
+from cluster.errors import Usage
 
 if TYPE_CHECKING:
     from cluster.client.aio import AioSession  # noqa: F401 - in the base of a class
@@ -33,6 +35,19 @@ class Topics(Publishing["AioSession"]):
             router, session.now, session.call_later, pattern, group, limit, buffer=buffer, move_s=MOVE_S
         )
         return Subscription(listening, asyncio.get_running_loop())
+
+
+def check_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Raises Usage where another loop runs, or none: in another thread, or in a process that was forked meanwhile."""
+    try:
+        running: object = asyncio.get_running_loop()
+    except RuntimeError:
+        running = None
+    if running is not loop:
+        raise Usage(
+            "this client belongs to another event loop, thread or process",
+            help="Open a client of its own with `async with cluster.connect(...)` in each.",
+        )
 
 
 class Subscription:
@@ -90,6 +105,7 @@ class Subscription:
 
     async def start(self) -> None:
         """Register. When this returns, every live node knows of the subscription. Harmless when repeated."""
+        check_loop(self._loop)
         listening = self._listening
         if not self._started:
             self._started = True
@@ -105,11 +121,13 @@ class Subscription:
 
     async def next(self, timeout: float | None = None) -> TopicMessage | None:
         """The next message; None at the end, or after `timeout` seconds."""
+        limit = check_wait(timeout)
+        check_loop(self._loop)
         if self._listening.readable:  # what has come already needs no timer
             return self._listening.pop()
         await self.start()
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(None if limit == inf else limit):
                 while not self._listening.readable:
                     await self._change()
         except TimeoutError:
@@ -118,6 +136,8 @@ class Subscription:
 
     def close(self) -> None:
         """End it: nothing more is delivered, and a reader that waits is let go."""
+        if not self._listening.over:
+            check_loop(self._loop)
         self._listening.close()
 
     async def _change(self) -> None:

@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, TypeVar
 from cluster.client.admin import Admin, Questions
 from cluster.client.kv import Contexts, Kv
 from cluster.client.locate import Address, Location, find
-from cluster.client.operation import Gather, Send, Steps, check_timeout
+from cluster.client.operation import Bounded, Gather, Send, Steps, check_nodes
 from cluster.client.router import Router
 from cluster.env.real_boot import boot_id
-from cluster.errors import ClusterError, NotFound, Unreachable, Usage
+from cluster.errors import ClusterError, Maybe, Unreachable, Usage
 from cluster.limits import CLIENT_TIMEOUT_S
 from cluster.wire.caller import Caller, Outcome
 
@@ -157,13 +157,13 @@ class BlockingTimer:
         self.function = None
 
 
-class BlockingSession(Questions["BlockingSession"]):
+class BlockingSession(Bounded, Questions["BlockingSession"]):
     """One cluster, asked with bodies of the wire; keeps the connections that it made. For one thread at a time."""
 
     def __init__(self, location: Location, via: str | None = None, timeout: float = CLIENT_TIMEOUT_S) -> None:
-        super().__init__(self)
+        Bounded.__init__(self, timeout)
+        Questions.__init__(self, self)
         self.location = location
-        self.timeout = check_timeout(timeout) or CLIENT_TIMEOUT_S
         self.contexts = Contexts()
         """What this session has seen of each key; another client of the same session may be given it, too."""
         self.now = monotonic
@@ -229,10 +229,7 @@ class BlockingSession(Questions["BlockingSession"]):
     def addresses(self, nodes: list[str] | None) -> dict[str, Address]:
         """Where each of `nodes` (all, for None) listens. Raises NotFound."""
         known = self.location.nodes
-        for node in nodes or ():
-            if node not in known:
-                raise NotFound(f"cluster {self.location.name!r} has no node called {node!r}")
-        return {node: known[node] for node in (known if nodes is None else nodes)}
+        return {node: known[node] for node in check_nodes(nodes, known, self.location.name)}
 
     def run(self, steps: Steps[R]) -> R:
         """Carry one operation of a family."""
@@ -295,6 +292,8 @@ class BlockingSession(Questions["BlockingSession"]):
         for descriptor, stream in by_descriptor.items():
             poller.register(descriptor, stream.wants())
         for descriptor, events in poller.poll(None if wait_s == float("inf") else max(0, ceil(wait_s * 1000))):
+            if os.getpid() != self._pid:  # forked by a signal handler meanwhile: what came is the parent's
+                raise Maybe("this process was forked in the middle of the operation: it may have happened")
             by_descriptor[descriptor].step(events)
         now = monotonic()
         for timer in timers:

@@ -3,7 +3,7 @@
 from time import monotonic
 
 from cluster.client.blocking import BlockingSession
-from cluster.client.operation import check_timeout
+from cluster.client.operation import check_timeout, check_wait
 from cluster.client.topics import BUFFER, Listening, Publishing, TopicMessage
 from cluster.errors import DeadlinePassed, Unreachable
 
@@ -68,14 +68,14 @@ class BlockingSubscription:
         """Messages lost to bounded buffers, at the node and here."""
         return self._listening.dropped
 
-    def next(self, timeout: float) -> TopicMessage | None:
+    def next(self, timeout: float | None = None) -> TopicMessage | None:
         """The next message, or None after `timeout` seconds, or at the end. Raises Unreachable when no node is left to
         listen at, also in a process that was forked since: it has no subscription."""
-        listening = self._listening
+        listening, limit = self._listening, check_wait(timeout)
         with self._session.in_use():
             if self._session.router is not self._router and not listening.over:
                 raise Unreachable("this subscription has ended with its connection")
-            self._session.wait(lambda: listening.readable, monotonic() + timeout)
+            self._session.wait(lambda: listening.readable, monotonic() + limit)
             return listening.pop()
 
     def close(self) -> None:

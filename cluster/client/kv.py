@@ -34,7 +34,7 @@ from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
 KEYS_MAX = 1000
 """Keys in a page unless the caller says otherwise."""
 CONTEXTS_MAX = 10_000
-NOTHING = (b"", encode_clock({}))
+NOTHING = encode_clock({})
 
 
 class PutResult(Struct, frozen=True):
@@ -80,7 +80,8 @@ class KeysResult(Struct, frozen=True):
 
 
 class Contexts:
-    """What a session has seen of each key: encoded clocks, so that its next write replaces just that.
+    """What a session has seen of each key: encoded clocks, so that its next write replaces just that. Empty for a key
+    that was read and had no value: what others wrote since is not replaced unseen.
 
     Bounded: the key used least recently is forgotten first. Forgetting is safe; the next write is then concurrent with
     what it did not see, and becomes a sibling.
@@ -97,26 +98,25 @@ class Contexts:
         return len(self._clocks)
 
     def remember(self, key: str, clock: bytes) -> None:
-        """`clock` covers all that the session knows of `key`; one that covers nothing is forgotten.
-
-        A node answers a blind write beside unseen siblings with such a clock: nothing could cover the one and not them.
-        """
+        """`clock` covers all that the session knows of `key`."""
         self._clocks.pop(key, None)
-        if clock in NOTHING:
-            return
-        self._clocks[key] = clock
+        self._clocks[key] = b"" if clock == NOTHING else clock
         if len(self._clocks) > self._limit:
             del self._clocks[next(iter(self._clocks))]
 
     def recall(self, key: str) -> bytes | None:
-        """The clock to write `key` with, None when the session does not know the key."""
+        """The clock to write `key` with, None when the session has seen no value of it."""
         clock = self._clocks.pop(key, None)
         if clock is not None:
             self._clocks[key] = clock
-        return clock
+        return clock or None
+
+    def knows(self, key: str) -> bool:
+        """Whether the session has read or written `key`."""
+        return key in self._clocks
 
     def forget(self, key: str) -> None:
-        """Write `key` without a context the next time."""
+        """The session has not seen `key`, and its next write reads it first."""
         self._clocks.pop(key, None)
 
 
@@ -131,23 +131,23 @@ class Kv(Family[S]):
         *,
         context: str | None = None,
         blind: bool = False,
-        read_first: bool = False,
         w: int = 0,
         strict: bool = False,
         retry: ClusterError | None = None,
         timeout: float | None = None,
     ) -> Steps[PutResult]:
-        """Write `value`; it replaces what `context` covers (a token; else what this session knows of the key).
+        """Write `value`; it replaces what `context` covers (a token; else what this session has seen of the key).
 
-        `blind` uses no context: the value is concurrent with all others. `read_first` reads the context when the
-        session knows none. `w` 0 means the cluster's; `strict` counts owners only. Raises Maybe when the write may
-        still appear. `retry` is such a Maybe of the same put: its coordinator takes the write again, as the same one.
+        A session that has never seen the key reads it first, as far as it can be read. `blind` reads nothing and uses
+        no context: the value is concurrent with all others. `w` 0 means the cluster's; `strict` counts owners only.
+        Raises Maybe when the write may still appear. `retry` is such a Maybe of the same put: its coordinator takes the
+        write again, as the same one.
         """
         value = check_bytes(value, "the value")
         if len(value) > VALUE_BYTES_MAX:
             raise TooLarge(f"the value has {len(value)} bytes; {VALUE_BYTES_MAX} are allowed")
         body = Put(check_key(key), value, "", w=w, strict=strict)
-        return (yield from self._write(body, context, blind, read_first, timeout, retry))
+        return (yield from self._write(body, context, blind, timeout, retry))
 
     @operation
     def delete(
@@ -156,14 +156,13 @@ class Kv(Family[S]):
         *,
         context: str | None = None,
         blind: bool = False,
-        read_first: bool = False,
         w: int = 0,
         strict: bool = False,
         timeout: float | None = None,
     ) -> Steps[PutResult]:
         """Delete what `context` covers, as `put` does with a value."""
         body = Put(check_key(key), b"", "", deleted=True, w=w, strict=strict)
-        return (yield from self._write(body, context, blind, read_first, timeout))
+        return (yield from self._write(body, context, blind, timeout))
 
     @operation
     def get(
@@ -202,15 +201,14 @@ class Kv(Family[S]):
         body: Put,
         context: str | None,
         blind: bool,
-        read_first: bool,
         timeout: float | None,
         retry: ClusterError | None = None,
     ) -> Steps[PutResult]:
         session, key = self._session, body.key
         if type(body.w) is not int or not 0 <= body.w <= REPLICAS_MAX:
             check_count(body.w, "w", 0, REPLICAS_MAX)
-        if not type(body.strict) is type(blind) is type(read_first) is bool:
-            for flag, what in ((body.strict, "strict"), (blind, "blind"), (read_first, "read_first")):
+        if not type(body.strict) is type(blind) is bool:
+            for flag, what in ((body.strict, "strict"), (blind, "blind")):
                 check_flag(flag, what)
         limit = None if timeout is None else check_timeout(timeout)
         began = monotonic()
@@ -218,26 +216,28 @@ class Kv(Family[S]):
             if not isinstance(context, str):
                 raise BadContext(f"a context is a token (str), not {type(context).__name__}")
             body.context = open_token(key, context)
-        elif not blind:
-            body.context = session.contexts.recall(key)
-            if body.context is None and read_first:
-                limit = session.timeout if limit is None else limit
-                try:  # however partial; without any answer too, since a write may succeed where a read cannot
-                    yield from self._read(key, 0, False, None, limit / 2)
-                except ClusterError:
-                    pass
-                body.context = session.contexts.recall(key)
-                limit = max(0.001, began + limit - monotonic())
-        body.operation = session.operation_id()
         if retry is not None:
             body.operation, body.coordinator = first_attempt(retry, key)
+        elif context is None and not blind and not session.contexts.knows(key):
+            limit = session.timeout if limit is None else limit
+            try:  # however partial; without any answer too, since a write may succeed where a read cannot
+                yield from self._read(key, 0, False, None, limit / 2)
+            except ClusterError:
+                pass
+            limit = max(0.001, began + limit - monotonic())
+        if context is None and not blind:
+            body.context = session.contexts.recall(key)
+        body.operation = body.operation or session.operation_id()
         try:
             done = expect(PutDone, (yield Send(body, limit, key)))
         except ClusterError as error:
             error.detail.setdefault("key", key)
             error.detail.setdefault("outcome", "no" if error.definite else "maybe")
             raise
-        session.contexts.remember(key, done.context)
+        if done.context in (b"", NOTHING):  # blind, beside unseen siblings: no clock covers the one and not the others
+            session.contexts.forget(key)
+        else:
+            session.contexts.remember(key, done.context)
         return put_result(key, body.operation, done, monotonic() - began)
 
 
@@ -255,9 +255,10 @@ def check_key(key: Any) -> str:
 def first_attempt(retry: Any, key: str) -> tuple[str, str]:
     """The operation id and the coordinator that a `maybe` of the same key names; raises Usage when it does not."""
     detail = retry.detail if isinstance(retry, Maybe) else {}
-    if detail.get("key") != key or not detail.get("coordinator"):
+    operation, coordinator = detail.get("operation"), detail.get("coordinator")
+    if not (type(operation) is type(coordinator) is str and operation and coordinator and detail.get("key") == key):
         raise Usage("`retry` is a Maybe of this key that names its coordinator; without one, read the key")
-    return detail["operation"], detail["coordinator"]
+    return operation, coordinator
 
 
 def put_result(key: str, operation: str, done: PutDone, seconds: float) -> PutResult:

@@ -112,7 +112,7 @@ def _parse(text: str) -> Address:
 def _pair(target: object) -> Address:
     if isinstance(target, tuple | list) and len(target) == 2:
         host, port = target
-        if isinstance(host, str) and host and isinstance(port, int) and 1 <= port <= 65535:
+        if isinstance(host, str) and host and type(port) is int and 1 <= port <= 65535:
             return host, port
     raise Usage(f"{target!r} is not an address: (host, port)")
 

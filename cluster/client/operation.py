@@ -7,13 +7,14 @@ coroutine on an asyncio one; the session's `run` only carries. Nothing here wait
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Mapping
-from math import isfinite
+from collections.abc import Callable, Collection, Coroutine, Generator, Mapping
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from msgspec import Struct
 
-from cluster.errors import BadMessage, Usage
+from cluster.errors import BadMessage, NotFound, Usage
+from cluster.limits import CLIENT_TIMEOUT_S
 from cluster.wire.frames import Body
 
 if TYPE_CHECKING:
@@ -63,6 +64,28 @@ R = TypeVar("R")
 Kind = TypeVar("Kind", bound=Struct)
 Steps = Generator[Send | Gather, Any, R]
 """An operation: what it sends, what it is resumed with, what it returns."""
+
+
+class Bounded:
+    """A session whose operations take `timeout` seconds at most, unless they are given a limit of their own."""
+
+    def __init__(self, timeout: float) -> None:
+        self.timeout = timeout
+
+    @property
+    def timeout(self) -> float:
+        """Seconds. Raises Usage when it is set to anything else."""
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, value: float) -> None:
+        self._timeout = check_timeout(value) or CLIENT_TIMEOUT_S
+
+    def __reduce__(self) -> str:
+        raise Usage(
+            "a client cannot be copied or sent to another process",
+            help="Open a client of its own in each process; a forked one may go on with its parent's.",
+        )
 
 
 class Family(Generic[S]):
@@ -124,7 +147,7 @@ def check_text(value: object, what: str) -> str:
             value.encode()
         except UnicodeEncodeError as error:
             raise Usage(f"{what} holds what is no character: {error.reason}") from None
-    return value
+    return value if type(value) is str else str.__str__(value)  # a subclass may compare as it likes
 
 
 def check_name(value: object, what: str) -> str | None:
@@ -132,11 +155,24 @@ def check_name(value: object, what: str) -> str | None:
     return None if value is None else check_text(value, what)
 
 
+def check_nodes(value: object, known: Collection[str], cluster: str) -> list[str]:
+    """Names of nodes, all of them for None. Raises Usage, or NotFound for one that the cluster does not have."""
+    if value is None:
+        return list(known)
+    if not isinstance(value, list | tuple):
+        raise Usage(f"nodes are a list of names, not {type(value).__name__}")
+    names = [check_text(name, "a node") for name in value]
+    for name in names:
+        if name not in known:
+            raise NotFound(f"cluster {cluster!r} has no node called {name!r}")
+    return names
+
+
 def check_bytes(value: object, what: str) -> bytes:
     """`value` as bytes. Raises Usage for text: who encodes it knows how."""
-    if isinstance(value, bytes):
+    if type(value) is bytes:
         return value
-    if isinstance(value, bytearray | memoryview):
+    if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     advice = ": encode the text first" if isinstance(value, str) else ""
     raise Usage(f"{what} is bytes, not {type(value).__name__}{advice}")
@@ -156,6 +192,14 @@ def check_flag(value: object, what: str) -> bool:
     if not isinstance(value, bool):
         raise Usage(f"{what} is True or False, not {type(value).__name__}")
     return value
+
+
+def check_wait(value: object, what: str = "timeout") -> float:
+    """Seconds to wait, as long as it takes for None; 0: only look. Raises Usage."""
+    if type(value) in (int, float) and value == 0:
+        return 0.0
+    limit = check_timeout(value, what)
+    return inf if limit is None else limit
 
 
 def check_timeout(value: object, what: str = "timeout") -> float | None:

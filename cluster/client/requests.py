@@ -87,6 +87,10 @@ class TypedClient(Family[S]):
         if not isinstance(request, found.request):
             raise Usage(f"{service}.{name} takes {found.request.__name__}, not {type(request).__name__}")
         body = call_body(f"{service}.{name}", request, only)
+        try:  # a Struct takes any value in its fields
+            json.decode(body.payload, type=found.request)
+        except MsgspecError as error:
+            raise Usage(f"{found.request.__name__} of {service}.{name}: {error}") from None
         limit = self._deadline if deadline is None else check_timeout(deadline, "deadline")
         done = expect(CallDone, (yield Send(body, limit)))
         try:

@@ -35,9 +35,7 @@ def put(
     _check_one_context(ctx, blind)
     data = read_value(value, literal)
     client = current().client()
-    done = client.kv.put(
-        check_text(key, "key"), data, context=ctx, blind=blind, read_first=not blind and ctx is None, w=w, strict=strict
-    )
+    done = client.kv.put(check_text(key, "key"), data, context=ctx, blind=blind, w=w, strict=strict)
     _show_write(done, current().console)
 
 
@@ -50,13 +48,7 @@ def delete(
 ) -> None:
     """The context is read first, so that what the key holds now is deleted. A missing key is no error."""
     _check_one_context(ctx, blind)
-    done = (
-        current()
-        .client()
-        .kv.delete(
-            check_text(key, "key"), context=ctx, blind=blind, read_first=not blind and ctx is None, w=w, strict=strict
-        )
-    )
+    done = current().client().kv.delete(check_text(key, "key"), context=ctx, blind=blind, w=w, strict=strict)
     _show_write(done, current().console)
 
 

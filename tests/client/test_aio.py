@@ -63,8 +63,9 @@ async def test_a_session_writes_with_the_context_it_knows(start_node: StartNode)
         await c.kv.put("cart", b"3", blind=True)
         await c.kv.put("cart", b"4", context=make_token("cart", encode_clock({"b2": 9})))
     puts = node.bodies(Put)
-    assert [put.context for put in puts] == [None, CLOCK, None, encode_clock({"b2": 9})]
+    assert [put.context for put in puts] == [CLOCK, CLOCK, None, encode_clock({"b2": 9})]
     assert len({put.operation for put in puts}) == 4
+    assert len(node.bodies(Get)) == 1, "the session had never seen the key"
 
 
 async def test_keys_go_to_their_owners(start_node: StartNode) -> None:
@@ -119,7 +120,7 @@ async def test_a_dispatched_write_is_maybe_and_never_repeated(start_node: StartN
     nodes = [start_node(f"n{number}", script) for number in range(1, 4)]
     async with open_client(*nodes) as c:
         with pytest.raises(Maybe) as caught:
-            await c.kv.put("cart", b"book")
+            await c.kv.put("cart", b"book", blind=True)
     assert caught.value.detail == {"key": "cart", "outcome": "maybe"}
     assert sum(len(node.bodies(Put)) for node in nodes) == 1
 
@@ -229,14 +230,14 @@ async def test_thousands_in_flight(start_node: StartNode) -> None:
 async def test_a_lost_node_ends_its_calls_and_is_found_again(start_node: StartNode) -> None:
     first = start_node("n1", silence)
     async with open_client(first) as c:
-        waiting = asyncio.ensure_future(c.kv.put("cart", b"book"))
+        waiting = asyncio.ensure_future(c.kv.put("cart", b"book", blind=True))
         await asyncio.to_thread(first.wait, lambda: len(first.frames) == 1)
         first.stop()
         with pytest.raises(Maybe):
             await waiting
         second = start_node("n1", healthy(), port=c.location.nodes["n1"][1])
         await asyncio.to_thread(second.wait, lambda: second.accepted == 1)
-        assert (await c.kv.put("cart", b"book")).outcome == "ok"
+        assert (await c.kv.put("cart", b"book", blind=True)).outcome == "ok"
 
 
 async def test_a_mute_node_is_avoided_after_its_first_timeout(start_node: StartNode) -> None:
@@ -332,7 +333,7 @@ async def test_operations_outside_the_session(start_node: StartNode) -> None:
 async def test_closing_ends_what_waits(start_node: StartNode) -> None:
     node = start_node("n1", silence)
     async with open_client(node) as c:
-        waiting = asyncio.ensure_future(c.kv.put("a", b""))
+        waiting = asyncio.ensure_future(c.kv.put("a", b"", blind=True))
         await asyncio.to_thread(node.wait, lambda: len(node.frames) == 1)
     with pytest.raises(Maybe):
         await waiting

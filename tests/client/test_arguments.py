@@ -8,8 +8,10 @@ import pytest
 import cluster
 from cluster.client.aio import Client
 from cluster.client.blocking import BlockingCluster
-from cluster.errors import ClusterError, TooLarge, Usage
+from cluster.errors import ClusterError, Maybe, TooLarge, Usage
+from cluster.requests.demo import Echo, Text
 from cluster.versions.context import encode_clock, make_token
+from cluster.wire.kv import Get, Put
 from tests.client.conftest import StartNode
 from tests.client.fake_node import location
 from tests.client.scripts import CLOCK, healthy
@@ -19,6 +21,13 @@ HALF = "\ud800"
 TOKEN = make_token("k", CLOCK)
 DEEP: list[Any] = []
 DEEP.append(DEEP)
+RETRIES = [
+    Maybe("x", key="k", coordinator="n1"),
+    Maybe("x", key="k", coordinator=5, operation="o"),
+    Maybe("x", key="k", coordinator="n1", operation=5),
+    Maybe("x", key="other", coordinator="n1", operation="o"),
+]
+EACH: list[Any] = [5, ["n1"], {"n1": 5}, {1: {}}]
 NESTED: list[Any] = []
 for _ in range(40):
     NESTED = [NESTED]
@@ -37,7 +46,7 @@ WRONG: list[tuple[str, Wrong]] = [
     *((f"strict {s!r}", lambda c, s=s: c.kv.put("k", b"v", strict=s)) for s in ("yes", 1, None)),
     *((f"strict {s!r}", lambda c, s=s: c.kv.get("k", strict=s)) for s in ("yes", 1, None)),
     ("blind", lambda c: c.kv.put("k", b"v", blind="yes")),
-    ("read_first", lambda c: c.kv.put("k", b"v", read_first=1)),
+    *((f"retry {r!r}", lambda c, r=r: c.kv.put("k", b"v", retry=r)) for r in (5, Maybe("x"), *RETRIES)),
     *((f"only {o!r}", lambda c, o=o: c.kv.get("k", only=o)) for o in (1, b"n1", HALF, "n9")),
     *(
         (f"timeout {t!r}", lambda c, t=t: c.kv.put("k", b"v", timeout=t))
@@ -69,7 +78,10 @@ WRONG: list[tuple[str, Wrong]] = [
         (f"arguments {a!r:.20}", lambda c, a=a: c.ask(None, "events", a))
         for a in ([1], {1: 2}, {"a": object()}, {"a": 1 << 70}, {"a": NESTED}, {"a": DEEP})
     ),
-    ("an unknown node of many", lambda c: c.ask_all(["n1", "n9"], "members")),
+    *((f"nodes {n!r}", lambda c, n=n: c.ask_all(n, "members")) for n in (["n1", "n9"], "n1", 5, [["n1"]], [None])),
+    *((f"each {e!r}", lambda c, e=e: c.ask_all(None, "members", each=e)) for e in EACH),
+    ("the field of a request", lambda c: c.requests.client(Echo).echo(Text(5))),  # type: ignore[arg-type]
+    ("another request", lambda c: c.requests.client(Echo).echo("text")),
     ("a key to explain", lambda c: c.admin.explain(b"k")),
     ("a service to describe", lambda c: c.admin.describe(1)),
 ]
@@ -120,6 +132,40 @@ async def test_subscriptions_of_the_asyncio_client(start_node: StartNode, wrong:
     assert node.frames == []
 
 
+@pytest.mark.parametrize("timeout", ["1", -1, True, float("nan"), [1.0]])
+def test_how_long_to_wait_for_a_message(start_node: StartNode, timeout: Any) -> None:
+    with BlockingCluster(location(start_node("n1", healthy()))) as c:
+        subscription = c.topics.subscribe("a")
+        with pytest.raises(Usage):
+            subscription.next(timeout)
+        assert subscription.next(timeout=0) is None or subscription.next(timeout=0) is None
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("seconds", ["1", -1, True, float("nan"), [1.0]])
+async def test_how_long_to_wait_for_a_message_with_asyncio(start_node: StartNode, seconds: Any) -> None:
+    async with Client(location(start_node("n1", healthy())), seed=1) as c:
+        with pytest.raises(Usage):
+            await c.topics.subscribe("a").next(seconds)
+
+
+def test_text_of_another_class_is_the_text(start_node: StartNode) -> None:
+    """A subclass of str may compare and hash as it likes; what is sent and remembered is the text."""
+
+    class Name(str):
+        def __hash__(self) -> int:
+            return id(self)
+
+        def __eq__(self, other: object) -> bool:
+            return self is other
+
+    node = start_node("n1", healthy())
+    with BlockingCluster(location(node)) as c:
+        c.kv.put(Name("cart"), b"1")
+        c.kv.put(Name("cart"), b"2")
+    assert [put.context for put in node.bodies(Put)] == [CLOCK, CLOCK] and len(node.bodies(Get)) == 1
+
+
 def test_other_kinds_of_bytes_are_bytes(start_node: StartNode) -> None:
     node = start_node("n1", healthy())
     with BlockingCluster(location(node)) as c:
@@ -134,6 +180,10 @@ def test_the_timeout_of_a_client(start_node: StartNode, timeout: Any) -> None:
         BlockingCluster(location(start_node("n1")), timeout=timeout)
     with pytest.raises(Usage):
         Client(location(start_node("n1")), timeout=timeout)
+    c = BlockingCluster(location(start_node("n1")), timeout=2.0)
+    with pytest.raises(Usage):
+        c.timeout = timeout
+    assert c.timeout == 2.0
 
 
 @pytest.mark.parametrize(
@@ -160,6 +210,8 @@ def test_what_a_client_is_made_with(given: dict[str, Any]) -> None:
 def test_via_and_seed(start_node: StartNode) -> None:
     with pytest.raises(Usage):
         BlockingCluster(location(start_node("n1")), via=5)  # type: ignore[arg-type]
+    with pytest.raises(Usage):
+        Client(location(start_node("n1")), via=5)  # type: ignore[arg-type]
     with pytest.raises(Usage):
         Client(location(start_node("n1")), seed="5")  # type: ignore[arg-type]
 

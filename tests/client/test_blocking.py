@@ -21,7 +21,7 @@ from cluster.errors import (
 )
 from cluster.versions.context import encode_clock, make_token
 from cluster.wire.frames import Cancel, Frame, Request
-from cluster.wire.kv import Get, Keys, Put, PutDone
+from cluster.wire.kv import Get, Got, Keys, Put, PutDone
 from cluster.wire.requests import Call
 from cluster.wire.topics import Publish
 from tests.client.conftest import StartNode
@@ -73,18 +73,37 @@ def test_a_session_writes_with_the_context_it_knows(start_node: StartNode) -> No
         c.kv.put("cart", b"4", context=make_token("cart", encode_clock({"b2": 9})))
         c.kv.delete("cart")
     puts = node.bodies(Put)
-    assert [put.context for put in puts] == [None, CLOCK, None, encode_clock({"b2": 9}), CLOCK]
+    assert [put.context for put in puts] == [CLOCK, CLOCK, None, encode_clock({"b2": 9}), CLOCK]
     assert [put.deleted for put in puts] == [False, False, False, False, True]
     assert len({put.operation for put in puts}) == 5
 
 
-def test_read_first_reads_the_context_once(start_node: StartNode) -> None:
+def test_a_session_that_never_saw_the_key_reads_it_first(start_node: StartNode) -> None:
     node = start_node("n1", healthy())
     with open_cluster(node) as c:
-        c.kv.put("cart", b"1", read_first=True)
-        c.kv.put("cart", b"2", read_first=True)
-    assert len(node.bodies(Get)) == 1
-    assert [put.context for put in node.bodies(Put)] == [CLOCK, CLOCK]
+        c.kv.put("cart", b"1")
+        c.kv.put("cart", b"2")
+        c.kv.delete("list")
+        c.kv.put("other", b"1", blind=True)
+        c.kv.put("third", b"1", context=make_token("third", CLOCK))
+    assert [get.key for get in node.bodies(Get)] == ["cart", "list"]
+    assert [put.context for put in node.bodies(Put)] == [CLOCK, CLOCK, CLOCK, None, CLOCK]
+
+
+def test_what_was_written_since_the_session_saw_no_value_is_not_replaced(start_node: StartNode) -> None:
+    """It has seen the key: another look before the write would make it replace a value that nobody here has seen."""
+
+    def script(peer: Peer, frame: Frame) -> None:
+        if isinstance(frame, Request) and isinstance(frame.body, Get) and len(node.bodies(Get)) == 1:
+            peer.reply(frame, Got([], encode_clock({}), 2, 0, False, "n1"))
+        else:
+            healthy()(peer, frame)
+
+    node = start_node("n1", script)
+    with open_cluster(node) as c:
+        assert not c.kv.get("cart").found
+        c.kv.put("cart", b"1")
+    assert len(node.bodies(Get)) == 1 and node.bodies(Put)[0].context is None
 
 
 def test_a_context_that_cannot_be_read_makes_a_blind_write(start_node: StartNode) -> None:
@@ -96,7 +115,7 @@ def test_a_context_that_cannot_be_read_makes_a_blind_write(start_node: StartNode
 
     node = start_node("n1", script)
     with open_cluster(node) as c:
-        assert c.kv.put("cart", b"1", read_first=True).outcome == "ok"
+        assert c.kv.put("cart", b"1").outcome == "ok"
     assert node.bodies(Put)[0].context is None
 
 
@@ -131,7 +150,7 @@ def test_garbage_instead_of_a_handshake_is_definite(start_node: StartNode) -> No
 def test_a_dispatched_write_is_maybe_and_never_repeated(start_node: StartNode, script: Script) -> None:
     first, second = start_node("n1", script), start_node("n2", healthy("n2"))
     with open_cluster(first, second) as c, pytest.raises(Maybe) as caught:
-        c.kv.put("cart", b"book")
+        c.kv.put("cart", b"book", blind=True)
     assert caught.value.detail == {"key": "cart", "outcome": "maybe"}
     assert len(first.bodies(Put)) == 1 and second.frames == []
 

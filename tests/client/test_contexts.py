@@ -20,8 +20,10 @@ def test_the_least_recently_used_is_forgotten() -> None:
 
 
 @pytest.mark.parametrize("nothing", [b"", encode_clock({})])
-def test_a_context_that_covers_nothing_is_none(nothing: bytes) -> None:
+def test_a_key_without_a_value_is_known_and_has_no_context(nothing: bytes) -> None:
     contexts = Contexts()
     contexts.remember("a", b"1")
     contexts.remember("a", nothing)
-    assert contexts.recall("a") is None and len(contexts) == 0
+    assert contexts.recall("a") is None and contexts.knows("a")
+    contexts.forget("a")
+    assert not contexts.knows("a") and len(contexts) == 0

@@ -1,7 +1,9 @@
 """A client in the wrong thread, loop or process: refused, or begun anew."""
 
 import asyncio
+import copy
 import os
+import pickle
 import signal
 import threading
 
@@ -16,13 +18,16 @@ from tests.client.conftest import StartNode
 from tests.client.fake_node import Peer, location, silence
 from tests.client.scripts import healthy
 
+# The fake node runs in a thread, and from 3.12 on Python warns of a fork beside threads.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+
 
 def test_a_second_thread_is_refused_while_the_first_waits(start_node: StartNode) -> None:
     held: list[tuple[Peer, Frame]] = []
     node = start_node("n1", lambda peer, frame: held.append((peer, frame)))
     with BlockingCluster(location(node)) as c:
         outcomes: list[str] = []
-        first = threading.Thread(target=lambda: outcomes.append(c.kv.put("k", b"v").outcome))
+        first = threading.Thread(target=lambda: outcomes.append(c.kv.put("k", b"v", blind=True).outcome))
         first.start()
         node.wait(lambda: len(node.bodies(Put)) == 1)
         with pytest.raises(Usage, match="another thread"):
@@ -82,9 +87,9 @@ def test_an_interrupt_leaves_no_half_of_a_frame_behind(start_node: StartNode, re
 
         node.script = interrupt
         with pytest.raises(KeyboardInterrupt):
-            c.kv.put("k", b"v")
+            c.kv.put("k", b"v", blind=True)
         node.script = healthy()
-        assert c.kv.put("k", b"v").outcome == "ok"
+        assert c.kv.put("k", b"v", blind=True).outcome == "ok"
     assert node.accepted == 2
     one, two = node.bodies(Put)
     assert one.operation != two.operation
@@ -145,13 +150,100 @@ def test_a_fork_within_an_operation_of_another_thread_is_not_locked_out(start_no
 
     node = start_node("n1", script)
     with BlockingCluster(location(node)) as c:
-        writing = threading.Thread(target=lambda: c.kv.put("k", b"v"))
+        writing = threading.Thread(target=lambda: c.kv.put("k", b"v", blind=True))
         writing.start()
         node.wait(lambda: len(held) == 1)
         assert in_a_child(lambda: c.kv.get("k").siblings[0]) == b"book"
         healthy()(*held[0])
         writing.join(10.0)
     assert len(node.bodies(Get)) == 1
+
+
+def test_a_fork_by_a_signal_in_the_middle_of_an_operation(
+    start_node: StartNode, request: pytest.FixtureRequest
+) -> None:
+    """The child goes on where the parent was: its operation ends, and the reply is left to the parent."""
+    near, far = os.pipe()
+    children: list[int] = []
+    forked = threading.Event()
+    parent = os.getpid()
+
+    def fork(*_: object) -> None:
+        if os.getpid() == parent:
+            children.append(os.fork())
+            forked.set()
+
+    before = signal.signal(signal.SIGUSR1, fork)
+    request.addfinalizer(lambda: signal.signal(signal.SIGUSR1, before))
+    node = start_node("n1", healthy())
+    with BlockingCluster(location(node)) as c:
+        c.kv.get("k")
+
+        def script(peer: Peer, frame: Frame) -> None:
+            node.script = healthy()
+            os.kill(parent, signal.SIGUSR1)
+            assert forked.wait(10.0)
+            healthy()(peer, frame)
+
+        node.script = script
+        outcome = "?"
+        try:
+            outcome = c.kv.put("k", b"v", blind=True).outcome
+        except ClusterError as error:
+            outcome = error.code
+        finally:
+            if os.getpid() != parent:
+                os.write(far, outcome.encode())
+                os._exit(0)
+        os.close(far)
+        with open(near, "rb") as pipe:
+            assert (outcome, pipe.read()) == ("ok", b"maybe")
+        os.waitpid(children[0], 0)
+
+
+def test_a_client_is_not_sent_to_another_process(start_node: StartNode) -> None:
+    where = location(start_node("n1", healthy()))
+    for client in (BlockingCluster(where), Client(where)):
+        for send in (pickle.dumps, copy.copy, copy.deepcopy):
+            with pytest.raises(Usage, match="another process"):
+                send(client)
+
+
+def test_an_asyncio_client_in_a_forked_process(start_node: StartNode) -> None:
+    node = start_node("n1", healthy())
+
+    async def main() -> bytes:
+        async with Client(location(node), seed=1) as c:
+            subscription = c.topics.subscribe("a")
+            await subscription.start()
+
+            async def refused() -> bytes:
+                for use in (lambda: c.kv.get("k"), subscription.start, subscription.next, c.close):
+                    try:
+                        await use()
+                    except Usage:
+                        continue
+                    return b"accepted"
+                try:
+                    subscription.close()
+                except Usage:
+                    return b"refused"
+                return b"accepted"
+
+            def in_the_child() -> bytes:
+                steps = refused()  # as the loop of the parent would go on with it
+                try:
+                    steps.send(None)
+                except StopIteration as stop:
+                    assert stop.value == b"refused"
+                return asyncio.run(refused())  # and on a loop of its own
+
+            said = in_a_child(in_the_child)
+            await c.kv.get("k")
+            return said
+
+    assert asyncio.run(main()) == b"refused"
+    assert len(node.bodies(Get)) == 1 and node.accepted == 1
 
 
 def test_an_asyncio_client_belongs_to_its_loop(start_node: StartNode) -> None:

@@ -74,7 +74,7 @@ def test_a_write_that_is_taken_away_is_lost_and_a_foreign_value_is_unexpected(cl
         if len(keys) < 50:
             return False
         for key in keys[:25]:  # the load goes on writing, and some of these it does not write again
-            client.kv.delete(key, read_first=True)
+            client.kv.delete(key)
         client.kv.put(keys[30], b"foreign", blind=True)
         return True
 
