@@ -10,6 +10,7 @@ from cluster.config import NodeSettings
 from cluster.env import StallWatch, Tick
 from cluster.faults import FaultBook
 from cluster.membership import Candidate, Identity, Membership
+from cluster.membership.rumors import START_NODES, START_S, START_S_PER_NODE
 from cluster.rpc import Rpc
 from cluster.simulation import World
 from cluster.transport import DatagramEndpoint, Transport
@@ -112,6 +113,8 @@ def test_sixty_nodes_start_crash_restart_pause_and_heal(world: World) -> None:
     assert RETRY_S == 1.25
     assert clique.until(lambda: "n7" in clique.nodes and clique.converged(), 2.0) < RETRY_S + 0.05
 
+    # While so many start, no silence accuses anybody.
+    world.run_for(START_S + (60 - START_NODES) * START_S_PER_NODE)
     world.pause("n9")
     # SWIM section 3.1: in each period somebody probes it with probability 1 - 1/e; nine in vain are one run in 8000.
     clique.until(lambda: clique.all_say("n9", "suspect", "dead"), 4.5)

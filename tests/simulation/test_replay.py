@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,14 @@ def test_the_options_of_pytest(tmp_path: Path) -> None:
     failed = pytest_run("--seeds", "10..13")
     assert "1 failed, 3 passed" in failed
     assert "python -m pytest test_it.py::test_seed --seed 12" in failed
+    assert "no tests ran" in pytest_run("--seeds", "1..9", "--seeds-s", "0")
+    (tmp_path / "test_it.py").write_text(
+        "import time\n\nSEEN = []\n"
+        "def test_one(seed):\n    SEEN.append(seed)\n    time.sleep(0.1)\n"
+        "def test_two(seed):\n    assert SEEN[-1] == seed and (time.sleep(0.1) or seed != 5)\n"
+        "def test_no_seed():\n    assert False\n"
+    )
+    started = time.monotonic()
+    found = pytest_run("--seeds", "5..900", "--seeds-s", "2")
+    assert time.monotonic() - started < 60
+    assert "1 failed" in found and "python -m pytest test_it.py::test_two --seed 5" in found
