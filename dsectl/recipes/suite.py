@@ -5,7 +5,7 @@ Runs are threads of this process: what takes time is the clusters' processes and
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from dsectl.recipes.document import Recipe
@@ -71,9 +71,11 @@ def _side_by_side(
     on_report: Callable[[RecipeReport], None],
 ) -> list[RecipeReport]:
     told = 0
+    futures: list[Future[RecipeReport]] = []
     with ThreadPoolExecutor(plan.side_by_side, "recipe") as pool:
-        futures = [pool.submit(_one, plan, recipe, listener(recipe)) for recipe in runs]
         try:
+            for recipe in runs:  # within the `try`: the first runs already while the last are being submitted
+                futures.append(pool.submit(_one, plan, recipe, listener(recipe)))
             while told < len(futures):
                 try:
                     report = futures[told].result(LOOK_S)
