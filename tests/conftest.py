@@ -14,6 +14,10 @@ settings.load_profile("ci")
 
 # A shell starts what it puts in the background with SIGINT ignored, and children inherit that. Some tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# nohup, and some CI, ignore SIGHUP. A handler that does nothing protects pytest as well, and does not outlive `exec`:
+# the processes that tests hang up begin as at a terminal.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda signum, frame: None)
 
 HERE = Path(__file__).parent
 TIMED = (HERE / "processes", HERE / "dsectl" / "load", HERE / "env", HERE / "client", HERE / "emulator")
