@@ -55,7 +55,7 @@ _dsectl_option() {
         'load kv --mix') kind=any ;;
         'load kv --keys') kind=any ;;
         'load kv --size') kind=any ;;
-        'load kv --fail-if') kind=any ;;
+        'load kv --require') kind=any ;;
         'load kv --intervals') kind=file ;;
         'load kv --processes') kind=any ;;
         'load kv --settle') kind=any ;;
@@ -65,7 +65,7 @@ _dsectl_option() {
         'load publish --clients') kind=any ;;
         'load publish --subscribers') kind=any ;;
         'load publish --size') kind=any ;;
-        'load publish --fail-if') kind=any ;;
+        'load publish --require') kind=any ;;
         'load publish --intervals') kind=file ;;
         'load publish --processes') kind=any ;;
         'load publish --settle') kind=any ;;
@@ -73,7 +73,7 @@ _dsectl_option() {
         'load request --for') kind=any ;;
         'load request --clients') kind=any ;;
         'load request --size') kind=any ;;
-        'load request --fail-if') kind=any ;;
+        'load request --require') kind=any ;;
         'load request --intervals') kind=file ;;
         'load request --processes') kind=any ;;
         'recipe run --junit') kind=file ;;
@@ -152,9 +152,9 @@ _dsectl_options() {
         subscribe) _dsectl_reply --group --count --wait ;;
         request) _dsectl_reply --only --deadline ;;
         drain) _dsectl_reply --wait ;;
-        'load kv') _dsectl_reply --rate --for --clients --mix --keys --size --fail-if --intervals --processes --settle --seed ;;
-        'load publish') _dsectl_reply --rate --for --clients --subscribers --size --fail-if --intervals --processes --settle ;;
-        'load request') _dsectl_reply --rate --for --clients --size --fail-if --intervals --processes ;;
+        'load kv') _dsectl_reply --rate --for --clients --mix --keys --size --require --intervals --processes --settle --seed ;;
+        'load publish') _dsectl_reply --rate --for --clients --subscribers --size --require --intervals --processes --settle ;;
+        'load request') _dsectl_reply --rate --for --clients --size --require --intervals --processes ;;
         'recipe run') _dsectl_reply --all --junit --tap --repeat --side-by-side --keep --strict --red ;;
         'recipe check') _dsectl_reply --all --strict ;;
         shell) _dsectl_reply -c --vi --emacs ;;

@@ -23,6 +23,11 @@ LINES = (
 """For `dsectl help options`."""
 
 
+RENAMED = {"--fail-if": "--require"}
+"""Options of `load` that have another name since the last version. This one refuses the old word, and says what to
+write."""
+
+
 class Options:
     """What the global options of one invocation say."""
 
@@ -49,6 +54,8 @@ def take_options(argv: Sequence[str], options: Options) -> list[str]:
             setattr(options, FLAGS[word], True)
             continue
         name, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
+        if name in RENAMED and "load" in argv:
+            raise _renamed(name, argv)
         if name not in WITH_VALUE:
             left.append(word)
             continue
@@ -58,6 +65,13 @@ def take_options(argv: Sequence[str], options: Options) -> list[str]:
             raise Usage(f"{name} needs a value", help="`dsectl help options` shows the options of all commands.")
         _set(options, WITH_VALUE[name], value)
     return left + list(argv[end:])
+
+
+def _renamed(name: str, argv: Sequence[str]) -> Usage:
+    import shlex
+
+    line = [RENAMED[name] + word.removeprefix(name) if word.partition("=")[0] == name else word for word in argv]
+    return Usage(f"{name} is called {RENAMED[name]} now", help=f"dsectl {shlex.join(line)}")
 
 
 def _set(options: Options, field: str, value: str) -> None:

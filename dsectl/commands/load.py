@@ -67,10 +67,10 @@ Clients = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, max=CLIENTS_MAX, help="So many at once; without --rate, each as fast as it can."),
 ]
-FailIf = Annotated[
+Require = Annotated[
     list[Limit] | None,
     typer.Option(
-        "--fail-if",
+        "--require",
         parser=parse_limit,
         metavar="LIMIT",
         help="What must hold, as in 'p99<250ms' or 'failed<1%'; if it does not, the load has failed.",
@@ -104,7 +104,7 @@ def kv(
         typer.Option(parser=parse_keys, metavar="KEYS", help="As in 1000, zipfian, uniform:5000, latest:1000."),
     ] = None,
     size: Size = None,
-    fail_if: FailIf = None,
+    require: Require = None,
     intervals: Intervals = None,
     processes: Processes = 1,
     settle: Settle = None,
@@ -117,7 +117,7 @@ def kv(
     plan = _plan(KV, rate, seconds, clients, size, processes, settle, seed)
     if space.count < processes:
         raise Usage(f"{processes} processes need at least as many keys, not {space.count}")
-    _run(replace(plan, mix=mix, keys=space), fail_if, intervals)
+    _run(replace(plan, mix=mix, keys=space), require, intervals)
 
 
 def publish(
@@ -128,16 +128,16 @@ def publish(
         int, typer.Option(metavar="N", min=1, max=SUBSCRIBERS_MAX, help="Who listen, for each generator.")
     ] = 1,
     size: Size = None,
-    fail_if: FailIf = None,
+    require: Require = None,
     intervals: Intervals = None,
     processes: Processes = 1,
     settle: Settle = None,
 ) -> None:
     """Publishes to a subject that its own subscribers listen to, and counts what became of each message. Delivery is at
-    most once: what does not arrive is dropped, not lost, and --fail-if 'dropped<1%' limits it. Exit 1: a message came
+    most once: what does not arrive is dropped, not lost, and --require 'dropped<1%' limits it. Exit 1: a message came
     twice, or one that nobody published. Ctrl-C ends it with its account."""
     plan = _plan(PUBLISH, rate, seconds, clients, size, processes, settle, None)
-    _run(replace(plan, subscribers=subscribers), fail_if, intervals)
+    _run(replace(plan, subscribers=subscribers), require, intervals)
 
 
 def request(
@@ -149,18 +149,18 @@ def request(
     seconds: For = None,
     clients: Clients = None,
     size: Size = None,
-    fail_if: FailIf = None,
+    require: Require = None,
     intervals: Intervals = None,
     processes: Processes = 1,
 ) -> None:
     """Calls one operation again and again. An answer of echo.echo must be what was said, else it is `unexpected` (exit
-    1). An error that the service answers with is `declared`: it did its part, and --fail-if 'declared<5%' limits it.
+    1). An error that the service answers with is `declared`: it did its part, and --require 'declared<5%' limits it.
     Ctrl-C ends it with its account."""
     if not all(check_text(operation, "operation").rpartition(".")[::2]):
         raise Usage(f"{operation!r} does not name an operation: SERVICE.OPERATION")
     given = parse_arguments(arguments or [])
     plan = _plan(REQUEST, rate, seconds, clients, size, processes, None, None)
-    _run(replace(plan, operation=operation, arguments=json.encode(given).decode() if given else ""), fail_if, intervals)
+    _run(replace(plan, operation=operation, arguments=json.encode(given).decode() if given else ""), require, intervals)
 
 
 def _plan(

@@ -16,8 +16,11 @@ BURST_S = 0.002
 """Operations started in one go, and the time that they may take, before the loop may read answers again. Without the
 limit of time a generator that is slow would send all that is due in one go, and say of nothing that it missed it."""
 TICK_S = 0.001
-LAST_S = 0.02
-"""What became due in so short a time before the end is sent all the same: no clock ticks at the very end."""
+LAST_S = 0.1
+"""What became due in so short a time before the end is sent all the same, late: a machine that was busy just then tells
+nothing of the rate. It is the lag from which on a schedule counts as not kept."""
+LAST_BURST_S = 0.02
+"""And so long that may take, so that a generator that is too slow for its rate does not catch up after the end."""
 REFUSED_PAUSE_S = 0.01
 """A client of a closed loop that was refused waits so long, as one would; else it would do nothing but be refused."""
 
@@ -56,8 +59,9 @@ class Generator:
         schedule = self._schedule
         if schedule is not None:
             schedule.end(now)
-            if schedule.due(now) <= max(1.0, schedule.rate * LAST_S):
-                self._send(schedule, now)
+            able = min(schedule.due(now), self._limit - self.in_flight)
+            if able <= max(1.0, schedule.rate * LAST_S):
+                self._send(schedule, able, LAST_BURST_S)
             left = schedule.due(now)
             if self.in_flight < self._limit:
                 self.missed = left
@@ -102,7 +106,7 @@ class Generator:
         schedule = self._schedule
         assert schedule is not None
         now = monotonic()
-        self._send(schedule, now)
+        self._send(schedule, min(schedule.due(now), self._limit - self.in_flight, BURST), BURST_S)
         if not schedule.due(now):
             self._again(max(TICK_S, schedule.next_at() - monotonic()))
         elif self.in_flight >= self._limit:
@@ -110,16 +114,18 @@ class Generator:
         else:
             self._again(0)
 
-    def _send(self, schedule: Schedule, now: float) -> None:
-        """Start what is due, a burst at most."""
-        stop = now + BURST_S
-        for _ in range(min(schedule.due(now), self._limit - self.in_flight, BURST)):
+    def _send(self, schedule: Schedule, count: int, seconds: float) -> None:
+        """Start so many that are due, or as many as can be started in a time."""
+        now = monotonic()
+        stop = now + seconds
+        for _ in range(count):
             self.in_flight += 1
             self._tally.offered += 1
             at = schedule.take()
             self._lag(max(0, int((now - max(at, self._free_at)) * US)))
             self._start(at)
-            if monotonic() >= stop:
+            now = monotonic()
+            if now >= stop:
                 break
 
     def _again(self, after_s: float) -> None:

@@ -1,4 +1,4 @@
-"""Limits of `--fail-if`: what must hold, as in `p99<250ms`; the run fails when it does not. Pure.
+"""Limits of `--require`: what must hold, as in `p99<250ms`; the run fails when it does not. Pure.
 
 Read as a condition for failing, `p99<250ms` would be absurd, and `p99>250ms` would say the same as `p99<250ms` read as
 a limit. So that nobody is told green for what was meant as red, each quantity takes only the direction that is sensible
@@ -80,7 +80,7 @@ def _direction(text: str, sign: str, below: bool) -> tuple[bool, bool]:
     if sign not in (("<", "<=") if below else (">", ">=")):
         wanted = "below" if below else "above"
         raise Usage(
-            f"{text!r} has the wrong direction: --fail-if takes what must hold, and that is to stay {wanted} something",
+            f"{text!r} has the wrong direction: --require takes what must hold, and that is to stay {wanted} something",
             help=_HELP,
         )
     return below, "=" in sign

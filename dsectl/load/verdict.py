@@ -1,6 +1,6 @@
 """Passed, failed or inconclusive, and why. Pure.
 
-`failed`: something that was promised did not hold, or a limit of `--fail-if`. `inconclusive`: nothing failed, but
+`failed`: something that was promised did not hold, or a limit of `--require`. `inconclusive`: nothing failed, but
 something was not tested: no operation succeeded, a promise could not be looked at again, a limit had no sample, or the
 generator itself was too slow for what it should offer. What is due to the generator's own delay is never held against
 the cluster.
@@ -17,6 +17,7 @@ OFFERED_MIN = 0.95
 """Of what was due, a generator that kept its rate has come to so much."""
 PREPARED_MIN = 0.9
 """Of the keys that are read, so many must be there: reading what is missing tests little."""
+NOT_KEPT = "the generator could not keep its rate"
 LAG_MS_MAX = 100.0
 """One of ten operations sent later than this is a schedule that was not kept."""
 
@@ -64,13 +65,14 @@ def _untested(account: Account) -> Iterator[str]:
 
 
 def _too_slow(account: Account) -> Iterator[str]:
+    """A rate was not kept when too much was left at the end, or when it was sent, but late: a generator that stood
+    still and then sends all at once misses nothing, and has not offered what it should."""
     due = account["offered"] + account["unsent"] + account["missed"]
-    if account["rate"] is not None and due and account["missed"] > (1 - OFFERED_MIN) * due:
-        offered, rate = account["offered_per_s"], account["rate"]
-        yield f"the generator could not keep its rate: {offered:,.0f} of {rate:,.0f} a second"
     lag = account["lag"]["p90_ms"]
-    if lag is not None and lag > LAG_MS_MAX:
-        yield f"the generator was late itself: one of ten operations was sent {lag:,.0f} ms or more after it was due"
+    if account["rate"] is not None and due and account["missed"] > (1 - OFFERED_MIN) * due:
+        yield f"{NOT_KEPT}: {account['offered_per_s']:,.0f} of {account['rate']:,.0f} a second"
+    elif lag is not None and lag > LAG_MS_MAX:
+        yield f"{NOT_KEPT}: one of ten operations was sent {lag:,.0f} ms or more after it was due"
 
 
 def _is_own(limit: Limit, seen: float, account: Account) -> bool:

@@ -58,7 +58,7 @@ def test_one_broken_promise_is_red_whatever_else(broken: str) -> None:
         (good(unchecked=1), "could not be read back"),
         (good(prepared=89, keys=100), "only 89 of 100 keys"),
         (good(missed=60), "could not keep its rate"),
-        (good(lag=summary(300.0, 400.0)), "was late itself"),
+        (good(lag=summary(300.0, 400.0)), "could not keep its rate: one of ten operations was sent 400 ms or more"),
         (good(silent=["generator 1: it was ended"]), "without a report"),
         (publish(delivered=0), "no message arrived"),
     ],
