@@ -23,6 +23,7 @@ from cluster.client.requests import Requests, call_body
 from cluster.client.router import Router
 from cluster.client.topics import Listening
 from cluster.env.real_boot import boot_id
+from cluster.env.real_local import open_stream
 from cluster.errors import ClusterError, Unreachable, Usage
 from cluster.layout.entry import LayoutEntry
 from cluster.limits import CLIENT_TIMEOUT_S
@@ -71,7 +72,7 @@ class AioStream(asyncio.Protocol):
 
     async def _dial(self) -> None:
         try:
-            await self._loop.create_connection(lambda: self, *self._address)
+            await open_stream(self._loop, self, *self._address)
         except OSError as error:
             words = os.strerror(error.errno) if error.errno else str(error)
             self._caller.end(Unreachable(f"{self._caller.name}: {words.lower()}"))

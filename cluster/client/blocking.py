@@ -28,6 +28,7 @@ from cluster.client.locate import Address, Location, find
 from cluster.client.operation import Bounded, Gather, Send, Steps, check_nodes
 from cluster.client.router import Router
 from cluster.env.real_boot import boot_id
+from cluster.env.real_local import dialled_locally
 from cluster.errors import ClusterError, Maybe, Unreachable, Usage
 from cluster.limits import CLIENT_TIMEOUT_S
 from cluster.wire.caller import Caller, Outcome
@@ -70,10 +71,14 @@ class BlockingStream:
         self._connected = False
         self._buffer = b""
         self._sending: dict[int, bytes] = {}
+        caller.on_output = self._wake
+        local = dialled_locally(*address)
+        if local is not None:
+            self.socket = local
+            return
         self.socket = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
         self.socket.setblocking(False)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        caller.on_output = self._wake
         try:
             code = self.socket.connect_ex(address)
         except OSError as error:  # a host name that means nothing

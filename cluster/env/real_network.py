@@ -1,4 +1,4 @@
-"""TCP and UDP of the real world, as thin as asyncio allows.
+"""Streams and datagrams of the real world, as thin as asyncio allows: TCP or its short cut, and UDP.
 
 `RealLink` is the loop's protocol and the node's link in one object, and hands bytes on through bound methods: the loop
 calls `LinkHandler.received` itself. Sockets are made and bound here, so that listening and its errors are synchronous.
@@ -12,6 +12,7 @@ import socket
 import struct
 from collections.abc import Callable
 
+from cluster.env.real_local import bound_locally, open_stream
 from cluster.env.seam import Address, LinkHandler
 
 DATAGRAM_SIZE_MAX = 65_535
@@ -30,7 +31,14 @@ class RealNetwork:
 
     def listen(self, at: Address, accept: Callable[[Address], LinkHandler | None]) -> "RealListener":
         """Accept streams at `at`. Raises OSError when the address is taken."""
-        return RealListener(self._loop, bound_socket(at, socket.SOCK_STREAM), accept)
+        local = bound_locally(*at)
+        try:
+            bound = bound_socket(at, socket.SOCK_STREAM)
+        except BaseException:
+            if local is not None:
+                local.close()
+            raise
+        return RealListener(self._loop, [bound] if local is None else [local, bound], accept)
 
     def dial(self, to: Address, handler: LinkHandler, timeout: float) -> None:
         """Open a stream; the outcome comes to the handler in a later pass."""
@@ -39,10 +47,10 @@ class RealNetwork:
         task.add_done_callback(self._dials.__delitem__)
 
     async def _dial(self, to: Address, handler: LinkHandler, within: float) -> None:
-        link = RealLink(handler)
+        link = RealLink(handler, to)
         try:
             async with asyncio.timeout(within):
-                await self._loop.create_connection(lambda: link, *to)
+                await open_stream(self._loop, link, *to)
         except OSError as error:  # TimeoutError is one
             link.abort()
             link.connection_lost(error)
@@ -53,20 +61,21 @@ class RealNetwork:
 
 
 class RealLink(asyncio.Protocol):
-    """One side of a TCP stream: the node's `Link`, and the loop's protocol behind it."""
+    """One side of a stream: the node's `Link`, and the loop's protocol behind it."""
 
     __slots__ = ("_accept", "_ended", "_handler", "_reason", "_transport", "data_received", "peer", "write")
 
     def __init__(
         self,
         handler: LinkHandler | None,
+        peer: Address = ("", 0),
         accept: Callable[[Address], LinkHandler | None] | None = None,
     ) -> None:
         self._accept = accept
         self._transport: asyncio.Transport | None = None
         self._reason = ""
         self._ended = False
-        self.peer: Address = ("", 0)
+        self.peer = peer
         self.write: Callable[[bytes | bytearray], None] = discard
         if handler is not None:
             self._attach(handler)
@@ -77,8 +86,9 @@ class RealLink(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The loop's word for an open stream."""
-        host, port, *_ = transport.get_extra_info("peername") or ("", 0)
-        self.peer = (host, port)
+        name = transport.get_extra_info("peername")
+        if isinstance(name, tuple):  # else a Unix socket's, which says nothing
+            self.peer = name[:2]
         self._transport = transport
         if self._accept is not None:
             handler = self._accept(self.peer)
@@ -128,38 +138,47 @@ class RealLink(asyncio.Protocol):
 
 
 class RealListener:
-    """A bound TCP socket; connections wait in its backlog until the loop serves it, a pass later."""
+    """Bound sockets, first the local one if there is one; connections wait in their backlogs until the loop serves
+    them, a pass later."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        bound: socket.socket,
+        sockets: list[socket.socket],
         accept: Callable[[Address], LinkHandler | None],
     ) -> None:
-        bound.listen(BACKLOG)
+        for bound in sockets:
+            bound.listen(BACKLOG)
         self._closed = False
-        self._server: asyncio.Server | None = None
-        self._serving = loop.create_task(self._serve(loop, bound, accept))
+        self._servers: list[asyncio.AbstractServer] = []
+        self._serving = loop.create_task(self._serve(loop, sockets, accept))
 
     async def _serve(
         self,
         loop: asyncio.AbstractEventLoop,
-        bound: socket.socket,
+        sockets: list[socket.socket],
         accept: Callable[[Address], LinkHandler | None],
     ) -> None:
-        if self._closed:
-            bound.close()
-            return
-        server = await loop.create_server(lambda: RealLink(None, accept), sock=bound, backlog=BACKLOG)
-        if self._closed:
-            server.close()
-        self._server = server
+        here = sockets[-1].getsockname()[0]
+
+        def link() -> RealLink:
+            return RealLink(None, (here, 0), accept)
+
+        for bound in sockets:
+            if self._closed:
+                bound.close()
+                continue
+            serve = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
+            server = await serve(link, sock=bound, backlog=BACKLOG)
+            self._servers.append(server)
+            if self._closed:
+                server.close()
 
     def close(self) -> None:
         """Accept no more."""
         self._closed = True
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
 
 
 class RealDatagramSocket:

@@ -52,11 +52,12 @@ class Link(Protocol):
         """Send what is queued, then close."""
 
     def abort(self) -> None:
-        """Close at once; what is queued is lost, and the other side sees a reset."""
+        """Close at once; what is queued is lost, and the other side sees a reset (an end, over the short way between
+        processes of one machine)."""
 
     @property
     def peer(self) -> Address:
-        """Where the other side is."""
+        """Where the other side is; its port is 0 when it came by the short way."""
 
 
 class LinkHandler(Protocol):

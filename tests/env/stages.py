@@ -15,6 +15,9 @@ from cluster.simulation import World
 
 
 class Stage(Protocol):
+    aborted: str
+    """What the other side of an aborted stream is told."""
+
     def env(self, name: str) -> Env: ...
 
     def address(self) -> Address: ...
@@ -29,6 +32,8 @@ class Stage(Protocol):
 
 class RealStage:
     """A uvloop loop that runs only inside `until`."""
+
+    aborted = "lost reset"
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -78,6 +83,8 @@ class RealStage:
 
 class SimulatedStage:
     """A world of its own, in virtual time."""
+
+    aborted = "lost reset"
 
     def __init__(self) -> None:
         self.world = World(1)
@@ -136,3 +143,11 @@ class Recorder:
 
     def resume(self) -> None:
         self.calls.append("resume")
+
+
+def tcp_ends(port: int) -> int:
+    """How many ends of established TCP streams have this port on either side. Linux only."""
+    wanted, established = f":{port:04X}", "01"
+    with open("/proc/net/tcp", encoding="ascii") as file:
+        rows = [line.split() for line in file.readlines()[1:]]
+    return sum(1 for row in rows if row[3] == established and wanted in row[1] + row[2])

@@ -1,6 +1,8 @@
 """Garbage on every port: the nodes live, others are served, and only the offending connection is closed."""
 
 import socket
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -8,7 +10,9 @@ import pytest
 
 from cluster.client.blocking import BlockingCluster
 from cluster.client.locate import Location
+from cluster.env.real_local import dialled_locally
 from cluster.errors import ClusterError
+from tests.env.stages import tcp_ends
 from tests.processes.fleet import real, until
 from tests.processes.strangers import connect
 
@@ -20,6 +24,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def dial(address: tuple[str, int]) -> socket.socket:
     return socket.create_connection(address, timeout=3.0)
+
+
+def dial_locally(address: tuple[str, int]) -> socket.socket:
+    link = dialled_locally(*address)
+    assert link is not None
+    link.settimeout(3.0)
+    return link
+
+
+WAYS = [dial] if sys.platform != "linux" else [dial, dial_locally]
 
 
 def is_closed(link: socket.socket) -> bool:
@@ -34,7 +48,8 @@ def is_closed(link: socket.socket) -> bool:
     return True
 
 
-def test_garbage_on_every_port() -> None:
+@pytest.mark.parametrize("dial", WAYS)
+def test_garbage_on_every_port(dial: Callable[[tuple[str, int]], socket.socket]) -> None:
     random = Random(1)
     with real(3) as fleet:
         fleet.client.kv.put("cart", b"book")
@@ -67,6 +82,20 @@ def test_garbage_on_every_port() -> None:
         until(fleet.settled)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no short way here")
+def test_nodes_and_clients_of_one_machine_need_no_tcp() -> None:
+    with real(3) as fleet:
+        fleet.client.kv.put("cart", b"book")
+        assert fleet.client.kv.get("cart").value == b"book"
+        assert [tcp_ends(port) for _, port in fleet.files.addresses.values()] == [0, 0, 0]
+        fleet.kill("n2")
+        fleet.client.kv.put("cart", b"pen")
+        fleet.start("n2")
+        until(fleet.settled)
+        assert fleet.client.kv.get("cart", r=3).value == b"pen"
+        assert [tcp_ends(port) for _, port in fleet.files.addresses.values()] == [0, 0, 0]
+
+
 def test_strangers_are_refused() -> None:
     with real(3) as fleet:
         address = next(iter(fleet.files.addresses.values()))
@@ -80,7 +109,8 @@ def test_strangers_are_refused() -> None:
             assert caught.value.code == "handshake" and caught.value.definite
 
 
-def test_silent_connections_are_bounded_and_given_up() -> None:
+@pytest.mark.parametrize("dial", WAYS)
+def test_silent_connections_are_bounded_and_given_up(dial: Callable[[tuple[str, int]], socket.socket]) -> None:
     with real(3) as fleet:
         address = fleet.files.addresses["n1"]
         silent = [dial(address) for _ in range(300)]
