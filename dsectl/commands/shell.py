@@ -11,7 +11,7 @@ from cluster.errors import Usage
 from dsectl.cli.console import Console
 from dsectl.cli.invocation import current
 from dsectl.cli.options import Options
-from dsectl.script.lines import join_lines
+from dsectl.script.tokens import join_lines
 from dsectl.shell.evaluate import Leave, Shell
 from dsectl.ui.text import shown
 

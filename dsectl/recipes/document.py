@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from cluster.errors import Usage
 from dsectl.recipes.frontmatter import FrontMatter, read_front_matter
 from dsectl.script.check import Problem
-from dsectl.script.lines import Line, join_lines
+from dsectl.script.tokens import Line, join_lines
 
 STEPS, PREDICT = "dsectl", "predict"
 BYTES_MAX = 1024 * 1024

@@ -20,10 +20,10 @@ from dsectl.recipes.evidence import keep
 from dsectl.recipes.report import TO_RUN, CaseReport, RecipeReport
 from dsectl.script.grammar import parse
 from dsectl.script.interpreter import Interpreter, Outcome, describe
-from dsectl.script.lines import Line
 from dsectl.script.path import MISSING
 from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED
 from dsectl.script.result import carry_out
+from dsectl.script.tokens import Line
 
 UP_S = 20.0
 RECEIPT_S = 2.0

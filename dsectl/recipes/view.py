@@ -7,8 +7,8 @@ from dsectl.recipes.library import Listed
 from dsectl.recipes.report import TO_RUN, CaseReport, RecipeReport, counts
 from dsectl.script.check import Problem
 from dsectl.script.interpreter import Outcome
-from dsectl.script.lines import Line
 from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED
+from dsectl.script.tokens import Line
 from dsectl.ui.table import table
 from dsectl.ui.text import Paint, count, cut, shown
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from cluster.errors import Usage
 from dsectl.script.comparison import OPERATORS
 from dsectl.script.path import Path, looks_like_path, parse_path
-from dsectl.script.words import Word, split
+from dsectl.script.tokens import Word, split
 from dsectl.ui.units import duration
 
 RESERVED = ("expect", "within", "always", "wait", "stop", "sleep")

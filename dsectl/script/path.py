@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cluster.errors import Usage
-from dsectl.script.words import VARIABLE, Bare, Part, Quoted, Variable, Word
+from dsectl.script.tokens import VARIABLE, Bare, Part, Quoted, Variable, Word
 
 
 class Missing:

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import DecodeError, json
 
-from dsectl.script.words import Quoted, Variable, Word
+from dsectl.script.tokens import Quoted, Variable, Word
 
 Lookup = Callable[[str], Any]
 

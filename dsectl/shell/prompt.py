@@ -24,7 +24,7 @@ from dsectl.cli.app import drop_output
 from dsectl.cli.completion.grammar import Grammar
 from dsectl.cli.console import Console
 from dsectl.script.grammar import Run, parse
-from dsectl.script.lines import join_lines
+from dsectl.script.tokens import join_lines
 from dsectl.shell.above import Above
 from dsectl.shell.complete import LineCompleter
 from dsectl.shell.evaluate import EXIT_INTERRUPTED, Leave, Shell

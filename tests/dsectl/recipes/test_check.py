@@ -24,7 +24,7 @@ WRONG = {
     "polling a write": ("within 1s: put k v .acks == 2", "polled"),
     "polling a fault": ("always 1s: kill n1 .at == 1", "polled"),
     "bad duration": ("within soon: get k .value == 1", "soon"),
-    "an open quote": ("put k 'v", "not closed"),
+    "an open quote": ("put k 'v", "unclosed"),
     "the cluster is the runner's": ("down", "a cluster of its own"),
     "for people": ("watch", "people"),
     "a pipe": ("get k | jq .", "shell"),

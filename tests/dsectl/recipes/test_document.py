@@ -3,7 +3,7 @@
 import pytest
 
 from dsectl.recipes.document import BYTES_MAX, Block, Predict, Prose, read_recipe
-from dsectl.script.lines import Line, join_lines
+from dsectl.script.tokens import Line, join_lines
 from tests.dsectl.recipes.written import FENCE, recipe, recipe_text
 
 WHOLE = f"""---

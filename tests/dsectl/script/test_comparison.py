@@ -7,8 +7,8 @@ import pytest
 from cluster.errors import Usage
 from dsectl.script.comparison import holds
 from dsectl.script.path import MISSING
+from dsectl.script.tokens import split
 from dsectl.script.values import argument, value_of_word
-from dsectl.script.words import split
 
 TRUE: list[tuple[Any, str, Any]] = [
     (3, "==", 3),

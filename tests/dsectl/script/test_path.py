@@ -6,7 +6,7 @@ import pytest
 
 from cluster.errors import Usage
 from dsectl.script.path import MISSING, looks_like_path, parse_path
-from dsectl.script.words import split
+from dsectl.script.tokens import split
 
 VALUE: dict[str, Any] = {
     "owners": ["n1", "n2"],

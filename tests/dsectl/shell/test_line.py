@@ -41,7 +41,7 @@ def grammar() -> Grammar:
         ("gett k", "no command is called gett"),
         ("get k --fast ", "--fast"),
         ("get k -- --fast ", ""),
-        ("put k 'v", "not closed"),
+        ("put k 'v", "unclosed"),
         ("within soon: get k", "soon"),
         ("within 5s: gett k .a == 1", "gett"),
         ("expect traffic .lost == 0", ""),

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.errors import Usage
-from dsectl.script.words import Bare, Quoted, Variable, split
+from dsectl.script.tokens import Bare, Line, Quoted, Variable, join_lines, scan, split, words
 
 LINES = [
     ("put cart book", ["put", "cart", "book"]),
@@ -53,15 +53,49 @@ def test_what_is_not_closed_names_its_column(line: str, column: int) -> None:
 
 @given(st.text())
 def test_any_line_is_cut_or_refused(line: str) -> None:
-    try:
-        words = split(line)
-    except Usage:
-        return
-    for word in words:
+    tokens = list(scan(line))
+    assert "".join(token.raw for token in tokens) == line
+    assert all(token.raw and line[token.column :].startswith(token.raw) for token in tokens)
+    for word in words(tokens):
         assert word.raw and line[word.column :].startswith(word.raw) and word.parts
+    try:
+        assert split(line) == words(tokens)
+    except Usage:
+        assert any(token.problem for token in tokens)
 
 
 @given(st.lists(st.text(alphabet=st.characters(exclude_characters="'"), max_size=20), max_size=5))
 def test_single_quotes_keep_everything(texts: list[str]) -> None:
     line = " ".join(f"'{text}'" for text in texts)
     assert [word.text() for word in split(line)] == texts
+
+
+@pytest.mark.parametrize(
+    ("line", "texts"),
+    [
+        ("get 'half", ["get", "half"]),
+        ('get "half $x', ["get", "half 1"]),
+        (r'get "a\qb"', ["get", r"a\qb"]),
+        ('get "ends\\', ["get", "ends\\"]),
+        ("get k # unfinished '", ["get", "k"]),
+    ],
+)
+def test_half_a_line_has_words(line: str, texts: list[str]) -> None:
+    assert [word.text() for word in words(scan(line))] == texts
+
+
+JOINED = [
+    (["put k \\", "  v"], [Line(1, "put k    v")]),
+    (["put k v", "# the file lies in C:\\data\\", "get k"], [Line(1, "put k v"), Line(3, "get k")]),
+    (["put k v # in C:\\", "get k"], [Line(1, "put k v # in C:\\"), Line(2, "get k")]),
+    (["put k \\", "# in C:\\", "get k"], [Line(1, "put k  # in C:\\"), Line(3, "get k")]),
+    (["put k 'a # b \\", "c'"], [Line(1, "put k 'a # b  c'")]),
+    (["put k a#b\\", "c"], [Line(1, "put k a#b c")]),
+    (["get k \\"], [Line(1, "get k")]),
+    (["  # nothing", "", "get k"], [Line(3, "get k")]),
+]
+
+
+@pytest.mark.parametrize(("lines", "joined"), JOINED)
+def test_a_backslash_joins_lines_but_a_comment_ends_with_its_line(lines: list[str], joined: list[Line]) -> None:
+    assert list(join_lines(lines)) == joined
