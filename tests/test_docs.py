@@ -16,8 +16,8 @@ from dsectl.recipes.document import read_recipe
 from dsectl.recipes.frontmatter import FrontMatter
 from dsectl.reference import DOCS, PAGES
 from dsectl.script.check import check_argv
-from dsectl.script.comparison import OPERATORS
 from dsectl.script.grammar import parse
+from dsectl.script.values import OPERATORS
 
 ROOT = DOCS.parent
 WRITTEN = [

@@ -10,8 +10,8 @@ from cluster.emulator.home import find_home, load_cluster
 from cluster.errors import ClusterError
 from dsectl.cli.invocation import Session
 from dsectl.recipes.report import RecipeReport
-from dsectl.script.path import MISSING
-from dsectl.script.result import carry_out
+from dsectl.script.execution import carry_out
+from dsectl.script.values import MISSING
 
 KEPT_MAX = 20
 """Older ones are deleted, so that a nightly run does not fill the disk."""

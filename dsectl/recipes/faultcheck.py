@@ -6,9 +6,9 @@ A step that looked at the `affected` of a fault has judged it itself, whatever i
 from collections.abc import Callable
 from typing import Any
 
+from dsectl.script.execution import Result
 from dsectl.script.grammar import Expect, Poll, Run, Step
-from dsectl.script.path import MISSING, Name, Path
-from dsectl.script.result import Result
+from dsectl.script.values import MISSING, Name, Path
 
 AFFECTED = "affected"
 

@@ -13,10 +13,9 @@ from dsectl.cli.console import Console
 from dsectl.recipes.document import Block, Case, Part, Predict, Prose, Recipe
 from dsectl.recipes.report import RecipeReport
 from dsectl.script.interpreter import Outcome
-from dsectl.script.path import MISSING
 from dsectl.script.polling import PASSED
 from dsectl.script.tokens import Line
-from dsectl.script.values import shown_value
+from dsectl.script.values import MISSING, shown_value
 from dsectl.ui.text import cut, shown
 
 RESULT_COLUMNS = 100

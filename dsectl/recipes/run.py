@@ -18,12 +18,12 @@ from dsectl.recipes import faultcheck
 from dsectl.recipes.document import Block, Case, Part, Recipe
 from dsectl.recipes.evidence import keep
 from dsectl.recipes.report import TO_RUN, CaseReport, RecipeReport
+from dsectl.script.execution import carry_out
 from dsectl.script.grammar import parse
 from dsectl.script.interpreter import Interpreter, Outcome, describe
-from dsectl.script.path import MISSING
 from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED
-from dsectl.script.result import carry_out
 from dsectl.script.tokens import Line
+from dsectl.script.values import MISSING
 
 UP_S = 20.0
 RECEIPT_S = 2.0

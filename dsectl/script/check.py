@@ -10,7 +10,6 @@ from importlib import import_module
 from cluster.errors import ClusterError, Usage
 from dsectl.cli.options import Options, take_options
 from dsectl.cli.table import Entry, lookup
-from dsectl.script.comparison import regular_expression
 from dsectl.script.grammar import (
     RESERVED,
     Command,
@@ -26,7 +25,7 @@ from dsectl.script.grammar import (
     Wait,
     parse,
 )
-from dsectl.script.values import value_of_word
+from dsectl.script.values import regular_expression, value_of_word
 
 REFUSED = {
     **dict.fromkeys(("up", "down", "rm", "demo"), "a recipe has a cluster of its own, made as its front matter says"),

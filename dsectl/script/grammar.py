@@ -8,9 +8,8 @@ import re
 from dataclasses import dataclass
 
 from cluster.errors import Usage
-from dsectl.script.comparison import OPERATORS
-from dsectl.script.path import Path, looks_like_path, parse_path
 from dsectl.script.tokens import Word, split
+from dsectl.script.values import OPERATORS, Path, looks_like_path, parse_path
 from dsectl.ui.units import duration
 
 RESERVED = ("expect", "within", "always", "wait", "stop", "sleep")

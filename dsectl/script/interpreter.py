@@ -10,13 +10,10 @@ from typing import Any
 
 from cluster.errors import ClusterError, Usage
 from dsectl.cli.invocation import Session
-from dsectl.script.comparison import holds
+from dsectl.script.execution import SLICE_S, Job, Result, Watcher, carry_out
 from dsectl.script.grammar import Command, Expect, Fails, Poll, Run, Sleep, Start, Step, Test, Wait
-from dsectl.script.jobs import SLICE_S, Job, Watcher
-from dsectl.script.path import MISSING
 from dsectl.script.polling import EXIT_INCONCLUSIVE, FAILED, INCONCLUSIVE, PASSED, Look, Polling
-from dsectl.script.result import Result, carry_out
-from dsectl.script.values import argument, shown_value, value_of_word
+from dsectl.script.values import MISSING, argument, holds, shown_value, value_of_word
 
 EXIT_INTERRUPTED = 130
 READY_S = 15.0

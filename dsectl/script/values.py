@@ -1,11 +1,227 @@
-"""From words to values and back: what a variable, a test's value and an argument mean. Pure."""
+"""Values of the step language: what a word stands for, where a value lies in another, and how two compare. Pure.
 
+Values are those of JSON, typed, and never turned into one another. A path such as `.owners[0]`, `.$victim.state`,
+`."a key".length`, `.[0]`, or `.` for the whole leads into one; what is not there is `MISSING`, which is never equal,
+unequal or less.
+"""
+
+import re
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 from msgspec import DecodeError, json
 
-from dsectl.script.tokens import Quoted, Variable, Word
+from cluster.errors import Usage
+from dsectl.script.tokens import VARIABLE, Bare, Part, Quoted, Variable, Word
+
+
+class Missing:
+    """There is no such value."""
+
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+MISSING: Final = Missing()
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_INDEX = re.compile(r"-?\d+")
+
+
+@dataclass(frozen=True)
+class Name:
+    """A member of an object; a text or a variable that holds one."""
+
+    name: str | Variable
+
+
+@dataclass(frozen=True)
+class Index:
+    """An element of a list, counted from 0, or from the end when negative."""
+
+    index: int | Variable
+
+
+@dataclass(frozen=True)
+class Path:
+    """Where a value lies in another."""
+
+    steps: tuple[Name | Index, ...]
+    raw: str
+
+    @property
+    def variables(self) -> list[str]:
+        """The names of the variables in it."""
+        keys = [step.name if isinstance(step, Name) else step.index for step in self.steps]
+        return [key.name for key in keys if isinstance(key, Variable)]
+
+    def resolve(self, value: Any, variable: Callable[[str], Any]) -> Any:
+        """The value that lies there, or MISSING. `variable` gives the value of one."""
+        for step in self.steps:
+            key = step.name if isinstance(step, Name) else step.index
+            value = _member(value, variable(key.name) if isinstance(key, Variable) else key)
+            if value is MISSING:
+                return MISSING
+        return value
+
+    def shown(self, variable: Callable[[str], Any]) -> str:
+        """As it was written, with the values of its variables."""
+        return VARIABLE.sub(lambda found: str(variable(found[1])), self.raw)
+
+
+def _member(value: Any, key: Any) -> Any:
+    if isinstance(value, dict) and isinstance(key, str) and key in value:
+        return value[key]
+    if key == "length" and isinstance(value, list | dict | str):
+        return len(value)
+    if isinstance(value, list) and isinstance(key, int) and -len(value) <= key < len(value):
+        return value[key]
+    return MISSING
+
+
+def looks_like_path(word: Word) -> bool:
+    """Whether a word is one: it begins with a bare dot, and the rest follows the grammar."""
+    try:
+        parse_path(word)
+    except Usage:
+        return False
+    return True
+
+
+def parse_path(word: Word) -> Path:
+    """The path that a word is. Raises Usage."""
+    atoms = _atoms(word.parts)
+    if not atoms or atoms[0] != ".":
+        raise _not_a_path(word)
+    steps: list[Name | Index] = []
+    at = 1
+    if len(atoms) == 1:
+        return Path((), word.raw)
+    expecting_name = atoms[1] != "["  # `.[0]`: the first part may be an index
+    while at < len(atoms):
+        atom = atoms[at]
+        if expecting_name:
+            steps.append(_name(atom, word))
+            at += 1
+        elif atom == "[" and at + 2 < len(atoms) and atoms[at + 2] == "]":
+            steps.append(_index(atoms[at + 1], word))
+            at += 3
+        elif atom == "." and at + 1 < len(atoms):
+            steps.append(_name(atoms[at + 1], word))
+            at += 2
+        else:
+            raise _not_a_path(word)
+        expecting_name = False
+    return Path(tuple(steps), word.raw)
+
+
+def _atoms(parts: tuple[Part, ...]) -> list[str | Quoted | Variable]:
+    atoms: list[str | Quoted | Variable] = []
+    for part in parts:
+        if isinstance(part, Bare):
+            atoms += [atom for atom in re.split(r"([.\[\]])", part.text) if atom]
+        elif isinstance(part, Quoted) and part.single:
+            atoms.append("'")  # no part of the grammar
+        else:
+            atoms.append(part)
+    return atoms
+
+
+def _name(atom: str | Quoted | Variable, word: Word) -> Name:
+    if isinstance(atom, Quoted):
+        return Name(atom.text)
+    if isinstance(atom, Variable):
+        return Name(atom)
+    if not _NAME.fullmatch(atom):
+        raise _not_a_path(word)
+    return Name(atom)
+
+
+def _index(atom: str | Quoted | Variable, word: Word) -> Index:
+    if isinstance(atom, Variable):
+        return Index(atom)
+    if not isinstance(atom, str) or not _INDEX.fullmatch(atom):
+        raise _not_a_path(word)
+    return Index(int(atom))
+
+
+def _not_a_path(word: Word) -> Usage:
+    return Usage(
+        f"column {word.column + 1}: {word.raw} is no path",
+        help='A path begins with a dot: . or .owners[0] or ."a key".state or .$node.state',
+    )
+
+
+Operator = Callable[[Any, Any], bool]
+
+
+def equal(seen: Any, wanted: Any) -> bool:
+    """As JSON: 1 is 1.0, but neither is true, and "1" is none of them."""
+    if isinstance(seen, bool) or isinstance(wanted, bool):
+        return seen is wanted
+    if isinstance(seen, list) and isinstance(wanted, list):
+        return len(seen) == len(wanted) and all(map(equal, seen, wanted))
+    if isinstance(seen, dict) and isinstance(wanted, dict):
+        return seen.keys() == wanted.keys() and all(equal(seen[key], wanted[key]) for key in seen)
+    return bool(seen == wanted)
+
+
+def _ordered(compare: Callable[[Any, Any], bool]) -> Operator:
+    """Numbers with numbers, texts with texts; nothing else has an order."""
+
+    def holds(seen: Any, wanted: Any) -> bool:
+        if isinstance(seen, bool) or isinstance(wanted, bool):
+            return False
+        numbers = isinstance(seen, int | float) and isinstance(wanted, int | float)
+        texts = isinstance(seen, str) and isinstance(wanted, str)
+        return (numbers or texts) and compare(seen, wanted)
+
+    return holds
+
+
+def contains(whole: Any, part: Any) -> bool:
+    """A text in a text, an element of a list, a member of an object."""
+    if isinstance(whole, str):
+        return isinstance(part, str) and part in whole
+    if isinstance(whole, list):
+        return any(equal(one, part) for one in whole)
+    return isinstance(whole, dict) and isinstance(part, str) and part in whole
+
+
+def _matches(seen: Any, pattern: Any) -> bool:
+    if not isinstance(seen, str):
+        return False
+    return regular_expression(pattern).search(seen) is not None
+
+
+def regular_expression(pattern: Any) -> re.Pattern[str]:
+    """The compiled pattern. Raises Usage."""
+    if not isinstance(pattern, str):
+        raise Usage(f"`matches` needs a regular expression, not {pattern!r}")
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise Usage(f"{pattern!r} is no regular expression: {error}") from None
+
+
+OPERATORS: dict[str, Operator] = {
+    "==": equal,
+    "!=": lambda seen, wanted: not equal(seen, wanted),
+    "<": _ordered(lambda seen, wanted: seen < wanted),
+    "<=": _ordered(lambda seen, wanted: seen <= wanted),
+    ">": _ordered(lambda seen, wanted: seen > wanted),
+    ">=": _ordered(lambda seen, wanted: seen >= wanted),
+    "in": lambda seen, wanted: contains(wanted, seen),
+    "contains": contains,
+    "matches": _matches,
+}
+
+
+def holds(seen: Any, operator: str, wanted: Any) -> bool:
+    """Whether the test holds; what is missing is never equal, unequal or less. Raises Usage for a bad pattern."""
+    return seen is not MISSING and OPERATORS[operator](seen, wanted)
+
 
 Lookup = Callable[[str], Any]
 

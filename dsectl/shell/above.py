@@ -13,8 +13,7 @@ from prompt_toolkit.application import run_in_terminal
 
 from dsectl.cli.console import Console
 from dsectl.commands.look_view import event_line
-from dsectl.script.jobs import Job
-from dsectl.script.result import Result, parsed
+from dsectl.script.execution import Job, Result, parsed
 from dsectl.script.values import shown_value
 from dsectl.ui.text import Paint, count, cut, shown
 

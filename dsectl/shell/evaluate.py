@@ -13,9 +13,9 @@ from dsectl.cli.app import invoke
 from dsectl.cli.console import Console
 from dsectl.cli.invocation import DEFAULT_CLUSTER, Session
 from dsectl.recipes.report import EXIT_CODES
+from dsectl.script.execution import Watcher
 from dsectl.script.grammar import Command, Pipe, Run, Start, Step, Wait, parse
 from dsectl.script.interpreter import Interpreter, Outcome
-from dsectl.script.jobs import Watcher
 from dsectl.script.polling import PASSED
 from dsectl.script.values import shown_value
 from dsectl.shell.history import history

@@ -13,8 +13,7 @@ from dsectl.cli.table import lookup
 from dsectl.recipes.frontmatter import FrontMatter
 from dsectl.script.check import Checker, Problem
 from dsectl.script.grammar import Run, Start, Step, Wait, parse
-from dsectl.script.path import MISSING
-from dsectl.script.values import shown_value
+from dsectl.script.values import MISSING, shown_value
 from dsectl.shell.record import Entry
 
 FENCE = "```"

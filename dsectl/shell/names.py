@@ -8,7 +8,7 @@ from cluster.emulator.home import find_home, load_cluster
 from cluster.errors import ClusterError
 from dsectl.cli.completion.grammar import Kind
 from dsectl.cli.invocation import Session
-from dsectl.script.result import carry_out
+from dsectl.script.execution import carry_out
 from dsectl.shell.state import View
 
 LOOK_S = 0.4

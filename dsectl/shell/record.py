@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from dsectl.script.path import MISSING
+from dsectl.script.values import MISSING
 
 ENTRIES_MAX = 10_000
 """Of one session; the oldest go first."""

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from dsectl.cli.invocation import Session
 from dsectl.cli.table import lookup
-from dsectl.script.result import carry_out, streams
+from dsectl.script.execution import carry_out, streams
 from dsectl.shell.record import Entry
 
 LOOK_S = 1.0

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsectl.cli.invocation import Session
-from dsectl.script.path import MISSING
-from dsectl.script.result import Result, carry_out
+from dsectl.script.execution import Result, carry_out
+from dsectl.script.values import MISSING
 
 LOOK_EVERY_S = 1.0
 LOOK_S = 0.8

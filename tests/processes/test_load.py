@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dsectl.script.jobs import Job
+from dsectl.script.execution import Job
 from tests.processes.commands import ask
 from tests.processes.fleet import Real, real, until
 

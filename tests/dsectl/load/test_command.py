@@ -15,7 +15,7 @@ from cluster.wire.requests import Call, CallDone
 from cluster.wire.topics import Message, Publish, Published, Subscribe, Subscribed
 from dsectl.cli.app import invoke
 from dsectl.load.verdict import NOT_KEPT
-from dsectl.script.result import Lines
+from dsectl.script.execution import Lines
 from tests.client.fake_node import Peer
 from tests.client.scripts import CLOCK
 from tests.dsectl.conftest import Run, Serve

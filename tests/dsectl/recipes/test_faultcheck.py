@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from dsectl.recipes.faultcheck import ineffective, looked_at
+from dsectl.script.execution import Result
 from dsectl.script.grammar import parse
-from dsectl.script.result import Result
 
 FAULTS: list[dict[str, Any]] = [
     {"id": "f1", "kind": "kill", "target": "n1", "affected": 0},

@@ -5,9 +5,9 @@ import io
 from dsectl.cli.console import Console
 from dsectl.cli.options import Options
 from dsectl.recipes.lesson import Lesson
+from dsectl.script.execution import Result
 from dsectl.script.interpreter import Outcome
 from dsectl.script.polling import FAILED, PASSED
-from dsectl.script.result import Result
 from tests.dsectl.recipes.written import recipe
 
 OWNERS = "explain cart .owners[0] -> $first"

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.errors import Usage
-from dsectl.script.comparison import OPERATORS
 from dsectl.script.grammar import Expect, Fails, Pipe, Poll, Run, Sleep, Start, Step, Wait, parse
+from dsectl.script.values import OPERATORS
 
 
 def told(step: Step | None) -> str:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from cluster.errors import Usage
-from dsectl.script.path import MISSING, looks_like_path, parse_path
 from dsectl.script.tokens import split
+from dsectl.script.values import MISSING, looks_like_path, parse_path
 
 VALUE: dict[str, Any] = {
     "owners": ["n1", "n2"],

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dsectl.script.path import MISSING
 from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED, Look, Polling
+from dsectl.script.values import MISSING
 
 
 def look(seen: object, holds: bool) -> Look:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dsectl.recipes.check import check_recipe
 from dsectl.recipes.document import read_recipe
 from dsectl.recipes.frontmatter import FrontMatter
-from dsectl.script.path import MISSING
+from dsectl.script.values import MISSING
 from dsectl.shell.export import changed, export
 from dsectl.shell.record import Entry
 

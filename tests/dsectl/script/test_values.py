@@ -5,10 +5,8 @@ from typing import Any
 import pytest
 
 from cluster.errors import Usage
-from dsectl.script.comparison import holds
-from dsectl.script.path import MISSING
 from dsectl.script.tokens import split
-from dsectl.script.values import argument, value_of_word
+from dsectl.script.values import MISSING, argument, holds, value_of_word
 
 TRUE: list[tuple[Any, str, Any]] = [
     (3, "==", 3),

@@ -1,0 +1,220 @@
+"""Commands carried out for their values: under --json, their output kept, at once or in the background as jobs.
+
+A job is a thread with a session of its own, told to stop and never killed.
+"""
+
+import io
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, TextIO, cast
+
+from msgspec import DecodeError, json
+
+from dsectl.cli.invocation import Session
+from dsectl.cli.table import lookup
+from dsectl.script.values import MISSING
+
+LINES_MAX = 100_000
+"""Of one command; the oldest go first, so that a job cannot fill the memory."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command ended with."""
+
+    code: int
+    value: Any
+    """Its final JSON, or the list of its lines for a command that goes on; MISSING when it printed nothing."""
+    messages: str = ""
+    """What it wrote on stderr."""
+
+    @property
+    def error(self) -> str:
+        """Why it failed, in a line; empty when it did not."""
+        if self.code == 0:
+            return ""
+        told = self.value[-1] if isinstance(self.value, list) and self.value else self.value
+        if isinstance(told, dict) and isinstance(error := told.get("error"), dict):
+            return f"{error.get('code', 'error')}: {error.get('message', '')}"
+        last = self.messages.strip().splitlines()[-1:]
+        return last[0] if last else f"exit {self.code}"
+
+
+class Lines(io.TextIOBase):
+    """A stream that keeps what is written as lines; written by one thread and read by another."""
+
+    def __init__(self, on_line: Callable[[str], None] | None = None) -> None:
+        """`on_line` is told of each line, by the thread that writes."""
+        self._lock = threading.Lock()
+        self._lines: list[str] = []
+        self._rest = ""
+        self._on_line = on_line
+
+    def write(self, text: str) -> int:
+        """Take text; a line counts once it is ended."""
+        with self._lock:
+            *lines, self._rest = (self._rest + text).split("\n")
+            self._lines += lines
+            del self._lines[:-LINES_MAX]
+        if self._on_line is not None:
+            for line in lines:
+                self._on_line(line)
+        return len(text)
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def lines(self) -> list[str]:
+        """The lines so far, and at last what is not ended."""
+        with self._lock:
+            return [*self._lines, self._rest] if self._rest else list(self._lines)
+
+
+def streams(argv: Sequence[str]) -> bool:
+    """Whether the result of a command is the list of its lines."""
+    found = lookup(argv)
+    return found is not None and any(option in ("", *argv) for option in found[0].streams)
+
+
+def value_of(argv: Sequence[str], lines: Sequence[str]) -> Any:
+    """The value of what a command printed."""
+    if streams(argv):
+        return [parsed(line) for line in lines if line]
+    last = next((line for line in reversed(lines) if line), None)
+    return MISSING if last is None else parsed(last)
+
+
+def parsed(line: str) -> Any:
+    """A line as JSON; the text itself where it is none, as from a command that only speaks to people."""
+    try:
+        return json.decode(line)
+    except DecodeError:
+        return line
+
+
+def carry_out(
+    argv: Sequence[str],
+    session: Session,
+    *,
+    timeout_s: float | None = None,
+    out: Lines | None = None,
+    on_ready: Callable[[], None] | None = None,
+    is_stopped: Callable[[], bool] | None = None,
+) -> Result:
+    """Run a command and keep its output. `timeout_s` bounds its wait, unless it says so itself."""
+    from dsectl.cli.app import invoke
+
+    options = ["--json", "--no-input"]
+    if timeout_s is not None and not any(word.startswith("--timeout") for word in argv):
+        options += ["--timeout", f"{max(1, round(timeout_s * 1000))}ms"]
+    out, err = out or Lines(), io.StringIO()
+    code = invoke([*options, *argv], session, cast(TextIO, out), err, on_ready=on_ready, is_stopped=is_stopped)
+    return Result(code, value_of(argv, out.lines()), err.getvalue())
+
+
+class Watcher(Protocol):
+    """Is told of jobs as they go on, by the thread of the job."""
+
+    def line(self, job: "Job", text: str) -> None:
+        """It has printed a line."""
+
+    def ended(self, job: "Job", result: Result) -> None:
+        """It has ended."""
+
+
+class Job:
+    """One such command, from its start to its end."""
+
+    def __init__(self, name: str, argv: Sequence[str], cluster: str | None, watcher: Watcher | None = None) -> None:
+        self.name = name
+        self.argv = list(argv)
+        self.waited = False
+        """Somebody has asked how it ended."""
+        self.started_at = time.monotonic()
+        self._session = Session(cluster)
+        self._watcher = watcher
+        self._out = Lines(None if watcher is None else partial(watcher.line, self))
+        self._ready = threading.Event()
+        self._stopping = threading.Event()
+        self._ended = threading.Event()
+        self._result: Result | None = None
+        self._thread = threading.Thread(target=self._run, name=f"job {name}", daemon=True)
+
+    def start(self, until: float) -> bool:
+        """Begin, and return once it does its work or has ended; False if neither is so at `until` (time.monotonic)."""
+        self._thread.start()
+        return _waited(self._ready, until)
+
+    @property
+    def is_running(self) -> bool:
+        """It has not ended."""
+        return not self._ended.is_set()
+
+    @property
+    def state(self) -> str:
+        """In a word: `running`, `ended`, or `failed`."""
+        if self._result is None:
+            return "running"
+        return "failed" if self._result.code else "ended"
+
+    @property
+    def result(self) -> Result | None:
+        """How it ended; None while it runs."""
+        return self._result
+
+    @property
+    def value(self) -> Any:
+        """Its result, or while it runs the lines so far of one that streams; else MISSING."""
+        if self._result is not None:
+            return self._result.value
+        so_far = value_of(self.argv, self._out.lines())
+        return so_far if isinstance(so_far, list) else MISSING
+
+    def lines(self) -> list[str]:
+        """What it has printed so far."""
+        return self._out.lines()
+
+    def stop(self) -> None:
+        """Ask it to end by itself."""
+        self._stopping.set()
+
+    def wait(self, until: float, is_stopped: Callable[[], bool] = lambda: False) -> bool:
+        """Wait for its end; False if it has not come at `until`."""
+        return _waited(self._ended, until, is_stopped)
+
+    def _run(self) -> None:
+        try:
+            self._result = carry_out(
+                self.argv,
+                self._session,
+                out=self._out,
+                on_ready=self._ready.set,
+                is_stopped=self._stopping.is_set,
+            )
+        except SystemExit as exit:
+            self._result = Result(exit.code if isinstance(exit.code, int) else 1, MISSING)
+        finally:
+            if self._result is None:
+                self._result = Result(1, MISSING, "the job ended in an error")
+            self._ended.set()
+            self._ready.set()
+            self._session.close()
+            if self._watcher is not None:
+                self._watcher.ended(self, self._result)
+
+
+SLICE_S = 0.05
+"""A wait is cut into such pieces, so that Ctrl-C and a stop are noticed."""
+
+
+def _waited(event: threading.Event, until: float, is_stopped: Callable[[], bool] = lambda: False) -> bool:
+    while not event.is_set() and not is_stopped():
+        left = until - time.monotonic()
+        if left <= 0:
+            break
+        event.wait(min(left, SLICE_S))
+    return event.is_set()
