@@ -6,6 +6,8 @@ sent to a second one, too; whoever answers first is taken, and the other is told
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING
 
 from cluster.errors import ClusterError, DeadlinePassed, HandshakeRefused, Maybe, Overloaded, Unreachable
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 CALL_HEDGE_S = 0.1
 """Half of this ago a quiet node was probed."""
+NO_ROUTE = os.strerror(errno.ENETUNREACH).lower()
+"""What connecting says where 127.0.0.1 has no interface."""
 LEARNED_MAX = 4096
 """Operations of services that a client remembers as repeatable."""
 
@@ -41,6 +45,11 @@ def nobody(cluster: str, errors: dict[str, ClusterError]) -> ClusterError:
                 return error
     if not errors:
         return DeadlinePassed("no time is left to ask anybody")
+    if all(error.message.endswith(NO_ROUTE) for error in errors.values()):
+        return Unreachable(
+            f"no node of cluster {cluster!r} can be reached: {NO_ROUTE}",
+            help="The loopback interface is down here: `ip link set lo up`, or leave this network namespace.",
+        )
     if len(errors) == 1:
         return next(iter(errors.values()))
     reasons = "; ".join(error.message for error in errors.values())

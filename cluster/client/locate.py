@@ -17,6 +17,7 @@ Address = tuple[str, int]
 
 SECRET_BYTES = 32
 LAYOUT_FILE, SECRET_FILE = "layout.json", "secret"
+HELP_HOME = "Set DSECTL_HOME to the absolute path of a folder for the state of clusters."
 
 
 class Location(Struct, frozen=True):
@@ -37,15 +38,23 @@ class Location(Struct, frozen=True):
 
 
 def home() -> str:
-    """The directory that holds `clusters/`, as an absolute path. It need not exist."""
-    chosen = os.environ.get("DSECTL_HOME")
-    return os.path.abspath(os.path.expanduser(chosen)) if chosen else _state_folder()
+    """The directory that holds `clusters/`, as an absolute path. It need not exist. Raises Usage where none can be
+    named: for a user without a home, or relative to a working directory that is gone."""
+    chosen = os.environ.get("DSECTL_HOME") or _state_folder()
+    expanded = os.path.expanduser(chosen)
+    if expanded.startswith("~") or (chosen.startswith("~/") and os.environ.get("HOME") == ""):
+        user = chosen.partition("/")[0].removeprefix("~")
+        raise Usage(f"{f'the user {user}' if user else 'this user'} has no home directory", help=HELP_HOME)
+    try:
+        return os.path.abspath(expanded)
+    except FileNotFoundError:
+        raise Usage(f"{chosen} is a relative path, and the working directory was deleted", help=HELP_HOME) from None
 
 
 def _state_folder() -> str:
     if sys.platform == "linux":  # what platformdirs answers too, without half the cost of starting Python
         base = os.environ.get("XDG_STATE_HOME", "")
-        return os.path.join(base if base.strip() else os.path.expanduser("~/.local/state"), "dsectl")
+        return os.path.join(base if base.strip() else "~/.local/state", "dsectl")
     from platformdirs import user_state_dir
 
     return user_state_dir("dsectl", appauthor=False)
@@ -64,13 +73,45 @@ def cluster_folder(name: str) -> str:
 def locate(name: str) -> Location:
     """The addresses and the secret of cluster `name`. Raises UnknownCluster or Damaged."""
     folder = cluster_folder(name)
-    if not os.path.isdir(folder):
+    check_reachable(folder)
+    if not os.path.isdir(folder) or not os.listdir(folder):
         raise UnknownCluster(f"no cluster is called {name!r}")
     secret = _read(folder, SECRET_FILE)
     if len(secret) != SECRET_BYTES:
         raise Damaged(f"the secret of cluster {name!r} has {len(secret)} bytes instead of {SECRET_BYTES}")
     entry = decode_entry(_read(folder, LAYOUT_FILE))
     return Location(name, secret, addresses(entry), entry)
+
+
+def check_reachable(folder: str) -> None:
+    """Raises Damaged when the rights of a folder, or of the one that holds it, keep this user out: it is another's."""
+    for path in (os.path.dirname(folder), folder):
+        if os.path.lexists(path) and not is_reachable(path):
+            raise Damaged(
+                f"{path} belongs to {owner(path)}: no access",
+                help="Work as that user, or set DSECTL_HOME to a folder of your own.",
+            )
+
+
+def is_reachable(path: str) -> bool:
+    """Whether this user may read a folder, and write in it unless it is the disk that forbids that."""
+    if not os.access(path, os.R_OK | os.X_OK):
+        return os.path.isfile(path) or not os.path.exists(path)
+    return os.access(path, os.W_OK) or os.stat(path).st_uid == os.geteuid()
+
+
+def owner(path: str) -> str:
+    """Whose a file is, for people."""
+    import pwd
+
+    try:
+        uid = os.stat(path).st_uid
+    except OSError:
+        return "another user"
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"the user {uid}"
 
 
 def addresses(entry: LayoutEntry) -> dict[str, Address]:

@@ -16,20 +16,21 @@ from cluster.emulator.home import (
     RECORD_FILE,
     ClusterFiles,
     Home,
+    check_exists,
     find_home,
     load_cluster,
     node_folders,
 )
 from cluster.emulator.inspect import NodeProcess, inspect_node, inspect_nodes
 from cluster.emulator.interrupts import Interrupts
-from cluster.emulator.launch import Launch
+from cluster.emulator.launch import Launch, check_place
 from cluster.emulator.launcher import CHILD
 from cluster.emulator.nodefiles import check_room, combined, cure, damaged_nodes, give_layouts, set_aside
 from cluster.emulator.signals import end_nodes, kill_nodes, pause_node, resume_node
 from cluster.emulator.spec import ClusterSpec, decode_record, timestamp
 from cluster.emulator.sweep import remove_folder, sweep
 from cluster.emulator.up import Progress, Upper, UpReport
-from cluster.errors import ClusterError, Damaged, Failed, UnknownCluster
+from cluster.errors import ClusterError, Damaged, Failed
 from cluster.faults import Fault, FaultDocument, add_fault, mark_returned
 
 WAIT_S: Final = 30.0
@@ -84,7 +85,7 @@ def up(
 def down(name: str, *, world: World | None = None) -> list[str]:
     """End the nodes and keep the data; returns those that ran. Works on damaged clusters. Raises UnknownCluster."""
     home = (world or World()).home
-    _must_exist(home, name)
+    check_exists(home.cluster(name))
     with locked(home.lock(name), LOCK_WAIT_S):
         return _end_all(home.cluster(name))
 
@@ -92,16 +93,11 @@ def down(name: str, *, world: World | None = None) -> list[str]:
 def remove(name: str, *, world: World | None = None) -> None:
     """Delete a cluster and its data, ending its nodes first. Works on damaged clusters. Raises UnknownCluster."""
     home = (world or World()).home
-    _must_exist(home, name)
+    check_exists(home.cluster(name))
     with locked(home.lock(name), LOCK_WAIT_S):
-        _must_exist(home, name)
+        check_exists(home.cluster(name))
         kill_nodes(node_folders(home.cluster(name)).values())  # no grace: what they would save is deleted next
         remove_folder(home, name)
-
-
-def _must_exist(home: Home, name: str) -> None:
-    if not home.cluster(name).is_dir():
-        raise UnknownCluster(f"no cluster is called {name!r}")
 
 
 def _end_all(folder: Path) -> list[str]:
@@ -120,7 +116,10 @@ def clusters(*, world: World | None = None) -> list[Listed]:
 
 def _listed(home: Home, name: str) -> Listed:
     folder = home.cluster(name)
-    processes = inspect_nodes(node_folders(folder))
+    try:
+        processes = inspect_nodes(node_folders(folder))
+    except OSError as error:  # another user's node in a cluster of one's own
+        return Listed(name, 0, 0, "", f"{error.filename} cannot be read: {error.strerror}")
     alive = sum(process.alive for process in processes.values())
     try:
         record = decode_record(read(folder / RECORD_FILE))
@@ -139,8 +138,9 @@ def start_nodes(name: str, nodes: list[str], wait_s: float = WAIT_S, *, world: W
     processes are all back. Raises NotFound, Failed with a node's last words; and Damaged or StorageFull for nodes whose
     own files keep them down: the others of `nodes` have been started then."""
     where = world or World()
+    check_place()
     sweep(where.home)
-    _must_exist(where.home, name)
+    check_exists(where.home.cluster(name))
     with Interrupts() as interrupts, locked(where.home.lock(name), LOCK_WAIT_S):
         files = load_cluster(name, where.home)
         missing = [node for node in nodes if not inspect_node(files.node(node)).alive]
@@ -173,10 +173,11 @@ def _launch(files: ClusterFiles, nodes: list[str], wait_s: float, child: str, in
 
 
 def restart(name: str, nodes: list[str], wait_s: float = WAIT_S, *, world: World | None = None) -> dict[str, int]:
-    """End those of `nodes` that run (or are paused), then start them all; returns the pids. Raises StorageFull, and
-    ends nobody, when there is no room to start them again."""
+    """End those of `nodes` that run (or are paused), then start them all; returns the pids. Raises StorageFull or
+    Failed, and ends nobody, when there is no room to start them again, or no loopback interface."""
     where = world or World()
     files = load_cluster(name, where.home)
+    check_place()
     folders = [files.node(node) for node in nodes]
     for folder in folders:
         if folder.is_dir():

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cluster.client.locate import owner
 from cluster.errors import ClusterError, Damaged, Failed, StorageFull
 
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+HELP_HOME = "Make the state directory writable, or set DSECTL_HOME to one that is."
 LOCK_POLL_S = 0.002
 TAIL_BYTES = 8192
 
@@ -31,15 +33,23 @@ def disk_error(doing: str, error: OSError) -> ClusterError:
     if error.errno in FULL:
         return StorageFull(message)
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return Damaged(message, help="Make the state directory writable, or set DSECTL_HOME to one that is.")
+        if error.errno != errno.EROFS and isinstance(error.filename, str) and os.path.exists(error.filename):
+            message += f", which belongs to {owner(error.filename)}"
+        return Damaged(message, help=HELP_HOME)
     return Damaged(message)
 
 
 def make_folder(path: Path) -> None:
     """A folder that only its owner can enter; the folders above it too, where they are missing."""
-    if not path.is_dir():
-        make_folder(path.parent)
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    try:
         path.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise Damaged(f"cannot make the folder {path}: {error.strerror}", help=HELP_HOME) from error
 
 
 def write_new(path: Path, data: bytes, durable: bool = False) -> None:

@@ -1,7 +1,7 @@
 """The state directory: which files lie where.
 
     HOME/locks/NAME                 held while a command changes the cluster NAME; deleted with it, by the holder
-    HOME/locks/.ports               held while ports are chosen
+    HOME/locks/.ports-UID           held while ports are chosen, by a user among whose clusters they must differ
     HOME/clusters/NAME/             one cluster; appears and disappears by rename, so that nobody sees half of one
         cluster.json                what it was made with, and its places
         layout.json  secret         what a client needs (cluster/client/locate.py)
@@ -12,16 +12,28 @@
 `DSECTL_HOME` overrides the platform's user state directory.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.client.locate import SECRET_BYTES, SECRET_FILE, Address, cluster_folder, home
+from cluster.client.locate import (
+    LAYOUT_FILE,
+    SECRET_BYTES,
+    SECRET_FILE,
+    Address,
+    check_reachable,
+    cluster_folder,
+    home,
+    is_reachable,
+)
 from cluster.emulator.disk import read
 from cluster.emulator.spec import ClusterRecord, decode_record
 from cluster.errors import Damaged, NotFound, UnknownCluster
+from cluster.layout.entry import NAME
 
 RECORD_FILE, FAULTS_FILE, LEASH_FILE = "cluster.json", "faults.json", "leash"
 NODE_LAYOUT_FILE, NODE_BOOT_FILE, NODE_LOCK_FILE, NODE_LOG_FILE = "layout.json", "boot.json", "lock", "node.log"
+NODES_FOLDER = "nodes"
 NEW, OLD = ".new-", ".old-"  # a cluster's name never begins with a dot
 
 
@@ -43,25 +55,38 @@ class Home:
     @property
     def ports_lock(self) -> Path:
         """The lock under which ports are chosen."""
-        return self.folder / "locks" / ".ports"
+        return self.folder / "locks" / f".ports-{os.getuid()}"
 
     def names(self) -> list[str]:
-        """The clusters that exist, damaged ones too, sorted."""
-        return [name for name in self.entries() if not name.startswith(".")]
+        """The clusters that exist, damaged ones too, sorted. What else lies there, or belongs to another user, is
+        passed over."""
+        return [name for name in self.entries() if NAME.fullmatch(name) and is_cluster(self.cluster(name))]
 
     def locks(self) -> list[str]:
         """The names under which locks lie, that for ports left out."""
-        try:
-            return sorted(entry.name for entry in (self.folder / "locks").iterdir() if not entry.name.startswith("."))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+        return [name for name in _listed(self.folder / "locks") if not name.startswith(".")]
 
     def entries(self) -> list[str]:
-        """The names in the folder of clusters, sorted; with a dot first, what an interrupted command left."""
-        try:
-            return sorted(entry.name for entry in (self.folder / "clusters").iterdir())
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+        """The names in the folder of clusters, sorted; with a dot first, what an interrupted command left. Raises
+        Damaged for a folder that this user may not read."""
+        folder = self.folder / "clusters"
+        check_reachable(str(folder))
+        return _listed(folder)
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in folder.iterdir())
+    except OSError:
+        return []
+
+
+def is_cluster(folder: Path) -> bool:
+    """Whether a folder that this user can work in holds a cluster, or what is left of one. A link to one is none: under
+    two names it would be ended and deleted twice."""
+    if folder.is_symlink() or not (folder.is_dir() and is_reachable(str(folder))):
+        return False
+    return any((folder / part).exists() for part in (RECORD_FILE, LAYOUT_FILE, SECRET_FILE, NODES_FOLDER))
 
 
 def find_home() -> Home:
@@ -104,7 +129,7 @@ class ClusterFiles:
         """A node's folder; NotFound for a name that is none."""
         if name not in self.nodes:
             raise NotFound(f"cluster {self.name!r} has no node called {name!r}", help="`dsectl members` lists them.")
-        return self.folder / "nodes" / name
+        return self.folder / NODES_FOLDER / name
 
     def log(self, name: str) -> Path:
         """A node's log."""
@@ -114,8 +139,7 @@ class ClusterFiles:
 def load_cluster(name: str, home: Home | None = None) -> ClusterFiles:
     """The files of cluster `name`. Raises UnknownCluster, or Damaged naming the file that is missing or unreadable."""
     folder = (home or find_home()).cluster(name)
-    if not folder.is_dir():
-        raise UnknownCluster(f"no cluster is called {name!r}")
+    check_exists(folder)
     try:
         record = decode_record(read(folder / RECORD_FILE))
         if record.name != name:
@@ -129,9 +153,14 @@ def load_cluster(name: str, home: Home | None = None) -> ClusterFiles:
     return ClusterFiles(folder, record, secret)
 
 
+def check_exists(folder: Path) -> None:
+    """Raises UnknownCluster when there is no cluster in a folder, Damaged when it is another user's."""
+    check_reachable(str(folder))
+    if not is_cluster(folder):
+        raise UnknownCluster(f"no cluster is called {folder.name!r}")
+
+
 def node_folders(folder: Path) -> dict[str, Path]:
     """The folders of all nodes of a cluster, as the disk has them: for damaged clusters too."""
-    try:
-        return {path.name: path for path in sorted((folder / "nodes").iterdir()) if path.is_dir()}
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
+    nodes = folder / NODES_FOLDER
+    return {name: nodes / name for name in _listed(nodes) if (nodes / name).is_dir()}

@@ -6,6 +6,7 @@ left in between: each child either holds its lock, and can be ended by it, or is
 
 import os
 import select
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -23,10 +24,32 @@ from cluster.emulator.start import ADDRESS_TAKEN, Report
 from cluster.errors import ClusterError, Damaged, DeadlinePassed, Failed, StorageFull, from_code
 
 LAUNCHER_LOG: Final = "launcher.log"
+DISCARD_PORT: Final = 9
+"""Any port: connecting a datagram socket sends nothing, it only asks for a route."""
 ABORT_S: Final = 10.0
 ABORT_POLL_S: Final = 0.02
 
 _decode = msgspec.json.Decoder(Report).decode
+
+
+def check_place() -> None:
+    """Raises Failed where no node could live: without a loopback interface, or where the first process that is started
+    takes all others with it at its end."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("127.0.0.1", DISCARD_PORT))
+        except OSError as error:
+            raise Failed(
+                f"the loopback interface is down here: {(error.strerror or '').lower()}",
+                help="Nodes use 127.0.0.1. `ip link set lo up` brings it up, as after `unshare --net`.",
+            ) from None
+    namespace = Path("/proc/self/ns/pid")
+    of_children = namespace.with_name("pid_for_children")  # no link yet where the first child is still to come
+    if namespace.exists() and not (of_children.exists() and of_children.samefile(namespace)):
+        raise Failed(
+            "processes that are started here end with the first of them, in a PID namespace without an init",
+            help="`unshare --pid --fork` gives the new namespace one.",
+        )
 
 
 class Launch:

@@ -42,6 +42,8 @@ class NodeHandle:
                 return False
         except ProcessLookupError:
             return False
+        except PermissionError:
+            raise Failed(f"process {self.pid} runs as another user", help="Work as that user.") from None
         return True
 
     def wait(self, timeout_s: float) -> bool:

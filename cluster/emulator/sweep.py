@@ -38,17 +38,26 @@ def sweep(home: Home) -> list[str]:
     for name in entries:
         if name.startswith((NEW, OLD)):
             _remove_leftover(home, name)
-        elif _due(home.cluster(name)) != "keep" and _sweep_one(home, name):
+    for name in home.names():
+        if _due(home.cluster(name)) != "keep" and _sweep_one(home, name):
             swept.append(name)
     return swept
 
 
 def _due(folder: Path) -> Verdict:
     try:
-        expires_at = decode_record(read(folder / RECORD_FILE)).expires_at
+        record = decode_record(read(folder / RECORD_FILE))
     except Damaged:
         expires_at = None
-    return verdict(expires_at, is_gone(folder), time.time())
+    else:
+        if record.name != folder.name:  # a copy that somebody made: the leash is not its own
+            return "keep"
+        expires_at = record.expires_at
+    try:
+        leash_gone = is_gone(folder)
+    except OSError:  # no leash of ours
+        leash_gone = False
+    return verdict(expires_at, leash_gone, time.time())
 
 
 def _sweep_one(home: Home, name: str) -> bool:

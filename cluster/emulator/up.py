@@ -2,19 +2,21 @@
 that fails, the deadline, Ctrl-C, SIGTERM), all that it started is ended, and a cluster that it made is removed.
 """
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from cluster.client.locate import check_reachable
 from cluster.emulator.control import Control
 from cluster.emulator.disk import locked
 from cluster.emulator.faultsfile import clear_faults
 from cluster.emulator.genesis import create, note_start
-from cluster.emulator.home import LEASH_FILE, ClusterFiles, Home, load_cluster, node_folders
+from cluster.emulator.home import LEASH_FILE, ClusterFiles, Home, is_cluster, load_cluster, node_folders
 from cluster.emulator.inspect import NodeProcess, inspect_node, inspect_nodes
 from cluster.emulator.interrupts import Interrupts
-from cluster.emulator.launch import Launch
+from cluster.emulator.launch import Launch, check_place
 from cluster.emulator.leash import Leash
 from cluster.emulator.nodefiles import damaged_nodes, give_layouts
 from cluster.emulator.spec import ClusterSpec, check_same
@@ -71,7 +73,8 @@ class Upper:
 
     def run(self, leashed: bool) -> UpReport:
         """See `cluster.emulator.cluster.up`."""
-        self.home.cluster(self.asked.name)
+        check_reachable(str(self.home.cluster(self.asked.name)))
+        check_place()
         busy = AlreadyExists(f"another command is working on cluster {self.asked.name!r}")
         with Interrupts() as interrupts, locked(self.home.lock(self.asked.name), BUSY_WAIT_S, busy):
             for attempt in range(PORT_ATTEMPTS):
@@ -116,7 +119,11 @@ class Upper:
     def _prepare(self, attempt: _Attempt, leashed: bool) -> None:
         name = self.asked.name
         folder = self.home.cluster(name)
-        if folder.exists():
+        if os.path.lexists(folder):
+            if not is_cluster(folder):
+                raise AlreadyExists(
+                    f"{folder} is there and holds no cluster", help="Move it away, or choose another name with -C."
+                )
             self._check_stopped()
             files = load_cluster(name, self.home)
             check_same(self.asked, files.record)

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import NoReturn, TextIO
 
-from cluster.errors import ClusterError, Usage
+from cluster.errors import ClusterError, Failed, Usage
 from dsectl.cli.console import Console
 from dsectl.cli.invocation import Invocation, Session, set_current
 from dsectl.cli.options import Options, take_options
+from dsectl.cli.streams import OutputLost, prepare
 from dsectl.cli.table import COMMANDS, Entry, lookup, parts_of, similar
 
 EXIT_INTERRUPTED, EXIT_BROKEN_PIPE, EXIT_TERMINATED = 130, 141, 143
@@ -47,26 +48,44 @@ def invoke(
 
 
 def _guarded(work: Callable[[], int], console: Console) -> int:
-    """The exit code of `work`, whatever happens in it."""
+    """The exit code of `work`, whatever happens in it or to its output."""
+    code = 0
     try:
         try:
-            return work()
+            code = work()
         except ClusterError as error:
+            code = error.exit_code
             console.error(error)
-            return error.exit_code
         except KeyboardInterrupt:
+            code = EXIT_INTERRUPTED
             console.progress("")
-            return EXIT_INTERRUPTED
-        except BrokenPipeError:
-            return EXIT_BROKEN_PIPE
+        except (BrokenPipeError, OutputLost):
+            raise
+        except OSError as error:
+            code = Failed.exit_code
+            console.error(_refused(error))
         except Exception as error:
+            code = ClusterError.exit_code
             import traceback
 
             console.err.write(traceback.format_exc())
             console.error(ClusterError(f"{type(error).__name__}: {error}"))
-            return ClusterError.exit_code
-    except BrokenPipeError:  # while telling the error
+        console.flush()
+    except BrokenPipeError:
         return EXIT_BROKEN_PIPE
+    except OutputLost as error:
+        console.lost(error)
+        return code or Failed.exit_code
+    return code
+
+
+def _refused(error: OSError) -> ClusterError:
+    """An error of the system that nobody expected where it came up."""
+    place = f" ({error.filename})" if error.filename else ""
+    return Failed(
+        f"the system refused: {error.strerror or error}{place}",
+        help="The limits and rights of this process, and the room on its disks, are the places to look.",
+    )
 
 
 def _run(words: list[str], console: Console) -> int:
@@ -124,12 +143,18 @@ def main() -> NoReturn:
     It leaves without Python's own end. That would make an exit by SIGINT of any code, also of a success, after a Ctrl-C
     that was handled but fell into a piece of source that Python ran (as in making a dataclass), and costs time.
     """
+    code = EXIT_INTERRUPTED
     try:
         code = _process()
     except KeyboardInterrupt:
-        code = EXIT_INTERRUPTED
-    try:
-        sys.stderr.flush()
+        pass
+    except SystemExit as exit:
+        code = exit.code if isinstance(exit.code, int) else ClusterError.exit_code
+    except BaseException:
+        code = ClusterError.exit_code
+        import traceback
+
+        traceback.print_exc()
     finally:
         os._exit(code)
 
@@ -137,36 +162,31 @@ def main() -> NoReturn:
 def _process() -> int:
     import signal
 
-    signal.signal(signal.SIGTERM, _terminate)
-    _prepare_output()
-    try:
-        code = invoke(sys.argv[1:])
-    except SystemExit as exit:
-        code = exit.code if isinstance(exit.code, int) else 1
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        code = EXIT_BROKEN_PIPE
-    return code
-
-
-def _prepare_output() -> None:
-    """No character fails to be written; and under PYTHONUNBUFFERED, where Python takes a short write for a whole one, a
-    buffer sees to it that a reader who went away is noticed."""
-    import io
-
-    if isinstance(sys.stdout.buffer, io.RawIOBase):
-        buffer = io.BufferedWriter(sys.stdout.buffer)
-        sys.stdout = io.TextIOWrapper(buffer, sys.stdout.encoding, line_buffering=sys.stdout.isatty())
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    prepare()
+    sys.unraisablehook = _raise_again
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(signum) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(signum, _terminate)
+    if (
+        signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    ):  # so that the start, before anything could be undone, is quiet
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    return invoke(sys.argv[1:])
 
 
 def _terminate(signum: int, frame: object) -> NoReturn:
     raise SystemExit(EXIT_TERMINATED)
 
 
-def drop_output() -> None:
-    """Let the interpreter's last flush go nowhere instead of failing."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+def _raise_again(unraisable: "sys.UnraisableHookArgs") -> None:
+    """A signal that fell into a place where Python lets no exception through (a finalizer, the lock of a module being
+    loaded) would be lost: it is sent again, by another thread, since here it would be lost once more."""
+    import _thread
+    import signal
+
+    if isinstance(unraisable.exc_value, KeyboardInterrupt):
+        _thread.start_new_thread(os.kill, (os.getpid(), signal.SIGINT))
+    elif isinstance(unraisable.exc_value, SystemExit):
+        _thread.start_new_thread(os.kill, (os.getpid(), signal.SIGTERM))
+    else:
+        sys.__unraisablehook__(unraisable)

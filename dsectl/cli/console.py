@@ -49,14 +49,14 @@ class Console:
             return None
         try:
             return os.get_terminal_size(self.out.fileno()).columns or None
-        except OSError:
+        except (OSError, ValueError):
             return None
 
     # -- data
 
     def value(self, value: Any) -> None:
         """One JSON value on a line of its own."""
-        self.out.write(json.encode(value).decode() + "\n")
+        self.bytes(json.encode(value) + b"\n")  # UTF-8 whatever the locale says: RFC 8259
 
     def lines(self, lines: list[str]) -> None:
         """Lines for people, escaped already where they hold what others wrote."""
@@ -106,6 +106,11 @@ class Console:
         if self.shows_progress:
             self.err.write(f"\r\x1b[2K{text}")
             self.err.flush()
+
+    def lost(self, error: OSError) -> None:
+        """Say on stderr that stdout could not be written."""
+        self.err.write(f"{self.paint_err('error:', 'bad')} cannot write to standard output: {error.strerror}\n")
+        self.err.flush()
 
     def error(self, error: ClusterError) -> None:
         """Tell why it failed: the last line of stdout under --json, else on stderr."""

@@ -1,17 +1,21 @@
 """Values on the command line and on the terminal: bytes in, bytes out, and what people see of them."""
 
 import os
-import sys
+import stat
 from binascii import b2a_base64
 from typing import TYPE_CHECKING, Any
 
-from cluster.errors import Usage
+from cluster.errors import TooLarge, Usage
+from cluster.limits import VALUE_BYTES_MAX
+from dsectl.cli.streams import read_input
 from dsectl.ui.text import shown
 
 if TYPE_CHECKING:
     from dsectl.cli.console import Console
 
 JSON_STARTS = (b"{", b"[")
+FIFO_WAIT_S = 5.0
+"""How long a FIFO may have no writer, before whoever reads it has surely forgotten to start one."""
 
 
 def read_value(text: str, literal: bool = False) -> bytes:
@@ -19,26 +23,63 @@ def read_value(text: str, literal: bool = False) -> bytes:
     if literal or not text.startswith(("-", "@")):
         return os.fsencode(text)
     if text == "-":
-        return sys.stdin.buffer.read()
+        return _bounded(read_input(VALUE_BYTES_MAX), "standard input")
     if text.startswith("@"):
-        try:
-            with open(text[1:], "rb") as file:
-                return file.read()
-        except OSError as error:
-            raise Usage(
-                f"cannot read {text[1:]!r}: {error.strerror}",
-                help=f"A value that begins with @ names a file; --literal stores {text!r} itself.",
-            ) from None
+        return _bounded(_read_file(text), repr(text[1:]))
     return os.fsencode(text)
 
 
+def _bounded(data: bytes, source: str) -> bytes:
+    if len(data) > VALUE_BYTES_MAX:
+        raise TooLarge(f"{source} holds more than the {VALUE_BYTES_MAX} bytes that a value may have")
+    return data
+
+
+def _read_file(text: str) -> bytes:
+    """The file behind an `@`, no more of it than tells that it is too large. A FIFO is read if somebody has opened it
+    for writing, or does so soon: `@<(command)` names one."""
+    name = text[1:]
+    try:
+        with open(name, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
+            descriptor = file.fileno()
+            begun = _first_byte(descriptor, name) if stat.S_ISFIFO(os.fstat(descriptor).st_mode) else b""
+            os.set_blocking(descriptor, True)
+            return begun + file.read(VALUE_BYTES_MAX + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise Usage(
+            f"cannot read {name!r}: {reason}",
+            help=f"A value that begins with @ names a file; --literal stores {text!r} itself.",
+        ) from None
+
+
+def _first_byte(descriptor: int, name: str) -> bytes:
+    """What a FIFO begins with, or nothing yet when somebody has it open. Raises Usage when nobody comes to write."""
+    import select
+
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    came = poller.poll(FIFO_WAIT_S * 1000)
+    try:
+        begun = os.read(descriptor, 1)
+    except BlockingIOError:
+        return b""
+    if not begun and not came:
+        raise Usage(f"nobody writes to {name!r}, which is a FIFO", help="Start first what writes to it.")
+    return begun
+
+
 def check_text(text: str, what: str) -> str:
-    """`text`, which names something in a cluster and so must be UTF-8. Raises Usage."""
+    """`text`, which names something in a cluster and so must be UTF-8, whatever the locale says. Raises Usage."""
     try:
         text.encode()
+        return text
     except UnicodeEncodeError:
+        pass
+    try:
+        return os.fsencode(text).decode()
+    except UnicodeError:
         raise Usage(f"the {what} is not valid UTF-8", help="Values may be any bytes; names are text.") from None
-    return text
 
 
 def as_json(data: bytes) -> Any:

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections import deque
+from shutil import get_terminal_size
 from typing import Annotated
 
 import typer
@@ -80,7 +81,7 @@ def _print(console: Console, history: History, every_s: float) -> None:
         assert history.sight is not None
         console.value(sight_json(history))
     else:
-        columns = int(os.environ.get("COLUMNS") or 0) or PLAIN_COLUMNS
+        columns = get_terminal_size((PLAIN_COLUMNS, 0)).columns
         glyphs = glyphs_for(console.out.encoding)
         lines = plain_lines(history, max(columns, COLUMNS_MIN), glyphs, every_s)
         console.lines([spelled(painted(line, console.paint).rstrip(), glyphs) for line in lines])

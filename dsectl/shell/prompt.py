@@ -20,9 +20,9 @@ from prompt_toolkit.output.color_depth import ColorDepth
 from prompt_toolkit.styles import Style
 
 from cluster.emulator.home import find_home
-from dsectl.cli.app import drop_output
 from dsectl.cli.completion.grammar import Grammar
 from dsectl.cli.console import Console
+from dsectl.cli.streams import drop_output
 from dsectl.script.grammar import Run, parse
 from dsectl.script.tokens import join_lines
 from dsectl.shell.above import Above

@@ -39,6 +39,31 @@ def test_the_home_is_absolute_and_expanded(monkeypatch: pytest.MonkeyPatch, tmp_
     assert home() == str(tmp_path / "there")
 
 
+def test_a_relative_state_directory_is_made_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("DSECTL_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    for name in ("XDG_STATE_HOME", "HOME"):
+        monkeypatch.setenv(name, "state")
+        assert home().startswith(str(tmp_path / "state"))
+
+
+def test_no_folder_is_named_after_a_home_that_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DSECTL_HOME", "~nobody9/here")
+    with pytest.raises(Usage, match="the user nobody9 has no home"):
+        home()
+    monkeypatch.delenv("DSECTL_HOME")
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "")
+    with pytest.raises(Usage, match="this user has no home"):
+        home()
+
+
+def test_a_folder_of_another_user_is_named_with_its_owner(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: str(path) != str(folder))
+    with pytest.raises(Damaged, match=f"{folder} belongs to {folder.owner()}"):
+        locate("mine")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the short cut")
 @pytest.mark.parametrize("state", [None, "", " ", "/var/state"])
 def test_the_short_cut_is_what_platformdirs_answers(state: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
