@@ -181,6 +181,10 @@ class Table(Protocol):
         """One page: rows whose keys are above `after` and begin with `prefix`, in order, at most `limit` of them, the
         last of which may take their sizes over `bytes_max`. There are more only behind a page that is not empty."""
 
+    def prepare(self, partition: int) -> bool:
+        """A step, of a fraction of a millisecond, of what the next `scan` would have to do first; whether there is
+        more. `scan` itself does all of it."""
+
     def stat(self, partition: int) -> TableStat:
         """How much the partition holds; cheap."""
 

@@ -12,8 +12,11 @@ from collections.abc import Callable
 from cluster.env.seam import Clock
 
 REST_S = 0.001
-"""Between two slices, in which the loop, and on a small machine the other processes too, do what is asked of them: with
-slices of a third of it, a node spends a fifth of a core on such work at most."""
+"""Between two slices at least, in which the loop, and on a small machine the other processes too, do what is asked of
+them."""
+REST_SHARE = 6
+"""A rest is so many times as long as the slice before it: a seventh of a core at most. Nodes that share a machine run
+their slices at the same time, and a slice that had to wait for a core is followed by a longer rest."""
 
 Slice = Callable[[], bool]
 """Does a little, a fraction of a millisecond; returns whether there is more to do."""
@@ -37,7 +40,7 @@ class Slices:
 
     def _run(self) -> None:
         work = self._works[0]
-        more = False
+        began, more = self._clock.now(), False
         try:
             more = work()
         finally:  # a work that raises is over, and must not end the others
@@ -45,4 +48,5 @@ class Slices:
             if more:
                 self._works.append(work)
             if self._works:
-                self._clock.call_later(REST_S, self._run)
+                took = self._clock.now() - began
+                self._clock.call_later(max(REST_S, REST_SHARE * took), self._run)

@@ -88,7 +88,10 @@ class Listing:
         return True
 
     def _open(self) -> bool:
-        cursor = self._unopened.pop()
+        cursor = self._unopened[-1]
+        if self._store.prepare(TABLE_KV, cursor.partition):
+            return True
+        self._unopened.pop()
         if self._fill(cursor):
             self._heap.append((cursor.rows[0][0], cursor.partition, cursor))
         if not self._unopened:

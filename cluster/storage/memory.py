@@ -1,19 +1,27 @@
 """A table in memory: rows by partition and key, which can also be read in the order of their keys.
 
-A put must not pay for order, so a new key is only noted; the sorted list of its partition is brought up to date by
-whoever reads in order. Bisection finds the start of a page, so a page costs its own length and not the partition's.
-Deleted keys stay in the list until it is next merged, and are passed over; they never outnumber what is there by more
-than a constant.
+A put must not pay for order, so a new key is only noted; the sorted blocks of its partition are brought up to date by
+whoever reads in order, some hundred keys at a time (`prepare`), so that a first reader need not stop the node. Bisection
+finds the start of a page, so a page costs its own length and not the partition's. Deleted keys stay in the blocks, and
+are passed over; they never outnumber what is there by more than a constant.
 """
 
-from bisect import bisect_left, bisect_right
+import gc
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 
 from cluster.ports import Page, TableStat
 from cluster.storage.record import PARTITION_MAX
 
-INSERT_SHARE = 32
-"""Up to this part of the keys are inserted one by one (a bisection and a move of memory each); more are sorted in."""
+BLOCK = 1024
+"""Keys in a block, and up to twice as many: what is moved when one is inserted."""
+CHUNK = 512
+"""Keys that are sorted and merged in one step: 0.3 ms."""
+CHUNK_SHARE = 16
+"""With more keys than `CHUNK` times this, a step takes as large a part of them: each goes through all blocks, so that
+steps of one length would cost the square of the keys."""
+FEW_SHARE = 32
+"""Up to this part of the keys are inserted one by one (two bisections and a move of memory each)."""
 SPARE_MAX = 1024
 """Keys that may wait to be sorted, or are deleted and still listed, in a partition of any size."""
 
@@ -60,6 +68,11 @@ class MemoryTable:
             size += len(value)
         return page, False
 
+    def prepare(self, partition: int) -> bool:
+        """A step of what the next `scan` would have to do first."""
+        rows = self._partitions.get(partition)
+        return rows is not None and rows.prepare()
+
     def stat(self, partition: int) -> TableStat:
         """How much the partition holds."""
         return TableStat(len(self._partitions.get(partition, ())))
@@ -72,48 +85,95 @@ class MemoryTable:
 class Rows(dict[str, bytes]):
     """Encoded values by key, of one partition. Whoever sets a key that is not here calls `added` with it, too."""
 
-    __slots__ = ("_fresh", "_ordered")
+    __slots__ = ("_blocks", "_fresh", "_listed")
 
     def __init__(self) -> None:
         super().__init__()
-        self._fresh: list[str] = []  # not in the sorted list yet, in any order; some perhaps twice, or deleted again
-        self._ordered: list[str] = []
+        self._fresh: list[str] = []  # not in a block yet, in any order
+        self._blocks: list[list[str]] = []  # sorted, as the keys in them; none is empty
+        self._listed = 0  # keys in all blocks; some perhaps twice, or deleted again
 
     def added(self, key: str) -> None:
         """A key was set that was not here."""
         fresh = self._fresh
         fresh.append(key)
         if len(fresh) > SPARE_MAX and len(fresh) > 2 * len(self):
-            self._merge()  # written and deleted over and over, and nobody reads in order
+            self._begin_anew()  # written and deleted over and over, and nobody reads in order
 
     def after(self, key: str, prefix: str = "") -> Iterator[str]:
         """The keys above `key` that begin with `prefix`, in order. No put meanwhile."""
-        ordered = self._up_to_date()
-        at = bisect_left(ordered, prefix) if prefix > key else bisect_right(ordered, key)
-        for position in range(at, len(ordered)):
-            found = ordered[position]
-            if not found.startswith(prefix):
-                return
-            if found in self:
-                yield found
+        while self.prepare():
+            pass
+        blocks = self._blocks
+        from_prefix = prefix > key
+        start = prefix if from_prefix else key
+        last = ""
+        for number in range(bisect_left(blocks, start, key=_last), len(blocks)):
+            block = blocks[number]
+            at = bisect_left(block, start) if from_prefix else bisect_right(block, start)
+            for position in range(at, len(block)):
+                found = block[position]
+                if not found.startswith(prefix):
+                    return
+                if found != last and found in self:
+                    yield found
+                    last = found
 
-    def _up_to_date(self) -> list[str]:
-        """All keys in order, and perhaps some that were deleted."""
-        ordered, fresh = self._ordered, self._fresh
-        if INSERT_SHARE * len(fresh) > len(ordered) + SPARE_MAX or len(ordered) > 2 * len(self) + SPARE_MAX:
-            self._merge()
-        elif fresh:
-            for key in fresh:
-                at = bisect_left(ordered, key)
-                if at == len(ordered) or ordered[at] != key:
-                    ordered.insert(at, key)
-            fresh.clear()
-        return self._ordered
+    def prepare(self) -> bool:
+        """Put a few of the fresh keys into blocks; whether there are more."""
+        if self._listed > 2 * len(self) + SPARE_MAX:
+            self._begin_anew()
+        fresh = self._fresh
+        if not fresh:
+            return False
+        size = max(CHUNK, self._listed // CHUNK_SHARE)
+        chunk = fresh[-size:]
+        del fresh[-size:]
+        self._listed += len(chunk)
+        if len(chunk) * FEW_SHARE < self._listed:
+            for key in chunk:
+                self._insert(key)
+        else:
+            chunk.sort()
+            self._merge(chunk)
+            # Many young lists of keys would be gone through at once, which takes as long as there are keys.
+            gc.collect(0)
+        return bool(fresh)
 
-    def _merge(self) -> None:
-        """Two sorted runs, which Timsort merges in linear time; the dictionary drops what is there twice."""
-        self._fresh.sort()
-        together = self._ordered + self._fresh
-        together.sort()
-        self._ordered = [key for key in dict.fromkeys(together) if key in self]
-        self._fresh = []
+    def _begin_anew(self) -> None:
+        """Forget the order, and with it what was deleted."""
+        self._blocks, self._listed, self._fresh = [], 0, list(self)
+
+    def _insert(self, key: str) -> None:
+        blocks = self._blocks
+        number = min(bisect_left(blocks, key, key=_last), len(blocks) - 1)
+        insort(blocks[number], key)
+        if len(blocks[number]) > 2 * BLOCK:
+            blocks[number : number + 1] = _cut(blocks[number])
+
+    def _merge(self, chunk: list[str]) -> None:
+        """Each block takes its part of the sorted keys: two sorted runs, which Timsort merges in linear time."""
+        made: list[list[str]] = []
+        done = 0
+        for number, block in enumerate(self._blocks):
+            is_last = number == len(self._blocks) - 1
+            end = len(chunk) if is_last else bisect_right(chunk, block[-1], done)
+            if end > done:
+                block += chunk[done:end]
+                block.sort()
+                made += _cut(block)
+                done = end
+            else:
+                made.append(block)
+        self._blocks = made or _cut(chunk)
+
+
+def _last(block: list[str]) -> str:
+    return block[-1]
+
+
+def _cut(block: list[str]) -> list[list[str]]:
+    """Blocks that are not too long."""
+    if len(block) <= 2 * BLOCK:
+        return [block]
+    return [block[first : first + BLOCK] for first in range(0, len(block), BLOCK)]

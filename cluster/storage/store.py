@@ -151,6 +151,11 @@ class Store:
                 return sorted(shown.items()), more
             page, more = rows.scan(partition, last, limit, prefix=prefix, bytes_max=bytes_max)
 
+    def prepare(self, table: int, partition: int) -> bool:
+        """A step of what the next `scan` would have to do first; whether there is more."""
+        rows = self._tables.get(table)
+        return rows is not None and rows.prepare(partition)
+
     def count(self, table: int, partition: int) -> int:
         """How many rows there are, staged ones included."""
         rows = self._tables.get(table)

@@ -10,6 +10,7 @@ from cluster.kv.listing import SLICE_STEPS, Listing
 from cluster.kv.objects import VersionedObjects
 from cluster.layout import partition_of
 from cluster.replication.mergeable import TABLE_KV
+from cluster.storage import memory
 from cluster.versions import EMPTY, encode, put
 from tests.storage.memory_disk import HandClock, World
 
@@ -66,6 +67,14 @@ def test_pages_together_are_the_keys_in_order(keys: list[str], gone: list[str], 
     assert found == expected
 
 
+class Slow(HandClock):
+    """Each look at the time takes a tenth of a millisecond."""
+
+    def now(self) -> float:
+        self.time += 0.000_1
+        return self.time
+
+
 def test_a_slice_looks_at_few_rows_and_ends_early_when_time_is_up() -> None:
     pages = Pages([f"key-{number:05}" for number in range(3000)])
 
@@ -76,16 +85,28 @@ def test_a_slice_looks_at_few_rows_and_ends_early_when_time_is_up() -> None:
         assert len(pages.outcomes.pop()[0]) == 1000
         return count
 
-    class Slow(HandClock):
-        """Each look at the time takes a tenth of a millisecond."""
-
-        def now(self) -> float:
-            self.time += 0.000_1
-            return self.time
-
     steps = 256 + 1000
     assert steps // SLICE_STEPS <= slices(None) <= steps // SLICE_STEPS + 2
     assert slices(Slow()) >= steps // 4
+
+
+def test_the_first_listing_sorts_in_slices_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "CHUNK", 4)
+    pages = Pages([f"key-{number:05}" for number in range(5000)])
+    sorted_in, prepare = 0, memory.Rows.prepare
+
+    def counted(rows: memory.Rows) -> bool:
+        nonlocal sorted_in
+        sorted_in += 1
+        return prepare(rows)
+
+    monkeypatch.setattr(memory.Rows, "prepare", counted)
+    listing, most, whole = pages.listing("", "", 10, Slow()), 0, 0
+    more = True
+    while more:
+        more = listing.step()
+        most, whole, sorted_in = max(most, sorted_in), whole + sorted_in, 0
+    assert whole > 1000 and most < 10
 
 
 def test_a_page_costs_its_length_and_not_the_number_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,17 +10,20 @@ from cluster.storage import memory
 from cluster.storage.memory import MemoryTable
 
 KEYS = st.text("ab/", min_size=1, max_size=3)
-Step = tuple[Literal["put", "delete", "scan"], str]
+Step = tuple[Literal["put", "delete", "scan", "prepare"], str]
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that few keys are many."""
     monkeypatch.setattr(memory, "SPARE_MAX", 3)
+    monkeypatch.setattr(memory, "BLOCK", 2)
+    monkeypatch.setattr(memory, "CHUNK", 4)
+    monkeypatch.setattr(memory, "FEW_SHARE", 2)
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["put", "put", "put", "delete", "scan"]), KEYS), max_size=60),
+    st.lists(st.tuples(st.sampled_from(["put", "put", "put", "delete", "scan", "prepare"]), KEYS), max_size=60),
     st.sampled_from(["", "a", "b/"]),
     st.integers(1, 5),
     st.none() | st.integers(0, 40),
@@ -37,6 +40,8 @@ def test_it_is_a_sorted_dictionary(
         elif what == "delete":
             model.pop(key, None)
             table.put(7, key, None)
+        elif what == "prepare":
+            table.prepare(7)
         else:
             expected = sorted(item for item in model.items() if item[0].startswith(prefix) and item[0] > key)
             page, more = table.scan(7, key, limit, prefix=prefix, bytes_max=bytes_max)
@@ -58,7 +63,7 @@ def test_keys_that_come_and_go_leave_nothing_behind() -> None:
         table.put(0, f"hint-{number}", b"copy")
         table.put(0, f"hint-{number}", None)
     rows = table._partitions[0]
-    assert len(rows._fresh) + len(rows._ordered) <= 2 * memory.SPARE_MAX
+    assert len(rows._fresh) + rows._listed <= 2 * memory.SPARE_MAX
 
 
 def test_keys_that_were_deleted_all_at_once_are_passed_over_once() -> None:
@@ -69,4 +74,20 @@ def test_keys_that_were_deleted_all_at_once_are_passed_over_once() -> None:
     for number in range(5_000 - 1):
         table.put(0, f"key-{number:05}", None)
     assert table.scan(0, "", 1) == ([("key-04999", b"value")], False)
-    assert len(table._partitions[0]._ordered) == 1
+    assert table._partitions[0]._listed == 1
+
+
+def test_order_is_made_in_steps() -> None:
+    """A first reader of many keys has to sort them, and must not stop its node for it."""
+    table = MemoryTable()
+    for number in range(15 * memory.CHUNK):
+        table.put(0, f"key-{number * 7919 % 100_003:06}", b"value")
+    steps = 1
+    while table.prepare(0):
+        steps += 1
+        assert len(table._partitions[0]._fresh) % memory.CHUNK == 0
+    assert steps == 15 and not table.prepare(0) and not table.prepare(1)
+    blocks = table._partitions[0]._blocks
+    assert max(map(len, blocks)) <= 2 * memory.BLOCK
+    keys = [key for block in blocks for key in block]
+    assert keys == sorted(keys) and len(keys) == 15 * memory.CHUNK
