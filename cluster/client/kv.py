@@ -33,6 +33,7 @@ from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
 
 KEYS_MAX = 1000
 """Keys in a page unless the caller says otherwise."""
+PAGE_TIMEOUT_MIN_S = 0.001
 CONTEXTS_MAX = 10_000
 NOTHING = encode_clock({})
 
@@ -71,12 +72,14 @@ class GetResult(Struct, frozen=True):
 
 
 class KeysResult(Struct, frozen=True):
-    """One page of keys, in order. `more`: ask again with `after` the last. `silent` nodes gave no answer, so that keys
-    may be missing when they are as many as a key has replicas."""
+    """One page of keys, in order. `more`: there may be others, behind `after`; the page is only then shorter than its
+    limit, or empty, when the time was over. `silent` nodes gave no answer, so that keys may be missing when they are as
+    many as a key has replicas."""
 
     keys: list[str]
     more: bool
     silent: list[str]
+    after: str = ""
 
 
 class Contexts:
@@ -179,9 +182,26 @@ class Kv(Family[S]):
         for text, what in ((prefix, "the prefix"), (after, "`after`")):
             if len(check_text(text, what).encode()) > KEY_BYTES_MAX:
                 raise TooLarge(f"{what} is longer than a key; {KEY_BYTES_MAX} bytes are allowed")
-        body = Keys(prefix, after, check_count(limit, "limit", 1))
-        answers = yield Gather(dict.fromkeys(self._session.location.nodes, body), check_timeout(timeout))
-        return merge_pages(answers, limit)
+        wanted, seconds = check_count(limit, "limit", 1), check_timeout(timeout) or self._session.timeout
+        ends_at, begin = monotonic() + seconds, after
+        nodes = list(self._session.location.nodes)
+        keys: list[str] = []
+        silent: list[str] = []
+        while True:
+            body = Keys(prefix, after, wanted - len(keys))
+            answers = yield Gather(dict.fromkeys(nodes, body), max(PAGE_TIMEOUT_MIN_S, ends_at - monotonic()))
+            try:
+                page = merge_pages(answers, body.limit)
+            except ClusterError:
+                if after == begin:
+                    raise
+                return KeysResult(keys, True, silent + nodes, after)
+            keys += page.keys
+            silent += page.silent
+            if not page.more or len(keys) == wanted or monotonic() >= ends_at:
+                return KeysResult(keys, page.more, silent, page.after)
+            # Where many keys are deleted, nodes answer before the page is full.
+            nodes, after = [name for name in nodes if name not in silent], page.after
 
     def _read(self, key: str, r: int, strict: bool, only: str | None, timeout: float | None) -> Steps[GetResult]:
         local = check_name(only, "`only`") is not None
@@ -295,14 +315,16 @@ def merge_pages(answers: dict[str, Body | ClusterError], limit: int) -> KeysResu
     """The first `limit` keys out of the pages of all nodes: each lists what it holds, so the union is what the cluster
     holds. Raises the error of a node when none answered.
 
-    A node that has more than it sent says nothing about keys behind its last one, so the page ends where the shortest
-    such list ends.
+    A node that has more than it sent says nothing about keys behind where it looked, so the page ends where the first
+    of them stopped.
     """
     pages = [answer for answer in answers.values() if isinstance(answer, KeysFound)]
     silent = [name for name, answer in answers.items() if not isinstance(answer, KeysFound)]
     if not pages:
         raise next(answer for answer in answers.values() if isinstance(answer, ClusterError))
-    ends = [page.keys[-1] for page in pages if page.more and page.keys]
+    end = min((page.after for page in pages if page.after), default="")
     keys = sorted({key for page in pages for key in page.keys})
-    known = [key for key in keys if not ends or key <= min(ends)]
-    return KeysResult(known[:limit], bool(ends) or len(known) > limit, silent)
+    known = [key for key in keys if not end or key <= end]
+    if len(known) > limit:
+        end = known[limit - 1]
+    return KeysResult(known[:limit], bool(end), silent, end)

@@ -339,9 +339,9 @@ class Coordinator:
             inbound.fail(Overloaded(f"{replication.me} has {LISTINGS_MAX} listings under way"))
             return
 
-        def listed(keys: list[str], more: bool, error: ClusterError | None) -> None:
+        def listed(keys: list[str], after: str, error: ClusterError | None) -> None:
             if error is None:
-                inbound.reply(KeysFound(keys, more))
+                inbound.reply(KeysFound(keys, after))
             else:
                 inbound.fail(error)
 

@@ -2,7 +2,8 @@
 
 Keys are spread over the partitions by their hash, so every page is merged from all of them: each gives its next few
 rows, and the heap says which partition's key is next. A page costs its own length and a bisection a partition, however
-many keys there are; only deleted keys, which are read and passed over, come on top.
+many keys there are; only deleted keys, which are read and passed over, come on top. So a page may end before it is
+full, and says up to where it looked.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,9 +22,15 @@ SLICE_STEPS = 64
 """Rows and partitions looked at in a slice, whatever the clock says."""
 AHEAD_MIN = 4
 """Rows asked of a partition at a time."""
+PAGE_S = 0.25
+PAGE_ROWS_MAX = 8192
+"""What has looked through so many rows, or for so long, answers with what it has found: its client goes on if it wants
+more, and nobody waits to the end of a deadline for a page full of deleted keys."""
+PAGE_ROWS_MIN = 64
+"""As few are always looked through, so that each page gets on."""
 
-Listed = Callable[[list[str], bool, ClusterError | None], None]
-"""(keys, whether there are more, None), or ([], False, why not), once."""
+Listed = Callable[[list[str], str, ClusterError | None], None]
+"""(keys, up to where it looked, None), with "" for all of it; or ([], "", why not); once."""
 
 
 class Cursor:
@@ -65,6 +72,9 @@ class Listing:
         self._unopened = [Cursor(partition, after) for partition in reversed(partitions)]
         self._heap: list[tuple[str, int, Cursor]] = []
         self._found: list[str] = []
+        self._looked = 0
+        self._last = ""
+        self._ends_at = min(deadline, clock.now() + PAGE_S)
         self._cancelled = False
 
     def cancel(self) -> None:
@@ -77,14 +87,19 @@ class Listing:
             return False
         started = self._clock.now()
         if started >= self._deadline:
-            self._done([], False, DeadlinePassed("the listing took longer than its client waits"))
+            self._done([], "", DeadlinePassed("the listing took longer than its client waits"))
             return False
         for _ in range(SLICE_STEPS):
             if not (self._open() if self._unopened else self._advance()):
-                self._done(self._found[: self._limit], len(self._found) > self._limit, None)
+                page = self._found[: self._limit]
+                self._done(page, page[-1] if len(self._found) > self._limit else "", None)
                 return False
-            if self._clock.now() - started > SLICE_S:
+            now = self._clock.now()
+            if now - started > SLICE_S:
                 break
+        if self._looked >= PAGE_ROWS_MAX or (self._looked >= PAGE_ROWS_MIN and now >= self._ends_at):
+            self._done(self._found, self._last, None)
+            return False
         return True
 
     def _open(self) -> bool:
@@ -105,6 +120,8 @@ class Listing:
         key, _, cursor = self._heap[0]
         if self._objects.shows(cursor.rows[cursor.at][1]):
             self._found.append(key)
+        self._looked += 1
+        self._last = key
         cursor.at += 1
         if cursor.at < len(cursor.rows) or self._fill(cursor):
             heapreplace(self._heap, (cursor.rows[cursor.at][0], cursor.partition, cursor))

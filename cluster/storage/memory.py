@@ -1,9 +1,9 @@
 """A table in memory: rows by partition and key, which can also be read in the order of their keys.
 
 A put must not pay for order, so a new key is only noted; the sorted blocks of its partition are brought up to date by
-whoever reads in order, some hundred keys at a time (`prepare`), so that a first reader need not stop the node. Bisection
-finds the start of a page, so a page costs its own length and not the partition's. Deleted keys stay in the blocks, and
-are passed over; they never outnumber what is there by more than a constant.
+whoever reads in order, some hundred keys at a time (`prepare`), so that a first reader need not stop the node.
+Bisection finds the start of a page, so a page costs its own length and not the partition's. Deleted keys stay in the
+blocks, and are passed over; they never outnumber what is there by more than a constant.
 """
 
 import gc

@@ -62,10 +62,11 @@ class Keys(Struct, array_like=True, gc=False, tag=14):
 
 
 class KeysFound(Struct, array_like=True, gc=False, tag=15):
-    """One page of keys."""
+    """One page of keys: all that are live up to `after`, which may be none where many are deleted; it goes on behind
+    there. Without `after` there are no more."""
 
     keys: list[str]
-    more: bool
+    after: str
 
 
 KvBody = Put | PutDone | Get | Got | Keys | KeysFound

@@ -96,9 +96,7 @@ def keys(
         return
     console.lines([shown(key) for key in found.keys])
     if found.more:
-        console.note(
-            f"note: there are more; go on with --after {shown(found.keys[-1])!r}" if found.keys else "note: more"
-        )
+        console.note(f"note: there may be more; go on with --after {shown(found.after)!r}")
     if found.silent:
         console.note(f"note: no answer from {', '.join(found.silent)}; keys whose owners all are silent are missing")
 

@@ -21,7 +21,7 @@ def reply_to(body: object, name: str) -> Body | None:
         case Get():
             return Got([b"book"], CLOCK, 2, 0, False, name)
         case Keys(prefix=prefix):
-            return KeysFound([f"{prefix}1", f"{prefix}{name}"], False)
+            return KeysFound([f"{prefix}1", f"{prefix}{name}"], "")
         case Publish(id=id):
             return Published(id or "m1", 1, 0)
         case Call(payload=payload):

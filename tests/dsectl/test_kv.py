@@ -197,9 +197,9 @@ def test_via_chooses_the_node(run: Run, serve: Serve) -> None:
 def test_keys_are_merged_over_all_nodes(run: Run, serve: Serve) -> None:
     serve(healthy("n1"), healthy("n2"))
     assert run("keys", "a").lines == ["a1", "an1", "an2"]
-    assert run("keys", "a", "--json").json == {"keys": ["a1", "an1", "an2"], "more": False, "silent": []}
+    assert run("keys", "a", "--json").json == {"keys": ["a1", "an1", "an2"], "more": False, "silent": [], "after": ""}
     ran = run("keys", "a", "--limit", "2")
-    assert ran.lines == ["a1", "an1"] and "--after" in ran.err
+    assert ran.lines == ["a1", "an1"] and "--after 'an1'" in ran.err
 
 
 def test_keys_pass_their_page_on(run: Run, serve: Serve) -> None:
@@ -212,7 +212,7 @@ def test_keys_pass_their_page_on(run: Run, serve: Serve) -> None:
 def test_keys_cannot_command_the_terminal(run: Run, serve: Serve) -> None:
     def script(peer: Peer, frame: Frame) -> None:
         assert isinstance(frame, Request)
-        peer.reply(frame, KeysFound(["a\nb", "\x1bc"], False))
+        peer.reply(frame, KeysFound(["a\nb", "\x1bc"], ""))
 
     serve(script)
     assert run("keys").lines == ["\\x1bc", "a\\nb"] or run("keys").lines == ["a\\nb", "\\x1bc"]

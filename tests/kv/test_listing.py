@@ -27,7 +27,7 @@ class Pages:
         for key in [*keys, *deleted]:
             self.world.store.put(TABLE_KV, partition_of(key), key, TOMBSTONE if key in deleted else VALUE, None)
         self.world.clock.run()
-        self.outcomes: list[tuple[list[str], bool, ClusterError | None]] = []
+        self.outcomes: list[tuple[list[str], str, ClusterError | None]] = []
 
     def listing(self, after: str, prefix: str, limit: int, clock: HandClock | None = None) -> Listing:
         return Listing(
@@ -42,13 +42,15 @@ class Pages:
             lambda *outcome: self.outcomes.append(outcome),
         )
 
-    def page(self, after: str = "", prefix: str = "", limit: int = 1000) -> tuple[list[str], bool]:
-        listing = self.listing(after, prefix, limit)
+    def page(
+        self, after: str = "", prefix: str = "", limit: int = 1000, clock: HandClock | None = None
+    ) -> tuple[list[str], str]:
+        listing = self.listing(after, prefix, limit, clock)
         while listing.step():
             pass
-        keys, more, error = self.outcomes.pop()
+        keys, end, error = self.outcomes.pop()
         assert error is None and not self.outcomes
-        return keys, more
+        return keys, end
 
 
 KEYS = st.lists(st.text("ab/", min_size=1, max_size=4), unique=True, max_size=60)
@@ -58,12 +60,11 @@ KEYS = st.lists(st.text("ab/", min_size=1, max_size=4), unique=True, max_size=60
 def test_pages_together_are_the_keys_in_order(keys: list[str], gone: list[str], prefix: str, limit: int) -> None:
     pages = Pages([key for key in keys if key not in gone], tuple(gone))
     expected = sorted(key for key in keys if key not in gone and key.startswith(prefix))
-    found: list[str] = []
-    more = True
-    while more:
-        page, more = pages.page(found[-1] if found else "", prefix, limit)
-        assert len(page) <= limit and (page or not more)
-        found += page
+    found, after = pages.page(prefix=prefix, limit=limit)
+    while after:
+        page, end = pages.page(after, prefix, limit)
+        assert len(page) <= limit and (end > after or not end)
+        found, after = found + page, end
     assert found == expected
 
 
@@ -121,8 +122,26 @@ def test_a_page_costs_its_length_and_not_the_number_of_keys(monkeypatch: pytest.
         return shows(self, blob)
 
     monkeypatch.setattr(VersionedObjects, "shows", counted)
-    assert pages.page("key-02500", limit=10) == ([f"key-{number:05}" for number in range(2501, 2511)], True)
+    assert pages.page("key-02500", limit=10) == ([f"key-{number:05}" for number in range(2501, 2511)], "key-02510")
     assert seen == 11
+
+
+def test_a_page_full_of_deleted_keys_ends_early_and_says_where_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tuple(f"gone-{number:05}" for number in range(3000))
+    pages = Pages(["a", "z"], gone)
+    monkeypatch.setattr("cluster.kv.listing.PAGE_ROWS_MAX", 1000)
+    keys, after, count = *pages.page(), 1
+    assert keys == ["a"] and gone[900] < after < gone[1100]
+    while after:
+        page, after = pages.page(after)
+        keys, count = keys + page, count + 1
+    assert keys == ["a", "z"] and 3 <= count <= 4
+
+
+def test_a_page_that_takes_long_ends_early_too() -> None:
+    pages = Pages(["a", "z"], tuple(f"gone-{number:05}" for number in range(5000)))
+    keys, after = pages.page(clock=Slow())
+    assert keys == ["a"] and "gone-00100" < after < "gone-04900"
 
 
 def test_a_listing_ends_at_its_deadline_and_when_nobody_waits() -> None:
@@ -130,8 +149,8 @@ def test_a_listing_ends_at_its_deadline_and_when_nobody_waits() -> None:
     late = pages.listing("", "", 10)
     pages.world.clock.time = 1.0
     assert not late.step()
-    ((keys, more, error),) = pages.outcomes
-    assert (keys, more) == ([], False) and isinstance(error, DeadlinePassed) and error.definite
+    ((keys, after, error),) = pages.outcomes
+    assert (keys, after) == ([], "") and isinstance(error, DeadlinePassed) and error.definite
     cancelled = pages.listing("", "", 10)
     cancelled.cancel()
     assert not cancelled.step() and len(pages.outcomes) == 1

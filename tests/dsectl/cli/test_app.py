@@ -152,7 +152,7 @@ def test_ctrl_c_in_a_command(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def many_keys(peer: Peer, frame: Frame) -> None:
     assert isinstance(frame, Request)
-    peer.reply(frame, KeysFound([f"key-{number:06}" for number in range(100_000)], False))
+    peer.reply(frame, KeysFound([f"key-{number:06}" for number in range(100_000)], ""))
 
 
 HANDLED = """

@@ -60,7 +60,7 @@ class Store:
 
     def keys(self, node: str, prefix: str, after: str, limit: int, done: Done) -> None:
         found = sorted(key for key in self.values if key > after)[:limit]
-        self.waiting.append((done, Unreachable("gone") if node == "n3" else KeysFound(found, False)))
+        self.waiting.append((done, Unreachable("gone") if node == "n3" else KeysFound(found, "")))
 
     def answer(self, count: int = 1_000_000) -> None:
         while self.waiting and count:
