@@ -1,19 +1,39 @@
 """A recipe file as a value: CommonMark whose blocks marked `dsectl` hold steps, and those marked `predict` a question.
 
-`#` is the title, `##` begins a case. Every step keeps its line. Anything that would be skipped in silence is refused: a
-block that is not closed, or that stands inside a list, or a misspelt mark.
+`#` is the title, `##` begins a case. Every step keeps its line. What could be meant as steps and would not run is
+refused, wherever it stands: a test that was skipped in silence would make the recipe green.
 """
 
+import re
+import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
-from cluster.errors import Usage
+from cluster.errors import ClusterError, Usage
+from dsectl.cli.table import lookup
 from dsectl.recipes.frontmatter import FrontMatter, read_front_matter
 from dsectl.script.check import Problem
+from dsectl.script.grammar import Command, Expect, Fails, Poll, Run, Start, parse
 from dsectl.script.tokens import Line, join_lines
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
 
 STEPS, PREDICT = "dsectl", "predict"
 BYTES_MAX = 1024 * 1024
 """A lesson has some kilobytes."""
+ALIKE = 0.75
+"""Similarity from which a mark is taken for a misspelt one: `dsecl` and `dsctl` are, `dsl` and `select` are not."""
+ANSWER = "answer:"
+"""How the line of a question begins that holds what happened."""
+
+_FENCE = re.compile(r"[^A-Za-z_`~]*(?:`{3,}|~{3,})[ \t]*(\S.*)")
+"""A line that would open a block with a mark, if nothing around it says otherwise."""
+_DASHES = re.compile(r"-{3,}\s*")
+_SETTING = re.compile(r"\s*(\w+)\s*:")
+_CONTAINER = re.compile(r"^[\s>*+\-]*(?:\d+[.)])?\s*")
 
 
 @dataclass(frozen=True)
@@ -34,10 +54,12 @@ class Block:
 
 @dataclass(frozen=True)
 class Predict:
-    """A question for the reader, asked before what follows."""
+    """A question for the reader, asked before what follows; `answer` is shown once that has run, its variables
+    replaced."""
 
     line: int
     question: str
+    answer: str = ""
 
 
 Part = Prose | Block | Predict
@@ -92,38 +114,54 @@ def read_recipe(text: str, file: str) -> Recipe:
 class _Reader:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        self.lines = recipe.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        text = recipe.text.removeprefix("\ufeff")  # some editors put a byte order mark before all they save
+        self.lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         self.prose_from = 0
+        self.read_lines: set[int] = set()
+        """Those of blocks that were taken, or refused already."""
 
     def read(self) -> None:
         from markdown_it import MarkdownIt
-        from mdit_py_plugins.front_matter import front_matter_plugin
 
-        tokens = MarkdownIt("commonmark").use(front_matter_plugin).parse("\n".join(self.lines))
+        body = self._front_matter()
+        tokens = MarkdownIt("commonmark").parse("\n".join([""] * body + self.lines[body:]))
+        self.prose_from = body
         for position, token in enumerate(tokens):
-            begin, end = token.map or (0, 0)
-            if token.type == "front_matter":
-                self._front_matter(token.content, end)
-            elif token.type == "heading_open" and token.level == 0 and token.tag in ("h1", "h2"):
-                self._heading(token.tag, tokens[position + 1].content, begin, end)
+            if token.type == "heading_open" and token.level == 0 and token.tag in ("h1", "h2"):
+                self._heading(token, tokens[position + 1].content)
             elif token.type == "fence":
-                self._fence(token.info.strip(), token.content, begin, end, nested=token.level > 0)
-        if self.lines[:1] == ["---"] and not any(token.type == "front_matter" for token in tokens):
-            self._wrong(0, "the front matter is not closed", "It ends with a line of three dashes.")
+                self._fence(token)
+            elif token.type == "code_block":
+                self._commands_only(token.content, token.map[0] if token.map else 0)
         self._prose(len(self.lines))
+        self._not_run(body)
 
-    def _front_matter(self, content: str, end: int) -> None:
-        self.prose_from = end
-        try:
-            self.recipe.meta = read_front_matter(content)
-        except Usage as error:
-            self._wrong(0, error.message, error.help)
+    def _front_matter(self) -> int:
+        """Read it, from the first line that is not empty; returns the number of lines before the body."""
+        begin = next((number for number, line in enumerate(self.lines) if line.strip()), 0)
+        if self.lines[begin].startswith("+++"):
+            self._wrong(begin, "the front matter is TOML", "It is YAML, between two lines of three dashes.")
+        if not _DASHES.fullmatch(self.lines[begin]):
+            return 0
+        for end in range(begin + 1, len(self.lines)):
+            if _DASHES.fullmatch(self.lines[end]):
+                try:
+                    self.recipe.meta = read_front_matter("\n".join(self.lines[begin + 1 : end]), begin + 2)
+                except Usage as error:
+                    self._wrong(error.detail.get("line", begin + 1) - 1, error.message, error.help)
+                return end + 1
+        self._wrong(begin, "the front matter is not closed", "It ends with a line of three dashes.")
+        return 0
 
-    def _heading(self, tag: str, text: str, begin: int, end: int) -> None:
+    def _heading(self, token: "Token", text: str) -> None:
         recipe = self.recipe
+        begin, end = token.map or (0, 0)
         self._prose(begin)
         self.prose_from = end
-        if tag == "h2":
+        if token.tag == "h2":
+            setting = _SETTING.match(text)
+            if token.markup == "-" and setting and setting[1] in FrontMatter.__struct_fields__:
+                self._wrong(begin, f"the setting {setting[1]!r} is not read", "Front matter stands at the very top.")
             if any(case.name == text for case in recipe.cases):
                 self._wrong(begin, f"there are two cases called {text!r}", "Reports name cases by their headings.")
             recipe.cases.append(Case(text, begin + 1))
@@ -132,25 +170,58 @@ class _Reader:
         else:
             recipe.title = text
 
-    def _fence(self, info: str, content: str, begin: int, end: int, *, nested: bool) -> None:
+    def _fence(self, token: "Token") -> None:
+        begin, end = token.map or (0, 0)
+        info = token.info.strip()
         kind = info.split()[0] if info else ""
         if kind not in (STEPS, PREDICT):
-            if kind.lower().strip("{}.") in (STEPS, "dsect", "dsctl", PREDICT):
-                self._wrong(begin, f"a block marked {kind!r} is not run", f"The mark is `{STEPS}` or `{PREDICT}`.")
+            if not info:
+                self._commands_only(token.content, begin + 1)
             return
+        self.read_lines.update(range(begin, end))
         if info != kind:
             self._wrong(begin, f"{info!r}: nothing comes behind `{kind}`")
-        elif nested:
+        elif token.level > 0:
             self._wrong(begin, f"a {kind} block stands inside a list or a quote", "Begin it at the line's start.")
-        elif end - begin != content.count("\n") + 2:
+        elif not _closes(self.lines[end - 1], token.markup) or end - 1 == begin:
             self._wrong(begin, f"this {kind} block is not closed", "It ends with a line of three backticks.")
         else:
             self._prose(begin)
             self.prose_from = end
-            part: Part = Predict(begin + 1, content.strip())
+            part: Part = _question(token.content, begin + 1)
             if kind == STEPS:
-                part = Block(begin + 1, tuple(join_lines(content.split("\n"), begin + 2)))
+                part = Block(begin + 1, tuple(join_lines(token.content.split("\n"), begin + 2)))
             self._case(begin).parts.append(part)
+
+    # -- what could be steps, and is not run
+
+    def _not_run(self, body: int) -> None:
+        """Refuse each line outside of all blocks that opens one, and else each that is a test."""
+        is_told = False
+        for number in range(body, len(self.lines)):
+            line = self.lines[number]
+            opens = _FENCE.match(line)
+            if number in self.read_lines or opens:
+                is_told = False
+            if number in self.read_lines:
+                continue
+            if opens and (mark := _meant(opens[1])):
+                is_told = True
+                written = opens[1].strip("`~ ")
+                help = _PLACE if written == mark else f"The mark is `{mark}`, and nothing else."
+                self._wrong(number, f"a block marked {written!r} is not run here", help)
+            elif not is_told and _is_test(_CONTAINER.sub("", line)):
+                self._wrong(number, f"this step is not run: {line.strip()[:60]}", _BETWEEN)
+
+    def _commands_only(self, content: str, begin: int) -> None:
+        """Refuse code without a mark whose lines are all commands."""
+        steps = [line.text for line in join_lines(content.split("\n"))]
+        if steps and all(_is_command(text) for text in steps) and not any(_is_test(text) for text in steps):
+            self._wrong(
+                begin,
+                f"these look like steps, and are not run: {steps[0][:60]}",
+                f"{_BETWEEN} A block marked `text` is only shown.",
+            )
 
     def _prose(self, end: int) -> None:
         """What stands between the last heading or block and line `end`."""
@@ -168,3 +239,51 @@ class _Reader:
 
     def _wrong(self, line: int, message: str, help: str = "") -> None:
         self.recipe.problems.append(Problem(line + 1, message, help))
+
+
+_BETWEEN = "Steps that run stand between ```dsectl and ```."
+_PLACE = "Begin it at the start of its line, outside of lists, quotes, comments, indented text and other blocks."
+
+
+def _closes(line: str, markup: str) -> bool:
+    """Whether a line ends the block that `markup` opened."""
+    text = line.strip()
+    return len(text) >= len(markup) and set(text) == {markup[0]}
+
+
+def _meant(info: str) -> str:
+    """Which mark a block's info string may stand for; empty if it is another one."""
+    for word in re.findall(r"[a-z0-9]+", unicodedata.normalize("NFKC", info).casefold()):
+        for mark in (STEPS, PREDICT):
+            if word.startswith(mark) or get_close_matches(word, [mark], cutoff=ALIKE):
+                return mark
+    return ""
+
+
+def _is_test(text: str) -> bool:
+    """Whether a line outside of all blocks is a step that tests something."""
+    if not text.startswith(("expect ", "within ", "always ")):
+        return False
+    try:
+        step = parse(text)
+    except ClusterError:
+        return False
+    return isinstance(step, Expect | Poll)
+
+
+def _is_command(text: str) -> bool:
+    try:
+        step = parse(text)
+    except ClusterError:
+        return False
+    if isinstance(step, Run | Start | Fails):
+        return lookup([word.text() for word in step.command.words]) is not None
+    return step is not None
+
+
+def _question(content: str, line: int) -> Predict:
+    """A question, and its answer where the last line holds one."""
+    text, _, last = content.strip().rpartition("\n")
+    if last.lower().startswith(ANSWER):
+        return Predict(line, text.strip(), last[len(ANSWER) :].strip())
+    return Predict(line, content.strip())

@@ -1,9 +1,11 @@
 """What stands above a recipe: the cluster it needs, the principles it shows, and the change that must turn it red.
 
-YAML decoded into a struct, so that what is misspelt or of the wrong type is refused (`no` would be a False).
+YAML decoded into a struct, so that what is misspelt or of the wrong type is refused. Its words stay words: YAML's own
+types would make False of `no`, 8 of `010` and 90 of `1:30`.
 """
 
-from typing import Final
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -11,6 +13,9 @@ from cluster.config import node_settings
 from cluster.emulator.spec import ClusterSpec
 from cluster.errors import ClusterError, Usage
 from dsectl.ui.units import duration
+
+if TYPE_CHECKING:
+    from yaml import Node
 
 PRINCIPLES: Final = (
     "decentralization",
@@ -27,6 +32,11 @@ PRINCIPLES: Final = (
 """In the order of Amazon's description of its distributed systems (2007)."""
 TIMEOUT_S = 60.0
 EXIT_FAILED, EXIT_INCONCLUSIVE = 1, 3
+_WORDS = {
+    "int": "a whole number",
+    "array": "a list, as in [symmetry, simplicity]",
+    "object": "keys with their values, as in `nodes: 5`",
+}
 
 
 class Red(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,23 +79,54 @@ class FrontMatter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ).resolved()
 
 
-def read_front_matter(text: str) -> FrontMatter:
-    """Decode and check. Raises Usage."""
+def read_front_matter(text: str, line: int = 2) -> FrontMatter:
+    """Decode and check; `line` is where `text` begins in its file. Raises Usage, with the line where it is known."""
     import yaml
 
     try:
-        found = msgspec.convert(yaml.safe_load(text) or {}, FrontMatter)
+        node = yaml.compose(text, yaml.BaseLoader)
+        if node is not None:
+            _refuse_twice(node, line)
+        found = msgspec.convert(yaml.load(text, yaml.BaseLoader) or {}, FrontMatter, strict=False)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f" on line {mark.line + 2}" if mark is not None else ""
-        raise Usage(f"the front matter is no YAML{where}: {getattr(error, 'problem', error)}") from None
+        where = {} if mark is None else {"line": mark.line + line}
+        raise Usage(f"the front matter is no YAML: {getattr(error, 'problem', error)}", **where) from None
     except msgspec.ValidationError as error:
         known = ", ".join(field.encode_name for field in msgspec.structs.fields(FrontMatter))
-        raise Usage(f"front matter: {str(error)[:1].lower()}{str(error)[1:]}", help=f"Its keys: {known}.") from None
+        raise Usage(f"front matter: {_plain(str(error))}", help=f"Its keys: {known}.") from None
     except RecursionError:
         raise Usage("the front matter is nested too deeply") from None
     _check(found)
     return found
+
+
+def _refuse_twice(node: "Node", line: int) -> None:
+    """YAML forbids a key that comes twice, and the parser takes the last one in silence."""
+    import yaml
+
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen = set()
+    for key, value in node.value:
+        name = key.value if isinstance(key, yaml.ScalarNode) else "a key"
+        if name in seen or not isinstance(key, yaml.ScalarNode):
+            wrong = "is set twice" if name in seen else "must be a word"
+            raise Usage(f"front matter: {name} {wrong}", line=key.start_mark.line + line)
+        seen.add(name)
+        _refuse_twice(value, line)
+
+
+def _plain(message: str) -> str:
+    """What msgspec says, in the words of who wrote the file: ``Expected `int`, got `str` - at `$.nodes```."""
+    what, _, path = message.replace("`", "").partition(" - at $")
+    if key := what.partition("unknown field ")[2]:
+        close = get_close_matches(key.lower(), [*FrontMatter.__struct_fields__, "with", "replace", "exit"], n=1)
+        return f"unknown key {key}" + (f"; did you mean {close[0]}?" if close else "")
+    for type, words in _WORDS.items():
+        for other in ("str", "array", "object"):
+            what = what.replace(f"Expected {type}, got {other}", f"expected {words}")
+    return f"{path.lstrip('.')}: {what}" if path else f"{what[:1].lower()}{what[1:]}"
 
 
 def _check(found: FrontMatter) -> None:
@@ -97,7 +138,11 @@ def _check(found: FrontMatter) -> None:
         node_settings(durability=found.durability)
     except ClusterError as error:
         raise Usage(f"front matter: {error.message}", help=error.help) from None
-    if found.timeout_s <= 0:
-        raise Usage("front matter: the timeout must be above 0")
+    try:
+        above = found.timeout_s > 0
+    except Usage as error:
+        raise Usage(f"front matter: timeout: {error.message}", help=error.help) from None
+    if not above:
+        raise Usage("front matter: timeout must be above 0")
     if found.red is not None and found.red.exit not in (EXIT_FAILED, EXIT_INCONCLUSIVE):
         raise Usage(f"front matter: red may end with {EXIT_FAILED} or {EXIT_INCONCLUSIVE}, not {found.red.exit}")

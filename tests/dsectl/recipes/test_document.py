@@ -74,17 +74,87 @@ WRONG = {
     "not closed": (f"# T\n{FENCE}dsectl\nget k\n", 2, "not closed"),
     "in a list": (f"# T\n- a\n\n  {FENCE}dsectl\n  get k\n  {FENCE}\n", 4, "inside a list or a quote"),
     "in a quote": (f"# T\n> {FENCE}dsectl\n> get k\n> {FENCE}\n", 2, "inside a list or a quote"),
-    "capitals": (f"# T\n{FENCE}Dsectl\nget k\n{FENCE}\n", 2, "is not run"),
-    "misspelt": (f"# T\n{FENCE}dsctl\nget k\n{FENCE}\n", 2, "is not run"),
-    "braces": (f"# T\n{FENCE}{{dsectl}}\nget k\n{FENCE}\n", 2, "is not run"),
+    "capitals": (f"# T\n{FENCE}Dsectl\nget k\n{FENCE}\n", 2, "is not run here"),
+    "misspelt": (f"# T\n{FENCE}dsctl\nget k\n{FENCE}\n", 2, "is not run here"),
+    "braces": (f"# T\n{FENCE}{{dsectl}}\nget k\n{FENCE}\n", 2, "is not run here"),
     "words behind": (f"# T\n{FENCE}dsectl now\nget k\n{FENCE}\n", 2, "nothing comes behind"),
     "no steps": ("# T\nprose\n", 1, "no steps"),
     "an empty file": ("", 1, "no steps"),
     "two titles": (f"# T\n# U\n{FENCE}dsectl\nget k\n{FENCE}\n", 2, "second title"),
     "one name twice": (f"# T\n## A\n{FENCE}dsectl\nget k\n{FENCE}\n## A\n", 6, "two cases"),
     "front matter open": (f"---\nnodes: 3\n# T\n{FENCE}dsectl\nget k\n{FENCE}\n", 1, "front matter is not closed"),
+    "TOML": (f"+++\nnodes = 3\n+++\n# T\n{FENCE}dsectl\nget k\n{FENCE}\n", 1, "TOML"),
+    "a key twice": (f"---\nnodes: 3\nnodes: 4\n---\n# T\n{FENCE}dsectl\nget k\n{FENCE}\n", 3, "twice"),
     "too long": ("x" * (BYTES_MAX + 1), 1, "at most 1 MiB"),
 }
+
+
+HEAD = f"# T\n{FENCE}dsectl\nget k\n{FENCE}\n\n"
+"""Five lines; what is tried begins on the sixth."""
+TEST = "expect get k .value == wrong"
+NOT_RUN = {
+    "indented by four": f"    {FENCE}dsectl\n    {TEST}\n    {FENCE}\n",
+    "indented by a tab": f"\t{FENCE}dsectl\n\t{TEST}\n\t{FENCE}\n",
+    "lazy continuation": f"Some text\n    {FENCE}dsectl\n    {TEST}\n    {FENCE}\n",
+    "in a comment": f"<!--\n{FENCE}dsectl\n{TEST}\n{FENCE}\n-->\n",
+    "on the line of a comment": f"<!-- {FENCE}dsectl\n{TEST}\n{FENCE} -->\n",
+    "in HTML": f"<details>\n{FENCE}dsectl\n{TEST}\n{FENCE}\n</details>\n",
+    "misspelt": f"{FENCE}dsecl\n{TEST}\n{FENCE}\n",
+    "a longer mark": f"{FENCE}dsectl-steps\n{TEST}\n{FENCE}\n",
+    "a second mark": f"{FENCE}sh dsectl\n{TEST}\n{FENCE}\n",
+    "attributes": f"{FENCE}{{.dsectl #id}}\nget k\n{FENCE}\n",
+    "an invisible character": f"{FENCE}dsectl\u200b\nget k\n{FENCE}\n",
+    "full width": f"{FENCE}\uff44sectl\nget k\n{FENCE}\n",
+    "tildes, misspelt": "~~~Dsectl\nget k\n~~~\n",
+    "inside another block": f"{FENCE}{FENCE}markdown\n{FENCE}dsectl\nget k\n{FENCE}\n{FENCE}{FENCE}\n",
+    "behind a block that is not closed": f"{FENCE}text\nab\n\n{FENCE}dsectl\nget k\n{FENCE}\n",
+    "in a numbered list": f"1. {FENCE}dsectl\n   get k\n   {FENCE}\n",
+    "in a quote of a quote": f"> > {FENCE}dsectl\n> > get k\n> > {FENCE}\n",
+    "on one line": f"{FENCE}dsectl {TEST} {FENCE}\n",
+    "a question, misspelt": f"{FENCE}predcit\nWhy?\n{FENCE}\n",
+    "another language": f"{FENCE}text\n{TEST}\n{FENCE}\n",
+    "no mark": f"{FENCE}\nwithin 2s: get k .value == wrong\n{FENCE}\n",
+    "a line of prose": f"{TEST}\n",
+    "an item of a list": f"- {TEST}\n",
+    "commands without a mark": f"{FENCE}\nput k v\nkill n1\n{FENCE}\n",
+    "commands as indented code": "    put k v\n    !7 get k\n",
+    "a setting below the title": "---\nnodes: 3\n---\n",
+}
+
+
+@pytest.mark.parametrize("text", NOT_RUN.values(), ids=NOT_RUN)
+def test_what_could_be_steps_and_is_not_run_is_refused(text: str) -> None:
+    found = read_recipe(HEAD + text, "r.md").problems
+    assert found and 6 <= found[0].line <= 9, found
+
+
+SHOWN = {
+    "a shell's line": f"{FENCE}sh\ndsectl put k v\n{FENCE}\n",
+    "a transcript": f"{FENCE}console\n$ dsectl get k\n{FENCE}\n",
+    "JSON": f'{FENCE}\n{{"value": 1}}\n{FENCE}\n',
+    "commands marked as text": f"{FENCE}text\nput k v\n{FENCE}\n",
+    "words in prose": "One expects within 5 s: `expect get k .value == 1` tells, and ```dsectl begins a block.\n",
+    "indented prose": "    not a command at all\n",
+    "other languages": f"{FENCE}select\nx\n{FENCE}\n\n{FENCE}dsl\nx\n{FENCE}\n\n{FENCE}direct\nx\n{FENCE}\n",
+}
+
+
+@pytest.mark.parametrize("text", SHOWN.values(), ids=SHOWN)
+def test_what_is_only_shown_is_not_refused(text: str) -> None:
+    assert read_recipe(HEAD + text, "r.md").problems == []
+
+
+@pytest.mark.parametrize("before", ["", "\ufeff", "\n\n", "\ufeff \n"])
+def test_front_matter_behind_a_byte_order_mark_or_empty_lines_counts(before: str) -> None:
+    found = read_recipe(before + recipe_text("get k", front="nodes: 4"), "r.md")
+    assert (found.meta.nodes, found.problems) == (4, [])
+    assert found.steps[0].number == 8 + before.count("\n")
+
+
+def test_a_question_may_end_with_its_answer() -> None:
+    text = f"# T\n{FENCE}predict\nWho?\nAnd why?\nanswer: $owner, since it\n{FENCE}\n{FENCE}dsectl\nget k\n{FENCE}\n"
+    (case,) = read_recipe(text, "r.md").cases
+    assert case.parts[0] == Predict(2, "Who?\nAnd why?", "$owner, since it")
 
 
 @pytest.mark.parametrize("text,line,message", WRONG.values(), ids=WRONG)
