@@ -1,17 +1,57 @@
-"""Everything that can be known to be wrong with a recipe before a cluster starts."""
+"""Everything that can be known to be wrong with a recipe before a cluster starts.
+
+How a step is written is checked by `script.check`. What is added here is what the front matter tells (which nodes and
+zones there will be), what lies on this machine (files), and which slip a line looks like.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pathlib import Path as File
 
 from cluster.errors import Usage
-from dsectl.recipes.document import Case, Recipe, read_recipe
-from dsectl.script.check import Checker, Problem
+from dsectl.cli.options import Options, take_options
+from dsectl.cli.table import lookup
+from dsectl.recipes.document import Recipe, read_recipe
+from dsectl.script.check import PLACEHOLDERS, Checker, Problem
+from dsectl.script.grammar import RESERVED, Command, Expect, Fails, Poll, Run, Start, Step
+from dsectl.script.tokens import Word, split
+from dsectl.script.values import OPERATORS, Name, looks_like_path
+
+LINK_METAVARS = ("GROUP GROUP...", "FROM", "TO")
+NODE_METAVARS = ("NODE", "NODE...", "[NODE]...", *LINK_METAVARS)
+ALL_NODES = ("rest", "all")
+VALUE_METAVARS = ("VALUE", "PAYLOAD")
+_LIKE_A_NODE = re.compile(r"n\d+")
+_DURATION = re.compile(r"\d+(ms|s|m|h)?")
 
 
-def check_recipe(recipe: Recipe) -> list[Problem]:
-    """What is wrong, in the order of lines."""
+def check_recipe(recipe: Recipe, nodes: Sequence[str] | None = None) -> list[Problem]:
+    """What is wrong, in the order of lines. `nodes` are those of the cluster that it shall run on, when that stands."""
     checker = Checker()
-    for step in recipe.steps:
-        checker.line(step.number, step.text)
+    problems = list(recipe.problems)
+    names = [f"n{number}" for number in range(1, recipe.meta.nodes + 1)] if nodes is None else nodes
+    zones = [f"z{number}" for number in range(1, recipe.meta.zones + 1)] if nodes is None else None
+    tests = 0
+    for line in recipe.steps:
+        told = len(checker.problems)
+        step = checker.line(line.number, line.text)
+        problems += [_with_help(problem, line.text) for problem in checker.problems[told:]]
+        if step is not None:
+            tests += is_test(step)
+            problems += [Problem(line.number, *wrong) for wrong in _unknown(step, names, zones)]
+    told = len(checker.problems)
     checker.end()
-    problems = [*recipe.problems, *checker.problems]
+    problems += checker.problems[told:]
+    if recipe.steps and not problems and not tests:
+        problems.append(
+            Problem(
+                recipe.steps[0].number,
+                "no step tests anything, so a run is inconclusive",
+                "`expect`, `within` and `always` test what a command returns, and `!` that it fails.",
+                True,
+            )
+        )
     if all(problem.warning for problem in problems):
         problems += _red(recipe)  # or the same would be told twice
     if not recipe.title:
@@ -21,9 +61,116 @@ def check_recipe(recipe: Recipe) -> list[Problem]:
     return sorted(problems, key=lambda problem: problem.line)
 
 
-def has_steps(case: Case) -> bool:
-    """Whether a case is a test, and not prose alone."""
-    return bool(case.steps)
+def is_test(step: Step) -> bool:
+    """Whether a step can find a fault of what it looks at: any test, and a command that judges by itself."""
+    if isinstance(step, Run | Start):
+        judges = step.command.name in ("load", "health")
+        return judges or any(word.text().startswith("--count") for word in step.command.words)
+    return isinstance(step, Expect | Poll | Fails)
+
+
+# -- nodes, zones and files
+
+
+def _unknown(step: Step, nodes: Sequence[str], zones: Sequence[str] | None) -> Iterator[tuple[str, str]]:
+    """What a step names that will not be there, with what helps."""
+    command = step.source if isinstance(step, Expect | Poll) else getattr(step, "command", None)
+    if not isinstance(command, Command):
+        return
+    known = f"The cluster has {len(nodes)}: {nodes[0]} to {nodes[-1]}." if nodes else ""
+    for metavar, name, is_literal in _given(command):
+        if metavar in NODE_METAVARS:
+            if "," in name and "GROUP" not in metavar:
+                yield f"there is no node called {name!r}", f"Blanks stand between nodes: {name.replace(',', ' ')}"
+                continue
+            for one in name.split(","):
+                if one and one not in nodes and not (one in ALL_NODES and metavar in LINK_METAVARS):
+                    yield f"there is no node called {one!r}", known
+        elif metavar == "ZONE" and zones is not None and name not in zones:
+            yield f"there is no zone called {name!r}", f"Its zones: {', '.join(zones)}; `zones: 3` makes three."
+        elif metavar in VALUE_METAVARS and name.startswith("@") and not is_literal:
+            try:
+                File(name[1:]).open("rb").close()
+            except OSError as error:
+                help = f"--literal stores {name!r} itself. A file's path begins at the folder where dsectl is started."
+                yield f"cannot read {name[1:]!r}: {error.strerror}", help
+    path = step.test.path if isinstance(step, Expect | Poll) else step.path if isinstance(step, Run) else None
+    for part in path.steps if path else ():
+        name = str(part.name) if isinstance(part, Name) else ""
+        if _LIKE_A_NODE.fullmatch(name) and name not in nodes:
+            yield f"there is no node called {name!r}", known
+
+
+def _given(command: Command) -> list[tuple[str, str, bool]]:
+    """What a command line gives for each metavar, and whether --literal is on; without what variables will hold."""
+    from dsectl.cli.parsing import command as parser
+
+    for placeholder in PLACEHOLDERS:
+        texts = [word.text(placeholder) for word in command.words]
+        variable = {word.text(placeholder) for word in command.words if word.variables}
+        options = Options()
+        try:
+            words = take_options(texts, options)
+            found = lookup(words)
+            if found is None:  # the name of a job
+                return []
+            entry, named_by = found
+            function = getattr(import_module(entry.module), entry.function)
+            made = parser(entry, function)
+            with made.make_context(entry.name, words[named_by:]) as context:
+                given = [(str(one.metavar), context.params.get(one.name)) for one in made.params]
+                is_literal = bool(context.params.get("literal"))
+        except Exception:  # as the placeholder does not fit; what is wrong with a line is told by the checker
+            continue
+        given.append(("NODE", options.via))
+        pairs = [
+            (name, one) for name, value in given for one in (value if isinstance(value, list | tuple) else [value])
+        ]
+        return [(metavar, one, is_literal) for metavar, one in pairs if isinstance(one, str) and one not in variable]
+    return []
+
+
+# -- slips
+
+
+def _with_help(problem: Problem, text: str) -> Problem:
+    """The problem of a line with the help for the slip that the line looks like, if it looks like one."""
+    try:
+        words = split(text)
+    except Usage:
+        return problem
+    help = _slip(words, text)
+    return Problem(problem.line, problem.message, help, problem.warning) if help and not problem.warning else problem
+
+
+def _slip(words: list[Word], text: str) -> str:
+    bare = [word.bare or "" for word in words]
+    first = bare[0]
+    if first == "dsectl":
+        return f"Steps leave out `dsectl`: `{text.partition('dsectl')[2].strip()}`."
+    if first not in RESERVED and first.lower() in RESERVED:
+        return f"It is written `{first.lower()}`."
+    if first in ("assert", "check", "verify", "test", "should"):
+        return f"A test begins with `expect`: `expect {text.partition(first)[2].strip()}`."
+    if any(one.endswith(";") or one in ("&&", "||") for one in bare):
+        return "One step a line."
+    if first in ("wait", "stop") and len(bare) == 2 and _DURATION.fullmatch(bare[1]):
+        return f"`{first}` is for jobs. `within {bare[1]}: …` waits for what you need, `sleep {bare[1]}` for nothing."
+    if len(bare) >= 3 and bare[1] == "=" and words[0].variable:
+        return f"A value is kept by an arrow behind its path: `get cart .value -> ${words[0].variable}`."
+    if first not in RESERVED:
+        if len(bare) >= 4 and bare[-2] in OPERATORS and looks_like_path(words[-3]):
+            return f"A test begins with `expect`: `expect {text}`."
+        if len(bare) >= 2 and looks_like_path(words[-1]) and not {"->", "|", "&"} & set(bare):
+            return f"To test it: `expect {text} == VALUE`. To keep it: `{text} -> $name`."
+    elif "=" in bare[2:-1]:
+        return "Equal is written `==`."
+    elif "is" in bare[2:-1]:
+        return f"Operators: {' '.join(OPERATORS)}"
+    return ""
+
+
+# -- red
 
 
 def reddened(recipe: Recipe) -> Recipe:

@@ -6,7 +6,6 @@ refused, wherever it stands: a test that was skipped in silence would make the r
 
 import re
 import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from cluster.errors import ClusterError, Usage
 from dsectl.cli.table import lookup
 from dsectl.recipes.frontmatter import FrontMatter, read_front_matter
 from dsectl.script.check import Problem
-from dsectl.script.grammar import Command, Expect, Fails, Poll, Run, Start, parse
+from dsectl.script.grammar import Expect, Fails, Poll, Run, Start, parse
 from dsectl.script.tokens import Line, join_lines
 
 if TYPE_CHECKING:

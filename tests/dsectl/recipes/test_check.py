@@ -40,7 +40,93 @@ def test_a_wrong_step_is_told_with_its_line(step: str, named: str) -> None:
 
 
 def test_a_right_one_has_no_problems() -> None:
-    assert problems(recipe_text("put k v\nrestart n1", front=f"nodes: 3\n{RED}")) == []
+    assert problems(recipe_text("put k v\n! get k\nrestart n1", front=f"nodes: 3\n{RED}")) == []
+
+
+UNKNOWN = {
+    "kill n9": "'n9'",
+    "kill n1,n2": "'n1,n2'",
+    "restart N1": "'N1'",
+    "pause 1": "'1'",
+    "kill n1 $node n4": "'n4'",
+    "partition n1,n9 rest": "'n9'",
+    "partition $node,n7 rest": "",
+    "slow n1 n9 --delay 1s": "'n9'",
+    "get k --only n9": "'n9'",
+    "get k --only=n9": "'n9'",
+    "put k v --via n4": "'n4'",
+    "kill --zone z2": "'z2'",
+    "ring --node n4 -> $ring": "'n4'",
+    "logs n4": "'n4'",
+    "expect members .n4.state == dead": "'n4'",
+    "members --matrix .n1.n4 -> $seen": "'n4'",
+    "put k @no/such/file": "No such file",
+    "publish news @no/such/file": "No such file",
+}
+
+
+@pytest.mark.parametrize("step,named", UNKNOWN.items(), ids=UNKNOWN)
+def test_what_will_not_be_there_is_refused(step: str, named: str) -> None:
+    found = [one for one in problems(recipe_text(f"get k -> $node\n{step}")) if not one.warning]
+    assert [one.line for one in found] == ([STEP_LINE + 1] if named else []), found
+    assert all(named in one.message for one in found)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        *(
+            "kill $node",
+            "partition $node,n2 rest",
+            "partition n1 n2 n3",
+            "slow all n3 --delay 1s",
+            "put k v --via $node",
+        ),
+        *("put k @no/such/file --literal", "kill --zone z1", "expect members .$node.state == dead"),
+    ],
+)
+def test_what_may_be_there_is_not_refused(step: str) -> None:
+    assert [one for one in problems(recipe_text(f"get k -> $node\n{step}")) if not one.warning] == []
+
+
+def test_the_nodes_of_a_cluster_that_stands_count() -> None:
+    made = recipe("kill n9\nexpect members .n9.state == dead\nget k --only n1")
+    assert [one.line for one in check_recipe(made, ["n1", "n9"]) if not one.warning] == []
+    assert [one.line for one in check_recipe(made, ["n9"]) if not one.warning] == [STEP_LINE + 2]
+
+
+SLIPS = {
+    "get k .value == v": "`expect get k .value == v`",
+    "explain k .owners": "`explain k .owners -> $name`",
+    "dsectl put k v": "`put k v`",
+    "Expect get k .value == v": "`expect`",
+    "assert get k .value == v": "`expect get k .value == v`",
+    "expect get k .value = v": "`==`",
+    "put k v; get k": "One step a line",
+    "put k v && get k": "One step a line",
+    "wait 5s": "`sleep 5s`",
+    "$seen = get k .context": "-> $seen",
+    "kill n1,n2": "n1 n2",
+}
+
+
+@pytest.mark.parametrize("step,help", SLIPS.items(), ids=SLIPS)
+def test_a_usual_slip_is_answered_with_what_to_write(step: str, help: str) -> None:
+    found = [problem for problem in problems(recipe_text(step)) if not problem.warning]
+    assert len(found) == 1 and help in found[0].help, found
+
+
+@pytest.mark.parametrize("step", ["put k v", "subscribe a &job\nstop job", "kill n1\nrestart n1"])
+def test_a_recipe_that_tests_nothing_is_warned_of(step: str) -> None:
+    (found,) = problems(recipe_text(step))
+    assert found.warning and "no step tests" in found.message
+
+
+@pytest.mark.parametrize(
+    "step", ["health", "load kv --for 1s", "subscribe a --count 1", "! get k", "always 1s: get k .value == 1"]
+)
+def test_a_step_that_can_fail_by_what_it_finds_is_a_test(step: str) -> None:
+    assert problems(recipe_text(step)) == []
 
 
 def test_the_same_is_not_told_twice() -> None:
@@ -50,17 +136,17 @@ def test_the_same_is_not_told_twice() -> None:
     assert found.line == STEP_LINE + 1 and "slow is a command" in found.message
     (found,) = problems(recipe_text("restart n1\ngett k", front=f"nodes: 3\n{RED}"))
     assert "unknown command" in found.message
-    warned, refused = problems(recipe_text("sleep 1s", front=f"nodes: 3\n{RED}"))
+    warned, refused = problems(recipe_text("! get k\nsleep 1s", front=f"nodes: 3\n{RED}"))
     assert {warned.warning, refused.warning} == {True, False}, "a warning hides nothing"
 
 
 def test_a_sleep_is_a_warning() -> None:
-    (found,) = problems(recipe_text("get k\nsleep 1s"))
+    (found,) = problems(recipe_text("! get k\nsleep 1s"))
     assert found.warning and found.line == STEP_LINE + 1
 
 
 def test_a_title_is_wanted() -> None:
-    (found,) = problems(f"## Case\n{FENCE}dsectl\nget k\n{FENCE}\n")
+    (found,) = problems(f"## Case\n{FENCE}dsectl\n! get k\n{FENCE}\n")
     assert "title" in found.message
 
 
@@ -71,7 +157,7 @@ def test_red_is_text_of_exactly_one_step(steps: str) -> None:
 
 
 def test_red_must_leave_a_recipe() -> None:
-    found = problems(recipe_text("restart n1", front='red: {replace: "restart n1", with: "restrat n1"}'))
+    found = problems(recipe_text("restart n1\n! get k", front='red: {replace: "restart n1", with: "restrat n1"}'))
     assert ["once red is applied" in problem.message for problem in found] == [True]
 
 
