@@ -1,6 +1,7 @@
 """load kv, load publish, load request: offer operations on a schedule, measure, and account for what was promised."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, TextIO
@@ -30,6 +31,7 @@ from dsectl.load.verdict import judge
 from dsectl.load.view import LiveProgress, PlainProgress, summary_lines
 from dsectl.ui.units import duration
 
+EXIT_SIGNAL = 128
 RATE_DEFAULT = 100.0
 SECONDS_DEFAULT = 10.0
 RATE_MAX = 1_000_000.0
@@ -112,7 +114,8 @@ def kv(
 ) -> None:
     """Reads and writes keys of its own, and at the end reads every acknowledged write back, strictly, once the cluster
     has repaired itself. Exit 1: a write was lost, a value appeared that nobody wrote, or a limit did not hold. Exit 3:
-    it was not tested, for example because the generator could not keep its rate. Ctrl-C ends it with its account."""
+    it was not tested, for example because the generator could not keep its rate. Ctrl-C and SIGTERM end it
+    with its account."""
     mix, space = mix or parse_mix(MIX_DEFAULT), keys or KeySpace()
     plan = _plan(KV, rate, seconds, clients, size, processes, settle, seed)
     if space.count < processes:
@@ -213,7 +216,18 @@ def _run(plan: Plan, limits: list[Limit] | None, intervals: str | None) -> None:
         console.value({"verdict": verdict.verdict, "reasons": verdict.reasons, **account})
     else:
         console.lines(summary_lines(account, verdict, console.paint, console.columns))
+    if report.interrupted_by:
+        raise _interrupted(report.interrupted_by)
     raise typer.Exit(verdict.exit_code)
+
+
+def _interrupted(signum: int) -> BaseException:
+    """How a command ends that has given its account after a signal. A SIGTERM goes on to who handled it before: to a
+    recipe or a shell, which are to end as well."""
+    before = signal.getsignal(signum)
+    if signum == signal.SIGTERM and callable(before):
+        before(signum, None)
+    return typer.Exit(EXIT_SIGNAL + signum)
 
 
 def _progress(console: Console, plan: Plan) -> LiveProgress | PlainProgress:

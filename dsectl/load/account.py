@@ -27,6 +27,7 @@ def account_of(plan: Plan, report: Report, at: str) -> Account:
         "checked": report.checked,
         "unchecked": report.unchecked,
         "offered": report.offered,
+        "unanswered": report.offered - sum(counts.values()),
         "unsent": report.unsent,
         "missed": report.missed,
         "offered_per_s": round(report.offered / seconds, 1) if seconds else 0.0,
@@ -37,11 +38,13 @@ def account_of(plan: Plan, report: Report, at: str) -> Account:
         "operations": {name: _operations(one) for name, one in report.kinds.items()},
         "errors": report.errors,
         "seconds": round(seconds, 3),
+        "planned_s": plan.seconds,
         "generator_busy": round(report.busy, 3),
         "rate": plan.rate,
         "clients": plan.clients,
         "processes": plan.processes,
         "stopped": report.stopped,
+        "interrupted": bool(report.interrupted_by),
         "examples": report.examples,
     }
     if plan.family == PUBLISH:

@@ -1,11 +1,13 @@
 """Several generator processes: each offers its share of the load, with keys or a subject of its own.
 
-A worker is `python -m dsectl.load.worker`. It reads its plan from the first line of standard input, then `go TIME` and
-`stop`, and ends when standard input does; so none outlives this process. It writes one JSON object a line: `prepared`,
-`first`, `interval`, `phase`, at last `report` or `error`. It takes no notice of Ctrl-C, which this process hands on.
+A worker is `python -m dsectl.load.worker`. It reads its plan from the first line of standard input, then `go TIME`,
+`stop` and `interrupt`, and ends when standard input does; so none outlives this process. It writes one JSON object a
+line: `prepared`, `first`, `interval`, `phase`, at last `report` or `error`. It takes no notice of signals, which this
+process hands on.
 """
 
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -74,6 +76,12 @@ class Worker:
         elif "ended" in said:
             self.ended = True
 
+    @property
+    def end(self) -> str:
+        """How it ended, in words, once it has said its last."""
+        code = self._process.wait()
+        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit {code}"
+
     def close(self) -> None:
         """End it, whatever it does."""
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -103,7 +111,8 @@ def run_fleet(plan: Plan, hooks: Hooks) -> Report:
 
 
 def _silent(worker: Worker) -> Report:
-    return Report(silent=[f"generator {worker.number}: {worker.error.message if worker.error else 'it was ended'}"])
+    why = f": {worker.error.message}" if worker.error else f" {worker.end}"
+    return Report(silent=[f"generator {worker.number}{why}"])
 
 
 class _Conductor:
@@ -116,6 +125,7 @@ class _Conductor:
         self.heard = heard
         self.hooks = hooks
         self.begun = self.told_to_stop = self.first = False
+        self.interrupts = 0
         self.phase = ""
 
     def run(self) -> None:
@@ -135,13 +145,16 @@ class _Conductor:
     def _conduct(self) -> None:
         failed = next((worker for worker in self.workers if worker.error is not None or worker.ended), None)
         if not self.begun and failed is not None:
-            raise failed.error or ClusterError(f"generator {failed.number} ended before it began")
+            raise failed.error or ClusterError(f"generator {failed.number} {failed.end} before it began")
         if not self.begun and all(worker.prepared for worker in self.workers):
             self.begun = True
             self._say(f"go {monotonic() + START_S}")
         if not self.told_to_stop and self.hooks.is_stopped():
             self.told_to_stop = True
             self._say("stop")
+        while self.interrupts < self.hooks.interrupts():
+            self.interrupts += 1
+            self._say("interrupt")
         live = [worker for worker in self.workers if not worker.ended]
         if live and all(worker.intervals for worker in live):
             self.hooks.on_interval(merge_intervals([worker.intervals.pop(0) for worker in live]))

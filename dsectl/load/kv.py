@@ -6,7 +6,7 @@ waiting counts.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from random import Random
 from time import monotonic
 
@@ -15,7 +15,8 @@ from dsectl.load.keyspace import Chooser, KeySpace
 from dsectl.load.ledger import Key, Ledger
 from dsectl.load.mix import INSERT, READ, RMW, SCAN, WRITE, KindChooser
 from dsectl.load.plan import Plan
-from dsectl.load.tally import EXAMPLES_MAX, Kind, Tally
+from dsectl.load.readback import ReadBack
+from dsectl.load.tally import EXAMPLES_MAX, Kind, Report, Tally
 
 SCAN_KEYS_MAX = 100
 """A scan asks for 1 to so many keys, evenly, as YCSB's does."""
@@ -154,14 +155,24 @@ class Scan:
 
 
 class KvLoad:
-    """One generator's load. `ended(refused)` is to be set before the first `start`. `copies`: how many a key has."""
+    """One generator's load. `ended(refused)` is to be set before the first `start`. `copies`: how many a key has;
+    `is_settled`: see ReadBack."""
 
-    def __init__(self, plan: Plan, calls: Calls, tally: Tally, ledger: Ledger, copies: int) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        calls: Calls,
+        tally: Tally,
+        ledger: Ledger,
+        copies: int,
+        is_settled: Callable[[], Awaitable[bool]],
+    ) -> None:
         random = Random(plan.seed)
         self.calls = calls
         self.tally = tally
         self.ledger = ledger
         self.copies = copies
+        self.readback = ReadBack(calls, ledger, is_settled)
         self.ended: Ended = lambda refused: None
         self.unexpected = 0
         self.stale = 0
@@ -229,3 +240,12 @@ class KvLoad:
                 self.examples.append(f"{key.name} held {value[:40]!r}, which was never written")
         if acknowledged and self.ledger.is_stale(key, values, acknowledged):
             self.stale += 1
+
+    async def check(self, patience_s: float) -> None:
+        """Read all that was acknowledged back."""
+        await self.readback.run(patience_s)
+
+    def enter(self, report: Report) -> None:
+        """Write the findings down; what was not read back is unchecked."""
+        report.unexpected, report.stale, report.examples = self.unexpected, self.stale, self.examples
+        self.readback.enter(report)

@@ -94,12 +94,15 @@ class PublishLoad:
 
         return take
 
-    async def check(self, report: Report, patience_s: float) -> None:
-        """Wait for what is still on its way, and write the findings down."""
+    async def check(self, patience_s: float) -> None:
+        """Wait for what is still on its way."""
         until = monotonic() + patience_s
         self._heard_at = monotonic()
         while self.deliveries.awaited and monotonic() < min(until, self._heard_at + QUIET_S):  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)  # silence has no event
+
+    def enter(self, report: Report) -> None:
+        """Listen no more, and write the findings down."""
         for subscription in self._subscriptions:
             subscription.close()
         found = self.deliveries

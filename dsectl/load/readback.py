@@ -29,15 +29,20 @@ class ReadBack:
         self.lost = self.unexpected = self.checked = 0
         self.left: list[Key] = []
         """Keys of which nothing can be said yet."""
+        self._begun = False
 
     async def run(self, patience_s: float) -> None:
-        """Read all keys; those in doubt again and again for so long. The first time is given FIRST_S at least."""
+        """Read all keys; those in doubt again and again for so long. The first time is given FIRST_S at least. When it
+        is cancelled, what was read by then counts."""
         until = monotonic() + patience_s
-        self.left = self.ledger.written()
+        self.left, self._begun = self.ledger.written(), True
         settled, at_least = False, monotonic() + FIRST_S
         while True:
-            answers = await read_all(self.calls, self.left, max(until, at_least))
-            self.left = [key for key in self.left if not self._decide(key, answers.get(key.name), settled)]
+            answers: dict[str, Outcome] = {}
+            try:
+                await read_all(self.calls, self.left, max(until, at_least), answers)
+            finally:
+                self.left = [key for key in self.left if not self._decide(key, answers.get(key.name), settled)]
             at_least = 0.0
             if not self.left or monotonic() >= until:
                 return
@@ -74,15 +79,14 @@ class ReadBack:
         report.lost += self.lost
         report.unexpected += self.unexpected
         report.checked += self.checked
-        report.unchecked += len(self.left)
+        report.unchecked += len(self.left if self._begun else self.ledger.written())
         report.examples += self.examples
 
 
-async def read_all(calls: Calls, keys: Iterable[Key], until: float) -> dict[str, Outcome]:
-    """By name, the outcome of a strict read of each key, some at a time. Those that the time did not suffice for are
-    missing."""
+async def read_all(calls: Calls, keys: Iterable[Key], until: float, answers: dict[str, Outcome]) -> None:
+    """Read each key strictly, some at a time; its outcome is put among the answers, by name. Those that the time did
+    not suffice for are missing."""
     waiting = iter(list(keys))
-    answers: dict[str, Outcome] = {}
     idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     under_way = 0
 
@@ -106,4 +110,3 @@ async def read_all(calls: Calls, keys: Iterable[Key], until: float) -> dict[str,
     for _ in range(AT_ONCE):
         next_one()
     await idle
-    return answers

@@ -79,7 +79,10 @@ class RequestLoad:
             if len(self.examples) < EXAMPLES_MAX:
                 self.examples.append(f"{ECHO} answered {payload[:60]!r} to {said[:40]!r}")
 
-    async def check(self, report: Report, patience_s: float) -> None:
-        """Write the findings down; there is nothing to look at again."""
+    async def check(self, patience_s: float) -> None:
+        """There is nothing to look at again."""
+
+    def enter(self, report: Report) -> None:
+        """Write the findings down."""
         report.unexpected, report.checked = self.unexpected, self.kind.ok
         report.examples += self.examples

@@ -1,14 +1,15 @@
 """Runs a load: in this process, or with several generator processes, whose reports become one.
 
-Ctrl-C (or whoever asks by `is_stopped`) ends it early, with its full account; a second Ctrl-C ends it at once.
+SIGINT and SIGTERM, or whoever asks by `is_stopped`, end it early, with its full account; a second signal ends it with
+the account of what is known by then.
 """
 
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
+from types import FrameType
+from typing import Any
 
 import uvloop
 
@@ -20,30 +21,45 @@ from dsectl.load.tally import Report
 
 def run_load(plan: Plan, hooks: Hooks) -> Report:
     """Carry out the plan. Raises what connecting raises, or the reason why nothing could be prepared."""
-    with interruptible(hooks.is_stopped) as is_stopped:
-        hooks = replace(hooks, is_stopped=is_stopped)
+    with Interrupts() as interrupts:
+        hooks = replace(hooks, interrupts=lambda: interrupts.count)
         if plan.processes > 1:
-            return run_fleet(plan, hooks)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(run_session(plan.share(0), hooks))
+            report = run_fleet(plan, hooks)
+        else:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                report = runner.run(run_session(plan.share(0), hooks))
+    report.interrupted_by = interrupts.signum
+    return report
 
 
-@contextmanager
-def interruptible(is_stopped: Callable[[], bool]) -> Iterator[Callable[[], bool]]:
-    """Within, the first SIGINT only says that it shall stop; `is_stopped` is asked, too. Signals reach the main thread
-    alone, so that a job in another one is left to who started it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield is_stopped
-        return
-    stopping = threading.Event()
-    before = signal.getsignal(signal.SIGINT)
+class Interrupts:
+    """Counts SIGINT and SIGTERM within; after the second one, signals do what they did before.
 
-    def stop(signum: int, frame: object) -> None:
-        stopping.set()
-        signal.signal(signal.SIGINT, before)
+    Signals reach the main thread alone, so that a job in another one is left to who started it. One that is ignored
+    stays ignored.
+    """
 
-    signal.signal(signal.SIGINT, stop)
-    try:
-        yield lambda: stopping.is_set() or is_stopped()
-    finally:
-        signal.signal(signal.SIGINT, before)
+    def __init__(self) -> None:
+        self.count = 0
+        self.signum = 0
+        """The first one's number; 0 for none."""
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Interrupts":
+        if threading.current_thread() is threading.main_thread():
+            for signum in (signal.SIGINT, signal.SIGTERM):
+                before = signal.getsignal(signum)
+                if before not in (signal.SIG_IGN, None):
+                    self._before[signum] = before
+                    signal.signal(signum, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for signum, before in self._before.items():
+            signal.signal(signum, before)
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        self.count += 1
+        self.signum = self.signum or signum
+        if self.count > 1:
+            self.__exit__()

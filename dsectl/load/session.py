@@ -5,11 +5,11 @@ Coroutines at the edge alone: one for the clock of the whole; operations are cal
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic, process_time
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import cluster
 from cluster.client.aio import Calls, Client, Outcome, PutDone
@@ -20,7 +20,6 @@ from dsectl.load.ledger import Ledger
 from dsectl.load.payload import Payloads
 from dsectl.load.plan import KV, PUBLISH, Plan
 from dsectl.load.publish import PublishLoad
-from dsectl.load.readback import ReadBack
 from dsectl.load.request import RequestLoad
 from dsectl.load.schedule import Schedule
 from dsectl.load.tally import Interval, Report, Tally
@@ -31,6 +30,13 @@ INTERVAL_S = 1.0
 PREPARE_AT_ONCE = 64
 PREPARE_S = 30.0
 ASK_S = 1.0
+WIND_UP_S = 5.0
+"""From an interrupt to the account at most: who sends SIGTERM sends SIGKILL next, Docker after 10 s."""
+
+
+CHECKS = {KV: "reading acknowledged writes back", PUBLISH: "waiting for the last messages"}
+"""What is done when nothing more is offered, in words."""
+T = TypeVar("T")
 
 
 async def at_once() -> float:
@@ -54,6 +60,8 @@ class Hooks:
     on_phase: Callable[[str], object] = _nothing
     """What begins now, in words."""
     is_stopped: Callable[[], bool] = lambda: False
+    interrupts: Callable[[], int] = lambda: 0
+    """How many signals have asked it to end: after one it ends with its whole account, after two with what is known."""
 
 
 class Load(Protocol):
@@ -63,6 +71,12 @@ class Load(Protocol):
 
     def start(self, due: float) -> None:
         """Begin one operation."""
+
+    async def check(self, patience_s: float) -> None:
+        """Look again at what was promised, once nothing more is offered; may be cancelled."""
+
+    def enter(self, report: Report) -> None:
+        """Write down what was found so far."""
 
 
 async def run_session(plan: Plan, hooks: Hooks) -> Report:
@@ -93,44 +107,57 @@ class _Session:
         self.prepared = 0
         self.stopped = False
         self._told_at = 0.0
+        self._wound_up_at = float("inf")
         self._offered_before = 0
 
     async def run(self) -> Report:
-        plan = self.plan
-        if plan.family == KV:
-            return await self._kv()
-        if plan.family == PUBLISH:
-            publish = PublishLoad(plan, self.calls, self.tally)
-            self.prepared = await publish.prepare()
-            report = await self._offer(publish)
-            self.hooks.on_phase("waiting for the last messages")
-            await publish.check(report, plan.settle_s)
-            return report
-        await check_operation(self.client, plan.operation)
-        request = RequestLoad(plan, self.calls, self.tally)
-        report = await self._offer(request)
-        await request.check(report, plan.settle_s)
+        plan, hooks = self.plan, self.hooks
+        load = await self._prepare()
+        report = await self._offer(load)
+        if plan.family in CHECKS:
+            hooks.on_phase(CHECKS[plan.family] + (", Ctrl-C again stops that" if hooks.interrupts() else ""))
+        await self._unless_cut(load.check(plan.settle_s))
+        load.enter(report)
         return report
 
-    async def _kv(self) -> Report:
-        plan = self.plan
+    async def _prepare(self) -> Load:
+        plan, calls, tally = self.plan, self.calls, self.tally
+        if plan.family == PUBLISH:
+            publish = PublishLoad(plan, calls, tally)
+            self.prepared = await publish.prepare()
+            return publish
+        if plan.family != KV:
+            await check_operation(self.client, plan.operation)
+            return RequestLoad(plan, calls, tally)
         ledger = Ledger(f"{plan.name}-", plan.keys.count, Payloads(plan.sizes))
         entry = self.client.location.entry
-        load = KvLoad(plan, self.calls, self.tally, ledger, 1 if entry is None else min(entry.n, len(entry.members)))
+        copies = 1 if entry is None else min(entry.n, len(entry.members))
         if plan.mix.reads:
             self.hooks.on_phase(f"writing {plan.keys.count} keys")
-            self.prepared = await prepare_keys(self.calls, ledger, self._is_stopped)
-        report = await self._offer(load)
-        report.unexpected, report.stale, report.examples = load.unexpected, load.stale, load.examples
-        self.hooks.on_phase("reading acknowledged writes back")
-        check = ReadBack(self.calls, ledger, self._is_settled)
-        await check.run(plan.settle_s)
-        check.enter(report)
-        return report
+            self.prepared = await self._unless_cut(prepare_keys(calls, ledger, self._is_stopped)) or 0
+        return KvLoad(plan, calls, tally, ledger, copies, self._is_settled)
 
     def _is_stopped(self) -> bool:
-        self.stopped = self.stopped or self.hooks.is_stopped()
+        self.stopped = self.stopped or self.hooks.is_stopped() or self.hooks.interrupts() > 0
         return self.stopped
+
+    def _is_cut(self) -> bool:
+        """Whether it must end without waiting for anything."""
+        interrupts = self.hooks.interrupts()
+        if interrupts:
+            self._wound_up_at = min(self._wound_up_at, monotonic() + WIND_UP_S)
+        return interrupts > 1 or monotonic() >= self._wound_up_at
+
+    async def _unless_cut(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """What `work` returns; None when it was cancelled, because all must end."""
+        task = asyncio.ensure_future(work)
+        try:
+            while not task.done() and not self._is_cut():
+                await asyncio.wait([task], timeout=POLL_S)
+            return task.result() if task.done() else None
+        finally:
+            if task.cancel():
+                await asyncio.wait([task])
 
     async def _is_settled(self) -> bool:
         """Whether every node of the cluster says that it votes, and that no hint waits with it."""
@@ -157,7 +184,7 @@ class _Session:
         await self._watch(generator, began, ends)
         worked_s, now = process_time() - worked_s, min(monotonic(), ends)
         generator.end(now)
-        await generator.idle()
+        await self._unless_cut(generator.idle())
         if self.tally.offered > self._offered_before:
             self._tell_interval(generator, began, monotonic())
         report = self.tally.report()

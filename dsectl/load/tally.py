@@ -90,6 +90,9 @@ class Report(Struct):
     """The share of a core that the generator used while it was sending."""
     prepared: int = 0
     stopped: bool = False
+    """It ended before its time, because somebody said so."""
+    interrupted_by: int = 0
+    """The signal that ended it; 0 for none."""
     lost: int = 0
     unexpected: int = 0
     duplicated: int = 0

@@ -52,8 +52,12 @@ def _broken(account: Account) -> Iterator[str]:
 
 
 def _untested(account: Account) -> Iterator[str]:
+    if account["interrupted"]:
+        yield f"interrupted after {account['seconds']:.3g} of {account['planned_s']:.3g} s"
+    if account["unanswered"]:
+        yield f"{account['unanswered']} operations were not answered yet when it ended"
     if account.get("silent"):
-        yield f"a generator ended without a report: {'; '.join(account['silent'])}"
+        yield f"without a report: {'; '.join(account['silent'])}"
     if not account["ok"]:
         yield "no operation succeeded"
     if "prepared" in account and account["prepared"] < PREPARED_MIN * account["keys"]:

@@ -182,7 +182,7 @@ def _wrong(interval: Interval) -> dict[str, int]:
 def summary_lines(account: Account, verdict: Verdict, paint: Paint, columns: int | None) -> list[str]:
     """What it came to."""
     busy = account["generator_busy"]
-    early = ", stopped early" if account["stopped"] else ""
+    early = ", interrupted" if account["interrupted"] else ", stopped early" if account["stopped"] else ""
     head = f"{account['offered']:,} operations in {account['seconds']:.3g} s{early}"
     rates = f"offered {account['offered_per_s']:,.10g}/s, achieved {account['achieved_per_s']:,.10g}/s"
     rows = [

@@ -26,6 +26,7 @@ class Ears:
     def __init__(self) -> None:
         self.begin_at = 0.0
         self.stopped = False
+        self.interrupts = 0
         self._go = threading.Event()
 
     def listen(self) -> None:
@@ -35,8 +36,9 @@ class Ears:
             if word == "go":
                 self.begin_at = float(rest)
                 self._go.set()
-            elif word == "stop":
+            elif word in ("stop", "interrupt"):
                 self.stopped = True
+                self.interrupts += word == "interrupt"
                 self.begin_at = self.begin_at or monotonic()
                 self._go.set()
         os._exit(EXIT_ORPHANED)
@@ -61,7 +63,8 @@ def packed(value: Any) -> str:
 
 def main() -> NoReturn:
     """The process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for signum in (signal.SIGINT, signal.SIGTERM):  # a whole group may be sent them; who started this hands them on
+        signal.signal(signum, signal.SIG_IGN)
     plan = msgpack.decode(b64decode(sys.stdin.buffer.readline()), type=Plan)
     ears = Ears()
     threading.Thread(target=ears.listen, daemon=True).start()
@@ -75,6 +78,7 @@ def main() -> NoReturn:
         on_interval,
         lambda phase: say({"phase": phase}),
         lambda: ears.stopped,
+        lambda: ears.interrupts,
     )
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

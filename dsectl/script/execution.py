@@ -39,6 +39,8 @@ class Result:
         told = self.value[-1] if isinstance(self.value, list) and self.value else self.value
         if isinstance(told, dict) and isinstance(error := told.get("error"), dict):
             return f"{error.get('code', 'error')}: {error.get('message', '')}"
+        if isinstance(told, dict) and isinstance(reasons := told.get("reasons"), list) and reasons:  # of a load
+            return "; ".join(str(reason) for reason in reasons)
         last = self.messages.strip().splitlines()[-1:]
         return last[0] if last else f"exit {self.code}"
 

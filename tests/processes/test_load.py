@@ -103,7 +103,10 @@ def test_messages_and_requests_go_on_while_a_node_is_killed(cluster_of_five: Rea
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
-def test_control_c_gives_the_whole_account_and_leaves_no_process(cluster_of_five: Real, processes: str) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_gives_the_whole_account_and_leaves_no_process(
+    cluster_of_five: Real, processes: str, number: signal.Signals
+) -> None:
     command = [sys.executable, "-m", "dsectl", "load", "kv", "-C", "real", "--for", "60s", "--processes", processes]
     process = subprocess.Popen(
         [*command, "--intervals", "-", "--json"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -114,13 +117,15 @@ def test_control_c_gives_the_whole_account_and_leaves_no_process(cluster_of_five
     reader.start()
     children = _children(process.pid)
     assert len(children) == (0 if processes == "1" else 2)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 0, process.stderr.read()
+    process.send_signal(number)
+    assert process.wait(30) == 128 + number, process.stderr.read()
     reader.join()
     process.stderr.close()
     process.stdout.close()
     found = msgspec.json.decode(lines[-1])
-    assert found["stopped"] and found["verdict"] == "passed" and found["checked"] >= 1000
+    assert found["stopped"] and found["interrupted"] and found["verdict"] == "inconclusive", found
+    assert found["reasons"][0].startswith("interrupted after ") and found["reasons"][0].endswith(" of 60 s")
+    assert found["checked"] >= 1000 and found["lost"] == found["unchecked"] == found["unanswered"] == 0
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
 
 
@@ -134,7 +139,7 @@ def test_a_generator_that_is_killed_makes_it_inconclusive(cluster_of_five: Real)
     found = msgspec.json.decode(process.stdout.read().splitlines()[-1])
     process.stdout.close()
     assert process.wait(30) == 3 and found["verdict"] == "inconclusive", found
-    assert found["ok"] > 0 and "without a report" in found["reasons"][0] and len(found["silent"]) == 1
+    assert found["ok"] > 0 and "ended by SIGKILL" in found["reasons"][0] and len(found["silent"]) == 1
 
 
 def test_generators_end_with_who_started_them(cluster_of_five: Real) -> None:

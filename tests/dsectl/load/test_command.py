@@ -1,7 +1,12 @@
 """`dsectl load`: the command line, its JSON and exit codes, against nodes that keep their word or break it."""
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +19,12 @@ from cluster.wire.kv import Get, Got, Put, PutDone
 from cluster.wire.requests import Call, CallDone
 from cluster.wire.topics import Message, Publish, Published, Subscribe, Subscribed
 from dsectl.cli.app import invoke
+from dsectl.cli.invocation import Session
 from dsectl.load.verdict import NOT_KEPT
 from dsectl.script.execution import Lines
+from dsectl.script.grammar import parse
+from dsectl.script.interpreter import Interpreter
+from dsectl.ui.verdict import INCONCLUSIVE
 from tests.client.fake_node import Peer
 from tests.client.scripts import CLOCK
 from tests.dsectl.conftest import Run, Serve
@@ -251,6 +260,76 @@ def test_a_job_is_ready_with_the_first_answer_and_ends_with_its_account(serve: S
     assert codes == [0] and time.monotonic() - began < 10
     found = msgspec.json.decode(out.lines()[-1])
     assert found["stopped"] and found["verdict"] == "passed" and found["ok"] >= 1 and found["checked"] == 10
+
+
+class Silent(Keeper):
+    """Answers the first few puts, and then nothing any more."""
+
+    def __init__(self, answers: int) -> None:
+        super().__init__()
+        self.left = answers
+
+    def __call__(self, peer: Peer, frame: Frame) -> None:
+        if isinstance(frame, Request) and isinstance(frame.body, Put | Get):
+            self.left -= 1
+            if self.left < 0:
+                return
+        super().__call__(peer, frame)
+
+
+SIGNALS = [
+    ((signal.SIGINT,), 0, 130),
+    ((signal.SIGTERM,), 0, 143),
+    ((signal.SIGINT, signal.SIGTERM), 20, 130),
+]
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+@pytest.mark.parametrize(("numbers", "unchecked", "code"), SIGNALS, ids=str)
+def test_signals_end_it_with_its_account(
+    serve: Serve,
+    environment: Callable[[], dict[str, str]],
+    processes: str,
+    numbers: tuple[signal.Signals, ...],
+    unchecked: int,
+    code: int,
+) -> None:
+    """After the first one what was acknowledged is still read back; after the second one nothing is waited for, also
+    when nobody answers."""
+    node = Silent(40 if unchecked else 1_000_000)
+    serve(node)
+    words = ["kv", "--rate", "20", "--for", "60s", "--keys", "20", "--timeout", "1000s", "--processes", processes]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dsectl", "load", *words, "--json", "--intervals", "-"],
+        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    lines = [process.stdout.readline()]  # the first second is over
+    until = time.monotonic() + 30
+    while unchecked and node.left >= 0:
+        assert time.monotonic() < until
+        lines.append(process.stdout.readline())
+    for number in numbers:
+        os.killpg(process.pid, number)  # as a terminal does, and many who end a job
+    lines += process.stdout.read().splitlines()
+    process.stdout.close()
+    found = msgspec.json.decode(lines[-1])
+    assert process.wait(30) == code, found
+    assert found["interrupted"] and found["verdict"] == "inconclusive" and found["ok"] > 0
+    assert found["reasons"][0].startswith("interrupted after ")
+    if unchecked:
+        assert found["unchecked"] == unchecked and found["unanswered"] > 0 and len(found["reasons"]) == 3
+    else:
+        assert found["checked"] == 20 and found["unchecked"] == found["unanswered"] == 0
+
+
+def test_a_step_tells_the_reasons_of_a_load_that_proved_nothing(serve: Serve) -> None:
+    serve(Keeper(refuses="service-error"))
+    step = parse("load request flaky.work --for 200ms")
+    assert step is not None
+    outcome = Interpreter(Session()).run(step)
+    assert outcome.verdict == INCONCLUSIVE and "exit 3: " in outcome.seen and "no operation succeeded" in outcome.seen
+    assert outcome.result is not None and outcome.result.value["declared"] > 0, "the account is there to be kept"
 
 
 def test_a_job_whose_operations_all_fail_is_never_ready(serve: Serve) -> None:

@@ -17,7 +17,6 @@ from dsectl.load.ledger import Ledger
 from dsectl.load.mix import parse_mix
 from dsectl.load.payload import Payloads
 from dsectl.load.plan import Plan
-from dsectl.load.readback import ReadBack
 from dsectl.load.tally import Report, Tally
 
 CLOCK = encode_clock({"a1": 3})
@@ -74,7 +73,8 @@ class Rig:
         plan = Plan("kv", "c", "run", mix=parse_mix(mix), keys=KeySpace(keys, "uniform"))
         self.store, self.tally = Store(), Tally()
         self.ledger = Ledger("load-run-0-", keys, Payloads(plan.sizes))
-        self.load = KvLoad(plan, self.store, self.tally, self.ledger, 3)  # type: ignore[arg-type]
+        self.settled = True
+        self.load = KvLoad(plan, self.store, self.tally, self.ledger, 3, self.is_settled)  # type: ignore[arg-type]
         self.ended: list[bool] = []
         self.load.ended = self.ended.append
 
@@ -83,14 +83,14 @@ class Rig:
             self.load.start(0.0)
 
     def read_back(self, patience_s: float = 0.0, settled: bool = True) -> Report:
-        async def is_settled() -> bool:
-            return settled
-
-        check = ReadBack(self.store, self.ledger, is_settled)  # type: ignore[arg-type]
-        asyncio.run(check.run(patience_s))
+        self.settled = settled
+        asyncio.run(self.load.check(patience_s))
         report = Report()
-        check.enter(report)
+        self.load.enter(report)
         return report
+
+    async def is_settled(self) -> bool:
+        return self.settled
 
 
 def test_writes_name_the_one_before_and_never_meet_on_a_key() -> None:

@@ -23,6 +23,7 @@ def good(**changes: Any) -> Account:
     return {
         "load": "kv", "ok": 990, "failed": 8, "maybe": 2, "declared": 0, "lost": 0, "unexpected": 0, "duplicated": 0,
         "checked": 100, "unchecked": 0, "offered": 1000, "unsent": 0, "missed": 0, "stale": 3,
+        "unanswered": 0, "interrupted": False, "seconds": 10.0, "planned_s": 10.0,
         "offered_per_s": 100.0, "achieved_per_s": 99.0, "rate": 100.0,
         "service": summary(0.5, 5.0), "response": summary(), "lag": summary(0.5, 1.0, 2.0),
         "operations": {"read": {"ok": 500, "service": summary(0.1, 2.0), "response": summary(0.2, 3.0)}},
@@ -59,7 +60,9 @@ def test_one_broken_promise_is_red_whatever_else(broken: str) -> None:
         (good(prepared=89, keys=100), "only 89 of 100 keys"),
         (good(missed=60), "could not keep its rate"),
         (good(lag=summary(300.0, 400.0)), "could not keep its rate: one of ten operations was sent 400 ms or more"),
-        (good(silent=["generator 1: it was ended"]), "without a report"),
+        (good(silent=["generator 1 was ended by SIGKILL"]), "without a report: generator 1 was ended by SIGKILL"),
+        (good(interrupted=True, seconds=3.21), "interrupted after 3.21 of 10 s"),
+        (good(unanswered=3), "3 operations were not answered yet"),
         (publish(delivered=0), "no message arrived"),
     ],
 )
