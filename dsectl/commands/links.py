@@ -7,8 +7,7 @@ import typer
 from cluster.emulator import linkfaults
 from cluster.errors import ClusterError, Usage
 from dsectl.cli.invocation import current
-from dsectl.ui.faultjson import fault_json
-from dsectl.ui.faults import faults_lines, receipt_line
+from dsectl.ui.faults import fault_json, faults_lines, receipt_line
 from dsectl.ui.text import count
 from dsectl.ui.units import duration, probability, size
 

@@ -13,8 +13,7 @@ from cluster.emulator.restart import restart as restart_nodes
 from cluster.emulator.spec import timestamp
 from cluster.errors import ClusterError, DeadlinePassed, Failed, NotFound, Usage
 from dsectl.cli.invocation import current
-from dsectl.ui.faultjson import fault_json
-from dsectl.ui.faults import receipt_line
+from dsectl.ui.faults import fault_json, receipt_line
 from dsectl.ui.units import duration
 
 if TYPE_CHECKING:

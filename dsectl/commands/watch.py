@@ -15,9 +15,9 @@ from dsectl.cli.console import Console
 from dsectl.cli.invocation import current
 from dsectl.snapshot.observer import Observer, Watcher
 from dsectl.snapshot.sight import Sight
-from dsectl.ui.glyphs import glyphs_for, spelled
-from dsectl.ui.lines import painted
+from dsectl.ui.charts import glyphs_for, spelled
 from dsectl.ui.screen import Screen
+from dsectl.ui.text import painted
 from dsectl.ui.units import duration
 from dsectl.watch.history import TICKS_MAX, History
 from dsectl.watch.picture import COLUMNS_MIN, ROWS_MIN, Desk, picture, plain_lines, press

@@ -18,7 +18,7 @@ from cluster.emulator.linkfaults import faults
 from cluster.errors import ClusterError
 from dsectl.commands.status import reason
 from dsectl.snapshot.sight import NodeSight, Sight, pick_viewer, serving
-from dsectl.ui.faultjson import fault_json
+from dsectl.ui.faults import fault_json
 
 ANSWER_S = 0.3
 """How long a node may take to answer; one that takes longer is shown as silent. A look every half second allows no

@@ -1,15 +1,26 @@
-"""Faults and their receipts for people."""
+"""Faults and their receipts: as JSON, the same in the receipt of a command and in the list of all; and for people."""
 
 from collections.abc import Callable
 from typing import Any
 
-from cluster.emulator.faultsfile import KINDS, Figure
-from dsectl.ui.faultjson import fault_of
+from cluster.emulator.faultsfile import KINDS, Fault, Figure
 from dsectl.ui.table import state, table
 from dsectl.ui.text import Paint, count
 from dsectl.ui.units import show_duration, show_size
 
 LINKS_SHOWN = 4
+
+
+def fault_json(fault: Fault) -> dict[str, Any]:
+    """`id`, `kind`, `target`, `at`, `active`, the fields of its kind that say something, and when it ended."""
+    fields = {"id": fault.id, "kind": fault.kind, "target": fault.subject, "at": fault.at, "active": fault.active}
+    return fields | fault.details() | ({"ended": fault.ended} if fault.ended else {})
+
+
+def fault_of(fields: dict[str, Any]) -> Fault:
+    """The fault that such JSON describes, with the fields of its kind."""
+    own = {name: fields[name] for name in KINDS[fields["kind"]].fields if name in fields}
+    return Fault(id=fields["id"], kind=fields["kind"], at=fields["at"], active=fields["active"], **own)
 
 
 def receipt_line(fault: dict[str, Any], paint: Paint) -> str:

@@ -4,11 +4,10 @@ from calendar import timegm
 from typing import Any
 
 from dsectl.snapshot.sight import Sight
+from dsectl.ui.charts import Glyphs
 from dsectl.ui.faults import details, touched
-from dsectl.ui.glyphs import Glyphs
-from dsectl.ui.lines import Line, piece
-from dsectl.ui.numbers import age, number
-from dsectl.ui.text import shown
+from dsectl.ui.text import Line, piece, shown
+from dsectl.ui.units import age, number
 from dsectl.watch.history import History
 from dsectl.watch.story import Happening
 

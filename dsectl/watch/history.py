@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.client.vitals import Vitals
-from dsectl.snapshot.rates import Rates, average, rates, together
 from dsectl.snapshot.sight import Sight
+from dsectl.watch.rates import Rates, average, rates, together
 from dsectl.watch.story import Story
 
 TICKS_MAX = 600

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from dsectl.snapshot.sight import NodeSight, Sight
-from dsectl.ui.charts import slow_style
-from dsectl.ui.glyphs import Glyphs, bar, spark
-from dsectl.ui.lines import Line, Piece, piece, runs
-from dsectl.ui.numbers import UNKNOWN, number, rate, share, took
-from dsectl.ui.text import STATES, count
+from dsectl.ui.charts import Glyphs, bar, spark
+from dsectl.ui.text import STATES, Line, Piece, count, piece, runs
+from dsectl.ui.units import UNKNOWN, number, rate, share, took
+from dsectl.watch.charts import slow_style
 from dsectl.watch.history import History
 
 GAP = 2

@@ -4,12 +4,11 @@ import time
 from dataclasses import dataclass, replace
 
 from dsectl.snapshot.sight import Sight
-from dsectl.ui.charts import chart_lines, total_line
-from dsectl.ui.glyphs import UNICODE, Glyphs
-from dsectl.ui.lines import Line, beside, fit, length
-from dsectl.ui.numbers import number
-from dsectl.ui.text import count
+from dsectl.ui.charts import UNICODE, Glyphs
+from dsectl.ui.text import Line, beside, count, fit, length
+from dsectl.ui.units import number
 from dsectl.watch.below import event_lines, fault_lines, fault_marks, hint_lines, shown_faults
+from dsectl.watch.charts import chart_lines, total_line
 from dsectl.watch.history import History
 from dsectl.watch.nodes import node_lines
 

@@ -3,9 +3,9 @@
 import time
 from typing import Any
 
-from dsectl.snapshot.rates import Rates
 from dsectl.snapshot.sight import NodeSight
 from dsectl.watch.history import History
+from dsectl.watch.rates import Rates
 
 
 def sight_json(history: History) -> dict[str, Any]:

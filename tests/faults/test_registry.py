@@ -6,7 +6,7 @@ import pytest
 from cluster.errors import Usage
 from cluster.faults import KINDS, Fault, Figure
 from dsectl.cli.table import COMMANDS
-from dsectl.ui.faultjson import fault_json, fault_of
+from dsectl.ui.faults import fault_json, fault_of
 
 AT = "2025-05-01T12:00:00Z"
 COMMON = {"id", "kind", "at", "active", "ended"}

@@ -3,11 +3,10 @@
 import pytest
 
 from cluster.client.vitals import Vitals
-from dsectl.ui.glyphs import ASCII, UNICODE, bar, chart, glyphs_for, spark
-from dsectl.ui.lines import length, painted
-from dsectl.ui.numbers import age, number, rate, took
+from dsectl.ui.charts import ASCII, UNICODE, bar, chart, glyphs_for, spark
 from dsectl.ui.screen import keys
-from dsectl.ui.text import PLAIN
+from dsectl.ui.text import PLAIN, length, painted
+from dsectl.ui.units import age, number, rate, took
 from dsectl.watch.history import History
 from dsectl.watch.picture import Desk, picture, plain_lines, press
 from tests.dsectl.watch.sights import SLOW, event, sight, vitals

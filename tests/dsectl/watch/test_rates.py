@@ -3,7 +3,7 @@
 import pytest
 
 from cluster.client.vitals import Vitals
-from dsectl.snapshot.rates import Rates, average, rates, together
+from dsectl.watch.rates import Rates, average, rates, together
 from tests.dsectl.watch.sights import FAST, SLOW, vitals
 
 
