@@ -3,7 +3,8 @@
 from typing import Any
 
 from dsectl.ui.table import Cell, state, table
-from dsectl.ui.text import Paint, count, shown
+from dsectl.ui.text import Paint, by_number, count, shown
+from dsectl.ui.units import clock
 
 DIGEST_SHOWN = 12
 HEAD = ("id", "at", "node", "kind", "cause")
@@ -22,7 +23,7 @@ def members_lines(members: dict[str, Any], viewer: str, paint: Paint, columns: i
 
 def matrix_lines(matrix: dict[str, dict[str, str]], silent: list[str], paint: Paint, columns: int | None) -> list[str]:
     """Who sees whom how: a row for each observer."""
-    subjects = sorted({name for row in matrix.values() for name in row}, key=_by_number)
+    subjects = sorted({name for row in matrix.values() for name in row}, key=by_number)
     rows = [(observer, *(state(row.get(name, "?")) for name in subjects)) for observer, row in matrix.items()]
     lines = table(("OBSERVER", *subjects), rows, paint, columns)
     return [*lines, *([paint(f"silent: {', '.join(silent)}", "dim")] if silent else [])]
@@ -45,7 +46,7 @@ def shares_lines(ring: list[dict[str, Any]], paint: Paint, columns: int | None) 
     total = sum(owned.values()) or 1
     rows = [
         (name, str(owned[name]), str(first[name]), f"{100 * owned[name] / total:.1f} %")
-        for name in sorted(owned, key=_by_number)
+        for name in sorted(owned, key=by_number)
     ]
     head = (
         f"{count(len(ring), 'partition')}, {count(max((len(one['owners']) for one in ring), default=0), 'owner')} each"
@@ -99,7 +100,7 @@ def _clock(clock: dict[str, Any] | None) -> str:
 def events_lines(events: list[dict[str, Any]], paint: Paint, columns: int | None) -> list[str]:
     """A line for each event."""
     rows = [
-        ((one["at"][11:23], "dim"), (one["node"], "name"), one["kind"], f"{one['cause']}{_evidence(one)}")
+        ((clock(one["at"]), "dim"), (one["node"], "name"), one["kind"], f"{one['cause']}{_evidence(one)}")
         for one in events
     ]
     return table(("TIME", "NODE", "EVENT", "CAUSE"), rows, paint, columns)
@@ -107,7 +108,7 @@ def events_lines(events: list[dict[str, Any]], paint: Paint, columns: int | None
 
 def event_line(one: dict[str, Any], paint: Paint) -> str:
     """One event of a stream of them, where no table can be aligned."""
-    time, node = paint(one["at"][11:23], "dim"), paint(f"{one['node']:<4}", "name")
+    time, node = paint(clock(one["at"]), "dim"), paint(f"{one['node']:<4}", "name")
     return f"{time}  {node}  {shown(one['kind']):<20}  {shown(one['cause'])}{shown(_evidence(one))}"
 
 
@@ -161,10 +162,3 @@ def hints_lines(found: dict[str, Any], paint: Paint, columns: int | None) -> lis
 
 def _holders(found: dict[str, Any], target: str) -> str:
     return ", ".join(f"{holder}: {of[target]}" for holder, of in found["by_holder"].items() if target in of)
-
-
-def _by_number(name: str) -> tuple[str, int, str]:
-    """`n2` before `n10`."""
-    letters = name.rstrip("0123456789")
-    digits = name[len(letters) :]
-    return letters, int(digits) if digits else -1, name

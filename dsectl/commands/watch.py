@@ -4,7 +4,6 @@ import os
 import sys
 import time
 from collections import deque
-from shutil import get_terminal_size
 from typing import Annotated
 
 import typer
@@ -16,9 +15,9 @@ from dsectl.cli.invocation import current
 from dsectl.snapshot.observer import Observer, Watcher
 from dsectl.snapshot.sight import Sight
 from dsectl.ui.charts import glyphs_for, spelled
-from dsectl.ui.screen import Screen
+from dsectl.ui.screen import Screen, page_columns
 from dsectl.ui.text import painted
-from dsectl.ui.units import duration
+from dsectl.ui.units import duration, show_duration
 from dsectl.watch.history import TICKS_MAX, History
 from dsectl.watch.picture import COLUMNS_MIN, ROWS_MIN, Desk, picture, plain_lines, press
 from dsectl.watch.telling import sight_json
@@ -42,7 +41,7 @@ def watch(
     if key is not None:
         raise unknown("watch", [key])
     if every is not None and every < EVERY_MIN_S:
-        raise Usage(f"--every is at least {EVERY_MIN_S * 1000:.0f}ms")
+        raise Usage(f"--every is at least {show_duration(EVERY_MIN_S)}")
     invocation = current()
     files, via, console = invocation.files(), invocation.options.via, invocation.console
     if via is not None:
@@ -81,9 +80,8 @@ def _print(console: Console, history: History, every_s: float) -> None:
         assert history.sight is not None
         console.value(sight_json(history))
     else:
-        columns = get_terminal_size((PLAIN_COLUMNS, 0)).columns
         glyphs = glyphs_for(console.out.encoding)
-        lines = plain_lines(history, max(columns, COLUMNS_MIN), glyphs, every_s)
+        lines = plain_lines(history, max(page_columns(PLAIN_COLUMNS), COLUMNS_MIN), glyphs, every_s)
         console.lines([spelled(painted(line, console.paint).rstrip(), glyphs) for line in lines])
     console.flush()
 

@@ -7,10 +7,11 @@ import fcntl
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 
 from prompt_toolkit.history import History
+
+from dsectl.ui.units import local_time
 
 FILE = "shell_history"
 ENTRIES_MAX = 2000
@@ -76,7 +77,7 @@ def _locked(path: Path) -> Iterator[int]:
 
 def _as_entry(string: str) -> bytes:
     lines = "".join(f"+{line}\n" for line in string.split("\n"))
-    return f"\n# {datetime.now()}\n{lines}".encode(errors="replace")
+    return f"\n# {local_time()}\n{lines}".encode(errors="replace")
 
 
 def _entries(data: bytes) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 from cluster.emulator.faultsfile import KINDS, Fault, Figure
 from dsectl.ui.table import state, table
 from dsectl.ui.text import Paint, count
-from dsectl.ui.units import show_duration, show_size
+from dsectl.ui.units import clock, show_duration, show_size
 
 LINKS_SHOWN = 4
 
@@ -62,7 +62,7 @@ def faults_lines(faults: list[dict[str, Any]], paint: Paint, columns: int | None
             fault["kind"],
             fault["target"],
             state("active" if fault["active"] else "ended"),
-            fault["at"][11:23],
+            clock(fault["at"]),
             str(fault["affected"]) if fault["affected"] else ("no effect", "warn"),
             touched(fault),
         )

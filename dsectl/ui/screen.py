@@ -1,4 +1,5 @@
-"""The terminal: its other screen, its keys and its size; and the way back, whatever happens.
+"""The terminal: its alternate screen with keys, a block that is redrawn in place, and sizes; and the way back, whatever
+happens.
 
 Only lines that changed are written, all of them in one write, so nothing flickers and a still picture costs nothing.
 """
@@ -14,11 +15,15 @@ from collections.abc import Sequence
 from types import FrameType, TracebackType
 from typing import Any, Self, TextIO
 
+from dsectl.ui.text import Line, Paint, fit, painted
+
 ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"
 """The other screen, no cursor, no wrapping at the right edge."""
 LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l"
 BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"
 """Terminals that know it show all that stands between at once."""
+COLUMNS_MAX = 1000
+"""A wider page is a slip, as in COLUMNS=1000000."""
 ARROWS = {"A": "up", "B": "down", "C": "down", "D": "up"}
 
 
@@ -40,6 +45,49 @@ def keys(text: str) -> list[str]:
             found.append("escape")
         at += 1
     return found
+
+
+def page_columns(otherwise: int) -> int:
+    """How wide a page off a terminal is: as COLUMNS says when that is a number of columns."""
+    chosen = os.environ.get("COLUMNS", "")
+    wide = int(chosen) if chosen.isascii() and chosen.isdigit() and len(chosen) < 10 else 0
+    return min(wide, COLUMNS_MAX) or otherwise
+
+
+class Block:
+    """A picture that is redrawn in place below what was printed before. `transient`: at its end it is taken away. For
+    one thread; a stream that is no terminal gets nothing. Use it with `with`."""
+
+    def __init__(self, out: TextIO, paint: Paint, *, transient: bool) -> None:
+        self._out = out
+        self._paint = paint
+        self._transient = transient
+        self._rows = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._rows:
+            self._write((self._home() + "\x1b[J" if self._transient else "\n") + "\x1b[?25h")
+        self._rows = 0
+
+    def draw(self, lines: Sequence[Line]) -> None:
+        """Show these lines instead of the last ones: the newest rows of them, cut at the right edge."""
+        try:
+            columns, rows = os.get_terminal_size(self._out.fileno())
+        except (OSError, ValueError):
+            return
+        shown = [painted(fit(line, (columns or 80) - 1), self._paint).rstrip() for line in lines[-max(1, rows - 1) :]]
+        self._write(f"\x1b[?25l{self._home()}\x1b[J" + "\n".join(shown))
+        self._rows = len(shown)
+
+    def _home(self) -> str:
+        return "\r" + (f"\x1b[{self._rows - 1}A" if self._rows > 1 else "")
+
+    def _write(self, text: str) -> None:
+        self._out.write(f"{BEGIN}{text}{END}")
+        self._out.flush()
 
 
 class Screen:

@@ -1,7 +1,10 @@
-"""Text for people: colour with meaning, and nothing that comes from a cluster may move the cursor.
+"""Text for people: colour with meaning, the columns that it takes, and lines of styled pieces.
 
-Pure. Whether there is colour is decided by `Console`.
+Nothing that comes from a cluster may move the cursor: `shown` and `piece` escape it. Pure; whether there is colour is
+decided by `Console`.
 """
+
+import re
 
 STYLES = {
     **{"good": "32", "warn": "33", "bad": "31", "dim": "2", "strong": "1", "name": "36"},
@@ -51,25 +54,44 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
+_NARROW = re.compile("[ -~\u00a0-\u02ff\u2010-\u2027\u2190-\u21ff\u2500-\u25fc\u2715\u2219]*")
+"""What surely takes one column a character: the letters of most of Europe and the signs that are drawn with. It spares
+drawing the tables of wcwidth, and a command that shows nothing else the 10 ms that they take to load."""
+
+
 def width(text: str) -> int:
     """How many columns a terminal needs for printable text."""
-    if text.isascii():
+    if _NARROW.fullmatch(text):
         return len(text)
-    from unicodedata import combining, east_asian_width
+    from wcwidth import wcswidth
 
-    return sum(0 if combining(one) else 2 if east_asian_width(one) in "WF" else 1 for one in text)
+    return max(0, wcswidth(text))
 
 
 def cut(text: str, columns: int) -> str:
-    """`text` in at most so many columns, with an ellipsis where something is missing."""
+    """Printable text in at most so many columns, with an ellipsis where something is missing."""
     if width(text) <= columns:
         return text
-    kept = ""
-    for one in text:
-        if width(kept + one) > columns - 1:
+    if columns <= 0:
+        return ""
+    if _NARROW.fullmatch(text):
+        return text[: columns - 1] + "…"
+    from wcwidth import iter_graphemes, wcswidth
+
+    kept, left = "", columns - 1
+    for cluster in iter_graphemes(text):  # an accent or a joined sign stays with its letter
+        left -= max(0, wcswidth(cluster))
+        if left < 0:
             break
-        kept += one
+        kept += cluster
     return kept + "…"
+
+
+def by_number(name: str) -> tuple[str, int, str]:
+    """Sorts names as people count: `n2` before `n10`."""
+    letters = name.rstrip("0123456789")
+    digits = name[len(letters) :]
+    return letters, int(digits) if digits else -1, name
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

@@ -1,4 +1,8 @@
-"""Durations, sizes and probabilities as people write them, and back. Raises Usage with an example of what is meant."""
+"""Durations, times, sizes and numbers as people write and read them. Pure.
+
+The only place that knows how one is written: commands, tables, charts and reports use it. What reads text raises Usage
+with an example of what is meant.
+"""
 
 import re
 
@@ -18,8 +22,11 @@ def duration(text: str) -> float:
     """Seconds: `250ms`, `5s`, `2m`, `1.5h`. A number needs its unit."""
     parts = _split(text)
     if parts is None or parts[1] not in SECONDS:
-        hint = f"; did you mean {text}s?" if parts is not None and not parts[1] else ""
-        raise Usage(f"{text!r} is no duration{hint}", help="A duration is a number with its unit: 250ms, 5s, 2m.")
+        hint = f"; did you mean {text.strip()}s?" if parts is not None and not parts[1] else ""
+        raise Usage(
+            f'invalid duration "{text}": expected 250ms, 5s, 2m{hint}',
+            help="A duration is a number with its unit, one of " + f"{', '.join(SECONDS)}.",
+        )
     return parts[0] * SECONDS[parts[1]]
 
 
@@ -33,7 +40,10 @@ def size(text: str) -> int:
     """Bytes: `512B`, `64KiB`, `1MiB`, `10MB`. A number needs its unit."""
     parts = _split(text)
     if parts is None or parts[1] not in BYTES:
-        raise Usage(f"{text!r} is no size", help=f"A size is a number with its unit: 64KiB, 1MiB ({', '.join(BYTES)}).")
+        raise Usage(
+            f'invalid size "{text}": expected 512B, 64KiB, 1MiB',
+            help=f"A size is a number with its unit, one of {', '.join(BYTES)}.",
+        )
     return round(parts[0] * BYTES[parts[1]])
 
 
@@ -42,17 +52,34 @@ def probability(text: str) -> float:
     parts = _split(text)
     value = None if parts is None else parts[0] / 100 if parts[1] == "%" else parts[0] if not parts[1] else None
     if value is None or not 0 <= value <= 1:
-        raise Usage(f"{text!r} is no probability", help="A probability is from 0 to 1, or in percent: 0.1, 10%.")
+        raise Usage(
+            f'invalid probability "{text}": expected 0.1, 10%', help="A probability is from 0 to 1, or in percent."
+        )
     return value
 
 
-def show_duration(seconds: float) -> str:
-    """The shortest such text: `250ms`, `5s`, `2m`."""
-    for unit in ("h", "m", "s", "ms", "us"):
-        count = seconds / SECONDS[unit]
-        if count >= 1:
-            return f"{count:.3g}{unit}"
-    return "0s"
+def show_duration(seconds: float | None, digits: int = 3) -> str:
+    """`250ms`, `1.5s`, `2m`: in at most six columns, with so many digits; `duration` reads it back. A dash for None."""
+    if seconds is None:
+        return UNKNOWN
+    value, text = seconds, ""
+    for unit, next_unit in _STEPS.items():
+        # What the smaller unit rounded up to its limit is one of the next: 59.96 s is 1m and not 0.999m.
+        value = max(seconds / SECONDS[unit], 1.0) if text else seconds / SECONDS[unit]
+        text = f"{value:.0f}" if value >= 10 ** (digits - 1) else f"{value:.{digits}g}"
+        if float(text) < next_unit:
+            break
+    return f"{text}{unit}" if value >= 0.05 else "0s"
+
+
+_STEPS = {"us": 1000.0, "ms": 1000.0, "s": 60.0, "m": 60.0, "h": float("inf")}
+"""Units and how many of one make the next."""
+
+
+def show_age(seconds: float) -> str:
+    """How long ago or for how long, in whole units, so that it does not flicker: `4s`, `3m`, `2h`."""
+    whole = max(0, int(seconds))
+    return f"{whole}s" if whole < 100 else f"{whole // 60}m" if whole < 6000 else f"{whole // 3600}h"
 
 
 def show_size(count: float) -> str:
@@ -86,26 +113,37 @@ def number(value: int) -> str:
     return str(value) if value < 10_000 else rate(value)
 
 
-def took(seconds: float | None) -> str:
-    """A duration that is read from afar: `0.4ms`, `12ms`, `1.3s`."""
-    if seconds is None:
-        return UNKNOWN
-    if seconds < 0.00995:
-        return f"{seconds * 1000:.1f}ms"
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.0f}ms"
-    return f"{seconds:.1f}s" if seconds < 9.95 else f"{seconds:.0f}s"
-
-
-def age(seconds: float) -> str:
-    """How long ago or how long: `4 s`, `3 m`, `2 h`."""
-    if seconds < 100:
-        return f"{max(0.0, seconds):.0f} s"
-    if seconds < 6000:
-        return f"{seconds / 60:.0f} m"
-    return f"{seconds / 3600:.0f} h"
-
-
 def share(part: float) -> str:
     """A part of the whole in percent: `20%`."""
     return f"{100 * part:.0f}%"
+
+
+# -- times: RFC 3339 in UTC with milliseconds, as events and faults have them. The calendar is the standard library's,
+# imported when it is needed: `get` and `put` show no time, and it costs them a millisecond.
+
+
+def unix_time(text: str) -> float:
+    """The Unix time of RFC 3339 text."""
+    from datetime import datetime
+
+    return datetime.fromisoformat(text).timestamp()
+
+
+def rfc3339(unix_s: float) -> str:
+    """`2026-03-01T12:00:00.250Z`."""
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(round(unix_s, 3), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def clock(at: str | float, decimals: int = 3) -> str:
+    """The time of day of RFC 3339 text or of a Unix time: `12:00:00.250`."""
+    text = at if isinstance(at, str) else rfc3339(at)
+    return text[11 : 20 + decimals] if decimals else text[11:19]
+
+
+def local_time() -> str:
+    """Now, on the clock of this machine, for files that a person may open."""
+    from datetime import datetime
+
+    return str(datetime.now())

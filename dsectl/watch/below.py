@@ -1,13 +1,12 @@
 """Faults in force with what they touch, and the last happenings with their causes. Pure."""
 
-from calendar import timegm
 from typing import Any
 
 from dsectl.snapshot.sight import Sight
 from dsectl.ui.charts import Glyphs
 from dsectl.ui.faults import details, touched
 from dsectl.ui.text import Line, piece, shown
-from dsectl.ui.units import age, number
+from dsectl.ui.units import clock, number, show_age, unix_time
 from dsectl.watch.history import History
 from dsectl.watch.story import Happening
 
@@ -44,9 +43,7 @@ def shown_faults(history: History, wall: float) -> list[dict[str, Any]]:
     """Those in force, then those that have only just ended; oldest first."""
     faults = history.faults()
     active = [fault for fault in faults if fault["active"]]
-    return active + [
-        fault for fault in faults if not fault["active"] and wall - _unix(fault.get("ended", "")) < ENDED_SHOWN_S
-    ]
+    return active + [fault for fault in faults if not fault["active"] and wall - _since(fault) < ENDED_SHOWN_S]
 
 
 def fault_lines(faults: list[dict[str, Any]], rows: int, wall: float) -> list[Line]:
@@ -68,18 +65,23 @@ def _what(fault: dict[str, Any]) -> str:
 
 def _fault(fault: dict[str, Any], wall: float, wide: int) -> Line:
     active = fault["active"]
-    since = _unix(fault["at"] if active else fault.get("ended", ""))
     affected = fault["affected"]
     count = f"{number(affected)} touched" if affected else "nothing yet" if active else "no effect"
     line: Line = [
         piece(fault["id"], 4, "name" if active else "dim"),
         piece(fault["kind"], 10, "bad" if active else "dim"),
         piece(_what(fault), wide + 1, "" if active else "dim"),
-        piece(f"{'for' if active else 'ended'} {age(wall - since)}", 11, "dim"),
+        piece(f"{'for' if active else 'ended'} {show_age(wall - _since(fault))}", 11, "dim"),
         piece(count, 14, ("warn" if active else "dim") if affected else "warn"),
     ]
     links = touched(fault)
     return [*line, (links, "dim")] if links else line
+
+
+def _since(fault: dict[str, Any]) -> float:
+    """When it began, or ended when it has; long ago where that is not written."""
+    at = fault["at"] if fault["active"] else fault.get("ended")
+    return unix_time(at) if at else 0.0
 
 
 def hint_lines(sight: Sight) -> list[Line]:
@@ -98,9 +100,9 @@ def fault_marks(history: History, glyphs: Glyphs) -> dict[float, str]:
     """When faults began and ended, for the charts."""
     marks: dict[float, str] = {}
     for fault in history.sight.faults if history.sight else ():
-        marks[_unix(fault["at"])] = f"{glyphs.begun}:bad"
+        marks[unix_time(fault["at"])] = f"{glyphs.begun}:bad"
         if not fault["active"] and fault.get("ended"):
-            marks[_unix(fault["ended"])] = f"{glyphs.ended}:good"
+            marks[unix_time(fault["ended"])] = f"{glyphs.ended}:good"
     return marks
 
 
@@ -114,7 +116,7 @@ def _happening(one: Happening) -> Line:
     subject = one.subject if one.subjects == 1 else f"{one.subject}+{one.subjects - 1}"
     more = f"{one.nodes[0]}+{len(one.nodes) - 1}" if len(one.nodes) > 1 else one.nodes[0]
     return [
-        (f"{one.at[11:21]}  ", "dim"),
+        (f"{clock(one.at, 1)}  ", "dim"),
         piece(more, NODES_COLUMNS, "name"),
         (" ", ""),
         piece(one.kind, 17, KIND_STYLES.get(one.kind, "")),
@@ -122,11 +124,3 @@ def _happening(one: Happening) -> Line:
         piece(subject, SUBJECT_COLUMNS, "strong"),
         (f" {shown(one.cause)}", ""),
     ]
-
-
-def _unix(at: str) -> float:
-    """Unix time of RFC 3339 text in UTC; 0 of nothing."""
-    if not at:
-        return 0.0
-    whole = timegm((int(at[:4]), int(at[5:7]), int(at[8:10]), int(at[11:13]), int(at[14:16]), int(at[17:19])))
-    return whole + float("0" + at[19:].rstrip("Z") or 0)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from cluster.client.vitals import quantile_s
 from dsectl.ui.charts import Glyphs, chart
 from dsectl.ui.text import Line, beside, fit, piece, runs
-from dsectl.ui.units import UNKNOWN, age, rate, took
+from dsectl.ui.units import UNKNOWN, rate, show_age, show_duration
 from dsectl.watch.history import History, mean
 from dsectl.watch.rates import Rates
 
@@ -43,7 +43,7 @@ CHARTS = (
         failing=lambda known: any(one.failed for one in known),
     ),
     Chart(
-        "p99", "", lambda known: _p99(known), took, lambda value: slow_style(value),
+        "p99", "", lambda known: _p99(known), lambda value: show_duration(value, 2), lambda value: slow_style(value),
         lambda value: log(max(value, FLOOR_S) / FLOOR_S),
     ),
     Chart(
@@ -129,7 +129,7 @@ def _marks(buckets: Sequence[Bucket], width: int, marks: dict[float, str], glyph
     styles = ["dim"] * width
     missing = width - len(buckets)
     if len(buckets) == width:
-        ago = f"-{age(buckets[-1][2] - buckets[0][1])} "
+        ago = f"-{show_age(buckets[-1][2] - buckets[0][1])} "
         signs[: len(ago)] = ago
     for at, what in marks.items():
         sign, _, style = what.partition(":")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from dsectl.snapshot.sight import NodeSight, Sight
 from dsectl.ui.charts import Glyphs, bar, spark
 from dsectl.ui.text import STATES, Line, Piece, count, piece, runs
-from dsectl.ui.units import UNKNOWN, number, rate, share, took
+from dsectl.ui.units import UNKNOWN, number, rate, share, show_duration
 from dsectl.watch.charts import slow_style
 from dsectl.watch.history import History
 
@@ -161,7 +161,7 @@ class _Table:
     def _slow(self, name: str) -> Piece:
         now = self.history.now(name)
         seconds = now.kv_quantile_s(0.99) if now is not None else None
-        return piece(took(seconds), 6, "dim" if seconds is None else slow_style(seconds), right=True)
+        return piece(show_duration(seconds, 2), 6, "dim" if seconds is None else slow_style(seconds), right=True)
 
     def _series(self, name: str, width: int) -> list[float | None]:
         found = self.history.buckets(name, self.step, width)

@@ -1,12 +1,11 @@
 """The whole screen as lines: what there is room for, most important first. Pure: a history, a size, a desk."""
 
-import time
 from dataclasses import dataclass, replace
 
 from dsectl.snapshot.sight import Sight
 from dsectl.ui.charts import UNICODE, Glyphs
 from dsectl.ui.text import Line, beside, count, fit, length
-from dsectl.ui.units import number
+from dsectl.ui.units import clock, number
 from dsectl.watch.below import event_lines, fault_lines, fault_marks, hint_lines, shown_faults
 from dsectl.watch.charts import chart_lines, total_line
 from dsectl.watch.history import History
@@ -103,9 +102,8 @@ def _header(history: History, columns: int, desk: Desk) -> list[Line]:
     sight = history.sight
     if sight is None:
         return [[("looking", "dim")], []]
-    clock = time.strftime("%H:%M:%S UTC", time.gmtime(sight.wall))
     right: Line = [(" FROZEN ", "bar-warn"), (" ", "")] if desk.frozen else []
-    right.append((clock, "dim"))
+    right.append((f"{clock(sight.wall, 0)} UTC", "dim"))
     if sight.lost:
         return [_ends([(sight.cluster, "strong"), ("  ", ""), (" LOST ", "bar-bad"), (f"  {sight.lost}", "")], right,
                       columns), [], [("waiting for it to come back", "dim")]]  # fmt: skip

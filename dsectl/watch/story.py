@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from dsectl.ui.units import unix_time
+
 SAME_S = 3.0
 """Events of one kind about one subject so close together are one happening: gossip reaches everybody in less, and a
 suspicion that comes back later is another."""
@@ -44,7 +46,7 @@ class Story:
         about = str(event.get(field, ""))
         for index in range(len(self._told) - 1, -1, -1):
             one = self._told[index]
-            if _apart_s(one.last, at) > SAME_S:
+            if unix_time(at) - unix_time(one.last) > SAME_S:
                 break
             if one.kind == kind and (one.subject == about or field == "key"):
                 nodes = one.nodes if node in one.nodes else (*one.nodes, node)
@@ -57,18 +59,3 @@ class Story:
         """The newest, oldest first; of one node those that it had a part in."""
         found = [one for one in self._told if node is None or node in one.nodes or one.subject == node]
         return found[-limit:] if limit > 0 else []
-
-
-def _apart_s(earlier: str, later: str) -> float:
-    """Seconds between two RFC 3339 times of one width; 0 when the second is not later. Days are not looked at: a
-    happening that spans midnight is told twice."""
-    if later <= earlier:
-        return 0.0
-    if earlier[:10] != later[:10]:
-        return SAME_S + 1
-    return seconds_of_day(later) - seconds_of_day(earlier)
-
-
-def seconds_of_day(at: str) -> float:
-    """The time in `2026-03-01T12:00:00.250Z`, as seconds since midnight."""
-    return int(at[11:13]) * 3600 + int(at[14:16]) * 60 + float(at[17:23])

@@ -1,9 +1,9 @@
 """A sight as JSON: one object that covers what happened since the one before. Pure."""
 
-import time
 from typing import Any
 
 from dsectl.snapshot.sight import NodeSight
+from dsectl.ui.units import rfc3339
 from dsectl.watch.history import History
 from dsectl.watch.rates import Rates
 
@@ -35,12 +35,6 @@ def sight_json(history: History) -> dict[str, Any]:
         "faults": [fault for fault in history.faults() if fault["active"]],
         "events": sorted(events, key=lambda event: (event["at"], event["node"])),
     }
-
-
-def rfc3339(unix_s: float) -> str:
-    """A Unix time as events have it: UTC, with milliseconds."""
-    milliseconds = round(unix_s * 1000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(milliseconds // 1000)) + f".{milliseconds % 1000:03}Z"
 
 
 def _node(node: NodeSight, total: int) -> dict[str, Any]:

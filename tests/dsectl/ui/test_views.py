@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsectl.ui.table import state, table
-from dsectl.ui.text import Paint, count, cut, shown, width
+from dsectl.ui.text import Paint, by_number, count, cut, fit, length, piece, shown, width
 
 
 def test_columns_are_aligned_and_lines_not_padded() -> None:
@@ -61,7 +61,25 @@ def test_shown_text_is_printable(text: str) -> None:
     assert shown(text).isprintable()
 
 
-@given(st.text(alphabet="ab鍵é"), st.integers(1, 10))
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [("abc", 3), ("é", 1), ("e\u0301", 1), ("鍵", 2), ("ｗ", 2), ("👍", 2), ("👍🏽", 2), ("한", 2), ("각", 2),
+     ("●✕▁…", 4), ("❤️", 2), ("🇨🇭", 2), ("", 0)],
+)  # fmt: skip
+def test_columns_are_what_a_terminal_takes(text: str, columns: int) -> None:
+    assert width(text) == columns
+    assert width(piece(text, 5)[0]) == length(fit([(text, "")], 5)) == 5
+
+
+def test_an_accent_stays_with_its_letter() -> None:
+    assert cut("ae\u0301xyz", 3) == "ae\u0301…" and cut("a鍵b鍵", 3) == "a…"
+
+
+def test_names_sort_as_people_count() -> None:
+    assert sorted(["n10", "n2", "web", "n1", "a9"], key=by_number) == ["a9", "n1", "n2", "n10", "web"]
+
+
+@given(st.text(alphabet="ab鍵é\u0301👍🏽한\ufe0f❤"), st.integers(0, 10))
 def test_cut_text_fits(text: str, columns: int) -> None:
     assert width(cut(text, columns)) <= columns
 

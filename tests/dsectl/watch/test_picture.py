@@ -6,7 +6,7 @@ from cluster.client.vitals import Vitals
 from dsectl.ui.charts import ASCII, UNICODE, bar, chart, glyphs_for, spark
 from dsectl.ui.screen import keys
 from dsectl.ui.text import PLAIN, length, painted
-from dsectl.ui.units import age, number, rate, took
+from dsectl.ui.units import number, rate
 from dsectl.watch.history import History
 from dsectl.watch.picture import Desk, picture, plain_lines, press
 from tests.dsectl.watch.sights import SLOW, event, sight, vitals
@@ -188,13 +188,5 @@ def test_rates_are_short(value: float | None, expected: str) -> None:
     assert rate(value) == expected
 
 
-@pytest.mark.parametrize(
-    "seconds,expected", [(None, "–"), (0.0004, "0.4ms"), (0.012, "12ms"), (0.9999, "1.0s"), (1.34, "1.3s"), (65, "65s")]
-)
-def test_durations_are_short(seconds: float | None, expected: str) -> None:
-    assert took(seconds) == expected
-
-
-def test_ages_and_numbers() -> None:
-    assert [age(value) for value in (-1, 4.2, 180, 7200)] == ["0 s", "4 s", "3 m", "2 h"]
+def test_numbers_are_short() -> None:
     assert [number(value) for value in (0, 9_999, 12_300)] == ["0", "9999", "12.3k"]
