@@ -96,14 +96,14 @@ REFUSED = [
     ("expect get k '.value' == x", "a path before it"),
     ("expect get k .value '==' x", "needs a test"),
     ("within 5s get k .value == x", "a duration and a colon"),
-    ("within 5: get k .value == x", "no duration"),
-    ("always 5x: get k .value == x", "no duration"),
+    ("within 5: get k .value == x", "invalid duration"),
+    ("always 5x: get k .value == x", "invalid duration"),
     ("!", "command is missing"),
     ("!x get k", "behind !"),
     ("wait", "name of one job"),
     ("stop a b", "name of one job"),
     ("sleep", "one duration"),
-    ("sleep soon", "no duration"),
+    ("sleep soon", "invalid duration"),
     ("get k -> $a -> $b", "does not belong"),
 ]
 
