@@ -63,13 +63,15 @@ def show_duration(seconds: float | None, digits: int = 3) -> str:
     if seconds is None:
         return UNKNOWN
     value, text = seconds, ""
+    if seconds < 1e-6:  # nothing that is measured here is as short
+        return "0s"
     for unit, next_unit in _STEPS.items():
         # What the smaller unit rounded up to its limit is one of the next: 59.96 s is 1m and not 0.999m.
         value = max(seconds / SECONDS[unit], 1.0) if text else seconds / SECONDS[unit]
         text = f"{value:.0f}" if value >= 10 ** (digits - 1) else f"{value:.{digits}g}"
         if float(text) < next_unit:
             break
-    return f"{text}{unit}" if value >= 0.05 else "0s"
+    return text + unit
 
 
 _STEPS = {"us": 1000.0, "ms": 1000.0, "s": 60.0, "m": 60.0, "h": float("inf")}

@@ -91,7 +91,7 @@ def test_two_digits_are_enough_from_afar(seconds: float, text: str) -> None:
 def test_a_duration_fits_its_column_and_is_read_back(seconds: float, digits: int) -> None:
     text = show_duration(seconds, digits)
     assert len(text) <= 6 or seconds > 1e6
-    assert duration(text) == pytest.approx(seconds, rel=0.06, abs=1e-7)
+    assert duration(text) == pytest.approx(seconds, rel=0.06, abs=1e-6)
 
 
 def test_ages_do_not_flicker_and_nothing_is_a_dash() -> None:
