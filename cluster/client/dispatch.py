@@ -106,7 +106,8 @@ class Dispatch:
         hedge = self.hedge
         if isinstance(outcome, ClusterError) and may_go_elsewhere(outcome, self.repeatable):
             assert self.caller is not None
-            self.failed_at(self.caller.name, outcome)
+            if not self.caller.again:
+                self.failed_at(self.caller.name, outcome)
             if hedge is None:
                 self.router.send(self)
             else:

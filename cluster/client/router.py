@@ -47,6 +47,9 @@ KV_S = 1.0
 """What a node gives a read or a write (`write_timeout_s`), so no client waits for one longer."""
 DIAL_S = 1.0
 """How long one node may take to connect and prove itself; on one machine only a stalled one takes longer."""
+SLOW_S = 0.2
+"""A dial that another side ended after so long is made again while its operations have time: nodes give an unproven
+connection 250 ms for its next word. What is refused sooner has a reason that stays."""
 HEDGE_S = 0.1
 """Beside a node that is being dialled for so long the next is dialled too. Nothing but handshakes is sent twice."""
 DIAL_AGAIN_S = 0.05
@@ -233,7 +236,8 @@ class Router:
         """Send it to this node; it waits at the connection while that is made."""
         node = self._nodes.get(name)
         if node is not None and name not in (operation.tried or ()):
-            node.dialled_at = float("-inf")  # who wants this very node has no other to wait for
+            if node.caller is None:
+                node.dialled_at = float("-inf")  # who wants this very node has no other to wait for
             caller = self._dial(node)
             if caller is not None and self._start(operation, caller, now):
                 return
@@ -342,8 +346,12 @@ class Router:
             if self._spread and node in self._all:
                 jitter = int.from_bytes(self._carrier.random_bytes(2), "big") / 65536
                 node.timer = self._carrier.call_later(DIAL_AGAIN_S + jitter * limit, partial(self._dial, node))
-            for operation in self._homeless:
-                operation.failed_at(node.name, caller.error)
+            dialled_s = self.now() - node.dialled_at
+            if not caller.was_ready and SLOW_S <= dialled_s < DIAL_S:
+                caller.again = True  # the node gave up a handshake that took too long
+            if not caller.again:
+                for operation in self._homeless:
+                    operation.failed_at(node.name, caller.error)
             self._place_homeless()
         self.on_change()
 

@@ -240,7 +240,7 @@ class Connection:
         self.end.record("wire.refused", error.message, peer=self.target or self._who())
         if self._link is not None and not self.ended:
             if not self.target and self._handshake is not None:
-                self._link.write(refusal(error.message))
+                self._link.write(refusal(error))
             self._link.close()
         self.lost(f"refused: {error.message}" if self.target else "closed")
 

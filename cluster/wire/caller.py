@@ -48,7 +48,15 @@ from cluster.wire.frames import (
     encode_frame,
     stamped,
 )
-from cluster.wire.handshake import LANE_FOREGROUND, ROLE_CLIENT, Dialler, Party, role_key
+from cluster.wire.handshake import (
+    LANE_FOREGROUND,
+    ROLE_CLIENT,
+    Dialler,
+    Party,
+    is_worth_another_dial,
+    refused_proof,
+    role_key,
+)
 from cluster.wire.kv import Get, Keys
 from cluster.wire.silence import Silence
 from cluster.wire.topics import Subscribe, Unsubscribe
@@ -100,6 +108,9 @@ class Caller:
         """The node has asked for new operations to go elsewhere; what it has, it finishes."""
         self.error: ClusterError | None = None
         """Why it has ended; final."""
+        self.was_ready = False
+        self.again = False
+        """It ended because the handshake was slow: the next dial may succeed."""
         self.pending: dict[int, tuple[Done, float, Body]] = {}
         self.silence = Silence()
         self.heard_at = float("-inf")
@@ -119,6 +130,7 @@ class Caller:
         self._started = False
         self._greeting = b""
         self._reader = FrameReader()
+        self._answered = False  # the node has sent a frame
         self._out: dict[int, bytes] = {}  # by call, in the order of the calls, until taken
         self._out_bytes = 0
         self._armed = False
@@ -202,8 +214,14 @@ class Caller:
             if not self.ready:
                 data = self._greet(data, now)
         except ClusterError as error:
-            self.end(error)
+            self._refused(error)
             return
+        if not self._answered and data:
+            refused = refused_proof(data)
+            if refused is not None:
+                self._refused(refused)
+                return
+            self._answered = True
         reader, take = self._reader, self.pending.pop
         frames = reader.serve(data)
         for frame in frames:
@@ -278,9 +296,15 @@ class Caller:
             self._arm()
         if self._dialler.peer is None:
             return b""
-        self.ready = self.good = True
+        self.ready = self.good = self.was_ready = True
         self.on_ready()
         return self._dialler.rest
+
+    def _refused(self, error: ClusterError) -> None:
+        """There will be no connection, and nothing that was written behind the proof was read."""
+        self.again = is_worth_another_dial(error)
+        words = Unreachable(f"{self.name}: {error.message}") if self.again else error
+        self.end(words, unsent=list(self.pending))
 
     def _withdraw(self, id: int) -> bool:
         """Take a call back. Returns whether it had been sent, and so needs a Cancel."""

@@ -10,7 +10,10 @@ of HMAC). The labels differ, so neither side's proof can be reflected. Sans-IO: 
 out; two of these joined back to back are the test.
 
 It also begins each side's estimate of the other's clock, unless their boot ids say that it is the same one. A handshake
-that took longer than EXCHANGE_S would make that estimate too late by as much: it is refused, and tried again.
+that took longer than EXCHANGE_S would make that estimate too late by as much: it is refused, and tried again (`again`).
+
+The dialler is done when it has sent its proof, so frames may be behind a proof that the listener refuses. Nothing of
+them was read, and the refusal is the first word from there (`refused_proof`).
 """
 
 from collections.abc import Callable
@@ -20,7 +23,7 @@ from hmac import compare_digest
 import msgspec
 from msgspec import Struct
 
-from cluster.errors import BadMessage, HandshakeRefused
+from cluster.errors import BadMessage, ClusterError, HandshakeRefused
 from cluster.wire.clock import SenderClock
 from cluster.wire.frames import split_lengths, with_length
 from cluster.wire.rights import ROLE_CLIENT, ROLE_NODE, ROLES, role_key
@@ -68,9 +71,10 @@ class Proof(Struct, array_like=True, frozen=True, tag=3):
 
 
 class Refusal(Struct, array_like=True, frozen=True, tag=4):
-    """Why the listener closes the connection."""
+    """Why the listener closes the connection. `again`: the next dial may succeed."""
 
     message: str
+    again: bool = False
 
 
 _encode = msgspec.msgpack.encode
@@ -103,7 +107,8 @@ def _clock(me: str, peer: str, at: float, took_s: float, now: float) -> SenderCl
     """
     clock = SenderClock(same=bool(me) and me == peer and at <= now)
     if not clock.same and took_s > EXCHANGE_S:
-        raise HandshakeRefused(f"the handshake took {took_s * 1000:.0f} ms, too long to compare the clocks")
+        message = f"the handshake took {took_s * 1000:.0f} ms, too long to compare the clocks"
+        raise HandshakeRefused(message, again=True)
     clock.stamped(at, now)
     return clock
 
@@ -142,7 +147,7 @@ class Dialler:
         self.rest += data
         for message, stop in _messages(self.rest):
             if isinstance(message, Refusal):
-                raise HandshakeRefused(message.message)
+                raise _refused(message)
             if not isinstance(message, Challenge):
                 raise BadMessage("a handshake out of order")
             self.rest = self.rest[stop:]
@@ -245,9 +250,27 @@ def _party(hello: Hello) -> Party:
     return Party(hello.cluster, hello.role, hello.name, hello.id, hello.epoch, hello.boot)
 
 
-def refusal(message: str) -> bytes:
+def refusal(error: ClusterError) -> bytes:
     """The last words to a dialler that is refused."""
-    return with_length(_encode(Refusal(message[:200])))
+    return with_length(_encode(Refusal(error.message[:200], is_worth_another_dial(error))))
+
+
+def is_worth_another_dial(error: ClusterError) -> bool:
+    """Whether it was the handshake that failed, and nothing is wrong with either side."""
+    return isinstance(error, HandshakeRefused) and bool(error.detail.get("again"))
+
+
+def refused_proof(data: bytes) -> HandshakeRefused | None:
+    """What the first bytes behind the dialler's proof refuse; None when they are frames."""
+    try:
+        message = next(iter(_messages(data)), (None, 0))[0]
+    except BadMessage:
+        return None
+    return _refused(message) if isinstance(message, Refusal) else None
+
+
+def _refused(message: Refusal) -> HandshakeRefused:
+    return HandshakeRefused(message.message, again=message.again)
 
 
 __all__ = [
@@ -260,6 +283,8 @@ __all__ = [
     "Dialler",
     "Listener",
     "Party",
+    "is_worth_another_dial",
     "refusal",
+    "refused_proof",
     "role_key",
 ]

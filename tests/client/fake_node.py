@@ -156,7 +156,7 @@ class FakeNode:
             try:
                 out = peer.listener.feed(data, time.monotonic())
             except ClusterError as error:
-                peer.raw(refusal(error.message))
+                peer.raw(refusal(error))
                 raise
             peer.raw(out)
             if peer.listener.peer is None:

@@ -50,6 +50,8 @@ def test_the_one_error_for_many(errors: list[ClusterError], kind: type[ClusterEr
 class Silent:
     """A connection that takes calls and answers none."""
 
+    again = False
+
     def __init__(self, name: str) -> None:
         self.name = name
 

@@ -108,7 +108,7 @@ def test_who_is_another_or_does_not_know_the_secret_is_refused(name: str) -> Non
 def test_a_refusal_has_the_nodes_words() -> None:
     pair = Pair()
     pair.caller.take(pair.now)
-    pair.caller.feed(refusal("no room"), pair.now)
+    pair.caller.feed(refusal(Overloaded("no room")), pair.now)
     assert pair.caller.error is not None and "no room" in pair.caller.error.message
 
 

@@ -116,7 +116,7 @@ def test_a_refusal_reaches_the_dialler_with_its_reason() -> None:
     one = dialler()
     one.start(NOW)
     with pytest.raises(HandshakeRefused, match="because"):
-        one.feed(refusal("because"), NOW)
+        one.feed(refusal(HandshakeRefused("because")), NOW)
 
 
 @given(st.binary(min_size=1, max_size=200))

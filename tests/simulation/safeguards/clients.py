@@ -12,6 +12,8 @@ from cluster.errors import Maybe, Unreachable
 from cluster.simulation.client import Pending, SimulatedClient
 from cluster.simulation.fleet import Fleet
 from cluster.wire import caller
+from cluster.wire.admin import Answer, Ask
+from cluster.wire.handshake import ROLE_CLIENT, Hello, Listener
 from cluster.wire.kv import Got, PutDone
 from cluster.wire.requests import Call, CallDone
 from cluster.wire.silence import Silence
@@ -64,6 +66,47 @@ def readers_meet_a_stopped_node(seed: int) -> None:
         for one in operations_while_one_stops(fleet, client, "n3", write=False):
             assert isinstance(one.outcome, Got), one.outcome
             assert one.took_s is not None and one.took_s <= READ_S, f"a read took {one.took_s:.3f} s"
+
+
+def a_handshake_is_slow(seed: int) -> None:
+    """From another machine, over a link that is slow when the client begins. Its first dials are refused, since they
+    say too little about the clocks, and its operations wait for one that is not."""
+    with Fleet.running(seed, 3) as fleet:
+        for name in fleet.names:
+            fleet.world.slow(CLIENT, name, delay=0.15, jitter=0.0)
+            fleet.world.slow(name, CLIENT, delay=0.15, jitter=0.0)
+        client = fleet.client(CLIENT)
+        made = [client.get("cart"), client.ask(Ask("status"), node="n2"), client.put("pen", b"v")]
+        fleet.world.run_for(0.5)
+        for name in fleet.names:
+            fleet.world.slow(CLIENT, name)
+            fleet.world.slow(name, CLIENT)
+        all_ended(fleet, made)
+        got, status, put = made
+        assert isinstance(got.outcome, Got) and isinstance(status.outcome, Answer), (got.outcome, status.outcome)
+        assert isinstance(put.outcome, PutDone), put.outcome
+
+
+def a_proof_is_slow(seed: int) -> None:
+    """The node stops between its challenge and the proof, and refuses the handshake: what was written behind the proof
+    was not read, so it goes out again, also a put."""
+    with Fleet.running(seed, 3) as fleet:
+        client = fleet.client(CLIENT, via="n1")
+        put = client.put("pen", b"v")
+        challenged = Listener._answer
+        stopped: list[Hello] = []
+
+        def stops(listener: Listener, hello: Hello, now: float) -> bytes:
+            if hello.role == ROLE_CLIENT and not stopped:
+                stopped.append(hello)
+                fleet.world.call_later(0.0005, fleet.world.pause, "n1")
+                fleet.world.call_later(0.4, fleet.world.resume, "n1")
+            return challenged(listener, hello, now)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Listener, "_answer", stops)
+            all_ended(fleet, [put])
+        assert isinstance(put.outcome, PutDone), put.outcome
 
 
 def a_client_stalls(seed: int) -> None:
@@ -131,6 +174,15 @@ def repeat_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Dispatch, "repeatable", property(lambda self: True))
 
 
+def slow_is_final(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caller, "is_worth_another_dial", lambda error: False)
+    monkeypatch.setattr(router, "SLOW_S", float("inf"))
+
+
+def refusals_are_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caller, "refused_proof", lambda data: None)
+
+
 def lost_is_definite(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(caller, "lost", lambda body, node, reason: Unreachable(f"{node}: {reason}"))
 
@@ -159,6 +211,18 @@ SAFEGUARDS = [
         "What may have been sent never becomes definite, whatever became of the connection.",
         lost_is_definite,
         a_write_is_sent_and_its_node_dies,
+    ),
+    Safeguard(
+        "clients dial again after a slow handshake",
+        "A handshake that took over 250 ms between two clocks is redialled, within the deadline of what waits for it.",
+        slow_is_final,
+        a_handshake_is_slow,
+    ),
+    Safeguard(
+        "what was written behind a refused proof did not happen",
+        "What surely did nothing goes elsewhere, or there again; only what may have been carried out is maybe.",
+        refusals_are_frames,
+        a_proof_is_slow,
     ),
     Safeguard(
         "clients never send twice what may not be repeated",
