@@ -34,8 +34,9 @@ class Tick:
 
     def arm_sockets(self) -> None:
         """Something is queued for a socket: while the two writers run it leaves with this pass, and needs no other."""
-        if not self._running:
-            self.arm()
+        if not self._running and not self._armed:
+            self._armed = True
+            self._clock.call_soon(self._run)
 
     def _run(self) -> None:
         self._armed, self._running = False, True

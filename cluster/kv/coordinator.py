@@ -142,11 +142,11 @@ class Coordinator:
 
     def _coordinate(self, body: Put, partition: int, inbound: Inbound) -> None:
         try:
-            written = self._apply(body, partition)
+            blob, token, siblings, dot = self._apply(body, partition)
         except ClusterError as error:
             inbound.fail(error)
         else:
-            self._write(body, partition, inbound, *written)
+            self._write(body, partition, inbound, blob, token, siblings, dot)
 
     def _write(
         self, body: Put, partition: int, inbound: Inbound, blob: bytes, token: bytes, siblings: int, dot: Dot

@@ -8,11 +8,11 @@ as a call does: in the peer's answer, or in an error whose `definite` says wheth
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
-from msgspec import Struct
-
 from cluster.errors import ClusterError, Maybe, Unreachable
 from cluster.limits import BATCH_BYTES_MAX
 from cluster.transport import Connection
+from cluster.wire.frames import OneWay, encode_frame
+from cluster.wire.replication import ReplicationBody
 
 Entry = tuple[Any, ...]
 """One of a batch: first the number of the operation, last the bytes that count towards the limit."""
@@ -45,8 +45,9 @@ class Sender(Protocol):
 
     sweeping: bool
 
-    def next_id(self) -> int:
-        """A number that no other call of this node has."""
+    @property
+    def next_id(self) -> Callable[[], int]:
+        """Makes a number that no other call of this node has."""
 
     def sweep_soon(self) -> None:
         """Something waits: look at deadlines."""
@@ -54,8 +55,8 @@ class Sender(Protocol):
     def at_flush(self, function: Callable[[], None]) -> None:
         """Call at the end of this pass."""
 
-    def send_on(self, peer: str, body: Struct) -> Connection | None:
-        """Send one way on the foreground lane; the connection, or None when it surely never leaves."""
+    def send_on(self, peer: str, data: bytes) -> Connection | None:
+        """Send a frame on the foreground lane; the connection, or None when it surely never leaves."""
 
     def timed_out(self, peer: str) -> None:
         """The peer did not answer in time."""
@@ -64,7 +65,7 @@ class Sender(Protocol):
 class BatchedCalls(Generic[Operation]):
     """The operations of one kind on one node. `batch` makes the message of a list of entries."""
 
-    def __init__(self, sender: Sender, batch: Callable[[list[Any]], Struct]) -> None:
+    def __init__(self, sender: Sender, batch: Callable[[list[Any]], ReplicationBody]) -> None:
         self.in_flight: dict[int, Operation] = {}
         """By number, in the order of their start."""
         self._sender = sender
@@ -94,16 +95,21 @@ class BatchedCalls(Generic[Operation]):
     def _flush(self) -> None:
         queued, self._queued = self._queued, {}
         in_flight = self.in_flight
+        former: list[Entry] = []
+        messages: list[tuple[list[Entry], bytes]] = []
         for peer, entries in queued.items():
-            for batch in batches(entries):
-                connection = self._sender.send_on(peer, self._batch(batch))
+            if entries != former:  # peers that own the same partitions are asked the same, which is encoded once
+                former = entries
+                messages = [(batch, encode_frame(OneWay(self._batch(batch)))) for batch in batches(entries)]
+            for batch, data in messages:
+                connection = self._sender.send_on(peer, data)
                 if connection is None:
                     self.refused(peer, [entry[0] for entry in batch], Unreachable(f"{peer} cannot be reached now"))
                     continue
                 for entry in batch:
                     operation = in_flight.get(entry[0])
-                    if operation is not None and peer in operation.waiting:
-                        operation.waiting[peer] = connection
+                    if operation is not None and peer in (waiting := operation.waiting):
+                        waiting[peer] = connection
 
     def refused(self, peer: str, ids: Iterable[int], error: ClusterError) -> None:
         """The peer did nothing for the operations of these numbers; numbers of others are passed over."""

@@ -188,7 +188,7 @@ class InboundMessage:
 
     def sender_time(self, at: float) -> float:
         """A local time, on the sender's clock."""
-        return self._session.connection.clock.remote(at)
+        return at - self._session.connection.clock.offset
 
     def push(self, body: Struct) -> bool:
         """Send a one-way message back; False when it is dropped."""

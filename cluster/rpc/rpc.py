@@ -9,9 +9,8 @@ so its calls wait for their deadlines, and a later connection of the same lane s
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import count
 from typing import Any
-
-from msgspec import Struct
 
 from cluster import ports
 from cluster.env import Clock
@@ -25,6 +24,7 @@ from cluster.transport import Connection, Transport
 from cluster.wire.calls import BatchRefused
 from cluster.wire.frames import Cancel, OneWay, Request, encode_frame
 from cluster.wire.handshake import LANE_FOREGROUND
+from cluster.wire.replication import ReplicationBody
 from cluster.wire.rights import MAY_SEND, NODES_ONLY, PLACED, ROLE_NODE, ROLES
 
 HELD_MAX = 1024
@@ -57,7 +57,9 @@ class Rpc:
         self._batched: list[BatchedCalls[Any]] = []
         self._held: list[tuple[InboundMessage, Handler]] = []
         self._parked: list[Callable[[], None]] = []  # calls that go out again under the next layout
-        self._last_id = 0
+        self._ids = count(1)
+        self.next_id = self._ids.__next__
+        """A number that no other call of this node has."""
         self.sweeping = False
         """Whether deadlines are looked at already; who begins to wait calls `sweep_soon` when they are not."""
         transport.receive(self._open)
@@ -97,7 +99,7 @@ class Rpc:
 
         Returns an id for `finish`. `deadline` is on the local monotonic clock. `trace` goes with the call.
         """
-        self._last_id = id = self._last_id + 1
+        id = self.next_id()
         placed = type(body) in PLACED
         data = encode_frame(Request(id, deadline, self.layout if placed else 0, body, trace))
         left: dict[str, Connection | None] = {}
@@ -131,23 +133,16 @@ class Rpc:
         connection = self._transport.connection(peer, lane)
         return connection is not None and connection.send_encoded(data)
 
-    def send_on(self, peer: str, body: Any) -> Connection | None:
-        """As `send` on the foreground lane. Returns the connection that it was written on."""
+    def send_on(self, peer: str, data: bytes) -> Connection | None:
+        """As `send_encoded` on the foreground lane. Returns the connection that it was written on."""
         connection = self._transport.connection(peer, LANE_FOREGROUND)
-        if connection is None or not connection.send_encoded(encode_frame(OneWay(body))):
-            return None
-        return connection
+        return connection if connection is not None and connection.send_encoded(data) else None
 
-    def batched(self, batch: Callable[[list[Any], int], Struct]) -> "BatchedCalls[Any]":
+    def batched(self, batch: Callable[[list[Any], int], ReplicationBody]) -> "BatchedCalls[Any]":
         """The operations of one kind. `batch(entries, layout)` makes the message of some entries of one pass."""
         made: BatchedCalls[Any] = BatchedCalls(self, lambda entries: batch(entries, self.layout))
         self._batched.append(made)
         return made
-
-    def next_id(self) -> int:
-        """A number that no other call of this node has."""
-        self._last_id = id = self._last_id + 1
-        return id
 
     def at_flush(self, function: Callable[[], None]) -> None:
         """Call once at the end of this pass, after the log and before the sockets: it may still send."""

@@ -55,11 +55,12 @@ class SegmentLog:
         self._always = settings.durability is Durability.ALWAYS
         self._on_fatal = on_fatal
         self._file: AppendFile | None = None
-        self._segment = 0
+        self._segment = self._seed = 0
         self._previous: Position = (0, 0)
         self._old: AppendFile | None = None  # the segment before, while a sync of it is due
         self._mark = Mark(0, (0, 0))
-        self._stopped = True
+        self.stopped = True
+        """Whether nothing is written any more."""
         self._unsynced = False  # bytes were appended that no sync, running or finished, covers
         self._syncing = False
         self._waiting: list[Done] = []  # acknowledgements that the next sync will cover
@@ -71,7 +72,7 @@ class SegmentLog:
         """Begin the segment of a boot, behind `previous`, up to where all is synced. Its header and `records` are on
         the medium before this returns, and the mark stands behind them; it is durable when it is the first of all (not
         yet `marked`). Raises OSError."""
-        self._segment, self._previous = segment, previous
+        self._segment, self._seed, self._previous = segment, seed_of(segment), previous
         self._file = self._env.disk.append(segment_path(segment))
         self.append(records)
         self._file.flush()
@@ -80,7 +81,7 @@ class SegmentLog:
             self._env.disk.write_in_place(MARK, encode_mark(self._mark))
         else:
             self._env.disk.write(MARK, encode_mark(self._mark))
-        self._unsynced = self._stopped = False
+        self._unsynced = self.stopped = False
 
     def append(self, records: Iterable[Record]) -> None:
         """Give a batch to the kernel in one write. Raises OSError, and then nothing of it is kept."""
@@ -89,7 +90,7 @@ class SegmentLog:
             self._rotate()
         file = self._file
         header = b"" if file.size else encode_segment_header(self._segment, self._previous)
-        file.append(header + encode_records(records, seed_of(self._segment), file.size + len(header)))
+        file.append(header + encode_records(records, self._seed, file.size + len(header)))
         self._unsynced = True
 
     def append_durably(self, records: Iterable[Record]) -> None:
@@ -115,14 +116,9 @@ class SegmentLog:
             for done in dones:
                 done(None)
 
-    @property
-    def stopped(self) -> bool:
-        """Whether nothing is written any more."""
-        return self._stopped
-
     def close(self) -> None:
         """Sync and say so in a clean mark, as far as the disk lets us; release the files. Acknowledges nothing."""
-        stopped, self._stopped = self._stopped, True
+        stopped, self.stopped = self.stopped, True
         self._cancel_timer()
         if self._file is None:
             return
@@ -155,6 +151,7 @@ class SegmentLog:
             self._file.close()
         self._file = following
         self._segment += 1
+        self._seed = seed_of(self._segment)
 
     def _schedule(self) -> None:
         if self._syncing or not self._unsynced:
@@ -176,7 +173,7 @@ class SegmentLog:
             self._old.sync(partial(self._old_synced, covered))
 
     def _old_synced(self, covered: list[Done], error: OSError | None) -> None:
-        if error is not None or self._stopped:
+        if error is not None or self.stopped:
             self._synced(self._mark.end, covered, error)
             return
         assert self._old is not None and self._file is not None
@@ -186,7 +183,7 @@ class SegmentLog:
 
     def _synced(self, end: Position, covered: list[Done], error: OSError | None) -> None:
         self._syncing = False
-        if self._stopped:
+        if self.stopped:
             return
         if error is not None:
             self._fail(error)
@@ -216,7 +213,7 @@ class SegmentLog:
             pass  # an older mark notices less and accuses nobody; the next move tries again
 
     def _fail(self, error: OSError) -> None:
-        self._stopped = True
+        self.stopped = True
         self._cancel_timer()
         self._on_fatal(error)
 

@@ -19,7 +19,7 @@ from cluster.errors import BadMessage, ClusterError, HandshakeRefused
 from cluster.faults import FaultBook
 from cluster.ports import Recorder
 from cluster.wire.clock import SenderClock
-from cluster.wire.frames import STAMP, Frame, OneWay, append_frame, stamp_into
+from cluster.wire.frames import STAMP, STAMP_AT, Frame, OneWay, append_frame, stamp_into
 from cluster.wire.handshake import NONCE_BYTES, Dialler, Listener, Party, refusal
 from cluster.wire.rights import ROLE_NODE, role_key
 
@@ -30,8 +30,9 @@ HELD_BYTES_MAX = 16 * 1024 * 1024
 class Outbox:
     """What is to be written at the end of this pass: first whoever has something to send, then each stream once."""
 
-    def __init__(self, tick: Tick) -> None:
-        self._tick = tick
+    def __init__(self, tick: Tick, now: Callable[[], float]) -> None:
+        self._arm = tick.arm_sockets
+        self._now = now
         self._dirty: list[Connection] = []
         self._flushers: list[Callable[[], None]] = []
         tick.write_sockets = self._write
@@ -39,12 +40,12 @@ class Outbox:
     def mark(self, connection: "Connection") -> None:
         """The connection has something to write."""
         self._dirty.append(connection)
-        self._tick.arm_sockets()
+        self._arm()
 
     def at_flush(self, function: Callable[[], None]) -> None:
         """Call once at the end of this pass, after the log and before the sockets: it may still send."""
         self._flushers.append(function)
-        self._tick.arm_sockets()
+        self._arm()
 
     def _write(self) -> None:
         while self._flushers or self._dirty:  # until nothing is left, as `Tick.arm_sockets` asks
@@ -52,8 +53,9 @@ class Outbox:
             for function in flushers:
                 function()
             dirty, self._dirty = self._dirty, []
+            now = self._now()
             for connection in dirty:
-                connection.flush()
+                connection.flush(now)
 
 
 def _nobody(connection: "Connection") -> Callable[[bytes], None]:
@@ -123,6 +125,7 @@ class Connection:
         self._out = bytearray()  # empty, or a stamp to be filled in and frames
         self._out_max = end.settings.queue_bytes_max
         self._paused = False
+        self._mark = end.outbox.mark
         self._receive: Callable[[bytes], None] = lambda data: None
         self._ruled = False  # whether fault rules apply: between nodes
         self._handshake: Dialler | Listener | None = None
@@ -179,7 +182,7 @@ class Connection:
         """There is room again."""
         self._paused = False
         if self._out:
-            self.end.outbox.mark(self)
+            self._mark(self)
 
     # -- the owner's side
 
@@ -191,7 +194,7 @@ class Connection:
                 return False
             out += STAMP
             if self.open and not self._paused:
-                self.end.outbox.mark(self)
+                self._mark(self)
         elif len(out) > self._out_max:
             return False
         append_frame(out, frame)
@@ -205,7 +208,7 @@ class Connection:
                 return False
             out += STAMP
             if self.open and not self._paused:
-                self.end.outbox.mark(self)
+                self._mark(self)
         elif len(out) > self._out_max:
             return False
         out += data
@@ -215,18 +218,19 @@ class Connection:
         """Send a one-way message to whoever is there. False when the queue is full: it is dropped."""
         return self.send(OneWay(body))  # type: ignore[arg-type]
 
-    def flush(self) -> None:
+    def flush(self, now: float) -> None:
         """One write for all that is queued; the buffer goes with it, and a fresh one takes its place."""
-        if self.open and self._out and not self._paused and self._link is not None:
-            out, self._out = self._out, bytearray()
-            stamp_into(out, self.end.env.clock.now())
+        out = self._out
+        if out and self.open and not self._paused and self._link is not None:
+            self._out = bytearray()
+            stamp_into(out, STAMP_AT, now)
             self.writes += 1
             self._link.write(out)
 
     def close(self) -> None:
         """End the connection."""
         if self._link is not None and not self.ended:
-            self.flush()
+            self.flush(self.end.env.clock.now())
             self._link.close()
 
     def abort(self) -> None:
@@ -274,7 +278,7 @@ class Connection:
         self._timer.cancel()
         self.open = True
         if self._out:
-            self.end.outbox.mark(self)
+            self._mark(self)
         self._receive = self.end.receiver(self)
         self.on_open(self)
         if handshake.rest and not self.ended:

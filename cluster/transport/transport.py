@@ -41,7 +41,7 @@ class Transport:
         self.settings = settings
         self.faults = faults
         self.record = record
-        self.outbox = Outbox(tick)
+        self.outbox = Outbox(tick, env.clock.now)
         self.addresses: dict[str, Address] = {}
         self.on_end: list[Callable[[Connection, str, bool], None]] = []
         """(connection, reason, hidden): a dialled connection ended, or could not be made. Hidden: nobody can know."""
@@ -84,7 +84,8 @@ class Transport:
 
     def connection(self, peer: str, lane: int) -> Connection | None:
         """The connection to send on, perhaps still being dialled; None while the peer is not to be dialled."""
-        return (self._lanes.get((peer, lane)) or self._lane(peer, lane)).ready()
+        found = self._lanes.get((peer, lane)) or self._lane(peer, lane)
+        return found.connection or found.ready()
 
     def push_clients(self, body: Struct) -> None:
         """Send one way to every client that is connected."""

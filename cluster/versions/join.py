@@ -94,7 +94,7 @@ def merge_blobs(a: bytes, b: bytes) -> bytes:
         return a
     mine, theirs = outline(a), decode(b)
     if _absorbs(theirs, mine):  # the usual case: the other is newer
-        return a if _absorbs(mine, theirs) else b
+        return a if mine.clock == theirs.clock and _absorbs(mine, theirs) else b
     if _absorbs(mine, theirs):
         return a
     return encode(merge(decode(a), theirs))

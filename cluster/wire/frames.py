@@ -92,21 +92,17 @@ _length_at = _LENGTH.unpack_from
 _length_bytes = _LENGTH.pack
 _length_into = _LENGTH.pack_into
 LENGTH_BYTES = _LENGTH.size
-_at_into = struct.Struct(">d").pack_into
 STAMP = b"\x00\x00\x00\x0b\x92\x06\xcb" + bytes(8)
-"""An encoded `Stamp` of a fixed width: a buffer begins with it, and `stamp_into` fills it in at the write."""
-_STAMP_AT = 7
-
-
-def stamp_into(buffer: bytearray, at: float) -> None:
-    """Fill in the stamp that the buffer begins with."""
-    _at_into(buffer, _STAMP_AT, at)
+STAMP_AT = 7
+"""An encoded `Stamp` of a fixed width, and where the time stands in it. A buffer begins with it; at the write
+`stamp_into(buffer, STAMP_AT, at)` fills it in."""
+stamp_into = struct.Struct(">d").pack_into
 
 
 def stamped(data: bytes, at: float) -> bytes:
     """Encoded frames as one write of a connection."""
     buffer = bytearray(STAMP)
-    _at_into(buffer, _STAMP_AT, at)
+    stamp_into(buffer, STAMP_AT, at)
     return bytes(buffer + data)
 
 
@@ -130,6 +126,8 @@ def with_length(body: bytes) -> bytes:
 
 GATHER_BYTES = 128 * 1024
 """Of a frame that lacks more than this the pieces are gathered: two reads of a socket."""
+VIEW_BYTES = 64 * 1024
+"""Of fewer bytes a copy of each frame costs less than a view of all and slices of it."""
 
 
 class FrameReader:
@@ -175,28 +173,29 @@ class FrameReader:
         elif self._rest:
             data = self._rest + data
         frames: list[Frame | Invalid] = []
-        view = memoryview(data)
-        position, end = 0, len(data)
+        source = data if len(data) < VIEW_BYTES else memoryview(data)
+        limit, end = self.limit, len(data)
+        start = LENGTH_BYTES  # of the next frame, behind its length
         try:
-            while end - position >= 4:
-                length = _length_at(data, position)[0]
-                if length > self.limit:
-                    raise BadMessage(f"a frame of {length} bytes is over the limit of {self.limit}")
-                stop = position + 4 + length
+            while start <= end:
+                stop = start + _length_at(data, start - LENGTH_BYTES)[0]
+                if stop - start > limit:
+                    raise BadMessage(f"a frame of {stop - start} bytes is over the limit of {limit}")
                 if stop > end:
                     if stop - end > GATHER_BYTES:
-                        self._parts, self._missing = [data[position:]], stop - end
-                        position = end
+                        self._parts, self._missing = [data[start - LENGTH_BYTES :]], stop - end
+                        start = end + LENGTH_BYTES
                     break
                 try:
-                    frames.append(_decode(view[position + 4 : stop]))
+                    frames.append(_decode(source[start:stop]))
                 except msgspec.ValidationError as error:
-                    frames.append(_invalid(view[position + 4 : stop], str(error)))
-                position = stop
+                    frames.append(_invalid(source[start:stop], str(error)))
+                start = stop + LENGTH_BYTES
         except BadMessage as error:
             self.broken = error
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             self.broken = BadMessage(f"not a frame: {error}")
+        position = start - LENGTH_BYTES
         self._rest = data[position:] if position < end else b""
         return frames
 
@@ -207,7 +206,7 @@ class FrameReader:
         return rest
 
 
-def _invalid(raw: memoryview, message: str) -> Invalid:
+def _invalid(raw: bytes | memoryview, message: str) -> Invalid:
     """What can still be known of a frame that is no message. Raises DecodeError when it is not even msgpack."""
     match msgspec.msgpack.decode(raw):
         case [int(kind), int(id), *_] if kind in (1, 2, 3) and id > 0:

@@ -199,6 +199,7 @@ def main() -> None:
         node = fleet.nodes["n1"]
         real: Any = RealTime()
         node.env.clock = node.tick._clock = real
+        node.transport.outbox._now = real.now
         node.rpc._clock = real
         file: Any = Swallow()
         node.store._log._file = file

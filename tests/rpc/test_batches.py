@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cluster.errors import ClusterError, Maybe, StaleLayout, Unreachable
 from cluster.rpc import batches as module
 from cluster.rpc.batches import BatchedCalls, batches
+from cluster.wire.frames import FrameReader, OneWay
 from cluster.wire.replication import Entry, ReplicateBatch
 
 
@@ -35,8 +36,10 @@ class Hand:
     def at_flush(self, function: Callable[[], None]) -> None:
         self.flushers.append(function)
 
-    def send_on(self, peer: str, body: ReplicateBatch) -> Any:
-        self.sent.append((peer, [entry[0] for entry in body.copies]))
+    def send_on(self, peer: str, data: bytes) -> Any:
+        (frame,) = FrameReader().feed(data)
+        assert isinstance(frame, OneWay) and isinstance(frame.body, ReplicateBatch)
+        self.sent.append((peer, [entry[0] for entry in frame.body.copies]))
         return None if peer in self.unreachable else CONNECTIONS[peer]
 
     def timed_out(self, peer: str) -> None:

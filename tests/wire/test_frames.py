@@ -9,6 +9,7 @@ from cluster.errors import BadMessage
 from cluster.limits import VALUE_BYTES_MAX
 from cluster.wire.frames import (
     STAMP,
+    STAMP_AT,
     Cancel,
     Failure,
     Frame,
@@ -65,7 +66,7 @@ def test_a_node_is_given_the_time_of_each_write_and_a_client_is_not(cuts: list[i
 def test_a_buffer_that_begins_with_a_stamp_is_filled_in_at_the_write() -> None:
     buffer = bytearray(STAMP)
     append_frame(buffer, Cancel(8))
-    stamp_into(buffer, 12.25)
+    stamp_into(buffer, STAMP_AT, 12.25)
     assert FrameReader().serve(bytes(buffer)) == [Stamp(12.25), Cancel(8)]
 
 

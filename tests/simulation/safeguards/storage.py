@@ -302,7 +302,7 @@ def leave_no_clean_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     close = SegmentLog.close
 
     def killed(self: SegmentLog) -> None:
-        self._stopped = True
+        self.stopped = True
         close(self)
 
     monkeypatch.setattr(SegmentLog, "close", killed)
