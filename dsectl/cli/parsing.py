@@ -74,6 +74,10 @@ def help_text(entry: Entry, function: Function) -> str:
 def _usage(entry: Entry, error: Any, args: Sequence[str]) -> Usage:
     message = error.format_message().rstrip(".")
     help = f"`dsectl help {entry.name}` shows its arguments and options."
+    if len(args) > 1 and args[-1].startswith("."):  # as in a step
+        help = (
+            f"A path needs a step: `dsectl shell -c '{entry.name} … {args[-1]} -> $x'`; or --json and `jq {args[-1]}`."
+        )
     option = getattr(error, "option_name", "")
     if option and "--" not in args and option not in ("-h", "--help"):
         help += f"\nA value that begins with a dash goes behind `--`: `dsectl {entry.name} … -- {option}`"

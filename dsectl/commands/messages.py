@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
-from cluster.errors import DeadlinePassed
+from cluster.errors import DeadlinePassed, Failed
 from dsectl.cli.invocation import current
 from dsectl.cli.values import as_json, check_text, one_line, read_value
 from dsectl.ui.text import count, shown
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LOOK_S = 0.25
 """How often a subscription without messages looks whether it shall end."""
+NOT_KEPT = "Messages published before the subscription are not delivered; `dsectl publish` sends one."
 
 
 def publish(
@@ -45,7 +46,8 @@ def subscribe(
     count: Annotated[int, typer.Option(metavar="N", min=0, help="End after so many messages.")] = 0,
     wait: Annotated[float | None, typer.Option(parser=duration, metavar="D", help="End after so long.")] = None,
 ) -> None:
-    """One line a message, until Ctrl-C. With --count and --wait, fewer messages in that time exit with 5."""
+    """One line a message, until Ctrl-C. With --count, fewer messages are a failure: exit 5 when --wait has passed, and
+    exit 1 when a job was stopped before."""
     invocation = current()
     client = invocation.client()
     with client.topics.subscribe(check_text(pattern, "pattern"), group=group) as subscription:
@@ -56,8 +58,10 @@ def subscribe(
     if count and seen < count and wait is not None:
         raise DeadlinePassed(
             f"{seen} of {count} messages came within {show_duration(wait)}",
-            help="Messages published before the subscription are not delivered; `dsectl publish` sends one.",
+            help=NOT_KEPT,
         )
+    if count and seen < count:
+        raise Failed(f"{seen} of {count} messages came before it was stopped", help=NOT_KEPT)
 
 
 def _listen(subscription: BlockingSubscription, limit: int, until: float | None) -> int:

@@ -47,8 +47,9 @@ def _lines() -> Iterable[str]:
 
 
 def _carry_out(lines: Iterable[str], console: Console, cluster: str | None, globals_: list[str], *, told: bool) -> int:
-    """Every line until one fails; returns its code. `told`: say which it was."""
+    """Every line until one fails; returns its code, or that of a job that failed. `told`: say which line it was."""
     shell = Shell(console, cluster, globals_)
+    code = of_jobs = 0
     try:
         for line in join_lines(lines):
             code = shell.line(line.text)
@@ -56,12 +57,12 @@ def _carry_out(lines: Iterable[str], console: Console, cluster: str | None, glob
             if code:
                 if told:
                     console.note(f"stopped at line {line.number}: {shown(line.text)}")
-                return code
+                break
     except Leave:
         pass
     finally:
-        shell.close()
-    return 0
+        of_jobs = shell.close()
+    return code or of_jobs
 
 
 def _globals(options: Options) -> list[str]:

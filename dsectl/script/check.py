@@ -9,7 +9,7 @@ from importlib import import_module
 
 from cluster.errors import ClusterError, Usage
 from dsectl.cli.options import Options, take_options
-from dsectl.cli.table import Entry, lookup
+from dsectl.cli.table import lookup
 from dsectl.script.grammar import (
     RESERVED,
     Command,
@@ -136,25 +136,17 @@ class Checker:
         name = source.name or ""
         if len(source.words) == 1 and (name in self.jobs or name in self.misnamed):
             return
-        entry, args = self._command(source)
-        if not polled:
-            return
-        if not entry.readonly:
-            raise Usage(
-                f"{entry.name} changes something, and so must not be polled",
-                help="Carry it out once, and poll a command that only looks, as `get` or `members` do.",
-            )
-        following = [option for option in entry.streams if option in args]
-        if following:
-            raise Usage(f"{entry.name} with {following[0]} does not end, and so cannot be polled")
+        args = self._command(source)
+        if polled:
+            refuse_polling(args)
 
     def _test(self, test: Test) -> None:
         self._known([*test.path.variables, *test.value.variables])
         if test.operator == "matches" and not test.value.variables:
             regular_expression(value_of_word(test.value, _no_variable))
 
-    def _command(self, command: Command) -> tuple[Entry, list[str]]:
-        """Raises Usage for what the command line would refuse."""
+    def _command(self, command: Command) -> list[str]:
+        """The words. Raises Usage for what the command line would refuse."""
         for word in command.words:
             self._known(word.variables)
         if command.words[0].bare is None:
@@ -164,9 +156,7 @@ class Checker:
             raise Usage(
                 "there is no standard input here", help="`@FILE` reads a file; --literal means the dash itself."
             )
-        found = lookup(texts)
-        assert found is not None
-        return found[0], texts
+        return texts
 
     def _checked(self, command: Command) -> list[str]:
         """The words, with something in the place of variables that the command would take. Raises Usage."""
@@ -182,6 +172,22 @@ class Checker:
                 return texts
         assert first is not None
         raise first
+
+
+def refuse_polling(argv: list[str]) -> None:
+    """Raises Usage for a command that must not be repeated, or does not end."""
+    found = lookup(take_options(argv, Options()))
+    if found is None:
+        return  # the command line says so
+    entry, _ = found
+    if not entry.readonly:
+        raise Usage(
+            f"{entry.name} changes something, and so must not be polled",
+            help="Run it once, and poll a command that only reads, such as `get` or `members`.",
+        )
+    following = [option for option in entry.streams if option in argv]
+    if following:
+        raise Usage(f"{entry.name} with {following[0]} does not end, and so cannot be polled")
 
 
 def check_argv(argv: list[str], refused: dict[str, str] | None = None) -> None:

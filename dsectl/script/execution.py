@@ -6,7 +6,7 @@ A job is a thread with a session of its own, told to stop and never killed.
 import io
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TextIO, cast
@@ -37,12 +37,22 @@ class Result:
         if self.code == 0:
             return ""
         told = self.value[-1] if isinstance(self.value, list) and self.value else self.value
-        if isinstance(told, dict) and isinstance(error := told.get("error"), dict):
-            return f"{error.get('code', 'error')}: {error.get('message', '')}"
-        if isinstance(told, dict) and isinstance(reasons := told.get("reasons"), list) and reasons:  # of a load
-            return "; ".join(str(reason) for reason in reasons)
+        if isinstance(told, dict):
+            if isinstance(error := told.get("error"), dict):
+                return f"{error.get('code', 'error')}: {error.get('message', '')}"
+            if reasons := list(_reasons(told)):
+                return "; ".join(reasons)
         last = self.messages.strip().splitlines()[-1:]
         return last[0] if last else f"exit {self.code}"
+
+
+def _reasons(told: dict[str, Any]) -> Iterator[str]:
+    """Why a load did not pass, or a node is not healthy."""
+    yield from (str(reason) for reason in told.get("reasons") or ())
+    nodes = told.get("nodes")
+    for name, node in nodes.items() if isinstance(nodes, dict) else ():
+        if isinstance(node, dict):
+            yield from (f"{name}: {reason}" for reason in node.get("reasons") or ())
 
 
 class Lines(io.TextIOBase):

@@ -13,6 +13,16 @@ from dsectl.script.values import OPERATORS, Path, looks_like_path, parse_path
 from dsectl.ui.units import duration
 
 RESERVED = ("expect", "within", "always", "wait", "stop", "sleep")
+ONE_A_LINE = "A step has a line of its own, also in `shell -c`."
+QUOTE_IT = " Quote it if it is a value."
+MISPLACED = {
+    "->": "It comes last, with a variable: `get cart .value -> $x`.",
+    "&": "It comes last: `events -f &`.",
+    "|": "A pipe is for the shell.",
+    **dict.fromkeys((";", "&&", "||"), ONE_A_LINE),
+    **dict.fromkeys((">", ">>", "<"), "Files are written by a pipe: `keys | cat > FILE`."),
+}
+"""What people type where it means nothing, with what they may have meant."""
 _JOB = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
@@ -158,6 +168,10 @@ def _command_line(line: str, words: list[Word], shell: bool) -> Step:
         return _assignment(words)
     if words[-1].bare == "->":
         raise Usage("-> needs a variable", help="`put cart book .context -> $context`, for example.")
+    if len(words) >= 4 and words[-2].bare in OPERATORS and looks_like_path(words[-3]):
+        raise Usage(
+            "a test begins with expect, within or always", help=f"`expect {' '.join(word.raw for word in words)}`"
+        )
     return Run(_command(words))
 
 
@@ -225,10 +239,10 @@ def _job(words: list[Word], kind: str) -> str:
 def _command(words: list[Word]) -> Command:
     if not words:
         raise Usage("a command is missing", help="`dsectl help` lists the commands.")
-    for word in words:
-        if word.bare in ("->", "&", "|"):
-            raise Usage(
-                f"column {word.column + 1}: {word.raw} does not belong here",
-                help="Quote it if it is a value. `->` and `&` come last; `|` is for the shell.",
-            )
+    for position, word in enumerate(words):
+        bare = word.bare or ""
+        if bare in MISPLACED:
+            raise Usage(f"column {word.column + 1}: {bare} does not belong here", help=MISPLACED[bare] + QUOTE_IT)
+        if bare.endswith(";") and position < len(words) - 1:
+            raise Usage(f"column {word.column + len(bare)}: ; does not end a step", help=ONE_A_LINE + QUOTE_IT)
     return Command(tuple(words))

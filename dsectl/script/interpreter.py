@@ -1,21 +1,23 @@
 """Carries out steps, one after the other, with variables and jobs that live between them.
 
-All commands go through `invoke`, as on the command line. What a step must see is decided in `polling` and `comparison`.
+All commands go through `invoke`, as on the command line. What a step must see is decided in `polling` and `values`.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cluster.errors import ClusterError, Usage
 from dsectl.cli.invocation import Session
+from dsectl.script.check import refuse_polling
 from dsectl.script.execution import SLICE_S, Job, Result, Watcher, carry_out
 from dsectl.script.grammar import Command, Expect, Fails, Poll, Run, Sleep, Start, Step, Test, Wait
 from dsectl.script.polling import EXIT_INCONCLUSIVE, FAILED, INCONCLUSIVE, PASSED, Look, Polling
-from dsectl.script.values import MISSING, argument, holds, shown_value, value_of_word
+from dsectl.script.values import MISSING, argument, hint, holds, shown_value, value_of_word
 
 EXIT_INTERRUPTED = 130
+LIMIT_REACHED = "the time limit of the whole was reached"
 READY_S = 15.0
 """How long a job may take to begin its work."""
 STOP_S = 20.0
@@ -62,7 +64,19 @@ class Interpreter:
         self._watcher = watcher
 
     def run(self, step: Step) -> Outcome:
-        """Carry out one step. Raises Usage for a variable or a job that does not exist; KeyboardInterrupt."""
+        """Carry out one step. Raises Usage for a variable or a job that does not exist; KeyboardInterrupt.
+
+        A step that was ended by the limit of the whole, or by who told it to stop, has not passed: it may have seen
+        nothing of what it was for.
+        """
+        outcome = self._carried_out(step)
+        if outcome.verdict == PASSED and self._is_told_to_stop():
+            return replace(outcome, verdict=INCONCLUSIVE, expected="the step to end", seen="it was interrupted")
+        if outcome.verdict == PASSED and time.monotonic() >= self.until:
+            return replace(outcome, verdict=FAILED, expected="the step to end in time", seen=LIMIT_REACHED)
+        return outcome
+
+    def _carried_out(self, step: Step) -> Outcome:
         match step:
             case Run():
                 return self._run(step)
@@ -162,21 +176,29 @@ class Interpreter:
         look = self._judge(result, step.test)
         if look.code:
             return judged(result, argv)
-        seen = look.text if look.seen is not MISSING else f"no {step.test.path.raw} in {_gist(result)}"
+        if look.seen is MISSING:
+            seen = f"no {step.test.path.raw} in {_gist(result)}{self._hint_of_job(step.source)}"
+        else:
+            seen = look.text + ("" if look.holds else self._hint(look, step.test))
         return Outcome(PASSED if look.holds else FAILED, self._wanted(step.test), seen, result, argv)
 
     def _poll(self, step: Poll) -> Outcome:
+        if not self._names_job(step.source):
+            refuse_polling(self.argv(step.source))
         limit_s = step.seconds if step.always else step.seconds * self._scale
         polling = Polling(step.always, limit_s)
         began = time.monotonic()
         while True:
             left_s = max(LOOK_S_MIN, limit_s - (time.monotonic() - began))
             result, argv = self._source(step.source, left_s)
-            verdict = polling.on_look(self._judge(result, step.test), time.monotonic() - began)
+            look = self._judge(result, step.test)
+            verdict = polling.on_look(look, time.monotonic() - began)
+            story = polling.story + ("" if look.holds else self._hint(look, step.test))
             if verdict is None and self.is_stopped():
-                verdict = FAILED
+                verdict = INCONCLUSIVE if self._is_told_to_stop() else FAILED
+                story += "; it was interrupted" if verdict == INCONCLUSIVE else f"; {LIMIT_REACHED}"
             if verdict is not None:
-                return Outcome(verdict, self._wanted(step.test), polling.story, result, argv, polling.looks)
+                return Outcome(verdict, self._wanted(step.test), story, result, argv, polling.looks)
             self._pause(polling.pause_s(time.monotonic() - began))
 
     def _wait(self, step: Wait) -> Outcome:
@@ -190,7 +212,10 @@ class Interpreter:
             until = min(until, time.monotonic() + STOP_S)
         if not job.wait(until, self._is_told_to_stop):
             job.stop()
-            return Outcome(FAILED, f"{step.job} to end", "it goes on")
+            if self._is_told_to_stop():
+                return Outcome(INCONCLUSIVE, f"{step.job} to end", "the wait was interrupted")
+            seen = f"it did not within {STOP_S:.0f} s" if step.stop else f"it still ran when {LIMIT_REACHED}"
+            return Outcome(FAILED, f"{step.job} to end", seen)
         assert job.result is not None
         return judged(job.result, job.argv)
 
@@ -198,7 +223,7 @@ class Interpreter:
 
     def _source(self, source: Command, timeout_s: float | None = None) -> tuple[Result, list[str]]:
         """What a test looks at: the result of a job that is known by that name, or of a command."""
-        job = self.jobs.get(source.name or "") if len(source.words) == 1 else None
+        job = self._names_job(source)
         if job is None:
             argv = self.argv(source)
             return self._carry_out(argv, timeout_s), argv
@@ -206,6 +231,17 @@ class Interpreter:
         if result is not None and not job.waited and not result.code:
             job.waited = True  # its result was looked at, and it has ended well
         return result or Result(0, job.value), job.argv
+
+    def _names_job(self, source: Command) -> Job | None:
+        return self.jobs.get(source.name or "") if len(source.words) == 1 else None
+
+    def _hint(self, look: Look, test: Test) -> str:
+        found = hint(look.seen, test.operator, value_of_word(test.value, self.variable))
+        return f" ({found})" if found else ""
+
+    def _hint_of_job(self, source: Command) -> str:
+        job = self._names_job(source)
+        return f"; {job.name} still runs: `wait {job.name}` comes first" if job is not None and job.is_running else ""
 
     def _judge(self, result: Result, test: Test) -> Look:
         if result.code:

@@ -5,10 +5,12 @@ Values are those of JSON, typed, and never turned into one another. A path such 
 unequal or less.
 """
 
+import os
 import re
+from binascii import a2b_base64
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from msgspec import DecodeError, json
 
@@ -190,19 +192,37 @@ def contains(whole: Any, part: Any) -> bool:
 
 
 def _matches(seen: Any, pattern: Any) -> bool:
-    if not isinstance(seen, str):
-        return False
-    return regular_expression(pattern).search(seen) is not None
+    return isinstance(seen, str) and regular_expression(pattern).search(seen) is not None
 
 
-def regular_expression(pattern: Any) -> re.Pattern[str]:
-    """The compiled pattern. Raises Usage."""
+class Pattern(Protocol):
+    """A compiled regular expression."""
+
+    def search(self, text: str) -> object | None:
+        """Something where the text has a match."""
+
+
+def regular_expression(pattern: Any) -> Pattern:
+    """The compiled pattern. Raises Usage.
+
+    RE2 searches in a time that grows with the text and never exponentially, so that no pattern outlives a time limit or
+    a signal: docs/decisions/0021-re2.md.
+    """
+    import re2
+
     if not isinstance(pattern, str):
-        raise Usage(f"`matches` needs a regular expression, not {pattern!r}")
+        raise Usage(f"matches needs a regular expression, not {shown_value(pattern)}")
+    options = re2.Options()
+    options.log_errors = False
     try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise Usage(f"{pattern!r} is no regular expression: {error}") from None
+        compiled: Pattern = re2.compile(pattern, options)
+    except (re2.error, UnicodeEncodeError) as error:
+        reason = error.args[0].decode(errors="replace") if isinstance(error, re2.error) else "it is not text"
+        raise Usage(
+            f"invalid regular expression {as_written(pattern)}: {reason}",
+            help="The syntax is RE2's: no look-around and no back-references.",
+        ) from None
+    return compiled
 
 
 OPERATORS: dict[str, Operator] = {
@@ -223,17 +243,77 @@ def holds(seen: Any, operator: str, wanted: Any) -> bool:
     return seen is not MISSING and OPERATORS[operator](seen, wanted)
 
 
+def hint(seen: Any, operator: str, wanted: Any) -> str:
+    """What to write instead when two values are of different types, so that the test cannot hold; else empty."""
+    kinds = _kind(seen), _kind(wanted)
+    if seen is MISSING:
+        return ""
+    if operator in ("==", "!="):
+        if isinstance(seen, str) and equal(json_or_text(seen), wanted):
+            return f"a value is text: write {operator} {as_written(seen)}" if kinds[1] != "text" else ""
+        if isinstance(wanted, str) and kinds[0] not in ("text", "null") and equal(json_or_text(wanted), seen):
+            return f"it is {kinds[0]}: write {operator} {_in_single_quotes(wanted)}"
+        return f"{kinds[0]} never equals {kinds[1]}" if kinds[0] != kinds[1] and None not in (seen, wanted) else ""
+    if operator in ("<", "<=", ">", ">=") and (kinds[0] != kinds[1] or kinds[0] not in ("text", "a number")):
+        return f"there is no order between {kinds[0]} and {kinds[1]}"
+    if operator == "matches" and kinds[0] != "text":
+        return f"matches searches text, and this is {kinds[0]}"
+    if operator in ("contains", "in"):
+        whole, part = kinds if operator == "contains" else kinds[::-1]
+        if whole not in ("text", "a list", "an object"):
+            return f"{operator} looks into text, a list or an object, and this is {whole}"
+        if whole != "a list" and part != "text":
+            return f"{whole} contains text, not {part}"
+    return ""
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    names = {str: "text", int: "a number", float: "a number", list: "a list", dict: "an object"}
+    return names.get(type(value), "null")
+
+
+def as_written(text: str) -> str:
+    """A text as it is written in a test."""
+    return json.encode(text.encode(errors="backslashreplace").decode()).decode().replace("$", "\\$")
+
+
+def _in_single_quotes(text: str) -> str:
+    return f"'{text}'" if any(one in text for one in ' "$#') else text
+
+
 Lookup = Callable[[str], Any]
 
 
-def as_argument(value: Any) -> str:
-    """A value as a word of a command line: a text as it is, anything else as JSON."""
-    return value if isinstance(value, str) else json.encode(value).decode()
-
-
 def argument(word: Word, variable: Lookup) -> str:
-    """A word of a command, its variables replaced."""
-    return "".join(as_argument(variable(part.name)) if isinstance(part, Variable) else part.text for part in word.parts)
+    """A word of a command, its variables replaced: a text as it is, bytes as they are, anything else as JSON.
+
+    Raises Usage for a variable that is null, which as a word would be the text "null".
+    """
+    texts = []
+    for part in word.parts:
+        if not isinstance(part, Variable):
+            texts.append(part.text)
+            continue
+        value = variable(part.name)
+        if value is None:
+            raise Usage(
+                f"${part.name} is null: a command takes text",
+                help="The `.value` of a key is null while it has several siblings; `.siblings[0]` is the first.",
+            )
+        texts.append(value if isinstance(value, str) else _bytes(value) or json.encode(value).decode())
+    return "".join(texts)
+
+
+def _bytes(value: Any) -> str | None:
+    """Bytes that are not text, as JSON holds them (`{"base64": …}`), as a word of a command line holds them."""
+    if not isinstance(value, dict) or list(value) != ["base64"] or not isinstance(value["base64"], str):
+        return None
+    try:
+        return os.fsdecode(a2b_base64(value["base64"]))
+    except ValueError:
+        return None
 
 
 def value_of_word(word: Word, variable: Lookup) -> Any:

@@ -216,10 +216,15 @@ class Shell:
         self.console.lines(["", paint("In the shell", "strong")])
         self.console.lines([f"  {paint(f'{usage:<{width}}', 'name')}  {help}" for usage, help in rows])
 
-    def close(self) -> None:
-        """End all jobs and connections."""
+    def close(self) -> int:
+        """End all jobs and connections; returns the exit code of the first job that failed and was not waited for."""
         self.interpreter.end_jobs()
         self.session.close()
+        jobs = [job for job in self.interpreter.jobs.values() if not job.waited and job.result and job.result.code]
+        for job in jobs:
+            assert job.result is not None
+            self.console.note(f"[{job.name}] failed: {shown(job.result.error)}")
+        return next((job.result.code for job in jobs if job.result), 0)
 
 
 def _none(name: str, args: list[str]) -> None:

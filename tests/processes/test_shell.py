@@ -251,6 +251,10 @@ CODES = [
     ("put k '", 2),
     ("put k 1\nget k .value -> $x\nexpect get k .value == $x\nget k | cat", 0),
     ("events -f &tail\nexpect tail .length > 0\nstop tail", 0),
+    ("subscribe a.b --count 3 &few\nstop few", 1),
+    ("subscribe a.b --count 3 &few", 1),
+    ("subscribe a.b &any\nstop any", 0),
+    ("load kv --rate 20 --for 20s --require 'p50<1us' &traffic\nwithin 10s: keys .keys.length > 0", 1),
     ("events -f &\nexit", 0),
 ]
 

@@ -42,6 +42,8 @@ STEPS = [
     ("put k ./file -> $x", "run put k ./file at - into x"),
     ("put k '.quoted' -> $x", "run put k '.quoted' at - into x"),
     ("put k .x", "run put k .x"),
+    ("put k x;", "run put k x;"),
+    ("put k ';'", "run put k ';'"),
     ("subscribe a.* &listener", "start subscribe a.* as listener"),
     ("! get k", "fails get k with None"),
     ("!7 put k v --strict", "fails put k v --strict with 7"),
@@ -105,6 +107,12 @@ REFUSED = [
     ("sleep", "one duration"),
     ("sleep soon", "invalid duration"),
     ("get k -> $a -> $b", "does not belong"),
+    ("get a; get b", "; does not end a step"),
+    ("get a ; get b", "; does not belong"),
+    ("get a && get b", "&& does not belong"),
+    ("get a || get b", "|| does not belong"),
+    ("get k > file", "> does not belong"),
+    ("get k .value == book", "a test begins with"),
 ]
 
 

@@ -152,6 +152,31 @@ def test_expect_fails_for_what_is_not_there(world: World, interpreter: Interpret
     assert found.verdict == FAILED and found.seen == 'no .value in {"siblings":[]}'
 
 
+@pytest.mark.parametrize("line", ["expect get order .value == 3", "within 50ms: get order .value == 3"])
+def test_a_comparison_of_two_types_says_what_to_write(world: World, interpreter: Interpreter, line: str) -> None:
+    world.say("get", (0, {"value": "3"}))
+    found = run(interpreter, line)
+    assert found.verdict == FAILED and found.seen.endswith('(a value is text: write == "3")')
+
+
+def test_what_changes_something_is_not_polled(world: World, interpreter: Interpreter) -> None:
+    with pytest.raises(Usage, match="must not be polled"):
+        run(interpreter, "within 5s: put k v .acks == 2")
+    assert world.seen == []
+
+
+@pytest.mark.parametrize(
+    ("value", "seen"),
+    [
+        ({"verdict": "inconclusive", "reasons": ["no samples", "late"]}, "exit 3: no samples; late"),
+        ({"healthy": False, "nodes": {"n1": {"reasons": ["silent"]}, "n2": {"reasons": []}}}, "exit 3: n1: silent"),
+    ],
+)
+def test_the_reasons_of_a_command_are_told(world: World, interpreter: Interpreter, value: Any, seen: str) -> None:
+    world.say("health", (3, value))
+    assert run(interpreter, "health").seen == seen
+
+
 def test_a_job_is_looked_at_while_it_runs_and_when_it_was_stopped(interpreter: Interpreter) -> None:
     assert run(interpreter, "subscribe a.* &listener").verdict == PASSED
     assert run(interpreter, "within 2s: listener .length == 1").verdict == PASSED
@@ -176,6 +201,27 @@ def test_the_limit_of_all_ends_a_poll(world: World) -> None:
     world.say("get", (0, {"value": "old"}))
     interpreter = Interpreter(Session("test"), until=time.monotonic() + 0.1)
     assert run(interpreter, "within 60s: get k .value == new").verdict == FAILED
+
+
+@pytest.mark.parametrize("line", ["get k", "expect get k .value == old", "sleep 10s"])
+def test_a_step_that_the_limit_of_all_has_ended_fails(world: World, line: str) -> None:
+    world.say("get", (0, {"value": "old"}))
+    interpreter = Interpreter(Session("test"), until=time.monotonic() + (0.0 if "get" in line else 0.1))
+    found = run(interpreter, line)
+    assert found.verdict == FAILED and "time limit" in found.seen
+
+
+def test_a_step_that_was_told_to_stop_has_not_tested(world: World) -> None:
+    interpreter = Interpreter(Session("test"), is_stopped=lambda: True)
+    world.say("get", (0, {"value": "old"}))
+    assert run(interpreter, "sleep 10s").verdict == INCONCLUSIVE
+    assert run(interpreter, "within 5s: get k .value == new").verdict == INCONCLUSIVE
+
+
+def test_a_job_that_still_runs_has_no_result_to_look_at(interpreter: Interpreter) -> None:
+    run(interpreter, "subscribe a.* &listener")
+    assert "`wait listener` comes first" in run(interpreter, "expect listener .lost == 0").seen
+    interpreter.end_jobs()
 
 
 def test_an_interrupt_passes(world: World, interpreter: Interpreter) -> None:
