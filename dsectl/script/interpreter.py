@@ -72,9 +72,11 @@ class Interpreter:
         outcome = self._carried_out(step)
         if outcome.verdict == PASSED and self._is_told_to_stop():
             return replace(outcome, verdict=INCONCLUSIVE, expected="the step to end", seen="it was interrupted")
-        if outcome.verdict == PASSED and time.monotonic() >= self.until:
+        if time.monotonic() < self.until or LIMIT_REACHED in outcome.seen:
+            return outcome
+        if outcome.verdict == PASSED:
             return replace(outcome, verdict=FAILED, expected="the step to end in time", seen=LIMIT_REACHED)
-        return outcome
+        return replace(outcome, seen=f"{outcome.seen}; {LIMIT_REACHED}")
 
     def _carried_out(self, step: Step) -> Outcome:
         match step:
