@@ -43,7 +43,6 @@ _dsectl_option() {
         'delete --ctx') kind=any ;;
         'keys --limit') kind=any ;;
         'keys --after') kind=any ;;
-        'subscribe --group') kind=any ;;
         'subscribe --count') kind=any ;;
         'subscribe --wait') kind=any ;;
         'request --only') kind=node ;;
@@ -149,7 +148,7 @@ _dsectl_options() {
         delete) _dsectl_reply --w --strict --ctx --blind ;;
         keys) _dsectl_reply --limit --after ;;
         publish) _dsectl_reply --literal ;;
-        subscribe) _dsectl_reply --group --count --wait ;;
+        subscribe) _dsectl_reply --count --wait ;;
         request) _dsectl_reply --only --deadline ;;
         drain) _dsectl_reply --wait ;;
         'load kv') _dsectl_reply --rate --for --clients --mix --keys --size --require --intervals --processes --settle --seed ;;

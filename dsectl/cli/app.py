@@ -9,10 +9,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from cluster.errors import ClusterError, Failed, Usage
 from dsectl.cli.console import Console
+from dsectl.cli.declaration import Answer
 from dsectl.cli.invocation import Invocation, Session, set_current
 from dsectl.cli.options import Options, take_options
 from dsectl.cli.streams import OutputLost, prepare
@@ -110,14 +111,25 @@ def _run(words: list[str], console: Console) -> int:
     args = words[named_by:]
     if "--help" in args[: args.index("--")] if "--" in args else "--help" in args:
         entry, args = COMMANDS["help"], entry.name.split()
-    return _call(entry, args) or 0
+    result = _call(entry, args)
+    if isinstance(result, int):
+        return result
+    if isinstance(result, Answer):
+        return console.answer(result)
+    code = 0
+    try:
+        for answer in result:
+            code = console.answer(answer)
+            console.flush()
+    finally:
+        result.close()
+    return code
 
 
-def _call(entry: Entry, args: list[str]) -> int | None:
+def _call(entry: Entry, args: list[str]) -> Any:
     function = getattr(import_module(entry.module), entry.function)
     if len(args) in entry.plain and not any(word.startswith("-") and word != "-" for word in args):
-        result: int | None = function(*args)
-        return result
+        return function(*args)
     from dsectl.cli.parsing import run
 
     return run(entry, function, args)

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from msgspec import json
 
 from cluster.errors import ClusterError
+from dsectl.cli.declaration import Answer, Lines
 from dsectl.cli.options import Options
 from dsectl.ui.text import Paint, shown
 
@@ -53,6 +54,17 @@ class Console:
             return None
 
     # -- data
+
+    def answer(self, answer: Answer) -> int:
+        """Print what a command came to, as JSON or for people; returns its exit code."""
+        if not self.options.json:
+            answer.view(self)
+        elif isinstance(answer.value, Lines):
+            for value in answer.value:
+                self.value(value)
+        else:
+            self.value(answer.value)
+        return answer.code
 
     def value(self, value: Any) -> None:
         """One JSON value on a line of its own."""

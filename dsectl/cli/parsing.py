@@ -11,9 +11,7 @@ from typing import Any
 import typer
 
 from cluster.errors import Usage
-from dsectl.cli.table import Entry
-
-Function = Callable[..., int | None]
+from dsectl.cli.declaration import Entry, Function
 
 UsageError: Any = typer.BadParameter.__mro__[1]
 """Typer's own copy of click is private; its usage error is the base of the one that is public."""
@@ -27,18 +25,18 @@ def command(entry: Entry, function: Function) -> Any:
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     details = cleandoc(function.__doc__ or "")
     app.command(entry.name, help=f"{entry.help}\n\n{details}", epilog=EPILOG)(function)
-    return typer.main.get_command(app)
+    made: Any = typer.main.get_command(app)
+    for parameter in made.params:
+        parameter.show_default = False  # help says what a default means: "(default: all)"
+    return made
 
 
-def run(entry: Entry, function: Function, args: Sequence[str]) -> int | None:
-    """Parse `args` and call the function. Raises Usage for what cannot be parsed."""
+def run(entry: Entry, function: Function, args: Sequence[str]) -> Any:
+    """Parse `args` and call the function; returns what it returns. Raises Usage for what cannot be parsed."""
     made = command(entry, function)
     try:
         with made.make_context(f"dsectl {entry.name}", list(args)) as context:
-            result: int | None = made.invoke(context)
-            return result
-    except typer.Exit as exit:
-        return exit.exit_code
+            return made.invoke(context)
     except UsageError as error:
         raise _usage(entry, error, args) from None
 

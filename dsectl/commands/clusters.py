@@ -1,41 +1,60 @@
-"""Clusters: up, down, rm, ps."""
+"""The clusters of this machine: up, down, rm, ps, env."""
+
+from __future__ import annotations
 
 import sys
 import time
-from typing import Annotated, Any
-
-import typer
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cluster.emulator import cluster as emulator
 from cluster.emulator.nodefiles import combined
 from cluster.emulator.spec import ClusterSpec
 from cluster.errors import Failed, Usage
+from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import DEFAULT_CLUSTER, current
-from dsectl.commands.clusters_view import progress_text, ps_lines, status_lines
-from dsectl.commands.status import look
-from dsectl.ui.text import count
+from dsectl.commands.status import look, status_lines
+from dsectl.ui.table import state, table
+from dsectl.ui.text import count, shown
 from dsectl.ui.units import duration
+
+if TYPE_CHECKING:
+    import typer
+
+    from dsectl.cli.console import Console
 
 SETTLE_S = 3.0
 """How long `up` lets a cluster that was started again catch up before it says how it is."""
 SETTLE_POLL_S = 0.02
+BARRED = "a recipe has a cluster of its own, made as its front matter says"
 
 
+@command("up", "Start a cluster and wait until it is ready.", group="clusters", rank=1, barred=BARRED)
 def up(
-    nodes: Annotated[int | None, typer.Option("-n", "--nodes", metavar="N", help="How many (default 5).")] = None,
-    zones: Annotated[int | None, typer.Option(metavar="Z", help="Spread over so many zones (default 1).")] = None,
-    replication: Annotated[str | None, typer.Option(metavar="N/R/W", help="Quorums (default 3/2/2).")] = None,
-    profile: Annotated[str | None, typer.Option(metavar="local|lan", help="How quick failures are noticed.")] = None,
+    nodes: Annotated[
+        int | None, typer.Option("-n", "--nodes", metavar="N", help="Number of nodes (default: 5).")
+    ] = None,
+    zones: Annotated[int | None, typer.Option(metavar="Z", help="Number of zones (default: 1).")] = None,
+    replication: Annotated[str | None, typer.Option(metavar="N/R/W", help="Quorums (default: 3/2/2).")] = None,
+    profile: Annotated[
+        str | None, typer.Option(metavar="local|lan", help="Timing of failure detection (default: local).")
+    ] = None,
     durability: Annotated[
-        str | None, typer.Option(metavar="interval|always", help="What an acknowledgement promises.")
+        str | None, typer.Option(metavar="interval|always", help="When writes are on disk (default: interval).")
     ] = None,
-    store: Annotated[str | None, typer.Option(metavar="memory", help="Where values are held (disk: not yet).")] = None,
-    base_port: Annotated[int | None, typer.Option(metavar="P", help="The port of n1; the others follow.")] = None,
-    ttl: Annotated[float | None, typer.Option(parser=duration, metavar="D", help="The nodes end after this.")] = None,
+    store: Annotated[
+        str | None, typer.Option(metavar="memory", help="Where values are held (default: memory).")
+    ] = None,
+    base_port: Annotated[
+        int | None, typer.Option(metavar="P", help="Port of n1; the others follow (default: any that are free).")
+    ] = None,
+    ttl: Annotated[
+        float | None, typer.Option(parser=duration, metavar="D", help="Time to live of the nodes (default: no end).")
+    ] = None,
     wait: Annotated[
-        float | None, typer.Option(parser=duration, metavar="D", help="How long to wait until it is ready (30s).")
+        float | None, typer.Option(parser=duration, metavar="D", help="Time to wait until it is ready (default: 30s).")
     ] = None,
-) -> None:
+) -> Answer:
     """Makes the cluster, or starts a stopped one with what it was made with. Returns when every node knows every other
     and what it offers; what fails on the way is undone. A node whose own files are damaged keeps only itself down: the
     others start, and the error names the command that brings it back."""
@@ -48,27 +67,28 @@ def up(
 
     def progress(stage: str, node: str) -> None:
         listening.extend([node] if node else [])
-        console.progress(progress_text(spec.name, nodes, len(listening), stage))
+        console.progress(_progress_text(spec.name, nodes, len(listening), stage))
 
     try:
         report = emulator.up(spec, emulator.WAIT_S if wait is None else wait, progress)
     finally:
         console.progress("")
     found = {**_settled(bool(report.failed)), "ready_s": round(report.ready_s, 3), "created": report.created}
+
+    def view(console: Console) -> None:
+        console.lines(status_lines(found, console.paint, console.columns))
+        if not report.failed:
+            ready, option = f"\nready after {report.ready_s:.1f} s", _option()
+            console.note(f"{ready}; `dsectl{option} put KEY VALUE` writes, `dsectl help` lists the rest")
+
     if report.failed:
         error = combined(report.failed)
-        if console.options.json:
+        if console.options.json:  # one object says both
             error.detail |= found
         else:
-            console.lines(status_lines(found, console.paint, console.columns))
+            view(console)
         raise error
-    if console.options.json:
-        console.value(found)
-        return
-    console.lines(status_lines(found, console.paint, console.columns))
-    console.note(
-        f"\nready after {report.ready_s:.1f} s; `dsectl{_option()} put KEY VALUE` writes, `dsectl help` lists the rest"
-    )
+    return Answer(found, view)
 
 
 def _settled(partly: bool) -> dict[str, Any]:
@@ -81,37 +101,40 @@ def _settled(partly: bool) -> dict[str, Any]:
         time.sleep(SETTLE_POLL_S)
 
 
+def _progress_text(cluster: str, nodes: int | None, listening: int, stage: str) -> str:
+    """The line while `up` works."""
+    if stage == "listening":
+        return f"{shown(cluster)}: {listening}{'' if nodes is None else f' of {nodes}'} nodes listen"
+    if stage == "ready":
+        return f"{shown(cluster)}: {count(listening, 'node')} ready"
+    return f"{shown(cluster)}: starting nodes"
+
+
 def _option() -> str:
     name = current().cluster
     return "" if name == DEFAULT_CLUSTER else f" -C {name}"
 
 
-def down() -> None:
+@command("down", "End the nodes; the data stays.", group="clusters", rank=2, barred=BARRED)
+def down() -> Answer:
     """`dsectl up` starts them again."""
-    name, console = current().cluster, current().console
+    name, again = current().cluster, f"`dsectl{_option()} up` starts it again"
     ended = emulator.down(name)
-    if console.options.json:
-        console.value({"cluster": name, "ended": ended})
-    elif ended:
-        console.line(f"{name}: ended {', '.join(ended)}; the data stays, `dsectl{_option()} up` starts it again")
-    else:
-        console.line(f"{name}: no node was running")
+    said = f"ended {', '.join(ended)}; the data stays, {again}" if ended else "no node was running"
+    return Answer({"cluster": name, "ended": ended}, lambda console: console.line(f"{name}: {said}"))
 
 
+@command("rm", "End a cluster and delete its data.", group="clusters", rank=3, barred=BARRED)
 def rm(
-    cluster: Annotated[str, typer.Argument(metavar="CLUSTER", help="Its name.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-) -> None:
+    cluster: Annotated[str, typer.Argument(metavar="CLUSTER", help="Name of the cluster.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without a question.")] = False,
+) -> Answer:
     """Asks on a terminal; elsewhere it needs --yes. A cluster that is up is ended first."""
     known = {one.cluster: one for one in emulator.clusters()}
     if cluster in known and not yes:
         _confirm(cluster, known[cluster].alive, known[cluster].nodes)
     emulator.remove(cluster)
-    console = current().console
-    if console.options.json:
-        console.value({"cluster": cluster, "removed": True})
-    else:
-        console.line(f"{cluster}: removed")
+    return Answer({"cluster": cluster, "removed": True}, lambda console: console.line(f"{cluster}: removed"))
 
 
 def _confirm(cluster: str, alive: int, nodes: int) -> None:
@@ -125,18 +148,51 @@ def _confirm(cluster: str, alive: int, nodes: int) -> None:
         raise Failed("not removed", help="Answer y to remove it.")
 
 
-def ps() -> None:
+@command("ps", "List the clusters of this machine.", group="clusters", rank=4, readonly=True, aside=True)
+def ps() -> Answer:
     """Those that are down too."""
-    console = current().console
-    found = [
+    found: list[dict[str, Any]] = [
         {"cluster": one.cluster, "nodes": one.nodes, "alive": one.alive, "created": one.created}
         | ({"damaged": one.damaged} if one.damaged else {})
         for one in emulator.clusters()
     ]
-    if console.options.json:
-        console.value(found)
-        return
-    if found:
-        console.lines(ps_lines(found, console.paint, console.columns))
-    else:
-        console.note("no clusters; `dsectl up` starts one")
+
+    def view(console: Console) -> None:
+        rows = [
+            (
+                one["cluster"],
+                state("damaged" if one.get("damaged") else "running" if one["alive"] else "stopped"),
+                f"{one['alive']} of {one['nodes']}",
+                one["created"],
+                one.get("damaged", ""),
+            )
+            for one in found
+        ]
+        if rows:
+            heading = ("CLUSTER", "STATE", "ALIVE", "CREATED", "NOTE")
+            console.lines(table(heading, rows, console.paint, console.columns))
+        else:
+            console.note("no clusters; `dsectl up` starts one")
+
+    return Answer(found, view)
+
+
+@command(
+    "env", "Print addresses and the secret's path for a shell.", group="clusters", rank=6, readonly=True, aside=True
+)
+def env() -> Answer:
+    """`eval "$(dsectl env)"` sets the variables; the secret itself is not printed."""
+    files = current().files()
+    addresses = {name: f"{host}:{port}" for name, (host, port) in files.addresses.items()}
+    folder, secret = str(files.folder), str(files.secret_path)
+    variables = {
+        "DSECTL_CLUSTER": files.name,
+        "DSECTL_FOLDER": folder,
+        "DSECTL_SECRET_FILE": secret,
+        "DSECTL_NODES": " ".join(addresses.values()),
+        **{f"DSECTL_{name.upper().replace('-', '_')}": address for name, address in addresses.items()},
+    }
+    return Answer(
+        {"cluster": files.name, "folder": folder, "secret": secret, "nodes": addresses},
+        lambda console: console.lines([f"export {name}={quote(value)}" for name, value in variables.items()]),
+    )

@@ -7,6 +7,7 @@ import typer
 
 from cluster.errors import Usage
 from dsectl.cli.console import Console
+from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.demo.findings import Findings
 from dsectl.demo.run import run_demo
@@ -18,12 +19,20 @@ NODES_MIN = 4
 NODES_MAX = 20
 
 
+@command(
+    "demo",
+    "See a cluster survive a crash under load, in 10 s.",
+    group="clusters",
+    rank=8,
+    barred="a recipe has a cluster of its own, made as its front matter says",
+)
 def demo(
     nodes: Annotated[
-        int, typer.Option("-n", "--nodes", metavar="N", help=f"How many ({NODES_MIN} to {NODES_MAX}).")
+        int,
+        typer.Option("-n", "--nodes", metavar="N", help=f"Number of nodes, {NODES_MIN} to {NODES_MAX} (default: 5)."),
     ] = 5,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the cluster running.")] = False,
-) -> None:
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the cluster running at the end.")] = False,
+) -> Answer:
     """Starts a cluster of its own, lets writes, messages and requests flow, kills a node under load, brings it back,
     and checks everything that was acknowledged. Ends with a verdict (exit 0 passed, 1 failed, 3 inconclusive) and
     leaves nothing running. Takes about 10 s, and at most 40."""
@@ -32,11 +41,11 @@ def demo(
     console = current().console
     found = Findings(nodes=nodes)
     verdict = _told(console, found, keep)
-    if console.options.json:
-        console.value({"verdict": verdict.verdict, "reasons": verdict.reasons, **found.to_dict()})
-    else:
-        console.lines(summary_lines(found, verdict, console.paint))
-    raise typer.Exit(verdict.exit_code)
+    return Answer(
+        {"verdict": verdict.verdict, "reasons": verdict.reasons, **found.to_dict()},
+        lambda console: console.lines(summary_lines(found, verdict, console.paint)),
+        verdict.exit_code,
+    )
 
 
 def _told(console: Console, found: Findings, keep: bool) -> Verdict:

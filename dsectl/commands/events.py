@@ -1,59 +1,74 @@
 """`events`: what the nodes decided, gathered from each directly and put in the order of time."""
 
+from __future__ import annotations
+
 import re
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from cluster.client.dispatch import nobody
 from cluster.errors import ClusterError, NotFound, Usage
+from dsectl.cli.declaration import FOLLOW, Answer, Lines, command
 from dsectl.cli.invocation import current
 from dsectl.cli.values import check_text
-from dsectl.commands.look_view import event_line, events_lines
-from dsectl.ui.units import duration, is_duration
+from dsectl.ui.table import table
+from dsectl.ui.text import Paint, shown
+from dsectl.ui.units import clock, duration, is_duration
 
 if TYPE_CHECKING:
+    import typer
+
     from cluster.client.blocking import BlockingCluster
+    from dsectl.cli.console import Console
 
 EVENT_ID = re.compile(r"(.+)-\d+-\d{6,}", re.ASCII)
 ANSWER_S = 1.0
 FOLLOW_S = 0.2
 FOLLOW_ANSWER_S = 0.3
 LIMIT = 1000
+HEAD = ("id", "at", "node", "kind", "cause")
+"""What every event has; the rest is its evidence."""
 
 Event = dict[str, Any]
 
 
+@command("events", "Show what nodes decided, and why.", group="look", rank=4, readonly=True, streams=FOLLOW)
 def events(
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until Ctrl-C.")] = False,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME|ID|D", help="From this time on, after this event, or so long ago.")
+        str | None, typer.Option(metavar="TIME|ID|D", help="Time, event or age to begin at (default: the oldest).")
     ] = None,
-    kind: Annotated[str | None, typer.Option(metavar="K", help="Kinds that begin so, as `member` does.")] = None,
-    key: Annotated[str | None, typer.Option(metavar="KEY", help="What concerns this key.")] = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="How many at most.")] = LIMIT,
-) -> None:
+    kind: Annotated[str | None, typer.Option(metavar="K", help="Beginning of the kinds, as in `member`.")] = None,
+    key: Annotated[str | None, typer.Option(metavar="KEY", help="Key that they concern.")] = None,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, help=f"Number of events at most (default: {LIMIT}).")
+    ] = LIMIT,
+) -> Iterator[Answer]:
     """Membership, ownership, repair, faults: each decision with its cause. Nodes forget the oldest, and in a crash
     all of them."""
-    client, console = current().client(), current().console
+    client = current().client()
     filters = {name: check_text(value, name) for name, value in (("kind", kind), ("key", key)) if value is not None}
     found = _gather(client, since, filters)
     found = found[:limit] if since is not None else found[-limit:]
-    if not console.options.json:
-        console.lines(events_lines(found, console.paint, console.columns) if found and not follow else [])
-        _print(found if follow else [])
-    elif follow:
-        _print(found)
-    else:
-        console.value(found)
     if follow:
-        _follow(client, filters, _newest(found))
-    elif not found:
-        console.note("no events")
+        yield _stream(found)
+        yield from _follow(client, filters, _newest(found))
+        return
+
+    def view(console: Console) -> None:
+        if found:
+            console.lines(events_lines(found, console.paint, console.columns))
+        else:
+            console.note("no events")
+
+    yield Answer(found, view)
 
 
-def _gather(client: "BlockingCluster", since: str | None, filters: dict[str, str]) -> list[Event]:
+def _stream(found: list[Event]) -> Answer:
+    return Answer(Lines(found), lambda console: console.lines([event_line(event, console.paint) for event in found]))
+
+
+def _gather(client: BlockingCluster, since: str | None, filters: dict[str, str]) -> list[Event]:
     """The events of all nodes, oldest first."""
     after = EVENT_ID.fullmatch(since) if since else None
     arguments: dict[str, Any] = {**filters, "limit": LIMIT}
@@ -62,6 +77,8 @@ def _gather(client: "BlockingCluster", since: str | None, filters: dict[str, str
     elif since:
         arguments["since"] = time.time() - duration(since) if is_duration(since) else since
     answers = client.ask_all(None, "events", arguments, timeout=min(ANSWER_S, client.timeout))
+    from cluster.client.dispatch import nobody
+
     errors = {name: answer for name, answer in answers.items() if isinstance(answer, ClusterError)}
     for error in errors.values():
         if isinstance(error, Usage):
@@ -72,7 +89,7 @@ def _gather(client: "BlockingCluster", since: str | None, filters: dict[str, str
     return sorted((one for one in found if not after or _is_after(one, after[1], since or "")), key=_order)
 
 
-def _time_of(client: "BlockingCluster", node: str, id: str) -> str:
+def _time_of(client: BlockingCluster, node: str, id: str) -> str:
     """When an event was, told by its node. Raises NotFound."""
     for event in client.ask(node, "events", {"limit": LIMIT}):
         if event["id"] == id:
@@ -98,7 +115,7 @@ def _newest(found: list[Event]) -> dict[str, str]:
     return {event["node"]: event["id"] for event in sorted(found, key=lambda one: _numbers(one["id"]))}
 
 
-def _follow(client: "BlockingCluster", filters: dict[str, str], newest: dict[str, str]) -> None:
+def _follow(client: BlockingCluster, filters: dict[str, str], newest: dict[str, str]) -> Iterator[Answer]:
     """Poll each node for what came after its last event that was seen. One that hangs is asked again the next time."""
     began: str | float = time.time()
     current().ready()
@@ -112,15 +129,31 @@ def _follow(client: "BlockingCluster", filters: dict[str, str], newest: dict[str
             except ClusterError:
                 continue
         newest.update(_newest(fresh))
-        _print(sorted(fresh, key=_order))
+        yield _stream(sorted(fresh, key=_order))
         current().console.check_reader()
 
 
-def _print(found: list[Event]) -> None:
-    console = current().console
-    for event in found:
-        if console.options.json:
-            console.value(event)
-        else:
-            console.line(event_line(event, console.paint))
-    console.flush()
+def events_lines(events: list[dict[str, Any]], paint: Paint, columns: int | None) -> list[str]:
+    """A line for each event."""
+    rows = [
+        ((clock(one["at"]), "dim"), (one["node"], "name"), one["kind"], f"{one['cause']}{_evidence(one)}")
+        for one in events
+    ]
+    return table(("TIME", "NODE", "EVENT", "CAUSE"), rows, paint, columns)
+
+
+def event_line(one: dict[str, Any], paint: Paint) -> str:
+    """One event of a stream of them, where no table can be aligned."""
+    time, node = paint(clock(one["at"]), "dim"), paint(f"{one['node']:<4}", "name")
+    return f"{time}  {node}  {shown(one['kind']):<20}  {shown(one['cause'])}{shown(_evidence(one))}"
+
+
+def _evidence(event: dict[str, Any]) -> str:
+    """The fields of an event behind its cause, those that its cause does not say already."""
+    fields = {name: value for name, value in event.items() if name not in HEAD and value not in ("", None)}
+    parts = [f"{name}={_value(value)}" for name, value in fields.items()]
+    return f"  ({', '.join(parts)})" if parts else ""
+
+
+def _value(value: Any) -> str:
+    return ".".join(map(str, value)) if isinstance(value, list) else str(value)

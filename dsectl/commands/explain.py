@@ -1,25 +1,34 @@
 """`explain KEY`: where a key belongs, and what every node holds of it, asked directly."""
 
-from typing import Annotated, Any
+from __future__ import annotations
 
-import typer
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cluster.client.dispatch import nobody
 from cluster.errors import ClusterError
+from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.cli.values import check_text
-from dsectl.commands.look_view import explain_lines
+from dsectl.commands.events import events_lines
+from dsectl.ui.table import Cell, table
+from dsectl.ui.text import Paint, count, shown
+
+if TYPE_CHECKING:
+    import typer
 
 ANSWER_S = 1.0
 STEPS_MAX = 20
+DIGEST_SHOWN = 12
 
 
+@command("explain", "Show where a key lives and what each copy is.", group="look", rank=3, readonly=True)
 def explain(
-    id: Annotated[str, typer.Argument(metavar="KEY", help="The key.")],
-    key: Annotated[bool, typer.Option("--key", help="It is a key (the default).")] = False,
-) -> None:
+    id: Annotated[str, typer.Argument(metavar="KEY", help="Key to explain.")],
+    key: Annotated[bool, typer.Option("--key", help="Read the argument as a key (the default).")] = False,
+) -> Answer:
     """Owners and fallbacks, the clock and digest of each copy, hints that wait for an owner, and the last decisions."""
-    client, console = current().client(), current().console
+    from cluster.client.dispatch import nobody
+
+    client = current().client()
     limit = min(ANSWER_S, client.timeout)
     answers = client.ask_all(None, "explain", {"key": check_text(id, "key")}, timeout=limit)
     told = {name: answer for name, answer in answers.items() if not isinstance(answer, ClusterError)}
@@ -27,10 +36,7 @@ def explain(
     if not told:
         raise nobody(current().cluster, silent)
     found = merge(id, told, list(silent))
-    if console.options.json:
-        console.value(found)
-    else:
-        console.lines(explain_lines(found, console.paint, console.columns))
+    return Answer(found, lambda console: console.lines(explain_lines(found, console.paint, console.columns)))
 
 
 def merge(key: str, told: dict[str, dict[str, Any]], silent: list[str]) -> dict[str, Any]:
@@ -46,7 +52,7 @@ def merge(key: str, told: dict[str, dict[str, Any]], silent: list[str]) -> dict[
         "token": one["token"],
         "owners": owners,
         "fallbacks": one["fallbacks"],
-        "replicas": {name: _replica(told[name]) for name in dict.fromkeys(holders)},
+        "replicas": {name: _replica_json(told[name]) for name in dict.fromkeys(holders)},
         "hints": sum(len(targets) for targets in hints_at.values()),
         "hints_at": hints_at,
         "silent": silent,
@@ -54,6 +60,48 @@ def merge(key: str, told: dict[str, dict[str, Any]], silent: list[str]) -> dict[
     }
 
 
-def _replica(answer: dict[str, Any]) -> dict[str, Any]:
+def _replica_json(answer: dict[str, Any]) -> dict[str, Any]:
     held = answer["held"] or {"clock": None, "digest": None, "siblings": 0}
     return {"clock": held["clock"], "digest": held["digest"], "siblings": held["siblings"], "votes": answer["voting"]}
+
+
+def explain_lines(found: dict[str, Any], paint: Paint, columns: int | None) -> list[str]:
+    """Where a key lives and what each copy is."""
+    rows = [_replica(found, name) for name in dict.fromkeys([*found["owners"], *found["replicas"]])]
+    heading = ("NODE", "ROLE", "STANDING", "COPY", "SIBLINGS", "DIGEST", "CLOCK")
+    lines = [
+        f"{paint(shown(found['key']), 'strong')}  partition {found['partition']}  token {found['token']}",
+        f"owners {' '.join(found['owners'])}  fallbacks {' '.join(found['fallbacks']) or 'none'}",
+        "",
+        *table(heading, rows, paint, columns, right=("SIBLINGS",)),
+    ]
+    if found["hints"]:
+        waiting = ", ".join(f"{holder} for {' '.join(targets)}" for holder, targets in found["hints_at"].items())
+        lines += ["", paint(f"{count(found['hints'], 'hint')} waiting: {waiting}", "warn")]
+    if found["steps"]:
+        lines += ["", *events_lines(found["steps"], paint, columns)]
+    return lines
+
+
+def _replica(found: dict[str, Any], name: str) -> tuple[Cell, ...]:
+    role = "owner" if name in found["owners"] else "fallback"
+    one = found["replicas"].get(name)
+    if one is None:
+        return name, role, ("no answer", "bad"), "", "", "", ""
+    digests = {other["digest"] for other in found["replicas"].values() if other["digest"]}
+    standing: Cell = "" if one["votes"] else ("not voting", "warn")
+    copy = _agreement(one["digest"], digests)
+    return (
+        name, role, standing, copy, str(one["siblings"] or ""), (one["digest"] or "")[:DIGEST_SHOWN],
+        _clock(one["clock"]),
+    )  # fmt: skip
+
+
+def _agreement(digest: str | None, digests: set[str]) -> tuple[str, str]:
+    if not digest:
+        return "none", "warn" if digests else "dim"
+    return ("same", "good") if len(digests) == 1 else ("differs", "warn")
+
+
+def _clock(clock: dict[str, Any] | None) -> str:
+    return " ".join(f"{actor}:{counter}" for actor, counter in sorted((clock or {}).items()))

@@ -6,24 +6,21 @@ from typing import Annotated, Any
 import typer
 
 from cluster.errors import EXIT_CODES, NotFound
+from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.cli.table import ALIASES, COMMANDS, GROUPS, Entry, lookup, parts_of, similar
 from dsectl.cli.topics import SYNONYMS, topics
 
 
+@command("help", "Show this list, a command, or a topic.", group="more", rank=3, readonly=True, aside=True)
 def help(
-    topic: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]", help="A command or a topic.")] = None,
-) -> None:
+    topic: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]", help="Command or topic to explain.")] = None,
+) -> Answer:
     """Topics: exit-codes, errors, options, environment, values, units, outcomes, patterns, faults, watch, recipes."""
-    console = current().console
-    if not topic and console.options.json:
-        console.value(_as_json())
-    elif not topic:
-        console.lines(_overview())
-    elif console.options.json:
-        console.value({"topic": " ".join(topic), "text": "\n".join(about(topic))})
-    else:
-        console.lines(about(topic))
+    if not topic:
+        return Answer(_as_json(), lambda console: console.lines(_overview()))
+    lines = about(topic)
+    return Answer({"topic": " ".join(topic), "text": "\n".join(lines)}, lambda console: console.lines(lines))
 
 
 def about(words: list[str]) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cluster.errors import Failed, NotFound
+from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.cli.values import as_json, check_text, read_value, show_value
 from dsectl.ui.text import count, shown
@@ -22,47 +23,56 @@ if TYPE_CHECKING:
 KEYS_LIMIT = 1000
 
 
+@command("put", "Write a value.", group="kv", rank=1)
 def put(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="The key.")],
-    value: Annotated[str, typer.Argument(metavar="VALUE", help="The value; `-` is standard input, `@FILE` a file.")],
-    w: Annotated[int, typer.Option("--w", metavar="N", min=0, help="How many copies must be acknowledged.")] = 0,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Key to write.")],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="Value; `-` is standard input, `@FILE` a file.")],
+    w: Annotated[
+        int, typer.Option("--w", metavar="N", min=0, help="Copies to wait for (default: the cluster's W).")
+    ] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Count owners only, no fallbacks.")] = False,
-    ctx: Annotated[str | None, typer.Option(metavar="T", help="Replace what this context covers, unread.")] = None,
-    blind: Annotated[bool, typer.Option("--blind", help="Read nothing before: concurrent with all values.")] = False,
-    literal: Annotated[bool, typer.Option("--literal", help="`-` and `@FILE` mean themselves.")] = False,
-) -> None:
+    ctx: Annotated[
+        str | None, typer.Option(metavar="T", help="Context to replace (default: what the key holds now).")
+    ] = None,
+    blind: Annotated[bool, typer.Option("--blind", help="Replace nothing: add a sibling to what is there.")] = False,
+    literal: Annotated[bool, typer.Option("--literal", help="Store `-` and `@FILE` as they are.")] = False,
+) -> Answer:
     """The context is read first, so that the new value replaces what the key holds now."""
     _check_one_context(ctx, blind)
     data = read_value(value, literal)
-    client = current().client()
-    done = client.kv.put(check_text(key, "key"), data, context=ctx, blind=blind, w=w, strict=strict)
-    _show_write(done, current().console)
+    kv = current().client().kv
+    return _written(kv.put(check_text(key, "key"), data, context=ctx, blind=blind, w=w, strict=strict))
 
 
+@command("delete", "Delete a key.", group="kv", rank=3, alias="del")
 def delete(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="The key.")],
-    w: Annotated[int, typer.Option("--w", metavar="N", min=0, help="How many copies must be acknowledged.")] = 0,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Key to delete.")],
+    w: Annotated[
+        int, typer.Option("--w", metavar="N", min=0, help="Copies to wait for (default: the cluster's W).")
+    ] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Count owners only, no fallbacks.")] = False,
-    ctx: Annotated[str | None, typer.Option(metavar="T", help="Delete what this context covers, unread.")] = None,
-    blind: Annotated[bool, typer.Option("--blind", help="Read nothing before: deletes nothing that is there.")] = False,
-) -> None:
+    ctx: Annotated[
+        str | None, typer.Option(metavar="T", help="Context to delete (default: what the key holds now).")
+    ] = None,
+    blind: Annotated[bool, typer.Option("--blind", help="Delete nothing that is there: add a tombstone.")] = False,
+) -> Answer:
     """The context is read first, so that what the key holds now is deleted. A missing key is no error."""
     _check_one_context(ctx, blind)
-    done = current().client().kv.delete(check_text(key, "key"), context=ctx, blind=blind, w=w, strict=strict)
-    _show_write(done, current().console)
+    kv = current().client().kv
+    return _written(kv.delete(check_text(key, "key"), context=ctx, blind=blind, w=w, strict=strict))
 
 
+@command("get", "Read a value.", group="kv", rank=2, readonly=True)
 def get(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="The key.")],
-    r: Annotated[int, typer.Option("--r", metavar="N", min=0, help="How many owners must answer.")] = 0,
-    only: Annotated[str | None, typer.Option(metavar="NODE", help="What this node holds, asking no other.")] = None,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Key to read.")],
+    r: Annotated[int, typer.Option("--r", metavar="N", min=0, help="Owners to ask (default: the cluster's R).")] = 0,
+    only: Annotated[str | None, typer.Option(metavar="NODE", help="Node to read from, asking no other.")] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Ask N-W+1 voting owners or more: see all `ok` writes.")
     ] = False,
-) -> None:
+) -> Answer:
     """A key that is not there exits with 6. Several siblings are printed one after the other, newest last."""
     found = current().client().kv.get(check_text(key, "key"), r=r, strict=strict, only=only)
-    console = current().console
     fields = _read_fields(found)
     if not found.found:
         del fields["key"]
@@ -70,35 +80,30 @@ def get(
         if found.degraded:
             message += ", of what ended ok: an owner that answered may miss what ended ok-sloppy"
         raise NotFound(message, help=_help_missing(key), key=key, **fields)
-    if console.options.json:
-        console.value(fields)
-        return
-    if console.options.raw and len(found.siblings) > 1:
-        raise Failed(f"{key!r} has {len(found.siblings)} siblings", help="--json shows them all, --raw one value.")
-    for value in found.siblings:
-        show_value(value, console)
-    if len(found.siblings) > 1:
-        console.note(f"note: {len(found.siblings)} siblings, from concurrent writes; the next put replaces them all")
-    if found.degraded:
-        console.note("note: degraded: fewer owners voted than a read needs; a newer value may exist")
+    return Answer(fields, lambda console: _show_read(found, console))
 
 
+@command("keys", "List live keys.", group="kv", rank=4, readonly=True)
 def keys(
-    prefix: Annotated[str, typer.Argument(metavar="[PREFIX]", help="What they begin with.")] = "",
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="How many at most.")] = KEYS_LIMIT,
-    after: Annotated[str, typer.Option(metavar="KEY", help="Begin behind this key.")] = "",
-) -> None:
+    prefix: Annotated[str, typer.Argument(metavar="[PREFIX]", help="Beginning of the keys (default: all).")] = "",
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, help=f"Number of keys at most (default: {KEYS_LIMIT}).")
+    ] = KEYS_LIMIT,
+    after: Annotated[str, typer.Option(metavar="KEY", help="Key to begin behind.")] = "",
+) -> Answer:
     """All live nodes are asked for what they hold; the union is printed in order, each key once."""
     found = current().client().kv.keys(check_text(prefix, "prefix"), limit=limit, after=check_text(after, "key"))
-    console = current().console
-    if console.options.json:
-        console.value(found)
-        return
-    console.lines([shown(key) for key in found.keys])
-    if found.more:
-        console.note(f"note: there may be more; go on with --after {shown(found.after)!r}")
-    if found.silent:
-        console.note(f"note: no answer from {', '.join(found.silent)}; keys whose owners all are silent are missing")
+
+    def view(console: Console) -> None:
+        console.lines([shown(key) for key in found.keys])
+        if found.more:
+            console.note(f"note: there may be more; go on with --after {shown(found.after)!r}")
+        if found.silent:
+            console.note(
+                f"note: no answer from {', '.join(found.silent)}; keys whose owners all are silent are missing"
+            )
+
+    return Answer(found, view)
 
 
 def _check_one_context(ctx: str | None, blind: bool) -> None:
@@ -108,16 +113,28 @@ def _check_one_context(ctx: str | None, blind: bool) -> None:
         raise Usage("--ctx and --blind exclude each other", help="--ctx T replaces what T covers; --blind nothing.")
 
 
-def _show_write(done: PutResult, console: Console) -> None:
-    if console.options.json:
-        console.value(done)
-        return
-    parts = [console.paint.state(done.outcome), f"{count(done.acks, 'ack')} through {done.coordinator}"]
-    if done.hints:
-        parts.append(console.paint(f"{count(done.hints, 'hint')} kept for absent owners", "warn"))
-    if done.siblings > 1:
-        parts.append(console.paint(f"{done.siblings} siblings now", "warn"))
-    console.line("  ".join([*parts, console.paint(f"{done.ms:.1f} ms", "dim")]))
+def _written(done: PutResult) -> Answer:
+    def view(console: Console) -> None:
+        parts = [console.paint.state(done.outcome), f"{count(done.acks, 'ack')} through {done.coordinator}"]
+        if done.hints:
+            parts.append(console.paint(f"{count(done.hints, 'hint')} kept for absent owners", "warn"))
+        if done.siblings > 1:
+            parts.append(console.paint(f"{done.siblings} siblings now", "warn"))
+        console.line("  ".join([*parts, console.paint(f"{done.ms:.1f} ms", "dim")]))
+
+    return Answer(done, view)
+
+
+def _show_read(found: GetResult, console: Console) -> None:
+    siblings = len(found.siblings)
+    if console.options.raw and siblings > 1:
+        raise Failed(f"{found.key!r} has {siblings} siblings", help="--json shows them all, --raw one value.")
+    for value in found.siblings:
+        show_value(value, console)
+    if siblings > 1:
+        console.note(f"note: {siblings} siblings, from concurrent writes; the next put replaces them all")
+    if found.degraded:
+        console.note("note: degraded: fewer owners voted than a read needs; a newer value may exist")
 
 
 def _read_fields(found: GetResult) -> dict[str, Any]:

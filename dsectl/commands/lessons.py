@@ -7,6 +7,7 @@ import typer
 
 from cluster.errors import Usage
 from dsectl.cli.console import Console
+from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.recipes.check import check_recipe
 from dsectl.recipes.frontmatter import PRINCIPLES
@@ -18,9 +19,12 @@ from dsectl.recipes.view import learn_lines, problem_lines, total_line
 from dsectl.ui.text import shown
 
 
+@command(
+    "present", "Go through a recipe as a lesson, block by block.", group="recipes", rank=5, barred="it is for people"
+)
 def present(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A name of the library, or a file.")],
-) -> None:
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name in the library, or file.")],
+) -> int:
     """Shows the prose, waits for Enter before each block of steps, asks what you expect, and shows what each step came
     to; --no-input does not wait. Ends as `dsectl recipe run` does."""
     invocation = current()
@@ -44,7 +48,7 @@ def present(
     if kept:
         console.note(f"answers are kept in {kept}")
     console.line(total_line([report], report.verdict, console.paint))
-    raise typer.Exit(EXIT_CODES[report.verdict])
+    return EXIT_CODES[report.verdict]
 
 
 def _ask(console: Console, prompt: str) -> str:
@@ -54,12 +58,9 @@ def _ask(console: Console, prompt: str) -> str:
     return sys.stdin.readline().strip()
 
 
-def learn() -> None:
+@command("learn", "List the lessons by principle.", group="recipes", rank=6, readonly=True, barred="it is for people")
+def learn() -> Answer:
     """The ten principles are those of Amazon's description of its distributed systems (2007)."""
-    console = current().console
     rows = [listed(recipe, name) for name, recipe in zip(names(), library(), strict=True)]
-    if console.options.json:
-        by_principle = {one: [row.name for row in rows if one in row.principles] for one in PRINCIPLES}
-        console.value(by_principle)
-    else:
-        console.lines(learn_lines(rows, console.paint))
+    by_principle = {one: [row.name for row in rows if one in row.principles] for one in PRINCIPLES}
+    return Answer(by_principle, lambda console: console.lines(learn_lines(rows, console.paint)))

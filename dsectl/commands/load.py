@@ -14,6 +14,7 @@ from cluster.emulator.spec import timestamp
 from cluster.errors import Usage
 from cluster.limits import CLIENT_TIMEOUT_S
 from dsectl.cli.console import Console
+from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.cli.values import check_text
 from dsectl.commands.requests import parse_arguments
@@ -94,6 +95,7 @@ Size = Annotated[
 Seed = Annotated[int | None, typer.Option(metavar="S", help="Of the choice of keys and operations.")]
 
 
+@command("load kv", "Read and write keys at a rate, and account for each write.", group="load", rank=1)
 def kv(
     rate: Rate = None,
     seconds: For = None,
@@ -111,7 +113,7 @@ def kv(
     processes: Processes = 1,
     settle: Settle = None,
     seed: Seed = None,
-) -> None:
+) -> Iterator[Answer]:
     """Reads and writes keys of its own, and at the end reads every acknowledged write back, strictly, once the cluster
     has repaired itself. Exit 1: a write was lost, a value appeared that nobody wrote, or a limit did not hold. Exit 3:
     it was not tested, for example because the generator could not keep its rate. Ctrl-C and SIGTERM end it
@@ -120,9 +122,10 @@ def kv(
     plan = _plan(KV, rate, seconds, clients, size, processes, settle, seed)
     if space.count < processes:
         raise Usage(f"{processes} processes need at least as many keys, not {space.count}")
-    _run(replace(plan, mix=mix, keys=space), require, intervals)
+    yield from _run(replace(plan, mix=mix, keys=space), require, intervals)
 
 
+@command("load publish", "Publish at a rate, and count what arrives.", group="load", rank=2)
 def publish(
     rate: Rate = None,
     seconds: For = None,
@@ -135,14 +138,15 @@ def publish(
     intervals: Intervals = None,
     processes: Processes = 1,
     settle: Settle = None,
-) -> None:
+) -> Iterator[Answer]:
     """Publishes to a subject that its own subscribers listen to, and counts what became of each message. Delivery is at
     most once: what does not arrive is dropped, not lost, and --require 'dropped<1%' limits it. Exit 1: a message came
     twice, or one that nobody published. Ctrl-C ends it with its account."""
     plan = _plan(PUBLISH, rate, seconds, clients, size, processes, settle, None)
-    _run(replace(plan, subscribers=subscribers), require, intervals)
+    yield from _run(replace(plan, subscribers=subscribers), require, intervals)
 
 
+@command("load request", "Call a service at a rate.", group="load", rank=3)
 def request(
     operation: Annotated[str, typer.Argument(metavar="[SERVICE.OPERATION]", help="What to call.")] = ECHO,
     arguments: Annotated[
@@ -155,7 +159,7 @@ def request(
     require: Require = None,
     intervals: Intervals = None,
     processes: Processes = 1,
-) -> None:
+) -> Iterator[Answer]:
     """Calls one operation again and again. An answer of echo.echo must be what was said, else it is `unexpected` (exit
     1). An error that the service answers with is `declared`: it did its part, and --require 'declared<5%' limits it.
     Ctrl-C ends it with its account."""
@@ -163,7 +167,9 @@ def request(
         raise Usage(f"{operation!r} does not name an operation: SERVICE.OPERATION")
     given = parse_arguments(arguments or [])
     plan = _plan(REQUEST, rate, seconds, clients, size, processes, None, None)
-    _run(replace(plan, operation=operation, arguments=json.encode(given).decode() if given else ""), require, intervals)
+    yield from _run(
+        replace(plan, operation=operation, arguments=json.encode(given).decode() if given else ""), require, intervals
+    )
 
 
 def _plan(
@@ -195,8 +201,8 @@ def _plan(
     )
 
 
-def _run(plan: Plan, limits: list[Limit] | None, intervals: str | None) -> None:
-    """Carry it out, tell how it goes and what it came to, and exit with its verdict."""
+def _run(plan: Plan, limits: list[Limit] | None, intervals: str | None) -> Iterator[Answer]:
+    """Carry it out, and yield what it came to, with the code of its verdict."""
     invocation, console = current(), current().console
     at = timestamp()
     with _interval_file(intervals, console) as write, _progress(console, plan) as progress:
@@ -212,22 +218,14 @@ def _run(plan: Plan, limits: list[Limit] | None, intervals: str | None) -> None:
         report = run_load(plan, hooks)
     account = account_of(plan, report, at)
     verdict = judge(account, limits or [])
-    if console.options.json:
-        console.value({"verdict": verdict.verdict, "reasons": verdict.reasons, **account})
-    else:
-        console.lines(summary_lines(account, verdict, console.paint, console.columns))
-    if report.interrupted_by:
-        raise _interrupted(report.interrupted_by)
-    raise typer.Exit(verdict.exit_code)
-
-
-def _interrupted(signum: int) -> BaseException:
-    """How a command ends that has given its account after a signal. A SIGTERM goes on to who handled it before: to a
-    recipe or a shell, which are to end as well."""
-    before = signal.getsignal(signum)
-    if signum == signal.SIGTERM and callable(before):
-        before(signum, None)
-    return typer.Exit(EXIT_SIGNAL + signum)
+    yield Answer(
+        {"verdict": verdict.verdict, "reasons": verdict.reasons, **account},
+        lambda console: console.lines(summary_lines(account, verdict, console.paint, console.columns)),
+        EXIT_SIGNAL + report.interrupted_by if report.interrupted_by else verdict.exit_code,
+    )
+    before = signal.getsignal(signal.SIGTERM)
+    if report.interrupted_by == signal.SIGTERM and callable(before):
+        before(signal.SIGTERM, None)  # it goes on to who handled it before: to a recipe or a shell, which end as well
 
 
 def _progress(console: Console, plan: Plan) -> LiveProgress | PlainProgress:

@@ -1,17 +1,23 @@
 """`logs`: what nodes wrote to their logs, followed across restarts."""
 
+from __future__ import annotations
+
 import os
 import re
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, BinaryIO, NamedTuple
-
-import typer
+from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple
 
 from cluster.errors import Usage
+from dsectl.cli.declaration import FOLLOW, Answer, Lines, command
 from dsectl.cli.invocation import current
 from dsectl.ui.text import shown
+
+if TYPE_CHECKING:
+    import typer
+
+    from dsectl.cli.console import Console
 
 FOLLOW_S = 0.1
 """How often a followed log is looked at: below what a reader notices."""
@@ -28,12 +34,15 @@ class LogLine(NamedTuple):
     text: str
 
 
+@command("logs", "Print the logs of nodes.", group="clusters", rank=7, readonly=True, streams=("", *FOLLOW))
 def logs(
-    node: Annotated[str | None, typer.Argument(metavar="NODE", help="Whose.")] = None,
-    all: Annotated[bool, typer.Option("--all", help="Of all nodes, in the order of time, each with its node.")] = False,
+    node: Annotated[str | None, typer.Argument(metavar="NODE", help="Node whose log to print.")] = None,
+    all: Annotated[bool, typer.Option("--all", help="Print those of all nodes, in the order of time.")] = False,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until Ctrl-C.")] = False,
-    tail: Annotated[int | None, typer.Option("--tail", metavar="N", min=0, help="The last N lines only.")] = None,
-) -> None:
+    tail: Annotated[
+        int | None, typer.Option("--tail", metavar="N", min=0, help="Number of last lines (default: all).")
+    ] = None,
+) -> Iterator[Answer]:
     """A node writes there what it did in its life, and why it ended. Each boot goes on in the same file, so --follow
     shows restarts too."""
     if (node is None) == (not all):
@@ -41,11 +50,11 @@ def logs(
     files = current().files()
     readers = [LogReader(name, files.log(name)) for name in (files.nodes if node is None else [node])]
     found = in_order([list(reader.new_lines()) for reader in readers])
-    _print(found if tail is None else found[max(0, len(found) - tail) :], all)
+    yield _lines(found if tail is None else found[max(0, len(found) - tail) :], all)
     current().ready()
     while follow and not current().stopped():
         time.sleep(FOLLOW_S)
-        _print(in_order([list(reader.new_lines(READ_BYTES_MAX)) for reader in readers]), all)
+        yield _lines(in_order([list(reader.new_lines(READ_BYTES_MAX)) for reader in readers]), all)
         current().console.check_reader()
 
 
@@ -92,11 +101,9 @@ class LogReader:
         return file.read(bytes_max)
 
 
-def _print(lines: list[LogLine], named: bool) -> None:
-    console = current().console
-    for line in lines:
-        if console.options.json:
-            console.value({"node": line.node, "line": line.text})
-        else:
+def _lines(lines: list[LogLine], named: bool) -> Answer:
+    def view(console: Console) -> None:
+        for line in lines:
             console.line((console.paint(f"{line.node}  ", "name") if named else "") + shown(line.text))
-    console.flush()
+
+    return Answer(Lines({"node": line.node, "line": line.text} for line in lines), view)

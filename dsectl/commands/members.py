@@ -1,36 +1,52 @@
 """Who is there, and who owns what."""
 
-from typing import Annotated, Any
+from __future__ import annotations
 
-import typer
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cluster.client.dispatch import nobody
 from cluster.errors import ClusterError, NotFound, Usage
+from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
-from dsectl.commands.look_view import matrix_lines, members_lines, ring_lines, shares_lines
+from dsectl.ui.table import state, table
+from dsectl.ui.text import Paint, by_number, count
+
+if TYPE_CHECKING:
+    import typer
+
+    from dsectl.cli.console import Console
 
 ANSWER_S = 1.0
 
 
+@command("members", "Show who is alive, as one node or all see it.", group="look", rank=1, readonly=True)
 def members(
-    matrix: Annotated[bool, typer.Option("--matrix", help="Ask every node: who sees whom how.")] = False,
-) -> None:
+    matrix: Annotated[bool, typer.Option("--matrix", help="Ask every node how it sees every other.")] = False,
+) -> Answer:
     """The view of one node, which --via chooses; nodes may differ, and --matrix shows how."""
     if matrix:
-        _matrix()
-        return
+        return _matrix()
     invocation = current()
-    client, console = invocation.client(), invocation.console
+    client = invocation.client()
     viewer = invocation.options.via or client.ask(None, "status")["name"]
-    found = client.admin.members(node=viewer)
-    if console.options.json:
-        console.value(found)
-    else:
-        console.lines(members_lines(found, viewer, console.paint, console.columns))
+    answer = client.admin.members(node=viewer)
+    found = {name: answer[name] for name in sorted(answer, key=by_number)}
+
+    def view(console: Console) -> None:
+        rows = [
+            (name, state(one["state"]), "{}.{}".format(*one["incarnation"]), one["zone"], one["address"])
+            for name, one in found.items()
+        ]
+        heading = ("NODE", "STATE", "INCARNATION", "ZONE", "ADDRESS")
+        head = console.paint(f"as {viewer} sees it", "dim")
+        console.lines([head, *table(heading, rows, console.paint, console.columns)])
+
+    return Answer(found, view)
 
 
-def _matrix() -> None:
-    client, console = current().client(), current().console
+def _matrix() -> Answer:
+    from cluster.client.dispatch import nobody
+
+    client = current().client()
     answers = client.ask_all(None, "members", timeout=min(ANSWER_S, client.timeout))
     silent = {name: answer for name, answer in answers.items() if isinstance(answer, ClusterError)}
     if len(silent) == len(answers):
@@ -40,18 +56,26 @@ def _matrix() -> None:
         for name, answer in answers.items()
         if name not in silent
     }
-    if console.options.json:
-        console.value(found)
-    else:
-        console.lines(matrix_lines(found, list(silent), console.paint, console.columns))
+    return Answer(
+        found, lambda console: console.lines(matrix_lines(found, list(silent), console.paint, console.columns))
+    )
 
 
+def matrix_lines(matrix: dict[str, dict[str, str]], silent: list[str], paint: Paint, columns: int | None) -> list[str]:
+    """Who sees whom how: a row for each observer."""
+    subjects = sorted({name for row in matrix.values() for name in row}, key=by_number)
+    rows = [(observer, *(state(row.get(name, "?")) for name in subjects)) for observer, row in matrix.items()]
+    lines = table(("OBSERVER", *subjects), rows, paint, columns)
+    return [*lines, *([paint(f"silent: {', '.join(silent)}", "dim")] if silent else [])]
+
+
+@command("ring", "Show which nodes own which partitions.", group="look", rank=2, readonly=True)
 def ring(
-    node: Annotated[str | None, typer.Option(metavar="NODE", help="Only what this node owns.")] = None,
-    partition: Annotated[int | None, typer.Option(metavar="P", help="Only this partition.")] = None,
-) -> None:
+    node: Annotated[str | None, typer.Option(metavar="NODE", help="Node whose partitions to show.")] = None,
+    partition: Annotated[int | None, typer.Option(metavar="P", help="Partition to show (default: all).")] = None,
+) -> Answer:
     """Owners in the order of preference, then the fallbacks. Without options, how much each node owns."""
-    client, console = current().client(), current().console
+    client = current().client()
     found: list[dict[str, Any]] = client.admin.ring()
     if node is not None:
         client.addresses([node])
@@ -62,10 +86,34 @@ def ring(
         found = [one for one in found if one["partition"] == partition]
         if not found:
             raise NotFound(f"{node} does not own partition {partition}", help=f"`dsectl ring --partition {partition}`")
-    if console.options.json:
-        console.value(found)
-    elif node is None and partition is None:
-        console.lines(shares_lines(found, console.paint, console.columns))
-        console.note("\n--node N or --partition P shows owners and fallbacks, --json all")
-    else:
-        console.lines(ring_lines(found, console.paint, console.columns))
+
+    def view(console: Console) -> None:
+        if node is None and partition is None:
+            console.lines(shares_lines(found, console.paint, console.columns))
+            console.note("\n--node N or --partition P shows owners and fallbacks, --json all")
+        else:
+            rows = [(str(one["partition"]), " ".join(one["owners"]), " ".join(one["fallbacks"])) for one in found]
+            heading = ("PARTITION", "OWNERS", "FALLBACKS")
+            console.lines(table(heading, rows, console.paint, console.columns, right=("PARTITION",)))
+
+    return Answer(found, view)
+
+
+def shares_lines(ring: list[dict[str, Any]], paint: Paint, columns: int | None) -> list[str]:
+    """How many partitions each node owns: what a glance at the ring is for."""
+    owned: dict[str, int] = {}
+    first: dict[str, int] = {}
+    for one in ring:
+        for at, name in enumerate(one["owners"]):
+            owned[name] = owned.get(name, 0) + 1
+            first[name] = first.get(name, 0) + (at == 0)
+    total = sum(owned.values()) or 1
+    rows = [
+        (name, str(owned[name]), str(first[name]), f"{100 * owned[name] / total:.1f} %")
+        for name in sorted(owned, key=by_number)
+    ]
+    head = (
+        f"{count(len(ring), 'partition')}, {count(max((len(one['owners']) for one in ring), default=0), 'owner')} each"
+    )
+    heading = ("NODE", "OWNS", "FIRST", "SHARE")
+    return [head, "", *table(heading, rows, paint, columns, right=("OWNS", "FIRST", "SHARE"))]

@@ -8,6 +8,7 @@ import typer
 
 from cluster.errors import Usage
 from dsectl.cli.console import Console
+from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.recipes.check import check_recipe, reddened
 from dsectl.recipes.document import Recipe
@@ -21,27 +22,34 @@ from dsectl.recipes.view import Progress, list_lines, problem_lines, red_lines, 
 from dsectl.script.polling import FAILED, PASSED
 from dsectl.ui.text import count
 
-Files = Annotated[list[str] | None, typer.Argument(metavar="[RECIPE]...", help="Names of the library, or files.")]
-All = Annotated[bool, typer.Option("--all", help="All that come with dsectl.")]
+Files = Annotated[list[str] | None, typer.Argument(metavar="[RECIPE]...", help="Names in the library, or files.")]
+All = Annotated[bool, typer.Option("--all", help="Take all recipes that come with dsectl.")]
 SIDE_BY_SIDE_MAX = 16
+PEOPLE = "it is for people"
 TIME_SCALE = "DSECTL_TIME_SCALE"
 
 
+@command("recipe run", "Run recipes as tests, each on a cluster of its own.", group="recipes", rank=1, barred=PEOPLE)
 def run(
     files: Files = None,
     all: All = False,
-    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a JUnit report there.")] = None,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="File for a JUnit report.")] = None,
     tap: Annotated[bool, typer.Option("--tap", help="Print the result as TAP.")] = False,
-    repeat: Annotated[int, typer.Option(metavar="N", min=1, help="Run each so often; gives the pass rate.")] = 1,
-    side_by_side: Annotated[
-        int, typer.Option("--side-by-side", metavar="N", min=1, max=SIDE_BY_SIDE_MAX, help="So many at a time.")
+    repeat: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Number of runs of each; gives the pass rate (default: 1).")
     ] = 1,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the clusters and their logs.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings refuse a recipe, too.")] = False,
+    side_by_side: Annotated[
+        int,
+        typer.Option(
+            "--side-by-side", metavar="N", min=1, max=SIDE_BY_SIDE_MAX, help="Number of runs at a time (default: 1)."
+        ),
+    ] = 1,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the clusters and their logs at the end.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse a recipe with warnings, too.")] = False,
     red: Annotated[
         bool, typer.Option("--red", help="Make the replacement that `red` names; passed if it turns red.")
     ] = False,
-) -> None:
+) -> Answer:
     """Each runs on a fresh cluster, which is taken down whatever happens; with -C NAME, on that cluster. Ends with 0
     if all passed, 1 if one failed, 3 if none failed and one was inconclusive, 2 if a file was refused. Of a run that
     did not pass the logs, events and faults are kept. $DSECTL_TIME_SCALE stretches every `within`."""
@@ -70,15 +78,16 @@ def run(
     if junit is not None:
         junit.write_bytes(junit_xml(reports))
     if red:
-        raise typer.Exit(_tell_red(console, plan.runs(), reports))
+        return _reddened(plan.runs(), reports)
     verdict = worst(report.verdict for report in reports)
-    if options.json:
-        console.value(_as_json(reports, verdict, plan))
-    elif tap:
-        console.lines(tap_lines(reports))
-    else:
-        _tell(console, reports, verdict, plan)
-    raise typer.Exit(EXIT_CODES[verdict])
+
+    def view(console: Console) -> None:
+        if tap:
+            console.lines(tap_lines(reports))
+        else:
+            _show(console, reports, verdict, plan)
+
+    return Answer(_as_json(reports, verdict, plan), view, EXIT_CODES[verdict])
 
 
 def _as_json(reports: list[RecipeReport], verdict: str, plan: Plan) -> dict[str, Any]:
@@ -110,7 +119,7 @@ def _by_recipe(reports: list[RecipeReport], repeat: int) -> list[list[RecipeRepo
     return [reports[first : first + repeat] for first in range(0, len(reports), repeat)]
 
 
-def _tell(console: Console, reports: list[RecipeReport], verdict: str, plan: Plan) -> None:
+def _show(console: Console, reports: list[RecipeReport], verdict: str, plan: Plan) -> None:
     if plan.repeat > 1:
         for runs in _by_recipe(reports, plan.repeat):
             rate = _rate(runs)
@@ -129,66 +138,66 @@ def _tell(console: Console, reports: list[RecipeReport], verdict: str, plan: Pla
     console.line(total_line(reports, verdict, console.paint))
 
 
-def _tell_red(console: Console, recipes: list[Recipe], reports: list[RecipeReport]) -> int:
+def _reddened(recipes: list[Recipe], reports: list[RecipeReport]) -> Answer:
     """Whether each ended with the code that its front matter names."""
     green = []
     for recipe, report in zip(recipes, reports, strict=True):
         assert recipe.meta.red is not None
         if EXIT_CODES[report.verdict] != recipe.meta.red.exit:
             green.append(f"{recipe.file} ended {report.verdict}, not with {recipe.meta.red.exit}")
-    if console.options.json:
-        console.value({"verdict": FAILED if green else PASSED, "not_red": green})
-    else:
-        console.lines(green or ["all turned red, as they must"])
-    return 1 if green else 0
+    return Answer(
+        {"verdict": FAILED if green else PASSED, "not_red": green},
+        lambda console: console.lines(green or ["all turned red, as they must"]),
+        1 if green else 0,
+    )
 
 
+@command("recipe check", "Say what is wrong with recipes.", group="recipes", rank=2, readonly=True, barred=PEOPLE)
 def check(
     files: Files = None,
     all: All = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings refuse a recipe, too.")] = False,
-) -> None:
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse a recipe with warnings, too.")] = False,
+) -> Answer:
     """Starts no cluster: it reads every step as it would be carried out. Ends with 2 if a file is refused."""
-    console = current().console
     recipes = _loaded(files, all)
-    if console.options.json:
-        found = {recipe.file: check_recipe(recipe) for recipe in recipes}
-        rows = [
-            {"file": file, "line": one.line, "message": one.message, "help": one.help, "warning": one.warning}
-            for file, problems in found.items()
-            for one in problems
-        ]
-        refused = any(strict or not row["warning"] for row in rows)
-        console.value({"verdict": FAILED if refused else PASSED, "problems": rows})
-        raise typer.Exit(Usage.exit_code if refused else 0)
-    _accepted(recipes, console, strict)
-    for recipe in recipes:
-        cases = count(sum(bool(case.steps) for case in recipe.cases), "case")
-        steps = count(len(recipe.steps), "step")
-        console.line(f"{console.paint('ok', 'good')}  {recipe.file}: {cases}, {steps}")
+    found = {recipe.file: check_recipe(recipe) for recipe in recipes}
+    rows = [
+        {"file": file, "line": one.line, "message": one.message, "help": one.help, "warning": one.warning}
+        for file, problems in found.items()
+        for one in problems
+    ]
+    refused = any(strict or not row["warning"] for row in rows)
+
+    def view(console: Console) -> None:
+        _accepted(recipes, console, strict)
+        for recipe in recipes:
+            cases = count(sum(bool(case.steps) for case in recipe.cases), "case")
+            steps = count(len(recipe.steps), "step")
+            console.line(f"{console.paint('ok', 'good')}  {recipe.file}: {cases}, {steps}")
+
+    return Answer({"verdict": FAILED if refused else PASSED, "problems": rows}, view, Usage.exit_code if refused else 0)
 
 
-def list_() -> None:
+@command(
+    "recipe list", "List the recipes that come with dsectl.", group="recipes", rank=3, readonly=True, barred=PEOPLE
+)
+def list_() -> Answer:
     """`dsectl learn` shows them by principle."""
-    console = current().console
     rows = [listed(recipe, name) for name, recipe in zip(names(), library(), strict=True)]
-    if console.options.json:
-        console.value([{"name": r.name, "file": r.file, "title": r.title, "principles": r.principles} for r in rows])
-    else:
-        console.lines(list_lines(rows, console.paint, console.columns))
+    return Answer(
+        [{"name": row.name, "file": row.file, "title": row.title, "principles": row.principles} for row in rows],
+        lambda console: console.lines(list_lines(rows, console.paint, console.columns)),
+    )
 
 
+@command("recipe show", "Print a recipe.", group="recipes", rank=4, readonly=True, barred=PEOPLE)
 def show(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A name of the library, or a file.")],
-) -> None:
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name in the library, or file.")],
+) -> Answer:
     """The Markdown as it stands in the file, a good start for one of your own."""
-    console = current().console
     found = load(recipe)
-    if console.options.json:
-        meta = found.meta
-        console.value({"file": found.file, "title": found.title, "principles": meta.principles, "text": found.text})
-    else:
-        console.line(found.text.rstrip("\n"))
+    fields = {"file": found.file, "title": found.title, "principles": found.meta.principles, "text": found.text}
+    return Answer(fields, lambda console: console.line(found.text.rstrip("\n")))
 
 
 def _loaded(files: list[str] | None, all: bool) -> list[Recipe]:

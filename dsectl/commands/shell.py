@@ -9,6 +9,7 @@ import typer
 
 from cluster.errors import Usage
 from dsectl.cli.console import Console
+from dsectl.cli.declaration import command
 from dsectl.cli.invocation import current
 from dsectl.cli.options import Options
 from dsectl.script.tokens import join_lines
@@ -18,12 +19,15 @@ from dsectl.ui.text import shown
 VI = "DSECTL_EDIT_MODE"
 
 
+@command("shell", "Type commands and steps at a prompt.", group="more", rank=2, barred="it is for people")
 def shell(
-    line: Annotated[str | None, typer.Option("-c", metavar="LINE", help="Carry out this line, and end.")] = None,
+    line: Annotated[
+        str | None, typer.Option("-c", metavar="LINE", help="Line to carry out instead of a prompt.")
+    ] = None,
     vi: Annotated[
-        bool, typer.Option("--vi/--emacs", help="Which keys edit the line; $DSECTL_EDIT_MODE says it for good.")
+        bool, typer.Option("--vi/--emacs", help="Keys to edit the line with (default: $DSECTL_EDIT_MODE, or emacs).")
     ] = os.environ.get(VI) == "vi",
-) -> None:
+) -> int:
     """Commands without `dsectl` before them, and the steps of recipes: `within 5s: get k .value == 1`, `… -> $x`,
     `… &`, `… | jq .`. With -c or from a file (`dsectl shell < FILE`) there is no prompt, and the first line that fails
     ends it with its exit code."""
@@ -31,14 +35,14 @@ def shell(
     options, console = invocation.options, invocation.console
     globals_ = _globals(options)
     if line is not None:
-        raise typer.Exit(_carry_out(line.split("\n"), console, options.cluster, globals_, told=False))
+        return _carry_out(line.split("\n"), console, options.cluster, globals_, told=False)
     if not sys.stdin.isatty() or options.no_input:
-        raise typer.Exit(_carry_out(_lines(), console, options.cluster, globals_, told=True))
+        return _carry_out(_lines(), console, options.cluster, globals_, told=True)
     if not console.is_terminal:
         raise Usage("the shell needs a terminal", help="`dsectl shell -c LINE` and `dsectl shell < FILE` do not.")
     from dsectl.shell.prompt import Prompt
 
-    raise typer.Exit(Prompt(console, options.cluster, globals_, vi=vi).run())
+    return Prompt(console, options.cluster, globals_, vi=vi).run()
 
 
 def _lines() -> Iterable[str]:

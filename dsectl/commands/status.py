@@ -4,6 +4,8 @@ Every node that runs is asked directly. The verdict is one node's view in one re
 takes for dead does not count, however well it may be, since the viewer's side does without it.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any
 
 from cluster.client.verdict import Serves, Verdict, judge_layout
@@ -11,13 +13,15 @@ from cluster.emulator.cluster import processes
 from cluster.emulator.linkfaults import faults_readable, readable_faults
 from cluster.emulator.nodefiles import cure, identity_damage
 from cluster.errors import ClusterError
+from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
-from dsectl.commands.clusters_view import status_lines
-from dsectl.ui.text import count
+from dsectl.ui.table import state, table
+from dsectl.ui.text import Paint, count
 
 if TYPE_CHECKING:
     from cluster.emulator.home import ClusterFiles
     from cluster.emulator.inspect import NodeProcess
+    from dsectl.cli.console import Console
 
 ANSWER_S = 1.0
 """How long a node may take to say how it is: status must come quickly also when nodes hang."""
@@ -25,22 +29,42 @@ USABLE = ("alive", "leaving")
 """In the viewer's table; the replicas that it coordinates avoid all others, suspects too."""
 
 
-def status() -> None:
+@command("status", "Show the verdict and each node's state.", group="clusters", rank=5, readonly=True)
+def status() -> Answer:
     """Green: all owners of every partition vote. Amber: enough for a read of each. Red: too few for some. Exits with 0
     whenever it could look; --via chooses whose view of the others counts."""
     found = look()
-    console = current().console
-    if console.options.json:
-        console.value(found)
-        return
-    console.lines(status_lines(found, console.paint, console.columns))
-    if not faults_readable(found["cluster"]):
-        console.note("note: the file of faults cannot be read: `dsectl heal` ends all faults and begins a new one")
-    if found["faults_active"]:
-        console.note(f"note: {count(found['faults_active'], 'fault')} active: `dsectl faults --active`")
+
+    def view(console: Console) -> None:
+        console.lines(status_lines(found, console.paint, console.columns))
+        if not faults_readable(found["cluster"]):
+            console.note("note: the file of faults cannot be read: `dsectl heal` ends all faults and begins a new one")
+        if found["faults_active"]:
+            console.note(f"note: {count(found['faults_active'], 'fault')} active: `dsectl faults --active`")
+
+    return Answer(found, view)
 
 
-def look(files: "ClusterFiles | None" = None) -> dict[str, Any]:
+def status_lines(status: dict[str, Any], paint: Paint, columns: int | None) -> list[str]:
+    """The verdict with its reason, then a line for each node."""
+    head = f"{paint(status['cluster'], 'strong')}  {paint.state(status['verdict'])}  {status['reason']}"
+    rows = [
+        (
+            name,
+            state(node["state"]),
+            node["zone"],
+            str(node["port"]),
+            str(node["pid"] or ""),
+            f"{node['rss_mb']:.0f} MB" if node["rss_mb"] else "",
+            node["note"],
+        )
+        for name, node in status["nodes"].items()
+    ]
+    heading = ("NODE", "STATE", "ZONE", "PORT", "PID", "MEMORY", "NOTE")
+    return [head, "", *table(heading, rows, paint, columns, right=("PORT", "PID", "MEMORY"))]
+
+
+def look(files: ClusterFiles | None = None) -> dict[str, Any]:
     """The object that `status --json` prints."""
     invocation = current()
     files = files or invocation.files()
@@ -95,7 +119,7 @@ def _serves(answer: Any, unusable: bool) -> Serves:
     return Serves(True, votes, frozenset(answer["recovering"]), full=bool(answer["full"]))
 
 
-def _node(process: "NodeProcess", answer: Any, zone: str, port: int, unusable: str, view: str) -> dict[str, Any]:
+def _node(process: NodeProcess, answer: Any, zone: str, port: int, unusable: str, view: str) -> dict[str, Any]:
     state, note = process.state, ""
     if isinstance(answer, dict):
         state, note = answer["state"], answer["reason"]

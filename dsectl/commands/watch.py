@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ import typer
 from cluster.errors import Usage
 from dsectl.cli.app import unknown
 from dsectl.cli.console import Console
+from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.snapshot.observer import Observer, Watcher
 from dsectl.snapshot.sight import Sight
@@ -27,13 +29,20 @@ EVERY_MIN_S = 0.1
 PLAIN_COLUMNS = 120
 
 
+@command(
+    "watch", "Watch the cluster live.", group="look", rank=8, readonly=True, streams=("",), barred="it is for people"
+)
 def watch(
-    key: Annotated[str | None, typer.Argument(hidden=True, help="None: `events --key KEY -f` follows a key.")] = None,
-    every: Annotated[
-        float | None, typer.Option(parser=duration, metavar="D", help="How often to look (default 500ms).")
+    key: Annotated[
+        str | None, typer.Argument(hidden=True, help="Key: refused, `events --key KEY -f` follows one.")
     ] = None,
-    count: Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="End after N looks.")] = None,
-) -> None:
+    every: Annotated[
+        float | None, typer.Option(parser=duration, metavar="D", help="Time between two looks (default: 500ms).")
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option("--count", metavar="N", min=1, help="Number of looks to end after (default: no end).")
+    ] = None,
+) -> Iterator[Answer]:
     """Who sees whom how, shares of the ring, traffic and latency, hints, faults with their receipts, and the last
     events with their causes. Each node is asked directly; one that keeps silent holds up nothing. Keys: q quits, space
     freezes, 1-9 and the arrows show one node, 0 all. Without a terminal it prints one picture as text (more with
@@ -49,7 +58,7 @@ def watch(
     observer = Observer(files.name, via)
     if console.options.json or not _has_screen(console):
         goes_on = console.options.json or every is not None
-        _tell(observer, every or EVERY_S, count or (None if goes_on else 1))
+        yield from _looks(observer, every or EVERY_S, count or (None if goes_on else 1))
     else:
         _show(observer, console, every or EVERY_S, count)
 
@@ -58,32 +67,27 @@ def _has_screen(console: Console) -> bool:
     return console.is_terminal and sys.stdin.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
-def _tell(observer: Observer, every_s: float, count: int | None) -> None:
-    """Print what each look finds. Rates need two, so there is one more before the first."""
+def _looks(observer: Observer, every_s: float, count: int | None) -> Iterator[Answer]:
+    """What each look finds. Rates need two, so there is one more before the first."""
     invocation, history = current(), History()
-    console = invocation.console
     try:
         history.add(observer.look())
         invocation.ready()
-        told = 0
-        while (count is None or told < count) and not invocation.stopped():
+        given = 0
+        while (count is None or given < count) and not invocation.stopped():
             time.sleep(every_s)
             history.add(observer.look())
-            told += 1
-            _print(console, history, every_s)
+            given += 1
+            assert history.sight is not None
+            yield Answer(sight_json(history), lambda console: _print(console, history, every_s))
     finally:
         observer.close()
 
 
 def _print(console: Console, history: History, every_s: float) -> None:
-    if console.options.json:
-        assert history.sight is not None
-        console.value(sight_json(history))
-    else:
-        glyphs = glyphs_for(console.out.encoding)
-        lines = plain_lines(history, max(page_columns(PLAIN_COLUMNS), COLUMNS_MIN), glyphs, every_s)
-        console.lines([spelled(painted(line, console.paint).rstrip(), glyphs) for line in lines])
-    console.flush()
+    glyphs = glyphs_for(console.out.encoding)
+    lines = plain_lines(history, max(page_columns(PLAIN_COLUMNS), COLUMNS_MIN), glyphs, every_s)
+    console.lines([spelled(painted(line, console.paint).rstrip(), glyphs) for line in lines])
 
 
 def _show(observer: Observer, console: Console, every_s: float, count: int | None) -> None:

@@ -3,11 +3,11 @@
 What a variable will hold is not known here, so words with variables are checked in their form only.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
 from cluster.errors import ClusterError, Usage
+from dsectl.cli.declaration import Function
 from dsectl.cli.options import Options, take_options
 from dsectl.cli.table import lookup
 from dsectl.script.grammar import (
@@ -27,11 +27,6 @@ from dsectl.script.grammar import (
 )
 from dsectl.script.values import regular_expression, value_of_word
 
-REFUSED = {
-    **dict.fromkeys(("up", "down", "rm", "demo"), "a recipe has a cluster of its own, made as its front matter says"),
-    **dict.fromkeys(("shell", "recipe", "present", "learn", "completions", "watch"), "it is for people"),
-}
-"""Commands that have no place in a recipe, and why."""
 EXIT_CODE_MAX = 255
 PLACEHOLDERS = ("1", "1s", "1KiB", "n1")
 """A variable may hold a number, a duration, a size or a name; its command says which it takes."""
@@ -165,7 +160,7 @@ class Checker:
         for placeholder in PLACEHOLDERS if unknown else ("",):
             texts = [word.text(placeholder) for word in command.words]
             try:
-                check_argv(texts, refused=REFUSED)
+                check_argv(texts, in_recipe=True)
             except Usage as error:
                 first = first or error
             else:
@@ -190,7 +185,7 @@ def refuse_polling(argv: list[str]) -> None:
         raise Usage(f"{entry.name} with {following[0]} does not end, and so cannot be polled")
 
 
-def check_argv(argv: list[str], refused: dict[str, str] | None = None) -> None:
+def check_argv(argv: list[str], *, in_recipe: bool = False) -> None:
     """Raises Usage for what `invoke(argv)` would refuse before it does anything."""
     from dsectl.cli.app import unknown
     from dsectl.cli.parsing import check
@@ -201,15 +196,15 @@ def check_argv(argv: list[str], refused: dict[str, str] | None = None) -> None:
         raise Usage("a command is missing", help="`dsectl help` lists the commands.")
     if words[0] in RESERVED:
         raise Usage(f"{words[0]} cannot stand here: it begins a line")
-    if refused and words[0] in refused:
-        raise Usage(f"{words[0]} has no place here: {refused[words[0]]}")
-    if refused and options.cluster is not None:
+    if in_recipe and options.cluster is not None:
         raise Usage("-C has no place here: a recipe speaks to its own cluster")
     found = lookup(words)
     if found is None:
         raise unknown(words[0], words[1:])
     entry, named_by = found
-    function: Callable[..., int | None] = getattr(import_module(entry.module), entry.function)
+    if in_recipe and entry.barred:
+        raise Usage(f"{entry.name} has no place here: {entry.barred}")
+    function: Function = getattr(import_module(entry.module), entry.function)
     check(entry, function, words[named_by:])
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from prompt_toolkit.application import run_in_terminal
 
 from dsectl.cli.console import Console
-from dsectl.commands.look_view import event_line
+from dsectl.commands.events import event_line
 from dsectl.script.execution import Job, Result, parsed
 from dsectl.script.values import shown_value
 from dsectl.ui.text import Paint, count, cut, shown

@@ -14,6 +14,7 @@ from dsectl.recipes.frontmatter import FrontMatter
 from dsectl.script.check import Checker, Problem
 from dsectl.script.grammar import Run, Start, Step, Wait, parse
 from dsectl.script.values import MISSING, shown_value
+from dsectl.shell.own import OWN
 from dsectl.shell.record import Entry
 
 FENCE = "```"
@@ -27,8 +28,6 @@ VOLATILE = (
 """Names of what changes from look to look without meaning anything, or says again what was asked."""
 GISTS = {"get": "value", "status": "verdict", "hints": "pending", "health": "healthy"}
 """The value in a result that says most."""
-SKIPPED = ("history", "jobs", "use", "clear", "exit", "help", "up", "down", "rm", "ps", "env", "demo", "shell", "watch")
-"""Commands that are about the session, or about the cluster that a recipe starts itself."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +100,10 @@ def _step(line: str) -> Step | None:
         step = parse(line, shell=True)
     except Usage:
         return None
-    if isinstance(step, Run) and step.command.name in SKIPPED:
-        return None
+    if isinstance(step, Run):
+        found = lookup([word.text() for word in step.command.words])
+        if step.command.name in OWN or (found is not None and (found[0].barred or found[0].aside)):
+            return None
     return step
 
 

@@ -4,12 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from dsectl.cli.invocation import Session
 from dsectl.cli.table import lookup
-from dsectl.script.execution import carry_out, streams
+from dsectl.script.execution import carry_out
 from dsectl.shell.record import Entry
 
 LOOK_S = 1.0
-EXPENSIVE = ("logs", "recipe", "learn", "help", "events")
-"""Looks whose answers are long, and that nobody polls."""
 
 
 class Remember:
@@ -21,7 +19,10 @@ class Remember:
     def look(self, entry: Entry, argv: list[str], cluster: str) -> None:
         """Ask again what `argv` asked, if it only looks, and keep the answer with the entry."""
         found = lookup(argv)
-        if found is None or not found[0].readonly or streams(argv) or argv[0] in EXPENSIVE or "-" in argv:
+        if found is None or "-" in argv:
+            return
+        command = found[0]
+        if not command.readonly or command.streams or command.barred or command.aside:  # long, or polled by nobody
             return
         self._pool.submit(_look, entry, argv, cluster)
 

@@ -54,7 +54,14 @@ def test_options_of_a_command_load_typer_and_nothing_heavier(
 
 def test_looking_at_a_cluster_loads_no_event_loop(environment: Callable[[], dict[str, str]]) -> None:
     modules = loaded(environment(), "ps")
+    assert "typer" not in modules, "it was given no option"
     assert [name for name in ("asyncio", "anyio", "uvloop", "rich", "pydantic") if name in modules] == []
+
+
+def test_the_table_of_commands_loads_no_command() -> None:
+    code = "import sys, dsectl.cli.table; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert [name for name in done.stdout.split() if name.startswith("dsectl.commands.") or name == "typer"] == []
 
 
 def test_who_starts_nodes_loads_nothing_of_a_running_one() -> None:

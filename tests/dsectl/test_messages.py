@@ -39,8 +39,8 @@ def test_a_count_that_is_not_reached_in_time(run: Run, serve: Serve) -> None:
 
 def test_waiting_without_a_count_is_no_failure(run: Run, serve: Serve) -> None:
     [node] = serve()
-    assert run("subscribe", "orders.>", "--wait", "1ms", "--group", "g").code == 0
-    assert node.bodies(Subscribe)[0].group == "g"
+    assert run("subscribe", "orders.>", "--wait", "1ms").code == 0
+    assert node.bodies(Subscribe)[0].pattern == "orders.>"
 
 
 def test_a_payload_cannot_command_the_terminal(run: Run, serve: Serve) -> None:

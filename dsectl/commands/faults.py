@@ -1,0 +1,318 @@
+"""Faults: of processes, with real signals, and of links; and the list of all with what each has touched."""
+
+from __future__ import annotations
+
+from random import choice
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cluster.emulator import cluster as emulator
+from cluster.emulator import linkfaults
+from cluster.emulator.restart import DRAIN_S
+from cluster.emulator.restart import drain as drain_nodes
+from cluster.emulator.restart import restart as restart_nodes
+from cluster.emulator.spec import timestamp
+from cluster.errors import ClusterError, DeadlinePassed, Failed, NotFound, Usage
+from dsectl.cli.declaration import Answer, command
+from dsectl.cli.invocation import current
+from dsectl.ui.faults import fault_json, faults_lines, receipt_line
+from dsectl.ui.text import count
+from dsectl.ui.units import duration, probability, size
+
+if TYPE_CHECKING:
+    from cluster.emulator.home import ClusterFiles
+    from dsectl.cli.console import Console
+
+Nodes = Annotated[list[str] | None, typer.Argument(metavar="NODE...", help="Nodes, with blanks between them.")]
+ANSWER_S = 1.0
+
+
+@command("kill", "End nodes with SIGKILL.", group="faults", rank=1)
+def kill(
+    nodes: Nodes = None,
+    zone: Annotated[str | None, typer.Option(metavar="ZONE", help="Zone whose running nodes to kill.")] = None,
+    random: Annotated[bool, typer.Option("--random", help="Kill one of the running nodes.")] = False,
+) -> Answer:
+    """Nothing is flushed and nobody is told: what the kernel was given stays. `dsectl restart` brings them back."""
+    files = current().files()
+    _note_unreadable_faults(files.name)
+    fault = emulator.kill(files.name, _victims(files, nodes or [], zone, random))
+    return _process_receipt(fault, "restart")
+
+
+def _victims(files: ClusterFiles, nodes: list[str], zone: str | None, random: bool) -> list[str]:
+    if sum((bool(nodes), zone is not None, random)) != 1:
+        raise Usage("kill needs nodes, or --zone Z, or --random", help="`dsectl kill n3`, `dsectl kill --zone z1`.")
+    if nodes:
+        return _known(files, nodes)
+    running = [name for name, process in emulator.processes(files).items() if process.alive]
+    if random:
+        if not running:
+            raise Failed("no node runs", help="`dsectl restart --all` starts them.")
+        return [choice(running)]
+    zones = {place.name: place.zone for place in files.record.places}
+    if zone not in zones.values():
+        known = ", ".join(dict.fromkeys(zones.values()))
+        raise NotFound(f"cluster {files.name!r} has no zone {zone!r}", help=f"Its zones: {known}.")
+    victims = [name for name in running if zones[name] == zone]
+    if not victims:
+        raise Failed(f"no node of zone {zone} runs", help="`dsectl status` shows which nodes run.")
+    return victims
+
+
+@command("pause", "Freeze nodes with SIGSTOP.", group="faults", rank=3)
+def pause(nodes: Nodes = None) -> Answer:
+    """The process stands still with all its connections open, as in a long GC pause or on a stalled machine.
+    `dsectl resume` lets it go on."""
+    files = current().files()
+    _note_unreadable_faults(files.name)
+    return _process_receipt(emulator.pause(files.name, _some(files, nodes, "pause")), "resume")
+
+
+@command("resume", "Let paused nodes go on.", group="faults", rank=4)
+def resume(nodes: Nodes = None) -> Answer:
+    """Ends a pause. The node finds that it did not run, and catches up before it votes again."""
+    files = current().files()
+    wanted = _some(files, nodes, "resume")
+    states = {name: process.state for name, process in emulator.processes(files).items()}
+    for name in wanted:
+        if states[name] != "paused":
+            cure = f" `dsectl restart {name}` starts it." if states[name] == "stopped" else ""
+            raise Failed(
+                f"node {name} is not paused but {states[name]}", help=f"`dsectl status` shows the states.{cure}"
+            )
+    at = timestamp()
+    return _done("resumed", emulator.resume(files.name, wanted), at)
+
+
+@command("restart", "Start nodes, and wait until all know them.", group="faults", rank=2)
+def restart(
+    nodes: Nodes = None,
+    all: Annotated[bool, typer.Option("--all", help="Start all nodes that do not run.")] = False,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Start with an empty store, completed from the peers; old data is set aside."),
+    ] = False,
+    wait: Annotated[
+        float | None, typer.Option(parser=duration, metavar="D", help="Time to wait until all know it (default: 30s).")
+    ] = None,
+) -> Answer:
+    """A named node that runs is drained and ended first: it takes no new requests and finishes what it has, for up to
+    5 s. Returns when every other node that can be reached knows that it lives and what it offers, and it knows the same
+    of them. --replace is for one node whose own files are damaged: it starts under a new id and votes again once its
+    peers have completed it."""
+    if all == bool(nodes):
+        raise Usage("restart needs nodes, or --all", help="`dsectl restart n3`, or `dsectl restart --all`.")
+    if replace and (all or len(nodes or []) != 1):
+        raise Usage("--replace takes one node: its data must come back before another gives its own away")
+    files = current().files()
+    states = emulator.processes(files)
+    wanted = [name for name in files.nodes if not states[name].alive] if all else _known(files, nodes or [])
+    at = timestamp()
+    if replace:
+        aside = emulator.set_data_aside(files.name, wanted[0])
+        current().console.note(f"{wanted[0]}: what it held is in {aside}" if aside else f"{wanted[0]} held nothing")
+    if wanted:
+        restart_nodes(current().client(), files, wanted, emulator.WAIT_S if wait is None else wait)
+    return _done("restarted", wanted, at)
+
+
+@command("drain", "Let a node finish what it has, and give it no more.", group="requests", rank=4)
+def drain(
+    nodes: Nodes = None,
+    wait: Annotated[
+        float | None, typer.Option(parser=duration, metavar="D", help="Time it may take to finish (default: 5s).")
+    ] = None,
+) -> Answer:
+    """Routers pass its endpoints over, and its clients are sent to other nodes; what is in flight is finished. Lasts
+    until `dsectl undrain`, through restarts too. Exit code 5 when something is still in flight; it drains on."""
+    files = current().files()
+    wanted = _some(files, nodes, "drain")
+    at = timestamp()
+    _check_running(files, wanted, "drain")
+    late = drain_nodes(current().client(), files, wanted, DRAIN_S if wait is None else wait, keep=True)
+    for name, error in late.items():
+        if not isinstance(error, DeadlinePassed):
+            raise error
+        raise DeadlinePassed(f"{name} is draining, but {error.message}", help="`dsectl services` shows its state.")
+    return _done("drained", wanted, at)
+
+
+@command("undrain", "Let a drained node take requests again.", group="requests", rank=5)
+def undrain(nodes: Nodes = None) -> Answer:
+    """Ends a drain: the node takes requests again."""
+    files = current().files()
+    wanted = _some(files, nodes, "undrain")
+    at = timestamp()
+    _check_running(files, wanted, "undrain")
+    for answer in current().client().ask_all(wanted, "undrain").values():
+        if isinstance(answer, ClusterError):
+            raise answer
+    return _done("undrained", wanted, at)
+
+
+def _check_running(files: ClusterFiles, nodes: list[str], command: str) -> None:
+    for name, process in emulator.processes(files).items():
+        if name in nodes and process.state != "running":
+            cure = "resume" if process.state == "paused" else "restart"
+            raise Failed(
+                f"node {name} is {process.state}", help=f"`dsectl {cure} {name}`, then `dsectl {command} {name}`."
+            )
+
+
+def _note_unreadable_faults(cluster: str) -> None:
+    """Say what the next change of the faults does to a file that cannot be read."""
+    if not linkfaults.faults_readable(cluster):
+        current().console.note(
+            "note: the file of faults could not be read; it is set aside as faults.json.damaged, and the link faults "
+            "that it held end"
+        )
+
+
+def _some(files: ClusterFiles, nodes: list[str] | None, command: str) -> list[str]:
+    if not nodes:
+        raise Usage(f"{command} needs at least one node", help=f"`dsectl {command} n3`, for example.")
+    return _known(files, nodes)
+
+
+def _known(files: ClusterFiles, nodes: list[str]) -> list[str]:
+    """The nodes, each once. Raises NotFound."""
+    for name in nodes:
+        if "," in name and name not in files.nodes:
+            raise Usage(
+                f"{name!r} is not a node", help=f"Nodes are separated by blanks: `{' '.join(name.split(',')).strip()}`."
+            )
+        files.node(name)
+    return list(dict.fromkeys(nodes))
+
+
+def _process_receipt(fault: Any, cure: str) -> Answer:
+    fields = fault_json(fault)
+
+    def view(console: Console) -> None:
+        console.line(receipt_line(fields, console.paint))
+        console.note(f"`dsectl {cure} {' '.join(fault.nodes)}` brings {'it' if len(fault.nodes) == 1 else 'them'} back")
+
+    return Answer(fields, view)
+
+
+def _done(done: str, nodes: list[str], at: str) -> Answer:
+    pids = {name: process.pid for name, process in emulator.processes(current().files()).items()}
+    said = f"{done} {', '.join(nodes)}" if nodes else f"nothing to be {done}: all nodes run"
+    return Answer(
+        {done: nodes, "at": at, "pids": {name: pids[name] for name in nodes}}, lambda console: console.line(said)
+    )
+
+
+@command("partition", "Cut all links between groups of nodes.", group="faults", rank=5)
+def partition(
+    groups: Annotated[
+        list[str], typer.Argument(metavar="GROUP GROUP...", help="Groups: nodes with commas; `rest` is all others.")
+    ],
+    one_way: Annotated[bool, typer.Option("--one-way", help="Drop only what the first group sends.")] = False,
+) -> Answer:
+    """Nodes in no group keep all their links. The way from clients to nodes stays open: `dsectl` reaches both sides."""
+    if len(groups) < 2:
+        raise Usage("a partition needs two groups", help="`dsectl partition n1,n2 rest` cuts n1 and n2 off the others.")
+    sides = [[name for name in group.split(",") if name] for group in groups]
+    return _link_receipt(linkfaults.partition(_cluster(), sides, one_way))
+
+
+@command("slow", "Add latency or loss to a link.", group="faults", rank=6)
+def slow(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="Sender of the packets: a node, or `all`.")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="Receiver of the packets: a node, or `all`.")],
+    both: Annotated[bool, typer.Option("--both", help="Do the same to the other direction.")] = False,
+    delay: Annotated[float | None, typer.Option(parser=duration, metavar="D", help="Latency to add.")] = None,
+    jitter: Annotated[
+        float | None, typer.Option(parser=duration, metavar="D", help="Spread of the delay: ± this, uniform.")
+    ] = None,
+    loss: Annotated[
+        float | None, typer.Option(parser=probability, metavar="P", help="Share of packets lost; TCP pays with time.")
+    ] = None,
+    duplicate: Annotated[
+        float | None, typer.Option(parser=probability, metavar="P", help="Share of datagrams that come twice.")
+    ] = None,
+    reorder: Annotated[
+        float | None, typer.Option(parser=probability, metavar="P", help="Share of datagrams that are overtaken.")
+    ] = None,
+    rate: Annotated[int | None, typer.Option(parser=size, metavar="SIZE", help="Bytes that pass in a second.")] = None,
+) -> Answer:
+    """One direction of a link, as in `dsectl slow n1 n2 --delay 50ms --loss 10%`."""
+    fault = linkfaults.slow(
+        _cluster(), source, target, both=both, delay_ms=(delay or 0.0) * 1000, jitter_ms=(jitter or 0.0) * 1000,
+        loss=loss or 0.0, duplicate=duplicate or 0.0, reorder=reorder or 0.0, rate_bytes_s=rate or 0,
+    )  # fmt: skip
+    return _link_receipt(fault)
+
+
+@command("heal", "End link faults; restarts nothing.", group="faults", rank=7)
+def heal(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[FAULT]...", help="Faults to end (default: all).")] = None,
+) -> Answer:
+    """Ends faults of links. What was killed or paused stays so: see `restart`, `resume`."""
+    at, ended = linkfaults.heal(_cluster(), ids or None)
+    healed = [fault_json(fault) for fault in ended]
+
+    def view(console: Console) -> None:
+        lines = [f"healed  {receipt_line(fault, console.paint)}" for fault in healed]
+        console.lines(lines or ["nothing to heal"])
+
+    return Answer({"healed": [fault.id for fault in ended], "at": at, "faults": healed}, view)
+
+
+@command("faults", "List the faults and what each has touched.", group="faults", rank=8, readonly=True)
+def faults(
+    active: Annotated[bool, typer.Option("--active", help="List only those that have not ended.")] = False,
+) -> Answer:
+    """All since `up`, oldest first. Each node counts what met the fault there and is asked directly; a node that is
+    down reports its count when it is back."""
+    name = _cluster()
+    found = [fault for fault in linkfaults.faults(name) if fault.active or not active]
+    answers = current().client().ask_all(None, "faults", timeout=ANSWER_S) if found else {}
+    counted = sum_receipts(answers)
+    rows = [_with_receipt(fault_json(fault), counted.get(fault.id, {})) for fault in found]
+
+    def view(console: Console) -> None:
+        if not rows:
+            console.note("no faults")
+            return
+        console.lines(faults_lines(rows, console.paint, console.columns))
+        silent = [node for node, answer in answers.items() if isinstance(answer, ClusterError)]
+        if silent:
+            verb = "does" if len(silent) == 1 else "do"
+            console.note(f"note: without the count of {', '.join(silent)}, which {verb} not answer")
+
+    return Answer(rows, view)
+
+
+def sum_receipts(answers: dict[str, Any]) -> dict[str, dict[str, int]]:
+    """The counts of all nodes together: fault -> link -> count."""
+    counted: dict[str, dict[str, int]] = {}
+    for answer in answers.values():
+        if isinstance(answer, ClusterError):
+            continue
+        for id, links in answer["receipts"].items():
+            total = counted.setdefault(id, {})
+            for link, number in links.items():
+                total[link] = total.get(link, 0) + number
+    return counted
+
+
+def _with_receipt(fault: dict[str, Any], links: dict[str, int]) -> dict[str, Any]:
+    return {**fault, "affected": sum(links.values()), "links": dict(sorted(links.items()))}
+
+
+def _cluster() -> str:
+    return current().files().name
+
+
+def _link_receipt(fault: Any) -> Answer:
+    fields, nodes = fault_json(fault), count(len(current().files().nodes), "node")
+
+    def view(console: Console) -> None:
+        console.line(receipt_line(fields, console.paint))
+        console.note(f"`dsectl heal {fault.id}` ends it; `dsectl faults` counts what it touches on {nodes}")
+
+    return Answer(fields, view)
