@@ -16,7 +16,7 @@ from typing import NamedTuple
 from cluster.limits import FACT_BYTES_MAX
 from cluster.membership.context import Context
 from cluster.membership.gossip import Gossip
-from cluster.membership.member import EPOCH_MAX, FACT, NEWS
+from cluster.membership.member import EPOCH_MAX, FACT, KIND_CHARACTERS_MAX, NEWS, is_sound
 from cluster.membership.push_pull import PushPulls
 from cluster.ports import Outcome
 from cluster.wire.handshake import LANE_CONTROL
@@ -24,7 +24,6 @@ from cluster.wire.membership import Rumor, Tell, Told
 
 KINDS_MAX = 64
 """Kinds one member may announce."""
-KIND_CHARACTERS_MAX = 64
 
 
 class Fact(NamedTuple):
@@ -71,14 +70,14 @@ class Facts:
 
     def merge(self, rumor: Rumor, epoch_min: int) -> FactEffect:
         """Take in what is said of another member's fact; `epoch_min` is the boot that is known of it."""
-        if not 0 < len(rumor.kind) <= KIND_CHARACTERS_MAX or not 0 <= rumor.epoch <= EPOCH_MAX or rumor.version < 1:
+        if not is_sound(rumor) or not rumor.kind or not 0 <= rumor.epoch <= EPOCH_MAX or rumor.version < 1:
             return FactEffect.REFUSED
         held = self._facts.get(rumor.name, {})
         old = held.get(rumor.kind)
         stamp = (rumor.epoch, rumor.version)
         if rumor.epoch < epoch_min or (old is not None and stamp <= (old.epoch, old.version)):
             return FactEffect.KNOWN
-        if len(rumor.body) > FACT_BYTES_MAX or (old is None and len(held) >= KINDS_MAX):
+        if old is None and len(held) >= KINDS_MAX:
             return FactEffect.REFUSED
         if rumor.state == NEWS:
             return self._hear(rumor.name, rumor.kind, stamp)

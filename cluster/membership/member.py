@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cluster.env import Address
+from cluster.layout.entry import NAME
+from cluster.limits import FACT_BYTES_MAX
 from cluster.wire.membership import Rumor
 
 EPOCH_MAX = 2**40
@@ -51,6 +53,29 @@ RANK = {ALIVE: 0, LEAVING: 1, SUSPECT: 2, DEAD: 3, LEFT: 4}
 
 REACHABLE = frozenset((ALIVE, LEAVING, SUSPECT))
 """States in which a member is probed and gossiped to."""
+
+
+ID_CHARACTERS_MAX = 128
+HOST_CHARACTERS_MAX = 255
+KIND_CHARACTERS_MAX = 64
+"""Of what a fact is about, or a suspicion rests on."""
+
+
+def is_sound(rumor: Rumor) -> bool:
+    """Whether the names and sizes in a rumor can be: a proven peer may be wrong, too, and what one node believes all
+    others are sent. What it says of a state or a fact is judged apart."""
+    return (
+        NAME.fullmatch(rumor.name) is not None
+        and (not rumor.by or NAME.fullmatch(rumor.by) is not None)
+        and (not rumor.zone or NAME.fullmatch(rumor.zone) is not None)
+        and len(rumor.id) <= ID_CHARACTERS_MAX
+        and len(rumor.host) <= HOST_CHARACTERS_MAX
+        and len(rumor.kind) <= KIND_CHARACTERS_MAX
+        and (rumor.id + rumor.host + rumor.kind).isprintable()
+        and 0 <= rumor.port < 65536
+        and -1 < rumor.version <= EPOCH_MAX
+        and len(rumor.body) <= FACT_BYTES_MAX
+    )
 
 
 @dataclass(frozen=True)

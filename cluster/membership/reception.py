@@ -13,7 +13,7 @@ from cluster.membership.context import Context
 from cluster.membership.evidence import WatchLinks
 from cluster.membership.facts import Announcing
 from cluster.membership.gossip import Gossip
-from cluster.membership.member import ALIVE, DEAD, SUSPECT
+from cluster.membership.member import ALIVE, DEAD, SUSPECT, is_sound
 from cluster.membership.rumors import Rumors
 from cluster.ports import Inbound
 from cluster.wire.handshake import ROLE_NODE
@@ -69,7 +69,7 @@ class Reception:
     def _on_datagram(self, sender: str, body: bytes, arrived_at: float) -> None:
         try:
             packet = _decode(body)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             self.context.count("garbage")
             return
         self._heard_from(sender)
@@ -176,7 +176,9 @@ class Reception:
         The member is confronted, and only its silence makes a suspicion (memberlist suspects it outright).
         """
         member = self.context.table.members.get(rumor.name)
-        if rumor.state != DEAD or member is None or member is self.context.table.me or not member.is_known():
+        if member is None or member is self.context.table.me or not member.is_known():
+            self._rumors.take(rumor, via)
+        elif rumor.state != DEAD or not is_sound(rumor):
             self._rumors.take(rumor, via)
         elif (rumor.epoch, rumor.refutations) < member.incarnation or self._rumors.detector.is_challenged(rumor.name):
             return

@@ -13,7 +13,7 @@ from cluster.membership.detector import Detector
 from cluster.membership.evidence import REFUSED, Evidence, WatchLinks
 from cluster.membership.facts import Announcing
 from cluster.membership.gossip import Gossip
-from cluster.membership.member import ALIVE, DEAD, FACT, NEWS, REACHABLE, SUSPECT, Incarnation, Member
+from cluster.membership.member import ALIVE, DEAD, FACT, NEWS, REACHABLE, SUSPECT, Incarnation, Member, is_sound
 from cluster.membership.probe import Probe
 from cluster.membership.push_pull import PushPulls
 from cluster.membership.suspicion import Suspicion, Suspicions
@@ -141,7 +141,7 @@ class Rumors:
         """A rumor about this node: contradict what is wrong. True when who told it must hear what holds."""
         me, context = self.context.table.me, self.context
         heard = Incarnation(rumor.epoch, rumor.refutations)
-        answer = answer_to(rumor, me) if heard.is_plausible() else Answer.NOTHING
+        answer = answer_to(rumor, me) if heard.is_plausible() and is_sound(rumor) else Answer.NOTHING
         if answer in (Answer.NOTHING, Answer.REMIND):
             return answer is Answer.REMIND
         if answer is Answer.CONTEST and not self._contest(rumor, via):

@@ -12,12 +12,21 @@ Pure. What is said about this node itself does not pass here: see `answer_to` in
 from enum import Enum, auto
 from typing import NamedTuple
 
-from cluster.layout.entry import NAME
-from cluster.membership.member import ALIVE, DEAD, RANK, REACHABLE, SUSPECT, Candidate, Identity, Incarnation, Member
+from cluster.membership.member import (
+    ALIVE,
+    DEAD,
+    RANK,
+    REACHABLE,
+    SUSPECT,
+    Candidate,
+    Identity,
+    Incarnation,
+    Member,
+    is_sound,
+)
 from cluster.wire.membership import Rumor
 
 MEMBERS_MAX = 1024
-ID_CHARACTERS_MAX = 128
 
 
 class Effect(Enum):
@@ -112,8 +121,10 @@ class Table:
         member = self.members.get(rumor.name)
         incarnation = Incarnation(rumor.epoch, rumor.refutations)
         rank = RANK.get(rumor.state)
-        if rank is None or not incarnation.is_plausible() or len(rumor.id) > ID_CHARACTERS_MAX:
+        if rank is None or not incarnation.is_plausible() or not is_sound(rumor):
             return _REFUSED
+        if rumor.id and self._names_by_id.get(rumor.id, rumor.name) != rumor.name:
+            return _REFUSED  # an id has one name
         if member is None:
             if not self._admits(rumor):
                 return _REFUSED
@@ -160,10 +171,9 @@ class Table:
         """Whether a rumor may introduce a member: it must say what is needed to talk to it."""
         return (
             len(self.members) < MEMBERS_MAX
-            and NAME.fullmatch(rumor.name) is not None
             and rumor.epoch > self.forgotten.get(rumor.name, 0)
-            and 0 < rumor.port < 65536
-            and 0 < len(rumor.host) <= 255
+            and rumor.port > 0
+            and rumor.host != ""
         )
 
     def _add(self, rumor: Rumor, incarnation: Incarnation, now: float) -> Merged:
@@ -186,7 +196,7 @@ class Table:
             member.heard = True
         if rumor.id:
             self._rename(member, rumor.id)
-        if rumor.host and 0 < rumor.port < 65536:
+        if rumor.host and rumor.port:
             member.address, member.zone = (rumor.host, rumor.port), rumor.zone
         return Merged(Effect.CHANGED, member, old_state, old_incarnation)
 

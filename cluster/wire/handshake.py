@@ -270,7 +270,10 @@ def refused_proof(data: bytes) -> HandshakeRefused | None:
 
 
 def _refused(message: Refusal) -> HandshakeRefused:
-    return HandshakeRefused(message.message, again=message.again)
+    error = HandshakeRefused(message.message)
+    if message.again:
+        error.detail["again"] = True
+    return error
 
 
 __all__ = [

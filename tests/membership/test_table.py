@@ -5,7 +5,9 @@ from itertools import permutations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from cluster.limits import FACT_BYTES_MAX
 from cluster.membership.member import (
     ALIVE,
     DEAD,
@@ -158,6 +160,20 @@ def test_the_table_is_bounded() -> None:
         rumor(ALIVE, -1),
         rumor(ALIVE, 1, EPOCH_MAX + 1),
         rumor(ALIVE, 1, id="x" * 200),
+        rumor(ALIVE, 1, id="x\n"),
+        *(
+            replace(rumor(ALIVE, 1), **wrong)
+            for wrong in (
+                {"host": "h" * 256},
+                {"host": "h\n"},
+                {"port": 65536},
+                {"zone": "z" * 33},
+                {"zone": "Z!"},
+                {"by": "n" * 33},
+                {"kind": "k" * 65},
+                {"body": b"x" * (FACT_BYTES_MAX + 1)},
+            )
+        ),
     ],
 )
 def test_implausible_rumors_are_refused(bad: Rumor) -> None:
@@ -170,6 +186,8 @@ def test_ids_find_names_and_a_replaced_id_finds_nobody() -> None:
     made.merge(rumor(ALIVE, 2, id="n2-bbbb"), 1.0)
     assert made.name_of("n2-bbbb") == "n2"
     assert made.name_of("n2-aaaa") is None
+    assert made.name_of("n1-aaaa") == "n1"
+    assert made.merge(rumor(ALIVE, 9, id="n1-aaaa"), 1.0).effect is Effect.REFUSED, "an id has one name"
     assert made.name_of("n1-aaaa") == "n1"
 
 

@@ -8,7 +8,7 @@ import pytest
 from cluster.config import lan_membership
 from cluster.errors import NotFound
 from cluster.membership import rumors
-from cluster.membership.member import ALIVE, DEAD
+from cluster.membership.member import ALIVE, DEAD, FACT, SUSPECT
 from cluster.wire.membership import Packet, Rumor, StreamPing
 from tests.membership.small_world import World
 
@@ -254,11 +254,16 @@ def test_garbage_is_counted_and_ignored() -> None:
     world = running(3)
     process = world.processes["n1"]
     huge = Packet(None, [Rumor(ALIVE, "n2", 2**41, 0), Rumor("zombie", "n2", 1, 0), Rumor(DEAD, "n1", 2**41, 0)])
-    for body in (b"", b"\xff\xff", b"\x92\xc0\x01", bytes(1400), msgspec.msgpack.encode({"a": 1})):
+    long = Packet(None, [Rumor(SUSPECT, "n1", 1, 0, by="n" * 1000), Rumor(DEAD, "n3", 1, 0, by="\x1b[2J")])
+    fact = Packet(None, [Rumor(FACT, "n3", 9, 0, by="n" * 1000, kind="k", version=1)])
+    no_text = msgspec.msgpack.encode(Packet(None, [Rumor("dead", "n3", 1, 0)])).replace(b"dead", b"\xff\xfe\xff\xff")
+    for body in (b"", b"\xff\xff", b"\x92\xc0\x01", bytes(1400), msgspec.msgpack.encode({"a": 1}), no_text):
         process.on_datagram("n2", body, world.now)
-    process.on_datagram("n2", msgspec.msgpack.encode(huge), world.now)
-    assert world["n1"].counts["garbage"] == 5
-    assert world["n1"].counts["rumors_refused"] == 2
+    for packet in (huge, long, fact):
+        process.on_datagram("n2", msgspec.msgpack.encode(packet), world.now)
+    assert world["n1"].counts["garbage"] == 6
+    assert world["n1"].counts["rumors_refused"] == 4
+    assert world["n1"].view("n1").refutations == 0 and world["n1"].view("n3").state == ALIVE
     assert world["n1"].view("n1").epoch == 1
     world.run(1.0)
     assert world.converged()
