@@ -44,6 +44,11 @@ MERGED_BYTES_MAX = FRAME_BYTES_MAX - BATCH_BYTES_MAX - 256 * 1024
 """A key as merging may leave it. Nothing is refused while the largest set of owners, each filling its copy to the limit
 of a put without hearing of the others, comes together; it fits a frame behind the rest of a batch and its envelope."""
 
+SIBLINGS_MERGED_MAX = REPLICAS_MAX * SIBLINGS_MAX
+"""The same of the number of siblings."""
+MERGED_BYTES_CHECKED = 10 * SIBLINGS_MERGED_MAX
+"""A smaller object has fewer siblings: each takes more than ten bytes."""
+
 assert REPLICAS_MAX * OBJECT_BYTES_MAX <= MERGED_BYTES_MAX
 assert VALUE_BYTES_MAX + KEY_BYTES_MAX + 64 * 1024 <= OBJECT_BYTES_MAX
 assert SIBLINGS_WARN < SIBLINGS_MAX < CLOCK_ACTORS_MAX

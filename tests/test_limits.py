@@ -24,6 +24,7 @@ from cluster.limits import (
     REPLICAS_MAX,
     SERVICES_MAX,
     SIBLINGS_MAX,
+    SIBLINGS_MERGED_MAX,
     SIBLINGS_WARN,
     SUBJECT_BYTES_MAX,
     SUBSCRIPTIONS_MAX,
@@ -92,6 +93,7 @@ def test_the_table_has_the_limits_of_the_code_with_error_and_exit_code() -> None
 
 def test_the_text_has_the_limits_of_the_code() -> None:
     assert f"up to {MERGED_BYTES_MAX / MIB:.4g} MiB" in PAGE
+    assert f"and {SIBLINGS_MERGED_MAX} siblings" in PAGE
     assert f"last {MAYBES_MAX:,} writes that ended as `maybe`" in PAGE
 
 

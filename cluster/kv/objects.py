@@ -2,7 +2,7 @@
 
 from cluster.errors import TooLarge
 from cluster.limits import MERGED_BYTES_MAX
-from cluster.versions import decode, digest, merge_blobs
+from cluster.versions import decode, digest, merge_blobs, outline
 
 
 class VersionedObjects:
@@ -16,6 +16,10 @@ class VersionedObjects:
         if len(blob) > MERGED_BYTES_MAX:
             raise TooLarge(f"an object of {len(blob)} bytes where at most {MERGED_BYTES_MAX} fit a frame")
         decode(blob)
+
+    def parts(self, blob: bytes) -> int:
+        """How many siblings it has."""
+        return len(outline(blob).siblings)
 
     def shows(self, blob: bytes) -> bool:
         """Whether any sibling is not deleted."""

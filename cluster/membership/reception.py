@@ -176,9 +176,13 @@ class Reception:
         The member is confronted, and only its silence makes a suspicion (memberlist suspects it outright).
         """
         member = self.context.table.members.get(rumor.name)
-        if member is None or member is self.context.table.me or not member.is_known():
-            self._rumors.take(rumor, via)
-        elif rumor.state != DEAD or not is_sound(rumor):
+        if (
+            member is None
+            or member is self.context.table.me
+            or not member.is_known()
+            or rumor.state != DEAD
+            or not is_sound(rumor)
+        ):
             self._rumors.take(rumor, via)
         elif (rumor.epoch, rumor.refutations) < member.incarnation or self._rumors.detector.is_challenged(rumor.name):
             return

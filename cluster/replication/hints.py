@@ -64,7 +64,7 @@ class HintStore:
         held = self._store.get(TABLE_HINTS, hint.partition, hint.row())
         merged = blob if held is None else self._mergeables[hint.table].merge(held, blob)
         try:
-            check_merged(held, merged)
+            check_merged(self._mergeables[hint.table], held, merged)
         except TooLarge as error:
             done(error)
             return

@@ -7,7 +7,7 @@ associative, idempotent. So hints, repairs and retries may arrive twice and out 
 from typing import Protocol
 
 from cluster.errors import TooLarge
-from cluster.limits import MERGED_BYTES_MAX
+from cluster.limits import MERGED_BYTES_CHECKED, MERGED_BYTES_MAX, SIBLINGS_MERGED_MAX
 from cluster.storage import TABLE_HINTS
 
 TABLE_KV = 0
@@ -15,14 +15,24 @@ TABLE_KV = 0
 __all__ = ["TABLE_HINTS", "TABLE_KV", "Mergeable", "check_merged"]
 
 
-def check_merged(held: bytes | None, merged: bytes) -> None:
-    """Raise TooLarge when storing `merged` would make an object that no frame can carry on.
+def excess(mergeable: "Mergeable", merged: bytes) -> str:
+    """What is too much about an object that came together; empty when nothing is."""
+    if len(merged) > MERGED_BYTES_MAX:
+        return f"{len(merged)} bytes, and {MERGED_BYTES_MAX} are allowed"
+    if len(merged) > MERGED_BYTES_CHECKED and (parts := mergeable.parts(merged)) > SIBLINGS_MERGED_MAX:
+        return f"{parts} siblings, and {SIBLINGS_MERGED_MAX} are allowed"
+    return ""
+
+
+def check_merged(mergeable: "Mergeable", held: bytes | None, merged: bytes) -> None:
+    """Raise TooLarge when storing `merged` would make an object that no frame can carry on, or of more siblings than
+    anything is made for.
 
     The copy then stays where it is, as a hint of whoever sent it, and nothing is lost; what makes an object smaller is
     never refused. Only replicas that did not hear of each other bring so much together: no single put does.
     """
-    if len(merged) > MERGED_BYTES_MAX and (held is None or len(merged) > len(held)):
-        raise TooLarge(f"merged, the object would have {len(merged)} bytes, and {MERGED_BYTES_MAX} are allowed")
+    if merged is not held and (held is None or len(merged) > len(held)) and (what := excess(mergeable, merged)):
+        raise TooLarge(f"merged, the object would have {what}")
 
 
 class Mergeable(Protocol):
@@ -34,6 +44,9 @@ class Mergeable(Protocol):
 
     def check(self, blob: bytes) -> None:
         """Raise Damaged for bytes that are no object, and TooLarge for one that could not be shipped."""
+
+    def parts(self, blob: bytes) -> int:
+        """How many values it has side by side."""
 
     def digest(self, blob: bytes) -> bytes:
         """Eight bytes that are equal when the objects are."""

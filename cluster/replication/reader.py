@@ -7,10 +7,9 @@ costs no second round. Dynamo (2007) sections 4.5 and 4.7 (read repair).
 from collections.abc import Callable, Sequence
 
 from cluster.errors import ClusterError, QuorumMissing, TooLarge
-from cluster.limits import MERGED_BYTES_MAX
 from cluster.ports import Inbound
 from cluster.replication.context import ReplicationContext
-from cluster.replication.mergeable import Mergeable
+from cluster.replication.mergeable import Mergeable, excess
 from cluster.replication.preference import UNANSWERED, split_owners
 from cluster.replication.quorum import NO_VOTE, QuorumRead
 from cluster.rpc import BatchedCalls
@@ -218,7 +217,7 @@ class ReadOperation(QuorumRead):
         """Answer, once the read set is up to date; at the deadline all the same."""
         merged, context = self.merged, self.reader.context
         behind = self.behind(context.view.owners(self.partition))
-        if merged is None or not behind or len(merged) > MERGED_BYTES_MAX:
+        if merged is None or not behind or excess(self.mergeable, merged):
             self._end(None)
             return
         self.repairing = dict.fromkeys(behind)

@@ -2,7 +2,7 @@
 
 from cluster.errors import ClusterError, Usage
 from cluster.layout import PARTITIONS
-from cluster.limits import BATCH_BYTES_MAX, MERGED_BYTES_MAX
+from cluster.limits import BATCH_BYTES_MAX, MERGED_BYTES_CHECKED
 from cluster.ports import Inbound
 from cluster.replication.context import ReplicationContext
 from cluster.replication.hints import HintKey
@@ -93,8 +93,8 @@ class Replica:
                     joined = blob
                 else:
                     joined = mergeable.merge(held, blob)
-                if len(joined) > MERGED_BYTES_MAX:
-                    check_merged(held, joined)
+                if len(joined) > MERGED_BYTES_CHECKED and joined is not held:
+                    check_merged(mergeable, held, joined)
                 store.put(table, partition, key, joined, None)
             except ClusterError as error:
                 failed.append((id, error.code, error.message))

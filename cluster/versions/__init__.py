@@ -28,6 +28,7 @@ from cluster.versions.versions import (
     digest,
     encode,
     has_clock,
+    outline,
 )
 from cluster.versions.write import check_growth, context_after, proves_amnesia, put, replace_all
 
@@ -67,6 +68,7 @@ __all__ = [
     "merge",
     "merge_blobs",
     "open_token",
+    "outline",
     "proves_amnesia",
     "put",
     "replace_all",

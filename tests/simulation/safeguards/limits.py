@@ -2,10 +2,10 @@
 
 import pytest
 
-from cluster.limits import SIBLINGS_MAX, VALUE_BYTES_MAX
+from cluster.limits import SIBLINGS_MAX, SIBLINGS_MERGED_MAX, VALUE_BYTES_MAX
 from cluster.replication import mergeable
 from cluster.simulation.fleet import Fleet
-from cluster.versions import write
+from cluster.versions import decode, write
 from cluster.wire.kv import PutDone
 from tests.simulation.safeguards.registry import Safeguard
 from tests.simulation.safeguards.scenes import acknowledged, boot, got, settle, wipe
@@ -65,7 +65,48 @@ def let_merges_outgrow_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mergeable, "MERGED_BYTES_MAX", 1 << 40)
 
 
+def many_nodes_take_many_siblings_apart(seed: int) -> None:
+    """Nine of them, each as many as it may. Owners store no more than the limit, the rest waits, and whoever reads and
+    replaces again and again in the end sees all that was acknowledged."""
+    with Fleet.running(seed, 9) as fleet:
+        fleet.world.partition([[name] for name in fleet.names])
+        kept = set()
+        for name in fleet.names:
+            for number in range(SIBLINGS_MAX):
+                value = b"%s-%d" % (name.encode(), number)
+                answer = fleet.wait(fleet.put(name, "cart", value, w=1)).answer
+                if isinstance(answer, PutDone) and answer.outcome == "ok-sloppy":
+                    kept.add(value)
+        assert len(kept) > SIBLINGS_MERGED_MAX
+        fleet.world.heal()
+        fleet.world.run_for(5.0)
+        seen: set[bytes] = set()
+        for _ in range(6):
+            for owner in fleet.owners("cart"):
+                assert len(decode(fleet.stored(owner, "cart") or b"").siblings) <= SIBLINGS_MERGED_MAX
+            refused = fleet.wait(fleet.put("n1", "cart", b"blind")).error
+            found = got(fleet, "n1", "cart")
+            seen |= set(found.siblings)
+            assert len(found.siblings) < SIBLINGS_MAX or (refused is not None and refused.code == "siblings")
+            acknowledged(fleet, "n1", "cart", b"", deleted=True, context=found.context)
+            fleet.world.run_for(61.0)  # a hint that its owner refuses rests for a minute
+            if kept <= seen:
+                break
+        assert kept <= seen, f"{len(kept - seen)} acknowledged values were never shown"
+
+
+def let_merges_take_any_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mergeable, "SIBLINGS_MERGED_MAX", 1 << 30)
+
+
 SAFEGUARDS = [
+    Safeguard(
+        "a merge keeps a bounded number of siblings",
+        "Siblings are bounded in what is stored, and nothing acknowledged is lost for it.",
+        let_merges_take_any_number,
+        many_nodes_take_many_siblings_apart,
+        range(1, 2),
+    ),
     Safeguard(
         "a merge stays within a frame",
         "What comes together after a partition can be read, and holds up nothing else.",
