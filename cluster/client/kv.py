@@ -26,6 +26,7 @@ from cluster.client.operation import (
     operation,
 )
 from cluster.errors import BadContext, ClusterError, Maybe, TooLarge, Usage
+from cluster.layout.partition import partition_of
 from cluster.limits import KEY_BYTES_MAX, REPLICAS_MAX, VALUE_BYTES_MAX
 from cluster.versions.context import encode_clock, make_token, open_token
 from cluster.wire.frames import Body
@@ -253,12 +254,23 @@ class Kv(Family[S]):
         except ClusterError as error:
             error.detail.setdefault("key", key)
             error.detail.setdefault("outcome", "no" if error.definite else "maybe")
+            if isinstance(error, Maybe) and (coordinator := body.coordinator or self._owner_asked(key, error)):
+                error.detail |= {"operation": body.operation, "coordinator": coordinator}
             raise
         if done.context in (b"", NOTHING):  # blind, beside unseen siblings: no clock covers the one and not the others
             session.contexts.forget(key)
         else:
             session.contexts.remember(key, done.context)
         return put_result(key, body.operation, done, monotonic() - began)
+
+    def _owner_asked(self, key: str, error: Maybe) -> str:
+        """The node that was asked and gave no answer, if it coordinates what it is asked, so that it can repeat it."""
+        node, entry = error.detail.get("node"), self._session.location.entry
+        if node is None or entry is None:
+            return ""
+        from cluster.layout.placement import placement  # rarely needed, and a one-shot client does without
+
+        return node if node in placement(entry).owners(partition_of(key)) else ""
 
 
 def check_key(key: Any) -> str:
@@ -286,8 +298,11 @@ def put_result(key: str, operation: str, done: PutDone, seconds: float) -> PutRe
     ms = round(seconds * 1000, 3)
     token = make_token(key, done.context)
     if done.outcome == "maybe":
+        known = (
+            f"has {done.acks} acknowledgements, too few," if done.acks else f"by {done.coordinator} is not confirmed,"
+        )
         raise Maybe(
-            f"the write of {key!r} has {done.acks} acknowledgements, too few, and may still appear",
+            f"the write of {key!r} {known} and may still appear",
             key=key,
             outcome="maybe",
             operation=operation,

@@ -8,9 +8,9 @@ sections 4.4, 4.5 and 6.4.
 from cluster.env import Slices
 from cluster.errors import ClusterError, Damaged, Maybe, Overloaded, QuorumMissing, TooLarge, Usage
 from cluster.kv.actors import Actors
-from cluster.kv.forward import Forwarder
+from cluster.kv.forward import NO_CONTEXT, Forwarder
 from cluster.kv.listing import LISTINGS_MAX, Listing
-from cluster.kv.operations import Operations
+from cluster.kv.operations import Operations, digest_of
 from cluster.layout import partition_of
 from cluster.limits import (
     CLOCK_ACTORS_MAX,
@@ -38,10 +38,10 @@ from cluster.replication.reader import Reader, ReadOperation
 from cluster.replication.writer import WriteOperation, Writer
 from cluster.versions import (
     EMPTY,
-    NOTHING,
     Context,
     Dot,
     HybridClock,
+    Sibling,
     Versions,
     check_growth,
     context_after,
@@ -58,6 +58,7 @@ from cluster.versions import (
     proves_amnesia,
     put,
     replace_all,
+    restore,
     visible,
 )
 from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
@@ -65,8 +66,6 @@ from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
 KEYS_PAGE_MAX = 4096
 GOT_BYTES_MAX = FRAME_BYTES_MAX - 1024 * 1024
 """Of the values in one answer, so that it fits a frame with its context."""
-NO_CONTEXT = encode_context(NOTHING)
-"""The context of who has seen nothing: a put with it is concurrent with everything, as one without."""
 NOT_SURE = {
     NO_VOTE: "it does not own the key, or has lost data and is recovering",
     CATCHING_UP: "it is catching up and may have missed writes",
@@ -108,7 +107,7 @@ class Coordinator:
         self.actors = actors
         self.durability = durability
         self.clock = HybridClock()
-        self.forwarder = Forwarder(replication)
+        self.forwarder = Forwarder(replication, durability)
         self.slices = Slices(replication.env.clock)
         self.writes = Latencies()
         """Of the writes that this node coordinated, from their arrival here to the verdict; so `reads`."""
@@ -159,7 +158,9 @@ class Coordinator:
             if outcome in (NO, MAYBE):
                 self.writes_failed += 1
             if outcome == MAYBE:
-                self.operations.remember(body.operation, partition, body.key, dot)
+                for written in decode(blob).siblings:
+                    if written.dot == dot:  # else it was replaced since, and this is a retry
+                        self.operations.remember(body.operation, partition, body.key, written)
             if outcome == NO:  # what was refused for a reason of its own is refused for that reason
                 error = write.error
                 reached = error is not None and not isinstance(error, UNANSWERED)
@@ -242,18 +243,31 @@ class Coordinator:
             inbound.fail(error)
             return
         there = [s.dot for s in stored.siblings if s.operation == operation]
-        dot = there[0] if there else self.operations.dot_of(operation, key)
+        row = self.operations.find(operation, key)
+        dot = there[0] if there else row.dot if row is not None else None
         if dot is None:
             inbound.fail(Maybe(f"{replication.me} does not remember operation {operation}: read the key"))
-        elif held is None or not covers(stored.clock, stored.cloud, *dot):
-            # The log refused it, and it was undone here, or its hint went home; copies elsewhere keep its operation id.
-            if mine:
-                self._coordinate(body, partition, inbound)
-            else:
+            return
+        if held is None or not covers(stored.clock, stored.cloud, *dot):
+            assert row is not None
+            if not mine:
                 inbound.fail(Maybe(f"{replication.me} has handed operation {operation} to an owner: read the key"))
-        else:
-            token = encode_context(join_dot(context, dot))
-            self._write(body, partition, inbound, held, token, len(stored.siblings), dot)
+                return
+            # The log refused it here, and copies may be elsewhere: it is made again as the event that it was.
+            if row.digest != digest_of(body.value, body.deleted):
+                inbound.fail(Usage(f"operation {operation} is repeated with another value"))
+                return
+            written = Sibling(*dot, operation, row.stamp, body.deleted, body.value)
+            restored = restore(stored, written, context)
+            blob = encode(restored)
+            try:
+                check_growth(stored, len(held or b""), restored, len(blob))
+            except ClusterError as error:
+                refuse(body, inbound, error)
+                return
+            held, stored = blob, restored
+        token = encode_context(join_dot(context, dot))
+        self._write(body, partition, inbound, held, token, len(stored.siblings), dot)
 
     def _mint(self, mine: bool, key: str) -> str:
         if not mine:

@@ -15,9 +15,13 @@ from cluster.errors import ClusterError, DeadlinePassed, Maybe, Overloaded, Quor
 from cluster.ports import Inbound, Outcome
 from cluster.replication.context import ReplicationContext
 from cluster.replication.preference import UNANSWERED
+from cluster.replication.quorum import MAYBE
+from cluster.versions import NOTHING, encode_context
 from cluster.wire.handshake import LANE_FOREGROUND
 from cluster.wire.kv import Get, Got, Put, PutDone
 
+NO_CONTEXT = encode_context(NOTHING)
+"""The context of who has seen nothing: a put with it is concurrent with everything, as one without."""
 HOPS_MAX = 2
 """Layouts may differ for a moment while they change; a request that still wanders after this is answered where it
 is."""
@@ -29,8 +33,9 @@ Read = Callable[[Get, int, Inbound], None]
 class Forwarder:
     """Passes requests on."""
 
-    def __init__(self, context: ReplicationContext) -> None:
+    def __init__(self, context: ReplicationContext, durability: str) -> None:
         self.context = context
+        self.durability = durability
         self.in_flight: dict[int, ForwardedPut | ForwardedGet] = {}
         """By the number of the request that carries them on."""
         self._sweeping = False
@@ -140,16 +145,21 @@ class ForwardedPut:
             self.inbound.reply(outcome)
         elif isinstance(outcome, Unreachable | Overloaded):
             self.next()
-        elif isinstance(outcome, ClusterError):
+        elif isinstance(outcome, ClusterError) and outcome.definite:
             self.inbound.fail(outcome)
         else:
-            self.inbound.fail(Maybe(f"{owner} answered out of turn"))
+            self._unknown()
 
     def silent(self, peer: str) -> None:
         """A peer fell silent: if it has the put, nobody may get it now."""
         if peer == self.owner:
             self.forwarder.finish(self.id)
-            self.inbound.fail(Maybe(f"{peer} fell silent before it answered: the write may have happened"))
+            self._unknown()
+
+    def _unknown(self) -> None:
+        """The owner may have coordinated it: it alone can tell, and so its name goes with the `maybe`."""
+        seen = self.body.context or NO_CONTEXT
+        self.inbound.reply(PutDone(MAYBE, 0, 0, seen, self.owner, 0, self.forwarder.durability))
 
 
 class ForwardedGet:

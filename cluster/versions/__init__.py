@@ -30,7 +30,7 @@ from cluster.versions.versions import (
     has_clock,
     outline,
 )
-from cluster.versions.write import check_growth, context_after, proves_amnesia, put, replace_all
+from cluster.versions.write import check_growth, context_after, proves_amnesia, put, replace_all, restore
 
 __all__ = [
     "AHEAD_MAX_S",
@@ -72,6 +72,7 @@ __all__ = [
     "proves_amnesia",
     "put",
     "replace_all",
+    "restore",
     "stamp_at",
     "visible",
     "wall_of",

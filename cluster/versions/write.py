@@ -18,7 +18,7 @@ from cluster.versions.actor import Actor
 from cluster.versions.context import Context, join_dot
 from cluster.versions.join import join_clocks
 from cluster.versions.reading import distinct, is_tombstone
-from cluster.versions.versions import Clock, Sibling, Versions, beyond, dot_of, encode_parts
+from cluster.versions.versions import Clock, Sibling, Versions, beyond, covers, dot_of, encode_parts
 
 
 def put(
@@ -59,6 +59,23 @@ def put(
         cloud = beyond(advanced, cloud)
     written = Sibling(actor, number, operation, stamp, deleted, value)
     return Versions(advanced, tuple(sorted((*siblings, written), key=dot_of)) if siblings else (written,), cloud)
+
+
+def restore(stored: Versions, written: Sibling, context: Context | None) -> Versions:
+    """`stored` with a write that it had and lost, since the log refused it, under the dot that it was given then.
+
+    Copies elsewhere may hold that dot, or may have replaced it since: what merges with them is that one write, or none.
+    Only the dot itself is claimed, since its actor may have given others before it that were lost with it.
+    """
+    clock, cloud, siblings = stored.clock, stored.cloud, stored.siblings
+    if context is not None:
+        siblings = tuple(s for s in siblings if not covers(context.clock, context.dots, *s.dot))
+        clock = join_clocks(clock, context.clock)
+        cloud = beyond(clock, cloud, context.dots)
+    if not covers(clock, cloud, *written.dot):
+        cloud = beyond(clock, cloud, (written.dot,))
+    others = [sibling for sibling in siblings if sibling.dot != written.dot]
+    return Versions(clock, tuple(sorted((*others, written), key=dot_of)), cloud)
 
 
 def replace_all(

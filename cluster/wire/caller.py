@@ -82,17 +82,17 @@ def client_party(cluster: str, id: str, boot: str) -> Party:
 
 
 def lost(body: Body, node: str, reason: str) -> ClusterError:
-    """The connection ended after `body` was sent."""
+    """The connection ended after `body` was sent. A Maybe says to which node in its detail."""
     if type(body) in REPEATABLE:
         return Unreachable(f"{node}: {reason}")
-    return Maybe(f"{node} was lost before it answered ({reason}): the operation may have happened")
+    return Maybe(f"{node} was lost before it answered ({reason}): the operation may have happened", node=node)
 
 
 def expired(body: Body, node: str) -> ClusterError:
     """No answer came in time after `body` was sent."""
     if type(body) in REPEATABLE:
         return DeadlinePassed(f"{node} did not answer in time")
-    return Maybe(f"{node} did not answer in time: the operation may have happened")
+    return Maybe(f"{node} did not answer in time: the operation may have happened", node=node)
 
 
 class Caller:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from cluster.client.aio import Client
+from cluster.client.kv import first_attempt
 from cluster.errors import (
     ClusterError,
     DeadlinePassed,
@@ -121,7 +122,11 @@ async def test_a_dispatched_write_is_maybe_and_never_repeated(start_node: StartN
     async with open_client(*nodes) as c:
         with pytest.raises(Maybe) as caught:
             await c.kv.put("cart", b"book", blind=True)
-    assert caught.value.detail == {"key": "cart", "outcome": "maybe"}
+    told = caught.value.detail
+    assert (told["key"], told["outcome"], told["node"]) == ("cart", "maybe", told["coordinator"])
+    assert first_attempt(caught.value, "cart") == (told["operation"], told["coordinator"]), (
+        "so it can be tried again there"
+    )
     assert sum(len(node.bodies(Put)) for node in nodes) == 1
 
 

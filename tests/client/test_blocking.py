@@ -7,6 +7,7 @@ from time import monotonic
 import pytest
 
 from cluster.client.blocking import BlockingCluster
+from cluster.client.kv import first_attempt
 from cluster.errors import (
     BadContext,
     ClusterError,
@@ -151,7 +152,11 @@ def test_a_dispatched_write_is_maybe_and_never_repeated(start_node: StartNode, s
     first, second = start_node("n1", script), start_node("n2", healthy("n2"))
     with open_cluster(first, second) as c, pytest.raises(Maybe) as caught:
         c.kv.put("cart", b"book", blind=True)
-    assert caught.value.detail == {"key": "cart", "outcome": "maybe"}
+    told = caught.value.detail
+    assert (told["key"], told["outcome"], told["node"]) == ("cart", "maybe", told["coordinator"])
+    assert first_attempt(caught.value, "cart") == (told["operation"], told["coordinator"]), (
+        "so it can be tried again there"
+    )
     assert len(first.bodies(Put)) == 1 and second.frames == []
 
 

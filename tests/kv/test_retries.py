@@ -7,6 +7,7 @@ import pytest
 from cluster.kv import operations
 from cluster.kv.operations import Operations
 from cluster.simulation.fleet import Fleet, Result
+from cluster.versions import Sibling, decode
 from cluster.wire.kv import Got, PutDone
 
 
@@ -22,7 +23,7 @@ def done(result: Result) -> PutDone:
 
 
 def values(fleet: Fleet) -> list[bytes]:
-    answer = fleet.wait(fleet.get("n1", "cart", strict=True)).answer
+    answer = fleet.wait(fleet.get("n1", "cart", strict=True, r=3)).answer
     assert isinstance(answer, Got)
     return sorted(answer.siblings)
 
@@ -107,15 +108,73 @@ def test_a_retry_that_cannot_be_replicated_is_no_definite_no(fleet: Fleet) -> No
     assert refused is not None and refused.code == "maybe"
 
 
+def test_a_node_that_passed_it_on_names_who_has_it(fleet: Fleet) -> None:
+    """The owner falls silent with the write; it answers what became of it, whoever is asked, when it is back."""
+    owner, entry = fleet.owners("cart")[0], fleet.fallbacks("cart")[0]
+    fleet.world.pause(owner)
+    lost = done(fleet.wait(fleet.put(entry, "cart", b"one", operation="once")))
+    assert (lost.outcome, lost.coordinator, lost.acks) == ("maybe", owner, 0)
+    fleet.world.resume(owner)
+    fleet.until(fleet.settled, 60)
+    answer = fleet.wait(fleet.put(entry, "cart", b"one", operation="once", coordinator=lost.coordinator))
+    if isinstance(answer.answer, PutDone):
+        assert answer.answer.outcome == "ok" and values(fleet) == [b"one"]
+    else:
+        assert answer.error is not None and owner in answer.error.message and values(fleet) == []
+
+
+def refused_by_its_own_log(fleet: Fleet) -> list[str]:
+    """A write of `one` that its coordinator's log refuses, and one other owner has; the owners."""
+    owners = fleet.owners("cart")
+    first, second = owners[:2]
+    others = [name for name in fleet.names if name not in (first, second)]
+    fleet.world.partition([[first, second], others])
+    fleet.world.disk(first).full_after(0)
+    late = done(fleet.wait(fleet.put(first, "cart", b"one", operation="once", strict=True)))
+    assert late.outcome == "maybe" and late.acks == 1 and late.coordinator == first
+    assert fleet.stored(first, "cart") is None and fleet.stored(second, "cart") is not None
+    fleet.world.heal()
+    return owners
+
+
+def test_what_its_own_log_refused_is_taken_again_as_the_same_write(fleet: Fleet) -> None:
+    first = refused_by_its_own_log(fleet)[0]
+    fleet.world.disk(first).full_after(None)
+    fleet.world.run_for(2.0)
+    wrong = fleet.wait(fleet.put(first, "cart", b"another", operation="once", coordinator=first)).error
+    assert wrong is not None and wrong.code == "usage"
+    again = done(fleet.wait(fleet.put("n1", "cart", b"one", operation="once", coordinator=first)))
+    assert (again.outcome, again.siblings) == ("ok", 1)
+    fleet.until(fleet.settled, 60)
+    fleet.wait(fleet.get("n1", "cart", r=3))
+    held = {fleet.stored(name, "cart") for name in fleet.owners("cart")}
+    assert len(held) == 1 and len(decode(held.pop() or b"").siblings) == 1, "one event, the same everywhere"
+    assert values(fleet) == [b"one"]
+
+
+def test_what_its_own_log_refused_does_not_come_back_once_it_was_replaced(fleet: Fleet) -> None:
+    first, second = refused_by_its_own_log(fleet)[:2]
+    fleet.world.partition([[first], [second]])
+    found = fleet.wait(fleet.get(second, "cart")).answer
+    assert isinstance(found, Got) and found.siblings == [b"one"]
+    assert done(fleet.wait(fleet.put(second, "cart", b"two", context=found.context))).outcome in ("ok", "ok-sloppy")
+    fleet.world.disk(first).full_after(None)
+    assert done(fleet.wait(fleet.put(first, "cart", b"one", operation="once", coordinator=first))).outcome != "maybe"
+    fleet.world.heal()
+    fleet.until(fleet.settled, 60)
+    assert values(fleet) == [b"two"]
+
+
 def test_what_is_remembered_is_bounded_in_the_log_too(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operations, "MAYBES_MAX", 2)
     node = fleet.nodes["n1"]
     for number in range(4):
-        node.kv.operations.remember(f"op-{number}", number, "key", ("actor", number + 1))
+        written = Sibling("actor", number + 1, f"op-{number}", 7, False, b"value")
+        node.kv.operations.remember(f"op-{number}", number, "key", written)
     fleet.world.run_for(0.1)
     read = Operations(node.store)
     read.recover()
     for remembered in (node.kv.operations, read):
-        found = [remembered.dot_of(f"op-{number}", "key") for number in range(4)]
-        assert found == [None, None, ("actor", 3), ("actor", 4)]
-        assert remembered.dot_of("op-3", "another key") is None
+        found = [remembered.find(f"op-{number}", "key") for number in range(4)]
+        assert found[:2] == [None, None] and [row.number for row in found[2:] if row] == [3, 4]
+        assert remembered.find("op-3", "another key") is None

@@ -11,7 +11,7 @@ from cluster.kv.operations import Operations
 from cluster.layout import partition_of
 from cluster.replication.mergeable import TABLE_KV
 from cluster.simulation.fleet import Fleet
-from cluster.versions import Context, Versions, decode, put
+from cluster.versions import Context, Sibling, Versions, decode, put
 from cluster.wire.kv import PutDone
 from tests.simulation.safeguards.registry import Safeguard
 from tests.simulation.safeguards.scenes import acknowledged, boot, crash_and_wait, got, settle, settled_siblings
@@ -211,7 +211,43 @@ def forget_operations_at_a_boot(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Operations, "recover", lambda self: None)
 
 
+def a_refused_write_is_repeated_after_it_was_replaced(seed: int) -> None:
+    """Its coordinator's log refuses it while another owner has it, there it is read and replaced, and the coordinator,
+    which heard nothing of that, takes it again."""
+    with Fleet.running(seed, 5) as fleet:
+        first, second, _ = fleet.owners("cart")
+        fleet.world.partition([[first, second], [name for name in fleet.names if name not in (first, second)]])
+        fleet.world.disk(first).full_after(0)
+        late = fleet.wait(fleet.put(first, "cart", b"one", operation="once", strict=True)).answer
+        assert isinstance(late, PutDone) and late.outcome == "maybe"
+        fleet.world.heal()
+        fleet.world.partition([[first], [second]])
+        found = got(fleet, second, "cart")
+        assert found.siblings == [b"one"]
+        acknowledged(fleet, second, "cart", b"two", context=found.context)
+        fleet.world.disk(first).full_after(None)
+        fleet.wait(fleet.put(first, "cart", b"one", operation="once", coordinator=first))
+        fleet.world.heal()
+        settle(fleet)
+        assert got(fleet, "n1", "cart", strict=True, r=3).siblings == [b"two"]
+
+
+def repeat_it_as_a_new_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    def anew(stored: Versions, written: Sibling, context: Context | None) -> Versions:
+        actor = f"{written.actor}x"
+        number = written.counter + 1
+        return put(stored, actor, number, context, written.operation, written.stamp, written.value, written.deleted)
+
+    monkeypatch.setattr(coordinator, "restore", anew)
+
+
 SAFEGUARDS = [
+    Safeguard(
+        "what the log refused is repeated as the event that it was",
+        "A retry is idempotent at the coordinator named in the maybe, whatever its log refused meanwhile.",
+        repeat_it_as_a_new_event,
+        a_refused_write_is_repeated_after_it_was_replaced,
+    ),
     Safeguard(
         "a retry goes to its coordinator, which knows its dot",
         "A retry is idempotent at the coordinator named in the maybe.",
