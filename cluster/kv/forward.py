@@ -36,6 +36,8 @@ class Forwarder:
     def __init__(self, context: ReplicationContext, durability: str) -> None:
         self.context = context
         self.durability = durability
+        self.is_draining: Callable[[str], bool] = lambda name: False
+        """Whether a member takes nothing new while there are others."""
         self.in_flight: dict[int, ForwardedPut | ForwardedGet] = {}
         """By the number of the request that carries them on."""
         self._sweeping = False
@@ -72,10 +74,11 @@ class Forwarder:
         context.messenger.request([name], onward, inbound.deadline, answered, LANE_FOREGROUND)
 
     def owners(self, partition: int, hops: int) -> list[str]:
-        """Whom to ask, in order."""
+        """Whom to ask, in order; an owner that drains, so that it comes to an end, after the others."""
         if hops >= HOPS_MAX:
             return []
-        return [name for name in self.context.view.owners(partition) if not self.context.avoided(name)]
+        owners = [name for name in self.context.view.owners(partition) if not self.context.avoided(name)]
+        return sorted(owners, key=self.is_draining)
 
     def send(self, forwarded: "ForwardedPut | ForwardedGet", owner: str, body: Put | Get, inbound: Inbound) -> int:
         """Ask an owner, until the deadline of the request. Returns the number of the request."""

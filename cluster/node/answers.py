@@ -89,6 +89,7 @@ class Answers:
             "layout": node.view.number,
             "alive": node.membership.alive(),
             "full": node.store.full,
+            "draining": node.drain.draining,
             "hints": sum(node.replication.context.hints.by_target().values()),
             "uptime_s": round(node.env.clock.now() - node.started_at, 3),
             "durability": node.settings.storage.durability.value,
@@ -170,7 +171,12 @@ class Answers:
             reasons.append(
                 "holds hints for " + ", ".join(f"{target} ({count})" for target, count in sorted(waiting.items()))
             )
-        return {"healthy": not reasons, "reasons": reasons, "may_have_lost": replication.completing.losses}
+        return {
+            "healthy": not reasons,
+            "reasons": reasons,
+            "may_have_lost": replication.completing.losses,
+            "draining": node.drain.draining,  # as it was told to: it is well
+        }
 
     def hints(self, arguments: Arguments) -> Any:
         """The copies that wait here for other owners."""

@@ -132,6 +132,7 @@ class Node:
             name, f"{self.boot.id}-{self.boot.epoch}", self.env.clock, self.rpc, self.membership, record
         )
         self.requests = Requests(name, self.env, self.rpc, self.membership, self.reach, record, self.hooks.sleep)
+        self.kv.forwarder.is_draining = self.requests.registry.is_draining
         router, server = self.requests.router, self.requests.server
         writes, reads = self.replication.writer.in_flight, self.replication.reader.in_flight
         in_flight = (lambda: router.in_flight, lambda: server.running, lambda: len(writes), lambda: len(reads))

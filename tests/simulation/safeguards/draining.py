@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from cluster.kv.forward import Forwarder
 from cluster.node.drain import Drain
 from cluster.ports import Inbound
 from cluster.requests import CallContext, Requests, operation, service
@@ -71,6 +72,41 @@ def a_rolling_restart_under_load(seed: int) -> None:
         assert not failed, f"{len(failed)} of {len(load.results)} calls failed: {failed[0]}"
 
 
+def writes_go_on_at_other_nodes(seed: int) -> None:
+    """Through nodes that own no copy, which pass them on to owners; one that drains comes to its end all the same."""
+    with Fleet.running(seed, 5) as fleet:
+        keys = [key for key in (f"key-{number}" for number in range(200)) if fleet.owners(key)[0] == "n1"][:20]
+        results: list[Result] = []
+
+        def put() -> None:
+            key = keys[len(results) % len(keys)]
+            results.append(fleet.put(fleet.fallbacks(key)[0], key, b"v"))
+            fleet.world.call_later(CALL_EVERY_S, put)
+
+        put()
+        fleet.world.run_for(0.5)
+        drained = fleet.wait(fleet.ask("n1", "drain"), 6.0)
+        assert isinstance(drained.answer, Answer), drained.error
+        before = sum(fleet.nodes["n1"].kv.writes.counts)
+        fleet.world.run_for(0.5)
+        began = sum(fleet.nodes["n1"].kv.writes.counts) - before
+        assert began == 0, f"n1 coordinated {began} writes after its drain"
+        told = fleet.wait(fleet.ask("n1", "health")).answer
+        assert isinstance(told, Answer) and told.value["draining"] and told.value["healthy"], told
+        failed = [result.error for result in results if result.error is not None]
+        assert not failed, failed[0]
+
+
+def forward_to_whoever_owns(monkeypatch: pytest.MonkeyPatch) -> None:
+    owners = Forwarder.owners
+
+    def any_order(self: Forwarder, partition: int, hops: int) -> list[str]:
+        self.is_draining = lambda name: False
+        return owners(self, partition, hops)
+
+    monkeypatch.setattr(Forwarder, "owners", any_order)
+
+
 def gossip_of_a_drain_is_lost(seed: int) -> None:
     """When the drain is answered, everyone passes the node over, whatever became of the datagrams."""
     with Fleet.running(seed, 8) as fleet:
@@ -129,6 +165,12 @@ SAFEGUARDS = [
         "A rolling restart drains, and fails no request.",
         announce_nothing,
         a_rolling_restart_under_load,
+    ),
+    Safeguard(
+        "writes are passed on to owners that do not drain",
+        "A node that drains gets nothing new as long as others can take it.",
+        forward_to_whoever_owns,
+        writes_go_on_at_other_nodes,
     ),
     Safeguard(
         "a drain waits for what is in flight",
