@@ -13,7 +13,7 @@ from dsectl.recipes.check import check_recipe
 from dsectl.recipes.frontmatter import PRINCIPLES
 from dsectl.recipes.lesson import Lesson
 from dsectl.recipes.library import library, listed, load, names
-from dsectl.recipes.report import EXIT_CODES
+from dsectl.recipes.report import EXIT_CODES, RecipeReport
 from dsectl.recipes.run import run_recipe
 from dsectl.recipes.view import learn_lines, problem_lines, total_line
 from dsectl.ui.text import shown
@@ -39,7 +39,8 @@ def present(
     asks = console.is_terminal and sys.stdin.isatty() and not options.no_input
     lesson = Lesson(found, console, (lambda prompt: _ask(console, prompt)) if asks else None)
     console.line(console.paint(f"# {found.title}", "strong"))
-    report = run_recipe(found, lesson, standing=options.cluster, patient=asks)
+    report = RecipeReport(found.file, found.title)
+    run_recipe(found, report, lesson, standing=options.cluster, patient=asks, needs_test=False)
     kept = lesson.keep_answers()
     console.line("")
     for answer in lesson.answers:

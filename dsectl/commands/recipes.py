@@ -1,21 +1,25 @@
 """Recipes as tests: run, check, list, show."""
 
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from cluster.emulator.disk import disk_error, replace
 from cluster.errors import Usage
 from dsectl.cli.console import Console
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.recipes.check import check_recipe, reddened
 from dsectl.recipes.document import Recipe
-from dsectl.recipes.junit import junit as junit_xml
-from dsectl.recipes.junit import tap as tap_lines
 from dsectl.recipes.library import library, listed, load, names
 from dsectl.recipes.report import EXIT_CODES, RecipeReport, counts, first_difference, pass_rate, worst
+from dsectl.recipes.report import junit as junit_xml
+from dsectl.recipes.report import tap as tap_lines
 from dsectl.recipes.run import Listener, Silent
 from dsectl.recipes.suite import Plan, run_all
 from dsectl.recipes.view import Progress, list_lines, problem_lines, red_lines, report_lines, total_line
@@ -55,15 +59,15 @@ def run(
     did not pass the logs, events and faults are kept. $DSECTL_TIME_SCALE stretches every `within`."""
     invocation = current()
     console, options = invocation.console, invocation.options
-    recipes = _accepted(_loaded(files, all), console, strict)
+    if junit is not None:
+        _make_room(junit)  # first of all, so that a report of an earlier run is not taken for one of this
+    standing = None if options.cluster is None else list(invocation.files().nodes)
+    recipes = _accepted(_loaded(files, all), console, strict, standing)
     if red:
         recipes = [reddened(recipe) for recipe in recipes]
-    if junit is not None and not junit.parent.is_dir():
-        raise Usage(f"cannot write {junit}: there is no folder {junit.parent}")
-    if options.cluster is not None:
-        invocation.files()  # refuses an unknown one at once
     plan = Plan(recipes, repeat, side_by_side, options.cluster, keep, evidence=not red, time_scale=_time_scale())
     speaks = not (options.json or tap)
+    reports = plan.reports()
 
     def listener(recipe: Recipe) -> Listener:
         return Progress(recipe, console) if side_by_side == 1 else Silent()
@@ -74,16 +78,67 @@ def run(
             console.lines(red_lines(report, paint) if red else report_lines(report, paint, brief=repeat > 1))
             console.flush()
 
-    reports = run_all(plan, listener, on_report)
+    try:
+        run_all(plan, reports, listener, on_report)
+    except (KeyboardInterrupt, SystemExit):
+        with _uninterrupted():
+            if junit is not None:
+                _write_report(junit, junit_xml(reports))
+            console.progress("")
+            console.answer(_came_to(plan, reports, tap))
+            console.flush()
+        raise
     if junit is not None:
-        junit.write_bytes(junit_xml(reports))
-    if red:
-        return _reddened(plan.runs(), reports)
+        with _uninterrupted():
+            _write_report(junit, junit_xml(reports))
+    return _reddened(plan.runs(), reports) if red else _came_to(plan, reports, tap)
+
+
+def _make_room(junit: Path) -> None:
+    """Delete an old report. Raises Usage where a new one could not be written."""
+    if not junit.parent.is_dir():
+        raise Usage(f"cannot write {junit}: there is no folder {junit.parent}")
+    if junit.is_dir():
+        raise Usage(f"cannot write {junit}: it is a folder")
+    try:
+        if junit.is_file():
+            junit.unlink()
+    except OSError as error:
+        raise Usage(f"cannot write {junit}: {error.strerror}") from None
+    if not os.access(junit.parent, os.W_OK):
+        raise Usage(f"cannot write {junit}: the folder {junit.parent} is not writable")
+
+
+def _write_report(junit: Path, data: bytes) -> None:
+    """As a whole or not at all, so that no CI reads half of one."""
+    try:
+        if junit.exists():  # a pipe, or a device: what was a file is deleted
+            junit.write_bytes(data)
+        else:
+            replace(junit, data)
+    except OSError as error:
+        raise disk_error(f"write {junit}", error) from None
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Signals wait: a second Ctrl-C must not cost the report of what ran."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def _came_to(plan: Plan, reports: list[RecipeReport], tap: bool) -> Answer:
+    """What all came to, also when an interrupt ended them."""
     verdict = worst(report.verdict for report in reports)
 
     def view(console: Console) -> None:
         if tap:
             console.lines(tap_lines(reports))
+        elif any(report.interrupted for report in reports):
+            _show_interrupted(console, reports)
         else:
             _show(console, reports, verdict, plan)
 
@@ -94,6 +149,7 @@ def _as_json(reports: list[RecipeReport], verdict: str, plan: Plan) -> dict[str,
     fields: dict[str, Any] = {
         "verdict": verdict,
         **counts(reports),
+        "interrupted": any(report.interrupted for report in reports),
         "cases": [case for report in reports for case in report.to_dict()["cases"]],
         "recipes": [report.to_dict() for report in reports],
     }
@@ -136,6 +192,14 @@ def _show(console: Console, reports: list[RecipeReport], verdict: str, plan: Pla
     if len(reports) > 1 or not reports:
         console.line("")
     console.line(total_line(reports, verdict, console.paint))
+
+
+def _show_interrupted(console: Console, reports: list[RecipeReport]) -> None:
+    for report in reports:
+        if report.interrupted and report.cluster:
+            console.lines(report_lines(report, console.paint))
+    done = sum(report.ended and not report.interrupted for report in reports)
+    console.line(f"interrupted: {done} of {count(len(reports), 'run')} had ended")
 
 
 def _reddened(recipes: list[Recipe], reports: list[RecipeReport]) -> Answer:
@@ -206,11 +270,14 @@ def _loaded(files: list[str] | None, all: bool) -> list[Recipe]:
     return [load(name) for name in (names() if all else files or [])]
 
 
-def _accepted(recipes: list[Recipe], console: Console, strict: bool) -> list[Recipe]:
-    """The recipes, if nothing is wrong with them. Raises Usage after telling what is."""
+def _accepted(
+    recipes: list[Recipe], console: Console, strict: bool, nodes: list[str] | None = None
+) -> list[Recipe]:
+    """The recipes, if nothing is wrong with them. Raises Usage after telling what is. `nodes` are those of the cluster
+    that they shall run on, when that stands."""
     refused, details = [], []
     for recipe in recipes:
-        problems = check_recipe(recipe)
+        problems = check_recipe(recipe, nodes)
         if problems and not console.options.json:
             console.err.write("\n".join(problem_lines(recipe.file, problems, console.paint_err)) + "\n")
         if any(strict or not problem.warning for problem in problems):

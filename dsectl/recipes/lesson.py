@@ -12,7 +12,7 @@ from cluster.emulator.home import find_home
 from dsectl.cli.console import Console
 from dsectl.recipes.document import Block, Case, Part, Predict, Prose, Recipe
 from dsectl.recipes.report import RecipeReport
-from dsectl.script.interpreter import Outcome
+from dsectl.script.interpreter import Interpreter, Outcome
 from dsectl.script.polling import PASSED
 from dsectl.script.tokens import Line
 from dsectl.script.values import MISSING, shown_value
@@ -45,7 +45,7 @@ class Lesson:
     ran: bool = False
     """Whether the last that was shown is what a step came to."""
 
-    def ready(self, report: RecipeReport) -> None:
+    def ready(self, report: RecipeReport, interpreter: Interpreter) -> None:
         """Tell where it happens."""
         started = "" if report.ready_s is None else f", ready after {report.ready_s:.2f} s"
         self._note(f"cluster {report.cluster}{started}")
@@ -57,7 +57,7 @@ class Lesson:
         if case.name != self.recipe.title:
             self.console.lines([self.console.paint(f"## {shown(case.name)}", "strong"), ""])
 
-    def part(self, part: Part) -> None:
+    def part(self, part: Part) -> bool:
         """Prose is shown; a question waits for an answer, and a block is shown and waits for a key."""
         if self.ran:
             self.console.line("")
@@ -68,6 +68,7 @@ class Lesson:
             self._question(part)
         elif isinstance(part, Block) and not self.failed:
             self._pause(part)
+        return True
 
     def step(self, line: Line) -> None:
         """What is done."""

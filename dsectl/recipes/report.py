@@ -1,13 +1,21 @@
-"""What became of a recipe. Verdicts in the order of their weight: failed, inconclusive, passed. Pure."""
+"""What became of recipes, as values and as reports for machines: JUnit XML and TAP (version 14, testanything.org).
+
+Verdicts in the order of their weight: failed, inconclusive, passed. Pure. JUnit has no one definition; this is the part
+of it that Jenkins' schema junit-10.xsd allows. XML 1.0 has no way to write most control characters, so they are escaped
+as text.
+"""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
+from xml.etree import ElementTree as xml
 
 from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED
+from dsectl.ui.text import shown
 
 TO_RUN = "to run"
-"""What was expected of a case that was not run, because one before it had failed."""
+"""What was expected of a case that was not run, because one before it had failed or the run was interrupted."""
+INTERRUPTED = "interrupted"
 EXIT_CODES = {PASSED: 0, FAILED: 1, INCONCLUSIVE: 3}
 Z_95 = 1.96
 """Two-sided 95 % of a normal distribution."""
@@ -29,6 +37,11 @@ class CaseReport:
     took_s: float = 0.0
     steps: int = 0
     """How many were carried out."""
+    account: Any = None
+    """The JSON that the deciding step's command printed, as the account of a load."""
+    faults: list[dict[str, Any]] = field(default_factory=list)
+    """What was done to the cluster, and what it touched: `id kind target affected links`."""
+    warnings: list[str] = field(default_factory=list)
 
     def decide(self, verdict: str, line: int, step: str, expected: str, seen: str, at_s: float) -> None:
         """It did not pass, and this is why; the first reason of the heaviest verdict stays."""
@@ -51,6 +64,9 @@ class RecipeReport:
     time_scale: float = 1.0
     kept: str = ""
     """The folder with logs, events and faults of a run that did not pass."""
+    ended: bool = False
+    interrupted: bool = False
+    """It was ended from outside before it was done."""
 
     @property
     def verdict(self) -> str:
@@ -94,3 +110,98 @@ def first_difference(runs: list[RecipeReport]) -> str:
                 why = f"{bad.file}:{bad.line}: expected {bad.expected}, saw {bad.seen}"
                 return f"run {number}: {now.name}: {now.verdict}, and {before.verdict} in run 1 ({why})"
     return ""
+
+
+# -- JUnit
+
+
+def junit(reports: list[RecipeReport]) -> bytes:
+    """One suite a recipe, one test case a case; `inconclusive` is an error of that type."""
+    found = counts(reports)
+    root = xml.Element(
+        "testsuites",
+        name="dsectl",
+        tests=str(sum(found.values())),
+        failures=str(found[FAILED]),
+        errors=str(found[INCONCLUSIVE]),
+        time=f"{sum(report.took_s for report in reports):.3f}",
+    )
+    for report in reports:
+        suite = xml.SubElement(
+            root,
+            "testsuite",
+            name=shown(report.title),
+            file=shown(report.file),
+            tests=str(len(report.cases)),
+            failures=str(report.count(FAILED)),
+            errors=str(report.count(INCONCLUSIVE)),
+            time=f"{report.took_s:.3f}",
+        )
+        properties = {"cluster": report.cluster, "kept": report.kept, "interrupted": str(report.interrupted).lower()}
+        if report.time_scale != 1:
+            properties["time_scale"] = f"{report.time_scale:g}"
+        element = xml.SubElement(suite, "properties")
+        for name, value in properties.items():
+            xml.SubElement(element, "property", name=name, value=shown(value))
+        for case in report.cases:
+            _junit_case(suite, report, case)
+    xml.indent(root)
+    text: bytes = xml.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text + b"\n"
+
+
+def _junit_case(suite: xml.Element, report: RecipeReport, case: CaseReport) -> None:
+    element = xml.SubElement(
+        suite, "testcase", name=shown(case.name), classname=shown(report.title), time=f"{case.took_s:.3f}"
+    )
+    if case.verdict != PASSED:
+        tag, kind = ("failure", "failed") if case.verdict == FAILED else ("error", "inconclusive")
+        message = f"expected {case.expected}; saw {case.seen}"
+        why = xml.SubElement(element, tag, type=kind, message=shown(message))
+        kept = f"\nkept: {report.kept}" if report.kept else ""
+        where = f"{case.file}:{case.line}: {case.step}"
+        why.text = shown(f"{where}\n{message}\nafter {case.at_s:.3f} s{kept}", lines=True)
+    if case.faults or case.warnings:
+        lines = [*(touched(fault) for fault in case.faults), *(f"warning: {one}" for one in case.warnings)]
+        xml.SubElement(element, "system-out").text = shown("\n".join(lines), lines=True)
+
+
+def touched(fault: dict[str, Any]) -> str:
+    """What a fault did, in a line."""
+    links = ", ".join(f"{link}: {number}" for link, number in fault["links"].items())
+    return f"{fault['id']} {fault['kind']} {fault['target']}: {fault['affected']} affected" + (links and f" ({links})")
+
+
+# -- TAP
+
+
+def tap(reports: list[RecipeReport]) -> list[str]:
+    """One line a case, with the reason below one that did not pass."""
+    cases = [(report, case) for report in reports for case in report.cases]
+    lines = ["TAP version 14", f"1..{len(cases)}"]
+    for number, (report, case) in enumerate(cases, 1):
+        name = shown(f"{report.title}: {case.name}").replace("#", "\\#")
+        lines.append(f"{'ok' if case.verdict == PASSED else 'not ok'} {number} - {name}")
+        if case.verdict != PASSED:
+            lines += ["  ---", *(f"  {key}: {_yaml(value)}" for key, value in _details(case).items()), "  ..."]
+        lines += [f"# warning: {shown(one)}" for one in case.warnings]
+    if any(report.interrupted for report in reports):
+        lines.append(f"# {INTERRUPTED}")
+    return lines
+
+
+def _details(case: CaseReport) -> dict[str, str]:
+    return {
+        "verdict": case.verdict,
+        "at": f"{case.file}:{case.line}",
+        "step": case.step,
+        "expected": case.expected,
+        "seen": case.seen,
+    }
+
+
+def _yaml(text: str) -> str:
+    """A YAML string in double quotes, which are those of JSON."""
+    from msgspec import json
+
+    return json.encode(shown(text)).decode()

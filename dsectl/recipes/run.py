@@ -1,6 +1,7 @@
 """Runs one recipe: a fresh cluster on a leash, its cases in order, the evidence of a failure, and nothing left behind.
 
-The leash ends the nodes also when this process is killed; the next command of dsectl removes the files.
+The leash ends the nodes also when this process is killed; the next command of dsectl removes the files. Whatever ends a
+run, its report tells how far it came.
 """
 
 import os
@@ -11,37 +12,43 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from msgspec import json
+
 from cluster.emulator import cluster as emulator
 from cluster.errors import ClusterError, Usage
 from dsectl.cli.invocation import Session
-from dsectl.recipes import faultcheck
 from dsectl.recipes.document import Block, Case, Part, Recipe
 from dsectl.recipes.evidence import keep
-from dsectl.recipes.report import TO_RUN, CaseReport, RecipeReport
+from dsectl.recipes.judgement import Judgement, wanted_count
+from dsectl.recipes.report import INTERRUPTED, TO_RUN, CaseReport, RecipeReport
 from dsectl.script.execution import carry_out
-from dsectl.script.grammar import parse
-from dsectl.script.interpreter import Interpreter, Outcome, describe
+from dsectl.script.grammar import Wait, parse
+from dsectl.script.interpreter import EXIT_INTERRUPTED, Interpreter, Outcome, describe
 from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED
 from dsectl.script.tokens import Line
 from dsectl.script.values import MISSING
+from dsectl.ui.text import count
 
 UP_S = 20.0
 RECEIPT_S = 2.0
 """A fault may need so long to touch something and be counted: a few probe periods."""
 RECEIPT_PAUSE_S = 0.1
+ACCOUNT_BYTES_MAX = 64 * 1024
+INTERRUPTED_JOB_S = 1.0
+"""A job of an interrupted run gets so long to end; its cluster goes anyway."""
 
 
 class Listener(Protocol):
     """Is told of a run as it goes on. Prose and questions come before the steps behind them."""
 
-    def ready(self, report: RecipeReport) -> None:
+    def ready(self, report: RecipeReport, interpreter: Interpreter) -> None:
         """The cluster runs."""
 
     def case(self, case: Case) -> None:
         """A case begins."""
 
-    def part(self, part: Part) -> None:
-        """A piece of prose, a question or a block comes next."""
+    def part(self, part: Part) -> bool:
+        """A piece of prose, a question or a block comes next; whether a block shall run."""
 
     def step(self, line: Line) -> None:
         """A step begins."""
@@ -53,14 +60,15 @@ class Listener(Protocol):
 class Silent:
     """A listener that tells nobody."""
 
-    def ready(self, report: RecipeReport) -> None:
+    def ready(self, report: RecipeReport, interpreter: Interpreter) -> None:
         """Nothing."""
 
     def case(self, case: Case) -> None:
         """Nothing."""
 
-    def part(self, part: Part) -> None:
-        """Nothing."""
+    def part(self, part: Part) -> bool:
+        """All run."""
+        return True
 
     def step(self, line: Line) -> None:
         """Nothing."""
@@ -71,33 +79,52 @@ class Silent:
 
 def run_recipe(
     recipe: Recipe,
+    report: RecipeReport,
     listener: Listener,
     *,
     standing: str | None = None,
     keeps: bool = False,
     evidence: bool = True,
     patient: bool = False,
-    time_scale: float = 1.0,
+    needs_test: bool = True,
     is_stopped: Callable[[], bool] = lambda: False,
-) -> RecipeReport:
-    """Run it once, on a cluster of its own or on the one called `standing`; the recipe was checked before.
+) -> None:
+    """Run it once, on a cluster of its own or on the one called `standing`; the recipe was checked before. What becomes
+    of it is in `report`, at any moment.
 
     With `keeps` the fresh cluster and its logs stay; with `evidence` logs and events are kept when it does not pass.
-    `patient` sets no limit to the whole, for a reader takes the time that it takes. KeyboardInterrupt and SystemExit
-    pass, after the cluster is down.
+    `patient` sets no limit to the whole, for a reader takes the time that it takes. With `needs_test` a recipe in which
+    no step tests anything is inconclusive. KeyboardInterrupt and SystemExit pass, after the cluster is down.
     """
     began = time.monotonic()
-    report = RecipeReport(recipe.file, recipe.title, time_scale=time_scale)
     try:
         with _cluster(recipe, report, standing, keeps):
-            limit_s = float("inf") if patient else recipe.meta.timeout_s * time_scale
-            Run(recipe, report, listener, time_scale, limit_s, is_stopped).all(evidence)
+            limit_s = float("inf") if patient else recipe.meta.timeout_s * report.time_scale
+            Run(recipe, report, listener, limit_s, is_stopped).all(evidence, needs_test)
     except ClusterError as error:  # the cluster did not start, or could not be removed
         case = CaseReport(recipe.cases[0].name, recipe.file, recipe.cases[0].line)
         case.decide(INCONCLUSIVE, case.line, "", "a cluster", describe(error), time.monotonic() - began)
         report.cases.append(case)
-    report.took_s = round(time.monotonic() - began, 3)
-    return report
+    except (KeyboardInterrupt, SystemExit):
+        leave_out(recipe, report)
+        raise
+    else:
+        if is_stopped():
+            leave_out(recipe, report)
+    finally:
+        report.took_s = round(time.monotonic() - began, 3)
+        report.ended = True
+
+
+def leave_out(recipe: Recipe, report: RecipeReport) -> None:
+    """Add the cases that an interrupt left no time for, so that no reader of the report takes it for complete."""
+    begun = {case.name for case in report.cases}
+    for case in recipe.cases:
+        if case.steps and case.name not in begun:
+            left = CaseReport(case.name, recipe.file, case.line)
+            left.decide(INCONCLUSIVE, case.line, "", TO_RUN, f"not run: {INTERRUPTED}", 0.0)
+            report.cases.append(left)
+    report.interrupted = any(INTERRUPTED in case.seen for case in report.cases)
 
 
 @contextmanager
@@ -129,7 +156,6 @@ class Run:
         recipe: Recipe,
         report: RecipeReport,
         listener: Listener,
-        time_scale: float,
         limit_s: float,
         is_stopped: Callable[[], bool],
     ) -> None:
@@ -139,23 +165,26 @@ class Run:
         self.session = Session(report.cluster)
         self.began = time.monotonic()
         until = self.began + limit_s
-        self.interpreter = Interpreter(self.session, time_scale=time_scale, until=until, is_stopped=is_stopped)
-        self.is_stopped = is_stopped
+        self.interpreter = Interpreter(self.session, time_scale=report.time_scale, until=until, is_stopped=is_stopped)
+        self.judgement = Judgement()
+        self.is_interrupted = is_stopped
         self._known: set[str] = set()
         """Faults of earlier cases."""
-        self._excused: set[str] = set()
 
-    def all(self, evidence: bool) -> None:
+    def all(self, evidence: bool, needs_test: bool) -> None:
         """Every case, until one fails; those behind it are told as not run."""
         try:
-            self.listener.ready(self.report)
+            self.listener.ready(self.report, self.interpreter)
             self._known = {fault["id"] for fault in self._faults()}
             for case in self.recipe.cases:
+                if self.is_interrupted():
+                    break
                 self._case(case)
-        finally:
-            unwaited = self.interpreter.end_jobs()
-        self._unwaited(unwaited)
-        if evidence and self.report.verdict != PASSED:
+        except BaseException:
+            self._abandon_jobs()
+            raise
+        self._at_the_end(self.interpreter.end_jobs(), needs_test)
+        if evidence and self.report.verdict != PASSED and not self.is_interrupted():
             self.report.kept = keep(self.report, self.session)
         self.session.close()
 
@@ -164,18 +193,23 @@ class Run:
         report = CaseReport(case.name, self.recipe.file, case.line)
         failed = next((one for one in self.report.cases if one.verdict == FAILED), None)
         listener.case(case)
-        for part in case.parts:
-            listener.part(part)
-            if isinstance(part, Block) and not failed and report.verdict != FAILED:
-                self._block(part, report)
-        if not case.steps:
-            return
+        if case.steps:
+            self.report.cases.append(report)
+        try:
+            for part in case.parts:
+                runs = listener.part(part)
+                if isinstance(part, Block) and runs and not failed and report.verdict != FAILED:
+                    self._block(part, report)
+        except (KeyboardInterrupt, SystemExit):
+            seen = f"{INTERRUPTED} after {report.steps} of {count(len(case.steps), 'step')}"
+            report.decide(INCONCLUSIVE, case.line, "", "to end", seen, self._now())
+            raise
+        finally:
+            report.took_s = round(time.monotonic() - began, 3)
         if failed:
             report.decide(INCONCLUSIVE, case.line, "", TO_RUN, f"not run: {failed.name!r} failed", self._now())
-        elif report.verdict == PASSED:
+        elif case.steps:
             self._receipts(case, report)
-        report.took_s = round(time.monotonic() - began, 3)
-        self.report.cases.append(report)
 
     def _block(self, block: Block, report: CaseReport) -> None:
         for line in block.steps:
@@ -185,53 +219,103 @@ class Run:
             report.steps += 1
             if outcome.verdict != PASSED:
                 report.decide(outcome.verdict, line.number, line.text, outcome.expected, outcome.seen, self._now())
+                report.account = account_of(outcome)
                 return
 
     def _step(self, line: Line) -> Outcome:
+        """Carry out a step. One that ends with the time for the whole has not been given the time that it needs, and
+        one that ends with an interrupt says nothing, whatever they saw."""
         interpreter = self.interpreter
-        if interpreter.is_stopped():
-            stopped = self.is_stopped()
-            limit = f"it ends after {self.recipe.meta.timeout}"
-            return Outcome(INCONCLUSIVE if stopped else FAILED, "time for this step", "stopped" if stopped else limit)
-        try:
-            step = parse(line.text)
-            assert step is not None
-            outcome = interpreter.run(step)
-        except Usage as error:
-            return Outcome(FAILED, "a step that can be carried out", describe(error))
-        self._excused.update(faultcheck.looked_at(step, outcome.result, interpreter.variable))
+        outcome = Outcome(PASSED)
+        if not interpreter.is_stopped():
+            try:
+                step = parse(line.text)
+                assert step is not None
+                outcome = interpreter.run(step)
+            except Usage as error:
+                return Outcome(FAILED, "a step that can be carried out", describe(error))
+            self.judgement.note(step, outcome, interpreter.variable)
+            if isinstance(step, Wait) and step.stop and outcome.verdict == PASSED:
+                outcome = self._stopped(step.job, outcome)
+        if self.is_interrupted():
+            outcome.verdict, outcome.expected, outcome.seen = INCONCLUSIVE, "to end", INTERRUPTED
+        elif interpreter.is_stopped():
+            limit = f"the recipe's time was over: {self.recipe.meta.timeout}"
+            if self.report.time_scale != 1:
+                limit += f", stretched by {self.report.time_scale:g}"
+            outcome.verdict, outcome.expected = FAILED, outcome.expected or "time for this step"
+            outcome.seen = f"{outcome.seen}; {limit}" if outcome.seen else limit
         return outcome
 
+    def _stopped(self, name: str, outcome: Outcome) -> Outcome:
+        """A job that was to end by itself after so many messages, and was stopped before, has not seen them."""
+        job = self.interpreter.jobs[name]
+        wanted = wanted_count(job.argv)
+        seen = len(job.value) if isinstance(job.value, list) else 0
+        if seen >= wanted:
+            return outcome
+        return Outcome(FAILED, f"{name} to see {count(wanted, 'message')}", f"stopped after {seen}", outcome.result)
+
+    # -- what no step judged
+
     def _receipts(self, case: Case, report: CaseReport) -> None:
-        """A fault of this case that touched nothing makes it inconclusive."""
+        """What the faults of this case touched; one that touched nothing makes it inconclusive."""
         until = time.monotonic() + RECEIPT_S
         while True:
             new = [fault for fault in self._faults() if fault["id"] not in self._known]
-            idle = faultcheck.ineffective(new, self._excused)
-            if not idle or time.monotonic() >= until:
+            idle = self.judgement.idle(new) if report.verdict == PASSED else []
+            if not idle or time.monotonic() >= until or self.is_interrupted():
                 break
             time.sleep(RECEIPT_PAUSE_S)
         self._known.update(fault["id"] for fault in new)
+        report.faults = [{name: fault[name] for name in ("id", "kind", "target", "affected", "links")} for fault in new]
+        report.warnings += self.judgement.warnings(new)
         if idle:
-            last = case.steps[-1]
-            report.decide(
-                INCONCLUSIVE,
-                last.number,
-                "",
-                "every fault to touch something",
-                f"{', '.join(idle)} did not",
-                self._now(),
-            )
+            seen = f"{', '.join(idle)} did not"
+            self._undecided(report, case.steps[-1].number, "every fault to touch something", seen)
 
     def _faults(self) -> list[dict[str, Any]]:
-        found = carry_out(["faults"], self.session).value
-        return found if found is not MISSING and isinstance(found, list) else []
+        result = carry_out(["faults"], self.session)
+        if result.code == EXIT_INTERRUPTED:  # `invoke` makes a code of it
+            raise KeyboardInterrupt
+        return result.value if isinstance(result.value, list) else []
 
-    def _unwaited(self, names: list[str]) -> None:
-        """A job that nobody waited for may hide a failure."""
-        if names and self.report.cases and self.report.verdict == PASSED:
-            case = self.report.cases[-1]
-            case.decide(FAILED, case.line, "", "every job to be waited for", f"{', '.join(names)} was not", self._now())
+    def _at_the_end(self, unwaited: list[str], needs_test: bool) -> None:
+        """A job that nobody waited for may hide a failure; one that saw nothing, and a recipe without a test, have
+        tested nothing."""
+        if self.report.verdict != PASSED:
+            return
+        case, line = self.report.cases[-1], self.recipe.steps[-1].number
+        if unwaited:
+            seen = f"{', '.join(unwaited)} was not"
+            case.decide(FAILED, case.line, "", "every job to be waited for", seen, self._now())
+        results = {name: job.result for name, job in self.interpreter.jobs.items()}
+        if idle := self.judgement.idle_jobs(results):
+            seen = f"{', '.join(idle)} ended with nothing, and no step looked at that"
+            self._undecided(case, line, "every job to see something", seen)
+        if needs_test and not self.judgement.tests:
+            self._undecided(
+                case, line, "a step that tests something", "none does: no `expect`, `within`, `always`, `!`"
+            )
+
+    def _undecided(self, case: CaseReport, line: int, expected: str, seen: str) -> None:
+        case.decide(INCONCLUSIVE, line, "", expected, seen, self._now())
+
+    def _abandon_jobs(self) -> None:
+        running = [job for job in self.interpreter.jobs.values() if job.is_running]
+        for job in running:
+            job.stop()
+        until = time.monotonic() + INTERRUPTED_JOB_S
+        for job in running:
+            job.wait(until)
 
     def _now(self) -> float:
         return time.monotonic() - self.began
+
+
+def account_of(outcome: Outcome) -> Any:
+    """The JSON of the deciding step's command, unless it is nothing, or too long for a report."""
+    if outcome.result is None or outcome.result.value is MISSING:
+        return None
+    value = outcome.result.value
+    return value if len(json.encode(value)) <= ACCOUNT_BYTES_MAX else None

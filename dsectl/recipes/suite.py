@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from dsectl.recipes.document import Recipe
 from dsectl.recipes.report import RecipeReport
-from dsectl.recipes.run import Listener, run_recipe
+from dsectl.recipes.run import Listener, leave_out, run_recipe
 
 LOOK_S = 0.2
 """How often the main thread can be reached by a signal while others work."""
@@ -34,58 +34,77 @@ class Plan:
         """Every run, in order."""
         return [recipe for recipe in self.recipes for _ in range(self.repeat)]
 
+    def reports(self) -> list[RecipeReport]:
+        """One for each run, which has not begun."""
+        return [RecipeReport(recipe.file, recipe.title, time_scale=self.time_scale) for recipe in self.runs()]
+
 
 def run_all(
-    plan: Plan, listener: Callable[[Recipe], Listener], on_report: Callable[[RecipeReport], None]
-) -> list[RecipeReport]:
-    """Carry out the plan; returns the reports in its order. `on_report` is called as each ends, in this thread.
+    plan: Plan,
+    reports: Sequence[RecipeReport],
+    listener: Callable[[Recipe], Listener],
+    on_report: Callable[[RecipeReport], None],
+) -> None:
+    """Carry out the plan. What becomes of a run is in its report; `on_report` is called as each ends, in this thread.
 
-    An interrupt stops all runs, waits until their clusters are gone, and is raised again.
+    An interrupt stops all runs, waits until their clusters are gone, and is raised again; the reports then tell of each
+    run how far it came.
     """
-    runs = plan.runs()
-    if plan.side_by_side == 1 or len(runs) == 1:
-        reports = []
-        for recipe in runs:
-            reports.append(_one(plan, recipe, listener(recipe)))
-            on_report(reports[-1])
-        return reports
-    return _side_by_side(plan, runs, listener, on_report)
+    runs = list(zip(plan.runs(), reports, strict=True))
+    ended = 0
+    try:
+        if plan.side_by_side == 1 or len(runs) == 1:
+            for recipe, report in runs:
+                _one(plan, recipe, report, listener(recipe))
+                on_report(report)
+                ended += 1
+        else:
+            _side_by_side(plan, runs, listener, on_report)
+    except (KeyboardInterrupt, SystemExit):
+        for recipe, report in runs:
+            if not report.ended:
+                leave_out(recipe, report)
+        raise
 
 
-def _one(plan: Plan, recipe: Recipe, listener: Listener) -> RecipeReport:
-    return run_recipe(
+def _one(plan: Plan, recipe: Recipe, report: RecipeReport, listener: Listener) -> None:
+    run_recipe(
         recipe,
+        report,
         listener,
         standing=plan.standing,
         keeps=plan.keeps,
         evidence=plan.evidence,
-        time_scale=plan.time_scale,
         is_stopped=plan.stopping.is_set,
     )
 
 
 def _side_by_side(
     plan: Plan,
-    runs: list[Recipe],
+    runs: list[tuple[Recipe, RecipeReport]],
     listener: Callable[[Recipe], Listener],
     on_report: Callable[[RecipeReport], None],
-) -> list[RecipeReport]:
-    told = 0
-    futures: list[Future[RecipeReport]] = []
+) -> None:
+    futures: list[Future[None]] = []
     with ThreadPoolExecutor(plan.side_by_side, "recipe") as pool:
         try:
-            for recipe in runs:  # within the `try`: the first runs already while the last are being submitted
-                futures.append(pool.submit(_one, plan, recipe, listener(recipe)))
-            while told < len(futures):
-                try:
-                    report = futures[told].result(LOOK_S)
-                except TimeoutError:
-                    continue
+            for recipe, report in runs:  # within the `try`: the first runs already while the last are being submitted
+                futures.append(pool.submit(_one, plan, recipe, report, listener(recipe)))
+            for future, (_, report) in zip(futures, runs, strict=True):
+                while not _ended(future):
+                    pass
                 on_report(report)
-                told += 1
         except BaseException:
             plan.stopping.set()
             for future in futures:
                 future.cancel()
             raise
-    return [future.result() for future in futures]
+
+
+def _ended(future: "Future[None]") -> bool:
+    """Whether it ends within a moment. Raises what it raised."""
+    try:
+        future.result(LOOK_S)
+    except TimeoutError:
+        return False
+    return True

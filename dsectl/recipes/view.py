@@ -4,9 +4,9 @@ from dsectl.cli.console import Console
 from dsectl.recipes.document import Case, Part, Recipe
 from dsectl.recipes.frontmatter import PRINCIPLES
 from dsectl.recipes.library import Listed
-from dsectl.recipes.report import TO_RUN, CaseReport, RecipeReport, counts
+from dsectl.recipes.report import TO_RUN, CaseReport, RecipeReport, counts, touched
 from dsectl.script.check import Problem
-from dsectl.script.interpreter import Outcome
+from dsectl.script.interpreter import Interpreter, Outcome
 from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED
 from dsectl.script.tokens import Line
 from dsectl.ui.table import table
@@ -36,14 +36,15 @@ class Progress:
         self.recipe = recipe
         self.console = console
 
-    def ready(self, report: RecipeReport) -> None:
+    def ready(self, report: RecipeReport, interpreter: Interpreter) -> None:
         """The cluster runs."""
 
     def case(self, case: Case) -> None:
         """A case begins."""
 
-    def part(self, part: Part) -> None:
-        """Nothing is shown of prose."""
+    def part(self, part: Part) -> bool:
+        """Nothing is shown of prose, and all blocks run."""
+        return True
 
     def step(self, line: Line) -> None:
         """A step begins."""
@@ -72,7 +73,7 @@ def report_lines(report: RecipeReport, paint: Paint, brief: bool = False) -> lis
 
 def _case_lines(case: CaseReport, paint: Paint) -> list[str]:
     if case.expected == TO_RUN:
-        return [paint(f"  --   {shown(case.name)}  not run", "dim")]
+        return [paint(f"  --   {shown(case.name)}  {shown(case.seen)}", "dim")]
     mark = paint(f"{MARKS[case.verdict]:<4}", STYLES[case.verdict])
     done = paint(f"{count(case.steps, 'step')}, {case.took_s:.1f} s", "dim")
     lines = [f"  {mark} {shown(case.name)}  {done}"]
@@ -84,6 +85,8 @@ def _case_lines(case: CaseReport, paint: Paint) -> list[str]:
             f"       seen       {shown(case.seen)}",
             f"       at         {case.at_s:.2f} s after the cluster was ready",
         ]
+    lines += [paint(f"       {shown(touched(fault))}", "dim") for fault in case.faults]
+    lines += [f"       {paint('warning:', 'warn')} {shown(warning)}" for warning in case.warnings]
     return lines
 
 

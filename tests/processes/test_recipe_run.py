@@ -15,12 +15,14 @@ import msgspec
 import pytest
 
 from cluster.emulator.home import Home
+from tests.dsectl.recipes.test_report import validated
 from tests.dsectl.recipes.written import recipe_text
 from tests.processes.commands import ask, dsectl, is_alive
 from tests.processes.conftest import Eventually, processes_under
 from tests.processes.terminal import Person
 
 FRONT = "nodes: 3"
+STORED = "put k 1\nexpect get k .value == '\"1\"'"
 
 
 @pytest.fixture
@@ -77,6 +79,37 @@ def test_a_failure_tells_where_what_and_when(write: Any, home: Home, tmp_path: P
     assert clusters() == []
 
 
+TESTED_NOTHING = {
+    "a limit that is reached in the last step": ("subscribe news.> --count 1", 1, "the recipe's time was over: 2s"),
+    "a load that the limit cuts short": ("load kv --rate 20 --for 60s", 1, "the recipe's time was over: 2s"),
+    "a job stopped before its count": (
+        *("subscribe news.> --count 3 &job\npublish other.x hello\nstop job\n! get k", 1, "stopped after 0"),
+    ),
+    "a job that saw nothing": ("subscribe news.> &job\nstop job\n! get k", 3, "job ended with nothing"),
+    "no test at all": ("put k 1", 3, "no `expect`"),
+}
+
+
+@pytest.mark.parametrize("steps,code,seen", TESTED_NOTHING.values(), ids=TESTED_NOTHING)
+def test_what_did_not_test_is_not_green(write: Any, home: Home, steps: str, code: int, seen: str) -> None:
+    done = ask("recipe", "run", write(steps, front=f"{FRONT}\ntimeout: 2s"), code=code)
+    assert seen in done["cases"][0]["seen"]
+
+
+def test_a_load_that_tested_nothing_says_why_and_its_account_is_kept(write: Any, home: Home) -> None:
+    """Nothing is read, so a limit of reads has no sample; that is told, not the number of the exit code."""
+    done = ask("recipe", "run", write("load kv --rate 20 --for 1s --mix write=100 --require 'read.p90<9s'"), code=3)
+    (case,) = done["cases"]
+    assert "read.p90<9s: there is no sample" in case["seen"]
+    kept = msgspec.json.decode((Path(done["recipes"][0]["kept"]) / "report.json").read_bytes())
+    assert kept["cases"][0]["account"]["verdict"] == "inconclusive" and case["account"]["ok"] > 0
+
+
+def test_the_report_shows_what_each_fault_touched(write: Any, home: Home) -> None:
+    done = dsectl("recipe", "run", write("kill n3 -> $kill\nwithin 10s: members --via n1 .n3.state != alive"))
+    assert "f1 kill n3:" in done.out and "affected (n1->n3:" in done.out
+
+
 def test_a_fault_that_touched_nothing_is_inconclusive(write: Any, home: Home) -> None:
     """Nobody sends between two dead nodes; a step that looks at the receipt judges by itself."""
     quiet = "kill n2 n3\nslow n2 n3 --delay 10ms\n"
@@ -119,7 +152,7 @@ def test_repeated_and_side_by_side(write: Any, home: Home) -> None:
 
 
 def test_keep_leaves_the_cluster(write: Any, home: Home) -> None:
-    done = ask("recipe", "run", write("put k 1"), "--keep")
+    done = ask("recipe", "run", write(STORED), "--keep")
     (name,) = clusters()
     assert name == done["recipes"][0]["cluster"]
     assert ask("get", "k", "-C", name)["value"] == "1"
@@ -128,9 +161,9 @@ def test_keep_leaves_the_cluster(write: Any, home: Home) -> None:
 
 def test_on_a_cluster_that_stands(write: Any, home: Home) -> None:
     dsectl("up", "-n", "3", "-C", "mine")
-    dsectl("recipe", "run", write("put k 1"), "-C", "mine")
+    dsectl("recipe", "run", write(STORED), "-C", "mine")
     assert clusters() == ["mine"] and ask("get", "k", "-C", "mine")["value"] == "1"
-    dsectl("recipe", "run", write("put k 1"), "-C", "nobody", code=4)
+    dsectl("recipe", "run", write(STORED), "-C", "nobody", code=4)
 
 
 def test_red_turns_red_or_says_that_it_does_not(write: Any, home: Home) -> None:
@@ -141,25 +174,31 @@ def test_red_turns_red_or_says_that_it_does_not(write: Any, home: Home) -> None:
     assert "ended passed" in done.out
 
 
-ENDLESS = 'put k 1\nalways 60s: get k .value == "1"'
+ENDLESS = 'put k 1\nalways 60s: get k .value == "1"', "get k"
 
 
 @pytest.mark.parametrize("number,code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_takes_its_cluster_down(
     write: Any, home: Home, eventually: Eventually, number: signal.Signals, code: int
 ) -> None:
-    with running("recipe", "run", write(ENDLESS)) as process:
+    report = home.folder.parent / "report.xml"
+    with running("recipe", "run", write(*ENDLESS), "--junit", str(report), "--json") as process:
         eventually(lambda: processes_under(home.folder / "clusters"), "the cluster runs")
         eventually(lambda: clusters(), "the cluster is known")
         process.send_signal(number)
-        assert process.wait(20) == code
-    assert clusters() == []
+        told, _ = process.communicate(timeout=20)
+        assert process.returncode == code
+    done = msgspec.json.decode(told)
+    assert done["interrupted"] and done["verdict"] == "inconclusive" and done["inconclusive"] == 2
+    root = validated(xml.fromstring(report.read_text()))
+    assert ["interrupted" in error.get("message", "") for error in root.iter("error")] == [True, True]
+    assert clusters() == [] and not list((home.folder / "locks").glob("[!.]*"))
     eventually(lambda: not processes_under(home.folder), "all nodes ended")
 
 
 @pytest.mark.parametrize("side_by_side", ["1", "2"])
 def test_a_killed_runner_leaves_no_process(write: Any, home: Home, eventually: Eventually, side_by_side: str) -> None:
-    with running("recipe", "run", write(ENDLESS), "--repeat", "2", "--side-by-side", side_by_side) as process:
+    with running("recipe", "run", write(*ENDLESS), "--repeat", "2", "--side-by-side", side_by_side) as process:
         eventually(lambda: len(clusters()) == int(side_by_side), "the clusters are known")
         eventually(lambda: len(processes_under(home.folder)) >= 3 * int(side_by_side), "the nodes run")
         nodes = processes_under(home.folder)
@@ -169,11 +208,36 @@ def test_a_killed_runner_leaves_no_process(write: Any, home: Home, eventually: E
 
 
 def test_an_interrupt_stops_all_that_run_side_by_side(write: Any, home: Home, eventually: Eventually) -> None:
-    with running("recipe", "run", write(ENDLESS), "--repeat", "4", "--side-by-side", "2") as process:
+    with running("recipe", "run", write(*ENDLESS), "--repeat", "4", "--side-by-side", "2") as process:
         eventually(lambda: len(clusters()) == 2, "two clusters are known")
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
     assert clusters() == []
+
+
+def test_what_had_ended_is_in_the_report_of_an_interrupted_run(
+    write: Any, home: Home, eventually: Eventually, tmp_path: Path
+) -> None:
+    quick, endless, report = write("! get k", name="quick.md"), write(*ENDLESS), tmp_path / "report.xml"
+    report.write_text("an old one")
+    with running("recipe", "run", quick, endless, quick, "--junit", str(report), "--tap") as process:
+        eventually(lambda: [name for name in clusters() if name.startswith("r-")], "the second runs")
+        process.send_signal(signal.SIGTERM)
+        told, _ = process.communicate(timeout=20)
+    lines = told.splitlines()
+    assert lines[1] == "1..4" and lines[2].startswith("ok 1") and lines[-1] == "# interrupted"
+    suites = xml.fromstring(report.read_text()).findall("testsuite")
+    assert [suite.get("errors") for suite in suites] == ["0", "2", "1"]
+    assert suites[0].find(".//property[@name='interrupted']").get("value") == "false"  # type: ignore[union-attr]
+
+
+def test_a_refused_run_leaves_no_old_report(write: Any, home: Home, tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    for file, code in ((write("gett k"), 2), ("nowhere.md", 6)):
+        report.write_text("an old one")
+        dsectl("recipe", "run", file, "--junit", str(report), code=code)
+        assert not report.exists()
+    dsectl("recipe", "run", write("! get k"), "--junit", str(tmp_path), code=2)
 
 
 def test_control_characters_reach_no_terminal(write: Any, home: Home) -> None:

@@ -16,7 +16,8 @@ SIDE_BY_SIDE = 3
 def test_every_recipe_turns_red(home: Home) -> None:
     recipes = [reddened(recipe) for recipe in library()]
     plan = Plan(recipes, side_by_side=SIDE_BY_SIDE, evidence=False)
-    reports = run_all(plan, lambda _: Silent(), lambda _: None)
+    reports = plan.reports()
+    run_all(plan, reports, lambda _: Silent(), lambda _: None)
     wrong = [
         f"{recipe.file} ended {report.verdict}: {[(case.name, case.verdict, case.seen) for case in report.cases]}"
         for recipe, report in zip(recipes, reports, strict=True)

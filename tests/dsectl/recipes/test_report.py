@@ -1,5 +1,6 @@
 """Verdicts and their weight, the pass rate, and the reports for machines."""
 
+import re
 from xml.etree import ElementTree as xml
 
 import pytest
@@ -7,8 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsectl.recipes.junit import junit, tap
-from dsectl.recipes.report import CaseReport, RecipeReport, first_difference, pass_rate, worst
+from dsectl.recipes.report import CaseReport, RecipeReport, first_difference, junit, pass_rate, tap, worst
 from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED
 
 
@@ -72,12 +72,58 @@ def test_junit_counts_and_tells() -> None:
     assert (failure.text or "").startswith("r.md:12: expect get k .value == 1\n")
 
 
+ATTRIBUTES = {
+    "testsuites": ((), ("name", "time", "tests", "failures", "errors")),
+    "testsuite": (
+        ("name", "tests", "failures", "errors"),
+        *(("group", "time", "skipped", "timestamp", "hostname", "id", "package", "file", "log", "url"),),
+    ),
+    "properties": ((), ()),
+    "property": (("name", "value"), ()),
+    "testcase": (("name",), ("time", "classname", "group")),
+    **dict.fromkeys(("failure", "error", "skipped"), ((), ("type", "message"))),
+    **dict.fromkeys(("system-out", "system-err"), ((), ())),
+}
+"""What Jenkins' junit-10.xsd allows: for each element the attributes that must be there, and those that may be."""
+CHILDREN = {
+    "testsuites": ("testsuite",),
+    "testsuite": ("testsuite", "properties", "testcase", "system-out", "system-err"),
+    "properties": ("property",),
+    "testcase": ("skipped", "error", "failure", "system-out", "system-err"),
+}
+TIME = re.compile(r"(([0-9]{0,3},)*[0-9]{3}|[0-9]{0,3})*(\.[0-9]*)?")
+
+
+def validated(element: xml.Element) -> xml.Element:
+    """Assert that an element and all below it are as the schema wants them."""
+    must, may = ATTRIBUTES[element.tag]
+    assert set(must) <= set(element.attrib) <= {*must, *may}, element.attrib
+    assert TIME.fullmatch(element.get("time", "0"))
+    for child in element:
+        assert child.tag in CHILDREN.get(element.tag, ()), (element.tag, child.tag)
+        validated(child)
+    return element
+
+
+def test_junit_is_what_jenkins_accepts() -> None:
+    made = report(PASSED, FAILED, INCONCLUSIVE)
+    made.took_s, made.time_scale, made.interrupted, made.kept = 12345.6789, 2.0, True, "/kept/r"
+    made.cases[0].faults = [{"id": "f1", "kind": "kill", "target": "n1", "affected": 3, "links": {"n2->n1": 3}}]
+    made.cases[0].warnings = ["partition n1 | n2 (f2) touched nothing on n1->n2"]
+    root = validated(xml.fromstring(junit([made, RecipeReport("empty.md", "Empty")])))
+    told = root.findtext(".//system-out") or ""
+    assert "f1 kill n1: 3 affected (n2->n1: 3)" in told and "warning: partition" in told
+    first = next(root.iter("properties"))
+    told_of = {one.get("name"): one.get("value") for one in first}
+    assert (told_of["interrupted"], told_of["kept"], told_of["time_scale"]) == ("true", "/kept/r", "2")
+
+
 @given(st.text())
 def test_any_character_can_be_in_the_reports(text: str) -> None:
     """XML has no way to write most control characters, and half of a pair is no character at all."""
     made = report(FAILED, seen=text)
     made.title = made.cases[0].name = text
-    root = xml.fromstring(junit([made]))
+    root = validated(xml.fromstring(junit([made])))
     assert root.find(".//failure") is not None
     lines = tap([made])
     assert all("\n" not in line and "\x1b" not in line for line in lines)
@@ -88,3 +134,10 @@ def test_tap() -> None:
     lines = tap([report(PASSED, FAILED)])
     assert lines[:4] == ["TAP version 14", "1..2", "ok 1 - Title: case 1", "not ok 2 - Title: case 2"]
     assert lines[4] == "  ---" and lines[-1] == "  ..."
+
+
+def test_tap_says_that_it_was_interrupted() -> None:
+    made = report(INCONCLUSIVE)
+    made.interrupted = True
+    made.cases[0].warnings = ["something"]
+    assert tap([made])[-2:] == ["# warning: something", "# interrupted"]

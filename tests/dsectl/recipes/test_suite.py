@@ -7,8 +7,10 @@ import pytest
 
 from dsectl.recipes import suite
 from dsectl.recipes.document import Recipe
-from dsectl.recipes.report import RecipeReport
+from dsectl.recipes.report import CaseReport, RecipeReport
 from dsectl.recipes.run import Listener, Silent
+from dsectl.script.polling import INCONCLUSIVE, PASSED
+from tests.dsectl.recipes.written import recipe
 
 LIMIT_S = 30.0
 
@@ -18,13 +20,14 @@ def test_an_interrupt_between_two_submissions_ends_what_runs(monkeypatch: pytest
     begun = threading.Event()
     ended: list[bool] = []
 
-    def endless(recipe: Recipe, listener: Listener, *, is_stopped: Any, **others: Any) -> RecipeReport:
+    def endless(recipe: Recipe, report: RecipeReport, listener: Listener, *, is_stopped: Any, **others: Any) -> None:
         begun.set()
         waiting = threading.Event()
         for _ in range(round(LIMIT_S / 0.01)):
             if is_stopped():
                 ended.append(True)
-                return RecipeReport("x.md", "x")
+                report.ended = True
+                return
             waiting.wait(0.01)
         ended.append(False)
         raise AssertionError("nobody stopped it")
@@ -39,7 +42,33 @@ def test_an_interrupt_between_two_submissions_ends_what_runs(monkeypatch: pytest
         return Silent()
 
     monkeypatch.setattr(suite, "run_recipe", endless)
-    recipe: Any = None  # nobody looks at it
+    plan = suite.Plan([recipe("get k")], repeat=4, side_by_side=2)
+    reports = plan.reports()
     with pytest.raises(KeyboardInterrupt):
-        suite.run_all(suite.Plan([recipe], repeat=4, side_by_side=2), listener, lambda report: None)
+        suite.run_all(plan, reports, listener, lambda report: None)
     assert ended and all(ended) and len(ended) <= 2
+    assert [report.ended for report in reports].count(True) == len(ended)
+    left = [report for report in reports if not report.ended]
+    assert all(report.interrupted and report.verdict == INCONCLUSIVE for report in left), "no report is taken for whole"
+
+
+def test_what_had_ended_before_an_interrupt_stays_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[Recipe] = []
+
+    def second_is_interrupted(recipe: Recipe, report: RecipeReport, listener: Listener, **others: Any) -> None:
+        runs.append(recipe)
+        if len(runs) == 2:
+            raise KeyboardInterrupt
+        report.cases.append(CaseReport("Case 1", recipe.file, 1))
+        report.ended = True
+
+    monkeypatch.setattr(suite, "run_recipe", second_is_interrupted)
+    plan = suite.Plan([recipe("get k")], repeat=3)
+    reports = plan.reports()
+    with pytest.raises(KeyboardInterrupt):
+        suite.run_all(plan, reports, lambda recipe: Silent(), lambda report: None)
+    assert [(report.verdict, report.interrupted) for report in reports] == [
+        (PASSED, False),
+        (INCONCLUSIVE, True),
+        (INCONCLUSIVE, True),
+    ]

@@ -26,7 +26,7 @@ def test_a_failure_is_told_once_and_what_was_not_run_in_a_line() -> None:
         '       expected   .value == "1"',
         "       seen       null",
         "       at         0.50 s after the cluster was ready",
-        "  --   behind  not run",
+        "  --   behind  not run: 'bad' failed",
         "  kept       /kept/r",
     ]
 
