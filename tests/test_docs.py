@@ -96,7 +96,7 @@ def test_the_language_is_documented_as_it_is() -> None:
     assert [operator for operator in OPERATORS if f'"{operator}"' not in page] == []
     (example,) = re.findall(r"^````markdown\n(.*?)^````$", page, re.MULTILINE | re.DOTALL)
     recipe = read_recipe(example, "basket.md")
-    assert check_recipe(recipe) == [] and recipe.steps[-1].number == 25, "the line that the transcript names"
+    assert check_recipe(recipe) == [] and recipe.steps[-1].number == 26, "the line that the transcript names"
     told = re.findall(r"^(\S.*?\S)  +\S", RECIPES, re.MULTILINE)
     assert len(told) >= 7 and all(parse(step) for step in told), "the steps of `dsectl help recipes`"
     assert all(key in RECIPES for key in keys)

@@ -10,13 +10,14 @@ from dsectl.cli.console import Console
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.recipes.check import check_recipe
+from dsectl.recipes.document import Block
 from dsectl.recipes.frontmatter import PRINCIPLES
-from dsectl.recipes.lesson import Lesson
+from dsectl.recipes.lesson import Left, Lesson
 from dsectl.recipes.library import library, listed, load, names
 from dsectl.recipes.report import EXIT_CODES, RecipeReport
 from dsectl.recipes.run import run_recipe
 from dsectl.recipes.view import learn_lines, problem_lines, total_line
-from dsectl.ui.text import shown
+from dsectl.ui.text import count
 
 
 @command(
@@ -25,8 +26,9 @@ from dsectl.ui.text import shown
 def present(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name in the library, or file.")],
 ) -> int:
-    """Shows the prose, waits for Enter before each block of steps, asks what you expect, and shows what each step came
-    to; --no-input does not wait. Ends as `dsectl recipe run` does."""
+    """Shows the prose, stops before each block of steps, asks what you expect, and shows what each step came to. At a
+    stop, Enter carries the block out, `?` tells what else can be done, and a command of your own looks around.
+    --no-input does not stop. Ends as `dsectl recipe run` does, with 0 when you leave it."""
     invocation = current()
     console, options = invocation.console, invocation.options
     if options.json:
@@ -40,23 +42,35 @@ def present(
     lesson = Lesson(found, console, (lambda prompt: _ask(console, prompt)) if asks else None)
     console.line(console.paint(f"# {found.title}", "strong"))
     report = RecipeReport(found.file, found.title)
-    run_recipe(found, report, lesson, standing=options.cluster, patient=asks, needs_test=False)
-    kept = lesson.keep_answers()
+    left = False
+    try:
+        run_recipe(found, report, lesson, standing=options.cluster, patient=asks, needs_test=False)
+        if not lesson.failed:
+            lesson.answer()
+    except Left:
+        left = True
+    finally:
+        if kept := lesson.keep_answers():
+            console.note(f"answers are kept in {kept}")
     console.line("")
-    for answer in lesson.answers:
-        console.lines([console.paint(shown(answer.question, lines=True), "dim")])
-        console.line(f"you expected: {shown(answer.answer) or '(nothing)'}\n")
-    if kept:
-        console.note(f"answers are kept in {kept}")
+    blocks = sum(isinstance(part, Block) for case in found.cases for part in case.parts)
+    if left:
+        console.line("you left the lesson; its cluster is gone" if options.cluster is None else "you left the lesson")
+        return 0
+    if lesson.skipped:
+        console.line(f"{lesson.skipped} of {count(blocks, 'block')} left out")
     console.line(total_line([report], report.verdict, console.paint))
     return EXIT_CODES[report.verdict]
 
 
-def _ask(console: Console, prompt: str) -> str:
-    """A line that is typed; the end of input counts as an empty one."""
+def _ask(console: Console, prompt: str) -> str | None:
+    """A line that is typed; None at the end of input."""
     console.out.write(prompt)
     console.flush()
-    return sys.stdin.readline().strip()
+    line = sys.stdin.readline()
+    if not line:
+        console.line("")
+    return line or None
 
 
 @command("learn", "List the lessons by principle.", group="recipes", rank=6, readonly=True, barred="it is for people")

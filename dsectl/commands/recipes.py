@@ -270,9 +270,7 @@ def _loaded(files: list[str] | None, all: bool) -> list[Recipe]:
     return [load(name) for name in (names() if all else files or [])]
 
 
-def _accepted(
-    recipes: list[Recipe], console: Console, strict: bool, nodes: list[str] | None = None
-) -> list[Recipe]:
+def _accepted(recipes: list[Recipe], console: Console, strict: bool, nodes: list[str] | None = None) -> list[Recipe]:
     """The recipes, if nothing is wrong with them. Raises Usage after telling what is. `nodes` are those of the cluster
     that they shall run on, when that stands."""
     refused, details = [], []

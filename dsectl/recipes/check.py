@@ -12,10 +12,10 @@ from pathlib import Path as File
 from cluster.errors import Usage
 from dsectl.cli.options import Options, take_options
 from dsectl.cli.table import lookup
-from dsectl.recipes.document import Recipe, read_recipe
+from dsectl.recipes.document import Predict, Recipe, read_recipe
 from dsectl.script.check import PLACEHOLDERS, Checker, Problem
 from dsectl.script.grammar import RESERVED, Command, Expect, Fails, Poll, Run, Start, Step
-from dsectl.script.tokens import Word, split
+from dsectl.script.tokens import VARIABLE, Word, split
 from dsectl.script.values import OPERATORS, Name, looks_like_path
 
 LINK_METAVARS = ("GROUP GROUP...", "FROM", "TO")
@@ -43,6 +43,7 @@ def check_recipe(recipe: Recipe, nodes: Sequence[str] | None = None) -> list[Pro
     told = len(checker.problems)
     checker.end()
     problems += checker.problems[told:]
+    problems += _answers(recipe, checker.variables)
     if recipe.steps and not problems and not tests:
         problems.append(
             Problem(
@@ -59,6 +60,15 @@ def check_recipe(recipe: Recipe, nodes: Sequence[str] | None = None) -> list[Pro
     if recipe.meta.nodes < 1:
         problems.append(Problem(1, "a cluster has at least one node"))
     return sorted(problems, key=lambda problem: problem.line)
+
+
+def _answers(recipe: Recipe, variables: dict[str, int]) -> Iterator[Problem]:
+    """The variables of answers that no step gives a value."""
+    for part in (part for case in recipe.cases for part in case.parts if isinstance(part, Predict)):
+        for name in VARIABLE.findall(part.answer):
+            if name not in variables:
+                help = f"`explain cart .owners[0] -> ${name}` would give it one."
+                yield Problem(part.line, f"${name} in the answer has no value", help)
 
 
 def is_test(step: Step) -> bool:
@@ -152,15 +162,11 @@ def _slip(words: list[Word], text: str) -> str:
         return f"It is written `{first.lower()}`."
     if first in ("assert", "check", "verify", "test", "should"):
         return f"A test begins with `expect`: `expect {text.partition(first)[2].strip()}`."
-    if any(one.endswith(";") or one in ("&&", "||") for one in bare):
-        return "One step a line."
     if first in ("wait", "stop") and len(bare) == 2 and _DURATION.fullmatch(bare[1]):
         return f"`{first}` is for jobs. `within {bare[1]}: …` waits for what you need, `sleep {bare[1]}` for nothing."
     if len(bare) >= 3 and bare[1] == "=" and words[0].variable:
         return f"A value is kept by an arrow behind its path: `get cart .value -> ${words[0].variable}`."
     if first not in RESERVED:
-        if len(bare) >= 4 and bare[-2] in OPERATORS and looks_like_path(words[-3]):
-            return f"A test begins with `expect`: `expect {text}`."
         if len(bare) >= 2 and looks_like_path(words[-1]) and not {"->", "|", "&"} & set(bare):
             return f"To test it: `expect {text} == VALUE`. To keep it: `{text} -> $name`."
     elif "=" in bare[2:-1]:

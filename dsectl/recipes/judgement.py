@@ -90,18 +90,6 @@ def named_links(fault: dict[str, Any], argv: list[str]) -> Iterator[tuple[str, .
                 yield ways[:1] if fault.get("one_way") else ways
 
 
-def wanted_count(argv: list[str]) -> int:
-    """How many messages a command shall print before it ends by itself; 0 if it says nothing of that."""
-    if argv[0] != "subscribe":
-        return 0
-    for at, word in enumerate(argv):
-        name, equals, number = word.partition("=")
-        if name == "--count":
-            text = number if equals else argv[at + 1] if at + 1 < len(argv) else ""
-            return int(text) if text.isdigit() else 0
-    return 0
-
-
 def looked_at(step: Step, result: Result | None, variable: Callable[[str], Any]) -> list[str]:
     """The ids of the faults whose counts a step looked at."""
     if isinstance(step, Expect | Poll):

@@ -19,11 +19,11 @@ from cluster.errors import ClusterError, Usage
 from dsectl.cli.invocation import Session
 from dsectl.recipes.document import Block, Case, Part, Recipe
 from dsectl.recipes.evidence import keep
-from dsectl.recipes.judgement import Judgement, wanted_count
+from dsectl.recipes.judgement import Judgement
 from dsectl.recipes.report import INTERRUPTED, TO_RUN, CaseReport, RecipeReport
 from dsectl.script.execution import carry_out
-from dsectl.script.grammar import Wait, parse
-from dsectl.script.interpreter import EXIT_INTERRUPTED, Interpreter, Outcome, describe
+from dsectl.script.grammar import parse
+from dsectl.script.interpreter import EXIT_INTERRUPTED, LIMIT_REACHED, Interpreter, Outcome, describe
 from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED
 from dsectl.script.tokens import Line
 from dsectl.script.values import MISSING
@@ -223,38 +223,26 @@ class Run:
                 return
 
     def _step(self, line: Line) -> Outcome:
-        """Carry out a step. One that ends with the time for the whole has not been given the time that it needs, and
-        one that ends with an interrupt says nothing, whatever they saw."""
+        """Carry out a step, unless there is no time left for it."""
         interpreter = self.interpreter
-        outcome = Outcome(PASSED)
-        if not interpreter.is_stopped():
-            try:
-                step = parse(line.text)
-                assert step is not None
-                outcome = interpreter.run(step)
-            except Usage as error:
-                return Outcome(FAILED, "a step that can be carried out", describe(error))
-            self.judgement.note(step, outcome, interpreter.variable)
-            if isinstance(step, Wait) and step.stop and outcome.verdict == PASSED:
-                outcome = self._stopped(step.job, outcome)
+        limit = f"the timeout of {self.recipe.meta.timeout} was reached"
+        if self.report.time_scale != 1:
+            limit += f", stretched by {self.report.time_scale:g}"
         if self.is_interrupted():
-            outcome.verdict, outcome.expected, outcome.seen = INCONCLUSIVE, "to end", INTERRUPTED
-        elif interpreter.is_stopped():
-            limit = f"the recipe's time was over: {self.recipe.meta.timeout}"
-            if self.report.time_scale != 1:
-                limit += f", stretched by {self.report.time_scale:g}"
-            outcome.verdict, outcome.expected = FAILED, outcome.expected or "time for this step"
-            outcome.seen = f"{outcome.seen}; {limit}" if outcome.seen else limit
+            return Outcome(INCONCLUSIVE, "to end", INTERRUPTED)
+        if interpreter.is_stopped():
+            return Outcome(FAILED, "time for this step", limit)
+        try:
+            step = parse(line.text)
+            assert step is not None
+            outcome = interpreter.run(step)
+        except Usage as error:
+            return Outcome(FAILED, "a step that can be carried out", describe(error))
+        self.judgement.note(step, outcome, interpreter.variable)
+        if self.is_interrupted():
+            return Outcome(INCONCLUSIVE, "to end", INTERRUPTED)
+        outcome.seen = outcome.seen.replace(LIMIT_REACHED, limit)
         return outcome
-
-    def _stopped(self, name: str, outcome: Outcome) -> Outcome:
-        """A job that was to end by itself after so many messages, and was stopped before, has not seen them."""
-        job = self.interpreter.jobs[name]
-        wanted = wanted_count(job.argv)
-        seen = len(job.value) if isinstance(job.value, list) else 0
-        if seen >= wanted:
-            return outcome
-        return Outcome(FAILED, f"{name} to see {count(wanted, 'message')}", f"stopped after {seen}", outcome.result)
 
     # -- what no step judged
 

@@ -80,10 +80,10 @@ def test_a_failure_tells_where_what_and_when(write: Any, home: Home, tmp_path: P
 
 
 TESTED_NOTHING = {
-    "a limit that is reached in the last step": ("subscribe news.> --count 1", 1, "the recipe's time was over: 2s"),
-    "a load that the limit cuts short": ("load kv --rate 20 --for 60s", 1, "the recipe's time was over: 2s"),
+    "a limit that is reached in the last step": ("subscribe news.> --count 1", 1, "the timeout of 2s was reached"),
+    "a load that the limit cuts short": ("load kv --rate 20 --for 60s", 1, "the timeout of 2s was reached"),
     "a job stopped before its count": (
-        *("subscribe news.> --count 3 &job\npublish other.x hello\nstop job\n! get k", 1, "stopped after 0"),
+        *("subscribe news.> --count 3 &job\npublish other.x hello\nstop job\n! get k", 1, "0 of 3 messages"),
     ),
     "a job that saw nothing": ("subscribe news.> &job\nstop job\n! get k", 3, "job ended with nothing"),
     "no test at all": ("put k 1", 3, "no `expect`"),
@@ -264,6 +264,21 @@ def test_a_lesson_is_gone_through_with_keys(home: Home, tmp_path: Path, eventual
     assert "you expected: because" in person.seen
     assert b"because" in (home.folder / "answers.jsonl").read_bytes()
     assert os.environ["DSECTL_HOME"] == str(home.folder)
+
+
+@pytest.mark.parametrize("key,code", [("\x03", 130), ("\x04", 0), ("q\r", 0)])
+def test_a_lesson_is_left_without_carrying_anything_out(
+    write: Any, home: Home, eventually: Eventually, key: str, code: int
+) -> None:
+    person = Person("present", write("put k 1"))
+    person.wait_for("q quits >")
+    person.type("status\r")
+    person.wait_for("as n")
+    person.wait_for("q quits >", times=2)
+    person.type(key)
+    assert person.leave() == code
+    assert "dsectl>" not in person.screen.text and "acks" not in person.screen.text
+    assert clusters() == []
 
 
 def test_a_lesson_without_input_does_not_wait(write: Any, home: Home) -> None:

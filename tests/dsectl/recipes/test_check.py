@@ -102,8 +102,8 @@ SLIPS = {
     "Expect get k .value == v": "`expect`",
     "assert get k .value == v": "`expect get k .value == v`",
     "expect get k .value = v": "`==`",
-    "put k v; get k": "One step a line",
-    "put k v && get k": "One step a line",
+    "put k v; get k": "line of its own",
+    "put k v && get k": "line of its own",
     "wait 5s": "`sleep 5s`",
     "$seen = get k .context": "-> $seen",
     "kill n1,n2": "n1 n2",
@@ -205,3 +205,10 @@ def test_no_characters_break_the_check(text: str) -> None:
 @given(st.binary(max_size=200).map(lambda data: data.decode("latin-1")))
 def test_no_front_matter_breaks_the_check(front: str) -> None:
     check_recipe(read_recipe(recipe_text("get k", front=front), "r.md"))
+
+
+@pytest.mark.parametrize("name,lines", [("node", []), ("nobody", [4])])
+def test_an_answer_names_variables_that_a_step_gives_a_value(name: str, lines: list[int]) -> None:
+    question = f"{FENCE}predict\nWho?\nanswer: ${name}\n{FENCE}\n"
+    text = f"# T\n\n\n{question}{FENCE}dsectl\n! get k\nget k -> $node\n{FENCE}\n"
+    assert [one.line for one in problems(text)] == lines

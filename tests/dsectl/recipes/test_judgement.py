@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dsectl.recipes.judgement import Judgement, looked_at, wanted_count
+from dsectl.recipes.judgement import Judgement, looked_at
 from dsectl.script.execution import Result
 from dsectl.script.grammar import parse
 from dsectl.script.interpreter import Outcome
@@ -88,17 +88,3 @@ def test_a_job_that_saw_nothing_has_tested_nothing_unless_a_step_looked() -> Non
     assert Judgement().idle_jobs(ended) == ["empty"]
     assert carried_out("expect empty .length == 0", []).idle_jobs(ended) == []
     assert carried_out("within 1s: empty .length == 0", []).idle_jobs(ended) == []
-
-
-@pytest.mark.parametrize(
-    "line,wanted",
-    [
-        ("subscribe a --count 3", 3),
-        ("subscribe a --count=2", 2),
-        ("subscribe a", 0),
-        ("subscribe --count", 0),
-        ("load kv --count 3", 0),
-    ],
-)
-def test_how_many_messages_a_job_shall_see(line: str, wanted: int) -> None:
-    assert wanted_count(line.split()) == wanted

@@ -36,6 +36,7 @@ def test_each_is_a_lesson_and_a_test(name: str) -> None:
     assert recipe.meta.principles and recipe.title
     questions = [part for case in recipe.cases for part in case.parts if isinstance(part, Predict)]
     assert len(questions) >= QUESTIONS_MIN, "nothing to think about"
+    assert all(question.answer for question in questions), "whoever has guessed wants to know"
     assert len(recipe.text.split()) >= WORDS_MIN
     assert len({case.name for case in recipe.cases}) >= 2
     assert reddened(recipe).steps != recipe.steps, "a recipe that cannot fail is not a test"
