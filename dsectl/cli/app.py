@@ -7,7 +7,7 @@ for and no other; what a one-shot command imports is most of its latency.
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from importlib import import_module
 from typing import Any, NoReturn, TextIO
 
@@ -19,6 +19,7 @@ from dsectl.cli.options import Options, take_options
 from dsectl.cli.streams import OutputLost, prepare
 from dsectl.cli.table import COMMANDS, Entry, lookup, parts_of, similar
 
+HELP = ("--help", "-h")
 EXIT_INTERRUPTED, EXIT_BROKEN_PIPE, EXIT_TERMINATED = 130, 141, 143
 
 
@@ -99,19 +100,28 @@ def _run(words: list[str], console: Console) -> int:
         else:
             console.line(f"dsectl {number}")
         return 0
-    if not words or words[0] in ("--help", "-h"):
+    if not words or words[0] in HELP:
         words = ["help", *words[1:]]
     found = lookup(words)
-    if found is None and words[1:2] == ["--help"] and parts_of(words[0]):
+    if found is None and words[1:2] and words[1] in HELP and parts_of(words[0]):
         words = ["help", words[0]]
         found = lookup(words)
     if found is None:
         raise unknown(words[0], words[1:])
     entry, named_by = found
     args = words[named_by:]
-    if "--help" in args[: args.index("--")] if "--" in args else "--help" in args:
+    if any(word in HELP for word in (args[: args.index("--")] if "--" in args else args)):
         entry, args = COMMANDS["help"], entry.name.split()
-    result = _call(entry, args)
+    try:
+        return _finish(_call(entry, args), console)
+    except Usage as error:
+        if error.help is Usage.help_text:
+            error.help = f"`dsectl help {entry.name}` shows its arguments and options."
+        raise
+
+
+def _finish(result: Answer | Iterator[Answer] | int, console: Console) -> int:
+    """Print what a command came to, or what happens while it goes on."""
     if isinstance(result, int):
         return result
     if isinstance(result, Answer):
@@ -122,7 +132,8 @@ def _run(words: list[str], console: Console) -> int:
             code = console.answer(answer)
             console.flush()
     finally:
-        result.close()
+        if isinstance(result, Generator):
+            result.close()
     return code
 
 
@@ -143,7 +154,7 @@ def unknown(name: str, args: Sequence[str] = ()) -> Usage:
         return Usage(f"unknown option {name!r}", help="`dsectl help options` shows the options of all commands.")
     if parts := parts_of(name):
         given = f", not {args[0]!r}" if args else ""
-        return Usage(f"{name} needs one of {', '.join(parts)}{given}", help=f"`dsectl help {name}` tells of each.")
+        return Usage(f"{name} needs one of {', '.join(parts)}{given}", help=f"`dsectl help {name}` lists them.")
     close = similar(name)
     help = f"Did you mean {' or '.join(f'`dsectl {one}`' for one in close)}?" if close else "`dsectl help` lists them."
     return Usage(f"unknown command {name!r}", help=help)

@@ -4,6 +4,7 @@ Typer is used as a parser: it makes a command of a function's signature; what go
 is printed or exited here. docs/decisions/0001-typer-version.md tells what Typer costs.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from inspect import cleandoc
 from typing import Any
@@ -15,6 +16,10 @@ from dsectl.cli.declaration import Entry, Function
 
 UsageError: Any = typer.BadParameter.__mro__[1]
 """Typer's own copy of click is private; its usage error is the base of the one that is public."""
+
+REFUSED = re.compile(r"'?(.*?)'? is not ", re.DOTALL)
+EXTRA = re.compile(r"unexpected extra arguments? ?(?:\(s\) )?\((.*)\)", re.DOTALL)
+WORDED = re.compile(r"--[a-z]")
 
 EPILOG = "`dsectl help options` shows the options of all commands: -C NAME, --json, -q, --raw, --timeout D, --via NODE."
 
@@ -70,13 +75,48 @@ def help_text(entry: Entry, function: Function) -> str:
 
 
 def _usage(entry: Entry, error: Any, args: Sequence[str]) -> Usage:
-    message = error.format_message().rstrip(".")
+    """What is wrong and what helps, in the words of this program instead of the parser's."""
+    kind, message = type(error).__name__, error.format_message().rstrip(".")
     help = f"`dsectl help {entry.name}` shows its arguments and options."
-    if len(args) > 1 and args[-1].startswith("."):  # as in a step
-        help = (
+    if kind == "NoSuchOption":
+        close = [name for name in error.possibilities or () if name.startswith("--")]
+        message = f"unknown option {error.option_name}"
+        if close:
+            help = f"Did you mean {' or '.join(close)}? {help}"
+        elif not WORDED.match(error.option_name):
+            help = f"A value that begins with a dash goes behind `--`: `dsectl {entry.name} … -- {error.option_name}`"
+    elif kind == "BadOptionUsage":
+        message = f"{error.option_name} needs a value"
+    elif kind == "MissingParameter":
+        message = f"missing {error.param.metavar.strip('[].') if error.param is not None else 'argument'}"
+        help = f"{error.ctx.get_usage().replace('{', '').replace('}', '')}. {help}"
+    elif kind == "BadParameter" and error.param is not None and (value := REFUSED.match(error.message)):
+        option = max(error.param.opts, key=len) if error.param.param_type_name == "option" else error.param.metavar
+        message = f'invalid {option} "{value[1]}": expected {_expected(error.param.type)}'
+    elif extra := EXTRA.search(message):
+        message = f"unexpected argument: {extra[1]}"
+        help = _help_extra(entry, args) or help
+    else:
+        message = message[:1].lower() + message[1:]
+    return Usage(message, help=help)
+
+
+def _expected(kind: Any) -> str:
+    low, high = getattr(kind, "min", None), getattr(kind, "max", None)
+    noun = "a whole number" if "int" in kind.name else "a number"
+    if low is not None and high is not None:
+        return f"{noun} from {low} to {high}"
+    return noun if low is None else f"{noun} from {low}"
+
+
+def _help_extra(entry: Entry, args: Sequence[str]) -> str:
+    """What somebody meant who gave more words than a command takes."""
+    if any(word.endswith(";") for word in args):
+        return "A line is one command: `;` separates none."
+    if args[-1].startswith("."):  # as in a step
+        return (
             f"A path needs a step: `dsectl shell -c '{entry.name} … {args[-1]} -> $x'`; or --json and `jq {args[-1]}`."
         )
-    option = getattr(error, "option_name", "")
-    if option and "--" not in args and option not in ("-h", "--help"):
-        help += f"\nA value that begins with a dash goes behind `--`: `dsectl {entry.name} … -- {option}`"
-    return Usage(message[:1].lower() + message[1:], help=help)
+    if entry.group in ("clusters", "look", "requests") and len(args) == 1:
+        return f"To choose a cluster: `dsectl {entry.name} -C NAME`; a node to ask: --via NODE."
+    return ""

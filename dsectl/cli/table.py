@@ -48,8 +48,38 @@ def parts_of(name: str) -> list[str]:
     return [known.partition(" ")[2] for known in COMMANDS if known.startswith(f"{name} ")]
 
 
+OTHERWISE = {
+    **dict.fromkeys(("ls", "list"), ("ps", "keys")),
+    **dict.fromkeys(("start", "create", "new", "init", "run"), ("up", "restart")),
+    **dict.fromkeys(("end", "halt"), ("down", "kill")),
+    **dict.fromkeys(("destroy", "remove"), ("rm", "delete")),
+    **dict.fromkeys(("set", "write", "store", "add"), ("put",)),
+    **dict.fromkeys(("read", "fetch", "cat", "show"), ("get",)),
+    **dict.fromkeys(("scan", "prefix"), ("keys",)),
+    **dict.fromkeys(("pub", "emit"), ("publish",)),
+    **dict.fromkeys(("sub", "listen"), ("subscribe",)),
+    **dict.fromkeys(("call", "rpc", "invoke"), ("request",)),
+    **dict.fromkeys(("info", "state", "nodes"), ("status", "members")),
+    **dict.fromkeys(("top", "monitor", "dashboard"), ("watch",)),
+    **dict.fromkeys(("log", "tail"), ("logs",)),
+    **dict.fromkeys(("crash", "fail", "stop"), ("kill", "down")),
+    **dict.fromkeys(("freeze", "suspend"), ("pause",)),
+    **dict.fromkeys(("unpause", "continue", "unfreeze"), ("resume",)),
+    **dict.fromkeys(("cut", "split", "isolate"), ("partition",)),
+    **dict.fromkeys(("delay", "latency", "lossy", "netem"), ("slow",)),
+    **dict.fromkeys(("repl", "console", "prompt"), ("shell",)),
+    **dict.fromkeys(("bench", "benchmark", "stress"), ("load kv",)),
+    **dict.fromkeys(("test", "recipes"), ("recipe run",)),
+    **dict.fromkeys(("lesson", "tutorial", "tour"), ("learn", "present")),
+    **dict.fromkeys(("version",), ("--version",)),
+}
+"""Words of other programs, and the commands that they mean here."""
+
+
 def similar(name: str) -> list[str]:
     """The commands that `name` may have been meant to be, best first."""
+    if name in OTHERWISE:
+        return list(OTHERWISE[name])
     from difflib import get_close_matches
 
     names = [*dict.fromkeys(known.partition(" ")[0] for known in COMMANDS), *ALIASES]

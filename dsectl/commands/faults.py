@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cluster.emulator.home import ClusterFiles
     from dsectl.cli.console import Console
 
-Nodes = Annotated[list[str] | None, typer.Argument(metavar="NODE...", help="Nodes, with blanks between them.")]
+Nodes = Annotated[list[str] | None, typer.Argument(metavar="NODE...", help="Nodes, separated by spaces.")]
 ANSWER_S = 1.0
 
 
@@ -181,7 +181,7 @@ def _known(files: ClusterFiles, nodes: list[str]) -> list[str]:
     for name in nodes:
         if "," in name and name not in files.nodes:
             raise Usage(
-                f"{name!r} is not a node", help=f"Nodes are separated by blanks: `{' '.join(name.split(',')).strip()}`."
+                f"{name!r} is not a node", help=f"Nodes are separated by spaces: `{' '.join(name.split(',')).strip()}`."
             )
         files.node(name)
     return list(dict.fromkeys(nodes))

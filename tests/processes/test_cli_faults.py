@@ -172,6 +172,7 @@ def test_a_node_can_be_restarted_behind_a_partition(five: dict[str, Any]) -> Non
     ("words", "code", "said"),
     [
         ("kill n9", 6, "no node called 'n9'"),
+        ("kill n1,n2", 2, "`n1 n2`"),
         ("kill", 2, "kill needs nodes"),
         ("kill n1 --random", 2, "kill needs nodes"),
         ("kill --zone z9", 6, "no zone 'z9'"),

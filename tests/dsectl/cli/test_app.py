@@ -59,6 +59,44 @@ def test_wrong_usage_exits_with_2_and_names_help(run: Run, words: list[str]) -> 
     assert run(*words, "--json").code == 2 or words == ["-C"]
 
 
+@pytest.mark.parametrize(
+    ("line", "message", "help"),
+    [
+        ("put", "missing KEY", "Usage: dsectl put [OPTIONS] KEY VALUE."),
+        ("get a; get b", "unexpected argument: get b", "`;` separates none"),
+        ("explain cart .owners", "unexpected argument: .owners", "dsectl shell -c 'explain … .owners -> $x'"),
+        ("members n1", "unexpected argument: n1", "--via NODE"),
+        ("keys --limit 0", 'invalid --limit "0": expected a whole number from 1', "`dsectl help keys`"),
+        ("keys --limit x", 'invalid --limit "x": expected a whole number from 1', "`dsectl help keys`"),
+        ("ring --partition x", 'invalid --partition "x": expected a whole number', "`dsectl help ring`"),
+        ("keys --after", "--after needs a value", "`dsectl help keys`"),
+        ("keys --limt 5", "unknown option --limt", "Did you mean --limit?"),
+        ("put k -5", "unknown option -5", "`dsectl put … -- -5`"),
+        ("up --ttl 5", 'invalid duration "5": expected 250ms, 5s, 2m', "unit"),
+        ("up --zones 9 -C z", "5 nodes make 1 to 5 zones, not 9", "`dsectl help up`"),
+        ("ls", "unknown command 'ls'", "Did you mean `dsectl ps` or `dsectl keys`?"),
+        ("set k v", "unknown command 'set'", "Did you mean `dsectl put`?"),
+        ("recipe nope", "recipe needs one of run, check, list, show, not 'nope'", "`dsectl help recipe`"),
+    ],
+)
+def test_what_is_wrong_and_what_helps(run: Run, serve: Serve, line: str, message: str, help: str) -> None:
+    serve()
+    ran = run(*line.split())
+    assert ran.code == 2 and ran.out == ""
+    assert ran.err.startswith(f"error: {message}") and help in ran.err
+
+
+@pytest.mark.parametrize("words", [["up", "-h"], ["recipe", "-h"], ["recipe", "run", "-h"], ["-h"], ["put", "k", "-h"]])
+def test_h_is_help(run: Run, words: list[str]) -> None:
+    assert run(*words).out == run(*[word.replace("-h", "--help") for word in words]).out != ""
+    assert run("put", "k", "--", "-h").code == 4, "but behind -- it is a value"
+
+
+def test_help_says_what_a_default_means(run: Run) -> None:
+    text = run("help", "put").out
+    assert "default: 0" not in text and "(default: the cluster's W)" in text
+
+
 def test_a_value_that_looks_like_an_option_needs_two_dashes(run: Run, serve: Serve) -> None:
     [node] = serve()
     ran = run("put", "k", "-5")
