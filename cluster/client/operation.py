@@ -164,7 +164,7 @@ def check_nodes(value: object, known: Collection[str], cluster: str) -> list[str
     names = [check_text(name, "a node") for name in value]
     for name in names:
         if name not in known:
-            raise NotFound(f"cluster {cluster!r} has no node called {name!r}")
+            raise NotFound(f"cluster {cluster!r} has no node called {name!r}", help="`dsectl members` lists the nodes.")
     return names
 
 

@@ -115,7 +115,9 @@ class Router:
         self._resting = False
         self._beat_at = 0.0
         if check_name(via, "`via`") is not None and via not in location.nodes:
-            raise NotFound(f"cluster {location.name!r} has no node called {via!r}")
+            raise NotFound(
+                f"cluster {location.name!r} has no node called {via!r}", help="`dsectl members` lists the nodes."
+            )
         self.use(location.nodes, location.entry, via)
 
     def use(self, nodes: dict[str, Address], entry: LayoutEntry | None, via: str | None = None) -> None:
@@ -197,7 +199,9 @@ class Router:
                 if caller is not None and caller.good and self._start(operation, caller, self.now()):
                     return operation
         elif node not in self._nodes:
-            raise NotFound(f"cluster {self.cluster!r} has no node called {node!r}")
+            raise NotFound(
+                f"cluster {self.cluster!r} has no node called {node!r}", help="`dsectl members` lists the nodes."
+            )
         self.send(operation)
         return operation
 

@@ -60,7 +60,7 @@ def identity_damage(files: ClusterFiles, node: str) -> str | None:
         record = _boot_decoder.decode(path.read_bytes())
     except FileNotFoundError:
         return f"{path} is missing beside a log" if any_files(folder / LOG_FOLDER) else None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return f"{path} is not a boot record: {error}"
     except OSError as error:
         return f"{path} cannot be read: {error.strerror}"

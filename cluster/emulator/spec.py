@@ -133,6 +133,6 @@ def decode_record(blob: bytes) -> ClusterRecord:
         record = _decoder.decode(blob)
         record.spec._validate()
         record.entry()
-    except (msgspec.DecodeError, UnicodeDecodeError, Usage) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Usage) as error:
         raise Damaged(f"cluster.json cannot be read: {error}") from error
     return record

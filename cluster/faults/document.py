@@ -40,7 +40,7 @@ def decode_faults(blob: bytes) -> FaultDocument:
         document = _decoder.decode(blob)
         for fault in document.faults:
             fault.validate()
-    except (msgspec.DecodeError, UnicodeDecodeError, Usage) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Usage) as error:
         raise Damaged(f"the file of faults cannot be read: {error}") from error
     if document.generation < 0 or document.last < 0:
         raise Damaged("the file of faults has a negative generation")

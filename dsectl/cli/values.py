@@ -123,5 +123,5 @@ def _laid_out(data: bytes) -> str | None:
     try:
         json.decode(data)
         return json.format(data, indent=2).decode()
-    except DecodeError:
+    except (DecodeError, RecursionError):
         return None

@@ -75,6 +75,8 @@ def request(
 ) -> Answer:
     """`name=value` is a string, `name:=value` any JSON: `sku=x count:=3 gift:=true`."""
     client, given = current().client(), parse_arguments(arguments or [])
+    if only is not None:
+        client.addresses([only])
     done = client.requests.call(check_text(operation, "operation"), given, deadline=deadline, only=only)
 
     def view(console: Console) -> None:
@@ -103,7 +105,7 @@ def parse_arguments(words: list[str]) -> dict[str, Any]:
 def _parse_json(name: str, text: str) -> Any:
     try:
         return json.decode(text)
-    except DecodeError as error:
+    except (DecodeError, RecursionError) as error:
         raise Usage(f"{name}:= needs JSON: {error}", help=f"`{name}={text}` gives it as a string.") from None
 
 

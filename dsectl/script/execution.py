@@ -104,7 +104,7 @@ def parsed(line: str) -> Any:
     """A line as JSON; the text itself where it is none, as from a command that only speaks to people."""
     try:
         return json.decode(line)
-    except DecodeError:
+    except (DecodeError, RecursionError):
         return line
 
 

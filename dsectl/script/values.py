@@ -328,7 +328,7 @@ def value_of_word(word: Word, variable: Lookup) -> Any:
     if not word.variables:
         try:
             return json.decode(word.raw)
-        except DecodeError:
+        except (DecodeError, RecursionError):
             pass
     return argument(word, variable)
 
@@ -337,7 +337,7 @@ def json_or_text(text: str) -> Any:
     """JSON if it is some, or the text itself."""
     try:
         return json.decode(text)
-    except DecodeError:
+    except (DecodeError, RecursionError):
         return text
 
 

@@ -174,6 +174,11 @@ def test_json_is_laid_out_on_a_terminal_only(run: Run, serve: Serve) -> None:
     assert run("get", "k", "--raw", terminal=True).out == '{"a":[1,2]}'
 
 
+def test_json_that_is_nested_without_end_is_text(run: Run, serve: Serve) -> None:
+    serve(holding(b"[" * 5000 + b"]" * 5000))
+    assert run("get", "k", terminal=True).out == "[" * 5000 + "]" * 5000 + "\n"
+
+
 def test_a_value_cannot_command_the_terminal(run: Run, serve: Serve) -> None:
     serve(holding(b"\x1b[2Jgone\r\nline"))
     assert run("get", "k", terminal=True).out == "\\x1b[2Jgone\\r\nline\n"

@@ -43,6 +43,12 @@ def test_waiting_without_a_count_is_no_failure(run: Run, serve: Serve) -> None:
     assert node.bodies(Subscribe)[0].pattern == "orders.>"
 
 
+def test_json_that_is_nested_without_end_is_refused(run: Run, serve: Serve) -> None:
+    serve()
+    ran = run("request", "echo.echo", f"text:={'[' * 100_000}")
+    assert ran.code == 2 and ran.err.startswith("error: text:= needs JSON") and "Traceback" not in ran.err
+
+
 def test_a_payload_cannot_command_the_terminal(run: Run, serve: Serve) -> None:
     def script(peer: Peer, frame: Frame) -> None:
         if isinstance(frame, Request) and isinstance(frame.body, Subscribe):

@@ -68,7 +68,7 @@ def test_a_record_survives_the_file() -> None:
     assert decode_record(encode_record(made)) == made
 
 
-@pytest.mark.parametrize("blob", [b"", b"{}", b"\xff", b'{"name": "c"}'])
+@pytest.mark.parametrize("blob", [b"", b"{}", b"\xff", b'{"name": "c"}', b'{"x":' + b"[" * 100_000])
 def test_garbage_is_damage(blob: bytes) -> None:
     with pytest.raises(Damaged, match=r"cluster\.json"):
         decode_record(blob)
