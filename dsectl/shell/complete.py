@@ -1,15 +1,216 @@
-"""Feeds prompt-toolkit with candidates. It runs in a thread beside the prompt, so that no key waits for a node."""
+"""What may stand at the cursor. Pure but for the `Names` that are given, which know the cluster; prompt-toolkit asks
+in a thread beside the prompt, so that no key waits for a node.
 
-from collections.abc import Iterator
+Every line is read as the step that it begins: behind `within 5s:` a command follows, behind `&` nothing.
+"""
+
+import gc
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
-from dsectl.cli.completion.grammar import Grammar
+from dsectl.cli.completion.grammar import Grammar, Kind, Option, Value
 from dsectl.script.interpreter import Interpreter
-from dsectl.shell.candidates import Names, candidates
-from dsectl.shell.late import Late
+from dsectl.shell.evaluate import OWN
 from dsectl.ui.text import shown
+
+WORDS = re.compile(r"'[^']*'?|\"(?:[^\"\\]|\\.)*\"?|[^\s'\"]+|\s+")
+PLAIN = re.compile(r"[^\s'\"$\\#|&]+")
+CHOICES_MAX = 200
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One word that may stand there; `typed` characters before the cursor are replaced by it."""
+
+    text: str
+    typed: int
+    help: str = ""
+    goes_on: bool = False
+    """Nothing is put behind it: a path, or the first of a list."""
+
+
+class Names(Protocol):
+    """Names in the world, each asked for only when its kind may stand at the cursor."""
+
+    def of(self, kind: Kind, begun: str) -> Iterable[str]:
+        """The names of a kind, at least those that begin with `begun`."""
+
+
+def candidates(
+    text: str, grammar: Grammar, names: Names, variables: Iterable[str], jobs: Iterable[str]
+) -> list[Candidate]:
+    """What may stand at the end of `text`, which ends at the cursor."""
+    words, current = cut_words(text)
+    if current.startswith("$"):
+        return [Candidate(f"${name}", len(current)) for name in variables if f"${name}".startswith(current)]
+    words = words[1:] if words[:1] == ["dsectl"] else words
+    step, words = _leading(words)
+    if not words and step in ("wait", "stop"):
+        return list(_matching(jobs, current))
+    if step == "lost":
+        return []
+    if not words and not step:
+        return [*_commands(grammar, current, own=True)]
+    if words[:1] == ["use"]:
+        return list(_matching(names.of(Kind.CLUSTER, current), current)) if len(words) == 1 else []
+    if words[:1] == ["history"]:
+        return _history(words, current, names)
+    return _behind(words, current, grammar, names) + _sources(step, words, current, jobs)
+
+
+def cut_words(text: str) -> tuple[list[str], str]:
+    """The complete words before the cursor, without their quotes, and what is typed of the current one."""
+    words: list[str] = []
+    current, open_ = "", False
+    for piece in WORDS.findall(text):
+        if piece.isspace():
+            if open_:
+                words.append(current)
+            current, open_ = "", False
+        else:
+            current, open_ = current + piece, True
+    return [word.strip("'\"") for word in words], current
+
+
+def _leading(words: list[str]) -> tuple[str, list[str]]:
+    """The kind of step, and the words of its command. `lost` where no command follows."""
+    first = words[0] if words else ""
+    if any(word in ("|", "->") for word in words):
+        return "lost", []
+    if first in ("within", "always"):
+        return (first, words[2:]) if len(words) > 1 else ("lost", [])
+    if first == "sleep":
+        return "lost", []
+    if first in ("expect", "wait", "stop") or re.fullmatch(r"!\d*", first):
+        return first, words[1:]
+    return "", words
+
+
+def _commands(grammar: Grammar, current: str, *, own: bool) -> Iterator[Candidate]:
+    known = dict(grammar.first_words())
+    if own:
+        known |= {name: help for name, (_, help) in OWN.items()}
+        known |= {"expect": "look once", "within": "look until it holds", "always": "look for a while"}
+        known.pop("shell", None)
+    for name, help in known.items():
+        if name.startswith(current):
+            yield Candidate(name, len(current), help)
+
+
+def _sources(step: str, words: list[str], current: str, jobs: Iterable[str]) -> list[Candidate]:
+    """The result of a job can be looked at like that of a command."""
+    return list(_matching(jobs, current)) if not words and step in ("expect", "within", "always") else []
+
+
+def _behind(words: list[str], current: str, grammar: Grammar, names: Names) -> list[Candidate]:
+    expected = grammar.expects(words)
+    found = [Candidate(name, len(current), help) for name, help in expected.words.items() if name.startswith(current)]
+    if current.startswith("-"):
+        return [*found, *_options(expected.options, current, grammar, names)]
+    if expected.value is not None:
+        found += _values(expected.value, current, names)
+    return found
+
+
+def _options(options: Iterable[Option], current: str, grammar: Grammar, names: Names) -> Iterator[Candidate]:
+    name, equals, typed = current.partition("=")
+    for option in options:
+        if equals:
+            if name in option.names and option.value is not None:
+                yield from _values(option.value, typed, names)
+            continue
+        best = next((one for one in reversed(option.names) if one.startswith(current)), None)
+        if best is not None:
+            yield Candidate(best, len(current), option.help)
+
+
+def _values(value: Value, current: str, names: Names) -> list[Candidate]:
+    if value.kind is Kind.CHOICE:
+        return list(_matching(value.choices, current))
+    if value.kind is Kind.GROUP:
+        typed = current.rpartition(",")[2]
+        return list(_matching([*names.of(Kind.NODE, typed), "rest"], typed, goes_on=True))
+    if value.kind is Kind.END:
+        return list(_matching([*names.of(Kind.NODE, current), "all"], current))
+    if value.kind is Kind.VALUE:
+        return list(_matching(names.of(Kind.FILE, current[1:]), current[1:], True)) if current[:1] == "@" else []
+    if value.kind is Kind.RECIPE:
+        return [*_matching(value.choices, current), *_matching(names.of(Kind.FILE, current), current, goes_on=True)]
+    if value.kind is Kind.FILE:
+        return list(_matching(names.of(Kind.FILE, current), current, goes_on=True))
+    if value.kind is Kind.ANY:
+        return []
+    goes_on = value.kind is Kind.OPERATION
+    return list(_matching(names.of(value.kind, current), current, goes_on=goes_on))
+
+
+def _history(words: list[str], current: str, names: Names) -> list[Candidate]:
+    if len(words) == 1:
+        return list(_matching(["export"], current))
+    return list(_matching(names.of(Kind.FILE, current), current, goes_on=True)) if words[1] == "export" else []
+
+
+def _matching(names: Iterable[str], current: str, goes_on: bool = False) -> Iterator[Candidate]:
+    """Those that begin so, as words that can be typed: what would be cut apart is quoted."""
+    given = 0
+    for name in names:
+        if given == CHOICES_MAX:
+            return
+        typed = current.lstrip("'\"")
+        if name.startswith(typed):
+            given += 1
+            yield Candidate(as_word(name), len(current), goes_on=goes_on)
+
+
+def as_word(name: str) -> str:
+    """A name as it is typed."""
+    if PLAIN.fullmatch(name):
+        return name
+    if "'" not in name and name.isprintable():
+        return f"'{name}'"
+    escaped = "".join(_ESCAPES.get(one, one) for one in name)
+    return f'"{escaped}"'
+
+
+_ESCAPES = {'"': '\\"', "\\": "\\\\", "$": "\\$", "\n": "\\n", "\t": "\\t"}
+
+
+class LazyGrammar:
+    """All commands, loaded in a thread beside the first keys: their modules cost more than the rest of the shell."""
+
+    def __init__(self, on_failure: Callable[[Exception], None]) -> None:
+        """`on_failure` is called by the thread."""
+        self.now: Grammar | None = None
+        """None until it is loaded, and for ever if that failed."""
+        self._on_failure = on_failure
+        self._loaded = threading.Event()
+
+    def begin(self) -> None:
+        """Load it."""
+        threading.Thread(target=self._load, name="shell grammar", daemon=True).start()
+
+    def wait(self, seconds: float) -> Grammar | None:
+        """The grammar once it is there."""
+        self._loaded.wait(seconds)
+        return self.now
+
+    def _load(self) -> None:
+        try:
+            from dsectl.cli.completion.signatures import read_grammar
+
+            self.now = read_grammar()
+            gc.freeze()  # all that was loaded stays; a full collection of it would hold up a key
+        except Exception as error:
+            self._on_failure(error)
+        finally:
+            self._loaded.set()
+
 
 GRAMMAR_S = 5.0
 """How long the first Tab may have to wait for the commands to be loaded."""
@@ -18,7 +219,7 @@ GRAMMAR_S = 5.0
 class LineCompleter(Completer):
     """What may stand at the cursor of the line that is typed."""
 
-    def __init__(self, grammar: Late[Grammar], names: Names, interpreter: Interpreter) -> None:
+    def __init__(self, grammar: LazyGrammar, names: Names, interpreter: Interpreter) -> None:
         self._grammar = grammar
         self._names = names
         self._interpreter = interpreter

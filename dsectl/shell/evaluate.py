@@ -5,8 +5,11 @@ Prompt, completion and screen are no concern of this file: `-c` and `shell < fil
 """
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
-from typing import TextIO
+from tempfile import TemporaryFile
+from typing import IO, TextIO, cast
 
 from cluster.errors import ClusterError, Usage
 from dsectl.cli.app import invoke
@@ -18,12 +21,87 @@ from dsectl.script.grammar import Command, Pipe, Run, Start, Step, Wait, parse
 from dsectl.script.interpreter import Interpreter, Outcome
 from dsectl.script.polling import PASSED
 from dsectl.script.values import shown_value
-from dsectl.shell.history import history
-from dsectl.shell.own import OWN, STEPS
-from dsectl.shell.pipe import pipe
 from dsectl.shell.record import Record
 from dsectl.ui.table import table
 from dsectl.ui.text import count, cut, shown
+
+OWN = {
+    "history": ("history [export FILE]", "Show what was typed; export this session as a recipe."),
+    "jobs": ("jobs", "List what runs in the background (`COMMAND &` or `COMMAND &NAME`)."),
+    "wait": ("wait NAME", "Wait until a job has ended by itself."),
+    "stop": ("stop NAME", "End a job."),
+    "use": ("use CLUSTER", "Speak to another cluster from now on."),
+    "clear": ("clear", "Clear the screen."),
+    "exit": ("exit", "Leave; so does Ctrl-D. Jobs are ended."),
+}
+STEPS = (
+    ("expect COMMAND .path == value", "Look once; also != < <= > >= in contains matches."),
+    ("within 5s: COMMAND .path == value", "Look until it holds."),
+    ("always 5s: COMMAND .path == value", "It must hold whenever one looks."),
+    ("COMMAND .path -> $name", "Keep a value; $name stands for it later."),
+    ("COMMAND &name", "Go on in the background."),
+    ("COMMAND | jq .", "Give the JSON to a command of sh."),
+    ("! COMMAND", "It must fail; `!7` with code 7."),
+)
+"""What a line can be besides a command: for help."""
+
+
+Invoke = Callable[[TextIO], int]
+BROKEN_PIPE = 141
+
+
+def pipe(command_line: str, invoke: Invoke, out: TextIO) -> int:
+    """Run both; returns the exit code of the last that failed, as a shell with `pipefail` does.
+
+    `invoke` writes to the stream that it is given. A reader that leaves early ends it quietly. What sh prints goes to
+    the terminal itself where `out` is that, and else to `out` at the end.
+    """
+    out.flush()
+    if out is sys.stdout:
+        return _run(command_line, invoke, None)
+    with TemporaryFile("w+", encoding="utf-8", errors="backslashreplace") as file:
+        try:
+            return _run(command_line, invoke, file)
+        finally:
+            file.seek(0)
+            out.write(file.read())
+
+
+def _run(command_line: str, invoke: Invoke, stdout: IO[str] | None) -> int:
+    reader = subprocess.Popen(
+        ["sh", "-c", command_line], stdin=subprocess.PIPE, stdout=stdout, encoding="utf-8", errors="backslashreplace"
+    )
+    assert reader.stdin is not None
+    code = 0
+    try:
+        code = invoke(cast(TextIO, reader.stdin))
+        _close(reader.stdin)
+        _wait(reader)
+    except BaseException:  # the shell is told to end
+        reader.terminate()
+        raise
+    finally:
+        _close(reader.stdin)
+        reader.wait()
+    if reader.returncode:
+        return reader.returncode if reader.returncode > 0 else 128 - reader.returncode  # as sh says it of a signal
+    return 0 if code == BROKEN_PIPE else code
+
+
+def _close(stdin: IO[str]) -> None:
+    try:
+        stdin.close()
+    except BrokenPipeError:
+        pass
+
+
+def _wait(reader: "subprocess.Popen[str]") -> None:
+    """Ctrl-C reaches the reader, too, and it may have its own mind about it; the second one ends it."""
+    try:
+        reader.wait()
+    except KeyboardInterrupt:
+        reader.wait()
+
 
 EXIT_INTERRUPTED = 130
 REFUSED = {"shell": "this is the shell"}
@@ -175,6 +253,8 @@ class Shell:
 
     def history(self, args: list[str]) -> int:
         """Show the session, or export it."""
+        from dsectl.shell.export import history  # it knows the commands of the shell, which stand here
+
         return history(args, self.record, self.cluster, self.console)
 
     def _jobs(self, args: list[str]) -> int:

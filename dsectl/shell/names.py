@@ -9,7 +9,7 @@ from cluster.errors import ClusterError
 from dsectl.cli.completion.grammar import Kind
 from dsectl.cli.invocation import Session
 from dsectl.script.execution import carry_out
-from dsectl.shell.state import View
+from dsectl.shell.toolbar import View
 
 LOOK_S = 0.4
 KEYS_MAX = 100

@@ -1,14 +1,19 @@
-"""The history of all sessions: a file in the state directory, readable by its owner only, and bounded.
+"""The history of all sessions: a file in the state directory, readable by its owner only, and bounded; and the rest of
+a line that was entered before, shown behind the cursor.
 
-Several shells share it: each line is one write behind a lock, and whoever shortens the file holds the same lock.
+Several shells share the file: each line is one write behind a lock, and whoever shortens the file holds the same lock.
 """
 
 import fcntl
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
+from prompt_toolkit.auto_suggest import AutoSuggest, Suggestion
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.document import Document
 from prompt_toolkit.history import History
 
 from dsectl.ui.units import local_time
@@ -91,3 +96,20 @@ def _entries(data: bytes) -> list[str]:
             entries[-1].append(line[1:])
         fresh = not line.startswith("+")
     return ["\n".join(lines) for lines in entries]
+
+
+LOOKED_AT_MAX = 500
+"""Newest lines. It is done in each key press; prompt-toolkit's own takes 5 ms for 4000 of them."""
+
+
+class SuggestFromHistory(AutoSuggest):
+    """The newest line that begins so."""
+
+    def get_suggestion(self, buffer: Buffer, document: Document) -> Suggestion | None:
+        """None for an empty line, and for a line of which nothing is known."""
+        begun = document.text
+        if not begun.strip() or "\n" in begun:
+            return None
+        lines = islice(reversed(buffer.history.get_strings()), LOOKED_AT_MAX)
+        found = next((line for line in lines if line.startswith(begun) and len(line) > len(begun)), None)
+        return None if found is None or "\n" in found else Suggestion(found[len(begun) :])

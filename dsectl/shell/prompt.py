@@ -1,10 +1,9 @@
-"""The prompt: keys in, lines out. What a line does is `evaluate`'s business, and what may be typed is `candidates`'.
+"""The prompt: keys in, lines out. What a line does is `evaluate`'s business, and what may be typed is `complete`'s.
 
 Nothing here waits for the cluster while somebody types: names are looked up in a thread, and the toolbar shows the last
 view.
 """
 
-import gc
 import signal
 import sys
 from contextlib import ExitStack
@@ -20,27 +19,20 @@ from prompt_toolkit.output.color_depth import ColorDepth
 from prompt_toolkit.styles import Style
 
 from cluster.emulator.home import find_home
-from dsectl.cli.completion.grammar import Grammar
 from dsectl.cli.console import Console
 from dsectl.cli.streams import drop_output
 from dsectl.script.grammar import Run, parse
 from dsectl.script.tokens import join_lines
 from dsectl.shell.above import Above
-from dsectl.shell.complete import LineCompleter
+from dsectl.shell.complete import LazyGrammar, LineCompleter
 from dsectl.shell.evaluate import EXIT_INTERRUPTED, Leave, Shell
-from dsectl.shell.keyboard import quiet_keyboard
-from dsectl.shell.keys import BurstInput, NotTooLong, key_bindings
-from dsectl.shell.late import Late
-from dsectl.shell.lexer import ShellLexer
+from dsectl.shell.keyboard import BurstInput, NotTooLong, Pastes, key_bindings, quiet_keyboard
+from dsectl.shell.line import ShellLexer, problem
 from dsectl.shell.names import LiveNames
-from dsectl.shell.past import Past
-from dsectl.shell.pastes import Pastes
-from dsectl.shell.problem import problem
-from dsectl.shell.remember import Remember
+from dsectl.shell.past import Past, SuggestFromHistory
+from dsectl.shell.record import Remember
 from dsectl.shell.signals import Ended, Signals
-from dsectl.shell.state import View, Watch
-from dsectl.shell.suggest import SuggestFromHistory
-from dsectl.shell.toolbar import announcement, toolbar
+from dsectl.shell.toolbar import View, Watch, announcement, toolbar
 from dsectl.ui.text import shown
 
 STYLE = Style.from_dict(
@@ -66,15 +58,6 @@ STYLE = Style.from_dict(
 )
 
 
-def read_grammar() -> Grammar:
-    """All commands. The modules that it loads cost more than the rest of the shell."""
-    from dsectl.cli.completion.signatures import read_grammar
-
-    grammar = read_grammar()
-    gc.freeze()  # all that was loaded stays; a full collection of it would hold up a key
-    return grammar
-
-
 SWITCH_S = 0.0005
 """How long the thread that draws may have to wait for one that computes; Python's 5 ms would be felt in each key."""
 EXIT_HUNG_UP = 128 + signal.SIGHUP
@@ -92,7 +75,7 @@ class Prompt:
         self.remember = Remember()
         self.signals = Signals(self._end_prompt)
         self.pastes = Pastes()
-        self.grammar = Late(read_grammar, self._cannot_complete)
+        self.grammar = LazyGrammar(self._cannot_complete)
         names = LiveNames(lambda: self.watch.view)
         completer = LineCompleter(self.grammar, names, self.shell.interpreter)
         self.session: PromptSession[str] = PromptSession(

@@ -1,7 +1,117 @@
-"""The line below the prompt, and what is told when the cluster goes or comes. Pure."""
+"""The line below the prompt: what is known of the cluster without asking, and what is said when it goes or comes.
 
-from dsectl.shell.state import View
+A thread asks now and then, and everybody reads its last answer: a key press must never wait for a node.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from dsectl.cli.invocation import Session
+from dsectl.script.execution import Result, carry_out
+from dsectl.script.values import MISSING
 from dsectl.ui.text import count
+
+LOOK_EVERY_S = 1.0
+LOOK_S = 0.8
+"""How long one look may take."""
+KEYS_PAUSE_S = 0.3
+"""A look computes for some milliseconds, which a key on a busy machine would feel: it waits for so long a pause."""
+LOOK_LATEST_S = 3.0
+"""But no longer than this after the last one, however fast somebody types."""
+UNKNOWN_CLUSTER = 4
+
+
+@dataclass(frozen=True)
+class View:
+    """The last answer. `verdict` is empty before the first, `none` without a cluster, `lost` when nobody answers."""
+
+    cluster: str = ""
+    verdict: str = ""
+    nodes: tuple[str, ...] = ()
+    alive: int = 0
+    hints: int = 0
+    faults: int = 0
+
+    @property
+    def serves(self) -> bool:
+        """Somebody answers."""
+        return self.verdict in ("green", "amber", "red")
+
+
+class Watch:
+    """Looks at the cluster in use once a second, in a thread of its own."""
+
+    def __init__(self, cluster: Callable[[], str], on_change: Callable[[View, View], None]) -> None:
+        """`on_change` is told the old view and the new one, by the thread."""
+        self.view = View()
+        self._cluster = cluster
+        self._on_change = on_change
+        self._wake = threading.Event()
+        self._ending = False
+        self._touched_at = float("-inf")
+        self._thread = threading.Thread(target=self._run, name="shell watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; it may take as long as one look."""
+        self._ending = True
+        self._wake.set()
+        self._thread.join(2 * LOOK_S)
+
+    def hurry(self) -> None:
+        """Look now: something was done."""
+        self._wake.set()
+
+    def touched(self) -> None:
+        """A key was pressed."""
+        self._touched_at = time.monotonic()
+
+    def _run(self) -> None:
+        session = Session()
+        while not self._ending:
+            cluster = self._cluster()
+            if cluster != session.cluster or not self.view.serves:  # connections that work are kept
+                session.close()
+                session = Session(cluster)
+            before, self.view = self.view, look(session)
+            if self.view != before and not self._ending:
+                self._on_change(before, self.view)
+            self._rest()
+            self._wake.clear()
+        session.close()
+
+    def _rest(self) -> None:
+        """Until the next look is due, or somebody is in a hurry."""
+        wait_s, latest = LOOK_EVERY_S, time.monotonic() + LOOK_LATEST_S
+        while wait_s > 0 and not self._wake.wait(wait_s):
+            wait_s = min(self._touched_at + KEYS_PAUSE_S, latest) - time.monotonic()
+
+
+def look(session: Session) -> View:
+    """Ask now."""
+    cluster = session.cluster or ""
+    found = carry_out(["status"], session, timeout_s=LOOK_S)
+    if found.code or not isinstance(found.value, dict):
+        return View(cluster, "none" if found.code == UNKNOWN_CLUSTER and _is_unknown(found) else "lost")
+    status = found.value
+    nodes: dict[str, Any] = status["nodes"]
+    alive = sum(node["state"] in ("running", "catching-up", "recovering") for node in nodes.values())
+    if not alive:
+        return View(cluster, "lost", tuple(nodes))
+    hints = sum(node.get("hints") or 0 for node in nodes.values())
+    return View(cluster, status["verdict"], tuple(nodes), alive, hints, status["faults_active"])
+
+
+def _is_unknown(found: Result) -> bool:
+    error = found.value.get("error") if found.value is not MISSING and isinstance(found.value, dict) else None
+    return isinstance(error, dict) and error.get("code") == "unknown-cluster"
+
 
 Fragments = list[tuple[str, str]]
 """Text with the style classes of prompt-toolkit."""

@@ -12,13 +12,10 @@ from prompt_toolkit.keys import Keys
 from dsectl.cli.completion.grammar import Grammar
 from dsectl.cli.completion.signatures import read_grammar
 from dsectl.shell.above import Rate, line_of
-from dsectl.shell.keys import BURST_MIN, join_bursts
-from dsectl.shell.lexer import TYPED_MAX, fragments
+from dsectl.shell.keyboard import BURST_MIN, HELD_BYTES_MIN, Pastes, join_bursts
+from dsectl.shell.line import TYPED_MAX, fragments, problem
 from dsectl.shell.past import ENTRIES_MAX, LINE_MAX, Past
-from dsectl.shell.pastes import HELD_BYTES_MIN, Pastes
-from dsectl.shell.problem import problem
-from dsectl.shell.state import View
-from dsectl.shell.toolbar import announcement, toolbar
+from dsectl.shell.toolbar import View, announcement, toolbar
 from dsectl.ui.text import Paint
 
 GREEN = View("c", "green", ("n1", "n2"), 2)

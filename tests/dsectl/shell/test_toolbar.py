@@ -6,8 +6,8 @@ import time
 import pytest
 
 from dsectl.cli.invocation import Session
-from dsectl.shell import state
-from dsectl.shell.state import View, Watch
+from dsectl.shell import toolbar
+from dsectl.shell.toolbar import View, Watch
 
 LATEST_S = 1.0
 
@@ -21,10 +21,10 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         times.append(time.monotonic())
         return View("c", "green")
 
-    monkeypatch.setattr(state, "look", look)
-    monkeypatch.setattr(state, "LOOK_EVERY_S", 0.01)
-    monkeypatch.setattr(state, "KEYS_PAUSE_S", 60.0)
-    monkeypatch.setattr(state, "LOOK_LATEST_S", LATEST_S)
+    monkeypatch.setattr(toolbar, "look", look)
+    monkeypatch.setattr(toolbar, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(toolbar, "KEYS_PAUSE_S", 60.0)
+    monkeypatch.setattr(toolbar, "LOOK_LATEST_S", LATEST_S)
     return times
 
 

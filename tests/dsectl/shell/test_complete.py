@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dsectl.cli.completion.grammar import Grammar, Kind
 from dsectl.cli.completion.signatures import read_grammar
 from dsectl.script.tokens import split
-from dsectl.shell.candidates import as_word, candidates, cut_words
+from dsectl.shell.complete import as_word, candidates, cut_words
 
 
 class World:
