@@ -5,6 +5,7 @@ value behind it and a bare path before it.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cluster.errors import Usage
@@ -146,6 +147,16 @@ def parse(line: str, *, shell: bool = False) -> Step | None:
     if first.startswith("!"):
         return _fails(words, first)
     return _command_line(line, words, shell)
+
+
+def command_at(words: Sequence[Word]) -> int | None:
+    """Where the command of a step begins, which may not be there yet; None where no command follows (`wait NAME`)."""
+    first = (words[0].bare if words else None) or ""
+    if first in ("wait", "stop", "sleep"):
+        return None
+    if first in ("within", "always"):
+        return 2
+    return 1 if first == "expect" or first.startswith("!") else 0
 
 
 def _command_line(line: str, words: list[Word], shell: bool) -> Step:

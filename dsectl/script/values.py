@@ -84,6 +84,8 @@ def _member(value: Any, key: Any) -> Any:
 
 def looks_like_path(word: Word) -> bool:
     """Whether a word is one: it begins with a bare dot, and the rest follows the grammar."""
+    if not word.raw.startswith("."):
+        return False  # most words, for less than an exception costs
     try:
         parse_path(word)
     except Usage:
@@ -146,6 +148,11 @@ def _index(atom: str | Quoted | Variable, word: Word) -> Index:
     if not isinstance(atom, str) or not _INDEX.fullmatch(atom):
         raise _not_a_path(word)
     return Index(int(atom))
+
+
+def path_part(name: str) -> str:
+    """A member of an object as a path names it."""
+    return name if _NAME.fullmatch(name) else f'"{name}"'
 
 
 def _not_a_path(word: Word) -> Usage:

@@ -7,21 +7,26 @@ Every line is read as the step that it begins: behind `within 5s:` a command fol
 import gc
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
+from cluster.errors import Usage
 from dsectl.cli.completion.grammar import Grammar, Kind, Option, Value
+from dsectl.script.grammar import command_at
 from dsectl.script.interpreter import Interpreter
+from dsectl.script.tokens import Word, scan, split, words
+from dsectl.script.values import argument, looks_like_path, parse_path, path_part, shown_value
 from dsectl.shell.evaluate import OWN
-from dsectl.ui.text import shown
+from dsectl.ui.text import cut, shown
 
-WORDS = re.compile(r"'[^']*'?|\"(?:[^\"\\]|\\.)*\"?|[^\s'\"]+|\s+")
 PLAIN = re.compile(r"[^\s'\"$\\#|&]+")
 CHOICES_MAX = 200
+INDICES_MAX = 20
+HELP_COLUMNS = 40
 
 
 @dataclass(frozen=True)
@@ -41,71 +46,80 @@ class Names(Protocol):
     def of(self, kind: Kind, begun: str) -> Iterable[str]:
         """The names of a kind, at least those that begin with `begun`."""
 
+    def result(self, argv: list[str]) -> Any:
+        """The JSON of a command that only reads, or of a job; MISSING where there is none soon."""
+
 
 def candidates(
-    text: str, grammar: Grammar, names: Names, variables: Iterable[str], jobs: Iterable[str]
+    text: str, grammar: Grammar, names: Names, variables: Mapping[str, Any], jobs: Iterable[str]
 ) -> list[Candidate]:
     """What may stand at the end of `text`, which ends at the cursor."""
-    words, current = cut_words(text)
-    if current.startswith("$"):
-        return [Candidate(f"${name}", len(current)) for name in variables if f"${name}".startswith(current)]
-    words = words[1:] if words[:1] == ["dsectl"] else words
-    step, words = _leading(words)
-    if not words and step in ("wait", "stop"):
-        return list(_matching(jobs, current))
-    if step == "lost":
+    tokens = list(scan(text))
+    known = words(tokens)
+    current = known.pop() if known and not (tokens[-1].is_blank or tokens[-1].is_comment) else None
+    typed = current.raw if current is not None else ""
+    known = known[1:] if known and known[0].bare == "dsectl" else known
+    begins, first = command_at(known), known[0].bare if known else None
+    if typed.startswith("$"):
+        return [Candidate(f"${name}", len(typed)) for name in variables if f"${name}".startswith(typed)]
+    if first in ("wait", "stop"):
+        return list(_matching(jobs, typed)) if len(known) == 1 else []
+    if begins is None or len(known) < begins or (tokens and tokens[-1].is_comment):
         return []
-    if not words and not step:
-        return [*_commands(grammar, current, own=True)]
-    if words[:1] == ["use"]:
-        return list(_matching(names.of(Kind.CLUSTER, current), current)) if len(words) == 1 else []
-    if words[:1] == ["history"]:
-        return _history(words, current, names)
-    return _behind(words, current, grammar, names) + _sources(step, words, current, jobs)
+    if any(word.bare in ("|", "->") for word in known):
+        return []
+    argv = [word.text() for word in known[begins:]]
+    if not argv and not begins:
+        return list(_commands(grammar, typed))
+    if argv[:1] == ["use"] and not begins:
+        return list(_matching(names.of(Kind.CLUSTER, typed), typed)) if len(argv) == 1 else []
+    if argv[:1] == ["history"] and not begins:
+        return _history(argv, typed, names)
+    found = _behind(argv, typed, grammar, names)
+    if first in ("expect", "within", "always") and not argv:
+        found += _matching(jobs, typed)  # the result of a job can be looked at like that of a command
+    if typed.startswith(".") and argv:
+        found += _paths([_argument(word, variables) for word in known[begins:]], typed, names, variables)
+    return found
 
 
-def cut_words(text: str) -> tuple[list[str], str]:
-    """The complete words before the cursor, without their quotes, and what is typed of the current one."""
-    words: list[str] = []
-    current, open_ = "", False
-    for piece in WORDS.findall(text):
-        if piece.isspace():
-            if open_:
-                words.append(current)
-            current, open_ = "", False
-        else:
-            current, open_ = current + piece, True
-    return [word.strip("'\"") for word in words], current
+def _argument(word: Word, variables: Mapping[str, Any]) -> str:
+    try:
+        return argument(word, lambda name: variables.get(name, ""))
+    except Usage:
+        return ""
 
 
-def _leading(words: list[str]) -> tuple[str, list[str]]:
-    """The kind of step, and the words of its command. `lost` where no command follows."""
-    first = words[0] if words else ""
-    if any(word in ("|", "->") for word in words):
-        return "lost", []
-    if first in ("within", "always"):
-        return (first, words[2:]) if len(words) > 1 else ("lost", [])
-    if first == "sleep":
-        return "lost", []
-    if first in ("expect", "wait", "stop") or re.fullmatch(r"!\d*", first):
-        return first, words[1:]
-    return "", words
+PATH_BEGUN = re.compile(r"(.*?)([.\[])([^.\[\]]*)")
 
 
-def _commands(grammar: Grammar, current: str, *, own: bool) -> Iterator[Candidate]:
+def _paths(argv: list[str], typed: str, names: Names, variables: Mapping[str, Any]) -> Iterator[Candidate]:
+    """The members of what the path so far leads to in the result of `argv`."""
+    begun = PATH_BEGUN.fullmatch(typed)
+    parent = split(begun[1] or ".") if begun and not any(one in typed for one in "'\\") else []
+    if begun is None or len(parent) != 1 or not looks_like_path(parent[0]):
+        return
+    found = parse_path(parent[0]).resolve(names.result(argv), lambda name: variables.get(name, ""))
+    members: dict[str, Any] = {}
+    if isinstance(found, dict):
+        members = {f".{path_part(str(name))}": value for name, value in found.items()}
+    elif isinstance(found, list):
+        dot = "" if begun[1] else "."
+        members = {f"{dot}[{at}]": value for at, value in enumerate(found[:INDICES_MAX])} | {".length": 0}
+    for part, value in members.items():
+        text = begun[1] + part
+        if text.startswith(typed):
+            yield Candidate(text, len(typed), cut(shown_value(value), HELP_COLUMNS), isinstance(value, dict | list))
+
+
+def _commands(grammar: Grammar, current: str) -> Iterator[Candidate]:
     known = dict(grammar.first_words())
-    if own:
-        known |= {name: help for name, (_, help) in OWN.items()}
-        known |= {"expect": "look once", "within": "look until it holds", "always": "look for a while"}
-        known.pop("shell", None)
+    known |= {name: help for name, (_, help) in OWN.items()}
+    known |= {"expect": "look once", "within": "look until it holds", "always": "look for a while"}
+    known.pop("shell", None)
     for name, help in known.items():
         if name.startswith(current):
             yield Candidate(name, len(current), help)
-
-
-def _sources(step: str, words: list[str], current: str, jobs: Iterable[str]) -> list[Candidate]:
-    """The result of a job can be looked at like that of a command."""
-    return list(_matching(jobs, current)) if not words and step in ("expect", "within", "always") else []
 
 
 def _behind(words: list[str], current: str, grammar: Grammar, names: Names) -> list[Candidate]:
@@ -159,11 +173,11 @@ def _history(words: list[str], current: str, names: Names) -> list[Candidate]:
 def _matching(names: Iterable[str], current: str, goes_on: bool = False) -> Iterator[Candidate]:
     """Those that begin so, as words that can be typed: what would be cut apart is quoted."""
     given = 0
+    begun = "".join(word.text() for word in words(scan(current)))
     for name in names:
         if given == CHOICES_MAX:
             return
-        typed = current.lstrip("'\"")
-        if name.startswith(typed):
+        if name.startswith(begun):
             given += 1
             yield Candidate(as_word(name), len(current), goes_on=goes_on)
 
@@ -230,7 +244,7 @@ class LineCompleter(Completer):
         if grammar is None:
             return
         text, behind = document.current_line_before_cursor, document.current_line_after_cursor[:1]
-        jobs, variables = list(self._interpreter.jobs), list(self._interpreter.variables)
+        jobs, variables = list(self._interpreter.jobs), dict(self._interpreter.variables)
         for one in candidates(text, grammar, self._names, variables, jobs):
             blank = "" if one.goes_on or behind.isspace() else " "
             yield Completion(one.text + blank, -one.typed, display=shown(one.text), display_meta=one.help)

@@ -17,8 +17,8 @@ from dsectl.cli.table import lookup
 from dsectl.recipes.frontmatter import FrontMatter
 from dsectl.script.check import Checker, Problem
 from dsectl.script.grammar import Run, Start, Step, Wait, parse
-from dsectl.script.values import MISSING, shown_value
 from dsectl.shell.evaluate import OWN
+from dsectl.script.values import MISSING, path_part, shown_value
 from dsectl.shell.record import Entry, Record
 from dsectl.ui.text import cut, shown
 
@@ -212,7 +212,7 @@ def changed(before: Any, after: Any, path: str = "") -> tuple[str, Any]:
         for name, value in after.items():
             if name in VOLATILE or (name in old and old[name] == value):
                 continue
-            found = changed(old.get(name, MISSING), value, f"{path}.{_part(name)}")
+            found = changed(old.get(name, MISSING), value, f"{path}.{path_part(name)}")
             if found[0] != ".":
                 return found
         return ".", None
@@ -229,11 +229,6 @@ def changed(before: Any, after: Any, path: str = "") -> tuple[str, Any]:
                 return found
         return ".", None
     return (path, after) if path and after is not MISSING and after is not None else (".", None)
-
-
-def _part(name: str) -> str:
-    plain = name.replace("_", "").replace("-", "")
-    return name if plain.isalnum() and plain.isascii() and not name[0].isdigit() else f'"{name}"'
 
 
 def _quoted(value: Any) -> str:

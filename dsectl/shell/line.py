@@ -1,6 +1,5 @@
 """A line while it is typed: its colours, and what is wrong with it. Tolerant, cheap enough for every key. Pure."""
 
-import re
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -10,24 +9,13 @@ from prompt_toolkit.lexers import Lexer
 
 from cluster.errors import Usage
 from dsectl.cli.completion.grammar import Grammar
-from dsectl.script.grammar import Command, Expect, Fails, Pipe, Poll, Run, Start, Step, parse
+from dsectl.script.grammar import Command, Expect, Fails, Pipe, Poll, Run, Start, Step, command_at, parse
+from dsectl.script.tokens import Bare, Token, Variable, Word, scan, words
+from dsectl.script.values import OPERATORS, looks_like_path
 from dsectl.shell.evaluate import OWN
 
-TYPED_MAX = 4096
-"""A longer line has no colours: they would take longer than a key press may."""
-TOKENS = (
-    ("comment", r"#.*"),
-    ("string", r"'[^']*'?|\"(?:[^\"\\]|\\.)*\"?"),
-    ("variable", r"\$[A-Za-z_]\w*"),
-    ("operator", r"(?:->|==|!=|<=|>=|[<>|!]|&\S*)(?=\s|$)|!\d+"),
-    ("option", r"--?[A-Za-z][\w-]*"),
-    ("path", r"\.(?:[A-Za-z_\[\"$][^\s'\"]*)?(?=\s|$)"),
-    ("word", r"[^\s'\"$]+"),
-    ("blank", r"\s+"),
-    ("other", r"."),
-)
-PATTERN = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in TOKENS), re.DOTALL)
-STEP_WORDS = ("expect", "within", "always", "wait", "stop", "sleep")
+TYPED_MAX = 1024
+"""A longer line has no colours and no problems: they would take longer than a key press may."""
 
 
 @lru_cache(64)
@@ -35,20 +23,42 @@ def fragments(line: str) -> tuple[tuple[str, str], ...]:
     """The line in pieces, each with its style class."""
     if len(line) > TYPED_MAX:
         return (("", line),)
+    tokens = list(scan(line))
+    known = words(tokens)
+    own = 1 if known and known[0].bare == "dsectl" else 0
+    begins = command_at(known[own:])
+    styles = ["line.step"] * len(known)
+    if begins is not None:
+        styles[:own] = ["line.command"] * own
+        styles[own + begins :] = ["line.command", *map(_style, known[own + begins + 1 :])][: len(known) - own - begins]
     found: list[tuple[str, str]] = []
-    command = True
-    for match in PATTERN.finditer(line):
-        kind, text = match.lastgroup or "", match[0]
-        begins = not found or found[-1][1].isspace()
-        if kind == "comment" and not begins:
-            kind = "word"
-        if kind == "word" and command:
-            kind = "step" if text in STEP_WORDS else "command"
-            command = text in STEP_WORDS or text.endswith(":")
-        elif kind == "word" and text.endswith(":") and found and found[0][1] in ("within", "always"):
-            command = True
-        found.append((f"class:line.{kind}" if kind not in ("word", "blank", "other") else "", text))
+    at = -1
+    for token in tokens:
+        if at + 1 < len(known) and token.column == known[at + 1].column:
+            at += 1
+        found.append(
+            (f"class:{style}" if (style := _token_style(token, styles[at] if at >= 0 else "")) else "", token.raw)
+        )
     return tuple(found)
+
+
+def _token_style(token: Token, of_word: str) -> str:
+    if token.is_blank:
+        return ""
+    if token.is_comment:
+        return "line.comment"
+    if isinstance(token.part, Variable):
+        return "line.variable"
+    return of_word if isinstance(token.part, Bare) else "line.string"
+
+
+def _style(word: Word) -> str:
+    bare = word.bare or ""
+    if bare in OPERATORS or bare in ("->", "|") or bare.startswith("&"):
+        return "line.operator"
+    if bare.startswith("-"):
+        return "line.option"
+    return "line.path" if looks_like_path(word) else ""
 
 
 class ShellLexer(Lexer):
@@ -62,10 +72,6 @@ class ShellLexer(Lexer):
             return list(fragments(lines[number])) if number < len(lines) else []
 
         return line
-
-
-TYPED_MAX = 4096
-"""Of a longer line nothing is said."""
 
 
 def problem(line: str, grammar: Grammar | None) -> str:

@@ -1,25 +1,29 @@
 """Names for completion, looked up when they are wanted. It runs beside the prompt, and gives up soon."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from cluster.emulator.home import find_home, load_cluster
-from cluster.errors import ClusterError
+from cluster.errors import ClusterError, Usage
 from dsectl.cli.completion.grammar import Kind
 from dsectl.cli.invocation import Session
-from dsectl.script.execution import carry_out
+from dsectl.script.check import refuse_polling
+from dsectl.script.execution import Job, carry_out
+from dsectl.script.values import MISSING
 from dsectl.shell.toolbar import View
 
-LOOK_S = 0.4
+LOOK_S = 0.3
+"""What takes longer is not offered: nobody waits longer behind a Tab."""
 KEYS_MAX = 100
 
 
 class LiveNames:
     """The names of the cluster in use, by kind. One thread at a time."""
 
-    def __init__(self, view: Callable[[], View]) -> None:
+    def __init__(self, view: Callable[[], View], jobs: Mapping[str, Job]) -> None:
         self._view = view
+        self._jobs = jobs
         self._kinds: dict[Kind, Callable[[str], Iterable[str]]] = {
             Kind.NODE: lambda begun: self._view().nodes,
             Kind.CLUSTER: lambda begun: find_home().names(),
@@ -39,6 +43,17 @@ class LiveNames:
             return list(find(begun)) if find is not None else []
         except (ClusterError, OSError):
             return []
+
+    def result(self, argv: list[str]) -> Any:
+        """The JSON of a command that only reads, or of a job; MISSING where there is none soon."""
+        if len(argv) == 1 and argv[0] in self._jobs:
+            return self._jobs[argv[0]].value
+        try:
+            refuse_polling(argv)
+        except Usage:
+            return MISSING
+        found = self._look(argv)
+        return MISSING if found is None else found
 
     @property
     def _cluster(self) -> str:
@@ -64,7 +79,7 @@ class LiveNames:
             session.close()
 
     def _keys(self, begun: str) -> Iterable[str]:
-        found = self._look(["keys", "--limit", str(KEYS_MAX), "--", begun.lstrip("'\"")])
+        found = self._look(["keys", "--limit", str(KEYS_MAX), "--", begun])
         keys: list[str] = found["keys"] if isinstance(found, dict) else []
         return keys
 

@@ -76,7 +76,7 @@ class Prompt:
         self.signals = Signals(self._end_prompt)
         self.pastes = Pastes()
         self.grammar = LazyGrammar(self._cannot_complete)
-        names = LiveNames(lambda: self.watch.view)
+        names = LiveNames(lambda: self.watch.view, self.shell.interpreter.jobs)
         completer = LineCompleter(self.grammar, names, self.shell.interpreter)
         self.session: PromptSession[str] = PromptSession(
             input=BurstInput(sys.stdin),

@@ -67,6 +67,12 @@ def test_colours() -> None:
     assert found["within"] == "class:line.step" and found["get"] == "class:line.command"
     assert found[".value"] == "class:line.path" and found['"1"'] == "class:line.string"
     assert found["=="] == "class:line.operator" and found["# no"] == "class:line.comment"
+    found = dict((text, style) for style, text in fragments("dsectl expect get 'a # b' .$node.state != \"half $x"))
+    assert found["get"] == found["dsectl"] == "class:line.command" and found["'a # b'"] == "class:line.string"
+    assert found["."] == found[".state"] == "class:line.path" and found["$node"] == "class:line.variable"
+    assert found['"half '] == "class:line.string" and found["$x"] == "class:line.variable"
+    found = dict((text, style) for style, text in fragments("subscribe a.* --count 3 &job"))
+    assert found["--count"] == "class:line.option" and found["&job"] == "class:line.operator" and found["3"] == ""
 
 
 @pytest.mark.parametrize(
