@@ -31,7 +31,7 @@ _dsectl_option() {
         'ring --partition') kind=any ;;
         'events --since') kind=any ;;
         'events --kind') kind=any ;;
-        'events --key') kind=any ;;
+        'events --key') kind=key ;;
         'events --limit') kind=any ;;
         'watch --every') kind=any ;;
         'watch --count') kind=any ;;
@@ -42,7 +42,7 @@ _dsectl_option() {
         'delete --w') kind=any ;;
         'delete --ctx') kind=any ;;
         'keys --limit') kind=any ;;
-        'keys --after') kind=any ;;
+        'keys --after') kind=key ;;
         'subscribe --count') kind=any ;;
         'subscribe --wait') kind=any ;;
         'request --only') kind=node ;;
@@ -94,24 +94,34 @@ _dsectl_argument() {
         'slow '0) kind=end ;;
         'slow '1) kind=end ;;
         'heal '*) kind=fault ;;
+        'explain '0) kind=key ;;
         'repair '0) kind=node ;;
+        'put '0) kind=key ;;
         'put '1) kind=value ;;
+        'get '0) kind=key ;;
+        'delete '0) kind=key ;;
+        'publish '0) kind=subject ;;
         'publish '1) kind=value ;;
+        'subscribe '0) kind=subject ;;
+        'describe '0) kind=service ;;
+        'request '0) kind=operation ;;
         'drain '*) kind=node ;;
         'undrain '*) kind=node ;;
-        'recipe run '*) kind='recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership' ;;
-        'recipe check '*) kind='recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership' ;;
-        'recipe show '0) kind='recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership' ;;
-        'present '0) kind='recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership' ;;
+        'load request '0) kind=operation ;;
+        'recipe run '*) kind='recipe crash-recovery deadlines-and-no-responders failure-detection hinted-handoff many-helpers one-membership one-way-links partition-and-heal pause-versus-kill quorum read-repair routing-around-a-slow-node siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics' ;;
+        'recipe check '*) kind='recipe crash-recovery deadlines-and-no-responders failure-detection hinted-handoff many-helpers one-membership one-way-links partition-and-heal pause-versus-kill quorum read-repair routing-around-a-slow-node siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics' ;;
+        'recipe show '0) kind='recipe crash-recovery deadlines-and-no-responders failure-detection hinted-handoff many-helpers one-membership one-way-links partition-and-heal pause-versus-kill quorum read-repair routing-around-a-slow-node siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics' ;;
+        'present '0) kind='recipe crash-recovery deadlines-and-no-responders failure-detection hinted-handoff many-helpers one-membership one-way-links partition-and-heal pause-versus-kill quorum read-repair routing-around-a-slow-node siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics' ;;
         'completions '0) kind='choice bash zsh fish' ;;
-        'help '*) kind='choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions shell help exit-codes errors options environment values units outcomes patterns recipes' ;;
+        'complete '0) kind='choice key subject service operation' ;;
+        'help '*) kind='choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes' ;;
     esac
 }
 
 _dsectl_command() {
     case "$1" in
         del) command=delete ;;
-        up | down | rm | ps | status | env | logs | demo | kill | restart | pause | resume | partition | slow | heal | faults | members | ring | explain | events | health | hints | repair | watch | put | get | delete | keys | publish | subscribe | services | describe | request | drain | undrain | 'load kv' | 'load publish' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | shell | help) command=$1 ;;
+        up | down | rm | ps | status | env | logs | demo | kill | restart | pause | resume | partition | slow | heal | faults | members | ring | explain | events | health | hints | repair | watch | put | get | delete | keys | publish | subscribe | services | describe | request | drain | undrain | 'load kv' | 'load publish' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | complete | shell | help) command=$1 ;;
         load) first=load ;;
         recipe) first=recipe ;;
         *) lost=1 ;;
@@ -120,7 +130,7 @@ _dsectl_command() {
 
 _dsectl_words() {
     case "$1" in
-        '') _dsectl_reply up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions shell help ;;
+        '') _dsectl_reply up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions complete shell help ;;
         load) _dsectl_reply kv publish request ;;
         recipe) _dsectl_reply run check list show ;;
     esac
@@ -166,19 +176,21 @@ _dsectl() {
     local closed= lost= glue= i at=0
     local words=()
     COMPREPLY=()
-    # Bash takes `--cluster=one` for three words and `@file` for two; here they are one each.
+    # Bash takes `--cluster=one` and `user:1` for three words and `@file` for two; here they are one each.
     for ((i = 1; i <= COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
-        if [[ ${#words[@]} -gt 0 && ( -n $glue || ( $word == = && ${words[${#words[@]}-1]} == --* ) ) ]]; then
-            words[${#words[@]}-1]+=$word
+        at=$((${#words[@]} - 1))
+        if [[ $at -ge 0 && ( -n $glue || $word == : || ( $word == = && ${words[at]} == --* ) ) ]]; then
+            words[at]+=$word
             glue=
-            [[ $word == = ]] && glue=1
+            [[ $word == [=:] ]] && glue=1
         else
             words+=("$word")
             [[ $word == @ ]] && glue=1
         fi
     done
     cur=${words[${#words[@]}-1]}
+    at=0
     for ((i = 0; i < ${#words[@]} - 1; i++)); do
         word=${words[i]}
         if [[ -n $kind ]]; then
@@ -186,12 +198,12 @@ _dsectl() {
             kind=
         elif [[ -z $closed && $word == -- ]]; then
             closed=1
-        elif [[ -z $closed && $word == -?* ]]; then
+        elif [[ -z $closed && $word == --*=* ]]; then
             _dsectl_option "$command" "${word%%=*}"
-            if [[ $word == --*=* ]]; then
-                [[ $kind == cluster ]] && cluster=${word#*=}
-                kind=
-            fi
+            [[ $kind == cluster ]] && cluster=${word#*=}
+            kind=
+        elif [[ -z $closed && $word == -?* ]]; then
+            _dsectl_option "$command" "$word"
         elif [[ -n $command ]]; then
             at=$((at + 1))
         else
@@ -209,11 +221,11 @@ _dsectl() {
         [[ -n $kind ]] && _dsectl_offer
     elif [[ -z $closed && $cur == -* ]]; then
         _dsectl_options "$command"
-    elif [[ -z $command ]]; then
-        _dsectl_words "$first"
-    else
+    elif [[ -n $command ]]; then
         _dsectl_argument "$command" "$at"
         [[ -n $kind ]] && _dsectl_offer
+    else
+        _dsectl_words "$first"
     fi
 }
 
@@ -234,6 +246,7 @@ _dsectl_offer() {  # what $kind names and $cur begins
         zone) _dsectl_zones ;;
         fault) _dsectl_faults ;;
         file) _dsectl_files ;;
+        key | subject | service | operation) _dsectl_ask "$1" ;;
         recipe) shift; _dsectl_reply "$@"; _dsectl_files ;;
         value)
             [[ $cur == @* ]] || return
@@ -298,6 +311,17 @@ _dsectl_faults() {  # those that `heal` can end; the file has one a line
             *'"id":"'*) line=${line#*'"id":"'}; _dsectl_reply "${line%%'"'*}" ;;
         esac
     done < "$file"
+}
+
+_dsectl_ask() {  # names in the cluster, which says nothing when no node answers soon
+    local name colon=
+    [[ $COMP_WORDBREAKS == *:* && $cur == *:* ]] && colon=${cur%"${cur##*:}"}
+    while IFS= read -r name; do
+        [[ $name == "$cur"* ]] || continue
+        [[ $name == *. ]] && type compopt &> /dev/null && compopt -o nospace 2> /dev/null
+        printf -v name %q "$name"
+        COMPREPLY+=("${name#"$colon"}")
+    done < <(command "${COMP_WORDS[0]}" complete "$1" "$cur" -C "$cluster" 2> /dev/null)
 }
 
 _dsectl_files() {

@@ -57,7 +57,7 @@ function __dsectl_option
         case 'events --kind'
             echo 'any'
         case 'events --key'
-            echo 'any'
+            echo 'key'
         case 'events --limit'
             echo 'any'
         case 'watch --every'
@@ -79,7 +79,7 @@ function __dsectl_option
         case 'keys --limit'
             echo 'any'
         case 'keys --after'
-            echo 'any'
+            echo 'key'
         case 'subscribe --count'
             echo 'any'
         case 'subscribe --wait'
@@ -177,28 +177,48 @@ function __dsectl_argument
             echo 'end'
         case 'heal *'
             echo 'fault'
+        case 'explain 0'
+            echo 'key'
         case 'repair 0'
             echo 'node'
+        case 'put 0'
+            echo 'key'
         case 'put 1'
             echo 'value'
+        case 'get 0'
+            echo 'key'
+        case 'delete 0'
+            echo 'key'
+        case 'publish 0'
+            echo 'subject'
         case 'publish 1'
             echo 'value'
+        case 'subscribe 0'
+            echo 'subject'
+        case 'describe 0'
+            echo 'service'
+        case 'request 0'
+            echo 'operation'
         case 'drain *'
             echo 'node'
         case 'undrain *'
             echo 'node'
+        case 'load request 0'
+            echo 'operation'
         case 'recipe run *'
-            echo 'recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership'
+            echo 'recipe crash-recovery deadlines-and-no-responders failure-detection hinted-handoff many-helpers one-membership one-way-links partition-and-heal pause-versus-kill quorum read-repair routing-around-a-slow-node siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics'
         case 'recipe check *'
-            echo 'recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership'
+            echo 'recipe crash-recovery deadlines-and-no-responders failure-detection hinted-handoff many-helpers one-membership one-way-links partition-and-heal pause-versus-kill quorum read-repair routing-around-a-slow-node siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics'
         case 'recipe show 0'
-            echo 'recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership'
+            echo 'recipe crash-recovery deadlines-and-no-responders failure-detection hinted-handoff many-helpers one-membership one-way-links partition-and-heal pause-versus-kill quorum read-repair routing-around-a-slow-node siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics'
         case 'present 0'
-            echo 'recipe quorum sloppy-quorum hinted-handoff siblings-and-context read-repair partition-and-heal crash-recovery many-helpers failure-detection suspect-and-refute pause-versus-kill one-way-links topics slow-subscriber deadlines-and-no-responders routing-around-a-slow-node symmetry one-membership'
+            echo 'recipe crash-recovery deadlines-and-no-responders failure-detection hinted-handoff many-helpers one-membership one-way-links partition-and-heal pause-versus-kill quorum read-repair routing-around-a-slow-node siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics'
         case 'completions 0'
             echo 'choice bash zsh fish'
+        case 'complete 0'
+            echo 'choice key subject service operation'
         case 'help *'
-            echo 'choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions shell help exit-codes errors options environment values units outcomes patterns recipes'
+            echo 'choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes'
     end
 end
 
@@ -206,7 +226,7 @@ function __dsectl_command
     switch "$argv[1]"
         case del
             echo 'delete'
-        case up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain 'load kv' 'load publish' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions shell help
+        case up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain 'load kv' 'load publish' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
             echo $argv[1]
     end
 end
@@ -254,6 +274,7 @@ function __dsectl_words
             printf '%s\t%s\n' present 'Go through a recipe as a lesson, block by block'
             printf '%s\t%s\n' learn 'List the lessons by principle'
             printf '%s\t%s\n' completions 'Print a shell’s completion file'
+            printf '%s\t%s\n' complete 'List names in the cluster, as Tab does'
             printf '%s\t%s\n' shell 'Type commands and steps at a prompt'
             printf '%s\t%s\n' help 'Show this list, a command, or a topic'
         case load
@@ -422,12 +443,14 @@ end
 
 function __dsectl_complete
     set -l words (commandline -opc)
+    set -l program $words[1]
     set -e words[1]
     set -l current (commandline -ct)
     set -l command ''
     set -l first ''
     set -l kind ''
     set -l closed ''
+    set -l lost ''
     set -l at 0
     set -l cluster default
     test -n "$DSECTL_CLUSTER"; and set cluster $DSECTL_CLUSTER
@@ -435,43 +458,44 @@ function __dsectl_complete
         if test -n "$kind"
             test "$kind" = cluster; and set cluster $word
             set kind ''
-        else if test -z "$closed" -a "x$word" = x--
+        else if test -z "$closed"; and string match -q -- '--' "$word"
             set closed 1
-        else if test -z "$closed"; and string match -q -- '-?*' $word
+        else if test -z "$closed"; and string match -q -- '--*=*' "$word"
             set kind (__dsectl_option "$command" (string replace -r -- '=.*' '' $word))
-            if string match -q -- '--*=*' $word
-                test "$kind" = cluster; and set cluster (string replace -r -- '^[^=]*=' '' $word)
-                set kind ''
-            end
+            test "$kind" = cluster; and set cluster (string replace -r -- '^[^=]*=' '' $word)
+            set kind ''
+        else if test -z "$closed"; and string match -q -- '-?*' "$word"
+            set kind (__dsectl_option "$command" $word)
         else if test -n "$command"
             set at (math $at + 1)
         else
-            set -l name (string trim -- "$first $word")
-            set command (__dsectl_command $name)
+            set command (__dsectl_command (string trim -- "$first $word"))
             if test -z "$command" -a -n "$first"
-                return
+                set lost 1
             else if test -z "$command"
                 set first $word
-                test -z (__dsectl_words $first | string collect); and return
+                test -z (__dsectl_words $first | string collect); and set lost 1
             end
         end
     end
     if test -n "$kind"
-        __dsectl_offer "$kind" $cluster '' $current
-    else if test -z "$closed"; and string match -q -- '--*=*' $current
+        __dsectl_offer "$kind" $cluster '' $current $program
+    else if test -n "$lost"
+        return
+    else if test -z "$closed"; and string match -q -- '--*=*' "$current"
         set -l option (string replace -r -- '=.*' '' $current)
         set -l typed (string replace -r -- '^[^=]*=' '' $current)
-        __dsectl_offer (__dsectl_option "$command" $option) $cluster "$option=" "$typed"
-    else if test -z "$closed"; and string match -q -- '-*' $current
+        __dsectl_offer (__dsectl_option "$command" $option) $cluster "$option=" "$typed" $program
+    else if test -z "$closed"; and string match -q -- '-*' "$current"
         __dsectl_options "$command"
-    else if test -z "$command"
-        __dsectl_words "$first"
+    else if test -n "$command"
+        __dsectl_offer (__dsectl_argument "$command" $at | string collect) $cluster '' $current $program
     else
-        __dsectl_offer (__dsectl_argument "$command" $at | string collect) $cluster '' $current
+        __dsectl_words "$first"
     end
 end
 
-# What a value of a kind may be: KIND CLUSTER LEAD TYPED, where LEAD stands before the value in the same word.
+# What a value of a kind may be: KIND CLUSTER LEAD TYPED PROGRAM, where LEAD stands before the value in the same word.
 function __dsectl_offer
     set -l kind (string split ' ' -- $argv[1])
     set -l folder (__dsectl_home)/clusters
@@ -506,6 +530,10 @@ function __dsectl_offer
             test -r $file; or return
             string match -rv '"active":false|"kind":"(kill|pause)"' <$file |
                 string replace -rf '.*"id":"([^"]*)".*' '$1'
+        case key subject service operation
+            # Names in the cluster, which says nothing when no node answers soon.
+            command -q $argv[5]; or return
+            command $argv[5] complete $kind[1] "$typed" -C $argv[2] 2>/dev/null | string replace -r '^' -- "$lead"
         case file
             __fish_complete_path "$typed" | string replace -r '^' -- "$lead"
         case recipe

@@ -14,8 +14,8 @@ from pkgutil import iter_modules
 import dsectl.commands
 from cluster.errors import EXIT_CODES, REGISTRY
 from dsectl.cli.app import invoke
-from dsectl.cli.completion.shells import RENDERERS
-from dsectl.cli.completion.signatures import read_grammar
+from dsectl.cli.completion import bash, fish, zsh
+from dsectl.cli.completion.grammar import read_grammar
 from dsectl.cli.declaration import Entry, Function
 from dsectl.cli.parsing import command
 from dsectl.cli.table import COMMANDS, GROUPS
@@ -113,6 +113,10 @@ def _help(name: str) -> str:
 
 
 PAGES = {"cli.md": cli_page, "errors.md": errors_page, "topics.md": topics_page}
+
+
+RENDERERS = {"dsectl.bash": bash.render, "_dsectl": zsh.render, "dsectl.fish": fish.render}
+"""By the name of the file below `completions/`."""
 
 
 def main() -> None:

@@ -49,6 +49,7 @@ ENTRIES = (
     Entry(name='present', module='dsectl.commands.lessons', function='present', help='Go through a recipe as a lesson, block by block.', group='recipes', rank=5, plain=(1,), barred='it is for people'),
     Entry(name='learn', module='dsectl.commands.lessons', function='learn', help='List the lessons by principle.', group='recipes', rank=6, readonly=True, plain=(0,), barred='it is for people'),
     Entry(name='completions', module='dsectl.commands.completions', function='completions', help="Print a shell's completion file.", group='more', rank=1, readonly=True, plain=(1,), barred='it is for people'),
-    Entry(name='shell', module='dsectl.commands.shell', function='shell', help='Type commands and steps at a prompt.', group='more', rank=2, plain=(0,), barred='it is for people'),
-    Entry(name='help', module='dsectl.commands.help', function='help', help='Show this list, a command, or a topic.', group='more', rank=3, readonly=True, plain=(0,), aside=True),
+    Entry(name='complete', module='dsectl.commands.completions', function='complete', help='List names in the cluster, as Tab does.', group='more', rank=2, readonly=True, plain=(1, 2), barred='it is for people'),
+    Entry(name='shell', module='dsectl.commands.shell', function='shell', help='Type commands and steps at a prompt.', group='more', rank=3, plain=(0,), barred='it is for people'),
+    Entry(name='help', module='dsectl.commands.help', function='help', help='Show this list, a command, or a topic.', group='more', rank=4, readonly=True, plain=(0,), aside=True),
 )  # fmt: skip

@@ -1,13 +1,19 @@
-"""`completions`: the completion file of a shell, as it ships with the package."""
+"""`completions`: the completion file of a shell, as it ships with the package; `complete`: what such a file asks."""
 
-from typing import Annotated
+from __future__ import annotations
 
-import typer
+from typing import TYPE_CHECKING, Annotated
 
-from cluster.errors import Usage
+from cluster.errors import ClusterError, Usage
+from dsectl.cli.completion.grammar import Kind
 from dsectl.cli.declaration import Answer, command
+from dsectl.cli.invocation import current
 from dsectl.cli.resources import resource
 
+if TYPE_CHECKING:
+    import typer
+
+ASKED = (Kind.KEY, Kind.SUBJECT, Kind.SERVICE, Kind.OPERATION)
 FILES = {"bash": "dsectl.bash", "zsh": "_dsectl", "fish": "dsectl.fish"}
 
 
@@ -18,9 +24,34 @@ def completions(
     shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", help="Shell to complete in.")],
 ) -> Answer:
     """bash and zsh: `source <(dsectl completions bash)` in the shell's startup file, in zsh behind compinit. fish: save
-    it as `~/.config/fish/completions/dsectl.fish`. Clusters, nodes, zones and faults are read from disk, no node is
-    asked."""
+    it as `~/.config/fish/completions/dsectl.fish`. Clusters, nodes, zones and faults are read from disk; keys,
+    subjects, services and operations are asked for with `dsectl complete`."""
     if shell not in FILES:
         raise Usage(f"no completions for {shell!r}", help=f"There are completions for {', '.join(FILES)}.")
     text = resource("completions", FILES[shell]).read_text(encoding="utf-8")
     return Answer({"shell": shell, "file": FILES[shell], "text": text}, lambda console: console.out.write(text))
+
+
+@command(
+    "complete",
+    "List names in the cluster, as Tab does.",
+    group="more",
+    rank=2,
+    readonly=True,
+    barred="it is for people",
+)
+def complete(
+    kind: Annotated[str, typer.Argument(metavar="key|subject|service|operation", help="Kind of name to list.")],
+    begun: Annotated[str, typer.Argument(metavar="[TEXT]", help="Beginning of the names.")] = "",
+) -> Answer:
+    """The completion files ask it. It prints nothing when no node answers within 300 ms."""
+    from dsectl.shell.names import names_in_cluster
+
+    if kind not in ASKED:
+        raise Usage(f"unknown kind {kind!r}: expected {', '.join(ASKED)}")
+    try:
+        client = current().client()
+        found = [name for name in names_in_cluster(client, Kind(kind), begun) if name.startswith(begun)]
+    except ClusterError:
+        found = []
+    return Answer(found, lambda console: console.lines([name for name in found if name.isprintable()]))

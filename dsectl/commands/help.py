@@ -12,7 +12,7 @@ from dsectl.cli.table import ALIASES, COMMANDS, GROUPS, Entry, lookup, parts_of,
 from dsectl.cli.topics import SYNONYMS, topics
 
 
-@command("help", "Show this list, a command, or a topic.", group="more", rank=3, readonly=True, aside=True)
+@command("help", "Show this list, a command, or a topic.", group="more", rank=4, readonly=True, aside=True)
 def help(
     topic: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]", help="Command or topic to explain.")] = None,
 ) -> Answer:

@@ -19,7 +19,7 @@ from dsectl.ui.text import shown
 VI = "DSECTL_EDIT_MODE"
 
 
-@command("shell", "Type commands and steps at a prompt.", group="more", rank=2, barred="it is for people")
+@command("shell", "Type commands and steps at a prompt.", group="more", rank=3, barred="it is for people")
 def shell(
     line: Annotated[
         str | None, typer.Option("-c", metavar="LINE", help="Line to carry out instead of a prompt.")

@@ -15,7 +15,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from cluster.errors import Usage
-from dsectl.cli.completion.grammar import Grammar, Kind, Option, Value
+from dsectl.cli.completion.grammar import Grammar, Kind, Option, Value, Walk, read_grammar
 from dsectl.script.grammar import command_at
 from dsectl.script.interpreter import Interpreter
 from dsectl.script.tokens import Word, scan, split, words
@@ -122,23 +122,26 @@ def _commands(grammar: Grammar, current: str) -> Iterator[Candidate]:
             yield Candidate(name, len(current), help)
 
 
-def _behind(words: list[str], current: str, grammar: Grammar, names: Names) -> list[Candidate]:
-    expected = grammar.expects(words)
-    found = [Candidate(name, len(current), help) for name, help in expected.words.items() if name.startswith(current)]
-    if current.startswith("-"):
-        return [*found, *_options(expected.options, current, grammar, names)]
-    if expected.value is not None:
-        found += _values(expected.value, current, names)
-    return found
+def _behind(argv: list[str], current: str, grammar: Grammar, names: Names) -> list[Candidate]:
+    walk = Walk(grammar, argv)
+    match walk.last(current):
+        case "words":
+            return [
+                Candidate(name, len(current), help) for name, help in walk.words.items() if name.startswith(current)
+            ]
+        case "options":
+            return list(_options(walk.options, current))
+        case "joined":
+            name, _, typed = current.partition("=")
+            option = walk.option(name)
+            return [] if option is None or option.value is None else _values(option.value, typed, names)
+        case "value" | "argument":
+            return [] if walk.value is None else _values(walk.value, current, names)
+    return []
 
 
-def _options(options: Iterable[Option], current: str, grammar: Grammar, names: Names) -> Iterator[Candidate]:
-    name, equals, typed = current.partition("=")
+def _options(options: Iterable[Option], current: str) -> Iterator[Candidate]:
     for option in options:
-        if equals:
-            if name in option.names and option.value is not None:
-                yield from _values(option.value, typed, names)
-            continue
         best = next((one for one in reversed(option.names) if one.startswith(current)), None)
         if best is not None:
             yield Candidate(best, len(current), option.help)
@@ -216,8 +219,6 @@ class LazyGrammar:
 
     def _load(self) -> None:
         try:
-            from dsectl.cli.completion.signatures import read_grammar
-
             self.now = read_grammar()
             gc.freeze()  # all that was loaded stays; a full collection of it would hold up a key
         except Exception as error:

@@ -17,8 +17,8 @@ from dsectl.cli.table import lookup
 from dsectl.recipes.frontmatter import FrontMatter
 from dsectl.script.check import Checker, Problem
 from dsectl.script.grammar import Run, Start, Step, Wait, parse
-from dsectl.shell.evaluate import OWN
 from dsectl.script.values import MISSING, path_part, shown_value
+from dsectl.shell.evaluate import OWN
 from dsectl.shell.record import Entry, Record
 from dsectl.ui.text import cut, shown
 

@@ -8,7 +8,7 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.lexers import Lexer
 
 from cluster.errors import Usage
-from dsectl.cli.completion.grammar import Grammar
+from dsectl.cli.completion.grammar import Grammar, Walk
 from dsectl.script.grammar import Command, Expect, Fails, Pipe, Poll, Run, Start, Step, command_at, parse
 from dsectl.script.tokens import Bare, Token, Variable, Word, scan, words
 from dsectl.script.values import OPERATORS, looks_like_path
@@ -107,14 +107,6 @@ def _of_command(words: list[str], grammar: Grammar, *, ended: bool) -> str:
     known = [*grammar.first_words(), *(command.alias for command in grammar.commands.values() if command.alias)]
     if first not in known and not first.startswith("-"):
         return "" if typing and any(name.startswith(first) for name in known) else f"no command is called {first}"
-    for at, word in enumerate(words):
-        if word == "--":
-            break
-        if not word.startswith("--") or (at == len(words) - 1 and not ended):
-            continue
-        expected = grammar.expects(words[:at])
-        if expected.command is None or not expected.options:
-            continue
-        if word.partition("=")[0] not in [name for option in expected.options for name in option.names]:
-            return f"{expected.command.name} has no option {word.partition('=')[0]}"
-    return ""
+    walk = Walk(grammar, words if ended else words[:-1])
+    wrong = next((name for name in walk.unknown if name.startswith("--")), None)
+    return f"{walk.command.name} has no option {wrong}" if wrong and walk.command else ""

@@ -1,8 +1,9 @@
-"""Names for completion, looked up when they are wanted. It runs beside the prompt, and gives up soon."""
+"""Names for completion, looked up when they are wanted: on disk, or in a cluster, which is given up soon."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 from cluster.emulator.home import find_home, load_cluster
 from cluster.errors import ClusterError, Usage
@@ -13,9 +14,35 @@ from dsectl.script.execution import Job, carry_out
 from dsectl.script.values import MISSING
 from dsectl.shell.toolbar import View
 
+if TYPE_CHECKING:
+    from cluster.client.blocking import BlockingCluster
+
 LOOK_S = 0.3
 """What takes longer is not offered: nobody waits longer behind a Tab."""
 KEYS_MAX = 100
+
+
+def names_in_cluster(client: "BlockingCluster", kind: Kind, begun: str) -> Iterable[str]:
+    """The names of a kind that only nodes know, at least those that begin with `begun`. Raises ClusterError."""
+    client.timeout = LOOK_S
+    match kind:
+        case Kind.KEY:
+            return client.kv.keys(begun, limit=KEYS_MAX).keys
+        case Kind.SUBJECT:
+            patterns: list[str] = client.ask(None, "patterns", timeout=LOOK_S)
+            return patterns
+        case Kind.SERVICE:
+            return [one["service"] for one in client.admin.services()]
+        case Kind.OPERATION:
+            service, dot, _ = begun.partition(".")
+            if not dot:
+                return [f"{one['service']}." for one in client.admin.services()]
+            answers = client.ask_all(None, "describe", {"service": service}, timeout=LOOK_S).values()
+            described: dict[str, Any] = next(
+                (one for one in answers if not isinstance(one, ClusterError)), {"operations": {}}
+            )
+            return [f"{service}.{operation}" for operation in described["operations"]]
+    return ()
 
 
 class LiveNames:
@@ -24,25 +51,32 @@ class LiveNames:
     def __init__(self, view: Callable[[], View], jobs: Mapping[str, Job]) -> None:
         self._view = view
         self._jobs = jobs
-        self._kinds: dict[Kind, Callable[[str], Iterable[str]]] = {
-            Kind.NODE: lambda begun: self._view().nodes,
-            Kind.CLUSTER: lambda begun: find_home().names(),
-            Kind.ZONE: lambda begun: dict.fromkeys(place.zone for place in load_cluster(self._cluster).record.places),
-            Kind.FILE: files,
-            Kind.KEY: self._keys,
-            Kind.SUBJECT: lambda begun: self._admin("patterns") or (),
-            Kind.SERVICE: lambda begun: (one["service"] for one in self._look(["services"]) or ()),
-            Kind.OPERATION: self._operations,
-            Kind.FAULT: lambda begun: (one["id"] for one in self._look(["faults", "--active"]) or ()),
-        }
 
     def of(self, kind: Kind, begun: str) -> list[str]:
         """The names of a kind, at least those that begin with `begun`; none when nobody answers in time."""
-        find = self._kinds.get(kind)
         try:
-            return list(find(begun)) if find is not None else []
+            return list(self._find(kind, begun))
         except (ClusterError, OSError):
             return []
+
+    def _find(self, kind: Kind, begun: str) -> Iterable[str]:
+        view = self._view()
+        match kind:
+            case Kind.NODE:
+                return view.nodes
+            case Kind.CLUSTER:
+                return find_home().names()
+            case Kind.ZONE:
+                return dict.fromkeys(place.zone for place in load_cluster(view.cluster).record.places)
+            case Kind.FILE:
+                return files(begun)
+            case Kind.FAULT:
+                faults = self.result(["faults", "--active"])
+                return [] if faults is MISSING else [one["id"] for one in faults]
+        if not view.serves:
+            return ()
+        with closing(Session(view.cluster)) as session:
+            return names_in_cluster(session.client(view.cluster, None), kind, begun)
 
     def result(self, argv: list[str]) -> Any:
         """The JSON of a command that only reads, or of a job; MISSING where there is none soon."""
@@ -52,45 +86,11 @@ class LiveNames:
             refuse_polling(argv)
         except Usage:
             return MISSING
-        found = self._look(argv)
-        return MISSING if found is None else found
-
-    @property
-    def _cluster(self) -> str:
-        return self._view().cluster
-
-    def _look(self, argv: list[str]) -> Any:
         if not self._view().serves:
-            return None
-        session = Session(self._cluster)
-        try:
+            return MISSING
+        with closing(Session(self._view().cluster)) as session:
             found = carry_out(argv, session, timeout_s=LOOK_S)
-        finally:
-            session.close()
-        return found.value if found.code == 0 else None
-
-    def _admin(self, what: str) -> Any:
-        if not self._view().serves:
-            return None
-        session = Session(self._cluster)
-        try:
-            return session.client(self._cluster, None).ask(None, what, timeout=LOOK_S)
-        finally:
-            session.close()
-
-    def _keys(self, begun: str) -> Iterable[str]:
-        found = self._look(["keys", "--limit", str(KEYS_MAX), "--", begun])
-        keys: list[str] = found["keys"] if isinstance(found, dict) else []
-        return keys
-
-    def _operations(self, begun: str) -> Iterable[str]:
-        """Services with a dot behind them; once one is typed, its operations."""
-        service, dot, _ = begun.partition(".")
-        if not dot:
-            return [f"{one['service']}." for one in self._look(["services"]) or ()]
-        described = self._look(["describe", service])
-        operations = described["operations"] if isinstance(described, dict) else {}
-        return [f"{service}.{operation}" for operation in operations]
+        return MISSING if found.code else found.value
 
 
 def files(begun: str) -> list[str]:

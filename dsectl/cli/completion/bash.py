@@ -1,8 +1,18 @@
 """Completion for bash, from 3.2 (macOS) on, with or without the package bash-completion."""
 
-from dsectl.cli.completion.cases import arm, case, function, value_functions
-from dsectl.cli.completion.grammar import Grammar
-from dsectl.cli.completion.tables import HEAD, described, first_words, second_words
+from dsectl.cli.completion.grammar import COMPLETE_WORD, LAST_WORD, Grammar
+from dsectl.cli.completion.tables import (
+    HEAD,
+    WALK_SH,
+    arm,
+    case,
+    chain,
+    described,
+    first_words,
+    function,
+    second_words,
+    value_functions,
+)
 
 WALK = r"""
 _dsectl() {
@@ -10,55 +20,26 @@ _dsectl() {
     local closed= lost= glue= i at=0
     local words=()
     COMPREPLY=()
-    # Bash takes `--cluster=one` for three words and `@file` for two; here they are one each.
+    # Bash takes `--cluster=one` and `user:1` for three words and `@file` for two; here they are one each.
     for ((i = 1; i <= COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
-        if [[ ${#words[@]} -gt 0 && ( -n $glue || ( $word == = && ${words[${#words[@]}-1]} == --* ) ) ]]; then
-            words[${#words[@]}-1]+=$word
+        at=$((${#words[@]} - 1))
+        if [[ $at -ge 0 && ( -n $glue || $word == : || ( $word == = && ${words[at]} == --* ) ) ]]; then
+            words[at]+=$word
             glue=
-            [[ $word == = ]] && glue=1
+            [[ $word == [=:] ]] && glue=1
         else
             words+=("$word")
             [[ $word == @ ]] && glue=1
         fi
     done
     cur=${words[${#words[@]}-1]}
+    at=0
     for ((i = 0; i < ${#words[@]} - 1; i++)); do
         word=${words[i]}
-        if [[ -n $kind ]]; then
-            [[ $kind == cluster ]] && cluster=$word
-            kind=
-        elif [[ -z $closed && $word == -- ]]; then
-            closed=1
-        elif [[ -z $closed && $word == -?* ]]; then
-            _dsectl_option "$command" "${word%%=*}"
-            if [[ $word == --*=* ]]; then
-                [[ $kind == cluster ]] && cluster=${word#*=}
-                kind=
-            fi
-        elif [[ -n $command ]]; then
-            at=$((at + 1))
-        else
-            _dsectl_command "$first${first:+ }$word"
-        fi
+@WORD@
     done
-    if [[ -n $kind ]]; then
-        _dsectl_offer
-    elif [[ -n $lost ]]; then
-        return
-    elif [[ -z $closed && $cur == --*=* ]]; then
-        _dsectl_option "$command" "${cur%%=*}"
-        lead=${cur%%=*}=
-        cur=${cur#*=}
-        [[ -n $kind ]] && _dsectl_offer
-    elif [[ -z $closed && $cur == -* ]]; then
-        _dsectl_options "$command"
-    elif [[ -z $command ]]; then
-        _dsectl_words "$first"
-    else
-        _dsectl_argument "$command" "$at"
-        [[ -n $kind ]] && _dsectl_offer
-    fi
+@LAST@
 }
 
 _dsectl_offer() {  # what $kind names and $cur begins
@@ -78,6 +59,7 @@ _dsectl_offer() {  # what $kind names and $cur begins
         zone) _dsectl_zones ;;
         fault) _dsectl_faults ;;
         file) _dsectl_files ;;
+        key | subject | service | operation) _dsectl_ask "$1" ;;
         recipe) shift; _dsectl_reply "$@"; _dsectl_files ;;
         value)
             [[ $cur == @* ]] || return
@@ -144,6 +126,17 @@ _dsectl_faults() {  # those that `heal` can end; the file has one a line
     done < "$file"
 }
 
+_dsectl_ask() {  # names in the cluster, which says nothing when no node answers soon
+    local name colon=
+    [[ $COMP_WORDBREAKS == *:* && $cur == *:* ]] && colon=${cur%"${cur##*:}"}
+    while IFS= read -r name; do
+        [[ $name == "$cur"* ]] || continue
+        [[ $name == *. ]] && type compopt &> /dev/null && compopt -o nospace 2> /dev/null
+        printf -v name %q "$name"
+        COMPREPLY+=("${name#"$colon"}")
+    done < <(command "${COMP_WORDS[0]}" complete "$1" "$cur" -C "$cluster" 2> /dev/null)
+}
+
 _dsectl_files() {
     local path
     type compopt &> /dev/null && compopt -o filenames 2> /dev/null
@@ -156,9 +149,24 @@ complete -F _dsectl dsectl
 """
 
 
+LAST = {
+    "value": "_dsectl_offer",
+    "nothing": "return",
+    "joined": """_dsectl_option "$command" "${cur%%=*}"
+lead=${cur%%=*}=
+cur=${cur#*=}
+[[ -n $kind ]] && _dsectl_offer""",
+    "options": '_dsectl_options "$command"',
+    "words": '_dsectl_words "$first"',
+    "argument": '_dsectl_argument "$command" "$at"\n[[ -n $kind ]] && _dsectl_offer',
+}
+
+
 def render(grammar: Grammar) -> str:
     """The file `dsectl.bash`."""
-    parts = [f"# Completion of dsectl for bash. {HEAD}", *_tables(grammar), WALK.strip("\n")]
+    walk = WALK.replace("@WORD@", chain(COMPLETE_WORD, "sh", "$word", WALK_SH, 8))
+    walk = walk.replace("@LAST@", chain(LAST_WORD, "sh", "$cur", LAST, 4))
+    parts = [f"# Completion of dsectl for bash. {HEAD}", *_tables(grammar), walk.strip("\n")]
     return "\n\n".join(parts) + "\n"
 
 

@@ -1,10 +1,11 @@
 """Completion for fish, from 3.1 on."""
 
-from dsectl.cli.completion.grammar import Grammar
+from dsectl.cli.completion.grammar import COMPLETE_WORD, LAST_WORD, Grammar
 from dsectl.cli.completion.tables import (
     HEAD,
     aliases,
     argument_rows,
+    chain,
     described,
     first_words,
     option_rows,
@@ -14,56 +15,24 @@ from dsectl.cli.completion.tables import (
 WALK = r"""
 function __dsectl_complete
     set -l words (commandline -opc)
+    set -l program $words[1]
     set -e words[1]
     set -l current (commandline -ct)
     set -l command ''
     set -l first ''
     set -l kind ''
     set -l closed ''
+    set -l lost ''
     set -l at 0
     set -l cluster default
     test -n "$DSECTL_CLUSTER"; and set cluster $DSECTL_CLUSTER
     for word in $words
-        if test -n "$kind"
-            test "$kind" = cluster; and set cluster $word
-            set kind ''
-        else if test -z "$closed" -a "x$word" = x--
-            set closed 1
-        else if test -z "$closed"; and string match -q -- '-?*' $word
-            set kind (__dsectl_option "$command" (string replace -r -- '=.*' '' $word))
-            if string match -q -- '--*=*' $word
-                test "$kind" = cluster; and set cluster (string replace -r -- '^[^=]*=' '' $word)
-                set kind ''
-            end
-        else if test -n "$command"
-            set at (math $at + 1)
-        else
-            set -l name (string trim -- "$first $word")
-            set command (__dsectl_command $name)
-            if test -z "$command" -a -n "$first"
-                return
-            else if test -z "$command"
-                set first $word
-                test -z (__dsectl_words $first | string collect); and return
-            end
-        end
+@WORD@
     end
-    if test -n "$kind"
-        __dsectl_offer "$kind" $cluster '' $current
-    else if test -z "$closed"; and string match -q -- '--*=*' $current
-        set -l option (string replace -r -- '=.*' '' $current)
-        set -l typed (string replace -r -- '^[^=]*=' '' $current)
-        __dsectl_offer (__dsectl_option "$command" $option) $cluster "$option=" "$typed"
-    else if test -z "$closed"; and string match -q -- '-*' $current
-        __dsectl_options "$command"
-    else if test -z "$command"
-        __dsectl_words "$first"
-    else
-        __dsectl_offer (__dsectl_argument "$command" $at | string collect) $cluster '' $current
-    end
+@LAST@
 end
 
-# What a value of a kind may be: KIND CLUSTER LEAD TYPED, where LEAD stands before the value in the same word.
+# What a value of a kind may be: KIND CLUSTER LEAD TYPED PROGRAM, where LEAD stands before the value in the same word.
 function __dsectl_offer
     set -l kind (string split ' ' -- $argv[1])
     set -l folder (__dsectl_home)/clusters
@@ -98,6 +67,10 @@ function __dsectl_offer
             test -r $file; or return
             string match -rv '"active":false|"kind":"(kill|pause)"' <$file |
                 string replace -rf '.*"id":"([^"]*)".*' '$1'
+        case key subject service operation
+            # Names in the cluster, which says nothing when no node answers soon.
+            command -q $argv[5]; or return
+            command $argv[5] complete $kind[1] "$typed" -C $argv[2] 2>/dev/null | string replace -r '^' -- "$lead"
         case file
             __fish_complete_path "$typed" | string replace -r '^' -- "$lead"
         case recipe
@@ -132,9 +105,40 @@ complete -c dsectl -f -a '(__dsectl_complete)'
 """
 
 
+WORD = {
+    "value": """test "$kind" = cluster; and set cluster $word
+set kind ''""",
+    "close": "set closed 1",
+    "joined": """set kind (__dsectl_option "$command" (string replace -r -- '=.*' '' $word))
+test "$kind" = cluster; and set cluster (string replace -r -- '^[^=]*=' '' $word)
+set kind ''""",
+    "option": 'set kind (__dsectl_option "$command" $word)',
+    "argument": "set at (math $at + 1)",
+    "name": """set command (__dsectl_command (string trim -- "$first $word"))
+if test -z "$command" -a -n "$first"
+    set lost 1
+else if test -z "$command"
+    set first $word
+    test -z (__dsectl_words $first | string collect); and set lost 1
+end""",
+}
+LAST = {
+    "value": """__dsectl_offer "$kind" $cluster '' $current $program""",
+    "nothing": "return",
+    "joined": """set -l option (string replace -r -- '=.*' '' $current)
+set -l typed (string replace -r -- '^[^=]*=' '' $current)
+__dsectl_offer (__dsectl_option "$command" $option) $cluster "$option=" "$typed" $program""",
+    "options": '__dsectl_options "$command"',
+    "words": '__dsectl_words "$first"',
+    "argument": "__dsectl_offer (__dsectl_argument \"$command\" $at | string collect) $cluster '' $current $program",
+}
+
+
 def render(grammar: Grammar) -> str:
     """The file `dsectl.fish`."""
-    return "\n\n".join([f"# Completion of dsectl for fish. {HEAD}", *_tables(grammar), WALK.strip("\n")]) + "\n"
+    walk = WALK.replace("@WORD@", chain(COMPLETE_WORD, "fish", '"$word"', WORD, 8))
+    walk = walk.replace("@LAST@", chain(LAST_WORD, "fish", '"$current"', LAST, 4))
+    return "\n\n".join([f"# Completion of dsectl for fish. {HEAD}", *_tables(grammar), walk.strip("\n")]) + "\n"
 
 
 def _tables(grammar: Grammar) -> list[str]:

@@ -1,13 +1,21 @@
 """What may follow a command line: commands, options, and what kind of word an option or an argument takes.
 
-Pure: words in, an `Expected` out. Where a kind is looked up (clusters on disk, keys in a cluster) is no concern of this
-file, and neither is what was typed of the last word. The shells walk a command line in the same way as `expects` does:
-`dsectl/cli/completion/{bash,zsh,fish}.py` say it in their languages.
+The grammar is read from what help reads too: the table of commands, and each command's signature. What a word must be
+is told by its name in help: `NODE`, `FILE`, `interval|always`; for a name that is not known here nothing is offered.
+Where a kind is looked up (clusters on disk, keys in a cluster) is no concern of this file.
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from fnmatch import fnmatchcase
+from importlib import import_module
+from typing import Any
+
+from dsectl.cli.options import LINES
+from dsectl.cli.resources import folder
+from dsectl.cli.table import COMMANDS, Entry
 
 
 class Kind(StrEnum):
@@ -81,20 +89,6 @@ class Command:
 
 
 @dataclass(frozen=True)
-class Expected:
-    """What the next word may be. All is empty where nothing may follow."""
-
-    words: Mapping[str, str] = field(default_factory=dict)
-    """Names of commands, or the second words of one, with their help."""
-    value: Value | None = None
-    options: tuple[Option, ...] = ()
-    command: Command | None = None
-    """The one that the words before name."""
-    cluster: str | None = None
-    """The one that the words before name."""
-
-
-@dataclass(frozen=True)
 class Grammar:
     """All commands in the order of the table, and the options that every one takes."""
 
@@ -120,80 +114,207 @@ class Grammar:
         aliases = {one.alias: one for one in self.commands.values() if one.alias}
         return self.commands.get(name) or aliases.get(name)
 
-    def expects(self, words: Sequence[str]) -> Expected:
-        """What may stand behind `words`, which follow `dsectl` and are complete."""
-        return _Walk(self).over(words)
+
+@dataclass(frozen=True)
+class Rule:
+    """A line of the walk over a command line: a word under all these conditions is what `then` says.
+
+    A condition is a pattern of the word, which begins with a dash, or a state: `due` (an option waits for its value),
+    `open` (no `--` yet, so that there may be options), `named` (the command is known), `lost` (behind a word that is no
+    command). The walk and the completion files of all shells are made of these rules, so that they cannot differ.
+    """
+
+    when: tuple[str, ...]
+    then: str
 
 
-class _Walk:
+COMPLETE_WORD = (
+    Rule(("due",), "value"),
+    Rule(("open", "--"), "close"),
+    Rule(("open", "--*=*"), "joined"),
+    Rule(("open", "-?*"), "option"),
+    Rule(("named",), "argument"),
+    Rule((), "name"),
+)
+"""What a word is that is followed by another one."""
+LAST_WORD = (
+    Rule(("due",), "value"),
+    Rule(("lost",), "nothing"),
+    Rule(("open", "--*=*"), "joined"),
+    Rule(("open", "-*"), "options"),
+    Rule(("named",), "argument"),
+    Rule((), "words"),
+)
+"""What may stand in the place of the word that is being typed."""
+
+
+class Walk:
     """Goes along a command line and remembers what it has seen."""
 
-    def __init__(self, grammar: Grammar) -> None:
+    def __init__(self, grammar: Grammar, words: Sequence[str] = ()) -> None:
         self.grammar = grammar
         self.command: Command | None = None
         self.first = ""
         """The first word of a command of two, until the second comes."""
         self.arguments = 0
         self.cluster: str | None = None
-        self.pending: Option | None = None
+        self.due: Option | None = None
         """The option whose value comes next."""
-        self.closed = False
-        """Behind `--`, where nothing is an option."""
-        self.lost = False
-        """Behind a word that is no command."""
-
-    def over(self, words: Sequence[str]) -> Expected:
+        self.unknown: list[str] = []
+        """Options that the command does not have."""
+        self._closed = False
+        self._lost = False
         for word in words:
             self._step(word)
-        if self.pending is not None:
-            return self._expected(value=self.pending.value)
-        if self.lost:
-            return self._expected()
-        options = () if self.closed else self._options()
-        if self.command is None:
-            known = self.grammar.parts_of(self.first) if self.first else self.grammar.first_words()
-            return self._expected(words=known, options=options)
-        return self._expected(value=self.command.argument(self.arguments), options=options)
+
+    def last(self, typed: str) -> str:
+        """What may stand in the place of `typed`, as `LAST_WORD` calls it."""
+        return self._rule(LAST_WORD, typed)
+
+    def option(self, name: str) -> Option | None:
+        """The option of that name that may stand here."""
+        return next((one for one in self.options if name in one.names), None)
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """Those that may stand here."""
+        if self._closed or self._lost or self.due is not None:
+            return ()
+        return (*(self.command.options if self.command else ()), *self.grammar.options)
+
+    @property
+    def value(self) -> Value | None:
+        """What a plain word must be here; None where there is no place for one."""
+        if self.due is not None:
+            return self.due.value
+        return None if self._lost or self.command is None else self.command.argument(self.arguments)
+
+    @property
+    def words(self) -> Mapping[str, str]:
+        """The names of commands that may stand here, or the second words of one, with their help."""
+        if self.command is not None or self._lost or self.due is not None:
+            return {}
+        return self.grammar.parts_of(self.first) if self.first else self.grammar.first_words()
+
+    def _rule(self, rules: Sequence[Rule], word: str) -> str:
+        return next(rule.then for rule in rules if all(self._holds(one, word) for one in rule.when))
+
+    def _holds(self, condition: str, word: str) -> bool:
+        match condition:
+            case "due":
+                return self.due is not None
+            case "open":
+                return not self._closed
+            case "named":
+                return self.command is not None
+            case "lost":
+                return self._lost
+        return fnmatchcase(word, condition)
 
     def _step(self, word: str) -> None:
-        if self.pending is not None:
-            self._take(self.pending, word)
-            self.pending = None
-        elif not self.closed and word == "--":
-            self.closed = True
-        elif not self.closed and word.startswith("-") and word != "-":
-            self._option(word)
-        elif self.command is not None:
-            self.arguments += 1
-        else:
-            self._name(word)
+        match self._rule(COMPLETE_WORD, word):
+            case "value":
+                self._take(self.due, word)
+                self.due = None
+            case "close":
+                self._closed = True
+            case "joined":
+                name, _, value = word.partition("=")
+                self._take(self._known(name), value)
+            case "option":
+                option = self._known(word)
+                self.due = option if option is not None and option.value is not None else None
+            case "argument":
+                self.arguments += 1
+            case "name":
+                self._name(word)
 
-    def _option(self, word: str) -> None:
-        name, equals, value = word.partition("=")
-        option = next((one for one in self._options() if name in one.names), None)
-        if option is None or option.value is None:
-            return
-        if equals:
-            self._take(option, value)
-        else:
-            self.pending = option
+    def _known(self, name: str) -> Option | None:
+        option = self.option(name)
+        if option is None:
+            self.unknown.append(name)
+        return option
 
-    def _take(self, option: Option, value: str) -> None:
-        if option.value is not None and option.value.kind is Kind.CLUSTER:
+    def _take(self, option: Option | None, value: str) -> None:
+        if option is not None and option.value is not None and option.value.kind is Kind.CLUSTER:
             self.cluster = value
 
     def _name(self, word: str) -> None:
-        name = f"{self.first} {word}".lstrip()
-        self.command = self.grammar.find(name)
+        self.command = self.grammar.find(f"{self.first} {word}".lstrip())
         if self.command is None and not self.first and self.grammar.parts_of(word):
             self.first = word
         elif self.command is None:
-            self.lost = True
+            self._lost = True
 
-    def _options(self) -> tuple[Option, ...]:
-        return (*(self.command.options if self.command else ()), *self.grammar.options)
 
-    def _expected(
-        self, words: Mapping[str, str] | None = None, value: Value | None = None, options: tuple[Option, ...] = ()
-    ) -> Expected:
-        return Expected(words or {}, value, options, self.command, self.cluster)
+KINDS = {
+    **{kind.value.upper(): kind for kind in (Kind.CLUSTER, Kind.NODE, Kind.GROUP, Kind.ZONE, Kind.FAULT, Kind.FILE)},
+    **{kind.value.upper(): kind for kind in (Kind.KEY, Kind.SUBJECT, Kind.SERVICE)},
+    "FROM": Kind.END,
+    "TO": Kind.END,
+    "PATTERN": Kind.SUBJECT,
+    "SERVICE.OPERATION": Kind.OPERATION,
+    "VALUE": Kind.VALUE,
+    "PAYLOAD": Kind.VALUE,
+    "BODY": Kind.VALUE,
+}
+CHOICES = re.compile(r"[a-z][a-z-]*(\|[a-z][a-z-]*)*")
+GLOBAL = re.compile(r"(?P<names>(-\w, )?--[a-z-]+)( (?P<value>[A-Z]+))?")
+HELP = Option(("--help",), "show the arguments and options")
+
+
+def read_grammar() -> Grammar:
+    """The whole grammar. Loads the module of every command."""
+    commands = {entry.name: read_command(entry) for entry in COMMANDS.values()}
+    return Grammar(commands, (*global_options(), HELP))
+
+
+def read_command(entry: Entry) -> Command:
+    """One command."""
+    from dsectl.cli.parsing import command  # loads Typer
+
+    function = getattr(import_module(entry.module), entry.function)
+    parameters = command(entry, function).params
+    options = [_option(one) for one in parameters if one.param_type_name == "option"]
+    arguments = [
+        Argument(value_of(one.metavar or ""), one.nargs == -1) for one in parameters if one.param_type_name != "option"
+    ]
+    return Command(entry.name, entry.help, entry.alias, tuple(options), tuple(arguments))
+
+
+def global_options() -> tuple[Option, ...]:
+    """The options that every command takes, from the lines of `dsectl help options`."""
+    options = []
+    for line, help in LINES:
+        found = GLOBAL.fullmatch(line)
+        assert found is not None, line
+        names = tuple(found["names"].split(", "))
+        value = None if found["value"] is None else value_of("CLUSTER" if "--cluster" in names else found["value"])
+        options.append(Option(names, help, value))
+    return tuple(options)
+
+
+def value_of(metavar: str) -> Value:
+    """What a word must be that help calls `metavar`: `[NODE]...` is as `NODE`."""
+    name = metavar.replace("[", "").replace("]", "").removesuffix("...").partition(" ")[0]
+    if name == "RECIPE":
+        names = (one.name for one in folder("recipes").iterdir())
+        recipes = sorted(one.removesuffix(".md") for one in names if one.endswith(".md") and one != "README.md")
+        return Value(Kind.RECIPE, tuple(recipes))
+    if name == "TOPIC":
+        return Value(Kind.CHOICE, _topics())
+    if CHOICES.fullmatch(name):
+        return Value(Kind.CHOICE, tuple(name.split("|")))
+    return Value(KINDS.get(name, Kind.ANY))
+
+
+def _topics() -> tuple[str, ...]:
+    from dsectl.cli.topics import topics
+
+    return tuple(dict.fromkeys([*(name.partition(" ")[0] for name in COMMANDS), *topics()]))
+
+
+def _option(parameter: Any) -> Option:
+    names = tuple(sorted([*parameter.opts, *parameter.secondary_opts], key=len))
+    value = None if parameter.is_flag else value_of(parameter.metavar or "")
+    return Option(names, (parameter.help or "").removesuffix("."), value)

@@ -3,9 +3,19 @@
 The first line must be `#compdef`, with nothing before it, or compinit does not see the file.
 """
 
-from dsectl.cli.completion.cases import arm, case, function, value_functions
-from dsectl.cli.completion.grammar import Grammar
-from dsectl.cli.completion.tables import HEAD, described, first_words, second_words
+from dsectl.cli.completion.grammar import COMPLETE_WORD, LAST_WORD, Grammar
+from dsectl.cli.completion.tables import (
+    HEAD,
+    WALK_SH,
+    arm,
+    case,
+    chain,
+    described,
+    first_words,
+    function,
+    second_words,
+    value_functions,
+)
 
 WALK = r"""
 _dsectl() {
@@ -14,41 +24,9 @@ _dsectl() {
     integer i at=0
     for ((i = 2; i < CURRENT; i++)); do
         word=${(Q)words[i]}
-        if [[ -n $kind ]]; then
-            [[ $kind == cluster ]] && cluster=$word
-            kind=
-        elif [[ -z $closed && $word == -- ]]; then
-            closed=1
-        elif [[ -z $closed && $word == -?* ]]; then
-            _dsectl_option "$command" "${word%%=*}"
-            if [[ $word == --*=* ]]; then
-                [[ $kind == cluster ]] && cluster=${word#*=}
-                kind=
-            fi
-        elif [[ -n $command ]]; then
-            ((at += 1))
-        else
-            _dsectl_command "$first${first:+ }$word"
-        fi
+@WORD@
     done
-    if [[ -n $kind ]]; then
-        _dsectl_offer
-    elif [[ -n $lost ]]; then
-        return 1
-    elif [[ -z $closed && $PREFIX == --*=* ]]; then
-        _dsectl_option "$command" "${PREFIX%%=*}"
-        compset -P '*='
-        _dsectl_offer
-    elif [[ -z $closed && $PREFIX == -* ]]; then
-        _dsectl_options "$command"
-        _describe -o -t options option offered
-    elif [[ -z $command ]]; then
-        _dsectl_words "$first"
-        _describe -t commands command offered
-    else
-        _dsectl_argument "$command" $at
-        _dsectl_offer
-    fi
+@LAST@
 }
 
 _dsectl_offer() {  # what $kind names
@@ -88,6 +66,11 @@ _dsectl_offer() {  # what $kind names
             _wanted faults expl fault compadd -a found
             ;;
         file) _files ;;
+        key | subject | service | operation)
+            # Names in the cluster, which says nothing when no node answers soon.
+            found=(${(f)"$(command $words[1] complete $kind "${(Q)PREFIX}" -C $cluster 2> /dev/null)"})
+            _wanted names expl $kind compadd -a found
+            ;;
         recipe)
             [[ $kind == *' '* ]] && _wanted recipes expl recipe compadd -- ${=kind#* }
             _files
@@ -122,9 +105,21 @@ fi
 """
 
 
+LAST = {
+    "value": "_dsectl_offer",
+    "nothing": "return 1",
+    "joined": '_dsectl_option "$command" "${PREFIX%%=*}"\ncompset -P \'*=\'\n_dsectl_offer',
+    "options": '_dsectl_options "$command"\n_describe -o -t options option offered',
+    "words": '_dsectl_words "$first"\n_describe -t commands command offered',
+    "argument": '_dsectl_argument "$command" $at\n_dsectl_offer',
+}
+
+
 def render(grammar: Grammar) -> str:
     """The file `_dsectl`."""
-    parts = [f"#compdef dsectl\n# {HEAD}", *_tables(grammar), WALK.strip("\n"), START.strip("\n")]
+    walk = WALK.replace("@WORD@", chain(COMPLETE_WORD, "sh", "$word", WALK_SH, 8))
+    walk = walk.replace("@LAST@", chain(LAST_WORD, "sh", "$PREFIX", LAST, 4))
+    parts = [f"#compdef dsectl\n# {HEAD}", *_tables(grammar), walk.strip("\n"), START.strip("\n")]
     return "\n\n".join(parts) + "\n"
 
 

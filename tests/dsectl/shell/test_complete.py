@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsectl.cli.completion.grammar import Grammar, Kind
-from dsectl.cli.completion.signatures import read_grammar
+from dsectl.cli.completion.grammar import Grammar, Kind, read_grammar
 from dsectl.script.tokens import split
 from dsectl.script.values import MISSING
 from dsectl.shell.complete import as_word, candidates

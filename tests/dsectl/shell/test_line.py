@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from prompt_toolkit.key_binding.key_processor import KeyPress
 from prompt_toolkit.keys import Keys
 
-from dsectl.cli.completion.grammar import Grammar
-from dsectl.cli.completion.signatures import read_grammar
+from dsectl.cli.completion.grammar import Grammar, read_grammar
 from dsectl.shell.above import Rate, line_of
 from dsectl.shell.keyboard import BURST_MIN, HELD_BYTES_MIN, Pastes, join_bursts
 from dsectl.shell.line import TYPED_MAX, fragments, problem

@@ -2,8 +2,18 @@
 
 import pytest
 
-from dsectl.cli.completion.grammar import Argument, Command, Grammar, Kind, Option, Value
-from dsectl.cli.completion.signatures import read_command, read_grammar, value_of
+from dsectl.cli.completion.grammar import (
+    Argument,
+    Command,
+    Grammar,
+    Kind,
+    Option,
+    Value,
+    Walk,
+    read_command,
+    read_grammar,
+    value_of,
+)
 from dsectl.cli.options import FLAGS, WITH_VALUE
 from dsectl.cli.table import COMMANDS
 
@@ -50,7 +60,7 @@ GRAMMAR = Grammar(
     ],
 )
 def test_what_value_comes_next(line: str, value: Value | None) -> None:
-    assert GRAMMAR.expects(line.split()).value == value
+    assert Walk(GRAMMAR, line.split()).value == value
 
 
 @pytest.mark.parametrize(
@@ -68,7 +78,7 @@ def test_what_value_comes_next(line: str, value: Value | None) -> None:
     ],
 )
 def test_what_commands_come_next(line: str, words: list[str]) -> None:
-    assert list(GRAMMAR.expects(line.split()).words) == words
+    assert list(Walk(GRAMMAR, line.split()).words) == words
 
 
 @pytest.mark.parametrize(
@@ -84,7 +94,7 @@ def test_what_commands_come_next(line: str, words: list[str]) -> None:
     ],
 )
 def test_what_options_come_next(line: str, names: list[str]) -> None:
-    assert [name for option in GRAMMAR.expects(line.split()).options for name in option.names] == names
+    assert [name for option in Walk(GRAMMAR, line.split()).options for name in option.names] == names
 
 
 @pytest.mark.parametrize(
@@ -92,11 +102,11 @@ def test_what_options_come_next(line: str, names: list[str]) -> None:
     [("kill", None), ("-C a kill", "a"), ("kill --cluster=b", "b"), ("kill -C a -C c", "c"), ("kill -- -C a", None)],
 )
 def test_the_cluster_that_is_named(line: str, cluster: str | None) -> None:
-    assert GRAMMAR.expects(line.split()).cluster == cluster
+    assert Walk(GRAMMAR, line.split()).cluster == cluster
 
 
 def test_the_command_is_told() -> None:
-    found = GRAMMAR.expects(["del", "k"]).command
+    found = Walk(GRAMMAR, ["del", "k"]).command
     assert found is not None and found.name == "delete"
 
 
@@ -126,8 +136,8 @@ def test_the_real_grammar_has_every_command_and_option() -> None:
     assert names >= {*FLAGS, *WITH_VALUE, "--version", "--help"}
     takes = {name for option in grammar.options if option.value for name in option.names}
     assert takes == {*WITH_VALUE}
-    assert grammar.expects(["-C", "x", "recipe", "run", "--junit"]).value == Value(Kind.FILE)
-    assert grammar.expects(["slow", "n1"]).value == Value(Kind.END)
+    assert Walk(grammar, ["-C", "x", "recipe", "run", "--junit"]).value == Value(Kind.FILE)
+    assert Walk(grammar, ["slow", "n1"]).value == Value(Kind.END)
     assert read_command(COMMANDS["kill"]).arguments == (Argument(NODE, many=True),)
-    help = grammar.expects(["help"]).value
+    help = Walk(grammar, ["help"]).value
     assert help is not None and {"put", "recipe", "exit-codes"} <= {*help.choices}

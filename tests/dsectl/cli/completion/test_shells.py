@@ -12,9 +12,8 @@ from cluster.emulator.faultsfile import Fault, add_fault, change_faults
 from cluster.emulator.genesis import create
 from cluster.emulator.home import Home
 from cluster.emulator.spec import ClusterSpec, timestamp
-from dsectl.cli.completion.shells import RENDERERS
-from dsectl.cli.completion.signatures import read_grammar
-from dsectl.reference import COMPLETIONS
+from dsectl.cli.completion.grammar import read_grammar
+from dsectl.reference import COMPLETIONS, RENDERERS
 from tests.dsectl.cli.completion.shell_driver import PROMPT, Shell
 from tests.dsectl.conftest import Run
 
@@ -174,6 +173,51 @@ def test_a_shell_offers_what_may_follow(start: Start, setup: str) -> None:
     for line in NOTHING:
         if found := shell.offers(line):
             wrong.append((line, found))
+    assert wrong == []
+
+
+PROGRAM = """#!/bin/sh
+[ "$1 $4" = "complete -C" ] || exit 2
+case "$2 $5" in
+    'key shop-2') echo elsewhere ;;
+    'key '*) printf '%s\\n' user:1 user:2 'two words' cart ;;
+    'operation '*) echo flaky. ;;
+    'subject '*) echo 'orders.*' ;;
+esac
+"""
+"""Stands for the program that a cluster answers."""
+LIVE = [
+    ("dsectl get ", {"user:1", "user:2", "cart"}, {"elsewhere"}),
+    ("dsectl get user:", {"user:1", "user:2"}, {"cart", "elsewhere"}),
+    ("dsectl -C shop-2 get ", set(), {"cart"}),
+]
+LIVE_COMPLETED = [
+    ("dsectl -C shop-2 get el", "<get><elsewhere>"),
+    ("dsectl get ca", "<get><cart>"),
+    ("dsectl get tw", "<get><two words>"),
+    ("dsectl request fl", "<request><flaky.>"),
+]
+
+
+@pytest.mark.parametrize("setup", list(SETUPS))
+def test_a_shell_asks_the_cluster_for_what_only_it_knows(start: Start, place: Path, setup: str) -> None:
+    argv, lines = SETUPS[setup]
+    if setup == "bash with bash-completion" and not BASH_COMPLETION.exists():
+        pytest.skip("the package bash-completion is not installed")
+    program = place / "bin" / "dsectl"
+    program.parent.mkdir()
+    program.write_text(PROGRAM)
+    program.chmod(0o755)
+    shell = start(argv, lines, PATH=f"{program.parent}:{os.environ['PATH']}")
+    wrong = []
+    for line, wanted, unwanted in LIVE:
+        found = {word.removeprefix("user:") if "user:" in line else word for word in shell.offers(line)}
+        if not {one.removeprefix("user:") if "user:" in line else one for one in wanted} <= found or unwanted & found:
+            wrong.append((line, found))
+    for line, completed in LIVE_COMPLETED:
+        shown = shell.runs(line)
+        if completed not in shown:
+            wrong.append((line, {shown}))
     assert wrong == []
 
 
