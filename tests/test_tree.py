@@ -200,6 +200,38 @@ def test_the_checker_of_dead_modules(source: str, expected: str) -> None:
     assert expected in mentions(source, "cluster.wire")
 
 
+def second_tokenizers(source: str) -> list[int]:
+    """The lines that take steps apart: with shlex, or with a pattern that knows both quotation marks."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module == "shlex":
+            found += [node.lineno for alias in node.names if alias.name in ("split", "shlex")]
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("shlex.split", "shlex.shlex"):
+            found.append(node.lineno)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("re."):
+            texts = [one.value for one in ast.walk(node) if isinstance(one, ast.Constant)]
+            found += [node.lineno for text in texts if isinstance(text, str) and "'" in text and '"' in text]
+    return found
+
+
+def test_a_second_tokenizer_is_found() -> None:
+    assert second_tokenizers("import shlex\nwords = shlex.split(line)\nshown = shlex.quote(word)") == [2]
+    assert second_tokenizers("from shlex import split") == [1]
+    assert second_tokenizers('import re\nWORDS = re.compile(r"\'[^\']*\'|\\"[^\\"]*\\"|\\S+")') == [2]
+    assert second_tokenizers('import re\nPLAIN = re.compile(r"[^\']+")') == []
+
+
+def test_the_step_language_has_one_tokenizer() -> None:
+    files = {path: second_tokenizers(path.read_text(encoding="utf-8")) for path in python_files("dsectl")}
+    assert relative([path for path, lines in files.items() if lines]) == ["dsectl/script/tokens.py"]
+
+
+def test_a_command_line_is_walked_by_one_set_of_rules() -> None:
+    """The pattern of an option that is joined to its value stands in the rules, and in no shell's template."""
+    files = [path for path in python_files("dsectl") if "--*=*" in path.read_text(encoding="utf-8")]
+    assert relative(files) == ["dsectl/cli/completion/grammar.py"]
+
+
 TRY = "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/dsectl demo"
 TEST = (
     "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && "

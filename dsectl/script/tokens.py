@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from cluster.errors import Usage
 
 ESCAPES = {'"': '"', "\\": "\\", "$": "$", "n": "\n", "t": "\t"}
+_ESCAPED = {meant: f"\\{letter}" for letter, meant in ESCAPES.items()}
+_PLAIN = re.compile(r"[^\s'\"$\\#|&]+")
 VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 _BLANKS = re.compile(r"\s+")
 _BARE = re.compile(r"[^\s'\"$]+|\$")
@@ -181,6 +183,15 @@ def _double(line: str, start: int) -> Iterator[Token]:
         problem = problem or _unclosed(start, '"')
     part = Quoted(text) if text or begun == start else None
     yield Token(line[begun : at + 1], begun, part, problem=problem)
+
+
+def as_word(text: str) -> str:
+    """A text as a word that means it, quoted only where it has to be."""
+    if _PLAIN.fullmatch(text):
+        return text
+    if "'" not in text and text.isprintable():
+        return f"'{text}'"
+    return '"' + "".join(_ESCAPED.get(one, one) for one in text) + '"'
 
 
 def _unclosed(column: int, quote: str) -> Usage:

@@ -18,12 +18,11 @@ from cluster.errors import Usage
 from dsectl.cli.completion.grammar import Grammar, Kind, Option, Value, Walk, read_grammar
 from dsectl.script.grammar import command_at
 from dsectl.script.interpreter import Interpreter
-from dsectl.script.tokens import Word, scan, split, words
+from dsectl.script.tokens import Word, as_word, scan, split, words
 from dsectl.script.values import argument, looks_like_path, parse_path, path_part, shown_value
 from dsectl.shell.evaluate import OWN
 from dsectl.ui.text import cut, shown
 
-PLAIN = re.compile(r"[^\s'\"$\\#|&]+")
 CHOICES_MAX = 200
 INDICES_MAX = 20
 HELP_COLUMNS = 40
@@ -183,19 +182,6 @@ def _matching(names: Iterable[str], current: str, goes_on: bool = False) -> Iter
         if name.startswith(begun):
             given += 1
             yield Candidate(as_word(name), len(current), goes_on=goes_on)
-
-
-def as_word(name: str) -> str:
-    """A name as it is typed."""
-    if PLAIN.fullmatch(name):
-        return name
-    if "'" not in name and name.isprintable():
-        return f"'{name}'"
-    escaped = "".join(_ESCAPES.get(one, one) for one in name)
-    return f'"{escaped}"'
-
-
-_ESCAPES = {'"': '\\"', "\\": "\\\\", "$": "\\$", "\n": "\\n", "\t": "\\t"}
 
 
 class LazyGrammar:

@@ -72,7 +72,7 @@ _dsectl_offer() {  # what $kind names and $cur begins
 
 _dsectl_reply() {  # those of the words that $cur begins, as readline wants them: it keeps what stands before =
     local word kept=$lead
-    case $COMP_WORDBREAKS in *=*) [[ $kept == --*=* ]] && kept=${kept#*=} ;; esac
+    case $COMP_WORDBREAKS in *=*) [[ $kept == *= ]] && kept=${kept#*=} ;; esac
     for word in "$@"; do
         [[ $word == "$cur"* ]] && COMPREPLY+=("$kept$word")
     done

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsectl.cli.completion.grammar import Grammar, Kind, read_grammar
-from dsectl.script.tokens import split
+from dsectl.script.tokens import as_word, split
 from dsectl.script.values import MISSING
-from dsectl.shell.complete import as_word, candidates
+from dsectl.shell.complete import candidates
 
 
 class World:
