@@ -257,9 +257,9 @@ class Kv(Family[S]):
             if isinstance(error, Maybe) and (coordinator := body.coordinator or self._owner_asked(key, error)):
                 error.detail |= {"operation": body.operation, "coordinator": coordinator}
             raise
-        if done.context in (b"", NOTHING):  # blind, beside unseen siblings: no clock covers the one and not the others
+        if done.context == NOTHING:  # blind, beside unseen siblings: no clock covers the one and not the others
             session.contexts.forget(key)
-        else:
+        elif done.context:
             session.contexts.remember(key, done.context)
         return put_result(key, body.operation, done, monotonic() - began)
 
@@ -296,7 +296,7 @@ def first_attempt(retry: Any, key: str) -> tuple[str, str]:
 def put_result(key: str, operation: str, done: PutDone, seconds: float) -> PutResult:
     """The result of a write; raises Maybe, with the same fields in its detail, when that is its outcome."""
     ms = round(seconds * 1000, 3)
-    token = make_token(key, done.context)
+    token = make_token(key, done.context) if done.context else ""
     if done.outcome == "maybe":
         known = (
             f"has {done.acks} acknowledgements, too few," if done.acks else f"by {done.coordinator} is not confirmed,"

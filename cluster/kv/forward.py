@@ -16,12 +16,9 @@ from cluster.ports import Inbound, Outcome
 from cluster.replication.context import ReplicationContext
 from cluster.replication.preference import UNANSWERED
 from cluster.replication.quorum import MAYBE
-from cluster.versions import NOTHING, encode_context
 from cluster.wire.handshake import LANE_FOREGROUND
 from cluster.wire.kv import Get, Got, Put, PutDone
 
-NO_CONTEXT = encode_context(NOTHING)
-"""The context of who has seen nothing: a put with it is concurrent with everything, as one without."""
 HOPS_MAX = 2
 """Layouts may differ for a moment while they change; a request that still wanders after this is answered where it
 is."""
@@ -161,8 +158,7 @@ class ForwardedPut:
 
     def _unknown(self) -> None:
         """The owner may have coordinated it: it alone can tell, and so its name goes with the `maybe`."""
-        seen = self.body.context or NO_CONTEXT
-        self.inbound.reply(PutDone(MAYBE, 0, 0, seen, self.owner, 0, self.forwarder.durability))
+        self.inbound.reply(PutDone(MAYBE, 0, 0, b"", self.owner, 0, self.forwarder.durability))
 
 
 class ForwardedGet:

@@ -1,7 +1,7 @@
 """Versioned objects as replication sees them: bytes that merge."""
 
 from cluster.errors import TooLarge
-from cluster.limits import MERGED_BYTES_MAX
+from cluster.replication.mergeable import excess
 from cluster.versions import decode, digest, merge_blobs, outline
 
 
@@ -13,8 +13,8 @@ class VersionedObjects:
 
     def check(self, blob: bytes) -> None:
         """Raise Damaged for bytes that are no object, and TooLarge for one that could not be shipped."""
-        if len(blob) > MERGED_BYTES_MAX:
-            raise TooLarge(f"an object of {len(blob)} bytes where at most {MERGED_BYTES_MAX} fit a frame")
+        if what := excess(self, blob):
+            raise TooLarge(f"an object of {what}")
         decode(blob)
 
     def parts(self, blob: bytes) -> int:

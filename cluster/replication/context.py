@@ -61,7 +61,9 @@ class ReplicationContext:
     def merge_in(self, table: int, partition: int, key: str, blob: bytes) -> bytes:
         """The join of `blob` with what is held here; not stored yet. Raises TooLarge, see `check_merged`."""
         held = self.store.get(table, partition, key)
+        if held is None:  # `blob` was checked when it came
+            return blob
         mergeable = self.mergeables[table]
-        merged = blob if held is None else mergeable.merge(held, blob)
+        merged = mergeable.merge(held, blob)
         check_merged(mergeable, held, merged)
         return merged

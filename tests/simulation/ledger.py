@@ -142,7 +142,8 @@ class Ledger:
     def _learn(self, session: Session, key: str, operation: Write | Read) -> None:
         answer = operation.result.answer
         if isinstance(answer, PutDone) and isinstance(operation, Write):
-            session.contexts[key] = answer.context, operation.covers | {operation.number}
+            if answer.context:
+                session.contexts[key] = answer.context, operation.covers | {operation.number}
         elif isinstance(answer, Got):
             session.contexts[key] = answer.context, self._covered(key, answer)
 

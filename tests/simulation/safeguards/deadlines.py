@@ -4,10 +4,13 @@ from typing import Any
 
 import pytest
 
+from cluster.kv import coordinator
 from cluster.kv.forward import ForwardedPut
 from cluster.replication.replica import Replica
 from cluster.simulation.fleet import Fleet
 from cluster.wire.clock import SenderClock
+from cluster.wire.kv import PutDone
+from tests.simulation.clients import all_ended, client_of
 from tests.simulation.safeguards.registry import Safeguard
 from tests.simulation.safeguards.scenes import acknowledged, crash_and_wait, settled_siblings
 
@@ -21,8 +24,8 @@ def a_forwarded_write_meets_a_starved_owner(seed: int) -> None:
         zero = acknowledged(fleet, stranger, "cart", b"zero")
         assert zero.coordinator == owners[0]
         fleet.world.stall(owners[0], 3.5)
-        late = fleet.wait(fleet.put(stranger, "cart", b"one")).error
-        assert late is not None and not late.definite
+        late = fleet.wait(fleet.put(stranger, "cart", b"one")).answer
+        assert isinstance(late, PutDone) and (late.outcome, late.coordinator) == ("maybe", owners[0])
         acknowledged(fleet, owners[1], "cart", b"two", context=zero.context)
         fleet.world.run_for(3.5)
         assert settled_siblings(fleet, "cart") == [b"two"]
@@ -96,7 +99,32 @@ def apply_copies_whenever_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Replica, "replicate_batch", ageless)
 
 
+def most_nodes_stop(seed: int) -> None:
+    """Two of three, or three of five: nobody answers whose silence could be told from a standstill of one's own, so
+    what is under way ends with its second."""
+    for nodes, stopped in ((3, 2), (5, 3)):
+        with Fleet.running(seed, nodes) as fleet:
+            client = client_of(fleet)
+            for name in fleet.names[-stopped:]:
+                fleet.world.pause(name)
+            made = [client.put(f"key-{number}", b"v") for number in range(40)]
+            made += [client.get(f"key-{number}") for number in range(40)]
+            all_ended(fleet, made)
+            took_s = max(one.took_s or 0.0 for one in made)
+            assert took_s <= 1.0, f"an operation took {took_s:.4f} s"
+
+
+def use_the_whole_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coordinator, "ANSWER_S", 0.0)
+
+
 SAFEGUARDS = [
+    Safeguard(
+        "an answer is on its way before the deadline",
+        "No operation over its second.",
+        use_the_whole_second,
+        most_nodes_stop,
+    ),
     Safeguard(
         "deadlines are dated by the sender",
         "Nothing is executed after its deadline, whatever stopped its receiver.",
