@@ -285,6 +285,13 @@ class Router:
         ranked = sorted(left, key=lambda node: (node.caller is None, node.caller is not None and not node.caller.good))
         return ranked[0].name if ranked else None
 
+    def look_at(self, name: str) -> None:
+        """Somebody waits for what a node sends on its own: see whether it still says anything."""
+        node = self._nodes.get(name)
+        if node is not None and node.caller is not None and not node.caller.pending and not self.closed:
+            self._probe(node, self.now())
+            self._keep_beating()
+
     # -- connections
 
     def _dial(self, node: NodeLink) -> Caller | None:
@@ -406,9 +413,9 @@ class Router:
             if caller.ready and caller.silence.quiet:
                 self._probe(node, now)
                 waits = [one for one in map(_operation, list(caller.pending.values())) if one is not None]
-                if waits:
+                if waits or caller.on_silent:
                     self._look_after(node, caller, waits, now)
-            waiting = waiting or len(caller.pending) > node.probing
+            waiting = waiting or len(caller.pending) > (node.probing and not caller.on_silent)
             probing = probing or node.probing
         for operation in [one for one in self._homeless if one.deadline <= now]:
             self._homeless.remove(operation)
@@ -429,6 +436,8 @@ class Router:
                 caller.give_up(
                     operation.id if operation.caller is caller else operation.hedge[1] if operation.hedge else 0
                 )
+            for function in list(caller.on_silent):
+                function()
             return
         for operation in waits:
             if operation.caller is caller and operation.may_hedge(caller.silence.quiet_s):

@@ -1,9 +1,9 @@
 """Publish and subscribe: at most once, to whoever listens now.
 
-A subscription is registered at one node, and moved to another when that is lost. What is published while it moves is
-missed: `gaps` counts the moves, and the next message says `gap`. A reader that is too slow loses the oldest messages;
-`dropped` counts those, and those that the node dropped. `Listening` is all of it but the waiting, which the sessions'
-subscriptions add (`aio.Subscription`, `blocking.BlockingSubscription`).
+A subscription is registered at one node, and moved to another when that is lost, or silent while others answer. What is
+published while it moves is missed: `gaps` counts the moves, and the next message says `gap`. A reader that is too slow
+loses the oldest messages; `dropped` counts those, and those that the node dropped. `Listening` is all of it but the
+waiting, which the sessions' subscriptions add (`aio.Subscription`, `blocking.BlockingSubscription`).
 """
 
 from collections import deque
@@ -36,6 +36,8 @@ BUFFER = 10_000
 BUFFER_MAX = 10_000_000
 PAUSE_S = 0.05
 """Between two rounds over all nodes."""
+WATCH_S = 0.5
+"""How often a subscription looks whether its node still says anything."""
 
 
 class PublishResult(Struct, frozen=True):
@@ -178,9 +180,7 @@ class Listening:
         registering = self._registering
         self.end()
         if self._caller is not None:
-            self._caller.watchers.remove(self._lost)
-            self._unsubscribe(self._caller)
-            self._caller, self.node = None, ""
+            self._leave(self._caller)
         elif registering is not None and registering.caller is not None:
             self._unsubscribe(registering.caller)
 
@@ -252,6 +252,8 @@ class Listening:
             self._tried.clear()
             self._caller = operation.caller
             self._caller.watchers.append(self._lost)
+            self._caller.on_silent.append(self._silent)
+            self._call_later(WATCH_S, partial(self._watch, self._number))
             self.on_change()
         elif isinstance(outcome, ClusterError) and outcome.retryable:
             if isinstance(outcome, DeadlinePassed) and operation is not None and operation.caller is not None:
@@ -260,6 +262,25 @@ class Listening:
             self._register()
         else:
             self._fail(outcome if isinstance(outcome, ClusterError) else BadMessage("expected Subscribed in reply"))
+
+    def _watch(self, number: int) -> None:
+        """Nothing may come because nothing is published: look whether the node says anything at all."""
+        if self._caller is not None and number == self._number:
+            self._router.look_at(self.node)
+            self._call_later(WATCH_S, partial(self._watch, number))
+
+    def _silent(self) -> None:
+        """The node says nothing, while others do. What it still delivers under this number is not taken any more."""
+        assert self._caller is not None
+        self._tried[self.node] = Unreachable(f"{self.node}: silent")
+        self._leave(self._caller)
+        self._lost()
+
+    def _leave(self, caller: Caller) -> None:
+        caller.watchers.remove(self._lost)
+        caller.on_silent.remove(self._silent)
+        self._unsubscribe(caller)
+        self._caller, self.node = None, ""
 
     def _lost(self) -> None:
         """The node that delivered is gone."""

@@ -116,6 +116,8 @@ class Caller:
         self.heard_at = float("-inf")
         self.watchers: list[Callable[[], object]] = []
         """Called at the end, before the calls are told."""
+        self.on_silent: list[Callable[[], object]] = []
+        """Of those who wait for what the node sends on its own: called when it is given up as silent."""
         self.on_output: Callable[[], object] = _nothing
         self.on_ready: Callable[[], object] = _nothing
         self.on_end: Callable[[], object] = _nothing

@@ -8,6 +8,7 @@ import pytest
 from cluster.client import router
 from cluster.client.dispatch import Dispatch
 from cluster.client.router import Router
+from cluster.client.topics import Listening
 from cluster.errors import Maybe, Unreachable
 from cluster.simulation.client import Pending, SimulatedClient
 from cluster.simulation.fleet import Fleet
@@ -17,6 +18,7 @@ from cluster.wire.handshake import ROLE_CLIENT, Hello, Listener
 from cluster.wire.kv import Got, PutDone
 from cluster.wire.requests import Call, CallDone
 from cluster.wire.silence import Silence
+from cluster.wire.topics import Publish
 from tests.simulation.clients import CLIENT, all_ended, client_of
 from tests.simulation.safeguards.registry import Safeguard
 from tests.simulation.safeguards.requests import Charge, paying
@@ -158,6 +160,41 @@ def payments_enter_at_a_stopped_node(seed: int) -> None:
             assert charged[number] == 1 if isinstance(one.outcome, CallDone) else isinstance(one.outcome, Maybe)
 
 
+def a_subscriber_waits_at_a_node_that_stops(seed: int) -> None:
+    """It asks for nothing meanwhile. What is published once it has moved comes, and comes once."""
+    with Fleet.running(seed, 5) as fleet:
+        client = client_of(fleet)
+        came: list[bytes] = []
+        listening = Listening(
+            client.router,
+            client.now,
+            client.call_later,
+            "orders",
+            "",
+            5.0,
+            move_s=30.0,
+            take=lambda message: came.append(message.payload),
+        )
+        fleet.world.env(CLIENT).clock.call_soon(listening.start)
+        fleet.until(lambda: bool(listening.node))
+        fleet.world.run_for(2.0)
+        stopped = listening.node
+        fleet.world.pause(stopped)
+        fleet.until(lambda: listening.node not in ("", stopped), 1.5)
+        assert listening.gaps == 1
+        other = next(name for name in fleet.names if name != stopped)
+        for number in range(5):
+            all_ended(fleet, [client.ask(Publish("orders", b"%d" % number), node=other)])
+        fleet.world.resume(stopped)
+        fleet.world.run_for(3.0)
+        assert came == [b"%d" % number for number in range(5)] and listening.node != stopped
+        listening.close()
+
+
+def watch_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Router, "look_at", lambda self, name: None)
+
+
 def never_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Silence, "silent", property(lambda self: False))
 
@@ -223,6 +260,12 @@ SAFEGUARDS = [
         "What surely did nothing goes elsewhere, or there again; only what may have been carried out is maybe.",
         refusals_are_frames,
         a_proof_is_slow,
+    ),
+    Safeguard(
+        "subscribers leave a silent node",
+        "A subscription moves when its node is known to be silent, not only when its connection ends.",
+        watch_nothing,
+        a_subscriber_waits_at_a_node_that_stops,
     ),
     Safeguard(
         "clients never send twice what may not be repeated",
