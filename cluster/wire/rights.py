@@ -2,6 +2,7 @@
 
 Keys are derived from the cluster's secret, one a role; workers and gateways are given theirs only. Whoever reads the
 secret itself (nodes, and the command line) can derive all: against a person this guards from accidents, no more.
+`worker` and `gateway` have their keys and their rights, and no user yet: hosted services and gateways are not there.
 What is not in the table is an answer or a push, and nobody may send it on its own. Pure.
 """
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from cluster.node import Node
 from cluster.simulation.fleet import Fleet
+from tests.simulation.safeguards.scenes import empty
 
 PARTITIONS_MAX = 2
 SLOW_MAX = 3
@@ -143,10 +144,7 @@ class Nemesis:
     def wipe(self) -> None:
         """The directory of a node that is down is emptied, but for its layout."""
         victim = self.random.choice(self._with_logs())
-        disk = self.fleet.world.disk(victim)
-        for path in [*disk.names(""), *[f"log/{name}" for name in disk.names("log")]]:
-            if path != "layout.json":
-                disk.remove(path)
+        empty(self.fleet.world.disk(victim))
         self.damaged = victim
 
     def outage(self) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from cluster.client.locate import Location
 from cluster.config import node_settings
 from cluster.env import Address, Link
 from cluster.errors import BadMessage, Unreachable, Usage
@@ -21,8 +20,7 @@ from cluster.requests.router import _Attempt
 from cluster.rpc import Rpc
 from cluster.rpc.pending import Pending
 from cluster.simulation import World
-from cluster.simulation.client import SimulatedClient
-from cluster.simulation.fleet import SECRET, Fleet
+from cluster.simulation.fleet import Fleet
 from cluster.transport import Connection, Transport
 from cluster.transport import connection as connections
 from cluster.transport import transport as transports
@@ -250,20 +248,13 @@ def refuse_when_places_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Transport, "_accept", refuse)
 
 
-def client(fleet: Fleet, number: int = 1) -> SimulatedClient:
-    """One more client of a fleet."""
-    env = fleet.world.env(f"client-{number}")
-    addresses = {member.name: (member.host, member.port) for member in fleet.entry.members}
-    return SimulatedClient(env, Location("simulated", SECRET, addresses, fleet.entry))
-
-
 def clients_hold_every_place(seed: int) -> None:
     """As many clients as a node may have sit on it, while another node comes back."""
     settings, limit = node_settings(), 8
     settings = replace(settings, transport=replace(settings.transport, clients_max=limit))
     with Fleet.running(seed, 3, settings=settings) as fleet:
         for number in range(limit + 2):
-            client(fleet, number).start()
+            fleet.client(f"client-{number}")
         fleet.world.run_for(0.5)
         fleet.crash("n2")
         fleet.world.run_for(1.0)
@@ -290,7 +281,7 @@ def a_client_speaks_as_a_node(seed: int) -> None:
         acknowledged(fleet, "n1", "cart", b"book", w=3)
         held = decode(fleet.stored("n1", "cart") or b"")
         forged = encode(Versions(dict.fromkeys(held.clock, 1 << 40), ()))
-        one = client(fleet)
+        one = fleet.client("client")
         replies = [
             one.ask(Replicate(TABLE_KV, partition_of("cart"), "cart", forged), node=name) for name in fleet.names
         ]
@@ -358,7 +349,7 @@ def take_any_place(monkeypatch: pytest.MonkeyPatch) -> None:
 def one_wrong_message_among_good_ones(seed: int) -> None:
     """All in one write: a put whose value is text where bytes belong, and twenty that are as they should be."""
     with Fleet.running(seed, 3) as fleet:
-        one = client(fleet)
+        one = fleet.client("client")
         fleet.wait(fleet.put("n1", "warm", b""))
         text: Any = "text"
         pending = [one.put(f"key-{number}", b"v") for number in range(10)]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cluster.simulation.disk import SimulatedDisk
 from cluster.simulation.fleet import Fleet
 from cluster.wire.kv import Got, PutDone
 
@@ -32,15 +33,25 @@ def crash_and_wait(fleet: Fleet, *names: str) -> None:
     fleet.until(lambda: all(fleet.believes(other, name) == "dead" for other in fleet.up for name in names), 60.0)
 
 
+def files_of(disk: SimulatedDisk) -> dict[str, bytes]:
+    """All files of a node, by path."""
+    paths = [*disk.names(""), *[f"log/{segment}" for segment in disk.names("log")]]
+    return {path: disk.read(path) for path in paths if path != "log"}
+
+
+def empty(disk: SimulatedDisk) -> None:
+    """Leave only the layout, as `restart` gives it to a node without data."""
+    for path in files_of(disk):
+        if path != "layout.json":
+            disk.remove(path)
+
+
 def wipe(fleet: Fleet, *names: str) -> None:
-    """Kill these nodes if they run, and empty their disks but for the layout."""
+    """Kill these nodes if they run, and empty their disks."""
     for name in names:
         if fleet.world.is_up(name):
             fleet.crash(name)
-        disk = fleet.world.disk(name)
-        for path in [*disk.names(""), *[f"log/{segment}" for segment in disk.names("log")]]:
-            if path != "layout.json" and path not in ("log",):
-                disk.remove(path)
+        empty(fleet.world.disk(name))
 
 
 def boot(fleet: Fleet, *names: str) -> None:

@@ -17,17 +17,18 @@ from cluster.storage.recovery import Replay
 from cluster.storage.segments import SegmentLog
 from cluster.wire.kv import Got, PutDone
 from tests.simulation.safeguards.registry import Safeguard
-from tests.simulation.safeguards.scenes import acknowledged, boot, crash_and_wait, read, settled_siblings
+from tests.simulation.safeguards.scenes import (
+    acknowledged,
+    boot,
+    crash_and_wait,
+    empty,
+    files_of,
+    read,
+    settled_siblings,
+)
 
 KEYS = [f"key-{number}" for number in range(20)]
 BLOCK_BYTES = 4096
-
-
-def wipe(disk: SimulatedDisk) -> None:
-    """Leave only the layout, as `restart` gives it to a node without data."""
-    for path in [*disk.names(""), *[f"log/{name}" for name in disk.names("log")]]:
-        if path != "layout.json":
-            disk.remove(path)
 
 
 def remove_log(disk: SimulatedDisk) -> None:
@@ -308,14 +309,6 @@ def leave_no_clean_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SegmentLog, "close", killed)
 
 
-def files_of(disk: SimulatedDisk) -> dict[str, bytes]:
-    return {
-        path: disk.read(path)
-        for path in [*disk.names(""), *[f"log/{name}" for name in disk.names("log")]]
-        if path != "log"
-    }
-
-
 def put_back(disk: SimulatedDisk, files: dict[str, bytes]) -> None:
     for path in files_of(disk):
         disk.remove(path)
@@ -407,7 +400,7 @@ SAFEGUARDS = [
         "a node remembers that it is recovering",
         "An owner that lost data votes only once it is complete again, through any number of restarts.",
         forget_losses,
-        lambda seed: damaged_and_crashed_again(seed, [wipe, remove_log][seed % 2]),
+        lambda seed: damaged_and_crashed_again(seed, [empty, remove_log][seed % 2]),
     ),
     Safeguard(
         "the mark of the log",
