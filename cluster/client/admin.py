@@ -23,6 +23,7 @@ from cluster.client.operation import (
 from cluster.errors import BadMessage, ClusterError, Usage
 from cluster.wire.admin import Answer, Ask
 from cluster.wire.frames import Body
+from cluster.wire.trace import trace_id
 
 DEPTH_MAX = 32
 
@@ -97,6 +98,15 @@ class Admin(Questions[S]):
     def events(self, /, *, node: str | None = None, **filters: Any) -> Steps[Any]:
         """Decisions that the node recorded; `filters` are since, kind, key, limit."""
         return (yield from self._one(node, "events", _arguments(filters)))
+
+    @operation
+    def trace(self, trace: str) -> Steps[list[dict[str, Any]]]:
+        """What the operation with this traceparent did at each node that answers: steps in the order of their times.
+        Nodes keep their last few thousand."""
+        question = Ask("trace", {"id": trace_id(check_text(trace, "a trace")) or trace})
+        outcomes = yield Gather(dict.fromkeys(self._session.location.nodes, question), None)
+        steps = [step for outcome in outcomes.values() if isinstance(outcome, Answer) for step in outcome.value]
+        return sorted(steps, key=lambda step: float(step["unix_s"]))
 
     @operation
     def health(self, *, node: str | None = None) -> Steps[Any]:

@@ -256,7 +256,7 @@ class AioSession(Bounded, Questions["AioSession"]):
         assert loop is not None
         future: asyncio.Future[Outcome] = loop.create_future()
         deadline = monotonic() + (self.timeout if send.timeout is None else send.timeout)
-        return future, router.call(send.body, deadline, partial(_settle, future), send.key, send.node)
+        return future, router.call(send.body, deadline, partial(_settle, future), send.key, send.node, send.trace)
 
     async def _gather(self, gather: Gather) -> dict[str, Outcome]:
         begun = {name: self._send(Send(body, gather.timeout, None, name)) for name, body in gather.bodies.items()}

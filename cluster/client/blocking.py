@@ -268,7 +268,7 @@ class BlockingSession(Bounded, Questions["BlockingSession"]):
         if self._streams:
             self._turn(0.0)  # a node may have closed its connection meanwhile: nothing is sent into the void
         deadline = monotonic() + (self.timeout if send.timeout is None else send.timeout)
-        self._router.call(send.body, deadline, outcomes.append, send.key, send.node)
+        self._router.call(send.body, deadline, outcomes.append, send.key, send.node, send.trace)
         self.wait(lambda: bool(outcomes), float("inf"))  # the router ends every operation
         outcome = outcomes[0]
         if isinstance(outcome, ClusterError):

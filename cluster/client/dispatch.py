@@ -59,10 +59,19 @@ def nobody(cluster: str, errors: dict[str, ClusterError]) -> ClusterError:
 class Dispatch:
     """One call on its way: the callback of its caller, and the handle to cancel it."""
 
-    __slots__ = ("body", "caller", "deadline", "done", "hedge", "hedged", "id", "key", "node", "router", "tried")
+    __slots__ = (
+        "body", "caller", "deadline", "done", "hedge", "hedged", "id", "key", "node", "router", "trace", "tried",
+    )  # fmt: skip
 
     def __init__(
-        self, router: Router, body: Body, deadline: float, done: Done, key: str | None, node: str | None
+        self,
+        router: Router,
+        body: Body,
+        deadline: float,
+        done: Done,
+        key: str | None,
+        node: str | None,
+        trace: str = "",
     ) -> None:
         self.router = router
         self.body = body
@@ -70,6 +79,7 @@ class Dispatch:
         self.done = done
         self.key = key
         self.node = node
+        self.trace = trace
         self.caller: Caller | None = None
         """Where it was sent last."""
         self.id = 0

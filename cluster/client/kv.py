@@ -31,6 +31,7 @@ from cluster.limits import KEY_BYTES_MAX, REPLICAS_MAX, VALUE_BYTES_MAX
 from cluster.versions.context import encode_clock, make_token, open_token
 from cluster.wire.frames import Body
 from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
+from cluster.wire.trace import trace_id
 
 KEYS_MAX = 1000
 """Keys in a page unless the caller says otherwise."""
@@ -138,6 +139,7 @@ class Kv(Family[S]):
         w: int = 0,
         strict: bool = False,
         retry: ClusterError | None = None,
+        trace: str = "",
         timeout: float | None = None,
     ) -> Steps[PutResult]:
         """Write `value`; it replaces what `context` covers (a token; else what this session has seen of the key).
@@ -145,13 +147,13 @@ class Kv(Family[S]):
         A session that has never seen the key reads it first, as far as it can be read. `blind` reads nothing and uses
         no context: the value is concurrent with all others. `w` 0 means the cluster's; `strict` counts owners only.
         Raises Maybe when the write may still appear. `retry` is such a Maybe of the same put: its coordinator takes the
-        write again, as the same one.
+        write again, as the same one. `trace` is a W3C traceparent: each node keeps its steps, see `admin.trace`.
         """
         value = check_bytes(value, "the value")
         if len(value) > VALUE_BYTES_MAX:
             raise TooLarge(f"the value has {len(value)} bytes; {VALUE_BYTES_MAX} are allowed")
         body = Put(check_key(key), value, "", w=w, strict=strict)
-        return (yield from self._write(body, context, blind, timeout, retry))
+        return (yield from self._write(body, context, blind, timeout, trace, retry))
 
     @operation
     def delete(
@@ -162,18 +164,27 @@ class Kv(Family[S]):
         blind: bool = False,
         w: int = 0,
         strict: bool = False,
+        trace: str = "",
         timeout: float | None = None,
     ) -> Steps[PutResult]:
         """Delete what `context` covers, as `put` does with a value."""
         body = Put(check_key(key), b"", "", deleted=True, w=w, strict=strict)
-        return (yield from self._write(body, context, blind, timeout))
+        return (yield from self._write(body, context, blind, timeout, trace))
 
     @operation
     def get(
-        self, key: str, *, r: int = 0, strict: bool = False, only: str | None = None, timeout: float | None = None
+        self,
+        key: str,
+        *,
+        r: int = 0,
+        strict: bool = False,
+        only: str | None = None,
+        trace: str = "",
+        timeout: float | None = None,
     ) -> Steps[GetResult]:
-        """Read `key`; a missing one has no siblings. `only`: what this node holds, without asking others."""
-        return (yield from self._read(key, r, strict, only, timeout))
+        """Read `key`; a missing one has no siblings. `only`: what this node holds, without asking others. `trace` as of
+        `put`."""
+        return (yield from self._read(key, r, strict, only, timeout, trace))
 
     @operation
     def keys(
@@ -204,12 +215,14 @@ class Kv(Family[S]):
             # Where many keys are deleted, nodes answer before the page is full.
             nodes, after = [name for name in nodes if name not in silent], page.after
 
-    def _read(self, key: str, r: int, strict: bool, only: str | None, timeout: float | None) -> Steps[GetResult]:
+    def _read(
+        self, key: str, r: int, strict: bool, only: str | None, timeout: float | None, trace: str
+    ) -> Steps[GetResult]:
         local = check_name(only, "`only`") is not None
         body = Get(check_key(key), check_count(r, "r", 0, REPLICAS_MAX), check_flag(strict, "strict"), local)
         began = monotonic()
         try:
-            got = expect(Got, (yield Send(body, check_timeout(timeout), key, only)))
+            got = expect(Got, (yield Send(body, check_timeout(timeout), key, only, check_trace(trace))))
         except ClusterError as error:
             error.detail.setdefault("key", key)
             raise
@@ -223,6 +236,7 @@ class Kv(Family[S]):
         context: str | None,
         blind: bool,
         timeout: float | None,
+        trace: str,
         retry: ClusterError | None = None,
     ) -> Steps[PutResult]:
         session, key = self._session, body.key
@@ -242,7 +256,7 @@ class Kv(Family[S]):
         elif context is None and not blind and not session.contexts.knows(key):
             limit = session.timeout if limit is None else limit
             try:  # however partial; without any answer too, since a write may succeed where a read cannot
-                yield from self._read(key, 0, False, None, limit / 2)
+                yield from self._read(key, 0, False, None, limit / 2, trace)
             except ClusterError:
                 pass
             limit = max(0.001, began + limit - monotonic())
@@ -250,7 +264,7 @@ class Kv(Family[S]):
             body.context = session.contexts.recall(key)
         body.operation = body.operation or session.operation_id()
         try:
-            done = expect(PutDone, (yield Send(body, limit, key)))
+            done = expect(PutDone, (yield Send(body, limit, key, None, check_trace(trace))))
         except ClusterError as error:
             error.detail.setdefault("key", key)
             error.detail.setdefault("outcome", "no" if error.definite else "maybe")
@@ -282,6 +296,15 @@ def check_key(key: Any) -> str:
     if len(key) > KEY_BYTES_MAX // 4 and len(key.encode()) > KEY_BYTES_MAX:
         raise TooLarge(f"the key has {len(key.encode())} bytes; {KEY_BYTES_MAX} are allowed")
     return str(key)
+
+
+def check_trace(trace: Any) -> str:
+    """`trace`; raises Usage for what is neither empty nor a W3C traceparent."""
+    if trace == "":
+        return ""
+    if not trace_id(check_text(trace, "a trace")):
+        raise Usage('a trace is a W3C traceparent: "00-", 32 hexadecimal digits, "-", 16 of them, "-01"')
+    return str(trace)
 
 
 def first_attempt(retry: Any, key: str) -> tuple[str, str]:

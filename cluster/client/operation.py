@@ -49,6 +49,8 @@ class Send(Struct, gc=False):
     timeout: float | None
     key: str | None = None
     node: str | None = None
+    trace: str = ""
+    """A W3C traceparent, when it is to be explained."""
 
 
 class Gather(Struct):

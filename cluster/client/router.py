@@ -183,14 +183,14 @@ class Router:
     # -- operations
 
     def call(
-        self, body: Body, deadline: float, done: Done, key: str | None = None, node: str | None = None
+        self, body: Body, deadline: float, done: Done, key: str | None = None, node: str | None = None, trace: str = ""
     ) -> Dispatch:
-        """Send `body` to an owner of `key`, to any node, or to `node` only.
+        """Send `body` to an owner of `key`, to any node, or to `node` only. `trace`: a W3C traceparent to go with it.
 
         `done` is called once, with the reply or the error, never before this returns. `deadline` is a time of the
         carrier's clock. Raises NotFound for an unknown `node`, Usage and TooLarge for what cannot be sent.
         """
-        operation = Dispatch(self, body, deadline, done, key, node)
+        operation = Dispatch(self, body, deadline, done, key, node, trace)
         if node is None:
             if self._spread:
                 nodes = self._owners[partition_of(key)] if key is not None and self._owners else self._all
@@ -256,7 +256,7 @@ class Router:
         if (type(body) is Put or type(body) is Get) and operation.deadline > now + KV_S:
             operation.deadline = now + KV_S
         try:
-            operation.id = caller.call(body, operation.deadline, operation, now, self.layout)
+            operation.id = caller.call(body, operation.deadline, operation, now, self.layout, operation.trace)
         except (Unreachable, Overloaded) as error:
             operation.failed_at(caller.name, error)
             return False
@@ -455,7 +455,9 @@ class Router:
             caller = node.caller
             if caller is not None and caller.good and caller is not first and node.name not in tried:
                 try:
-                    id = caller.call(operation.body, operation.deadline, operation.on_hedge, now, self.layout)
+                    id = caller.call(
+                        operation.body, operation.deadline, operation.on_hedge, now, self.layout, operation.trace
+                    )
                 except (Unreachable, Overloaded):
                     continue
                 operation.hedge, operation.hedged = (caller, id), True

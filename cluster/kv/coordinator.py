@@ -165,8 +165,14 @@ class Coordinator:
     ) -> None:
         """Replicate the object, and answer with the verdict."""
         replication = self.replication
+        if inbound.trace:
+            fields = {"key": body.key, "dot": list(dot), "siblings": siblings}
+            replication.steps.add(inbound.trace, "coordinate", **fields)
 
         def decided(outcome: str, write: WriteOperation) -> None:
+            if write.trace:
+                slots = dict(write.filled)
+                replication.steps.add(write.trace, "decided", outcome=outcome, slots=slots, hints=write.hints)
             self.writes.note(replication.env.clock.now() - inbound.arrived)
             if outcome in (NO, MAYBE):
                 self.writes_failed += 1
@@ -192,6 +198,7 @@ class Coordinator:
                 strict=body.strict,
                 deadline=inbound.deadline,
                 done=decided,
+                trace=inbound.trace,
             )
         except ClusterError as error:
             self.writes_failed += 1
@@ -314,6 +321,8 @@ class Coordinator:
 
     def _read(self, body: Get, partition: int, inbound: Inbound) -> None:
         def found(read: ReadOperation, error: ClusterError | None) -> None:
+            if read.trace:
+                self._explain_read(read, error)
             self.reads.note(self.replication.env.clock.now() - inbound.arrived)
             if error is None:
                 self._answer(read.merged, len(read.answers), read.repaired, read.degraded, inbound)
@@ -321,9 +330,23 @@ class Coordinator:
                 self.reads_failed += 1
                 inbound.fail(error)
 
+        if inbound.trace:
+            self.replication.steps.add(inbound.trace, "coordinate", key=body.key)
         self.reader.read(
-            TABLE_KV, partition, body.key, r=body.r, strict=body.strict, deadline=inbound.deadline, done=found
+            TABLE_KV,
+            partition,
+            body.key,
+            r=body.r,
+            strict=body.strict,
+            deadline=inbound.deadline,
+            done=found,
+            trace=inbound.trace,
         )
+
+    def _explain_read(self, read: ReadOperation, error: ClusterError | None) -> None:
+        outcome = "ok" if error is None else error.code
+        answers, repaired = sorted(read.answers), read.repaired
+        self.replication.steps.add(read.trace, "decided", outcome=outcome, answered=answers, repaired=repaired)
 
     def _local(self, body: Get, partition: int, inbound: Inbound) -> None:
         """What this node alone holds. Its absence is an answer only with a vote behind it."""

@@ -68,7 +68,7 @@ class Forwarder:
                 inbound.fail(Maybe(f"only {name} can repeat operation {body.operation}: {why}"))
 
         onward = msgspec.structs.replace(body, hops=body.hops + 1)
-        context.messenger.request([name], onward, inbound.deadline, answered, LANE_FOREGROUND)
+        context.messenger.request([name], onward, inbound.deadline, answered, LANE_FOREGROUND, inbound.trace)
 
     def owners(self, partition: int, hops: int) -> list[str]:
         """Whom to ask, in order; an owner that drains, so that it comes to an end, after the others."""
@@ -84,7 +84,10 @@ class Forwarder:
             del self.in_flight[number]
             forwarded.answered(owner, outcome)
 
-        number = self.context.messenger.request([owner], body, inbound.deadline, answered, LANE_FOREGROUND)
+        trace = inbound.trace
+        if trace:
+            self.context.steps.add(trace, "forward", to=owner, key=body.key)
+        number = self.context.messenger.request([owner], body, inbound.deadline, answered, LANE_FOREGROUND, trace)
         self.in_flight[number] = forwarded
         return number
 

@@ -39,6 +39,7 @@ class Answers:
             "ring": self.ring,
             "explain": self.explain,
             "events": self.events,
+            "trace": lambda arguments: node.steps.of(str(arguments.get("id", ""))),
             "health": self.health,
             "hints": self.hints,
             "layout": lambda arguments: node.layouts.current(),

@@ -25,6 +25,7 @@ from cluster.node.layouts import LAYOUT_FILE, Layouts
 from cluster.node.receipts import Receipts
 from cluster.observe.events import Events
 from cluster.observe.limited import LimitedRecorder
+from cluster.observe.steps import Steps
 from cluster.replication import Replication
 from cluster.replication.context import ReplicationContext
 from cluster.replication.hintloss import HintLoss
@@ -72,6 +73,7 @@ class Node:
         self.started_at = env.clock.now()
         self.stall = StallWatch(env.clock.now(), settings.stall_interval_s, settings.stall_limit_s)
         self.events = Events(env.clock, name, self.boot.epoch, settings.events_max)
+        self.steps = Steps(env.clock, name)
         self.faults = FaultBook(name)
         self.receipts = Receipts(env, self.faults)
         self.tick = Tick(env.clock)
@@ -120,6 +122,7 @@ class Node:
             reach=self.reach,
             live=self.membership.alive,
             record=self.events.record,
+            steps=self.steps,
         )
         self.replication = Replication(context)
         self.kv = Coordinator(

@@ -8,6 +8,7 @@ from cluster.env import Env
 from cluster.errors import Usage
 from cluster.layout import View, partition_of
 from cluster.limits import KEY_BYTES_MAX
+from cluster.observe.steps import Steps
 from cluster.ports import Recorder
 from cluster.replication.hintloss import HintLoss
 from cluster.replication.hints import HintStore
@@ -38,6 +39,8 @@ class ReplicationContext:
     live: Callable[[], list[str]]
     """The members that are alive, this node included."""
     record: Recorder
+    steps: Steps
+    """Of the operations that are to be explained."""
 
     @property
     def me(self) -> str:

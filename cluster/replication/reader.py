@@ -6,8 +6,8 @@ costs no second round. Dynamo (2007) sections 4.5 and 4.7 (read repair).
 
 from collections.abc import Callable, Sequence
 
-from cluster.errors import ClusterError, QuorumMissing, TooLarge
-from cluster.ports import Inbound
+from cluster.errors import ClusterError, Maybe, QuorumMissing, TooLarge
+from cluster.ports import Inbound, Outcome
 from cluster.replication.context import ReplicationContext
 from cluster.replication.mergeable import Mergeable, excess
 from cluster.replication.preference import UNANSWERED, split_owners
@@ -30,7 +30,16 @@ class Reader:
         self.in_flight = self.calls.in_flight
 
     def read(
-        self, table: int, partition: int, key: str, *, r: int, strict: bool, deadline: float, done: ReadDone
+        self,
+        table: int,
+        partition: int,
+        key: str,
+        *,
+        r: int,
+        strict: bool,
+        deadline: float,
+        done: ReadDone,
+        trace: str = "",
     ) -> None:
         """Read from enough owners. `done` may come before this returns when this node alone suffices."""
         context = self.context
@@ -40,14 +49,17 @@ class Reader:
             needed = owners
         absent = owners - settings.w + 1 if settings.w < owners else 1
         mergeable = context.mergeables[table]
-        operation = ReadOperation(self, table, partition, key, deadline, done, needed, absent, strict, mergeable)
+        operation = ReadOperation(self, table, partition, key, deadline, done, needed, absent, strict, mergeable, trace)
         self.calls.begin(operation)
         operation.start()
 
     def answered(self, inbound: Inbound) -> None:
         """An owner, or a holder of hints, answers some questions."""
-        body: Fetched = inbound.body
-        name, in_flight = inbound.sender, self.in_flight
+        self.take(inbound.sender, inbound.body)
+
+    def take(self, name: str, body: Fetched) -> None:
+        """The answers of a node."""
+        in_flight = self.in_flight
         for id, same, blob, vote in body.answers:
             operation = in_flight.get(id)
             if operation is None or name not in operation.waiting:
@@ -67,7 +79,7 @@ class ReadOperation(QuorumRead):
 
     __slots__ = (
         "asked", "deadline", "digest", "done", "held", "id", "key", "partition", "reader", "repaired", "repairing",
-        "started", "table", "waiting", "widened",
+        "started", "table", "trace", "waiting", "widened",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +94,7 @@ class ReadOperation(QuorumRead):
         absent: int,
         strict: bool,
         mergeable: Mergeable,
+        trace: str,
     ) -> None:
         QuorumRead.__init__(self, r, absent, strict, mergeable)
         self.reader = reader
@@ -92,6 +105,8 @@ class ReadOperation(QuorumRead):
         self.done: ReadDone | None = done
         self.started = reader.context.env.clock.now()
         self.id = 0
+        self.trace = trace
+        """Of one that is to be explained: it leaves the batches, so that its trace goes with each question."""
         self.asked: tuple[str, ...] = ()
         self.waiting: dict[str, Connection | None] = {}
         self.held: bytes | None = None
@@ -150,7 +165,25 @@ class ReadOperation(QuorumRead):
         for name in names:
             waiting[name] = None
         reader = self.reader
-        reader.calls.call(names, (self.id, self.deadline, self.table, self.partition, self.key, self.digest))
+        entry = (self.id, self.deadline, self.table, self.partition, self.key, self.digest)
+        if self.trace:
+            reader.context.steps.add(self.trace, "ask", key=self.key, of=list(names))
+            messenger = reader.context.messenger
+            question = Fetch([entry], messenger.layout)
+            messenger.request(names, question, self.deadline, self._answered_alone, LANE_FOREGROUND, self.trace)
+        else:
+            reader.calls.call(names, entry)
+
+    def _answered_alone(self, name: str, outcome: Outcome) -> None:
+        if name not in self.waiting:
+            return  # it has timed out here
+        if type(outcome) is Fetched:
+            self.reader.context.steps.add(self.trace, "answered", by=name)
+            self.reader.take(name, outcome)
+        else:
+            error = outcome if isinstance(outcome, ClusterError) else Maybe(f"{name} answered out of turn")
+            self.reader.context.steps.add(self.trace, "no answer", of=name, error=error.code)
+            self.failed(name, error)
 
     def again(self, peer: str) -> None:
         """Under another layout. Whoever answers says itself what its answer counts for there."""
@@ -230,6 +263,7 @@ class ReadOperation(QuorumRead):
                 self.deadline,
                 lambda name, outcome: self._settled(name, type(outcome) is Replicated),
                 LANE_FOREGROUND,
+                self.trace,
             )
         if len(others) < len(behind):
             try:

@@ -1,13 +1,15 @@
 """The side that holds copies: merges what it is sent, answers reads by digest, tells what hints it owes."""
 
-from cluster.errors import ClusterError, Usage
+from functools import partial
+
+from cluster.errors import ClusterError, Usage, from_code
 from cluster.layout import PARTITIONS
 from cluster.limits import BATCH_BYTES_MAX, MERGED_BYTES_CHECKED
 from cluster.ports import Inbound
 from cluster.replication.context import ReplicationContext
 from cluster.replication.hints import HintKey
 from cluster.replication.mergeable import TABLE_HINTS, check_merged
-from cluster.replication.quorum import NO_VOTE
+from cluster.replication.quorum import NO_VOTE, VOTING
 from cluster.replication.writer import Writer
 from cluster.wire.calls import BatchRefused
 from cluster.wire.replication import (
@@ -52,6 +54,9 @@ class Replica:
             return
 
         def stored(error: ClusterError | None) -> None:
+            if inbound.trace:
+                said = {"error": error.code} if error is not None else {"hint_for": body.hint_for} if elsewhere else {}
+                context.steps.add(inbound.trace, "store", key=body.key, sender=inbound.sender, **said)
             if error is None:
                 inbound.reply(Replicated())
             else:
@@ -117,6 +122,9 @@ class Replica:
         context = self.context
         status, store, mine = context.status, context.store, context.view.mine
         now = inbound.sender_time(context.env.clock.now())
+        push = inbound.push
+        if inbound.trace:  # alone, as a request
+            push = partial(self._reply, inbound)
         answers: list[Found] = []
         size = 0
         for id, deadline, table, partition, key, digest in inbound.body.questions:
@@ -126,7 +134,7 @@ class Replica:
             try:
                 mergeable = context.check_place(table, partition, key)
             except ClusterError as error:
-                inbound.push(BatchRefused([id], error.code, error.message))
+                push(BatchRefused([id], error.code, error.message))
                 continue
             if not mine(partition):
                 held, same, vote = context.hints.find(table, partition, key, logged=True), False, NO_VOTE
@@ -140,10 +148,21 @@ class Replica:
             answers.append((id, False, held, vote))
             size += len(held)
             if size > BATCH_BYTES_MAX:
-                inbound.push(Fetched(answers))
+                push(Fetched(answers))
                 answers, size = [], 0
         if answers:
-            inbound.push(Fetched(answers))
+            push(Fetched(answers))
+
+    def _reply(self, inbound: Inbound, body: Fetched | BatchRefused) -> bool:
+        """The answer to a question that came alone and is to be explained."""
+        if isinstance(body, BatchRefused):
+            inbound.fail(from_code(body.code, body.message))
+            return True
+        _, same, blob, vote = body.answers[0]
+        held = "the same" if same else "nothing" if blob is None else f"{len(blob)} other bytes"
+        self.context.steps.add(inbound.trace, "look", sender=inbound.sender, held=held, votes=vote == VOTING)
+        inbound.reply(body)
+        return True
 
     def attest(self, inbound: Inbound) -> None:
         """How many copies wait here for the asker; writes that were in flight when its round began count as well. A

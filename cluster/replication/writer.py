@@ -41,6 +41,7 @@ class Writer:
         strict: bool,
         deadline: float,
         done: WriteDone,
+        trace: str = "",
     ) -> None:
         """Store `blob` here (as an owner, or as a fallback) and at the other owners. Raises QuorumMissing before
         anything is sent when too few can be reached: a definite no."""
@@ -54,7 +55,7 @@ class Writer:
             reachable, missing = split_owners(reachable, context.avoided)
             self._check(partition, len(reachable) + mine, missing, mine, needed, strict)
         operation = WriteOperation(
-            self, table, partition, key, blob, deadline, done, reachable, needed, promised, strict
+            self, table, partition, key, blob, deadline, done, reachable, needed, promised, strict, trace
         )
         self.calls.begin(operation)
         operation.start(mine, reachable, missing)
@@ -108,7 +109,7 @@ class WriteOperation(QuorumWrite):
 
     __slots__ = (
         "blob", "deadline", "done", "error", "hints", "id", "key", "partition", "spread", "started", "table", "taken",
-        "waiting", "writer",
+        "trace", "waiting", "writer",
     )  # fmt: skip
 
     def __init__(
@@ -124,6 +125,7 @@ class WriteOperation(QuorumWrite):
         needed: int,
         promised: int,
         strict: bool,
+        trace: str,
     ) -> None:
         QuorumWrite.__init__(self, needed, promised, strict)
         self.writer = writer
@@ -140,6 +142,8 @@ class WriteOperation(QuorumWrite):
         self.hints = 0
         self.error: ClusterError | None = None
         """The last one."""
+        self.trace = trace
+        """Of one that is to be explained: it leaves the batches, so that its trace goes with each copy."""
         self.taken: tuple[str, ...] = ()
         """Fallbacks in use."""
         self.spread: dict[str, str] | None = None
@@ -153,13 +157,35 @@ class WriteOperation(QuorumWrite):
         if mine:
             context.store.put(table, partition, key, blob, self._stored_here)
         if reachable:
-            writer.calls.call(reachable, (self.id, self.deadline, table, partition, key, blob))
+            if self.trace:
+                self._send_alone(reachable, mine)
+            else:
+                writer.calls.call(reachable, (self.id, self.deadline, table, partition, key, blob))
         if not mine:
             self.taken = (context.me,)
             self._hint_here(missing[0] if missing else reachable[0], counts=True)
             missing = missing[1:]
         for owner in missing:
             self._use_fallback(owner)
+
+    def _send_alone(self, reachable: Sequence[str], mine: bool) -> None:
+        context = self.writer.context
+        context.steps.add(self.trace, "replicate", key=self.key, to=list(reachable), here=mine, bytes=len(self.blob))
+        body = Replicate(self.table, self.partition, self.key, self.blob)
+        messenger = context.messenger
+        messenger.request(reachable, body, self.deadline, self._answered_alone, LANE_FOREGROUND, self.trace)
+
+    def _answered_alone(self, owner: str, outcome: Outcome) -> None:
+        if owner not in self.waiting:
+            return  # it has timed out here, or was given up
+        if type(outcome) is Replicated:
+            del self.waiting[owner]
+            self.writer.context.steps.add(self.trace, "acknowledged", by=owner)
+            self.acknowledged(owner, owner)
+        else:
+            error = outcome if isinstance(outcome, ClusterError) else Maybe(f"{owner} answered out of turn")
+            self.writer.context.steps.add(self.trace, "no acknowledgement", of=owner, error=error.code)
+            self.failed(owner, error)
 
     def again(self, peer: str) -> None:
         """Under another layout, with the same bytes and so the same dot. Who is no owner there takes no copy."""
@@ -215,7 +241,9 @@ class WriteOperation(QuorumWrite):
         self.spread = {**(self.spread or {}), name: owner}
         self.outstanding += 1
         body = Replicate(self.table, self.partition, self.key, self.blob, hint_for=owner)
-        context.messenger.request([name], body, self.deadline, self._on_fallback, LANE_FOREGROUND)
+        if self.trace:
+            context.steps.add(self.trace, "fallback", to=name, hint_for=owner)
+        context.messenger.request([name], body, self.deadline, self._on_fallback, LANE_FOREGROUND, self.trace)
 
     def _on_fallback(self, name: str, outcome: Outcome) -> None:
         context = self.writer.context
@@ -242,6 +270,8 @@ class WriteOperation(QuorumWrite):
                 self._failed(error)
                 return
             self.hints += 1
+            if self.trace:
+                context.steps.add(self.trace, "hint kept", hint_for=owner)
             if counts:
                 self.acknowledged(owner, context.me)
             else:

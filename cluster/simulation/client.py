@@ -74,7 +74,7 @@ class Carried:
             assert isinstance(step, Send), "what gathers from all nodes is not carried here"
             client = self._client
             deadline = client.now() + (client.timeout if step.timeout is None else step.timeout)
-            client.router.call(step.body, deadline, self.advance, step.key, step.node)
+            client.router.call(step.body, deadline, self.advance, step.key, step.node, step.trace)
 
 
 class SimulatedClient:
@@ -127,7 +127,9 @@ class SimulatedClient:
         """Dial all nodes, as the asyncio client does when it is opened."""
         self.env.clock.call_soon(self.router.start)
 
-    def ask(self, body: Body, *, key: str | None = None, node: str | None = None, timeout: float = 5.0) -> Pending:
+    def ask(
+        self, body: Body, *, key: str | None = None, node: str | None = None, timeout: float = 5.0, trace: str = ""
+    ) -> Pending:
         """Send a message to an owner of `key`, to any node, or to `node`; in the next pass of its process."""
         pending = Pending(body, self.now())
 
@@ -135,7 +137,7 @@ class SimulatedClient:
             assert pending.outcome is None, "answered twice"
             pending.outcome, pending.took_s = outcome, self.now() - pending.began
 
-        self.env.clock.call_soon(lambda: self.router.call(body, pending.began + timeout, done, key, node))
+        self.env.clock.call_soon(lambda: self.router.call(body, pending.began + timeout, done, key, node, trace))
         return pending
 
     def put(self, key: str, value: bytes, context: bytes | None = None, *, timeout: float = 5.0) -> Pending:

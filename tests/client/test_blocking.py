@@ -309,6 +309,19 @@ def test_only_and_via_talk_to_one_node(start_node: StartNode) -> None:
     assert first.frames == [] and second.bodies(Get)[0].local
 
 
+def test_a_trace_goes_with_its_operation_and_no_other(start_node: StartNode) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    node = start_node("n1", healthy("n1"))
+    with open_cluster(node) as c:
+        c.kv.get("cart")
+        c.kv.put("cart", b"book", trace=trace)
+        c.kv.get("cart", trace=trace)
+        c.kv.get("cart")
+        assert [frame.trace for frame in node.frames if isinstance(frame, Request)] == ["", trace, trace, ""]
+        with pytest.raises(Usage, match="traceparent"):
+            c.kv.get("cart", trace="x")
+
+
 def test_keys_are_merged_from_all_nodes(start_node: StartNode) -> None:
     first, second = start_node("n1", healthy("n1")), start_node("n2", healthy("n2"))
     with open_cluster(first, second, ("n3", closed_address())) as c:
