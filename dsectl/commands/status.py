@@ -123,6 +123,8 @@ def _node(process: NodeProcess, answer: Any, zone: str, port: int, unusable: str
     state, note = process.state, ""
     if isinstance(answer, dict):
         state, note = answer["state"], answer["reason"]
+        if answer["draining"]:
+            note = f"draining, takes nothing new{'; ' if note else ''}{note}"
         if answer["full"]:
             note = f"refuses writes, its disk is full: {answer['full']}"
         if unusable:
@@ -136,7 +138,7 @@ def _node(process: NodeProcess, answer: Any, zone: str, port: int, unusable: str
         "zone": zone,
         "rss_mb": process.rss_mb,
         "note": note,
-        **({"epoch": answer["epoch"], "hints": answer["hints"]} if isinstance(answer, dict) else {}),
+        **({one: answer[one] for one in ("epoch", "hints", "draining")} if isinstance(answer, dict) else {}),
     }
 
 

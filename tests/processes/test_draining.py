@@ -69,6 +69,9 @@ def test_a_stopped_endpoint_costs_no_repeatable_request_more_than_its_hedge(five
 def test_drain_and_undrain(five: None) -> None:
     drained = ask("drain", "n3")
     assert drained["drained"] == ["n3"]
+    drains = ask("status")["nodes"]["n3"]
+    assert drains["draining"] and drains["note"] == "draining, takes nothing new", drains
+    assert not ask("status")["nodes"]["n2"]["draining"]
     for via in ("n1", "n2", "n3"):
         assert endpoint("n3", via) == ("draining", "it takes no new requests")
         assert (
@@ -83,6 +86,7 @@ def test_drain_and_undrain(five: None) -> None:
     assert endpoint("n3")[0] == "draining", "however it was ended"
 
     assert ask("undrain", "n3")["undrained"] == ["n3"]
+    assert not ask("status")["nodes"]["n3"]["draining"]
     assert ask("request", "echo.whoami", "--only", "n3", "--via", "n3")["node"] == "n3"
     dsectl("restart", "n3")
     assert endpoint("n3")[0] == "ready", "and that is kept, too"
