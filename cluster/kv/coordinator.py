@@ -5,6 +5,8 @@ that was sent is never coordinated a second time: what is not known to have fail
 sections 4.4, 4.5 and 6.4.
 """
 
+from functools import partial
+
 from cluster.env import Slices
 from cluster.errors import ClusterError, Damaged, Maybe, Overloaded, QuorumMissing, TooLarge, Usage
 from cluster.kv.actors import Actors
@@ -65,6 +67,8 @@ from cluster.versions import (
 from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
 
 ANSWER_S = 0.06
+"""An operation has its second, however long its client would wait, and ends by then: sweeps and calls are up to two
+beats late, and the answer has a way to go."""
 KEYS_PAGE_MAX = 4096
 GOT_BYTES_MAX = FRAME_BYTES_MAX - 1024 * 1024
 """Of the values in one answer, so that it fits a frame with its context."""
@@ -84,14 +88,10 @@ def check_key(key: str) -> None:
         raise TooLarge(f"a key has 1 to {KEY_BYTES_MAX} bytes, this one {len(key.encode())}")
 
 
-def leave_time_to_answer(inbound: Inbound, timeout_s: float) -> None:
-    """An operation has `timeout_s`, however long its client would wait, and ends by then: calls and sweeps are up to
-    two beats late, and the answer has a way to go. The first node takes that off, and the next one has what is left."""
-    arrived = inbound.arrived
-    left = inbound.deadline - arrived
-    if left > timeout_s:
-        left = timeout_s
-    inbound.deadline = arrived + left - (ANSWER_S if left > 8 * ANSWER_S else left / 8)
+def leave_time_to_answer(inbound: Inbound) -> None:
+    """Of an operation with less time than most: the same, or a share of what it has. The next node has what is left."""
+    left = inbound.deadline - inbound.arrived
+    inbound.deadline -= ANSWER_S if left > 8 * ANSWER_S else left / 8
 
 
 def check_put(body: Put, w_max: int) -> None:
@@ -120,6 +120,8 @@ class Coordinator:
         self.reader = reader
         self.actors = actors
         self.durability = durability
+        self._write_s = replication.settings.write_timeout_s - ANSWER_S
+        self._read_s = replication.settings.read_timeout_s - ANSWER_S
         self.clock = HybridClock()
         self.forwarder = Forwarder(replication, durability)
         self.slices = Slices(replication.env.clock)
@@ -136,11 +138,13 @@ class Coordinator:
     def put(self, inbound: Inbound) -> None:
         """Handle a put or delete."""
         body: Put = inbound.body
-        settings = self.replication.settings
-        if not body.hops:
-            leave_time_to_answer(inbound, settings.write_timeout_s)
+        latest = inbound.arrived + self._write_s
+        if latest < inbound.deadline:
+            inbound.deadline = latest
+        elif not body.hops:
+            leave_time_to_answer(inbound)
         try:
-            check_put(body, settings.n)
+            check_put(body, self.replication.settings.n)
         except ClusterError as error:
             inbound.fail(error)
             return
@@ -188,8 +192,9 @@ class Coordinator:
                 acks, me = len(write.filled), replication.view.me
                 inbound.reply(PutDone(outcome, acks, write.hints, token, me, siblings, self.durability))
 
+        write = partial(self.writer.write, trace=inbound.trace) if inbound.trace else self.writer.write
         try:
-            self.writer.write(
+            write(
                 TABLE_KV,
                 partition,
                 body.key,
@@ -198,7 +203,6 @@ class Coordinator:
                 strict=body.strict,
                 deadline=inbound.deadline,
                 done=decided,
-                trace=inbound.trace,
             )
         except ClusterError as error:
             self.writes_failed += 1
@@ -309,8 +313,11 @@ class Coordinator:
         except ClusterError as error:
             inbound.fail(error)
             return
-        if not body.hops:
-            leave_time_to_answer(inbound, self.replication.settings.read_timeout_s)
+        latest = inbound.arrived + self._read_s
+        if latest < inbound.deadline:
+            inbound.deadline = latest
+        elif not body.hops:
+            leave_time_to_answer(inbound)
         partition = partition_of(body.key)
         if body.local:
             self._local(body, partition, inbound)
@@ -330,18 +337,11 @@ class Coordinator:
                 self.reads_failed += 1
                 inbound.fail(error)
 
+        read = self.reader.read
         if inbound.trace:
             self.replication.steps.add(inbound.trace, "coordinate", key=body.key)
-        self.reader.read(
-            TABLE_KV,
-            partition,
-            body.key,
-            r=body.r,
-            strict=body.strict,
-            deadline=inbound.deadline,
-            done=found,
-            trace=inbound.trace,
-        )
+            read = partial(read, trace=inbound.trace)
+        read(TABLE_KV, partition, body.key, r=body.r, strict=body.strict, deadline=inbound.deadline, done=found)
 
     def _explain_read(self, read: ReadOperation, error: ClusterError | None) -> None:
         outcome = "ok" if error is None else error.code

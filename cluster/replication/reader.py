@@ -49,7 +49,12 @@ class Reader:
             needed = owners
         absent = owners - settings.w + 1 if settings.w < owners else 1
         mergeable = context.mergeables[table]
-        operation = ReadOperation(self, table, partition, key, deadline, done, needed, absent, strict, mergeable, trace)
+        operation = (ExplainedRead if trace else ReadOperation)(
+            self, table, partition, key, deadline, done, needed, absent, strict, mergeable
+        )
+        if trace:
+            assert isinstance(operation, ExplainedRead)
+            operation.trace = trace
         self.calls.begin(operation)
         operation.start()
 
@@ -77,9 +82,12 @@ class Reader:
 class ReadOperation(QuorumRead):
     """One read in flight."""
 
+    trace = ""
+    """Of one that is to be explained: it leaves the batches, so that its trace goes with each question."""
+
     __slots__ = (
         "asked", "deadline", "digest", "done", "held", "id", "key", "partition", "reader", "repaired", "repairing",
-        "started", "table", "trace", "waiting", "widened",
+        "started", "table", "waiting", "widened",
     )  # fmt: skip
 
     def __init__(
@@ -94,7 +102,6 @@ class ReadOperation(QuorumRead):
         absent: int,
         strict: bool,
         mergeable: Mergeable,
-        trace: str,
     ) -> None:
         QuorumRead.__init__(self, r, absent, strict, mergeable)
         self.reader = reader
@@ -105,8 +112,6 @@ class ReadOperation(QuorumRead):
         self.done: ReadDone | None = done
         self.started = reader.context.env.clock.now()
         self.id = 0
-        self.trace = trace
-        """Of one that is to be explained: it leaves the batches, so that its trace goes with each question."""
         self.asked: tuple[str, ...] = ()
         self.waiting: dict[str, Connection | None] = {}
         self.held: bytes | None = None
@@ -294,3 +299,9 @@ class ReadOperation(QuorumRead):
         """Leave, once the reader of this was told and nobody is waited for: a peer that fails to answer is noted."""
         if self.done is None and not self.waiting:
             self.reader.in_flight.pop(self.id, None)
+
+
+class ExplainedRead(ReadOperation):
+    """One that has a trace; the others pay nothing for it."""
+
+    __slots__ = ("trace",)

@@ -54,9 +54,12 @@ class Writer:
         if not context.reach.all_well():
             reachable, missing = split_owners(reachable, context.avoided)
             self._check(partition, len(reachable) + mine, missing, mine, needed, strict)
-        operation = WriteOperation(
-            self, table, partition, key, blob, deadline, done, reachable, needed, promised, strict, trace
+        operation = (ExplainedWrite if trace else WriteOperation)(
+            self, table, partition, key, blob, deadline, done, reachable, needed, promised, strict
         )
+        if trace:
+            assert isinstance(operation, ExplainedWrite)
+            operation.trace = trace
         self.calls.begin(operation)
         operation.start(mine, reachable, missing)
 
@@ -107,9 +110,12 @@ class Writer:
 class WriteOperation(QuorumWrite):
     """One write in flight: an object keyed by id, fed by acknowledgements; no task."""
 
+    trace = ""
+    """Of one that is to be explained: it leaves the batches, so that its trace goes with each copy."""
+
     __slots__ = (
         "blob", "deadline", "done", "error", "hints", "id", "key", "partition", "spread", "started", "table", "taken",
-        "trace", "waiting", "writer",
+        "waiting", "writer",
     )  # fmt: skip
 
     def __init__(
@@ -125,7 +131,6 @@ class WriteOperation(QuorumWrite):
         needed: int,
         promised: int,
         strict: bool,
-        trace: str,
     ) -> None:
         QuorumWrite.__init__(self, needed, promised, strict)
         self.writer = writer
@@ -142,8 +147,6 @@ class WriteOperation(QuorumWrite):
         self.hints = 0
         self.error: ClusterError | None = None
         """The last one."""
-        self.trace = trace
-        """Of one that is to be explained: it leaves the batches, so that its trace goes with each copy."""
         self.taken: tuple[str, ...] = ()
         """Fallbacks in use."""
         self.spread: dict[str, str] | None = None
@@ -299,3 +302,9 @@ class WriteOperation(QuorumWrite):
         if outcome is not None:
             assert outcome not in (MAYBE, NO) or self.outstanding == 0
             self.done(outcome, self)
+
+
+class ExplainedWrite(WriteOperation):
+    """One that has a trace; the others pay nothing for it."""
+
+    __slots__ = ("trace",)

@@ -31,6 +31,7 @@ class Result:
         self.deadline = deadline
         self.arrived = arrived
         self.link = OpenLink()
+        self.trace = ""
         self.answer: Body | None = None
         self.error: ClusterError | None = None
 
