@@ -26,6 +26,7 @@ from cluster.errors import (
     BadMessage,
     ClusterError,
     DeadlinePassed,
+    HandshakeRefused,
     Maybe,
     Overloaded,
     TooLarge,
@@ -132,7 +133,8 @@ class Caller:
         self._started = False
         self._greeting = b""
         self._reader = FrameReader()
-        self._answered = False  # the node has sent a frame
+        self._answered = False  # the node has sent a frame, and so accepted the proof
+        self._first = b""
         self._out: dict[int, bytes] = {}  # by call, in the order of the calls, until taken
         self._out_bytes = 0
         self._armed = False
@@ -218,12 +220,15 @@ class Caller:
         except ClusterError as error:
             self._refused(error)
             return
-        if not self._answered and data:
-            refused = refused_proof(data)
-            if refused is not None:
-                self._refused(refused)
+        if not self._answered:
+            self._first += data
+            found = refused_proof(self._first)
+            if isinstance(found, HandshakeRefused):
+                self._refused(found)
                 return
-            self._answered = True
+            self._answered = found
+            if found:
+                self._first = b""
         reader, take = self._reader, self.pending.pop
         frames = reader.serve(data)
         for frame in frames:

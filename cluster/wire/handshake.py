@@ -260,13 +260,14 @@ def is_worth_another_dial(error: ClusterError) -> bool:
     return isinstance(error, HandshakeRefused) and bool(error.detail.get("again"))
 
 
-def refused_proof(data: bytes) -> HandshakeRefused | None:
-    """What the first bytes behind the dialler's proof refuse; None when they are frames."""
+def refused_proof(data: bytes) -> HandshakeRefused | bool:
+    """What the first bytes behind a proof refuse; else whether they are frames. Too few of them tell nothing yet."""
     try:
-        message = next(iter(_messages(data)), (None, 0))[0]
+        found = _messages(data)
     except BadMessage:
-        return None
-    return _refused(message) if isinstance(message, Refusal) else None
+        return True
+    message = found[0][0] if found else None
+    return _refused(message) if isinstance(message, Refusal) else message is not None
 
 
 def _refused(message: Refusal) -> HandshakeRefused:

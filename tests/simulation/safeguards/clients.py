@@ -217,7 +217,7 @@ def slow_is_final(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refusals_are_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caller, "refused_proof", lambda data: None)
+    monkeypatch.setattr(caller, "refused_proof", lambda data: True)
 
 
 def lost_is_definite(monkeypatch: pytest.MonkeyPatch) -> None:
