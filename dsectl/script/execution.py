@@ -32,18 +32,25 @@ class Result:
     """What it wrote on stderr."""
 
     @property
+    def reported(self) -> dict[str, Any] | None:
+        """The error that it reported; None where it succeeded, or failed with a result (as `health` does)."""
+        error = self._last.get("error") if self.code else None
+        return error if isinstance(error, dict) else None
+
+    @property
     def error(self) -> str:
         """Why it failed, in a line; empty when it did not."""
         if self.code == 0:
             return ""
-        told = self.value[-1] if isinstance(self.value, list) and self.value else self.value
-        if isinstance(told, dict):
-            if isinstance(error := told.get("error"), dict):
-                return f"{error.get('code', 'error')}: {error.get('message', '')}"
-            if reasons := list(_reasons(told)):
-                return "; ".join(reasons)
+        if self.reported is not None:
+            return f"{self.reported.get('code', 'error')}: {self.reported.get('message', '')}"
         last = self.messages.strip().splitlines()[-1:]
-        return last[0] if last else f"exit {self.code}"
+        return "; ".join(_reasons(self._last)) or (last[0] if last else f"exit {self.code}")
+
+    @property
+    def _last(self) -> dict[str, Any]:
+        last = self.value[-1] if isinstance(self.value, list) and self.value else self.value
+        return last if isinstance(last, dict) else {}
 
 
 def _reasons(told: dict[str, Any]) -> Iterator[str]:

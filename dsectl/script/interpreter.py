@@ -17,6 +17,8 @@ from dsectl.script.polling import EXIT_INCONCLUSIVE, FAILED, INCONCLUSIVE, PASSE
 from dsectl.script.values import MISSING, argument, hint, holds, shown_value, value_of_word
 
 EXIT_INTERRUPTED = 130
+SUCCESS = "exit 0"
+"""What is expected of a command that is a step."""
 LIMIT_REACHED = "the time limit of the whole was reached"
 READY_S = 15.0
 """How long a job may take to begin its work."""
@@ -179,7 +181,10 @@ class Interpreter:
         if look.code:
             return judged(result, argv)
         if look.seen is MISSING:
-            seen = f"no {step.test.path.raw} in {_gist(result)}{self._hint_of_job(step.source)}"
+            job = self._names_job(step.source)
+            seen = f"no {step.test.path.raw} in {_gist(result)}"
+            if job is not None and job.is_running:
+                seen = f"{job.name} still runs: `wait {job.name}` comes first"
         else:
             seen = look.text + ("" if look.holds else self._hint(look, step.test))
         return Outcome(PASSED if look.holds else FAILED, self._wanted(step.test), seen, result, argv)
@@ -241,10 +246,6 @@ class Interpreter:
         found = hint(look.seen, test.operator, value_of_word(test.value, self.variable))
         return f" ({found})" if found else ""
 
-    def _hint_of_job(self, source: Command) -> str:
-        job = self._names_job(source)
-        return f"; {job.name} still runs: `wait {job.name}` comes first" if job is not None and job.is_running else ""
-
     def _judge(self, result: Result, test: Test) -> Look:
         if result.code:
             return Look(result.code, MISSING, False, result.error)
@@ -272,7 +273,7 @@ def judged(result: Result, argv: list[str]) -> Outcome:
     if result.code == 0:
         return Outcome(PASSED, result=result, argv=argv)
     verdict = INCONCLUSIVE if result.code == EXIT_INCONCLUSIVE else FAILED
-    return Outcome(verdict, "exit 0", f"exit {result.code}: {result.error}", result, argv)
+    return Outcome(verdict, SUCCESS, f"exit {result.code}: {result.error}", result, argv)
 
 
 def _gist(result: Result) -> str:

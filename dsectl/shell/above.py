@@ -13,7 +13,7 @@ from prompt_toolkit.application import run_in_terminal
 
 from dsectl.cli.console import Console
 from dsectl.commands.events import event_line
-from dsectl.script.execution import Job, Result, parsed
+from dsectl.script.execution import Job, Result, parsed, streams
 from dsectl.script.values import shown_value
 from dsectl.ui.text import Paint, count, cut, shown
 
@@ -91,7 +91,9 @@ class Above:
     # -- jobs
 
     def line(self, job: Job, text: str) -> None:
-        """A job has printed a line."""
+        """A job has printed a line. The result of one that prints nothing before its end is shown by `wait`."""
+        if not streams(job.argv):
+            return
         value = parsed(text)
         if isinstance(value, dict) and "error" in value:
             return  # told at its end
@@ -106,6 +108,8 @@ class Above:
 
     def ended(self, job: Job, result: Result) -> None:
         """A job has ended by itself, or was told to."""
+        if job.waited:
+            return  # who waits says how
         how = f"failed: {shown(result.error)}" if result.code else "ended"
         self.tell(self.paint(f"[{job.name}] {how}", "bad" if result.code else "dim"))
 

@@ -18,7 +18,7 @@ from dsectl.cli.invocation import DEFAULT_CLUSTER, Session
 from dsectl.recipes.report import EXIT_CODES
 from dsectl.script.execution import Watcher
 from dsectl.script.grammar import Command, Pipe, Run, Start, Step, Wait, parse
-from dsectl.script.interpreter import Interpreter, Outcome
+from dsectl.script.interpreter import SUCCESS, Interpreter, Outcome
 from dsectl.script.polling import PASSED
 from dsectl.script.values import shown_value
 from dsectl.shell.record import Record
@@ -231,7 +231,10 @@ class Shell:
 
     def _tell(self, step: Step, outcome: Outcome, known: list[str]) -> None:
         console = self.console
-        if outcome.verdict != PASSED:
+        error = outcome.result.reported if outcome.result is not None and outcome.expected == SUCCESS else None
+        if error is not None:
+            console.error(ClusterError(error.get("message", ""), help=error.get("help", "")))
+        elif outcome.verdict != PASSED:
             console.err.write(
                 f"{console.paint_err(outcome.verdict, 'bad')}  expected {shown(outcome.expected)}\n"
                 f"        saw {shown(outcome.seen)}\n"

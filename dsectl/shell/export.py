@@ -78,7 +78,7 @@ def made_as(cluster: str) -> FrontMatter:
 FENCE = "```"
 DEFAULT = FrontMatter()
 WITHIN = "10s"
-EXIT_USAGE = 2
+EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
 VOLATILE = (
     *("at", "ms", "at_s", "id", "pid", "rss_mb", "uptime_s", "port", "context", "clock", "trace", "ready_s"),
     *("key", "coordinator", "answered", "view", "cluster", "name"),
@@ -134,8 +134,7 @@ def _proposals(entries: Sequence[Entry]) -> Iterator[Proposal]:
         if isinstance(step, Start):
             name = step.job or _free(step.command.name or "job", jobs)
             jobs[name] = None
-            text = line if step.job else f"{line.rstrip().removesuffix('&').rstrip()} &{name}"
-            yield Proposal(text)
+            yield Proposal(f"{step.command.raw} &{name}")
         elif isinstance(step, Wait):
             jobs.pop(step.job, None)
             yield Proposal(line)
@@ -180,8 +179,9 @@ def _free(command: str, jobs: dict[str, None]) -> str:
 def _once(step: Step, entry: Entry) -> Proposal:
     if entry.code == 0:
         return Proposal(entry.line)
-    if entry.code == EXIT_USAGE or not isinstance(step, Run):
-        return Proposal(f"{entry.line}  ended with {entry.code}", step=False)
+    if entry.code in (EXIT_USAGE, EXIT_INTERRUPTED) or not isinstance(step, Run):
+        how = "was interrupted" if entry.code == EXIT_INTERRUPTED else f"ended with {entry.code}"
+        return Proposal(f"{entry.line}  {how}", step=False)
     return Proposal(f"!{entry.code} {entry.line}")
 
 
@@ -195,7 +195,7 @@ def _look(step: Run, same: list[Entry]) -> Proposal:
     if path == ".":  # somebody made sure: of what such a look is for
         path, value = _gist(step.command.name, last.value)
     test = ". != null" if path == "." else f"{path} == {_quoted(value)}"
-    return Proposal(f"within {WITHIN}: {last.line} {test}")
+    return Proposal(f"within {WITHIN}: {step.command.raw} {test}")
 
 
 def _gist(command: str | None, value: Any) -> tuple[str, Any]:

@@ -119,3 +119,13 @@ def test_the_cluster_is_as_it_was_made() -> None:
 @given(st.lists(st.builds(Entry, LINES | st.text(max_size=20), st.sampled_from([0, 1, 6, 130]), JSON), max_size=12))
 def test_every_session_becomes_an_accepted_recipe(entries: list[Entry]) -> None:
     steps(*entries)
+
+
+def test_a_comment_stays_out_of_what_is_put_behind_a_line() -> None:
+    assert steps(Entry("events -f & # all of them", 0))[0] == "events -f &events-1"
+    look = "hints # none?"
+    assert steps(Entry(look, 0, {"pending": 3}), Entry(look, 0, {"pending": 0})) == ["within 10s: hints .pending == 0"]
+
+
+def test_what_was_interrupted_is_no_step() -> None:
+    assert steps(Entry("put k 1", 0), Entry("events -f", 130))[1] == "# events -f  was interrupted"
