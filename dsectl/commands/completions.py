@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from cluster.errors import ClusterError, Usage
-from dsectl.cli.completion.grammar import Kind
+from dsectl.cli.completion.grammar import NameKind
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.cli.resources import resource
@@ -13,7 +13,7 @@ from dsectl.cli.resources import resource
 if TYPE_CHECKING:
     import typer
 
-ASKED = (Kind.KEY, Kind.SUBJECT, Kind.SERVICE, Kind.OPERATION)
+ASKED = (NameKind.KEY, NameKind.SUBJECT, NameKind.SERVICE, NameKind.OPERATION)
 FILES = {"bash": "dsectl.bash", "zsh": "_dsectl", "fish": "dsectl.fish"}
 
 
@@ -51,7 +51,7 @@ def complete(
         raise Usage(f"unknown kind {kind!r}: expected {', '.join(ASKED)}")
     try:
         client = current().client()
-        found = [name for name in names_in_cluster(client, Kind(kind), begun) if name.startswith(begun)]
+        found = [name for name in names_in_cluster(client, NameKind(kind), begun) if name.startswith(begun)]
     except ClusterError:
         found = []
     return Answer(found, lambda console: console.lines([name for name in found if name.isprintable()]))

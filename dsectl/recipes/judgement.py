@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import Any
 
 from dsectl.recipes.check import is_test
-from dsectl.script.execution import Result
+from dsectl.script.execution import CommandResult
 from dsectl.script.grammar import Expect, Poll, Run, Step
 from dsectl.script.interpreter import Outcome
 from dsectl.script.values import MISSING, Name, Path
@@ -57,7 +57,7 @@ class Judgement:
                 found.append(f"{told(fault)} touched nothing on {', '.join(idle)}")
         return found
 
-    def idle_jobs(self, results: dict[str, Result | None]) -> list[str]:
+    def idle_jobs(self, results: dict[str, CommandResult | None]) -> list[str]:
         """The jobs that ended with nothing and that no step looked at."""
         return [
             name
@@ -90,7 +90,7 @@ def named_links(fault: dict[str, Any], argv: list[str]) -> Iterator[tuple[str, .
                 yield ways[:1] if fault.get("one_way") else ways
 
 
-def looked_at(step: Step, result: Result | None, variable: Callable[[str], Any]) -> list[str]:
+def looked_at(step: Step, result: CommandResult | None, variable: Callable[[str], Any]) -> list[str]:
     """The ids of the faults whose counts a step looked at."""
     if isinstance(step, Expect | Poll):
         path, command = step.test.path, step.source.name

@@ -22,7 +22,7 @@ LINES_MAX = 100_000
 
 
 @dataclass(frozen=True)
-class Result:
+class CommandResult:
     """What a command ended with."""
 
     code: int
@@ -123,7 +123,7 @@ def carry_out(
     out: Lines | None = None,
     on_ready: Callable[[], None] | None = None,
     is_stopped: Callable[[], bool] | None = None,
-) -> Result:
+) -> CommandResult:
     """Run a command and keep its output. `timeout_s` bounds its wait, unless it says so itself."""
     from dsectl.cli.app import invoke
 
@@ -132,35 +132,37 @@ def carry_out(
         options += ["--timeout", f"{max(1, round(timeout_s * 1000))}ms"]
     out, err = out or Lines(), io.StringIO()
     code = invoke([*options, *argv], session, cast(TextIO, out), err, on_ready=on_ready, is_stopped=is_stopped)
-    return Result(code, value_of(argv, out.lines()), err.getvalue())
+    return CommandResult(code, value_of(argv, out.lines()), err.getvalue())
 
 
-class Watcher(Protocol):
+class JobListener(Protocol):
     """Is told of jobs as they go on, by the thread of the job."""
 
     def line(self, job: "Job", text: str) -> None:
         """It has printed a line."""
 
-    def ended(self, job: "Job", result: Result) -> None:
+    def ended(self, job: "Job", result: CommandResult) -> None:
         """It has ended."""
 
 
 class Job:
     """One such command, from its start to its end."""
 
-    def __init__(self, name: str, argv: Sequence[str], cluster: str | None, watcher: Watcher | None = None) -> None:
+    def __init__(
+        self, name: str, argv: Sequence[str], cluster: str | None, listener: JobListener | None = None
+    ) -> None:
         self.name = name
         self.argv = list(argv)
         self.waited = False
         """Somebody has asked how it ended."""
         self.started_at = time.monotonic()
         self._session = Session(cluster)
-        self._watcher = watcher
-        self._out = Lines(None if watcher is None else partial(watcher.line, self))
+        self._listener = listener
+        self._out = Lines(None if listener is None else partial(listener.line, self))
         self._ready = threading.Event()
         self._stopping = threading.Event()
         self._ended = threading.Event()
-        self._result: Result | None = None
+        self._result: CommandResult | None = None
         self._thread = threading.Thread(target=self._run, name=f"job {name}", daemon=True)
 
     def start(self, until: float) -> bool:
@@ -181,7 +183,7 @@ class Job:
         return "failed" if self._result.code else "ended"
 
     @property
-    def result(self) -> Result | None:
+    def result(self) -> CommandResult | None:
         """How it ended; None while it runs."""
         return self._result
 
@@ -215,15 +217,15 @@ class Job:
                 is_stopped=self._stopping.is_set,
             )
         except SystemExit as exit:
-            self._result = Result(exit.code if isinstance(exit.code, int) else 1, MISSING)
+            self._result = CommandResult(exit.code if isinstance(exit.code, int) else 1, MISSING)
         finally:
             if self._result is None:
-                self._result = Result(1, MISSING, "the job ended in an error")
+                self._result = CommandResult(1, MISSING, "the job ended in an error")
             self._ended.set()
             self._ready.set()
             self._session.close()
-            if self._watcher is not None:
-                self._watcher.ended(self, self._result)
+            if self._listener is not None:
+                self._listener.ended(self, self._result)
 
 
 SLICE_S = 0.05

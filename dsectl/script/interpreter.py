@@ -11,7 +11,7 @@ from typing import Any
 from cluster.errors import ClusterError, Usage
 from dsectl.cli.invocation import Session
 from dsectl.script.check import refuse_polling
-from dsectl.script.execution import SLICE_S, Job, Result, Watcher, carry_out
+from dsectl.script.execution import SLICE_S, CommandResult, Job, JobListener, carry_out
 from dsectl.script.grammar import Command, Expect, Fails, Poll, Run, Sleep, Start, Step, Test, Wait
 from dsectl.script.polling import EXIT_INCONCLUSIVE, FAILED, INCONCLUSIVE, PASSED, Look, Polling
 from dsectl.script.values import MISSING, argument, hint, holds, shown_value, value_of_word
@@ -35,7 +35,7 @@ class Outcome:
     verdict: str
     expected: str = ""
     seen: str = ""
-    result: Result | None = None
+    result: CommandResult | None = None
     """Of the command; of a poll, the last."""
     argv: list[str] = field(default_factory=list)
     looks: int = 0
@@ -53,9 +53,9 @@ class Interpreter:
         time_scale: float = 1.0,
         until: float = float("inf"),
         is_stopped: Callable[[], bool] = lambda: False,
-        watcher: Watcher | None = None,
+        listener: JobListener | None = None,
     ) -> None:
-        """`time_scale` stretches every `within`; at `until` (time.monotonic) whatever waits gives up; `watcher` is told
+        """`time_scale` stretches every `within`; at `until` (time.monotonic) whatever waits gives up; `listener` learns
         of the jobs."""
         self.session = session
         self.variables: dict[str, Any] = {}
@@ -63,7 +63,7 @@ class Interpreter:
         self.until = until
         self._scale = time_scale
         self._is_told_to_stop = is_stopped
-        self._watcher = watcher
+        self._listener = listener
 
     def run(self, step: Step) -> Outcome:
         """Carry out one step. Raises Usage for a variable or a job that does not exist; KeyboardInterrupt.
@@ -149,7 +149,7 @@ class Interpreter:
         old = self.jobs.get(name)
         if old is not None and old.is_running:
             raise Usage(f"a job called {name} runs already", help=f"`stop {name}` ends it.")
-        job = self.jobs[name] = Job(name, argv, self.session.cluster, self._watcher)
+        job = self.jobs[name] = Job(name, argv, self.session.cluster, self._listener)
         if not job.start(min(self.until, time.monotonic() + READY_S)):
             job.waited = True  # it has failed here, and need not fail again at the end
             job.stop()
@@ -228,7 +228,7 @@ class Interpreter:
 
     # -- looking
 
-    def _source(self, source: Command, timeout_s: float | None = None) -> tuple[Result, list[str]]:
+    def _source(self, source: Command, timeout_s: float | None = None) -> tuple[CommandResult, list[str]]:
         """What a test looks at: the result of a job that is known by that name, or of a command."""
         job = self._names_job(source)
         if job is None:
@@ -237,7 +237,7 @@ class Interpreter:
         result = job.result
         if result is not None and not job.waited and not result.code:
             job.waited = True  # its result was looked at, and it has ended well
-        return result or Result(0, job.value), job.argv
+        return result or CommandResult(0, job.value), job.argv
 
     def _names_job(self, source: Command) -> Job | None:
         return self.jobs.get(source.name or "") if len(source.words) == 1 else None
@@ -246,7 +246,7 @@ class Interpreter:
         found = hint(look.seen, test.operator, value_of_word(test.value, self.variable))
         return f" ({found})" if found else ""
 
-    def _judge(self, result: Result, test: Test) -> Look:
+    def _judge(self, result: CommandResult, test: Test) -> Look:
         if result.code:
             return Look(result.code, MISSING, False, result.error)
         seen = test.path.resolve(result.value, self.variable)
@@ -256,7 +256,7 @@ class Interpreter:
         value = value_of_word(test.value, self.variable)
         return f"{test.path.shown(self.variable)} {test.operator} {shown_value(value)}"
 
-    def _carry_out(self, argv: list[str], timeout_s: float | None = None) -> Result:
+    def _carry_out(self, argv: list[str], timeout_s: float | None = None) -> CommandResult:
         result = carry_out(argv, self.session, timeout_s=timeout_s, is_stopped=self.is_stopped)
         if result.code == EXIT_INTERRUPTED:
             raise KeyboardInterrupt
@@ -268,7 +268,7 @@ class Interpreter:
             time.sleep(min(left, SLICE_S))
 
 
-def judged(result: Result, argv: list[str]) -> Outcome:
+def judged(result: CommandResult, argv: list[str]) -> Outcome:
     """What a command that must succeed comes to."""
     if result.code == 0:
         return Outcome(PASSED, result=result, argv=argv)
@@ -276,7 +276,7 @@ def judged(result: Result, argv: list[str]) -> Outcome:
     return Outcome(verdict, SUCCESS, f"exit {result.code}: {result.error}", result, argv)
 
 
-def _gist(result: Result) -> str:
+def _gist(result: CommandResult) -> str:
     """A result in some words."""
     return shown_value(result.value) if result.value is not MISSING else "nothing was printed"
 

@@ -13,7 +13,7 @@ from prompt_toolkit.application import run_in_terminal
 
 from dsectl.cli.console import Console
 from dsectl.commands.events import event_line
-from dsectl.script.execution import Job, Result, parsed, streams
+from dsectl.script.execution import CommandResult, Job, parsed, streams
 from dsectl.script.values import shown_value
 from dsectl.ui.text import Paint, count, cut, shown
 
@@ -106,7 +106,7 @@ class Above:
         columns = (self._console.columns or COLUMNS) - len(label)
         self.tell(self.paint(label, "name") + line_of(job.argv, value, self.paint, columns))
 
-    def ended(self, job: Job, result: Result) -> None:
+    def ended(self, job: Job, result: CommandResult) -> None:
         """A job has ended by itself, or was told to."""
         if job.waited:
             return  # who waits says how

@@ -15,7 +15,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from cluster.errors import Usage
-from dsectl.cli.completion.grammar import Grammar, Kind, Option, Value, Walk, read_grammar
+from dsectl.cli.completion.grammar import Grammar, NameKind, Option, Value, Walk, read_grammar
 from dsectl.script.grammar import command_at
 from dsectl.script.interpreter import Interpreter
 from dsectl.script.tokens import Word, as_word, scan, split, words
@@ -29,7 +29,7 @@ HELP_COLUMNS = 40
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Offer:
     """One word that may stand there; `typed` characters before the cursor are replaced by it."""
 
     text: str
@@ -42,7 +42,7 @@ class Candidate:
 class Names(Protocol):
     """Names in the world, each asked for only when its kind may stand at the cursor."""
 
-    def of(self, kind: Kind, begun: str) -> Iterable[str]:
+    def of(self, kind: NameKind, begun: str) -> Iterable[str]:
         """The names of a kind, at least those that begin with `begun`."""
 
     def result(self, argv: list[str]) -> Any:
@@ -51,7 +51,7 @@ class Names(Protocol):
 
 def candidates(
     text: str, grammar: Grammar, names: Names, variables: Mapping[str, Any], jobs: Iterable[str]
-) -> list[Candidate]:
+) -> list[Offer]:
     """What may stand at the end of `text`, which ends at the cursor."""
     tokens = list(scan(text))
     known = words(tokens)
@@ -60,7 +60,7 @@ def candidates(
     known = known[1:] if known and known[0].bare == "dsectl" else known
     begins, first = command_at(known), known[0].bare if known else None
     if typed.startswith("$"):
-        return [Candidate(f"${name}", len(typed)) for name in variables if f"${name}".startswith(typed)]
+        return [Offer(f"${name}", len(typed)) for name in variables if f"${name}".startswith(typed)]
     if first in ("wait", "stop"):
         return list(_matching(jobs, typed)) if len(known) == 1 else []
     if begins is None or len(known) < begins or (tokens and tokens[-1].is_comment):
@@ -71,7 +71,7 @@ def candidates(
     if not argv and not begins:
         return list(_commands(grammar, typed))
     if argv[:1] == ["use"] and not begins:
-        return list(_matching(names.of(Kind.CLUSTER, typed), typed)) if len(argv) == 1 else []
+        return list(_matching(names.of(NameKind.CLUSTER, typed), typed)) if len(argv) == 1 else []
     if argv[:1] == ["history"] and not begins:
         return _history(argv, typed, names)
     found = _behind(argv, typed, grammar, names)
@@ -92,7 +92,7 @@ def _argument(word: Word, variables: Mapping[str, Any]) -> str:
 PATH_BEGUN = re.compile(r"(.*?)([.\[])([^.\[\]]*)")
 
 
-def _paths(argv: list[str], typed: str, names: Names, variables: Mapping[str, Any]) -> Iterator[Candidate]:
+def _paths(argv: list[str], typed: str, names: Names, variables: Mapping[str, Any]) -> Iterator[Offer]:
     """The members of what the path so far leads to in the result of `argv`."""
     begun = PATH_BEGUN.fullmatch(typed)
     parent = split(begun[1] or ".") if begun and not any(one in typed for one in "'\\") else []
@@ -108,26 +108,24 @@ def _paths(argv: list[str], typed: str, names: Names, variables: Mapping[str, An
     for part, value in members.items():
         text = begun[1] + part
         if text.startswith(typed):
-            yield Candidate(text, len(typed), cut(shown_value(value), HELP_COLUMNS), isinstance(value, dict | list))
+            yield Offer(text, len(typed), cut(shown_value(value), HELP_COLUMNS), isinstance(value, dict | list))
 
 
-def _commands(grammar: Grammar, current: str) -> Iterator[Candidate]:
+def _commands(grammar: Grammar, current: str) -> Iterator[Offer]:
     known = dict(grammar.first_words())
     known |= {name: help for name, (_, help) in OWN.items()}
     known |= {"expect": "look once", "within": "look until it holds", "always": "look for a while"}
     known.pop("shell", None)
     for name, help in known.items():
         if name.startswith(current):
-            yield Candidate(name, len(current), help)
+            yield Offer(name, len(current), help)
 
 
-def _behind(argv: list[str], current: str, grammar: Grammar, names: Names) -> list[Candidate]:
+def _behind(argv: list[str], current: str, grammar: Grammar, names: Names) -> list[Offer]:
     walk = Walk(grammar, argv)
     match walk.last(current):
         case "words":
-            return [
-                Candidate(name, len(current), help) for name, help in walk.words.items() if name.startswith(current)
-            ]
+            return [Offer(name, len(current), help) for name, help in walk.words.items() if name.startswith(current)]
         case "options":
             return list(_options(walk.options, current))
         case "joined":
@@ -139,40 +137,40 @@ def _behind(argv: list[str], current: str, grammar: Grammar, names: Names) -> li
     return []
 
 
-def _options(options: Iterable[Option], current: str) -> Iterator[Candidate]:
+def _options(options: Iterable[Option], current: str) -> Iterator[Offer]:
     for option in options:
         best = next((one for one in reversed(option.names) if one.startswith(current)), None)
         if best is not None:
-            yield Candidate(best, len(current), option.help)
+            yield Offer(best, len(current), option.help)
 
 
-def _values(value: Value, current: str, names: Names) -> list[Candidate]:
-    if value.kind is Kind.CHOICE:
+def _values(value: Value, current: str, names: Names) -> list[Offer]:
+    if value.kind is NameKind.CHOICE:
         return list(_matching(value.choices, current))
-    if value.kind is Kind.GROUP:
+    if value.kind is NameKind.GROUP:
         typed = current.rpartition(",")[2]
-        return list(_matching([*names.of(Kind.NODE, typed), "rest"], typed, goes_on=True))
-    if value.kind is Kind.END:
-        return list(_matching([*names.of(Kind.NODE, current), "all"], current))
-    if value.kind is Kind.VALUE:
-        return list(_matching(names.of(Kind.FILE, current[1:]), current[1:], True)) if current[:1] == "@" else []
-    if value.kind is Kind.RECIPE:
-        return [*_matching(value.choices, current), *_matching(names.of(Kind.FILE, current), current, goes_on=True)]
-    if value.kind is Kind.FILE:
-        return list(_matching(names.of(Kind.FILE, current), current, goes_on=True))
-    if value.kind is Kind.ANY:
+        return list(_matching([*names.of(NameKind.NODE, typed), "rest"], typed, goes_on=True))
+    if value.kind is NameKind.END:
+        return list(_matching([*names.of(NameKind.NODE, current), "all"], current))
+    if value.kind is NameKind.VALUE:
+        return list(_matching(names.of(NameKind.FILE, current[1:]), current[1:], True)) if current[:1] == "@" else []
+    if value.kind is NameKind.RECIPE:
+        return [*_matching(value.choices, current), *_matching(names.of(NameKind.FILE, current), current, goes_on=True)]
+    if value.kind is NameKind.FILE:
+        return list(_matching(names.of(NameKind.FILE, current), current, goes_on=True))
+    if value.kind is NameKind.ANY:
         return []
-    goes_on = value.kind is Kind.OPERATION
+    goes_on = value.kind is NameKind.OPERATION
     return list(_matching(names.of(value.kind, current), current, goes_on=goes_on))
 
 
-def _history(words: list[str], current: str, names: Names) -> list[Candidate]:
+def _history(words: list[str], current: str, names: Names) -> list[Offer]:
     if len(words) == 1:
         return list(_matching(["export"], current))
-    return list(_matching(names.of(Kind.FILE, current), current, goes_on=True)) if words[1] == "export" else []
+    return list(_matching(names.of(NameKind.FILE, current), current, goes_on=True)) if words[1] == "export" else []
 
 
-def _matching(names: Iterable[str], current: str, goes_on: bool = False) -> Iterator[Candidate]:
+def _matching(names: Iterable[str], current: str, goes_on: bool = False) -> Iterator[Offer]:
     """Those that begin so, as words that can be typed: what would be cut apart is quoted."""
     given = 0
     begun = "".join(word.text() for word in words(scan(current)))
@@ -181,7 +179,7 @@ def _matching(names: Iterable[str], current: str, goes_on: bool = False) -> Iter
             return
         if name.startswith(begun):
             given += 1
-            yield Candidate(as_word(name), len(current), goes_on=goes_on)
+            yield Offer(as_word(name), len(current), goes_on=goes_on)
 
 
 class LazyGrammar:

@@ -16,7 +16,7 @@ from dsectl.cli.app import invoke
 from dsectl.cli.console import Console
 from dsectl.cli.invocation import DEFAULT_CLUSTER, Session
 from dsectl.recipes.report import EXIT_CODES
-from dsectl.script.execution import Watcher
+from dsectl.script.execution import JobListener
 from dsectl.script.grammar import Command, Pipe, Run, Start, Step, Wait, parse
 from dsectl.script.interpreter import SUCCESS, Interpreter, Outcome
 from dsectl.script.polling import PASSED
@@ -123,13 +123,13 @@ class Shell:
         console: Console,
         cluster: str | None,
         globals_: list[str],
-        watcher: Watcher | None = None,
+        listener: JobListener | None = None,
     ) -> None:
         """`globals_` are global options that stand before every command, as `--json`."""
         self.console = console
         self.session = Session(cluster)
         self.globals = globals_
-        self.interpreter = Interpreter(self.session, watcher=watcher)
+        self.interpreter = Interpreter(self.session, listener=listener)
         self.record = Record()
         self.own: dict[str, Own] = {
             "history": self.history,

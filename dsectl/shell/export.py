@@ -19,7 +19,7 @@ from dsectl.script.check import Checker, Problem
 from dsectl.script.grammar import Run, Start, Step, Wait, parse
 from dsectl.script.values import MISSING, path_part, shown_value
 from dsectl.shell.evaluate import OWN
-from dsectl.shell.record import Entry, Record
+from dsectl.shell.record import EnteredLine, Record
 from dsectl.ui.text import cut, shown
 
 LINES_MAX = 40
@@ -96,7 +96,7 @@ class Proposal:
     step: bool = True
 
 
-def export(entries: Sequence[Entry], meta: FrontMatter, title: str) -> str:
+def export(entries: Sequence[EnteredLine], meta: FrontMatter, title: str) -> str:
     """The file's text. It is accepted by `dsectl recipe check`."""
     lines = [
         "---",
@@ -123,7 +123,7 @@ def _front(meta: FrontMatter) -> Iterator[str]:
             yield f"{name}: {value}"
 
 
-def _proposals(entries: Sequence[Entry]) -> Iterator[Proposal]:
+def _proposals(entries: Sequence[EnteredLine]) -> Iterator[Proposal]:
     """A line for each step, one for a run of equal looks; at the end the jobs that nobody ended are stopped."""
     jobs: dict[str, None] = {}
     for line, group in groupby(entries, key=lambda entry: entry.line):
@@ -176,7 +176,7 @@ def _free(command: str, jobs: dict[str, None]) -> str:
     return f"{command}-{number}"
 
 
-def _once(step: Step, entry: Entry) -> Proposal:
+def _once(step: Step, entry: EnteredLine) -> Proposal:
     if entry.code == 0:
         return Proposal(entry.line)
     if entry.code in (EXIT_USAGE, EXIT_INTERRUPTED) or not isinstance(step, Run):
@@ -185,7 +185,7 @@ def _once(step: Step, entry: Entry) -> Proposal:
     return Proposal(f"!{entry.code} {entry.line}")
 
 
-def _look(step: Run, same: list[Entry]) -> Proposal:
+def _look(step: Run, same: list[EnteredLine]) -> Proposal:
     """A look that was made once is kept; one that was repeated waited for its last answer."""
     last = same[-1]
     if len(same) == 1 or last.code:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.emulator.home import find_home, load_cluster
 from cluster.errors import ClusterError, Usage
-from dsectl.cli.completion.grammar import Kind
+from dsectl.cli.completion.grammar import NameKind
 from dsectl.cli.invocation import Session
 from dsectl.script.check import refuse_polling
 from dsectl.script.execution import Job, carry_out
 from dsectl.script.values import MISSING
-from dsectl.shell.toolbar import View
+from dsectl.shell.toolbar import ClusterView
 
 if TYPE_CHECKING:
     from cluster.client.blocking import BlockingCluster
@@ -22,18 +22,18 @@ LOOK_S = 0.3
 KEYS_MAX = 100
 
 
-def names_in_cluster(client: "BlockingCluster", kind: Kind, begun: str) -> Iterable[str]:
+def names_in_cluster(client: "BlockingCluster", kind: NameKind, begun: str) -> Iterable[str]:
     """The names of a kind that only nodes know, at least those that begin with `begun`. Raises ClusterError."""
     client.timeout = LOOK_S
     match kind:
-        case Kind.KEY:
+        case NameKind.KEY:
             return client.kv.keys(begun, limit=KEYS_MAX).keys
-        case Kind.SUBJECT:
+        case NameKind.SUBJECT:
             patterns: list[str] = client.ask(None, "patterns", timeout=LOOK_S)
             return patterns
-        case Kind.SERVICE:
+        case NameKind.SERVICE:
             return [one["service"] for one in client.admin.services()]
-        case Kind.OPERATION:
+        case NameKind.OPERATION:
             service, dot, _ = begun.partition(".")
             if not dot:
                 return [f"{one['service']}." for one in client.admin.services()]
@@ -48,29 +48,29 @@ def names_in_cluster(client: "BlockingCluster", kind: Kind, begun: str) -> Itera
 class LiveNames:
     """The names of the cluster in use, by kind. One thread at a time."""
 
-    def __init__(self, view: Callable[[], View], jobs: Mapping[str, Job]) -> None:
+    def __init__(self, view: Callable[[], ClusterView], jobs: Mapping[str, Job]) -> None:
         self._view = view
         self._jobs = jobs
 
-    def of(self, kind: Kind, begun: str) -> list[str]:
+    def of(self, kind: NameKind, begun: str) -> list[str]:
         """The names of a kind, at least those that begin with `begun`; none when nobody answers in time."""
         try:
             return list(self._find(kind, begun))
         except (ClusterError, OSError):
             return []
 
-    def _find(self, kind: Kind, begun: str) -> Iterable[str]:
+    def _find(self, kind: NameKind, begun: str) -> Iterable[str]:
         view = self._view()
         match kind:
-            case Kind.NODE:
+            case NameKind.NODE:
                 return view.nodes
-            case Kind.CLUSTER:
+            case NameKind.CLUSTER:
                 return find_home().names()
-            case Kind.ZONE:
+            case NameKind.ZONE:
                 return dict.fromkeys(place.zone for place in load_cluster(view.cluster).record.places)
-            case Kind.FILE:
+            case NameKind.FILE:
                 return files(begun)
-            case Kind.FAULT:
+            case NameKind.FAULT:
                 faults = self.result(["faults", "--active"])
                 return [] if faults is MISSING else [one["id"] for one in faults]
         if not view.serves:

@@ -32,7 +32,7 @@ from dsectl.shell.names import LiveNames
 from dsectl.shell.past import Past, SuggestFromHistory
 from dsectl.shell.record import Remember
 from dsectl.shell.signals import Ended, Signals
-from dsectl.shell.toolbar import View, Watch, announcement, toolbar
+from dsectl.shell.toolbar import ClusterView, StatusPoller, announcement, toolbar
 from dsectl.ui.text import shown
 
 STYLE = Style.from_dict(
@@ -71,12 +71,12 @@ class Prompt:
         self.above = Above(console)
         self.shell = Shell(console, cluster, globals_, self.above)
         self.shell.own["history"] = self._history
-        self.watch = Watch(lambda: self.shell.cluster, self._changed)
+        self.poller = StatusPoller(lambda: self.shell.cluster, self._changed)
         self.remember = Remember()
         self.signals = Signals(self._end_prompt)
         self.pastes = Pastes()
         self.grammar = LazyGrammar(self._cannot_complete)
-        names = LiveNames(lambda: self.watch.view, self.shell.interpreter.jobs)
+        names = LiveNames(lambda: self.poller.view, self.shell.interpreter.jobs)
         completer = LineCompleter(self.grammar, names, self.shell.interpreter)
         self.session: PromptSession[str] = PromptSession(
             input=BurstInput(sys.stdin),
@@ -98,9 +98,9 @@ class Prompt:
     def run(self) -> int:
         """Until Ctrl-D, `exit` or a signal; returns the exit code."""
         sys.setswitchinterval(SWITCH_S)
-        self.session.app.key_processor.before_key_press += lambda _: self.watch.touched()
+        self.session.app.key_processor.before_key_press += lambda _: self.poller.touched()
         self.grammar.begin()
-        self.watch.start()
+        self.poller.start()
         self.console.note("Tab completes, `help` lists commands, Ctrl-D leaves.")
         with ExitStack() as stack:
             stack.enter_context(self.signals.handled())
@@ -163,7 +163,7 @@ class Prompt:
     def _line(self, text: str) -> int:
         code = self.shell.line(text)
         self.console.flush()
-        self.watch.hurry()
+        self.poller.hurry()
         entry = self.shell.record.entries[-1] if self.shell.record.entries else None
         if entry is None or code:
             return code
@@ -176,7 +176,7 @@ class Prompt:
         running = [job.name for job in self.shell.interpreter.jobs.values() if job.is_running]
         if running:
             self.above.tell(self.console.paint(f"ending {', '.join(running)}", "dim"))
-        self.watch.stop()
+        self.poller.stop()
         self.remember.close()
         self.shell.close()
         try:
@@ -189,12 +189,12 @@ class Prompt:
     def _toolbar(self) -> StyleAndTextTuples:
         jobs = sum(job.is_running for job in self.shell.interpreter.jobs.values())
         buffer = self.session.default_buffer
-        return list(toolbar(self.watch.view, jobs, shown(problem(buffer.text, self.grammar.now))))
+        return list(toolbar(self.poller.view, jobs, shown(problem(buffer.text, self.grammar.now))))
 
     def _cannot_complete(self, error: Exception) -> None:
         self.above.tell(self.console.paint(f"completion is off: {shown(str(error))}", "bad"))
 
-    def _changed(self, before: View, after: View) -> None:
+    def _changed(self, before: ClusterView, after: ClusterView) -> None:
         """The view is another one; called by the thread that looks."""
         told = announcement(before, after)
         if told:

@@ -14,7 +14,7 @@ ENTRIES_MAX = 10_000
 
 
 @dataclass
-class Entry:
+class EnteredLine:
     """One line that was carried out."""
 
     line: str
@@ -28,11 +28,11 @@ class Entry:
 class Record:
     """All of them."""
 
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[EnteredLine] = field(default_factory=list)
 
-    def add(self, line: str, code: int) -> Entry:
+    def add(self, line: str, code: int) -> EnteredLine:
         """Note a line."""
-        entry = Entry(line, code)
+        entry = EnteredLine(line, code)
         self.entries.append(entry)
         del self.entries[:-ENTRIES_MAX]
         return entry
@@ -47,7 +47,7 @@ class Remember:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, "shell remember")
 
-    def look(self, entry: Entry, argv: list[str], cluster: str) -> None:
+    def look(self, entry: EnteredLine, argv: list[str], cluster: str) -> None:
         """Ask again what `argv` asked, if it only looks, and keep the answer with the entry."""
         found = lookup(argv)
         if found is None or "-" in argv:
@@ -66,7 +66,7 @@ class Remember:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _look(entry: Entry, argv: list[str], cluster: str) -> None:
+def _look(entry: EnteredLine, argv: list[str], cluster: str) -> None:
     session = Session(cluster)
     try:
         found = carry_out(argv, session, timeout_s=LOOK_S)

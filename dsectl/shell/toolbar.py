@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsectl.cli.invocation import Session
-from dsectl.script.execution import Result, carry_out
+from dsectl.script.execution import CommandResult, carry_out
 from dsectl.script.values import MISSING
 from dsectl.ui.text import count
 
@@ -25,7 +25,7 @@ UNKNOWN_CLUSTER = 4
 
 
 @dataclass(frozen=True)
-class View:
+class ClusterView:
     """The last answer. `verdict` is empty before the first, `none` without a cluster, `lost` when nobody answers."""
 
     cluster: str = ""
@@ -41,12 +41,12 @@ class View:
         return self.verdict in ("green", "amber", "red")
 
 
-class Watch:
+class StatusPoller:
     """Looks at the cluster in use once a second, in a thread of its own."""
 
-    def __init__(self, cluster: Callable[[], str], on_change: Callable[[View, View], None]) -> None:
+    def __init__(self, cluster: Callable[[], str], on_change: Callable[[ClusterView, ClusterView], None]) -> None:
         """`on_change` is told the old view and the new one, by the thread."""
-        self.view = View()
+        self.view = ClusterView()
         self._cluster = cluster
         self._on_change = on_change
         self._wake = threading.Event()
@@ -93,22 +93,22 @@ class Watch:
             wait_s = min(self._touched_at + KEYS_PAUSE_S, latest) - time.monotonic()
 
 
-def look(session: Session) -> View:
+def look(session: Session) -> ClusterView:
     """Ask now."""
     cluster = session.cluster or ""
     found = carry_out(["status"], session, timeout_s=LOOK_S)
     if found.code or not isinstance(found.value, dict):
-        return View(cluster, "none" if found.code == UNKNOWN_CLUSTER and _is_unknown(found) else "lost")
+        return ClusterView(cluster, "none" if found.code == UNKNOWN_CLUSTER and _is_unknown(found) else "lost")
     status = found.value
     nodes: dict[str, Any] = status["nodes"]
     alive = sum(node["state"] in ("running", "catching-up", "recovering") for node in nodes.values())
     if not alive:
-        return View(cluster, "lost", tuple(nodes))
+        return ClusterView(cluster, "lost", tuple(nodes))
     hints = sum(node.get("hints") or 0 for node in nodes.values())
-    return View(cluster, status["verdict"], tuple(nodes), alive, hints, status["faults_active"])
+    return ClusterView(cluster, status["verdict"], tuple(nodes), alive, hints, status["faults_active"])
 
 
-def _is_unknown(found: Result) -> bool:
+def _is_unknown(found: CommandResult) -> bool:
     error = found.value.get("error") if found.value is not MISSING and isinstance(found.value, dict) else None
     return isinstance(error, dict) and error.get("code") == "unknown-cluster"
 
@@ -117,7 +117,7 @@ Fragments = list[tuple[str, str]]
 """Text with the style classes of prompt-toolkit."""
 
 
-def toolbar(view: View, jobs: int, problem: str) -> Fragments:
+def toolbar(view: ClusterView, jobs: int, problem: str) -> Fragments:
     """Cluster, verdict, nodes alive, hints waiting, faults, jobs; then what is wrong with the line so far."""
     parts: list[tuple[str, str]] = [("class:bar.cluster", view.cluster or "…")]
     if view.verdict == "":
@@ -146,7 +146,7 @@ def toolbar(view: View, jobs: int, problem: str) -> Fragments:
     return fragments
 
 
-def announcement(before: View, after: View) -> str:
+def announcement(before: ClusterView, after: ClusterView) -> str:
     """What somebody who looks elsewhere should be told; empty for everyday changes."""
     if before.cluster != after.cluster or not before.verdict:
         return ""

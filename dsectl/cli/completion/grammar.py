@@ -18,7 +18,7 @@ from dsectl.cli.resources import folder
 from dsectl.cli.table import COMMANDS, Entry
 
 
-class Kind(StrEnum):
+class NameKind(StrEnum):
     """What a value names. The names are those of help, in lower case."""
 
     ANY = "any"
@@ -48,7 +48,7 @@ class Kind(StrEnum):
 class Value:
     """What a word must be."""
 
-    kind: Kind = Kind.ANY
+    kind: NameKind = NameKind.ANY
     choices: tuple[str, ...] = ()
 
 
@@ -71,7 +71,7 @@ class Argument:
 
 
 @dataclass(frozen=True)
-class Command:
+class Signature:
     """One command of the table, with everything that its signature says."""
 
     name: str
@@ -92,7 +92,7 @@ class Command:
 class Grammar:
     """All commands in the order of the table, and the options that every one takes."""
 
-    commands: Mapping[str, Command]
+    commands: Mapping[str, Signature]
     options: tuple[Option, ...] = ()
 
     def first_words(self) -> dict[str, str]:
@@ -109,14 +109,14 @@ class Grammar:
         names = {name.partition(" ")[2]: one for name, one in self.commands.items() if name.startswith(f"{word} ")}
         return {part: command.help for part, command in names.items()}
 
-    def find(self, name: str) -> Command | None:
+    def find(self, name: str) -> Signature | None:
         """A command by its name or its alias."""
         aliases = {one.alias: one for one in self.commands.values() if one.alias}
         return self.commands.get(name) or aliases.get(name)
 
 
 @dataclass(frozen=True)
-class Rule:
+class WalkRule:
     """A line of the walk over a command line: a word under all these conditions is what `then` says.
 
     A condition is a pattern of the word, which begins with a dash, or a state: `due` (an option waits for its value),
@@ -129,21 +129,21 @@ class Rule:
 
 
 COMPLETE_WORD = (
-    Rule(("due",), "value"),
-    Rule(("open", "--"), "close"),
-    Rule(("open", "--*=*"), "joined"),
-    Rule(("open", "-?*"), "option"),
-    Rule(("named",), "argument"),
-    Rule((), "name"),
+    WalkRule(("due",), "value"),
+    WalkRule(("open", "--"), "close"),
+    WalkRule(("open", "--*=*"), "joined"),
+    WalkRule(("open", "-?*"), "option"),
+    WalkRule(("named",), "argument"),
+    WalkRule((), "name"),
 )
 """What a word is that is followed by another one."""
 LAST_WORD = (
-    Rule(("due",), "value"),
-    Rule(("lost",), "nothing"),
-    Rule(("open", "--*=*"), "joined"),
-    Rule(("open", "-*"), "options"),
-    Rule(("named",), "argument"),
-    Rule((), "words"),
+    WalkRule(("due",), "value"),
+    WalkRule(("lost",), "nothing"),
+    WalkRule(("open", "--*=*"), "joined"),
+    WalkRule(("open", "-*"), "options"),
+    WalkRule(("named",), "argument"),
+    WalkRule((), "words"),
 )
 """What may stand in the place of the word that is being typed."""
 
@@ -153,7 +153,7 @@ class Walk:
 
     def __init__(self, grammar: Grammar, words: Sequence[str] = ()) -> None:
         self.grammar = grammar
-        self.command: Command | None = None
+        self.command: Signature | None = None
         self.first = ""
         """The first word of a command of two, until the second comes."""
         self.arguments = 0
@@ -196,7 +196,7 @@ class Walk:
             return {}
         return self.grammar.parts_of(self.first) if self.first else self.grammar.first_words()
 
-    def _rule(self, rules: Sequence[Rule], word: str) -> str:
+    def _rule(self, rules: Sequence[WalkRule], word: str) -> str:
         return next(rule.then for rule in rules if all(self._holds(one, word) for one in rule.when))
 
     def _holds(self, condition: str, word: str) -> bool:
@@ -236,7 +236,7 @@ class Walk:
         return option
 
     def _take(self, option: Option | None, value: str) -> None:
-        if option is not None and option.value is not None and option.value.kind is Kind.CLUSTER:
+        if option is not None and option.value is not None and option.value.kind is NameKind.CLUSTER:
             self.cluster = value
 
     def _name(self, word: str) -> None:
@@ -248,15 +248,18 @@ class Walk:
 
 
 KINDS = {
-    **{kind.value.upper(): kind for kind in (Kind.CLUSTER, Kind.NODE, Kind.GROUP, Kind.ZONE, Kind.FAULT, Kind.FILE)},
-    **{kind.value.upper(): kind for kind in (Kind.KEY, Kind.SUBJECT, Kind.SERVICE)},
-    "FROM": Kind.END,
-    "TO": Kind.END,
-    "PATTERN": Kind.SUBJECT,
-    "SERVICE.OPERATION": Kind.OPERATION,
-    "VALUE": Kind.VALUE,
-    "PAYLOAD": Kind.VALUE,
-    "BODY": Kind.VALUE,
+    **{
+        kind.value.upper(): kind
+        for kind in (NameKind.CLUSTER, NameKind.NODE, NameKind.GROUP, NameKind.ZONE, NameKind.FAULT, NameKind.FILE)
+    },
+    **{kind.value.upper(): kind for kind in (NameKind.KEY, NameKind.SUBJECT, NameKind.SERVICE)},
+    "FROM": NameKind.END,
+    "TO": NameKind.END,
+    "PATTERN": NameKind.SUBJECT,
+    "SERVICE.OPERATION": NameKind.OPERATION,
+    "VALUE": NameKind.VALUE,
+    "PAYLOAD": NameKind.VALUE,
+    "BODY": NameKind.VALUE,
 }
 CHOICES = re.compile(r"[a-z][a-z-]*(\|[a-z][a-z-]*)*")
 GLOBAL = re.compile(r"(?P<names>(-\w, )?--[a-z-]+)( (?P<value>[A-Z]+))?")
@@ -269,7 +272,7 @@ def read_grammar() -> Grammar:
     return Grammar(commands, (*global_options(), HELP))
 
 
-def read_command(entry: Entry) -> Command:
+def read_command(entry: Entry) -> Signature:
     """One command."""
     from dsectl.cli.parsing import command  # loads Typer
 
@@ -279,7 +282,7 @@ def read_command(entry: Entry) -> Command:
     arguments = [
         Argument(value_of(one.metavar or ""), one.nargs == -1) for one in parameters if one.param_type_name != "option"
     ]
-    return Command(entry.name, entry.help, entry.alias, tuple(options), tuple(arguments))
+    return Signature(entry.name, entry.help, entry.alias, tuple(options), tuple(arguments))
 
 
 def global_options() -> tuple[Option, ...]:
@@ -300,12 +303,12 @@ def value_of(metavar: str) -> Value:
     if name == "RECIPE":
         names = (one.name for one in folder("recipes").iterdir())
         recipes = sorted(one.removesuffix(".md") for one in names if one.endswith(".md") and one != "README.md")
-        return Value(Kind.RECIPE, tuple(recipes))
+        return Value(NameKind.RECIPE, tuple(recipes))
     if name == "TOPIC":
-        return Value(Kind.CHOICE, _topics())
+        return Value(NameKind.CHOICE, _topics())
     if CHOICES.fullmatch(name):
-        return Value(Kind.CHOICE, tuple(name.split("|")))
-    return Value(KINDS.get(name, Kind.ANY))
+        return Value(NameKind.CHOICE, tuple(name.split("|")))
+    return Value(KINDS.get(name, NameKind.ANY))
 
 
 def _topics() -> tuple[str, ...]:

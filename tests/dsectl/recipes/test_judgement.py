@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dsectl.recipes.judgement import Judgement, looked_at
-from dsectl.script.execution import Result
+from dsectl.script.execution import CommandResult
 from dsectl.script.grammar import parse
 from dsectl.script.interpreter import Outcome
 from dsectl.script.polling import PASSED
@@ -34,7 +34,7 @@ FAULTS: list[dict[str, Any]] = [
 def test_a_look_at_the_counts_of_a_fault_excuses_it(step: str, excused: list[str]) -> None:
     parsed = parse(step)
     assert parsed is not None
-    assert looked_at(parsed, Result(0, FAULTS), {"i": 0}.__getitem__) == excused
+    assert looked_at(parsed, CommandResult(0, FAULTS), {"i": 0}.__getitem__) == excused
 
 
 def test_what_touched_nothing_is_named() -> None:
@@ -52,7 +52,7 @@ def carried_out(line: str, result: Any = MISSING) -> Judgement:
     step = parse(line)
     assert step is not None
     judgement = Judgement()
-    judgement.note(step, Outcome(PASSED, result=Result(0, result), argv=line.split()), NO_VARIABLES.__getitem__)
+    judgement.note(step, Outcome(PASSED, result=CommandResult(0, result), argv=line.split()), NO_VARIABLES.__getitem__)
     return judgement
 
 
@@ -84,7 +84,7 @@ def test_a_named_link_that_met_nothing_is_warned_of(line: str, fault: dict[str, 
 
 
 def test_a_job_that_saw_nothing_has_tested_nothing_unless_a_step_looked() -> None:
-    ended = {"empty": Result(0, []), "full": Result(0, [1]), "failed": Result(5, []), "running": None}
+    ended = {"empty": CommandResult(0, []), "full": CommandResult(0, [1]), "failed": CommandResult(5, []), "running": None}
     assert Judgement().idle_jobs(ended) == ["empty"]
     assert carried_out("expect empty .length == 0", []).idle_jobs(ended) == []
     assert carried_out("within 1s: empty .length == 0", []).idle_jobs(ended) == []

@@ -12,7 +12,7 @@ from dsectl.recipes import lesson as lessons
 from dsectl.recipes.document import Block, read_recipe
 from dsectl.recipes.lesson import GUESS, HELP, STOP, Left, Lesson, rendered, value_lines
 from dsectl.recipes.report import RecipeReport
-from dsectl.script.execution import Result
+from dsectl.script.execution import CommandResult
 from dsectl.script.interpreter import Interpreter, Outcome
 from dsectl.script.polling import FAILED, PASSED
 from tests.dsectl.recipes.written import FENCE, recipe
@@ -72,7 +72,7 @@ def gone_through(made: Lesson, outcome: Outcome) -> list[str]:
     return done
 
 
-TAKEN = Outcome(PASSED, result=Result(0, {"owners": ["n1"]}), taken='$first = "n1"')
+TAKEN = Outcome(PASSED, result=CommandResult(0, {"owners": ["n1"]}), taken='$first = "n1"')
 
 
 def test_a_block_is_shown_before_it_is_carried_out() -> None:

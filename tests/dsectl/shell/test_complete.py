@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsectl.cli.completion.grammar import Grammar, Kind, read_grammar
+from dsectl.cli.completion.grammar import Grammar, NameKind, read_grammar
 from dsectl.script.tokens import as_word, split
 from dsectl.script.values import MISSING
 from dsectl.shell.complete import candidates
@@ -17,19 +17,19 @@ class World:
     """Names that a test knows, and which kinds were asked for."""
 
     def __init__(self) -> None:
-        self.asked: list[Kind] = []
+        self.asked: list[NameKind] = []
         self.names = {
-            Kind.NODE: ["n1", "n2"],
-            Kind.CLUSTER: ["default", "other"],
-            Kind.KEY: ["cart", "cart two", "$money", "it's", "tab\t"],
-            Kind.SUBJECT: ["orders.*"],
-            Kind.SERVICE: ["echo", "flaky"],
-            Kind.OPERATION: ["flaky.work"],
-            Kind.FILE: ["notes.md", "src/"],
-            Kind.FAULT: ["f1"],
+            NameKind.NODE: ["n1", "n2"],
+            NameKind.CLUSTER: ["default", "other"],
+            NameKind.KEY: ["cart", "cart two", "$money", "it's", "tab\t"],
+            NameKind.SUBJECT: ["orders.*"],
+            NameKind.SERVICE: ["echo", "flaky"],
+            NameKind.OPERATION: ["flaky.work"],
+            NameKind.FILE: ["notes.md", "src/"],
+            NameKind.FAULT: ["f1"],
         }
 
-    def of(self, kind: Kind, begun: str) -> Iterable[str]:
+    def of(self, kind: NameKind, begun: str) -> Iterable[str]:
         self.asked.append(kind)
         return self.names.get(kind, [])
 
@@ -118,7 +118,7 @@ def test_only_what_may_stand_there_is_looked_up(grammar: Grammar) -> None:
     world = World()
     candidates("put ", grammar, world, {}, [])
     candidates("pu", grammar, world, {}, [])
-    assert Kind.NODE not in world.asked
+    assert NameKind.NODE not in world.asked
 
 
 @given(st.text(max_size=30))

@@ -11,10 +11,10 @@ from dsectl.recipes.document import read_recipe
 from dsectl.recipes.frontmatter import FrontMatter
 from dsectl.script.values import MISSING
 from dsectl.shell.export import changed, export
-from dsectl.shell.record import Entry
+from dsectl.shell.record import EnteredLine
 
 
-def steps(*entries: Entry) -> list[str]:
+def steps(*entries: EnteredLine) -> list[str]:
     """The lines of the block; the recipe is one that check accepts."""
     text = export(entries, FrontMatter(nodes=3), "A session")
     recipe = read_recipe(text, "r.md")
@@ -28,11 +28,11 @@ def members(state: str) -> dict[str, Any]:
 
 def test_what_went_well_is_kept_as_it_was() -> None:
     lines = ["put k 1", "get k .value -> $x", 'expect get k .value == "1"', "kill n3", "within 5s: get k . != null"]
-    assert steps(*(Entry(line, 0) for line in lines)) == lines
+    assert steps(*(EnteredLine(line, 0) for line in lines)) == lines
 
 
 def test_a_failure_is_expected_again() -> None:
-    assert steps(Entry("get nothing", 6), Entry("put k 1 --w 3 --strict", 7)) == [
+    assert steps(EnteredLine("get nothing", 6), EnteredLine("put k 1 --w 3 --strict", 7)) == [
         "!6 get nothing",
         "!7 put k 1 --w 3 --strict",
     ]
@@ -40,39 +40,39 @@ def test_a_failure_is_expected_again() -> None:
 
 def test_a_repeated_look_waited_for_what_changed() -> None:
     seen = [members("alive"), members("suspect"), members("dead")]
-    assert steps(*(Entry("members", 0, value) for value in seen)) == ['within 10s: members .n3.state == "dead"']
+    assert steps(*(EnteredLine("members", 0, value) for value in seen)) == ['within 10s: members .n3.state == "dead"']
 
 
 def test_a_key_that_came_was_waited_for() -> None:
     found = {"key": "k", "value": "two words", "siblings": ["two words"], "ms": 3}
-    assert steps(Entry("get k", 6), Entry("get k", 6), Entry("get k", 0, found)) == [
+    assert steps(EnteredLine("get k", 6), EnteredLine("get k", 6), EnteredLine("get k", 0, found)) == [
         'within 10s: get k .value == "two words"',
     ]
 
 
 def test_a_look_repeated_for_nothing_is_made_once() -> None:
-    same = [Entry("status", 0, {"verdict": "green"}) for _ in range(3)]
+    same = [EnteredLine("status", 0, {"verdict": "green"}) for _ in range(3)]
     assert steps(*same) == ['within 10s: status .verdict == "green"']
-    assert steps(*(Entry("ring", 0, [{"owners": ["n1"]}]) for _ in range(2))) == ["within 10s: ring . != null"]
+    assert steps(*(EnteredLine("ring", 0, [{"owners": ["n1"]}]) for _ in range(2))) == ["within 10s: ring . != null"]
 
 
 def test_what_has_no_place_is_a_comment_or_left_out() -> None:
     found = steps(
-        Entry("up -n 3", 0),
-        Entry("history", 0),
-        Entry("jobs", 0),
-        Entry("gett k", 2),
-        Entry("get k | jq .", 0),
-        Entry("put k 'open", 2),
-        Entry("get $undefined", 0),
-        Entry("put k 1", 0),
+        EnteredLine("up -n 3", 0),
+        EnteredLine("history", 0),
+        EnteredLine("jobs", 0),
+        EnteredLine("gett k", 2),
+        EnteredLine("get k | jq .", 0),
+        EnteredLine("put k 'open", 2),
+        EnteredLine("get $undefined", 0),
+        EnteredLine("put k 1", 0),
     )
     assert found[-1] == "put k 1"
     assert all(line.startswith("# ") for line in found[:-1]) and len(found) == 4
 
 
 def test_jobs_get_names_and_an_end() -> None:
-    assert steps(Entry("events -f &", 0), Entry("subscribe a.* &mine", 0), Entry("stop mine", 0)) == [
+    assert steps(EnteredLine("events -f &", 0), EnteredLine("subscribe a.* &mine", 0), EnteredLine("stop mine", 0)) == [
         "events -f &events-1",
         "subscribe a.* &mine",
         "stop mine",
@@ -116,16 +116,20 @@ def test_the_cluster_is_as_it_was_made() -> None:
 
 
 @settings(max_examples=40)
-@given(st.lists(st.builds(Entry, LINES | st.text(max_size=20), st.sampled_from([0, 1, 6, 130]), JSON), max_size=12))
-def test_every_session_becomes_an_accepted_recipe(entries: list[Entry]) -> None:
+@given(
+    st.lists(st.builds(EnteredLine, LINES | st.text(max_size=20), st.sampled_from([0, 1, 6, 130]), JSON), max_size=12)
+)
+def test_every_session_becomes_an_accepted_recipe(entries: list[EnteredLine]) -> None:
     steps(*entries)
 
 
 def test_a_comment_stays_out_of_what_is_put_behind_a_line() -> None:
-    assert steps(Entry("events -f & # all of them", 0))[0] == "events -f &events-1"
+    assert steps(EnteredLine("events -f & # all of them", 0))[0] == "events -f &events-1"
     look = "hints # none?"
-    assert steps(Entry(look, 0, {"pending": 3}), Entry(look, 0, {"pending": 0})) == ["within 10s: hints .pending == 0"]
+    assert steps(EnteredLine(look, 0, {"pending": 3}), EnteredLine(look, 0, {"pending": 0})) == [
+        "within 10s: hints .pending == 0"
+    ]
 
 
 def test_what_was_interrupted_is_no_step() -> None:
-    assert steps(Entry("put k 1", 0), Entry("events -f", 130))[1] == "# events -f  was interrupted"
+    assert steps(EnteredLine("put k 1", 0), EnteredLine("events -f", 130))[1] == "# events -f  was interrupted"

@@ -14,10 +14,10 @@ from dsectl.shell.above import Rate, line_of
 from dsectl.shell.keyboard import BURST_MIN, HELD_BYTES_MIN, Pastes, join_bursts
 from dsectl.shell.line import TYPED_MAX, fragments, problem
 from dsectl.shell.past import ENTRIES_MAX, LINE_MAX, Past
-from dsectl.shell.toolbar import View, announcement, toolbar
+from dsectl.shell.toolbar import ClusterView, announcement, toolbar
 from dsectl.ui.text import Paint
 
-GREEN = View("c", "green", ("n1", "n2"), 2)
+GREEN = ClusterView("c", "green", ("n1", "n2"), 2)
 
 
 @pytest.fixture(scope="module")
@@ -77,29 +77,29 @@ def test_colours() -> None:
 @pytest.mark.parametrize(
     "view,jobs,problem,text",
     [
-        (View(), 0, "", " …  looking"),
-        (View("c", "none"), 0, "", " c  no such cluster: `up` starts one"),
-        (View("c", "lost", ("n1",)), 0, "", " c  no node answers"),
+        (ClusterView(), 0, "", " …  looking"),
+        (ClusterView("c", "none"), 0, "", " c  no such cluster: `up` starts one"),
+        (ClusterView("c", "lost", ("n1",)), 0, "", " c  no node answers"),
         (GREEN, 0, "", " c  green  2/2 nodes"),
         (
-            View("c", "amber", ("n1", "n2"), 1, 3, 1),
+            ClusterView("c", "amber", ("n1", "n2"), 1, 3, 1),
             2,
             "no",
             " c  amber  1/2 nodes  3 hints waiting  1 fault  2 jobs  no",
         ),
     ],
 )
-def test_the_toolbar(view: View, jobs: int, problem: str, text: str) -> None:
+def test_the_toolbar(view: ClusterView, jobs: int, problem: str, text: str) -> None:
     assert "".join(part for _, part in toolbar(view, jobs, problem)) == text
 
 
 def test_what_is_told_of_a_cluster() -> None:
-    assert "any more" in announcement(GREEN, View("c", "lost"))
-    assert "gone" in announcement(GREEN, View("c", "none"))
-    assert "answers" in announcement(View("c", "lost"), GREEN)
-    for quiet in (View("c", "amber", ("n1", "n2"), 1), View("d", "none"), GREEN):
+    assert "any more" in announcement(GREEN, ClusterView("c", "lost"))
+    assert "gone" in announcement(GREEN, ClusterView("c", "none"))
+    assert "answers" in announcement(ClusterView("c", "lost"), GREEN)
+    for quiet in (ClusterView("c", "amber", ("n1", "n2"), 1), ClusterView("d", "none"), GREEN):
         assert announcement(GREEN, quiet) == ""
-    assert announcement(View(), GREEN) == ""
+    assert announcement(ClusterView(), GREEN) == ""
 
 
 def test_lines_of_jobs_are_for_people_and_harmless() -> None:

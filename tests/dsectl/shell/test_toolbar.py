@@ -7,7 +7,7 @@ import pytest
 
 from dsectl.cli.invocation import Session
 from dsectl.shell import toolbar
-from dsectl.shell.toolbar import View, Watch
+from dsectl.shell.toolbar import ClusterView, StatusPoller
 
 LATEST_S = 1.0
 
@@ -17,9 +17,9 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """When there were looks, each of which finds a green cluster."""
     times: list[float] = []
 
-    def look(session: Session) -> View:
+    def look(session: Session) -> ClusterView:
         times.append(time.monotonic())
-        return View("c", "green")
+        return ClusterView("c", "green")
 
     monkeypatch.setattr(toolbar, "look", look)
     monkeypatch.setattr(toolbar, "LOOK_EVERY_S", 0.01)
@@ -36,11 +36,11 @@ def wait_for(looks: list[float], count: int) -> None:
 
 
 @pytest.fixture
-def watch() -> Watch:
-    return Watch(lambda: "c", lambda before, after: None)
+def watch() -> StatusPoller:
+    return StatusPoller(lambda: "c", lambda before, after: None)
 
 
-def test_looks_wait_for_a_pause_of_the_keys_but_not_for_ever(looks: list[float], watch: Watch) -> None:
+def test_looks_wait_for_a_pause_of_the_keys_but_not_for_ever(looks: list[float], watch: StatusPoller) -> None:
     watch.touched()
     watch.start()
     wait_for(looks, 2)
@@ -48,14 +48,14 @@ def test_looks_wait_for_a_pause_of_the_keys_but_not_for_ever(looks: list[float],
     assert looks[1] - looks[0] >= LATEST_S
 
 
-def test_without_keys_looks_are_regular(looks: list[float], watch: Watch) -> None:
+def test_without_keys_looks_are_regular(looks: list[float], watch: StatusPoller) -> None:
     watch.start()
     wait_for(looks, 4)
     watch.stop()
     assert looks[1] - looks[0] < LATEST_S or looks[2] - looks[1] < LATEST_S or looks[3] - looks[2] < LATEST_S
 
 
-def test_a_look_in_a_hurry_waits_for_no_key(looks: list[float], watch: Watch) -> None:
+def test_a_look_in_a_hurry_waits_for_no_key(looks: list[float], watch: StatusPoller) -> None:
     watch.touched()
     watch.start()
     wait_for(looks, 1)

@@ -4,10 +4,10 @@ import pytest
 
 from dsectl.cli.completion.grammar import (
     Argument,
-    Command,
     Grammar,
-    Kind,
+    NameKind,
     Option,
+    Signature,
     Value,
     Walk,
     read_command,
@@ -17,19 +17,19 @@ from dsectl.cli.completion.grammar import (
 from dsectl.cli.options import FLAGS, WITH_VALUE
 from dsectl.cli.table import COMMANDS
 
-NODE, CLUSTER = Value(Kind.NODE), Value(Kind.CLUSTER)
-PROFILE = Value(Kind.CHOICE, ("local", "lan"))
+NODE, CLUSTER = Value(NameKind.NODE), Value(NameKind.CLUSTER)
+PROFILE = Value(NameKind.CHOICE, ("local", "lan"))
 NODES = Option(("-n", "--nodes"), "How many", Value())
 GRAMMAR = Grammar(
     {
         one.name: one
         for one in (
-            Command("up", "Start.", options=(NODES, Option(("--profile",), "How", PROFILE))),
-            Command("kill", "End.", arguments=(Argument(NODE, many=True),), options=(Option(("--random",), "One"),)),
-            Command("put", "Write.", arguments=(Argument(Value(Kind.KEY)), Argument(Value(Kind.VALUE)))),
-            Command("delete", "Delete.", alias="del", arguments=(Argument(Value(Kind.KEY)),)),
-            Command("recipe run", "Run."),
-            Command("recipe list", "List."),
+            Signature("up", "Start.", options=(NODES, Option(("--profile",), "How", PROFILE))),
+            Signature("kill", "End.", arguments=(Argument(NODE, many=True),), options=(Option(("--random",), "One"),)),
+            Signature("put", "Write.", arguments=(Argument(Value(NameKind.KEY)), Argument(Value(NameKind.VALUE)))),
+            Signature("delete", "Delete.", alias="del", arguments=(Argument(Value(NameKind.KEY)),)),
+            Signature("recipe run", "Run."),
+            Signature("recipe list", "List."),
         )
     },
     (Option(("-C", "--cluster"), "Which", CLUSTER), Option(("--json",), "JSON")),
@@ -44,12 +44,12 @@ GRAMMAR = Grammar(
         ("kill --random", NODE),
         ("--json kill", NODE),
         ("-C other kill", NODE),
-        ("put", Value(Kind.KEY)),
-        ("put k", Value(Kind.VALUE)),
+        ("put", Value(NameKind.KEY)),
+        ("put k", Value(NameKind.VALUE)),
         ("put k v", None),
-        ("del", Value(Kind.KEY)),
-        ("put -- -k", Value(Kind.VALUE)),
-        ("put - ", Value(Kind.VALUE)),
+        ("del", Value(NameKind.KEY)),
+        ("put -- -k", Value(NameKind.VALUE)),
+        ("put - ", Value(NameKind.VALUE)),
         ("up --profile", PROFILE),
         ("up --profile lan", None),
         ("up -n", Value()),
@@ -115,10 +115,10 @@ def test_the_command_is_told() -> None:
     [
         ("NODE", NODE),
         ("NODE...", NODE),
-        ("[FAULT]...", Value(Kind.FAULT)),
-        ("GROUP GROUP...", Value(Kind.GROUP)),
-        ("interval|always", Value(Kind.CHOICE, ("interval", "always"))),
-        ("memory", Value(Kind.CHOICE, ("memory",))),
+        ("[FAULT]...", Value(NameKind.FAULT)),
+        ("GROUP GROUP...", Value(NameKind.GROUP)),
+        ("interval|always", Value(NameKind.CHOICE, ("interval", "always"))),
+        ("memory", Value(NameKind.CHOICE, ("memory",))),
         ("TIME|ID|D", Value()),
         ("N", Value()),
         ("N/R/W", Value()),
@@ -136,8 +136,8 @@ def test_the_real_grammar_has_every_command_and_option() -> None:
     assert names >= {*FLAGS, *WITH_VALUE, "--version", "--help"}
     takes = {name for option in grammar.options if option.value for name in option.names}
     assert takes == {*WITH_VALUE}
-    assert Walk(grammar, ["-C", "x", "recipe", "run", "--junit"]).value == Value(Kind.FILE)
-    assert Walk(grammar, ["slow", "n1"]).value == Value(Kind.END)
+    assert Walk(grammar, ["-C", "x", "recipe", "run", "--junit"]).value == Value(NameKind.FILE)
+    assert Walk(grammar, ["slow", "n1"]).value == Value(NameKind.END)
     assert read_command(COMMANDS["kill"]).arguments == (Argument(NODE, many=True),)
     help = Walk(grammar, ["help"]).value
     assert help is not None and {"put", "recipe", "exit-codes"} <= {*help.choices}
