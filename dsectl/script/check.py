@@ -1,4 +1,4 @@
-"""Reads steps without carrying them out, and says what is wrong: what `recipe check` and the shell's prompt show.
+"""Checks steps without running them: what `recipe check` shows.
 
 What a variable will hold is not known here, so words with variables are checked in their form only.
 """
@@ -73,7 +73,7 @@ class Checker:
         """The last step was checked."""
         for name, number in self.waiting.items():
             self.problems.append(
-                Problem(number, f"nobody waits for the job {name}", f"`wait {name}` or `stop {name}` at the end.")
+                Problem(number, f"the job {name} is never waited for", f"`wait {name}` or `stop {name}` at the end.")
             )
 
     def _step(self, number: int, step: Step) -> None:
@@ -85,11 +85,19 @@ class Checker:
                     self.variables[into] = number
             case Start(command, job):
                 self._command(command)
-                self._start(job or "", number)
+                assert job is not None  # outside the shell a job has a name
+                if lookup([job]) is not None:
+                    self.misnamed[job] = None
+                    raise Usage(f"{job} is a command: choose another name for the job")
+                if job in self.waiting:
+                    raise Usage(f"a job called {job} was started on line {self.waiting[job]} and may still run")
+                self.jobs[job] = self.waiting[job] = number
             case Fails(command, code):
                 self._command(command)
                 if code is not None and not 0 < code <= EXIT_CODE_MAX:
-                    raise Usage(f"{code} is no exit code of a failure", help="`dsectl help exit-codes` lists them.")
+                    raise Usage(
+                        f"invalid exit code {code}: expected 1 to 255", help="`dsectl help exit-codes` lists them."
+                    )
             case Expect(source, test):
                 self._source(source, polled=False)
                 self._test(test)
@@ -97,29 +105,15 @@ class Checker:
                 self._source(source, polled=True)
                 self._test(test)
             case Wait(job):
-                self._job(job)
+                if job not in self.jobs and job not in self.misnamed:
+                    known = f"Jobs so far: {', '.join(self.jobs)}." if self.jobs else f"It begins with `… &{job}`."
+                    raise Usage(f"unknown job {job}", help=known)
+                self.waiting.pop(job, None)
             case Sleep():
-                self.problems.append(
-                    Problem(
-                        number, "sleep waits too long or too short", "`within 5s: …` waits for what you need.", True
-                    )
-                )
+                help = "`within 5s: …` waits for a condition."
+                self.problems.append(Problem(number, "sleep waits too long or too short", help, warning=True))
             case Pipe():
                 raise Usage("a pipe is for the shell", help="Take a value by its path: `status .verdict -> $verdict`.")
-
-    def _start(self, job: str, number: int) -> None:
-        if lookup([job]) is not None:
-            self.misnamed[job] = None
-            raise Usage(f"{job} is a command, and so no name for a job")
-        if job in self.waiting:
-            raise Usage(f"a job called {job} was started on line {self.waiting[job]} and may still run")
-        self.jobs[job] = self.waiting[job] = number
-
-    def _job(self, job: str) -> None:
-        if job not in self.jobs and job not in self.misnamed:
-            known = f"Jobs so far: {', '.join(self.jobs)}." if self.jobs else f"It begins with `… &{job}`."
-            raise Usage(f"there is no job called {job}", help=known)
-        self.waiting.pop(job, None)
 
     def _known(self, variables: list[str]) -> None:
         for name in variables:
@@ -138,35 +132,30 @@ class Checker:
     def _test(self, test: Test) -> None:
         self._known([*test.path.variables, *test.value.variables])
         if test.operator == "matches" and not test.value.variables:
-            regular_expression(value_of_word(test.value, _no_variable))
+            regular_expression(value_of_word(test.value, dict[str, object]().__getitem__))
 
     def _command(self, command: Command) -> list[str]:
-        """The words. Raises Usage for what the command line would refuse."""
+        """The words, a placeholder in the place of each variable. Raises Usage for what would be refused."""
         for word in command.words:
             self._known(word.variables)
         if command.words[0].bare is None:
-            raise Usage("a command is a plain word", help="`dsectl help` lists the commands.")
-        texts = self._checked(command)
+            raise Usage("a command cannot be quoted or a variable", help="`dsectl help` lists the commands.")
+        unknown = any(word.variables for word in command.words)
+        refusals: list[Usage] = []
+        for placeholder in PLACEHOLDERS if unknown else ("",):
+            texts = [word.text(placeholder) for word in command.words]
+            try:
+                check_argv(texts, in_recipe=True)
+                break
+            except Usage as error:
+                refusals.append(error)
+        else:
+            raise refusals[0]
         if any(word.bare == "-" for word in command.words[1:]):
             raise Usage(
                 "there is no standard input here", help="`@FILE` reads a file; --literal means the dash itself."
             )
         return texts
-
-    def _checked(self, command: Command) -> list[str]:
-        """The words, with something in the place of variables that the command would take. Raises Usage."""
-        unknown = any(word.variables for word in command.words)
-        first: Usage | None = None
-        for placeholder in PLACEHOLDERS if unknown else ("",):
-            texts = [word.text(placeholder) for word in command.words]
-            try:
-                check_argv(texts, in_recipe=True)
-            except Usage as error:
-                first = first or error
-            else:
-                return texts
-        assert first is not None
-        raise first
 
 
 def refuse_polling(argv: list[str]) -> None:
@@ -195,7 +184,7 @@ def check_argv(argv: list[str], *, in_recipe: bool = False) -> None:
     if not words:
         raise Usage("a command is missing", help="`dsectl help` lists the commands.")
     if words[0] in RESERVED:
-        raise Usage(f"{words[0]} cannot stand here: it begins a line")
+        raise Usage(f"{words[0]} cannot be used here: it begins a line")
     if in_recipe and options.cluster is not None:
         raise Usage("-C has no place here: a recipe speaks to its own cluster")
     found = lookup(words)
@@ -206,7 +195,3 @@ def check_argv(argv: list[str], *, in_recipe: bool = False) -> None:
         raise Usage(f"{entry.name} has no place here: {entry.barred}")
     function: Function = getattr(import_module(entry.module), entry.function)
     check(entry, function, words[named_by:])
-
-
-def _no_variable(name: str) -> object:
-    raise AssertionError(f"${name} was excluded")

@@ -6,9 +6,10 @@ A job is a thread with a session of its own, told to stop and never killed.
 import io
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from typing import Any, Protocol, TextIO, cast
 
 from msgspec import DecodeError, json
@@ -226,6 +227,11 @@ class Job:
             self._session.close()
             if self._listener is not None:
                 self._listener.ended(self, self._result)
+
+
+def free_name(command: str, jobs: Container[str]) -> str:
+    """A name for a job that was given none: `events-1`."""
+    return next(name for number in count(1) if (name := f"{command}-{number}") not in jobs)
 
 
 SLICE_S = 0.05

@@ -139,13 +139,17 @@ def parse(line: str, *, shell: bool = False) -> Step | None:
     if first in ("within", "always"):
         return _poll(words, first == "always")
     if first in ("wait", "stop"):
-        return Wait(_job(words[1:], first), stop=first == "stop")
+        if len(words) != 2 or words[1].bare is None:
+            raise Usage(f"{first} needs the name of one job")
+        return Wait(words[1].bare, stop=first == "stop")
     if first == "sleep":
         if len(words) != 2:
             raise Usage("sleep needs one duration", help="`sleep 500ms`; better is `within 5s: …`, which ends early.")
         return Sleep(duration(words[1].text()))
     if first.startswith("!"):
-        return _fails(words, first)
+        if first != "!" and not first[1:].isdigit():
+            raise Usage(f"invalid {first}: expected ! or !CODE, and a blank", help="`! get k` or `!6 get nothing`.")
+        return Fails(_command(words[1:]), int(first[1:]) if first != "!" else None)
     return _command_line(line, words, shell)
 
 
@@ -173,7 +177,7 @@ def _command_line(line: str, words: list[Word], shell: bool) -> Step:
         if not job and not shell:
             raise Usage("a job needs a name", help="`subscribe orders.* &listener`, and later `wait listener`.")
         if job and (job in RESERVED or not _JOB.fullmatch(job)):
-            raise Usage(f"{job!r} is no name for a job")
+            raise Usage(f"invalid job name {job}: expected letters, digits, _ or -, and no word of a step")
         return Start(_command(words[:-1]), job or None)
     if len(words) >= 2 and words[-2].bare == "->":
         return _assignment(words)
@@ -190,18 +194,12 @@ def _assignment(words: list[Word]) -> Run:
     into = words[-1].variable
     if into is None:
         raise Usage(
-            f"column {words[-1].column + 1}: {words[-1].raw} is no variable", help="Write `-> $name`, as in a shell."
+            f"column {words[-1].column + 1}: expected a variable after ->", help="Write `-> $name`, as in a shell."
         )
     left = words[:-2]
     if len(left) >= 2 and looks_like_path(left[-1]):
         return Run(_command(left[:-1]), parse_path(left[-1]), into)
     return Run(_command(left), None, into)
-
-
-def _fails(words: list[Word], first: str) -> Fails:
-    if first != "!" and not first[1:].isdigit():
-        raise Usage(f"{first!r}: behind ! comes an exit code, or a blank", help="`! get k` or `!6 get nothing`.")
-    return Fails(_command(words[1:]), int(first[1:]) if first != "!" else None)
 
 
 def _poll(words: list[Word], always: bool) -> Poll:
@@ -228,23 +226,17 @@ def _no_test(words: list[Word], before: str) -> Usage:
     if not operators:
         return Usage(f"`{before}` needs a test: PATH OP VALUE", help=f"{example} Operators: {' '.join(OPERATORS)}")
     if words[-1] is operators[-1]:
-        return Usage(f"{operators[-1].raw} needs a value behind it", help=example)
+        return Usage(f"{operators[-1].raw} needs a value after it", help=example)
     behind = words[words.index(operators[-1]) + 1 :]
     if len(behind) > 1:
         return Usage(
-            f"{operators[-1].raw} has {len(behind)} values behind it, and needs one",
+            f"{operators[-1].raw} has {len(behind)} values after it: expected one",
             help="Quote a value that has blanks: \"two words\", '[1, 2]'.",
         )
     return Usage(
         f"{operators[-1].raw} needs a command and a path before it",
         help=f"{example} The path of the whole result is a dot.",
     )
-
-
-def _job(words: list[Word], kind: str) -> str:
-    if len(words) != 1 or words[0].bare is None:
-        raise Usage(f"{kind} needs the name of one job")
-    return words[0].bare
 
 
 def _command(words: list[Word]) -> Command:

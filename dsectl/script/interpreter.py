@@ -11,7 +11,7 @@ from typing import Any
 from cluster.errors import ClusterError, Usage
 from dsectl.cli.invocation import Session
 from dsectl.script.check import refuse_polling
-from dsectl.script.execution import SLICE_S, CommandResult, Job, JobListener, carry_out
+from dsectl.script.execution import SLICE_S, CommandResult, Job, JobListener, carry_out, free_name
 from dsectl.script.grammar import Command, Expect, Fails, Poll, Run, Sleep, Start, Step, Test, Wait
 from dsectl.script.polling import EXIT_INCONCLUSIVE, FAILED, INCONCLUSIVE, PASSED, Look, Polling
 from dsectl.script.values import MISSING, argument, hint, holds, shown_value, value_of_word
@@ -125,7 +125,8 @@ class Interpreter:
     # -- steps
 
     def _run(self, step: Run) -> Outcome:
-        outcome = self._succeed(self.argv(step.command))
+        argv = self.argv(step.command)
+        outcome = judged(self._carry_out(argv), argv)
         if outcome.verdict != PASSED or step.into is None:
             return outcome
         assert outcome.result is not None
@@ -139,16 +140,12 @@ class Interpreter:
         outcome.taken = f"${step.into} = {shown_value(value)}"
         return outcome
 
-    def _succeed(self, argv: list[str]) -> Outcome:
-        result = self._carry_out(argv)
-        return judged(result, argv)
-
     def _start(self, step: Start) -> Outcome:
         argv = self.argv(step.command)
-        name = step.job or self._free_name(argv[0])
+        name = step.job or free_name(argv[0], self.jobs)
         old = self.jobs.get(name)
         if old is not None and old.is_running:
-            raise Usage(f"a job called {name} runs already", help=f"`stop {name}` ends it.")
+            raise Usage(f"the job {name} still runs", help=f"`stop {name}` ends it.")
         job = self.jobs[name] = Job(name, argv, self.session.cluster, self._listener)
         if not job.start(min(self.until, time.monotonic() + READY_S)):
             job.waited = True  # it has failed here, and need not fail again at the end
@@ -158,12 +155,6 @@ class Interpreter:
             job.waited = True
             return judged(job.result, argv)
         return Outcome(PASSED, argv=argv)
-
-    def _free_name(self, command: str) -> str:
-        number = 1
-        while f"{command}-{number}" in self.jobs:
-            number += 1
-        return f"{command}-{number}"
 
     def _fails(self, step: Fails) -> Outcome:
         argv = self.argv(step.command)
@@ -211,7 +202,7 @@ class Interpreter:
     def _wait(self, step: Wait) -> Outcome:
         job = self.jobs.get(step.job)
         if job is None:
-            raise Usage(f"there is no job called {step.job}", help=f"It begins with `… &{step.job}`.")
+            raise Usage(f"unknown job {step.job}", help=f"It begins with `… &{step.job}`.")
         job.waited = True
         until = self.until
         if step.stop:

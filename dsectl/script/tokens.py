@@ -213,7 +213,7 @@ def join_lines(lines: Iterable[str], first: int = 1) -> Iterator[Line]:
     for number, text in enumerate(lines, first):
         began = began or number
         joined += text
-        if text.endswith("\\") and not _ends_in_comment(joined):
+        if text.endswith("\\") and not any(token.is_comment for token in scan(joined)):
             joined = joined[:-1] + " "
             continue
         if words(scan(joined)):
@@ -221,7 +221,3 @@ def join_lines(lines: Iterable[str], first: int = 1) -> Iterator[Line]:
         joined, began = "", 0
     if words(scan(joined)):
         yield Line(began, joined.strip())
-
-
-def _ends_in_comment(text: str) -> bool:
-    return any(token.is_comment for token in scan(text))

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from msgspec import DecodeError, json
 
 from cluster.errors import Usage
-from dsectl.script.tokens import VARIABLE, Bare, Part, Quoted, Variable, Word
+from dsectl.script.tokens import VARIABLE, Bare, Part, Quoted, Variable, Word, as_word
 
 
 class Missing:
@@ -157,7 +157,7 @@ def path_part(name: str) -> str:
 
 def _not_a_path(word: Word) -> Usage:
     return Usage(
-        f"column {word.column + 1}: {word.raw} is no path",
+        f"column {word.column + 1}: invalid path {word.raw}",
         help='A path begins with a dot: . or .owners[0] or ."a key".state or .$node.state',
     )
 
@@ -259,7 +259,7 @@ def hint(seen: Any, operator: str, wanted: Any) -> str:
         if isinstance(seen, str) and equal(json_or_text(seen), wanted):
             return f"a value is text: write {operator} {as_written(seen)}" if kinds[1] != "text" else ""
         if isinstance(wanted, str) and kinds[0] not in ("text", "null") and equal(json_or_text(wanted), seen):
-            return f"it is {kinds[0]}: write {operator} {_in_single_quotes(wanted)}"
+            return f"it is {kinds[0]}: write {operator} {as_word(wanted)}"
         return f"{kinds[0]} never equals {kinds[1]}" if kinds[0] != kinds[1] and None not in (seen, wanted) else ""
     if operator in ("<", "<=", ">", ">=") and (kinds[0] != kinds[1] or kinds[0] not in ("text", "a number")):
         return f"there is no order between {kinds[0]} and {kinds[1]}"
@@ -284,10 +284,6 @@ def _kind(value: Any) -> str:
 def as_written(text: str) -> str:
     """A text as it is written in a test."""
     return json.encode(text.encode(errors="backslashreplace").decode()).decode().replace("$", "\\$")
-
-
-def _in_single_quotes(text: str) -> str:
-    return f"'{text}'" if any(one in text for one in ' "$#') else text
 
 
 Lookup = Callable[[str], Any]

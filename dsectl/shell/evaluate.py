@@ -220,14 +220,11 @@ class Shell:
         known = list(self.interpreter.jobs)
         outcome = self.interpreter.run(step)
         if self.console.options.json:
-            self._tell_json(outcome)
+            fields = {"verdict": outcome.verdict, "expected": outcome.expected, "seen": outcome.seen}
+            self.console.value({name: value for name, value in fields.items() if value})
         else:
             self._tell(step, outcome, known)
         return EXIT_CODES[outcome.verdict]
-
-    def _tell_json(self, outcome: Outcome) -> None:
-        fields = {"verdict": outcome.verdict, "expected": outcome.expected, "seen": outcome.seen}
-        self.console.value({name: value for name, value in fields.items() if value})
 
     def _tell(self, step: Step, outcome: Outcome, known: list[str]) -> None:
         console = self.console

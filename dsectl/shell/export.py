@@ -15,8 +15,9 @@ from cluster.errors import ClusterError, Usage
 from dsectl.cli.console import Console
 from dsectl.cli.table import lookup
 from dsectl.recipes.frontmatter import FrontMatter
-from dsectl.script.check import Checker, Problem
-from dsectl.script.grammar import Run, Start, Step, Wait, parse
+from dsectl.script.check import Checker
+from dsectl.script.execution import free_name
+from dsectl.script.grammar import Command, Run, Start, Step, Wait, parse
 from dsectl.script.values import MISSING, path_part, shown_value
 from dsectl.shell.evaluate import OWN
 from dsectl.shell.record import EnteredLine, Record
@@ -132,13 +133,13 @@ def _proposals(entries: Sequence[EnteredLine]) -> Iterator[Proposal]:
         if step is None:
             continue
         if isinstance(step, Start):
-            name = step.job or _free(step.command.name or "job", jobs)
+            name = step.job or free_name(step.command.name or "job", jobs)
             jobs[name] = None
             yield Proposal(f"{step.command.raw} &{name}")
         elif isinstance(step, Wait):
             jobs.pop(step.job, None)
             yield Proposal(line)
-        elif isinstance(step, Run) and _is_look(step):
+        elif isinstance(step, Run) and step.into is None and _is_readonly(step.command):
             yield _look(step, same)
         else:
             for entry in same:
@@ -164,16 +165,9 @@ def _step(line: str) -> Step | None:
     return step
 
 
-def _is_look(step: Run) -> bool:
-    found = lookup([word.text() for word in step.command.words])
-    return step.into is None and found is not None and found[0].readonly
-
-
-def _free(command: str, jobs: dict[str, None]) -> str:
-    number = 1
-    while f"{command}-{number}" in jobs:
-        number += 1
-    return f"{command}-{number}"
+def _is_readonly(command: Command) -> bool:
+    found = lookup([word.text() for word in command.words])
+    return found is not None and found[0].readonly
 
 
 def _once(step: Step, entry: EnteredLine) -> Proposal:
@@ -242,26 +236,18 @@ def _quoted(value: Any) -> str:
 def _accepted(proposals: list[Proposal]) -> list[str]:
     """The lines, those that a recipe cannot hold as comments with the reason."""
     refused: dict[int, str] = {}
-    while True:
-        problems = _problems(proposals, refused)
-        new = {one.line: one.message for one in problems if one.line not in refused and not one.warning}
+    while True:  # what is refused may have given a variable or a job to a later line
+        checker = Checker()
+        for number, one in enumerate(proposals):
+            if one.step and number not in refused:
+                checker.line(number, one.text)
+        checker.end()
+        new = {one.line: one.message for one in checker.problems if one.line not in refused and not one.warning}
         if not new:
             break
         refused.update(new)
-    lines = [_line(number, one, refused) for number, one in enumerate(proposals)]
-    return [*lines, *(["status"] if all(line.startswith("#") for line in lines) else [])]
-
-
-def _problems(proposals: list[Proposal], refused: dict[int, str]) -> list[Problem]:
-    checker = Checker()
+    lines = []
     for number, one in enumerate(proposals):
-        if one.step and number not in refused:
-            checker.line(number, one.text)
-    checker.end()
-    return checker.problems
-
-
-def _line(number: int, proposal: Proposal, refused: dict[int, str]) -> str:
-    if number in refused:
-        return f"# {proposal.text}  ({refused[number]})"
-    return proposal.text if proposal.step else f"# {proposal.text}"
+        reason = f"  ({refused[number]})" if number in refused else ""
+        lines.append(f"# {one.text}{reason}" if reason or not one.step else one.text)
+    return [*lines, *(["status"] if all(line.startswith("#") for line in lines) else [])]

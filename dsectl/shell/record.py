@@ -59,7 +59,7 @@ class Remember:
 
     def settle(self) -> None:
         """Wait until all that was asked has been answered."""
-        self._pool.submit(_nothing).result()
+        self._pool.submit(lambda: None).result()
 
     def close(self) -> None:
         """Forget what waits."""
@@ -74,7 +74,3 @@ def _look(entry: EnteredLine, argv: list[str], cluster: str) -> None:
         session.close()
     if found.code == 0:
         entry.value = found.value
-
-
-def _nothing() -> None:
-    """The end of the queue."""

@@ -53,7 +53,7 @@ WRONG = [
     ("within 1s: logs n1 --follow .length == 1", "logs with --follow does not end"),
     ("within 1s: watch .verdict == green", "it is for people"),
     ("expect get k .value matches '('", "invalid regular expression"),
-    ("wait traffic", "no job called traffic"),
+    ("wait traffic", "unknown job traffic"),
     ("get k &get", "is a command"),
     ("get a; get b", "; does not end a step"),
     ("get a && get b", "&& does not belong here"),
@@ -61,8 +61,8 @@ WRONG = [
     ("get k .value == book", "a test begins with expect"),
     ("explain cart .owners", "unexpected argument"),
     ("put k -", "no standard input"),
-    ("'get' k", "a plain word"),
-    ("!0 get k", "no exit code of a failure"),
+    ("'get' k", "cannot be quoted"),
+    ("!0 get k", "invalid exit code 0"),
     ("! wait x", "begins a line"),
     ("status | jq .", "does not belong"),
 ]
@@ -76,7 +76,7 @@ def test_what_is_wrong_is_told_with_its_line(line: str, reason: str) -> None:
 
 def test_a_job_that_nobody_waits_for() -> None:
     (found,) = problems("subscribe x &listener", "put a b")
-    assert (found.line, found.message) == (1, "nobody waits for the job listener")
+    assert (found.line, found.message) == (1, "the job listener is never waited for")
 
 
 def test_a_job_that_is_started_twice() -> None:
