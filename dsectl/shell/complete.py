@@ -114,7 +114,7 @@ def _paths(argv: list[str], typed: str, names: Names, variables: Mapping[str, An
 def _commands(grammar: Grammar, current: str) -> Iterator[Offer]:
     known = dict(grammar.first_words())
     known |= {name: help for name, (_, help) in OWN.items()}
-    known |= {"expect": "look once", "within": "look until it holds", "always": "look for a while"}
+    known |= {"expect": "check once", "within": "check until it holds", "always": "check for a while"}
     known.pop("shell", None)
     for name, help in known.items():
         if name.startswith(current):

@@ -26,21 +26,21 @@ from dsectl.ui.table import table
 from dsectl.ui.text import count, cut, shown
 
 OWN = {
-    "history": ("history [export FILE]", "Show what was typed; export this session as a recipe."),
-    "jobs": ("jobs", "List what runs in the background (`COMMAND &` or `COMMAND &NAME`)."),
-    "wait": ("wait NAME", "Wait until a job has ended by itself."),
+    "history": ("history [export FILE]", "Show what was typed; export the session as a recipe."),
+    "jobs": ("jobs", "List the jobs (`COMMAND &` or `COMMAND &NAME` starts one)."),
+    "wait": ("wait NAME", "Wait for a job to end by itself."),
     "stop": ("stop NAME", "End a job."),
-    "use": ("use CLUSTER", "Speak to another cluster from now on."),
+    "use": ("use CLUSTER", "Use another cluster from now on."),
     "clear": ("clear", "Clear the screen."),
-    "exit": ("exit", "Leave; so does Ctrl-D. Jobs are ended."),
+    "exit": ("exit", "Leave, as Ctrl-D does; jobs are stopped."),
 }
 STEPS = (
-    ("expect COMMAND .path == value", "Look once; also != < <= > >= in contains matches."),
-    ("within 5s: COMMAND .path == value", "Look until it holds."),
-    ("always 5s: COMMAND .path == value", "It must hold whenever one looks."),
+    ("expect COMMAND .path == value", "Check once; also != < <= > >= in contains matches."),
+    ("within 5s: COMMAND .path == value", "Check until it holds."),
+    ("always 5s: COMMAND .path == value", "Check for that long; it must always hold."),
     ("COMMAND .path -> $name", "Keep a value; $name stands for it later."),
-    ("COMMAND &name", "Go on in the background."),
-    ("COMMAND | jq .", "Give the JSON to a command of sh."),
+    ("COMMAND &name", "Run in the background."),
+    ("COMMAND | jq .", "Pipe the JSON to a command of sh."),
     ("! COMMAND", "It must fail; `!7` with code 7."),
 )
 """What a line can be besides a command: for help."""
@@ -184,7 +184,7 @@ class Shell:
         if name in self.own:
             return self.own[name](argv[1:])
         if name in REFUSED:
-            raise Usage(f"{name} has no place here: {REFUSED[name]}")
+            raise Usage(f"{name} cannot be used here: {REFUSED[name]}")
         if name == "help" and len(argv) == 2 and argv[1] in OWN:
             usage, help = OWN[argv[1]]
             self.console.lines([f"Usage: {usage}", "", f"  {help}"])
@@ -201,7 +201,7 @@ class Shell:
     def _pipe(self, step: Pipe) -> int:
         argv = self.interpreter.argv(step.command)
         if step.command.name in self.own:
-            raise Usage(f"{step.command.name} has no JSON to give", help="Commands of `dsectl help` do.")
+            raise Usage(f"{step.command.name} prints no JSON", help="The commands that `dsectl help` lists have.")
         try:
             return pipe(step.shell, lambda stream: self.invoke(["--json", *argv], stream), self.console.out)
         finally:
@@ -241,7 +241,7 @@ class Shell:
             console.line(f"{console.paint('$' + step.into, 'name')} = {shown(value)}")
         elif isinstance(step, Start):
             name = next((job for job in self.interpreter.jobs if job not in known), step.job or "")
-            console.note(f"[{name}] goes on; `stop {name}` ends it")
+            console.note(f"[{name}] runs in the background; `stop {name}` ends it")
         elif isinstance(step, Wait) and outcome.result is not None:
             value = outcome.result.value
             told = count(len(value), "line") if isinstance(value, list) else shown(shown_value(value, VALUE_COLUMNS))
@@ -267,7 +267,7 @@ class Shell:
             head = ("JOB", "STATE", "LINES", "COMMAND")
             self.console.lines(table(head, rows, self.console.paint, self.console.columns, right=("LINES",)))
         else:
-            self.console.note("no jobs; `events -f &` would be one")
+            self.console.note("no jobs; `events -f &` starts one")
         return 0
 
     def _use(self, args: list[str]) -> int:

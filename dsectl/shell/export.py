@@ -35,7 +35,7 @@ def history(args: list[str], record: Record, cluster: str, console: Console) -> 
         _show(record, console)
         return 0
     if args[0] != "export" or len(args) > 2:
-        raise Usage("it is `history` or `history export FILE`")
+        raise Usage("expected `history` or `history export FILE`")
     text = export(record.entries, made_as(cluster), TITLE)
     if len(args) == 1 or args[1] == "-":
         console.line(text.rstrip("\n"))

@@ -9,7 +9,7 @@ from prompt_toolkit.lexers import Lexer
 
 from cluster.errors import Usage
 from dsectl.cli.completion.grammar import Grammar, Walk
-from dsectl.script.grammar import Command, Expect, Fails, Pipe, Poll, Run, Start, Step, command_at, parse
+from dsectl.script.grammar import Expect, Fails, Pipe, Poll, Run, Start, command_at, parse
 from dsectl.script.tokens import Bare, Token, Variable, Word, scan, words
 from dsectl.script.values import OPERATORS, looks_like_path
 from dsectl.shell.evaluate import OWN
@@ -83,30 +83,20 @@ def problem(line: str, grammar: Grammar | None) -> str:
         step = parse(text, shell=True)
     except Usage as error:
         return error.message
-    command = _command(step)
-    if command is None or grammar is None:
-        return ""
-    return _of_command([word.text() for word in command.words], grammar, ended=line[-1:].isspace())
-
-
-def _command(step: Step | None) -> Command | None:
     match step:
         case Run(command) | Start(command) | Fails(command) | Pipe(command):
-            return command
-        case Expect(source) | Poll(_, _, source):
-            return source if len(source.words) > 1 else None
-    return None
-
-
-def _of_command(words: list[str], grammar: Grammar, *, ended: bool) -> str:
-    """An unknown command, or an unknown option of a known one."""
-    first = words[0]
-    if first in OWN:
+            argv = [word.text() for word in command.words]
+        case Expect(source) | Poll(_, _, source) if len(source.words) > 1:
+            argv = [word.text() for word in source.words]
+        case _:
+            return ""
+    if grammar is None or argv[0] in OWN:
         return ""
-    typing = len(words) == 1 and not ended
+    ended = line[-1:].isspace()
     known = [*grammar.first_words(), *(command.alias for command in grammar.commands.values() if command.alias)]
-    if first not in known and not first.startswith("-"):
-        return "" if typing and any(name.startswith(first) for name in known) else f"no command is called {first}"
-    walk = Walk(grammar, words if ended else words[:-1])
+    if argv[0] not in known and not argv[0].startswith("-"):
+        begun = len(argv) == 1 and not ended and any(name.startswith(argv[0]) for name in known)
+        return "" if begun else f"unknown command {argv[0]}"
+    walk = Walk(grammar, argv if ended else argv[:-1])
     wrong = next((name for name in walk.unknown if name.startswith("--")), None)
     return f"{walk.command.name} has no option {wrong}" if wrong and walk.command else ""

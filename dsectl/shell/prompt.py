@@ -118,7 +118,7 @@ class Prompt:
         try:
             return Past(folder)
         except OSError as error:
-            self.console.note(f"note: history is not kept, since {shown(str(folder))} is no use: {error.strerror}")
+            self.console.note(f"note: history is not kept: cannot write to {shown(str(folder))}: {error.strerror}")
             return InMemoryHistory()
 
     def _loop(self) -> int:

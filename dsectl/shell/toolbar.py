@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from cluster.errors import UnknownCluster
 from dsectl.cli.invocation import Session
-from dsectl.script.execution import CommandResult, carry_out
-from dsectl.script.values import MISSING
+from dsectl.script.execution import carry_out
 from dsectl.ui.text import count
 
 LOOK_EVERY_S = 1.0
@@ -21,7 +21,6 @@ KEYS_PAUSE_S = 0.3
 """A look computes for some milliseconds, which a key on a busy machine would feel: it waits for so long a pause."""
 LOOK_LATEST_S = 3.0
 """But no longer than this after the last one, however fast somebody types."""
-UNKNOWN_CLUSTER = 4
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,8 @@ def look(session: Session) -> ClusterView:
     cluster = session.cluster or ""
     found = carry_out(["status"], session, timeout_s=LOOK_S)
     if found.code or not isinstance(found.value, dict):
-        return ClusterView(cluster, "none" if found.code == UNKNOWN_CLUSTER and _is_unknown(found) else "lost")
+        unknown = found.reported is not None and found.reported.get("code") == UnknownCluster.code
+        return ClusterView(cluster, "none" if unknown else "lost")
     status = found.value
     nodes: dict[str, Any] = status["nodes"]
     alive = sum(node["state"] in ("running", "catching-up", "recovering") for node in nodes.values())
@@ -106,11 +106,6 @@ def look(session: Session) -> ClusterView:
         return ClusterView(cluster, "lost", tuple(nodes))
     hints = sum(node.get("hints") or 0 for node in nodes.values())
     return ClusterView(cluster, status["verdict"], tuple(nodes), alive, hints, status["faults_active"])
-
-
-def _is_unknown(found: CommandResult) -> bool:
-    error = found.value.get("error") if found.value is not MISSING and isinstance(found.value, dict) else None
-    return isinstance(error, dict) and error.get("code") == "unknown-cluster"
 
 
 Fragments = list[tuple[str, str]]
@@ -153,7 +148,7 @@ def announcement(before: ClusterView, after: ClusterView) -> str:
     if before.serves and after.verdict == "none":
         return f"cluster {after.cluster} is gone; `up` starts a new one, `ps` lists others"
     if before.serves and after.verdict == "lost":
-        return f"no node of {after.cluster} answers any more; `status` tells more, `restart --all` brings them back"
+        return f"no node of {after.cluster} answers any more; `status` shows more, `restart --all` starts them"
     if before.verdict in ("lost", "none") and after.serves:
         return f"cluster {after.cluster} answers: {after.verdict}, {after.alive} of {len(after.nodes)} nodes"
     return ""

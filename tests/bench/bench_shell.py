@@ -135,7 +135,7 @@ def shell(load: str) -> None:
         person.wait_for("acks", times=number)
     person.type("clear" + ENTER)
     person.type("events -f &" + ENTER)
-    person.wait_for("goes on")
+    person.wait_for("runs in the background")
     keys = Keys(person)
     told(load, "typed", typed(keys, "bench>", KEYS))
     told(load, "menu", menu(keys, KEYS))

@@ -131,13 +131,13 @@ class TestKeys:
         complete(person, "get us", f"{PROMPT} get user:1")
         complete(person, "request fl", f"{PROMPT} request flaky.")
         complete(person, "stat", f"{PROMPT} status")
-        enter(person, "subscribe orders.eu &", "goes on")
+        enter(person, "subscribe orders.eu &", "runs in the background")
         complete(person, "publish ord", f"{PROMPT} publish orders.eu")
         leave(person)
 
     def test_jobs_print_above_the_prompt_and_end_with_the_shell(self) -> None:
         person = shell()
-        enter(person, "events -f &", "[events-1] goes on")
+        enter(person, "events -f &", "[events-1] runs in the background")
         person.type("put half typ")
         person.wait_for_line(f"{PROMPT} put half typ")
         dsectl("kill", "n3")
@@ -197,7 +197,7 @@ class TestKeys:
     @pytest.mark.parametrize(("number", "line"), [(signal.SIGTERM, ""), (signal.SIGHUP, "subscribe a.b | cat")])
     def test_a_signal(self, number: signal.Signals, line: str) -> None:
         person = shell()
-        enter(person, "events -f &", "goes on")
+        enter(person, "events -f &", "runs in the background")
         if line:
             person.type(line + ENTER)
             person.wait_for_line("")
@@ -207,7 +207,7 @@ class TestKeys:
 
     def test_the_terminal_is_closed(self) -> None:
         person = shell()
-        enter(person, "events -f &", "goes on")
+        enter(person, "events -f &", "runs in the background")
         assert person.hang_up() == 128 + signal.SIGHUP
 
     def test_vi_keys(self) -> None:

@@ -34,7 +34,7 @@ def grammar() -> Grammar:
         ("jobs", ""),
         ("dsectl get k", ""),
         ("del k", ""),
-        ("gett k", "no command is called gett"),
+        ("gett k", "unknown command gett"),
         ("get k --fast ", "--fast"),
         ("get k -- --fast ", ""),
         ("put k 'v", "unclosed"),
