@@ -246,8 +246,12 @@ OPERATORS: dict[str, Operator] = {
 
 
 def holds(seen: Any, operator: str, wanted: Any) -> bool:
-    """Whether the test holds; what is missing is never equal, unequal or less. Raises Usage for a bad pattern."""
-    return seen is not MISSING and OPERATORS[operator](seen, wanted)
+    """Whether the test holds; what is missing is never equal, unequal or less. Raises Usage for a bad pattern, and for
+    values that are nested too deeply."""
+    try:
+        return seen is not MISSING and OPERATORS[operator](seen, wanted)
+    except RecursionError:
+        raise Usage("the values are nested too deeply to be compared", help="Compare a part, by its path.") from None
 
 
 def hint(seen: Any, operator: str, wanted: Any) -> str:
@@ -340,7 +344,7 @@ def json_or_text(text: str) -> Any:
     """JSON if it is some, or the text itself."""
     try:
         return json.decode(text)
-    except (DecodeError, RecursionError):
+    except (DecodeError, RecursionError):  # nested deeper than this process can follow
         return text
 
 
@@ -348,6 +352,6 @@ def shown_value(value: Any, limit: int = 200) -> str:
     """A value for people, cut to `limit` characters."""
     try:
         text = json.encode(value).decode()
-    except (TypeError, ValueError):
-        text = repr(value)
+    except (TypeError, ValueError, RecursionError):
+        text = repr(value) if not isinstance(value, list | dict) else "a value that JSON cannot hold"
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -84,7 +84,12 @@ def test_a_named_link_that_met_nothing_is_warned_of(line: str, fault: dict[str, 
 
 
 def test_a_job_that_saw_nothing_has_tested_nothing_unless_a_step_looked() -> None:
-    ended = {"empty": CommandResult(0, []), "full": CommandResult(0, [1]), "failed": CommandResult(5, []), "running": None}
+    ended = {
+        "empty": CommandResult(0, []),
+        "full": CommandResult(0, [1]),
+        "failed": CommandResult(5, []),
+        "running": None,
+    }
     assert Judgement().idle_jobs(ended) == ["empty"]
     assert carried_out("expect empty .length == 0", []).idle_jobs(ended) == []
     assert carried_out("within 1s: empty .length == 0", []).idle_jobs(ended) == []

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from cluster.errors import Usage
+from dsectl.script.execution import parsed
 from dsectl.script.tokens import split
-from dsectl.script.values import MISSING, argument, hint, holds, value_of_word
+from dsectl.script.values import MISSING, argument, hint, holds, json_or_text, shown_value, value_of_word
 
 TRUE: list[tuple[Any, str, Any]] = [
     (3, "==", 3),
@@ -138,3 +139,20 @@ def test_bytes_stay_bytes_and_null_is_no_argument() -> None:
     assert argument(word, {"x": {"base64": "no base64!", "more": 1}}.__getitem__).startswith("{")
     with pytest.raises(Usage, match=r"\$x is null"):
         argument(word, {"x": None}.__getitem__)
+
+
+def nested(depth: int) -> Any:
+    value: Any = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def test_values_nested_without_end_are_text_or_refused() -> None:
+    text = "[" * 100_000 + "]" * 100_000
+    (word,) = split(text)
+    assert value_of_word(word, dict[str, Any]().__getitem__) == text == json_or_text(text) == parsed(text)
+    assert hint(text, "==", 3) == "text never equals a number"
+    assert "JSON" in shown_value(nested(100_000))
+    with pytest.raises(Usage, match="nested too deeply"):
+        holds(nested(100_000), "==", nested(100_000))
