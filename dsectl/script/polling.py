@@ -46,7 +46,11 @@ class Polling:
     def on_look(self, look: Look, ended_s: float) -> str | None:
         """The verdict, or None to look again. `ended_s` counts from the beginning of the first look."""
         self.looks += 1
-        self._note(look, ended_s)
+        if not self.distinct or self.distinct[-1][1] != look.text:
+            if len(self.distinct) < DISTINCT_MAX:
+                self.distinct.append((round(ended_s, 3), look.text))
+            else:
+                self.untold += 1
         if look.code == EXIT_INCONCLUSIVE:
             return INCONCLUSIVE
         if look.code == EXIT_USAGE:
@@ -63,14 +67,6 @@ class Polling:
         """How long to wait before the next look: growing, and such that the last one falls on the end."""
         pause, self._pause_s = self._pause_s, min(PAUSE_MAX_S, self._pause_s * PAUSE_FACTOR)
         return max(0.0, min(pause, self.limit_s - now_s))
-
-    def _note(self, look: Look, at_s: float) -> None:
-        if self.distinct and self.distinct[-1][1] == look.text:
-            return
-        if len(self.distinct) < DISTINCT_MAX:
-            self.distinct.append((round(at_s, 3), look.text))
-        else:
-            self.untold += 1
 
     @property
     def story(self) -> str:

@@ -198,10 +198,6 @@ def contains(whole: Any, part: Any) -> bool:
     return isinstance(whole, dict) and isinstance(part, str) and part in whole
 
 
-def _matches(seen: Any, pattern: Any) -> bool:
-    return isinstance(seen, str) and regular_expression(pattern).search(seen) is not None
-
-
 class Pattern(Protocol):
     """A compiled regular expression."""
 
@@ -241,7 +237,7 @@ OPERATORS: dict[str, Operator] = {
     ">=": _ordered(lambda seen, wanted: seen >= wanted),
     "in": lambda seen, wanted: contains(wanted, seen),
     "contains": contains,
-    "matches": _matches,
+    "matches": lambda seen, pattern: isinstance(seen, str) and regular_expression(pattern).search(seen) is not None,
 }
 
 

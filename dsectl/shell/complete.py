@@ -14,11 +14,10 @@ from typing import Any, Protocol
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
-from cluster.errors import Usage
-from dsectl.cli.completion.grammar import Grammar, NameKind, Option, Value, Walk, read_grammar
+from dsectl.cli.completion.grammar import Grammar, NameKind, Value, Walk, read_grammar
 from dsectl.script.grammar import command_at
 from dsectl.script.interpreter import Interpreter
-from dsectl.script.tokens import Word, as_word, scan, split, words
+from dsectl.script.tokens import as_word, scan, split, words
 from dsectl.script.values import argument, looks_like_path, parse_path, path_part, shown_value
 from dsectl.shell.evaluate import OWN
 from dsectl.ui.text import cut, shown
@@ -72,21 +71,18 @@ def candidates(
         return list(_commands(grammar, typed))
     if argv[:1] == ["use"] and not begins:
         return list(_matching(names.of(NameKind.CLUSTER, typed), typed)) if len(argv) == 1 else []
+    if argv == ["history"] and not begins:
+        return list(_matching(["export"], typed))
     if argv[:1] == ["history"] and not begins:
-        return _history(argv, typed, names)
+        return list(_matching(names.of(NameKind.FILE, typed), typed, goes_on=True)) if argv[1] == "export" else []
     found = _behind(argv, typed, grammar, names)
     if first in ("expect", "within", "always") and not argv:
         found += _matching(jobs, typed)  # the result of a job can be looked at like that of a command
     if typed.startswith(".") and argv:
-        found += _paths([_argument(word, variables) for word in known[begins:]], typed, names, variables)
+        given = {name: value for name, value in variables.items() if value is not None}
+        argv = [argument(word, lambda name: given.get(name, "")) for word in known[begins:]]
+        found += _paths(argv, typed, names, variables)
     return found
-
-
-def _argument(word: Word, variables: Mapping[str, Any]) -> str:
-    try:
-        return argument(word, lambda name: variables.get(name, ""))
-    except Usage:
-        return ""
 
 
 PATH_BEGUN = re.compile(r"(.*?)([.\[])([^.\[\]]*)")
@@ -127,7 +123,8 @@ def _behind(argv: list[str], current: str, grammar: Grammar, names: Names) -> li
         case "words":
             return [Offer(name, len(current), help) for name, help in walk.words.items() if name.startswith(current)]
         case "options":
-            return list(_options(walk.options, current))
+            begun = [(next((n for n in reversed(one.names) if n.startswith(current)), ""), one) for one in walk.options]
+            return [Offer(name, len(current), option.help) for name, option in begun if name]
         case "joined":
             name, _, typed = current.partition("=")
             option = walk.option(name)
@@ -135,13 +132,6 @@ def _behind(argv: list[str], current: str, grammar: Grammar, names: Names) -> li
         case "value" | "argument":
             return [] if walk.value is None else _values(walk.value, current, names)
     return []
-
-
-def _options(options: Iterable[Option], current: str) -> Iterator[Offer]:
-    for option in options:
-        best = next((one for one in reversed(option.names) if one.startswith(current)), None)
-        if best is not None:
-            yield Offer(best, len(current), option.help)
 
 
 def _values(value: Value, current: str, names: Names) -> list[Offer]:
@@ -162,12 +152,6 @@ def _values(value: Value, current: str, names: Names) -> list[Offer]:
         return []
     goes_on = value.kind is NameKind.OPERATION
     return list(_matching(names.of(value.kind, current), current, goes_on=goes_on))
-
-
-def _history(words: list[str], current: str, names: Names) -> list[Offer]:
-    if len(words) == 1:
-        return list(_matching(["export"], current))
-    return list(_matching(names.of(NameKind.FILE, current), current, goes_on=True)) if words[1] == "export" else []
 
 
 def _matching(names: Iterable[str], current: str, goes_on: bool = False) -> Iterator[Offer]:

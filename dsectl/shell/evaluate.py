@@ -150,33 +150,25 @@ class Shell:
     def line(self, text: str) -> int:
         """Carry it out; returns the exit code. Nothing is raised but Leave and SystemExit."""
         text = text.strip().removeprefix("dsectl ")
-        code = self._guarded(text)
-        if text:
-            self.record.add(text, code)
-        return code
-
-    def _guarded(self, text: str) -> int:
         try:
-            code = self._line(text)
-            if code == EXIT_INTERRUPTED:  # a command has caught it, and said nothing
-                self.console.note("interrupted")
-            return code
+            step = parse(text, shell=True)
+            if step is None:
+                return 0
+            if isinstance(step, Run) and step.into is None:
+                code = self._command(step.command)
+            elif isinstance(step, Pipe):
+                code = self._pipe(step)
+            else:
+                code = self._step(step)
         except ClusterError as error:
             self.console.error(error)
-            return error.exit_code
+            code = error.exit_code
         except KeyboardInterrupt:
+            code = EXIT_INTERRUPTED
+        if code == EXIT_INTERRUPTED:  # also where a command has caught it, and said nothing
             self.console.note("interrupted")
-            return EXIT_INTERRUPTED
-
-    def _line(self, text: str) -> int:
-        step = parse(text, shell=True)
-        if step is None:
-            return 0
-        if isinstance(step, Run) and step.into is None:
-            return self._command(step.command)
-        if isinstance(step, Pipe):
-            return self._pipe(step)
-        return self._step(step)
+        self.record.add(text, code)
+        return code
 
     def _command(self, command: Command) -> int:
         argv = self.interpreter.argv(command)
@@ -191,7 +183,11 @@ class Shell:
             return 0
         code = self.invoke(argv)
         if argv == ["help"] and not self.console.options.json:
-            self._help()
+            paint = self.console.paint
+            rows = [*OWN.values(), *STEPS]
+            width = max(len(usage) for usage, _ in rows)
+            self.console.lines(["", paint("In the shell", "strong")])
+            self.console.lines([f"  {paint(f'{usage:<{width}}', 'name')}  {help}" for usage, help in rows])
         return code
 
     def invoke(self, argv: list[str], out: TextIO | None = None) -> int:
@@ -205,14 +201,11 @@ class Shell:
         try:
             return pipe(step.shell, lambda stream: self.invoke(["--json", *argv], stream), self.console.out)
         finally:
-            self._begin_line()
-
-    def _begin_line(self) -> None:
-        """What sh printed may lack its last line end; the prompt would stand behind it. As zsh does: a sign and blanks
-        that fill the line, of which nothing is left when the line was empty."""
-        columns = self.console.columns
-        if columns:
-            self.console.out.write(f"{self.console.paint('⏎', 'dim')}{' ' * (columns - 1)}\r\x1b[K")
+            # What sh printed may lack its last line end; the prompt would stand behind it. As zsh does: a sign and
+            # blanks that fill the line, of which nothing is left when the line was empty.
+            columns = self.console.columns or 0
+            if columns:
+                self.console.out.write(f"{self.console.paint('⏎', 'dim')}{' ' * (columns - 1)}\r\x1b[K")
 
     # -- steps
 
@@ -288,13 +281,6 @@ class Shell:
     def _exit(self, args: list[str]) -> int:
         _none("exit", args)
         raise Leave
-
-    def _help(self) -> None:
-        paint = self.console.paint
-        rows = [*OWN.values(), *STEPS]
-        width = max(len(usage) for usage, _ in rows)
-        self.console.lines(["", paint("In the shell", "strong")])
-        self.console.lines([f"  {paint(f'{usage:<{width}}', 'name')}  {help}" for usage, help in rows])
 
     def close(self) -> int:
         """End all jobs and connections; returns the exit code of the first job that failed and was not waited for."""

@@ -31,8 +31,14 @@ TITLE = "A session"
 
 def history(args: list[str], record: Record, cluster: str, console: Console) -> int:
     """`history`, or `history export [FILE]`. Raises Usage."""
+    entries = record.entries[-LINES_MAX:]
+    if not args and console.options.json:
+        console.value([{"line": entry.line, "code": entry.code} for entry in entries])
+        return 0
     if not args:
-        _show(record, console)
+        for number, entry in enumerate(entries, len(record.entries) - len(entries) + 1):
+            failed = console.paint(f"  exit {entry.code}", "dim") if entry.code else ""
+            console.line(f"{number:4}  {cut(shown(entry.line[:COLUMNS]), COLUMNS)}{failed}")
         return 0
     if args[0] != "export" or len(args) > 2:
         raise Usage("expected `history` or `history export FILE`")
@@ -43,17 +49,6 @@ def history(args: list[str], record: Record, cluster: str, console: Console) -> 
         _keep(text, args[1])
         console.note(f"wrote {shown(args[1])}; read it over, then `recipe run {shown(args[1])}` runs it")
     return 0
-
-
-def _show(record: Record, console: Console) -> None:
-    entries = record.entries[-LINES_MAX:]
-    if console.options.json:
-        console.value([{"line": entry.line, "code": entry.code} for entry in entries])
-        return
-    first = len(record.entries) - len(entries) + 1
-    for number, entry in enumerate(entries, first):
-        failed = console.paint(f"  exit {entry.code}", "dim") if entry.code else ""
-        console.line(f"{number:4}  {cut(shown(entry.line[:COLUMNS]), COLUMNS)}{failed}")
 
 
 def _keep(text: str, file: str) -> None:
@@ -99,9 +94,12 @@ class Proposal:
 
 def export(entries: Sequence[EnteredLine], meta: FrontMatter, title: str) -> str:
     """The file's text. It is accepted by `dsectl recipe check`."""
+    settings = ("zones", "replication", "profile", "durability", "store")
+    unusual = [name for name in settings if getattr(meta, name) != getattr(DEFAULT, name)]
     lines = [
         "---",
-        *_front(meta),
+        f"nodes: {meta.nodes}",
+        *(f"{name}: {getattr(meta, name)}" for name in unusual),
         "---",
         f"# {title}",
         "",
@@ -113,15 +111,6 @@ def export(entries: Sequence[EnteredLine], meta: FrontMatter, title: str) -> str
         "",
     ]
     return "\n".join(lines)
-
-
-def _front(meta: FrontMatter) -> Iterator[str]:
-    """How the cluster was made, as far as it is not the default."""
-    yield f"nodes: {meta.nodes}"
-    for name in ("zones", "replication", "profile", "durability", "store"):
-        value = getattr(meta, name)
-        if value != getattr(DEFAULT, name):
-            yield f"{name}: {value}"
 
 
 def _proposals(entries: Sequence[EnteredLine]) -> Iterator[Proposal]:

@@ -140,16 +140,12 @@ class BurstInput(Vt100Input):
 def join_bursts(keys: list[KeyPress]) -> list[KeyPress]:
     """Runs of many characters as pastes. Pure."""
     joined: list[KeyPress] = []
-    for plain, group in groupby(keys, key=_is_plain):
+    for plain, group in groupby(keys, key=lambda key: not isinstance(key.key, Keys) and key.data.isprintable()):
         run = list(group)
         if plain and len(run) >= BURST_MIN:
             run = [KeyPress(Keys.BracketedPaste, "".join(one.data for one in run))]
         joined += run
     return joined
-
-
-def _is_plain(key: KeyPress) -> bool:
-    return not isinstance(key.key, Keys) and key.data.isprintable()
 
 
 class NotTooLong(Validator):

@@ -1,7 +1,7 @@
 """Cutting a line into words."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cluster.errors import Usage
@@ -52,10 +52,12 @@ def test_what_is_not_closed_names_its_column(line: str, column: int) -> None:
 
 
 @given(st.text())
+@example('"$a')
 def test_any_line_is_cut_or_refused(line: str) -> None:
     tokens = list(scan(line))
     assert "".join(token.raw for token in tokens) == line
-    assert all(token.raw and line[token.column :].startswith(token.raw) for token in tokens)
+    assert all(line[token.column :].startswith(token.raw) for token in tokens)
+    assert all(token.raw or token.problem for token in tokens)
     for word in words(tokens):
         assert word.raw and line[word.column :].startswith(word.raw) and word.parts
     try:
