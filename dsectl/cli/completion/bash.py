@@ -1,18 +1,7 @@
 """Completion for bash, from 3.2 (macOS) on, with or without the package bash-completion."""
 
 from dsectl.cli.completion.grammar import COMPLETE_WORD, LAST_WORD, Grammar
-from dsectl.cli.completion.tables import (
-    HEAD,
-    WALK_SH,
-    arm,
-    case,
-    chain,
-    described,
-    first_words,
-    function,
-    second_words,
-    value_functions,
-)
+from dsectl.cli.completion.tables import HEAD, WALK_SH, Words, chain, sh_functions
 
 WALK = r"""
 _dsectl() {
@@ -166,28 +155,9 @@ def render(grammar: Grammar) -> str:
     """The file `dsectl.bash`."""
     walk = WALK.replace("@WORD@", chain(COMPLETE_WORD, "sh", "$word", WALK_SH, 8))
     walk = walk.replace("@LAST@", chain(LAST_WORD, "sh", "$cur", LAST, 4))
-    parts = [f"# Completion of dsectl for bash. {HEAD}", *_tables(grammar), walk.strip("\n")]
+    parts = [f"# Completion of dsectl for bash. {HEAD}", *sh_functions(grammar, _offer, _offer), walk.strip("\n")]
     return "\n\n".join(parts) + "\n"
 
 
-def _tables(grammar: Grammar) -> list[str]:
-    """The functions that answer what the walk asks."""
-    options = [
-        arm([one.name], f"_dsectl_reply {_names(described(one.options))}")
-        for one in grammar.commands.values()
-        if one.options
-    ]
-    words = {"": first_words(grammar), **second_words(grammar)}
-    everywhere = f"    _dsectl_reply {_names(described(grammar.options))}"
-    return [
-        *value_functions(grammar),
-        function(
-            "_dsectl_words",
-            case("$1", [arm([word], f"_dsectl_reply {_names(known)}") for word, known in words.items()]),
-        ),
-        function("_dsectl_options", [*case("$1", options), everywhere]),
-    ]
-
-
-def _names(words: list[tuple[str, str]]) -> str:
-    return " ".join(word for word, _ in words)
+def _offer(words: Words) -> str:
+    return f"_dsectl_reply {' '.join(word for word, _ in words)}"

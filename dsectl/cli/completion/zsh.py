@@ -4,18 +4,7 @@ The first line must be `#compdef`, with nothing before it, or compinit does not 
 """
 
 from dsectl.cli.completion.grammar import COMPLETE_WORD, LAST_WORD, Grammar
-from dsectl.cli.completion.tables import (
-    HEAD,
-    WALK_SH,
-    arm,
-    case,
-    chain,
-    described,
-    first_words,
-    function,
-    second_words,
-    value_functions,
-)
+from dsectl.cli.completion.tables import HEAD, WALK_SH, Words, chain, sh_functions
 
 WALK = r"""
 _dsectl() {
@@ -119,28 +108,13 @@ def render(grammar: Grammar) -> str:
     """The file `_dsectl`."""
     walk = WALK.replace("@WORD@", chain(COMPLETE_WORD, "sh", "$word", WALK_SH, 8))
     walk = walk.replace("@LAST@", chain(LAST_WORD, "sh", "$PREFIX", LAST, 4))
-    parts = [f"#compdef dsectl\n# {HEAD}", *_tables(grammar), walk.strip("\n"), START.strip("\n")]
+    tables = sh_functions(
+        grammar, lambda words: f"offered=({_listed(words)})", lambda words: f"offered+=({_listed(words)})"
+    )
+    parts = [f"#compdef dsectl\n# {HEAD}", *tables, walk.strip("\n"), START.strip("\n")]
     return "\n\n".join(parts) + "\n"
 
 
-def _tables(grammar: Grammar) -> list[str]:
-    """The functions that answer what the walk asks."""
-    options = [
-        arm([one.name], f"offered=({_listed(described(one.options))})")
-        for one in grammar.commands.values()
-        if one.options
-    ]
-    words = {"": first_words(grammar), **second_words(grammar)}
-    everywhere = f"    offered+=({_listed(described(grammar.options))})"
-    return [
-        *value_functions(grammar),
-        function(
-            "_dsectl_words", case("$1", [arm([word], f"offered=({_listed(known)})") for word, known in words.items()])
-        ),
-        function("_dsectl_options", ["    offered=()", *case("$1", options), everywhere]),
-    ]
-
-
-def _listed(words: list[tuple[str, str]]) -> str:
+def _listed(words: Words) -> str:
     """Words as `_describe` takes them, one a line."""
     return "".join(f"\n            '{word}:{help}'" for word, help in words) + "\n        "
