@@ -52,7 +52,7 @@ class Checker:
         self.jobs: dict[str, int] = {}
         """Those that were started, with the line."""
         self.waiting: dict[str, int] = {}
-        """Those that nobody has waited for yet."""
+        """Those that no step has waited for yet, with the line."""
         self.misnamed: dict[str, None] = {}
         """Jobs that were refused for their name; what is said of them later is not held against the recipe again."""
         self.steps = 0

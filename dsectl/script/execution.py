@@ -1,6 +1,6 @@
 """Commands carried out for their values: under --json, their output kept, at once or in the background as jobs.
 
-A job is a thread with a session of its own, told to stop and never killed.
+A job is a thread with a session of its own, asked to stop and never killed.
 """
 
 import io
@@ -54,10 +54,10 @@ class CommandResult:
         return last if isinstance(last, dict) else {}
 
 
-def _reasons(told: dict[str, Any]) -> Iterator[str]:
+def _reasons(result: dict[str, Any]) -> Iterator[str]:
     """Why a load did not pass, or a node is not healthy."""
-    yield from (str(reason) for reason in told.get("reasons") or ())
-    nodes = told.get("nodes")
+    yield from (str(reason) for reason in result.get("reasons") or ())
+    nodes = result.get("nodes")
     for name, node in nodes.items() if isinstance(nodes, dict) else ():
         if isinstance(node, dict):
             yield from (f"{name}: {reason}" for reason in node.get("reasons") or ())
@@ -67,7 +67,7 @@ class Lines(io.TextIOBase):
     """A stream that keeps what is written as lines; written by one thread and read by another."""
 
     def __init__(self, on_line: Callable[[str], None] | None = None) -> None:
-        """`on_line` is told of each line, by the thread that writes."""
+        """`on_line` is called with each line, by the thread that writes."""
         self._lock = threading.Lock()
         self._lines: list[str] = []
         self._rest = ""
@@ -137,7 +137,7 @@ def carry_out(
 
 
 class JobListener(Protocol):
-    """Is told of jobs as they go on, by the thread of the job."""
+    """Receives the lines and the end of jobs, in the thread of the job."""
 
     def line(self, job: "Job", text: str) -> None:
         """It has printed a line."""
@@ -155,7 +155,7 @@ class Job:
         self.name = name
         self.argv = list(argv)
         self.waited = False
-        """Somebody has asked how it ended."""
+        """A step has waited for its end, or looked at it."""
         self.started_at = time.monotonic()
         self._session = Session(cluster)
         self._listener = listener

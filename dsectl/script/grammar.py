@@ -103,7 +103,7 @@ class Poll:
 
 @dataclass(frozen=True)
 class Wait:
-    """Until the job has ended by itself, or is told to (`stop`)."""
+    """Until the job has ended, by itself or because it is stopped (`stop`)."""
 
     job: str
     stop: bool = False

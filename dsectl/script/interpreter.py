@@ -23,7 +23,7 @@ LIMIT_REACHED = "the time limit of the whole was reached"
 READY_S = 15.0
 """How long a job may take to begin its work."""
 STOP_S = 20.0
-"""How long a job may take to end when it is told to: a load waits up to 5 s for answers, and 10 s for repair."""
+"""How long a job may take to end when it is stopped: a load waits up to 5 s for answers, and 10 s for repair."""
 LOOK_S_MIN = 0.1
 """A look gets at least so much time, also at the end of a `within`."""
 
@@ -62,17 +62,17 @@ class Interpreter:
         self.jobs: dict[str, Job] = {}
         self.until = until
         self._scale = time_scale
-        self._is_told_to_stop = is_stopped
+        self._is_stopped_from_outside = is_stopped
         self._listener = listener
 
     def run(self, step: Step) -> Outcome:
         """Carry out one step. Raises Usage for a variable or a job that does not exist; KeyboardInterrupt.
 
-        A step that was ended by the limit of the whole, or by who told it to stop, has not passed: it may have seen
+        A step that was ended by the limit of the whole, or because all was stopped, has not passed: it may have seen
         nothing of what it was for.
         """
         outcome = self._carried_out(step)
-        if outcome.verdict == PASSED and self._is_told_to_stop():
+        if outcome.verdict == PASSED and self._is_stopped_from_outside():
             return replace(outcome, verdict=INCONCLUSIVE, expected="the step to end", seen="it was interrupted")
         if time.monotonic() < self.until or LIMIT_REACHED in outcome.seen:
             return outcome
@@ -111,10 +111,10 @@ class Interpreter:
 
     def is_stopped(self) -> bool:
         """Whether everything that waits shall give up."""
-        return self._is_told_to_stop() or time.monotonic() >= self.until
+        return self._is_stopped_from_outside() or time.monotonic() >= self.until
 
     def end_jobs(self) -> list[str]:
-        """Stop all jobs; returns the names of those that nobody had waited for."""
+        """Stop all jobs; returns the names of those that no step had waited for."""
         running = [job for job in self.jobs.values() if job.is_running]
         for job in running:
             job.stop()
@@ -193,7 +193,7 @@ class Interpreter:
             verdict = polling.on_look(look, time.monotonic() - began)
             story = polling.story + ("" if look.holds else self._hint(look, step.test))
             if verdict is None and self.is_stopped():
-                verdict = INCONCLUSIVE if self._is_told_to_stop() else FAILED
+                verdict = INCONCLUSIVE if self._is_stopped_from_outside() else FAILED
                 story += "; it was interrupted" if verdict == INCONCLUSIVE else f"; {LIMIT_REACHED}"
             if verdict is not None:
                 return Outcome(verdict, self._wanted(step.test), story, result, argv, polling.looks)
@@ -208,9 +208,9 @@ class Interpreter:
         if step.stop:
             job.stop()
             until = min(until, time.monotonic() + STOP_S)
-        if not job.wait(until, self._is_told_to_stop):
+        if not job.wait(until, self._is_stopped_from_outside):
             job.stop()
-            if self._is_told_to_stop():
+            if self._is_stopped_from_outside():
                 return Outcome(INCONCLUSIVE, f"{step.job} to end", "the wait was interrupted")
             seen = f"it did not within {STOP_S:.0f} s" if step.stop else f"it still ran when {LIMIT_REACHED}"
             return Outcome(FAILED, f"{step.job} to end", seen)
@@ -255,7 +255,7 @@ class Interpreter:
 
     def _pause(self, seconds: float) -> None:
         end = min(self.until, time.monotonic() + seconds)
-        while (left := end - time.monotonic()) > 0 and not self._is_told_to_stop():
+        while (left := end - time.monotonic()) > 0 and not self._is_stopped_from_outside():
             time.sleep(min(left, SLICE_S))
 
 

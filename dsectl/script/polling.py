@@ -13,7 +13,7 @@ PAUSE_FIRST_S, PAUSE_MAX_S, PAUSE_FACTOR = 0.05, 0.25, 1.5
 EXIT_USAGE, EXIT_INCONCLUSIVE = Usage.exit_code, 3
 PASSED, FAILED, INCONCLUSIVE = "passed", "failed", "inconclusive"
 DISTINCT_MAX = 20
-"""How many different values are told; a value that changes with every look would fill pages."""
+"""Different values in a report; a value that changes with every look would fill pages."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Polling:
         self.looks = 0
         self.distinct: list[tuple[float, str]] = []
         """Each value that differs from the one before it, with the seconds since the first look began."""
-        self.untold = 0
+        self.left_out = 0
         self._pause_s = PAUSE_FIRST_S
 
     def on_look(self, look: Look, ended_s: float) -> str | None:
@@ -50,7 +50,7 @@ class Polling:
             if len(self.distinct) < DISTINCT_MAX:
                 self.distinct.append((round(ended_s, 3), look.text))
             else:
-                self.untold += 1
+                self.left_out += 1
         if look.code == EXIT_INCONCLUSIVE:
             return INCONCLUSIVE
         if look.code == EXIT_USAGE:
@@ -72,5 +72,5 @@ class Polling:
     def story(self) -> str:
         """What was seen when: `3 looks: alive at 0.02 s, suspect at 0.31 s`."""
         values = ", ".join(f"{text} at {at:.2f} s" for at, text in self.distinct)
-        more = f", and {self.untold} more changes" if self.untold else ""
+        more = f", and {self.left_out} more changes" if self.left_out else ""
         return f"{self.looks} look{'' if self.looks == 1 else 's'}: {values}{more}"

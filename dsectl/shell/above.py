@@ -1,4 +1,4 @@
-"""What is told above the prompt while somebody types: the lines of jobs, and the coming and going of the cluster.
+"""Lines above the prompt while it is being typed at: those of jobs, and that the cluster went or came back.
 
 It is called by other threads. While there is a prompt its event loop draws, some lines at once, and not for every line;
 otherwise lines go to the terminal as they come. No line is lost when one turns into the other.
@@ -38,7 +38,7 @@ class Above:
         """It is being drawn, or was just now."""
         self._rate = Rate(LINES_PER_S)
 
-    def tell(self, text: str) -> None:
+    def say(self, text: str) -> None:
         """One line, escaped already."""
         with self._lock:
             self._waiting.append(text)
@@ -57,7 +57,7 @@ class Above:
                 self._loop.call_soon(self._draw)
 
     def end(self) -> None:
-        """The prompt is over, and what could not be drawn any more is told now."""
+        """The prompt is over, and what could not be drawn any more is written now."""
         with self._lock:
             self._loop = None
             self._write()
@@ -96,22 +96,22 @@ class Above:
             return
         value = parsed(text)
         if isinstance(value, dict) and "error" in value:
-            return  # told at its end
+            return  # shown at its end
         allowed, left_out = self._rate.on_line(time.monotonic())
         if left_out:
-            self.tell(self.paint(f"… {count(left_out, 'line')} of jobs left out", "dim"))
+            self.say(self.paint(f"… {count(left_out, 'line')} of jobs left out", "dim"))
         if not allowed:
             return
         label = f"[{job.name}] "
         columns = (self._console.columns or COLUMNS) - len(label)
-        self.tell(self.paint(label, "name") + line_of(job.argv, value, self.paint, columns))
+        self.say(self.paint(label, "name") + line_of(job.argv, value, self.paint, columns))
 
     def ended(self, job: Job, result: CommandResult) -> None:
-        """A job has ended by itself, or was told to."""
+        """A job has ended by itself, or was stopped."""
         if job.waited:
             return  # who waits says how
         how = f"failed: {shown(result.error)}" if result.code else "ended"
-        self.tell(self.paint(f"[{job.name}] {how}", "bad" if result.code else "dim"))
+        self.say(self.paint(f"[{job.name}] {how}", "bad" if result.code else "dim"))
 
 
 class Rate:

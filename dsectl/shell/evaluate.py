@@ -77,7 +77,7 @@ def _run(command_line: str, invoke: Invoke, stdout: IO[str] | None) -> int:
         code = invoke(cast(TextIO, reader.stdin))
         _close(reader.stdin)
         _wait(reader)
-    except BaseException:  # the shell is told to end
+    except BaseException:  # the shell is to end
         reader.terminate()
         raise
     finally:

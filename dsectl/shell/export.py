@@ -1,7 +1,7 @@
 """`history`: what was typed in this session; and the session as a recipe: its steps in order, those that failed marked
 so, and repeated looks as a `within`.
 
-Somebody who looks again and again waits for something. What it was, is what changed between the first look and the
+The same look, made again and again, waits for something: for what changed between the first look and the
 last: that is proposed, to be read over. What has no place in a recipe stays as a comment, with the reason.
 """
 
@@ -114,7 +114,7 @@ def export(entries: Sequence[EnteredLine], meta: FrontMatter, title: str) -> str
 
 
 def _proposals(entries: Sequence[EnteredLine]) -> Iterator[Proposal]:
-    """A line for each step, one for a run of equal looks; at the end the jobs that nobody ended are stopped."""
+    """A line for each step, one for a run of equal looks; at the end the jobs that still run are stopped."""
     jobs: dict[str, None] = {}
     for line, group in groupby(entries, key=lambda entry: entry.line):
         same = list(group)
@@ -175,7 +175,7 @@ def _look(step: Run, same: list[EnteredLine]) -> Proposal:
         return _once(step, last)
     before = MISSING if any(entry.code for entry in same) else same[0].value
     path, value = changed(before, last.value)
-    if path == ".":  # somebody made sure: of what such a look is for
+    if path == ".":  # nothing changed, so the look made sure of the value that says most
         path, value = _gist(step.command.name, last.value)
     test = ". != null" if path == "." else f"{path} == {_quoted(value)}"
     return Proposal(f"within {WITHIN}: {step.command.raw} {test}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cluster.client.blocking import BlockingCluster
 
 LOOK_S = 0.3
-"""What takes longer is not offered: nobody waits longer behind a Tab."""
+"""What takes longer is not offered: a Tab that hangs is worse than one that offers less."""
 KEYS_MAX = 100
 
 
@@ -53,7 +53,7 @@ class LiveNames:
         self._jobs = jobs
 
     def of(self, kind: NameKind, begun: str) -> list[str]:
-        """The names of a kind, at least those that begin with `begun`; none when nobody answers in time."""
+        """The names of a kind, at least those that begin with `begun`; none when no node answers in time."""
         try:
             return list(self._find(kind, begun))
         except (ClusterError, OSError):

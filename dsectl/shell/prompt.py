@@ -1,6 +1,6 @@
 """The prompt: keys in, lines out. What a line does is `evaluate`'s business, and what may be typed is `complete`'s.
 
-Nothing here waits for the cluster while somebody types: names are looked up in a thread, and the toolbar shows the last
+Nothing here waits for the cluster while keys come: names are looked up in a thread, and the toolbar shows the last
 view.
 """
 
@@ -175,7 +175,7 @@ class Prompt:
     def _close(self) -> None:
         running = [job.name for job in self.shell.interpreter.jobs.values() if job.is_running]
         if running:
-            self.above.tell(self.console.paint(f"ending {', '.join(running)}", "dim"))
+            self.above.say(self.console.paint(f"ending {', '.join(running)}", "dim"))
         self.poller.stop()
         self.remember.close()
         self.shell.close()
@@ -192,13 +192,13 @@ class Prompt:
         return list(toolbar(self.poller.view, jobs, shown(problem(buffer.text, self.grammar.now))))
 
     def _cannot_complete(self, error: Exception) -> None:
-        self.above.tell(self.console.paint(f"completion is off: {shown(str(error))}", "bad"))
+        self.above.say(self.console.paint(f"completion is off: {shown(str(error))}", "bad"))
 
     def _changed(self, before: ClusterView, after: ClusterView) -> None:
         """The view is another one; called by the thread that looks."""
-        told = announcement(before, after)
-        if told:
-            self.above.tell(self.console.paint(shown(told), "warn"))
+        change = announcement(before, after)
+        if change:
+            self.above.say(self.console.paint(shown(change), "warn"))
         app = self.session.app
         if app.is_running:
             app.invalidate()

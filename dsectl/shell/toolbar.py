@@ -20,12 +20,12 @@ LOOK_S = 0.8
 KEYS_PAUSE_S = 0.3
 """A look computes for some milliseconds, which a key on a busy machine would feel: it waits for so long a pause."""
 LOOK_LATEST_S = 3.0
-"""But no longer than this after the last one, however fast somebody types."""
+"""But no longer than this after the last one, however fast the keys come."""
 
 
 @dataclass(frozen=True)
 class ClusterView:
-    """The last answer. `verdict` is empty before the first, `none` without a cluster, `lost` when nobody answers."""
+    """The last answer. `verdict` is empty before the first, `none` without a cluster, `lost` when no node answers."""
 
     cluster: str = ""
     verdict: str = ""
@@ -36,7 +36,7 @@ class ClusterView:
 
     @property
     def serves(self) -> bool:
-        """Somebody answers."""
+        """A node answers."""
         return self.verdict in ("green", "amber", "red")
 
 
@@ -44,7 +44,7 @@ class StatusPoller:
     """Looks at the cluster in use once a second, in a thread of its own."""
 
     def __init__(self, cluster: Callable[[], str], on_change: Callable[[ClusterView, ClusterView], None]) -> None:
-        """`on_change` is told the old view and the new one, by the thread."""
+        """`on_change` is called with the old view and the new one, by the thread."""
         self.view = ClusterView()
         self._cluster = cluster
         self._on_change = on_change
@@ -86,7 +86,7 @@ class StatusPoller:
         session.close()
 
     def _rest(self) -> None:
-        """Until the next look is due, or somebody is in a hurry."""
+        """Until the next look is due, or `hurry` was called."""
         wait_s, latest = LOOK_EVERY_S, time.monotonic() + LOOK_LATEST_S
         while wait_s > 0 and not self._wake.wait(wait_s):
             wait_s = min(self._touched_at + KEYS_PAUSE_S, latest) - time.monotonic()
@@ -142,7 +142,7 @@ def toolbar(view: ClusterView, jobs: int, problem: str) -> Fragments:
 
 
 def announcement(before: ClusterView, after: ClusterView) -> str:
-    """What somebody who looks elsewhere should be told; empty for everyday changes."""
+    """What to say above the prompt of a change; empty for everyday ones."""
     if before.cluster != after.cluster or not before.verdict:
         return ""
     if before.serves and after.verdict == "none":

@@ -1,7 +1,7 @@
 """What may follow a command line: commands, options, and what kind of word an option or an argument takes.
 
 The grammar is read from what help reads too: the table of commands, and each command's signature. What a word must be
-is told by its name in help: `NODE`, `FILE`, `interval|always`; for a name that is not known here nothing is offered.
+is read from its name in help: `NODE`, `FILE`, `interval|always`; for a name that is not known here nothing is offered.
 Where a kind is looked up (clusters on disk, keys in a cluster) is no concern of this file.
 """
 
