@@ -19,6 +19,12 @@ _dsectl_option() {
         'up --wait') kind=any ;;
         'logs --tail') kind=any ;;
         'demo -n' | 'demo --nodes') kind=any ;;
+        'add -n' | 'add --nodes') kind=any ;;
+        'add --zone') kind=zone ;;
+        'add --wait') kind=any ;;
+        'leave --wait') kind=any ;;
+        'forget --wait') kind=any ;;
+        'revert --wait') kind=any ;;
         'kill --zone') kind=zone ;;
         'restart --wait') kind=any ;;
         'slow --delay') kind=any ;;
@@ -86,6 +92,8 @@ _dsectl_argument() {
     case "$1 $2" in
         'rm '0) kind=cluster ;;
         'logs '0) kind=node ;;
+        'leave '*) kind=node ;;
+        'forget '*) kind=node ;;
         'kill '*) kind=node ;;
         'restart '*) kind=node ;;
         'pause '*) kind=node ;;
@@ -114,14 +122,14 @@ _dsectl_argument() {
         'present '0) kind='recipe crash-recovery deadlines-and-no-responders failure-detection hinted-handoff many-helpers one-membership one-way-links partition-and-heal pause-versus-kill quorum read-repair routing-around-a-slow-node siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics' ;;
         'completions '0) kind='choice bash zsh fish' ;;
         'complete '0) kind='choice key subject service operation' ;;
-        'help '*) kind='choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes' ;;
+        'help '*) kind='choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes' ;;
     esac
 }
 
 _dsectl_command() {
     case "$1" in
         del) command=delete ;;
-        up | down | rm | ps | status | env | logs | demo | kill | restart | pause | resume | partition | slow | heal | faults | members | ring | explain | events | health | hints | repair | watch | put | get | delete | keys | publish | subscribe | services | describe | request | drain | undrain | 'load kv' | 'load publish' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | complete | shell | help) command=$1 ;;
+        up | down | rm | ps | status | env | logs | demo | add | leave | forget | revert | kill | restart | pause | resume | partition | slow | heal | faults | members | ring | explain | events | health | hints | repair | watch | put | get | delete | keys | publish | subscribe | services | describe | request | drain | undrain | 'load kv' | 'load publish' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | complete | shell | help) command=$1 ;;
         load) first=load ;;
         recipe) first=recipe ;;
         *) lost=1 ;;
@@ -130,7 +138,7 @@ _dsectl_command() {
 
 _dsectl_words() {
     case "$1" in
-        '') _dsectl_reply up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions complete shell help ;;
+        '') _dsectl_reply up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions complete shell help ;;
         load) _dsectl_reply kv publish request ;;
         recipe) _dsectl_reply run check list show ;;
     esac
@@ -142,6 +150,10 @@ _dsectl_options() {
         rm) _dsectl_reply -y --yes ;;
         logs) _dsectl_reply --all -f --follow --tail ;;
         demo) _dsectl_reply -n --nodes --keep ;;
+        add) _dsectl_reply -n --nodes --zone --wait ;;
+        leave) _dsectl_reply --wait ;;
+        forget) _dsectl_reply --wait ;;
+        revert) _dsectl_reply --wait ;;
         kill) _dsectl_reply --zone --random ;;
         restart) _dsectl_reply --all --replace --wait ;;
         partition) _dsectl_reply --one-way ;;

@@ -32,6 +32,18 @@ function __dsectl_option
             echo 'any'
         case 'demo -n' 'demo --nodes'
             echo 'any'
+        case 'add -n' 'add --nodes'
+            echo 'any'
+        case 'add --zone'
+            echo 'zone'
+        case 'add --wait'
+            echo 'any'
+        case 'leave --wait'
+            echo 'any'
+        case 'forget --wait'
+            echo 'any'
+        case 'revert --wait'
+            echo 'any'
         case 'kill --zone'
             echo 'zone'
         case 'restart --wait'
@@ -161,6 +173,10 @@ function __dsectl_argument
             echo 'cluster'
         case 'logs 0'
             echo 'node'
+        case 'leave *'
+            echo 'node'
+        case 'forget *'
+            echo 'node'
         case 'kill *'
             echo 'node'
         case 'restart *'
@@ -218,7 +234,7 @@ function __dsectl_argument
         case 'complete 0'
             echo 'choice key subject service operation'
         case 'help *'
-            echo 'choice up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes'
+            echo 'choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes'
     end
 end
 
@@ -226,7 +242,7 @@ function __dsectl_command
     switch "$argv[1]"
         case del
             echo 'delete'
-        case up down rm ps status env logs demo kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain 'load kv' 'load publish' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
+        case up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain 'load kv' 'load publish' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
             echo $argv[1]
     end
 end
@@ -242,6 +258,10 @@ function __dsectl_words
             printf '%s\t%s\n' env 'Print addresses and the secret’s path for a shell'
             printf '%s\t%s\n' logs 'Print the logs of nodes'
             printf '%s\t%s\n' demo 'See a cluster survive a crash under load, in 10 s'
+            printf '%s\t%s\n' add 'Add nodes, and move their share of the data to them'
+            printf '%s\t%s\n' leave 'Take nodes out, after their data has moved'
+            printf '%s\t%s\n' forget 'Take out nodes that are gone for good'
+            printf '%s\t%s\n' revert 'Take back a change of members that is under way'
             printf '%s\t%s\n' kill 'End nodes with SIGKILL'
             printf '%s\t%s\n' restart 'Start nodes, and wait until all know them'
             printf '%s\t%s\n' pause 'Freeze nodes with SIGSTOP'
@@ -314,6 +334,17 @@ function __dsectl_options
             printf '%s\t%s\n' -n 'Number of nodes, 4 to 20 (default: 5)'
             printf '%s\t%s\n' --nodes 'Number of nodes, 4 to 20 (default: 5)'
             printf '%s\t%s\n' --keep 'Leave the cluster running at the end'
+        case add
+            printf '%s\t%s\n' -n 'Number of nodes to add'
+            printf '%s\t%s\n' --nodes 'Number of nodes to add'
+            printf '%s\t%s\n' --zone 'Zone of the new nodes (default: the one with the fewest)'
+            printf '%s\t%s\n' --wait 'Time to wait until the data has moved (default: 2m)'
+        case leave
+            printf '%s\t%s\n' --wait 'Time to wait until the data has moved (default: 2m)'
+        case forget
+            printf '%s\t%s\n' --wait 'Time to wait until the data has moved (default: 2m)'
+        case revert
+            printf '%s\t%s\n' --wait 'Time to wait until the data has moved (default: 2m)'
         case kill
             printf '%s\t%s\n' --zone 'Zone whose running nodes to kill'
             printf '%s\t%s\n' --random 'Kill one of the running nodes'

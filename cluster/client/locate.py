@@ -116,7 +116,7 @@ def owner(path: str) -> str:
 
 def addresses(entry: LayoutEntry) -> dict[str, Address]:
     """Where each member of a layout listens, in the layout's order."""
-    return {member.name: (member.host, member.port) for member in entry.members}
+    return {member.name: (member.host, member.port) for member in entry.all_members}
 
 
 def locate_addresses(targets: list[str] | list[Address], secret: bytes | None, cluster: str) -> Location:

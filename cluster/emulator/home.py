@@ -34,6 +34,7 @@ from cluster.layout.entry import NAME
 RECORD_FILE, FAULTS_FILE, LEASH_FILE = "cluster.json", "faults.json", "leash"
 NODE_LAYOUT_FILE, NODE_BOOT_FILE, NODE_LOCK_FILE, NODE_LOG_FILE = "layout.json", "boot.json", "lock", "node.log"
 NODES_FOLDER = "nodes"
+NODE_CHAIN_FOLDER = "chain"
 NEW, OLD = ".new-", ".old-"  # a cluster's name never begins with a dot
 
 
@@ -163,4 +164,4 @@ def check_exists(folder: Path) -> None:
 def node_folders(folder: Path) -> dict[str, Path]:
     """The folders of all nodes of a cluster, as the disk has them: for damaged clusters too."""
     nodes = folder / NODES_FOLDER
-    return {name: nodes / name for name in _listed(nodes) if (nodes / name).is_dir()}
+    return {name: nodes / name for name in _listed(nodes) if name[0] != "." and (nodes / name).is_dir()}

@@ -14,10 +14,12 @@ from typing import Final
 
 import msgspec
 
+from cluster.chain.entry import ChainEntry, decode_chain
 from cluster.client.locate import LAYOUT_FILE
 from cluster.emulator.disk import disk_errors, make_folder, read, replace, write_new
 from cluster.emulator.home import (
     NODE_BOOT_FILE,
+    NODE_CHAIN_FOLDER,
     NODE_LAYOUT_FILE,
     NODE_LOCK_FILE,
     NODE_LOG_FILE,
@@ -86,23 +88,51 @@ def combined(failed: Mapping[str, ClusterError]) -> ClusterError:
 
 
 def give_layouts(files: ClusterFiles, nodes: Iterable[str]) -> list[str]:
-    """Give the newest layout that the cluster has on disk to those of `nodes` that have none, or one that cannot be
-    read (which is set aside), and to the cluster's own folder. Returns the nodes. Raises Damaged when there is none."""
+    """Give the first layout and the chain, as the cluster has them on disk, to those of `nodes` that have no layout, or
+    one that cannot be read (which is set aside), and the newest layout to the cluster's own folder when that has none.
+    Returns the nodes. Raises Damaged when there is none."""
     paths = {path.parent.name: path for path in sorted((files.folder / "nodes").glob(f"*/{NODE_LAYOUT_FILE}"))}
     known = {name: entry for name, path in paths.items() if (entry := _layout(path)) is not None}
-    mine = _layout(files.folder / LAYOUT_FILE)
-    entries = [*known.values(), *([mine] if mine is not None else []), files.record.entry()]
-    newest = max(entries, key=lambda entry: entry.number)
-    blob = encode_entry(newest)
+    first = encode_entry(next(iter(known.values()), None) or files.record.entry())
+    chain = chain_files(files)
     given = [node for node in nodes if node not in known]
-    for folder in [files.node(node) for node in given] + ([files.folder] if mine is None else []):
+    for folder in [files.node(node) for node in given]:
         path = folder / NODE_LAYOUT_FILE
         with disk_errors(f"write {path}"):
             make_folder(folder)
-            if path.exists():
-                path.replace(path.with_name(NODE_LAYOUT_FILE + DAMAGED))
-            replace(path, blob)
+            if chain:
+                make_folder(folder / NODE_CHAIN_FOLDER)
+            for name, blob in chain.items():
+                if not (folder / NODE_CHAIN_FOLDER / name).exists():
+                    replace(folder / NODE_CHAIN_FOLDER / name, blob)
+            _give(path, first)
+    if _layout(files.folder / LAYOUT_FILE) is None:
+        newest = newest_entry(files)
+        with disk_errors(f"write {files.folder / LAYOUT_FILE}"):
+            _give(files.folder / LAYOUT_FILE, first if newest is None else encode_entry(newest.layout))
     return given
+
+
+def _give(path: Path, blob: bytes) -> None:
+    if path.exists():
+        path.replace(path.with_name(path.name + DAMAGED))
+    replace(path, blob)
+
+
+def newest_entry(files: ClusterFiles) -> ChainEntry | None:
+    """The last entry of the chain that a node has on its disk; None while there is none but the first layout."""
+    blobs = chain_files(files)
+    return decode_chain(blobs[max(blobs)]) if blobs else None
+
+
+def chain_files(files: ClusterFiles) -> dict[str, bytes]:
+    """The chain as the node has it whose chain is the longest: file name -> content."""
+    longest: list[Path] = []
+    for folder in sorted((files.folder / "nodes").glob(f"*/{NODE_CHAIN_FOLDER}")):
+        paths = sorted(path for path in folder.iterdir() if path.suffix == ".json" and path.name[0] != ".")
+        if paths and (not longest or paths[-1].name > longest[-1].name):
+            longest = paths
+    return {path.name: read(path) for path in longest}
 
 
 def set_aside(folder: Path) -> Path | None:

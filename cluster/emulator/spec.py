@@ -104,6 +104,8 @@ def check_same(asked: ClusterSpec, record: ClusterRecord) -> None:
     """Raise Usage when `up` of a stopped cluster says other options than it was made with."""
     for field in ("nodes", "zones", "replication", "profile", "durability", "store", "base_port"):
         wanted, made = getattr(asked, field), getattr(record.spec, field)
+        if field == "nodes":
+            made = len(record.places)  # some may have joined or left
         if field == "base_port":
             made = record.places[0].port
         if wanted is not None and wanted != made:

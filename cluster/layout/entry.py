@@ -1,9 +1,13 @@
-"""One entry of the numbered layout chain: who the members are, and how many replicas a key has.
+"""One layout: who the members are, how many replicas a key has, and in a transition who is to own what next.
 
-An entry is immutable and is the only input of placement, so that nodes that hold the same number agree on every owner
+A layout is immutable and is the only input of placement, so that nodes that hold the same number agree on every owner
 without asking each other. It says nothing about who is alive: failure detection routes, it never places.
 
-How the next entry is decided is no concern of this file (a ballot among the members of the one before).
+Owners are ranked in the first layout of a cluster. One that follows another carries them, made from those before with
+as little movement as can be (`rebalance`). While data moves, `coming` has the members and owners to come beside those
+in force; requests are routed by the number of the layout, which each such change raises by one.
+
+How the next one is decided is no concern of this file: see `cluster.chain`.
 """
 
 import re
@@ -12,6 +16,7 @@ from typing import Final
 import msgspec
 
 from cluster import errors
+from cluster.layout.partition import PARTITIONS
 from cluster.limits import REPLICAS_MAX
 
 NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -39,8 +44,19 @@ class Member(msgspec.Struct, frozen=True, cache_hash=True):
             raise errors.Usage(f"node {self.name} has weight {self.weight}; a weight is from 1 to {WEIGHT_MAX}")
 
 
+Rows = tuple[tuple[str, ...], ...]
+"""The names that own each partition, the preferred one first."""
+
+
+class Coming(msgspec.Struct, frozen=True, cache_hash=True):
+    """The members and owners of the next layout, to which data moves."""
+
+    members: tuple[Member, ...]
+    owners: Rows
+
+
 class LayoutEntry(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=True):
-    """Entry `number` of the chain, after entry `previous` (none for genesis); `n`, `r` and `w` as in Dynamo."""
+    """Layout `number`, after layout `previous` (none for genesis); `n`, `r` and `w` as in Dynamo."""
 
     number: int
     cluster: str
@@ -49,6 +65,25 @@ class LayoutEntry(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=Tr
     r: int
     w: int
     previous: int | None = None
+    owners: Rows = ()
+    """Who owns each partition; empty where the ranking says it."""
+    coming: Coming | None = None
+    """Where the data moves; None when it does not."""
+
+    @property
+    def all_members(self) -> tuple[Member, ...]:
+        """The members, and those to come."""
+        if self.coming is None:
+            return self.members
+        names = {member.name for member in self.members}
+        return (*self.members, *(member for member in self.coming.members if member.name not in names))
+
+    def after(self) -> "LayoutEntry":
+        """The layout that data moves to, as if it were in force under the next number."""
+        assert self.coming is not None
+        return LayoutEntry(
+            self.number + 1, self.cluster, self.coming.members, self.n, self.r, self.w, self.number, self.coming.owners
+        )
 
     @property
     def replicas(self) -> int:
@@ -63,7 +98,14 @@ class LayoutEntry(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=Tr
         if self.previous is not None and not 1 <= self.previous < self.number:
             raise errors.Usage(f"layout {self.number} cannot follow layout {self.previous}")
         self._validate_quorums()
-        self._validate_members()
+        _validate_members(self.members)
+        _validate_owners(self.owners, self.members, self.replicas)
+        if self.coming is not None:
+            if not self.coming.owners:
+                raise errors.Usage("the layout to come names no owners")
+            _validate_members(self.coming.members)
+            _validate_owners(self.coming.owners, self.coming.members, min(self.n, len(self.coming.members)))
+            _validate_addresses(self.all_members)
 
     def _validate_quorums(self) -> None:
         if not 1 <= self.n <= REPLICAS_MAX:
@@ -72,19 +114,36 @@ class LayoutEntry(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=Tr
             if not 1 <= quorum <= self.n:
                 raise errors.Usage(f"{letter} is {quorum}; it is from 1 to N, which is {self.n}")
 
-    def _validate_members(self) -> None:
-        if not self.members:
-            raise errors.Usage("a layout needs at least one member")
-        names: dict[str, None] = {}
-        addresses: dict[tuple[str, int], str] = {}
-        for member in self.members:
-            member.validate()
-            if member.name in names:
-                raise errors.Usage(f"two members are called {member.name}")
-            names[member.name] = None
-            other = addresses.setdefault((member.host, member.port), member.name)
-            if other != member.name:
-                raise errors.Usage(f"{other} and {member.name} share the address {member.host}:{member.port}")
+
+def _validate_members(members: tuple[Member, ...]) -> None:
+    if not members:
+        raise errors.Usage("a layout needs at least one member")
+    names: dict[str, None] = {}
+    for member in members:
+        member.validate()
+        if member.name in names:
+            raise errors.Usage(f"two members are called {member.name}")
+        names[member.name] = None
+    _validate_addresses(members)
+
+
+def _validate_addresses(members: tuple[Member, ...]) -> None:
+    addresses: dict[tuple[str, int], str] = {}
+    for member in members:
+        other = addresses.setdefault((member.host, member.port), member.name)
+        if other != member.name:
+            raise errors.Usage(f"{other} and {member.name} share the address {member.host}:{member.port}")
+
+
+def _validate_owners(owners: Rows, members: tuple[Member, ...], replicas: int) -> None:
+    if not owners:
+        return
+    if len(owners) != PARTITIONS:
+        raise errors.Usage(f"a layout has owners for {len(owners)} partitions instead of {PARTITIONS}")
+    names = {member.name for member in members}
+    for partition, row in enumerate(owners):
+        if len(row) != replicas or len(set(row)) != replicas or not names.issuperset(row):
+            raise errors.Usage(f"partition {partition} cannot be owned by {', '.join(row) or 'nobody'}")
 
 
 def _check_name(kind: str, name: str) -> None:

@@ -1,9 +1,9 @@
 """Who owns each partition: a pure function of the layout entry, the same on every node.
 
-Partitions are taken in order. Each takes its N owners from its ranking: from distinct zones while there are zones that
-it has not used (zones beat the cap), the best-ranked node below its cap, and where nobody is, the least loaded. The
-rest of the ranking is the fallback list, where sloppy quorums put replicas that owners cannot take (Dynamo, SOSP 2007,
-sections 4.3 and 4.6).
+A layout that follows another carries its owners (`rebalance`). In a first one partitions are taken in order. Each takes
+its N owners from its ranking: from distinct zones while there are zones that it has not used (zones beat the cap), the
+best-ranked node below its cap, and where nobody is, the least loaded. The rest of the ranking is the fallback list,
+where sloppy quorums put replicas that owners cannot take (Dynamo, SOSP 2007, sections 4.3 and 4.6).
 
 Invariant: `owners(p)` are min(n, members) distinct names, and `owners(p)` and `fallbacks(p)` together are all members.
 Nothing here knows who is alive, and nothing moves data.
@@ -57,8 +57,8 @@ def placement(entry: LayoutEntry) -> Placement:
     """The placement of a valid `entry`; computed once a process for equal entries."""
     chooser = _Chooser(entry)
     owners, fallbacks = [], []
-    for ranking in rank(entry.members):
-        chosen = chooser.choose(ranking)
+    for partition, ranking in enumerate(rank(entry.members)):
+        chosen = entry.owners[partition] if entry.owners else chooser.choose(ranking)
         owners.append(tuple(chosen))
         fallbacks.append(tuple(name for name in ranking if name not in chosen))
     return Placement(owners, fallbacks)

@@ -2,8 +2,10 @@
 
 A pure machine that holds the entry in force. Everybody who needs owners asks it at the time of use, and keeps no answer
 longer than a pass: an operation that began under one entry may go on under the next. The number only goes forward; an
-entry that is not newer changes nothing. In a transition between two entries a partition will have two sets of owners;
-they belong here, beside each other, and nowhere else.
+entry that is not newer changes nothing.
+
+In a transition the owners in force decide reads and coordinate, and every write goes to the owners to come as well: a
+partition whose owners change has two sets of them, side by side, until an entry says that only the new ones are left.
 
 How an entry is decided, and where it is stored, is no concern of this file: see `entry` and the node.
 """
@@ -12,7 +14,7 @@ from collections.abc import Callable
 
 from cluster.layout.entry import LayoutEntry
 from cluster.layout.partition import PARTITIONS
-from cluster.layout.placement import placement
+from cluster.layout.placement import Placement, placement
 
 
 class View:
@@ -27,8 +29,8 @@ class View:
         me, placed = self.me, placement(entry)
         self.entry = entry
         self.number = entry.number
-        self.members = tuple(member.name for member in entry.members)
-        """The names of all members, in the order of the entry."""
+        self.members = tuple(member.name for member in entry.all_members)
+        """The names of all members, those to come included, in the order of the entry."""
         # Lists by partition, since each write and read asks several times: a look-up costs what an attribute does.
         self._owners = [placed.owners(partition) for partition in range(PARTITIONS)]
         self._fallbacks = [placed.fallbacks(partition) for partition in range(PARTITIONS)]
@@ -36,6 +38,25 @@ class View:
         self._mine = [me in names for names in self._owners]
         self.mine: Callable[[int], bool] = self._mine.__getitem__
         """Whether this node is an owner of a partition. The look-up itself: each operation asks several times."""
+        self.moving = entry.coming is not None
+        """Whether a transition is under way: only then can `coming` differ from the owners."""
+        self._coming = self._owners
+        self._joining: list[tuple[str, ...]] = [()] * PARTITIONS
+        self.holds = self.mine
+        """Whether this node takes copies of a partition: as an owner, or as one to come."""
+        if entry.coming is not None:
+            self._use_coming(placement(entry.after()))
+
+    def _use_coming(self, after: Placement) -> None:
+        self._coming = [after.owners(partition) for partition in range(PARTITIONS)]
+        pairs = list(zip(self._owners, self._coming, strict=True))
+        self._joining = [tuple(name for name in coming if name not in owners) for owners, coming in pairs]
+        self.holds = [self.me in owners or self.me in coming for owners, coming in pairs].__getitem__
+        # Who joins takes no hints for a partition that it is to own: it has a copy of its own. All others may.
+        self._fallbacks = [
+            tuple(name for name in dict.fromkeys((*names, *self.members)) if name not in owners and name not in coming)
+            for names, (owners, coming) in zip(self._fallbacks, pairs, strict=True)
+        ]
 
     def adopt(self, entry: LayoutEntry) -> bool:
         """Go on under `entry` if it is newer than the one in force. Returns whether it is."""
@@ -53,6 +74,22 @@ class View:
     def others(self, partition: int) -> tuple[str, ...]:
         """Its owners without this node, in order."""
         return self._others[partition]
+
+    def coming(self, partition: int) -> tuple[str, ...]:
+        """Its owners after the transition; the owners themselves when none is under way."""
+        return self._coming[partition]
+
+    def joining(self, partition: int) -> tuple[str, ...]:
+        """Its owners to come that are none yet."""
+        return self._joining[partition]
+
+    def takers(self, partition: int) -> tuple[str, ...]:
+        """Who takes copies of it: the owners, then those to come."""
+        return self._owners[partition] + self._joining[partition]
+
+    def held_partitions(self) -> list[int]:
+        """The partitions of which this node takes copies, ascending."""
+        return [partition for partition in range(PARTITIONS) if self.holds(partition)]
 
     def fallbacks(self, partition: int) -> tuple[str, ...]:
         """All other members, in the order in which they take the place of an owner."""

@@ -46,9 +46,12 @@ class Membership:
         settings: MembershipSettings,
         stall: StallWatch,
         record: Recorder,
+        is_named: Callable[[str], bool] = lambda name: True,
     ) -> None:
+        """`is_named`: whether the layout names a member; nobody else is admitted."""
         now = env.clock.now()
         self._table = table = Table(me, list(seeds), now)
+        table.is_named = is_named
         awareness = Awareness(settings.health_score_max)
         self.context = context = Context(
             me, env.clock, env.random, messenger, lanes, datagrams, settings, stall, record, table, awareness
@@ -182,6 +185,13 @@ class Membership:
         if self._table.members.get(peer) is not None:
             self._rumors.evidence.note(peer, reason)
             self._links.changed()
+
+    def admit(self, candidate: Candidate) -> None:
+        """The layout names a member more: it is probed and gossiped to as the others are."""
+        self._table.admit(candidate, self.context.clock.now())
+        self.context.lanes.addresses[candidate.name] = self._table.members[candidate.name].address
+        self._rumors.after_change()
+        self.fetch(candidate.name)
 
     def forget(self, name: str) -> None:
         """Drop a member for good: what is still said of this or an earlier boot of it is refused."""

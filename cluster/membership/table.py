@@ -9,12 +9,14 @@ until `forget`. A new boot epoch is a higher incarnation, so it is alive whateve
 Pure. What is said about this node itself does not pass here: see `answer_to` in rumors.py.
 """
 
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import NamedTuple
 
 from cluster.membership.member import (
     ALIVE,
     DEAD,
+    EPOCH_MAX,
     RANK,
     REACHABLE,
     SUSPECT,
@@ -59,6 +61,8 @@ class Table:
         self.me.heard = True
         self.members: dict[str, Member] = {me.name: self.me}
         self.forgotten: dict[str, int] = {}
+        self.is_named: Callable[[str], bool] = lambda name: True
+        """Whether the layout names a member: a rumor introduces no other."""
         self._names_by_id: dict[str, str] = {me.id: me.name}
         self._alive: list[str] | None = None
         self._others: list[str] | None = None
@@ -154,12 +158,20 @@ class Table:
         self.me.incarnation = incarnation
         self.me.told = None
 
+    def admit(self, candidate: Candidate, now: float) -> None:
+        """The layout names a member more; it may bear the name of one that was forgotten."""
+        self.forgotten.pop(candidate.name, None)
+        if candidate.name not in self.members:
+            member = Member(candidate.name, "", Incarnation(0, 0), candidate.zone, candidate.address, now)
+            self.members[candidate.name] = member
+            self._alive = self._others = None
+
     def forget(self, name: str) -> Member | None:
-        """Drop a member, and refuse what is still said of this or an earlier boot of it."""
+        """Drop a member, and refuse what is still said of it until it is admitted again."""
         assert name != self.me.name
         member = self.members.pop(name, None)
+        self.forgotten[name] = EPOCH_MAX
         if member is not None:
-            self.forgotten[name] = member.incarnation.epoch
             self._names_by_id.pop(member.id, None)
             self._alive = self._others = None
             self._dead -= member.state == DEAD
@@ -171,6 +183,7 @@ class Table:
         """Whether a rumor may introduce a member: it must say what is needed to talk to it."""
         return (
             len(self.members) < MEMBERS_MAX
+            and self.is_named(rumor.name)
             and rumor.epoch > self.forgotten.get(rumor.name, 0)
             and rumor.port > 0
             and rumor.host != ""

@@ -31,6 +31,7 @@ class Answers:
         self._waiting: dict[str, Callable[[Arguments, Inbound], None]] = {
             "ready": Ready(node).answer,
             "drain": node.drain.drain,
+            "change": node.layouts.change,
         }
         """Those that are answered when something is so."""
         self._questions: dict[str, Callable[[Arguments], Any]] = {
@@ -42,8 +43,7 @@ class Answers:
             "trace": lambda arguments: node.steps.of(str(arguments.get("id", ""))),
             "health": self.health,
             "hints": self.hints,
-            "layout": lambda arguments: node.layouts.current(),
-            "adopt": lambda arguments: {"layout": node.layouts.adopt(str(arguments.get("entry", "")))},
+            "layout": lambda arguments: node.layouts.status(),
             "repair": lambda arguments: node.replication.completing.status(),
             "accept-loss": lambda arguments: node.replication.completing.accept_loss(),
             "faults": self.faults,

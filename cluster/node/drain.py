@@ -69,6 +69,11 @@ class Drain:
             self._push(Draining(False))
         return {"undrained": was}
 
+    def leave(self) -> None:
+        """This node is no member any more: nothing new is for it."""
+        if not self.draining:
+            self._begin("it has left the cluster")
+
     def welcome(self, push: Callable[[Struct], object]) -> None:
         """A client connected: it should know."""
         if self.draining:

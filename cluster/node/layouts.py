@@ -1,88 +1,255 @@
-"""The layout of a running node: what is served, what is on the disk, and how it hears of the next one.
+"""The layout of a running node: the control chain, tied to those who act on it.
 
-An entry is durable before anything is served under it, so that a restart never goes back. A placed message that was
-routed by another number says who is behind: its receiver, which fetches the entry from the sender and holds the message
-meanwhile; or its sender, which is refused, fetches the entry in turn, and goes on with the same operation. So one node
-that holds an entry is enough for all others to find it.
+A placed message that was routed by another number says who is behind: its receiver, which fetches the entries of the
+chain from the sender and holds the message meanwhile; or its sender, which is refused, fetches them in turn, and goes
+on with the same operation. So one node that has an entry is enough for all others to find it.
+
+Each member announces how far it is; from that everybody sees alike when a transition may end, and one of them proposes
+the end of it, the first of the members that are alive at once, the others after a while each.
 """
 
-from typing import Final
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
 
+from cluster.chain.chain import Chain
+from cluster.chain.entry import ChainEntry, added, left, renamed, reverted, switched
+from cluster.chain.transition import Progress, decode_progress, encode_progress, not_adopted, obstacles
 from cluster.env import Env
-from cluster.errors import ClusterError, StorageFull, Usage
-from cluster.layout import LayoutEntry, View, decode_entry, encode_entry
-from cluster.ports import Inbound, Outcome, Recorder
+from cluster.errors import ClusterError, NotFound, QuorumMissing, Usage
+from cluster.layout import LayoutEntry, Member, View, encode_entry
+from cluster.ports import Facts, Inbound, Recorder
+from cluster.replication import Replication
 from cluster.rpc.inbound import HOLD, PROCEED, STALE
 from cluster.rpc.rpc import Rpc
-from cluster.wire.admin import Answer, Ask
-from cluster.wire.handshake import LANE_CONTROL
+from cluster.wire.admin import Answer
 from cluster.wire.rights import ROLE_NODE
 
 LAYOUT_FILE: Final = "layout.json"
-FETCH_TIMEOUT_S: Final = 0.5
+KIND: Final = "chain"
+LOOK_S: Final = 0.1
+TURN_S: Final = 1.0
+"""So much later than the one before it in the order of names a member proposes what all see to be due."""
+ASK_S: Final = 1.0
+"""How often the others are asked for entries that this node may have missed."""
+PROPOSE_S: Final = 5.0
 
 
 class Layouts:
-    """One node's entry of the chain, and the way to the next."""
+    """One node's chain, and what follows from it."""
 
-    def __init__(self, env: Env, view: View, rpc: Rpc, record: Recorder) -> None:
+    def __init__(
+        self,
+        env: Env,
+        view: View,
+        rpc: Rpc,
+        facts: Facts,
+        alive: Callable[[], list[str]],
+        replication: Replication,
+        record: Recorder,
+        entries: list[ChainEntry],
+        newborn: bool,
+        members_changed: Callable[[LayoutEntry], None],
+    ) -> None:
         self._env = env
         self._view = view
-        self._rpc = rpc
+        self._facts = facts
+        self._alive = alive
+        self._replication = replication
         self._record = record
-        self._fetching: dict[str, None] = {}
+        self._members_changed = members_changed
+        self.chain = Chain(env, view.me, newborn, entries, rpc, record, self._before, self._after)
+        self._announced: Progress | None = None
+        self._due_since: tuple[str, float] = ("", 0.0)
+        self._proposing = False
+        self._asked_at = 0.0
+
+    def start(self) -> None:
+        """Announce how far this node is, and look at what is due, from now on."""
+        self._facts.on_fact.append(self._on_fact)
+        self._look()
+
+    # -- messages that were routed by another number
 
     def judge(self, number: int, inbound: Inbound) -> str:
         """What to do with a placed message that was routed by another number than ours. A client that is behind is
         served: whichever node it found forwards to the owners of now."""
         if number > self._view.number:
             for name in [inbound.sender] if inbound.role == ROLE_NODE else self._view.members:
-                self.fetch(name)
+                self.chain.fetch(name)
             return HOLD
         return STALE if inbound.role == ROLE_NODE else PROCEED
 
-    def fetch(self, peer: str) -> None:
-        """Take over the entry that a peer holds, if it is newer; one question to a peer at a time."""
-        if peer in self._fetching or peer == self._view.me:
+    # -- entries
+
+    def _before(self, entry: ChainEntry) -> None:
+        """What this node is to hold under the entry, and does not hold yet, it lacks: on the disk before the entry is,
+        so that it never counts as complete."""
+        if entry.layout.number == self._view.number:
             return
-        self._fetching[peer] = None
-        deadline = self._env.clock.now() + FETCH_TIMEOUT_S
-        self._rpc.request([peer], Ask("layout", {}), deadline, self._fetched, LANE_CONTROL)
+        next = View(self._view.me, entry.layout)
+        gained = [partition for partition in next.held_partitions() if not self._view.holds(partition)]
+        if gained:
+            self._replication.lack(gained, f"layout {entry.layout.number} gives it to this node ({entry.what})")
 
-    def _fetched(self, peer: str, outcome: Outcome) -> None:
-        del self._fetching[peer]
-        if type(outcome) is not Answer:
-            return  # whatever waits for it asks again, or ends at its deadline
-        before = self._view.number
+    def _after(self, entry: ChainEntry) -> None:
+        if entry.layout.number > self._view.number:
+            self._members_changed(entry.layout)
+            self._view.adopt(entry.layout)
+        self._tell()
+
+    def _on_fact(self, member: str, kind: str, body: bytes) -> None:
+        if kind == KIND and member != self._view.me:
+            progress = decode_progress(body)
+            if progress is not None and progress.slot > self.chain.entry.slot:
+                self.chain.fetch(member)
+
+    # -- how far everybody is
+
+    def progress(self) -> Progress:
+        """How far this node is."""
+        entry, me = self.chain.entry, self._view.me
+        coming = entry.layout.coming
+        leaves = coming is not None and all(member.name != me for member in coming.members)
+        hints = sum(self._replication.context.hints.by_target().values()) if leaves else 0
+        return Progress(entry.slot, self._view.number, self._replication.lacking(), hints, self.chain.id)
+
+    def _all_progress(self) -> dict[str, Progress]:
+        found = {self._view.me: self.progress()}
+        for name, body in self._facts.facts(KIND).items():
+            progress = decode_progress(body)
+            if progress is not None and name != self._view.me:
+                found[name] = progress
+        return found
+
+    def _tell(self) -> None:
+        progress = self.progress()
+        # A chain that never changed is announced by nobody, so that a cluster at its start has less to say.
+        if progress != self._announced and (progress.slot > 1 or self.chain.id != self._view.me):
+            self._announced = progress
+            self._facts.announce(KIND, encode_progress(progress))
+
+    def _look(self) -> None:
+        self._tell()
+        due = self._due()
+        name = "" if due is None else due[0]
+        now = self._env.clock.now()
+        if name != self._due_since[0]:
+            self._due_since = (name, now)
+        if due is not None and not self._proposing and now - self._due_since[1] >= self._turn() * TURN_S:
+            self._proposing = True
+            self.chain.propose(due[1], now + PROPOSE_S, self._proposed)
+        self._ask_around(now)
+        self._env.clock.call_later(LOOK_S, self._look)
+
+    def _ask_around(self, now: float) -> None:
+        """Ask one of the others for what this node may have missed: while a change is under way, and when it hears of
+        nobody, since nobody speaks to a member that has left."""
+        others = [name for name in self._alive() if name != self._view.me]
+        if now - self._asked_at < ASK_S or (others and not self.chain.entry.moving):
+            return
+        self._asked_at = now
+        others = others or [name for name in self._view.members if name != self._view.me]
+        if others:
+            self.chain.fetch(self._env.random.choice(others))
+
+    def _turn(self) -> int:
+        alive = self._alive()
+        voters = [name for name in sorted(self.chain.entry.acceptors) if name in alive]
+        return voters.index(self._view.me) if self._view.me in voters else len(voters)
+
+    def _proposed(self, outcome: ChainEntry | ClusterError) -> None:
+        self._proposing = False
+        self._due_since = ("", 0.0)
+
+    def _due(self) -> tuple[str, Callable[[ChainEntry], ChainEntry]] | None:
+        """What nobody has to ask for: the end of a transition, and votes for who lost its promises."""
+        entry, slot = self.chain.entry, self.chain.entry.slot
+        if slot == 1 and not entry.moving and not self._facts.facts(KIND) and self.chain.id == self._view.me:
+            return None
+        progress, alive = self._all_progress(), self._alive()
+        for name, id in entry.acceptors.items():
+            told = progress.get(name)
+            if told is not None and told.acceptor != id and told.acceptor and name in alive:
+                return f"{slot} {told.acceptor}", partial(_renamed, slot, name, told.acceptor)
+        if entry.moving and not obstacles(entry, progress, alive):
+            return f"{slot} end", partial(_switched, slot)
+        return None
+
+    # -- questions and changes
+
+    def status(self) -> dict[str, Any]:
+        """The entry that is served, and how far a transition is."""
+        entry = self.chain.entry
+        found: dict[str, Any] = {
+            "slot": entry.slot,
+            "number": self._view.number,
+            "what": entry.what,
+            "entry": encode_entry(self._view.entry).decode(),
+            "moving": entry.moving,
+        }
+        if entry.moving:
+            progress = self._all_progress()
+            found["waits_for"] = obstacles(entry, progress, self._alive())
+            found["lacking"] = {name: told.lacking for name, told in progress.items() if told.lacking}
+            found["joining"] = sum(len(self._view.joining(partition)) for partition in range(256))
+        return found
+
+    def change(self, arguments: Mapping[str, Any], inbound: Inbound) -> None:
+        """Handle `change`: `add` (members), `leave` or `forget` (names), `revert`. Answers with the entry decided."""
         try:
-            self.adopt(str(outcome.value["entry"]))
+            change = self._change(arguments)
         except ClusterError as error:
-            self._record("layout.refused", error.message, peer=peer)
-        else:
-            if self._view.number == before:  # it came another way, before the refusal: what waits was sent too early
-                self._rpc.layout_changed(before)
+            inbound.fail(error)
+            return
 
-    def current(self) -> dict[str, object]:
-        """The entry that is served."""
-        return {"number": self._view.number, "entry": encode_entry(self._view.entry).decode()}
+        def decided(outcome: ChainEntry | ClusterError) -> None:
+            if isinstance(outcome, ClusterError):
+                inbound.fail(outcome)
+            else:
+                inbound.reply(Answer(self.status()))
 
-    def adopt(self, text: str) -> int:
-        """Serve under this entry from now on, if it is newer; it is on the disk before. Returns the number that is
-        served. Raises Damaged, Usage for an entry that would move data, StorageFull."""
-        entry, held = decode_entry(text.encode()), self._view.entry
-        if entry.number <= held.number:
-            return held.number
-        if _shape(entry) != _shape(held):
-            raise Usage(f"layout {entry.number} has other members or quorums than {held.number}: it would move data")
-        try:
-            self._env.disk.write(LAYOUT_FILE, encode_entry(entry))
-        except OSError as error:
-            raise StorageFull(f"{LAYOUT_FILE} cannot be written: {error}") from error
-        self._record("layout.adopted", f"layout {entry.number} follows {held.number}", number=entry.number)
-        self._view.adopt(entry)
-        return entry.number
+        self.chain.propose(change, inbound.deadline, decided)
+
+    def _change(self, arguments: Mapping[str, Any]) -> Callable[[ChainEntry], ChainEntry]:
+        match dict(arguments):
+            case {"add": [_, *_] as rows}:
+                members = [_member(row) for row in rows]
+                return lambda entry: added(self._ready_for(entry), members)
+            case {"leave": [_, *_] as names}:
+                return lambda entry: left(self._ready_for(entry), [str(name) for name in names], gone=False)
+            case {"forget": [_, *_] as names}:
+                return lambda entry: left(self._ready_for(entry), [str(name) for name in names], gone=True)
+            case {"revert": True}:
+                return reverted
+        raise Usage("change takes one of `add`, `leave`, `forget`, `revert`")
+
+    def _ready_for(self, entry: ChainEntry) -> ChainEntry:
+        """The entry, once as many owners have taken it over as it takes for the next to be safe."""
+        late = not_adopted(entry, self._all_progress())
+        if late and not entry.moving:
+            raise QuorumMissing(f"{', '.join(late)} must take over layout {entry.layout.number} first: try again")
+        return entry
 
 
-def _shape(entry: LayoutEntry) -> tuple[object, ...]:
-    """What owners follow from, and quorums."""
-    return entry.cluster, sorted(entry.members, key=lambda member: member.name), entry.n, entry.r, entry.w
+def _renamed(slot: int, name: str, acceptor: str, entry: ChainEntry) -> ChainEntry:
+    return renamed(_at(entry, slot), name, acceptor)
+
+
+def _switched(slot: int, entry: ChainEntry) -> ChainEntry:
+    return switched(_at(entry, slot))
+
+
+def _at(entry: ChainEntry, slot: int) -> ChainEntry:
+    if entry.slot != slot:
+        raise NotFound(f"slot {slot} is not the last one any more")
+    return entry
+
+
+def _member(row: Any) -> Member:
+    match row:
+        case {"name": str(name), "zone": str(zone), "host": str(host), "port": int(port)}:
+            member = Member(name, zone, host, port)
+            member.validate()
+            return member
+    raise Usage("a member has a name, a zone, a host and a port")

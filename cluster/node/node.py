@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from cluster.chain.chain import read_chain
 from cluster.config import NodeSettings
 from cluster.env import Env, StallWatch, Tick
 from cluster.errors import ClusterError, Damaged
@@ -42,6 +43,9 @@ from cluster.wire.handshake import ROLE_NODE, Party
 from cluster.wire.kv import Get, Keys, Put
 from cluster.wire.replication import Attest, Fetch, Fetched, Replicate, ReplicateBatch, ReplicatedBatch, Scan
 
+LEAVE_S = 1.0
+"""A member that has left goes on so long, for its clients to turn to others and for what it has under way."""
+
 
 @dataclass
 class NodeHooks:
@@ -63,10 +67,11 @@ class Node:
         self.env = env
         self.settings = settings
         self.hooks = hooks
-        entry = read_layout(env)
-        members = {member.name: member for member in entry.members}
+        self.entries = read_chain(env, read_layout(env))
+        entry = self.entries[-1].layout
+        members = {member.name: member for member in entry.all_members}
         if name not in members:
-            raise Damaged(f"{LAYOUT_FILE} does not name {name}")
+            raise Damaged(f"{name} is no member of the cluster: layout {entry.number} does not name it")
         self.member = members[name]
         self.view = View(name, entry)
         self.boot = Identity(env.disk, name, env.boot_id, lambda: f"{name}-{env.random.randbytes(4).hex()}")
@@ -83,16 +88,20 @@ class Node:
         self.transport = Transport(env, self.tick, party, secret, settings.transport, self.faults, limited)
         self.rpc = Rpc(env.clock, self.transport)
         self.rpc.layout = entry.number
-        self.layouts = Layouts(env, self.view, self.rpc, record)
         self.transport.addresses = {other: (m.host, m.port) for other, m in members.items() if other != name}
         self.datagrams = DatagramEndpoint(env, party, secret, self.faults, self.transport.addresses)
-        candidates = [Candidate(m.name, m.zone, (m.host, m.port)) for m in entry.members if m.name != name]
+        candidates = [Candidate(m.name, m.zone, (m.host, m.port)) for m in entry.all_members if m.name != name]
         me = Announced(name, self.boot.id, self.boot.epoch, self.member.zone, (self.member.host, self.member.port))
         self.membership = Membership(
-            env, me, candidates, self.rpc, self.transport, self.datagrams, settings.membership, self.stall, record
-        )
+            env, me, candidates, self.rpc, self.transport, self.datagrams, settings.membership, self.stall, record,
+            is_named=lambda name: name in self.view.members,
+        )  # fmt: skip
         self.reach = Reach(env.clock, self.rpc, self._live_peers, record)
         self._build_data()
+        self.layouts = Layouts(
+            env, self.view, self.rpc, self.membership, self.membership.alive, self.replication, record,
+            entries=self.entries, newborn=self.boot.newborn, members_changed=self._members_changed,
+        )  # fmt: skip
         self._build_services(name)
         self.answers = Answers(self)
         self._wire()
@@ -116,15 +125,15 @@ class Node:
             store=self.store,
             settings=settings.replication,
             mergeables=mergeables,
-            hints=HintStore(self.store, mergeables, settings.replication.hint_bytes_max),
+            hints=HintStore(self.store, mergeables, settings.replication.hint_bytes_max, self.view.takers),
             hint_loss=HintLoss(env.disk, boot),
-            status=VotingStatus(self.store.recovering),
+            status=VotingStatus(self.store.recovering, lambda partition: self.view.mine(partition)),
             reach=self.reach,
             live=self.membership.alive,
             record=self.events.record,
             steps=self.steps,
         )
-        self.replication = Replication(context)
+        self.replication = Replication(context, on_drop=self._undone)
         self.kv = Coordinator(
             context, self.replication.writer, self.replication.reader, self.actors, settings.storage.durability.value
         )
@@ -159,7 +168,7 @@ class Node:
         self.membership.on_change.append(self._member_changed)
         self.membership.on_refuted.append(self.replication.catchup.begin)
         self.rpc.on_layout = self.layouts.judge
-        self.rpc.on_stale = self.layouts.fetch
+        self.rpc.on_stale = self.layouts.chain.fetch
         self.view.on_change.append(lambda entry: self.rpc.layout_changed(entry.number))
         self.membership.on_raised.append(self.boot.raised)
         self.membership.on_amnesia.append(self._amnesia)
@@ -176,7 +185,7 @@ class Node:
     def start(self) -> None:
         """Recover, listen, join. Raises Damaged, or OSError when the port is taken."""
         self.events.record("node.boot", f"epoch {self.boot.epoch}", node_id=self.boot.id)
-        recovery = self.store.recover(self.boot.boot, self.view.my_partitions())
+        recovery = self.store.recover(self.boot.boot, self.view.held_partitions())
         self.boot.settle()
         self.events.record(
             "storage.recovered",
@@ -196,6 +205,7 @@ class Node:
         self.topics.start()
         self.requests.start()
         self.drain.start()
+        self.layouts.start()
         self.replication.start(returning=not self.boot.newborn, hints_lost_now=bool(recovery.lost))
         self._beat()
 
@@ -239,6 +249,21 @@ class Node:
     def _member_changed(self, name: str, old: str, new: str) -> None:
         self.replication.member_changed(name, new == "alive")
 
+    def _members_changed(self, layout: LayoutEntry) -> None:
+        """The chain names other members than before."""
+        members = {member.name: member for member in layout.all_members}
+        me, addresses = self.member.name, self.transport.addresses
+        for name, member in members.items():
+            if name != me and name not in addresses:
+                addresses[name] = member.host, member.port
+                self.membership.admit(Candidate(name, member.zone, addresses[name]))
+        for name in [name for name in addresses if name not in members]:
+            self.membership.forget(name)
+            addresses.pop(name, None)
+        if me not in members:
+            self.drain.leave()
+            self.env.clock.call_later(LEAVE_S, self.hooks.on_fatal, f"{me} has left the cluster")
+
     def _live_peers(self) -> list[str]:
         return [name for name in self.membership.alive() if name != self.member.name]
 
@@ -255,7 +280,7 @@ class Node:
         self.membership.on_amnesia.clear()
         try:
             self.boot.forget(reason)
-            self.store.lose(self.view.my_partitions(), reason)
+            self.store.lose(self.view.held_partitions(), reason)
         except ClusterError as error:
             reason = f"{reason}; and {error.message}"
         self.hooks.on_fatal(f"{reason}. Started again, it takes a new id and recovers")

@@ -93,9 +93,9 @@ class Completing:
 
     def _recovering(self) -> list[int]:
         """What is to be done: not what is complete, and only not written down yet."""
-        mine, ending = self.context.view.mine, self._ending
+        holds, ending = self.context.view.holds, self._ending
         return [
-            partition for partition in self.context.status.recovering if mine(partition) and partition not in ending
+            partition for partition in self.context.status.recovering if holds(partition) and partition not in ending
         ]
 
     def _reachable(self, name: str) -> bool:
@@ -105,10 +105,13 @@ class Completing:
         return not self._reachable(name) or name in self._failing
 
     def _completion(self, partition: int) -> Completion:
-        others = self.context.view.others(partition)
+        view = self.context.view
+        others = view.others(partition)
         found = self._completions.get(partition)
         if found is None or found.others != others:  # another layout: who was asked before says nothing
-            found = self._completions[partition] = Completion(others, self.context.settings.w)
+            found = self._completions[partition] = Completion(
+                others, self.context.settings.w, len(view.owners(partition))
+            )
         return found
 
     def lost(self, partition: int) -> None:

@@ -23,11 +23,12 @@ class Verdict(Enum):
 
 
 class Completion:
-    """The scans of one partition, for one loss of its data. `others` are its other owners, of `owners` in all."""
+    """The scans of one partition, for one loss of its data. `others` are its other owners, or all `owners` of them for
+    a node that is only to become one."""
 
-    def __init__(self, others: Sequence[str], w: int) -> None:
+    def __init__(self, others: Sequence[str], w: int, owners: int = 0) -> None:
         self.others = tuple(others)
-        owners = len(self.others) + 1
+        owners = owners or len(self.others) + 1
         self.needed = owners - min(w, owners) + 1
         self.scanned: dict[str, bool] = {}
         """The sources that were merged; whether each was complete from the first page to the last."""

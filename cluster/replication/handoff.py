@@ -9,12 +9,15 @@ time; and what got no answer is sent alone from then on, behind all others, so t
 """
 
 from collections.abc import Callable
+from functools import partial
+from itertools import islice
 from typing import Final
 
 from cluster.errors import BadMessage, ClusterError, Damaged, TooLarge, TooManySiblings, Usage
 from cluster.ports import Outcome
 from cluster.replication.context import ReplicationContext
 from cluster.replication.hints import HintKey
+from cluster.replication.mergeable import TABLE_HINTS
 from cluster.replication.preference import UNANSWERED
 from cluster.wire.handshake import LANE_BACKGROUND
 from cluster.wire.replication import Replicate, Replicated
@@ -46,6 +49,11 @@ class Handoff:
         """Hints may be there from before; look regularly while there are any."""
         self._again()
 
+    def layout_changed(self) -> None:
+        """Owners may have changed: what waits for a former one goes to those that there are now."""
+        self.context.hints.layout_changed()
+        self._redirect()
+
     def poke(self, target: str) -> None:
         """Something about `target` changed: try to deliver to it now."""
         if target != self.context.me and self.context.hints.pending(target):
@@ -60,6 +68,7 @@ class Handoff:
 
     def _again(self) -> None:
         self._timer = False
+        self._redirect()
         for target in self.context.hints.by_target():
             self._deliver(target)
         if not self._timer:
@@ -80,6 +89,15 @@ class Handoff:
             fresh = context.hints.waiting_for(target, self._may_try, 1)
         for hint, blob in fresh:
             self._send(hint, blob)
+
+    def _redirect(self) -> None:
+        """A copy for a former owner is kept for every owner of the partition in place of it, and goes when all of them
+        have one of their own. A few at a time; the rest follows at the next look."""
+        context = self.context
+        for hint in list(islice(context.hints.astray, context.settings.hint_batch)):
+            blob = context.store.logged(TABLE_HINTS, hint.partition, hint.row())
+            if blob is not None:
+                _Redirected(context, hint, blob).start()
 
     def _may_try(self, hint: HintKey) -> bool:
         rests_until = self._resting.get(hint)
@@ -155,3 +173,26 @@ class Handoff:
                 self.context.hints.delivered(hint, blob)
 
         return kept
+
+
+class _Redirected:
+    """A copy for a former owner on its way to those that there are now."""
+
+    def __init__(self, context: ReplicationContext, hint: HintKey, blob: bytes) -> None:
+        self.context = context
+        self.hint = hint
+        self.blob = blob
+        self.left = dict.fromkeys(context.view.takers(hint.partition))
+
+    def start(self) -> None:
+        """Keep one for each."""
+        hint = self.hint
+        for taker in list(self.left):
+            key = HintKey(taker, hint.table, hint.partition, hint.key)
+            self.context.hints.add(key, self.blob, partial(self._kept, taker))
+
+    def _kept(self, taker: str, error: ClusterError | None) -> None:
+        if error is None:
+            self.left.pop(taker)
+            if not self.left:
+                self.context.hints.delivered(self.hint, self.blob)

@@ -5,7 +5,7 @@ table, key): later hints for the same key merge into it. Dynamo (2007) section 4
 a place keeps its name when its directory is lost, and whoever holds the place needs the copy.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -42,13 +42,23 @@ def parse_row(partition: int, row: str) -> HintKey:
 class HintStore:
     """The hints of one node, by the owner that they wait for."""
 
-    def __init__(self, store: Store, mergeables: dict[int, Mergeable], bytes_max: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        mergeables: dict[int, Mergeable],
+        bytes_max: int,
+        takers: Callable[[int], Sequence[str]] | None = None,
+    ) -> None:
+        """`takers`: who takes copies of a partition, under the layout of now."""
         self._store = store
         self._mergeables = mergeables
         self._bytes_max = bytes_max
         self._bytes = 0
         self._by_target: dict[str, dict[HintKey, int]] = {}
         self._refused: dict[HintKey, str] = {}
+        self._takers = takers
+        self.astray: dict[HintKey, None] = {}
+        """Copies for who does not own their partition any more."""
 
     def recover(self) -> None:
         """Index what the log brought back."""
@@ -108,6 +118,8 @@ class HintStore:
     def set_aside(self, hint: HintKey, code: str) -> bool:
         """The owner refuses this copy, for the reason `code`. It stays, and nobody waits for it. Returns whether this
         is new."""
+        if hint in self.astray or self.get(hint) is None:
+            return False  # it goes to the owners that there are now, or has gone already
         new = hint not in self._refused
         self._refused[hint] = code
         return new
@@ -139,7 +151,20 @@ class HintStore:
         """The owners for whom a copy of this key waits here."""
         return [target for target, rows in self._by_target.items() if HintKey(target, table, partition, key) in rows]
 
+    def layout_changed(self) -> None:
+        """Find the copies that are astray now."""
+        self.astray.clear()
+        for rows in self._by_target.values():
+            for hint in rows:
+                self._judge(hint)
+
+    def _judge(self, hint: HintKey) -> None:
+        if self._takers is not None and hint.target not in self._takers(hint.partition):
+            self.astray[hint] = None
+
     def _note(self, hint: HintKey, size: int) -> None:
+        if hint not in self._by_target.get(hint.target, ()):
+            self._judge(hint)
         rows = self._by_target.setdefault(hint.target, {})
         self._bytes += size - rows.get(hint, 0)
         rows[hint] = size
@@ -147,5 +172,7 @@ class HintStore:
     def _forget(self, hint: HintKey) -> None:
         rows = self._by_target.get(hint.target, {})
         self._bytes -= rows.pop(hint, 0)
+        self.astray.pop(hint, None)
+        self._refused.pop(hint, None)
         if not rows:
             self._by_target.pop(hint.target, None)

@@ -47,7 +47,7 @@ class Replica:
             mergeable.check(body.blob)
             if body.hint_for and body.hint_for not in context.view.members:
                 raise Usage(f"a hint for {body.hint_for}, which is no member")
-            if not elsewhere and not context.view.mine(body.partition):
+            if not elsewhere and not context.view.holds(body.partition):
                 raise Usage(f"{context.me} does not own partition {body.partition}")
         except ClusterError as error:
             inbound.fail(error)
@@ -78,7 +78,7 @@ class Replica:
     def replicate_batch(self, inbound: Inbound) -> None:
         """Merge all that has not expired, and say so in one message once it is as durable as the cluster promises."""
         context = self.context
-        store, mergeables, mine = context.store, context.mergeables, context.view.mine
+        store, mergeables, holds = context.store, context.mergeables, context.view.holds
         now = inbound.sender_time(context.env.clock.now())
         merged: list[int] = []
         failed: list[tuple[int, str, str]] = []
@@ -91,7 +91,7 @@ class Replica:
                 held = None if mergeable is None else store.get(table, partition, key)
                 if mergeable is None or held is None or table == TABLE_HINTS:
                     mergeable = context.check_place(table, partition, key)  # where a row is held its place can be
-                if not mine(partition):
+                if not holds(partition):
                     raise Usage(f"{context.me} does not own partition {partition}")
                 if held is None:
                     mergeable.check(blob)

@@ -1,11 +1,12 @@
 """One node's replication, assembled: the parts share one ReplicationContext and are told of the same changes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from cluster.layout import LayoutEntry
 from cluster.replication.catchup import CatchUp
 from cluster.replication.completing import Completing
 from cluster.replication.context import ReplicationContext
+from cluster.replication.dropping import Dropping
 from cluster.replication.handoff import Handoff
 from cluster.replication.reader import Reader
 from cluster.replication.replica import Replica
@@ -14,9 +15,10 @@ from cluster.replication.writer import Writer
 
 
 class Replication:
-    """Writer, reader, replica, hand-off, catch-up and completing of one node."""
+    """Writer, reader, replica, hand-off, catch-up and completing of one node. `on_drop` is called before rows of this
+    node go because it no longer owns them."""
 
-    def __init__(self, context: ReplicationContext) -> None:
+    def __init__(self, context: ReplicationContext, on_drop: Callable[[], None]) -> None:
         self.context = context
         self.writer = Writer(context)
         self.reader = Reader(context)
@@ -24,6 +26,7 @@ class Replication:
         self.handoff = Handoff(context)
         self.completing = Completing(context)
         self.catchup = CatchUp(context, self.lost)
+        self.dropping = Dropping(context, on_drop)
         context.view.on_change.append(self._layout_changed)
 
     def start(self, returning: bool, hints_lost_now: bool) -> None:
@@ -32,9 +35,9 @@ class Replication:
         context = self.context
         context.hints.recover()
         context.hint_loss.recover(context.store.hints_lost, hints_lost_now)
-        for partition in [partition for partition in context.store.recovering if not context.view.mine(partition)]:
-            context.store.complete(partition)  # what is no owner's has no vote to lose; its hints are another matter
+        self._release()
         self._say_recovering(context.status.recovering)
+        self.dropping.look()
         self.handoff.start()
         if returning:
             self.catchup.begin("this node booted again and may have missed writes")
@@ -43,13 +46,29 @@ class Replication:
     def lost(self, reason: str) -> None:
         """All that this node owns may lack something. Raises StorageFull when that cannot be kept; nothing has been
         said then."""
-        context = self.context
-        partitions = context.view.my_partitions()
-        context.store.lose(partitions, reason)
+        partitions = self.context.view.held_partitions()
+        self.lack(partitions, reason)
         self._say_recovering(dict.fromkeys(partitions, reason))
-        for partition in partitions:
-            self.completing.lost(partition)
         self.completing.poke()
+
+    def lack(self, partitions: Iterable[int], reason: str) -> None:
+        """These partitions lack rows, on the disk before this returns: this node lost them, or is to own them. Raises
+        StorageFull."""
+        lacking = list(partitions)
+        self.context.store.lose(lacking, reason)
+        for partition in lacking:
+            self.completing.lost(partition)
+
+    def lacking(self) -> int:
+        """Of how many partitions that this node holds, or is to hold, it lacks data."""
+        holds = self.context.view.holds
+        return sum(1 for partition in self.context.status.recovering if holds(partition))
+
+    def _release(self) -> None:
+        """What this node does not hold has no vote to lose; its hints are another matter."""
+        context = self.context
+        for partition in [partition for partition in context.store.recovering if not context.view.holds(partition)]:
+            context.store.complete(partition)
 
     def _say_recovering(self, reasons: Mapping[int, str]) -> None:
         mine = {partition: reason for partition, reason in reasons.items() if self.context.view.mine(partition)}
@@ -57,18 +76,22 @@ class Replication:
             self.context.record("owner.recovering", causes(mine.values()), partitions=sorted(mine))
 
     def _layout_changed(self, entry: LayoutEntry) -> None:
+        self._release()
         self.catchup.layout_changed()
+        self.handoff.layout_changed()
         self.completing.poke()
+        self.dropping.look()
 
     def not_voting(self) -> list[str]:
         """Why answers from here are no votes, or may miss something: what is waited for, and the command that goes on.
         Empty when they are."""
         status, completing, reasons = self.context.status, self.completing.status(), []
-        if status.recovering:
+        lost = status.lost()
+        if lost:
             failing = completing["failing"]
             names = [f"{name} ({failing[name]})" if name in failing else name for name in completing["waits_for"]]
             waits = f"; waits for {', '.join(names)}: {completing['help']}" if names else ""
-            reasons.append(f"recovering {len(status.recovering)} partitions: {completing['cause']}{waits}")
+            reasons.append(f"recovering {len(lost)} partitions: {completing['cause']}{waits}")
         waited_for, dead = self.catchup.waits_for()
         if status.catching_up:
             reasons.append(f"catching up: {status.reason}; waits for {', '.join(waited_for) or 'nobody'}")

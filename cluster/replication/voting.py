@@ -12,7 +12,7 @@ before: then all are asked again, in another pass of the round. Pure; which part
 remember.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from cluster.replication.quorum import CATCHING_UP, MAY_MISS_HINTS, NO_VOTE, VOTING
 
@@ -23,10 +23,11 @@ Pass = tuple[int, int]
 class VotingStatus:
     """One node's right to vote. `recovering` is a live view of the partitions that lost data, with the reason."""
 
-    __slots__ = ("_attested", "asked_in", "catching_up", "may_hold_hints", "pending", "reason", "recovering")
+    __slots__ = ("_attested", "_mine", "asked_in", "catching_up", "may_hold_hints", "pending", "reason", "recovering")
 
-    def __init__(self, recovering: Mapping[int, str]) -> None:
+    def __init__(self, recovering: Mapping[int, str], mine: Callable[[int], bool] = lambda partition: True) -> None:
         self.recovering = recovering
+        self._mine = mine
         self.catching_up = False
         self.reason = ""
         self.asked_in: Pass = (0, 0)
@@ -102,9 +103,13 @@ class VotingStatus:
         there = dict.fromkeys(members)
         self.may_hold_hints = {name: None for name in self.may_hold_hints if name in there}
 
+    def lost(self) -> list[int]:
+        """The partitions that this node owns and has lost data of; not those that it is only to own."""
+        return [partition for partition in self.recovering if self._mine(partition)]
+
     def state(self) -> str:
         """For `status`: recovering, catching-up or running."""
-        return "recovering" if self.recovering else "catching-up" if self.catching_up else "running"
+        return "recovering" if self.lost() else "catching-up" if self.catching_up else "running"
 
 
 def causes(reasons: Iterable[str]) -> str:

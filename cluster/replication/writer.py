@@ -6,12 +6,12 @@ deadline gets a hint. Dynamo (2007) sections 4.5 and 4.6.
 
 from collections.abc import Callable, Sequence
 
-from cluster.errors import ClusterError, Maybe, QuorumMissing, StaleLayout, from_code
+from cluster.errors import ClusterError, Maybe, QuorumMissing, StaleLayout, TooLarge, from_code
 from cluster.ports import Inbound, Outcome
 from cluster.replication.context import ReplicationContext
 from cluster.replication.hints import HintKey
 from cluster.replication.preference import UNANSWERED, next_fallback, split_owners
-from cluster.replication.quorum import MAYBE, NO, QuorumWrite
+from cluster.replication.quorum import MAYBE, NO, OK, OK_SLOPPY, QuorumWrite
 from cluster.rpc import BatchedCalls
 from cluster.transport import Connection
 from cluster.wire.handshake import LANE_FOREGROUND
@@ -46,6 +46,9 @@ class Writer:
         """Store `blob` here (as an owner, or as a fallback) and at the other owners. Raises QuorumMissing before
         anything is sent when too few can be reached: a definite no."""
         context = self.context
+        if context.view.moving and context.view.joining(partition):
+            self._write_to_both(table, partition, key, blob, w, strict, deadline, done, trace)
+            return
         mine, reachable = context.view.mine(partition), context.view.others(partition)
         missing: Sequence[str] = ()
         owners = len(reachable) + mine
@@ -62,6 +65,38 @@ class Writer:
             operation.trace = trace
         self.calls.begin(operation)
         operation.start(mine, reachable, missing)
+
+    def _write_to_both(
+        self,
+        table: int,
+        partition: int,
+        key: str,
+        blob: bytes,
+        w: int,
+        strict: bool,
+        deadline: float,
+        done: WriteDone,
+        trace: str,
+    ) -> None:
+        """In a transition: to the owners in force, and to those to come."""
+        context = self.context
+        view, me = context.view, context.me
+        takers = [name for name in view.takers(partition) if name != me]
+        reachable, missing = split_owners(takers, context.avoided)
+        sets = (view.owners(partition), view.coming(partition))
+        count = len(sets[0])
+        promised = min(context.settings.w, count)
+        needed = min(w, count) or promised
+        for owners in sets:
+            there = sum(name == me or name in reachable for name in owners)
+            absent = [name for name in owners if name in missing]
+            self._check(partition, there, absent, view.mine(partition), needed, strict)
+        operation = MovingWrite(
+            self, table, partition, key, blob, deadline, done, reachable, needed, promised, strict, sets
+        )
+        operation.trace = trace
+        self.calls.begin(operation)
+        operation.start(view.holds(partition), reachable, missing)
 
     def answered(self, inbound: Inbound) -> None:
         """An owner has dealt with a batch."""
@@ -192,7 +227,7 @@ class WriteOperation(QuorumWrite):
 
     def again(self, peer: str) -> None:
         """Under another layout, with the same bytes and so the same dot. Who is no owner there takes no copy."""
-        if peer in self.writer.context.view.owners(self.partition):
+        if peer in self.writer.context.view.takers(self.partition):
             entry = (self.id, self.deadline, self.table, self.partition, self.key, self.blob)
             self.writer.calls.call((peer,), entry)
         else:
@@ -308,3 +343,60 @@ class ExplainedWrite(WriteOperation):
     """One that has a trace; the others pay nothing for it."""
 
     __slots__ = ("trace",)
+
+
+class MovingWrite(WriteOperation):
+    """A write while the owners of its partition change: it needs W of the owners in force and W of those to come, and
+    whoever is both counts for both."""
+
+    __slots__ = ("sets", "trace")
+
+    def __init__(
+        self,
+        writer: Writer,
+        table: int,
+        partition: int,
+        key: str,
+        blob: bytes,
+        deadline: float,
+        done: WriteDone,
+        reachable: Sequence[str],
+        needed: int,
+        promised: int,
+        strict: bool,
+        sets: tuple[Sequence[str], Sequence[str]],
+    ) -> None:
+        WriteOperation.__init__(
+            self, writer, table, partition, key, blob, deadline, done, reachable, needed, promised, strict
+        )
+        self.sets = sets
+
+    def start(self, mine: bool, reachable: Sequence[str], missing: Sequence[str]) -> None:
+        """As of any write. A node that is only to come may hold more of the key than the write that it coordinates
+        has seen."""
+        context = self.writer.context
+        if mine and not context.view.mine(self.partition):
+            try:
+                self.blob = context.merge_in(self.table, self.partition, self.key, self.blob)
+            except TooLarge:
+                mine, missing = False, (*missing, context.me)
+        WriteOperation.start(self, mine, reachable, missing)
+
+    def on_ack(self, slot: str, node: str) -> str | None:
+        """See `QuorumWrite.on_ack`; decided once both sets are."""
+        self.outstanding -= 1
+        filled = self.filled
+        if node == slot or (slot not in filled and node not in filled.values()):
+            filled[slot] = node
+        if self.decided is not None:
+            return None
+        outcome = OK
+        for owners in self.sets:
+            acks = sum(filled.get(name) == name for name in owners)
+            slots = sum(name in filled for name in owners)
+            if (acks if self.strict else slots) < self.needed:
+                return None
+            if acks < self.needed or acks < self.promised:
+                outcome = OK_SLOPPY
+        self.decided = outcome
+        return outcome

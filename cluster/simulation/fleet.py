@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from cluster.chain.chain import entry_path
+from cluster.chain.entry import encode_chain
 from cluster.client.locate import Location, addresses
 from cluster.config import NodeSettings, node_settings
 from cluster.faults import Fault, FaultDocument, add_fault, encode_faults, heal, mark_returned
@@ -53,11 +55,9 @@ class Fleet:
         self.world = World(seed, quality=quality, keep_trace=keep_trace)
         self.settings = settings or node_settings()
         quorum = self.settings.replication
-        members = tuple(
-            Member(f"n{i + 1}", f"z{i % zones + 1}", f"10.0.{i // 250}.{i % 250 + 1}", PORT) for i in range(count)
-        )
+        self.zones = zones
+        members = tuple(self._member(i) for i in range(count))
         self.entry = LayoutEntry(1, "simulated", members, quorum.n, quorum.r, quorum.w)
-        self.placement = placement(self.entry)
         self.names = [member.name for member in members]
         self.faults = FaultDocument()
         self._fault_delays = self.world.random("faults")
@@ -74,6 +74,10 @@ class Fleet:
         fleet.start()
         fleet.until(fleet.converged)
         return fleet
+
+    def _member(self, index: int, zone: str = "") -> Member:
+        address = f"10.0.{index // 250}.{index % 250 + 1}"
+        return Member(f"n{index + 1}", zone or f"z{index % self.zones + 1}", address, PORT)
 
     def __enter__(self) -> "Fleet":
         return self
@@ -107,6 +111,32 @@ class Fleet:
         for function in self.on_boot:
             function(name, node)
         node.start()
+
+    def add(self, count: int = 1, *, via: str, zone: str = "", timeout: float = 5.0) -> Result:
+        """Ask a node to have so many more named members; `join` boots one that is."""
+        taken = {node for node in self.names}
+        free = [index for index in range(250) if f"n{index + 1}" not in taken][:count]
+        members = [self._member(index, zone) for index in free]
+        rows = [{"name": one.name, "zone": one.zone, "host": one.host, "port": one.port} for one in members]
+        return self.ask(via, "change", {"add": rows}, timeout)
+
+    def join(self, name: str, *, via: str) -> None:
+        """Boot a member that was added, with an empty directory and the chain as `via` has it."""
+        disk = self.world.env(name).disk
+        for file in disk.names("chain"):
+            disk.remove(f"chain/{file}")
+        for file in ("layout.json", "boot.json", "ballot.json"):
+            disk.remove(file)
+        chain = self.nodes[via].layouts.chain
+        disk.write("layout.json", encode_entry(chain.entries[0].layout))
+        for entry in chain.entries[1:]:
+            disk.write(entry_path(entry.slot), encode_chain(entry))
+        id = f"{name}-{self.world.env(name).random.randbytes(4).hex()}"
+        for path, data in newborn_files(name, id, "it joins the cluster").items():
+            disk.write(path, data)
+        if name not in self.names:
+            self.names.append(name)
+        self.start(name)
 
     def crash(self, name: str) -> None:
         """SIGKILL."""
@@ -170,6 +200,11 @@ class Fleet:
             node.env.clock.call_soon(node.reload_faults)
 
     @property
+    def layout(self) -> LayoutEntry:
+        """The newest layout that a node which runs has; the first one while none does."""
+        return max((node.view.entry for node in self.nodes.values()), key=lambda one: one.number, default=self.entry)
+
+    @property
     def up(self) -> list[str]:
         """The nodes that have booted and run."""
         return [name for name in self.names if name in self.nodes]
@@ -188,12 +223,18 @@ class Fleet:
         )
 
     def settled(self) -> bool:
-        """Whether nobody waits for anything: converged, all vote, no hints, no writes in flight."""
-        return self.converged() and all(
-            node.replication.context.status.state() == "running"
-            and not node.replication.context.hints.by_target()
-            and not node.replication.writer.in_flight
-            for node in self.nodes.values()
+        """Whether nobody waits for anything: converged, one layout, all vote, no hints, no writes in flight."""
+        layouts = {(node.layouts.chain.entry.slot, node.layouts.chain.entry.moving) for node in self.nodes.values()}
+        return (
+            self.converged()
+            and len(layouts) == 1
+            and not layouts.pop()[1]
+            and all(
+                node.replication.context.status.state() == "running"
+                and not node.replication.context.hints.by_target()
+                and not node.replication.writer.in_flight
+                for node in self.nodes.values()
+            )
         )
 
     def believes(self, observer: str, subject: str) -> str:
@@ -204,11 +245,11 @@ class Fleet:
 
     def owners(self, key: str) -> list[str]:
         """The owners of a key, in order."""
-        return list(self.placement.owners(partition_of(key)))
+        return list(placement(self.layout).owners(partition_of(key)))
 
     def fallbacks(self, key: str) -> list[str]:
         """The nodes that take hints for the key's owners, in order."""
-        return list(self.placement.fallbacks(partition_of(key)))
+        return list(placement(self.layout).fallbacks(partition_of(key)))
 
     def stored(self, name: str, key: str) -> bytes | None:
         """The encoded object that a node holds as an owner; hints do not count."""

@@ -34,6 +34,8 @@ class BootRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The boot id of the machine under which the log was opened last."""
     lost: str = ""
     """Why what lies here does not count as complete, until the log says so itself."""
+    joins: str = ""
+    """Why what its partitions hold is not here: it was made for a cluster that had begun. Until the log says so."""
     announced: Annotated[int, msgspec.Meta(ge=0)] = 0
     """The highest epoch that others may know of this id, when that is above its own: an earlier holder of the name was
     known in higher ones."""
@@ -50,6 +52,8 @@ class Boot:
     """The machine booted since this log was opened last, or that cannot be told."""
     lost: str = ""
     """Why nothing that is found here counts as complete; empty when that is not so."""
+    joins: str = ""
+    """Why the partitions lack what others hold of them, though nothing was lost."""
 
 
 def read_document(disk: "Disk", path: str) -> bytes | None:
@@ -78,10 +82,11 @@ def encode_boot(record: BootRecord) -> bytes:
     return msgspec.json.encode(record) + b"\n"
 
 
-def newborn_files(name: str, id: str) -> dict[str, bytes]:
-    """What genesis writes into a node's folder, by path: who lives there, and a log that never held anything. With the
-    mark there from the start, a mark that is missing always means that something was lost."""
-    return {BOOT: encode_boot(BootRecord(name, id, 0)), MARK: encode_mark(Mark(0, (0, 0), clean=True))}
+def newborn_files(name: str, id: str, lacks: str = "") -> dict[str, bytes]:
+    """What stands in a node's folder before its first boot, by path: who lives there, and a log that never held
+    anything. With the mark there from the start, a mark that is missing always means that something was lost. `lacks`
+    is the reason why it does not have what its partitions hold: it joins a cluster that has begun without it."""
+    return {BOOT: encode_boot(BootRecord(name, id, 0, joins=lacks)), MARK: encode_mark(Mark(0, (0, 0), clean=True))}
 
 
 class Identity:
@@ -136,13 +141,14 @@ class Identity:
         record, before = self._record, self.before
         rebooted = not self.newborn and (not self._machine or record.machine != self._machine)
         # A record without an epoch before it (a wiped directory) carries a loss, so that 0 does not stand for newborn.
-        return Boot(record.epoch, 0 if before is None else before.epoch, rebooted, record.lost)
+        epoch = 0 if before is None else before.epoch
+        return Boot(record.epoch, epoch, rebooted, record.lost, record.joins)
 
     def settle(self) -> None:
         """The log is open and holds what was lost: from now on this boot of the machine is the one to compare with.
         Raises StorageFull."""
-        if self._machine != self._record.machine or self._record.lost:
-            self._write(machine=self._machine, lost="")
+        if self._machine != self._record.machine or self._record.lost or self._record.joins:
+            self._write(machine=self._machine, lost="", joins="")
 
     def raised(self, epoch: int) -> None:
         """This boot announces itself in a higher epoch than its own: the next one begins above that, or its peers would

@@ -96,6 +96,8 @@ class Store:
         self._lost = dict(replay.losses())
         reason = replay.lost()
         losses = self._declare([*owned, HINTS], reason) if reason else []
+        if boot.joins and not reason:
+            losses = self._declare(owned, boot.joins)  # no hints were lost: it never had any
         self._judge(self._lost)
         try:
             self._log.open(boot.epoch, replay.last_number + 1, replay.end, losses, marked=replay.mark is not None)

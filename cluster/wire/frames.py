@@ -16,13 +16,14 @@ from cluster.errors import BadMessage
 from cluster.limits import FRAME_BYTES_MAX
 from cluster.wire.admin import AdminBody
 from cluster.wire.calls import CallsBody
+from cluster.wire.chain import ChainBody
 from cluster.wire.kv import KvBody
 from cluster.wire.membership import MembershipBody
 from cluster.wire.replication import ReplicationBody
 from cluster.wire.requests import RequestBody
 from cluster.wire.topics import TopicBody
 
-Body = KvBody | ReplicationBody | TopicBody | RequestBody | AdminBody | MembershipBody | CallsBody
+Body = KvBody | ReplicationBody | TopicBody | RequestBody | AdminBody | MembershipBody | CallsBody | ChainBody
 
 
 class Request(Struct, array_like=True, gc=False, tag=1):

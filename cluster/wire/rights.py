@@ -14,6 +14,7 @@ from typing import Any
 from cluster.errors import ClusterError, Forbidden
 from cluster.wire.admin import Ask
 from cluster.wire.calls import BatchRefused
+from cluster.wire.chain import Accept, Decided, Entries, Prepare
 from cluster.wire.kv import Get, Keys, Put
 from cluster.wire.membership import PushPull, StreamPing, Tell
 from cluster.wire.replication import (
@@ -57,6 +58,11 @@ MAY_SEND: dict[type, tuple[str, ...]] = {
     PushPull: _NODES,
     StreamPing: _NODES,
     Tell: _NODES,
+    # The control chain.
+    Prepare: _NODES,
+    Accept: _NODES,
+    Entries: _NODES,
+    Decided: _NODES,
     # The calls themselves.
     BatchRefused: _NODES,
     Ask: (ROLE_NODE, ROLE_CLIENT),

@@ -191,12 +191,20 @@ def test_ids_find_names_and_a_replaced_id_finds_nobody() -> None:
     assert made.name_of("n1-aaaa") == "n1"
 
 
-def test_a_forgotten_member_stays_forgotten_until_it_boots_again() -> None:
+def test_a_forgotten_member_stays_forgotten_until_it_is_admitted_again() -> None:
     made = table(rumor(DEAD, 3))
     made.forget("n2")
-    assert made.merge(rumor(ALIVE, 3, 9), 1.0).effect is Effect.REFUSED
+    assert made.merge(rumor(ALIVE, 4), 1.0).effect is Effect.REFUSED
     assert "n2" not in made.members
-    assert made.merge(rumor(ALIVE, 4), 1.0).effect is Effect.CHANGED
+    made.admit(Candidate("n2", "z1", ("127.0.0.1", 7002)), 1.0)
+    assert made.merge(rumor(ALIVE, 1), 1.0).effect is Effect.CHANGED
+
+
+def test_a_rumor_introduces_nobody_whom_the_layout_does_not_name() -> None:
+    made = table()
+    made.is_named = lambda name: name != "n7"
+    assert made.merge(rumor(ALIVE, 1, name="n7"), 1.0).effect is Effect.REFUSED
+    assert made.merge(rumor(ALIVE, 1, name="n8"), 1.0).effect is Effect.CHANGED
 
 
 def test_what_a_file_recalls_is_not_heard() -> None:

@@ -4,12 +4,10 @@ end; and a layout that is given to one node reaches all."""
 import shutil
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from cluster.emulator import cluster as emulator
 from cluster.errors import ClusterError
-from cluster.layout import decode_entry, encode_entry
 from tests.processes.commands import ask, dsectl
 from tests.processes.fleet import Ledger, Real, real, until
 
@@ -93,23 +91,3 @@ def test_the_loss_of_what_an_absent_owner_holds_is_accepted_by_command() -> None
         assert "may be lost" in dsectl("repair", *C).out
         for key in ledger.acknowledged:
             assert fleet.client.kv.get(key).siblings == [ledger.written[key]]
-
-
-def test_a_layout_given_to_one_node_reaches_all_by_their_messages_and_outlives_them() -> None:
-    ledger = Ledger()
-    with real(5) as fleet:
-        until(fleet.settled)
-        entry = decode_entry((fleet.files.node("n1") / "layout.json").read_bytes())
-        given = encode_entry(msgspec.structs.replace(entry, number=2, previous=1)).decode()
-        assert fleet.ask("n1", "adopt", entry=given) == {"layout": 2}
-        until(
-            lambda: (
-                ledger.write(fleet.client) == "ok"
-                and all(fleet.ask(n, "status")["layout"] == 2 for n in fleet.files.nodes)
-            )
-        )
-        assert "no" not in ledger.outcomes, "what met the change was refused"
-        fleet.kill(*fleet.files.nodes)
-        fleet.start(*fleet.files.nodes)
-        assert all(fleet.ask(node, "status")["layout"] == 2 for node in fleet.files.nodes)
-        assert ledger.lost(fleet.client) == []

@@ -13,6 +13,7 @@ from cluster.config import NodeSettings
 from cluster.simulation.fleet import Fleet
 from cluster.wire.kv import Got, PutDone
 from tests.simulation.calls import Calls
+from tests.simulation.growth import Growth
 from tests.simulation.ledger import Ledger, Session
 from tests.simulation.nemesis import Nemesis, Step
 
@@ -47,6 +48,8 @@ class Users:
         self.ledger = Ledger(fleet, large_bytes=large_bytes)
         self.calls = calls
         self.mix = MIXES[mix]
+        self.known = {member.name for member in fleet.entry.members}
+        """The members that the clients know of: those of the layout that they were given."""
         self.keys = [f"key-{number}".ljust(key_bytes, ".") for number in range(6)]
         count = 1 if mix == "chains" else 3
         self.sessions = [Session(fleet.client(f"client-{number}")) for number in range(count)]
@@ -58,11 +61,13 @@ class Users:
         if random.random() < CALL_SHARE:
             client = random.choice(self.sessions).client
             assert client is not None
-            self.calls.begin(client, random.choice([None, *running[:1]]))
+            self.calls.begin(client, random.choice([None, *[name for name in running[:1] if name in self.known]]))
         session, key, dice = random.choice(self.sessions), random.choice(self.keys), random.random()
         if not running or ledger.is_busy(session, key):
             return
         via = random.choice([None, random.choice(running)])
+        if via not in self.known:
+            via = None
         with_context, blind, deletes = self.mix
         if dice < with_context:
             ledger.write(via, key, session)
@@ -123,6 +128,7 @@ def run(
     nodes: int = 5,
     large_bytes: int = 0,
     key_bytes: int = 0,
+    grows: bool = False,
 ) -> Run:
     """Faults and users, then peace, then the account."""
     with Fleet(seed, nodes, settings=settings) as fleet:
@@ -130,7 +136,7 @@ def run(
         fleet.start()
         fleet.until(fleet.converged)
         random = Random(f"{seed}/{mix}")
-        nemesis = Nemesis(fleet, random, down_max=down_max, steps=steps)
+        nemesis = (Growth if grows else Nemesis)(fleet, random, down_max=down_max, steps=steps)
         users = Users(fleet, nemesis, calls, random, mix, large_bytes, key_bytes)
         made = Run(users.ledger, nemesis, calls)
         for number in range(4 * rounds):

@@ -10,6 +10,7 @@ from cluster.wire.requests import Call
 from cluster.wire.rights import MAY_SEND, NODES_ONLY, ROLES, forbidden, role_key
 
 ANSWERS_AND_PUSHES = {
+    *("Promise", "AcceptAnswer"),
     *("PutDone", "Got", "KeysFound", "Replicated", "Attested", "Scanned", "Published", "Message", "Subscribed"),
     *("CallDone", "Answer", "Draining", "PushPullReply", "StreamPong", "Told"),
 }

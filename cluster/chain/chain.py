@@ -1,0 +1,342 @@
+"""One node's part in the control chain: it votes, proposes, learns, and hands what is decided to the rest of the node.
+
+Decided entries are files, one a slot, written before anything is done under them; promises are written before they are
+given. An entry reaches the others three ways: whoever had it decided pushes it, what members announce says who is
+behind, and a request routed by another layout number says so at once. A node takes entries in the order of their slots,
+none left out: each may take a partition away from it, or give it back.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from cluster.ballot import Acceptor, AcceptorState, Phase, Promised, Proposer
+from cluster.ballot.acceptor import Accepted
+from cluster.chain.entry import ChainEntry, Change, decode_chain, encode_chain, genesis
+from cluster.env import Env
+from cluster.errors import ClusterError, Damaged, Maybe, QuorumMissing, StaleLayout, StorageFull
+from cluster.layout.entry import LayoutEntry
+from cluster.ports import Inbound, Messenger, Outcome, Recorder
+from cluster.wire.chain import Accept, AcceptAnswer, Decided, Entries, Prepare, Promise
+from cluster.wire.handshake import LANE_CONTROL
+
+FOLDER: Final = "chain"
+BALLOT_FILE: Final = "ballot.json"
+CALL_S: Final = 0.5
+"""How long an acceptor may take: it writes a small file and syncs it."""
+RETRY_S: Final = 0.2
+"""About so long a proposer rests before it tries again, so that two of them come apart."""
+PAGE: Final = 16
+"""Entries in one answer: a few kibibytes each."""
+
+ChangeDone = Callable[[ChainEntry | ClusterError], None]
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """The promise file: under which id this node votes, and what it has promised."""
+
+    id: str
+    state: AcceptorState
+
+
+def read_chain(env: Env, first: LayoutEntry) -> list[ChainEntry]:
+    """The entries on the disk, in order, from the first layout on. One that cannot be read, and all behind it, are left
+    out: the peers have them."""
+    entries = [genesis(first)]
+    for name in env.disk.names(FOLDER):
+        try:
+            entry = decode_chain(env.disk.read(f"{FOLDER}/{name}"))
+        except (Damaged, OSError):
+            break
+        if entry.slot == entries[-1].slot + 1:
+            entries.append(entry)
+    return entries
+
+
+def entry_path(slot: int) -> str:
+    """Where an entry is kept; the names sort as the slots do."""
+    return f"{FOLDER}/{slot:08}.json"
+
+
+class Chain:
+    """See above. `before(entry)` makes ready for an entry, on the disk, and may raise; `after(entry)` goes on by it."""
+
+    def __init__(
+        self,
+        env: Env,
+        me: str,
+        newborn: bool,
+        entries: list[ChainEntry],
+        messenger: Messenger,
+        record: Recorder,
+        before: Callable[[ChainEntry], None],
+        after: Callable[[ChainEntry], None],
+    ) -> None:
+        self.env = env
+        self.me = me
+        self.entries = entries
+        self.messenger = messenger
+        self.record = record
+        self._before = before
+        self._after = after
+        self._fetching: dict[str, None] = {}
+        self._proposal: _Proposal | None = None
+        kept = self._read_ballot(newborn)
+        self.id = kept.id
+        """Under which this node votes; an id that the chain does not name has no vote."""
+        self._acceptor = Acceptor(kept.state)
+        self._acceptor.advance(self.entry.slot + 1)
+        for body_type, handler in ((Prepare, self._prepare), (Accept, self._accept), (Entries, self._give)):
+            messenger.handle(body_type, handler)
+        messenger.handle(Decided, self._pushed)
+
+    @property
+    def entry(self) -> ChainEntry:
+        """The last one that is decided, as far as this node knows."""
+        return self.entries[-1]
+
+    # -- promises
+
+    def _read_ballot(self, newborn: bool) -> Kept:
+        try:
+            return msgspec.json.decode(self.env.disk.read(BALLOT_FILE), type=Kept)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            pass  # there is none, or it is lost with all that it promised: then this node votes under another id
+        entry = self.entry
+        named = entry.acceptors.get(self.me) or entry.joining.get(self.me)
+        id = named if newborn and named else f"{self.me}-{self.env.random.randbytes(4).hex()}"
+        kept = Kept(id, AcceptorState(entry.slot + 1))
+        try:
+            self.env.disk.write(BALLOT_FILE, msgspec.json.encode(kept))
+        except OSError as error:
+            raise StorageFull(f"{BALLOT_FILE} cannot be written: {error}") from error
+        return kept
+
+    def _keep(self, before: AcceptorState) -> None:
+        """Write down what the acceptor says now, or take it back. Raises StorageFull."""
+        if self._acceptor.state == before:
+            return
+        try:
+            self.env.disk.write(BALLOT_FILE, msgspec.json.encode(Kept(self.id, self._acceptor.state)))
+        except OSError as error:
+            self._acceptor.state = before
+            raise StorageFull(f"{BALLOT_FILE} cannot be written: {error}") from error
+
+    def prepare(self, body: Prepare) -> Promise | Decided:
+        """Vote. Raises StaleLayout for a slot that is not the next one here, StorageFull."""
+        decided = self._check_slot(body.slot)
+        if decided is not None:
+            return decided
+        before = self._acceptor.state
+        answer = self._acceptor.prepare(body.slot, body.ballot)
+        self._keep(before)
+        return Promise(self.id, answer.granted, answer.promised, answer.accepted, answer.value)
+
+    def accept(self, body: Accept) -> AcceptAnswer | Decided:
+        """Vote; see `prepare`."""
+        decided = self._check_slot(body.slot)
+        if decided is not None:
+            return decided
+        decode_chain(body.value)
+        before = self._acceptor.state
+        answer = self._acceptor.accept(body.slot, body.ballot, body.value)
+        self._keep(before)
+        return AcceptAnswer(self.id, answer.granted, answer.promised)
+
+    def _check_slot(self, slot: int) -> Decided | None:
+        if slot <= self.entry.slot:
+            return Decided(self._behind(slot - 1))
+        if slot != self.entry.slot + 1 or slot != self._acceptor.state.slot:
+            raise StaleLayout(f"{self.me} has slot {self.entry.slot} of the chain")
+        return None
+
+    def _prepare(self, inbound: Inbound) -> None:
+        try:
+            inbound.reply(self.prepare(inbound.body))
+        except ClusterError as error:
+            if inbound.body.slot > self.entry.slot + 1:
+                self.fetch(inbound.sender)
+            inbound.fail(error)
+
+    def _accept(self, inbound: Inbound) -> None:
+        try:
+            inbound.reply(self.accept(inbound.body))
+        except ClusterError as error:
+            inbound.fail(error)
+
+    # -- what is decided
+
+    def _behind(self, slot: int) -> list[bytes]:
+        return [encode_chain(entry) for entry in self.entries if entry.slot > slot][:PAGE]
+
+    def _give(self, inbound: Inbound) -> None:
+        inbound.reply(Decided(self._behind(inbound.body.after)))
+
+    def _pushed(self, inbound: Inbound) -> None:
+        body: Decided = inbound.body
+        self.learn(body.entries, inbound.sender)
+
+    def fetch(self, peer: str) -> None:
+        """Ask a peer for the entries that it has and this node does not; one question to a peer at a time."""
+        if not peer or peer == self.me or peer in self._fetching:
+            return
+        self._fetching[peer] = None
+        deadline = self.env.clock.now() + CALL_S
+        self.messenger.request([peer], Entries(self.entry.slot), deadline, self._fetched, LANE_CONTROL)
+
+    def _fetched(self, peer: str, outcome: Outcome) -> None:
+        del self._fetching[peer]
+        if type(outcome) is Decided and outcome.entries:
+            self.learn(outcome.entries, peer)
+            if len(outcome.entries) == PAGE:
+                self.fetch(peer)
+
+    def learn(self, blobs: list[bytes], peer: str) -> None:
+        """Take over decided entries, in order. What is missing before them is fetched from `peer`."""
+        for blob in blobs:
+            try:
+                entry = decode_chain(blob)
+                if entry.slot > self.entry.slot + 1:
+                    self.fetch(peer)
+                    return
+                if entry.slot == self.entry.slot + 1:
+                    self._adopt(entry)
+            except ClusterError as error:
+                self.record("chain.refused", error.message, peer=peer)
+                return
+
+    def _adopt(self, entry: ChainEntry) -> None:
+        self._before(entry)
+        try:
+            self.env.disk.write(entry_path(entry.slot), encode_chain(entry))
+        except OSError as error:
+            raise StorageFull(f"the chain cannot be written: {error}") from error
+        self.entries.append(entry)
+        self._acceptor.advance(entry.slot + 1)
+        self.record("chain.decided", entry.what, slot=entry.slot, layout=entry.layout.number)
+        self._after(entry)
+
+    # -- changes
+
+    def propose(self, change: Change, deadline: float, done: ChangeDone) -> None:
+        """Have the entry that `change` makes of the last one decided. `done` comes once: with the entry, or why it is
+        not to be (definite), or `Maybe` when it may still be decided."""
+        if self._proposal is not None:
+            done(QuorumMissing(f"{self.me} has another change of the cluster under way: try again"))
+            return
+        self._proposal = _Proposal(self, change, deadline, done)
+        self._proposal.next()
+
+    def proposed(self, outcome: ChainEntry | ClusterError, done: ChangeDone) -> None:
+        """A proposal has ended."""
+        self._proposal = None
+        done(outcome)
+
+    def announce(self, blob: bytes) -> None:
+        """Push the entry that was just decided to every member, and to those that are none any more."""
+        members = [member for entry in self.entries[-2:] for member in entry.layout.all_members]
+        for name in dict.fromkeys(member.name for member in members):
+            if name != self.me:
+                self.messenger.send(name, Decided([blob]), LANE_CONTROL)
+
+
+class _Proposal:
+    """A change on its way: one attempt after the other, each for the slot that is next by then."""
+
+    def __init__(self, chain: Chain, change: Change, deadline: float, done: ChangeDone) -> None:
+        self.chain = chain
+        self.change = change
+        self.deadline = deadline
+        self.done = done
+        self.round = 1
+        self.slot = 0
+        self.own = b""
+        """What was to be decided for `slot`; whoever finishes the ballot, it is this change if these are the bytes."""
+        self.sent = False
+        """Whether acceptors may have accepted it: then the outcome is not known before the slot is decided."""
+        self.attempt: Proposer | None = None
+
+    def next(self) -> None:
+        """Begin an attempt."""
+        chain, now = self.chain, self.chain.env.clock.now()
+        if 0 < self.slot <= chain.entry.slot:
+            decided = chain.entries[self.slot - 1]
+            if encode_chain(decided) == self.own:
+                chain.proposed(decided, self.done)
+                return
+            self.sent = False
+        try:
+            entry = self.change(chain.entry)
+        except ClusterError as error:
+            chain.proposed(error, self.done)
+            return
+        if now >= self.deadline:
+            chain.proposed(self._give_up(), self.done)
+            return
+        voters = chain.entry.acceptors
+        self.slot, self.own = entry.slot, encode_chain(entry)
+        attempt = self.attempt = Proposer(voters.values(), (self.round, chain.id), self.own)
+        self._call(Prepare(entry.slot, attempt.ballot), voters, attempt)
+
+    def _call(self, body: Prepare | Accept, voters: Mapping[str, str], attempt: Proposer) -> None:
+        chain = self.chain
+        deadline = min(chain.env.clock.now() + CALL_S, self.deadline)
+        others = [name for name in voters if name != chain.me]
+
+        def answered(name: str, outcome: Outcome) -> None:
+            if attempt is self.attempt:
+                self._answered(attempt, voters[name], outcome)
+
+        if others:
+            chain.messenger.request(others, body, deadline, answered, LANE_CONTROL)
+        if voters.get(chain.me) == chain.id:
+            try:
+                own: Outcome = chain.prepare(body) if type(body) is Prepare else chain.accept(body)  # type: ignore[arg-type]
+            except ClusterError as error:
+                own = error
+            chain.env.clock.call_soon(answered, chain.me, own)
+        elif chain.me in voters:
+            chain.env.clock.call_soon(answered, chain.me, StaleLayout("this node lost its promises"))
+
+    def _answered(self, attempt: Proposer, voter: str, outcome: Outcome) -> None:
+        chain, before = self.chain, attempt.phase
+        if type(outcome) is Decided:  # the slot is decided: go on with the next one
+            chain.learn(outcome.entries, voter)
+            self._again(0.0)
+        elif type(outcome) is Promise and before is Phase.PREPARE:
+            answer = Promised(outcome.granted, outcome.promised, outcome.accepted, outcome.value)
+            attempt.on_promise(outcome.id, answer)
+        elif type(outcome) is AcceptAnswer and before is Phase.ACCEPT:
+            attempt.on_accepted(outcome.id, Accepted(outcome.granted, outcome.promised))
+        elif isinstance(outcome, ClusterError):
+            attempt.on_silence(voter)
+        if attempt is not self.attempt or attempt.phase is before:
+            return
+        if attempt.phase is Phase.ACCEPT:
+            self.sent = self.sent or attempt.value == self.own
+            self._call(Accept(self.slot, attempt.ballot, attempt.value), chain.entry.acceptors, attempt)
+        elif attempt.phase is Phase.DECIDED:
+            self._decided(attempt)
+        else:
+            self.round = max(self.round, attempt.higher[0]) + 1
+            self._again(RETRY_S * chain.env.random.uniform(0.5, 1.5))
+
+    def _decided(self, attempt: Proposer) -> None:
+        chain = self.chain
+        chain.learn([attempt.value], chain.me)
+        if chain.entry.slot < self.slot:  # it is decided, and the disk did not take it here
+            chain.proposed(StorageFull(f"{chain.me} cannot keep the entry that was decided"), self.done)
+            return
+        chain.announce(attempt.value)
+        self._again(0.0)
+
+    def _again(self, delay_s: float) -> None:
+        self.attempt = None
+        self.chain.env.clock.call_later(delay_s, self.next)
+
+    def _give_up(self) -> ClusterError:
+        members = ", ".join(self.chain.entry.acceptors)
+        if self.sent:
+            return Maybe(f"too few of {members} answered in time: the change may still be decided")
+        return QuorumMissing(f"a majority of {members} is needed to change the cluster, and too few answered")

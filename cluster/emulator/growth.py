@@ -1,0 +1,284 @@
+"""`add`, `leave`, `forget` and `revert`: what a change of members needs on this machine around the ballot for it.
+
+A member is decided first and made afterwards, from the chain as the deciding node has it: whoever is interrupted in
+between leaves a member that does not run, which `revert` takes back. A member that has left ends by itself; its folder
+is set aside, never deleted, and its place is free again. The cluster's own copy of the layout, by which clients find
+the nodes, follows whenever a command looks.
+"""
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import SystemRandom
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from cluster.client.locate import LAYOUT_FILE
+from cluster.emulator.cluster import LOCK_WAIT_S, WAIT_S, start_nodes
+from cluster.emulator.disk import disk_errors, locked, make_folder, read, replace, write_new
+from cluster.emulator.genesis import ID_BYTES, PORTS_WAIT_S, owned_ports
+from cluster.emulator.home import NODE_CHAIN_FOLDER, NODE_LAYOUT_FILE, RECORD_FILE, ClusterFiles, Home, load_cluster
+from cluster.emulator.inspect import inspect_node
+from cluster.emulator.nodefiles import chain_files, newest_entry
+from cluster.emulator.ports import choose_ports, ephemeral_range, is_free, usable_ports
+from cluster.emulator.signals import end_nodes
+from cluster.emulator.spec import NODES_MAX, Place, encode_record
+from cluster.errors import ClusterError, Damaged, DeadlinePassed, NotFound, QuorumMissing, Unreachable, Usage
+from cluster.layout import encode_entry
+from cluster.storage import newborn_files
+
+if TYPE_CHECKING:
+    from cluster.client.blocking import BlockingCluster
+
+POLL_S: Final = 0.1
+ASK_S: Final = 5.0
+LEFT_FOLDER: Final = "left"
+JOINS: Final = "it joins the cluster"
+
+Progress = Callable[[dict[str, Any]], None]
+"""Given the state of the transition, again and again while it lasts."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A change that is over, or that goes on without us."""
+
+    what: str
+    layout: int
+    nodes: list[str]
+    moved: int
+    """Copies of partitions that have another owner than before."""
+    seconds: float
+    done: bool
+    waits_for: list[str]
+
+
+def add(
+    client: "BlockingCluster",
+    home: Home,
+    files: ClusterFiles,
+    count: int,
+    zone: str | None,
+    wait_s: float,
+    progress: Progress,
+) -> Moved:
+    """Add nodes, start them, and wait until they own their share. Raises Usage while another change is under way,
+    QuorumMissing without a majority, Failed with a node's last words when one does not start."""
+    began = time.monotonic()
+    with locked(home.lock(files.name), LOCK_WAIT_S):
+        files = tidy(home, files.name)
+        places = _new_places(home, files, count, zone)
+        rows = [{"name": one.name, "zone": one.zone, "host": "127.0.0.1", "port": one.port} for one in places]
+        decided = _change(client, files, {"add": rows}, began + wait_s)
+        entries = chain_files(files)
+        first = read(files.folder / "nodes" / files.nodes[0] / NODE_LAYOUT_FILE)
+        for place in places:
+            _make_node(files, place, first, entries)
+        files = tidy(home, files.name)
+    names = [place.name for place in places]
+    # Decided is decided: they are given time to start, however little may be waited for the data.
+    start_nodes(files.name, names, max(WAIT_S, began + wait_s - time.monotonic()))
+    return _wait(client, home, files, decided, names, began, wait_s, progress)
+
+
+def leave(
+    client: "BlockingCluster",
+    home: Home,
+    files: ClusterFiles,
+    names: list[str],
+    wait_s: float,
+    progress: Progress,
+    *,
+    forget: bool = False,
+) -> Moved:
+    """Take nodes out of the cluster; `forget` those that do not run and are not to come back. Returns when others own
+    what they did, and they have ended."""
+    began = time.monotonic()
+    if forget:
+        alive = [name for name in names if inspect_node(files.node(name)).alive]
+        if alive:
+            cure = f"`dsectl leave {' '.join(alive)}` takes it out, and hands on what it holds."
+            raise Usage(f"{', '.join(alive)} runs", help=cure)
+    decided = _change(client, files, {"forget" if forget else "leave": names}, began + wait_s)
+    return _wait(client, home, files, decided, names, began, wait_s, progress)
+
+
+def revert(client: "BlockingCluster", home: Home, files: ClusterFiles, wait_s: float) -> Moved:
+    """Take back the change that is under way; nodes that were to join end."""
+    began = time.monotonic()
+    decided = _change(client, files, {"revert": True}, began + wait_s)
+    return _wait(client, home, files, decided, [], began, wait_s, lambda state: None)
+
+
+def _change(client: "BlockingCluster", files: ClusterFiles, change: dict[str, Any], deadline: float) -> dict[str, Any]:
+    """Have one of the nodes that run propose it, again while the last change has not reached enough of them."""
+    while True:
+        known = client.location.nodes
+        running = [name for name in files.nodes if name in known and inspect_node(files.node(name)).state == "running"]
+        if not running:
+            raise Unreachable(f"no node of cluster {files.name!r} runs")
+        left = min(ASK_S, deadline - time.monotonic())
+        try:
+            found: dict[str, Any] = client.ask(running[0], "change", change, max(0.5, left))
+            return found
+        except QuorumMissing as error:
+            if "try again" not in error.message or left <= POLL_S:
+                raise
+            time.sleep(POLL_S)
+
+
+def _wait(
+    client: "BlockingCluster",
+    home: Home,
+    files: ClusterFiles,
+    decided: dict[str, Any],
+    names: list[str],
+    began: float,
+    wait_s: float,
+    progress: Progress,
+) -> Moved:
+    state = decided
+    moved = int(decided.get("joining", 0))
+    while state["moving"] and time.monotonic() < began + wait_s:
+        progress(state)
+        time.sleep(POLL_S)
+        state = _state(client, files, state)
+    over = not state["moving"]
+    if over:
+        _end_former(files, state, began + wait_s + LOCK_WAIT_S)
+    with locked(home.lock(files.name), LOCK_WAIT_S):
+        tidy(home, files.name)
+    seconds = time.monotonic() - began
+    return Moved(decided["what"], state["number"], names, moved, seconds, over, list(state.get("waits_for", [])))
+
+
+def _state(client: "BlockingCluster", files: ClusterFiles, before: dict[str, Any]) -> dict[str, Any]:
+    """The newest state that a node has."""
+    known = client.location.nodes  # of before: whoever joins knows no more than these
+    running = [name for name in files.nodes if name in known and inspect_node(files.node(name)).state == "running"]
+    answers = client.ask_all(running, "layout", timeout=1.0)
+    found = [answer for answer in answers.values() if not isinstance(answer, ClusterError)]
+    newest: dict[str, Any] = max([before, *found], key=lambda one: one["slot"])
+    return newest
+
+
+def _end_former(files: ClusterFiles, state: dict[str, Any], deadline: float) -> None:
+    """Who is no member any more ends by itself; whoever is stopped, or has not heard of it, is ended."""
+    members = {member["name"] for member in msgspec.json.decode(state["entry"])["members"]}
+    former = [name for name in files.nodes if name not in members]
+    while time.monotonic() < deadline and any(inspect_node(files.node(name)).alive for name in former):
+        if any(inspect_node(files.node(name)).state == "paused" for name in former):
+            break
+        time.sleep(POLL_S)
+    end_nodes([files.node(name) for name in former])
+
+
+# -- files
+
+
+def _new_places(home: Home, files: ClusterFiles, count: int, zone: str | None) -> list[Place]:
+    if not 1 <= count <= NODES_MAX - len(files.nodes):
+        raise Usage(f"a cluster has at most {NODES_MAX} nodes, and this one has {len(files.nodes)}")
+    free = [number for number in range(1, NODES_MAX + 1) if f"n{number}" not in files.nodes][:count]
+    with locked(home.ports_lock, PORTS_WAIT_S):
+        taken = owned_ports(home)
+        beside = max(place.port for place in files.record.places) + 1
+        row = range(beside, beside + count)
+        if all(port not in taken and port < 65_536 and is_free(port) for port in row):
+            ports = list(row)
+        else:
+            ports = choose_ports(count, taken, is_free, usable_ports(count, ephemeral_range()), SystemRandom())
+    zones = list(dict.fromkeys(place.zone for place in files.record.places))
+    if zone is not None:
+        return [Place(f"n{number}", zone, port) for number, port in zip(free, ports, strict=True)]
+    counts = {one: sum(place.zone == one for place in files.record.places) for one in zones}
+    places = []
+    for number, port in zip(free, ports, strict=True):
+        emptiest = min(zones, key=counts.__getitem__)
+        counts[emptiest] += 1
+        places.append(Place(f"n{number}", emptiest, port))
+    return places
+
+
+def _make_node(files: ClusterFiles, place: Place, first_layout: bytes, entries: dict[str, bytes]) -> None:
+    """The folder of a node that joins; it appears whole."""
+    folder = files.folder / "nodes" / place.name
+    draft = folder.with_name(f".new-{place.name}")
+    with disk_errors(f"make {folder}"):
+        if draft.exists():
+            _set_aside(files, draft, place.name)
+        make_folder(draft / NODE_CHAIN_FOLDER)
+        write_new(draft / NODE_LAYOUT_FILE, first_layout)
+        for name, blob in entries.items():
+            write_new(draft / NODE_CHAIN_FOLDER / name, blob)
+        for path, data in newborn_files(place.name, f"{place.name}-{secrets.token_hex(ID_BYTES)}", JOINS).items():
+            make_folder((draft / path).parent)
+            write_new(draft / path, data)
+        if folder.exists():
+            _set_aside(files, folder, place.name)
+        draft.rename(folder)
+
+
+def _set_aside(files: ClusterFiles, folder: Path, name: str) -> Path:
+    left = files.folder / LEFT_FOLDER
+    make_folder(left)
+    number = 1 + sum(1 for path in left.iterdir() if path.name.startswith(f"{name}-"))
+    return folder.rename(left / f"{name}-{number}")
+
+
+def tidy(home: Home, name: str) -> ClusterFiles:
+    """Bring the cluster's own files in line with the chain: the layout that clients read, a place for every member, and
+    none for those that have left and do not run. The caller holds the cluster's lock."""
+    files = load_cluster(name, home)
+    entry = newest_entry(files)
+    if entry is None:
+        return files
+    members = {member.name: member for member in entry.layout.all_members}
+    places = [place for place in files.record.places if place.name in members or _lives(files, place.name)]
+    known = {place.name for place in places}
+    for member in members.values():
+        if member.name not in known and (files.folder / "nodes" / member.name).is_dir():
+            places.append(Place(member.name, member.zone, member.port))
+    places.sort(key=lambda place: (len(place.name), place.name))
+    with disk_errors(f"write {files.folder}"):
+        for place in files.record.places:
+            if place not in places and (files.folder / "nodes" / place.name).is_dir():
+                _set_aside(files, files.folder / "nodes" / place.name, place.name)
+        if places != files.record.places:
+            replace(files.folder / RECORD_FILE, encode_record(msgspec.structs.replace(files.record, places=places)))
+        blob = encode_entry(entry.layout)
+        try:
+            same = read(files.folder / LAYOUT_FILE) == blob
+        except Damaged:
+            same = False
+        if not same:
+            replace(files.folder / LAYOUT_FILE, blob)
+    return load_cluster(name, home)
+
+
+def _lives(files: ClusterFiles, name: str) -> bool:
+    folder = files.folder / "nodes" / name
+    return folder.is_dir() and inspect_node(folder).alive
+
+
+def check_wanted(files: ClusterFiles, names: list[str]) -> None:
+    """Raise NotFound for a name that is no node's, Usage for none."""
+    if not names:
+        raise Usage("name the nodes", help="`dsectl members` lists them.")
+    for name in names:
+        if name not in files.nodes:
+            raise NotFound(f"cluster {files.name!r} has no node called {name!r}", help="`dsectl members` lists them.")
+
+
+def not_over(moved: Moved) -> ClusterError | None:
+    """What to raise when the wait ended first."""
+    if moved.done:
+        return None
+    why = "; ".join(moved.waits_for[:5])
+    return DeadlinePassed(
+        f"{moved.what}: not over after {moved.seconds:.1f} s, and goes on: {why}",
+        help="`dsectl status` shows how far it is; `dsectl revert` takes it back.",
+    )

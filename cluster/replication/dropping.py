@@ -1,0 +1,60 @@
+"""Drops the rows of partitions that this node does not hold any more, a slice a pass.
+
+An entry of the chain took them away: their owners have all that was acknowledged. Hints stay, they belong to others.
+Whatever is held again meanwhile, under a later entry, is left alone: it is completed anew. After a restart the rows
+that are left are found again, so nothing has to be remembered.
+"""
+
+from collections.abc import Callable
+
+from cluster.env import Slices
+from cluster.layout import PARTITIONS
+from cluster.replication.context import ReplicationContext
+from cluster.replication.mergeable import TABLE_HINTS
+
+SLICE_ROWS = 128
+
+
+class Dropping:
+    """One node's. `on_drop` is called before the first row of a partition goes: its actor must not go on, since what is
+    dropped may hold writes of it that nobody else has."""
+
+    def __init__(self, context: ReplicationContext, on_drop: Callable[[], None]) -> None:
+        self.context = context
+        self._on_drop = on_drop
+        self._slices = Slices(context.env.clock)
+        self._under_way: dict[int, None] = {}
+
+    @property
+    def left(self) -> int:
+        """How many partitions are not dropped yet."""
+        return len(self._under_way)
+
+    def look(self) -> None:
+        """The layout has changed, or the node has booted."""
+        tables = [table for table in self.context.mergeables if table != TABLE_HINTS]
+        for partition in range(PARTITIONS):
+            if self._is_over(partition) or partition in self._under_way:
+                continue
+            if any(self.context.store.count(table, partition) for table in tables):
+                if not self._under_way:
+                    self._on_drop()
+                self._under_way[partition] = None
+                self._slices.begin(lambda partition=partition: self._slice(partition, tables))  # type: ignore[misc]
+
+    def _is_over(self, partition: int) -> bool:
+        return self.context.view.holds(partition)
+
+    def _slice(self, partition: int, tables: list[int]) -> bool:
+        store = self.context.store
+        if not self._is_over(partition) and not store.full:
+            for table in tables:
+                page, _ = store.scan(table, partition, "", SLICE_ROWS)
+                for key, _blob in page:
+                    store.put(table, partition, key, None, None)
+                if page:
+                    return True
+        del self._under_way[partition]
+        if not self._under_way:
+            self.context.record("partition.dropped", "what this node held of partitions that it no longer owns is gone")
+        return False

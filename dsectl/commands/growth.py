@@ -1,0 +1,106 @@
+"""Changes of the members: nodes join and leave while the cluster serves."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from cluster.emulator import growth as emulator
+from cluster.emulator.home import find_home
+from cluster.errors import Usage
+from dsectl.cli.declaration import Answer, command
+from dsectl.cli.invocation import current
+from dsectl.ui.text import count
+from dsectl.ui.units import duration
+
+WAIT_S = 120.0
+Nodes = Annotated[list[str] | None, typer.Argument(metavar="NODE...", help="Nodes, with blanks between them.")]
+Wait = Annotated[
+    float | None,
+    typer.Option(parser=duration, metavar="D", help="Time to wait until the data has moved (default: 2m)."),
+]
+
+
+@command("add", "Add nodes, and move their share of the data to them.", group="clusters", rank=21)
+def add(
+    nodes: Annotated[int, typer.Option("-n", "--nodes", min=1, metavar="N", help="Number of nodes to add.")] = 1,
+    zone: Annotated[
+        str | None, typer.Option(metavar="ZONE", help="Zone of the new nodes (default: the one with the fewest).")
+    ] = None,
+    wait: Wait = None,
+) -> Answer:
+    """A majority of the members decides the new layout. While data moves, each write goes to the owners in force and to
+    those to come, and reads go on as before. Returns when only the new owners are left; `dsectl revert` takes the
+    change back until then."""
+    invocation = current()
+    moved = emulator.add(
+        invocation.client(), find_home(), invocation.files(), nodes, zone, WAIT_S if wait is None else wait, _progress
+    )
+    return _answer(moved, f"{', '.join(moved.nodes)} joined")
+
+
+@command("leave", "Take nodes out, after their data has moved.", group="clusters", rank=22)
+def leave(nodes: Nodes = None, wait: Wait = None) -> Answer:
+    """The nodes serve until others own what they did; then they end, and their folders are set aside in the cluster's
+    folder. For a node that does not run, and will not again, there is `dsectl forget`."""
+    invocation, files = current(), current().files()
+    names = _wanted(nodes, "leave")
+    emulator.check_wanted(files, names)
+    moved = emulator.leave(invocation.client(), find_home(), files, names, WAIT_S if wait is None else wait, _progress)
+    return _answer(moved, f"{', '.join(names)} left")
+
+
+@command("forget", "Take out nodes that are gone for good.", group="clusters", rank=23)
+def forget(nodes: Nodes = None, wait: Wait = None) -> Answer:
+    """For nodes that do not run and are not to come back: their data is taken from the other owners. What only they
+    held is lost."""
+    invocation, files = current(), current().files()
+    names = _wanted(nodes, "forget")
+    emulator.check_wanted(files, names)
+    moved = emulator.leave(
+        invocation.client(),
+        find_home(),
+        files,
+        names,
+        WAIT_S if wait is None else wait,
+        _progress,
+        forget=True,
+    )
+    return _answer(moved, f"{', '.join(names)} forgotten")
+
+
+@command("revert", "Take back a change of members that is under way.", group="clusters", rank=24)
+def revert(wait: Wait = None) -> Answer:
+    """Only the owners in force are left: they have taken every write meanwhile. Nodes that were to join end."""
+    invocation = current()
+    moved = emulator.revert(invocation.client(), find_home(), invocation.files(), WAIT_S if wait is None else wait)
+    return _answer(moved, "taken back")
+
+
+def _wanted(nodes: list[str] | None, verb: str) -> list[str]:
+    names = list(dict.fromkeys(nodes or []))
+    if not names:
+        raise Usage(f"{verb} needs nodes", help=f"`dsectl {verb} n3`; `dsectl members` lists them.")
+    return names
+
+
+def _progress(state: dict[str, Any]) -> None:
+    lacking = sum(state.get("lacking", {}).values())
+    total = int(state.get("joining", 0))
+    current().console.progress(f"{state['what']}: {total - min(lacking, total)} of {total} copies moved")
+
+
+def _answer(moved: emulator.Moved, what: str) -> Answer:
+    error = emulator.not_over(moved)
+    if error is not None:
+        raise error
+    value = {
+        "nodes": moved.nodes,
+        "what": moved.what,
+        "layout": moved.layout,
+        "copies_moved": moved.moved,
+        "s": round(moved.seconds, 3),
+    }
+    text = f"{what}: {count(moved.moved, 'copy', 'copies')} of partitions moved in {moved.seconds:.1f} s"
+    return Answer(value, lambda console: console.line(text))

@@ -1,0 +1,134 @@
+"""Nodes join and leave real clusters while clients write, and are killed in the middle of it."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+import cluster
+from cluster.emulator import cluster as emulator
+from cluster.emulator import growth
+from cluster.emulator.home import find_home, load_cluster
+from cluster.errors import ClusterError, Unreachable, Usage
+from tests.processes.fleet import Ledger, Real, real, until
+
+WAIT_S = 60.0
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DSECTL_HOME", str(tmp_path))
+
+
+def add(fleet: Real, count: int = 1) -> growth.Moved:
+    return growth.add(fleet.client, find_home(), load_cluster(fleet.name), count, None, WAIT_S, lambda state: None)
+
+
+def leave(fleet: Real, *names: str, forget: bool = False) -> growth.Moved:
+    here = load_cluster(fleet.name)
+    return growth.leave(fleet.client, find_home(), here, list(names), WAIT_S, lambda state: None, forget=forget)
+
+
+def test_nodes_join_and_leave_while_clients_write() -> None:
+    ledger, over = Ledger(), threading.Event()
+    with real(5) as fleet:
+
+        def write() -> None:
+            with cluster.connect_blocking(fleet.name) as client:
+                while not over.is_set():
+                    ledger.write(client)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            until(lambda: len(ledger.acknowledged) > 200)
+            joined = add(fleet)
+            assert joined.done and joined.nodes == ["n6"] and joined.moved == 128
+            gone = leave(fleet, "n2")
+            assert gone.done and load_cluster(fleet.name).nodes == ["n1", "n3", "n4", "n5", "n6"]
+        finally:
+            over.set()
+            writer.join()
+        assert ledger.outcomes.get("no", 0) == 0, ledger.outcomes
+        assert ledger.lost(fleet.client) == []
+        assert (fleet.files.folder / "left" / "n2-1").is_dir(), "what it held is set aside, not deleted"
+        again = add(fleet)
+        assert again.nodes == ["n2"], "its name is free again"
+        assert ledger.lost(fleet.client) == []
+
+
+def test_a_node_that_died_is_forgotten_and_its_copies_are_made_anew() -> None:
+    ledger = Ledger()
+    with real(5) as fleet:
+        while len(ledger.acknowledged) < 100:
+            ledger.write(fleet.client, strict=True)
+        with pytest.raises(Usage, match="n3 runs"):
+            leave(fleet, "n3", forget=True)
+        fleet.kill("n3")
+        assert leave(fleet, "n3", forget=True).done
+        assert "n3" not in load_cluster(fleet.name).nodes
+        fleet.kill("n1")  # of each key two copies are left, one of them perhaps new
+        assert ledger.lost(fleet.client) == []
+
+
+@pytest.mark.parametrize("victims", [["n6"], ["n1"], ["n6", "n2"], ["n1", "n2", "n3", "n4", "n5", "n6"]])
+def test_who_is_killed_in_a_transition_goes_on_with_it(victims: list[str]) -> None:
+    ledger = Ledger()
+    with real(5) as fleet:
+        while len(ledger.acknowledged) < 300:
+            ledger.write(fleet.client)
+        killed = threading.Event()
+
+        def strike(state: dict[str, object]) -> None:
+            if not killed.is_set():
+                killed.set()
+                emulator.kill(fleet.name, victims)
+
+        moved = growth.add(fleet.client, find_home(), load_cluster(fleet.name), 1, None, 1.5, strike)
+        if not killed.is_set():  # it was over before anybody looked
+            emulator.kill(fleet.name, victims)
+        emulator.start_nodes(fleet.name, victims)
+
+        def over() -> bool:
+            found = fleet.client.ask_all(["n1", "n3", "n5"], "layout")
+            return all(
+                not isinstance(one, ClusterError) and one["slot"] >= 3 and not one["moving"] for one in found.values()
+            )
+
+        until(over, 40.0)
+        assert moved.nodes == ["n6"]
+        assert ledger.lost(fleet.client) == []
+
+
+def test_what_cannot_end_says_why_and_is_taken_back() -> None:
+    ledger = Ledger()
+    with real(3) as fleet:
+        for _ in range(50):
+            ledger.write(fleet.client)
+
+        def strike(state: dict[str, object]) -> None:
+            if "n4" in load_cluster(fleet.name).nodes:
+                try:
+                    emulator.kill(fleet.name, ["n4"])
+                except ClusterError:
+                    pass
+
+        fleet.client.ask("n1", "status")
+        held = growth.add(fleet.client, find_home(), load_cluster(fleet.name), 1, None, 0.2, strike)
+        if held.done:
+            pytest.skip("it was over before it could be struck")
+        error = growth.not_over(held)
+        assert error is not None and "dsectl revert" in (error.help or "")
+        with pytest.raises(Usage, match="under way"):
+            add(fleet)
+        assert growth.revert(fleet.client, find_home(), load_cluster(fleet.name), WAIT_S).done
+        assert load_cluster(fleet.name).nodes == ["n1", "n2", "n3"]
+        assert ledger.lost(fleet.client) == []
+
+
+def test_without_a_majority_nothing_changes() -> None:
+    with real(3) as fleet:
+        fleet.kill("n1", "n2")
+        with pytest.raises(ClusterError) as raised:
+            growth.leave(fleet.client, find_home(), load_cluster(fleet.name), ["n3"], 4.0, lambda state: None)
+        assert raised.value.definite and not isinstance(raised.value, Unreachable), raised.value
