@@ -34,8 +34,9 @@ class Receiver(Protocol):
     def handlers_of(self, role: str) -> dict[type, Handler]:
         """By type of message, for senders of this role."""
 
-    def answered(self, id: int, peer: str) -> Done | None:
-        """Whom to give an answer to."""
+    @property
+    def answered(self) -> Callable[[int, str], Done | None]:
+        """`(id, peer)`: whom to give an answer to."""
 
     def on_fault(self, peer: str, what: str, error: ClusterError) -> None:
         """A one-way message could not be carried out, and its sender cannot be told."""
@@ -192,7 +193,7 @@ class InboundMessage:
 
     def push(self, body: Struct) -> bool:
         """Send a one-way message back; False when it is dropped."""
-        return self._session.connection.push(body)
+        return self._session.connection.send(OneWay(body))  # type: ignore[arg-type]
 
     def reply(self, body: Any) -> None:
         """Answer."""

@@ -50,6 +50,8 @@ class Rpc:
         self.on_sweep: Callable[[float], None] = lambda now: None
         """Called with the time whenever what is in flight is looked through."""
         self.pending = Pending(transport.settings.sweep_interval_s)
+        self.answered = self.pending.answered
+        """Whom to give an answer to; None when it is late, repeated or uninvited."""
         self._clock = clock
         self._transport = transport
         self._sweep_interval_s = transport.settings.sweep_interval_s
@@ -239,10 +241,6 @@ class Rpc:
     def on_fault(self, peer: str, what: str, error: ClusterError) -> None:
         """A one-way message could not be carried out, and its sender cannot be told."""
         self._transport.record("wire.invalid", f"{what}: {error.message}", peer=peer)
-
-    def answered(self, id: int, peer: str) -> Done | None:
-        """Whom to give an answer to; None when it is late, repeated or uninvited."""
-        return self.pending.answered(id, peer)
 
     def _open(self, connection: Connection) -> Callable[[bytes], None]:
         return Session(self, self._clock, connection).take

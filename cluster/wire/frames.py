@@ -97,14 +97,13 @@ STAMP = b"\x00\x00\x00\x0b\x92\x06\xcb" + bytes(8)
 STAMP_AT = 7
 """An encoded `Stamp` of a fixed width, and where the time stands in it. A buffer begins with it; at the write
 `stamp_into(buffer, STAMP_AT, at)` fills it in."""
-stamp_into = struct.Struct(">d").pack_into
+_AT = struct.Struct(">d")
+stamp_into, _at_bytes = _AT.pack_into, _AT.pack
 
 
 def stamped(data: bytes, at: float) -> bytes:
     """Encoded frames as one write of a connection."""
-    buffer = bytearray(STAMP)
-    stamp_into(buffer, STAMP_AT, at)
-    return bytes(buffer + data)
+    return STAMP[:STAMP_AT] + _at_bytes(at) + data
 
 
 def encode_frame(frame: Frame) -> bytes:
