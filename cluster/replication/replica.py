@@ -120,7 +120,7 @@ class Replica:
     def fetch(self, inbound: Inbound) -> None:
         """What is held for each key, or that it is the same as what the asker holds."""
         context = self.context
-        status, store, mine = context.status, context.store, context.view.mine
+        mergeables, status, store, mine = context.mergeables, context.status, context.store, context.view.mine
         now = inbound.sender_time(context.env.clock.now())
         push = inbound.push
         if inbound.trace:  # alone, as a request
@@ -131,17 +131,19 @@ class Replica:
             if deadline <= now:
                 self.expired += 1
                 continue
-            try:
-                mergeable = context.check_place(table, partition, key)
-            except ClusterError as error:
-                push(BatchRefused([id], error.code, error.message))
-                continue
-            if not mine(partition):
-                held, same, vote = context.hints.find(table, partition, key, logged=True), False, NO_VOTE
-            else:
-                held = store.logged(table, partition, key)
+            mergeable = None if table == TABLE_HINTS else mergeables.get(table)
+            held = None if mergeable is None else store.logged(table, partition, key)
+            if mergeable is None or held is None:
+                try:
+                    mergeable = context.check_place(table, partition, key)  # where a row is held its place can be
+                except ClusterError as error:
+                    push(BatchRefused([id], error.code, error.message))
+                    continue
+            if mine(partition):
                 same = (mergeable.digest(held) if held is not None else b"") == digest
                 vote = status.vote(partition)
+            else:
+                held, same, vote = context.hints.find(table, partition, key, logged=True), False, NO_VOTE
             if same or held is None:
                 answers.append((id, same, None, vote))
                 continue

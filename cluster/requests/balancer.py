@@ -72,7 +72,7 @@ class Balancer:
 
     def begin(self, node: str) -> Load:
         """A call is sent; give what this returns to its `end`."""
-        load = self.load(node)
+        load = self._loads.get(node) or self.load(node)
         load.in_flight += 1
         return load
 

@@ -16,18 +16,16 @@ class Waiting:
     """One call: who has not answered yet, on which connection (None: it was never written), and whom to give it to.
     `again` is the message of a placed call and its lane: it goes out once more when it was routed by an old layout."""
 
-    __slots__ = ("again", "deadline", "done", "left", "started")
+    __slots__ = ("again", "deadline", "done", "left")
 
     def __init__(
         self,
         left: dict[str, Connection | None],
-        started: float,
         deadline: float,
         done: Done,
         again: tuple[Any, int] | None = None,
     ) -> None:
         self.left = left
-        self.started = started
         self.deadline = deadline
         self.done = done
         self.again = again

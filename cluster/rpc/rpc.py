@@ -113,7 +113,7 @@ class Rpc:
             elif not connection.send_encoded(data):
                 left[peer] = None
                 self._clock.call_soon(self._unsent, id, peer, Overloaded(f"the queue to {peer} is full"))
-        self.pending.add(id, Waiting(left, self._clock.now(), deadline, done, (body, lane) if placed else None))
+        self.pending.add(id, Waiting(left, deadline, done, (body, lane) if placed else None))
         if not self.sweeping:
             self.sweep_soon()
         return id

@@ -13,7 +13,7 @@ def nobody(peer: str, outcome: object) -> None:
 
 def add(pending: Pending, peers: list[str], deadline: float, connection: Any = None) -> int:
     id = next(_ids)
-    pending.add(id, Waiting(dict.fromkeys(peers, connection), 0.0, deadline, nobody))
+    pending.add(id, Waiting(dict.fromkeys(peers, connection), deadline, nobody))
     return id
 
 
