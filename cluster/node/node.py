@@ -147,7 +147,7 @@ class Node:
         self.kv.forwarder.is_draining = self.requests.registry.is_draining
         router, server = self.requests.router, self.requests.server
         writes, reads = self.replication.writer.in_flight, self.replication.reader.in_flight
-        in_flight = (lambda: router.in_flight, lambda: server.running, lambda: len(writes), lambda: len(reads))
+        in_flight = (lambda: len(router.calls_here), lambda: server.running, lambda: len(writes), lambda: len(reads))
         self.drain = Drain(self.env, record, self.requests.drain, self.transport.push_clients, in_flight)
 
     def _wire(self) -> None:

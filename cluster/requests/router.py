@@ -59,13 +59,13 @@ class Router:
         self.server = server
         self.is_learning = is_learning
         self.reach = reach
-        self.in_flight = 0
+        self.calls_here: dict[_Routed, None] = {}
+        """The calls that clients brought here and that have not ended, oldest first."""
         self.retried = 0
         self.hedged = 0
         self.calls = Latencies()
         """Of the calls that clients brought here, from their arrival to the answer."""
         self.failed = 0
-        self._waiting: dict[str, dict[_Attempt, None]] = {}  # by node, oldest first
         self._hedges = HEDGES_MIN
         self._earned_at = clock.now()
         messenger.handle(Call, self._on_call)
@@ -78,13 +78,13 @@ class Router:
             run = self.server.run(call, inbound.deadline, partial(_answer, inbound))
             if run is not None:
                 inbound.on_cancel(run.cancel)
-        elif self.in_flight >= ROUTED_MAX:
-            inbound.fail(Overloaded(f"{self.server.node} routes {self.in_flight} calls already"))
+        elif len(self.calls_here) >= ROUTED_MAX:
+            inbound.fail(Overloaded(f"{self.server.node} routes {ROUTED_MAX} calls already"))
         else:
-            self.in_flight += 1
             if self._hedges < HEDGES_MAX:
                 self._hedges += HEDGES_PER_CALL
             routed = _Routed(self, inbound, call)
+            self.calls_here[routed] = None
             routed.attempt()
             if not routed.ended:
                 inbound.on_cancel(routed.cancel)
@@ -98,17 +98,13 @@ class Router:
 
     # -- silent nodes
 
-    def waits(self, attempt: "_Attempt") -> None:
-        """A call was sent to another node; when it ends it leaves what this has put it into."""
-        waiting = self._waiting.get(attempt.node)
-        if waiting is None:
-            waiting = self._waiting[attempt.node] = {}
-        waiting[attempt] = None
-        attempt.among = waiting
+    def _attempts_at(self, node: str) -> "list[_Attempt]":
+        """What waits for another node, the oldest call first. Looked for, since nodes are rarely quiet."""
+        return [one for routed in self.calls_here for one in routed.open if one.node == node and one.request_id]
 
     def _silent(self, node: str) -> None:
         """The node does not run, as far as can be seen from here: what waits there ends."""
-        for attempt in list(self._waiting.get(node, ())):
+        for attempt in self._attempts_at(node):
             if attempt.open:
                 attempt.give_up()
 
@@ -117,7 +113,7 @@ class Router:
         if unanswered_s < HEDGE_AFTER_S:
             return
         now = self.clock.now()
-        for attempt in list(self._waiting.get(node, ())):
+        for attempt in self._attempts_at(node):
             if attempt.open and now - attempt.started >= HEDGE_AFTER_S and self._may_hedge(now):
                 attempt.routed.hedge()
 
@@ -136,8 +132,7 @@ class Router:
 class _Attempt:
     """One endpoint that was called for a routed call."""
 
-    among: "dict[_Attempt, None]"
-    __slots__ = ("among", "load", "node", "open", "request_id", "routed", "run", "started")
+    __slots__ = ("load", "node", "open", "request_id", "routed", "run", "started")
 
     def __init__(self, routed: "_Routed", node: str, started: float, load: Load) -> None:
         self.routed = routed
@@ -150,7 +145,6 @@ class _Attempt:
 
     def on_answer(self, peer: str, outcome: Outcome) -> None:
         """What came from another node, or what became of the way there."""
-        self.among.pop(self, None)
         self.request_id = 0
         if type(outcome) is not CallDone and not isinstance(outcome, ClusterError):
             outcome = BadMessage(f"{peer} answered a call with {type(outcome).__name__}")
@@ -176,7 +170,6 @@ class _Attempt:
         if self.run is not None:
             self.run.cancel()
         elif self.request_id:
-            self.among.pop(self, None)
             self.routed.router.messenger.finish(self.request_id, cancel=True)
 
     def _close(self, answered: bool) -> None:
@@ -258,7 +251,6 @@ class _Routed:
                 attempt.run = run
         else:
             attempt.request_id = router.messenger.request((node,), self.call, self.inbound.deadline, attempt.on_answer)
-            router.waits(attempt)
 
     def on_outcome(self, attempt: _Attempt, outcome: CallDone | ClusterError) -> None:
         """An attempt ended: with it the call, unless another is under way or may follow."""
@@ -300,7 +292,7 @@ class _Routed:
                 attempt.cancel()
             self.open.clear()
         router = self.router
-        router.in_flight -= 1
+        router.calls_here.pop(self, None)
         router.calls.note(router.clock.now() - self.inbound.arrived)
         if not isinstance(outcome, CallDone):
             router.failed += 1
@@ -313,7 +305,7 @@ class _Routed:
         if self.ended:
             return
         self.ended = True
-        self.router.in_flight -= 1
+        self.router.calls_here.pop(self, None)
         for attempt in self.open:
             attempt.cancel()
         self.open.clear()

@@ -291,6 +291,6 @@ class World:
         return (
             self.clock.pending() == 0
             and all(task.ended for task in self.loop.tasks)
-            and all(node.server.running == node.router.in_flight == 0 for node in self.nodes.values())
+            and all(node.server.running == len(node.router.calls_here) == 0 for node in self.nodes.values())
             and all(load.in_flight == 0 for node in self.nodes.values() for load in node.balancer._loads.values())
         )
