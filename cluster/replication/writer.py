@@ -240,6 +240,8 @@ class WriteOperation(QuorumWrite):
             return
         context = self.writer.context
         slow = now >= self.started + context.settings.write_hedge_s
+        if not slow and context.reach.all_well():  # the usual case: each sweep meets most of what is in flight
+            return
         for owner in list(self.waiting):
             late = slow or context.avoided(owner)
             if late and not self._has_fallback(owner) and owner not in self.filled:
