@@ -10,7 +10,7 @@ from dsectl.cli.console import Console
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.demo.findings import Findings
-from dsectl.demo.run import run_demo
+from dsectl.demo.story import run_demo
 from dsectl.demo.view import LiveTeller, PlainTeller, summary_lines
 from dsectl.ui.verdict import Verdict
 

@@ -1,37 +1,60 @@
-"""The story: load, a crash under load, what the survivors notice, the return, and the check of everything promised.
+"""The demo: a cluster of its own on a leash, load, a crash under load, what the survivors notice, the return, and the
+check of everything promised; then the verdict, and nothing is left running, whatever happens.
 
-Each step is a short function that does, waits and measures; what it says goes to the narrator. Processes are touched
-through `Actions`, so that a test can spoil one and see the verdict change.
+The load is that of `dsectl load`, one session for each family. Waiting is for conditions, bounded by the time that is
+left, so that a busy machine tells the same story, only later. Processes are touched through `Actions`, so that a test
+can spoil one and see the verdict change.
 """
 
+import asyncio
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
 
-import anyio
-import anyio.to_thread
+import uvloop
 
+import cluster
+from cluster.client.aio import Client
+from cluster.client.vitals import Vitals, read_vitals
 from cluster.emulator import cluster as emulator
+from cluster.emulator.spec import ClusterSpec, timestamp
 from cluster.errors import ClusterError
-from dsectl.demo.check import compare_owners, read_back
-from dsectl.demo.findings import Findings
-from dsectl.demo.load import Load
-from dsectl.demo.narrator import Narrator, duration
+from dsectl.demo.findings import Findings, Step, judge
+from dsectl.demo.witness import Witness, by_node, within
+from dsectl.load.account import account_of
+from dsectl.load.keyspace import UNIFORM, KeySpace
+from dsectl.load.mix import READ, WRITE, Mix
+from dsectl.load.plan import KV, PUBLISH, REQUEST, Plan
+from dsectl.load.session import Hooks, run_session
+from dsectl.load.tally import Report
+from dsectl.ui.text import count
+from dsectl.ui.units import show_duration
+from dsectl.ui.verdict import Verdict
 
-if TYPE_CHECKING:
-    from cluster.client.aio import Client
-
+LIMIT_S = 30.0
+"""The story is cut short at this age; with a restart that is under way and the end, the whole takes at most 40 s."""
+UP_S = 15.0
+LOOK_S = 0.02
+"""Between two looks at all nodes: times of what they notice are as exact as this."""
+ANSWER_S = 1.0
 POLL_S = 0.01
-WATCH_S = 0.2
 WARM_UP_S = 2.0
 OUTAGE_S = 2.0
 """How much longer the outage lasts once everybody knows of it."""
 AFTER_S = 1.5
-NOTICE_S, RESTART_S, RETURN_S, DELIVERY_S = 8.0, 8.0, 5.0, 8.0
+NOTICE_S, RESTART_S, RETURN_S, DELIVERY_S = 10.0, 10.0, 10.0, 8.0
+"""Several times what they take on two busy cores: a crash is known in 2 s, a node listens in 1 s."""
 PATIENCE_S = 3.0
 """For owners to become equal: a write under way becomes a hint within 1 s, and hints are sent again each 0.25 s."""
 SHOWCASE = "cart"
+BEFORE, DURING = b"book", b"book, pen"
+RATES = {KV: 400.0, PUBLISH: 80.0, REQUEST: 80.0}
+"""Operations a second: well below what two busy cores do."""
+MIX = Mix({WRITE: 3, READ: 1}, UNIFORM)
+KEYS = 500
+AT_ONCE = 32
 
 
 def _restart(name: str, nodes: list[str]) -> object:
@@ -46,184 +69,332 @@ class Actions:
     restart: Callable[[str, list[str]], object] = _restart
 
 
-class Story:
-    """One telling."""
+class Teller(Protocol):
+    """Who shows the story."""
 
-    def __init__(self, client: "Client", found: Findings, narrator: Narrator, actions: Actions) -> None:
+    def step(self, title: str) -> None:
+        """A new chapter."""
+
+    def say(self, text: str) -> None:
+        """Something was seen or measured."""
+
+    def states(self, matrix: dict[str, dict[str, str]], hints: int | None) -> None:
+        """How each node sees the others now (observer -> subject -> state, silent ones left out), and how many hints
+        wait, if all who run said so."""
+
+
+def run_demo(
+    teller: Teller, found: Findings, *, keep: bool = False, actions: Actions | None = None, limit_s: float = LIMIT_S
+) -> Verdict:
+    """Tell the story with a fresh cluster of `found.nodes` nodes, and judge. `found` fills on the way, for a live view.
+
+    With `keep` the cluster stays, unless the story was interrupted. Raises what `up`, a restart or the client raises.
+    """
+    began = time.monotonic()
+    found.cluster = f"demo-{os.urandom(3).hex()}"
+    narrator = Narrator(teller, found, began)
+    narrator.step(f"A cluster of {found.nodes} nodes starts")
+    report = emulator.up(ClusterSpec(name=found.cluster, nodes=found.nodes), UP_S, leashed=True)
+    stays = False
+    try:
+        found.ready_s = round(report.ready_s, 3)
+        narrator.timed("all see all", found.ready_s)
+        narrator.say(f"processes {', '.join(str(process.pid) for process in report.nodes.values())}")
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_tell(found, narrator, actions or Actions(), limit_s - (time.monotonic() - began)))
+        if keep and report.leash is not None:
+            report.leash.take_off()
+            stays = True
+            narrator.say(f"the cluster stays: `dsectl -C {found.cluster} status`")
+    finally:
+        if not stays:
+            emulator.remove(found.cluster)
+    found.took_s = round(time.monotonic() - began, 3)
+    return judge(found)
+
+
+async def _tell(found: Findings, narrator: "Narrator", actions: Actions, limit_s: float) -> None:
+    async with cluster.connect(found.cluster) as client:
+        story = Story(client, found, narrator, actions)
+        try:
+            async with asyncio.timeout(limit_s):
+                await story.tell()
+        except TimeoutError:
+            found.cut_short = True
+            narrator.say("the time is up")
+            await story.end_loads()
+        finally:
+            await story.close()
+
+
+class Narrator:
+    """What is said: shown at once, and kept as the steps of the findings."""
+
+    def __init__(self, teller: Teller, found: Findings, began: float) -> None:
+        self.teller = teller
+        self.found = found
+        self.began = began
+
+    def step(self, title: str) -> None:
+        """A new chapter."""
+        self.found.steps.append(Step(round(time.monotonic() - self.began, 3), title))
+        self.teller.step(title)
+
+    def say(self, text: str) -> None:
+        """Something was seen or measured in this chapter."""
+        self.found.steps[-1].seen.append(text)
+        self.teller.say(text)
+
+    def timed(self, what: str, seconds: float | None) -> None:
+        """Something that was waited for happened, or did not."""
+        self.say(f"{what}: not in the time allowed" if seconds is None else f"{what} after {show_duration(seconds)}")
+
+
+class Story:
+    """One telling. Chapters do, wait and measure; `found` fills on the way."""
+
+    def __init__(self, client: Client, found: Findings, narrator: Narrator, actions: Actions) -> None:
         self.client = client
         self.found = found
         self.narrator = narrator
         self.actions = actions
-        self.load = Load(client, found)
-        self.outage_keys: list[str] = []
+        self.witness = Witness(found)
         self.killed_at = self.ended_at = 0.0
+        self.vitals: dict[str, Vitals] = {}
+        """What each node that answered said at the last look."""
+        self.looked_at = 0.0
+        """When that look began."""
         self.is_down = False
+        self.outage_keys: set[str] = set()
+        self._stopping = False
+        self._began_at = timestamp()
+        self._loads: dict[str, asyncio.Task[Report]] = {}
+        self._plans: dict[str, Plan] = {}
+        self._looking: asyncio.Task[None] | None = None
 
     async def tell(self) -> None:
-        """All of it; findings are filled in on the way."""
-        async with anyio.create_task_group() as watching:
-            watching.start_soon(self._watch)
-            async with self.load.running():
-                await self._calm()
-                await self._crash()
-                await self._outage()
-                await self._come_back()
-            await self._check()
-            watching.cancel_scope.cancel()
+        """All of it."""
+        self._looking = asyncio.create_task(self._look())
+        await self._calm()
+        await self._crash()
+        await self._outage()
+        await self._come_back()
+        await self._check()
+
+    # -- the load
+
+    def _start_loads(self) -> None:
+        hooks = Hooks(
+            is_stopped=lambda: self._stopping,
+            interrupts=lambda: 2 if self.found.cut_short else 0,
+            calls=self.witness.calls,
+        )
+        for family, rate in RATES.items():
+            plan = Plan(
+                family, self.found.cluster, os.urandom(3).hex(), rate, LIMIT_S, mix=MIX, keys=KeySpace(KEYS),
+                settle_s=DELIVERY_S,
+            )  # fmt: skip
+            self._plans[family] = plan
+            self._loads[family] = asyncio.create_task(run_session(plan, hooks))
+
+    async def end_loads(self) -> None:
+        """Offer nothing more; each load checks what it was promised, and gives its account."""
+        self._stopping = True
+        for family, load in self._loads.items():
+            await asyncio.wait([load])  # which, unlike awaiting it, does not cancel it when the time is up
+            self.found.load[family] = account_of(self._plans[family], load.result(), self._began_at)
+
+    async def close(self) -> None:
+        """End what still runs in the background."""
+        tasks = [task for task in (self._looking, *self._loads.values()) if task is not None and not task.done()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # -- chapters
 
     async def _calm(self) -> None:
-        say, found = self.narrator.say, self.found
+        found, witness, say = self.found, self.witness, self.narrator.say
         self.narrator.step("Writes, messages and requests flow")
-        await self.load.write(SHOWCASE, b"book")
+        await self.client.kv.put(SHOWCASE, BEFORE)
         where = await self.client.admin.explain(SHOWCASE)
         found.victim = where["owners"][0]
-        say(f"key {SHOWCASE!r} lives in partition {where['partition']}, owned by {', '.join(where['owners'])}")
-        await anyio.sleep(WARM_UP_S)
-        say(f"{found.acknowledged} writes acknowledged, coordinated by {len(found.coordinators)} nodes")
-        say(f"{found.received} messages delivered by {self.load.subscriber}, {found.received_across} from other nodes")
-        say(f"{found.answered} requests answered: {_by_node(found.requests)}")
+        say(f"key {SHOWCASE!r} is in partition {where['partition']}, owned by {', '.join(where['owners'])}")
+        began = time.monotonic()
+        self._start_loads()
+        await asyncio.sleep(WARM_UP_S)
+        await self._when(self._is_everywhere, began, NOTICE_S)
+        say(f"{count(found.writes, 'write')} acknowledged, coordinated by {len(found.coordinators)} nodes")
+        say(
+            f"{count(found.messages, 'message')} delivered by {witness.subscriber}, "
+            f"{found.messages_across} published at other nodes"
+        )
+        say(f"{count(found.requests, 'request')} answered: {_counts(found.answered_by)}")
+
+    def _is_everywhere(self) -> bool:
+        """Whether each kind of load has met more than one node."""
+        found = self.found
+        return len(found.coordinators) > 1 and found.messages_across > 0 and len(found.answered_by) > 1
 
     async def _crash(self) -> None:
-        found, victim = self.found, self.found.victim
+        found, victim, timed = self.found, self.found.victim, self.narrator.timed
         self.narrator.step(f"{victim}, an owner of {SHOWCASE!r}, is killed under load (SIGKILL)")
         self.killed_at = time.monotonic()
-        await anyio.to_thread.run_sync(self.actions.kill, self.client.location.name, [victim])
+        await asyncio.to_thread(self.actions.kill, found.cluster, [victim])
         self.ended_at = time.monotonic()
         self.is_down = True
-        found.not_alive_s = await self._believed(lambda state: state != "alive", self.killed_at, NOTICE_S)
-        self.narrator.timed("suspected by all survivors", found.not_alive_s)
-        found.avoided_s = await self._avoided()
-        self.narrator.timed("first write that went round it acknowledged", found.avoided_s)
-        found.dead_s = await self._believed(lambda state: state == "dead", self.killed_at, NOTICE_S)
-        self.narrator.timed("declared dead by all survivors", found.dead_s)
+        found.not_alive_s = await self._seen(lambda state: state != "alive", self.killed_at, NOTICE_S)
+        timed("suspected by all survivors", found.not_alive_s)
+        await self._when(lambda: self.witness.avoided_at(self.killed_at) is not None, self.killed_at, NOTICE_S)
+        avoided_at = self.witness.avoided_at(self.killed_at)
+        found.avoided_s = None if avoided_at is None else round(avoided_at - self.killed_at, 3)
+        timed("first write with a hint for it acknowledged", found.avoided_s)
+        found.dead_s = await self._seen(lambda state: state == "dead", self.killed_at, NOTICE_S)
+        timed("declared dead by all survivors", found.dead_s)
 
     async def _outage(self) -> None:
-        found, victim, load, say = self.found, self.found.victim, self.load, self.narrator.say
-        self.narrator.step(f"The others serve on without {victim}")
-        await load.write(SHOWCASE, b"book, pen")
-        await anyio.sleep(OUTAGE_S)
-        await self._note_hints(self._others())
+        found, witness, say = self.found, self.witness, self.narrator.say
+        self.narrator.step(f"The others serve on without {found.victim}")
+        seen = await self.client.kv.get(SHOWCASE)
+        await self.client.kv.put(SHOWCASE, DURING, context=seen.context)
+        say(f"{SHOWCASE!r} is written again, {DURING.decode()!r} instead of {BEFORE.decode()!r}")
+        began = time.monotonic()
+        await asyncio.sleep(OUTAGE_S)
+        await self._when(self._serves_without, began, NOTICE_S)
         now = time.monotonic()
-        self.outage_keys = load.keys_written(self.ended_at, now)
         found.outage_s = round(now - self.ended_at, 3)
-        found.writes_in_outage = len(self.outage_keys)
-        found.received_in_outage = load.received(self.ended_at, now)
-        found.requests_in_outage = load.answered_by(self.ended_at, now)
-        say(f"{found.writes_in_outage} writes acknowledged without it; {found.hints_peak} hints wait for it")
-        answered = sum(found.requests_in_outage.values())
-        say(f"{found.received_in_outage} messages delivered by {load.subscriber}")
-        say(f"{answered} requests answered: {_by_node(found.requests_in_outage)}")
+        found.writes_in_outage = len(within(witness.writes, self.ended_at, now))
+        found.messages_in_outage = len(within(witness.messages, self.ended_at, now))
+        found.requests_in_outage = by_node(within(witness.requests, self.ended_at, now))
+        self.outage_keys = {one.key for one in within(witness.writes, self.ended_at, now)} | {SHOWCASE}
+        say(
+            f"{count(found.writes_in_outage, 'write')} acknowledged without it; "
+            f"{count(found.hints_peak, 'hint waits', 'hints wait')} for it"
+        )
+        say(f"{count(found.messages_in_outage, 'message')} delivered by {witness.subscriber}")
+        say(f"{count(sum(found.requests_in_outage.values()), 'request')} answered: {_counts(found.requests_in_outage)}")
+
+    def _serves_without(self) -> bool:
+        """Whether each kind of load went on while the victim was down, and hints for it are stored."""
+        answered = (self.witness.writes, self.witness.messages, self.witness.requests)
+        return self.found.hints_peak > 0 and all(one and one[-1].began >= self.ended_at for one in answered)
 
     async def _come_back(self) -> None:
-        found, victim = self.found, self.found.victim
-        self.narrator.step(f"{victim} is started again")
+        found, timed = self.found, self.narrator.timed
+        self.narrator.step(f"{found.victim} is started again")
         began = time.monotonic()
-        await anyio.to_thread.run_sync(self.actions.restart, self.client.location.name, [victim])
-        listens = time.monotonic()
-        self.is_down = False
+        await asyncio.to_thread(self.actions.restart, found.cluster, [found.victim])
+        self.is_down, listens = False, time.monotonic()
         found.restart_s = round(listens - began, 3)
-        self.narrator.timed("its process listens", found.restart_s)
-        found.longest_gap_s = round(self.load.longest_gap(self.killed_at, listens), 3)
-        found.alive_again_s = await self._believed(lambda state: state == "alive", listens, RETURN_S)
-        self.narrator.timed("alive again for all others", found.alive_again_s)
-        found.hints_delivered_s = await self._delivered(listens)
-        self.narrator.timed("all hints delivered", found.hints_delivered_s)
-        self.narrator.say(f"longest time without an acknowledged write: {duration(found.longest_gap_s)}")
-        await anyio.sleep(AFTER_S)
+        timed("its process listens", found.restart_s)
+        found.longest_gap_s = round(self.witness.longest_gap_s(self.killed_at, listens), 3)
+        found.alive_again_s = await self._seen(lambda state: state == "alive", listens, RETURN_S)
+        timed("considered alive by all others", found.alive_again_s)
+        found.hints_delivered_s = await self._when(lambda: self._hints_after(listens) == 0, listens, DELIVERY_S)
+        timed("all hints delivered", found.hints_delivered_s)
+        self.narrator.say(f"longest time without an acknowledged write: {show_duration(found.longest_gap_s)}")
+        await asyncio.sleep(AFTER_S)
 
     async def _check(self) -> None:
         found, say = self.found, self.narrator.say
         self.narrator.step("Everything that was acknowledged is checked")
-        began = time.monotonic()
-        await self._delivered(began)  # the last writes may have left hints, too
-        found.hints_left = await self.hints(None)
-        expected = self.load.expected
-        say(f"the owners of {len(expected)} keys are asked what they hold")
-        comparison = await compare_owners(self.client, list(expected), found, PATIENCE_S)
-        if found.keys_compared == len(expected):
-            found.owners_equal_s = round(time.monotonic() - began, 3)
-        for owner, digest in comparison.equal.get(SHOWCASE, {}).items():
-            say(f"{owner} holds {SHOWCASE!r} with digest {digest[:12]}")
-        repaired = f" ({found.keys_repaired} after a repairing read)" if found.keys_repaired else ""
-        say(f"{found.keys_compared} of {len(expected)} keys equal at all their owners{repaired}")
-        owned = [key for key in self.outage_keys if found.victim in comparison.equal.get(key, {})]
-        found.keys_caught_up = len(set(owned))
-        say(f"{found.victim} owns and holds {found.keys_caught_up} keys that were written while it was away")
-        say("every key is read with `strict`")
-        await read_back(self.client, expected, found)
-        say(
-            f"{found.keys_read} of {len(expected)} keys read back: "
-            f"{len(found.keys_lost)} lost, {len(found.keys_wrong)} wrong"
-        )
+        say("the loads end, and every key is read back strictly")
+        await self.end_loads()
+        kv, publish, request = found.load[KV], found.load[PUBLISH], found.load[REQUEST]
+        say(f"{kv['checked']} keys read back: {kv['lost']} lost, {kv['unexpected']} unexpected")
+        say(f"{publish['delivered']} messages delivered: {publish['duplicated']} twice, {publish['dropped']} dropped")
+        say(f"{request['checked']} requests answered: {request['unexpected']} wrongly")
+        ended = time.monotonic()
+        await self._when(lambda: self._hints_after(ended) == 0, ended, DELIVERY_S)  # the last writes may leave hints
+        found.hints_left = self._hints_after(ended)
+        await self._compare_owners()
+        try:
+            found.showcase_kept = (await self.client.kv.get(SHOWCASE, strict=True)).siblings == [DURING]
+        except ClusterError:
+            pass  # it was not read: nothing is known
+        say(f"{SHOWCASE!r} holds {'what was written' if found.showcase_kept else 'not what was written'} meanwhile")
 
     # -- looking
 
-    async def hints(self, nodes: list[str] | None) -> int | None:
-        """Copies that wait at `nodes` (all, for None); None when one of them did not say."""
-        answers = await self.client.ask_all(nodes, "hints", timeout=1.0)
-        if any(isinstance(answer, ClusterError) for answer in answers.values()):
-            return None
-        return sum(int(answer["pending"]) for answer in answers.values())
-
-    async def _note_hints(self, nodes: list[str]) -> int | None:
-        """As `hints`; the most that waited at once during the outage is remembered."""
-        hints = await self.hints(nodes)
-        if self.is_down:
-            self.found.hints_peak = max(self.found.hints_peak, hints or 0)
-        return hints
-
-    def _others(self) -> list[str]:
-        return [name for name in self.client.router.nodes if name != self.found.victim]
-
-    async def _avoided(self) -> float | None:
-        """Seconds from the kill until the first write for which somebody stood in was acknowledged."""
-        while time.monotonic() - self.killed_at < NOTICE_S:
-            seconds = self.load.avoided(self.killed_at)
-            if seconds is not None:
-                return round(seconds, 3)
-            await anyio.sleep(POLL_S)
-        return None
-
-    async def _believed(self, wanted: Callable[[str], bool], since: float, limit_s: float) -> float | None:
-        """Seconds from `since` until every other node believes what is wanted of the victim."""
-        observers = self._others()
-        while time.monotonic() - since < limit_s:
-            answers = await self.client.ask_all(observers, "members", timeout=1.0)
-            tables = [answer for answer in answers.values() if not isinstance(answer, ClusterError)]
-            if len(tables) == len(observers) and all(wanted(table[self.found.victim]["state"]) for table in tables):
-                return round(time.monotonic() - since, 3)
-            await anyio.sleep(POLL_S)
-        return None
-
-    async def _delivered(self, since: float) -> float | None:
-        """Seconds from `since` until no hint waits anywhere."""
-        while time.monotonic() - since < DELIVERY_S:
-            if await self.hints(None) == 0:
-                return round(time.monotonic() - since, 3)
-            await anyio.sleep(POLL_S)
-        return None
-
-    async def _watch(self) -> None:
-        """Keep the view of the nodes fresh."""
+    async def _look(self) -> None:
+        """Ask all nodes what they see, again and again."""
         while True:
-            answers = await self.client.ask_all(None, "members", timeout=0.5)
-            matrix = matrix_of(answers)
-            self.narrator.teller.states(matrix, await self._note_hints(list(matrix)))
-            await anyio.sleep(WATCH_S)
+            began = time.monotonic()
+            answers = await self.client.ask_all(None, "vitals", {"limit": 0}, timeout=ANSWER_S)
+            read = {name: read_vitals(answer) for name, answer in answers.items()}
+            self.vitals = {name: said for name, said in read.items() if isinstance(said, Vitals)}
+            self.looked_at = began
+            if self.is_down:
+                waiting = sum(said.hints.get(self.found.victim, 0) for said in self.vitals.values())
+                self.found.hints_peak = max(self.found.hints_peak, waiting)
+            matrix = {name: said.sees for name, said in self.vitals.items()}
+            self.narrator.teller.states(matrix, self._hints_after(0.0))
+            await asyncio.sleep(LOOK_S)
+
+    def _hints_after(self, since: float) -> int | None:
+        """The hints that wait anywhere, by a look that began after `since`; None when a node that runs did not say."""
+        if self.looked_at < since or len(self.vitals) < self.found.nodes - self.is_down:
+            return None
+        return sum(sum(said.hints.values()) for said in self.vitals.values())
+
+    async def _seen(self, wanted: Callable[[str], bool], since: float, limit_s: float) -> float | None:
+        """Seconds from `since` until each other node has the victim in a wanted state."""
+
+        def all_see() -> bool:
+            sees = [said.sees.get(victim, "") for name, said in self.vitals.items() if name != victim]
+            return self.looked_at >= since and len(sees) == self.found.nodes - 1 and all(map(wanted, sees))
+
+        victim = self.found.victim
+        return await self._when(all_see, since, limit_s)
+
+    async def _when(self, condition: Callable[[], bool], since: float, limit_s: float) -> float | None:
+        """Seconds from `since` until a condition holds; None if it does not in time."""
+        while not condition():
+            if time.monotonic() - since >= limit_s:
+                return None
+            await asyncio.sleep(POLL_S)
+        return round(time.monotonic() - since, 3)
+
+    async def _compare_owners(self) -> None:
+        """Ask the owners of each acknowledged key for the digests of their copies, for a while where they differ."""
+        found, say = self.found, self.narrator.say
+        keys = sorted({one.key for one in self.witness.writes} | {SHOWCASE})
+        equal: dict[str, dict[str, str]] = {}
+        say(f"the owners of {count(len(keys), 'key')} are asked what they hold")
+        until, unsure = time.monotonic() + PATIENCE_S, list(keys)
+        while unsure and time.monotonic() < until:
+            waiting = iter(unsure)
+            held: dict[str, dict[str, str] | None] = {}
+
+            async def compare(waiting: Iterator[str] = waiting, held: dict[str, dict[str, str] | None] = held) -> None:
+                for key in waiting:
+                    held[key] = await self._held(key)
+
+            await asyncio.gather(*(compare() for _ in range(AT_ONCE)))
+            equal |= {
+                key: one for key, one in held.items() if one and len(set(one.values())) == 1 and all(one.values())
+            }
+            unsure = [key for key in keys if key not in equal]
+            found.keys_unequal = [key for key in unsure if held[key] is not None]
+        found.keys_acknowledged, found.keys_compared = len(keys), len(equal)
+        found.keys_caught_up = len([key for key in self.outage_keys if found.victim in equal.get(key, {})])
+        for owner, digest in equal.get(SHOWCASE, {}).items():
+            say(f"{owner} holds {SHOWCASE!r} with digest {digest[:12]}")
+        say(f"{len(equal)} of {len(keys)} keys equal at all their owners")
+        say(f"{found.victim} owns and holds {found.keys_caught_up} keys that were written while it was away")
+
+    async def _held(self, key: str) -> dict[str, str] | None:
+        """The digest of each owner's copy, empty where there is none; None when an owner did not say, or they do not
+        agree who they are."""
+        answers = await self.client.ask_all(None, "explain", {"key": key}, timeout=ANSWER_S)
+        said = {name: answer for name, answer in answers.items() if not isinstance(answer, ClusterError)}
+        owners: list[str] = next((answer["owners"] for answer in said.values()), [])
+        if not owners or any(owner not in said or said[owner]["owners"] != owners for owner in owners):
+            return None
+        return {owner: said[owner]["held"]["digest"] if said[owner]["held"] else "" for owner in owners}
 
 
-def matrix_of(answers: dict[str, Any]) -> dict[str, dict[str, str]]:
-    """observer -> subject -> state; silent observers are left out."""
-    return {
-        observer: {subject: row["state"] for subject, row in table.items()}
-        for observer, table in answers.items()
-        if not isinstance(table, ClusterError)
-    }
-
-
-def _by_node(counts: dict[str, int]) -> str:
+def _counts(nodes: dict[str, int]) -> str:
     """`n1 20, n2 31`, in the order of the nodes' numbers."""
-    names = sorted(counts, key=lambda name: (len(name), name))
-    return ", ".join(f"{name} {counts[name]}" for name in names) or "nobody answered"
+    names = sorted(nodes, key=lambda name: (len(name), name))
+    return ", ".join(f"{name} {nodes[name]}" for name in names) or "none"

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from dsectl.cli.console import Console
 from dsectl.demo.findings import Findings
-from dsectl.demo.narrator import duration
+from dsectl.load.plan import KV, PUBLISH, REQUEST
 from dsectl.ui.text import STATES, Paint
+from dsectl.ui.units import show_duration
 from dsectl.ui.verdict import STYLES, Verdict
 
 if TYPE_CHECKING:
@@ -93,10 +94,10 @@ class LiveTeller:
         self.lines.append(("", f"{self._clock()}     {text}"))
 
     def states(self, matrix: dict[str, dict[str, str]], hints: int | None) -> None:
-        """What each node believes of the others now."""
+        """How each node sees the others now."""
         found = self.found
         self.matrix, self.hints = matrix, hints
-        self.rates.note(time.monotonic(), (found.acknowledged, found.received, found.answered))
+        self.rates.note(time.monotonic(), (found.writes, found.messages, found.requests))
 
     def _clock(self) -> str:
         return f"{time.monotonic() - self.started:5.1f} s"
@@ -116,7 +117,7 @@ class LiveTeller:
         return Group(*parts)
 
     def _matrix(self) -> "Table":
-        """Who believes what of whom."""
+        """How each node sees each other."""
         from rich.table import Table
 
         table = Table(box=None, pad_edge=False, padding=(0, 2))
@@ -157,7 +158,7 @@ class LiveTeller:
         table.add_column("", style="dim", min_width=12)
         for what in ("writes", "messages", "requests", "hints waiting"):
             table.add_column(what, min_width=8, justify="right")
-        totals = (found.acknowledged, found.received, found.answered)
+        totals = (found.writes, found.messages, found.requests)
         table.add_row("in all", *(str(total) for total in totals), f"[bold {colour}]{waiting}[/]")
         table.add_row("a second", *(f"[bold]{rate:.0f}[/]" for rate in rates))
         return table
@@ -169,20 +170,36 @@ def _coloured(state: str) -> str:
 
 def summary_lines(found: Findings, verdict: Verdict, paint: Paint) -> list[str]:
     """The last words."""
-    writes = ", ".join(f"{count} {outcome}" for outcome, count in found.writes.items() if count) or "none"
     left = "unknown" if found.hints_left is None else str(found.hints_left)
     lines = [
         "",
-        f"writes     {writes}; longest gap after the kill {duration(found.longest_gap_s)}",
-        f"crash      avoided {duration(found.avoided_s)}, suspected by all {duration(found.not_alive_s)}, "
-        f"dead for all {duration(found.dead_s)}",
-        f"return     listens {duration(found.restart_s)}, alive for all {duration(found.alive_again_s)} later",
-        f"hints      {found.hints_peak} at the most, {left} left; delivered {duration(found.hints_delivered_s)}",
-        f"messages   {found.received} received of {found.published}, {found.received_across} across nodes",
-        f"requests   {found.answered} answered by {len(found.requests)} nodes, {found.requests_failed} failed",
+        *_accounts(found),
+        f"crash      avoided {show_duration(found.avoided_s)}, suspected by all {show_duration(found.not_alive_s)}, "
+        f"dead for all {show_duration(found.dead_s)}",
+        f"           longest time without an acknowledged write {show_duration(found.longest_gap_s)}",
+        f"return     listens {show_duration(found.restart_s)}, "
+        f"alive for all {show_duration(found.alive_again_s)} later",
+        f"hints      {found.hints_peak} at the most, {left} left; delivered {show_duration(found.hints_delivered_s)}",
         f"owners     {found.keys_compared} of {found.keys_acknowledged} keys equal",
-        f"read back  {found.keys_read} of {found.keys_acknowledged} keys, {len(found.keys_lost)} lost",
         "",
     ]
     word = paint(verdict.verdict.upper(), STYLES[verdict.verdict])
     return [*lines, f"{word}  {'; '.join(verdict.reasons)}  ({found.took_s:.1f} s)"]
+
+
+def _accounts(found: Findings) -> list[str]:
+    """What each load came to, a line each."""
+    lines = []
+    for name, family in (("keys", KV), ("messages", PUBLISH), ("requests", REQUEST)):
+        one = found.load.get(family)
+        if one is None:
+            continue
+        counts = ", ".join(f"{one[what]:,} {what}" for what in ("ok", "failed", "maybe") if one[what] or what == "ok")
+        p99 = show_duration((one["response"]["p99_ms"] or 0) / 1000)
+        checked = {
+            KV: lambda one: f"{one['checked']:,} read back, {one['lost']} lost, {one['unexpected']} unexpected",
+            PUBLISH: lambda one: f"{one['delivered']:,} delivered, {one['dropped']} dropped, {one['duplicated']} twice",
+            REQUEST: lambda one: f"{one['unexpected']} answered wrongly",
+        }[family](one)
+        lines.append(f"{name:9}  {counts}, p99 {p99}; {checked}")
+    return lines

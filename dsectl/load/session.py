@@ -62,6 +62,8 @@ class Hooks:
     is_stopped: Callable[[], bool] = lambda: False
     interrupts: Callable[[], int] = lambda: 0
     """How many signals have asked it to end: after one it ends with its whole account, after two with what is known."""
+    calls: Callable[[Client, float], Calls] = Calls
+    """Makes what the operations are sent with: somebody may want to see each answer."""
 
 
 class Load(Protocol):
@@ -103,7 +105,7 @@ class _Session:
         self.hooks = hooks
         self.client = client
         self.tally = Tally()
-        self.calls = Calls(client, plan.timeout_s)
+        self.calls = hooks.calls(client, plan.timeout_s)
         self.prepared = 0
         self.stopped = False
         self._told_at = 0.0

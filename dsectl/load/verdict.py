@@ -24,7 +24,7 @@ LAG_MS_MAX = 100.0
 
 def judge(account: Account, limits: Sequence[Limit] = ()) -> Verdict:
     """The verdict on a load."""
-    failures, gaps = list(_broken(account)), list(_untested(account))
+    failures, gaps = list(broken(account)), list(untested(account))
     too_slow = list(_too_slow(account))
     for limit in limits:
         seen = seen_by(limit, account)
@@ -42,7 +42,8 @@ def judge(account: Account, limits: Sequence[Limit] = ()) -> Verdict:
     return Verdict(PASSED, [_praise(account)])
 
 
-def _broken(account: Account) -> Iterator[str]:
+def broken(account: Account) -> Iterator[str]:
+    """What was promised and did not hold."""
     if account["lost"]:
         yield f"{account['lost']} acknowledged writes are lost"
     if account["unexpected"]:
@@ -51,7 +52,8 @@ def _broken(account: Account) -> Iterator[str]:
         yield f"{account['duplicated']} messages came twice"
 
 
-def _untested(account: Account) -> Iterator[str]:
+def untested(account: Account) -> Iterator[str]:
+    """What was not looked at, so that nothing is proven of it."""
     if account["interrupted"]:
         yield f"interrupted after {account['seconds']:.3g} of {account['planned_s']:.3g} s"
     if account["unanswered"]:
