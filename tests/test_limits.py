@@ -33,8 +33,7 @@ from cluster.limits import (
 from cluster.messaging.topics import ID_BYTES_MAX
 from cluster.transport.transport import UNPROVEN_MAX
 from cluster.versions import CONTEXT_BYTES_MAX, DOTS_MAX
-from dsectl.load.keyspace import KEYS_MAX
-from dsectl.load.plan import IN_FLIGHT_MAX
+from dsectl.load.plan import IN_FLIGHT_MAX, KEYS_MAX
 from dsectl.reference import DOCS
 
 PAGE = (DOCS / "limits.md").read_text(encoding="utf-8")

@@ -18,17 +18,25 @@ from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.cli.values import check_text
 from dsectl.commands.requests import parse_arguments
-from dsectl.load.account import account_of
-from dsectl.load.keyspace import KeySpace, parse_keys
-from dsectl.load.limits import Limit, parse_limit
-from dsectl.load.mix import MIX_DEFAULT, Mix, parse_mix
-from dsectl.load.payload import Sizes, parse_sizes
-from dsectl.load.plan import KV, PUBLISH, REQUEST, SETTLE_S, Plan
+from dsectl.load.account import Limit, account_of, judge, parse_limit
+from dsectl.load.plan import (
+    KV,
+    MIX_DEFAULT,
+    PUBLISH,
+    REQUEST,
+    SETTLE_S,
+    KeySpace,
+    Mix,
+    Plan,
+    Sizes,
+    parse_keys,
+    parse_mix,
+    parse_sizes,
+)
 from dsectl.load.request import ECHO
 from dsectl.load.run import run_load
 from dsectl.load.session import Hooks
 from dsectl.load.tally import Interval
-from dsectl.load.verdict import judge
 from dsectl.load.view import LiveProgress, PlainProgress, summary_lines
 from dsectl.ui.units import duration
 

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from dsectl.load.account import Account
-from dsectl.load.verdict import broken, untested
+from dsectl.load.account import Account, broken, untested
 from dsectl.ui.text import count
 from dsectl.ui.verdict import FAILED, INCONCLUSIVE, PASSED, Verdict
 

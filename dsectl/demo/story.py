@@ -24,9 +24,7 @@ from cluster.errors import ClusterError
 from dsectl.demo.findings import Findings, Step, judge
 from dsectl.demo.witness import Witness, by_node, within
 from dsectl.load.account import account_of
-from dsectl.load.keyspace import UNIFORM, KeySpace
-from dsectl.load.mix import READ, WRITE, Mix
-from dsectl.load.plan import KV, PUBLISH, REQUEST, Plan
+from dsectl.load.plan import KV, PUBLISH, READ, REQUEST, UNIFORM, WRITE, KeySpace, Mix, Plan
 from dsectl.load.session import Hooks, run_session
 from dsectl.load.tally import Report
 from dsectl.ui.text import count

@@ -1,10 +1,25 @@
-"""What a load came to, as JSON: counts, rates, latencies, and what became of the promises. Pure."""
+"""What a load came to: the account as JSON, the limits of `--require`, and the verdict with its reasons. Pure.
 
+`failed`: something that was promised did not hold, or a limit. `inconclusive`: nothing failed, but something was not
+tested: no operation succeeded, a promise could not be looked at again, a limit had no sample, or the generator itself
+was too slow for what it should offer. What is due to the generator's own delay is never held against the cluster.
+
+A limit says what must hold, as in `p99<250ms`. Read as a condition for failing, that would be absurd, and `p99>250ms`
+would say the same. So that nobody is shown green for what was meant as red, each quantity takes only the direction that
+is sensible as a limit: latencies and counts stay below, rates above; the other direction is refused.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dsectl.load.latency import Latency, decode
+from msgspec import Struct
+
+from cluster.errors import Usage
 from dsectl.load.plan import KV, PUBLISH, Plan
-from dsectl.load.tally import KindReport, Report
+from dsectl.load.tally import KindReport, Latency, Report, decode
+from dsectl.ui.units import duration
+from dsectl.ui.verdict import FAILED, INCONCLUSIVE, PASSED, Verdict
 
 Account = dict[str, Any]
 COUNTS = ("ok", "failed", "maybe", "declared")
@@ -69,3 +84,195 @@ def _all(kinds: Any, which: str) -> Latency:
 def _operations(kind: KindReport) -> dict[str, Any]:
     counts = {name: getattr(kind, name) for name in COUNTS}
     return counts | {"service": decode(kind.service).summary(), "response": decode(kind.response).summary()}
+
+
+LATENCIES = {"p50": "p50_ms", "p90": "p90_ms", "p99": "p99_ms", "p999": "p999_ms", "max": "max_ms"}
+LIMITED_COUNTS = ("failed", "maybe", "declared", "unsent", "stale", "dropped", "unheard")
+RATES = ("achieved",)
+SIDES = ("response", "service", "delivery")
+_FORM = re.compile(r"\s*([a-z][\w.-]*?)\s*(<=|<|>=|>|==|!=)\s*(\S.*?)\s*", re.IGNORECASE | re.ASCII)
+_LIMIT_HELP = (
+    "Write the limit that must hold: p99<250ms, service.max<1s, read.p90<20ms, failed<1%, maybe<=0, achieved>900.\n"
+    "Latencies are p50, p90, p99, p999 and max, of the response unless service or delivery stands before it."
+)
+
+
+class Limit(Struct, frozen=True):
+    """One limit. `value` is milliseconds, a count, a share of all (with `percent`), or a rate."""
+
+    text: str
+    path: tuple[str, ...]
+    below: bool
+    inclusive: bool
+    value: float
+    percent: bool = False
+
+    @property
+    def is_latency(self) -> bool:
+        """Whether it bounds a latency."""
+        return self.path[-1] in LATENCIES.values()
+
+    def holds(self, seen: float) -> bool:
+        """Whether a value is within the limit."""
+        if seen == self.value:
+            return self.inclusive
+        return (seen < self.value) == self.below
+
+
+def parse_limit(text: str) -> Limit:
+    """Raises Usage."""
+    found = _FORM.fullmatch(text)
+    if found is None:
+        raise Usage(f"{text!r} is no limit", help=_LIMIT_HELP)
+    name, sign, value = found.groups()
+    *before, last = name.split(".")
+    if last in LATENCIES:
+        return Limit(text, _latency_path(text, before, last), *_direction(text, sign, True), _milliseconds(text, value))
+    if before or last not in (*LIMITED_COUNTS, *RATES):
+        raise Usage(f"{text!r} limits {name!r}, which is nothing that is measured", help=_LIMIT_HELP)
+    below, inclusive = _direction(text, sign, last in LIMITED_COUNTS)
+    if last in RATES:
+        return Limit(text, ("achieved_per_s",), below, inclusive, _number(text, value))
+    percent = value.endswith("%")
+    return Limit(text, (last,), below, inclusive, _number(text, value.removesuffix("%").strip()), percent)
+
+
+def _latency_path(text: str, before: list[str], last: str) -> tuple[str, ...]:
+    side = before.pop() if before and before[-1] in SIDES else "response"
+    kind = (".".join(before),) if before else ()
+    if kind and side == "delivery":
+        raise Usage(f"{text!r}: delivery is measured over all messages", help=_LIMIT_HELP)
+    return ("operations", *kind, side, LATENCIES[last]) if kind else (side, LATENCIES[last])
+
+
+def _direction(text: str, sign: str, below: bool) -> tuple[bool, bool]:
+    """Which side is good, and whether the value itself is."""
+    if sign == "==" and below and text.rstrip().endswith(("=0", "= 0")):
+        return True, True
+    if sign not in (("<", "<=") if below else (">", ">=")):
+        wanted = "below" if below else "above"
+        raise Usage(
+            f"{text!r} has the wrong direction: --require takes what must hold, and that is to stay {wanted} something",
+            help=_LIMIT_HELP,
+        )
+    return below, "=" in sign
+
+
+def _milliseconds(text: str, value: str) -> float:
+    try:
+        return duration(value) * 1000
+    except Usage as error:
+        raise Usage(f"{text!r}: {error.message}", help=_LIMIT_HELP) from None
+
+
+def _number(text: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise Usage(f"{text!r} does not end in a number", help=_LIMIT_HELP)
+    return number
+
+
+def seen_by(limit: Limit, account: Account) -> float | None:
+    """What the account says of the quantity; None when there is no sample of it."""
+    value: Any = account
+    for part in limit.path:
+        value = value.get(part) if isinstance(value, dict) else None
+    if value is None or not account["offered"]:
+        return None
+    if not limit.percent:
+        return float(value)
+    whole = account["delivered"] + value if limit.path == ("dropped",) else account["offered"] + account["unsent"]
+    return 100 * value / whole if whole else None
+
+
+def shown(limit: Limit, seen: float) -> str:
+    """`p99 was 310 ms, and should stay below 250 ms`, as in the limit's own words."""
+    unit = " ms" if limit.is_latency else "%" if limit.percent else ""
+    return f"{limit.text}: it was {seen:.4g}{unit}"
+
+
+OFFERED_MIN = 0.95
+"""Of what was due, a generator that kept its rate has come to so much."""
+PREPARED_MIN = 0.9
+"""Of the keys that are read, so many must be there: reading what is missing tests little."""
+NOT_KEPT = "the generator could not keep its rate"
+LAG_MS_MAX = 100.0
+"""One of ten operations sent later than this is a schedule that was not kept."""
+
+
+def judge(account: Account, limits: Sequence[Limit] = ()) -> Verdict:
+    """The verdict on a load."""
+    failures, gaps = list(broken(account)), list(untested(account))
+    too_slow = list(_too_slow(account))
+    for limit in limits:
+        seen = seen_by(limit, account)
+        if seen is None:
+            gaps.append(f"{limit.text}: there is no sample")
+        elif not limit.holds(seen):
+            own = too_slow or _is_own(limit, seen, account)
+            (gaps if own else failures).append(
+                shown(limit, seen) + (", but the generator itself was late" if own else "")
+            )
+    if failures:
+        return Verdict(FAILED, failures)
+    if gaps or too_slow:
+        return Verdict(INCONCLUSIVE, [*too_slow, *gaps])
+    return Verdict(PASSED, [_praise(account)])
+
+
+def broken(account: Account) -> Iterator[str]:
+    """What was promised and did not hold."""
+    if account["lost"]:
+        yield f"{account['lost']} acknowledged writes are lost"
+    if account["unexpected"]:
+        yield f"{account['unexpected']} times something was read or received that was never sent"
+    if account["duplicated"]:
+        yield f"{account['duplicated']} messages came twice"
+
+
+def untested(account: Account) -> Iterator[str]:
+    """What was not looked at, so that nothing is proven of it."""
+    if account["interrupted"]:
+        yield f"interrupted after {account['seconds']:.3g} of {account['planned_s']:.3g} s"
+    if account["unanswered"]:
+        yield f"{account['unanswered']} operations were not answered yet when it ended"
+    if account.get("silent"):
+        yield f"without a report: {'; '.join(account['silent'])}"
+    if not account["ok"]:
+        yield "no operation succeeded"
+    if "prepared" in account and account["prepared"] < PREPARED_MIN * account["keys"]:
+        yield f"only {account['prepared']} of {account['keys']} keys could be written before it began"
+    if account["unchecked"]:
+        yield f"{account['unchecked']} keys could not be read back strictly from a repaired cluster"
+    if account["load"] == PUBLISH and account["ok"] and not account["delivered"]:
+        yield "no message arrived at all"
+
+
+def _too_slow(account: Account) -> Iterator[str]:
+    """A rate was not kept when too much was left at the end, or when it was sent, but late: a generator that stood
+    still and then sends all at once misses nothing, and has not offered what it should."""
+    due = account["offered"] + account["unsent"] + account["missed"]
+    lag = account["lag"]["p90_ms"]
+    if account["rate"] is not None and due and account["missed"] > (1 - OFFERED_MIN) * due:
+        yield f"{NOT_KEPT}: {account['offered_per_s']:,.0f} of {account['rate']:,.0f} a second"
+    elif lag is not None and lag > LAG_MS_MAX:
+        yield f"{NOT_KEPT}: one of ten operations was sent {lag:,.0f} ms or more after it was due"
+
+
+def _is_own(limit: Limit, seen: float, account: Account) -> bool:
+    """Whether a latency would be within its limit without what the generator added."""
+    if not limit.is_latency or "service" in limit.path:
+        return False
+    lag = account["lag"][limit.path[-1]]
+    return lag is not None and limit.holds(max(0.0, seen - lag))
+
+
+def _praise(account: Account) -> str:
+    if account["load"] == PUBLISH:
+        return f"{account['delivered']} messages delivered, none twice, {account['dropped']} dropped"
+    if account["load"] == KV:
+        return f"{account['checked']} keys read back, nothing lost, nothing unexpected"
+    return f"{account['ok']} requests answered, none wrongly"

@@ -11,11 +11,8 @@ from random import Random
 from time import monotonic
 
 from cluster.client.aio import Calls, Got, KeysFound, Outcome, PutDone
-from dsectl.load.keyspace import Chooser, KeySpace
-from dsectl.load.ledger import Key, Ledger
-from dsectl.load.mix import INSERT, READ, RMW, SCAN, WRITE, KindChooser
-from dsectl.load.plan import Plan
-from dsectl.load.readback import ReadBack
+from dsectl.load.ledger import Key, Ledger, ReadBack
+from dsectl.load.plan import INSERT, READ, RMW, SCAN, WRITE, Chooser, KeySpace, KindChooser, Plan
 from dsectl.load.tally import EXAMPLES_MAX, Kind, Report, Tally
 
 SCAN_KEYS_MAX = 100

@@ -1,11 +1,244 @@
-"""What one load shall do. A plain value, so that it can be handed to another process."""
+"""What one load shall do, and the choices that it makes: which operations, on which keys, with which values. Pure.
+
+A plan is a plain value, so that it can be handed to another process. Workloads are those of Cooper et al.
+("Benchmarking Cloud Serving Systems with YCSB", SoCC 2010, table 2): rank r of the zipfian keys is met in proportion to
+1 / r ** 0.99, drawn by the method of Gray et al. ("Quickly Generating Billion-Record Synthetic Databases", SIGMOD 1994,
+section 3.2), and ranks are scattered over the keys, so that the popular ones are no neighbours. Payloads say what they
+are: a name, a number, and filling, so that whoever reads one can tell, to the last byte, whether it was ever sent.
+"""
+
+from bisect import bisect
+from collections.abc import Mapping
+from itertools import accumulate
+from random import Random
+from typing import Generic, TypeVar
+from zlib import crc32
 
 from msgspec import Struct
 
-from cluster.limits import CLIENT_TIMEOUT_S
-from dsectl.load.keyspace import KeySpace
-from dsectl.load.mix import PRESETS, Mix
-from dsectl.load.payload import Sizes
+from cluster.errors import Usage
+from cluster.limits import CLIENT_TIMEOUT_S, VALUE_BYTES_MAX
+
+SIZE_BYTES_DEFAULT = 100
+SIZE_BYTES_MIN = 48
+"""Room for the longest name and number."""
+_FILLING = bytes(33 + (17 * at + at // 94) % 94 for at in range(4096))
+"""Printable, and without a blank."""
+
+
+class Sizes(Struct, frozen=True):
+    """From `least` to `most` bytes, evenly."""
+
+    least: int = SIZE_BYTES_DEFAULT
+    most: int = SIZE_BYTES_DEFAULT
+
+    def of(self, head: bytes) -> int:
+        """The size of the payload that begins so: always the same for the same beginning."""
+        return self.least + crc32(head) % (self.most - self.least + 1)
+
+
+def parse_sizes(text: str) -> Sizes:
+    """`100B`, or `64B..4KiB`. Raises Usage."""
+    from dsectl.ui.units import size
+
+    first, dots, last = text.partition("..")
+    least = size(first)
+    most = size(last) if dots else least
+    if not SIZE_BYTES_MIN <= least <= most <= VALUE_BYTES_MAX:
+        raise Usage(
+            f"a value has {SIZE_BYTES_MIN} bytes to 1 MiB here, not {text}",
+            help="Write a size, or a range of sizes from small to large: 100B, 64B..4KiB.",
+        )
+    return Sizes(least, most)
+
+
+class Payloads:
+    """Makes payloads and recognizes them."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        self._sizes = sizes
+        self._size = sizes.least if sizes.least == sizes.most else 0  # 0: ask
+        self._filling = _FILLING * (sizes.most // len(_FILLING) + 1)
+
+    def make(self, name: str, number: int) -> bytes:
+        """The payload of `name` with a number."""
+        head = f"{name} {number} ".encode()
+        return head + self._filling[: max(0, (self._size or self._sizes.of(head)) - len(head))]
+
+    def number(self, name: str, payload: bytes) -> int | None:
+        """The number of a payload of `name`; None when it is not one, to the last byte."""
+        parts = payload.split(b" ", 2)
+        if len(parts) != 3 or not parts[1].isdigit() or len(parts[1]) > 18:
+            return None
+        number = int(parts[1])
+        return number if payload == self.make(name, number) else None
+
+
+UNIFORM, ZIPFIAN, LATEST = "uniform", "zipfian", "latest"
+DISTRIBUTIONS = (UNIFORM, ZIPFIAN, LATEST)
+KEYS_DEFAULT = 1000
+KEYS_MAX = 1_000_000
+"""Each key is an object of some hundred bytes in the ledger, and is read back at the end."""
+THETA = 0.99
+"""YCSB's skew: of 1,000 keys the most popular one takes 13 % of the operations."""
+
+
+class KeySpace(Struct, frozen=True):
+    """How many keys there are at first, and how they are chosen; an empty distribution is the mix's own."""
+
+    count: int = KEYS_DEFAULT
+    distribution: str = ""
+
+
+def parse_keys(text: str) -> KeySpace:
+    """`1000`, `zipfian` or `zipfian:1000`. Raises Usage."""
+    name, colon, number = text.partition(":")
+    if not colon and name not in DISTRIBUTIONS:
+        name, number = "", name
+    if name and name not in DISTRIBUTIONS:
+        raise Usage(f"unknown distribution {name!r}: one of {', '.join(DISTRIBUTIONS)}", help=_KEYS_HELP)
+    if name and not colon:
+        return KeySpace(distribution=name)
+    if not (number.isascii() and number.isdigit()):
+        raise Usage(f"{text!r} is no set of keys", help=_KEYS_HELP)
+    if not 1 <= int(number) <= KEYS_MAX:
+        raise Usage(f"there can be 1 to {KEYS_MAX} keys, not {number}")
+    return KeySpace(int(number), name)
+
+
+_KEYS_HELP = "Write how many, how they are chosen, or both: 1000, zipfian, uniform:5000, latest:1000."
+
+
+class Zipf:
+    """Ranks from 0, the most popular, to `count` - 1. `count` may grow."""
+
+    def __init__(self, count: int, theta: float = THETA) -> None:
+        assert count >= 1 and 0 < theta < 1
+        self.count = 0
+        self._theta = theta
+        self._zeta = 0.0
+        self._zeta_two = 1 + 0.5**theta
+        self._alpha = 1 / (1 - theta)
+        self._eta = 0.0
+        self.grow(count)
+
+    def grow(self, count: int) -> None:
+        """There are `count` ranks now, not fewer than before."""
+        assert count >= self.count
+        for rank in range(self.count + 1, count + 1):
+            self._zeta += 1 / rank**self._theta
+        self.count = count
+        if count > 2:  # the first two ranks are drawn without it
+            self._eta = (1 - (2 / count) ** (1 - self._theta)) / (1 - self._zeta_two / self._zeta)
+
+    def rank(self, uniform: float) -> int:
+        """The rank for a number drawn evenly from 0 up to 1."""
+        scaled = uniform * self._zeta
+        if scaled < 1:
+            return 0
+        if scaled < self._zeta_two or self.count <= 2:
+            return min(1, self.count - 1)
+        return min(self.count - 1, int(self.count * (self._eta * uniform - self._eta + 1) ** self._alpha))
+
+
+class Chooser:
+    """Picks the index of a key, of those that there are at that moment."""
+
+    def __init__(self, space: KeySpace, random: Random) -> None:
+        self._random = random.random
+        self._distribution = space.distribution or ZIPFIAN
+        self._zipf = Zipf(space.count) if self._distribution != UNIFORM else None
+        self._scattered = list(range(space.count))
+        random.shuffle(self._scattered)
+
+    def pick(self, count: int) -> int:
+        """An index below `count`. Keys that were inserted meanwhile are met by `uniform` and `latest`; `zipfian` keeps
+        to those of the beginning, whose popularity is settled."""
+        zipf = self._zipf
+        if zipf is None:
+            return int(self._random() * count)
+        if self._distribution == LATEST:
+            if count != zipf.count:
+                zipf.grow(count)
+            return count - 1 - zipf.rank(self._random())
+        return self._scattered[zipf.rank(self._random())]
+
+
+READ, WRITE, INSERT, SCAN, RMW = "read", "write", "insert", "scan", "rmw"
+KINDS = (READ, WRITE, INSERT, SCAN, RMW)
+"""`write` meets a key that exists, `insert` makes one, `scan` lists keys in order, `rmw` reads, then writes."""
+
+
+class Mix(Struct, frozen=True):
+    """Shares of the kinds, which need not add up to anything, and the distribution of keys that goes with them."""
+
+    shares: dict[str, float]
+    distribution: str = ZIPFIAN
+
+    @property
+    def reads(self) -> bool:
+        """Whether keys must be there before it begins."""
+        return any(self.shares.get(kind) for kind in (READ, SCAN, RMW))
+
+
+PRESETS = {
+    "A": Mix({READ: 50, WRITE: 50}),
+    "B": Mix({READ: 95, WRITE: 5}),
+    "C": Mix({READ: 100}),
+    "D": Mix({READ: 95, INSERT: 5}, LATEST),
+    "E": Mix({SCAN: 95, INSERT: 5}),
+    "F": Mix({READ: 50, RMW: 50}),
+}
+MIX_DEFAULT = "A"
+_MIX_HELP = (
+    "Write shares, as in read=50,write=50 (kinds: read, write, insert, scan, rmw), or the letter of a YCSB workload: "
+    "A read/write 50/50, B 95/5, C read only, D read/insert 95/5 of the latest, E scan/insert 95/5, F read/rmw 50/50."
+)
+
+
+def parse_mix(text: str) -> Mix:
+    """A letter from A to F, or shares. Raises Usage."""
+    preset = PRESETS.get(text.strip().upper())
+    if preset is not None:
+        return preset
+    shares: dict[str, float] = {}
+    for part in text.split(","):
+        kind, equals, number = part.strip().partition("=")
+        if kind not in KINDS or not equals:
+            raise Usage(f"{part.strip()!r} is no part of a mix", help=_MIX_HELP)
+        if kind in shares:
+            raise Usage(f"the mix names {kind} twice", help=_MIX_HELP)
+        shares[kind] = _share(kind, number)
+    if not any(shares.values()):
+        raise Usage(f"the mix {text!r} has no operation at all", help=_MIX_HELP)
+    return Mix({kind: share for kind, share in shares.items() if share})
+
+
+def _share(kind: str, number: str) -> float:
+    try:
+        share = float(number.removesuffix("%"))
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < float("inf"):
+        raise Usage(f"the share of {kind} is a number from 0, not {number!r}", help=_MIX_HELP)
+    return share
+
+
+What = TypeVar("What")
+
+
+class KindChooser(Generic[What]):
+    """Picks what to do next: the mix's kinds, each standing for what `does` has for it."""
+
+    def __init__(self, mix: Mix, random: Random, does: Mapping[str, What]) -> None:
+        self._random = random.random
+        self._kinds = [does[kind] for kind in mix.shares]
+        *self._bounds, self._total = accumulate(mix.shares.values())
+
+    def pick(self) -> What:
+        """One of them, by its share."""
+        return self._kinds[bisect(self._bounds, self._random() * self._total)]
+
 
 KV, PUBLISH, REQUEST = "kv", "publish", "request"
 IN_FLIGHT_MAX = 20_000

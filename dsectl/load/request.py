@@ -8,8 +8,7 @@ from time import monotonic
 from msgspec import DecodeError, json
 
 from cluster.client.aio import CallDone, Calls, Outcome
-from dsectl.load.payload import Payloads
-from dsectl.load.plan import Plan
+from dsectl.load.plan import Payloads, Plan
 from dsectl.load.tally import EXAMPLES_MAX, Kind, Report, Tally
 
 ECHO = "echo.echo"

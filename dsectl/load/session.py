@@ -14,14 +14,12 @@ from typing import Any, Protocol, TypeVar
 import cluster
 from cluster.client.aio import Calls, Client, Outcome, PutDone
 from cluster.errors import ClusterError, NotFound
-from dsectl.load.generator import Generator
+from dsectl.load.generator import Generator, Schedule
 from dsectl.load.kv import KvLoad
 from dsectl.load.ledger import Ledger
-from dsectl.load.payload import Payloads
-from dsectl.load.plan import KV, PUBLISH, Plan
+from dsectl.load.plan import KV, PUBLISH, Payloads, Plan
 from dsectl.load.publish import PublishLoad
 from dsectl.load.request import RequestLoad
-from dsectl.load.schedule import Schedule
 from dsectl.load.tally import Interval, Report, Tally
 
 POLL_S = 0.05

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from dsectl.cli.console import Console
 from dsectl.load.account import Account
-from dsectl.load.latency import Summary
 from dsectl.load.plan import KV, PUBLISH, Plan
-from dsectl.load.tally import Interval
+from dsectl.load.tally import Interval, Summary
 from dsectl.ui.table import table
 from dsectl.ui.text import Paint, count, shown
 from dsectl.ui.verdict import STYLES, Verdict

@@ -24,12 +24,9 @@ import cluster
 from cluster.client.aio import Calls
 from cluster.layout import encode_entry
 from cluster.layout.entry import LayoutEntry, Member
-from dsectl.load.account import Account, account_of
-from dsectl.load.keyspace import KeySpace
-from dsectl.load.mix import parse_mix
-from dsectl.load.plan import KV, Plan
+from dsectl.load.account import Account, account_of, judge
+from dsectl.load.plan import KV, KeySpace, Plan, parse_mix
 from dsectl.load.session import Hooks, run_session
-from dsectl.load.verdict import judge
 from tests.bench.harness import RUNS, SECONDS, fresh_home, rate, show, spread
 from tests.bench.null_node import CLUSTER, NAME, SECRET
 

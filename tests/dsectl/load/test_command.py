@@ -20,7 +20,7 @@ from cluster.wire.requests import Call, CallDone
 from cluster.wire.topics import Message, Publish, Published, Subscribe, Subscribed
 from dsectl.cli.app import invoke
 from dsectl.cli.invocation import Session
-from dsectl.load.verdict import NOT_KEPT
+from dsectl.load.account import NOT_KEPT
 from dsectl.script.execution import Lines
 from dsectl.script.grammar import parse
 from dsectl.script.interpreter import Interpreter

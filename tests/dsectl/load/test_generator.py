@@ -7,12 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from dsectl.load import generator
-from dsectl.load.account import account_of
-from dsectl.load.generator import BURST, Generator
+from dsectl.load.account import account_of, judge
+from dsectl.load.generator import BURST, Generator, Schedule
 from dsectl.load.plan import Plan
-from dsectl.load.schedule import Schedule
 from dsectl.load.tally import Tally
-from dsectl.load.verdict import judge
 from dsectl.ui.verdict import INCONCLUSIVE, PASSED, Verdict
 
 SECONDS = 0.3

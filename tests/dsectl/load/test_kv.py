@@ -11,12 +11,9 @@ from cluster.client.aio import Got, KeysFound, Outcome, PutDone
 from cluster.errors import Maybe, QuorumMissing, Unreachable
 from cluster.versions.context import encode_clock
 from cluster.wire.caller import Done
-from dsectl.load.keyspace import KeySpace
 from dsectl.load.kv import KvLoad
 from dsectl.load.ledger import Ledger
-from dsectl.load.mix import parse_mix
-from dsectl.load.payload import Payloads
-from dsectl.load.plan import Plan
+from dsectl.load.plan import KeySpace, Payloads, Plan, parse_mix
 from dsectl.load.tally import Report, Tally
 
 CLOCK = encode_clock({"a1": 3})

@@ -5,8 +5,8 @@ from hdrh.histogram import HdrHistogram
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsectl.load import latency as module
-from dsectl.load.latency import HIGHEST_US, Latency, decode
+from dsectl.load import tally as module
+from dsectl.load.tally import HIGHEST_US, Latency, decode
 
 values = st.lists(st.integers(0, HIGHEST_US), min_size=1, max_size=200)
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsectl.load.ledger import Key, Ledger
-from dsectl.load.payload import Payloads, Sizes
+from dsectl.load.plan import Payloads, Sizes
 
 PAYLOADS = Payloads(Sizes())
 

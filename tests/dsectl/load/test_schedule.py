@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsectl.load.schedule import Schedule
+from dsectl.load.generator import Schedule
 
 
 def taken(schedule: Schedule, now: float) -> list[float]:

@@ -7,8 +7,7 @@ import pytest
 from cluster.client.aio import Outcome
 from cluster.errors import ClusterError, DeadlinePassed, Maybe, Overloaded, QuorumMissing, ServiceError
 from dsectl.load.account import account_of
-from dsectl.load.keyspace import KeySpace
-from dsectl.load.plan import Plan
+from dsectl.load.plan import KeySpace, Plan
 from dsectl.load.tally import Report, Tally, merge_intervals, merge_reports
 
 PLAN = Plan("kv", "c", "run", rate=100.0, processes=2)

@@ -5,9 +5,7 @@ from typing import Any
 import pytest
 
 from cluster.errors import Usage
-from dsectl.load.account import Account
-from dsectl.load.limits import parse_limit, seen_by
-from dsectl.load.verdict import judge
+from dsectl.load.account import Account, judge, parse_limit, seen_by
 from dsectl.ui.verdict import FAILED, INCONCLUSIVE, PASSED
 
 

@@ -8,9 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.errors import Usage
-from dsectl.load.keyspace import DISTRIBUTIONS, Chooser, KeySpace, Zipf, parse_keys
-from dsectl.load.mix import KINDS, PRESETS, KindChooser, Mix, parse_mix
-from dsectl.load.payload import SIZE_BYTES_MIN, Payloads, Sizes, parse_sizes
+from dsectl.load.plan import (
+    DISTRIBUTIONS,
+    KINDS,
+    PRESETS,
+    SIZE_BYTES_MIN,
+    Chooser,
+    KeySpace,
+    KindChooser,
+    Mix,
+    Payloads,
+    Sizes,
+    Zipf,
+    parse_keys,
+    parse_mix,
+    parse_sizes,
+)
 
 DRAWS = 20_000
 

@@ -1,7 +1,7 @@
 """The account of messages: delivered, dropped, twice, never published."""
 
-from dsectl.load.deliveries import Deliveries
-from dsectl.load.payload import Payloads, Sizes
+from dsectl.load.plan import Payloads, Sizes
+from dsectl.load.publish import Deliveries
 
 PAYLOADS = Payloads(Sizes())
 
