@@ -26,8 +26,8 @@ from dsectl.load.plan import (
     REQUEST,
     SETTLE_S,
     KeySpace,
+    LoadPlan,
     Mix,
-    Plan,
     Sizes,
     parse_keys,
     parse_mix,
@@ -189,11 +189,11 @@ def _plan(
     processes: int,
     settle: float | None,
     seed: int | None,
-) -> Plan:
+) -> LoadPlan:
     invocation = current()
     if clients is not None and clients < processes:
         raise Usage(f"{processes} processes need at least as many clients, not {clients}")
-    return Plan(
+    return LoadPlan(
         family,
         invocation.cluster,
         os.urandom(3).hex(),
@@ -209,7 +209,7 @@ def _plan(
     )
 
 
-def _run(plan: Plan, limits: list[Limit] | None, intervals: str | None) -> Iterator[Answer]:
+def _run(plan: LoadPlan, limits: list[Limit] | None, intervals: str | None) -> Iterator[Answer]:
     """Carry it out, and yield what it came to, with the code of its verdict."""
     invocation, console = current(), current().console
     at = timestamp()
@@ -236,7 +236,7 @@ def _run(plan: Plan, limits: list[Limit] | None, intervals: str | None) -> Itera
         before(signal.SIGTERM, None)  # it goes on to who handled it before: to a recipe or a shell, which end as well
 
 
-def _progress(console: Console, plan: Plan) -> LiveProgress | PlainProgress:
+def _progress(console: Console, plan: LoadPlan) -> LiveProgress | PlainProgress:
     """A picture on a terminal, lines elsewhere; nothing under --json and --quiet."""
     if console.shows_progress and not console.options.no_input and os.environ.get("TERM", "dumb") != "dumb":
         return LiveProgress(console, plan)

@@ -24,9 +24,9 @@ from cluster.errors import ClusterError
 from dsectl.demo.findings import Findings, Step, judge
 from dsectl.demo.witness import Witness, by_node, within
 from dsectl.load.account import account_of
-from dsectl.load.plan import KV, PUBLISH, READ, REQUEST, UNIFORM, WRITE, KeySpace, Mix, Plan
+from dsectl.load.plan import KV, PUBLISH, READ, REQUEST, UNIFORM, WRITE, KeySpace, LoadPlan, Mix
 from dsectl.load.session import Hooks, run_session
-from dsectl.load.tally import Report
+from dsectl.load.tally import LoadReport
 from dsectl.ui.text import count
 from dsectl.ui.units import show_duration
 from dsectl.ui.verdict import Verdict
@@ -113,7 +113,7 @@ def run_demo(
 
 async def _tell(found: Findings, narrator: "Narrator", actions: Actions, limit_s: float) -> None:
     async with cluster.connect(found.cluster) as client:
-        story = Story(client, found, narrator, actions)
+        story = DemoStory(client, found, narrator, actions)
         try:
             async with asyncio.timeout(limit_s):
                 await story.tell()
@@ -148,7 +148,7 @@ class Narrator:
         self.say(f"{what}: not in the time allowed" if seconds is None else f"{what} after {show_duration(seconds)}")
 
 
-class Story:
+class DemoStory:
     """One telling. Chapters do, wait and measure; `found` fills on the way."""
 
     def __init__(self, client: Client, found: Findings, narrator: Narrator, actions: Actions) -> None:
@@ -166,8 +166,8 @@ class Story:
         self.outage_keys: set[str] = set()
         self._stopping = False
         self._began_at = timestamp()
-        self._loads: dict[str, asyncio.Task[Report]] = {}
-        self._plans: dict[str, Plan] = {}
+        self._loads: dict[str, asyncio.Task[LoadReport]] = {}
+        self._plans: dict[str, LoadPlan] = {}
         self._looking: asyncio.Task[None] | None = None
 
     async def tell(self) -> None:
@@ -188,7 +188,7 @@ class Story:
             calls=self.witness.calls,
         )
         for family, rate in RATES.items():
-            plan = Plan(
+            plan = LoadPlan(
                 family, self.found.cluster, os.urandom(3).hex(), rate, LIMIT_S, mix=MIX, keys=KeySpace(KEYS),
                 settle_s=DELIVERY_S,
             )  # fmt: skip

@@ -16,8 +16,8 @@ from typing import Any
 from msgspec import Struct
 
 from cluster.errors import Usage
-from dsectl.load.plan import KV, PUBLISH, Plan
-from dsectl.load.tally import KindReport, Latency, Report, decode
+from dsectl.load.plan import KV, PUBLISH, LoadPlan
+from dsectl.load.tally import KindReport, Latency, LoadReport, decode
 from dsectl.ui.units import duration
 from dsectl.ui.verdict import FAILED, INCONCLUSIVE, PASSED, Verdict
 
@@ -25,7 +25,7 @@ Account = dict[str, Any]
 COUNTS = ("ok", "failed", "maybe", "declared")
 
 
-def account_of(plan: Plan, report: Report, at: str) -> Account:
+def account_of(plan: LoadPlan, report: LoadReport, at: str) -> Account:
     """The account of a load that began at the time `at`; a verdict is added by who knows the limits."""
     kinds = report.kinds.values()
     counts = {name: sum(getattr(one, name) for one in kinds) for name in COUNTS}

@@ -19,7 +19,7 @@ ROUNDING = 1e-6
 """Of one operation: what binary fractions may add to a count that is even in decimal ones."""
 
 
-class Schedule:
+class ArrivalSchedule:
     """`rate` operations a second from `began` until `ends`, both in seconds of one clock.
 
     `phase`, from 0 to 1, is the part of an interval by which this schedule is shifted, so that several generators take
@@ -75,7 +75,9 @@ REFUSED_PAUSE_S = 0.01
 class Generator:
     """`start(due)` begins one operation, which was due at that time of `monotonic`. At most `limit` are under way."""
 
-    def __init__(self, start: Callable[[float], None], tally: Tally, limit: int, schedule: Schedule | None) -> None:
+    def __init__(
+        self, start: Callable[[float], None], tally: Tally, limit: int, schedule: ArrivalSchedule | None
+    ) -> None:
         assert limit >= 1
         self.in_flight = 0
         self.over = False
@@ -161,7 +163,7 @@ class Generator:
         else:
             self._again(0)
 
-    def _send(self, schedule: Schedule, count: int, seconds: float) -> None:
+    def _send(self, schedule: ArrivalSchedule, count: int, seconds: float) -> None:
         """Start so many that are due, or as many as can be started in a time."""
         now = monotonic()
         stop = now + seconds

@@ -12,8 +12,8 @@ from time import monotonic
 
 from cluster.client.aio import Calls, Got, KeysFound, Outcome, PutDone
 from dsectl.load.ledger import Key, Ledger, ReadBack
-from dsectl.load.plan import INSERT, READ, RMW, SCAN, WRITE, Chooser, KeySpace, KindChooser, Plan
-from dsectl.load.tally import EXAMPLES_MAX, Kind, Report, Tally
+from dsectl.load.plan import INSERT, READ, RMW, SCAN, WRITE, Chooser, KeySpace, KindChooser, LoadPlan
+from dsectl.load.tally import EXAMPLES_MAX, KindTally, LoadReport, Tally
 
 SCAN_KEYS_MAX = 100
 """A scan asks for 1 to so many keys, evenly, as YCSB's does."""
@@ -26,7 +26,7 @@ class Write:
 
     __slots__ = ("due", "index", "key", "kind", "load", "sent")
 
-    def __init__(self, load: "KvLoad", kind: Kind, index: int, due: float) -> None:
+    def __init__(self, load: "KvLoad", kind: KindTally, index: int, due: float) -> None:
         self.load = load
         self.kind = kind
         self.index = index
@@ -63,7 +63,7 @@ class Read:
 
     __slots__ = ("acknowledged", "due", "key", "kind", "load", "sent", "value")
 
-    def __init__(self, load: "KvLoad", kind: Kind, key: Key, due: float) -> None:
+    def __init__(self, load: "KvLoad", kind: KindTally, key: Key, due: float) -> None:
         self.load = load
         self.kind = kind
         self.key = key
@@ -112,12 +112,12 @@ class ReadThenWrite(Write):
         load.ended(definite is True)
 
 
-class Scan:
+class KeyScan:
     """The next keys in order: every node lists those that it owns, and the answers make one page."""
 
     __slots__ = ("due", "errors", "kind", "left", "load", "sent")
 
-    def __init__(self, load: "KvLoad", kind: Kind, due: float) -> None:
+    def __init__(self, load: "KvLoad", kind: KindTally, due: float) -> None:
         self.load = load
         self.kind = kind
         self.due = due
@@ -157,7 +157,7 @@ class KvLoad:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: LoadPlan,
         calls: Calls,
         tally: Tally,
         ledger: Ledger,
@@ -181,7 +181,7 @@ class KvLoad:
         space = KeySpace(plan.keys.count, plan.keys.distribution or plan.mix.distribution)
         self._pick = Chooser(space, random).pick
         self._busy = 0
-        self._waiting: deque[tuple[type[Write], Kind, float]] = deque()
+        self._waiting: deque[tuple[type[Write], KindTally, float]] = deque()
 
     def start(self, due: float) -> None:
         """Begin one operation that was due then."""
@@ -194,7 +194,7 @@ class KvLoad:
     def _scan(self, due: float) -> None:
         keys = self.ledger.keys
         after = keys[self._pick(len(keys))].name
-        Scan(self, self._kinds[SCAN], due).send(after, self._random.randint(1, SCAN_KEYS_MAX))
+        KeyScan(self, self._kinds[SCAN], due).send(after, self._random.randint(1, SCAN_KEYS_MAX))
 
     def _insert(self, due: float) -> None:
         self.ledger.add()
@@ -207,7 +207,7 @@ class KvLoad:
     def _rmw(self, due: float) -> None:
         self._change(ReadThenWrite, self._kinds[RMW], due)
 
-    def _change(self, operation: type[Write], kind: Kind, due: float) -> None:
+    def _change(self, operation: type[Write], kind: KindTally, due: float) -> None:
         """Write the chosen key, or the next one that has no write under way."""
         keys = self.ledger.keys
         if self._busy >= len(keys):
@@ -242,7 +242,7 @@ class KvLoad:
         """Read all that was acknowledged back."""
         await self.readback.run(patience_s)
 
-    def enter(self, report: Report) -> None:
+    def enter(self, report: LoadReport) -> None:
         """Write the findings down; what was not read back is unchecked."""
         report.unexpected, report.stale, report.examples = self.unexpected, self.stale, self.examples
         self.readback.enter(report)

@@ -16,7 +16,7 @@ from time import monotonic
 
 from cluster.client.aio import Calls, Got, Outcome
 from dsectl.load.plan import Payloads
-from dsectl.load.tally import EXAMPLES_MAX, Report
+from dsectl.load.tally import EXAMPLES_MAX, LoadReport
 
 KEPT_BYTES_MAX = 256
 
@@ -199,7 +199,7 @@ class ReadBack:
         if len(self.examples) < EXAMPLES_MAX:
             self.examples.append(text)
 
-    def enter(self, report: Report) -> None:
+    def enter(self, report: LoadReport) -> None:
         """Write the findings down."""
         report.lost += self.lost
         report.unexpected += self.unexpected

@@ -247,7 +247,7 @@ waits, and its waiting counts."""
 SETTLE_S = 10.0
 
 
-class Plan(Struct, frozen=True):
+class LoadPlan(Struct, frozen=True):
     """One load, or one process's share of it. Times in seconds."""
 
     family: str
@@ -284,7 +284,7 @@ class Plan(Struct, frozen=True):
         """How many operations may be under way."""
         return self.clients or max(1, IN_FLIGHT_MAX // self.processes)
 
-    def share(self, process: int) -> "Plan":
+    def share(self, process: int) -> "LoadPlan":
         """The part of process number `process`, from 0."""
         from msgspec.structs import replace
 

@@ -11,8 +11,8 @@ from time import monotonic
 
 from cluster.client.aio import Calls, Message, Outcome, Published
 from cluster.client.aio_topics import Subscription
-from dsectl.load.plan import Payloads, Plan
-from dsectl.load.tally import US, Kind, Latency, Report, Tally
+from dsectl.load.plan import LoadPlan, Payloads
+from dsectl.load.tally import US, KindTally, Latency, LoadReport, Tally
 
 _ACCEPTED = 1
 
@@ -113,10 +113,10 @@ class Publication:
 class PublishLoad:
     """One generator's load. `ended(refused)` is to be set before the first `start`."""
 
-    def __init__(self, plan: Plan, calls: Calls, tally: Tally) -> None:
+    def __init__(self, plan: LoadPlan, calls: Calls, tally: Tally) -> None:
         self.calls = calls
         self.tally = tally
-        self.kind: Kind = tally.kind("publish")
+        self.kind: KindTally = tally.kind("publish")
         self.ended: Callable[[bool], None] = lambda refused: None
         self.subject = f"load.{plan.run}.{plan.process}"
         self.deliveries = Deliveries(plan.name, plan.subscribers, Payloads(plan.sizes))
@@ -157,7 +157,7 @@ class PublishLoad:
         while self.deliveries.awaited and monotonic() < min(until, self._heard_at + QUIET_S):  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)  # silence has no event
 
-    def enter(self, report: Report) -> None:
+    def enter(self, report: LoadReport) -> None:
         """Listen no more, and write the findings down."""
         for subscription in self._subscriptions:
             subscription.close()

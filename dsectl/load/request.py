@@ -8,13 +8,13 @@ from time import monotonic
 from msgspec import DecodeError, json
 
 from cluster.client.aio import CallDone, Calls, Outcome
-from dsectl.load.plan import Payloads, Plan
-from dsectl.load.tally import EXAMPLES_MAX, Kind, Report, Tally
+from dsectl.load.plan import LoadPlan, Payloads
+from dsectl.load.tally import EXAMPLES_MAX, KindTally, LoadReport, Tally
 
 ECHO = "echo.echo"
 
 
-class Call:
+class OfferedCall:
     """One call. `said` is the text that must come back, if one must."""
 
     __slots__ = ("due", "load", "said", "sent")
@@ -44,10 +44,10 @@ class Call:
 class RequestLoad:
     """One generator's load. `ended(refused)` is to be set before the first `start`."""
 
-    def __init__(self, plan: Plan, calls: Calls, tally: Tally) -> None:
+    def __init__(self, plan: LoadPlan, calls: Calls, tally: Tally) -> None:
         self.calls = calls
         self.tally = tally
-        self.kind: Kind = tally.kind(plan.operation)
+        self.kind: KindTally = tally.kind(plan.operation)
         self.ended: Callable[[bool], None] = lambda refused: None
         self.nodes: dict[str, int] = {}
         """Who answered how many."""
@@ -62,10 +62,10 @@ class RequestLoad:
         plan = self._plan
         self._number += 1
         if plan.arguments or plan.operation != ECHO:
-            self.calls.call(plan.operation, plan.arguments.encode() or b"{}", Call(self, due, None))
+            self.calls.call(plan.operation, plan.arguments.encode() or b"{}", OfferedCall(self, due, None))
             return
         said = self._payloads.make(plan.name, self._number).decode()
-        self.calls.call(ECHO, json.encode({"text": said}), Call(self, due, said))
+        self.calls.call(ECHO, json.encode({"text": said}), OfferedCall(self, due, said))
 
     def compare(self, said: str, payload: bytes) -> None:
         """The answer must repeat what was said."""
@@ -81,7 +81,7 @@ class RequestLoad:
     async def check(self, patience_s: float) -> None:
         """There is nothing to look at again."""
 
-    def enter(self, report: Report) -> None:
+    def enter(self, report: LoadReport) -> None:
         """Write the findings down."""
         report.unexpected, report.checked = self.unexpected, self.kind.ok
         report.examples += self.examples

@@ -27,9 +27,9 @@ import uvloop
 from msgspec import DecodeError, json, msgpack
 
 from cluster.errors import ClusterError, from_code
-from dsectl.load.plan import Plan
+from dsectl.load.plan import LoadPlan
 from dsectl.load.session import Hooks, run_session
-from dsectl.load.tally import Interval, Report, merge_intervals, merge_reports
+from dsectl.load.tally import Interval, LoadReport, merge_intervals, merge_reports
 
 POLL_S = 0.05
 EXIT_ORPHANED = 1
@@ -37,9 +37,9 @@ START_S = 0.05
 """From the word to begin until the beginning: time for the word to arrive everywhere."""
 
 
-def run_load(plan: Plan, hooks: Hooks) -> Report:
+def run_load(plan: LoadPlan, hooks: Hooks) -> LoadReport:
     """Carry out the plan. Raises what connecting raises, or the reason why nothing could be prepared."""
-    with Interrupts() as interrupts:
+    with SignalCount() as interrupts:
         hooks = replace(hooks, interrupts=lambda: interrupts.count)
         if plan.processes > 1:
             report = run_fleet(plan, hooks)
@@ -50,7 +50,7 @@ def run_load(plan: Plan, hooks: Hooks) -> Report:
     return report
 
 
-class Interrupts:
+class SignalCount:
     """Counts SIGINT and SIGTERM within; after the second one, signals do what they did before.
 
     Signals reach the main thread alone, so that a job in another one is left to who started it. One that is ignored
@@ -63,7 +63,7 @@ class Interrupts:
         """The first one's number; 0 for none."""
         self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> "Interrupts":
+    def __enter__(self) -> "SignalCount":
         if threading.current_thread() is threading.main_thread():
             for signum in (signal.SIGINT, signal.SIGTERM):
                 before = signal.getsignal(signum)
@@ -86,10 +86,10 @@ class Interrupts:
 class Worker:
     """One process, and what it has said."""
 
-    def __init__(self, plan: Plan, heard: "queue.Queue[tuple[Worker, dict[str, Any]]]") -> None:
+    def __init__(self, plan: LoadPlan, heard: "queue.Queue[tuple[Worker, dict[str, Any]]]") -> None:
         self.number = plan.process
         self.prepared = False
-        self.report: Report | None = None
+        self.report: LoadReport | None = None
         self.error: ClusterError | None = None
         self.ended = False
         self.intervals: list[Interval] = []
@@ -126,7 +126,7 @@ class Worker:
         elif "interval" in said:
             self.intervals.append(msgpack.decode(b64decode(said["interval"]), type=Interval))
         elif "report" in said:
-            self.report = msgpack.decode(b64decode(said["report"]), type=Report)
+            self.report = msgpack.decode(b64decode(said["report"]), type=LoadReport)
         elif "error" in said:
             self.error = from_code(said["error"]["code"], said["error"]["message"])
         elif "ended" in said:
@@ -152,7 +152,7 @@ class Worker:
         self._process.stdout.close()
 
 
-def run_fleet(plan: Plan, hooks: Hooks) -> Report:
+def run_fleet(plan: LoadPlan, hooks: Hooks) -> LoadReport:
     """Carry out a plan with `plan.processes` workers. Raises the error of one that could not begin."""
     heard: queue.Queue[tuple[Worker, dict[str, Any]]] = queue.Queue()
     workers: list[Worker] = []
@@ -166,9 +166,9 @@ def run_fleet(plan: Plan, hooks: Hooks) -> Report:
     return merge_reports([worker.report or _silent(worker) for worker in workers])
 
 
-def _silent(worker: Worker) -> Report:
+def _silent(worker: Worker) -> LoadReport:
     why = f": {worker.error.message}" if worker.error else f" {worker.end}"
-    return Report(silent=[f"generator {worker.number}{why}"])
+    return LoadReport(silent=[f"generator {worker.number}{why}"])
 
 
 class _Conductor:
@@ -273,7 +273,7 @@ def main() -> NoReturn:
     """The process."""
     for signum in (signal.SIGINT, signal.SIGTERM):  # a whole group may be sent them; who started this hands them on
         signal.signal(signum, signal.SIG_IGN)
-    plan = msgpack.decode(b64decode(sys.stdin.buffer.readline()), type=Plan)
+    plan = msgpack.decode(b64decode(sys.stdin.buffer.readline()), type=LoadPlan)
     control = ControlChannel()
     threading.Thread(target=control.listen, daemon=True).start()
 

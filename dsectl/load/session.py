@@ -14,13 +14,13 @@ from typing import Any, Protocol, TypeVar
 import cluster
 from cluster.client.aio import Calls, Client, Outcome, PutDone
 from cluster.errors import ClusterError, NotFound
-from dsectl.load.generator import Generator, Schedule
+from dsectl.load.generator import ArrivalSchedule, Generator
 from dsectl.load.kv import KvLoad
 from dsectl.load.ledger import Ledger
-from dsectl.load.plan import KV, PUBLISH, Payloads, Plan
+from dsectl.load.plan import KV, PUBLISH, LoadPlan, Payloads
 from dsectl.load.publish import PublishLoad
 from dsectl.load.request import RequestLoad
-from dsectl.load.tally import Interval, Report, Tally
+from dsectl.load.tally import Interval, LoadReport, Tally
 
 POLL_S = 0.05
 """How often it looks whether it shall end, and takes in fresh latencies."""
@@ -64,7 +64,7 @@ class Hooks:
     """Makes what the operations are sent with: somebody may want to see each answer."""
 
 
-class Load(Protocol):
+class FamilyLoad(Protocol):
     """One family's load."""
 
     ended: Callable[[bool], None]
@@ -75,11 +75,11 @@ class Load(Protocol):
     async def check(self, patience_s: float) -> None:
         """Look again at what was promised, once nothing more is offered; may be cancelled."""
 
-    def enter(self, report: Report) -> None:
+    def enter(self, report: LoadReport) -> None:
         """Write down what was found so far."""
 
 
-async def run_session(plan: Plan, hooks: Hooks) -> Report:
+async def run_session(plan: LoadPlan, hooks: Hooks) -> LoadReport:
     """Carry out one process's share. Raises what connecting raises, or the reason why nothing could be prepared."""
     async with cluster.connect(plan.cluster, via=plan.via, timeout=plan.timeout_s, seed=plan.seed) as client:
         with few_collections():
@@ -98,7 +98,7 @@ def few_collections() -> Iterator[None]:
 
 
 class _Session:
-    def __init__(self, plan: Plan, hooks: Hooks, client: Client) -> None:
+    def __init__(self, plan: LoadPlan, hooks: Hooks, client: Client) -> None:
         self.plan = plan
         self.hooks = hooks
         self.client = client
@@ -110,7 +110,7 @@ class _Session:
         self._wound_up_at = float("inf")
         self._offered_before = 0
 
-    async def run(self) -> Report:
+    async def run(self) -> LoadReport:
         plan, hooks = self.plan, self.hooks
         load = await self._prepare()
         report = await self._offer(load)
@@ -120,7 +120,7 @@ class _Session:
         load.enter(report)
         return report
 
-    async def _prepare(self) -> Load:
+    async def _prepare(self) -> FamilyLoad:
         plan, calls, tally = self.plan, self.calls, self.tally
         if plan.family == PUBLISH:
             publish = PublishLoad(plan, calls, tally)
@@ -169,13 +169,13 @@ class _Session:
         except ClusterError:
             return False
 
-    async def _offer(self, load: Load) -> Report:
+    async def _offer(self, load: FamilyLoad) -> LoadReport:
         """Offer operations for as long as the plan says, and wait for the last answers."""
         plan = self.plan
         began = await self.hooks.begin()
         await asyncio.sleep(max(0.0, began - monotonic()))
         ends = began + plan.seconds
-        schedule = None if plan.rate is None else Schedule(plan.rate, began, ends, plan.process / plan.processes)
+        schedule = None if plan.rate is None else ArrivalSchedule(plan.rate, began, ends, plan.process / plan.processes)
         generator = Generator(load.start, self.tally, plan.limit, schedule)
         load.ended = generator.ended
         self.hooks.on_phase("")

@@ -111,7 +111,7 @@ def decode(encoded: bytes) -> Latency:
 US = 1_000_000
 
 
-class Kind:
+class KindTally:
     """Operations of one kind."""
 
     def __init__(self) -> None:
@@ -155,7 +155,7 @@ class Interval(Struct):
 
 
 class KindReport(Struct):
-    """The end of a `Kind`."""
+    """The end of a `KindTally`."""
 
     ok: int = 0
     declared: int = 0
@@ -165,7 +165,7 @@ class KindReport(Struct):
     response: bytes = b""
 
 
-class Report(Struct):
+class LoadReport(Struct):
     """All that one process has to say at its end."""
 
     kinds: dict[str, KindReport] = field(default_factory=dict)
@@ -215,22 +215,22 @@ class Tally:
     """Counts as the load goes on."""
 
     def __init__(self) -> None:
-        self.kinds: dict[str, Kind] = {}
+        self.kinds: dict[str, KindTally] = {}
         self.errors: dict[str, int] = {}
         self.lag, self.unsent = Latency(), Latency()
         self.offered = 0
         self._total: dict[str, tuple[Latency, Latency]] = {}
         self._before = (0, 0, 0, 0, 0)
 
-    def kind(self, name: str) -> Kind:
+    def kind(self, name: str) -> KindTally:
         """The counts of a kind, made when it is met first."""
         found = self.kinds.get(name)
         if found is None:
-            found = self.kinds[name] = Kind()
+            found = self.kinds[name] = KindTally()
             self._total[name] = (Latency(), Latency())
         return found
 
-    def went_wrong(self, kind: Kind, outcome: Outcome, due: float, sent: float, now: float) -> bool | None:
+    def went_wrong(self, kind: KindTally, outcome: Outcome, due: float, sent: float, now: float) -> bool | None:
         """Count an operation that has not succeeded. Returns whether it surely did not happen; None when a service
         answered with an error of its own."""
         if isinstance(outcome, ServiceError):
@@ -276,7 +276,7 @@ class Tally:
             until_s, seconds, offered, in_flight, ok, declared, maybe, failed, service.encode(), response.encode()
         )
 
-    def report(self) -> Report:
+    def report(self) -> LoadReport:
         """The counts of all; the rest of the report is left as it is at first."""
         kinds = {}
         for name, kind in self.kinds.items():
@@ -285,7 +285,7 @@ class Tally:
                 fresh.clear()
             service, response = (total.encode() for total in self._total[name])
             kinds[name] = KindReport(kind.ok, kind.declared, kind.maybe, kind.failed, service, response)
-        return Report(kinds, dict(self.errors), self.lag.encode(), self.offered, unsent_for=self.unsent.encode())
+        return LoadReport(kinds, dict(self.errors), self.lag.encode(), self.offered, unsent_for=self.unsent.encode())
 
 
 def merge_intervals(intervals: list[Interval]) -> Interval:
@@ -302,11 +302,11 @@ def merge_intervals(intervals: list[Interval]) -> Interval:
     return Interval(until_s, seconds, **sums, service=service, response=response)
 
 
-def merge_reports(reports: list[Report]) -> Report:
+def merge_reports(reports: list[LoadReport]) -> LoadReport:
     """What several processes report, as one."""
     if len(reports) == 1:
         return reports[0]
-    merged = Report()
+    merged = LoadReport()
     for name in _SUMMED:
         setattr(merged, name, sum(getattr(one, name) for one in reports))
     for report in reports:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsectl.cli.console import Console
 from dsectl.load.account import Account
-from dsectl.load.plan import KV, PUBLISH, Plan
+from dsectl.load.plan import KV, PUBLISH, LoadPlan
 from dsectl.load.tally import Interval, Summary
 from dsectl.ui.table import table
 from dsectl.ui.text import Paint, count, shown
@@ -31,7 +31,7 @@ def ms(value: float | None) -> str:
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
 
 
-def plan_line(plan: Plan) -> str:
+def plan_line(plan: LoadPlan) -> str:
     """What is offered, in a line."""
     if plan.family == KV:
         total = sum(plan.mix.shares.values())
@@ -53,7 +53,7 @@ def plan_line(plan: Plan) -> str:
 class PlainProgress:
     """A line a second on stderr."""
 
-    def __init__(self, console: Console, plan: Plan) -> None:
+    def __init__(self, console: Console, plan: LoadPlan) -> None:
         self.console = console
         self.plan = plan
 
@@ -88,7 +88,7 @@ class PlainProgress:
 class LiveProgress:
     """A picture on stderr that is redrawn in place, and gone at the end."""
 
-    def __init__(self, console: Console, plan: Plan) -> None:
+    def __init__(self, console: Console, plan: LoadPlan) -> None:
         from rich.console import Console as RichConsole
         from rich.live import Live
 

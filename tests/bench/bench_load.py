@@ -25,7 +25,7 @@ from cluster.client.aio import Calls
 from cluster.layout import encode_entry
 from cluster.layout.entry import LayoutEntry, Member
 from dsectl.load.account import Account, account_of, judge
-from dsectl.load.plan import KV, KeySpace, Plan, parse_mix
+from dsectl.load.plan import KV, KeySpace, LoadPlan, parse_mix
 from dsectl.load.session import Hooks, run_session
 from tests.bench.harness import RUNS, SECONDS, fresh_home, rate, show, spread
 from tests.bench.null_node import CLUSTER, NAME, SECRET
@@ -58,12 +58,12 @@ def write_cluster(home: Path, entry: LayoutEntry) -> None:
     (folder / "secret").write_bytes(SECRET)
 
 
-def plan(**options: object) -> Plan:
+def plan(**options: object) -> LoadPlan:
     """A load of SECONDS on it."""
-    return Plan(KV, CLUSTER, "bench", seconds=SECONDS, seed=7, keys=KeySpace(KEYS), **options)  # type: ignore[arg-type]
+    return LoadPlan(KV, CLUSTER, "bench", seconds=SECONDS, seed=7, keys=KeySpace(KEYS), **options)  # type: ignore[arg-type]
 
 
-def measure(wanted: Plan) -> Account:
+def measure(wanted: LoadPlan) -> Account:
     """The account of a load in this process."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return account_of(wanted, runner.run(run_session(wanted.share(0), Hooks())), "")

@@ -9,14 +9,14 @@ from msgspec import json
 
 from dsectl.demo.findings import Findings, Step, judge
 from dsectl.load.account import Account, account_of
-from dsectl.load.plan import KV, PUBLISH, REQUEST, Plan
-from dsectl.load.tally import Report
+from dsectl.load.plan import KV, PUBLISH, REQUEST, LoadPlan
+from dsectl.load.tally import LoadReport
 from dsectl.ui.verdict import FAILED, INCONCLUSIVE, PASSED
 
 
 def account(family: str, **changes: Any) -> Account:
     """Of a load that was answered and checked, though its generator was late: the demo promises no rate."""
-    return account_of(Plan(family, "demo-1", "run", 100.0), Report(prepared=1000), "now") | {
+    return account_of(LoadPlan(family, "demo-1", "run", 100.0), LoadReport(prepared=1000), "now") | {
         "ok": 100, "checked": 100, "delivered": 100, "missed": 90, "unanswered": 0, **changes,
     }  # fmt: skip
 

@@ -8,8 +8,8 @@ import pytest
 
 from dsectl.load import generator
 from dsectl.load.account import account_of, judge
-from dsectl.load.generator import BURST, Generator, Schedule
-from dsectl.load.plan import Plan
+from dsectl.load.generator import BURST, ArrivalSchedule, Generator
+from dsectl.load.plan import LoadPlan
 from dsectl.load.tally import Tally
 from dsectl.ui.verdict import INCONCLUSIVE, PASSED, Verdict
 
@@ -25,7 +25,7 @@ class Rig:
         self.most = 0
         self.on_start = on_start
         self.began = self.ended = time.monotonic()
-        schedule = None if rate is None else Schedule(rate, self.began, self.began + SECONDS)
+        schedule = None if rate is None else ArrivalSchedule(rate, self.began, self.began + SECONDS)
         self.generator = Generator(self.start, self.tally, limit, schedule)
 
     def start(self, due: float) -> None:
@@ -91,7 +91,7 @@ class Clock:
                 kind.ok += 1
                 asyncio.get_running_loop().call_soon(made.ended, False)
 
-            made = Generator(start, tally, 10_000, Schedule(rate, began, began + seconds))
+            made = Generator(start, tally, 10_000, ArrivalSchedule(rate, began, began + seconds))
             self.now += first_s
             made.begin()
             while self.now < began + seconds:
@@ -102,7 +102,7 @@ class Clock:
             await made.idle()
             report = tally.report()
             report.missed, report.unsent, report.sending_s = made.missed, made.unsent, seconds
-            return judge(account_of(Plan("request", "c", "run", rate=rate), report, "now")), tally
+            return judge(account_of(LoadPlan("request", "c", "run", rate=rate), report, "now")), tally
 
         return asyncio.run(offered())
 

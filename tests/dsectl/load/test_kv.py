@@ -13,8 +13,8 @@ from cluster.versions.context import encode_clock
 from cluster.wire.caller import Done
 from dsectl.load.kv import KvLoad
 from dsectl.load.ledger import Ledger
-from dsectl.load.plan import KeySpace, Payloads, Plan, parse_mix
-from dsectl.load.tally import Report, Tally
+from dsectl.load.plan import KeySpace, LoadPlan, Payloads, parse_mix
+from dsectl.load.tally import LoadReport, Tally
 
 CLOCK = encode_clock({"a1": 3})
 OK = PutDone("ok", 2, 0, CLOCK, "n1", 1, "interval")
@@ -67,7 +67,7 @@ class Store:
 
 class Rig:
     def __init__(self, mix: str, keys: int = 10) -> None:
-        plan = Plan("kv", "c", "run", mix=parse_mix(mix), keys=KeySpace(keys, "uniform"))
+        plan = LoadPlan("kv", "c", "run", mix=parse_mix(mix), keys=KeySpace(keys, "uniform"))
         self.store, self.tally = Store(), Tally()
         self.ledger = Ledger("load-run-0-", keys, Payloads(plan.sizes))
         self.settled = True
@@ -79,10 +79,10 @@ class Rig:
         for _ in range(count):
             self.load.start(0.0)
 
-    def read_back(self, patience_s: float = 0.0, settled: bool = True) -> Report:
+    def read_back(self, patience_s: float = 0.0, settled: bool = True) -> LoadReport:
         self.settled = settled
         asyncio.run(self.load.check(patience_s))
-        report = Report()
+        report = LoadReport()
         self.load.enter(report)
         return report
 

@@ -7,10 +7,10 @@ import pytest
 from cluster.client.aio import Outcome
 from cluster.errors import ClusterError, DeadlinePassed, Maybe, Overloaded, QuorumMissing, ServiceError
 from dsectl.load.account import account_of
-from dsectl.load.plan import KeySpace, Plan
-from dsectl.load.tally import Report, Tally, merge_intervals, merge_reports
+from dsectl.load.plan import KeySpace, LoadPlan
+from dsectl.load.tally import LoadReport, Tally, merge_intervals, merge_reports
 
-PLAN = Plan("kv", "c", "run", rate=100.0, processes=2)
+PLAN = LoadPlan("kv", "c", "run", rate=100.0, processes=2)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_two_processes_are_one_load() -> None:
 
 
 def test_a_process_that_never_reported_is_in_the_account() -> None:
-    merged = merge_reports([offered(2).report(), Report(silent=["generator 1: it was ended"])])
+    merged = merge_reports([offered(2).report(), LoadReport(silent=["generator 1: it was ended"])])
     assert account_of(PLAN, merged, "now")["silent"] == ["generator 1: it was ended"]
 
 
@@ -94,7 +94,7 @@ def test_what_was_never_sent_counts_as_the_latency_that_it_had() -> None:
     ("options", "processes"), [({"rate": 90.0, "clients": 7}, 3), ({"rate": None, "clients": 5}, 2), ({}, 1)]
 )
 def test_shares_add_up(options: dict[str, Any], processes: int) -> None:
-    plan = Plan("kv", "c", "run", processes=processes, keys=KeySpace(100), **options)
+    plan = LoadPlan("kv", "c", "run", processes=processes, keys=KeySpace(100), **options)
     shares = [plan.share(process) for process in range(processes)]
     assert sum(share.keys.count for share in shares) == 100
     assert sum(share.clients or 0 for share in shares) == (plan.clients or 0)
