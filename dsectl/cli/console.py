@@ -53,6 +53,16 @@ class Console:
         except (OSError, ValueError):
             return None
 
+    @property
+    def rows(self) -> int | None:
+        """The height of the terminal; None off one."""
+        if not self.is_terminal:
+            return None
+        try:
+            return os.get_terminal_size(self.out.fileno()).lines or None
+        except OSError:
+            return None
+
     # -- data
 
     def answer(self, answer: Answer) -> int:

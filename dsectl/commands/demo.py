@@ -52,7 +52,7 @@ def _told(console: Console, found: Findings, keep: bool) -> Verdict:
     if not _is_animated(console):
         return run_demo(PlainTeller(console), found, keep=keep)
     teller = LiveTeller(console, found)
-    with teller.live:
+    with teller.block:
         return run_demo(teller, found, keep=keep)
 
 

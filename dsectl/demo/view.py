@@ -2,20 +2,18 @@
 
 import time
 from collections import Counter, deque
-from typing import TYPE_CHECKING
 
 from dsectl.cli.console import Console
 from dsectl.demo.findings import Findings
 from dsectl.load.plan import KV, PUBLISH, REQUEST
-from dsectl.ui.text import STATES, Paint
+from dsectl.ui.screen import Block
+from dsectl.ui.table import Cell, state, table_lines
+from dsectl.ui.text import STATES, Line, Paint, shown
 from dsectl.ui.units import show_duration
 from dsectl.ui.verdict import STYLES, Verdict
 
-if TYPE_CHECKING:
-    from rich.console import Group, RenderableType
-    from rich.table import Table
-
-COLOURS = {"good": "green", "warn": "yellow", "bad": "red", "dim": "dim"}
+DRAW_S = 0.12
+"""Between two pictures at least, when nothing is said."""
 RATE_WINDOW_S = 1.0
 MATRIX_MAX = 8
 """Nodes whose views of each other fit side by side on a terminal of 100 columns."""
@@ -46,126 +44,90 @@ class PlainTeller:
             self.console.flush()
 
 
-class Rates:
-    """How much a second of what is counted, over the last second."""
-
-    def __init__(self) -> None:
-        self._samples: deque[tuple[float, tuple[int, ...]]] = deque()
-
-    def note(self, now: float, totals: tuple[int, ...]) -> None:
-        """The totals at a time."""
-        self._samples.append((now, totals))
-        while len(self._samples) > 2 and self._samples[1][0] <= now - RATE_WINDOW_S:
-            self._samples.popleft()
-
-    def now(self) -> tuple[float, ...]:
-        """A second, of each."""
-        if len(self._samples) < 2:
-            return ()
-        (began, first), (ended, last) = self._samples[0], self._samples[-1]
-        if ended <= began:
-            return ()
-        return tuple((after - before) / (ended - began) for before, after in zip(first, last, strict=True))
-
-
 class LiveTeller:
     """A picture that is redrawn in place: nodes as each sees them, what flows, and the story so far."""
 
     def __init__(self, console: Console, found: Findings) -> None:
-        from rich.console import Console as RichConsole
-        from rich.live import Live
-
+        self.console = console
         self.found = found
         self.started = time.monotonic()
         self.names = [f"n{number}" for number in range(1, found.nodes + 1)]
         self.matrix: dict[str, dict[str, str]] = {}
         self.hints: int | None = None
-        self.rates = Rates()
-        self.lines: list[tuple[str, str]] = []
-        self.screen = RichConsole(file=console.out, highlight=False)
-        self.live = Live(console=self.screen, refresh_per_second=8, get_renderable=self._picture)
+        self.story: list[Line] = []
+        self.block = Block(console.out, console.paint, transient=False)
+        self._samples: deque[tuple[float, tuple[int, ...]]] = deque()
+        self._drawn_at = 0.0
 
     def step(self, title: str) -> None:
         """A new chapter, with room above it."""
-        self.lines += [("", ""), ("bold cyan", f"{self._clock()}  {title}")]
+        self.story += [[], [(f"{self._clock()}  {title}", "name")]]
+        self._draw()
 
     def say(self, text: str) -> None:
         """Something was seen or measured."""
-        self.lines.append(("", f"{self._clock()}     {text}"))
+        self.story.append([(f"{self._clock()}     {shown(text)}", "")])
+        self._draw()
 
     def states(self, matrix: dict[str, dict[str, str]], hints: int | None) -> None:
         """How each node sees the others now."""
-        found = self.found
+        found, now = self.found, time.monotonic()
         self.matrix, self.hints = matrix, hints
-        self.rates.note(time.monotonic(), (found.writes, found.messages, found.requests))
+        self._samples.append((now, (found.writes, found.messages, found.requests)))
+        while len(self._samples) > 2 and self._samples[1][0] <= now - RATE_WINDOW_S:
+            self._samples.popleft()
+        if now - self._drawn_at >= DRAW_S:
+            self._draw()
 
     def _clock(self) -> str:
         return f"{time.monotonic() - self.started:5.1f} s"
 
-    def _picture(self) -> "Group":
-        from rich.console import Group
-        from rich.text import Text
+    def _draw(self) -> None:
+        self._drawn_at = time.monotonic()
+        self.block.draw(self.lines(self.console.rows or 24))
 
-        parts: list[RenderableType] = [Text()]
-        room = self.screen.height - 2
-        if self.matrix:
-            nodes = self._matrix() if len(self.names) <= MATRIX_MAX else self._doubted()
-            parts += [nodes, Text(), self._flow()]
-            room -= nodes.row_count + 5  # two headers, two rows of what flows, and a line between
-        last = self.lines[-max(1, room) :]
-        parts += [Text(line, style=style, no_wrap=True, overflow="ellipsis") for style, line in last]
-        return Group(*parts)
+    def lines(self, rows: int) -> list[Line]:
+        """The picture: the nodes stay, and of the story what fits below them."""
+        if not self.matrix:
+            return self.story[-rows + 1 :]
+        nodes = self._matrix() if len(self.names) <= MATRIX_MAX else self._doubted()
+        above = [[], *nodes, [], *self._flow()]
+        return above + self.story[-max(1, rows - 1 - len(above)) :]
 
-    def _matrix(self) -> "Table":
+    def _matrix(self) -> list[Line]:
         """How each node sees each other."""
-        from rich.table import Table
-
-        table = Table(box=None, pad_edge=False, padding=(0, 2))
-        table.add_column("as seen by", style="dim", min_width=12)
-        for name in self.names:
-            table.add_column(name, min_width=8)
+        rows: list[list[Cell]] = []
         for observer in self.names:
-            row = self.matrix.get(observer)
-            if row is None:
-                table.add_row(f"[dim]{observer}, silent[/]")
-            else:
-                table.add_row(observer, *(_coloured(row.get(subject, "")) for subject in self.names))
-        return table
+            seen = self.matrix.get(observer)
+            cells = ["" if seen is None else state(seen.get(subject, "")) for subject in self.names]
+            rows.append([observer if seen is not None else (f"{observer}, silent", "dim"), *cells])
+        return table_lines(["as seen by", *(f"{name:10}" for name in self.names)], rows)
 
-    def _doubted(self) -> "Table":
+    def _doubted(self) -> list[Line]:
         """Too many nodes for a matrix: those that are not alive for all who answer, and how many the others are."""
-        from rich.table import Table
-
-        table = Table(box=None, pad_edge=False, padding=(0, 2))
-        for title in ("node", "as the others see it"):
-            table.add_column(title, min_width=12)
-        doubted = 0
+        rows: list[list[Cell]] = []
         for name in self.names:
             states = Counter(row.get(name, "") for observer, row in self.matrix.items() if observer != name)
             if set(states) - {"alive"}:
-                doubted += 1
-                table.add_row(name, ", ".join(f"{_coloured(state)} for {many}" for state, many in states.items()))
-        table.add_row(f"{len(self.names) - doubted} of {len(self.names)}", f"{_coloured('alive')} for all")
-        return table
+                worst = max(states, key=lambda one: (one != "alive", states[one]))
+                told = ", ".join(f"{one or 'unknown'} for {many}" for one, many in states.items())
+                rows.append([name, (told, STATES.get(worst, ""))])
+        rows.append([f"{len(self.names) - len(rows)} of {len(self.names)}", ("alive for all", "good")])
+        return table_lines(["node", "as the others see it"], rows)
 
-    def _flow(self) -> "Table":
-        from rich.table import Table
-
-        found, rates = self.found, self.rates.now() or (0.0, 0.0, 0.0)
-        waiting = "?" if self.hints is None else str(self.hints)
-        colour = "green" if self.hints == 0 else "yellow"
-        table = Table(box=None, pad_edge=False, padding=(0, 2))
-        table.add_column("", style="dim", min_width=12)
-        for what in ("writes", "messages", "requests", "hints waiting"):
-            table.add_column(what, min_width=8, justify="right")
-        totals = (found.writes, found.messages, found.requests)
-        table.add_row("in all", *(str(total) for total in totals), f"[bold {colour}]{waiting}[/]")
-        table.add_row("a second", *(f"[bold]{rate:.0f}[/]" for rate in rates))
-        return table
-
-
-def _coloured(state: str) -> str:
-    return f"[{COLOURS.get(STATES.get(state, 'dim'), 'dim')}]{state or '·'}[/]"
+    def _flow(self) -> list[Line]:
+        titles = ["writes", "messages", "requests", "hints waiting"]
+        waiting = ("?" if self.hints is None else str(self.hints), "good" if self.hints == 0 else "warn")
+        rates: list[Cell] = [""] * len(titles)
+        if len(self._samples) > 1:
+            (began, first), (ended, last) = self._samples[0], self._samples[-1]
+            elapsed = max(ended - began, RATE_WINDOW_S / 10)
+            rates[:3] = [
+                (f"{(after - before) / elapsed:.0f}", "strong") for before, after in zip(first, last, strict=True)
+            ]
+        found = self.found
+        totals = [str(total) for total in (found.writes, found.messages, found.requests)]
+        return table_lines(["", *titles], [["in all", *totals, waiting], ["a second", *rates]], right=titles)
 
 
 def summary_lines(found: Findings, verdict: Verdict, paint: Paint) -> list[str]:

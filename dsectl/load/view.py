@@ -1,20 +1,19 @@
 """A load for people: how it goes, as a picture on a terminal and a line a second elsewhere; and what it came to."""
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
 
 from dsectl.cli.console import Console
 from dsectl.load.account import Account
 from dsectl.load.plan import KV, PUBLISH, LoadPlan
 from dsectl.load.tally import Interval, Summary
-from dsectl.ui.table import table
-from dsectl.ui.text import Paint, count, shown
+from dsectl.ui.screen import Block
+from dsectl.ui.table import table, table_lines
+from dsectl.ui.text import Line, Paint, count, shown
 from dsectl.ui.verdict import STYLES, Verdict
 
-if TYPE_CHECKING:
-    from rich.console import Group
-
 PERCENTILES = {"p50_ms": "P50", "p90_ms": "P90", "p99_ms": "P99", "p999_ms": "P99.9", "max_ms": "MAX"}
+ALARMS = {"failed": "bad", "maybe": "warn", "declared": "warn"}
+"""How a number above 0 of these is shown."""
 BARS = "▁▂▃▄▅▆▇█"
 BAR_COLUMNS = 40
 CURVE_COLUMNS = 60
@@ -89,27 +88,25 @@ class LiveProgress:
     """A picture on stderr that is redrawn in place, and gone at the end."""
 
     def __init__(self, console: Console, plan: LoadPlan) -> None:
-        from rich.console import Console as RichConsole
-        from rich.live import Live
-
         self.plan = plan
         self.doing = "connecting"
         self.last: Interval | None = None
         self.totals = {"offered": 0, "ok": 0, "failed": 0, "maybe": 0, "declared": 0}
         self.curve: deque[float | None] = deque(maxlen=CURVE_COLUMNS)
-        screen = RichConsole(file=console.err, highlight=False)
-        self.live = Live(console=screen, refresh_per_second=8, get_renderable=self._picture, transient=True)
+        self.block = Block(console.err, console.paint_err, transient=True)
 
     def __enter__(self) -> "LiveProgress":
-        self.live.start()
+        self.block.__enter__()
+        self.block.draw(self.lines())
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.live.stop()
+        self.block.__exit__()
 
     def phase(self, text: str) -> None:
         """Something else begins."""
         self.doing = text
+        self.block.draw(self.lines())
 
     def interval(self, interval: Interval) -> None:
         """A second is over."""
@@ -117,52 +114,35 @@ class LiveProgress:
         for name in self.totals:
             self.totals[name] += getattr(interval, name)
         self.curve.append(interval.summaries()[1]["p99_ms"])
+        self.block.draw(self.lines())
 
-    def _picture(self) -> "Group":
-        from rich.console import Group
-        from rich.text import Text
-
-        head = Text(plan_line(self.plan), style="bold", no_wrap=True, overflow="ellipsis")
-        if self.last is None:
-            return Group(head, Text(self.doing or "the first second", style="dim"))
-        return Group(
-            head, Text(self._bar(self.last)), Text(), self._counts(self.last), Text(), self._latencies(self.last)
-        )
-
-    def _bar(self, last: Interval) -> str:
-        done = min(1.0, last.until_s / self.plan.seconds)
-        filled = round(done * BAR_COLUMNS)
+    def lines(self) -> list[Line]:
+        """The picture."""
+        head, last = [(plan_line(self.plan), "strong")], self.last
+        if last is None:
+            return [head, [(self.doing or "the first second", "dim")]]
+        filled = round(min(1.0, last.until_s / self.plan.seconds) * BAR_COLUMNS)
         doing = self.doing or f"{last.until_s:.0f} of {self.plan.seconds:.3g} s"
-        return f"{'━' * filled}{'╌' * (BAR_COLUMNS - filled)}  {doing}"
-
-    def _counts(self, last: Interval) -> Any:
-        from rich.table import Table
-
-        grid = Table(box=None, pad_edge=False, padding=(0, 1))
-        for title in ("", "offered", "ok", "failed", "maybe", "declared", "in flight"):
-            grid.add_column(title, justify="right" if title else "left", min_width=9, style="" if title else "dim")
-        rates = [getattr(last, name) / last.seconds for name in self.totals]
-        grid.add_row("a second", *(f"[bold]{rate:,.0f}[/]" for rate in rates), f"{last.in_flight:,}")
-        grid.add_row("in all", *(_alarming(name, number) for name, number in self.totals.items()))
-        return grid
-
-    def _latencies(self, last: Interval) -> Any:
-        from rich.console import Group
-        from rich.table import Table
-        from rich.text import Text
-
-        grid = Table(box=None, pad_edge=False, padding=(0, 1))
-        grid.add_column("ms, last second", style="dim", min_width=9)
-        for title in PERCENTILES.values():
-            grid.add_column(title.lower(), justify="right", min_width=9)
-        for name, summary in zip(("service", "response"), last.summaries(), strict=True):
-            grid.add_row(name, *(ms(summary[one]) for one in PERCENTILES))
-        return Group(grid, Text(), Text(f"p99 each second  {curve(list(self.curve))}", style="cyan"))
-
-
-def _alarming(name: str, number: int) -> str:
-    colour = {"failed": "red", "maybe": "yellow", "declared": "yellow"}.get(name) if number else None
-    return f"[{colour}]{number:,}[/]" if colour else f"{number:,}"
+        rates = [f"{getattr(last, name) / last.seconds:,.0f}" for name in self.totals]
+        totals = [(f"{number:,}", ALARMS.get(name, "") if number else "") for name, number in self.totals.items()]
+        titles = [*self.totals, "in flight"]
+        latencies = [
+            (name, *(ms(summary[one]) for one in PERCENTILES))
+            for name, summary in zip(("service", "response"), last.summaries(), strict=True)
+        ]
+        percentiles = [title.lower() for title in PERCENTILES.values()]
+        return [
+            head,
+            [(f"{'━' * filled}{'╌' * (BAR_COLUMNS - filled)}  {doing}", "")],
+            [],
+            *table_lines(
+                ["", *titles], [["a second", *rates, f"{last.in_flight:,}"], ["in all", *totals, ""]], right=titles
+            ),
+            [],
+            *table_lines(["ms, last second", *percentiles], latencies, right=percentiles),
+            [],
+            [(f"p99 each second  {curve(list(self.curve))}", "name")],
+        ]
 
 
 def curve(values: list[float | None]) -> str:

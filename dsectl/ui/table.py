@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dsectl.ui.text import PLAIN, STATES, Paint, cut, shown, width
+from dsectl.ui.text import PLAIN, STATES, Line, Paint, cut, painted, shown, width
 
 Cell = str | tuple[str, str]
 """Text, or text and its style."""
@@ -26,6 +26,13 @@ def table(
 
     A column in which no row says anything is left out.
     """
+    return [painted(line, paint).rstrip() for line in table_lines(header, rows, columns, right)]
+
+
+def table_lines(
+    header: Sequence[str], rows: Sequence[Sequence[Cell]], columns: int | None = None, right: Sequence[str] = ()
+) -> list[Line]:
+    """The same as pieces, for a picture."""
     grid = [[_split(cell) for cell in row] for row in rows]
     used = [index for index, title in enumerate(header) if not grid or any(row[index][0] for row in grid)]
     titles = [header[index] for index in used]
@@ -35,8 +42,8 @@ def table(
         room = columns - sum(widths[:-1]) - len(GAP) * (len(widths) - 1)
         widths[-1] = min(widths[-1], max(room, len(titles[-1]), 8))
     sides = [title in right for title in titles]
-    lines = [_line([(title, "dim") for title in titles], widths, sides, paint)] if titles else []
-    return lines + [_line(row, widths, sides, paint) for row in grid]
+    lines = [_line([(title, "dim") for title in titles], widths, sides)] if titles else []
+    return lines + [_line(row, widths, sides) for row in grid]
 
 
 def _split(cell: Cell) -> tuple[str, str]:
@@ -44,11 +51,10 @@ def _split(cell: Cell) -> tuple[str, str]:
     return shown(text), style
 
 
-def _line(cells: Sequence[tuple[str, str]], widths: list[int], right: list[bool], paint: Paint) -> str:
-    parts = []
+def _line(cells: Sequence[tuple[str, str]], widths: list[int], right: list[bool]) -> Line:
+    line: Line = []
     for at, ((text, style), room) in enumerate(zip(cells, widths, strict=True)):
         text = cut(text, room)
-        pad = " " * (room - width(text))
-        last = at == len(widths) - 1 and not right[at]
-        parts.append(pad + paint(text, style) if right[at] else paint(text, style) + ("" if last else pad))
-    return GAP.join(parts).rstrip()
+        pad = " " * (room - width(text)), ""
+        line += [*([(GAP, "")] if at else []), *([pad, (text, style)] if right[at] else [(text, style), pad])]
+    return line
