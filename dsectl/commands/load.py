@@ -55,7 +55,7 @@ def parse_rate(text: str) -> float:
     try:
         rate = float(text)
     except ValueError:
-        raise Usage(f"{text!r} is no rate", help=help) from None
+        raise Usage(f'invalid rate "{text}": expected 100, 2500, 0.5', help=help) from None
     if not 0 < rate <= RATE_MAX:
         raise Usage(f"--rate must be above 0 and at most {RATE_MAX:,.0f}, not {text}", help=help)
     return rate
@@ -65,18 +65,27 @@ def parse_time(text: str) -> float:
     """A duration above 0. Raises Usage."""
     seconds = duration(text)
     if seconds <= 0:
-        raise Usage(f"a load takes some time, not {text}", help="A duration is a number with its unit: 500ms, 10s, 2m.")
+        raise Usage(
+            f'invalid duration "{text}": expected more than 0',
+            help="A duration is a number with its unit: 500ms, 10s, 2m.",
+        )
     return seconds
 
 
 Rate = Annotated[
     float | None,
-    typer.Option("--rate", parser=parse_rate, metavar="R", help="Operations a second, whatever is answered (100)."),
+    typer.Option(
+        "--rate", parser=parse_rate, metavar="R", help="Operations per second, whatever is answered (default: 100)."
+    ),
 ]
-For = Annotated[float | None, typer.Option("--for", parser=parse_time, metavar="D", help="How long (10s).")]
+For = Annotated[
+    float | None, typer.Option("--for", parser=parse_time, metavar="D", help="Duration of the load (default: 10s).")
+]
 Clients = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, max=CLIENTS_MAX, help="So many at once; without --rate, each as fast as it can."),
+    typer.Option(
+        metavar="N", min=1, max=CLIENTS_MAX, help="Clients at once; without --rate, each sends when it is answered."
+    ),
 ]
 Require = Annotated[
     list[Limit] | None,
@@ -84,23 +93,24 @@ Require = Annotated[
         "--require",
         parser=parse_limit,
         metavar="LIMIT",
-        help="What must hold, as in 'p99<250ms' or 'failed<1%'; if it does not, the load has failed.",
+        help="Limit that must hold, as in 'p99<250ms' or 'failed<1%'; the load fails if it does not.",
     ),
 ]
 Intervals = Annotated[
-    str | None, typer.Option(metavar="FILE", help="Write a line of JSON for each second there; `-` is stdout.")
+    str | None, typer.Option(metavar="FILE", help="File for a line of JSON per second; `-` is stdout.")
 ]
 Processes = Annotated[
-    int, typer.Option(metavar="N", min=1, max=PROCESSES_MAX, help="So many generators, when one is too slow.")
+    int, typer.Option(metavar="N", min=1, max=PROCESSES_MAX, help="Generator processes, when one is too slow.")
 ]
 Settle = Annotated[
-    float | None, typer.Option(parser=duration, metavar="D", help="How long the last look waits for repair (10s).")
+    float | None,
+    typer.Option(parser=duration, metavar="D", help="Time that reading back waits for repair (default: 10s)."),
 ]
 Size = Annotated[
     Sizes | None,
-    typer.Option(parser=parse_sizes, metavar="SIZE", help="Of each payload, or a range: 64B..4KiB (100B)."),
+    typer.Option(parser=parse_sizes, metavar="SIZE", help="Payload size, or a range: 64B..4KiB (default: 100B)."),
 ]
-Seed = Annotated[int | None, typer.Option(metavar="S", help="Of the choice of keys and operations.")]
+Seed = Annotated[int | None, typer.Option(metavar="S", help="Seed for the choice of keys and operations.")]
 
 
 @command("load kv", "Read and write keys at a rate, and account for each write.", group="load", rank=1)
@@ -109,11 +119,16 @@ def kv(
     seconds: For = None,
     clients: Clients = None,
     mix: Annotated[
-        Mix | None, typer.Option(parser=parse_mix, metavar="MIX", help="As in read=50,write=50; or YCSB's A to F (A).")
+        Mix | None,
+        typer.Option(
+            parser=parse_mix, metavar="MIX", help="Shares as in read=50,write=50, or YCSB's A to F (default: A)."
+        ),
     ] = None,
     keys: Annotated[
         KeySpace | None,
-        typer.Option(parser=parse_keys, metavar="KEYS", help="As in 1000, zipfian, uniform:5000, latest:1000."),
+        typer.Option(
+            parser=parse_keys, metavar="KEYS", help="Number and distribution: 1000, zipfian, uniform:5000, latest:1000."
+        ),
     ] = None,
     size: Size = None,
     require: Require = None,
@@ -139,7 +154,7 @@ def publish(
     seconds: For = None,
     clients: Clients = None,
     subscribers: Annotated[
-        int, typer.Option(metavar="N", min=1, max=SUBSCRIBERS_MAX, help="Who listen, for each generator.")
+        int, typer.Option(metavar="N", min=1, max=SUBSCRIBERS_MAX, help="Subscribers per generator.")
     ] = 1,
     size: Size = None,
     require: Require = None,
@@ -156,7 +171,7 @@ def publish(
 
 @command("load request", "Call a service at a rate.", group="load", rank=3)
 def request(
-    operation: Annotated[str, typer.Argument(metavar="[SERVICE.OPERATION]", help="What to call.")] = ECHO,
+    operation: Annotated[str, typer.Argument(metavar="[SERVICE.OPERATION]", help="Operation to call.")] = ECHO,
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME=TEXT|NAME:=JSON]...", help="Its arguments.")
     ] = None,

@@ -123,13 +123,13 @@ def parse_limit(text: str) -> Limit:
     """Raises Usage."""
     found = _FORM.fullmatch(text)
     if found is None:
-        raise Usage(f"{text!r} is no limit", help=_LIMIT_HELP)
+        raise Usage(f'invalid limit "{text}": expected p99<250ms, failed<1%', help=_LIMIT_HELP)
     name, sign, value = found.groups()
     *before, last = name.split(".")
     if last in LATENCIES:
         return Limit(text, _latency_path(text, before, last), *_direction(text, sign, True), _milliseconds(text, value))
     if before or last not in (*LIMITED_COUNTS, *RATES):
-        raise Usage(f"{text!r} limits {name!r}, which is nothing that is measured", help=_LIMIT_HELP)
+        raise Usage(f'unknown quantity "{name}" in the limit "{text}"', help=_LIMIT_HELP)
     below, inclusive = _direction(text, sign, last in LIMITED_COUNTS)
     if last in RATES:
         return Limit(text, ("achieved_per_s",), below, inclusive, _number(text, value))
@@ -152,7 +152,7 @@ def _direction(text: str, sign: str, below: bool) -> tuple[bool, bool]:
     if sign not in (("<", "<=") if below else (">", ">=")):
         wanted = "below" if below else "above"
         raise Usage(
-            f"{text!r} has the wrong direction: --require takes what must hold, and that is to stay {wanted} something",
+            f"wrong direction in {text!r}: --require takes what must hold, which is a value {wanted} a limit",
             help=_LIMIT_HELP,
         )
     return below, "=" in sign
@@ -171,7 +171,7 @@ def _number(text: str, value: str) -> float:
     except ValueError:
         number = -1.0
     if not 0 <= number < float("inf"):
-        raise Usage(f"{text!r} does not end in a number", help=_LIMIT_HELP)
+        raise Usage(f'invalid number in the limit "{text}"', help=_LIMIT_HELP)
     return number
 
 

@@ -100,7 +100,7 @@ def parse_keys(text: str) -> KeySpace:
     if name and not colon:
         return KeySpace(distribution=name)
     if not (number.isascii() and number.isdigit()):
-        raise Usage(f"{text!r} is no set of keys", help=_KEYS_HELP)
+        raise Usage(f'invalid keys "{text}": expected 1000, zipfian, uniform:5000', help=_KEYS_HELP)
     if not 1 <= int(number) <= KEYS_MAX:
         raise Usage(f"there can be 1 to {KEYS_MAX} keys, not {number}")
     return KeySpace(int(number), name)
@@ -205,7 +205,7 @@ def parse_mix(text: str) -> Mix:
     for part in text.split(","):
         kind, equals, number = part.strip().partition("=")
         if kind not in KINDS or not equals:
-            raise Usage(f"{part.strip()!r} is no part of a mix", help=_MIX_HELP)
+            raise Usage(f'invalid mix "{part.strip()}": expected read=50,write=50, or A to F', help=_MIX_HELP)
         if kind in shares:
             raise Usage(f"the mix names {kind} twice", help=_MIX_HELP)
         shares[kind] = _share(kind, number)

@@ -38,7 +38,7 @@ def plan_line(plan: LoadPlan) -> str:
         distribution = plan.keys.distribution or plan.mix.distribution
         what = f"{kinds}; {plan.keys.count:,} keys, {distribution}"
     elif plan.family == PUBLISH:
-        what = f"heard by {count(plan.subscribers, 'subscriber')}"
+        what = count(plan.subscribers, "subscriber")
     else:
         what = plan.operation
     if plan.rate is None:
