@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from cluster.errors import Usage
 from dsectl.load.plan import KV, PUBLISH, LoadPlan
-from dsectl.load.tally import KindReport, Latency, LoadReport, decode
+from dsectl.load.tally import EXAMPLES_MAX, KindReport, Latency, LoadReport, decode
 from dsectl.ui.units import duration
 from dsectl.ui.verdict import FAILED, INCONCLUSIVE, PASSED, Verdict
 
@@ -60,7 +60,7 @@ def account_of(plan: LoadPlan, report: LoadReport, at: str) -> Account:
         "processes": plan.processes,
         "stopped": report.stopped,
         "interrupted": bool(report.interrupted_by),
-        "examples": report.examples,
+        "examples": report.examples[:EXAMPLES_MAX],
     }
     if plan.family == PUBLISH:
         listened = {"delivered": report.delivered, "dropped": report.dropped, "unheard": report.unheard}

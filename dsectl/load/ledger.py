@@ -14,7 +14,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from time import monotonic
 
-from cluster.client.aio import Calls, Got, Outcome
+from cluster.client.aio import Calls, Got, Outcome, PutDone
+from cluster.errors import ClusterError
 from dsectl.load.plan import Payloads
 from dsectl.load.tally import EXAMPLES_MAX, LoadReport
 
@@ -139,6 +140,7 @@ class Ledger:
 
 
 AT_ONCE = 64
+PREPARE_S = 30.0
 PAUSE_S = 0.1
 FIRST_S = 2.0
 
@@ -212,24 +214,74 @@ async def read_all(calls: Calls, keys: Iterable[Key], until: float, answers: dic
     """Read each key strictly, some at a time; its outcome is put among the answers, by name. Those that the time did
     not suffice for are missing."""
     waiting = iter(list(keys))
+
+    def begin(ended: Callable[[], None]) -> bool:
+        left_s = until - monotonic()
+        key = next(waiting, None) if left_s > 0 else None
+        if key is None:
+            return False
+        name = key.name
+
+        def answered(outcome: Outcome) -> None:
+            answers[name] = outcome
+            ended()
+
+        calls.get(name, answered, strict=True, within=min(calls.timeout, left_s))
+        return True
+
+    await some_at_a_time(begin)
+
+
+async def prepare_keys(calls: Calls, ledger: Ledger, is_stopped: Callable[[], bool]) -> int:
+    """Write every key once, some at a time, as YCSB's load phase does. Returns how many were acknowledged; raises the
+    last error when none was."""
+    waiting = iter(range(len(ledger.keys)))
+    errors: list[ClusterError] = []
+    acknowledged = 0
+    until = monotonic() + PREPARE_S
+
+    def begin(ended: Callable[[], None]) -> bool:
+        index = next(waiting, None) if monotonic() < until and not is_stopped() else None
+        if index is None:
+            return False
+        key = ledger.keys[index]
+
+        def answered(outcome: Outcome) -> None:
+            nonlocal acknowledged
+            if type(outcome) is PutDone and outcome.outcome != "maybe":
+                acknowledged += 1
+                ledger.acknowledge(key, outcome.context)
+            elif isinstance(outcome, ClusterError) and outcome.definite:
+                errors.append(outcome)
+                ledger.refuse(key)
+            else:
+                ledger.doubt(key, index)
+            ended()
+
+        calls.put(key.name, ledger.begin(key), None, answered)
+        return True
+
+    await some_at_a_time(begin)
+    if not acknowledged and errors:
+        raise errors[-1]
+    return acknowledged
+
+
+async def some_at_a_time(begin: Callable[[Callable[[], None]], bool]) -> None:
+    """Keep AT_ONCE operations under way, until `begin` has none any more and all have called what it was given."""
     idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     under_way = 0
 
     def next_one() -> None:
         nonlocal under_way
-        left_s = until - monotonic()
-        key = next(waiting, None) if left_s > 0 else None
-        if key is not None:
+        if begin(ended):
             under_way += 1
-            name = key.name
-            calls.get(name, lambda outcome: ended(name, outcome), strict=True, within=min(calls.timeout, left_s))
         elif under_way == 0 and not idle.done():
             idle.set_result(None)
 
-    def ended(name: str, outcome: Outcome) -> None:
+    def ended() -> None:
         nonlocal under_way
         under_way -= 1
-        answers[name] = outcome
         next_one()
 
     for _ in range(AT_ONCE):

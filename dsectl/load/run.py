@@ -17,19 +17,18 @@ import signal
 import subprocess
 import sys
 import threading
-from base64 import b64decode, b64encode
 from dataclasses import replace
 from time import monotonic
 from types import FrameType
 from typing import Any, NoReturn
 
 import uvloop
-from msgspec import DecodeError, json, msgpack
+from msgspec import DecodeError, Struct, json
 
 from cluster.errors import ClusterError, from_code
 from dsectl.load.plan import LoadPlan
 from dsectl.load.session import Hooks, run_session
-from dsectl.load.tally import Interval, LoadReport, merge_intervals, merge_reports
+from dsectl.load.tally import Interval, LoadReport, merge
 
 POLL_S = 0.05
 EXIT_ORPHANED = 1
@@ -83,65 +82,76 @@ class SignalCount:
             self.__exit__()
 
 
-class Worker:
-    """One process, and what it has said."""
+class Note(Struct, tag=True):
+    """What a worker says beside intervals and its report: `prepared`, `first`, a `phase` or an `error` with its text.
+    `ended` is noted for it."""
 
-    def __init__(self, plan: LoadPlan, heard: "queue.Queue[tuple[Worker, dict[str, Any]]]") -> None:
+    word: str
+    text: str = ""
+    code: str = ""
+
+
+Message = Note | Interval | LoadReport
+Inbox = queue.Queue["tuple[Worker, Message]"]
+
+
+class Worker:
+    """One generator process, and what it has sent."""
+
+    def __init__(self, plan: LoadPlan, inbox: Inbox) -> None:
         self.number = plan.process
-        self.prepared = False
+        self.words: set[str] = set()
         self.report: LoadReport | None = None
         self.error: ClusterError | None = None
-        self.ended = False
         self.intervals: list[Interval] = []
-        self._heard = heard
+        self._inbox = inbox
         self._process = subprocess.Popen(
             [sys.executable, "-m", "dsectl.load.run"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        self.say(b64encode(msgpack.encode(plan)).decode())
-        self._thread = threading.Thread(target=self._listen, name=f"generator {self.number}", daemon=True)
+        self.send(json.encode(plan))
+        self._thread = threading.Thread(target=self._receive, name=f"generator {self.number}", daemon=True)
         self._thread.start()
 
-    def say(self, line: str) -> None:
-        """Write a line to it; one that has ended does not hear it."""
+    def send(self, line: bytes) -> None:
+        """Write a line to it; one that has ended does not get it."""
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(line.encode() + b"\n")
+            self._process.stdin.write(line + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             pass
 
-    def _listen(self) -> None:
+    def _receive(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             try:
-                self._heard.put((self, json.decode(line)))
+                self._inbox.put((self, json.decode(line, type=Message)))
             except DecodeError:  # not of ours: a library that prints
                 continue
-        self._heard.put((self, {"ended": True}))
+        self._inbox.put((self, Note("ended")))
 
-    def take(self, said: dict[str, Any]) -> None:
-        """Remember what it said."""
-        if "prepared" in said:
-            self.prepared = True
-        elif "interval" in said:
-            self.intervals.append(msgpack.decode(b64decode(said["interval"]), type=Interval))
-        elif "report" in said:
-            self.report = msgpack.decode(b64decode(said["report"]), type=LoadReport)
-        elif "error" in said:
-            self.error = from_code(said["error"]["code"], said["error"]["message"])
-        elif "ended" in said:
-            self.ended = True
+    def take(self, message: Message) -> None:
+        """Remember it."""
+        match message:
+            case Interval():
+                self.intervals.append(message)
+            case LoadReport():
+                self.report = message
+            case Note("error"):
+                self.error = from_code(message.code, message.text)
+            case Note():
+                self.words.add(message.word)
 
     @property
     def end(self) -> str:
-        """How it ended, in words, once it has said its last."""
+        """How it ended, in words, once it has sent its last."""
         code = self._process.wait()
         return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit {code}"
 
-    def close(self) -> None:
-        """End it, whatever it does."""
+    def close(self) -> LoadReport:
+        """End it, whatever it does; returns its report, or that there is none."""
         assert self._process.stdin is not None and self._process.stdout is not None
-        if not self.ended:
+        if "ended" not in self.words:
             self._process.kill()
         self._process.wait()
         self._thread.join()
@@ -150,82 +160,60 @@ class Worker:
         except BrokenPipeError:
             pass
         self._process.stdout.close()
+        why = f": {self.error.message}" if self.error else f" {self.end}"
+        return self.report or LoadReport(silent=[f"generator {self.number}{why}"])
 
 
 def run_fleet(plan: LoadPlan, hooks: Hooks) -> LoadReport:
     """Carry out a plan with `plan.processes` workers. Raises the error of one that could not begin."""
-    heard: queue.Queue[tuple[Worker, dict[str, Any]]] = queue.Queue()
+    inbox: Inbox = queue.Queue()
     workers: list[Worker] = []
     try:
         for process in range(plan.processes):
-            workers.append(Worker(plan.share(process), heard))
-        _Conductor(workers, heard, hooks).run()
+            workers.append(Worker(plan.share(process), inbox))
+        _conduct(workers, inbox, hooks)
     finally:
+        reports = [worker.close() for worker in workers]
+    return merge(reports)
+
+
+def _conduct(workers: list[Worker], inbox: Inbox, hooks: Hooks) -> None:
+    """Pass on what the workers and the hooks say, until all have ended. Raises the error of one that fails before the
+    load begins."""
+    orders: list[str] = []
+    phase = ""
+
+    def order(line: str) -> None:
+        orders.append(line.partition(" ")[0])
         for worker in workers:
-            worker.close()
-    return merge_reports([worker.report or _silent(worker) for worker in workers])
+            worker.send(line.encode())
 
-
-def _silent(worker: Worker) -> LoadReport:
-    why = f": {worker.error.message}" if worker.error else f" {worker.end}"
-    return LoadReport(silent=[f"generator {worker.number}{why}"])
-
-
-class _Conductor:
-    """Hands words between the workers and whoever looks."""
-
-    def __init__(
-        self, workers: list[Worker], heard: "queue.Queue[tuple[Worker, dict[str, Any]]]", hooks: Hooks
-    ) -> None:
-        self.workers = workers
-        self.heard = heard
-        self.hooks = hooks
-        self.begun = self.told_to_stop = self.first = False
-        self.interrupts = 0
-        self.phase = ""
-
-    def run(self) -> None:
-        """Until all have ended. Raises the error of one that fails before the load begins."""
-        while not all(worker.ended for worker in self.workers):
-            try:
-                worker, said = self.heard.get(timeout=POLL_S)
-            except queue.Empty:
-                pass
-            else:
-                worker.take(said)
-                self._pass_on(said)
-            self._conduct()
-        while parts := [worker.intervals.pop(0) for worker in self.workers if worker.intervals]:
-            self.hooks.on_interval(merge_intervals(parts))
-
-    def _conduct(self) -> None:
-        failed = next((worker for worker in self.workers if worker.error is not None or worker.ended), None)
-        if not self.begun and failed is not None:
-            raise failed.error or ClusterError(f"generator {failed.number} {failed.end} before it began")
-        if not self.begun and all(worker.prepared for worker in self.workers):
-            self.begun = True
-            self._say(f"go {monotonic() + START_S}")
-        if not self.told_to_stop and self.hooks.is_stopped():
-            self.told_to_stop = True
-            self._say("stop")
-        while self.interrupts < self.hooks.interrupts():
-            self.interrupts += 1
-            self._say("interrupt")
-        live = [worker for worker in self.workers if not worker.ended]
-        if live and all(worker.intervals for worker in live):
-            self.hooks.on_interval(merge_intervals([worker.intervals.pop(0) for worker in live]))
-
-    def _pass_on(self, said: dict[str, Any]) -> None:
-        if "first" in said and not self.first:
-            self.first = True
-            self.hooks.on_first()
-        if "phase" in said and said["phase"] != self.phase:
-            self.phase = said["phase"]
-            self.hooks.on_phase(self.phase)
-
-    def _say(self, line: str) -> None:
-        for worker in self.workers:
-            worker.say(line)
+    while live := [worker for worker in workers if "ended" not in worker.words]:
+        try:
+            worker, message = inbox.get(timeout=POLL_S)
+        except queue.Empty:
+            pass
+        else:
+            worker.take(message)
+            if message == Note("first") and not any("first" in one.words for one in workers if one is not worker):
+                hooks.on_first()
+            if isinstance(message, Note) and message.word == "phase" and message.text != phase:
+                phase = message.text
+                hooks.on_phase(phase)
+        if "go" not in orders:
+            for worker in workers:
+                if worker.error is not None or "ended" in worker.words:
+                    raise worker.error or ClusterError(f"generator {worker.number} {worker.end} before it began")
+            if all("prepared" in worker.words for worker in workers):
+                order(f"go {monotonic() + START_S}")
+        if "stop" not in orders and hooks.is_stopped():
+            order("stop")
+        while orders.count("interrupt") < hooks.interrupts():
+            order("interrupt")
+        if all(worker.intervals for worker in live):
+            hooks.on_interval(merge([worker.intervals.pop(0) for worker in live]))
+    while parts := [worker.intervals.pop(0) for worker in workers if worker.intervals]:
+        hooks.on_interval(merge(parts))
 
 
 class ControlChannel:
@@ -237,62 +225,52 @@ class ControlChannel:
         self.interrupts = 0
         self._go = threading.Event()
 
-    def listen(self) -> None:
+    def read(self) -> None:
         """Until standard input ends."""
         for line in sys.stdin.buffer:
             word, _, rest = line.decode().strip().partition(" ")
             if word == "go":
                 self.begin_at = float(rest)
-                self._go.set()
-            elif word in ("stop", "interrupt"):
+            else:
                 self.stopped = True
                 self.interrupts += word == "interrupt"
                 self.begin_at = self.begin_at or monotonic()
-                self._go.set()
+            self._go.set()
         os._exit(EXIT_ORPHANED)
 
     async def begin(self) -> float:
         """Say that all is prepared, and wait for the word to begin."""
-        say({"prepared": True})
+        send(Note("prepared"))
         await asyncio.to_thread(self._go.wait)
         return self.begin_at
 
 
-def say(what: dict[str, Any]) -> None:
+def send(message: Message) -> None:
     """One line to who started this process."""
-    sys.stdout.buffer.write(json.encode(what) + b"\n")
+    sys.stdout.buffer.write(json.encode(message) + b"\n")
     sys.stdout.buffer.flush()
 
 
-def packed(value: Any) -> str:
-    """A struct as text."""
-    return b64encode(msgpack.encode(value)).decode()
-
-
 def main() -> NoReturn:
-    """The process."""
+    """A worker."""
     for signum in (signal.SIGINT, signal.SIGTERM):  # a whole group may be sent them; who started this hands them on
         signal.signal(signum, signal.SIG_IGN)
-    plan = msgpack.decode(b64decode(sys.stdin.buffer.readline()), type=LoadPlan)
+    plan = json.decode(sys.stdin.buffer.readline(), type=LoadPlan)
     control = ControlChannel()
-    threading.Thread(target=control.listen, daemon=True).start()
-
-    def on_interval(interval: Interval) -> None:
-        say({"interval": packed(interval)})
-
+    threading.Thread(target=control.read, daemon=True).start()
     hooks = Hooks(
         control.begin,
-        lambda: say({"first": True}),
-        on_interval,
-        lambda phase: say({"phase": phase}),
+        lambda: send(Note("first")),
+        send,
+        lambda phase: send(Note("phase", phase)),
         lambda: control.stopped,
         lambda: control.interrupts,
     )
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            say({"report": packed(runner.run(run_session(plan, hooks)))})
+            send(runner.run(run_session(plan, hooks)))
     except ClusterError as error:
-        say({"error": error.to_dict()})
+        send(Note("error", error.message, error.code))
     sys.stdout.flush()
     os._exit(0)
 

@@ -12,11 +12,11 @@ from time import monotonic, process_time
 from typing import Any, Protocol, TypeVar
 
 import cluster
-from cluster.client.aio import Calls, Client, Outcome, PutDone
+from cluster.client.aio import Calls, Client
 from cluster.errors import ClusterError, NotFound
 from dsectl.load.generator import ArrivalSchedule, Generator
 from dsectl.load.kv import KvLoad
-from dsectl.load.ledger import Ledger
+from dsectl.load.ledger import Ledger, prepare_keys
 from dsectl.load.plan import KV, PUBLISH, LoadPlan, Payloads
 from dsectl.load.publish import PublishLoad
 from dsectl.load.request import RequestLoad
@@ -25,8 +25,6 @@ from dsectl.load.tally import Interval, LoadReport, Tally
 POLL_S = 0.05
 """How often it looks whether it shall end, and takes in fresh latencies."""
 INTERVAL_S = 1.0
-PREPARE_AT_ONCE = 64
-PREPARE_S = 30.0
 ASK_S = 1.0
 WIND_UP_S = 5.0
 """From an interrupt to the account at most: who sends SIGTERM sends SIGKILL next, Docker after 10 s."""
@@ -226,44 +224,3 @@ def _all_settled(answers: dict[str, object]) -> bool:
     return bool(answers) and all(
         isinstance(one, dict) and one["state"] == "running" and not one["hints"] for one in answers.values()
     )
-
-
-async def prepare_keys(calls: Calls, ledger: Ledger, is_stopped: Callable[[], bool]) -> int:
-    """Write every key once, some at a time, as YCSB's load phase does. Returns how many were acknowledged; raises the
-    last error when none was."""
-    waiting = iter(range(len(ledger.keys)))
-    idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    errors: list[ClusterError] = []
-    under_way = acknowledged = 0
-    until = monotonic() + PREPARE_S
-
-    def next_one() -> None:
-        nonlocal under_way
-        index = next(waiting, None) if monotonic() < until and not is_stopped() else None
-        if index is None:
-            if under_way == 0 and not idle.done():
-                idle.set_result(None)
-            return
-        under_way += 1
-        key = ledger.keys[index]
-        calls.put(key.name, ledger.begin(key), None, lambda outcome: ended(index, outcome))
-
-    def ended(index: int, outcome: Outcome) -> None:
-        nonlocal under_way, acknowledged
-        under_way -= 1
-        if type(outcome) is PutDone and outcome.outcome != "maybe":
-            acknowledged += 1
-            ledger.acknowledge(ledger.keys[index], outcome.context)
-        elif isinstance(outcome, ClusterError) and outcome.definite:
-            errors.append(outcome)
-            ledger.refuse(ledger.keys[index])
-        else:
-            ledger.doubt(ledger.keys[index], index)
-        next_one()
-
-    for _ in range(PREPARE_AT_ONCE):
-        next_one()
-    await idle
-    if not acknowledged and errors:
-        raise errors[-1]
-    return acknowledged

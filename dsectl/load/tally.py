@@ -12,6 +12,8 @@ Values are counted as they come, and recorded once in a while, those together th
 """
 
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 from hdrh.histogram import HdrHistogram
 from msgspec import Struct, field
@@ -125,7 +127,7 @@ class KindTally:
         self._response(int((now - due) * US))
 
 
-class Interval(Struct):
+class Interval(Struct, tag=True):
     """What happened in one piece of time: so many seconds that end `until_s` after the first operation."""
 
     until_s: float
@@ -165,7 +167,7 @@ class KindReport(Struct):
     response: bytes = b""
 
 
-class LoadReport(Struct):
+class LoadReport(Struct, tag=True):
     """All that one process has to say at its end."""
 
     kinds: dict[str, KindReport] = field(default_factory=dict)
@@ -288,62 +290,36 @@ class Tally:
         return LoadReport(kinds, dict(self.errors), self.lag.encode(), self.offered, unsent_for=self.unsent.encode())
 
 
-def merge_intervals(intervals: list[Interval]) -> Interval:
-    """What several processes did in the same piece of time."""
-    first = intervals[0]
-    if len(intervals) == 1:
+Merged = TypeVar("Merged", Interval, LoadReport, KindReport)
+
+
+def merge(many: Sequence[Merged]) -> Merged:
+    """What several processes say of the same piece of time, as one: histograms and counts add up, times are the longest
+    one, and what one has nothing to say about does not matter."""
+    first = many[0]
+    if len(many) == 1:
         return first
-    sums = {
-        name: sum(getattr(one, name) for one in intervals)
-        for name in ("offered", "in_flight", "ok", "declared", "maybe", "failed")
-    }
-    until_s, seconds = max(one.until_s for one in intervals), max(one.seconds for one in intervals)
-    service, response = (_merged([getattr(one, name) for one in intervals]) for name in ("service", "response"))
-    return Interval(until_s, seconds, **sums, service=service, response=response)
+    return type(first)(*(_merged([getattr(one, name) for one in many]) for name in first.__struct_fields__))
 
 
-def merge_reports(reports: list[LoadReport]) -> LoadReport:
-    """What several processes report, as one."""
-    if len(reports) == 1:
-        return reports[0]
-    merged = LoadReport()
-    for name in _SUMMED:
-        setattr(merged, name, sum(getattr(one, name) for one in reports))
-    for report in reports:
-        for code, count in report.errors.items():
-            merged.errors[code] = merged.errors.get(code, 0) + count
-    merged.kinds = {
-        name: _merge_kinds([one.kinds[name] for one in reports if name in one.kinds])
-        for name in dict.fromkeys(name for one in reports for name in one.kinds)
-    }
-    for name in ("lag", "delivery", "unsent_for"):
-        setattr(merged, name, _merged([getattr(one, name) for one in reports]))
-    merged.sending_s = max((one.sending_s for one in reports), default=0.0)
-    merged.busy = max((one.busy for one in reports), default=0.0)
-    merged.stopped = any(one.stopped for one in reports)
-    merged.examples = [text for one in reports for text in one.examples][:EXAMPLES_MAX]
-    merged.silent = [text for one in reports for text in one.silent]
-    return merged
-
-
-_SUMMED = (
-    "offered", "unsent", "missed", "prepared", "lost", "unexpected", "duplicated", "stale", "checked", "unchecked",
-    "delivered", "dropped", "unheard",
-)  # fmt: skip
-
-
-def _merge_kinds(kinds: list[KindReport]) -> KindReport:
-    sums = {name: sum(getattr(one, name) for one in kinds) for name in ("ok", "declared", "maybe", "failed")}
-    return KindReport(
-        **sums, service=_merged([one.service for one in kinds]), response=_merged([one.response for one in kinds])
-    )
-
-
-def _merged(encoded: list[bytes]) -> bytes:
-    total = Latency()
-    for one in encoded:
-        total.add(decode(one))
-    return total.encode()
+def _merged(values: list[Any]) -> Any:
+    match values[0]:
+        case bytes():
+            total = Latency()
+            for value in values:
+                total.add(decode(value))
+            return total.encode()
+        case bool() | float():
+            return max(values)
+        case int():
+            return sum(values)
+        case list():
+            return [one for value in values for one in value]
+        case dict():
+            names = dict.fromkeys(name for value in values for name in value)
+            return {name: _merged([value[name] for value in values if name in value]) for name in names}
+        case _:
+            return merge(values)
 
 
 def _rate(count: int, seconds: float) -> float:

@@ -8,7 +8,7 @@ from cluster.client.aio import Outcome
 from cluster.errors import ClusterError, DeadlinePassed, Maybe, Overloaded, QuorumMissing, ServiceError
 from dsectl.load.account import account_of
 from dsectl.load.plan import KeySpace, LoadPlan
-from dsectl.load.tally import LoadReport, Tally, merge_intervals, merge_reports
+from dsectl.load.tally import LoadReport, Tally, merge
 
 PLAN = LoadPlan("kv", "c", "run", rate=100.0, processes=2)
 
@@ -63,14 +63,14 @@ def test_intervals_say_what_is_new_and_the_report_says_all() -> None:
 
 def test_two_processes_are_one_load() -> None:
     tallies = [offered(4), offered(10)]
-    merged = merge_intervals([tally.interval(1.0, 1.0, 1) for tally in tallies])
+    merged = merge([tally.interval(1.0, 1.0, 1) for tally in tallies])
     assert (merged.offered, merged.ok, merged.in_flight) == (14, 14, 2)
     reports = [tally.report() for tally in tallies]
     reports[0].sending_s = reports[1].sending_s = 2.0
     reports[0].lost, reports[1].unchecked, reports[1].stopped = 1, 2, True
     reports[1].errors = {"maybe": 1}
     reports[0].errors = {"maybe": 2, "no-quorum": 1}
-    account = account_of(PLAN, merge_reports(reports), "now")
+    account = account_of(PLAN, merge(reports), "now")
     assert (account["ok"], account["offered_per_s"], account["achieved_per_s"]) == (14, 7.0, 7.0)
     assert (account["lost"], account["unchecked"], account["stopped"]) == (1, 2, True)
     assert account["errors"] == {"maybe": 3, "no-quorum": 1}
@@ -78,7 +78,7 @@ def test_two_processes_are_one_load() -> None:
 
 
 def test_a_process_that_never_reported_is_in_the_account() -> None:
-    merged = merge_reports([offered(2).report(), LoadReport(silent=["generator 1: it was ended"])])
+    merged = merge([offered(2).report(), LoadReport(silent=["generator 1: it was ended"])])
     assert account_of(PLAN, merged, "now")["silent"] == ["generator 1: it was ended"]
 
 
