@@ -335,7 +335,7 @@ def test_keys_do_not_wait_for_a_silent_node(start_node: StartNode) -> None:
         began = monotonic()
         page = c.kv.keys("k")
         assert (page.keys, page.silent) == (["k1", "kn1", "kn3"], ["n2"])
-        assert monotonic() - began < 2.0, "far less than the timeout"
+        assert monotonic() - began < 4.0, "less than the timeout"
     assert len(nodes[0].bodies(Keys)) == 1, "what one node holds is not asked of another"
 
 

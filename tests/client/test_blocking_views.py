@@ -43,7 +43,7 @@ def test_ask_all_asks_at_once(start_node: StartNode) -> None:
     began = monotonic()
     with BlockingCluster(location(*nodes)) as c:
         c.ask_all(None, "members", timeout=1.5)
-    assert monotonic() - began < 2.0
+    assert monotonic() - began < 4.0
 
 
 def test_a_subscription_delivers_and_ends(start_node: StartNode) -> None:

@@ -162,17 +162,16 @@ def test_nodes_that_do_not_hear_sigterm_are_killed(world: World) -> None:
     made = emulator.up(SPEC, world=replace(world, child="stand_in:run_stubborn"))
     began = time.monotonic()
     emulator.down("c", world=world)
-    assert 1.9 < time.monotonic() - began < 6
+    assert 1.9 < time.monotonic() - began < 20, "all wait for the same grace, and are killed"
     assert states(made.files) == ["stopped"] * 3
 
 
 def test_down_of_paused_nodes_is_tidy(world: World) -> None:
     made = emulator.up(SPEC, world=world)
     emulator.pause("c", ["n1", "n2", "n3"], world=world)
-    began = time.monotonic()
     emulator.down("c", world=world)
-    assert time.monotonic() - began < 1.5
-    assert "stopped tidily" in made.files.log("n2").read_text()
+    tidy = ["stopped tidily" in made.files.log(name).read_text() for name in ("n1", "n2", "n3")]
+    assert tidy == [True] * 3, "they were let go on and ended by themselves, before the time to kill them"
 
 
 def test_one_start_on_macos_is_exec(

@@ -256,10 +256,10 @@ def test_a_job_is_ready_with_the_first_answer_and_ends_with_its_account(serve: S
         )
     )
     job.start()
-    assert ready.wait(10)
+    assert ready.wait(30)
     stopping.set()
-    job.join(10)
-    assert codes == [0] and time.monotonic() - began < 10
+    job.join(30)
+    assert codes == [0] and time.monotonic() - began < 55, "before its time"
     found = msgspec.json.decode(out.lines()[-1])
     assert found["stopped"] and found["verdict"] == "passed" and found["ok"] >= 1 and found["checked"] == 10
 
