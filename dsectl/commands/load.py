@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated, TextIO
 
 import typer
@@ -272,7 +272,19 @@ def _interval_file(name: str | None, console: Console) -> Iterator[Callable[[str
         yield write
     else:
         with _opened(name) as file:
-            yield file.write
+
+            def keep(line: str) -> None:
+                """A disk that is full costs the lines, never the account."""
+                if file.closed:
+                    return
+                try:
+                    file.write(line)
+                except OSError as error:
+                    console.note(f"note: {name} is not written any more: {error.strerror}")
+                    with suppress(OSError):
+                        file.close()
+
+            yield keep
 
 
 def _opened(name: str) -> TextIO:

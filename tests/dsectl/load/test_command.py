@@ -231,6 +231,12 @@ def test_intervals(serve: Serve, run: Run, tmp_path: Path) -> None:
     assert 1 <= len(before) <= 2 and last["ok"] == sum(line["ok"] for line in before), "the account comes last"
 
 
+def test_a_full_disk_costs_the_lines_and_not_the_account(serve: Serve, run: Run) -> None:
+    serve(Keeper())
+    ran = run("load", "kv", "--rate", "100", "--for", "1200ms", "--keys", "5", "--intervals", "/dev/full")
+    assert "not written any more: No space left" in ran.err and "operations in 1.2 s" in ran.out, ran
+
+
 def test_several_processes_are_one_load(serve: Serve, run: Run) -> None:
     serve(Keeper())
     words = ("kv", "--rate", "200", "--for", "1200ms", "--keys", "20", "--processes", "2")
