@@ -205,8 +205,8 @@ LAG_MS_MAX = 100.0
 
 def judge(account: Account, limits: Sequence[Limit] = ()) -> Verdict:
     """The verdict on a load."""
-    failures, gaps = list(broken(account)), list(untested(account))
     too_slow = list(_too_slow(account))
+    failures, gaps = list(broken(account)), [*untested(account), *too_slow]
     for limit in limits:
         seen = seen_by(limit, account)
         if seen is None:
@@ -218,8 +218,8 @@ def judge(account: Account, limits: Sequence[Limit] = ()) -> Verdict:
             )
     if failures:
         return Verdict(FAILED, failures)
-    if gaps or too_slow:
-        return Verdict(INCONCLUSIVE, [*too_slow, *gaps])
+    if gaps:
+        return Verdict(INCONCLUSIVE, gaps)
     return Verdict(PASSED, [_praise(account)])
 
 
