@@ -40,7 +40,7 @@ ANSWER_S = 1.0
 POLL_S = 0.01
 WARM_UP_S = 2.0
 OUTAGE_S = 2.0
-"""How much longer the outage lasts once everybody knows of it."""
+"""How much longer the outage lasts once all survivors have noticed it."""
 AFTER_S = 1.5
 NOTICE_S, RESTART_S, RETURN_S, DELIVERY_S = 10.0, 10.0, 10.0, 8.0
 """Several times what they take on two busy cores: a crash is known in 2 s, a node listens in 1 s."""
@@ -78,7 +78,7 @@ class Teller(Protocol):
 
     def states(self, matrix: dict[str, dict[str, str]], hints: int | None) -> None:
         """How each node sees the others now (observer -> subject -> state, silent ones left out), and how many hints
-        wait, if all who run said so."""
+        wait, if all that run have answered."""
 
 
 def run_demo(
@@ -126,7 +126,7 @@ async def _tell(found: Findings, narrator: "Narrator", actions: Actions, limit_s
 
 
 class Narrator:
-    """What is said: shown at once, and kept as the steps of the findings."""
+    """What is answered: shown at once, and kept as the steps of the findings."""
 
     def __init__(self, teller: Teller, found: Findings, began: float) -> None:
         self.teller = teller
@@ -159,7 +159,7 @@ class DemoStory:
         self.witness = Witness(found)
         self.killed_at = self.ended_at = 0.0
         self.vitals: dict[str, Vitals] = {}
-        """What each node that answered said at the last look."""
+        """What each node answered at the last look."""
         self.looked_at = 0.0
         """When that look began."""
         self.is_down = False
@@ -320,26 +320,26 @@ class DemoStory:
             began = time.monotonic()
             answers = await self.client.ask_all(None, "vitals", {"limit": 0}, timeout=ANSWER_S)
             read = {name: read_vitals(answer) for name, answer in answers.items()}
-            self.vitals = {name: said for name, said in read.items() if isinstance(said, Vitals)}
+            self.vitals = {name: answered for name, answered in read.items() if isinstance(answered, Vitals)}
             self.looked_at = began
             if self.is_down:
-                waiting = sum(said.hints.get(self.found.victim, 0) for said in self.vitals.values())
+                waiting = sum(answered.hints.get(self.found.victim, 0) for answered in self.vitals.values())
                 self.found.hints_peak = max(self.found.hints_peak, waiting)
-            matrix = {name: said.sees for name, said in self.vitals.items()}
+            matrix = {name: answered.sees for name, answered in self.vitals.items()}
             self.narrator.teller.states(matrix, self._hints_after(0.0))
             await asyncio.sleep(LOOK_S)
 
     def _hints_after(self, since: float) -> int | None:
-        """The hints that wait anywhere, by a look that began after `since`; None when a node that runs did not say."""
+        """The hints that wait anywhere, by a look that began after `since`; None when one that runs did not answer."""
         if self.looked_at < since or len(self.vitals) < self.found.nodes - self.is_down:
             return None
-        return sum(sum(said.hints.values()) for said in self.vitals.values())
+        return sum(sum(answered.hints.values()) for answered in self.vitals.values())
 
     async def _seen(self, wanted: Callable[[str], bool], since: float, limit_s: float) -> float | None:
         """Seconds from `since` until each other node has the victim in a wanted state."""
 
         def all_see() -> bool:
-            sees = [said.sees.get(victim, "") for name, said in self.vitals.items() if name != victim]
+            sees = [answered.sees.get(victim, "") for name, answered in self.vitals.items() if name != victim]
             return self.looked_at >= since and len(sees) == self.found.nodes - 1 and all(map(wanted, sees))
 
         victim = self.found.victim
@@ -382,14 +382,14 @@ class DemoStory:
         say(f"{found.victim} owns and holds {found.keys_caught_up} keys that were written while it was away")
 
     async def _held(self, key: str) -> dict[str, str] | None:
-        """The digest of each owner's copy, empty where there is none; None when an owner did not say, or they do not
+        """The digest of each owner's copy, empty where there is none; None when an owner did not answer, or they do not
         agree who they are."""
         answers = await self.client.ask_all(None, "explain", {"key": key}, timeout=ANSWER_S)
-        said = {name: answer for name, answer in answers.items() if not isinstance(answer, ClusterError)}
-        owners: list[str] = next((answer["owners"] for answer in said.values()), [])
-        if not owners or any(owner not in said or said[owner]["owners"] != owners for owner in owners):
+        answered = {name: answer for name, answer in answers.items() if not isinstance(answer, ClusterError)}
+        owners: list[str] = next((answer["owners"] for answer in answered.values()), [])
+        if not owners or any(owner not in answered or answered[owner]["owners"] != owners for owner in owners):
             return None
-        return {owner: said[owner]["held"]["digest"] if said[owner]["held"] else "" for owner in owners}
+        return {owner: answered[owner]["held"]["digest"] if answered[owner]["held"] else "" for owner in owners}
 
 
 def _counts(nodes: dict[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""How the demo is told: plain lines that read well in a log, or a live picture for a terminal and a projector."""
+"""How the demo is shown: plain lines that read well in a log, or a live picture for a terminal and a projector."""
 
 import time
 from collections import Counter, deque
@@ -13,14 +13,14 @@ from dsectl.ui.units import show_duration
 from dsectl.ui.verdict import STYLES, Verdict
 
 DRAW_S = 0.12
-"""Between two pictures at least, when nothing is said."""
+"""Between two pictures at least, when nothing new is to be read."""
 RATE_WINDOW_S = 1.0
 MATRIX_MAX = 8
 """Nodes whose views of each other fit side by side on a terminal of 100 columns."""
 
 
 class PlainTeller:
-    """One line a happening, with the seconds since the start. Says nothing under --json or --quiet."""
+    """One line an event, with the seconds since the start. Prints nothing under --json or --quiet."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -36,7 +36,7 @@ class PlainTeller:
         self._line(f"   {text}")
 
     def states(self, matrix: dict[str, dict[str, str]], hints: int | None) -> None:
-        """Not shown: a log tells of changes, and the steps tell those."""
+        """Not shown: a log has the changes, and those are in the steps."""
 
     def _line(self, text: str) -> None:
         if not self.silent:

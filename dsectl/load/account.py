@@ -5,7 +5,7 @@ tested: no operation succeeded, a promise could not be looked at again, a limit 
 was too slow for what it should offer. What is due to the generator's own delay is never held against the cluster.
 
 A limit says what must hold, as in `p99<250ms`. Read as a condition for failing, that would be absurd, and `p99>250ms`
-would say the same. So that nobody is shown green for what was meant as red, each quantity takes only the direction that
+would say the same. So that no load is green for what was meant as red, each quantity takes only the direction that
 is sensible as a limit: latencies and counts stay below, rates above; the other direction is refused.
 """
 
@@ -26,7 +26,7 @@ COUNTS = ("ok", "failed", "maybe", "declared")
 
 
 def account_of(plan: LoadPlan, report: LoadReport, at: str) -> Account:
-    """The account of a load that began at the time `at`; a verdict is added by who knows the limits."""
+    """The account of a load that began at the time `at`; the verdict is added later, since it needs the limits."""
     kinds = report.kinds.values()
     counts = {name: sum(getattr(one, name) for one in kinds) for name in COUNTS}
     service, response = _all(kinds, "service"), _all(kinds, "response")
@@ -176,7 +176,7 @@ def _number(text: str, value: str) -> float:
 
 
 def seen_by(limit: Limit, account: Account) -> float | None:
-    """What the account says of the quantity; None when there is no sample of it."""
+    """The value of the quantity in the account; None without a sample."""
     value: Any = account
     for part in limit.path:
         value = value.get(part) if isinstance(value, dict) else None

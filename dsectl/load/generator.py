@@ -61,11 +61,11 @@ class ArrivalSchedule:
 BURST = 200
 BURST_S = 0.002
 """Operations started in one go, and the time that they may take, before the loop may read answers again. Without the
-limit of time a generator that is slow would send all that is due in one go, and say of nothing that it missed it."""
+limit of time a generator that is slow would send all that is due in one go, and count nothing as missed."""
 TICK_S = 0.001
 LAST_S = 0.1
-"""What became due in so short a time before the end is sent all the same, late: a machine that was busy just then tells
-nothing of the rate. It is the lag from which on a schedule counts as not kept."""
+"""What became due in so short a time before the end is sent all the same, late: a machine that was busy just then
+proves nothing about the rate. It is the lag from which on a schedule counts as not kept."""
 LAST_BURST_S = 0.02
 """And so long that may take, so that a generator that is too slow for its rate does not catch up after the end."""
 REFUSED_PAUSE_S = 0.01

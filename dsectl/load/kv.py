@@ -1,8 +1,8 @@
 """The load on the key-value store: what one operation does, and what its answer means for the ledger.
 
 The hot path: an operation is one small object, called back with the outcome. A key that has a write under way is passed
-over for the next free one, so that every write knows the one before it; when all have, the operation waits, and its
-waiting counts.
+over for the next free one, so that every write has the context of the one before; when all have, the operation waits,
+and its waiting counts.
 """
 
 from collections import deque

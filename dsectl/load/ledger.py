@@ -5,8 +5,8 @@ is one value that must be there: the one acknowledged last. A write that ended `
 good or later; such a key is not written again (a fresh one takes its place), and both values are allowed.
 
 Every acknowledged write is read back, strictly, and until the cluster has had the time to repair itself. A promise
-counts as broken only if a strict read that was not degraded misses it after every node has said that it votes and keeps
-no hint for anybody: before that, the copy may be on its way. What could not be read so until the deadline is
+counts as broken only if a strict read that was not degraded misses it after every node has reported that it votes and
+keeps no hint for anybody: before that, the copy may be on its way. What could not be read so until the deadline is
 `unchecked`, which makes a run inconclusive, never green.
 """
 
@@ -146,7 +146,7 @@ FIRST_S = 2.0
 
 
 class ReadBack:
-    """`is_settled` asks all nodes, and says whether nothing is on its way any more."""
+    """`is_settled` asks all nodes whether nothing is on its way any more."""
 
     def __init__(self, calls: Calls, ledger: Ledger, is_settled: Callable[[], Awaitable[bool]]) -> None:
         self.calls = calls
@@ -155,7 +155,7 @@ class ReadBack:
         self.examples: list[str] = []
         self.lost = self.unexpected = self.checked = 0
         self.left: list[Key] = []
-        """Keys of which nothing can be said yet."""
+        """Keys that are not decided yet."""
         self._begun = False
 
     async def run(self, patience_s: float) -> None:
@@ -177,7 +177,7 @@ class ReadBack:
             settled = await self.is_settled()
 
     def _decide(self, key: Key, answer: Outcome | None, settled: bool) -> bool:
-        """Whether all is said about a key now."""
+        """Whether a key is decided now."""
         if not isinstance(answer, Got):
             return False
         values = answer.siblings

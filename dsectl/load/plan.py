@@ -3,8 +3,8 @@
 A plan is a plain value, so that it can be handed to another process. Workloads are those of Cooper et al.
 ("Benchmarking Cloud Serving Systems with YCSB", SoCC 2010, table 2): rank r of the zipfian keys is met in proportion to
 1 / r ** 0.99, drawn by the method of Gray et al. ("Quickly Generating Billion-Record Synthetic Databases", SIGMOD 1994,
-section 3.2), and ranks are scattered over the keys, so that the popular ones are no neighbours. Payloads say what they
-are: a name, a number, and filling, so that whoever reads one can tell, to the last byte, whether it was ever sent.
+section 3.2), and ranks are scattered over the keys, so that the popular ones are no neighbours. Payloads are
+self-describing: a name, a number, and filling, so that a reader can check, to the last byte, whether it was sent.
 """
 
 from bisect import bisect
@@ -253,7 +253,7 @@ class LoadPlan(Struct, frozen=True):
     family: str
     cluster: str
     run: str
-    """Tells this run's keys and subjects from those of all others."""
+    """Distinguishes this run's keys and subjects from those of all others."""
     rate: float | None = None
     """Operations a second on schedule (an open loop); None lets each client go on when it is answered (closed)."""
     seconds: float = 10.0

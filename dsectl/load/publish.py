@@ -130,7 +130,7 @@ class PublishLoad:
         self._subscribers = plan.subscribers
 
     async def prepare(self) -> int:
-        """Subscribe; afterwards every live node knows. Returns how many subscriptions there are."""
+        """Subscribe; afterwards every live node has the subscription. Returns how many subscriptions there are."""
         for number in range(self._subscribers):
             subscription = self.calls.subscription(self.subject, self._taker(number))
             self._subscriptions.append(subscription)

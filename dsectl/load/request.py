@@ -1,4 +1,4 @@
-"""The load on services: calls of one operation. An answer of `echo.echo` must be what was said; of others any answer
+"""The load on services: calls of one operation. An answer of `echo.echo` must be what was sent; of others any answer
 will do. An error that the service answers with is `declared`: the cluster did its part.
 """
 
@@ -15,14 +15,14 @@ ECHO = "echo.echo"
 
 
 class OfferedCall:
-    """One call. `said` is the text that must come back, if one must."""
+    """One call. `text` is what must come back, if anything must."""
 
-    __slots__ = ("due", "load", "said", "sent")
+    __slots__ = ("due", "load", "sent", "text")
 
-    def __init__(self, load: "RequestLoad", due: float, said: str | None) -> None:
+    def __init__(self, load: "RequestLoad", due: float, text: str | None) -> None:
         self.load = load
         self.due = due
-        self.said = said
+        self.text = text
         self.sent = monotonic()
 
     def __call__(self, outcome: Outcome) -> None:
@@ -34,8 +34,8 @@ class OfferedCall:
             kind.ok += 1
             kind.timed(self.due, self.sent, now)
             load.nodes[outcome.node] = load.nodes.get(outcome.node, 0) + 1
-            if self.said is not None:
-                load.compare(self.said, outcome.payload)
+            if self.text is not None:
+                load.compare(self.text, outcome.payload)
         else:
             definite = load.tally.went_wrong(kind, outcome, self.due, self.sent, now)
         load.ended(definite is True)
@@ -64,19 +64,19 @@ class RequestLoad:
         if plan.arguments or plan.operation != ECHO:
             self.calls.call(plan.operation, plan.arguments.encode() or b"{}", OfferedCall(self, due, None))
             return
-        said = self._payloads.make(plan.name, self._number).decode()
-        self.calls.call(ECHO, json.encode({"text": said}), OfferedCall(self, due, said))
+        text = self._payloads.make(plan.name, self._number).decode()
+        self.calls.call(ECHO, json.encode({"text": text}), OfferedCall(self, due, text))
 
-    def compare(self, said: str, payload: bytes) -> None:
-        """The answer must repeat what was said."""
+    def compare(self, text: str, payload: bytes) -> None:
+        """The answer must repeat what was sent."""
         try:
             answer = json.decode(payload)
         except (DecodeError, UnicodeDecodeError):
             answer = None
-        if answer != {"text": said}:
+        if answer != {"text": text}:
             self.unexpected += 1
             if len(self.examples) < EXAMPLES_MAX:
-                self.examples.append(f"{ECHO} answered {payload[:60]!r} to {said[:40]!r}")
+                self.examples.append(f"{ECHO} answered {payload[:60]!r} to {text[:40]!r}")
 
     async def check(self, patience_s: float) -> None:
         """There is nothing to look at again."""

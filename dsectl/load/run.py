@@ -33,7 +33,7 @@ from dsectl.load.tally import Interval, LoadReport, merge
 POLL_S = 0.05
 EXIT_ORPHANED = 1
 START_S = 0.05
-"""From the word to begin until the beginning: time for the word to arrive everywhere."""
+"""From the order to begin until the beginning: time for the order to arrive everywhere."""
 
 
 def run_load(plan: LoadPlan, hooks: Hooks) -> LoadReport:
@@ -83,7 +83,7 @@ class SignalCount:
 
 
 class Note(Struct, tag=True):
-    """What a worker says beside intervals and its report: `prepared`, `first`, a `phase` or an `error` with its text.
+    """What a worker sends beside intervals and its report: `prepared`, `first`, a `phase` or an `error` with its text.
     `ended` is noted for it."""
 
     word: str
@@ -178,8 +178,8 @@ def run_fleet(plan: LoadPlan, hooks: Hooks) -> LoadReport:
 
 
 def _conduct(workers: list[Worker], inbox: Inbox, hooks: Hooks) -> None:
-    """Pass on what the workers and the hooks say, until all have ended. Raises the error of one that fails before the
-    load begins."""
+    """Pass on what the workers send and the hooks want, until all have ended. Raises the error of one that fails before
+    the load begins."""
     orders: list[str] = []
     phase = ""
 
@@ -239,7 +239,7 @@ class ControlChannel:
         os._exit(EXIT_ORPHANED)
 
     async def begin(self) -> float:
-        """Say that all is prepared, and wait for the word to begin."""
+        """Report that all is prepared, and wait for the order to begin."""
         send(Note("prepared"))
         await asyncio.to_thread(self._go.wait)
         return self.begin_at

@@ -41,12 +41,12 @@ async def at_once() -> float:
 
 
 def _nothing(*_: object) -> None:
-    """Nobody wants to know."""
+    """No hook."""
 
 
 @dataclass
 class Hooks:
-    """What others do, and want to know, while a load goes on."""
+    """What others do, or are called with, while a load goes on."""
 
     begin: Callable[[], Awaitable[float]] = at_once
     """Called when all is prepared; returns the time (`monotonic`) to begin at."""
@@ -158,7 +158,7 @@ class _Session:
                 await asyncio.wait([task])
 
     async def _is_settled(self) -> bool:
-        """Whether every node of the cluster says that it votes, and that no hint waits with it."""
+        """Whether every node of the cluster reports that it votes and has no hints waiting."""
         if self.plan.via is None:
             return _all_settled(await self.client.ask_all(None, "status", timeout=ASK_S))
         try:
@@ -168,7 +168,7 @@ class _Session:
             return False
 
     async def _offer(self, load: FamilyLoad) -> LoadReport:
-        """Offer operations for as long as the plan says, and wait for the last answers."""
+        """Offer operations as long as planned, and wait for the last answers."""
         plan = self.plan
         began = await self.hooks.begin()
         await asyncio.sleep(max(0.0, began - monotonic()))
@@ -192,7 +192,7 @@ class _Session:
         return report
 
     async def _watch(self, generator: Generator, began: float, ends: float) -> None:
-        """Look after it until it is over: intervals are told, and the first answer."""
+        """Wait until it is over; intervals and the first answer are reported."""
         first, self._told_at = False, began
         while (now := monotonic()) < ends and not self._is_stopped():
             await asyncio.sleep(min(POLL_S, ends - now))
@@ -210,7 +210,7 @@ class _Session:
 
 
 async def check_operation(client: Client, target: str) -> None:
-    """Raises NotFound when no node offers the operation; says nothing when no node could say."""
+    """Raises NotFound when no node offers the operation; passes when no node could answer."""
     service, _, operation = target.rpartition(".")
     answers = await client.ask_all(None, "describe", {"service": service}, timeout=ASK_S)
     found = [answer for answer in answers.values() if not isinstance(answer, ClusterError)]

@@ -168,7 +168,7 @@ class KindReport(Struct):
 
 
 class LoadReport(Struct, tag=True):
-    """All that one process has to say at its end."""
+    """What one process reports at its end."""
 
     kinds: dict[str, KindReport] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
@@ -188,7 +188,7 @@ class LoadReport(Struct, tag=True):
     """The share of a core that the generator used while it was sending."""
     prepared: int = 0
     stopped: bool = False
-    """It ended before its time, because somebody said so."""
+    """It ended before its time, because it was stopped."""
     interrupted_by: int = 0
     """The signal that ended it; 0 for none."""
     lost: int = 0
@@ -294,8 +294,8 @@ Merged = TypeVar("Merged", Interval, LoadReport, KindReport)
 
 
 def merge(many: Sequence[Merged]) -> Merged:
-    """What several processes say of the same piece of time, as one: histograms and counts add up, times are the longest
-    one, and what one has nothing to say about does not matter."""
+    """What several processes report of the same time, as one: histograms and counts add up, and of times the longest
+    counts."""
     first = many[0]
     if len(many) == 1:
         return first
