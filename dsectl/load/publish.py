@@ -28,7 +28,7 @@ class Deliveries:
         self.unexpected = 0
         self.delivered = 0
         """Different messages, counted once for each subscription that has it."""
-        self.awaited = 0
+        self.dropped = 0
         """Of the accepted messages, how many deliveries are missing so far."""
         self._accepted = bytearray(1)
         self._seen = [bytearray(1) for _ in range(subscribers)]
@@ -48,7 +48,7 @@ class Deliveries:
     def accept(self, number: int) -> None:
         """A node has taken the message."""
         self._accepted[number] = _ACCEPTED
-        self.awaited += sum(1 for seen in self._seen if not seen[number])
+        self.dropped += sum(1 for seen in self._seen if not seen[number])
 
     def receive(self, subscriber: int, payload: bytes) -> int | None:
         """A subscription was given a message; returns its number when it is the first time."""
@@ -63,13 +63,8 @@ class Deliveries:
         seen[number] = 1
         self.delivered += 1
         if self._accepted[number]:
-            self.awaited -= 1
+            self.dropped -= 1
         return number
-
-    @property
-    def dropped(self) -> int:
-        """Deliveries of accepted messages that have not come."""
-        return self.awaited
 
 
 QUIET_S = 1.0
@@ -154,7 +149,7 @@ class PublishLoad:
         """Wait for what is still on its way."""
         until = monotonic() + patience_s
         self._heard_at = monotonic()
-        while self.deliveries.awaited and monotonic() < min(until, self._heard_at + QUIET_S):  # noqa: ASYNC110
+        while self.deliveries.dropped and monotonic() < min(until, self._heard_at + QUIET_S):  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)  # silence has no event
 
     def enter(self, report: LoadReport) -> None:

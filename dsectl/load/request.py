@@ -33,7 +33,6 @@ class OfferedCall:
         if type(outcome) is CallDone:
             kind.ok += 1
             kind.timed(self.due, self.sent, now)
-            load.nodes[outcome.node] = load.nodes.get(outcome.node, 0) + 1
             if self.text is not None:
                 load.compare(self.text, outcome.payload)
         else:
@@ -49,8 +48,6 @@ class RequestLoad:
         self.tally = tally
         self.kind: KindTally = tally.kind(plan.operation)
         self.ended: Callable[[bool], None] = lambda refused: None
-        self.nodes: dict[str, int] = {}
-        """Who answered how many."""
         self.unexpected = 0
         self.examples: list[str] = []
         self._plan = plan
