@@ -152,6 +152,9 @@ class Facts(Protocol):
     def tell(self, kind: str, done: Callable[[int], None]) -> None:
         """Push this node's fact to all live members; `done` with how many hold it, this node included."""
 
+    def tell_all(self, kind: str, done: Callable[[int], None]) -> None:
+        """The same, again and again until all of them have answered."""
+
 
 @dataclass(frozen=True, slots=True)
 class TableStat:

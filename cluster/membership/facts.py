@@ -135,6 +135,7 @@ class Facts:
 
 
 TELL_TIMEOUT_S = 1.0
+TELL_AGAIN_S = 0.02
 RUMOR_OVERHEAD_BYTES = 160
 """Of a fact in a packet, besides its body: names, kind, numbers."""
 
@@ -175,6 +176,26 @@ class Announcing:
         body = Tell([self.facts.rumor(me, kind)])
         context.messenger.request(peers, body, context.clock.now() + TELL_TIMEOUT_S, answers.take, LANE_CONTROL)
 
+    def tell_all(self, kind: str, done: Callable[[int], None]) -> None:
+        """As `tell`, and again to those that have not answered, until all live members have. Once something newer was
+        announced `done` never comes."""
+        context, confirmed = self.context, dict[str, None]()
+        me = context.me.name
+        rumor = self.facts.rumor(me, kind)
+
+        def attempt() -> None:
+            if rumor.version != self.facts.rumor(me, kind).version:
+                return
+            left = [name for name in context.table.alive() if name != me and name not in confirmed]
+            if not left:
+                done(len(confirmed) + 1)
+                return
+            answers = _Answers(len(left), lambda count: context.clock.call_later(TELL_AGAIN_S, attempt), confirmed)
+            deadline = context.clock.now() + TELL_TIMEOUT_S
+            context.messenger.request(left, Tell([rumor]), deadline, answers.take, LANE_CONTROL)
+
+        context.clock.call_soon(attempt)
+
     def take(self, rumor: Rumor, via: str) -> None:
         """A rumor of a fact."""
         if self.facts.knows(rumor):
@@ -208,13 +229,14 @@ class Announcing:
 class _Answers:
     """Counts who holds the fact."""
 
-    def __init__(self, waiting: int, done: Callable[[int], None]) -> None:
+    def __init__(self, waiting: int, done: Callable[[int], object], confirmed: dict[str, None] | None = None) -> None:
         self.waiting = waiting
-        self.count = 1
+        self.confirmed = {} if confirmed is None else confirmed
         self.done = done
 
     def take(self, peer: str, outcome: Outcome) -> None:
         self.waiting -= 1
-        self.count += isinstance(outcome, Told)
+        if isinstance(outcome, Told):
+            self.confirmed[peer] = None
         if self.waiting == 0:
-            self.done(self.count)
+            self.done(len(self.confirmed) + 1)

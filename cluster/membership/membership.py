@@ -178,6 +178,10 @@ class Membership:
         """Send the own fact to all live members; `done` gets how many hold it now, this node included."""
         self._announcing.tell(kind, done)
 
+    def tell_all(self, kind: str, done: Callable[[int], None]) -> None:
+        """Send the own fact until all live members have it."""
+        self._announcing.tell_all(kind, done)
+
     # -- what others report
 
     def note_evidence(self, peer: str, reason: str) -> None:

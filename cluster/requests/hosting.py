@@ -69,10 +69,10 @@ class Requests:
         self._announce()
 
     def drain(self, draining: bool, done: Callable[[int], None]) -> None:
-        """Announce that this node takes nothing new, or does again; `done` with how many live members have that."""
+        """Announce that this node takes nothing new, or does again; `done` once all live members have that."""
         self.registry.set_draining(self.node, draining)
         self._facts.announce(KIND_DRAIN, b"1" if draining else b"")
-        self._facts.tell(KIND_DRAIN, done)
+        self._facts.tell_all(KIND_DRAIN, done)
 
     def host(self, instance: object) -> Definition:
         """Offer one more service. Raises Usage, or LimitReached."""

@@ -111,6 +111,9 @@ class FakeFacts:
         for function in self.on_fact:
             function(name, kind, body)
 
+    def tell_all(self, kind: str, done: Callable[[int], None]) -> None:
+        raise NotImplementedError
+
     def tell(self, kind: str, done: Callable[[int], None]) -> None:
         others = [facts for name, facts in self.world.facts.items() if name != self.node]
         for facts in others:
