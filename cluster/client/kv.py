@@ -36,6 +36,8 @@ from cluster.wire.trace import trace_id
 KEYS_MAX = 1000
 """Keys in a page unless the caller says otherwise."""
 PAGE_TIMEOUT_MIN_S = 0.001
+PAGE_MARGIN, PAGE_SPARE = 1.2, 50
+"""Nodes hold unequal shares (5 % at most), and chance makes those of a short range more unequal."""
 CONTEXTS_MAX = 10_000
 NOTHING = encode_clock({})
 
@@ -200,10 +202,10 @@ class Kv(Family[S]):
         keys: list[str] = []
         silent: list[str] = []
         while True:
-            body = Keys(prefix, after, wanted - len(keys))
+            body = Keys(prefix, after, self._of_each(wanted - len(keys)))
             answers = yield Gather(dict.fromkeys(nodes, body), max(PAGE_TIMEOUT_MIN_S, ends_at - monotonic()))
             try:
-                page = merge_pages(answers, body.limit)
+                page = merge_pages(answers, wanted - len(keys))
             except ClusterError:
                 if after == begin:
                     raise
@@ -276,6 +278,15 @@ class Kv(Family[S]):
         elif done.context:
             session.contexts.remember(key, done.context)
         return put_result(key, body.operation, done, monotonic() - began)
+
+    def _of_each(self, wanted: int) -> int:
+        """How many keys to ask of each node for a page of so many: it holds N of as many copies as there are nodes.
+        A page that comes out too short is filled by another round."""
+        entry = self._session.location.entry
+        if entry is None:
+            return wanted
+        share = min(1.0, entry.n / len(entry.members))
+        return min(wanted, int(PAGE_MARGIN * share * wanted) + PAGE_SPARE)
 
     def _owner_asked(self, key: str, error: Maybe) -> str:
         """The node that was asked and gave no answer, if it coordinates what it is asked, so that it can repeat it."""

@@ -8,6 +8,7 @@ from cluster.client.kv import KeysResult, Kv, merge_pages
 from cluster.client.locate import Location
 from cluster.client.operation import Gather, Steps
 from cluster.errors import ClusterError, Unreachable
+from cluster.layout.entry import LayoutEntry, Member
 from cluster.wire.kv import Keys, KeysFound
 
 
@@ -32,10 +33,10 @@ def test_pages(pages: list[tuple[list[str], str]], limit: int, keys: list[str], 
 class Nodes:
     """A session whose nodes answer with these pages, one after the other."""
 
-    def __init__(self, *rounds: dict[str, KeysFound | ClusterError]) -> None:
+    def __init__(self, *rounds: dict[str, KeysFound | ClusterError], entry: LayoutEntry | None = None) -> None:
         self.rounds = list(rounds)
         self.asked: list[tuple[list[str], str, int]] = []
-        self.location = Location("c", b"", {"n1": ("h", 1), "n2": ("h", 2)})
+        self.location = Location("c", b"", {"n1": ("h", 1), "n2": ("h", 2)}, entry)
         self.timeout = 5.0
 
     def run(self, steps: Steps[KeysResult]) -> KeysResult:
@@ -64,6 +65,21 @@ def test_a_listing_goes_on_until_its_page_is_full() -> None:
     )
     assert listed(nodes, limit=3, after="A") == KeysResult(["a", "n", "o"], True, ["n2"], "o")
     assert nodes.asked == [(["n1", "n2"], "A", 3), (["n1"], "f", 2), (["n1"], "m", 2)]
+
+
+def test_nodes_are_asked_for_their_share_and_again_when_it_was_too_little() -> None:
+    members = tuple(Member(f"n{number}", "z1", "127.0.0.1", 7000 + number) for number in range(1, 11))
+    entry = LayoutEntry(1, "c", members, 3, 2, 2)
+    numbers = [f"{number:05}" for number in range(1000)]
+    nodes = Nodes(
+        {"n1": KeysFound(numbers[:400], numbers[399]), "n2": KeysFound(numbers[399:800:2], numbers[799])},
+        {"n1": KeysFound(numbers[400:], "")},
+        entry=entry,
+    )
+    page = listed(nodes, limit=1000)
+    assert page == KeysResult(numbers, False, [], "")
+    assert [limit for _, _, limit in nodes.asked] == [410, 266]
+    assert nodes.asked[1][1] == numbers[399]
 
 
 def test_a_listing_that_is_cut_off_says_where_to_go_on() -> None:
