@@ -38,6 +38,7 @@ _dsectl_option() {
         'events --since') kind=any ;;
         'events --kind') kind=any ;;
         'events --key') kind=key ;;
+        'events --node') kind=node ;;
         'events --limit') kind=any ;;
         'watch --every') kind=any ;;
         'watch --count') kind=any ;;
@@ -162,7 +163,7 @@ _dsectl_options() {
         members) _dsectl_reply --matrix ;;
         ring) _dsectl_reply --node --partition ;;
         explain) _dsectl_reply --key ;;
-        events) _dsectl_reply -f --follow --since --kind --key --limit ;;
+        events) _dsectl_reply -f --follow --since --kind --key --node --limit ;;
         repair) _dsectl_reply --status --accept-loss ;;
         watch) _dsectl_reply --every --count ;;
         put) _dsectl_reply --w --strict --ctx --blind --literal ;;

@@ -70,6 +70,8 @@ function __dsectl_option
             echo 'any'
         case 'events --key'
             echo 'key'
+        case 'events --node'
+            echo 'node'
         case 'events --limit'
             echo 'any'
         case 'watch --every'
@@ -377,6 +379,7 @@ function __dsectl_options
             printf '%s\t%s\n' --since 'Time, event or age to begin at (default: the oldest)'
             printf '%s\t%s\n' --kind 'Beginning of the kinds, as in member'
             printf '%s\t%s\n' --key 'Key that they concern'
+            printf '%s\t%s\n' --node 'Node that decided, or that they concern'
             printf '%s\t%s\n' --limit 'Number of events at most (default: 1000)'
         case repair
             printf '%s\t%s\n' --status 'Only show how far it is, as without options'

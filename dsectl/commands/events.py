@@ -40,6 +40,7 @@ def events(
     ] = None,
     kind: Annotated[str | None, typer.Option(metavar="K", help="Beginning of the kinds, as in `member`.")] = None,
     key: Annotated[str | None, typer.Option(metavar="KEY", help="Key that they concern.")] = None,
+    node: Annotated[str | None, typer.Option(metavar="NODE", help="Node that decided, or that they concern.")] = None,
     limit: Annotated[
         int, typer.Option(metavar="N", min=1, help=f"Number of events at most (default: {LIMIT}).")
     ] = LIMIT,
@@ -47,12 +48,15 @@ def events(
     """Membership, ownership, repair, faults: each decision with its cause. Nodes forget the oldest, and in a crash
     all of them."""
     client = current().client()
+    if node is not None and node not in client.location.nodes:
+        known = ", ".join(client.location.nodes)
+        raise NotFound(f"unknown node {node!r}", help=f"The cluster has {known}.")
     filters = {name: check_text(value, name) for name, value in (("kind", kind), ("key", key)) if value is not None}
-    found = _gather(client, since, filters)
+    found = [event for event in _gather(client, since, filters) if concerns(event, node)]
     found = found[:limit] if since is not None else found[-limit:]
     if follow:
         yield _stream(found)
-        yield from _follow(client, filters, _newest(found))
+        yield from _follow(client, filters, node, _newest(found))
         return
 
     def view(console: Console) -> None:
@@ -62,6 +66,11 @@ def events(
             console.note("no events")
 
     yield Answer(found, view)
+
+
+def concerns(event: Event, node: str | None) -> bool:
+    """Whether a node decided it, or is the one that was decided about; any will do for None."""
+    return node is None or node in (event["node"], event.get("member"), event.get("target"))
 
 
 def _stream(found: list[Event]) -> Answer:
@@ -115,21 +124,23 @@ def _newest(found: list[Event]) -> dict[str, str]:
     return {event["node"]: event["id"] for event in sorted(found, key=lambda one: _numbers(one["id"]))}
 
 
-def _follow(client: BlockingCluster, filters: dict[str, str], newest: dict[str, str]) -> Iterator[Answer]:
+def _follow(
+    client: BlockingCluster, filters: dict[str, str], node: str | None, newest: dict[str, str]
+) -> Iterator[Answer]:
     """Poll each node for what came after its last event that was seen. One that hangs is asked again the next time."""
     began: str | float = time.time()
     current().ready()
     while not current().stopped():
         time.sleep(FOLLOW_S)
         fresh: list[Event] = []
-        for node in client.location.nodes:
-            arguments = {**filters, "since": newest.get(node, began), "limit": LIMIT}
+        for name in client.location.nodes:
+            arguments = {**filters, "since": newest.get(name, began), "limit": LIMIT}
             try:
-                fresh += client.ask(node, "events", arguments, timeout=FOLLOW_ANSWER_S)
+                fresh += client.ask(name, "events", arguments, timeout=FOLLOW_ANSWER_S)
             except ClusterError:
                 continue
         newest.update(_newest(fresh))
-        yield _stream(sorted(fresh, key=_order))
+        yield _stream(sorted((event for event in fresh if concerns(event, node)), key=_order))
         current().console.check_reader()
 
 

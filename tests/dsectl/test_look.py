@@ -126,6 +126,15 @@ def test_events_are_merged_in_the_order_of_time(run: Run, serve: Serve) -> None:
     assert run("events").lines[1] == "12:00:01.000  n1    member.dead  why  (member=n9)"
 
 
+def test_events_of_a_node_are_those_that_it_decided_or_that_concern_it(run: Run, serve: Serve) -> None:
+    """Which of its kind comes first in a whole cluster depends on how busy the machine is."""
+    about_n3 = {**event("n1", 1, 3), "member": "n3"}
+    serve(answering(events=[event("n1", 1, 1), about_n3]), answering(events=[event("n2", 1, 2)]), answering())
+    assert [one["id"] for one in run("events", "--node", "n3", "--json").json] == [about_n3["id"]]
+    assert [one["id"] for one in run("events", "--node", "n2", "--json").json] == ["n2-1-000001"]
+    assert run("events", "--node", "n9", "--json").code == 6
+
+
 def test_filters_of_events_reach_the_nodes(run: Run, serve: Serve) -> None:
     [node] = serve(answering(events=[event("n1", 1, 1)]))
     assert run("events", "--kind", "member", "--key", "k", "--since", "2026-03-01T12:00:00Z").code == 0
