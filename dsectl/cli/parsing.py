@@ -6,6 +6,7 @@ is printed or exited here. docs/decisions/0001-typer-version.md tells what Typer
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from inspect import cleandoc
 from typing import Any
 
@@ -24,8 +25,10 @@ WORDED = re.compile(r"--[a-z]")
 EPILOG = "`dsectl help options` shows the options of all commands: -C NAME, --json, -q, --raw, --timeout D, --via NODE."
 
 
+@cache
 def command(entry: Entry, function: Function) -> Any:
-    """The command that Typer makes of a function whose annotations may still be text."""
+    """The command that Typer makes of a function whose annotations may still be text. Made once: a check of recipes
+    asks for the same few hundreds of times."""
     function.__globals__.setdefault("typer", typer)
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     details = cleandoc(function.__doc__ or "")

@@ -20,6 +20,7 @@ Durations, sizes and probabilities: `dsectl help units`."""
 
 RECIPES = """\
 A recipe is a Markdown file. Blocks marked `dsectl` hold its steps, one a line; blocks marked `predict` a question.
+A last line `answer: TEXT` of a question is shown by `present` once the next block has run.
 
 put cart "book"                                a command, which must succeed
 explain cart .owners[0] -> $first              keep a value of its JSON in a variable

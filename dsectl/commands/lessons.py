@@ -49,6 +49,9 @@ def present(
             lesson.answer()
     except Left:
         left = True
+    except KeyboardInterrupt:
+        console.line("")  # the terminal has shown ^C
+        raise
     finally:
         if kept := lesson.keep_answers():
             console.note(f"answers are kept in {kept}")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +17,11 @@ from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.recipes.check import check_recipe, reddened
 from dsectl.recipes.document import Recipe
-from dsectl.recipes.library import library, listed, load, names
+from dsectl.recipes.library import SUFFIX, library, listed, load, names
 from dsectl.recipes.report import EXIT_CODES, RecipeReport, counts, first_difference, pass_rate, worst
 from dsectl.recipes.report import junit as junit_xml
 from dsectl.recipes.report import tap as tap_lines
-from dsectl.recipes.run import Listener, Silent
+from dsectl.recipes.run import Listener
 from dsectl.recipes.suite import Plan, run_all
 from dsectl.recipes.view import Progress, list_lines, problem_lines, red_lines, report_lines, total_line
 from dsectl.script.polling import FAILED, PASSED
@@ -70,7 +71,7 @@ def run(
     reports = plan.reports()
 
     def listener(recipe: Recipe) -> Listener:
-        return Progress(recipe, console) if side_by_side == 1 else Silent()
+        return Progress(recipe, console) if side_by_side == 1 else Listener()
 
     def on_report(report: RecipeReport) -> None:
         if speaks:
@@ -80,7 +81,7 @@ def run(
 
     try:
         run_all(plan, reports, listener, on_report)
-    except (KeyboardInterrupt, SystemExit):
+    except BaseException:  # a fault of dsectl must not cost the report of what ran either
         with _uninterrupted():
             if junit is not None:
                 _write_report(junit, junit_xml(reports))
@@ -100,6 +101,10 @@ def _make_room(junit: Path) -> None:
         raise Usage(f"cannot write {junit}: there is no folder {junit.parent}")
     if junit.is_dir():
         raise Usage(f"cannot write {junit}: it is a folder")
+    if junit.suffix == SUFFIX:
+        raise Usage(
+            f"{junit} looks like a recipe, not like a report", help="--junit FILE comes before or after recipes."
+        )
     try:
         if junit.is_file():
             junit.unlink()
@@ -122,12 +127,23 @@ def _write_report(junit: Path, data: bytes) -> None:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Signals wait: a second Ctrl-C must not cost the report of what ran."""
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    """Signals wait: a second Ctrl-C must not cost the report of what ran. To block them would not do, as another thread
+    would take them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, frame: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _came_to(plan: Plan, reports: list[RecipeReport], tap: bool) -> Answer:

@@ -56,7 +56,7 @@ def check_recipe(recipe: Recipe, nodes: Sequence[str] | None = None) -> list[Pro
     if all(problem.warning for problem in problems):
         problems += _red(recipe)  # or the same would be told twice
     if not recipe.title:
-        problems.append(Problem(1, "there is no title", "A line `# Title` says what the recipe shows."))
+        problems.append(Problem(1, "the title is missing", "A line `# Title` says what the recipe shows."))
     if recipe.meta.nodes < 1:
         problems.append(Problem(1, "a cluster has at least one node"))
     return sorted(problems, key=lambda problem: problem.line)
@@ -91,13 +91,13 @@ def _unknown(step: Step, nodes: Sequence[str], zones: Sequence[str] | None) -> I
     for metavar, name, is_literal in _given(command):
         if metavar in NODE_METAVARS:
             if "," in name and "GROUP" not in metavar:
-                yield f"there is no node called {name!r}", f"Blanks stand between nodes: {name.replace(',', ' ')}"
+                yield f"unknown node {name!r}", f"Blanks stand between nodes: {name.replace(',', ' ')}"
                 continue
             for one in name.split(","):
                 if one and one not in nodes and not (one in ALL_NODES and metavar in LINK_METAVARS):
-                    yield f"there is no node called {one!r}", known
+                    yield f"unknown node {one!r}", known
         elif metavar == "ZONE" and zones is not None and name not in zones:
-            yield f"there is no zone called {name!r}", f"Its zones: {', '.join(zones)}; `zones: 3` makes three."
+            yield f"unknown zone {name!r}", f"Its zones: {', '.join(zones)}; `zones: 3` makes three."
         elif metavar in VALUE_METAVARS and name.startswith("@") and not is_literal:
             try:
                 File(name[1:]).open("rb").close()
@@ -108,7 +108,7 @@ def _unknown(step: Step, nodes: Sequence[str], zones: Sequence[str] | None) -> I
     for part in path.steps if path else ():
         name = str(part.name) if isinstance(part, Name) else ""
         if _LIKE_A_NODE.fullmatch(name) and name not in nodes:
-            yield f"there is no node called {name!r}", known
+            yield f"unknown node {name!r}", known
 
 
 def _given(command: Command) -> list[tuple[str, str, bool]]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 STEPS, PREDICT = "dsectl", "predict"
 BYTES_MAX = 1024 * 1024
 """A lesson has some kilobytes."""
+SETTINGS = FrontMatter.__struct_fields__
 ALIKE = 0.75
 """Similarity from which a mark is taken for a misspelt one: `dsecl` and `dsctl` are, `dsl` and `select` are not."""
 ANSWER = "answer:"
@@ -32,7 +33,8 @@ _FENCE = re.compile(r"[^A-Za-z_`~]*(?:`{3,}|~{3,})[ \t]*(\S.*)")
 """A line that would open a block with a mark, if nothing around it says otherwise."""
 _DASHES = re.compile(r"-{3,}\s*")
 _SETTING = re.compile(r"\s*(\w+)\s*:")
-_CONTAINER = re.compile(r"^[\s>*+\-]*(?:\d+[.)])?\s*")
+_CONTAINER = re.compile(r"^(?:[\s>*+\-]|\d+[.)]|\[[ xX]\])*|<!--|-->|<[^>]*>")
+"""What of a line belongs to lists, quotes, comments and tags."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def read_recipe(text: str, file: str) -> Recipe:
     _Reader(recipe).read()
     if not recipe.steps and not recipe.problems:
         recipe.problems.append(
-            Problem(1, "there are no steps in it", "Steps stand in blocks that begin with ```dsectl and end with ```.")
+            Problem(1, "it has no steps", "Steps stand in blocks that begin with ```dsectl and end with ```.")
         )
     return recipe
 
@@ -159,8 +161,8 @@ class _Reader:
         self.prose_from = end
         if token.tag == "h2":
             setting = _SETTING.match(text)
-            if token.markup == "-" and setting and setting[1] in FrontMatter.__struct_fields__:
-                self._wrong(begin, f"the setting {setting[1]!r} is not read", "Front matter stands at the very top.")
+            if token.markup == "-" and setting and setting[1] in SETTINGS:
+                self._wrong(begin, f"the setting {setting[1]!r} is not read", _AT_THE_TOP)
             if any(case.name == text for case in recipe.cases):
                 self._wrong(begin, f"there are two cases called {text!r}", "Reports name cases by their headings.")
             recipe.cases.append(Case(text, begin + 1))
@@ -176,6 +178,9 @@ class _Reader:
         if kind not in (STEPS, PREDICT):
             if not info:
                 self._commands_only(token.content, begin + 1)
+            names = [line.partition(":")[0] for line in token.content.splitlines() if not line.startswith((" ", "#"))]
+            if kind.lower() in ("yaml", "yml") and names and set(names) <= {*SETTINGS, "---"}:
+                self._wrong(begin + 1, "settings in a block are not read", _AT_THE_TOP)
             return
         self.read_lines.update(range(begin, end))
         if info != kind:
@@ -197,8 +202,13 @@ class _Reader:
     def _not_run(self, body: int) -> None:
         """Refuse each line outside of all blocks that opens one, and else each that is a test."""
         is_told = False
+        before = ""
         for number in range(body, len(self.lines)):
             line = self.lines[number]
+            setting = _SETTING.match(line) if _DASHES.fullmatch(before) and number not in self.read_lines else None
+            if setting and setting[1] in SETTINGS and not self._is_told(number):
+                self._wrong(number, f"the setting {setting[1]!r} is not read", _AT_THE_TOP)
+            before = line if line.strip() else before
             opens = _FENCE.match(line)
             if number in self.read_lines or opens:
                 is_told = False
@@ -209,7 +219,7 @@ class _Reader:
                 written = opens[1].strip("`~ ")
                 help = _PLACE if written == mark else f"The mark is `{mark}`, and nothing else."
                 self._wrong(number, f"a block marked {written!r} is not run here", help)
-            elif not is_told and _is_test(_CONTAINER.sub("", line)):
+            elif not is_told and _is_test(_CONTAINER.sub("", line).strip()):
                 self._wrong(number, f"this step is not run: {line.strip()[:60]}", _BETWEEN)
 
     def _commands_only(self, content: str, begin: int) -> None:
@@ -236,10 +246,14 @@ class _Reader:
             recipe.cases.append(Case(recipe.title or recipe.file, line + 1))
         return recipe.cases[-1]
 
+    def _is_told(self, line: int) -> bool:
+        return any(problem.line == line + 1 for problem in self.recipe.problems)
+
     def _wrong(self, line: int, message: str, help: str = "") -> None:
         self.recipe.problems.append(Problem(line + 1, message, help))
 
 
+_AT_THE_TOP = "Front matter stands at the very top, between two lines of three dashes."
 _BETWEEN = "Steps that run stand between ```dsectl and ```."
 _PLACE = "Begin it at the start of its line, outside of lists, quotes, comments, indented text and other blocks."
 

@@ -1,5 +1,6 @@
 """What is kept of a run that did not pass: the nodes' logs, events, faults and views, and the report."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,9 @@ def keep(report: RecipeReport, session: Session) -> str:
     """Write everything into a folder of its own, and return its path. Never raises: it tells of another failure."""
     try:
         folder = kept_folder() / report.cluster
-        folder.mkdir(parents=True, exist_ok=True)
+        if folder.exists():  # an earlier run on the same cluster, which stands
+            folder = folder.with_name(f"{report.cluster}-{os.urandom(3).hex()}")
+        folder.mkdir(parents=True)
         for name, argv in QUESTIONS.items():
             value = carry_out(argv, session, timeout_s=ANSWER_S).value
             _write(folder / f"{name}.json", None if value is MISSING else value)

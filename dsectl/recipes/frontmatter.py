@@ -91,7 +91,7 @@ def read_front_matter(text: str, line: int = 2) -> FrontMatter:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = {} if mark is None else {"line": mark.line + line}
-        raise Usage(f"the front matter is no YAML: {getattr(error, 'problem', error)}", **where) from None
+        raise Usage(f"invalid YAML in the front matter: {getattr(error, 'problem', error)}", **where) from None
     except msgspec.ValidationError as error:
         known = ", ".join(field.encode_name for field in msgspec.structs.fields(FrontMatter))
         raise Usage(f"front matter: {_plain(str(error))}", help=f"Its keys: {known}.") from None
@@ -132,7 +132,7 @@ def _plain(message: str) -> str:
 def _check(found: FrontMatter) -> None:
     for principle in found.principles:
         if principle not in PRINCIPLES:
-            raise Usage(f"{principle!r} is none of the principles", help=f"They are: {', '.join(PRINCIPLES)}.")
+            raise Usage(f"unknown principle {principle!r}", help=f"They are: {', '.join(PRINCIPLES)}.")
     try:
         found.spec("recipe")
         node_settings(durability=found.durability)

@@ -20,6 +20,7 @@ from dsectl.cli.console import Console
 from dsectl.cli.options import Options, take_options
 from dsectl.recipes.document import Block, Case, Part, Predict, Prose, Recipe
 from dsectl.recipes.report import RecipeReport
+from dsectl.recipes.run import Listener
 from dsectl.script.check import check_argv
 from dsectl.script.grammar import Run, Start, parse
 from dsectl.script.interpreter import Interpreter, Outcome
@@ -66,7 +67,7 @@ class Answer:
 
 
 @dataclass
-class Lesson:
+class Lesson(Listener):
     """A listener that teaches. `ask` shows a text and returns a line that was typed, None at the end of input; it is
     itself None when nobody can be asked."""
 
@@ -146,7 +147,7 @@ class Lesson:
             return
         lines = [f"you expected: {shown(guess)}"] if guess else []
         if asked.answer:
-            lines.append(f"what happened: {shown(self._filled(asked.answer))}")
+            lines += rendered(f"what happened: {self._filled(asked.answer)}", self.console)
         self._show(["", *lines])
 
     def keep_answers(self) -> str:
@@ -164,7 +165,8 @@ class Lesson:
     def _ask_for_guess(self, part: Predict) -> None:
         self.answer()  # of an earlier question, behind which no block came
         self._question = part
-        self._show([self.console.paint(f"?  {shown(part.question, lines=True)}", "warn")])
+        first, *others = rendered(part.question, self.console, indent=2) or [""]
+        self._show([f"{self.console.paint('?', 'warn')} {first}", *(f"  {line}" for line in others)])
         while self.ask is not None:
             guess = self._typed(GUESS)
             if guess.startswith(":"):
@@ -282,7 +284,7 @@ class Lesson:
         return VARIABLE.sub(lambda found: _text(variables.get(found[1], found[0])), text)
 
 
-def rendered(text: str, console: Console) -> list[str]:
+def rendered(text: str, console: Console, indent: int = 0) -> list[str]:
     """Markdown as it looks on a terminal; as it was written, where there is none, or one that can show no more."""
     text = shown(text, lines=True)
     if not console.is_terminal or os.environ.get("TERM", "dumb") == "dumb":
@@ -294,7 +296,7 @@ def rendered(text: str, console: Console) -> list[str]:
     out = StringIO()
     # Emphasis is underlined: many terminals have no italics, and show nothing or the reverse.
     theme = Theme({"markdown.em": "underline", "markdown.code": "bold", "markdown.link_url": "underline"})
-    columns = min(console.columns or COLUMNS_MAX, COLUMNS_MAX)
+    columns = min(console.columns or COLUMNS_MAX, COLUMNS_MAX) - indent
     terminal = RichConsole(file=out, force_terminal=True, width=columns, highlight=False, theme=theme)
     terminal.print(Markdown(text, hyperlinks=False))
     return [line.rstrip() for line in out.getvalue().rstrip("\n").split("\n")]
@@ -304,7 +306,7 @@ def value_lines(value: Any, columns: int) -> list[str]:
     """A value for people: members side by side, rows as a table, whatever is long cut."""
     if isinstance(value, dict):
         flat = {name: one for name, one in value.items() if not isinstance(one, dict | list) or _is_short(one)}
-        lines = _wrapped([f"{name} {_cell(one)}" for name, one in flat.items()], columns)
+        lines = _wrapped([f"{name} {_cell(one)}" for name, one in flat.items() if one != ""], columns)
         for name, one in value.items():
             if name not in flat:
                 lines += [f"{name}:", *(f"  {line}" for line in value_lines(one, columns - 2))]

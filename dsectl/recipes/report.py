@@ -11,7 +11,7 @@ from typing import Any
 from xml.etree import ElementTree as xml
 
 from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED
-from dsectl.ui.text import shown
+from dsectl.ui.text import count, shown
 
 TO_RUN = "to run"
 """What was expected of a case that was not run, because one before it had failed or the run was interrupted."""
@@ -161,15 +161,23 @@ def _junit_case(suite: xml.Element, report: RecipeReport, case: CaseReport) -> N
         kept = f"\nkept: {report.kept}" if report.kept else ""
         where = f"{case.file}:{case.line}: {case.step}"
         why.text = shown(f"{where}\n{message}\nafter {case.at_s:.3f} s{kept}", lines=True)
-    if case.faults or case.warnings:
-        lines = [*(touched(fault) for fault in case.faults), *(f"warning: {one}" for one in case.warnings)]
+    if lines := remarks(case):
         xml.SubElement(element, "system-out").text = shown("\n".join(lines), lines=True)
 
 
-def touched(fault: dict[str, Any]) -> str:
-    """What a fault did, in a line."""
-    links = ", ".join(f"{link}: {number}" for link, number in fault["links"].items())
-    return f"{fault['id']} {fault['kind']} {fault['target']}: {fault['affected']} affected" + (links and f" ({links})")
+def remarks(case: CaseReport) -> list[str]:
+    """What the faults of a case touched, and what is odd about that."""
+    return [*(touched(fault) for fault in case.faults), *(f"warning: {warning}" for warning in case.warnings)]
+
+
+def touched(fault: dict[str, Any], links_max: int | None = None) -> str:
+    """What a fault did, in a line, with the links that met it most."""
+    links = sorted(fault["links"].items(), key=lambda item: -item[1])
+    told = [f"{link}: {number}" for link, number in links[:links_max]]
+    if len(told) < len(links):
+        told.append(count(len(links) - len(told), "more link"))
+    more = f" ({', '.join(told)})" if told else ""
+    return f"{fault['id']} {fault['kind']} {fault['target']}: {fault['affected']} affected{more}"
 
 
 # -- TAP
@@ -184,7 +192,7 @@ def tap(reports: list[RecipeReport]) -> list[str]:
         lines.append(f"{'ok' if case.verdict == PASSED else 'not ok'} {number} - {name}")
         if case.verdict != PASSED:
             lines += ["  ---", *(f"  {key}: {_yaml(value)}" for key, value in _details(case).items()), "  ..."]
-        lines += [f"# warning: {shown(one)}" for one in case.warnings]
+        lines += [f"# {shown(line)}" for line in remarks(case)]
     if any(report.interrupted for report in reports):
         lines.append(f"# {INTERRUPTED}")
     return lines

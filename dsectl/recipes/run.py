@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec import json
 
@@ -21,7 +21,7 @@ from dsectl.recipes.document import Block, Case, Part, Recipe
 from dsectl.recipes.evidence import keep
 from dsectl.recipes.judgement import Judgement
 from dsectl.recipes.report import INTERRUPTED, TO_RUN, CaseReport, RecipeReport
-from dsectl.script.execution import carry_out
+from dsectl.script.execution import CommandResult, carry_out
 from dsectl.script.grammar import parse
 from dsectl.script.interpreter import EXIT_INTERRUPTED, LIMIT_REACHED, Interpreter, Outcome, describe
 from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED
@@ -38,8 +38,9 @@ INTERRUPTED_JOB_S = 1.0
 """A job of an interrupted run gets so long to end; its cluster goes anyway."""
 
 
-class Listener(Protocol):
-    """Is told of a run as it goes on. Prose and questions come before the steps behind them."""
+class Listener:
+    """Is told of a run as it goes on, and by itself does nothing with it. Prose and questions come before the steps
+    behind them."""
 
     def ready(self, report: RecipeReport, interpreter: Interpreter) -> None:
         """The cluster runs."""
@@ -49,32 +50,13 @@ class Listener(Protocol):
 
     def part(self, part: Part) -> bool:
         """A piece of prose, a question or a block comes next; whether a block shall run."""
+        return True
 
     def step(self, line: Line) -> None:
         """A step begins."""
 
     def ended(self, line: Line, outcome: Outcome) -> None:
         """A step has ended."""
-
-
-class Silent:
-    """A listener that tells nobody."""
-
-    def ready(self, report: RecipeReport, interpreter: Interpreter) -> None:
-        """Nothing."""
-
-    def case(self, case: Case) -> None:
-        """Nothing."""
-
-    def part(self, part: Part) -> bool:
-        """All run."""
-        return True
-
-    def step(self, line: Line) -> None:
-        """Nothing."""
-
-    def ended(self, line: Line, outcome: Outcome) -> None:
-        """Nothing."""
 
 
 def run_recipe(
@@ -105,8 +87,12 @@ def run_recipe(
         case = CaseReport(recipe.cases[0].name, recipe.file, recipe.cases[0].line)
         case.decide(INCONCLUSIVE, case.line, "", "a cluster", describe(error), time.monotonic() - began)
         report.cases.append(case)
-    except (KeyboardInterrupt, SystemExit):
+    except BaseException:  # an interrupt as a rule
         leave_out(recipe, report)
+        if report.verdict == PASSED:
+            case = report.cases[-1]
+            case.decide(INCONCLUSIVE, case.line, "", "to end", f"{INTERRUPTED} at its end", time.monotonic() - began)
+        report.interrupted = True
         raise
     else:
         if is_stopped():
@@ -127,14 +113,20 @@ def leave_out(recipe: Recipe, report: RecipeReport) -> None:
     report.interrupted = any(INTERRUPTED in case.seen for case in report.cases)
 
 
+def cluster_name(file: str) -> str:
+    """A name of its own for the cluster of a run, after its file, whatever that is called."""
+    slug = re.sub(r"[^a-z0-9]+", "-", Path(file).stem.lower()).strip("-")
+    slug = slug if slug[:1].isalpha() else f"recipe-{slug}"
+    return f"{slug[:24].strip('-')}-{os.urandom(3).hex()}"
+
+
 @contextmanager
 def _cluster(recipe: Recipe, report: RecipeReport, standing: str | None, keeps: bool) -> Iterator[None]:
     if standing is not None:
         report.cluster = standing
         yield
         return
-    slug = re.sub(r"[^a-z0-9]+", "-", Path(recipe.file).stem.lower()).strip("-")[:24] or "recipe"
-    report.cluster = f"{slug}-{os.urandom(3).hex()}"
+    report.cluster = cluster_name(recipe.file)
     started = emulator.up(recipe.meta.spec(report.cluster), UP_S, leashed=True)
     report.ready_s = round(started.ready_s, 3)
     stays = False
@@ -175,7 +167,7 @@ class Run:
         """Every case, until one fails; those behind it are told as not run."""
         try:
             self.listener.ready(self.report, self.interpreter)
-            self._known = {fault["id"] for fault in self._faults()}
+            self._known = {fault["id"] for fault in faults_of(self._look_at_faults())}
             for case in self.recipe.cases:
                 if self.is_interrupted():
                     break
@@ -200,6 +192,8 @@ class Run:
                 runs = listener.part(part)
                 if isinstance(part, Block) and runs and not failed and report.verdict != FAILED:
                     self._block(part, report)
+            if case.steps and not failed:
+                self._receipts(case, report)
         except (KeyboardInterrupt, SystemExit):
             seen = f"{INTERRUPTED} after {report.steps} of {count(len(case.steps), 'step')}"
             report.decide(INCONCLUSIVE, case.line, "", "to end", seen, self._now())
@@ -208,8 +202,6 @@ class Run:
             report.took_s = round(time.monotonic() - began, 3)
         if failed:
             report.decide(INCONCLUSIVE, case.line, "", TO_RUN, f"not run: {failed.name!r} failed", self._now())
-        elif case.steps:
-            self._receipts(case, report)
 
     def _block(self, block: Block, report: CaseReport) -> None:
         for line in block.steps:
@@ -250,7 +242,8 @@ class Run:
         """What the faults of this case touched; one that touched nothing makes it inconclusive."""
         until = time.monotonic() + RECEIPT_S
         while True:
-            new = [fault for fault in self._faults() if fault["id"] not in self._known]
+            result = self._look_at_faults()
+            new = [fault for fault in faults_of(result) if fault["id"] not in self._known]
             idle = self.judgement.idle(new) if report.verdict == PASSED else []
             if not idle or time.monotonic() >= until or self.is_interrupted():
                 break
@@ -258,15 +251,17 @@ class Run:
         self._known.update(fault["id"] for fault in new)
         report.faults = [{name: fault[name] for name in ("id", "kind", "target", "affected", "links")} for fault in new]
         report.warnings += self.judgement.warnings(new)
+        last = case.steps[-1].number
+        if result.code:
+            self._undecided(report, last, "to count what the faults touched", result.error)
         if idle:
-            seen = f"{', '.join(idle)} did not"
-            self._undecided(report, case.steps[-1].number, "every fault to touch something", seen)
+            self._undecided(report, last, "every fault to touch something", f"{', '.join(idle)} did not")
 
-    def _faults(self) -> list[dict[str, Any]]:
+    def _look_at_faults(self) -> CommandResult:
         result = carry_out(["faults"], self.session)
         if result.code == EXIT_INTERRUPTED:  # `invoke` makes a code of it
             raise KeyboardInterrupt
-        return result.value if isinstance(result.value, list) else []
+        return result
 
     def _at_the_end(self, unwaited: list[str], needs_test: bool) -> None:
         """A job that nobody waited for may hide a failure; one that saw nothing, and a recipe without a test, have
@@ -299,6 +294,11 @@ class Run:
 
     def _now(self) -> float:
         return time.monotonic() - self.began
+
+
+def faults_of(result: CommandResult) -> list[dict[str, Any]]:
+    """What `faults` printed, if it could."""
+    return result.value if isinstance(result.value, list) else []
 
 
 def account_of(outcome: Outcome) -> Any:

@@ -51,16 +51,14 @@ def run_all(
     run how far it came.
     """
     runs = list(zip(plan.runs(), reports, strict=True))
-    ended = 0
     try:
         if plan.side_by_side == 1 or len(runs) == 1:
             for recipe, report in runs:
                 _one(plan, recipe, report, listener(recipe))
                 on_report(report)
-                ended += 1
         else:
             _side_by_side(plan, runs, listener, on_report)
-    except (KeyboardInterrupt, SystemExit):
+    except BaseException:
         for recipe, report in runs:
             if not report.ended:
                 leave_out(recipe, report)

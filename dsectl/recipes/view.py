@@ -1,12 +1,13 @@
 """Recipes for people: what is wrong with one, how a run goes, and what it came to."""
 
 from dsectl.cli.console import Console
-from dsectl.recipes.document import Case, Part, Recipe
+from dsectl.recipes.document import Recipe
 from dsectl.recipes.frontmatter import PRINCIPLES
 from dsectl.recipes.library import Listed
 from dsectl.recipes.report import TO_RUN, CaseReport, RecipeReport, counts, touched
+from dsectl.recipes.run import Listener
 from dsectl.script.check import Problem
-from dsectl.script.interpreter import Interpreter, Outcome
+from dsectl.script.interpreter import Outcome
 from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED
 from dsectl.script.tokens import Line
 from dsectl.ui.table import table
@@ -15,6 +16,8 @@ from dsectl.ui.text import Paint, count, cut, shown
 MARKS = {PASSED: "ok", FAILED: "FAILED", INCONCLUSIVE: "inconclusive"}
 STYLES = {PASSED: "good", FAILED: "bad", INCONCLUSIVE: "warn"}
 PROGRESS_COLUMNS = 78
+LINKS_MAX = 4
+"""So many of a fault's links are told; the reports for machines tell all."""
 LIST_COLUMNS = 130
 """What name, title and principles need."""
 
@@ -29,22 +32,12 @@ def problem_lines(file: str, problems: list[Problem], paint: Paint) -> list[str]
     return lines
 
 
-class Progress:
+class Progress(Listener):
     """A listener that shows on one line which step is under way."""
 
     def __init__(self, recipe: Recipe, console: Console) -> None:
         self.recipe = recipe
         self.console = console
-
-    def ready(self, report: RecipeReport, interpreter: Interpreter) -> None:
-        """The cluster runs."""
-
-    def case(self, case: Case) -> None:
-        """A case begins."""
-
-    def part(self, part: Part) -> bool:
-        """Nothing is shown of prose, and all blocks run."""
-        return True
 
     def step(self, line: Line) -> None:
         """A step begins."""
@@ -85,7 +78,7 @@ def _case_lines(case: CaseReport, paint: Paint) -> list[str]:
             f"       seen       {shown(case.seen)}",
             f"       at         {case.at_s:.2f} s after the cluster was ready",
         ]
-    lines += [paint(f"       {shown(touched(fault))}", "dim") for fault in case.faults]
+    lines += [paint(f"       {shown(touched(fault, LINKS_MAX))}", "dim") for fault in case.faults]
     lines += [f"       {paint('warning:', 'warn')} {shown(warning)}" for warning in case.warnings]
     return lines
 

@@ -107,7 +107,7 @@ def test_a_load_that_tested_nothing_says_why_and_its_account_is_kept(write: Any,
 
 def test_the_report_shows_what_each_fault_touched(write: Any, home: Home) -> None:
     done = dsectl("recipe", "run", write("kill n3 -> $kill\nwithin 10s: members --via n1 .n3.state != alive"))
-    assert "f1 kill n3:" in done.out and "affected (n1->n3:" in done.out
+    assert "f1 kill n3:" in done.out and "->n3: " in done.out.partition("affected (")[2]
 
 
 def test_a_fault_that_touched_nothing_is_inconclusive(write: Any, home: Home) -> None:
@@ -164,6 +164,8 @@ def test_on_a_cluster_that_stands(write: Any, home: Home) -> None:
     dsectl("recipe", "run", write(STORED), "-C", "mine")
     assert clusters() == ["mine"] and ask("get", "k", "-C", "mine")["value"] == "1"
     dsectl("recipe", "run", write(STORED), "-C", "nobody", code=4)
+    kept = [ask("recipe", "run", write("! put k 1"), "-C", "mine", code=1)["recipes"][0]["kept"] for _ in range(2)]
+    assert len(set(kept)) == 2 and all((Path(one) / "report.json").exists() for one in kept)
 
 
 def test_red_turns_red_or_says_that_it_does_not(write: Any, home: Home) -> None:
@@ -238,6 +240,9 @@ def test_a_refused_run_leaves_no_old_report(write: Any, home: Home, tmp_path: Pa
         dsectl("recipe", "run", file, "--junit", str(report), code=code)
         assert not report.exists()
     dsectl("recipe", "run", write("! get k"), "--junit", str(tmp_path), code=2)
+    recipe = write("! get k")
+    dsectl("recipe", "run", "quorum", "--junit", recipe, code=2)
+    assert "! get k" in Path(recipe).read_text(), "the name of the report was forgotten, and the recipe is taken for it"
 
 
 def test_control_characters_reach_no_terminal(write: Any, home: Home) -> None:

@@ -7,7 +7,7 @@ from cluster.emulator.home import Home
 from dsectl.recipes.check import reddened
 from dsectl.recipes.library import library
 from dsectl.recipes.report import EXIT_CODES
-from dsectl.recipes.run import Silent
+from dsectl.recipes.run import Listener
 from dsectl.recipes.suite import Plan, run_all
 
 SIDE_BY_SIDE = 3
@@ -17,7 +17,7 @@ def test_every_recipe_turns_red(home: Home) -> None:
     recipes = [reddened(recipe) for recipe in library()]
     plan = Plan(recipes, side_by_side=SIDE_BY_SIDE, evidence=False)
     reports = plan.reports()
-    run_all(plan, reports, lambda _: Silent(), lambda _: None)
+    run_all(plan, reports, lambda _: Listener(), lambda _: None)
     wrong = [
         f"{recipe.file} ended {report.verdict}: {[(case.name, case.verdict, case.seen) for case in report.cases]}"
         for recipe, report in zip(recipes, reports, strict=True)

@@ -116,9 +116,14 @@ NOT_RUN = {
     "no mark": f"{FENCE}\nwithin 2s: get k .value == wrong\n{FENCE}\n",
     "a line of prose": f"{TEST}\n",
     "an item of a list": f"- {TEST}\n",
+    "an item that is ticked": f"1. [x] {TEST}\n",
+    "a comment of one line": f"<!-- {TEST} -->\n",
+    "a tag": f"<pre>{TEST}</pre>\n",
     "commands without a mark": f"{FENCE}\nput k v\nkill n1\n{FENCE}\n",
     "commands as indented code": "    put k v\n    !7 get k\n",
     "a setting below the title": "---\nnodes: 3\n---\n",
+    "settings between rules": "---\n\nnodes: 3\n\n---\n",
+    "settings in a block": f"{FENCE}yaml\nnodes: 3\nred:\n  replace: a\n{FENCE}\n",
 }
 
 
@@ -131,6 +136,7 @@ def test_what_could_be_steps_and_is_not_run_is_refused(text: str) -> None:
 SHOWN = {
     "a shell's line": f"{FENCE}sh\ndsectl put k v\n{FENCE}\n",
     "a transcript": f"{FENCE}console\n$ dsectl get k\n{FENCE}\n",
+    "YAML": f"{FENCE}yaml\nname: ci\nnodes: 3\n{FENCE}\n\n---\n\nName: a rule above prose\n",
     "JSON": f'{FENCE}\n{{"value": 1}}\n{FENCE}\n',
     "commands marked as text": f"{FENCE}text\nput k v\n{FENCE}\n",
     "words in prose": "One expects within 5 s: `expect get k .value == 1` tells, and ```dsectl begins a block.\n",

@@ -8,7 +8,7 @@ import pytest
 from dsectl.recipes import suite
 from dsectl.recipes.document import Recipe
 from dsectl.recipes.report import CaseReport, RecipeReport
-from dsectl.recipes.run import Listener, Silent
+from dsectl.recipes.run import Listener
 from dsectl.script.polling import INCONCLUSIVE, PASSED
 from tests.dsectl.recipes.written import recipe
 
@@ -39,7 +39,7 @@ def test_an_interrupt_between_two_submissions_ends_what_runs(monkeypatch: pytest
         if len(told) > submitted:
             assert begun.wait(LIMIT_S)
             raise KeyboardInterrupt
-        return Silent()
+        return Listener()
 
     monkeypatch.setattr(suite, "run_recipe", endless)
     plan = suite.Plan([recipe("get k")], repeat=4, side_by_side=2)
@@ -66,7 +66,7 @@ def test_what_had_ended_before_an_interrupt_stays_as_it_was(monkeypatch: pytest.
     plan = suite.Plan([recipe("get k")], repeat=3)
     reports = plan.reports()
     with pytest.raises(KeyboardInterrupt):
-        suite.run_all(plan, reports, lambda recipe: Silent(), lambda report: None)
+        suite.run_all(plan, reports, lambda recipe: Listener(), lambda report: None)
     assert [(report.verdict, report.interrupted) for report in reports] == [
         (PASSED, False),
         (INCONCLUSIVE, True),
