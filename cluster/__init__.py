@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cluster import errors as errors
     from cluster.client.aio import Client as Client
     from cluster.client.aio import connect as connect
     from cluster.client.aio_topics import Subscription as Subscription
@@ -83,11 +84,13 @@ _WHERE = {
 }
 _PLACES = {name: module for module, names in _WHERE.items() for name in names}
 
-__all__ = sorted(_PLACES)
+__all__ = sorted([*_PLACES, "errors"])
 
 if not TYPE_CHECKING:  # to a type checker it would lend every misspelt name a type
 
     def __getattr__(name: str) -> object:
+        if name == "errors":
+            return import_module("cluster.errors")
         if name not in _PLACES:
             raise AttributeError(f"module 'cluster' has no attribute {name!r}")
         value = getattr(import_module(_PLACES[name]), name)

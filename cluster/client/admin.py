@@ -68,9 +68,9 @@ class Admin(Questions[S]):
     """Each method asks `node`, or the first that answers."""
 
     @operation
-    def members(self, *, node: str | None = None) -> Steps[Any]:
+    def members(self, *, node: str | None = None) -> Steps[dict[str, Any]]:
         """The membership table, by name."""
-        return (yield from self._one(node, "members"))
+        return (yield from self._table(node, "members"))
 
     @operation
     def matrix(self, *, timeout: float | None = None) -> Steps[dict[str, Any]]:
@@ -80,24 +80,24 @@ class Admin(Questions[S]):
         return {name: outcome.value for name, outcome in outcomes.items() if isinstance(outcome, Answer)}
 
     @operation
-    def status(self, *, node: str | None = None) -> Steps[Any]:
+    def status(self, *, node: str | None = None) -> Steps[dict[str, Any]]:
         """The node's own state."""
-        return (yield from self._one(node, "status"))
+        return (yield from self._table(node, "status"))
 
     @operation
-    def ring(self, *, node: str | None = None) -> Steps[Any]:
+    def ring(self, *, node: str | None = None) -> Steps[list[dict[str, Any]]]:
         """Partitions with owners and fallbacks."""
-        return (yield from self._one(node, "ring"))
+        return (yield from self._list(node, "ring"))
 
     @operation
-    def explain(self, key: str, *, node: str | None = None) -> Steps[Any]:
+    def explain(self, key: str, *, node: str | None = None) -> Steps[dict[str, Any]]:
         """Where a key lives and what the node holds of it."""
-        return (yield from self._one(node, "explain", {"key": check_text(key, "a key")}))
+        return (yield from self._table(node, "explain", {"key": check_text(key, "a key")}))
 
     @operation
-    def events(self, /, *, node: str | None = None, **filters: Any) -> Steps[Any]:
+    def events(self, /, *, node: str | None = None, **filters: Any) -> Steps[list[dict[str, Any]]]:
         """Decisions that the node recorded; `filters` are since, kind, key, limit."""
-        return (yield from self._one(node, "events", _arguments(filters)))
+        return (yield from self._list(node, "events", _arguments(filters)))
 
     @operation
     def trace(self, trace: str) -> Steps[list[dict[str, Any]]]:
@@ -109,36 +109,50 @@ class Admin(Questions[S]):
         return sorted(steps, key=lambda step: float(step["unix_s"]))
 
     @operation
-    def health(self, *, node: str | None = None) -> Steps[Any]:
+    def health(self, *, node: str | None = None) -> Steps[dict[str, Any]]:
         """Whether the node is healthy, with reasons."""
-        return (yield from self._one(node, "health"))
+        return (yield from self._table(node, "health"))
 
     @operation
-    def hints(self, *, node: str | None = None) -> Steps[Any]:
+    def hints(self, *, node: str | None = None) -> Steps[dict[str, Any]]:
         """Copies that wait at the node for an owner to return."""
-        return (yield from self._one(node, "hints"))
+        return (yield from self._table(node, "hints"))
 
     @operation
-    def patterns(self, *, node: str | None = None) -> Steps[Any]:
+    def patterns(self, *, node: str | None = None) -> Steps[dict[str, Any]]:
         """The patterns that somebody listens to, with the number of subscribers."""
-        return (yield from self._one(node, "patterns"))
+        return (yield from self._table(node, "patterns"))
 
     @operation
-    def services(self, *, node: str | None = None) -> Steps[Any]:
+    def services(self, *, node: str | None = None) -> Steps[list[dict[str, Any]]]:
         """Services and their endpoints."""
-        return (yield from self._one(node, "services"))
+        return (yield from self._list(node, "services"))
 
     @operation
-    def describe(self, service: str, *, node: str | None = None) -> Steps[Any]:
+    def describe(self, service: str, *, node: str | None = None) -> Steps[dict[str, Any]]:
         """The operations and schemas of a service."""
-        return (yield from self._one(node, "describe", {"service": check_text(service, "a service")}))
+        return (yield from self._table(node, "describe", {"service": check_text(service, "a service")}))
 
     @operation
-    def metrics(self, *, node: str | None = None) -> Steps[Any]:
+    def metrics(self, *, node: str | None = None) -> Steps[dict[str, Any]]:
         """Counters of one node."""
-        return (yield from self._one(node, "metrics"))
+        return (yield from self._table(node, "metrics"))
 
-    def _one(self, node: str | None, what: str, arguments: dict[str, Any] | None = None) -> Steps[Any]:
+    def _table(self, node: str | None, what: str, arguments: dict[str, Any] | None = None) -> Steps[dict[str, Any]]:
+        answer = yield from self._query(node, what, arguments)
+        if not isinstance(answer, dict):
+            raise BadMessage(f"expected an object in reply to {what}, got {type(answer).__name__}")
+        return answer
+
+    def _list(
+        self, node: str | None, what: str, arguments: dict[str, Any] | None = None
+    ) -> Steps[list[dict[str, Any]]]:
+        answer = yield from self._query(node, what, arguments)
+        if not isinstance(answer, list):
+            raise BadMessage(f"expected a list in reply to {what}, got {type(answer).__name__}")
+        return answer
+
+    def _query(self, node: str | None, what: str, arguments: dict[str, Any] | None) -> Steps[Any]:
         answer = _value((yield Send(Ask(what, arguments or {}), None, None, check_name(node, "a node"))))
         if isinstance(answer, ClusterError):
             raise answer

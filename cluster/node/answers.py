@@ -6,6 +6,8 @@ Each answer is this node's own view and says nothing for others; whoever wants t
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
 from cluster.errors import ClusterError, NotFound, Usage
 from cluster.kv.coordinator import check_key
 from cluster.layout import partition_of, token
@@ -14,13 +16,22 @@ from cluster.node.vitals import vitals
 from cluster.ports import Inbound
 from cluster.replication.mergeable import TABLE_KV
 from cluster.versions import decode, digest
-from cluster.wire.admin import Answer, Ask
+from cluster.wire.admin import Answer, Ask, read_arguments
 
 if TYPE_CHECKING:
     from cluster.node.node import Node
 
 EVENTS_MAX = 1000
 Arguments = dict[str, Any]
+
+
+class EventQuery(Struct):
+    """Which events: see `Events.since`."""
+
+    since: str | float | None = None
+    kind: str | None = None
+    key: str | None = None
+    limit: int = EVENTS_MAX
 
 
 class Answers:
@@ -61,15 +72,14 @@ class Answers:
         """Handle a question."""
         ask = inbound.body
         assert isinstance(ask, Ask)
-        if ask.what in self._waiting:
-            self._waiting[ask.what](ask.arguments, inbound)
-            return
         question = self._questions.get(ask.what)
-        if question is None:
-            inbound.fail(NotFound(f"a node knows no answer to {ask.what!r}"))
-            return
         try:
-            inbound.reply(Answer(question(ask.arguments)))
+            if question is not None:
+                inbound.reply(Answer(question(ask.arguments)))
+            elif ask.what in self._waiting:
+                self._waiting[ask.what](ask.arguments, inbound)
+            else:
+                inbound.fail(NotFound(f"unknown query {ask.what!r}"))
         except ClusterError as error:
             inbound.fail(error)
 
@@ -150,8 +160,8 @@ class Answers:
 
     def events(self, arguments: Arguments) -> Any:
         """The decisions that this node has taken, filtered."""
-        limit = min(int(arguments.get("limit", EVENTS_MAX)), EVENTS_MAX)
-        return self.node.events.since(arguments.get("since"), arguments.get("kind"), arguments.get("key"), limit)
+        query = read_arguments(arguments, EventQuery)
+        return self.node.events.since(query.since, query.kind, query.key, min(query.limit, EVENTS_MAX))
 
     def health(self, arguments: Arguments) -> Any:
         """Whether this node is well, and if not, why."""

@@ -12,10 +12,12 @@ What gossip has not brought soon is fetched by push-pull.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
 from cluster.env import Clock
-from cluster.errors import DeadlinePassed, Usage
+from cluster.errors import DeadlinePassed
 from cluster.ports import Inbound
-from cluster.wire.admin import Answer
+from cluster.wire.admin import Answer, read_arguments
 
 if TYPE_CHECKING:
     from cluster.node.node import Node
@@ -43,6 +45,14 @@ def holds(held: Held | None, wanted: Held | None) -> bool:
     return bool(held[0] == wanted[0]) and all(versions.get(kind, 0) >= one for kind, one in wanted[1].items())
 
 
+class ReadyQuery(Struct):
+    """What to wait for: the announcements of these nodes (each with what it announced, or None for anything of its
+    boot; None for all nodes of the layout), and a layout of this number."""
+
+    holds: dict[str, tuple[int, dict[str, int]] | None] | None = None
+    layout: int = 1
+
+
 class Ready:
     """Answers `ready`, once it is so or the asker's time is over."""
 
@@ -51,17 +61,14 @@ class Ready:
         self._fetched_at: float | None = None
 
     def answer(self, arguments: dict[str, Any], inbound: Inbound) -> None:
-        """`holds` names the nodes to wait for, each with what it announced or None; without, all of the layout."""
-        node = self.node
-        wanted = arguments.get("holds")
-        if wanted is None:
+        """Reply when it is so. Raises Usage."""
+        node, query = self.node, read_arguments(arguments, ReadyQuery)
+        wanted: Mapping[str, Held | None] = query.holds or {}
+        if query.holds is None:
             wanted = dict.fromkeys(node.view.members)
-        if not isinstance(wanted, dict) or not all(one is None or _is_held(one) for one in wanted.values()):
-            inbound.fail(Usage("ready takes `holds`: names of nodes, each with an epoch and versions, or null"))
-            return
         if self._fetched_at is None:
             self._fetched_at = node.env.clock.now()
-        _Wait(self, node.env.clock, wanted, int(arguments.get("layout", 1)), inbound).look()
+        _Wait(self, node.env.clock, wanted, query.layout, inbound).look()
 
     def fetch(self, missing: list[str], every_s: float) -> None:
         """Fetch from one of these, unless that was done lately, by this or an earlier question."""
@@ -71,21 +78,11 @@ class Ready:
             node.membership.fetch(node.env.random.choice(missing))
 
 
-def _is_held(one: Any) -> bool:
-    return (
-        isinstance(one, list | tuple)
-        and len(one) == 2
-        and isinstance(one[0], int)
-        and isinstance(one[1], dict)
-        and all(isinstance(version, int) for version in one[1].values())
-    )
-
-
 class _Wait:
     """One `ready` under way."""
 
     def __init__(
-        self, ready: Ready, clock: Clock, wanted: dict[str, Held | None], layout: int, inbound: Inbound
+        self, ready: Ready, clock: Clock, wanted: Mapping[str, Held | None], layout: int, inbound: Inbound
     ) -> None:
         self._ready = ready
         self._node = ready.node

@@ -5,6 +5,10 @@ Totals since this boot, not rates: whoever asks twice takes the difference, over
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
+from cluster.wire.admin import read_arguments
+
 if TYPE_CHECKING:
     from cluster.node.node import Node
 
@@ -12,14 +16,22 @@ EVENTS_MAX = 100
 """Events in one answer; in a storm the oldest are left out."""
 
 
+class VitalsQuery(Struct):
+    """Which events come with the answer: those after the first `seen` of this boot epoch."""
+
+    epoch: int | None = None
+    seen: int = 0
+    limit: int = EVENTS_MAX
+
+
 def vitals(node: "Node", arguments: dict[str, Any]) -> dict[str, Any]:
     """State, view of the others, hints, receipts, totals and latencies; and the events after the first `seen` of boot
     epoch `epoch`, or the last ones when this is another boot."""
     context = node.replication.context
     status = context.status
-    same_boot = arguments.get("epoch") == node.boot.epoch
-    seen = int(arguments.get("seen", 0)) if same_boot else 0
-    limit = max(0, min(int(arguments.get("limit", EVENTS_MAX)), EVENTS_MAX))
+    query = read_arguments(arguments, VitalsQuery)
+    seen = query.seen if query.epoch == node.boot.epoch else 0
+    limit = max(0, min(query.limit, EVENTS_MAX))
     return {
         "epoch": node.boot.epoch,
         "uptime_s": round(node.env.clock.now() - node.started_at, 6),

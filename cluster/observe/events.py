@@ -10,6 +10,7 @@ import re
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
+from math import isnan
 from typing import Any
 
 from msgspec import Struct
@@ -112,5 +113,7 @@ class Events:
             if last[0] != self.node:
                 raise Usage(f"{start} is an event of {last[0]}, not of {self.node}: give the time it shows instead")
             return lambda event: event_order(event.id) > last
+        if isinstance(start, float) and isnan(start):
+            raise Usage("neither an event's id nor a time: nan")
         earliest = format_time(parse_time(start) if isinstance(start, str) else start)
         return lambda event: event.at >= earliest

@@ -1,8 +1,12 @@
-"""Questions about a node itself, off every hot path: one message, named by `what`, with JSON-like arguments."""
+"""Admin queries: about a node itself, off every hot path. One message, named by `what`, with JSON-like arguments."""
 
-from typing import Any
+from typing import Any, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, ValidationError, convert
+
+from cluster.errors import Usage
+
+Arguments = TypeVar("Arguments", bound=Struct)
 
 
 class Ask(Struct, array_like=True, gc=False, tag=50):
@@ -22,6 +26,14 @@ class Draining(Struct, array_like=True, gc=False, tag=52):
     """Pushed to clients: send new operations to other nodes as long as there are any, or do so no longer."""
 
     draining: bool
+
+
+def read_arguments(arguments: dict[str, Any], kind: type[Arguments]) -> Arguments:
+    """The arguments of a query as a `kind`, whatever a client made of them. Raises Usage."""
+    try:
+        return convert(arguments, kind)
+    except ValidationError as error:
+        raise Usage(f"invalid argument of the query: {error}") from None
 
 
 AdminBody = Ask | Answer | Draining

@@ -3,8 +3,8 @@
 SIGINT and SIGTERM, or whoever asks by `is_stopped`, end it early, with its full account; a second signal ends it with
 the account of what is known by then.
 
-Each of several generator processes offers its share, with keys or a subject of its own. A worker is
-`python -m dsectl.load.run`. It reads its plan from the first line of standard input, then `go TIME`, `stop` and
+Each of several generator processes offers its share, with keys or a subject of its own. A worker runs
+`main` of this module. It reads its plan from the first line of standard input, then `go TIME`, `stop` and
 `interrupt`, and ends when standard input does; so none outlives this process. It writes one JSON object a line:
 `prepared`, `first`, `interval`, `phase`, at last `report` or `error`. It takes no notice of signals, which this process
 hands on.
@@ -26,12 +26,18 @@ import uvloop
 from msgspec import DecodeError, Struct, json
 
 from cluster.errors import ClusterError, from_code
+from dsectl import ROOT
 from dsectl.load.plan import LoadPlan
 from dsectl.load.session import Hooks, run_session
 from dsectl.load.tally import Interval, LoadReport, merge
 
 POLL_S = 0.05
 EXIT_ORPHANED = 1
+# The very code that runs here, and nothing from the folder that the user happens to stand in (-P).
+WORKER = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); import cluster, dsectl; del sys.path[0]; "
+    "from dsectl.load.run import main; main()"
+)
 START_S = 0.05
 """From the order to begin until the beginning: time for the order to arrive everywhere."""
 
@@ -106,7 +112,7 @@ class Worker:
         self.intervals: list[Interval] = []
         self._inbox = inbox
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "dsectl.load.run"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-P", "-c", WORKER, ROOT], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         self.send(json.encode(plan))
         self._thread = threading.Thread(target=self._receive, name=f"generator {self.number}", daemon=True)
@@ -273,7 +279,3 @@ def main() -> NoReturn:
         send(Note("error", error.message, error.code))
     sys.stdout.flush()
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

@@ -27,7 +27,8 @@ def reply_to(body: object, name: str) -> Body | None:
         case Call(payload=payload):
             return CallDone(payload, name)
         case Ask(what=what, arguments=arguments):
-            return Answer({"node": name, "what": what, "arguments": arguments})
+            said = {"node": name, "what": what, "arguments": arguments}
+            return Answer([said] if what in ("ring", "events", "services") else said)
         case Subscribe():
             return Subscribed(5)
         case Unsubscribe():

@@ -5,7 +5,8 @@ from time import monotonic
 import pytest
 
 from cluster.client.blocking import BlockingCluster
-from cluster.errors import DeadlinePassed, Unreachable
+from cluster.errors import BadMessage, DeadlinePassed, Unreachable
+from cluster.wire.admin import Answer
 from cluster.wire.frames import Frame, Request
 from cluster.wire.topics import Message, Subscribe, Subscribed
 from tests.client.conftest import StartNode
@@ -18,9 +19,22 @@ def test_ask_and_the_questions(start_node: StartNode) -> None:
     with BlockingCluster(location(node)) as c:
         assert c.ask("n1", "members")["what"] == "members"
         assert c.admin.explain("cart")["arguments"] == {"key": "cart"}
-        assert c.admin.events(since="5s", limit=3)["arguments"] == {"since": "5s", "limit": 3}
-        for question in ("members", "status", "ring", "health", "hints", "services", "metrics"):
+        assert c.admin.events(since="5s", limit=3)[0]["arguments"] == {"since": "5s", "limit": 3}
+        for question in ("members", "status", "health", "hints", "metrics"):
             assert getattr(c.admin, question)(node="n1")["what"] == question
+        for question in ("ring", "services"):
+            assert getattr(c.admin, question)(node="n1")[0]["what"] == question
+
+
+def test_an_answer_of_another_shape(start_node: StartNode) -> None:
+    def script(peer: Peer, frame: Frame) -> None:
+        assert isinstance(frame, Request)
+        peer.reply(frame, Answer(5))
+
+    with BlockingCluster(location(start_node("n1", script))) as c:
+        for question in (c.admin.members, c.admin.ring):
+            with pytest.raises(BadMessage, match="got int"):
+                question()
 
 
 def test_ask_all_with_one_silent_one_refusing_and_one_failing_node(start_node: StartNode) -> None:

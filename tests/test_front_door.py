@@ -1,0 +1,153 @@
+"""The two doors to the Python API, `cluster` and `dsectl`: the same objects, typed, whatever else has the name."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cluster
+import dsectl
+import dsectl.__main__
+
+ROOT = Path(__file__).parent.parent
+PROGRAM = """
+import cluster
+import dsectl
+
+
+async def main() -> None:
+    async with dsectl.connect("default") as c:
+        reveal_type(c)  # Client
+        reveal_type(await c.kv.put("k", b"v"))  # PutResult
+        reveal_type((await c.kv.get("k")).value)  # bytes | None
+        reveal_type(await c.kv.keys())  # KeysResult
+        reveal_type(await c.topics.publish("a", b"v"))  # PublishResult
+        async for message in c.topics.subscribe("a"):
+            reveal_type(message)  # TopicMessage
+        reveal_type(await c.requests.call("echo.echo"))  # CallResult
+        reveal_type(await c.admin.members())  # dict[str, Any]
+
+
+def blocking() -> None:
+    with cluster.connect_blocking("default") as c:
+        reveal_type(c)  # BlockingCluster
+        reveal_type(c.kv.put("k", b"v"))  # PutResult
+        reveal_type(c.kv.get("k").siblings)  # list[bytes]
+        reveal_type(c.topics.subscribe("a").next(1.0))  # TopicMessage | None
+        reveal_type(c.admin.ring())  # list[dict[str, Any]]
+        c.kv.put("k", "v")  # error: incompatible type "str"
+        c.kv.putt("k", b"v")  # error: no attribute "putt"
+        c.kv.put("k", b"v", blnd=True)  # error: Unexpected keyword argument "blnd"
+
+
+try:
+    blocking()
+except cluster.Maybe as error:
+    reveal_type(error)  # Maybe
+    reveal_type(error.definite)  # bool
+except (dsectl.QuorumMissing, cluster.errors.Usage):
+    pass
+except cluster.Mabye:  # error: no attribute "Mabye"
+    pass
+except dsectl.Mabye:  # error: no attribute "Mabye"
+    pass
+cluster.import_module  # error: attribute "import_module"
+dsectl.import_module  # error: attribute "import_module"
+"""
+
+
+def test_a_type_checker_sees_every_name(tmp_path: Path) -> None:
+    """What each line of the program says behind `#` is what mypy says of it, and it says nothing else."""
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    words = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--no-error-summary",
+        "--no-pretty",
+        "--config-file=",
+        program.name,
+    ]
+    cache = ["--cache-dir", str(ROOT / ".mypy_cache" / "front-door")]
+    done = subprocess.run([*words, *cache], cwd=tmp_path, capture_output=True, text=True, check=False)
+    said: dict[int, str] = {}
+    for line in (done.stdout + done.stderr).splitlines():
+        found = re.match(r"program\.py:(\d+): (?:note: Revealed type is \"(.*)\"|(error: .*))", line)
+        assert found, line
+        said[int(found[1])] = found[3] or re.sub(r"\b[a-z_]+\.", "", found[2])
+    for number, line in enumerate(PROGRAM.splitlines(), 1):
+        _, _, expected = line.partition("  # ")
+        what = said.pop(number, "")
+        if expected.startswith("error: "):
+            assert what.startswith("error") and expected.removeprefix("error: ") in what, (line, what)
+        else:
+            assert what == expected, line
+    assert said == {}
+
+
+def test_both_doors_lead_to_the_same_objects() -> None:
+    assert all(getattr(dsectl, name) is getattr(cluster, name) for name in cluster.__all__)
+    assert set(cluster.__all__) <= set(dir(dsectl))
+    with pytest.raises(AttributeError, match="Mabye"):
+        getattr(dsectl, "Mabye")  # noqa: B009 - mypy refuses it too
+
+
+def test_a_type_checker_sees_the_same_names_behind_both() -> None:
+    tree = ast.parse(Path(dsectl.__file__).read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    names = [alias.asname for line in block.body if isinstance(line, ast.ImportFrom) for alias in line.names]
+    assert sorted(filter(None, names)) == sorted(cluster.__all__)
+
+
+def test_importing_either_loads_nothing() -> None:
+    code = (
+        "import cluster, dsectl, sys; print(*sorted(name for name in sys.modules if name[:6] in ('cluste', 'dsectl')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["cluster", "dsectl"]
+
+
+@pytest.fixture(params=["cluster/__init__.py", "cluster.py", "cluster/other.py"])
+def project(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A folder with a `cluster` of its own, whose code is not to run."""
+    path = tmp_path / str(request.param)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("raise SystemExit('foreign code was run')\n")
+    return tmp_path
+
+
+def python(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_the_api_names_a_foreign_package_in_its_place(project: Path) -> None:
+    (project / "program.py").write_text("import dsectl\ntry:\n    x()\nexcept dsectl.Maybe:\n    pass\n")
+    (project / "direct.py").write_text("from dsectl import connect\n")
+    if (project / "cluster" / "other.py").exists():  # a folder without __init__.py comes behind any real package
+        assert python(project, "direct.py").returncode == 0
+        return
+    for program in ("program.py", "direct.py"):
+        done = python(project, program)
+        last = done.stderr.splitlines()[-1]
+        assert done.returncode == 1 and last.startswith("ImportError: dsectl needs its own package `cluster`"), (
+            done.stderr
+        )
+        assert f"finds {project}/cluster" in last
+        assert "foreign code" not in done.stderr
+
+
+def test_the_command_line_works_beside_a_foreign_package(project: Path) -> None:
+    done = python(project, "-m", "dsectl", "help", "exit-codes")
+    assert done.returncode == 0 and "broken pipe" in done.stdout, done.stderr
+
+
+def test_the_command_line_says_when_its_package_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(dsectl, "OWN_CLUSTER", str(tmp_path / "cluster"))
+    with pytest.raises(SystemExit) as ended:
+        dsectl.__main__.main()
+    assert ended.value.code == 2
