@@ -123,7 +123,7 @@ _dsectl_argument() {
         'present '0) kind='recipe crash-recovery deadlines-and-no-responders failure-detection hinted-handoff many-helpers one-membership one-way-links partition-and-heal pause-versus-kill quorum read-repair routing-around-a-slow-node siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics' ;;
         'completions '0) kind='choice bash zsh fish' ;;
         'complete '0) kind='choice key subject service operation' ;;
-        'help '*) kind='choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes' ;;
+        'help '*) kind='choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes glossary' ;;
     esac
 }
 

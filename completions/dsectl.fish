@@ -236,7 +236,7 @@ function __dsectl_argument
         case 'complete 0'
             echo 'choice key subject service operation'
         case 'help *'
-            echo 'choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes'
+            echo 'choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes glossary'
     end
 end
 

@@ -17,6 +17,7 @@ from dsectl.cli.app import invoke
 from dsectl.cli.completion import bash, fish, zsh
 from dsectl.cli.completion.grammar import read_grammar
 from dsectl.cli.declaration import Entry, Function
+from dsectl.cli.glossary import glossary_page
 from dsectl.cli.parsing import command
 from dsectl.cli.table import COMMANDS, GROUPS
 from dsectl.cli.topics import topics
@@ -93,6 +94,8 @@ def topics_page() -> str:
     """docs/topics.md: what `dsectl help TOPIC` tells."""
     parts = ["# Topics", NOTE, "Each of these is told by `dsectl help TOPIC`, too."]
     for name, topic in topics().items():
+        if name == "glossary":  # a page of its own
+            continue
         parts += [f"## {name}: {topic.title[0].lower()}{topic.title[1:]}", f"```text\n{topic.text}\n```"]
     return "\n\n".join(parts) + "\n"
 
@@ -112,7 +115,13 @@ def _help(name: str) -> str:
     return out.getvalue().strip()
 
 
-PAGES = {"cli.md": cli_page, "errors.md": errors_page, "topics.md": topics_page}
+def terms_page() -> str:
+    """docs/glossary.md: the terms."""
+    intro = "The terms of dsectl and of its field; `dsectl help TERM` says the same. One word a concept, everywhere."
+    return f"# Glossary\n\n{NOTE}\n\n{intro}\n\n{glossary_page()}\n"
+
+
+PAGES = {"glossary.md": terms_page, "cli.md": cli_page, "errors.md": errors_page, "topics.md": topics_page}
 
 
 RENDERERS = {"dsectl.bash": bash.render, "_dsectl": zsh.render, "dsectl.fish": fish.render}

@@ -9,8 +9,10 @@ import pytest
 import yaml
 
 from cluster.errors import REGISTRY
+from dsectl.cli.glossary import TERMS, find
 from dsectl.cli.table import COMMANDS
-from dsectl.cli.topics import RECIPES
+from dsectl.cli.topics import RECIPES, topics
+from dsectl.commands.help import about
 from dsectl.recipes.check import check_recipe
 from dsectl.recipes.document import read_recipe
 from dsectl.recipes.frontmatter import FrontMatter
@@ -102,7 +104,33 @@ def test_the_language_is_documented_as_it_is() -> None:
     assert all(key in RECIPES for key in keys)
 
 
-def test_every_package_is_named_in_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    packages = [folder.name for folder in (ROOT / "cluster").iterdir() if (folder / "__init__.py").exists()]
-    assert [name for name in packages if f"`{name}`" not in readme] == []
+def test_every_package_is_named_in_the_architecture() -> None:
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    packages = [init.parent.name for top in ("cluster", "dsectl") for init in (ROOT / top).glob("*/__init__.py")]
+    assert [name for name in packages if f"`{name}`" not in page] == []
+
+
+def test_the_readme_stays_short() -> None:
+    words = (ROOT / "README.md").read_text(encoding="utf-8").split()
+    assert 500 <= len(words) <= 800, "the rest lives in docs/"
+
+
+def test_the_glossary_is_in_order_and_names_what_there_is() -> None:
+    names = [term.name for term in TERMS]
+    assert names == sorted(names)
+    known = {name.partition(" ")[0] for name in COMMANDS} | set(topics())
+    assert [(term.name, one) for term in TERMS for one in term.see if one not in known] == []
+    assert all(term.text.endswith(".") and term.text[0].isupper() for term in TERMS)
+
+
+@pytest.mark.parametrize(
+    "word", ["sibling", "siblings", "context", "hint", "quorum", "ring", "dot", "epoch", "vector clock", "Fallback"]
+)
+def test_every_word_of_the_field_has_help(word: str) -> None:
+    assert about(word.split()) and find(word)
+
+
+def test_a_command_or_topic_of_that_name_comes_first() -> None:
+    assert about(["ring"])[-1] == "  See `dsectl ring`." and len(about(["ring"])) > 10, "the command, then the term"
+    assert any("fallback keeps" in line for line in about(["hint"]))
+    assert len([line for line in about(["partition"]) if line.startswith("partition (of ")]) == 2

@@ -7,6 +7,7 @@ columns, so that they read as well in a terminal as on the page.
 from typing import NamedTuple
 
 from cluster.errors import EXIT_CODES, REGISTRY
+from dsectl.cli.glossary import glossary
 from dsectl.cli.options import LINES
 from dsectl.ui.table import table
 from dsectl.ui.units import BYTES, SECONDS
@@ -160,6 +161,7 @@ def topics() -> dict[str, Topic]:
         "faults": Topic("What each fault does", FAULTS),
         "watch": Topic("What the screen shows", WATCH),
         "recipes": Topic("How steps of recipes are written", RECIPES),
+        "glossary": Topic("What the terms mean, all or one: help hint", glossary()),
     }
 
 

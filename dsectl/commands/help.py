@@ -7,6 +7,7 @@ import typer
 
 from cluster.errors import EXIT_CODES, NotFound
 from dsectl.cli.declaration import Answer, command
+from dsectl.cli.glossary import all_words, explain, find
 from dsectl.cli.invocation import current
 from dsectl.cli.table import ALIASES, COMMANDS, GROUPS, Entry, lookup, parts_of, similar
 from dsectl.cli.topics import SYNONYMS, topics
@@ -16,7 +17,8 @@ from dsectl.cli.topics import SYNONYMS, topics
 def help(
     topic: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]", help="Command or topic to explain.")] = None,
 ) -> Answer:
-    """Topics: exit-codes, errors, options, environment, values, units, outcomes, patterns, faults, watch, recipes."""
+    """Topics: exit-codes, errors, options, environment, values, units, outcomes, patterns, faults, watch, recipes,
+    glossary; and each term of it, as in `dsectl help hint`."""
     if not topic:
         return Answer(_as_json(), lambda console: console.lines(_overview()))
     lines = about(topic)
@@ -24,24 +26,26 @@ def help(
 
 
 def about(words: list[str]) -> list[str]:
-    """What there is to say of a command, a topic, or both: `faults` is a command and a topic. Raises NotFound."""
+    """What there is to say of a command, a term and a topic: `faults` is all three. Raises NotFound."""
     known, name = topics(), " ".join(words)
-    found = lookup(words)
+    found, parts = lookup(words), []
     if found is not None and found[1] == len(words):
-        lines = _command(found[0])
-        return [*lines, "", *known[name].text.splitlines()] if name in known else lines
-    if len(words) == 1 and parts_of(name):
-        return _several(name)
-    name = SYNONYMS.get(name.lower(), name.lower())
-    if name in known:
-        return known[name].text.splitlines()
+        parts.append(_command(found[0]))
+    elif len(words) == 1 and parts_of(name):
+        parts.append(_several(name))
+    parts += [explain(term) for term in find(name)]
+    topic = known.get(name if found else SYNONYMS.get(name.lower(), name.lower()))
+    if topic is not None:
+        parts.append(topic.text.splitlines())
+    if parts:
+        return [line for part in parts for line in ("", *part)][1:]
     raise NotFound(f"no help for {' '.join(words)!r}", help=_suggestion(words[0], list(known)))
 
 
 def _suggestion(word: str, known: list[str]) -> str:
     from difflib import get_close_matches
 
-    words = get_close_matches(word.lower(), [*known, *SYNONYMS], n=2, cutoff=0.6)
+    words = get_close_matches(word.lower(), [*known, *SYNONYMS, *all_words()], n=2, cutoff=0.6)
     close = list(dict.fromkeys([*(SYNONYMS.get(one, one) for one in words), *similar(word)]))[:3]
     if close:
         return f"Did you mean {' or '.join(f'`dsectl help {one}`' for one in close)}?"
