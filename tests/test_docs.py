@@ -110,6 +110,17 @@ def test_every_package_is_named_in_the_architecture() -> None:
     assert [name for name in packages if f"`{name}`" not in page] == []
 
 
+@pytest.mark.parametrize("page", sorted((DOCS / "decisions").glob("*.md")), ids=lambda page: page.name)
+def test_decisions_have_one_form(page: Path) -> None:
+    """A number of its own, a title, status and date, then what was decided and why."""
+    text, number = page.read_text(encoding="utf-8"), page.name[:4]
+    assert re.match(
+        rf"# {number}: .+\n\n(Accepted|Replaced by \d{{4}}), \d{{4}}-\d\d-\d\d\.\n\n\*\*Decision\.\*\* ", text
+    )
+    assert "**Why.** " in text
+    assert len(list(page.parent.glob(f"{number}-*"))) == 1, "the number of another one"
+
+
 def test_the_readme_stays_short() -> None:
     words = (ROOT / "README.md").read_text(encoding="utf-8").split()
     assert 500 <= len(words) <= 800, "the rest lives in docs/"

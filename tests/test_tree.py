@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
 CODE = ("cluster", "dsectl")
@@ -246,6 +247,14 @@ def test_the_readme_has_the_two_commands(command: str) -> None:
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert TEST in [line.strip() for line in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()]
+
+
+def test_the_ci_of_a_public_host_does_the_same() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))["jobs"]
+    assert all("bash .ci/run" in [step.get("run") for step in job["steps"]] for job in jobs.values())
+    assert jobs["linux"]["strategy"]["matrix"]["python-version"] == ["3.11", "3.12", "3.13"]
+    untried = jobs["macos"].get("continue-on-error", False)
+    assert untried == ("macOS is untried" in (ROOT / "README.md").read_text(encoding="utf-8"))
 
 
 def tracked_files() -> list[Path]:

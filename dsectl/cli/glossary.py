@@ -45,7 +45,7 @@ TERMS = (
     Term(
         "boot epoch",
         "How often a node has booted, counted on its disk before it sends anything. Incarnations and events carry "
-        "it, so that what an earlier boot said is told from what this one says.",
+        "it, so that what an earlier boot said cannot be taken for what this one says.",
         ("epoch", "epochs", "boot"),
         ("members", "events"),
     ),
@@ -275,7 +275,7 @@ TERMS = (
     Term(
         "silent",
         "A node from which an answer is due and no byte has come for 0.2 s while another answered. New operations "
-        "avoid it at once; membership is not told.",
+        "avoid it at once; membership is not involved.",
         ("silence",),
         ("watch", "status"),
     ),
