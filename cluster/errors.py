@@ -147,7 +147,7 @@ class LimitReached(ClusterError):
     code = "limit"
     definite = True
     retryable = True
-    help_text = "End what nobody needs any more, or use another node; the limits are in docs/limits.md."
+    help_text = "End what is not needed any more, or use another node; the limits are in docs/limits.md."
 
 
 class Inconclusive(ClusterError):

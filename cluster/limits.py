@@ -29,7 +29,7 @@ SIBLINGS_WARN = 5
 SIBLINGS_MAX = 50
 """Distinct values of one key. Each put ships all of them, so that more make a key slow and not richer."""
 CLOCK_ACTORS_MAX = 256
-"""Entries of a key's clock: N owners, and one more each time that one of them lost data or a fallback stood in for all.
+"""Entries of a key's clock: N owners, and one more each time that one of them lost data or a fallback coordinated.
 Clocks are not pruned (a pruned entry lets what was replaced come back), so the limit is only far off: 8 KB."""
 CLOCK_ACTORS_SPARE = 64
 """More of them for a delete, which is the way out of a full clock."""

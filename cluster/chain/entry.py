@@ -44,7 +44,7 @@ class ChainEntry(Struct, frozen=True, omit_defaults=True):
             raise Usage(f"slot {self.slot} is not positive")
         names = {member.name for member in self.layout.members}
         if not self.acceptors or not names.issuperset(self.acceptors) or not names.issuperset(self.gone):
-            raise Usage(f"slot {self.slot} names acceptors that are no members")
+            raise Usage(f"slot {self.slot} names acceptors that are not members")
         ids = [*self.acceptors.values(), *self.joining.values()]
         if len(set(ids)) != len(ids):
             raise Usage(f"slot {self.slot} names an acceptor twice")

@@ -184,4 +184,4 @@ def _value(outcome: Body | ClusterError) -> Any:
         return outcome.value
     if isinstance(outcome, ClusterError):
         return outcome
-    return BadMessage(f"a {type(outcome).__name__} is no answer to this question")
+    return BadMessage(f"unexpected {type(outcome).__name__} in reply to an admin query")

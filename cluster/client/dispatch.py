@@ -44,7 +44,7 @@ def nobody(cluster: str, errors: dict[str, ClusterError]) -> ClusterError:
             if isinstance(error, kind):
                 return error
     if not errors:
-        return DeadlinePassed("no time is left to ask anybody")
+        return DeadlinePassed("no time is left to try a node")
     if all(error.message.endswith(NO_ROUTE) for error in errors.values()):
         return Unreachable(
             f"no node of cluster {cluster!r} can be reached: {NO_ROUTE}",

@@ -64,7 +64,7 @@ def cluster_folder(name: str) -> str:
     """The directory of cluster `name`, whether it exists or not. Raises Usage for what cannot be a name."""
     if not NAME.fullmatch(name):
         raise Usage(
-            f"{name!r} is no name for a cluster",
+            f"invalid name of a cluster {name!r}",
             help="A name is a lower-case letter, then up to 31 lower-case letters, digits or hyphens.",
         )
     return os.path.join(home(), "clusters", name)
@@ -75,7 +75,7 @@ def locate(name: str) -> Location:
     folder = cluster_folder(name)
     check_reachable(folder)
     if not os.path.isdir(folder) or not os.listdir(folder):
-        raise UnknownCluster(f"no cluster is called {name!r}")
+        raise UnknownCluster(f"unknown cluster {name!r}")
     secret = _read(folder, SECRET_FILE)
     if len(secret) != SECRET_BYTES:
         raise Damaged(f"the secret of cluster {name!r} has {len(secret)} bytes instead of {SECRET_BYTES}")
@@ -136,7 +136,7 @@ def find(target: str | list[str] | list[Address], secret: bytes | None, cluster:
     if cluster is not None and not isinstance(cluster, str):
         raise Usage(f"the cluster's name is text (str), not {type(cluster).__name__}")
     if not isinstance(target, str | list | tuple):
-        raise Usage(f"a cluster is named, or a list of addresses; not {type(target).__name__}")
+        raise Usage(f"a target is the name of a cluster or a list of addresses, not {type(target).__name__}")
     if isinstance(target, str):
         found = locate(target)
         return found if secret is None else Location(found.name, secret, found.nodes, found.entry)

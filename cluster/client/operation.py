@@ -148,7 +148,7 @@ def check_text(value: object, what: str) -> str:
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            raise Usage(f"{what} holds what is no character: {error.reason}") from None
+            raise Usage(f"{what} holds an invalid character: {error.reason}") from None
     return value if type(value) is str else str.__str__(value)  # a subclass may compare as it likes
 
 

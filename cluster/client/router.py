@@ -5,7 +5,7 @@ one of its owners, in turn, which saves a hop (`spread`); a one-shot client does
 first node that answers, since the nodes forward.
 
 Whatever was sent and may have happened is never sent again (`cluster/wire/caller.py`). One beat, every 20 ms while
-anything waits, ends what is overdue and looks after nodes that have gone quiet (`cluster/wire/silence.py`): they are
+anything waits, ends what is overdue and watches nodes that have gone quiet (`cluster/wire/silence.py`): they are
 probed, new operations prefer others, and reads are hedged (Dean and Barroso, "The Tail at Scale", 2013). A node that
 stays silent while another answers is given up: reads go elsewhere, writes end as `maybe`. A connection that ended is
 dialled again with backoff and full jitter (Brooker, "Exponential Backoff And Jitter", 2015).
@@ -396,7 +396,7 @@ class Router:
         self._beating = self._carrier.call_later(BEAT_S, self._beat)
 
     def _beat(self) -> None:
-        """End what is overdue, and look after those that are quiet."""
+        """End what is overdue, and probe the nodes that are quiet."""
         self._beating = None
         now = self.now()
         elapsed, self._beat_at = now - self._beat_at, now

@@ -52,7 +52,7 @@ def read_vitals(answer: Any) -> Vitals | ClusterError:
     try:
         return msgspec.convert(answer, Vitals)
     except msgspec.ValidationError as error:
-        return BadMessage(f"a node speaks another language: {error}")
+        return BadMessage(f"invalid answer of a node: {error}")
 
 
 def owned(entry: LayoutEntry) -> dict[str, int]:

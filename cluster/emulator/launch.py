@@ -87,7 +87,7 @@ class Launch:
         while not self._failures:
             if not self._readable(deadline - time.monotonic()):
                 late = [name for name in self.names if name not in self.listening and name not in self.failed]
-                raise DeadlinePassed(f"nodes that do not start: {', '.join(late)}", help=self._logs(late) or None)
+                raise DeadlinePassed(f"these nodes do not start: {', '.join(late)}", help=self._logs(late) or None)
             more = self._take(heard)
             if without_damaged:
                 self._excuse()

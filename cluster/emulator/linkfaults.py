@@ -36,7 +36,7 @@ def _sides(files: ClusterFiles, groups: Sequence[Sequence[str]]) -> list[list[st
         files.node(node)
     rest = [node for node in files.nodes if node not in named]
     if sum(REST in group for group in groups) > 1:
-        raise Usage(f"{REST!r} can stand in one group only")
+        raise Usage(f"{REST!r} is allowed in one group only")
     sides = [[node for one in group for node in (rest if one == REST else [one])] for group in groups]
     if not all(sides):
         raise Usage(

@@ -48,14 +48,14 @@ def choose_ports(
     """
     starts = range(usable.start, usable.stop - count + 1, ALIGNMENT)
     if not starts:
-        raise Failed(f"there is no room for {count} ports from {usable.start} to {usable.stop - 1}")
+        raise Failed(f"not enough room for {count} ports from {usable.start} to {usable.stop - 1}")
     first = random.randrange(len(starts))
     for step in range(len(starts)):
         start = starts[(first + step) % len(starts)]
         block = range(start, start + count)
         if not any(port in owned for port in block) and all(free(port) for port in block):
             return list(block)
-    raise Failed(f"there are no {count} free ports in a row from {usable.start} to {usable.stop - 1}")
+    raise Failed(f"found no {count} free ports in a row from {usable.start} to {usable.stop - 1}")
 
 
 def check_ports(ports: Collection[int], owned: Mapping[int, str], free: Callable[[int], bool]) -> None:

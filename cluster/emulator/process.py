@@ -30,7 +30,7 @@ shell's soft limit is often 1024 or 256."""
 
 
 class Runs(Protocol):
-    """What a process runs: a node, or what stands in for one."""
+    """What a process runs: a node, or what a test runs instead."""
 
     def start(self) -> None:
         """Begin; when this returns, it listens."""

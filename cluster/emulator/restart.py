@@ -42,8 +42,8 @@ def restart(client: "BlockingCluster", files: ClusterFiles, nodes: list[str], wa
     if behind:
         name, other = behind[0]
         raise DeadlinePassed(
-            f"{', '.join(nodes)} started, but {name} does not know all that {other} offers after {wait_s:.1f} s",
-            help="`dsectl members --matrix` shows who hears whom; `dsectl faults --active` what may stand between.",
+            f"{', '.join(nodes)} started, but {name} has not received all services of {other} after {wait_s:.1f} s",
+            help="`dsectl members --matrix` shows who reaches whom; `dsectl faults --active` what may cut them off.",
             restarted=nodes,
         )
     return pids

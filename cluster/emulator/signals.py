@@ -132,7 +132,7 @@ def end_nodes(folders: Iterable[Path], grace_s: float = TERM_GRACE_S) -> None:
     while left := [folder for folder in left if is_held(folder / NODE_LOCK_FILE)]:
         elapsed = time.monotonic() - began
         if elapsed > grace_s + KILL_WAIT_S:
-            raise Failed(f"nodes that do not end: {', '.join(folder.name for folder in left)}")
+            raise Failed(f"these nodes do not end: {', '.join(folder.name for folder in left)}")
         kill = elapsed >= grace_s
         handles = [handle for folder in left if (handle := open_node(folder))]
         try:

@@ -63,7 +63,7 @@ def heal(document: FaultDocument, ids: Collection[str] | None, at: str) -> Fault
     known = {fault.id: fault for fault in document.faults}
     for wanted in ids or ():
         if wanted not in known:
-            raise NotFound(f"there is no fault {wanted}", help="`dsectl faults` lists the faults with their ids.")
+            raise NotFound(f"unknown fault {wanted!r}", help="`dsectl faults` lists the faults with their ids.")
         fault = known[wanted]
         if fault.active and fault.of.scope == "process":
             help = f"`dsectl {fault.of.cure} {fault.subject}`"

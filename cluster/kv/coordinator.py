@@ -230,7 +230,7 @@ class Coordinator:
         try:
             stored = EMPTY if held is None else decode(held)
         except Damaged:
-            raise Damaged(f"what this node holds under {key!r} cannot be read") from None
+            raise Damaged(f"the stored copy of {key!r} cannot be read") from None
         actor = actors.actor if mine else actors.for_fallback(key, stored.clock)
         if proves_amnesia(stored, actor, number, context):
             actor = self._mint(mine, key)
@@ -270,7 +270,7 @@ class Coordinator:
         row = self.operations.find(operation, key)
         dot = there[0] if there else row.dot if row is not None else None
         if dot is None:
-            inbound.fail(Maybe(f"{replication.me} does not remember operation {operation}: read the key"))
+            inbound.fail(Maybe(f"{replication.me} has no record of operation {operation}: read the key"))
             return
         if held is None or not covers(stored.clock, stored.cloud, *dot):
             assert row is not None

@@ -55,7 +55,7 @@ class Forwarder:
         """Pass the retry of a put on to the node that coordinated it, which alone can tell what became of it."""
         name, context = body.coordinator, self.context
         if name not in context.view.members or body.hops >= HOPS_MAX:
-            inbound.fail(Maybe(f"{name}, which coordinated operation {body.operation}, is no member: read the key"))
+            inbound.fail(Maybe(f"{name}, which coordinated operation {body.operation}, is not a member: read the key"))
             return
 
         def answered(_: str, outcome: Outcome) -> None:

@@ -149,7 +149,7 @@ def _validate_owners(owners: Rows, members: tuple[Member, ...], replicas: int) -
 def _check_name(kind: str, name: str) -> None:
     if not NAME.fullmatch(name):
         raise errors.Usage(
-            f"{name!r} is no name for a {kind}",
+            f"invalid name of a {kind} {name!r}",
             help="A name is a lower-case letter, then up to 31 lower-case letters, digits or hyphens.",
         )
 

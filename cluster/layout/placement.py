@@ -35,7 +35,7 @@ class Placement:
         return self._owners[partition]
 
     def fallbacks(self, partition: int) -> tuple[str, ...]:
-        """All other members, in the order in which they stand in for an owner."""
+        """All other members, in the order in which they serve as fallbacks."""
         return self._fallbacks[partition]
 
     def partitions_of(self, name: str) -> tuple[int, ...]:

@@ -87,7 +87,7 @@ class Probe:
     def health_delta(self, verdict: Verdict, live_helpers: Iterable[str]) -> int:
         """What the probe says about this node's own health; as in memberlist's probeNode, but for the void.
 
-        `live_helpers` are the helpers still believed alive: a dead one owes no nack.
+        `live_helpers` are the helpers still believed alive: a dead one sends no nack.
         """
         if verdict is Verdict.ANSWERED:
             return -1

@@ -148,7 +148,7 @@ class Rumors:
             return False
         epoch = me.incarnation.epoch
         if answer is Answer.AMNESIA and self.on_amnesia:
-            reason = f"{via} knows {me.name} ({me.id}) in boot epoch {heard.epoch}, and this is epoch {epoch} of it"
+            reason = f"{via} has seen {me.name} ({me.id}) in boot epoch {heard.epoch}, and this is epoch {epoch} of it"
             for remember in tuple(self.on_amnesia):
                 remember(reason)
             return False
@@ -176,7 +176,7 @@ class Rumors:
         if now < self._contested + context.settings.probe_interval_s:
             return False
         self._contested = now
-        cause = f"{via} knows {me.name} as {rumor.id} in boot epoch {rumor.epoch}; this is {me.id} in {me.epoch}"
+        cause = f"{via} has {me.name} as {rumor.id} in boot epoch {rumor.epoch}; this is {me.id} in {me.epoch}"
         context.record("member.name-conflict", cause, member=me.name, other=rumor.id)
         return True
 
@@ -184,7 +184,7 @@ class Rumors:
         context = self.context
         context.awareness.apply(1)
         word = "suspected" if rumor.state == SUSPECT else f"declared {rumor.state}"
-        reason = f"{word} by {rumor.by or via} in incarnation {rumor.epoch}.{rumor.refutations}, heard through {via}"
+        reason = f"{word} by {rumor.by or via} in incarnation {rumor.epoch}.{rumor.refutations}, received through {via}"
         incarnation = list(self.context.table.me.incarnation)
         context.record("member.refuted", reason, member=context.me.name, incarnation=incarnation)
         for listener in tuple(self.on_refuted):
@@ -267,7 +267,7 @@ def _why(rumor: Rumor) -> str:
 
 
 def _heard(origin: str, via: str) -> str:
-    return "" if origin == via else f", heard through {via}"
+    return "" if origin == via else f", received through {via}"
 
 
 class Answer(Enum):

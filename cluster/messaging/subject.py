@@ -51,7 +51,7 @@ def _split(text: str, what: str) -> list[str]:
         raise TooLarge(f"a {what} of more than {SUBJECT_BYTES_MAX} bytes")
     tokens = text.split(".")
     if "" in tokens:
-        raise Usage(f"a {what} has a name between all its dots: {text!r}")
+        raise Usage(f"invalid {what} {text!r}: a token is empty")
     if not text.isprintable() or " " in text:
-        raise Usage(f"a {what} holds neither blanks nor control characters: {text!r}")
+        raise Usage(f"invalid {what} {text!r}: it holds blanks or control characters")
     return tokens

@@ -71,7 +71,7 @@ class Node:
         entry = self.entries[-1].layout
         members = {member.name: member for member in entry.all_members}
         if name not in members:
-            raise Damaged(f"{name} is no member of the cluster: layout {entry.number} does not name it")
+            raise Damaged(f"{name} is not a member of the cluster: layout {entry.number} does not name it")
         self.member = members[name]
         self.view = View(name, entry)
         self.boot = Identity(env.disk, name, env.boot_id, lambda: f"{name}-{env.random.randbytes(4).hex()}")

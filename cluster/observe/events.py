@@ -43,7 +43,7 @@ def event_order(id: str) -> tuple[str, int, int]:
     """Sorts the ids of one node by time: (node, boot epoch, counter). Raises Usage."""
     found = _ID.fullmatch(id)
     if found is None:
-        raise Usage(f"neither an event's id nor a time: {id!r}")
+        raise Usage(f"invalid start {id!r}: expected the id of an event, or a time")
     return found[1], int(found[2]), int(found[3])
 
 
@@ -114,6 +114,6 @@ class Events:
                 raise Usage(f"{start} is an event of {last[0]}, not of {self.node}: give the time it shows instead")
             return lambda event: event_order(event.id) > last
         if isinstance(start, float) and isnan(start):
-            raise Usage("neither an event's id nor a time: nan")
+            raise Usage("invalid start nan: expected the id of an event, or a time")
         earliest = format_time(parse_time(start) if isinstance(start, str) else start)
         return lambda event: event.at >= earliest

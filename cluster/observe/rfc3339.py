@@ -57,16 +57,16 @@ def parse_time(text: str) -> float:
     """The Unix time of RFC 3339 text, with any offset and any fraction. Raises Usage."""
     found = _PATTERN.fullmatch(text)
     if found is None:
-        raise Usage(f"not a time as in 2026-03-01T12:00:00Z: {text!r}")
+        raise Usage(f"invalid time {text!r}: expected 2026-03-01T12:00:00Z")
     year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
     leap = month == 2 and year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
     in_calendar = year >= 1 and 1 <= month <= 12 and 1 <= day <= _DAYS[month - 1] + leap
     if not in_calendar or hour > 23 or minute > 59 or second > 59:
-        raise Usage(f"no such time: {text!r}")
+        raise Usage(f"invalid time {text!r}: that day or hour does not exist")
     offset = 0
     if found[8]:
         if int(found[9]) > 23 or int(found[10]) > 59:
-            raise Usage(f"no such offset: {text!r}")
+            raise Usage(f"invalid time {text!r}: that offset does not exist")
         offset = (int(found[9]) * 3600 + int(found[10]) * 60) * (-1 if found[8] == "-" else 1)
     whole = days_from_civil(year, month, day) * _DAY_S + hour * 3600 + minute * 60 + second - offset
     return whole + float(found[7] or 0)

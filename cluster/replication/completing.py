@@ -45,7 +45,7 @@ class Completing:
         """Sources that were called and did not give a whole scan the last time, and why."""
         self._timer = False
 
-    def poke(self) -> None:
+    def wake(self) -> None:
         """Something changed: a partition lost data, or a member can be reached again."""
         self._step()
 

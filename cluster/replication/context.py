@@ -56,7 +56,7 @@ class ReplicationContext:
         be: garbage that is stored once is shipped for ever."""
         mergeable = self.mergeables.get(table)
         if mergeable is None or table == TABLE_HINTS:
-            raise Usage(f"there is no table {table}")
+            raise Usage(f"unknown table {table}")
         if not 0 < len(key) <= KEY_BYTES_MAX or partition_of(key) != partition:
             raise Usage(f"partition {partition} has no such key")
         return mergeable

@@ -54,7 +54,7 @@ class Handoff:
         self.context.hints.layout_changed()
         self._redirect()
 
-    def poke(self, target: str) -> None:
+    def wake(self, target: str) -> None:
         """Something about `target` changed: try to deliver to it now."""
         if target != self.context.me and self.context.hints.pending(target):
             self._deliver(target)
@@ -64,7 +64,7 @@ class Handoff:
         for hint in [hint for hint in self._resting if hint.target == target]:
             del self._resting[hint]
             self._tries.pop(hint, None)
-        self.poke(target)
+        self.wake(target)
 
     def _again(self) -> None:
         self._timer = False

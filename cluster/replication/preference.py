@@ -1,7 +1,7 @@
 """Who takes a write: the owners that can be reached, and fallbacks for those that cannot.
 
 Pure. Dynamo (2007) section 4.6, sloppy quorum: the first N healthy nodes of the preference list, where a fallback
-keeps a hint that names the owner it stands in for. Owners come from the view, and fallbacks from its fallback list.
+keeps a hint that names the owner. Owners come from the view, and fallbacks from its fallback list.
 """
 
 from collections.abc import Callable, Sequence

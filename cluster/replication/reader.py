@@ -245,7 +245,7 @@ class ReadOperation(QuorumRead):
         if not self.strict and self.shows_value():
             self._decide()
             return
-        answered = ", ".join(self.answers) or "nobody"
+        answered = ", ".join(self.answers) or "no node"
         message = f"too few owners vote on {self.key!r}: {self.lacking()} more are needed, {answered} answered"
         self._end(QuorumMissing(message))
 

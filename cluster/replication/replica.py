@@ -1,4 +1,4 @@
-"""The side that holds copies: merges what it is sent, answers reads by digest, tells what hints it owes."""
+"""The side that holds copies: merges what it is sent, answers reads by digest, reports the hints that it holds."""
 
 from functools import partial
 
@@ -46,7 +46,7 @@ class Replica:
             mergeable = context.check_place(body.table, body.partition, body.key)
             mergeable.check(body.blob)
             if body.hint_for and body.hint_for not in context.view.members:
-                raise Usage(f"a hint for {body.hint_for}, which is no member")
+                raise Usage(f"a hint for {body.hint_for}, which is not a member")
             if not elsewhere and not context.view.holds(body.partition):
                 raise Usage(f"{context.me} does not own partition {body.partition}")
         except ClusterError as error:
@@ -173,7 +173,7 @@ class Replica:
         body: Attest = inbound.body
         target = body.target
         if target not in context.view.members:
-            inbound.fail(Usage(f"{target} is no member"))
+            inbound.fail(Usage(f"{target} is not a member"))
             return
         if loss.unknown_to(target):
             if body.loss != loss.id:

@@ -41,7 +41,7 @@ class Replication:
         self.handoff.start()
         if returning:
             self.catchup.begin("this node booted again and may have missed writes")
-        self.completing.poke()
+        self.completing.wake()
 
     def lost(self, reason: str) -> None:
         """All that this node owns may lack something. Raises StorageFull when that cannot be kept; nothing has been
@@ -49,7 +49,7 @@ class Replication:
         partitions = self.context.view.held_partitions()
         self.lack(partitions, reason)
         self._say_recovering(dict.fromkeys(partitions, reason))
-        self.completing.poke()
+        self.completing.wake()
 
     def lack(self, partitions: Iterable[int], reason: str) -> None:
         """These partitions lack rows, on the disk before this returns: this node lost them, or is to own them. Raises
@@ -79,7 +79,7 @@ class Replication:
         self._release()
         self.catchup.layout_changed()
         self.handoff.layout_changed()
-        self.completing.poke()
+        self.completing.wake()
         self.dropping.look()
 
     def not_voting(self) -> list[str]:
@@ -94,7 +94,7 @@ class Replication:
             reasons.append(f"recovering {len(lost)} partitions: {completing['cause']}{waits}")
         waited_for, dead = self.catchup.waits_for()
         if status.catching_up:
-            reasons.append(f"catching up: {status.reason}; waits for {', '.join(waited_for) or 'nobody'}")
+            reasons.append(f"catching up: {status.reason}; waits for {', '.join(waited_for) or 'no node'}")
         elif waited_for:
             reasons.append(f"may miss hints: {', '.join(waited_for)} must deliver them")
         if dead and not status.catching_up:
@@ -107,13 +107,13 @@ class Replication:
         if alive:
             self.handoff.member_back(name)
             self.catchup.member_back(name)
-            self.completing.poke()
+            self.completing.wake()
 
     def member_heard(self, name: str) -> None:
         """A connection to or from a member was made."""
         self.context.reach.heard(name)
-        self.handoff.poke(name)
+        self.handoff.wake(name)
 
     def member_failed(self, name: str) -> None:
-        """An exchange with a member failed."""
+        """A call to a member failed."""
         self.context.reach.failed(name)

@@ -185,7 +185,7 @@ class WriteOperation(QuorumWrite):
         self.taken: tuple[str, ...] = ()
         """Fallbacks in use."""
         self.spread: dict[str, str] | None = None
-        """Fallback -> owner it stands in for, while there are any."""
+        """Fallback -> the owner for whom it keeps a hint, while there are any."""
 
     def start(self, mine: bool, reachable: Sequence[str], missing: Sequence[str]) -> None:
         """Apply here first, then send."""

@@ -174,7 +174,7 @@ def _check_traits(full: str, traits: Traits) -> None:
 
 def _check_name(name: str, what: str) -> None:
     if not _NAME.fullmatch(name) or len(name) > NAME_BYTES_MAX:
-        raise Usage(f"{what} {name!r}: a name is a-z, then a-z 0-9 _ -, at most {NAME_BYTES_MAX} long")
+        raise Usage(f"{what} {name!r} is invalid: expected a-z, then a-z 0-9 _ -, at most {NAME_BYTES_MAX} bytes")
 
 
 def _is_struct(hint: Any) -> bool:

@@ -146,11 +146,11 @@ class Session:
                 cancel()
         elif isinstance(frame, Invalid):
             if frame.kind == 1:
-                self.connection.send(Failure(frame.id, Usage.code, f"a message that cannot be: {frame.message}"))
+                self.connection.send(Failure(frame.id, Usage.code, f"invalid message: {frame.message}"))
             elif frame.kind in (2, 3) and self.sender:
                 done = receiver.answered(frame.id, self.peer)
                 if done is not None:
-                    done(self.peer, Maybe(f"{self.peer} answered with what is no message: {frame.message}"))
+                    done(self.peer, Maybe(f"{self.peer} sent an invalid answer: {frame.message}"))
 
     def _closed(self) -> None:
         cancels, self.cancels = self.cancels, {}

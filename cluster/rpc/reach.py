@@ -44,7 +44,7 @@ class SilenceDetector:
             silence.heard()
 
     def beat(self, elapsed_s: float, due: Iterable[str]) -> list[str]:
-        """So much time has passed since the last beat, and these peers owe an answer. Returns those that are silent."""
+        """The time since the last beat, and the peers whose answers are due. Returns those that are silent."""
         if elapsed_s <= BEAT_LATE_S:
             self._watched_s += elapsed_s
         silent: list[str] = []
@@ -84,7 +84,7 @@ class Reach:
         self, clock: Clock, messenger: Messenger, members: Callable[[], Sequence[str]], record: Recorder
     ) -> None:
         self.waited_for: list[Callable[[dict[str, None], float], None]] = []
-        """`(names, now)`: adds the peers that owe an answer."""
+        """`(names, now)`: adds the peers whose answer is due."""
         self.on_silent: list[Callable[[str], None]] = []
         """Called with each peer that has fallen silent: what may be repeated goes elsewhere, what may not ends."""
         self.on_quiet: list[Callable[[str, float], None]] = []
@@ -146,8 +146,9 @@ class Reach:
         for peer in detector.beat(elapsed_s, due):
             if peer not in self._unanswering:
                 self._silent[peer] = None
-                answered = "others answered" if detector.another_answered(peer) else "nobody did"
-                cause = f"{peer} owes an answer and sent no byte for {detector.quiet_s(peer) * 1000:.0f} ms; {answered}"
+                answered = "others answered" if detector.another_answered(peer) else "no node did"
+                quiet_ms = detector.quiet_s(peer) * 1000
+                cause = f"an answer of {peer} is due and no byte came for {quiet_ms:.0f} ms; {answered}"
                 self._record("peer.silent", cause, peer=peer)
                 self.failed(peer)
                 for function in self.on_silent:

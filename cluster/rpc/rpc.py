@@ -159,7 +159,7 @@ class Rpc:
         return len(self.pending)
 
     def waited_for(self, names: dict[str, None], now: float) -> None:
-        """Add the peers that owe an answer for longer than a sweep."""
+        """Add the peers whose answer has been due for longer than a sweep."""
         for waiting in self.pending.waiting.values():
             names.update(dict.fromkeys(waiting.left))
         for batched in self._batched:

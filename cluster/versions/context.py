@@ -101,7 +101,7 @@ def open_token(key: str, token: str) -> bytes:
     try:
         opened = base64.b64decode(token + padding, altchars=b"-_", validate=True)
     except ValueError as error:
-        raise errors.BadContext("the context is no token: it has characters or a length that none has") from error
+        raise errors.BadContext("invalid context: no token has such characters or such a length") from error
     checksum, context_bytes = opened[:_CHECKSUM_BYTES], opened[_CHECKSUM_BYTES:]
     if checksum != _checksum(key, context_bytes):
         raise errors.BadContext(f"the context was made for another key than {key!r}, or it is not complete")

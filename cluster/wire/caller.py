@@ -68,7 +68,7 @@ Done = Callable[[Outcome], object]
 REPEATABLE = frozenset({Get, Keys, Ask, Subscribe, Unsubscribe})
 """Bodies that may be sent twice. An Ask that acts (`reload-faults`) acts the same when it is repeated."""
 CALLS_MAX = 65_536
-"""Calls that wait on one connection; at 40,000 a second this is what a node may owe for more than a second."""
+"""Calls that wait on one connection; at 40,000 a second these are the answers of more than a second."""
 OUT_BYTES_MAX = 32 * 1024 * 1024
 """What may wait for a node that does not read; more is refused at once."""
 GRACE_S = 0.1

@@ -159,7 +159,7 @@ class Dialler:
         assert hello is not None, "start was not called"
         challenged = _challenge_bytes(challenge)
         if not compare_digest(challenge.proof, _mac(self.key, b"listener", hello, challenged)):
-            raise HandshakeRefused("the node does not know this cluster's secret")
+            raise HandshakeRefused("the node has another secret than this client")
         if self.expect and challenge.name != self.expect:
             raise HandshakeRefused(f"expected node {self.expect} at this address, found {challenge.name}")
         self.clock = _clock(hello.boot, challenge.boot, challenge.now, now - hello.now, now)
@@ -227,7 +227,7 @@ class Listener:
         if hello.cluster != self.me.cluster:
             raise HandshakeRefused(f"this node belongs to another cluster than {hello.cluster!r}")
         if hello.role not in ROLES or not 0 <= hello.lane <= LANE_BACKGROUND or len(hello.nonce) != NONCE_BYTES:
-            raise BadMessage("a handshake with values that cannot be")
+            raise BadMessage("a handshake with invalid values")
         if reason := self.admit(_party(hello)):
             raise HandshakeRefused(reason)
         self.hello, me = hello, self.me
@@ -240,7 +240,7 @@ class Listener:
     def _check(self, message: Proof, hello: Hello, now: float) -> None:
         challenged = _challenge_bytes(self._challenge) + _encode(message.now)
         if not compare_digest(message.proof, _mac(self._key, b"dialler", hello, challenged)):
-            raise HandshakeRefused(f"the dialler does not know this cluster's secret, or its key for a {hello.role}")
+            raise HandshakeRefused(f"the dialler has another secret than this cluster, or no key for a {hello.role}")
         self.clock = _clock(self.me.boot, hello.boot, message.now, now - self._challenge.now, now)
         self.peer = _party(hello)
         self.lane = hello.lane

@@ -47,7 +47,7 @@ class Silence:
 
     @property
     def quiet(self) -> bool:
-        """Whether to look after it."""
+        """Whether to probe it."""
         return self.quiet_s >= QUIET_S
 
     @property

@@ -92,7 +92,7 @@ def test_a_coordinator_says_when_it_does_not_remember(fleet: Fleet) -> None:
     assert again.outcome == "ok", "its value is still there"
     fleet.wait(fleet.put("n1", "cart", b"two", context=one.context))
     refused = fleet.wait(fleet.put("n1", "cart", b"one", operation="once", coordinator=owner)).error
-    assert refused is not None and refused.code == "maybe" and "does not remember" in refused.message
+    assert refused is not None and refused.code == "maybe" and "no record" in refused.message
     other = fleet.wait(fleet.put("n1", "cart-2", b"one", operation="once", coordinator=owner)).error
     assert other is not None and other.code == "maybe"
     assert values(fleet) == [b"two"]

@@ -76,7 +76,7 @@ class TestOnAScreen:
         dsectl("down")
         screen.shows("RED", "0 of 3 nodes answer", "hints unknown")
         dsectl("rm", "default", "--yes")
-        screen.shows("LOST", "no cluster is called 'default'")
+        screen.shows("LOST", "unknown cluster 'default'")
         dsectl("up", "-n", "4", "-q")
         screen.shows("GREEN", "4 of 4 nodes answer", "n4")
         screen.type("q")

@@ -25,7 +25,7 @@ def test_what_flows_and_what_is_not_known() -> None:
 def test_a_lost_cluster_begins_anew() -> None:
     history = History()
     history.add(sight(0.0, {"n1": vitals(5.0, 10, events=[event("node.boot", "n1")], receipts={"f1": {"a->b": 3}})}))
-    history.add(sight(0.5, lost="no cluster is called 'default'"))
+    history.add(sight(0.5, lost="unknown cluster 'default'"))
     assert history.now() is None and history.story.last(5) == []
     history.add(sight(1.0, {"n1": vitals(0.5, 10)}, faults=(FAULT,)))
     assert history.now() is None and history.faults()[0]["affected"] == 0

@@ -95,8 +95,8 @@ def test_focus_shows_one_node_and_freezing_says_so() -> None:
 def test_a_lost_cluster_and_one_not_yet_seen() -> None:
     assert text(History(), 80, 24)[0].startswith("looking")
     history = crashed()
-    history.add(sight(9.0, lost="no cluster is called 'default'"))
-    assert "LOST" in text(history, 80, 24)[0] and "no cluster is called 'default'" in text(history, 80, 24)[0]
+    history.add(sight(9.0, lost="unknown cluster 'default'"))
+    assert "LOST" in text(history, 80, 24)[0] and "unknown cluster 'default'" in text(history, 80, 24)[0]
     gone = History()
     gone.add(sight(0.0, {"n1": "stopped", "n2": "stopped"}, colour="red"))
     assert "hints unknown" in text(gone, 80, 24)[1]
