@@ -25,7 +25,7 @@ class Recorder(Protocol):
         """One more event."""
 
 
-class Link(Protocol):
+class InboundLink(Protocol):
     """The connection that something arrived on."""
 
     on_close: list[Callable[[], None]]
@@ -52,7 +52,7 @@ class Inbound(Protocol):
         """A local time on the sender's clock, in which the deadlines within a batch are."""
 
     @property
-    def link(self) -> Link:
+    def link(self) -> InboundLink:
         """Where it came from."""
 
     @property
@@ -167,7 +167,7 @@ Page: TypeAlias = tuple[list[tuple[str, bytes]], bool]
 """Rows in the order of their keys, and whether there are more behind them."""
 
 
-class Table(Protocol):
+class RowTable(Protocol):
     """Rows by partition and key, as the log gives them, which the store puts in. Values are encoded bytes, never None.
 
     The log alone is durable: a table is built from it at each boot. One that outlives a boot would also say up to which

@@ -110,6 +110,15 @@ def mentions(source: str, module: str) -> set[str]:
     return found
 
 
+def class_names(source: str) -> list[str]:
+    """The names of all classes, without the underscore of private ones."""
+    return [node.name.lstrip("_") for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef)]
+
+
+SHARED = {"Offer", "Progress", "Proposal", "Reader", "Run", "Table"}
+"""A name of `cluster` that `dsectl` gives to something of its own, too."""
+
+
 def lacks_docstring(source: str) -> bool:
     tree = ast.parse(source)
     return bool(tree.body) and ast.get_docstring(tree) is None
@@ -162,6 +171,17 @@ def test_every_package_is_one() -> None:
     """import-linter does not look into a folder without `__init__.py`, so its contracts would pass unseen."""
     folders = {path.parent for path in python_files(*CODE)}
     assert relative(sorted(folder for folder in folders if not (folder / "__init__.py").exists())) == []
+
+
+def test_a_class_name_of_cluster_means_one_thing() -> None:
+    where: dict[str, list[str]] = {}
+    for path in python_files(*CODE):
+        for name in class_names(path.read_text(encoding="utf-8")):
+            where.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    twice = {
+        name: paths for name, paths in where.items() if len(paths) > 1 and any("cluster/" in path for path in paths)
+    }
+    assert {name: paths for name, paths in twice.items() if name not in SHARED} == {}
 
 
 def test_file_names_say_something() -> None:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cluster.errors import Damaged, Usage
-from cluster.layout.entry import Coming, LayoutEntry, Member
+from cluster.layout.entry import Coming, LayoutEntry, LayoutMember
 from cluster.layout.partition import PARTITIONS
 from cluster.layout.placement import placement
 from cluster.layout.rebalance import rebalanced
@@ -64,7 +64,7 @@ def genesis(layout: LayoutEntry) -> ChainEntry:
     return ChainEntry(1, "the first layout", layout, {member.name: member.name for member in layout.members})
 
 
-def added(entry: ChainEntry, members: Sequence[Member]) -> ChainEntry:
+def added(entry: ChainEntry, members: Sequence[LayoutMember]) -> ChainEntry:
     """These join."""
     _refuse_second_change(entry)
     names = {member.name for member in entry.layout.members}
@@ -158,7 +158,7 @@ def _check_members(entry: ChainEntry, names: Sequence[str]) -> None:
             raise Usage(f"{name} is not a member; the members are {', '.join(members)}")
 
 
-def _begin(entry: ChainEntry, members: tuple[Member, ...], what: str) -> ChainEntry:
+def _begin(entry: ChainEntry, members: tuple[LayoutMember, ...], what: str) -> ChainEntry:
     layout = entry.layout
     placed = placement(layout)
     before = [placed.owners(partition) for partition in range(PARTITIONS)]

@@ -21,7 +21,7 @@ from cluster.client.operation import (
     operation,
 )
 from cluster.errors import BadMessage, ClusterError, Usage
-from cluster.wire.admin import Answer, Ask
+from cluster.wire.admin import AdminAnswer, AdminQuery
 from cluster.wire.frames import Body
 from cluster.wire.trace import trace_id
 
@@ -36,7 +36,7 @@ class Questions(Family[S]):
         self, node: str | None, what: str, arguments: dict[str, Any] | None = None, timeout: float | None = None
     ) -> Steps[Any]:
         """The answer of `node` (of any, for None) to the question `what`. Raises what the node answers with."""
-        ask = Ask(check_text(what, "a question"), _arguments(arguments))
+        ask = AdminQuery(check_text(what, "a question"), _arguments(arguments))
         answer = _value((yield Send(ask, check_timeout(timeout), None, check_name(node, "a node"))))
         if isinstance(answer, ClusterError):
             raise answer
@@ -58,7 +58,7 @@ class Questions(Family[S]):
         common, location = _arguments(arguments), self._session.location
         own = {name: _arguments(given) for name, given in _arguments(each).items()}
         bodies: dict[str, Body] = {
-            name: Ask(what, own.get(name, common)) for name in check_nodes(nodes, location.nodes, location.name)
+            name: AdminQuery(what, own.get(name, common)) for name in check_nodes(nodes, location.nodes, location.name)
         }
         outcomes = yield Gather(bodies, check_timeout(timeout))
         return {name: _value(outcome) for name, outcome in outcomes.items()}
@@ -75,9 +75,9 @@ class Admin(Questions[S]):
     @operation
     def matrix(self, *, timeout: float | None = None) -> Steps[dict[str, Any]]:
         """Each node's membership table, by observer; silent observers are left out."""
-        bodies = dict.fromkeys(self._session.location.nodes, Ask("members"))
+        bodies = dict.fromkeys(self._session.location.nodes, AdminQuery("members"))
         outcomes = yield Gather(bodies, check_timeout(timeout))
-        return {name: outcome.value for name, outcome in outcomes.items() if isinstance(outcome, Answer)}
+        return {name: outcome.value for name, outcome in outcomes.items() if isinstance(outcome, AdminAnswer)}
 
     @operation
     def status(self, *, node: str | None = None) -> Steps[dict[str, Any]]:
@@ -103,9 +103,9 @@ class Admin(Questions[S]):
     def trace(self, trace: str) -> Steps[list[dict[str, Any]]]:
         """What the operation with this traceparent did at each node that answers: steps in the order of their times.
         Nodes keep their last few thousand."""
-        question = Ask("trace", {"id": trace_id(check_text(trace, "a trace")) or trace})
+        question = AdminQuery("trace", {"id": trace_id(check_text(trace, "a trace")) or trace})
         outcomes = yield Gather(dict.fromkeys(self._session.location.nodes, question), None)
-        steps = [step for outcome in outcomes.values() if isinstance(outcome, Answer) for step in outcome.value]
+        steps = [step for outcome in outcomes.values() if isinstance(outcome, AdminAnswer) for step in outcome.value]
         return sorted(steps, key=lambda step: float(step["unix_s"]))
 
     @operation
@@ -153,7 +153,7 @@ class Admin(Questions[S]):
         return answer
 
     def _query(self, node: str | None, what: str, arguments: dict[str, Any] | None) -> Steps[Any]:
-        answer = _value((yield Send(Ask(what, arguments or {}), None, None, check_name(node, "a node"))))
+        answer = _value((yield Send(AdminQuery(what, arguments or {}), None, None, check_name(node, "a node"))))
         if isinstance(answer, ClusterError):
             raise answer
         return answer
@@ -180,7 +180,7 @@ def _is_shallow(value: object, depth: int) -> bool:
 
 def _value(outcome: Body | ClusterError) -> Any:
     """The value in an answer to an Ask; an error stays one."""
-    if isinstance(outcome, Answer):
+    if isinstance(outcome, AdminAnswer):
         return outcome.value
     if isinstance(outcome, ClusterError):
         return outcome

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cluster.client.kv import Contexts
     from cluster.client.locate import Location
 
-    class Session(Protocol):
+    class ClientSession(Protocol):
         """What a family wants of either session."""
 
         location: Location
@@ -60,7 +60,7 @@ class Gather(Struct):
     timeout: float | None
 
 
-S = TypeVar("S", bound="Session")
+S = TypeVar("S", bound="ClientSession")
 P = ParamSpec("P")
 R = TypeVar("R")
 Kind = TypeVar("Kind", bound=Struct)

@@ -22,7 +22,7 @@ from cluster.client.dispatch import Dispatch, ignore, nobody
 from cluster.client.operation import check_name
 from cluster.errors import ClusterError, DeadlinePassed, NotFound, Overloaded, Unreachable
 from cluster.layout.partition import PARTITIONS, partition_of
-from cluster.wire.admin import Ask
+from cluster.wire.admin import AdminQuery
 from cluster.wire.caller import Caller, client_party
 from cluster.wire.handshake import NONCE_BYTES
 from cluster.wire.kv import Get, Put
@@ -55,7 +55,7 @@ HEDGE_S = 0.1
 DIAL_AGAIN_S = 0.05
 """An operation that has no better node dials one out of turn, but no node more often than this."""
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.05, 2.0
-PROBE = Ask("ping")
+PROBE = AdminQuery("ping")
 PROBES = 2
 """How many other nodes are asked whether it is one node that is silent, or this side that hears nothing."""
 

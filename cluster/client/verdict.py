@@ -26,7 +26,7 @@ class Serves(Struct, frozen=True):
     """Whether its disk refuses writes."""
 
 
-class Verdict(Struct, frozen=True):
+class ClusterVerdict(Struct, frozen=True):
     """The colour, and how many partitions have how many voting owners."""
 
     colour: str
@@ -45,7 +45,7 @@ class Verdict(Struct, frozen=True):
         return self.by_voters[self.fewest]
 
 
-def judge(owners: Sequence[Sequence[str]], nodes: Mapping[str, Serves], r: int, w: int) -> Verdict:
+def judge(owners: Sequence[Sequence[str]], nodes: Mapping[str, Serves], r: int, w: int) -> ClusterVerdict:
     """The verdict over the owners of each partition; a node that is not named does not run."""
     assert owners and r >= 1 and w >= 1
     by_voters: dict[int, int] = {}
@@ -58,10 +58,10 @@ def judge(owners: Sequence[Sequence[str]], nodes: Mapping[str, Serves], r: int, 
     writing = sum(1 for node in nodes.values() if node.runs and not node.full)  # owner or fallback
     served = min(by_voters) >= r and (writing >= w or not full)
     colour = "green" if complete and not full else "amber" if served else "red"
-    return Verdict(colour, dict(sorted(by_voters.items())), full)
+    return ClusterVerdict(colour, dict(sorted(by_voters.items())), full)
 
 
-def judge_layout(entry: LayoutEntry, nodes: Mapping[str, Serves]) -> Verdict:
+def judge_layout(entry: LayoutEntry, nodes: Mapping[str, Serves]) -> ClusterVerdict:
     """The verdict over the owners that a layout gives each partition."""
     place = placement(entry)
     owners = [place.owners(partition) for partition in range(PARTITIONS)]

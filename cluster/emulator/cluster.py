@@ -22,7 +22,7 @@ from cluster.emulator.home import (
     node_folders,
 )
 from cluster.emulator.inspect import NodeProcess, inspect_node, inspect_nodes
-from cluster.emulator.interrupts import Interrupts
+from cluster.emulator.interrupts import InterruptGuard
 from cluster.emulator.launch import Launch, check_place
 from cluster.emulator.launcher import CHILD
 from cluster.emulator.nodefiles import check_room, combined, cure, damaged_nodes, give_layouts, set_aside
@@ -39,7 +39,7 @@ LOCK_WAIT_S: Final = 20.0
 
 
 @dataclass(frozen=True)
-class World:
+class LocalMachine:
     """Where clusters live and how their nodes are reached; tests put their own here."""
 
     home: Home = field(default_factory=find_home)
@@ -48,7 +48,7 @@ class World:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedCluster:
     """One line of `ps`. What a damaged cluster was made with is not known."""
 
     cluster: str
@@ -68,7 +68,7 @@ def up(
     progress: Progress = _silent,
     *,
     leashed: bool = False,
-    world: World | None = None,
+    world: LocalMachine | None = None,
 ) -> UpReport:
     """Make the cluster, or start it when it exists and is stopped; returns when all nodes are ready.
 
@@ -77,22 +77,22 @@ def up(
     StorageFull, DeadlinePassed after `wait_s`, Failed with a node's last words. Then nothing runs, and what was made is
     gone.
     """
-    where = world or World()
+    where = world or LocalMachine()
     sweep(where.home)
     return Upper(where.home, where.control, where.child, spec, wait_s, progress).run(leashed)
 
 
-def down(name: str, *, world: World | None = None) -> list[str]:
+def down(name: str, *, world: LocalMachine | None = None) -> list[str]:
     """End the nodes and keep the data; returns those that ran. Works on damaged clusters. Raises UnknownCluster."""
-    home = (world or World()).home
+    home = (world or LocalMachine()).home
     check_exists(home.cluster(name))
     with locked(home.lock(name), LOCK_WAIT_S):
         return _end_all(home.cluster(name))
 
 
-def remove(name: str, *, world: World | None = None) -> None:
+def remove(name: str, *, world: LocalMachine | None = None) -> None:
     """Delete a cluster and its data, ending its nodes first. Works on damaged clusters. Raises UnknownCluster."""
-    home = (world or World()).home
+    home = (world or LocalMachine()).home
     check_exists(home.cluster(name))
     with locked(home.lock(name), LOCK_WAIT_S):
         check_exists(home.cluster(name))
@@ -107,25 +107,25 @@ def _end_all(folder: Path) -> list[str]:
     return alive
 
 
-def clusters(*, world: World | None = None) -> list[Listed]:
+def clusters(*, world: LocalMachine | None = None) -> list[ListedCluster]:
     """All clusters of this home, by name; damaged ones too."""
-    home = (world or World()).home
+    home = (world or LocalMachine()).home
     sweep(home)
     return [_listed(home, name) for name in home.names()]
 
 
-def _listed(home: Home, name: str) -> Listed:
+def _listed(home: Home, name: str) -> ListedCluster:
     folder = home.cluster(name)
     try:
         processes = inspect_nodes(node_folders(folder))
     except OSError as error:  # another user's node in a cluster of one's own
-        return Listed(name, 0, 0, "", f"{error.filename} cannot be read: {error.strerror}")
+        return ListedCluster(name, 0, 0, "", f"{error.filename} cannot be read: {error.strerror}")
     alive = sum(process.alive for process in processes.values())
     try:
         record = decode_record(read(folder / RECORD_FILE))
     except Damaged as error:
-        return Listed(name, len(processes), alive, "", error.message)
-    return Listed(name, len(record.places), alive, record.created)
+        return ListedCluster(name, len(processes), alive, "", error.message)
+    return ListedCluster(name, len(record.places), alive, record.created)
 
 
 def processes(files: ClusterFiles) -> dict[str, NodeProcess]:
@@ -133,15 +133,17 @@ def processes(files: ClusterFiles) -> dict[str, NodeProcess]:
     return inspect_nodes({name: files.node(name) for name in files.nodes})
 
 
-def start_nodes(name: str, nodes: list[str], wait_s: float = WAIT_S, *, world: World | None = None) -> dict[str, int]:
+def start_nodes(
+    name: str, nodes: list[str], wait_s: float = WAIT_S, *, world: LocalMachine | None = None
+) -> dict[str, int]:
     """Start those of `nodes` that do not run; returns their pids once they listen. Ends the kills and pauses whose
     processes are all back. Raises NotFound, Failed with a node's last words; and Damaged or StorageFull for nodes whose
     own files keep them down: the others of `nodes` have been started then."""
-    where = world or World()
+    where = world or LocalMachine()
     check_place()
     sweep(where.home)
     check_exists(where.home.cluster(name))
-    with Interrupts() as interrupts, locked(where.home.lock(name), LOCK_WAIT_S):
+    with InterruptGuard() as interrupts, locked(where.home.lock(name), LOCK_WAIT_S):
         files = load_cluster(name, where.home)
         missing = [node for node in nodes if not inspect_node(files.node(node)).alive]
         failed: dict[str, ClusterError] = {**damaged_nodes(files, missing)}
@@ -158,7 +160,7 @@ def start_nodes(name: str, nodes: list[str], wait_s: float = WAIT_S, *, world: W
     return pids
 
 
-def _launch(files: ClusterFiles, nodes: list[str], wait_s: float, child: str, interrupts: Interrupts) -> Launch:
+def _launch(files: ClusterFiles, nodes: list[str], wait_s: float, child: str, interrupts: InterruptGuard) -> Launch:
     launch: Launch | None = None
     try:
         with interrupts.shield():
@@ -172,10 +174,12 @@ def _launch(files: ClusterFiles, nodes: list[str], wait_s: float, child: str, in
     return launch
 
 
-def restart(name: str, nodes: list[str], wait_s: float = WAIT_S, *, world: World | None = None) -> dict[str, int]:
+def restart(
+    name: str, nodes: list[str], wait_s: float = WAIT_S, *, world: LocalMachine | None = None
+) -> dict[str, int]:
     """End those of `nodes` that run (or are paused), then start them all; returns the pids. Raises StorageFull or
     Failed, and ends nobody, when there is no room to start them again, or no loopback interface."""
-    where = world or World()
+    where = world or LocalMachine()
     files = load_cluster(name, where.home)
     check_place()
     folders = [files.node(node) for node in nodes]
@@ -187,10 +191,10 @@ def restart(name: str, nodes: list[str], wait_s: float = WAIT_S, *, world: World
     return start_nodes(name, nodes, wait_s, world=where)
 
 
-def set_data_aside(name: str, node: str, *, world: World | None = None) -> Path | None:
+def set_data_aside(name: str, node: str, *, world: LocalMachine | None = None) -> Path | None:
     """End a node and move what it holds into a folder beside it, so that it starts with an empty store, under a new id,
     and is completed from its peers. Returns the folder, None when there was nothing to move."""
-    where = world or World()
+    where = world or LocalMachine()
     files = load_cluster(name, where.home)
     folder = files.node(node)
     if len(files.nodes) == 1:
@@ -200,19 +204,19 @@ def set_data_aside(name: str, node: str, *, world: World | None = None) -> Path 
         return set_aside(folder)
 
 
-def kill(name: str, nodes: list[str], *, world: World | None = None) -> Fault:
+def kill(name: str, nodes: list[str], *, world: LocalMachine | None = None) -> Fault:
     """End `nodes` with SIGKILL; returns the fault. The survivors know of it before it happens, so that what they count
     against the dead is complete. Raises NotFound, and Failed for one that does not run."""
-    where = world or World()
+    where = world or LocalMachine()
     files = _running(name, nodes, where, ("running", "paused", "starting"))
     fault = _record(files, where.control, Fault(kind="kill", at=timestamp(), nodes=nodes), nodes)
     kill_nodes(files.node(node) for node in nodes)
     return fault
 
 
-def pause(name: str, nodes: list[str], *, world: World | None = None) -> Fault:
+def pause(name: str, nodes: list[str], *, world: LocalMachine | None = None) -> Fault:
     """Stop the processes of `nodes` (SIGSTOP); returns the fault once they stand still."""
-    where = world or World()
+    where = world or LocalMachine()
     files = _running(name, nodes, where, ("running",))
     fault = _record(files, where.control, Fault(kind="pause", at=timestamp(), nodes=nodes), nodes)
     for node in nodes:
@@ -220,9 +224,9 @@ def pause(name: str, nodes: list[str], *, world: World | None = None) -> Fault:
     return fault
 
 
-def resume(name: str, nodes: list[str], *, world: World | None = None) -> list[str]:
+def resume(name: str, nodes: list[str], *, world: LocalMachine | None = None) -> list[str]:
     """Let paused `nodes` go on; returns those that were paused."""
-    where = world or World()
+    where = world or LocalMachine()
     files = load_cluster(name, where.home)
     paused = [node for node in nodes if inspect_node(files.node(node)).state == "paused"]
     for node in paused:
@@ -231,13 +235,15 @@ def resume(name: str, nodes: list[str], *, world: World | None = None) -> list[s
     return paused
 
 
-def change(name: str, edit: Callable[[FaultDocument], FaultDocument], *, world: World | None = None) -> FaultDocument:
+def change(
+    name: str, edit: Callable[[FaultDocument], FaultDocument], *, world: LocalMachine | None = None
+) -> FaultDocument:
     """Change the faults of a cluster and make its nodes reread them; returns the document that holds now."""
-    where = world or World()
+    where = world or LocalMachine()
     return _change(load_cluster(name, where.home), where.control, edit)
 
 
-def _running(name: str, nodes: list[str], where: World, wanted: tuple[str, ...]) -> ClusterFiles:
+def _running(name: str, nodes: list[str], where: LocalMachine, wanted: tuple[str, ...]) -> ClusterFiles:
     files = load_cluster(name, where.home)
     for node in nodes:
         state = inspect_node(files.node(node)).state

@@ -16,7 +16,7 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXIT_TERMINATED: Final = 143
 
 
-class Interrupts:
+class InterruptGuard:
     """Use as a context; the former handlers return at its end. A signal that was ignored stays ignored."""
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Interrupts:
         self._shields = 0
         self._pending: int | None = None
 
-    def __enter__(self) -> "Interrupts":
+    def __enter__(self) -> "InterruptGuard":
         if threading.current_thread() is threading.main_thread():
             for signum in SIGNALS:
                 former = signal.getsignal(signum)

@@ -20,7 +20,7 @@ from cluster.emulator.home import NODE_LOG_FILE, node_folders
 from cluster.emulator.launcher import FORKS, launcher_command
 from cluster.emulator.nodefiles import cure
 from cluster.emulator.signals import kill_nodes
-from cluster.emulator.start import ADDRESS_TAKEN, Report
+from cluster.emulator.start import ADDRESS_TAKEN, StartReport
 from cluster.errors import ClusterError, Damaged, DeadlinePassed, Failed, StorageFull, from_code
 
 LAUNCHER_LOG: Final = "launcher.log"
@@ -29,7 +29,7 @@ DISCARD_PORT: Final = 9
 ABORT_S: Final = 10.0
 ABORT_POLL_S: Final = 0.02
 
-_decode = msgspec.json.Decoder(Report).decode
+_decode = msgspec.json.Decoder(StartReport).decode
 
 
 def check_place() -> None:
@@ -63,7 +63,7 @@ class Launch:
         """The pids of the nodes that listen."""
         self.failed: dict[str, ClusterError] = {}
         """Why a node does not run whose own files are at fault, while others start: see `collect`."""
-        self._failures: dict[str, Report] = {}
+        self._failures: dict[str, StartReport] = {}
         self._buffer = b""
         command = launcher_command("--fork" if forks else "--exec", child, cluster, names)
         with disk_errors("start the launcher"):
@@ -126,7 +126,7 @@ class Launch:
                 self.failed[node] = error
                 del self._failures[node]
 
-    def _failure(self, report: Report) -> ClusterError:
+    def _failure(self, report: StartReport) -> ClusterError:
         message = f"node {report.node}: {report.message}" if report.node else report.message
         if report.code == ADDRESS_TAKEN:
             return Failed(

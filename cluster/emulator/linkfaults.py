@@ -20,11 +20,11 @@ REST = "rest"
 
 
 def partition(
-    name: str, groups: Sequence[Sequence[str]], one_way: bool = False, *, world: cluster.World | None = None
+    name: str, groups: Sequence[Sequence[str]], one_way: bool = False, *, world: cluster.LocalMachine | None = None
 ) -> Fault:
     """Cut the links between groups; `rest` alone in a group is all nodes that no group names. `one_way` drops only what
     the first group sends to the others. Raises Usage or NotFound."""
-    where = world or cluster.World()
+    where = world or cluster.LocalMachine()
     files = load_cluster(name, where.home)
     sides = _sides(files, groups)
     return _add(name, lambda at: Fault(kind="partition", at=at, groups=sides, one_way=one_way), where)
@@ -58,11 +58,11 @@ def slow(
     duplicate: float = 0.0,
     reorder: float = 0.0,
     rate_bytes_s: float = 0.0,
-    world: cluster.World | None = None,
+    world: cluster.LocalMachine | None = None,
 ) -> Fault:
     """Add delay, loss or a limit to the link from `source` to `target`, each a node or `all`. Raises Usage or
     NotFound."""
-    where = world or cluster.World()
+    where = world or cluster.LocalMachine()
     files = load_cluster(name, where.home)
     for node in (source, target):
         if node != EVERYONE:
@@ -77,7 +77,9 @@ def slow(
     return _add(name, make, where)
 
 
-def heal(name: str, ids: Sequence[str] | None = None, *, world: cluster.World | None = None) -> tuple[str, list[Fault]]:
+def heal(
+    name: str, ids: Sequence[str] | None = None, *, world: cluster.LocalMachine | None = None
+) -> tuple[str, list[Fault]]:
     """End the named faults of links, or all of them; returns when, and those that were active."""
     at = timestamp()
     ended: list[Fault] = []
@@ -92,13 +94,13 @@ def heal(name: str, ids: Sequence[str] | None = None, *, world: cluster.World | 
     return at, ended
 
 
-def faults(name: str, *, world: cluster.World | None = None) -> list[Fault]:
+def faults(name: str, *, world: cluster.LocalMachine | None = None) -> list[Fault]:
     """All faults since `up`, oldest first."""
-    where = world or cluster.World()
+    where = world or cluster.LocalMachine()
     return read_faults(load_cluster(name, where.home).folder).faults
 
 
-def faults_readable(name: str, *, world: cluster.World | None = None) -> bool:
+def faults_readable(name: str, *, world: cluster.LocalMachine | None = None) -> bool:
     """Whether the file of faults can be read."""
     try:
         faults(name, world=world)
@@ -107,7 +109,7 @@ def faults_readable(name: str, *, world: cluster.World | None = None) -> bool:
     return True
 
 
-def readable_faults(name: str, *, world: cluster.World | None = None) -> list[Fault]:
+def readable_faults(name: str, *, world: cluster.LocalMachine | None = None) -> list[Fault]:
     """As `faults`; none when the file cannot be read, which must not keep a command from looking at the rest."""
     try:
         return faults(name, world=world)
@@ -121,6 +123,6 @@ def separated(found: Sequence[Fault], one: str, other: str) -> bool:
     return any(rule.stops(one, other) or rule.stops(other, one) for rule in rules)
 
 
-def _add(name: str, make: Callable[[str], Fault], where: cluster.World) -> Fault:
+def _add(name: str, make: Callable[[str], Fault], where: cluster.LocalMachine) -> Fault:
     document = cluster.change(name, lambda document: add_fault(document, make(timestamp())), world=where)
     return document.faults[-1]

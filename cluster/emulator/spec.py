@@ -7,7 +7,7 @@ import msgspec
 
 from cluster.config import NodeSettings, node_settings
 from cluster.errors import Damaged, Usage
-from cluster.layout import LayoutEntry, Member
+from cluster.layout import LayoutEntry, LayoutMember
 
 NODES_MAX: Final = 200  # each is a process of 28 MB; so many start within the 30 s of `up` on two busy cores
 DEFAULTS: Final = {
@@ -88,7 +88,7 @@ class ClusterRecord(msgspec.Struct, frozen=True, kw_only=True):
     def entry(self) -> LayoutEntry:
         """Layout 1: the places, with the quorums of the specification."""
         quorum = self.spec.settings().replication
-        members = tuple(Member(place.name, place.zone, "127.0.0.1", place.port) for place in self.places)
+        members = tuple(LayoutMember(place.name, place.zone, "127.0.0.1", place.port) for place in self.places)
         entry = LayoutEntry(1, self.name, members, quorum.n, quorum.r, quorum.w)
         entry.validate()
         return entry

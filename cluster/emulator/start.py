@@ -18,7 +18,7 @@ from cluster.layout import LayoutEntry
 Said = Literal["locked", "listening", "failed"]
 
 
-class Report(msgspec.Struct, omit_defaults=True):
+class StartReport(msgspec.Struct, omit_defaults=True):
     """One line from a child."""
 
     node: str
@@ -44,7 +44,7 @@ class ReportLine:
         """Tell the starter; False when it is gone. One write, so that lines of several children do not mix."""
         if self._descriptor < 0:
             return True
-        line = msgspec.json.encode(Report(self._node, said, os.getpid(), code, message[:1000])) + b"\n"
+        line = msgspec.json.encode(StartReport(self._node, said, os.getpid(), code, message[:1000])) + b"\n"
         try:
             os.write(self._descriptor, line)
         except BrokenPipeError:

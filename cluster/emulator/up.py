@@ -15,7 +15,7 @@ from cluster.emulator.faultsfile import clear_faults
 from cluster.emulator.genesis import create, note_start
 from cluster.emulator.home import LEASH_FILE, ClusterFiles, Home, is_cluster, load_cluster, node_folders
 from cluster.emulator.inspect import NodeProcess, inspect_node, inspect_nodes
-from cluster.emulator.interrupts import Interrupts
+from cluster.emulator.interrupts import InterruptGuard
 from cluster.emulator.launch import Launch, check_place
 from cluster.emulator.leash import Leash
 from cluster.emulator.nodefiles import damaged_nodes, give_layouts
@@ -47,7 +47,7 @@ class UpReport:
 
 
 @dataclass
-class _Attempt:
+class _StartRollback:
     """What is there to undo."""
 
     files: ClusterFiles | None = None
@@ -76,7 +76,7 @@ class Upper:
         check_reachable(str(self.home.cluster(self.asked.name)))
         check_place()
         busy = AlreadyExists(f"another command is working on cluster {self.asked.name!r}")
-        with Interrupts() as interrupts, locked(self.home.lock(self.asked.name), BUSY_WAIT_S, busy):
+        with InterruptGuard() as interrupts, locked(self.home.lock(self.asked.name), BUSY_WAIT_S, busy):
             for attempt in range(PORT_ATTEMPTS):
                 try:
                     return self._once(interrupts, leashed)
@@ -87,8 +87,8 @@ class Upper:
                         raise
             raise AssertionError("the last attempt raises or returns")
 
-    def _once(self, interrupts: Interrupts, leashed: bool) -> UpReport:
-        attempt = _Attempt()
+    def _once(self, interrupts: InterruptGuard, leashed: bool) -> UpReport:
+        attempt = _StartRollback()
         try:
             with interrupts.shield():
                 self._prepare(attempt, leashed)
@@ -116,7 +116,7 @@ class Upper:
                 self._undo(attempt)
             raise
 
-    def _prepare(self, attempt: _Attempt, leashed: bool) -> None:
+    def _prepare(self, attempt: _StartRollback, leashed: bool) -> None:
         name = self.asked.name
         folder = self.home.cluster(name)
         if os.path.lexists(folder):
@@ -153,7 +153,7 @@ class Upper:
                 help=f"`dsectl -C {name} restart --all` starts the others.",
             )
 
-    def _undo(self, attempt: _Attempt) -> None:
+    def _undo(self, attempt: _StartRollback) -> None:
         if attempt.launch is not None:
             attempt.launch.abort()
         if attempt.leash is not None:

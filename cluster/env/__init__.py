@@ -13,13 +13,13 @@ from cluster.env.seam import (
     Env,
     Link,
     LinkHandler,
-    Listener,
     Network,
+    StreamListener,
     Timer,
 )
 from cluster.env.slices import Slices
 from cluster.env.stall import StallWatch
-from cluster.env.tick import Tick
+from cluster.env.tick import OutputTick
 
 __all__ = [
     "Address",
@@ -30,10 +30,10 @@ __all__ = [
     "Env",
     "Link",
     "LinkHandler",
-    "Listener",
     "Network",
+    "OutputTick",
     "Slices",
     "StallWatch",
-    "Tick",
+    "StreamListener",
     "Timer",
 ]

@@ -86,7 +86,7 @@ class Tasks:
         task = self._loop.create_task(coroutine)
         self._tasks[task] = None
         task.add_done_callback(self._done)
-        return TaskHandle(task)
+        return RealTask(task)
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         del self._tasks[task]
@@ -94,7 +94,7 @@ class Tasks:
             log.error("a spawned task failed", exc_info=error)
 
 
-class TaskHandle:
+class RealTask:
     """A spawned coroutine, as its spawner sees it."""
 
     __slots__ = ("_task",)

@@ -81,7 +81,7 @@ class LinkHandler(Protocol):
         """The send buffer has drained."""
 
 
-class Listener(Protocol):
+class StreamListener(Protocol):
     """A place that accepts streams."""
 
     def close(self) -> None:
@@ -101,7 +101,7 @@ class DatagramSocket(Protocol):
 class Network(Protocol):
     """Streams and datagrams."""
 
-    def listen(self, at: Address, accept: Callable[[Address], LinkHandler | None]) -> Listener:
+    def listen(self, at: Address, accept: Callable[[Address], LinkHandler | None]) -> StreamListener:
         """Accept streams at `at`; `accept(peer)` gives each its handler, or None to close it at once. Raises OSError
         when the address is taken. The socket listens before this returns."""
 

@@ -14,7 +14,7 @@ def _nothing() -> None:
     """Until a block registers itself."""
 
 
-class Tick:
+class OutputTick:
     """Runs the two writers once after each pass that armed it."""
 
     __slots__ = ("_armed", "_clock", "_running", "write_log", "write_sockets")

@@ -11,7 +11,7 @@ from cluster.faults.document import (
     reset,
 )
 from cluster.faults.fault import Fault
-from cluster.faults.kind import Figure, Kind, Rule
+from cluster.faults.kind import FaultKind, FaultRule, Figure
 from cluster.faults.registry import KINDS
 
 __all__ = [
@@ -19,9 +19,9 @@ __all__ = [
     "Fault",
     "FaultBook",
     "FaultDocument",
+    "FaultKind",
+    "FaultRule",
     "Figure",
-    "Kind",
-    "Rule",
     "add_fault",
     "decode_faults",
     "encode_faults",

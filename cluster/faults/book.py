@@ -18,7 +18,7 @@ from cluster.faults.fault import Fault
 if TYPE_CHECKING:
     from random import Random
 
-    from cluster.faults.kind import Rule
+    from cluster.faults.kind import FaultRule
 
 
 class FaultBook:
@@ -31,7 +31,7 @@ class FaultBook:
         """Whether any active link fault involves this node: the one check that packets pay in peace."""
         self._faults: dict[str, Fault] = {}
         self._loaded = False
-        self._rules: list[Rule] = []
+        self._rules: list[FaultRule] = []
         self._struck: dict[str, list[str]] = {}  # peer -> the active faults of processes that name it
         self._receipts: dict[str, dict[str, int]] = {}
 
@@ -145,7 +145,7 @@ class FaultBook:
     def _link(self, source: str) -> str:
         return f"{source}->{self.me}"
 
-    def _slow_from(self, source: str) -> list[Rule]:
+    def _slow_from(self, source: str) -> list[FaultRule]:
         return [rule for rule in self._rules if rule.slows(source, self.me)]
 
     def _stopped(self, source: str, target: str) -> bool:

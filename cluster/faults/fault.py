@@ -3,12 +3,12 @@
 import msgspec
 
 from cluster.errors import Usage
-from cluster.faults.kind import Kind
+from cluster.faults.kind import FaultKind
 from cluster.faults.registry import KINDS
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Which of the fields below `ended` matter is the business of the kind (`Kind.fields`)."""
+    """Which of the fields below `ended` matter is the business of the kind (`FaultKind.fields`)."""
 
     id: str = ""
     """`f1`, `f2`…, given by `add_fault`."""
@@ -47,7 +47,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """kill, pause: those of `nodes` that were brought back; the fault ends with the last."""
 
     @property
-    def of(self) -> Kind:
+    def of(self) -> FaultKind:
         """Its kind. Raises Usage for one that this version does not know."""
         try:
             return KINDS[self.kind]

@@ -1,7 +1,8 @@
 """What a kind of fault is: everything that the commands, the views, the nodes and the simulation want of it.
 
 A kind is one file beside this one, and `registry` has them all. To add one: its fields to `Fault`, a file with a
-subclass of `Kind` (and of `Rule`, when it acts on packets), and a line in the registry. Nobody else names kinds.
+subclass of `FaultKind` (and of `FaultRule`, when it acts on packets), and a line in the registry. Nothing else names
+kinds.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Figure(NamedTuple):
     """± in the same unit."""
 
 
-class Rule(ABC):
+class FaultRule(ABC):
     """What one active fault does to the packets that a node receives. Stateless unless it says otherwise."""
 
     def __init__(self, fault: Fault) -> None:
@@ -58,7 +59,7 @@ class Rule(ABC):
         return delays
 
 
-class Kind:
+class FaultKind:
     """A kind of fault, of which there is one object."""
 
     name: ClassVar[str]
@@ -87,12 +88,12 @@ class Kind:
         """What else there is to say of it."""
         return []
 
-    def rule(self, fault: Fault) -> Rule | None:
+    def rule(self, fault: Fault) -> FaultRule | None:
         """What it does to packets; None for a fault of processes."""
         return None
 
 
-class ProcessKind(Kind):
+class ProcessKind(FaultKind):
     """Something was done to the processes of `nodes`; it ends when all of them run again."""
 
     scope = "process"

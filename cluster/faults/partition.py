@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cluster.errors import Usage
-from cluster.faults.kind import Kind, Rule
+from cluster.faults.kind import FaultKind, FaultRule
 
 if TYPE_CHECKING:
     from cluster.faults.fault import Fault
 
 
-class Partition(Kind):
+class Partition(FaultKind):
     """The links between the groups are cut; one way, only what the first group sends is lost."""
 
     name = "partition"
@@ -41,12 +41,12 @@ class Partition(Kind):
         """Its direction."""
         return ["one way"] if fault.one_way else []
 
-    def rule(self, fault: Fault) -> Rule:
+    def rule(self, fault: Fault) -> FaultRule:
         """Stops packets between groups."""
         return PartitionRule(fault)
 
 
-class PartitionRule(Rule):
+class PartitionRule(FaultRule):
     """Stops packets between groups."""
 
     def __init__(self, fault: Fault) -> None:

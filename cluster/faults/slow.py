@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from cluster.errors import Usage
-from cluster.faults.kind import EVERYONE, Figure, Kind, Rule
+from cluster.faults.kind import EVERYONE, FaultKind, FaultRule, Figure
 
 if TYPE_CHECKING:
     from random import Random
@@ -27,7 +27,7 @@ SHARES: Final = ("loss", "duplicate", "reorder")
 AMOUNTS: Final = ("delay_ms", "jitter_ms", "rate_bytes_s")
 
 
-class Slow(Kind):
+class Slow(FaultKind):
     """The packets from `source` to `target` suffer; `both`: those of the other direction too."""
 
     name = "slow"
@@ -66,12 +66,12 @@ class Slow(Kind):
             found.append(Figure("rate", fault.rate_bytes_s, "bytes/s"))
         return found
 
-    def rule(self, fault: Fault) -> Rule:
+    def rule(self, fault: Fault) -> FaultRule:
         """Delays, loses, doubles and reorders packets."""
         return SlowRule(fault)
 
 
-class SlowRule(Rule):
+class SlowRule(FaultRule):
     """What a slow link does. It remembers how far a link of limited rate is booked."""
 
     def __init__(self, fault: Fault) -> None:

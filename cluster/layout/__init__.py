@@ -3,21 +3,21 @@
 from cluster.layout.entry import (
     WEIGHT_MAX,
     LayoutEntry,
-    Member,
+    LayoutMember,
     decode_entry,
     encode_entry,
 )
 from cluster.layout.partition import PARTITIONS, partition_of, token
 from cluster.layout.placement import Placement, placement
-from cluster.layout.view import View
+from cluster.layout.view import LayoutView
 
 __all__ = [
     "PARTITIONS",
     "WEIGHT_MAX",
     "LayoutEntry",
-    "Member",
+    "LayoutMember",
+    "LayoutView",
     "Placement",
-    "View",
     "decode_entry",
     "encode_entry",
     "partition_of",

@@ -23,7 +23,7 @@ NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 WEIGHT_MAX: Final = 100
 
 
-class Member(msgspec.Struct, frozen=True, cache_hash=True):
+class LayoutMember(msgspec.Struct, frozen=True, cache_hash=True):
     """A place in the layout: its name, the zone it fails with, its address, and its share of the data."""
 
     name: str
@@ -51,7 +51,7 @@ Rows = tuple[tuple[str, ...], ...]
 class Coming(msgspec.Struct, frozen=True, cache_hash=True):
     """The members and owners of the next layout, to which data moves."""
 
-    members: tuple[Member, ...]
+    members: tuple[LayoutMember, ...]
     owners: Rows
 
 
@@ -60,7 +60,7 @@ class LayoutEntry(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=Tr
 
     number: int
     cluster: str
-    members: tuple[Member, ...]
+    members: tuple[LayoutMember, ...]
     n: int
     r: int
     w: int
@@ -71,7 +71,7 @@ class LayoutEntry(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=Tr
     """Where the data moves; None when it does not."""
 
     @property
-    def all_members(self) -> tuple[Member, ...]:
+    def all_members(self) -> tuple[LayoutMember, ...]:
         """The members, and those to come."""
         if self.coming is None:
             return self.members
@@ -115,7 +115,7 @@ class LayoutEntry(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=Tr
                 raise errors.Usage(f"{letter} is {quorum}; it is from 1 to N, which is {self.n}")
 
 
-def _validate_members(members: tuple[Member, ...]) -> None:
+def _validate_members(members: tuple[LayoutMember, ...]) -> None:
     if not members:
         raise errors.Usage("a layout needs at least one member")
     names: dict[str, None] = {}
@@ -127,7 +127,7 @@ def _validate_members(members: tuple[Member, ...]) -> None:
     _validate_addresses(members)
 
 
-def _validate_addresses(members: tuple[Member, ...]) -> None:
+def _validate_addresses(members: tuple[LayoutMember, ...]) -> None:
     addresses: dict[tuple[str, int], str] = {}
     for member in members:
         other = addresses.setdefault((member.host, member.port), member.name)
@@ -135,7 +135,7 @@ def _validate_addresses(members: tuple[Member, ...]) -> None:
             raise errors.Usage(f"{other} and {member.name} share the address {member.host}:{member.port}")
 
 
-def _validate_owners(owners: Rows, members: tuple[Member, ...], replicas: int) -> None:
+def _validate_owners(owners: Rows, members: tuple[LayoutMember, ...], replicas: int) -> None:
     if not owners:
         return
     if len(owners) != PARTITIONS:

@@ -55,7 +55,7 @@ class Placement:
 @lru_cache(maxsize=16)
 def placement(entry: LayoutEntry) -> Placement:
     """The placement of a valid `entry`; computed once a process for equal entries."""
-    chooser = _Chooser(entry)
+    chooser = _OwnerChooser(entry)
     owners, fallbacks = [], []
     for partition, ranking in enumerate(rank(entry.members)):
         chosen = entry.owners[partition] if entry.owners else chooser.choose(ranking)
@@ -64,7 +64,7 @@ def placement(entry: LayoutEntry) -> Placement:
     return Placement(owners, fallbacks)
 
 
-class _Chooser:
+class _OwnerChooser:
     """Chooses owners one partition after the other, and counts what each node holds so far."""
 
     def __init__(self, entry: LayoutEntry) -> None:

@@ -19,7 +19,7 @@ from hashlib import shake_128
 from math import log
 from struct import Struct
 
-from cluster.layout.entry import Member
+from cluster.layout.entry import LayoutMember
 from cluster.layout.partition import PARTITIONS
 
 _DRAWS = Struct(f">{PARTITIONS}Q")
@@ -29,14 +29,14 @@ _DRAW_BITS = 52
 _SCALE = 0.5**_DRAW_BITS
 
 
-def scores(member: Member) -> list[float]:
+def scores(member: LayoutMember) -> list[float]:
     """The score of `member` for each partition; higher is better. One hash stream gives all 256 draws."""
     weight = -float(member.weight)
     stream = shake_128(member.name.encode()).digest(_DRAWS.size)
     return [weight / log(((draw >> 64 - _DRAW_BITS) + 0.5) * _SCALE) for draw in _DRAWS.unpack(stream)]
 
 
-def rank(members: Iterable[Member]) -> list[list[str]]:
+def rank(members: Iterable[LayoutMember]) -> list[list[str]]:
     """For each partition all names, best first; a tie goes to the name that sorts first."""
     ordered = sorted(members, key=lambda member: member.name)
     names = [member.name for member in ordered]

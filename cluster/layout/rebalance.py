@@ -15,7 +15,7 @@ node: ties go by ranking and by name.
 from collections.abc import Callable, Iterable, Sequence
 from math import ceil, floor
 
-from cluster.layout.entry import Member, Rows
+from cluster.layout.entry import LayoutMember, Rows
 from cluster.layout.partition import PARTITIONS
 from cluster.layout.ranking import rank
 from cluster.layout.shares import CAP_FACTOR, fair_shares
@@ -23,7 +23,7 @@ from cluster.layout.shares import CAP_FACTOR, fair_shares
 _ROUNDING = 1e-6  # a share that is whole but for rounding is whole
 
 
-def rebalanced(previous: Sequence[Sequence[str]], members: Sequence[Member], n: int) -> Rows:
+def rebalanced(previous: Sequence[Sequence[str]], members: Sequence[LayoutMember], n: int) -> Rows:
     """The owners under `members` with `n` replicas (or all members, where there are fewer), made from `previous`."""
     table = _Table(previous, members, min(n, len(members)))
     table.fill()
@@ -34,7 +34,7 @@ def rebalanced(previous: Sequence[Sequence[str]], members: Sequence[Member], n: 
 class _Table:
     """Owners in the making: rows by partition, and the partitions that each node holds."""
 
-    def __init__(self, previous: Sequence[Sequence[str]], members: Sequence[Member], replicas: int) -> None:
+    def __init__(self, previous: Sequence[Sequence[str]], members: Sequence[LayoutMember], replicas: int) -> None:
         self.replicas = replicas
         self.zone_of = {member.name: member.zone for member in sorted(members, key=lambda one: one.name)}
         self.fair = fair_shares(members, replicas)

@@ -12,22 +12,22 @@ The step across that border, from 19 nodes to 20 in one zone with N=3, costs abo
 from collections.abc import Mapping, Sequence
 from math import ceil
 
-from cluster.layout.entry import Member
+from cluster.layout.entry import LayoutMember
 from cluster.layout.partition import PARTITIONS
 
 CAP_FACTOR = 1.05
 CAPPED_FROM_REPLICAS = 40  # 5 % of fewer than 40 replicas are less than two partitions
 
 
-def members_by_zone(members: Sequence[Member]) -> dict[str, list[Member]]:
+def members_by_zone(members: Sequence[LayoutMember]) -> dict[str, list[LayoutMember]]:
     """The members of each zone; zones and members in the order of their names."""
-    zones: dict[str, list[Member]] = {}
+    zones: dict[str, list[LayoutMember]] = {}
     for member in sorted(members, key=lambda member: (member.zone, member.name)):
         zones.setdefault(member.zone, []).append(member)
     return zones
 
 
-def zone_shares(members: Sequence[Member], replicas: int) -> dict[str, float]:
+def zone_shares(members: Sequence[LayoutMember], replicas: int) -> dict[str, float]:
     """How many of the 256 x `replicas` replicas each zone should hold."""
     zones = members_by_zone(members)
     least = dict.fromkeys(zones, 0)
@@ -49,7 +49,7 @@ def zone_shares(members: Sequence[Member], replicas: int) -> dict[str, float]:
     )
 
 
-def fair_shares(members: Sequence[Member], replicas: int) -> dict[str, float]:
+def fair_shares(members: Sequence[LayoutMember], replicas: int) -> dict[str, float]:
     """How many partitions each node should hold a replica of."""
     shares: dict[str, float] = {}
     by_zone = zone_shares(members, replicas)
@@ -59,7 +59,7 @@ def fair_shares(members: Sequence[Member], replicas: int) -> dict[str, float]:
     return shares
 
 
-def caps(members: Sequence[Member], replicas: int) -> dict[str, int]:
+def caps(members: Sequence[LayoutMember], replicas: int) -> dict[str, int]:
     """The most partitions that each node should hold; 256, which is no cap, in zones with few replicas a node."""
     limits: dict[str, int] = {}
     fair = fair_shares(members, replicas)

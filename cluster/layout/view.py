@@ -17,7 +17,7 @@ from cluster.layout.partition import PARTITIONS
 from cluster.layout.placement import Placement, placement
 
 
-class View:
+class LayoutView:
     """The layout as node `me` sees it. `on_change` is called with each entry that is taken over."""
 
     def __init__(self, me: str, entry: LayoutEntry) -> None:

@@ -1,6 +1,6 @@
 """SWIM with Lifeguard: who is alive, and what the members announce."""
 
-from cluster.membership.member import Candidate, Identity, MemberView
+from cluster.membership.member import MemberView, OwnIdentity, SeedMember
 from cluster.membership.membership import Membership
 
-__all__ = ["Candidate", "Identity", "MemberView", "Membership"]
+__all__ = ["MemberView", "Membership", "OwnIdentity", "SeedMember"]

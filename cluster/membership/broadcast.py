@@ -29,7 +29,7 @@ RUMOR_BYTES_MIN = len(_encode(Rumor("", "", 0, 0)))
 """No rumor fits into less."""
 
 
-class _Entry:
+class _QueuedRumor:
     __slots__ = ("data", "incarnation", "order", "transmits")
 
     def __init__(self, data: bytes, incarnation: tuple[int, int], order: int) -> None:
@@ -48,8 +48,8 @@ class Broadcasts:
 
     def __init__(self, limit: Callable[[], int]) -> None:
         self._limit = limit
-        self._by_name: dict[str, dict[Subject, _Entry]] = {}
-        self._by_transmits: list[dict[int, tuple[Subject, _Entry]]] = [{}]
+        self._by_name: dict[str, dict[Subject, _QueuedRumor]] = {}
+        self._by_transmits: list[dict[int, tuple[Subject, _QueuedRumor]]] = [{}]
         self._order = 0
         self._count = 0
 
@@ -67,19 +67,19 @@ class Broadcasts:
             if subject in held:
                 self._drop(subject, held[subject])
         self._order += 1
-        entry = _Entry(_encode(rumor), incarnation, self._order)
+        entry = _QueuedRumor(_encode(rumor), incarnation, self._order)
         self._by_name.setdefault(rumor.name, {})[subject] = entry
         self._by_transmits[0][entry.order] = subject, entry
         self._count += 1
 
-    def _replace(self, rumor: Rumor, incarnation: tuple[int, int], held: dict[Subject, _Entry]) -> None:
+    def _replace(self, rumor: Rumor, incarnation: tuple[int, int], held: dict[Subject, _QueuedRumor]) -> None:
         """Drop what was to be said of the member's state, but for accusations that this one joins."""
         for subject, entry in list(held.items()):
             joins = rumor.state == SUSPECT and subject[2] and entry.incarnation == incarnation
             if subject[1] == "state" and not joins:
                 self._drop(subject, entry)
 
-    def _drop(self, subject: Subject, entry: _Entry) -> None:
+    def _drop(self, subject: Subject, entry: _QueuedRumor) -> None:
         held = self._by_name[subject[0]]
         del held[subject]
         if not held:
@@ -94,7 +94,7 @@ class Broadcasts:
 
     def take(self, space: int) -> list[bytes]:
         """Encoded rumors for one packet with `space` bytes left: least sent first, then newest first."""
-        taken: list[tuple[Subject, _Entry]] = []
+        taken: list[tuple[Subject, _QueuedRumor]] = []
         for sent_as_often in self._by_transmits:
             for order in sorted(sent_as_often, reverse=True):
                 if space < RUMOR_BYTES_MIN:
@@ -111,7 +111,7 @@ class Broadcasts:
                 self._sent_once_more(subject, entry)
         return [entry.data for _, entry in taken]
 
-    def _sent_once_more(self, subject: Subject, entry: _Entry) -> None:
+    def _sent_once_more(self, subject: Subject, entry: _QueuedRumor) -> None:
         del self._by_transmits[entry.transmits][entry.order]
         entry.transmits += 1
         if entry.transmits == len(self._by_transmits):

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from cluster.config import MembershipSettings
 from cluster.env import Clock, StallWatch
 from cluster.errors import ClusterError
-from cluster.membership.member import Identity
+from cluster.membership.member import OwnIdentity
 from cluster.membership.probe import Awareness
-from cluster.membership.table import Table
+from cluster.membership.table import MemberTable
 from cluster.ports import Datagrams, Lanes, Messenger, Outcome, Recorder
 
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Context:
+class MembershipContext:
     """One node's world, as the parts of its membership share it."""
 
-    me: Identity
+    me: OwnIdentity
     clock: Clock
     random: "Random"
     messenger: Messenger
@@ -28,7 +28,7 @@ class Context:
     settings: MembershipSettings
     stall: StallWatch
     record: Recorder
-    table: Table
+    table: MemberTable
     awareness: Awareness
     counts: dict[str, int] = field(default_factory=dict)
     """How often what happened, for metrics."""

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cluster.env import Timer
-from cluster.membership.context import Context, is_refusal
+from cluster.membership.context import MembershipContext, is_refusal
 from cluster.membership.gossip import Gossip
 from cluster.membership.member import REACHABLE, Member
-from cluster.membership.probe import Probe, ProbeOrder, Verdict
+from cluster.membership.probe import Probe, ProbeOrder, ProbeOutcome
 from cluster.ports import Outcome
 from cluster.wire.handshake import LANE_CONTROL
 from cluster.wire.membership import Ping, PingAck, PingNack, PingRequest, Rumor, StreamPing, StreamPong
@@ -30,7 +30,7 @@ CHALLENGE_TRIES_MAX = 3
 
 
 @dataclass(slots=True)
-class _Relay:
+class _RelayedProbe:
     """A probe on behalf of another node."""
 
     requester: str
@@ -40,7 +40,7 @@ class _Relay:
 
 
 @dataclass(slots=True)
-class _Challenge:
+class _DirectProbe:
     """A ping whose silence has consequences."""
 
     target: str
@@ -57,7 +57,7 @@ class Detector:
 
     def __init__(
         self,
-        context: Context,
+        context: MembershipContext,
         gossip: Gossip,
         failed: Callable[[Probe], None],
         refused: Callable[[str, str], None],
@@ -74,8 +74,8 @@ class Detector:
         self._probe: Probe | None = None
         self._period_timer: Timer | None = None
         self._timeout_timer: Timer | None = None
-        self._relays: dict[int, _Relay] = {}
-        self._challenges: dict[int, _Challenge] = {}
+        self._relays: dict[int, _RelayedProbe] = {}
+        self._challenges: dict[int, _DirectProbe] = {}
 
     def start(self) -> None:
         """Begin at a random moment of the first period, so that nodes that start together do not probe together."""
@@ -165,7 +165,7 @@ class Detector:
             return  # the health was credited when the ack came
         verdict = probe.verdict(context.stall.overlaps(probe.started, now))
         member = context.table.members.get(probe.target)
-        if verdict is Verdict.VOID:
+        if verdict is ProbeOutcome.VOID:
             context.awareness.apply(probe.health_delta(verdict, ()))
             context.count("probes_void")
             cause = f"this process was stalled while it waited for {probe.target}"
@@ -180,7 +180,7 @@ class Detector:
     def _answered(self, probe: Probe) -> None:
         if self._timeout_timer is not None:
             self._timeout_timer.cancel()
-        self.context.awareness.apply(probe.health_delta(Verdict.ANSWERED, ()))
+        self.context.awareness.apply(probe.health_delta(ProbeOutcome.ANSWERED, ()))
 
     # -- messages
 
@@ -219,7 +219,7 @@ class Detector:
         sequence = self._next_sequence()
         wait_s = NACK_SHARE * self.context.settings.probe_timeout_s
         timer = self.context.clock.call_later(wait_s, self._give_up, sequence)
-        self._relays[sequence] = _Relay(sender, request.sequence, request.target, timer)
+        self._relays[sequence] = _RelayedProbe(sender, request.sequence, request.target, timer)
         self._ping(request.target, sequence)
 
     def _give_up(self, sequence: int) -> None:
@@ -233,13 +233,13 @@ class Detector:
     ) -> None:
         """Confront a member with what is said of it; one of the callbacks comes, exactly once."""
         now = self.context.clock.now()
-        self._send_challenge(_Challenge(member.name, rumor, on_answer, on_silence, now, CHALLENGE_TRIES_MAX))
+        self._send_challenge(_DirectProbe(member.name, rumor, on_answer, on_silence, now, CHALLENGE_TRIES_MAX))
 
     def is_challenged(self, name: str) -> bool:
         """Whether a challenge of the member is under way."""
         return any(challenge.target == name for challenge in self._challenges.values())
 
-    def _send_challenge(self, challenge: _Challenge) -> None:
+    def _send_challenge(self, challenge: _DirectProbe) -> None:
         context = self.context
         sequence = self._next_sequence()
         challenge.sent = context.clock.now()
@@ -258,7 +258,7 @@ class Detector:
         else:
             challenge.on_silence()
 
-    def _finish_challenge(self, sequence: int) -> _Challenge:
+    def _finish_challenge(self, sequence: int) -> _DirectProbe:
         challenge = self._challenges.pop(sequence)
         assert challenge.timer is not None
         challenge.timer.cancel()

@@ -10,7 +10,7 @@ connections to its successors in the ring of names.
 from collections.abc import Callable, Sequence
 
 from cluster.env import Timer
-from cluster.membership.context import Context, is_refusal
+from cluster.membership.context import MembershipContext, is_refusal
 from cluster.membership.gossip import Gossip
 from cluster.membership.member import REACHABLE
 from cluster.ports import Outcome
@@ -27,7 +27,7 @@ WATCH_DELAY_S = 0.2
 class Evidence:
     """Looks into what connections tell."""
 
-    def __init__(self, context: Context, gossip: Gossip, accuse: Callable[[str, str], None]) -> None:
+    def __init__(self, context: MembershipContext, gossip: Gossip, accuse: Callable[[str, str], None]) -> None:
         self.context = context
         self.gossip = gossip
         self._accuse = accuse
@@ -72,7 +72,7 @@ def successors(names: Sequence[str], me: str, count: int) -> list[str]:
 class WatchLinks:
     """Holds the connections to this node's successors open, so that each member is watched by its predecessors."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: MembershipContext) -> None:
         self.context = context
         self._watched: dict[str, None] = {}
         self._timer: Timer | None = None

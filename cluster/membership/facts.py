@@ -4,9 +4,9 @@ Facts travel like states: as rumors, and with the whole table in push-pull. The 
 a former boot announced is void once the new boot is heard. A body too large for a packet goes by streams only; the
 rumor then says just that there is a newer version (`news`), and who gets it pulls from the announcer.
 
-`Facts` is pure. `Announcing` spreads this node's facts and takes in those of others; `tell` is the barrier: it sends a
-fact to every live member at once and counts who has it, for callers that must not go on before the others have it (a
-subscription, say). Gossip and push-pull reach the rest.
+`FactTable` is pure. `Announcing` spreads this node's facts and takes in those of others; `tell` is the barrier: it
+sends a fact to every live member at once and counts who has it, for callers that must not go on before the others have
+it (a subscription, say). Gossip and push-pull reach the rest.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from cluster.limits import FACT_BYTES_MAX
-from cluster.membership.context import Context
+from cluster.membership.context import MembershipContext
 from cluster.membership.gossip import Gossip
 from cluster.membership.member import EPOCH_MAX, FACT, KIND_CHARACTERS_MAX, NEWS, is_sound
 from cluster.membership.push_pull import PushPulls
@@ -44,7 +44,7 @@ class FactEffect(Enum):
     FIRST_PULL = auto()  # the same, heard for the first time: pass the news on, too
 
 
-class Facts:
+class FactTable:
     """All facts by member and kind."""
 
     def __init__(self, rumor_body_max: int) -> None:
@@ -143,9 +143,9 @@ RUMOR_OVERHEAD_BYTES = 160
 class Announcing:
     """One node's facts and those it knows of."""
 
-    def __init__(self, context: Context, gossip: Gossip, push_pulls: PushPulls) -> None:
+    def __init__(self, context: MembershipContext, gossip: Gossip, push_pulls: PushPulls) -> None:
         self.context = context
-        self.facts = Facts(gossip.space - RUMOR_OVERHEAD_BYTES)
+        self.facts = FactTable(gossip.space - RUMOR_OVERHEAD_BYTES)
         self.on_fact: list[Callable[[str, str, bytes], None]] = []
         self._gossip = gossip
         self._push_pulls = push_pulls
@@ -172,7 +172,7 @@ class Announcing:
         if not peers:
             context.clock.call_soon(done, 1)
             return
-        answers = _Answers(len(peers), done)
+        answers = _FactHolders(len(peers), done)
         body = Tell([self.facts.rumor(me, kind)])
         context.messenger.request(peers, body, context.clock.now() + TELL_TIMEOUT_S, answers.take, LANE_CONTROL)
 
@@ -190,7 +190,7 @@ class Announcing:
             if not left:
                 done(len(confirmed) + 1)
                 return
-            answers = _Answers(len(left), lambda count: context.clock.call_later(TELL_AGAIN_S, attempt), confirmed)
+            answers = _FactHolders(len(left), lambda count: context.clock.call_later(TELL_AGAIN_S, attempt), confirmed)
             deadline = context.clock.now() + TELL_TIMEOUT_S
             context.messenger.request(left, Tell([rumor]), deadline, answers.take, LANE_CONTROL)
 
@@ -226,7 +226,7 @@ class Announcing:
             listener(name, kind, body)
 
 
-class _Answers:
+class _FactHolders:
     """Counts who holds the fact."""
 
     def __init__(self, waiting: int, done: Callable[[int], object], confirmed: dict[str, None] | None = None) -> None:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from cluster.env import Timer
 from cluster.membership.broadcast import Broadcasts
-from cluster.membership.context import Context
+from cluster.membership.context import MembershipContext
 from cluster.wire.datagram import seal_bytes
 from cluster.wire.membership import Probe, Rumor
 
@@ -31,7 +31,7 @@ class _EncodedPacket(Struct, array_like=True, gc=False):
 class Gossip:
     """One node's outgoing packets."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: MembershipContext) -> None:
         self.context = context
         settings, table = context.settings, context.table
         self.queue = Broadcasts(lambda: settings.retransmit_limit(table.size()))

@@ -79,7 +79,7 @@ def is_sound(rumor: Rumor) -> bool:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class SeedMember:
     """A member that the layout names."""
 
     name: str
@@ -88,7 +88,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Identity:
+class OwnIdentity:
     """This node: its name has the place in the layout, its id the causality, its epoch counts its boots."""
 
     name: str

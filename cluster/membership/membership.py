@@ -10,17 +10,17 @@ from collections.abc import Callable, Sequence
 from cluster.config import MembershipSettings
 from cluster.env import Env, StallWatch
 from cluster.errors import NotFound
-from cluster.membership.context import Context
+from cluster.membership.context import MembershipContext
 from cluster.membership.evidence import WatchLinks
 from cluster.membership.facts import Announcing
 from cluster.membership.gossip import Gossip
-from cluster.membership.member import LEFT, Candidate, Identity, Member, MemberView
+from cluster.membership.member import LEFT, Member, MemberView, OwnIdentity, SeedMember
 from cluster.membership.peers import PeersFile, encode_peers
 from cluster.membership.probe import Awareness
 from cluster.membership.push_pull import Joining, PushPulls
 from cluster.membership.reception import Reception
 from cluster.membership.rumors import Rumors
-from cluster.membership.table import Table
+from cluster.membership.table import MemberTable
 from cluster.ports import Datagrams, Lanes, Messenger, Recorder
 
 
@@ -38,8 +38,8 @@ class Membership:
     def __init__(
         self,
         env: Env,
-        me: Identity,
-        seeds: Sequence[Candidate],
+        me: OwnIdentity,
+        seeds: Sequence[SeedMember],
         messenger: Messenger,
         lanes: Lanes,
         datagrams: Datagrams,
@@ -50,10 +50,10 @@ class Membership:
     ) -> None:
         """`is_named`: whether the layout names a member; nobody else is admitted."""
         now = env.clock.now()
-        self._table = table = Table(me, list(seeds), now)
+        self._table = table = MemberTable(me, list(seeds), now)
         table.is_named = is_named
         awareness = Awareness(settings.health_score_max)
-        self.context = context = Context(
+        self.context = context = MembershipContext(
             me, env.clock, env.random, messenger, lanes, datagrams, settings, stall, record, table, awareness
         )
         self._gossip = Gossip(context)
@@ -190,7 +190,7 @@ class Membership:
             self._rumors.evidence.note(peer, reason)
             self._links.changed()
 
-    def admit(self, candidate: Candidate) -> None:
+    def admit(self, candidate: SeedMember) -> None:
         """The layout names a member more: it is probed and gossiped to as the others are."""
         self._table.admit(candidate, self.context.clock.now())
         self.context.lanes.addresses[candidate.name] = self._table.members[candidate.name].address

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from random import Random
 
 
-class Verdict(Enum):
+class ProbeOutcome(Enum):
     """How a probe ended."""
 
     ANSWERED = "answered"
@@ -78,20 +78,20 @@ class Probe:
         if sender in self.helpers:
             self.nacks[sender] = None
 
-    def verdict(self, stalled: bool) -> Verdict:
+    def verdict(self, stalled: bool) -> ProbeOutcome:
         """The end of the period. `stalled`: this process did not run for a part of the probe's window."""
         if self.answered_by:
-            return Verdict.ANSWERED
-        return Verdict.VOID if stalled else Verdict.FAILED
+            return ProbeOutcome.ANSWERED
+        return ProbeOutcome.VOID if stalled else ProbeOutcome.FAILED
 
-    def health_delta(self, verdict: Verdict, live_helpers: Iterable[str]) -> int:
+    def health_delta(self, verdict: ProbeOutcome, live_helpers: Iterable[str]) -> int:
         """What the probe says about this node's own health; as in memberlist's probeNode, but for the void.
 
         `live_helpers` are the helpers still believed alive: a dead one sends no nack.
         """
-        if verdict is Verdict.ANSWERED:
+        if verdict is ProbeOutcome.ANSWERED:
             return -1
-        if verdict is Verdict.VOID or not self.helpers:
+        if verdict is ProbeOutcome.VOID or not self.helpers:
             return 1
         return sum(1 for helper in live_helpers if helper not in self.nacks)
 

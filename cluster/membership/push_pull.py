@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable
 
 from cluster.env import Timer
-from cluster.membership.context import Context
+from cluster.membership.context import MembershipContext
 from cluster.membership.gossip import Gossip
 from cluster.membership.member import REACHABLE
 from cluster.ports import Outcome
@@ -42,7 +42,7 @@ class PushPulls:
 
     def __init__(
         self,
-        context: Context,
+        context: MembershipContext,
         gossip: Gossip,
         rows: Callable[[], list[MemberState]],
         absorb: Callable[[list[MemberState], str], None],
@@ -137,7 +137,7 @@ GREETINGS_MAX, GREETINGS_MANY = 8, 2
 class Joining:
     """Runs once, from the start until everyone is heard or has had its chances."""
 
-    def __init__(self, context: Context, gossip: Gossip, push_pulls: PushPulls) -> None:
+    def __init__(self, context: MembershipContext, gossip: Gossip, push_pulls: PushPulls) -> None:
         self.context = context
         self.gossip = gossip
         self.push_pulls = push_pulls

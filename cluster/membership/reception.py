@@ -9,7 +9,7 @@ import msgspec
 
 from cluster.errors import BadMessage, NotFound
 from cluster.limits import FRAME_BYTES_MAX
-from cluster.membership.context import Context
+from cluster.membership.context import MembershipContext
 from cluster.membership.evidence import WatchLinks
 from cluster.membership.facts import Announcing
 from cluster.membership.gossip import Gossip
@@ -47,7 +47,7 @@ class Reception:
     """One node's incoming messages."""
 
     def __init__(
-        self, context: Context, gossip: Gossip, rumors: Rumors, announcing: Announcing, links: WatchLinks
+        self, context: MembershipContext, gossip: Gossip, rumors: Rumors, announcing: Announcing, links: WatchLinks
     ) -> None:
         self.context = context
         self._gossip = gossip

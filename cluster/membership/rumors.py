@@ -8,7 +8,7 @@ ends; what is said of this node itself is refuted: only the member may raise its
 from collections.abc import Callable
 from enum import Enum, auto
 
-from cluster.membership.context import Context
+from cluster.membership.context import MembershipContext
 from cluster.membership.detector import Detector
 from cluster.membership.evidence import REFUSED, Evidence, WatchLinks
 from cluster.membership.facts import Announcing
@@ -33,7 +33,7 @@ class Rumors:
 
     def __init__(
         self,
-        context: Context,
+        context: MembershipContext,
         gossip: Gossip,
         push_pulls: PushPulls,
         announcing: Announcing,
@@ -141,18 +141,18 @@ class Rumors:
         """A rumor about this node: contradict what is wrong. True when who told it must hear what holds."""
         me, context = self.context.table.me, self.context
         heard = Incarnation(rumor.epoch, rumor.refutations)
-        answer = answer_to(rumor, me) if heard.is_plausible() and is_sound(rumor) else Answer.NOTHING
-        if answer in (Answer.NOTHING, Answer.REMIND):
-            return answer is Answer.REMIND
-        if answer is Answer.CONTEST and not self._contest(rumor, via):
+        answer = answer_to(rumor, me) if heard.is_plausible() and is_sound(rumor) else SelfRumorAction.NOTHING
+        if answer in (SelfRumorAction.NOTHING, SelfRumorAction.REMIND):
+            return answer is SelfRumorAction.REMIND
+        if answer is SelfRumorAction.CONTEST and not self._contest(rumor, via):
             return False
         epoch = me.incarnation.epoch
-        if answer is Answer.AMNESIA and self.on_amnesia:
+        if answer is SelfRumorAction.AMNESIA and self.on_amnesia:
             reason = f"{via} has seen {me.name} ({me.id}) in boot epoch {heard.epoch}, and this is epoch {epoch} of it"
             for remember in tuple(self.on_amnesia):
                 remember(reason)
             return False
-        is_this_boot = answer is Answer.REFUTE and heard.epoch == epoch
+        is_this_boot = answer is SelfRumorAction.REFUTE and heard.epoch == epoch
         raised = me.incarnation.above(heard) if is_this_boot else me.incarnation.boot_after(heard)
         if raised.epoch != epoch:
             for raise_to in tuple(self.on_raised):
@@ -270,7 +270,7 @@ def _heard(origin: str, via: str) -> str:
     return "" if origin == via else f", received through {via}"
 
 
-class Answer(Enum):
+class SelfRumorAction(Enum):
     """What to do about a rumor about oneself."""
 
     NOTHING = auto()
@@ -281,17 +281,17 @@ class Answer(Enum):
     CONTEST = auto()  # another id has our name
 
 
-def answer_to(rumor: Rumor, me: Member) -> Answer:
+def answer_to(rumor: Rumor, me: Member) -> SelfRumorAction:
     """Judge a plausible rumor about `me`; its incarnation decides first."""
     heard = Incarnation(rumor.epoch, rumor.refutations)
     if heard < me.incarnation:
-        return Answer.REMIND
+        return SelfRumorAction.REMIND
     if rumor.id and rumor.id != me.id:
-        return Answer.CONTEST
+        return SelfRumorAction.CONTEST
     if rumor.id and heard.epoch > me.incarnation.epoch:
-        return Answer.AMNESIA
+        return SelfRumorAction.AMNESIA
     if rumor.state == me.state:
-        return Answer.RISE if heard > me.incarnation else Answer.NOTHING
+        return SelfRumorAction.RISE if heard > me.incarnation else SelfRumorAction.NOTHING
     if rumor.state == ALIVE:  # of before we began to leave
-        return Answer.RISE if heard > me.incarnation else Answer.REMIND
-    return Answer.REFUTE
+        return SelfRumorAction.RISE if heard > me.incarnation else SelfRumorAction.REMIND
+    return SelfRumorAction.REFUTE

@@ -22,7 +22,7 @@ import math
 from collections.abc import Callable
 
 from cluster.env import Timer
-from cluster.membership.context import Context
+from cluster.membership.context import MembershipContext
 from cluster.membership.detector import Detector
 from cluster.membership.gossip import Gossip
 from cluster.membership.member import Incarnation, Member
@@ -133,7 +133,11 @@ class Suspicions:
     """All suspicions that run, by member."""
 
     def __init__(
-        self, context: Context, gossip: Gossip, detector: Detector, declare_dead: Callable[[Member, str], None]
+        self,
+        context: MembershipContext,
+        gossip: Gossip,
+        detector: Detector,
+        declare_dead: Callable[[Member, str], None],
     ) -> None:
         self.context = context
         self._gossip = gossip

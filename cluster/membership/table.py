@@ -20,10 +20,10 @@ from cluster.membership.member import (
     RANK,
     REACHABLE,
     SUSPECT,
-    Candidate,
-    Identity,
     Incarnation,
     Member,
+    OwnIdentity,
+    SeedMember,
     is_sound,
 )
 from cluster.wire.membership import Rumor
@@ -53,10 +53,10 @@ class Merged(NamedTuple):
 _REFUSED, _OLD, _KNOWN = Merged(Effect.REFUSED), Merged(Effect.OLD), Merged(Effect.KNOWN)
 
 
-class Table:
+class MemberTable:
     """All members by name, this node included."""
 
-    def __init__(self, me: Identity, seeds: list[Candidate], now: float) -> None:
+    def __init__(self, me: OwnIdentity, seeds: list[SeedMember], now: float) -> None:
         self.me = Member(me.name, me.id, Incarnation(me.epoch, 0), me.zone, me.address, now)
         self.me.heard = True
         self.members: dict[str, Member] = {me.name: self.me}
@@ -158,7 +158,7 @@ class Table:
         self.me.incarnation = incarnation
         self.me.told = None
 
-    def admit(self, candidate: Candidate, now: float) -> None:
+    def admit(self, candidate: SeedMember, now: float) -> None:
         """The layout names a member more; it may bear the name of one that was forgotten."""
         self.forgotten.pop(candidate.name, None)
         if candidate.name not in self.members:

@@ -22,7 +22,7 @@ from cluster.limits import (
 from cluster.messaging.barrier import Barrier
 from cluster.messaging.interest import KIND, Interest, encode_interest
 from cluster.messaging.matching import Matcher
-from cluster.ports import Facts, Inbound, Link, Messenger, Recorder
+from cluster.ports import Facts, Inbound, InboundLink, Messenger, Recorder
 from cluster.wire.frames import OneWay, encode_frame
 from cluster.wire.topics import Message, Publish, Published, Relay, Subscribe, Subscribed, Unsubscribe
 
@@ -30,12 +30,12 @@ ID_BYTES_MAX = 2 * NAME_BYTES_MAX
 GONE = ("dead", "left")
 
 
-class Subscription:
+class NodeSubscription:
     """One pattern of one client connection, under the number that the client chose."""
 
     __slots__ = ("dropped", "dropped_before", "link", "number", "pattern")
 
-    def __init__(self, link: Link, number: int, pattern: str) -> None:
+    def __init__(self, link: InboundLink, number: int, pattern: str) -> None:
         self.link = link
         self.number = number
         self.pattern = pattern
@@ -48,7 +48,7 @@ class Subscription:
         return self.dropped + self.dropped_before
 
 
-class Topics:
+class NodeTopics:
     """The topics of one node. `origin` begins the ids of messages published here and never repeats between boots."""
 
     def __init__(
@@ -63,9 +63,9 @@ class Topics:
         self._messenger = messenger
         self._facts = facts
         self._record = record
-        self._matcher: Matcher[Subscription] = Matcher()
+        self._matcher: Matcher[NodeSubscription] = Matcher()
         self._interest = Interest()
-        self._links: dict[Link, dict[int, Subscription]] = {}
+        self._links: dict[InboundLink, dict[int, NodeSubscription]] = {}
         self._patterns: dict[str, int] = {}  # pattern: subscriptions here
         self._barrier = Barrier(clock, facts, lambda: encode_interest(self._patterns))
         messenger.handle(Publish, self._on_publish)
@@ -111,7 +111,7 @@ class Topics:
                     self.dropped += 1
         return Published(id, reached, 0)
 
-    def subscriptions(self) -> list[Subscription]:
+    def subscriptions(self) -> list[NodeSubscription]:
         """All subscriptions of this node's clients."""
         return [subscription for numbered in self._links.values() for subscription in numbered.values()]
 
@@ -144,7 +144,7 @@ class Topics:
 
     def _deliver(
         self,
-        subscriptions: tuple[Subscription, ...],
+        subscriptions: tuple[NodeSubscription, ...],
         subject: str,
         payload: bytes,
         id: str,
@@ -163,7 +163,7 @@ class Topics:
         self.delivered += reached
         return reached
 
-    def _drop(self, to: Subscription, subject: str) -> None:
+    def _drop(self, to: NodeSubscription, subject: str) -> None:
         self.dropped += 1
         if not to.dropped_total:  # once a subscription: an event is a decision, not an operation
             self._record("topics.drop", "the subscriber's queue is full", pattern=to.pattern, subject=subject)
@@ -179,7 +179,7 @@ class Topics:
         else:
             self._barrier.wait(lambda nodes: inbound.reply(Subscribed(nodes)))
 
-    def _subscribe(self, link: Link, body: Subscribe) -> None:
+    def _subscribe(self, link: InboundLink, body: Subscribe) -> None:
         numbered = self._links.get(link, {})
         if body.group:
             raise Usage("groups of subscribers are not offered: each subscription gets every message")
@@ -191,7 +191,7 @@ class Topics:
             raise LimitReached(
                 f"the subscribers of {self.node} use {PATTERNS_MAX} different patterns, the most allowed"
             )
-        subscription = Subscription(link, body.subscription, body.pattern)
+        subscription = NodeSubscription(link, body.subscription, body.pattern)
         self._matcher.add(body.pattern, subscription)
         if not numbered:
             if link not in self._links:
@@ -209,11 +209,11 @@ class Topics:
         self._end(subscription)
         inbound.reply(Subscribed(0))
 
-    def _on_close(self, link: Link) -> None:
+    def _on_close(self, link: InboundLink) -> None:
         for subscription in self._links.pop(link, {}).values():
             self._end(subscription)
 
-    def _end(self, subscription: Subscription) -> None:
+    def _end(self, subscription: NodeSubscription) -> None:
         pattern = subscription.pattern
         self._matcher.remove(pattern, subscription)
         self._patterns[pattern] -= 1

@@ -16,7 +16,7 @@ from cluster.node.vitals import vitals
 from cluster.ports import Inbound
 from cluster.replication.mergeable import TABLE_KV
 from cluster.versions import decode, digest
-from cluster.wire.admin import Answer, Ask, read_arguments
+from cluster.wire.admin import AdminAnswer, AdminQuery, read_arguments
 
 if TYPE_CHECKING:
     from cluster.node.node import Node
@@ -35,7 +35,7 @@ class EventQuery(Struct):
 
 
 class Answers:
-    """The questions of `Ask`, by name."""
+    """The questions of `AdminQuery`, by name."""
 
     def __init__(self, node: "Node") -> None:
         self.node = node
@@ -71,11 +71,11 @@ class Answers:
     def answer(self, inbound: Inbound) -> None:
         """Handle a question."""
         ask = inbound.body
-        assert isinstance(ask, Ask)
+        assert isinstance(ask, AdminQuery)
         question = self._questions.get(ask.what)
         try:
             if question is not None:
-                inbound.reply(Answer(question(ask.arguments)))
+                inbound.reply(AdminAnswer(question(ask.arguments)))
             elif ask.what in self._waiting:
                 self._waiting[ask.what](ask.arguments, inbound)
             else:

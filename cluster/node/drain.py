@@ -14,7 +14,7 @@ from msgspec import Struct
 from cluster.env import Env
 from cluster.errors import DeadlinePassed
 from cluster.ports import Inbound, Recorder
-from cluster.wire.admin import Answer, Draining
+from cluster.wire.admin import AdminAnswer, Draining
 
 FILE = "drained"
 """It is there while the node is to drain."""
@@ -94,7 +94,7 @@ class Drain:
         if left or not self._known:
             quiet_since = now
         if not self.draining or now - quiet_since >= QUIET_S:
-            inbound.reply(Answer({"draining": self.draining, "in_flight": left}))
+            inbound.reply(AdminAnswer({"draining": self.draining, "in_flight": left}))
         elif now >= inbound.deadline - MARGIN_S:
             inbound.fail(DeadlinePassed(f"{left} operations are still in flight" if left else "not drained in time"))
         elif not inbound.link.ended:

@@ -17,12 +17,12 @@ from cluster.chain.entry import ChainEntry, added, left, renamed, reverted, swit
 from cluster.chain.transition import Progress, decode_progress, encode_progress, not_adopted, obstacles
 from cluster.env import Env
 from cluster.errors import ClusterError, NotFound, QuorumMissing, Usage
-from cluster.layout import LayoutEntry, Member, View, encode_entry
+from cluster.layout import LayoutEntry, LayoutMember, LayoutView, encode_entry
 from cluster.ports import Facts, Inbound, Recorder
 from cluster.replication import Replication
 from cluster.rpc.inbound import HOLD, PROCEED, STALE
 from cluster.rpc.rpc import Rpc
-from cluster.wire.admin import Answer
+from cluster.wire.admin import AdminAnswer
 from cluster.wire.rights import ROLE_NODE
 
 LAYOUT_FILE: Final = "layout.json"
@@ -41,7 +41,7 @@ class Layouts:
     def __init__(
         self,
         env: Env,
-        view: View,
+        view: LayoutView,
         rpc: Rpc,
         facts: Facts,
         alive: Callable[[], list[str]],
@@ -87,7 +87,7 @@ class Layouts:
         so that it never counts as complete."""
         if entry.layout.number == self._view.number:
             return
-        next = View(self._view.me, entry.layout)
+        next = LayoutView(self._view.me, entry.layout)
         gained = [partition for partition in next.held_partitions() if not self._view.holds(partition)]
         if gained:
             self._replication.lack(gained, f"layout {entry.layout.number} gives it to this node ({entry.what})")
@@ -207,7 +207,7 @@ class Layouts:
             if isinstance(outcome, ClusterError):
                 inbound.fail(outcome)
             else:
-                inbound.reply(Answer(self.status()))
+                inbound.reply(AdminAnswer(self.status()))
 
         self.chain.propose(change, inbound.deadline, decided)
 
@@ -246,10 +246,10 @@ def _at(entry: ChainEntry, slot: int) -> ChainEntry:
     return entry
 
 
-def _member(row: Any) -> Member:
+def _member(row: Any) -> LayoutMember:
     match row:
         case {"name": str(name), "zone": str(zone), "host": str(host), "port": int(port)}:
-            member = Member(name, zone, host, port)
+            member = LayoutMember(name, zone, host, port)
             member.validate()
             return member
     raise Usage("a member has a name, a zone, a host and a port")

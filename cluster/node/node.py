@@ -11,15 +11,14 @@ from typing import Any
 
 from cluster.chain.chain import read_chain
 from cluster.config import NodeSettings
-from cluster.env import Env, StallWatch, Tick
+from cluster.env import Env, OutputTick, StallWatch
 from cluster.errors import ClusterError, Damaged
 from cluster.faults import FaultBook, decode_faults
 from cluster.kv import Coordinator, VersionedObjects
 from cluster.kv.actors import Actors
-from cluster.layout import PARTITIONS, LayoutEntry, View, decode_entry
-from cluster.membership import Candidate, Membership
-from cluster.membership import Identity as Announced
-from cluster.messaging.topics import Topics
+from cluster.layout import PARTITIONS, LayoutEntry, LayoutView, decode_entry
+from cluster.membership import Membership, OwnIdentity, SeedMember
+from cluster.messaging.topics import NodeTopics
 from cluster.node.answers import Answers
 from cluster.node.drain import Drain
 from cluster.node.layouts import LAYOUT_FILE, Layouts
@@ -33,12 +32,12 @@ from cluster.replication.hintloss import HintLoss
 from cluster.replication.hints import HintStore
 from cluster.replication.mergeable import TABLE_KV, Mergeable
 from cluster.replication.voting import VotingStatus
-from cluster.requests import Requests
+from cluster.requests import ServiceHosting
 from cluster.rpc import Rpc
 from cluster.rpc.reach import Reach
 from cluster.storage import Identity, Store, read_document
 from cluster.transport import DatagramEndpoint, Transport
-from cluster.wire.admin import Ask
+from cluster.wire.admin import AdminQuery
 from cluster.wire.handshake import ROLE_NODE, Party
 from cluster.wire.kv import Get, Keys, Put
 from cluster.wire.replication import Attest, Fetch, Fetched, Replicate, ReplicateBatch, ReplicatedBatch, Scan
@@ -73,7 +72,7 @@ class Node:
         if name not in members:
             raise Damaged(f"{name} is not a member of the cluster: layout {entry.number} does not name it")
         self.member = members[name]
-        self.view = View(name, entry)
+        self.view = LayoutView(name, entry)
         self.boot = Identity(env.disk, name, env.boot_id, lambda: f"{name}-{env.random.randbytes(4).hex()}")
         self.started_at = env.clock.now()
         self.stall = StallWatch(env.clock.now(), settings.stall_interval_s, settings.stall_limit_s)
@@ -81,7 +80,7 @@ class Node:
         self.steps = Steps(env.clock, name)
         self.faults = FaultBook(name)
         self.receipts = Receipts(env, self.faults)
-        self.tick = Tick(env.clock)
+        self.tick = OutputTick(env.clock)
         party = Party(entry.cluster, ROLE_NODE, name, self.boot.id, self.boot.epoch, env.boot_id)
         record = self.events.record
         limited = LimitedRecorder(env.clock, record)
@@ -90,8 +89,8 @@ class Node:
         self.rpc.layout = entry.number
         self.transport.addresses = {other: (m.host, m.port) for other, m in members.items() if other != name}
         self.datagrams = DatagramEndpoint(env, party, secret, self.faults, self.transport.addresses)
-        candidates = [Candidate(m.name, m.zone, (m.host, m.port)) for m in entry.all_members if m.name != name]
-        me = Announced(name, self.boot.id, self.boot.epoch, self.member.zone, (self.member.host, self.member.port))
+        candidates = [SeedMember(m.name, m.zone, (m.host, m.port)) for m in entry.all_members if m.name != name]
+        me = OwnIdentity(name, self.boot.id, self.boot.epoch, self.member.zone, (self.member.host, self.member.port))
         self.membership = Membership(
             env, me, candidates, self.rpc, self.transport, self.datagrams, settings.membership, self.stall, record,
             is_named=lambda name: name in self.view.members,
@@ -140,10 +139,10 @@ class Node:
 
     def _build_services(self, name: str) -> None:
         record = self.events.record
-        self.topics = Topics(
+        self.topics = NodeTopics(
             name, f"{self.boot.id}-{self.boot.epoch}", self.env.clock, self.rpc, self.membership, record
         )
-        self.requests = Requests(name, self.env, self.rpc, self.membership, self.reach, record, self.hooks.sleep)
+        self.requests = ServiceHosting(name, self.env, self.rpc, self.membership, self.reach, record, self.hooks.sleep)
         self.kv.forwarder.is_draining = self.requests.registry.is_draining
         router, server = self.requests.router, self.requests.server
         writes, reads = self.replication.writer.in_flight, self.replication.reader.in_flight
@@ -164,7 +163,7 @@ class Node:
         handle(Fetched, self.replication.reader.answered)
         handle(Attest, replica.attest)
         handle(Scan, replica.scan)
-        handle(Ask, self.answers.answer)
+        handle(AdminQuery, self.answers.answer)
         self.membership.on_change.append(self._member_changed)
         self.membership.on_refuted.append(self.replication.catchup.begin)
         self.rpc.on_layout = self.layouts.judge
@@ -256,7 +255,7 @@ class Node:
         for name, member in members.items():
             if name != me and name not in addresses:
                 addresses[name] = member.host, member.port
-                self.membership.admit(Candidate(name, member.zone, addresses[name]))
+                self.membership.admit(SeedMember(name, member.zone, addresses[name]))
         for name in [name for name in addresses if name not in members]:
             self.membership.forget(name)
             addresses.pop(name, None)

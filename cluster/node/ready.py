@@ -17,7 +17,7 @@ from msgspec import Struct
 from cluster.env import Clock
 from cluster.errors import DeadlinePassed
 from cluster.ports import Inbound
-from cluster.wire.admin import Answer, read_arguments
+from cluster.wire.admin import AdminAnswer, read_arguments
 
 if TYPE_CHECKING:
     from cluster.node.node import Node
@@ -68,7 +68,7 @@ class Ready:
             wanted = dict.fromkeys(node.view.members)
         if self._fetched_at is None:
             self._fetched_at = node.env.clock.now()
-        _Wait(self, node.env.clock, wanted, query.layout, inbound).look()
+        _ReadyWait(self, node.env.clock, wanted, query.layout, inbound).look()
 
     def fetch(self, missing: list[str], every_s: float) -> None:
         """Fetch from one of these, unless that was done lately, by this or an earlier question."""
@@ -78,7 +78,7 @@ class Ready:
             node.membership.fetch(node.env.random.choice(missing))
 
 
-class _Wait:
+class _ReadyWait:
     """One `ready` under way."""
 
     def __init__(
@@ -100,7 +100,9 @@ class _Wait:
         missing = [name for name, wanted in self._wanted.items() if not holds(held.get(name), wanted)]
         if not missing and node.view.number >= self._layout:
             heard = node.membership.heard_in_this_boot()
-            inbound.reply(Answer({"name": node.member.name, "layout": node.view.number, "heard": heard, "holds": held}))
+            inbound.reply(
+                AdminAnswer({"name": node.member.name, "layout": node.view.number, "heard": heard, "holds": held})
+            )
         elif self._clock.now() >= inbound.deadline - MARGIN_S:
             inbound.fail(DeadlinePassed(self._reason(missing)))
         elif not inbound.link.ended:

@@ -44,7 +44,7 @@ class Cell:
         return self.value
 
 
-class _Family:
+class _MetricFamily:
     """All series of one name."""
 
     def __init__(self, kind: Kind, help: str) -> None:
@@ -58,7 +58,7 @@ class Metrics:
     """The families of a node, in the order in which they were first named."""
 
     def __init__(self) -> None:
-        self._families: dict[str, _Family] = {}
+        self._families: dict[str, _MetricFamily] = {}
 
     def counter(self, name: str, help: str, **labels: str) -> Cell:
         """The counter of this name and these labels, made on first use. The text adds `_total` to the name."""
@@ -100,10 +100,10 @@ class Metrics:
             family.readers[key] = cell.read
         return cell
 
-    def _series(self, name: str, kind: Kind, help: str, labels: dict[str, str]) -> tuple[_Family, Labels]:
+    def _series(self, name: str, kind: Kind, help: str, labels: dict[str, str]) -> tuple[_MetricFamily, Labels]:
         assert _NAME.fullmatch(name) and not name.endswith("_total"), name
         assert all(_LABEL.fullmatch(label) for label in labels), labels
-        family = self._families.setdefault(name, _Family(kind, help))
+        family = self._families.setdefault(name, _MetricFamily(kind, help))
         assert family.kind == kind, f"{name} is a {family.kind}"
         key = tuple(labels.items())
         assert key in family.readers or len(family.readers) < SERIES_MAX, f"{name} has too many series"

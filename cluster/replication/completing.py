@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from cluster.errors import ClusterError
 from cluster.ports import Outcome
-from cluster.replication.completion import Completion, Verdict
+from cluster.replication.completion import Completion, CompletionReason
 from cluster.replication.context import ReplicationContext
 from cluster.replication.mergeable import TABLE_HINTS
 from cluster.replication.preference import UNANSWERED
@@ -40,7 +40,7 @@ class Completing:
         self._completions: dict[int, Completion] = {}
         self._scans: dict[int, PartitionScan] = {}
         self._ending: dict[int, Completion] = {}  # complete, and not yet written down
-        self._ended: dict[Verdict, dict[int, str]] = {}
+        self._ended: dict[CompletionReason, dict[int, str]] = {}
         self._failing: dict[str, str] = {}
         """Sources that were called and did not give a whole scan the last time, and why."""
         self._timer = False
@@ -171,7 +171,7 @@ class Completing:
         scan = self._scans[partition] = PartitionScan(self.context, partition, source, page_bytes, ended)
         scan.start()
 
-    def _complete(self, partition: int, verdict: Verdict) -> None:
+    def _complete(self, partition: int, verdict: CompletionReason) -> None:
         """Write it down, behind the rows; this node votes once that is as durable as they are."""
         reason = self.context.status.recovering[partition]
         ending = self._ending[partition] = self._completions.pop(partition)
@@ -197,11 +197,11 @@ class Completing:
             partitions = sorted(reasons)
             cause = f"{verdict.value}; was recovering: {causes(reasons.values())}"
             self.context.record("owner.complete", cause, partitions=partitions)
-            if verdict is not Verdict.ENOUGH:
+            if verdict is not CompletionReason.ENOUGH:
                 self._say_loss(verdict, reasons, partitions)
 
-    def _say_loss(self, verdict: Verdict, reasons: dict[int, str], partitions: list[int]) -> None:
-        whose = "this node" if verdict is Verdict.ALL else "this node or the owners that were not asked"
+    def _say_loss(self, verdict: CompletionReason, reasons: dict[int, str], partitions: list[int]) -> None:
+        whose = "this node" if verdict is CompletionReason.ALL else "this node or the owners that were not asked"
         where = (
             f"{len(partitions)} partitions" if len(partitions) > 8 else f"partitions {', '.join(map(str, partitions))}"
         )

@@ -14,7 +14,7 @@ from collections.abc import Container, Sequence
 from enum import Enum
 
 
-class Verdict(Enum):
+class CompletionReason(Enum):
     """Why a partition is complete again."""
 
     ENOUGH = "enough complete owners were merged"
@@ -62,10 +62,10 @@ class Completion:
             return None
         return next((name for name in self.missing() if name in reachable), None)
 
-    def verdict(self) -> Verdict | None:
+    def verdict(self) -> CompletionReason | None:
         """Why the partition is complete, once it is."""
         if sum(self.scanned.values()) >= self.needed:
-            return Verdict.ENOUGH
+            return CompletionReason.ENOUGH
         if self.missing():
             return None
-        return Verdict.ACCEPTED if self.accepted else Verdict.ALL
+        return CompletionReason.ACCEPTED if self.accepted else CompletionReason.ALL

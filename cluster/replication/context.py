@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cluster.config import ReplicationSettings
 from cluster.env import Env
 from cluster.errors import Usage
-from cluster.layout import View, partition_of
+from cluster.layout import LayoutView, partition_of
 from cluster.limits import KEY_BYTES_MAX
 from cluster.observe.steps import Steps
 from cluster.ports import Recorder
@@ -25,7 +25,7 @@ class ReplicationContext:
 
     boot: str
     """Names this boot of this directory among all boots of all directories."""
-    view: View
+    view: LayoutView
     """Asked for owners at the time of use; an answer is not kept."""
     env: Env
     messenger: Rpc

@@ -17,7 +17,7 @@ from cluster.storage import read_document
 DOCUMENT: Final = "hints-told.json"
 
 
-class Told(Struct, frozen=True):
+class LossNotice(Struct, frozen=True):
     """Of the loss `id`, which the store describes by `reason`: the members that know of it."""
 
     id: str
@@ -31,7 +31,7 @@ class HintLoss:
     def __init__(self, disk: Disk, boot: str) -> None:
         self._disk = disk
         self._boot = boot
-        self._told: Told | None = None
+        self._told: LossNotice | None = None
 
     def recover(self, reason: str, fresh: bool) -> None:
         """`reason` as the store remembers it, empty for none; `fresh`: this boot found it."""
@@ -39,12 +39,12 @@ class HintLoss:
             return
         before = None if fresh else self._read()
         same = before is not None and before.reason == reason
-        self._told = before if same else Told(self._boot, reason, [])
+        self._told = before if same else LossNotice(self._boot, reason, [])
 
-    def _read(self) -> Told | None:
+    def _read(self) -> LossNotice | None:
         data = read_document(self._disk, DOCUMENT)
         try:
-            return None if data is None else msgspec.json.decode(data, type=Told)
+            return None if data is None else msgspec.json.decode(data, type=LossNotice)
         except msgspec.DecodeError:
             return None  # everybody is told again
 
@@ -65,7 +65,7 @@ class HintLoss:
     def tell(self, member: str) -> None:
         """The member knows, and will not forget. A disk that refuses this makes it recover once more, some day."""
         assert self._told is not None
-        self._told = Told(self._told.id, self._told.reason, [*self._told.members, member])
+        self._told = LossNotice(self._told.id, self._told.reason, [*self._told.members, member])
         try:
             self._disk.write(DOCUMENT, msgspec.json.encode(self._told))
         except OSError:

@@ -22,7 +22,7 @@ PENALTY_S = 1.0
 """What a failure to answer at all counts as, or a node that refuses quickly would look like the quickest."""
 
 
-class Load:
+class EndpointLoad:
     """What is known of one endpoint's node."""
 
     __slots__ = ("in_flight", "latency_s", "observed_at")
@@ -54,7 +54,7 @@ class Balancer:
 
     def __init__(self, random: "Random") -> None:
         self._random = random.random
-        self._loads: dict[str, Load] = {}
+        self._loads: dict[str, EndpointLoad] = {}
 
     def choose(self, nodes: Sequence[str], now: float) -> str:
         """One of `nodes`, of which there is at least one."""
@@ -70,13 +70,13 @@ class Balancer:
         cost = (loads.get(first) or self.load(first)).cost(now)
         return first if cost <= (loads.get(second) or self.load(second)).cost(now) else second
 
-    def begin(self, node: str) -> Load:
+    def begin(self, node: str) -> EndpointLoad:
         """A call is sent; give what this returns to its `end`."""
         load = self._loads.get(node) or self.load(node)
         load.in_flight += 1
         return load
 
-    def end(self, load: Load, latency_s: float, now: float, answered: bool = True) -> None:
+    def end(self, load: EndpointLoad, latency_s: float, now: float, answered: bool = True) -> None:
         """A call ended. `answered` False: the node refused it, or could not be reached, or was silent."""
         assert load.in_flight > 0
         load.in_flight -= 1
@@ -86,9 +86,9 @@ class Balancer:
         """The node died or came back: what was known of it says nothing any more."""
         self._loads.pop(node, None)
 
-    def load(self, node: str) -> Load:
+    def load(self, node: str) -> EndpointLoad:
         """What is known of a node."""
         load = self._loads.get(node)
         if load is None:
-            load = self._loads[node] = Load()
+            load = self._loads[node] = EndpointLoad()
         return load

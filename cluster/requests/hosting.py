@@ -20,7 +20,7 @@ from cluster.requests.registry import (
     encode_offers,
     offer,
 )
-from cluster.requests.router import Router
+from cluster.requests.router import RequestRouter
 from cluster.requests.server import Server
 from cluster.requests.service import Definition, definition_of
 from cluster.rpc.reach import Reach
@@ -29,7 +29,7 @@ LEARN_S = 3.0
 """For so long after its start a node that has not heard all others keeps calls of services that it does not know."""
 
 
-class Requests:
+class ServiceHosting:
     """Assembles the parts and keeps the registry by the facts. `services` are instances; without, the demo services."""
 
     def __init__(
@@ -47,7 +47,9 @@ class Requests:
         self.registry = Registry()
         self.balancer = Balancer(env.random)
         self.server = Server(node, env.clock, env.spawn, sleep, record)
-        self.router = Router(env.clock, messenger, self.registry, self.balancer, self.server, reach, self._is_learning)
+        self.router = RequestRouter(
+            env.clock, messenger, self.registry, self.balancer, self.server, reach, self._is_learning
+        )
         self._clock = env.clock
         self._learn_until = float("-inf")
         self._facts = facts

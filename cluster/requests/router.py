@@ -21,7 +21,7 @@ from cluster.env import Clock
 from cluster.errors import BadMessage, ClusterError, Maybe, NoResponders, NotFound, Overloaded, Unreachable
 from cluster.observe.latency import Latencies
 from cluster.ports import Inbound, Messenger, Outcome
-from cluster.requests.balancer import Balancer, Load
+from cluster.requests.balancer import Balancer, EndpointLoad
 from cluster.requests.registry import Registry
 from cluster.requests.server import Run, Server
 from cluster.rpc.reach import Reach
@@ -39,7 +39,7 @@ HEDGES_MIN, HEDGES_MAX = 10.0, 1000.0
 """The budget of hedges: a fifth of the calls and ten a second; so many at the start, and at most so many saved up."""
 
 
-class Router:
+class RequestRouter:
     """The way of calls through one node. `is_learning()`: it may not have heard yet who offers what."""
 
     def __init__(
@@ -98,7 +98,7 @@ class Router:
 
     # -- silent nodes
 
-    def _attempts_at(self, node: str) -> "list[_Attempt]":
+    def _attempts_at(self, node: str) -> "list[_EndpointCall]":
         """What waits for another node, the oldest call first. Looked for, since nodes are rarely quiet."""
         return [one for routed in self.calls_here for one in routed.open if one.node == node and one.request_id]
 
@@ -129,12 +129,12 @@ class Router:
         self.hedged += 1
 
 
-class _Attempt:
+class _EndpointCall:
     """One endpoint that was called for a routed call."""
 
     __slots__ = ("load", "node", "open", "request_id", "routed", "run", "started")
 
-    def __init__(self, routed: "_Routed", node: str, started: float, load: Load) -> None:
+    def __init__(self, routed: "_Routed", node: str, started: float, load: EndpointLoad) -> None:
         self.routed = routed
         self.node = node
         self.started = started
@@ -184,12 +184,12 @@ class _Routed:
 
     __slots__ = ("call", "ended", "failure", "hedged", "inbound", "open", "router", "tried")
 
-    def __init__(self, router: Router, inbound: Inbound, call: Call) -> None:
+    def __init__(self, router: RequestRouter, inbound: Inbound, call: Call) -> None:
         self.router = router
         self.inbound = inbound
         self.call = call
         self.tried: list[str] = []
-        self.open: list[_Attempt] = []
+        self.open: list[_EndpointCall] = []
         self.failure: ClusterError | None = None
         self.hedged = False
         self.ended = False
@@ -239,7 +239,7 @@ class _Routed:
     def _call(self, node: str, now: float) -> None:
         router = self.router
         self.tried.append(node)
-        attempt = _Attempt(self, node, now, router.balancer.begin(node))
+        attempt = _EndpointCall(self, node, now, router.balancer.begin(node))
         self.open.append(attempt)
         if node == router.server.node:
             if len(self.tried) == 1:
@@ -252,7 +252,7 @@ class _Routed:
         else:
             attempt.request_id = router.messenger.request((node,), self.call, self.inbound.deadline, attempt.on_answer)
 
-    def on_outcome(self, attempt: _Attempt, outcome: CallDone | ClusterError) -> None:
+    def on_outcome(self, attempt: _EndpointCall, outcome: CallDone | ClusterError) -> None:
         """An attempt ended: with it the call, unless another is under way or may follow."""
         self.open.remove(attempt)
         if isinstance(outcome, CallDone):

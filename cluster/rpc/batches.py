@@ -18,7 +18,7 @@ Entry = tuple[Any, ...]
 """One of a batch: first the number of the operation, last the bytes that count towards the limit."""
 
 
-class Waiting(Protocol):
+class BatchedOperation(Protocol):
     """An operation under way. `waiting` are the peers that have not answered, each with the connection that it was
     called on, None until that is written."""
 
@@ -37,7 +37,7 @@ class Waiting(Protocol):
         """Still under way at a sweep."""
 
 
-Operation = TypeVar("Operation", bound=Waiting)
+Operation = TypeVar("Operation", bound=BatchedOperation)
 
 
 class Sender(Protocol):

@@ -25,7 +25,7 @@ PROCEED, HOLD, STALE = "proceed", "hold", "stale"
 Handler = Callable[[ports.Inbound], None]
 
 
-class Receiver(Protocol):
+class InboundReceiver(Protocol):
     """What a session needs of rpc."""
 
     layout: int
@@ -52,12 +52,12 @@ class Receiver(Protocol):
         """What is to be done with a placed message that carries another layout number than this node's."""
 
 
-class Session:
+class InboundSession:
     """What came on one proven connection, and what is still to be answered on it."""
 
     __slots__ = ("_clock", "_handlers", "_reader", "_receiver", "cancels", "connection", "peer", "role", "sender")
 
-    def __init__(self, receiver: Receiver, clock: Clock, connection: Connection) -> None:
+    def __init__(self, receiver: InboundReceiver, clock: Clock, connection: Connection) -> None:
         peer = connection.peer
         assert peer is not None
         self.connection = connection
@@ -164,7 +164,7 @@ class InboundMessage:
 
     __slots__ = ("_session", "arrived", "body", "deadline", "id", "trace")
 
-    def __init__(self, session: Session, id: int, body: Any, deadline: float, arrived: float) -> None:
+    def __init__(self, session: InboundSession, id: int, body: Any, deadline: float, arrived: float) -> None:
         self._session = session
         self.id = id  # 0: one way, wants no answer
         self.body = body

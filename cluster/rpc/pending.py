@@ -12,7 +12,7 @@ from cluster.ports import Done
 from cluster.transport import Connection
 
 
-class Waiting:
+class PendingCall:
     """One call: who has not answered yet, on which connection (None: it was never written), and whom to give it to.
     `again` is the message of a placed call and its lane: it goes out once more when it was routed by an old layout."""
 
@@ -37,14 +37,14 @@ class Pending:
     __slots__ = ("_buckets", "_width", "waiting")
 
     def __init__(self, width_s: float) -> None:
-        self.waiting: dict[int, Waiting] = {}
+        self.waiting: dict[int, PendingCall] = {}
         self._buckets: dict[int, list[int]] = {}
         self._width = width_s
 
     def __len__(self) -> int:
         return len(self.waiting)
 
-    def add(self, id: int, waiting: Waiting) -> None:
+    def add(self, id: int, waiting: PendingCall) -> None:
         """A new call."""
         self.waiting[id] = waiting
         bucket = int(waiting.deadline / self._width) + 1

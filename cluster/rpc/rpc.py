@@ -18,8 +18,8 @@ from cluster.env.stall import READ_FIRST_S, SWEEP_LATE_S
 from cluster.errors import ClusterError, Forbidden, Maybe, Overloaded, StaleLayout, Unreachable, from_code
 from cluster.ports import Done
 from cluster.rpc.batches import BatchedCalls
-from cluster.rpc.inbound import HOLD, PROCEED, STALE, Handler, InboundMessage, Session
-from cluster.rpc.pending import Pending, Waiting
+from cluster.rpc.inbound import HOLD, PROCEED, STALE, Handler, InboundMessage, InboundSession
+from cluster.rpc.pending import Pending, PendingCall
 from cluster.transport import Connection, Transport
 from cluster.wire.calls import BatchRefused
 from cluster.wire.frames import Cancel, OneWay, Request, encode_frame
@@ -113,7 +113,7 @@ class Rpc:
             elif not connection.send_encoded(data):
                 left[peer] = None
                 self._clock.call_soon(self._unsent, id, peer, Overloaded(f"the queue to {peer} is full"))
-        self.pending.add(id, Waiting(left, deadline, done, (body, lane) if placed else None))
+        self.pending.add(id, PendingCall(left, deadline, done, (body, lane) if placed else None))
         if not self.sweeping:
             self.sweep_soon()
         return id
@@ -243,7 +243,7 @@ class Rpc:
         self._transport.record("wire.invalid", f"{what}: {error.message}", peer=peer)
 
     def _open(self, connection: Connection) -> Callable[[bytes], None]:
-        return Session(self, self._clock, connection).take
+        return InboundSession(self, self._clock, connection).take
 
     def _ended(self, connection: Connection, reason: str, hidden: bool) -> None:
         if hidden:

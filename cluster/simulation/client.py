@@ -1,7 +1,7 @@
 """A client in virtual time: the real router and callers over simulated streams, so that clients run under seeds too.
 
 It is a process of the world like any other, may be paused, and dies with its process. What it is asked ends in a
-`Pending`; what its `kv` is asked, in a `Carried` with the result or error that a user would have.
+`ClientOperation`; what its `kv` is asked, in a `Carried` with the result or error that a user would have.
 """
 
 from collections.abc import Callable
@@ -19,10 +19,10 @@ from cluster.wire.frames import Body
 from cluster.wire.kv import Get, Put
 
 if TYPE_CHECKING:
-    from cluster.client.operation import Session
+    from cluster.client.operation import ClientSession
 
 
-class Pending:
+class ClientOperation:
     """One operation of a client: `outcome` once it has ended, and how long that took."""
 
     def __init__(self, body: Body, began: float) -> None:
@@ -86,7 +86,7 @@ class SimulatedClient:
         self.timeout = CLIENT_TIMEOUT_S
         self.contexts = Contexts()
         self.router = Router(self, location, via, spread=spread, turn=env.random.randrange(1 << 16))
-        session: Session = self  # so that the type checker says what a session has come to lack
+        session: ClientSession = self  # so that the type checker says what a session has come to lack
         self.kv: Kv[Any] = Kv(session)
 
     # -- what a router wants of its carrier
@@ -114,7 +114,7 @@ class SimulatedClient:
     # -- operations
 
     def operation_id(self) -> str:
-        """See Session."""
+        """See ClientSession."""
         return self.router.operation_id()
 
     def run(self, steps: Steps[Any]) -> Carried:
@@ -129,9 +129,9 @@ class SimulatedClient:
 
     def ask(
         self, body: Body, *, key: str | None = None, node: str | None = None, timeout: float = 5.0, trace: str = ""
-    ) -> Pending:
+    ) -> ClientOperation:
         """Send a message to an owner of `key`, to any node, or to `node`; in the next pass of its process."""
-        pending = Pending(body, self.now())
+        pending = ClientOperation(body, self.now())
 
         def done(outcome: Outcome) -> None:
             assert pending.outcome is None, "answered twice"
@@ -140,11 +140,11 @@ class SimulatedClient:
         self.env.clock.call_soon(lambda: self.router.call(body, pending.began + timeout, done, key, node, trace))
         return pending
 
-    def put(self, key: str, value: bytes, context: bytes | None = None, *, timeout: float = 5.0) -> Pending:
+    def put(self, key: str, value: bytes, context: bytes | None = None, *, timeout: float = 5.0) -> ClientOperation:
         """Write."""
         return self.ask(Put(key, value, self.router.operation_id(), context), key=key, timeout=timeout)
 
-    def get(self, key: str, *, strict: bool = False, timeout: float = 5.0) -> Pending:
+    def get(self, key: str, *, strict: bool = False, timeout: float = 5.0) -> ClientOperation:
         """Read."""
         return self.ask(Get(key, 0, strict), key=key, timeout=timeout)
 

@@ -1,12 +1,12 @@
 """A node's clock in virtual time: it starts anywhere, may run fast or slow, and its wall time may be wrong.
 
-`now` of two nodes has nothing in common, as on two machines; the world's own time is `Schedule.now`.
+`now` of two nodes has nothing in common, as on two machines; the world's own time is `EventSchedule.now`.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from cluster.simulation.schedule import Call, Process, Schedule
+from cluster.simulation.schedule import EventSchedule, ScheduledCall, SimulatedProcess
 
 WALL_START = 1_767_225_600.0  # 2026-01-01 00:00 UTC
 ROUNDING = 1e-9  # seconds: above what doubles lose in the conversion for the first months of a run, below any delay
@@ -17,7 +17,9 @@ class SimulatedClock:
 
     __slots__ = ("_process", "_schedule", "origin", "rate", "skew")
 
-    def __init__(self, schedule: Schedule, process: Process, origin: float, rate: float, skew: float) -> None:
+    def __init__(
+        self, schedule: EventSchedule, process: SimulatedProcess, origin: float, rate: float, skew: float
+    ) -> None:
         self._schedule = schedule
         self._process = process
         self.origin = origin
@@ -32,14 +34,14 @@ class SimulatedClock:
         """Unix time in seconds, off by `skew`."""
         return WALL_START + self.rate * self._schedule.now + self.skew
 
-    def call_at(self, when: float, function: Callable[..., object], *args: Any) -> Call:
+    def call_at(self, when: float, function: Callable[..., object], *args: Any) -> ScheduledCall:
         """Call at the monotonic time `when`, never early: `now` is at least `when` then."""
         due = (when - self.origin) / self.rate
         if self.origin + self.rate * due < when:
             due += ROUNDING
         return self._schedule.at(due, self._process, function, args)
 
-    def call_later(self, delay: float, function: Callable[..., object], *args: Any) -> Call:
+    def call_later(self, delay: float, function: Callable[..., object], *args: Any) -> ScheduledCall:
         """Call after `delay` seconds."""
         now, origin, rate = self._schedule.now, self.origin, self.rate
         due = now + delay / rate
@@ -47,6 +49,6 @@ class SimulatedClock:
             due += ROUNDING
         return self._schedule.at(due, self._process, function, args)
 
-    def call_soon(self, function: Callable[..., object], *args: Any) -> Call:
+    def call_soon(self, function: Callable[..., object], *args: Any) -> ScheduledCall:
         """Call after what is ready."""
         return self._schedule.soon(self._process, function, args)

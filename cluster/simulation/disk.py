@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable
 from random import Random
 
-from cluster.simulation.schedule import Process, Schedule
+from cluster.simulation.schedule import EventSchedule, SimulatedProcess
 
 SYNC_MIN_S = 0.000_2
 SYNC_MAX_S = 0.004  # a solid-state drive's range
@@ -36,7 +36,7 @@ class Content:
 class SimulatedDisk:
     """Files of one node, kept over its incarnations, and the faults that a test gives them."""
 
-    def __init__(self, schedule: Schedule, random: Random, name: str) -> None:
+    def __init__(self, schedule: EventSchedule, random: Random, name: str) -> None:
         self._schedule = schedule
         self._random = random
         self._name = name
@@ -142,7 +142,9 @@ class SimulatedDisk:
         self._note("append", path, data)
         content.data += data
 
-    def sync(self, process: Process, path: str, content: Content, done: Callable[[OSError | None], None]) -> None:
+    def sync(
+        self, process: SimulatedProcess, path: str, content: Content, done: Callable[[OSError | None], None]
+    ) -> None:
         """Make what the file holds now durable, in a while; the kernel does it even when the process dies meanwhile."""
         when = self._schedule.now + self._random.uniform(SYNC_MIN_S, SYNC_MAX_S)
         fails = self._sync_failures > 0
@@ -152,7 +154,7 @@ class SimulatedDisk:
 
     def _synced(
         self,
-        process: Process,
+        process: SimulatedProcess,
         path: str,
         content: Content,
         size: int,
@@ -228,7 +230,7 @@ class ProcessDisk:
 
     __slots__ = ("_disk", "_process")
 
-    def __init__(self, disk: SimulatedDisk, process: Process) -> None:
+    def __init__(self, disk: SimulatedDisk, process: SimulatedProcess) -> None:
         self._disk = disk
         self._process = process
 
@@ -271,7 +273,7 @@ class SimulatedAppendFile:
 
     __slots__ = ("_closed", "_content", "_disk", "_path", "_process", "size")
 
-    def __init__(self, disk: SimulatedDisk, process: Process, path: str) -> None:
+    def __init__(self, disk: SimulatedDisk, process: SimulatedProcess, path: str) -> None:
         self._disk = disk
         self._process = process
         self._path = path

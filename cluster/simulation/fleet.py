@@ -1,7 +1,7 @@
 """A simulated cluster: the real `Node`, many to an interpreter, with the same genesis as `up` makes.
 
-Operations enter through a node's own handlers, as its clients' requests do, and end in a `Result` that tests read. What
-a run proves, and under which faults, is the scenario's business.
+Operations enter through a node's own handlers, as its clients' requests do, and end in a `SimulatedRequest` that tests
+read. What a run proves, and under which faults, is the scenario's business.
 """
 
 import asyncio
@@ -13,30 +13,30 @@ from cluster.chain.entry import encode_chain
 from cluster.client.locate import Location, addresses
 from cluster.config import NodeSettings, node_settings
 from cluster.faults import Fault, FaultDocument, add_fault, encode_faults, heal, mark_returned
-from cluster.layout import LayoutEntry, Member, encode_entry, partition_of, placement
+from cluster.layout import LayoutEntry, LayoutMember, encode_entry, partition_of, placement
 from cluster.node import Node, NodeHooks
 from cluster.observe.rfc3339 import format_time
 from cluster.replication.mergeable import TABLE_KV
-from cluster.simulation.client import Carried, Pending, SimulatedClient
+from cluster.simulation.client import Carried, ClientOperation, SimulatedClient
 from cluster.simulation.clock import WALL_START
-from cluster.simulation.result import OpenLink, Result
+from cluster.simulation.result import OpenLink, SimulatedRequest
 from cluster.simulation.route import Quality
 from cluster.simulation.schedule import Killed
 from cluster.simulation.world import LOOPBACK, World
 from cluster.storage import newborn_files
-from cluster.wire.admin import Ask
+from cluster.wire.admin import AdminQuery
 from cluster.wire.frames import Body
 from cluster.wire.kv import Get, Put
 from cluster.wire.requests import Call
 
-__all__ = ["Fleet", "OpenLink", "Result"]
+__all__ = ["Fleet", "OpenLink", "SimulatedRequest"]
 
 SECRET = b"simulated cluster secret".ljust(32, b".")
 PORT = 7000
 RELOAD_MAX_S = 0.005  # until a command that changed the faults has had every node reload them
 
 
-Ending = TypeVar("Ending", bound=Result | Pending | Carried)
+Ending = TypeVar("Ending", bound=SimulatedRequest | ClientOperation | Carried)
 
 
 class Fleet:
@@ -75,9 +75,9 @@ class Fleet:
         fleet.until(fleet.converged)
         return fleet
 
-    def _member(self, index: int, zone: str = "") -> Member:
+    def _member(self, index: int, zone: str = "") -> LayoutMember:
         address = f"10.0.{index // 250}.{index % 250 + 1}"
-        return Member(f"n{index + 1}", zone or f"z{index % self.zones + 1}", address, PORT)
+        return LayoutMember(f"n{index + 1}", zone or f"z{index % self.zones + 1}", address, PORT)
 
     def __enter__(self) -> "Fleet":
         return self
@@ -112,7 +112,7 @@ class Fleet:
             function(name, node)
         node.start()
 
-    def add(self, count: int = 1, *, via: str, zone: str = "", timeout: float = 5.0) -> Result:
+    def add(self, count: int = 1, *, via: str, zone: str = "", timeout: float = 5.0) -> SimulatedRequest:
         """Ask a node to have so many more named members; `join` boots one that is."""
         taken = {node for node in self.names}
         free = [index for index in range(250) if f"n{index + 1}" not in taken][:count]
@@ -265,34 +265,38 @@ class Fleet:
 
     # -- operations
 
-    def put(self, via: str, key: str, value: bytes, timeout: float = 1.0, **options: Any) -> Result:
+    def put(self, via: str, key: str, value: bytes, timeout: float = 1.0, **options: Any) -> SimulatedRequest:
         """Ask a node to write; see `wire.kv.Put` for the options."""
         self.operations += 1
         operation = options.pop("operation", f"operation-{self.operations}")
         return self._ask(via, Put(key, value, operation, **options), timeout)
 
-    def get(self, via: str, key: str, timeout: float = 1.0, **options: Any) -> Result:
+    def get(self, via: str, key: str, timeout: float = 1.0, **options: Any) -> SimulatedRequest:
         """Ask a node to read."""
         return self._ask(via, Get(key, **options), timeout)
 
-    def call(self, via: str, operation: str, payload: bytes = b"{}", timeout: float = 5.0, only: str = "") -> Result:
+    def call(
+        self, via: str, operation: str, payload: bytes = b"{}", timeout: float = 5.0, only: str = ""
+    ) -> SimulatedRequest:
         """Call `SERVICE.OPERATION` through a node."""
         service, _, name = operation.partition(".")
         return self._ask(via, Call(service, name, payload, only=only), timeout)
 
-    def ask(self, node: str, what: str, arguments: dict[str, Any] | None = None, timeout: float = 5.0) -> Result:
+    def ask(
+        self, node: str, what: str, arguments: dict[str, Any] | None = None, timeout: float = 5.0
+    ) -> SimulatedRequest:
         """An admin query."""
-        return self._ask(node, Ask(what, arguments or {}), timeout)
+        return self._ask(node, AdminQuery(what, arguments or {}), timeout)
 
-    def _ask(self, via: str, body: Body, timeout: float) -> Result:
+    def _ask(self, via: str, body: Body, timeout: float) -> SimulatedRequest:
         node = self.nodes[via]
         now = node.env.clock.now()
-        result = Result(body, now + timeout, now)
+        result = SimulatedRequest(body, now + timeout, now)
         handler = node.rpc.handler(type(body))
         node.env.clock.call_soon(self._arrive, node, handler, result)  # in the node's own process
         return result
 
-    def _arrive(self, node: Node, handler: Callable[[Any], None], result: Result) -> None:
+    def _arrive(self, node: Node, handler: Callable[[Any], None], result: SimulatedRequest) -> None:
         if node.env.clock.now() < result.deadline:  # else it was stopped meanwhile, and drops what has expired
             handler(result)
 

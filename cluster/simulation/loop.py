@@ -11,7 +11,7 @@ from contextvars import Context, copy_context
 from typing import Any, NoReturn, TypeVar, TypeVarTuple, cast
 
 from cluster.simulation.clock import SimulatedClock
-from cluster.simulation.schedule import Process, Schedule
+from cluster.simulation.schedule import EventSchedule, SimulatedProcess
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -51,7 +51,7 @@ class OrderedTask(asyncio.Task[T]):
 class SimulatedLoop(asyncio.AbstractEventLoop):
     """The loop of one process. Its calls are the process's calls: they wait and die with it."""
 
-    def __init__(self, schedule: Schedule, process: Process, clock: SimulatedClock) -> None:
+    def __init__(self, schedule: EventSchedule, process: SimulatedProcess, clock: SimulatedClock) -> None:
         self.process = process
         self._schedule = schedule
         self._clock = clock
@@ -64,11 +64,11 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._ordinal += 1
         return self._ordinal
 
-    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> "TaskHandle":
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> "SimulatedTask":
         """`Env.spawn`; what the coroutine raises stops the run."""
         task = self.create_task(coroutine)
         task.add_done_callback(raise_error)
-        return TaskHandle(task)
+        return SimulatedTask(task)
 
     def time(self) -> float:
         """The process's clock."""
@@ -156,7 +156,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._tasks.clear()
 
 
-class TaskHandle:
+class SimulatedTask:
     """A spawned coroutine, as its spawner sees it."""
 
     __slots__ = ("_task",)

@@ -15,7 +15,7 @@ from random import Random
 from cluster.env import Address, LinkHandler
 from cluster.env.real_network import DATAGRAMS_PER_PASS
 from cluster.simulation.route import Quality, Route, Routes
-from cluster.simulation.schedule import Process, Schedule
+from cluster.simulation.schedule import EventSchedule, SimulatedProcess
 from cluster.simulation.stream import Sign, SimulatedLink, State
 
 DATAGRAM_SIZE_MAX = 65_507  # bytes: what IPv4 and UDP leave of 65 535
@@ -30,7 +30,7 @@ class SimulatedNetwork:
     """All routes, listeners, streams and datagram sockets of a world."""
 
     def __init__(
-        self, schedule: Schedule, random: Random, quality: Quality, cut: float, closed_on_crash: float
+        self, schedule: EventSchedule, random: Random, quality: Quality, cut: float, closed_on_crash: float
     ) -> None:
         self.schedule = schedule
         self.random = random
@@ -42,8 +42,8 @@ class SimulatedNetwork:
         self._owners: dict[Address, str] = {}
         self._listeners: dict[Address, SimulatedListener] = {}
         self._sockets: dict[Address, SimulatedDatagramSocket] = {}
-        self._links: dict[Process, dict[SimulatedLink, None]] = {}
-        self._up: dict[str, Process] = {}
+        self._links: dict[SimulatedProcess, dict[SimulatedLink, None]] = {}
+        self._up: dict[str, SimulatedProcess] = {}
         self._dark: dict[str, None] = {}  # machines without power
         self._held: dict[SimulatedLink, None] = {}
         self._hosts: dict[str, str] = {}
@@ -65,13 +65,13 @@ class SimulatedNetwork:
 
     # Processes.
 
-    def start(self, process: Process) -> None:
+    def start(self, process: SimulatedProcess) -> None:
         """The node has a new process."""
         self._up[process.name] = process
         self._dark.pop(process.name, None)
         self._links[process] = {}
 
-    def end(self, process: Process, sign: Sign | None) -> None:
+    def end(self, process: SimulatedProcess, sign: Sign | None) -> None:
         """The node's process is dead: its streams end with `sign` at the peers, or without a word and the machine's."""
         del self._up[process.name]
         if sign is None:
@@ -88,7 +88,7 @@ class SimulatedNetwork:
         """Whether the node's machine answers for its addresses: it has power."""
         return name in self._up
 
-    def _own(self, at: Address, process: Process) -> None:
+    def _own(self, at: Address, process: SimulatedProcess) -> None:
         self._owners[at] = process.name
         self._hosts[process.name] = at[0]
 
@@ -113,7 +113,7 @@ class SimulatedNetwork:
             return 0
         return 1 + int(self._draw() * (size - 1))
 
-    def dial(self, process: Process, to: Address, handler: LinkHandler, timeout: float) -> None:
+    def dial(self, process: SimulatedProcess, to: Address, handler: LinkHandler, timeout: float) -> None:
         """Open a stream from a process."""
         local = self._hosts.get(process.name, to[0]), EPHEMERAL_PORT_FIRST + self._dials % EPHEMERAL_PORTS
         self._dials += 1
@@ -150,7 +150,7 @@ class SimulatedNetwork:
         self._links.get(link.process, {}).pop(link, None)
 
     def listen(
-        self, process: Process, at: Address, accept: Callable[[Address], LinkHandler | None]
+        self, process: SimulatedProcess, at: Address, accept: Callable[[Address], LinkHandler | None]
     ) -> "SimulatedListener":
         """Accept streams for a process."""
         claim(at, self._listeners)
@@ -165,7 +165,7 @@ class SimulatedNetwork:
     # Datagrams.
 
     def bind(
-        self, process: Process, at: Address, receive: Callable[[bytes, Address], None]
+        self, process: SimulatedProcess, at: Address, receive: Callable[[bytes, Address], None]
     ) -> "SimulatedDatagramSocket":
         """Bind a datagram socket for a process."""
         claim(at, self._sockets)
@@ -210,7 +210,11 @@ class SimulatedListener:
     __slots__ = ("_at", "_closed", "_network", "accept", "process")
 
     def __init__(
-        self, network: SimulatedNetwork, process: Process, at: Address, accept: Callable[[Address], LinkHandler | None]
+        self,
+        network: SimulatedNetwork,
+        process: SimulatedProcess,
+        at: Address,
+        accept: Callable[[Address], LinkHandler | None],
     ) -> None:
         self._network = network
         self._at = at
@@ -231,7 +235,11 @@ class SimulatedDatagramSocket:
     __slots__ = ("_at", "_closed", "_network", "_receive", "process")
 
     def __init__(
-        self, network: SimulatedNetwork, process: Process, at: Address, receive: Callable[[bytes, Address], None]
+        self,
+        network: SimulatedNetwork,
+        process: SimulatedProcess,
+        at: Address,
+        receive: Callable[[bytes, Address], None],
     ) -> None:
         self._network = network
         self._at = at
@@ -267,7 +275,7 @@ class ProcessNetwork:
 
     __slots__ = ("_network", "_process")
 
-    def __init__(self, network: SimulatedNetwork, process: Process) -> None:
+    def __init__(self, network: SimulatedNetwork, process: SimulatedProcess) -> None:
         self._network = network
         self._process = process
 

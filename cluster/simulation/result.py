@@ -22,7 +22,7 @@ class OpenLink:
         return True
 
 
-class Result:
+class SimulatedRequest:
     """An operation asked of a node: `body` or `error` once it has ended."""
 
     def __init__(self, body: Any, deadline: float, arrived: float = 0.0) -> None:

@@ -37,7 +37,7 @@ class Socket(Protocol):
         """Give the process what one pass reads of these items, oldest first; returns how many that were."""
 
 
-class Process:
+class SimulatedProcess:
     """One incarnation of one node's operating-system process."""
 
     __slots__ = (
@@ -66,7 +66,7 @@ class Process:
         self.calls_left = 0  # of a process that is to stop inside of a pass: how many more it makes
         self.sockets_first = False  # where in its pass it stopped, and so what it meets first
         self.trap: Callable[[str], None] | None = None  # told what the process has just done; may kill it there
-        self.backlog: list[Call] = []
+        self.backlog: list[ScheduledCall] = []
         self.incoming: dict[Socket, list[Any]] = {}  # what waits in its sockets, in the order of their readiness
 
     def __repr__(self) -> str:
@@ -78,10 +78,10 @@ class Process:
             raise RuntimeError(f"{self} is dead")
 
 
-class Call(msgspec.Struct, eq=False):
+class ScheduledCall(msgspec.Struct, eq=False):
     """A call that is still to come; also what asyncio expects of a handle. Structs are quick to make."""
 
-    process: Process
+    process: SimulatedProcess
     function: Callable[..., object] | None
     args: tuple[Any, ...]
     due: float = SOON
@@ -96,39 +96,43 @@ class Call(msgspec.Struct, eq=False):
         return self.function is None
 
 
-class Schedule:
+class EventSchedule:
     """The one queue of everything that happens in a world."""
 
     def __init__(self, trace: Trace, label: str) -> None:
         self.now = 0.0
         self.trace = trace
-        self.kernel = Process("kernel", 0)  # what happens below the processes: packets, disks
+        self.kernel = SimulatedProcess("kernel", 0)  # what happens below the processes: packets, disks
         self._current = self.kernel  # whose loop is the running one
         self.calls_made = 0
         self._label = label
-        self._heap: list[tuple[float, int, Call]] = []  # later than now
-        self._ready: deque[Call] = deque()  # due now
+        self._heap: list[tuple[float, int, ScheduledCall]] = []  # later than now
+        self._ready: deque[ScheduledCall] = deque()  # due now
         self._sequence = 0
         self._running = False
 
-    def at(self, when: float, process: Process, function: Callable[..., object], args: tuple[Any, ...] = ()) -> Call:
+    def at(
+        self, when: float, process: SimulatedProcess, function: Callable[..., object], args: tuple[Any, ...] = ()
+    ) -> ScheduledCall:
         """Call at the time `when`, or after what is ready if that has passed."""
         if when <= self.now:
-            call = Call(process, function, args)
+            call = ScheduledCall(process, function, args)
             self._ready.append(call)
         else:
-            call = Call(process, function, args, when)
+            call = ScheduledCall(process, function, args, when)
             self._sequence += 1
             heappush(self._heap, (when, self._sequence, call))
         return call
 
-    def soon(self, process: Process, function: Callable[..., object], args: tuple[Any, ...] = ()) -> Call:
+    def soon(
+        self, process: SimulatedProcess, function: Callable[..., object], args: tuple[Any, ...] = ()
+    ) -> ScheduledCall:
         """Call now, after what is ready."""
-        call = Call(process, function, args)
+        call = ScheduledCall(process, function, args)
         self._ready.append(call)
         return call
 
-    def deliver(self, process: Process, function: Callable[..., object], *args: Any) -> None:
+    def deliver(self, process: SimulatedProcess, function: Callable[..., object], *args: Any) -> None:
         """From a kernel's call: run the function in the process at once, or when it goes on, or never if it is dead."""
         if process.running:
             self._call(process, function, args)
@@ -137,9 +141,9 @@ class Schedule:
                 process.calls_left, process.sockets_first = process.calls_left - 1, False
                 self._call(process, function, args)
             else:
-                process.backlog.append(Call(process, function, args))
+                process.backlog.append(ScheduledCall(process, function, args))
 
-    def receive(self, process: Process, socket: Socket, item: Any) -> None:
+    def receive(self, process: SimulatedProcess, socket: Socket, item: Any) -> None:
         """From a kernel's call: something has arrived in a socket of the process, which reads it at once, or when it
         goes on."""
         if process.running:
@@ -151,33 +155,33 @@ class Schedule:
             else:
                 process.incoming.setdefault(socket, []).append(item)
 
-    def pause(self, process: Process, *, after_calls: int = 0) -> None:
+    def pause(self, process: SimulatedProcess, *, after_calls: int = 0) -> None:
         """SIGSTOP: hold back the process's calls. It sleeps in its poll, which the signal ends without an event; with
         `after_calls` it makes so many more calls and stops inside of a pass."""
         process.paused, process.running = True, False
         process.calls_left, process.sockets_first = after_calls, False
 
-    def starve(self, process: Process, *, after_calls: int = 0) -> None:
+    def starve(self, process: SimulatedProcess, *, after_calls: int = 0) -> None:
         """The process gets no processor: a poll that returns late returns with what has come meanwhile."""
         process.starved, process.running = True, False
         process.calls_left, process.sockets_first = after_calls, True
 
-    def resume(self, process: Process) -> None:
+    def resume(self, process: SimulatedProcess) -> None:
         """SIGCONT. What has waited is met after what is ready now."""
         process.paused = False
         self._go_on(process)
 
-    def feed(self, process: Process) -> None:
+    def feed(self, process: SimulatedProcess) -> None:
         """The process gets its processor again."""
         process.starved = False
         self._go_on(process)
 
-    def _go_on(self, process: Process) -> None:
+    def _go_on(self, process: SimulatedProcess) -> None:
         if not (process.paused or process.starved):
             process.calls_left = 0
-            self._ready.append(Call(self.kernel, self._catch_up, (process,)))
+            self._ready.append(ScheduledCall(self.kernel, self._catch_up, (process,)))
 
-    def _catch_up(self, process: Process) -> None:
+    def _catch_up(self, process: SimulatedProcess) -> None:
         """The passes that a process makes at once when it goes on: all at one time, before anything new arrives."""
         if process.paused or process.starved or process.dead or process.running:
             return
@@ -198,21 +202,21 @@ class Schedule:
         if not process.dead:
             process.backlog[:0] = [*timers, *soon]  # stopped again meanwhile
 
-    def _make_all(self, process: Process, calls: deque[Call]) -> None:
+    def _make_all(self, process: SimulatedProcess, calls: deque[ScheduledCall]) -> None:
         while calls and process.running:
             call = calls.popleft()
             if call.function is not None:
                 self.trace.record(process.name)
                 self._call(process, call.function, call.args)
 
-    def _take_ready(self, process: Process, soon: deque[Call]) -> None:
+    def _take_ready(self, process: SimulatedProcess, soon: deque[ScheduledCall]) -> None:
         """What the process's calls have made ready; what those make ready in turn comes a pass later."""
         ready = list(self._ready)
         self._ready.clear()
         for call in ready:
             (soon if call.process is process else self._ready).append(call)
 
-    def _poll(self, process: Process) -> None:
+    def _poll(self, process: SimulatedProcess) -> None:
         """Each socket that has something hands over what one pass reads of it."""
         for socket in list(process.incoming):
             if not process.running:
@@ -220,12 +224,12 @@ class Schedule:
             items = process.incoming.pop(socket)
             self._call(process, self._read, (process, socket, items))
 
-    def _read(self, process: Process, socket: Socket, items: list[Any]) -> None:
+    def _read(self, process: SimulatedProcess, socket: Socket, items: list[Any]) -> None:
         taken = socket.read(items)
         if taken < len(items) and not process.dead:
             process.incoming[socket] = items[taken:]
 
-    def _call(self, process: Process, function: Callable[..., object], args: tuple[Any, ...]) -> None:
+    def _call(self, process: SimulatedProcess, function: Callable[..., object], args: tuple[Any, ...]) -> None:
         """Run a function in the process, inside of the present call."""
         if process is not self._current:
             self._enter(process)
@@ -237,7 +241,7 @@ class Schedule:
             error.add_note(f"on {process}")
             raise
 
-    def kill(self, process: Process) -> None:
+    def kill(self, process: SimulatedProcess) -> None:
         """Drop the process's calls, now and for ever."""
         process.dead, process.running = True, False
         process.backlog.clear()
@@ -322,7 +326,7 @@ class Schedule:
             if self.calls_made >= calls_max:
                 raise RuntimeError(f"time stands still: {CALLS_PER_INSTANT_MAX} calls at one time, the last {function}")
 
-    def _enter(self, process: Process) -> None:
+    def _enter(self, process: SimulatedProcess) -> None:
         """Make the process's loop the running one; it stays so during the kernel's calls, which cannot tell."""
         self._current = process
         _set_running_loop(process.loop)

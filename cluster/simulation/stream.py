@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.env import Address, LinkHandler
 from cluster.simulation.route import Route
-from cluster.simulation.schedule import Call, Process
+from cluster.simulation.schedule import ScheduledCall, SimulatedProcess
 
 if TYPE_CHECKING:
     from cluster.simulation.network import SimulatedNetwork
@@ -65,7 +65,13 @@ class SimulatedLink:
     )
 
     def __init__(
-        self, network: "SimulatedNetwork", process: Process, route: Route, local: Address, peer: Address, state: State
+        self,
+        network: "SimulatedNetwork",
+        process: SimulatedProcess,
+        route: Route,
+        local: Address,
+        peer: Address,
+        state: State,
     ) -> None:
         self._network = network
         self._schedule = network.schedule
@@ -82,7 +88,7 @@ class SimulatedLink:
         self.state = state
         self.handler: LinkHandler | None = None
         self.other: SimulatedLink | None = None
-        self.timer: Call | None = None
+        self.timer: ScheduledCall | None = None
 
     # What the process does.
 

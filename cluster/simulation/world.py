@@ -17,7 +17,7 @@ from cluster.simulation.disk import ProcessDisk, SimulatedDisk
 from cluster.simulation.loop import SimulatedLoop
 from cluster.simulation.network import ProcessNetwork, SimulatedNetwork
 from cluster.simulation.route import Quality
-from cluster.simulation.schedule import Call, Killed, Process, Schedule
+from cluster.simulation.schedule import EventSchedule, Killed, ScheduledCall, SimulatedProcess
 from cluster.simulation.stream import Sign
 from cluster.simulation.trace import Trace
 
@@ -46,11 +46,11 @@ class World:
     ) -> None:
         self.seed = seed
         self.trace = Trace(keep=keep_trace)
-        self.schedule = Schedule(self.trace, f"seed {seed}")
+        self.schedule = EventSchedule(self.trace, f"seed {seed}")
         self.network = SimulatedNetwork(
             self.schedule, self.random("network"), quality, cut_probability, closed_on_crash
         )
-        self._nodes: dict[str, Node] = {}
+        self._nodes: dict[str, SimulatedMachine] = {}
 
     def __enter__(self) -> "World":
         return self
@@ -198,7 +198,7 @@ class World:
         took; raises TimeoutError."""
         return self.schedule.run_until_true(predicate, timeout, step)
 
-    def call_later(self, delay: float, function: Callable[..., object], *args: Any) -> Call:
+    def call_later(self, delay: float, function: Callable[..., object], *args: Any) -> ScheduledCall:
         """Let a test or a nemesis act from outside of the nodes, after `delay` seconds."""
         return self.schedule.at(self.now + delay, self.schedule.kernel, function, args)
 
@@ -222,13 +222,13 @@ class World:
                 self.schedule.kill(node.stop())
             node.dispose()
 
-    def _node(self, name: str) -> "Node":
+    def _node(self, name: str) -> "SimulatedMachine":
         node = self._nodes.get(name)
         if node is None:
-            node = self._nodes[name] = Node(self, name)
+            node = self._nodes[name] = SimulatedMachine(self, name)
         return node
 
-    def _running(self, name: str) -> Process:
+    def _running(self, name: str) -> SimulatedProcess:
         node = self._node(name)
         assert node.process is not None, f"{name} has no process"
         return node.process
@@ -244,7 +244,7 @@ class World:
         self.trace.record((self.now, what, whom))
 
 
-class Node:
+class SimulatedMachine:
     """One name: its disk, and the process that runs for it."""
 
     def __init__(self, world: World, name: str) -> None:
@@ -256,7 +256,7 @@ class Node:
         self.incarnation = 0
         self.machine_boots = 0
         self.env: Env | None = None
-        self.process: Process | None = None
+        self.process: SimulatedProcess | None = None
         self.loop: SimulatedLoop | None = None
         self.clock: SimulatedClock | None = None
         self._dead_loops: list[SimulatedLoop] = []
@@ -264,7 +264,7 @@ class Node:
     def start(self, world: World) -> Env:
         """Start the next process."""
         self.incarnation += 1
-        process = self.process = Process(self.name, self.incarnation)
+        process = self.process = SimulatedProcess(self.name, self.incarnation)
         clock = self.clock = SimulatedClock(world.schedule, process, self.origin, self.rate, self.skew)
         process.loop = self.loop = SimulatedLoop(world.schedule, process, clock)  # type: ignore[abstract]
         world.network.start(process)
@@ -278,7 +278,7 @@ class Node:
         )
         return self.env
 
-    def stop(self) -> Process:
+    def stop(self) -> SimulatedProcess:
         """Let go of the process. Its tasks are kept unfinished: a killed process runs no `finally`."""
         assert self.process is not None and self.loop is not None
         process = self.process

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from cluster.env import Disk
 from cluster.errors import Damaged
 from cluster.layout.partition import PARTITIONS
-from cluster.ports import Table
+from cluster.ports import RowTable
 from cluster.storage.identity import Boot, read_document
 from cluster.storage.memory import MemoryTable
 from cluster.storage.record import (
@@ -44,7 +44,7 @@ from cluster.storage.record import (
 )
 from cluster.storage.segments import segment_path
 
-Tables = dict[int, Table]
+Tables = dict[int, RowTable]
 """By number."""
 
 TABLE_HINTS = 1

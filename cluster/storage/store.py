@@ -1,7 +1,7 @@
 """The store of one node: tables in memory over the log, and what the node has lost.
 
-A put is staged at once and written with all others of its loop pass (`Tick.write_log`), before anything is acknowledged
-or sent. Values are opaque encoded bytes; what they mean and how they merge is the owner's part.
+A put is staged at once and written with all others of its loop pass (`OutputTick.write_log`), before anything is
+acknowledged or sent. Values are opaque encoded bytes; what they mean and how they merge is the owner's part.
 
 Invariant: outside a pass the tables are what replaying the log gives. A batch that the disk refused is undone in
 memory, newest change first, so that the tables never run ahead of the log; and readers (`logged`, `scan`) are shown
@@ -14,9 +14,9 @@ until `complete`. Hint records that were lost are noted likewise, apart from the
 from collections.abc import Callable, Iterable
 
 from cluster.config import Durability, StorageSettings
-from cluster.env import Env, Tick
+from cluster.env import Env, OutputTick
 from cluster.errors import Damaged, StorageFull
-from cluster.ports import Page, Table
+from cluster.ports import Page, RowTable
 from cluster.storage.identity import Boot
 from cluster.storage.memory import MemoryTable
 from cluster.storage.record import LOSS, RELEASE, ROW, TABLE_MAX, Record, Span, encode_loss, encode_release, encode_row
@@ -42,7 +42,7 @@ class Store:
     def __init__(
         self,
         env: Env,
-        tick: Tick,
+        tick: OutputTick,
         settings: StorageSettings,
         *,
         on_fatal: Callable[[OSError], None],
@@ -263,7 +263,7 @@ class Store:
                 pass  # nobody was told that it was kept
         self._log.close()
 
-    def _make_table(self, table: int) -> Table:
+    def _make_table(self, table: int) -> RowTable:
         assert 0 <= table <= TABLE_MAX, table
         made = self._tables[table] = MemoryTable()
         return made

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from msgspec import Struct
 
 from cluster.config import TransportSettings
-from cluster.env import Env, Link, Tick, Timer
+from cluster.env import Env, Link, OutputTick, Timer
 from cluster.env.stall import READ_FIRST_S, SWEEP_LATE_S
 from cluster.errors import BadMessage, ClusterError, HandshakeRefused
 from cluster.faults import FaultBook
 from cluster.ports import Recorder
 from cluster.wire.clock import SenderClock
 from cluster.wire.frames import STAMP, STAMP_AT, Frame, OneWay, append_frame, stamp_into
-from cluster.wire.handshake import NONCE_BYTES, Dialler, Listener, Party, refusal
+from cluster.wire.handshake import NONCE_BYTES, Dialler, HandshakeListener, Party, refusal
 from cluster.wire.rights import ROLE_NODE, role_key
 
 HELD_BYTES_MAX = 16 * 1024 * 1024
@@ -30,7 +30,7 @@ HELD_BYTES_MAX = 16 * 1024 * 1024
 class Outbox:
     """What is to be written at the end of this pass: first whoever has something to send, then each stream once."""
 
-    def __init__(self, tick: Tick, now: Callable[[], float]) -> None:
+    def __init__(self, tick: OutputTick, now: Callable[[], float]) -> None:
         self._arm = tick.arm_sockets
         self._now = now
         self._dirty: list[Connection] = []
@@ -128,7 +128,7 @@ class Connection:
         self._mark = end.outbox.mark
         self._receive: Callable[[bytes], None] = lambda data: None
         self._ruled = False  # whether fault rules apply: between nodes
-        self._handshake: Dialler | Listener | None = None
+        self._handshake: Dialler | HandshakeListener | None = None
         self._timer: Timer | None = None
         self._held: deque[tuple[float | None, float, bytes]] = deque()  # due (None: when healed), arrived, data
         self._held_bytes = 0
@@ -148,7 +148,7 @@ class Connection:
             link.write(dialler.start(clock.now()))
             self._bound(settings.handshake_timeout_s)
         else:
-            self._handshake = Listener(end.secret, end.me, nonce, end.admit)
+            self._handshake = HandshakeListener(end.secret, end.me, nonce, end.admit)
             self._bound(settings.prove_timeout_s)
 
     def received(self, data: bytes) -> None:
@@ -250,7 +250,7 @@ class Connection:
 
     # -- inside
 
-    def _shake(self, handshake: Dialler | Listener, data: bytes) -> None:
+    def _shake(self, handshake: Dialler | HandshakeListener, data: bytes) -> None:
         """Advance the handshake; what is left behind it are frames."""
         link = self._link
         assert link is not None
@@ -270,7 +270,7 @@ class Connection:
             return
         self.end.note_boot(handshake.peer)
         self.peer, self.clock = handshake.peer, handshake.clock
-        if isinstance(handshake, Listener):
+        if isinstance(handshake, HandshakeListener):
             self.lane = handshake.lane
         self._handshake = None
         self._ruled = self.peer.role == ROLE_NODE

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from cluster.config import TransportSettings
-from cluster.env import Address, Env, Listener, Tick
+from cluster.env import Address, Env, OutputTick, StreamListener
 from cluster.faults import FaultBook
 from cluster.ports import Recorder
 from cluster.transport.backoff import Backoff
@@ -29,7 +29,7 @@ class Transport:
     def __init__(
         self,
         env: Env,
-        tick: Tick,
+        tick: OutputTick,
         me: Party,
         secret: bytes,
         settings: TransportSettings,
@@ -60,7 +60,7 @@ class Transport:
         self._unproven: dict[Connection, None] = {}
         self._accepted: dict[Connection, None] = {}
         self._clients = 0
-        self._listener: Listener | None = None
+        self._listener: StreamListener | None = None
 
     # -- life
 

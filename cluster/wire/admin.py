@@ -9,14 +9,14 @@ from cluster.errors import Usage
 Arguments = TypeVar("Arguments", bound=Struct)
 
 
-class Ask(Struct, array_like=True, gc=False, tag=50):
+class AdminQuery(Struct, array_like=True, gc=False, tag=50):
     """Ask a node, for example `members`, `ring`, `explain`, `ready`, `events`."""
 
     what: str
     arguments: dict[str, Any] = {}
 
 
-class Answer(Struct, array_like=True, gc=False, tag=51):
+class AdminAnswer(Struct, array_like=True, gc=False, tag=51):
     """The answer: dictionaries, lists, strings, numbers."""
 
     value: Any
@@ -36,4 +36,4 @@ def read_arguments(arguments: dict[str, Any], kind: type[Arguments]) -> Argument
         raise Usage(f"invalid argument of the query: {error}") from None
 
 
-AdminBody = Ask | Answer | Draining
+AdminBody = AdminQuery | AdminAnswer | Draining

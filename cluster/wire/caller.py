@@ -35,7 +35,7 @@ from cluster.errors import (
     from_code,
 )
 from cluster.limits import FRAME_BYTES_MAX
-from cluster.wire.admin import Ask, Draining
+from cluster.wire.admin import AdminQuery, Draining
 from cluster.wire.frames import (
     Body,
     Cancel,
@@ -65,7 +65,7 @@ from cluster.wire.topics import Subscribe, Unsubscribe
 Outcome = Body | ClusterError
 Done = Callable[[Outcome], object]
 
-REPEATABLE = frozenset({Get, Keys, Ask, Subscribe, Unsubscribe})
+REPEATABLE = frozenset({Get, Keys, AdminQuery, Subscribe, Unsubscribe})
 """Bodies that may be sent twice. An Ask that acts (`reload-faults`) acts the same when it is repeated."""
 CALLS_MAX = 65_536
 """Calls that wait on one connection; at 40,000 a second these are the answers of more than a second."""

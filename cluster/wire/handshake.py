@@ -167,7 +167,7 @@ class Dialler:
         return with_length(_encode(Proof(now, _mac(self.key, b"dialler", hello, challenged + _encode(now)))))
 
 
-class Listener:
+class HandshakeListener:
     """The listening side, with the secret that all keys are derived from. `hello` is set once it came, `peer`, `lane`
     and `clock` once the dialler has proven itself. `admit` may refuse a party, with the reason, before it proves
     anything."""
@@ -285,7 +285,7 @@ __all__ = [
     "ROLE_CLIENT",
     "ROLE_NODE",
     "Dialler",
-    "Listener",
+    "HandshakeListener",
     "Party",
     "is_worth_another_dial",
     "refusal",

@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Any
 
 from cluster.errors import ClusterError, Forbidden
-from cluster.wire.admin import Ask
+from cluster.wire.admin import AdminQuery
 from cluster.wire.calls import BatchRefused
 from cluster.wire.chain import Accept, Decided, Entries, Prepare
 from cluster.wire.kv import Get, Keys, Put
@@ -65,7 +65,7 @@ MAY_SEND: dict[type, tuple[str, ...]] = {
     Decided: _NODES,
     # The calls themselves.
     BatchRefused: _NODES,
-    Ask: (ROLE_NODE, ROLE_CLIENT),
+    AdminQuery: (ROLE_NODE, ROLE_CLIENT),
 }
 
 PLACED: frozenset[type] = frozenset((Put, Get, Keys, Replicate, Scan))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cluster.client.verdict import Serves, Verdict, judge_layout
+from cluster.client.verdict import ClusterVerdict, Serves, judge_layout
 from cluster.emulator.cluster import processes
 from cluster.emulator.linkfaults import faults_readable, readable_faults
 from cluster.emulator.nodefiles import cure, identity_damage
@@ -142,7 +142,7 @@ def _node(process: NodeProcess, answer: Any, zone: str, port: int, unusable: str
     }
 
 
-def reason(verdict: Verdict, replicas: int, view: str) -> str:
+def reason(verdict: ClusterVerdict, replicas: int, view: str) -> str:
     """The verdict in words."""
     seen = f" (as {view} sees it)" if view else " (no node answers)"
     if verdict.full and verdict.fewest == replicas:

@@ -23,7 +23,7 @@ import uvloop
 import cluster
 from cluster.client.aio import Calls
 from cluster.layout import encode_entry
-from cluster.layout.entry import LayoutEntry, Member
+from cluster.layout.entry import LayoutEntry, LayoutMember
 from dsectl.load.account import Account, account_of, judge
 from dsectl.load.plan import KV, KeySpace, LoadPlan, parse_mix
 from dsectl.load.session import Hooks, run_session
@@ -42,7 +42,7 @@ def null_cluster() -> Iterator[None]:
         command = [sys.executable, "-m", "tests.bench.null_node"]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
-        member = Member(NAME, "z1", "127.0.0.1", int(process.stdout.readline()))
+        member = LayoutMember(NAME, "z1", "127.0.0.1", int(process.stdout.readline()))
         write_cluster(home, LayoutEntry(1, CLUSTER, (member,), 1, 1, 1))
         try:
             yield

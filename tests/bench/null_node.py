@@ -9,15 +9,15 @@ import time
 import uvloop
 
 from cluster.versions.context import encode_clock
-from cluster.wire.admin import Answer, Ask
+from cluster.wire.admin import AdminAnswer, AdminQuery
 from cluster.wire.frames import Body, FrameReader, Reply, Request, encode_frame
-from cluster.wire.handshake import NONCE_BYTES, ROLE_NODE, Listener, Party
+from cluster.wire.handshake import NONCE_BYTES, ROLE_NODE, HandshakeListener, Party
 from cluster.wire.kv import Get, Got, Put, PutDone
 
 NAME, CLUSTER, SECRET = "n1", "null", b"s" * 32
 CLOCK = encode_clock({"a1": 3})
 PUT_DONE = PutDone("ok", 2, 0, CLOCK, NAME, 1, "interval")
-SETTLED = Answer({"state": "running", "hints": 0})
+SETTLED = AdminAnswer({"state": "running", "hints": 0})
 
 
 class NullNode(asyncio.Protocol):
@@ -25,7 +25,7 @@ class NullNode(asyncio.Protocol):
 
     def __init__(self, values: dict[str, bytes]) -> None:
         self.values = values
-        self.listener = Listener(SECRET, Party(CLUSTER, ROLE_NODE, NAME, NAME, 1), bytes(NONCE_BYTES))
+        self.listener = HandshakeListener(SECRET, Party(CLUSTER, ROLE_NODE, NAME, NAME, 1), bytes(NONCE_BYTES))
         self.reader = FrameReader()
         self.transport: asyncio.WriteTransport | None = None
 
@@ -54,7 +54,7 @@ class NullNode(asyncio.Protocol):
         if type(body) is Get:
             found = self.values.get(body.key)
             return Got([] if found is None else [found], CLOCK, 2, 0, False, NAME)
-        assert isinstance(body, Ask), body
+        assert isinstance(body, AdminQuery), body
         return SETTLED
 
 

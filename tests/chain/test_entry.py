@@ -17,11 +17,11 @@ from cluster.chain.entry import (
     switched,
 )
 from cluster.errors import Damaged, Usage
-from cluster.layout import LayoutEntry, Member
+from cluster.layout import LayoutEntry, LayoutMember
 
-MEMBERS = tuple(Member(f"n{place}", "z1", "127.0.0.1", 7000 + place) for place in range(1, 6))
+MEMBERS = tuple(LayoutMember(f"n{place}", "z1", "127.0.0.1", 7000 + place) for place in range(1, 6))
 FIRST = genesis(LayoutEntry(1, "c", MEMBERS, 3, 2, 2))
-NEW = Member("n6", "z1", "127.0.0.1", 7006)
+NEW = LayoutMember("n6", "z1", "127.0.0.1", 7006)
 
 
 def names(entry: ChainEntry) -> list[str]:
@@ -84,7 +84,7 @@ def test_one_that_was_to_join_and_died_is_struck_as_well() -> None:
 def test_a_second_change_waits(change: object) -> None:
     assert callable(change)
     with pytest.raises(Usage, match="under way"):
-        change(added(FIRST, [Member("n7", "z1", "127.0.0.1", 7007)]))
+        change(added(FIRST, [LayoutMember("n7", "z1", "127.0.0.1", 7007)]))
 
 
 @pytest.mark.parametrize(

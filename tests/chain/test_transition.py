@@ -2,11 +2,11 @@
 
 from cluster.chain.entry import ChainEntry, added, genesis, left
 from cluster.chain.transition import Progress, decode_progress, encode_progress, not_adopted, obstacles
-from cluster.layout import LayoutEntry, Member
+from cluster.layout import LayoutEntry, LayoutMember
 
-MEMBERS = tuple(Member(f"n{place}", "z1", "127.0.0.1", 7000 + place) for place in range(1, 6))
+MEMBERS = tuple(LayoutMember(f"n{place}", "z1", "127.0.0.1", 7000 + place) for place in range(1, 6))
 FIRST = genesis(LayoutEntry(1, "c", MEMBERS, 3, 2, 2))
-ADDING = added(FIRST, [Member("n6", "z1", "127.0.0.1", 7006)])
+ADDING = added(FIRST, [LayoutMember("n6", "z1", "127.0.0.1", 7006)])
 LEAVING = left(FIRST, ["n2"], gone=False)
 FORGETTING = left(FIRST, ["n2"], gone=True)
 

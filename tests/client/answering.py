@@ -8,7 +8,7 @@ import uvloop
 
 from cluster.versions.context import encode_clock
 from cluster.wire.frames import Body, FrameReader, Reply, Request, encode_frame
-from cluster.wire.handshake import NONCE_BYTES, ROLE_NODE, Listener, Party
+from cluster.wire.handshake import NONCE_BYTES, ROLE_NODE, HandshakeListener, Party
 from cluster.wire.kv import Get, Got, PutDone
 from tests.client.fake_node import CLUSTER, SECRET
 
@@ -21,7 +21,7 @@ class Answering(asyncio.Protocol):
     """One connection."""
 
     def __init__(self, name: str) -> None:
-        self.listener = Listener(SECRET, Party(CLUSTER, ROLE_NODE, name, name, 1), bytes(NONCE_BYTES))
+        self.listener = HandshakeListener(SECRET, Party(CLUSTER, ROLE_NODE, name, name, 1), bytes(NONCE_BYTES))
         self.reader = FrameReader()
         self.transport: asyncio.WriteTransport | None = None
 

@@ -9,9 +9,9 @@ from typing import TypeVar
 
 from cluster.client.locate import Address, Location
 from cluster.errors import ClusterError
-from cluster.layout.entry import LayoutEntry, Member
+from cluster.layout.entry import LayoutEntry, LayoutMember
 from cluster.wire.frames import Body, Failure, Frame, FrameReader, OneWay, Reply, Request, encode_frame
-from cluster.wire.handshake import NONCE_BYTES, ROLE_NODE, Listener, Party, refusal
+from cluster.wire.handshake import NONCE_BYTES, ROLE_NODE, HandshakeListener, Party, refusal
 
 SECRET = b"s" * 32
 CLUSTER = "testing"
@@ -23,7 +23,7 @@ Kind = TypeVar("Kind")
 class Peer:
     """One accepted connection."""
 
-    def __init__(self, stream: socket.socket, listener: Listener) -> None:
+    def __init__(self, stream: socket.socket, listener: HandshakeListener) -> None:
         self.stream = stream
         self.listener = listener
         self.reader = FrameReader()
@@ -128,7 +128,7 @@ class FakeNode:
 
     def _accept(self) -> None:
         stream, _ = self._server.accept()
-        peer = Peer(stream, Listener(self.secret, self.party, bytes(NONCE_BYTES)))
+        peer = Peer(stream, HandshakeListener(self.secret, self.party, bytes(NONCE_BYTES)))
         self.peers.append(peer)
         self._selector.register(stream, selectors.EVENT_READ, peer)
         if self.greeting:
@@ -172,7 +172,7 @@ class FakeNode:
 def location(*nodes: FakeNode | tuple[str, Address]) -> Location:
     """Where a cluster of these nodes is; a pair names a node that is not running."""
     places = [(node.name, node.address) if isinstance(node, FakeNode) else node for node in nodes]
-    members = tuple(Member(name, "z1", host, port) for name, (host, port) in places)
+    members = tuple(LayoutMember(name, "z1", host, port) for name, (host, port) in places)
     entry = LayoutEntry(7, CLUSTER, members, 3, 2, 2)
     return Location(CLUSTER, SECRET, dict(places), entry)
 

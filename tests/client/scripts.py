@@ -3,7 +3,7 @@
 import struct
 
 from cluster.versions.context import encode_clock
-from cluster.wire.admin import Answer, Ask
+from cluster.wire.admin import AdminAnswer, AdminQuery
 from cluster.wire.frames import Body, Frame, Reply, Request, encode_frame
 from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
 from cluster.wire.requests import Call, CallDone
@@ -26,9 +26,9 @@ def reply_to(body: object, name: str) -> Body | None:
             return Published(id or "m1", 1, 0)
         case Call(payload=payload):
             return CallDone(payload, name)
-        case Ask(what=what, arguments=arguments):
+        case AdminQuery(what=what, arguments=arguments):
             said = {"node": name, "what": what, "arguments": arguments}
-            return Answer([said] if what in ("ring", "events", "services") else said)
+            return AdminAnswer([said] if what in ("ring", "events", "services") else said)
         case Subscribe():
             return Subscribed(5)
         case Unsubscribe():

@@ -6,7 +6,7 @@ import pytest
 
 from cluster.client.blocking import BlockingCluster
 from cluster.errors import BadMessage, DeadlinePassed, Unreachable
-from cluster.wire.admin import Answer
+from cluster.wire.admin import AdminAnswer
 from cluster.wire.frames import Frame, Request
 from cluster.wire.topics import Message, Subscribe, Subscribed
 from tests.client.conftest import StartNode
@@ -29,7 +29,7 @@ def test_ask_and_the_questions(start_node: StartNode) -> None:
 def test_an_answer_of_another_shape(start_node: StartNode) -> None:
     def script(peer: Peer, frame: Frame) -> None:
         assert isinstance(frame, Request)
-        peer.reply(frame, Answer(5))
+        peer.reply(frame, AdminAnswer(5))
 
     with BlockingCluster(location(start_node("n1", script))) as c:
         for question in (c.admin.members, c.admin.ring):

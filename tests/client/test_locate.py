@@ -7,9 +7,11 @@ import pytest
 
 from cluster.client.locate import Location, cluster_folder, find, home, locate
 from cluster.errors import Damaged, UnknownCluster, Usage
-from cluster.layout.entry import LayoutEntry, Member, encode_entry
+from cluster.layout.entry import LayoutEntry, LayoutMember, encode_entry
 
-ENTRY = LayoutEntry(1, "mine", (Member("n1", "a", "127.0.0.1", 7001), Member("n2", "b", "127.0.0.1", 7002)), 3, 2, 2)
+ENTRY = LayoutEntry(
+    1, "mine", (LayoutMember("n1", "a", "127.0.0.1", 7001), LayoutMember("n2", "b", "127.0.0.1", 7002)), 3, 2, 2
+)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from cluster.client.kv import KeysResult, Kv, merge_pages
 from cluster.client.locate import Location
 from cluster.client.operation import Gather, Steps
 from cluster.errors import ClusterError, Unreachable
-from cluster.layout.entry import LayoutEntry, Member
+from cluster.layout.entry import LayoutEntry, LayoutMember
 from cluster.wire.kv import Keys, KeysFound
 
 
@@ -68,7 +68,7 @@ def test_a_listing_goes_on_until_its_page_is_full() -> None:
 
 
 def test_nodes_are_asked_for_their_share_and_again_when_it_was_too_little() -> None:
-    members = tuple(Member(f"n{number}", "z1", "127.0.0.1", 7000 + number) for number in range(1, 11))
+    members = tuple(LayoutMember(f"n{number}", "z1", "127.0.0.1", 7000 + number) for number in range(1, 11))
     entry = LayoutEntry(1, "c", members, 3, 2, 2)
     numbers = [f"{number:05}" for number in range(1000)]
     nodes = Nodes(

@@ -12,7 +12,7 @@ import uvloop
 from cluster.client.aio import Calls, Client
 from cluster.client.blocking import BlockingCluster
 from cluster.client.locate import Location
-from cluster.layout.entry import LayoutEntry, Member
+from cluster.layout.entry import LayoutEntry, LayoutMember
 from tests.client.fake_node import CLUSTER, SECRET
 
 pytestmark = pytest.mark.bench
@@ -30,7 +30,7 @@ def place() -> Iterator[Location]:
         subprocess.Popen([*command, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for name in NAMES
     ]
     ports = [int(process.stdout.readline()) for process in running if process.stdout is not None]
-    members = tuple(Member(name, "z1", "127.0.0.1", port) for name, port in zip(NAMES, ports, strict=True))
+    members = tuple(LayoutMember(name, "z1", "127.0.0.1", port) for name, port in zip(NAMES, ports, strict=True))
     nodes = {member.name: (member.host, member.port) for member in members}
     yield Location(CLUSTER, SECRET, nodes, LayoutEntry(1, CLUSTER, members, 3, 2, 2))
     for process in running:

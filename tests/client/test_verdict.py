@@ -3,7 +3,7 @@
 import pytest
 
 from cluster.client.verdict import Serves, judge, judge_layout
-from cluster.layout import LayoutEntry, Member
+from cluster.layout import LayoutEntry, LayoutMember
 
 OWNERS = [("a", "b", "c"), ("b", "c", "d"), ("c", "d", "a")]
 YES, NO, DOWN = Serves(True), Serves(True, votes=False), Serves(False)
@@ -55,7 +55,7 @@ def test_one_reader_is_enough_for_amber_when_r_is_one() -> None:
 
 
 def entry(members: int) -> LayoutEntry:
-    places = tuple(Member(f"n{number}", "z1", "127.0.0.1", 2000 + number) for number in range(1, members + 1))
+    places = tuple(LayoutMember(f"n{number}", "z1", "127.0.0.1", 2000 + number) for number in range(1, members + 1))
     return LayoutEntry(1, "c", places, 3, 2, 2)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cluster.wire.admin import Answer, Ask
+from cluster.wire.admin import AdminAnswer, AdminQuery
 from cluster.wire.frames import Frame, Request
 from tests.client.fake_node import Peer, Script
 from tests.dsectl.conftest import Run, Serve
@@ -12,12 +12,12 @@ def answering(**answers: Any) -> Script:
     """A node that answers each question with what stands here; to others it does not answer at all."""
 
     def script(peer: Peer, frame: Frame) -> None:
-        assert isinstance(frame, Request) and isinstance(frame.body, Ask), frame
+        assert isinstance(frame, Request) and isinstance(frame.body, AdminQuery), frame
         answer = answers.get(frame.body.what)
         if answer is None:
             peer.fail(frame, "not-found", f"{frame.body.what} is not known here")
         else:
-            peer.reply(frame, Answer(answer(frame.body.arguments) if callable(answer) else answer))
+            peer.reply(frame, AdminAnswer(answer(frame.body.arguments) if callable(answer) else answer))
 
     return script
 
@@ -138,10 +138,10 @@ def test_events_of_a_node_are_those_that_it_decided_or_that_concern_it(run: Run,
 def test_filters_of_events_reach_the_nodes(run: Run, serve: Serve) -> None:
     [node] = serve(answering(events=[event("n1", 1, 1)]))
     assert run("events", "--kind", "member", "--key", "k", "--since", "2026-03-01T12:00:00Z").code == 0
-    arguments = node.bodies(Ask)[-1].arguments
+    arguments = node.bodies(AdminQuery)[-1].arguments
     assert (arguments["kind"], arguments["key"], arguments["since"]) == ("member", "k", "2026-03-01T12:00:00Z")
     run("events", "--since", "10s")
-    assert isinstance(node.bodies(Ask)[-1].arguments["since"], float)
+    assert isinstance(node.bodies(AdminQuery)[-1].arguments["since"], float)
 
 
 def test_events_after_an_event(run: Run, serve: Serve) -> None:
@@ -151,8 +151,8 @@ def test_events_after_an_event(run: Run, serve: Serve) -> None:
     )
     found = run("events", "--since", "n1-1-000002", "--json").json
     assert [one["id"] for one in found] == ["n2-1-000001", "n1-1-000003"]
-    assert second.bodies(Ask)[-1].arguments["since"] == "2026-03-01T12:00:01.000Z"
-    assert first.bodies(Ask)[0].arguments.get("since") is None
+    assert second.bodies(AdminQuery)[-1].arguments["since"] == "2026-03-01T12:00:01.000Z"
+    assert first.bodies(AdminQuery)[0].arguments.get("since") is None
     assert run("events", "--since", "n1-1-000009").code == 6
 
 

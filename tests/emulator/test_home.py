@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.emulator.cluster import World, clusters, down, remove, up
+from cluster.emulator.cluster import LocalMachine, clusters, down, remove, up
 from cluster.emulator.genesis import create
 from cluster.emulator.home import Home, load_cluster
 from cluster.emulator.launch import check_place
@@ -33,14 +33,14 @@ def home(tmp_path: Path) -> Home:
 
 def test_what_is_no_cluster_is_passed_over(home: Home) -> None:
     before = home.entries()
-    assert home.names() == ["mine"] == [one.cluster for one in clusters(world=World(home))]
+    assert home.names() == ["mine"] == [one.cluster for one in clusters(world=LocalMachine(home))]
     assert sweep(home) == []
     assert home.entries() == before, "and nothing of it is deleted"
 
 
 @pytest.mark.parametrize("name", STRAY)
 def test_what_is_no_cluster_is_not_worked_on(home: Home, name: str) -> None:
-    before, world = home.entries(), World(home)
+    before, world = home.entries(), LocalMachine(home)
     with pytest.raises(UnknownCluster):
         load_cluster(name, home)
     with pytest.raises(UnknownCluster):
@@ -57,7 +57,10 @@ def test_a_cluster_of_another_user(home: Home, monkeypatch: pytest.MonkeyPatch) 
     allowed = os.access
     monkeypatch.setattr("os.access", lambda path, mode: Path(path) != theirs and allowed(path, mode))
     assert home.names() == ["mine"]
-    for work in (lambda: load_cluster("theirs", home), lambda: up(ClusterSpec(name="theirs"), world=World(home))):
+    for work in (
+        lambda: load_cluster("theirs", home),
+        lambda: up(ClusterSpec(name="theirs"), world=LocalMachine(home)),
+    ):
         with pytest.raises(Damaged, match=f"{theirs} belongs to {theirs.owner()}"):
             work()
 

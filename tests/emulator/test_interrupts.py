@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from cluster.emulator.interrupts import SIGNALS, Interrupts
+from cluster.emulator.interrupts import SIGNALS, InterruptGuard
 
 
 def send(signum: int) -> None:
@@ -18,7 +18,7 @@ def send(signum: int) -> None:
     [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit), (signal.SIGHUP, SystemExit)],
 )
 def test_a_signal_raises(signum: int, raised: type[BaseException]) -> None:
-    with pytest.raises(raised) as caught, Interrupts():
+    with pytest.raises(raised) as caught, InterruptGuard():
         send(signum)
     if isinstance(caught.value, SystemExit):
         assert caught.value.code == 143
@@ -26,7 +26,7 @@ def test_a_signal_raises(signum: int, raised: type[BaseException]) -> None:
 
 def test_a_shield_defers_to_its_end() -> None:
     reached = []
-    with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts:
+    with pytest.raises(KeyboardInterrupt), InterruptGuard() as interrupts:
         with interrupts.shield():
             send(signal.SIGINT)
             reached.append("inside")
@@ -36,7 +36,7 @@ def test_a_shield_defers_to_its_end() -> None:
 
 def test_shields_nest() -> None:
     reached = []
-    with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts, interrupts.shield():
+    with pytest.raises(KeyboardInterrupt), InterruptGuard() as interrupts, interrupts.shield():
         with interrupts.shield():
             send(signal.SIGINT)
         reached.append("still inside")
@@ -45,7 +45,7 @@ def test_shields_nest() -> None:
 
 def test_cleaning_up_is_not_interrupted() -> None:
     reached = []
-    with Interrupts() as interrupts:
+    with InterruptGuard() as interrupts:
         with interrupts.ignored():
             send(signal.SIGINT)
             send(signal.SIGTERM)
@@ -58,7 +58,7 @@ def test_handlers_return_and_ignored_signals_stay_ignored() -> None:
     before = [signal.getsignal(signum) for signum in SIGNALS]
     former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with Interrupts():
+        with InterruptGuard():
             send(signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, former)
@@ -69,7 +69,7 @@ def test_outside_the_main_thread_nothing_is_touched() -> None:
     seen = []
 
     def other() -> None:
-        with Interrupts() as interrupts, interrupts.shield():
+        with InterruptGuard() as interrupts, interrupts.shield():
             seen.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=other)

@@ -93,7 +93,7 @@ def test_a_home_that_does_not_exist_is_clean(tmp_path: Path) -> None:
 def test_the_lock_goes_with_its_cluster_and_a_stale_one_with_the_next_command(home: Home) -> None:
     make(home, "kept")
     make(home)
-    emulator.remove("c", world=emulator.World(home))
+    emulator.remove("c", world=emulator.LocalMachine(home))
     home.lock("kept").touch()
     home.lock("gone").touch()
     home.ports_lock.touch()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cluster.env import Tick
+from cluster.env import OutputTick
 from tests.env.stages import Stage
 
 
@@ -18,7 +18,7 @@ from tests.env.stages import Stage
 )
 def test_the_log_is_written_before_the_sockets_once_a_pass(stage: Stage, passes: list[str], written: str) -> None:
     clock = stage.env("node").clock
-    tick = Tick(clock)
+    tick = OutputTick(clock)
     out: list[str] = []
     tick.write_log = lambda: out.append("L")
     tick.write_sockets = lambda: out.append("S")
@@ -41,7 +41,7 @@ def test_the_log_is_written_before_the_sockets_once_a_pass(stage: Stage, passes:
 def test_what_the_log_queues_leaves_in_the_same_tick(stage: Stage, again: str, passes: int) -> None:
     """The log's callbacks acknowledge: the sockets are written once for it, and again only for what is for the log."""
     clock = stage.env("node").clock
-    tick = Tick(clock)
+    tick = OutputTick(clock)
     acknowledgements: list[str] = []
     sent: list[list[str]] = []
 
@@ -66,6 +66,6 @@ def test_what_the_log_queues_leaves_in_the_same_tick(stage: Stage, again: str, p
 def test_an_unconfigured_tick_does_nothing(stage: Stage) -> None:
     clock = stage.env("node").clock
     done: list[bool] = []
-    Tick(clock).arm()
+    OutputTick(clock).arm()
     clock.call_later(0.001, done.append, True)
     stage.until(lambda: bool(done))

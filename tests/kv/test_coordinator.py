@@ -7,7 +7,7 @@ import pytest
 from cluster.config import node_settings
 from cluster.layout import partition_of
 from cluster.limits import KEY_BYTES_MAX, VALUE_BYTES_MAX
-from cluster.simulation.fleet import Fleet, Result
+from cluster.simulation.fleet import Fleet, SimulatedRequest
 from cluster.wire.kv import Got, PutDone
 
 
@@ -25,12 +25,12 @@ def places(fleet: Fleet, key: str) -> tuple[list[str], list[str]]:
     return list(view.owners(partition_of(key))), list(view.fallbacks(partition_of(key)))
 
 
-def done(result: Result) -> PutDone:
+def done(result: SimulatedRequest) -> PutDone:
     assert isinstance(result.answer, PutDone), result.error
     return result.answer
 
 
-def got(result: Result) -> Got:
+def got(result: SimulatedRequest) -> Got:
     assert isinstance(result.answer, Got), result.error
     return result.answer
 

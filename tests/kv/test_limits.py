@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from cluster.limits import CLOCK_ACTORS_MAX, KEY_BYTES_MAX, OPERATION_BYTES_MAX, SIBLINGS_MAX, VALUE_BYTES_MAX
-from cluster.simulation.fleet import Fleet, Result
+from cluster.simulation.fleet import Fleet, SimulatedRequest
 from cluster.versions import CONTEXT_BYTES_MAX, decode, encode_clock
 from cluster.wire.kv import Got, PutDone
 
@@ -17,17 +17,17 @@ def fleet() -> Iterator[Fleet]:
         yield fleet
 
 
-def done(result: Result) -> PutDone:
+def done(result: SimulatedRequest) -> PutDone:
     assert isinstance(result.answer, PutDone), result.error
     return result.answer
 
 
-def got(result: Result) -> Got:
+def got(result: SimulatedRequest) -> Got:
     assert isinstance(result.answer, Got), result.error
     return result.answer
 
 
-def refusal(result: Result) -> str:
+def refusal(result: SimulatedRequest) -> str:
     """The code of a definite refusal."""
     assert result.error is not None and result.error.definite, result.answer
     return result.error.code

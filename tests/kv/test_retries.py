@@ -6,7 +6,7 @@ import pytest
 
 from cluster.kv import operations
 from cluster.kv.operations import Operations
-from cluster.simulation.fleet import Fleet, Result
+from cluster.simulation.fleet import Fleet, SimulatedRequest
 from cluster.versions import Sibling, decode
 from cluster.wire.kv import Got, PutDone
 
@@ -17,7 +17,7 @@ def fleet() -> Iterator[Fleet]:
         yield fleet
 
 
-def done(result: Result) -> PutDone:
+def done(result: SimulatedRequest) -> PutDone:
     assert isinstance(result.answer, PutDone), result.error
     return result.answer
 

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster import errors
-from cluster.layout import LayoutEntry, Member, decode_entry, encode_entry
+from cluster.layout import LayoutEntry, LayoutMember, decode_entry, encode_entry
 
-N1 = Member("n1", "z1", "127.0.0.1", 7001)
-N2 = Member("n2", "z2", "127.0.0.1", 7002, weight=2)
+N1 = LayoutMember("n1", "z1", "127.0.0.1", 7001)
+N2 = LayoutMember("n2", "z2", "127.0.0.1", 7002, weight=2)
 ENTRY = LayoutEntry(2, "default", (N1, N2), n=3, r=2, w=2, previous=1)
 
 names = st.from_regex(r"[a-z][a-z0-9-]{0,31}", fullmatch=True)
@@ -35,22 +35,22 @@ REFUSED = [
     ({"cluster": "Default"}, "invalid name of a cluster"),
     ({"members": ()}, "at least one member"),
     ({"members": (N1, N1)}, "two members are called n1"),
-    ({"members": (N1, Member("n2", "z1", "127.0.0.1", 7001))}, "share the address"),
+    ({"members": (N1, LayoutMember("n2", "z1", "127.0.0.1", 7001))}, "share the address"),
     ({"n": 0}, "N is 0"),
     ({"n": 8}, "N is 8"),
     ({"r": 0}, "R is 0"),
     ({"r": 4}, "R is 4"),
     ({"w": 0}, "W is 0"),
     ({"w": 4}, "W is 4"),
-    ({"members": (Member("N1", "z1", "h", 1),)}, "invalid name of a node"),
-    ({"members": (Member("n1\n", "z1", "h", 1),)}, "invalid name of a node"),
-    ({"members": (Member("n" * 33, "z1", "h", 1),)}, "invalid name of a node"),
-    ({"members": (Member("n1", "", "h", 1),)}, "invalid name of a zone"),
-    ({"members": (Member("n1", "z1", "", 1),)}, "no host"),
-    ({"members": (Member("n1", "z1", "h", 0),)}, "has port 0"),
-    ({"members": (Member("n1", "z1", "h", 65536),)}, "has port 65536"),
-    ({"members": (Member("n1", "z1", "h", 1, 0),)}, "has weight 0"),
-    ({"members": (Member("n1", "z1", "h", 1, 101),)}, "has weight 101"),
+    ({"members": (LayoutMember("N1", "z1", "h", 1),)}, "invalid name of a node"),
+    ({"members": (LayoutMember("n1\n", "z1", "h", 1),)}, "invalid name of a node"),
+    ({"members": (LayoutMember("n" * 33, "z1", "h", 1),)}, "invalid name of a node"),
+    ({"members": (LayoutMember("n1", "", "h", 1),)}, "invalid name of a zone"),
+    ({"members": (LayoutMember("n1", "z1", "", 1),)}, "no host"),
+    ({"members": (LayoutMember("n1", "z1", "h", 0),)}, "has port 0"),
+    ({"members": (LayoutMember("n1", "z1", "h", 65536),)}, "has port 65536"),
+    ({"members": (LayoutMember("n1", "z1", "h", 1, 0),)}, "has weight 0"),
+    ({"members": (LayoutMember("n1", "z1", "h", 1, 101),)}, "has weight 101"),
 ]
 
 
@@ -62,7 +62,7 @@ def test_what_cannot_run_is_refused_with_its_reason(change: dict[str, object], r
 
 @given(st.lists(names, min_size=1, max_size=9, unique=True), st.integers(1, 7), st.data())
 def test_encoding_keeps_an_entry(node_names: list[str], n: int, data: st.DataObject) -> None:
-    members = tuple(Member(name, data.draw(names), "h", 1 + place) for place, name in enumerate(node_names))
+    members = tuple(LayoutMember(name, data.draw(names), "h", 1 + place) for place, name in enumerate(node_names))
     entry = LayoutEntry(data.draw(st.integers(1)), "c", members, n, data.draw(st.integers(1, n)), n)
     blob = encode_entry(entry)
     assert decode_entry(blob) == entry

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cluster.layout import PARTITIONS, LayoutEntry, Member, Placement, placement
+from cluster.layout import PARTITIONS, LayoutEntry, LayoutMember, Placement, placement
 from cluster.layout.ranking import rank
 from cluster.layout.shares import caps, fair_shares
 
 
 def entry(count: int, zones: int = 1, n: int = 3, leave_out: str = "") -> LayoutEntry:
     """Nodes n1, n2, ... in zones z1, z2, ... in turn."""
-    members = [Member(f"n{i + 1}", f"z{i % zones + 1}", "127.0.0.1", 7000 + i) for i in range(count)]
+    members = [LayoutMember(f"n{i + 1}", f"z{i % zones + 1}", "127.0.0.1", 7000 + i) for i in range(count)]
     return LayoutEntry(1, "test", tuple(m for m in members if m.name != leave_out), n, 1, 1)
 
 
@@ -25,7 +25,7 @@ def entries(draw: st.DrawFn) -> LayoutEntry:
     members = []
     for place, name in enumerate(names):
         zone, weight = draw(st.sampled_from(["a", "b", "c", "d", "e"])), draw(st.sampled_from([1, 1, 1, 2, 5]))
-        members.append(Member(name, zone, "h", place + 1, weight))
+        members.append(LayoutMember(name, zone, "h", place + 1, weight))
     return LayoutEntry(1, "test", tuple(members), draw(st.integers(1, 7)), 1, 1)
 
 
@@ -113,7 +113,7 @@ def test_the_cap_holds_where_zones_are_equal(zones: int, per_zone: int) -> None:
 @settings(max_examples=20)
 @given(entries())
 def test_neither_the_order_of_members_nor_their_addresses_matter(layout: LayoutEntry) -> None:
-    moved = tuple(Member(m.name, m.zone, "elsewhere", m.port + 1, m.weight) for m in reversed(layout.members))
+    moved = tuple(LayoutMember(m.name, m.zone, "elsewhere", m.port + 1, m.weight) for m in reversed(layout.members))
     other = LayoutEntry(7, "other", moved, layout.n, 1, 1)
     assert fingerprint(placement(layout)) == fingerprint(placement(other))
 

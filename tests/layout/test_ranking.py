@@ -4,12 +4,12 @@ from collections import Counter
 
 import pytest
 
-from cluster.layout import PARTITIONS, Member
+from cluster.layout import PARTITIONS, LayoutMember
 from cluster.layout.ranking import rank, scores
 
 
-def nodes(count: int) -> list[Member]:
-    return [Member(f"n{number}", "z1", "h", number) for number in range(1, count + 1)]
+def nodes(count: int) -> list[LayoutMember]:
+    return [LayoutMember(f"n{number}", "z1", "h", number) for number in range(1, count + 1)]
 
 
 def test_all_are_ranked_once() -> None:
@@ -36,6 +36,6 @@ def test_the_first_place_is_proportional_to_weight(weight: int) -> None:
     """Over 40 pairs of names, 10240 draws, the heavier node is first in weight / (weight + 1) of the partitions."""
     firsts: Counter[bool] = Counter()
     for pair in range(40):
-        light, heavy = Member(f"a{pair}", "z", "h", 1), Member(f"b{pair}", "z", "h", 2, weight)
+        light, heavy = LayoutMember(f"a{pair}", "z", "h", 1), LayoutMember(f"b{pair}", "z", "h", 2, weight)
         firsts.update(ranking[0] == heavy.name for ranking in rank([light, heavy]))
     assert firsts[True] / firsts.total() == pytest.approx(weight / (weight + 1), abs=0.02)

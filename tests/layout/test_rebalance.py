@@ -8,21 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cluster.layout import PARTITIONS, LayoutEntry, Member, placement
+from cluster.layout import PARTITIONS, LayoutEntry, LayoutMember, placement
 from cluster.layout.entry import Rows
 from cluster.layout.rebalance import rebalanced
 
 
-def members(names: Sequence[str], zones: int = 1) -> tuple[Member, ...]:
-    return tuple(Member(name, f"z{place % zones}", "127.0.0.1", 7000 + place) for place, name in enumerate(names))
+def members(names: Sequence[str], zones: int = 1) -> tuple[LayoutMember, ...]:
+    return tuple(LayoutMember(name, f"z{place % zones}", "127.0.0.1", 7000 + place) for place, name in enumerate(names))
 
 
-def ranked(of: tuple[Member, ...], n: int = 3) -> Rows:
+def ranked(of: tuple[LayoutMember, ...], n: int = 3) -> Rows:
     placed = placement(LayoutEntry(1, "c", of, n, 1, n))
     return tuple(placed.owners(partition) for partition in range(PARTITIONS))
 
 
-def loads(rows: Rows, of: Sequence[Member]) -> dict[str, int]:
+def loads(rows: Rows, of: Sequence[LayoutMember]) -> dict[str, int]:
     return {member.name: sum(member.name in row for row in rows) for member in of}
 
 
@@ -78,9 +78,9 @@ def test_zones_stay_apart_while_members_come_and_go(zones: int) -> None:
 
 
 def test_a_zone_more_takes_a_copy_of_everything() -> None:
-    before = tuple(Member(f"n{place}", f"z{place % 2}", "127.0.0.1", 7000 + place) for place in range(6))
+    before = tuple(LayoutMember(f"n{place}", f"z{place % 2}", "127.0.0.1", 7000 + place) for place in range(6))
     rows = ranked(before)
-    now = (*before, Member("n6", "z2", "127.0.0.1", 7006))
+    now = (*before, LayoutMember("n6", "z2", "127.0.0.1", 7006))
     after = rebalanced(rows, now, 3)
     assert loads(after, now)["n6"] == PARTITIONS
     assert moved(rows, after) == PARTITIONS, "and nothing else moves"

@@ -2,14 +2,16 @@
 
 import pytest
 
-from cluster.layout import PARTITIONS, Member
+from cluster.layout import PARTITIONS, LayoutMember
 from cluster.layout.shares import caps, divide, fair_shares, zone_shares
 
 
-def nodes(zones: str, weights: dict[int, int] | None = None) -> list[Member]:
+def nodes(zones: str, weights: dict[int, int] | None = None) -> list[LayoutMember]:
     """A member for each letter of `zones`, which names its zone; members are n1, n2 and so on."""
     weights = weights or {}
-    return [Member(f"n{place}", zone, "h", place, weights.get(place, 1)) for place, zone in enumerate(zones, start=1)]
+    return [
+        LayoutMember(f"n{place}", zone, "h", place, weights.get(place, 1)) for place, zone in enumerate(zones, start=1)
+    ]
 
 
 ZONE_SHARES = [

@@ -3,16 +3,16 @@
 import msgspec
 import pytest
 
-from cluster.layout import PARTITIONS, LayoutEntry, Member, View, placement
+from cluster.layout import PARTITIONS, LayoutEntry, LayoutMember, LayoutView, placement
 
-MEMBERS = tuple(Member(f"n{i}", "z1", "127.0.0.1", 7000 + i) for i in range(1, 6))
+MEMBERS = tuple(LayoutMember(f"n{i}", "z1", "127.0.0.1", 7000 + i) for i in range(1, 6))
 ENTRY = LayoutEntry(1, "c", MEMBERS, 3, 2, 2)
 NEXT = msgspec.structs.replace(ENTRY, number=2, previous=1, members=MEMBERS[:4])
 
 
 @pytest.mark.parametrize("entry", [ENTRY, NEXT])
 def test_the_view_agrees_with_the_placement(entry: LayoutEntry) -> None:
-    view, placed = View("n2", entry), placement(entry)
+    view, placed = LayoutView("n2", entry), placement(entry)
     for partition in range(PARTITIONS):
         owners = placed.owners(partition)
         assert view.owners(partition) == owners and view.fallbacks(partition) == placed.fallbacks(partition)
@@ -23,7 +23,7 @@ def test_the_view_agrees_with_the_placement(entry: LayoutEntry) -> None:
 
 
 def test_a_newer_entry_is_taken_over_and_said_once() -> None:
-    view = View("n5", ENTRY)
+    view = LayoutView("n5", ENTRY)
     seen: list[tuple[int, int]] = []
     view.on_change.append(lambda entry: seen.append((entry.number, view.number)))
     assert view.adopt(NEXT) and not view.adopt(NEXT)
@@ -32,5 +32,5 @@ def test_a_newer_entry_is_taken_over_and_said_once() -> None:
 
 
 def test_an_older_entry_never_comes_back() -> None:
-    view = View("n1", NEXT)
+    view = LayoutView("n1", NEXT)
     assert not view.adopt(ENTRY) and view.number == 2 and view.entry == NEXT

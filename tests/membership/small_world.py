@@ -14,7 +14,7 @@ from typing import Any, cast
 from cluster.config import MembershipSettings, local_membership
 from cluster.env import Address, Env, Network, StallWatch, Timer
 from cluster.errors import Maybe, Unreachable
-from cluster.membership import Candidate, Identity, Membership
+from cluster.membership import Membership, OwnIdentity, SeedMember
 from cluster.ports import Outcome
 from cluster.wire.datagram import seal_bytes
 from cluster.wire.frames import Body
@@ -58,8 +58,8 @@ class Process:
         self.sent_bytes = 0
         self.stall = StallWatch(world.now, STALL_INTERVAL_S, STALL_LIMIT_S)
         env = Env(self, world.random, cast(Any, disk), cast(Network, None), self.spawn)
-        me = Identity(name, id, epoch, f"z{int(name[1:]) % 3}", world.address(name))
-        seeds = [Candidate(other, "z", world.address(other)) for other in world.names if other != name]
+        me = OwnIdentity(name, id, epoch, f"z{int(name[1:]) % 3}", world.address(name))
+        seeds = [SeedMember(other, "z", world.address(other)) for other in world.names if other != name]
         us = cast(Any, self)
         self.membership = Membership(env, me, seeds, us, us, us, world.settings, self.stall, self.record)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.limits import FACT_BYTES_MAX
-from cluster.membership.facts import KINDS_MAX, FactEffect, Facts
+from cluster.membership.facts import KINDS_MAX, FactEffect, FactTable
 from cluster.membership.member import FACT, NEWS
 from cluster.wire.membership import Rumor
 from tests.membership.small_world import World
@@ -16,7 +16,7 @@ def fact(epoch: int, version: int, body: bytes = b"x", kind: str = "k", state: s
 
 
 def test_the_later_boot_wins_then_the_higher_version() -> None:
-    facts = Facts(100)
+    facts = FactTable(100)
     assert facts.merge(fact(1, 5, b"old"), 0) is FactEffect.NEW
     assert facts.merge(fact(1, 4), 0) is FactEffect.KNOWN
     assert facts.merge(fact(1, 5), 0) is FactEffect.KNOWN
@@ -27,14 +27,14 @@ def test_the_later_boot_wins_then_the_higher_version() -> None:
 
 @given(st.permutations([fact(epoch, version, f"{epoch}.{version}".encode()) for epoch in (1, 2) for version in (1, 2)]))
 def test_facts_converge_in_any_order(told: list[Rumor]) -> None:
-    facts = Facts(100)
+    facts = FactTable(100)
     for each in told:
         facts.merge(each, 0)
     assert facts.bodies("k") == {"n2": b"2.2"}
 
 
 def test_a_former_boot_announces_nothing_any_more() -> None:
-    facts = Facts(100)
+    facts = FactTable(100)
     facts.merge(fact(1, 1), 0)
     assert facts.merge(fact(1, 2), epoch_min=2) is FactEffect.KNOWN
     assert facts.expire("n2", 2) == ["k"]
@@ -42,7 +42,7 @@ def test_a_former_boot_announces_nothing_any_more() -> None:
 
 
 def test_news_of_a_fact_too_large_for_a_packet() -> None:
-    announcer, hearer = Facts(100), Facts(100)
+    announcer, hearer = FactTable(100), FactTable(100)
     full = announcer.announce("n2", 1, "k", b"x" * 101)
     news = announcer.for_packet(full)
     assert (news.state, news.body, news.version) == (NEWS, b"", 1)
@@ -57,11 +57,11 @@ def test_news_of_a_fact_too_large_for_a_packet() -> None:
     "bad", [fact(1, 0), fact(-1, 1), fact(2**41, 1), fact(1, 1, kind=""), fact(1, 1, b"x" * (FACT_BYTES_MAX + 1))]
 )
 def test_implausible_facts_are_refused(bad: Rumor) -> None:
-    assert Facts(100).merge(bad, 0) is FactEffect.REFUSED
+    assert FactTable(100).merge(bad, 0) is FactEffect.REFUSED
 
 
 def test_kinds_are_bounded() -> None:
-    facts = Facts(100)
+    facts = FactTable(100)
     effects = [facts.merge(fact(1, 1, kind=f"k{number}"), 0) for number in range(KINDS_MAX + 1)]
     assert effects.count(FactEffect.NEW) == KINDS_MAX
     assert effects[-1] is FactEffect.REFUSED

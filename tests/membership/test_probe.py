@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.membership.probe import Probe, ProbeOrder, Verdict
+from cluster.membership.probe import Probe, ProbeOrder, ProbeOutcome
 
 
 def probe(*helpers: str) -> Probe:
@@ -22,21 +22,21 @@ def test_swim_3_1_the_target_or_a_helper_may_answer_once() -> None:
     assert not direct.on_ack("n2"), "not asked"
     assert direct.on_ack("n9")
     assert not direct.on_ack("n9")
-    assert direct.verdict(stalled=False) is Verdict.ANSWERED
+    assert direct.verdict(stalled=False) is ProbeOutcome.ANSWERED
     helped = probe("n2", "n3")
     assert helped.on_ack("n3")
     assert helped.answered_by == "n3"
 
 
 def test_silence_is_failure() -> None:
-    assert probe("n2").verdict(stalled=False) is Verdict.FAILED
+    assert probe("n2").verdict(stalled=False) is ProbeOutcome.FAILED
 
 
 def test_a_stall_makes_silence_void_but_not_an_answer() -> None:
     starved = probe("n2")
-    assert starved.verdict(stalled=True) is Verdict.VOID
+    assert starved.verdict(stalled=True) is ProbeOutcome.VOID
     starved.on_ack("n9")
-    assert starved.verdict(stalled=True) is Verdict.ANSWERED
+    assert starved.verdict(stalled=True) is ProbeOutcome.ANSWERED
 
 
 # Lifeguard (2018) section IV.A: helpers asked, those still believed alive, nacks, and how health changes on failure.
@@ -55,9 +55,9 @@ def test_lifeguard_4_a_missing_nacks_accuse_ourselves(helpers: str, live: str, n
     failed = probe(*helpers)
     for helper in nacks:
         failed.on_nack(helper)
-    assert failed.health_delta(Verdict.FAILED, list(live)) == delta
-    assert failed.health_delta(Verdict.ANSWERED, list(live)) == -1
-    assert failed.health_delta(Verdict.VOID, list(live)) == 1
+    assert failed.health_delta(ProbeOutcome.FAILED, list(live)) == delta
+    assert failed.health_delta(ProbeOutcome.ANSWERED, list(live)) == -1
+    assert failed.health_delta(ProbeOutcome.VOID, list(live)) == 1
 
 
 def test_evidence_is_told_in_words() -> None:

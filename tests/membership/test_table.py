@@ -17,23 +17,23 @@ from cluster.membership.member import (
     RANK,
     SUSPECT,
     UNHEARD,
-    Candidate,
-    Identity,
     Incarnation,
+    OwnIdentity,
+    SeedMember,
 )
-from cluster.membership.table import MEMBERS_MAX, Effect, Table
+from cluster.membership.table import MEMBERS_MAX, Effect, MemberTable
 from cluster.wire.membership import Rumor
 
-ME = Identity("n1", "n1-aaaa", 1, "a", ("127.0.0.1", 7001))
-SEEDS = [Candidate("n3", "c", ("127.0.0.1", 7003)), Candidate("n2", "b", ("127.0.0.1", 7002))]
+ME = OwnIdentity("n1", "n1-aaaa", 1, "a", ("127.0.0.1", 7001))
+SEEDS = [SeedMember("n3", "c", ("127.0.0.1", 7003)), SeedMember("n2", "b", ("127.0.0.1", 7002))]
 
 
 def rumor(state: str, epoch: int = 1, refutations: int = 0, name: str = "n2", by: str = "", id: str = "") -> Rumor:
     return Rumor(state, name, epoch, refutations, by=by, id=id or f"{name}-aaaa", zone="b", host="127.0.0.1", port=7002)
 
 
-def table(*rumors: Rumor) -> Table:
-    made = Table(ME, SEEDS, now=0.0)
+def table(*rumors: Rumor) -> MemberTable:
+    made = MemberTable(ME, SEEDS, now=0.0)
     for told in rumors:
         made.merge(told, now=1.0)
     return made
@@ -196,7 +196,7 @@ def test_a_forgotten_member_stays_forgotten_until_it_is_admitted_again() -> None
     made.forget("n2")
     assert made.merge(rumor(ALIVE, 4), 1.0).effect is Effect.REFUSED
     assert "n2" not in made.members
-    made.admit(Candidate("n2", "z1", ("127.0.0.1", 7002)), 1.0)
+    made.admit(SeedMember("n2", "z1", ("127.0.0.1", 7002)), 1.0)
     assert made.merge(rumor(ALIVE, 1), 1.0).effect is Effect.CHANGED
 
 

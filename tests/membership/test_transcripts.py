@@ -8,7 +8,7 @@ import pytest
 from cluster.config import lan_membership
 from cluster.errors import NotFound
 from cluster.membership import rumors
-from cluster.membership.member import ALIVE, DEAD, FACT, SUSPECT, Candidate
+from cluster.membership.member import ALIVE, DEAD, FACT, SUSPECT, SeedMember
 from cluster.wire.membership import Packet, Rumor, StreamPing
 from tests.membership.small_world import World
 
@@ -287,7 +287,7 @@ def test_a_forgotten_member_is_gone() -> None:
     assert list(world["n1"].table()) == ["n1", "n2"]
     world.start("n3")
     for name in ("n1", "n2"):
-        world[name].admit(Candidate("n3", "z", world.address("n3")))
+        world[name].admit(SeedMember("n3", "z", world.address("n3")))
     world.run(1.0)
     assert world.converged()
 

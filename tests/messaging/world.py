@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from cluster.errors import ClusterError
-from cluster.messaging.topics import Topics
+from cluster.messaging.topics import NodeTopics
 from cluster.wire.frames import Body, FrameReader, OneWay, encode_frame
 from cluster.wire.topics import Message, Publish, Published, Subscribe, Unsubscribe
 from tests.observe.hand_clock import HandClock
@@ -136,8 +136,10 @@ class World:
         self.topics = {name: self._make(name) for name in names}
         self.clock.advance()
 
-    def _make(self, name: str) -> Topics:
-        topics = Topics(name, f"{name}-1", self.clock, cast(Any, self.messengers[name]), self.facts[name], self._record)
+    def _make(self, name: str) -> NodeTopics:
+        topics = NodeTopics(
+            name, f"{name}-1", self.clock, cast(Any, self.messengers[name]), self.facts[name], self._record
+        )
         topics.start()
         return topics
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cluster.emulator import cluster as emulator
-from cluster.emulator.cluster import World
+from cluster.emulator.cluster import LocalMachine
 from cluster.emulator.home import ClusterFiles, Home
 
 HERE = Path(__file__).parent
@@ -79,9 +79,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
 
 
 @pytest.fixture
-def world(home: Home) -> World:
+def world(home: Home) -> LocalMachine:
     """Stand-ins instead of nodes."""
-    return World(home, Mute(), STAND_IN)
+    return LocalMachine(home, Mute(), STAND_IN)
 
 
 Drive = Callable[..., subprocess.Popen[str]]

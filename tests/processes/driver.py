@@ -8,7 +8,7 @@ import sys
 import time
 
 from cluster.emulator import cluster as emulator
-from cluster.emulator.cluster import World
+from cluster.emulator.cluster import LocalMachine
 from cluster.emulator.home import ClusterFiles, find_home
 from cluster.emulator.spec import ClusterSpec
 from cluster.errors import ClusterError
@@ -45,7 +45,7 @@ def main() -> int:
     parser.add_argument("--never-ready", action="store_true")
     parser.add_argument("--nodes", type=int, default=3)
     options = parser.parse_args()
-    world = World(find_home(), Answers(options.never_ready), options.child)
+    world = LocalMachine(find_home(), Answers(options.never_ready), options.child)
     spec = ClusterSpec(name=options.name, nodes=options.nodes)
     try:
         report = emulator.up(

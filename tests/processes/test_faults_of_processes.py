@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from cluster.emulator import cluster as emulator
-from cluster.emulator.cluster import World
+from cluster.emulator.cluster import LocalMachine
 from cluster.emulator.faultsfile import read_faults
 from cluster.emulator.home import ClusterFiles
 from cluster.emulator.inspect import process_state
@@ -16,7 +16,7 @@ from cluster.faults import Fault, add_fault, heal
 
 
 @pytest.fixture
-def files(world: World) -> ClusterFiles:
+def files(world: LocalMachine) -> ClusterFiles:
     return emulator.up(ClusterSpec(name="c", nodes=3), world=world).files
 
 
@@ -24,7 +24,7 @@ def states(files: ClusterFiles) -> dict[str, str]:
     return {name: process.state for name, process in emulator.processes(files).items()}
 
 
-def reloaded(world: World) -> list[list[str]]:
+def reloaded(world: LocalMachine) -> list[list[str]]:
     found: list[list[str]] = world.control.reloaded  # type: ignore[attr-defined]
     return found
 
@@ -33,7 +33,7 @@ def active(files: ClusterFiles) -> list[tuple[str, str, bool]]:
     return [(fault.id, fault.kind, fault.active) for fault in read_faults(files.folder).faults]
 
 
-def test_kill_and_restart(world: World, files: ClusterFiles) -> None:
+def test_kill_and_restart(world: LocalMachine, files: ClusterFiles) -> None:
     fault = emulator.kill("c", ["n2"], world=world)
     assert (fault.id, fault.kind, fault.nodes, fault.active) == ("f1", "kill", ["n2"], True)
     assert states(files) == {"n1": "running", "n2": "stopped", "n3": "running"}
@@ -47,14 +47,14 @@ def test_kill_and_restart(world: World, files: ClusterFiles) -> None:
     assert reloaded(world)[1:] == [["n1", "n2", "n3"]]
 
 
-def test_the_survivors_know_before_it_happens(world: World, files: ClusterFiles) -> None:
+def test_the_survivors_know_before_it_happens(world: LocalMachine, files: ClusterFiles) -> None:
     seen: list[dict[str, str]] = []
     world.control.reload_faults = lambda files, names: seen.append(states(files))  # type: ignore[method-assign]
     emulator.kill("c", ["n2"], world=world)
     assert seen == [{"n1": "running", "n2": "running", "n3": "running"}]
 
 
-def test_pause_and_resume(world: World, files: ClusterFiles) -> None:
+def test_pause_and_resume(world: LocalMachine, files: ClusterFiles) -> None:
     emulator.pause("c", ["n1", "n3"], world=world)
     assert states(files) == {"n1": "paused", "n2": "running", "n3": "paused"}
     assert process_state(emulator.processes(files)["n1"].pid or 0) == "T"
@@ -65,7 +65,7 @@ def test_pause_and_resume(world: World, files: ClusterFiles) -> None:
     assert set(states(files).values()) == {"running"}
 
 
-def test_a_paused_node_can_be_killed_and_restarted(world: World, files: ClusterFiles) -> None:
+def test_a_paused_node_can_be_killed_and_restarted(world: LocalMachine, files: ClusterFiles) -> None:
     emulator.pause("c", ["n1", "n2"], world=world)
     emulator.kill("c", ["n1"], world=world)
     assert states(files) == {"n1": "stopped", "n2": "paused", "n3": "running"}
@@ -74,14 +74,14 @@ def test_a_paused_node_can_be_killed_and_restarted(world: World, files: ClusterF
     assert active(files) == [("f1", "pause", False), ("f2", "kill", False)]
 
 
-def test_restart_of_a_running_node_is_a_new_process(world: World, files: ClusterFiles) -> None:
+def test_restart_of_a_running_node_is_a_new_process(world: LocalMachine, files: ClusterFiles) -> None:
     before = emulator.processes(files)["n1"].pid
     pids = emulator.restart("c", ["n1"], world=world)
     assert pids["n1"] != before
     assert "stopped tidily" in files.log("n1").read_text()
 
 
-def test_start_of_what_runs_changes_nothing(world: World, files: ClusterFiles) -> None:
+def test_start_of_what_runs_changes_nothing(world: LocalMachine, files: ClusterFiles) -> None:
     before = emulator.processes(files)
     assert emulator.start_nodes("c", ["n1", "n2"], world=world) == {}
     assert {name: process.pid for name, process in emulator.processes(files).items()} == {
@@ -89,7 +89,7 @@ def test_start_of_what_runs_changes_nothing(world: World, files: ClusterFiles) -
     }
 
 
-def test_what_cannot_be_done_is_said_and_leaves_no_fault(world: World, files: ClusterFiles) -> None:
+def test_what_cannot_be_done_is_said_and_leaves_no_fault(world: LocalMachine, files: ClusterFiles) -> None:
     with pytest.raises(NotFound, match="n9"):
         emulator.kill("c", ["n1", "n9"], world=world)
     emulator.kill("c", ["n3"], world=world)
@@ -104,7 +104,7 @@ def test_what_cannot_be_done_is_said_and_leaves_no_fault(world: World, files: Cl
     assert [kind for _, kind, _ in active(files)] == ["kill", "pause"]
 
 
-def test_a_node_that_dies_of_something_else_is_stopped(world: World, files: ClusterFiles) -> None:
+def test_a_node_that_dies_of_something_else_is_stopped(world: LocalMachine, files: ClusterFiles) -> None:
     assert signal_node(files.node("n2"), signal.SIGTERM)
     emulator.start_nodes("c", ["n1"], world=world)
     while states(files)["n2"] != "stopped":
@@ -112,7 +112,7 @@ def test_a_node_that_dies_of_something_else_is_stopped(world: World, files: Clus
     assert emulator.clusters(world=world)[0].alive == 2
 
 
-def test_link_faults_are_reloaded_by_all_who_live(world: World, files: ClusterFiles) -> None:
+def test_link_faults_are_reloaded_by_all_who_live(world: LocalMachine, files: ClusterFiles) -> None:
     emulator.kill("c", ["n2"], world=world)
     cut = Fault(kind="partition", at="2025-05-01T12:00:00Z", groups=[["n1"], ["n3"]])
     emulator.change("c", lambda document: add_fault(document, cut), world=world)
@@ -122,7 +122,7 @@ def test_link_faults_are_reloaded_by_all_who_live(world: World, files: ClusterFi
     assert reloaded(world)[1:] == [["n1", "n3"], ["n1", "n3"]], "a heal of nothing makes nobody reload"
 
 
-def test_up_forgets_the_faults_of_the_time_before(world: World, files: ClusterFiles) -> None:
+def test_up_forgets_the_faults_of_the_time_before(world: LocalMachine, files: ClusterFiles) -> None:
     emulator.kill("c", ["n2"], world=world)
     emulator.down("c", world=world)
     emulator.up(ClusterSpec(name="c"), world=world)

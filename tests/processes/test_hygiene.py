@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cluster.emulator import cluster as emulator
-from cluster.emulator.cluster import World
+from cluster.emulator.cluster import LocalMachine
 from cluster.emulator.spec import ClusterSpec
 
 HERE = Path(__file__).parent
@@ -16,7 +16,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 
 
 @linux
-def test_descriptors_session_folder_and_title(world: World) -> None:
+def test_descriptors_session_folder_and_title(world: LocalMachine) -> None:
     inherited, other = os.pipe()
     os.set_inheritable(other, True)
     try:
@@ -45,7 +45,7 @@ def _is_private_pipe(link: str, pid: int) -> bool:
     return link.startswith("pipe:") and links.count(link) == 2
 
 
-def test_up_into_a_pipe_ends(world: World) -> None:
+def test_up_into_a_pipe_ends(world: LocalMachine) -> None:
     """`up | cat` hangs when a node inherits the pipe, because cat never sees the end of its input."""
     done = subprocess.run(
         f"'{sys.executable}' '{HERE}/driver.py' c </dev/null 2>&1 | cat",
@@ -60,7 +60,7 @@ def test_up_into_a_pipe_ends(world: World) -> None:
 
 
 def test_the_folder_that_the_user_stands_in_is_not_imported(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: LocalMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for trap in ("cluster", "msgspec", "asyncio"):
         (tmp_path / f"{trap}.py").write_text("raise SystemExit('imported from the current folder')")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cluster.emulator import cluster as emulator
-from cluster.emulator.cluster import World
+from cluster.emulator.cluster import LocalMachine
 from cluster.emulator.home import ClusterFiles, load_cluster
 from cluster.emulator.launch import Launch
 from cluster.emulator.spec import ClusterSpec
@@ -29,7 +29,7 @@ def alive(files: ClusterFiles) -> list[str]:
 
 
 @pytest.mark.parametrize("end", ["kill", "stdin"])
-def test_the_end_of_the_holder_ends_the_nodes(world: World, drive: Any, eventually: Any, end: str) -> None:
+def test_the_end_of_the_holder_ends_the_nodes(world: LocalMachine, drive: Any, eventually: Any, end: str) -> None:
     """Also the one that another command restarted, and the one that is paused."""
     holder = drive("c", "--leashed")
     say(holder, "up")
@@ -48,7 +48,7 @@ def test_the_end_of_the_holder_ends_the_nodes(world: World, drive: Any, eventual
     assert emulator.clusters(world=world) == [], "the next command removes what is left"
 
 
-def test_a_node_started_after_the_leash_is_gone_ends(world: World, eventually: Any) -> None:
+def test_a_node_started_after_the_leash_is_gone_ends(world: LocalMachine, eventually: Any) -> None:
     made = emulator.up(ClusterSpec(name="c", nodes=2), leashed=True, world=world)
     assert made.leash is not None
     made.leash.release()
@@ -58,7 +58,7 @@ def test_a_node_started_after_the_leash_is_gone_ends(world: World, eventually: A
     eventually(lambda: not alive(made.files), "the late node ended")
 
 
-def test_a_leash_taken_off_sets_free(world: World) -> None:
+def test_a_leash_taken_off_sets_free(world: LocalMachine) -> None:
     made = emulator.up(ClusterSpec(name="c", nodes=2), leashed=True, world=world)
     assert made.leash is not None
     made.leash.take_off()
@@ -67,7 +67,7 @@ def test_a_leash_taken_off_sets_free(world: World) -> None:
     assert "leash" not in made.files.log("n2").read_text()
 
 
-def test_the_time_to_live_ends_the_nodes_and_keeps_the_data(world: World, eventually: Any) -> None:
+def test_the_time_to_live_ends_the_nodes_and_keeps_the_data(world: LocalMachine, eventually: Any) -> None:
     made = emulator.up(ClusterSpec(name="c", nodes=3, ttl_s=1.5), world=world)
     emulator.pause("c", ["n2"], world=world)
     assert alive(made.files) == ["n1", "n2", "n3"]
@@ -77,14 +77,14 @@ def test_the_time_to_live_ends_the_nodes_and_keeps_the_data(world: World, eventu
     assert not again.created and again.files.record.expires_at is None
 
 
-def test_the_next_command_ends_what_could_not_notice(world: World, eventually: Any) -> None:
+def test_the_next_command_ends_what_could_not_notice(world: LocalMachine, eventually: Any) -> None:
     made = emulator.up(ClusterSpec(name="c", nodes=2, ttl_s=1.5), world=world)
     emulator.pause("c", ["n1", "n2"], world=world)
     assert made.files.record.expires_at is not None
     eventually(lambda: emulator.clusters(world=world)[0].alive == 0, "swept")
 
 
-def test_nodes_of_a_deleted_folder_end(world: World, eventually: Any) -> None:
+def test_nodes_of_a_deleted_folder_end(world: LocalMachine, eventually: Any) -> None:
     made = emulator.up(ClusterSpec(name="c", nodes=2), world=world)
     pids = [process.pid for process in made.nodes.values()]
     shutil.rmtree(made.files.folder)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from cluster.emulator import cluster as emulator
-from cluster.emulator.cluster import World
+from cluster.emulator.cluster import LocalMachine
 from cluster.emulator.home import ClusterFiles
 from cluster.emulator.inspect import process_state
 from cluster.emulator.spec import ClusterSpec
@@ -21,7 +21,7 @@ def states(files: ClusterFiles) -> list[str]:
     return [process.state for process in emulator.processes(files).values()]
 
 
-def test_up_down_up_remove(world: World) -> None:
+def test_up_down_up_remove(world: LocalMachine) -> None:
     stages = []
     first = emulator.up(SPEC, progress=lambda stage, node: stages.append((stage, node)), world=world)
     assert first.created and first.leash is None
@@ -52,7 +52,7 @@ def test_up_down_up_remove(world: World) -> None:
         emulator.remove("c", world=world)
 
 
-def test_clusters_run_side_by_side(world: World) -> None:
+def test_clusters_run_side_by_side(world: LocalMachine) -> None:
     first = emulator.up(SPEC, world=world)
     second = emulator.up(ClusterSpec(name="d", nodes=2), world=world)
     assert set(first.files.addresses.values()).isdisjoint(second.files.addresses.values())
@@ -60,7 +60,7 @@ def test_clusters_run_side_by_side(world: World) -> None:
     assert states(second.files) == ["running"] * 2
 
 
-def test_up_of_a_live_name_is_refused_and_harms_nothing(world: World) -> None:
+def test_up_of_a_live_name_is_refused_and_harms_nothing(world: LocalMachine) -> None:
     made = emulator.up(SPEC, world=world)
     with pytest.raises(AlreadyExists, match="up already"):
         emulator.up(SPEC, world=world)
@@ -71,7 +71,7 @@ def test_up_of_a_live_name_is_refused_and_harms_nothing(world: World) -> None:
     assert states(made.files) == ["running", "stopped", "running"]
 
 
-def test_up_of_a_stopped_name_with_other_options_is_usage(world: World) -> None:
+def test_up_of_a_stopped_name_with_other_options_is_usage(world: LocalMachine) -> None:
     emulator.up(SPEC, world=world)
     emulator.down("c", world=world)
     with pytest.raises(Usage, match="--nodes 3, not 5"):
@@ -80,7 +80,7 @@ def test_up_of_a_stopped_name_with_other_options_is_usage(world: World) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cluster.json", "secret"])
-def test_a_half_deleted_cluster_is_damaged_and_can_be_removed(world: World, damage: str) -> None:
+def test_a_half_deleted_cluster_is_damaged_and_can_be_removed(world: LocalMachine, damage: str) -> None:
     files = emulator.up(SPEC, world=world).files
     (files.folder / damage).unlink()
     assert [listed.alive for listed in emulator.clusters(world=world)] == [3]
@@ -93,7 +93,7 @@ def test_a_half_deleted_cluster_is_damaged_and_can_be_removed(world: World, dama
 
 @pytest.mark.parametrize("damage", ["layout.json", "nodes/n2/layout.json"])
 @pytest.mark.parametrize("content", [None, "garbage"])
-def test_a_layout_is_given_again(world: World, damage: str, content: str | None) -> None:
+def test_a_layout_is_given_again(world: LocalMachine, damage: str, content: str | None) -> None:
     files = emulator.up(SPEC, world=world).files
     emulator.down("c", world=world)
     path = files.folder / damage
@@ -102,7 +102,7 @@ def test_a_layout_is_given_again(world: World, damage: str, content: str | None)
     assert report.failed == {} and states(files) == ["running"] * 3
 
 
-def test_a_node_without_identity_stays_down_and_the_others_start(world: World) -> None:
+def test_a_node_without_identity_stays_down_and_the_others_start(world: LocalMachine) -> None:
     files = emulator.up(SPEC, world=world).files
     emulator.down("c", world=world)
     (files.node("n2") / "boot.json").write_text("garbage")
@@ -119,19 +119,21 @@ def test_a_node_without_identity_stays_down_and_the_others_start(world: World) -
         ("nothing_of_that_name", Failed, "ended while"),
     ],
 )
-def test_a_node_that_cannot_start_undoes_all(world: World, child: str, error: type[ClusterError], words: str) -> None:
+def test_a_node_that_cannot_start_undoes_all(
+    world: LocalMachine, child: str, error: type[ClusterError], words: str
+) -> None:
     with pytest.raises(error, match=words):
         emulator.up(SPEC, world=replace(world, child=f"stand_in:{child}"))
     assert world.home.entries() == []
 
 
-def test_the_deadline_undoes_all(world: World) -> None:
+def test_the_deadline_undoes_all(world: LocalMachine) -> None:
     with pytest.raises(DeadlinePassed, match="n1, n2, n3"):
         emulator.up(SPEC, 1.0, world=replace(world, child="stand_in:run_deaf"))
     assert world.home.entries() == []
 
 
-def test_a_stopped_cluster_survives_a_failed_up(world: World) -> None:
+def test_a_stopped_cluster_survives_a_failed_up(world: LocalMachine) -> None:
     files = emulator.up(SPEC, world=world).files
     emulator.down("c", world=world)
     with pytest.raises(ClusterError, match="on fire"):
@@ -141,7 +143,7 @@ def test_a_stopped_cluster_survives_a_failed_up(world: World) -> None:
     assert states(files) == ["running"] * 3
 
 
-def test_a_port_that_was_taken_meanwhile(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_that_was_taken_meanwhile(world: LocalMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another home took a port between the choice and the bind: others are chosen, unless these were asked for."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -158,7 +160,7 @@ def test_a_port_that_was_taken_meanwhile(world: World, monkeypatch: pytest.Monke
         assert made.files.addresses["n1"] == ("127.0.0.1", 20_500)
 
 
-def test_nodes_that_do_not_hear_sigterm_are_killed(world: World) -> None:
+def test_nodes_that_do_not_hear_sigterm_are_killed(world: LocalMachine) -> None:
     made = emulator.up(SPEC, world=replace(world, child="stand_in:run_stubborn"))
     began = time.monotonic()
     emulator.down("c", world=world)
@@ -166,7 +168,7 @@ def test_nodes_that_do_not_hear_sigterm_are_killed(world: World) -> None:
     assert states(made.files) == ["stopped"] * 3
 
 
-def test_down_of_paused_nodes_is_tidy(world: World) -> None:
+def test_down_of_paused_nodes_is_tidy(world: LocalMachine) -> None:
     made = emulator.up(SPEC, world=world)
     emulator.pause("c", ["n1", "n2", "n3"], world=world)
     emulator.down("c", world=world)
@@ -175,7 +177,7 @@ def test_down_of_paused_nodes_is_tidy(world: World) -> None:
 
 
 def test_one_start_on_macos_is_exec(
-    world: World, monkeypatch: pytest.MonkeyPatch, eventually: Callable[[Callable[[], object], str], None]
+    world: LocalMachine, monkeypatch: pytest.MonkeyPatch, eventually: Callable[[Callable[[], object], str], None]
 ) -> None:
     monkeypatch.setattr("cluster.emulator.launch.Launch.__init__.__defaults__", (False,))
     made = emulator.up(SPEC, world=world)

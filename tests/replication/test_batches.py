@@ -8,7 +8,7 @@ import pytest
 from cluster.layout import partition_of
 from cluster.node import Node
 from cluster.replication.mergeable import TABLE_KV
-from cluster.simulation.fleet import Fleet, Result
+from cluster.simulation.fleet import Fleet, SimulatedRequest
 from cluster.wire.kv import Got, PutDone
 
 KEYS = [f"key-{number}" for number in range(6)]
@@ -23,12 +23,12 @@ def fleet() -> Iterator[Fleet]:
         yield fleet
 
 
-def put_all(fleet: Fleet, w: int, timeout: float = 1.0) -> list[Result]:
+def put_all(fleet: Fleet, w: int, timeout: float = 1.0) -> list[SimulatedRequest]:
     """One write of each key, all in one pass of n1."""
     return [fleet.put("n1", key, b"new", w=w, timeout=timeout) for key in KEYS]
 
 
-def outcomes(results: list[Result]) -> list[str]:
+def outcomes(results: list[SimulatedRequest]) -> list[str]:
     return [result.answer.outcome if isinstance(result.answer, PutDone) else "none" for result in results]
 
 

@@ -2,44 +2,44 @@
 
 import pytest
 
-from cluster.replication.completion import Completion, Verdict
+from cluster.replication.completion import Completion, CompletionReason
 
 # The other owners, W, and what was scanned (upper case: it was complete) -> the verdict, and who is waited for.
 TABLE = [
     # 3/2/2: both others, or all: the same ones.
     ("bc", 2, "", None, "bc"),
     ("bc", 2, "B", None, "c"),
-    ("bc", 2, "BC", Verdict.ENOUGH, ""),
-    ("bc", 2, "Bc", Verdict.ALL, ""),
-    ("bc", 2, "bc", Verdict.ALL, ""),
+    ("bc", 2, "BC", CompletionReason.ENOUGH, ""),
+    ("bc", 2, "Bc", CompletionReason.ALL, ""),
+    ("bc", 2, "bc", CompletionReason.ALL, ""),
     ("bc", 2, "b", None, "c"),
     # 3/3/1 (W = 1): nobody else need have a copy, so all are asked, and what is not there is lost.
     ("bc", 1, "B", None, "c"),
-    ("bc", 1, "BC", Verdict.ALL, ""),
+    ("bc", 1, "BC", CompletionReason.ALL, ""),
     # 3/1/3 (W = 3): each other owner has everything.
-    ("bc", 3, "B", Verdict.ENOUGH, ""),
+    ("bc", 3, "B", CompletionReason.ENOUGH, ""),
     ("bc", 3, "b", None, "c"),
     # 5/3/3: three of the four others.
     ("bcde", 3, "BC", None, "de"),
-    ("bcde", 3, "BCD", Verdict.ENOUGH, ""),
+    ("bcde", 3, "BCD", CompletionReason.ENOUGH, ""),
     ("bcde", 3, "BCd", None, "e"),
-    ("bcde", 3, "BCdE", Verdict.ENOUGH, ""),
-    ("bcde", 3, "BCde", Verdict.ALL, ""),
+    ("bcde", 3, "BCdE", CompletionReason.ENOUGH, ""),
+    ("bcde", 3, "BCde", CompletionReason.ALL, ""),
     # N = 1: there is nobody else.
-    ("", 1, "", Verdict.ALL, ""),
+    ("", 1, "", CompletionReason.ALL, ""),
     # A layout with fewer members than N: two owners, W is cut to 2.
-    ("b", 2, "B", Verdict.ENOUGH, ""),
-    ("b", 2, "b", Verdict.ALL, ""),
+    ("b", 2, "B", CompletionReason.ENOUGH, ""),
+    ("b", 2, "b", CompletionReason.ALL, ""),
 ]
 
 
 @pytest.mark.parametrize(("others", "w", "scanned", "verdict", "missing"), TABLE)
-def test_the_rule(others: str, w: int, scanned: str, verdict: Verdict | None, missing: str) -> None:
+def test_the_rule(others: str, w: int, scanned: str, verdict: CompletionReason | None, missing: str) -> None:
     completion = Completion(list(others), w)
     for name in scanned:
         completion.on_scan(name.lower(), name.isupper())
     assert completion.verdict() is verdict
-    assert verdict is Verdict.ENOUGH or "".join(completion.missing()) == missing
+    assert verdict is CompletionReason.ENOUGH or "".join(completion.missing()) == missing
     if verdict is not None:
         assert completion.next_source(others) is None, "nobody is scanned in vain"
 
@@ -67,7 +67,7 @@ def test_what_has_become_complete_is_scanned_once_more() -> None:
     completion.on_complete("d")
     assert completion.next_source("bcd") == "d"
     completion.on_scan("d", True)
-    assert completion.verdict() is Verdict.ENOUGH
+    assert completion.verdict() is CompletionReason.ENOUGH
 
 
 def test_the_loss_of_what_absent_owners_hold_can_be_accepted() -> None:
@@ -77,7 +77,7 @@ def test_the_loss_of_what_absent_owners_hold_can_be_accepted() -> None:
     assert completion.verdict() is None and completion.missing() == ["d", "e"], "the rest is asked all the same"
     for name in "de":
         completion.on_scan(name, False)
-    assert completion.verdict() is Verdict.ACCEPTED
+    assert completion.verdict() is CompletionReason.ACCEPTED
 
 
 def test_an_owner_that_returns_in_time_was_not_gone_without() -> None:
@@ -85,4 +85,4 @@ def test_an_owner_that_returns_in_time_was_not_gone_without() -> None:
     completion.accept_loss(["b"])
     completion.on_scan("b", True)
     completion.on_scan("c", True)
-    assert completion.verdict() is Verdict.ENOUGH
+    assert completion.verdict() is CompletionReason.ENOUGH

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.requests.balancer import FLOOR_S, PENALTY_S, TAU_S, Balancer, Load
+from cluster.requests.balancer import FLOOR_S, PENALTY_S, TAU_S, Balancer, EndpointLoad
 
 NODES = ("n1", "n2", "n3", "n4")
 
 
 def test_a_worse_latency_counts_at_once_and_fades() -> None:
-    load = Load()
+    load = EndpointLoad()
     load.observe(0.010, 0.0)
     load.observe(0.200, 1.0)
     assert load.latency_s == 0.200
@@ -24,7 +24,7 @@ def test_a_worse_latency_counts_at_once_and_fades() -> None:
 
 
 def test_what_is_not_called_looks_better_with_time() -> None:
-    load = Load()
+    load = EndpointLoad()
     load.observe(1.0, 0.0)
     costs = [load.cost(seconds) for seconds in (0, 1, 5, 100)]
     assert costs == sorted(costs, reverse=True)
@@ -32,7 +32,7 @@ def test_what_is_not_called_looks_better_with_time() -> None:
 
 
 def test_calls_in_flight_multiply_the_cost() -> None:
-    load = Load()
+    load = EndpointLoad()
     load.observe(0.5, 0.0)
     load.in_flight = 3
     assert load.cost(0.0) == 2.0
@@ -40,7 +40,7 @@ def test_calls_in_flight_multiply_the_cost() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10)), max_size=20))
 def test_a_latency_stays_between_the_observed_ones(observed: list[tuple[float, float]]) -> None:
-    load, now = Load(), 0.0
+    load, now = EndpointLoad(), 0.0
     for latency, gap in observed:
         now += gap
         load.observe(latency, now)
@@ -55,7 +55,7 @@ def test_the_chosen_is_one_of_those_offered(nodes: list[str], seed: int) -> None
 
 def spread(latencies_s: dict[str, float], calls: int = 4000) -> Counter[str]:
     """Where `calls` calls go, one each millisecond."""
-    balancer, chosen, under_way = Balancer(Random(1)), Counter[str](), list[tuple[float, str, Load]]()
+    balancer, chosen, under_way = Balancer(Random(1)), Counter[str](), list[tuple[float, str, EndpointLoad]]()
     for number in range(calls):
         now = number / 1000
         for end, node, load in [one for one in under_way if one[0] <= now]:

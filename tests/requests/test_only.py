@@ -2,13 +2,13 @@
 
 import pytest
 
-from cluster.simulation.fleet import Fleet, Result
+from cluster.simulation.fleet import Fleet, SimulatedRequest
 from cluster.wire.requests import Call, CallDone
 
 
-def ask(fleet: Fleet, via: str, call: Call) -> Result:
+def ask(fleet: Fleet, via: str, call: Call) -> SimulatedRequest:
     node = fleet.nodes[via]
-    result = Result(call, node.env.clock.now() + 1.0)
+    result = SimulatedRequest(call, node.env.clock.now() + 1.0)
     node.env.clock.call_soon(node.rpc.handler(Call), result)
     return fleet.wait(result)
 

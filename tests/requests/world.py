@@ -8,7 +8,7 @@ import msgspec
 
 from cluster.env import Env
 from cluster.errors import ClusterError, Maybe, from_code
-from cluster.requests import Requests
+from cluster.requests import ServiceHosting
 from cluster.rpc.reach import BEAT_S, Reach
 from cluster.wire.frames import Body, FrameReader, Reply, Request, encode_frame
 from cluster.wire.handshake import LANE_FOREGROUND
@@ -257,13 +257,13 @@ class World:
         for node in self.nodes.values():
             node.start()
 
-    def _make(self, name: str, services: Callable[[], list[object]] | None) -> Requests:
+    def _make(self, name: str, services: Callable[[], list[object]] | None) -> ServiceHosting:
         nothing = cast(Any, None)
         messenger, facts = cast(Any, self.messengers[name]), cast(Any, self.facts[name])
         env = Env(self.clock, Random(name), nothing, nothing, self.loop.spawn)
         hosted = None if services is None else services()
         reach = self.messengers[name].reach
-        return Requests(name, env, messenger, facts, reach, self.record, sleep, hosted)
+        return ServiceHosting(name, env, messenger, facts, reach, self.record, sleep, hosted)
 
     def record(self, kind: str, cause: str, **fields: Any) -> None:
         self.events.append((kind, cause, fields))

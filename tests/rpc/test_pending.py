@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cluster.rpc.pending import Pending, Waiting
+from cluster.rpc.pending import Pending, PendingCall
 
 _ids = iter(range(1, 1000))
 
@@ -13,7 +13,7 @@ def nobody(peer: str, outcome: object) -> None:
 
 def add(pending: Pending, peers: list[str], deadline: float, connection: Any = None) -> int:
     id = next(_ids)
-    pending.add(id, Waiting(dict.fromkeys(peers, connection), deadline, nobody))
+    pending.add(id, PendingCall(dict.fromkeys(peers, connection), deadline, nobody))
     return id
 
 

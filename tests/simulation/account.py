@@ -4,7 +4,7 @@ Keys are written once each, so the check is exact: what was acknowledged is read
 healed. Values never written are never seen. A `maybe` may be there or not.
 """
 
-from cluster.simulation.fleet import Fleet, Result
+from cluster.simulation.fleet import Fleet, SimulatedRequest
 from cluster.wire.kv import Got, PutDone
 
 ACKNOWLEDGED = ("ok", "ok-sloppy")
@@ -15,7 +15,7 @@ class Account:
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
-        self.writes: dict[str, tuple[bytes, Result]] = {}
+        self.writes: dict[str, tuple[bytes, SimulatedRequest]] = {}
 
     def write(self, via: str) -> None:
         """One write of a fresh key through a node."""

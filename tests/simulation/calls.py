@@ -9,7 +9,7 @@ from msgspec import Struct, json
 
 from cluster.node import Node
 from cluster.requests import CallContext, operation, service
-from cluster.simulation.client import Pending, SimulatedClient
+from cluster.simulation.client import ClientOperation, SimulatedClient
 from cluster.simulation.fleet import Fleet
 from cluster.wire.requests import Call, CallDone
 
@@ -37,7 +37,7 @@ class Charging:
     """One call, and where and when its handler began."""
 
     asked_at: float
-    result: Pending
+    result: ClientOperation
     ran: list[tuple[str, float]]
 
 

@@ -1,7 +1,7 @@
 """Simulated clients of a simulated fleet, for scenarios."""
 
 from cluster.client.locate import Location, addresses
-from cluster.simulation.client import Pending, SimulatedClient
+from cluster.simulation.client import ClientOperation, SimulatedClient
 from cluster.simulation.fleet import SECRET, Fleet
 
 CLIENT = "client"
@@ -17,6 +17,6 @@ def client_of(fleet: Fleet, name: str = CLIENT, *, spread: bool = True) -> Simul
     return client
 
 
-def all_ended(fleet: Fleet, pending: list[Pending], timeout: float = 10.0) -> None:
+def all_ended(fleet: Fleet, pending: list[ClientOperation], timeout: float = 10.0) -> None:
     """Wait until each of these has an outcome."""
     fleet.until(lambda: all(one.outcome is not None for one in pending), timeout)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from random import Random
 
 from cluster.chain import ChainEntry
-from cluster.simulation.fleet import Fleet, Result
+from cluster.simulation.fleet import Fleet, SimulatedRequest
 from tests.simulation.nemesis import CONDITIONS, STEPS, Nemesis, Step
 
 MEMBERS_MAX = 8
@@ -20,7 +20,7 @@ class Growth(Nemesis):
 
     def __init__(self, fleet: Fleet, random: Random, *, down_max: int, steps: Iterable[Step] | None = None) -> None:
         super().__init__(fleet, random, down_max=down_max, steps=GROWTH if steps is None else steps)
-        self.asked: list[Result] = []
+        self.asked: list[SimulatedRequest] = []
         fleet.until(lambda: True)
 
     def act(self) -> None:

@@ -11,8 +11,8 @@ Contexts are tokens here as for any client: the model never looks into them.
 
 from dataclasses import dataclass, field
 
-from cluster.simulation.client import Pending, SimulatedClient
-from cluster.simulation.fleet import Fleet, Result
+from cluster.simulation.client import ClientOperation, SimulatedClient
+from cluster.simulation.fleet import Fleet, SimulatedRequest
 from cluster.wire.kv import Get, Got, Put, PutDone
 from tests.simulation.witness import Witness
 
@@ -36,7 +36,7 @@ class Write:
     key: str
     covers: Seen
     deletes: bool
-    result: Result | Pending
+    result: SimulatedRequest | ClientOperation
     asked_at: float
     by_client: bool
     value: bytes
@@ -60,7 +60,7 @@ class Read:
     """One read. `promised` are the writes that were `ok` when it was asked."""
 
     key: str
-    result: Result | Pending
+    result: SimulatedRequest | ClientOperation
     promised: Seen
     session: "Session | None"
     asked_at: float
@@ -103,7 +103,9 @@ class Ledger:
         size = self.large_bytes if number % 4 == 3 and self.large_bytes else number * 37 % 200
         value = b"" if deletes else b"%d:" % number + bytes(size)
         client = session.client
-        write = Write(number, key, seen, deletes, Result(None, 0.0), self.fleet.world.now, client is not None, value)
+        write = Write(
+            number, key, seen, deletes, SimulatedRequest(None, 0.0), self.fleet.world.now, client is not None, value
+        )
         if client is None:
             assert via is not None
             write.result = self.fleet.put(via, key, value, TIMEOUT_S, context=token, deleted=deletes)
@@ -122,7 +124,7 @@ class Ledger:
         client = None if session is None else session.client
         if client is None:
             assert via is not None
-            result: Result | Pending = self.fleet.get(via, key, TIMEOUT_S, strict=strict)
+            result: SimulatedRequest | ClientOperation = self.fleet.get(via, key, TIMEOUT_S, strict=strict)
         else:
             result = client.ask(Get(key, strict=strict), key=key, node=via, timeout=TIMEOUT_S)
         read = Read(key, result, promised, session, self.fleet.world.now, via, client is not None, strict)

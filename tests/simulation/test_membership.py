@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from cluster.config import NodeSettings
-from cluster.env import StallWatch, Tick
+from cluster.env import OutputTick, StallWatch
 from cluster.faults import FaultBook
-from cluster.membership import Candidate, Identity, Membership
+from cluster.membership import Membership, OwnIdentity, SeedMember
 from cluster.membership.rumors import START_NODES, START_S, START_S_PER_NODE
 from cluster.rpc import Rpc
 from cluster.simulation import World
@@ -50,12 +50,12 @@ class Clique:
 
         me = Party("c", ROLE_NODE, name, f"{name}-id", epoch)
         faults = FaultBook(name)
-        transport = Transport(env, Tick(env.clock), me, SECRET, SETTINGS.transport, faults, record)
+        transport = Transport(env, OutputTick(env.clock), me, SECRET, SETTINGS.transport, faults, record)
         rpc = Rpc(env.clock, transport)
         datagrams = DatagramEndpoint(env, me, SECRET, faults, transport.addresses)
         datagrams.on_heard = transport.redial
-        identity = Identity(name, me.id, epoch, "z", self.addresses[name])
-        seeds = [Candidate(other, "z", address) for other, address in self.addresses.items() if other != name]
+        identity = OwnIdentity(name, me.id, epoch, "z", self.addresses[name])
+        seeds = [SeedMember(other, "z", address) for other, address in self.addresses.items() if other != name]
         node = Membership(env, identity, seeds, rpc, transport, datagrams, SETTINGS.membership, stall, record)
         transport.on_lost.append(node.note_evidence)
 

@@ -16,7 +16,7 @@ import pytest
 
 from cluster.env import Link
 from cluster.simulation import World
-from cluster.simulation.fleet import Fleet, OpenLink, Result
+from cluster.simulation.fleet import Fleet, OpenLink, SimulatedRequest
 from cluster.wire.topics import Publish, Subscribe
 from tests.simulation.safeguards.scenes import acknowledged, settled_siblings
 from tests.simulation.stopped import DATAGRAMS, FIRST_S, SECOND_S, SIZES, Notes
@@ -200,7 +200,7 @@ def test_what_waited_at_a_paused_node_past_its_deadline_is_not_done(after_s: flo
 def test_a_message_that_reaches_a_stopped_node_after_its_deadline_is_dropped() -> None:
     with Fleet.running(1, 3) as fleet:
         to, link = fleet.nodes["n2"], OpenLink()
-        subscribe = Result(Subscribe(1, "orders.>"), fleet.world.now + 5.0)
+        subscribe = SimulatedRequest(Subscribe(1, "orders.>"), fleet.world.now + 5.0)
         subscribe.link = link
         to.env.clock.call_soon(to.rpc.handler(Subscribe), subscribe)
         fleet.wait(subscribe)
@@ -208,7 +208,7 @@ def test_a_message_that_reaches_a_stopped_node_after_its_deadline_is_dropped() -
         origin = fleet.nodes["n1"]
 
         def publish(payload: bytes, timeout_s: float) -> None:
-            message = Result(Publish("orders.new", payload), origin.env.clock.now() + timeout_s)
+            message = SimulatedRequest(Publish("orders.new", payload), origin.env.clock.now() + timeout_s)
             origin.env.clock.call_soon(origin.rpc.handler(Publish), message)
 
         publish(b"before", 1.0)

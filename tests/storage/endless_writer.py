@@ -5,7 +5,7 @@ import os
 import sys
 
 from cluster.config import Durability, StorageSettings
-from cluster.env import Tick
+from cluster.env import OutputTick
 from cluster.env.real import real_env
 from cluster.storage import Boot, Store
 
@@ -23,7 +23,7 @@ async def write(folder: str, durability: Durability) -> None:
     """Until the process is killed."""
     env = real_env(folder)
     settings = StorageSettings(durability=durability, segment_bytes=SEGMENT_BYTES)
-    store = Store(env, Tick(env.clock), settings, on_fatal=lambda error: os.abort())
+    store = Store(env, OutputTick(env.clock), settings, on_fatal=lambda error: os.abort())
     store.recover(Boot(1))
     first = 0
     while True:

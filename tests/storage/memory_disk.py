@@ -5,7 +5,7 @@ from random import Random
 from typing import Any, cast
 
 from cluster.config import Durability, StorageSettings
-from cluster.env import Env, Network, Tick
+from cluster.env import Env, Network, OutputTick
 from cluster.layout import PARTITIONS
 from cluster.storage import Boot, Recovery, Store
 
@@ -163,7 +163,7 @@ class World:
         env = Env(self.clock, Random(0), self.disk, cast(Network, None), spawn=cast(Any, None))
         self.store = Store(
             env,
-            Tick(self.clock),
+            OutputTick(self.clock),
             self.settings,
             on_fatal=self.fatal.append,
             on_undone=self.count_undone,

@@ -10,7 +10,7 @@ from threading import Timer
 import pytest
 
 from cluster.config import Durability, StorageSettings
-from cluster.env import Tick
+from cluster.env import OutputTick
 from cluster.env.real import real_env
 from cluster.storage import Boot, Recovery, Store
 from tests.storage.endless_writer import PARTITIONS, SEGMENT_BYTES, value_of
@@ -40,7 +40,7 @@ async def recovered(folder: Path) -> tuple[Recovery, dict[int, bytes]]:
     env = real_env(str(folder))
     fatal: list[OSError] = []
     settings = StorageSettings(segment_bytes=SEGMENT_BYTES)
-    store = Store(env, Tick(env.clock), settings, on_fatal=fatal.append)
+    store = Store(env, OutputTick(env.clock), settings, on_fatal=fatal.append)
     recovery = store.recover(Boot(2, previous_epoch=1))
     rows = {int(key): value for p in range(PARTITIONS) for key, value in store.scan(0, p, "", 1 << 20)[0]}
     kept = asyncio.get_running_loop().create_future()

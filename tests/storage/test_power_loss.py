@@ -8,7 +8,7 @@ from math import inf
 import pytest
 
 from cluster.config import Durability, StorageSettings
-from cluster.env import Clock, Tick
+from cluster.env import Clock, OutputTick
 from cluster.errors import ClusterError
 from cluster.simulation import World
 from cluster.storage import Boot, Store
@@ -34,7 +34,7 @@ class Chronicle:
         """One life: recover, check, and put until the end of a random time. What was acknowledged after `lost_since`
         may be gone. `rebooted`: the power was cut before it."""
         env = self.world.env("n1")
-        self.store = Store(env, Tick(env.clock), self.settings, on_fatal=self.on_fatal)
+        self.store = Store(env, OutputTick(env.clock), self.settings, on_fatal=self.on_fatal)
         recovery = self.store.recover(Boot(self.epoch + 1, self.epoch, rebooted, ""), range(8))
         self.epoch += 1
         lossy = rebooted and self.settings.durability is not Durability.ALWAYS

@@ -3,21 +3,21 @@
 from typing import Any
 
 from cluster.config import TransportSettings
-from cluster.env import Tick
+from cluster.env import OutputTick
 from cluster.errors import ClusterError
 from cluster.faults import FaultBook
 from cluster.ports import Inbound
 from cluster.rpc import Rpc
 from cluster.simulation import World
 from cluster.transport import DatagramEndpoint, Transport
-from cluster.wire.admin import Answer, Ask
+from cluster.wire.admin import AdminAnswer, AdminQuery
 from cluster.wire.handshake import ROLE_NODE, Party
 
 SECRET = b"s" * 32
 
 
 class Peer:
-    """One process with a transport that answers `Ask` with its own name."""
+    """One process with a transport that answers `AdminQuery` with its own name."""
 
     def __init__(
         self,
@@ -40,12 +40,14 @@ class Peer:
         self.silent = False
         self.faults = FaultBook(name)
         party = Party("small", ROLE_NODE, name, f"{name}-id", epoch, boot or env.boot_id)
-        self.transport = Transport(env, Tick(env.clock), party, secret, TransportSettings(), self.faults, self._record)
+        self.transport = Transport(
+            env, OutputTick(env.clock), party, secret, TransportSettings(), self.faults, self._record
+        )
         self.rpc = Rpc(env.clock, self.transport)
         self.transport.addresses = {other: address for other, address in addresses.items() if other != name}
         self.datagrams = DatagramEndpoint(env, party, secret, self.faults, self.transport.addresses)
         self.datagrams.on_heard = self.transport.redial
-        self.rpc.handle(Ask, self._on_ask)
+        self.rpc.handle(AdminQuery, self._on_ask)
         self.transport.on_lost.append(lambda peer, reason: self.lost.append((peer, reason)))
         env.clock.call_soon(self.transport.start, addresses[name])
         env.clock.call_soon(self.datagrams.start, addresses[name])
@@ -56,7 +58,7 @@ class Peer:
     def _on_ask(self, inbound: Inbound) -> None:
         self.asked.append(inbound)
         if not self.silent:
-            inbound.reply(Answer(self.name))
+            inbound.reply(AdminAnswer(self.name))
 
     def ask(
         self, *peers: str, timeout: float = 1.0, what: str = "name", arguments: dict[str, Any] | None = None
@@ -65,12 +67,12 @@ class Peer:
 
         def later() -> None:
             deadline = self.env.clock.now() + timeout
-            self.rpc.request(list(peers), Ask(what, arguments or {}), deadline, self._on_answer)
+            self.rpc.request(list(peers), AdminQuery(what, arguments or {}), deadline, self._on_answer)
 
         self.env.clock.call_soon(later)
 
     def _on_answer(self, peer: str, outcome: Any) -> None:
-        self.answers.append((peer, outcome.value if isinstance(outcome, Answer) else outcome))
+        self.answers.append((peer, outcome.value if isinstance(outcome, AdminAnswer) else outcome))
 
     def outcome(self) -> Any:
         """The one answer that came, an error as its code and whether it is definite."""

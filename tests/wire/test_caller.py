@@ -17,16 +17,16 @@ from cluster.errors import (
 )
 from cluster.limits import FRAME_BYTES_MAX
 from cluster.wire import caller as module
-from cluster.wire.admin import Answer, Ask
+from cluster.wire.admin import AdminAnswer, AdminQuery
 from cluster.wire.caller import Caller, Outcome, client_party, expired, lost
 from cluster.wire.frames import Body, Cancel, Failure, Frame, FrameReader, OneWay, Reply, Request, encode_frame
-from cluster.wire.handshake import NONCE_BYTES, ROLE_NODE, Listener, Party, refusal
+from cluster.wire.handshake import NONCE_BYTES, ROLE_NODE, HandshakeListener, Party, refusal
 from cluster.wire.kv import Get, Got, Keys, Put
 from cluster.wire.requests import Call
 from cluster.wire.topics import Message, Publish, Subscribe
 
 SECRET = b"s" * 32
-READS: list[Body] = [Get("k"), Keys("", "", 1), Ask("members"), Subscribe(1, "a")]
+READS: list[Body] = [Get("k"), Keys("", "", 1), AdminQuery("members"), Subscribe(1, "a")]
 WRITES: list[Body] = [Put("k", b"", "1"), Put("k", b"", "1", deleted=True), Publish("a", b""), Call("a", "b", b"")]
 GOT = Got([b"v"], b"", 2, 0, False, "n1")
 
@@ -39,7 +39,7 @@ class Pair:
         self.woken = 0
         self.caller = Caller("n1", SECRET, client_party("c", "x", "boot"), bytes(NONCE_BYTES))
         self.caller.on_output = self._wake
-        self.listener = Listener(secret, Party("c", ROLE_NODE, name, "id", 1), bytes(NONCE_BYTES))
+        self.listener = HandshakeListener(secret, Party("c", ROLE_NODE, name, "id", 1), bytes(NONCE_BYTES))
         self.reader = FrameReader()
         self.outcomes: list[Outcome] = []
         self.early: list[Frame] = []
@@ -215,8 +215,8 @@ def test_it_is_good_until_it_is_quiet_and_again_with_the_next_byte() -> None:
 def test_what_cannot_be_sent_leaves_no_trace() -> None:
     pair = Pair().prove()
     bodies: list[tuple[Body, type[ClusterError]]] = [
-        (Ask("x", {"a": object()}), Usage),
-        (Ask("x", {"a": 1 << 70}), Usage),
+        (AdminQuery("x", {"a": object()}), Usage),
+        (AdminQuery("x", {"a": 1 << 70}), Usage),
         (Put("\ud800", b"", "1"), Usage),
         (Put("k", bytes(FRAME_BYTES_MAX), "1"), TooLarge),
     ]
@@ -259,7 +259,7 @@ def test_pushes_and_one_way_messages() -> None:
     assert not pair.caller.oneway(Publish("a", b""))
 
 
-@pytest.mark.parametrize("reply", [lambda id: Reply(id, Answer(1)), lambda id: Failure(id, "usage", "no")])
+@pytest.mark.parametrize("reply", [lambda id: Reply(id, AdminAnswer(1)), lambda id: Failure(id, "usage", "no")])
 def test_a_bug_of_one_caller_takes_nothing_with_it(reply: Callable[[int], Frame]) -> None:
     pair = Pair().prove()
     bugs: list[Exception] = []

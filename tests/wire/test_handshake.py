@@ -13,8 +13,8 @@ from cluster.wire.handshake import (
     ROLE_CLIENT,
     ROLE_NODE,
     Dialler,
+    HandshakeListener,
     Hello,
-    Listener,
     Party,
     Proof,
     refusal,
@@ -32,11 +32,11 @@ def dialler(me: Party = N1, secret: bytes = SECRET, lane: int = LANE_CONTROL, ex
     return Dialler(role_key(secret, me.role), me, lane, b"d" * 16, expect)
 
 
-def listener(secret: bytes = SECRET, me: Party = N2) -> Listener:
-    return Listener(secret, me, b"l" * 16)
+def listener(secret: bytes = SECRET, me: Party = N2) -> HandshakeListener:
+    return HandshakeListener(secret, me, b"l" * 16)
 
 
-def join(one: Dialler, two: Listener, cut: int = 1 << 20) -> None:
+def join(one: Dialler, two: HandshakeListener, cut: int = 1 << 20) -> None:
     """Carry bytes to and fro, at most `cut` at a time, until nobody has any."""
     to_two, to_one = one.start(NOW), b""
     while to_two or to_one:
@@ -96,7 +96,7 @@ def test_a_proof_cannot_be_reflected() -> None:
 def test_a_proof_is_not_accepted_for_another_nonce() -> None:
     one, first = dialler(), listener()
     proof = one.feed(first.feed(one.start(NOW), NOW), NOW)
-    again = Listener(SECRET, N2, b"m" * 16)
+    again = HandshakeListener(SECRET, N2, b"m" * 16)
     again.feed(one.start(NOW), NOW)
     with pytest.raises(HandshakeRefused):
         again.feed(proof, NOW)
@@ -148,7 +148,7 @@ def test_a_role_is_proven_not_declared(declared: str) -> None:
 
 
 def test_a_party_that_is_not_admitted_is_refused_with_the_reason() -> None:
-    two = Listener(SECRET, N2, b"l" * 16, lambda party: f"no room for {party.name}")
+    two = HandshakeListener(SECRET, N2, b"l" * 16, lambda party: f"no room for {party.name}")
     with pytest.raises(HandshakeRefused, match="no room for cli"):
         join(dialler(CLIENT), two)
 

@@ -12,9 +12,9 @@ from cluster.wire.rights import MAY_SEND, NODES_ONLY, ROLES, forbidden, role_key
 ANSWERS_AND_PUSHES = {
     *("Promise", "AcceptAnswer"),
     *("PutDone", "Got", "KeysFound", "Replicated", "Attested", "Scanned", "Published", "Message", "Subscribed"),
-    *("CallDone", "Answer", "Draining", "PushPullReply", "StreamPong", "Told"),
+    *("CallDone", "AdminAnswer", "Draining", "PushPullReply", "StreamPong", "Told"),
 }
-FOR_CLIENTS = {"Put", "Get", "Keys", "Call", "Publish", "Subscribe", "Unsubscribe", "Ask"}
+FOR_CLIENTS = {"Put", "Get", "Keys", "Call", "Publish", "Subscribe", "Unsubscribe", "AdminQuery"}
 
 
 @pytest.mark.parametrize("body", get_args(Body), ids=lambda body: body.__name__)
@@ -24,7 +24,7 @@ def test_every_message_is_in_the_table_or_is_an_answer(body: type) -> None:
 
 def test_a_client_may_send_operations_and_nothing_of_the_peers() -> None:
     assert {body.__name__ for body, roles in MAY_SEND.items() if "client" in roles} == FOR_CLIENTS
-    assert {body.__name__ for body, roles in MAY_SEND.items() if "gateway" in roles} == FOR_CLIENTS - {"Ask"}
+    assert {body.__name__ for body, roles in MAY_SEND.items() if "gateway" in roles} == FOR_CLIENTS - {"AdminQuery"}
     assert {body.__name__ for body, roles in MAY_SEND.items() if "worker" in roles} == {"Call"}
 
 

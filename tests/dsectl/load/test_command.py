@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from cluster.wire.admin import Answer, Ask
+from cluster.wire.admin import AdminAnswer, AdminQuery
 from cluster.wire.frames import Frame, Request
 from cluster.wire.kv import Get, Got, Put, PutDone
 from cluster.wire.requests import Call, CallDone
@@ -65,10 +65,10 @@ class Keeper:
             peer.reply(frame, Published("id", 1, 0))
         elif isinstance(body, Call):
             peer.reply(frame, CallDone(body.payload, "n1"))
-        elif isinstance(body, Ask) and body.what == "status":
-            peer.reply(frame, Answer({"state": "running", "hints": self.hints}))
-        elif isinstance(body, Ask) and body.what == "describe":
-            peer.reply(frame, Answer({"operations": {"echo": {}, "work": {}}}))
+        elif isinstance(body, AdminQuery) and body.what == "status":
+            peer.reply(frame, AdminAnswer({"state": "running", "hints": self.hints}))
+        elif isinstance(body, AdminQuery) and body.what == "describe":
+            peer.reply(frame, AdminAnswer({"operations": {"echo": {}, "work": {}}}))
 
     def publish(self, body: Publish) -> None:
         assert self.subscriber is not None

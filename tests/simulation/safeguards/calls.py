@@ -16,7 +16,7 @@ from cluster.observe.limited import LimitedRecorder
 from cluster.replication.context import ReplicationContext
 from cluster.replication.mergeable import TABLE_KV
 from cluster.requests import CallContext, operation, service
-from cluster.requests.router import _Attempt
+from cluster.requests.router import _EndpointCall
 from cluster.rpc import Rpc
 from cluster.rpc.pending import Pending
 from cluster.simulation import World
@@ -141,11 +141,11 @@ def lose_what_waits_for_the_peer(monkeypatch: pytest.MonkeyPatch) -> None:
 def call_what_fell_silent_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever does not answer has surely not run it."""
 
-    def give_up(self: _Attempt) -> None:
+    def give_up(self: _EndpointCall) -> None:
         self.cancel(answered=False)
         self.routed.on_outcome(self, Unreachable(f"{self.node} fell silent"))
 
-    monkeypatch.setattr(_Attempt, "give_up", give_up)
+    monkeypatch.setattr(_EndpointCall, "give_up", give_up)
 
 
 def a_listener_stops_in_the_handshake(seed: int) -> None:

@@ -10,11 +10,11 @@ from cluster.client.dispatch import Dispatch
 from cluster.client.router import Router
 from cluster.client.topics import Listening
 from cluster.errors import Maybe, Unreachable
-from cluster.simulation.client import Pending, SimulatedClient
+from cluster.simulation.client import ClientOperation, SimulatedClient
 from cluster.simulation.fleet import Fleet
 from cluster.wire import caller
-from cluster.wire.admin import Answer, Ask
-from cluster.wire.handshake import ROLE_CLIENT, Hello, Listener
+from cluster.wire.admin import AdminAnswer, AdminQuery
+from cluster.wire.handshake import ROLE_CLIENT, HandshakeListener, Hello
 from cluster.wire.kv import Got, PutDone
 from cluster.wire.requests import Call, CallDone
 from cluster.wire.silence import Silence
@@ -30,10 +30,12 @@ READ_S = 0.15
 """What a read may take then: quiet for 50 ms, the hedge, a beat or two."""
 
 
-def operations_while_one_stops(fleet: Fleet, client: SimulatedClient, stopped: str, *, write: bool) -> list[Pending]:
+def operations_while_one_stops(
+    fleet: Fleet, client: SimulatedClient, stopped: str, *, write: bool
+) -> list[ClientOperation]:
     """A loop of WRITERS at once, half a second before and a second after `stopped` is stopped."""
-    made: list[Pending] = []
-    running: dict[int, Pending] = {}
+    made: list[ClientOperation] = []
+    running: dict[int, ClientOperation] = {}
     began = fleet.world.now
     paused = False
     while fleet.world.now < began + 1.5:
@@ -78,14 +80,14 @@ def a_handshake_is_slow(seed: int) -> None:
             fleet.world.slow(CLIENT, name, delay=0.15, jitter=0.0)
             fleet.world.slow(name, CLIENT, delay=0.15, jitter=0.0)
         client = fleet.client(CLIENT)
-        made = [client.get("cart"), client.ask(Ask("status"), node="n2"), client.put("pen", b"v")]
+        made = [client.get("cart"), client.ask(AdminQuery("status"), node="n2"), client.put("pen", b"v")]
         fleet.world.run_for(0.5)
         for name in fleet.names:
             fleet.world.slow(CLIENT, name)
             fleet.world.slow(name, CLIENT)
         all_ended(fleet, made)
         got, status, put = made
-        assert isinstance(got.outcome, Got) and isinstance(status.outcome, Answer), (got.outcome, status.outcome)
+        assert isinstance(got.outcome, Got) and isinstance(status.outcome, AdminAnswer), (got.outcome, status.outcome)
         assert isinstance(put.outcome, PutDone), put.outcome
 
 
@@ -95,10 +97,10 @@ def a_proof_is_slow(seed: int) -> None:
     with Fleet.running(seed, 3) as fleet:
         client = fleet.client(CLIENT, via="n1")
         put = client.put("pen", b"v")
-        challenged = Listener._answer
+        challenged = HandshakeListener._answer
         stopped: list[Hello] = []
 
-        def stops(listener: Listener, hello: Hello, now: float) -> bytes:
+        def stops(listener: HandshakeListener, hello: Hello, now: float) -> bytes:
             if hello.role == ROLE_CLIENT and not stopped:
                 stopped.append(hello)
                 fleet.world.call_later(0.0005, fleet.world.pause, "n1")
@@ -106,7 +108,7 @@ def a_proof_is_slow(seed: int) -> None:
             return challenged(listener, hello, now)
 
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(Listener, "_answer", stops)
+            patched.setattr(HandshakeListener, "_answer", stops)
             all_ended(fleet, [put])
         assert isinstance(put.outcome, PutDone), put.outcome
 

@@ -4,7 +4,7 @@ import pytest
 
 from cluster.config import node_settings
 from cluster.replication.completing import Completing
-from cluster.replication.completion import Completion, Verdict
+from cluster.replication.completion import Completion, CompletionReason
 from cluster.simulation.fleet import Fleet
 from cluster.wire.kv import Got
 from tests.simulation.safeguards.registry import Safeguard
@@ -38,11 +38,13 @@ def two_of_three_are_wiped(seed: int) -> None:
 def ask_whoever_is_reachable(monkeypatch: pytest.MonkeyPatch) -> None:
     """One scan is enough; nobody is waited for."""
     verdict = Completion.verdict
-    monkeypatch.setattr(Completion, "verdict", lambda self: Verdict.ALL if any(self.scanned) else verdict(self))
+    monkeypatch.setattr(
+        Completion, "verdict", lambda self: CompletionReason.ALL if any(self.scanned) else verdict(self)
+    )
 
 
 def ask_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Completion, "verdict", lambda self: Verdict.ALL)
+    monkeypatch.setattr(Completion, "verdict", lambda self: CompletionReason.ALL)
 
 
 def three_hold_it_and_two_of_them_are_wiped(seed: int) -> None:

@@ -8,10 +8,10 @@ from cluster.kv.forward import Forwarder
 from cluster.membership.facts import Announcing
 from cluster.node.drain import Drain
 from cluster.ports import Inbound
-from cluster.requests import CallContext, Requests, operation, service
+from cluster.requests import CallContext, ServiceHosting, operation, service
 from cluster.requests.registry import KIND_DRAIN, Registry
-from cluster.simulation.fleet import Fleet, Result
-from cluster.wire.admin import Answer
+from cluster.simulation.fleet import Fleet, SimulatedRequest
+from cluster.wire.admin import AdminAnswer
 from tests.simulation.safeguards.readiness import lose, wait_known
 from tests.simulation.safeguards.registry import Safeguard
 
@@ -37,7 +37,7 @@ class Load:
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
-        self.results: list[Result] = []
+        self.results: list[SimulatedRequest] = []
         self._turn = 0
         self.ended = False
         fleet.world.call_later(CALL_EVERY_S, self._next)
@@ -62,7 +62,7 @@ def a_rolling_restart_under_load(seed: int) -> None:
         load = Load(fleet)
         for name in fleet.names:
             drained = fleet.wait(fleet.ask(name, "drain"), 6.0)
-            assert isinstance(drained.answer, Answer), drained.error
+            assert isinstance(drained.answer, AdminAnswer), drained.error
             fleet.world.run_for(SIGNAL_S)
             fleet.crash(name)
             fleet.start(name)
@@ -79,7 +79,7 @@ def writes_go_on_at_other_nodes(seed: int) -> None:
     """Through nodes that own no copy, which pass them on to owners; one that drains comes to its end all the same."""
     with Fleet.running(seed, 5) as fleet:
         keys = [key for key in (f"key-{number}" for number in range(200)) if fleet.owners(key)[0] == "n1"][:20]
-        results: list[Result] = []
+        results: list[SimulatedRequest] = []
 
         def put() -> None:
             key = keys[len(results) % len(keys)]
@@ -89,13 +89,13 @@ def writes_go_on_at_other_nodes(seed: int) -> None:
         put()
         fleet.world.run_for(0.5)
         drained = fleet.wait(fleet.ask("n1", "drain"), 6.0)
-        assert isinstance(drained.answer, Answer), drained.error
+        assert isinstance(drained.answer, AdminAnswer), drained.error
         before = sum(fleet.nodes["n1"].kv.writes.counts)
         fleet.world.run_for(0.5)
         began = sum(fleet.nodes["n1"].kv.writes.counts) - before
         assert began == 0, f"n1 coordinated {began} writes after its drain"
         told = fleet.wait(fleet.ask("n1", "health")).answer
-        assert isinstance(told, Answer) and told.value["draining"] and told.value["healthy"], told
+        assert isinstance(told, AdminAnswer) and told.value["draining"] and told.value["healthy"], told
         failed = [result.error for result in results if result.error is not None]
         assert not failed, failed[0]
 
@@ -145,7 +145,7 @@ def announce_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def wait_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     def look(self: Drain, inbound: Inbound, quiet_since: float) -> None:
-        inbound.reply(Answer({"draining": True, "in_flight": 0}))
+        inbound.reply(AdminAnswer({"draining": True, "in_flight": 0}))
 
     monkeypatch.setattr(Drain, "_look", look)
 
@@ -153,12 +153,12 @@ def wait_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 def leave_gossip_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Announce, but do not wait until the others have it."""
 
-    def drain(self: Requests, draining: bool, done: Callable[[int], None]) -> None:
+    def drain(self: ServiceHosting, draining: bool, done: Callable[[int], None]) -> None:
         self.registry.set_draining(self.node, draining)
         self._facts.announce(KIND_DRAIN, b"1" if draining else b"")
         done(1)
 
-    monkeypatch.setattr(Requests, "drain", drain)
+    monkeypatch.setattr(ServiceHosting, "drain", drain)
 
 
 def tell_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from cluster.replication.replication import Replication
 from cluster.replication.writer import MovingWrite, WriteOperation
 from cluster.simulation.disk import ProcessDisk
 from cluster.simulation.fleet import Fleet
-from cluster.wire.admin import Answer
+from cluster.wire.admin import AdminAnswer
 from cluster.wire.kv import PutDone
 from tests.simulation.safeguards.registry import Safeguard
 from tests.simulation.safeguards.scenes import acknowledged, boot, read, settle, wipe
@@ -29,13 +29,13 @@ KEYS = [f"key-{number}" for number in range(60)]
 def change(fleet: Fleet, via: str, what: dict[str, Any]) -> None:
     """Have a change decided."""
     result = fleet.wait(fleet.ask(via, "change", what))
-    assert isinstance(result.answer, Answer), result.error
+    assert isinstance(result.answer, AdminAnswer), result.error
 
 
 def add(fleet: Fleet, via: str, name: str) -> None:
     """Have a member named, and boot it."""
     result = fleet.wait(fleet.add(via=via))
-    assert isinstance(result.answer, Answer), result.error
+    assert isinstance(result.answer, AdminAnswer), result.error
     fleet.join(name, via=via)
 
 
@@ -78,7 +78,7 @@ def three_nodes_join_three(seed: int) -> None:
         for key in KEYS:
             acknowledged(fleet, "n1", key, b"v")
         result = fleet.wait(fleet.add(3, via="n2"))
-        assert isinstance(result.answer, Answer), result.error
+        assert isinstance(result.answer, AdminAnswer), result.error
         for name in ("n4", "n5", "n6"):
             for source in ("n1", "n2", "n3"):
                 fleet.fault("slow", source=source, target=name, delay_ms=20.0)

@@ -7,7 +7,7 @@ from cluster.node.layouts import Layouts
 from cluster.rpc.inbound import PROCEED
 from cluster.simulation.disk import ProcessDisk
 from cluster.simulation.fleet import Fleet
-from cluster.wire.admin import Answer
+from cluster.wire.admin import AdminAnswer
 from cluster.wire.kv import Got, PutDone
 from tests.simulation.safeguards.registry import Safeguard
 from tests.simulation.safeguards.scenes import boot
@@ -21,7 +21,7 @@ def give(fleet: Fleet, name: str) -> None:
         node.layouts._tell = lambda: None  # type: ignore[method-assign]
         node.layouts._ask_around = lambda now: None  # type: ignore[method-assign]
     answer = fleet.wait(fleet.add(2, via=name)).answer
-    assert isinstance(answer, Answer) and answer.value["number"] == 2, answer
+    assert isinstance(answer, AdminAnswer) and answer.value["number"] == 2, answer
 
 
 def numbers(fleet: Fleet) -> list[int]:
@@ -71,7 +71,7 @@ def all_restart_after_the_next_entry(seed: int) -> None:
     """At once, so that nobody is left who could tell."""
     with Fleet.running(seed, 3) as fleet:
         answer = fleet.wait(fleet.add(via="n1")).answer
-        assert isinstance(answer, Answer), answer
+        assert isinstance(answer, AdminAnswer), answer
         fleet.until(lambda: numbers(fleet) == [2] * 3)
         for name in list(fleet.names):
             fleet.power_loss(name)

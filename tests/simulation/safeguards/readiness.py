@@ -8,7 +8,7 @@ from cluster.emulator.known import Knowledge
 from cluster.membership import Membership
 from cluster.node import ready
 from cluster.simulation.fleet import Fleet
-from cluster.wire.admin import Answer
+from cluster.wire.admin import AdminAnswer
 from tests.simulation.safeguards.registry import Safeguard
 
 SLICE_S = 0.5
@@ -23,7 +23,7 @@ def wait_known(fleet: Fleet, started: list[str], timeout: float = 20.0) -> None:
         asked = {name: fleet.ask(name, "ready", {"holds": knowledge.question(name)}, SLICE_S) for name in late}
         fleet.until(lambda asked=asked: all(one.ended for one in asked.values()))  # type: ignore[misc]
         for name, one in asked.items():
-            if isinstance(one.answer, Answer):
+            if isinstance(one.answer, AdminAnswer):
                 knowledge.answered(name, one.answer.value["holds"])
         late = knowledge.late()
 

@@ -11,9 +11,9 @@ from cluster.errors import Maybe, Unreachable
 from cluster.faults import Fault, FaultDocument, add_fault, encode_faults, heal
 from cluster.requests import operation, service
 from cluster.requests.registry import Registry
-from cluster.requests.router import Router
+from cluster.requests.router import RequestRouter
 from cluster.rpc import Rpc
-from cluster.simulation.fleet import Fleet, Result
+from cluster.simulation.fleet import Fleet, SimulatedRequest
 from cluster.transport import Connection
 from cluster.wire.requests import CallDone
 from tests.simulation.safeguards.registry import Safeguard
@@ -47,12 +47,12 @@ def paying(fleet: Fleet) -> Counter[int]:
 
 
 def calls_while_one_is_paused(
-    fleet: Fleet, call: Callable[[str, int], Result], paused: str
-) -> dict[int, tuple[Result, float]]:
+    fleet: Fleet, call: Callable[[str, int], SimulatedRequest], paused: str
+) -> dict[int, tuple[SimulatedRequest, float]]:
     """Twenty calls a node, before and after it is paused; each with how long it took."""
     via = [name for name in fleet.up if name != paused]
-    ended: dict[int, tuple[Result, float]] = {}
-    open_calls: dict[int, tuple[Result, float]] = {}
+    ended: dict[int, tuple[SimulatedRequest, float]] = {}
+    open_calls: dict[int, tuple[SimulatedRequest, float]] = {}
 
     def look() -> None:
         for number, (result, began) in list(open_calls.items()):
@@ -141,11 +141,11 @@ def an_endpoint_dies_behind_a_partition(seed: int) -> None:
 
 
 def never_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Router, "_silent", lambda self, node: None)
+    monkeypatch.setattr(RequestRouter, "_silent", lambda self, node: None)
 
 
 def never_hedge(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Router, "_quiet", lambda self, node, unanswered_s: None)
+    monkeypatch.setattr(RequestRouter, "_quiet", lambda self, node, unanswered_s: None)
 
 
 def repeat_everything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from cluster.replication.reader import ReadOperation
 from cluster.replication.writer import WriteOperation
 from cluster.rpc import rpc as calls
 from cluster.rpc.reach import Reach
-from cluster.simulation.fleet import Fleet, Result
+from cluster.simulation.fleet import Fleet, SimulatedRequest
 from cluster.storage import Store
 from cluster.wire.kv import Got, PutDone
 from cluster.wire.replication import ReplicateBatch
@@ -28,7 +28,7 @@ class Writers:
     def __init__(self, fleet: Fleet, entries: list[str]) -> None:
         self.fleet = fleet
         self.entries = entries
-        self.under_way: list[Result | None] = [None] * WRITERS
+        self.under_way: list[SimulatedRequest | None] = [None] * WRITERS
         self.began = [0.0] * WRITERS
         self.begun = 0
         self.acknowledged_at: list[float] = []
@@ -49,7 +49,7 @@ class Writers:
                     self.began[number] = now
             self.fleet.world.run_for(0.002)
 
-    def note(self, result: Result, now: float) -> None:
+    def note(self, result: SimulatedRequest, now: float) -> None:
         assert result.answer is not None or result.error is not None
         outcome = (
             result.answer.outcome if isinstance(result.answer, PutDone) else str(result.error and result.error.code)

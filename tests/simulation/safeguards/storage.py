@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from cluster.config import node_settings
-from cluster.env import Disk, Env, Tick
+from cluster.env import Disk, Env, OutputTick
 from cluster.node import Node
 from cluster.replication.completing import PartitionScan
 from cluster.simulation import World
@@ -154,7 +154,7 @@ def a_coordinator_dies_between_its_sockets_and_its_log(seed: int) -> None:
 
 
 def write_the_sockets_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(self: Tick) -> None:
+    def run(self: OutputTick) -> None:
         self._armed, self._running = False, True
         try:
             self.write_sockets()
@@ -163,7 +163,7 @@ def write_the_sockets_first(monkeypatch: pytest.MonkeyPatch) -> None:
         finally:
             self._running = False
 
-    monkeypatch.setattr(Tick, "_run", run)
+    monkeypatch.setattr(OutputTick, "_run", run)
 
 
 def undo_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
