@@ -26,7 +26,7 @@ from cluster.emulator.interrupts import InterruptGuard
 from cluster.emulator.launch import Launch, check_place
 from cluster.emulator.launcher import CHILD
 from cluster.emulator.nodefiles import check_room, combined, cure, damaged_nodes, give_layouts, set_aside
-from cluster.emulator.signals import end_nodes, kill_nodes, pause_node, resume_node
+from cluster.emulator.signals import end_nodes, kill_nodes, open_node, pause_node, resume_node
 from cluster.emulator.spec import ClusterSpec, decode_record, timestamp
 from cluster.emulator.sweep import remove_folder, sweep
 from cluster.emulator.up import Progress, Upper, UpReport
@@ -250,6 +250,8 @@ def _running(name: str, nodes: list[str], where: LocalMachine, wanted: tuple[str
         if state not in wanted:
             cure = "resume" if state == "paused" else "restart"
             raise Failed(f"node {node} is {state}", help=f"`dsectl {cure} {node}` brings it back.")
+        if handle := open_node(files.node(node)):  # raises now, before a fault is recorded, when no signal reaches it
+            handle.close()
     return files
 
 

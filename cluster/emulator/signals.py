@@ -20,6 +20,7 @@ from cluster.errors import Failed
 TERM_GRACE_S: Final = 2.0
 KILL_WAIT_S: Final = 10.0  # the kernel ends a process at once, but a starved machine may take its time
 POLL_S: Final = 0.002
+HELP_ELSEWHERE: Final = "Use dsectl where the cluster was started."
 PINS: Final = hasattr(os, "pidfd_open") and hasattr(signal, "pidfd_send_signal")
 
 
@@ -66,7 +67,8 @@ class NodeHandle:
 
 
 def open_node(folder: Path) -> NodeHandle | None:
-    """The live node in `folder`; None when nobody holds its lock, or the holder has not said yet who it is."""
+    """The live node in `folder`; None when nobody holds its lock, or the holder has not said yet who it is. Raises
+    Failed for one that no signal from here reaches."""
     lock = folder / NODE_LOCK_FILE
     holder = live_holder(lock)
     if holder is None:
@@ -76,7 +78,9 @@ def open_node(folder: Path) -> NodeHandle | None:
     try:
         pin = os.pidfd_open(holder.pid)
     except ProcessLookupError:
-        return None
+        if live_holder(lock) != holder:
+            return None
+        raise Failed(f"node {folder.name} runs in another PID namespace", help=HELP_ELSEWHERE) from None
     if live_holder(lock) != holder:  # verified again, now that the process is pinned
         os.close(pin)
         return None
@@ -132,7 +136,8 @@ def end_nodes(folders: Iterable[Path], grace_s: float = TERM_GRACE_S) -> None:
     while left := [folder for folder in left if is_held(folder / NODE_LOCK_FILE)]:
         elapsed = time.monotonic() - began
         if elapsed > grace_s + KILL_WAIT_S:
-            raise Failed(f"these nodes do not end: {', '.join(folder.name for folder in left)}")
+            names = ", ".join(folder.name for folder in left)
+            raise Failed(f"these nodes do not end: {names}", help=f"In another PID namespace? {HELP_ELSEWHERE}")
         kill = elapsed >= grace_s
         handles = [handle for folder in left if (handle := open_node(folder))]
         try:

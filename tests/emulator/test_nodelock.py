@@ -113,3 +113,18 @@ def test_a_name_with_parentheses_and_spaces_is_read_past() -> None:
     assert fields[0] in "RSD"
     assert int(fields[1]) == os.getppid()
     assert stat_fields(2**22 + 1) == []
+
+
+@linux
+def test_a_node_of_another_pid_namespace_is_said_to_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = NodeLock(tmp_path / "lock")
+    assert lock.take()
+
+    def nobody_here(pid: int) -> int:
+        raise ProcessLookupError(pid)
+
+    monkeypatch.setattr(os, "pidfd_open", nobody_here)
+    with pytest.raises(Failed, match="another PID namespace"):
+        open_node(tmp_path)
+    lock.release()
+    assert open_node(tmp_path) is None
