@@ -31,7 +31,7 @@ class Console:
     @cached_property
     def shows_progress(self) -> bool:
         """Whether stderr may be animated."""
-        return _is_terminal(self.err) and not self.options.quiet and not self.options.json
+        return _is_terminal(self.err) and not _is_dumb() and not self.options.quiet and not self.options.json
 
     @cached_property
     def paint(self) -> Paint:
@@ -172,4 +172,9 @@ def _has_colour(stream: TextIO) -> bool:
         return False
     if os.environ.get("FORCE_COLOR"):
         return True
-    return _is_terminal(stream) and os.environ.get("TERM") != "dumb"
+    return _is_terminal(stream) and not _is_dumb()
+
+
+def _is_dumb() -> bool:
+    """Whether the terminal has no cursor that moves, or does not say what it has."""
+    return os.environ.get("TERM", "") in ("", "dumb")

@@ -64,9 +64,9 @@ class Invocation:
         self.options = options
         self.console = console
         self.session = session
-        self.ready = on_ready or _nothing
+        self.ready = on_ready or (lambda: None)
         """Called by a command that goes on, once it does what it was started for."""
-        self.stopped = is_stopped or _never
+        self.stopped = is_stopped or (lambda: False)
         """Asked by a command that goes on, whether it shall end."""
         self._swept = False
 
@@ -105,14 +105,6 @@ def _made_at(cluster: str) -> int:
         return os.stat(os.path.join(cluster_folder(cluster), SECRET_FILE)).st_mtime_ns
     except OSError:
         return 0
-
-
-def _nothing() -> None:
-    """Nobody waits for the command to be ready."""
-
-
-def _never() -> bool:
-    return False
 
 
 _current: ContextVar[Invocation] = ContextVar("invocation")

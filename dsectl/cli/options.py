@@ -11,13 +11,13 @@ from cluster.errors import Usage
 FLAGS = {"--json": "json", "-q": "quiet", "--quiet": "quiet", "--raw": "raw", "--no-input": "no_input"}
 WITH_VALUE = {"-C": "cluster", "--cluster": "cluster", "--timeout": "timeout", "--via": "via"}
 LINES = (
-    ("-C, --cluster NAME", "which cluster (default: $DSECTL_CLUSTER, or `default`)"),
-    ("--json", "one JSON value on stdout; an error is its last line"),
-    ("-q, --quiet", "no messages on stderr but errors"),
-    ("--raw", "values as they are, byte by byte"),
-    ("--timeout D", "how long to wait for answers (default 5s)"),
-    ("--via NODE", "which node to talk to (default: the first that answers)"),
-    ("--no-input", "never ask"),
+    ("-C, --cluster NAME", "cluster to use (default: $DSECTL_CLUSTER, or `default`)"),
+    ("--json", "print one JSON value; an error is its last line"),
+    ("-q, --quiet", "print no messages on stderr but errors"),
+    ("--raw", "print values byte by byte"),
+    ("--timeout D", "time to wait for answers (default: 5s)"),
+    ("--via NODE", "node to talk to (default: the first that answers)"),
+    ("--no-input", "never ask for confirmation"),
     ("--version", "print the version"),
 )
 """For `dsectl help options`."""
@@ -55,7 +55,10 @@ def take_options(argv: Sequence[str], options: Options) -> list[str]:
             continue
         name, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
         if name in RENAMED and "load" in argv:
-            raise _renamed(name, argv)
+            import shlex
+
+            line = [RENAMED[name] + one.removeprefix(name) if one.partition("=")[0] == name else one for one in argv]
+            raise Usage(f"{name} is called {RENAMED[name]} now", help=f"dsectl {shlex.join(line)}")
         if name not in WITH_VALUE:
             left.append(word)
             continue
@@ -63,23 +66,12 @@ def take_options(argv: Sequence[str], options: Options) -> list[str]:
             value = next(words, "")
         if not value or (not equals and value.startswith("-")):
             raise Usage(f"{name} needs a value", help="`dsectl help options` shows the options of all commands.")
-        _set(options, WITH_VALUE[name], value)
+        if name == "--timeout":
+            from dsectl.ui.units import duration
+
+            options.timeout_s = duration(value)
+            if options.timeout_s <= 0:
+                raise Usage("--timeout must be above 0")
+        else:
+            setattr(options, WITH_VALUE[name], value)
     return left + list(argv[end:])
-
-
-def _renamed(name: str, argv: Sequence[str]) -> Usage:
-    import shlex
-
-    line = [RENAMED[name] + word.removeprefix(name) if word.partition("=")[0] == name else word for word in argv]
-    return Usage(f"{name} is called {RENAMED[name]} now", help=f"dsectl {shlex.join(line)}")
-
-
-def _set(options: Options, field: str, value: str) -> None:
-    if field == "timeout":
-        from dsectl.ui.units import duration
-
-        options.timeout_s = duration(value)
-        if options.timeout_s <= 0:
-            raise Usage("--timeout must be above 0")
-    else:
-        setattr(options, field, value)

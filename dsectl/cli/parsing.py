@@ -120,6 +120,6 @@ def _help_extra(entry: Entry, args: Sequence[str]) -> str:
         return (
             f"A path needs a step: `dsectl shell -c '{entry.name} … {args[-1]} -> $x'`; or --json and `jq {args[-1]}`."
         )
-    if entry.group in ("clusters", "look", "requests") and len(args) == 1:
+    if entry.group in ("clusters", "inspect", "requests") and len(args) == 1:
         return f"To choose a cluster: `dsectl {entry.name} -C NAME`; a node to ask: --via NODE."
     return ""

@@ -4,10 +4,15 @@ A wheel carries them inside the package, under `dsectl/_data/`; an editable inst
 next to the package. Does not say what the files mean, and never writes.
 """
 
+import re
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Literal
+
+SUFFIX = ".md"
+INDEX = "README.md"
+"""Of the recipes: it links them in the order in which they are best read."""
 
 Folder = Literal["recipes", "completions"]
 
@@ -20,6 +25,14 @@ def folder(name: Folder) -> Traversable:
         return shipped
     # Not in a wheel, so the package is a real directory and the folder is its neighbour.
     return Path(str(package)).parent / name
+
+
+def recipe_names() -> list[str]:
+    """The names of the shipped recipes, in the order of their index; what it does not link comes last."""
+    files = (entry.name for entry in folder("recipes").iterdir())
+    there = sorted(file.removesuffix(SUFFIX) for file in files if file.endswith(SUFFIX) and file != INDEX)
+    linked = re.findall(r"\]\(([\w-]+)\.md\)", resource("recipes", INDEX).read_text(encoding="utf-8"))
+    return [*(name for name in dict.fromkeys(linked) if name in there), *(name for name in there if name not in linked)]
 
 
 def resource(folder_name: Folder, name: str) -> Traversable:

@@ -15,7 +15,7 @@ __all__ = ["ALIASES", "COMMANDS", "GROUPS", "Entry", "find", "lookup", "parts_of
 GROUPS = {
     "clusters": "Clusters",
     "faults": "Faults",
-    "look": "Look",
+    "inspect": "Inspect",
     "kv": "Key-value store",
     "messages": "Messages",
     "requests": "Requests",
@@ -53,7 +53,7 @@ OTHERWISE = {
     **dict.fromkeys(("start", "create", "new", "init", "run"), ("up", "restart")),
     **dict.fromkeys(("end", "halt"), ("down", "kill")),
     **dict.fromkeys(("destroy", "remove"), ("rm", "delete")),
-    **dict.fromkeys(("set", "write", "store", "add"), ("put",)),
+    **dict.fromkeys(("set", "write", "store"), ("put",)),
     **dict.fromkeys(("read", "fetch", "cat", "show"), ("get",)),
     **dict.fromkeys(("scan", "prefix"), ("keys",)),
     **dict.fromkeys(("pub", "emit"), ("publish",)),

@@ -143,17 +143,16 @@ def _errors() -> str:
     return "\n".join(table(("ERROR", "EXIT", "EFFECT", "WHAT HELPS"), rows, right=("EXIT",)))
 
 
-def _environment() -> str:
-    return "\n".join([*table(("VARIABLE", "MEANING"), ENVIRONMENT), "", SET_BY_ENV])
-
-
 def topics() -> dict[str, Topic]:
     """All topics by name, in the order in which they are listed."""
     return {
         "exit-codes": Topic("What the exit codes mean", _exit_codes()),
         "errors": Topic("The errors under --json, and what helps", _errors()),
         "options": Topic("The options that every command takes", "\n".join(table(("OPTION", "MEANING"), LINES))),
-        "environment": Topic("The variables that dsectl reads", _environment()),
+        "environment": Topic(
+            "The variables that dsectl reads",
+            "\n".join([*table(("VARIABLE", "MEANING"), ENVIRONMENT), "", SET_BY_ENV]),
+        ),
         "values": Topic("How values are written", VALUES),
         "units": Topic("Durations, sizes, probabilities", _units()),
         "outcomes": Topic("What became of a write or a read: quorums", OUTCOMES),

@@ -40,11 +40,9 @@ def up(
         str | None, typer.Option(metavar="local|lan", help="Timing of failure detection (default: local).")
     ] = None,
     durability: Annotated[
-        str | None, typer.Option(metavar="interval|always", help="When writes are on disk (default: interval).")
+        str | None, typer.Option(metavar="interval|always", help="When writes reach the disk (default: interval).")
     ] = None,
-    store: Annotated[
-        str | None, typer.Option(metavar="memory", help="Where values are held (default: memory).")
-    ] = None,
+    store: Annotated[str | None, typer.Option(metavar="memory", help="Storage of values (default: memory).")] = None,
     base_port: Annotated[
         int | None, typer.Option(metavar="P", help="Port of n1; the others follow (default: any that are free).")
     ] = None,
@@ -55,9 +53,9 @@ def up(
         float | None, typer.Option(parser=duration, metavar="D", help="Time to wait until it is ready (default: 30s).")
     ] = None,
 ) -> Answer:
-    """Makes the cluster, or starts a stopped one with what it was made with. Returns when every node knows every other
-    and what it offers; what fails on the way is undone. A node whose own files are damaged keeps only itself down: the
-    others start, and the error names the command that brings it back."""
+    """Creates the cluster, or starts a stopped one with the options of its creation. Returns when every node sees every
+    other and its services; on failure everything is undone. A node whose own files are damaged keeps only itself down:
+    the others start, and the error names the command that brings it back."""
     spec = ClusterSpec(
         name=current().cluster, nodes=nodes, zones=zones, replication=replication, profile=profile,
         durability=durability, store=store, base_port=base_port, ttl_s=ttl,
@@ -115,7 +113,7 @@ def _option() -> str:
     return "" if name == DEFAULT_CLUSTER else f" -C {name}"
 
 
-@command("down", "End the nodes; the data stays.", group="clusters", rank=2, barred=BARRED)
+@command("down", "Stop all nodes; the data stays.", group="clusters", rank=2, barred=BARRED)
 def down() -> Answer:
     """`dsectl up` starts them again."""
     name, again = current().cluster, f"`dsectl{_option()} up` starts it again"
@@ -124,12 +122,12 @@ def down() -> Answer:
     return Answer({"cluster": name, "ended": ended}, lambda console: console.line(f"{name}: {said}"))
 
 
-@command("rm", "End a cluster and delete its data.", group="clusters", rank=3, barred=BARRED)
+@command("rm", "Stop a cluster and delete its data.", group="clusters", rank=3, barred=BARRED)
 def rm(
     cluster: Annotated[str, typer.Argument(metavar="CLUSTER", help="Name of the cluster.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without a question.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without confirmation.")] = False,
 ) -> Answer:
-    """Asks on a terminal; elsewhere it needs --yes. A cluster that is up is ended first."""
+    """Asks on a terminal; elsewhere it needs --yes. A cluster that runs is stopped first."""
     known = {one.cluster: one for one in emulator.clusters()}
     if cluster in known and not yes:
         _confirm(cluster, known[cluster].alive, known[cluster].nodes)
@@ -150,7 +148,7 @@ def _confirm(cluster: str, alive: int, nodes: int) -> None:
 
 @command("ps", "List the clusters of this machine.", group="clusters", rank=4, readonly=True, aside=True)
 def ps() -> Answer:
-    """Those that are down too."""
+    """Stopped clusters are listed, too."""
     found: list[dict[str, Any]] = [
         {"cluster": one.cluster, "nodes": one.nodes, "alive": one.alive, "created": one.created}
         | ({"damaged": one.damaged} if one.damaged else {})

@@ -11,9 +11,8 @@ from cluster.errors import ClusterError, NotFound, Usage
 from dsectl.cli.declaration import FOLLOW, Answer, Lines, command
 from dsectl.cli.invocation import current
 from dsectl.cli.values import check_text
-from dsectl.ui.table import table
-from dsectl.ui.text import Paint, shown
-from dsectl.ui.units import clock, duration, is_duration
+from dsectl.ui.events import event_line, events_lines
+from dsectl.ui.units import duration, is_duration
 
 if TYPE_CHECKING:
     import typer
@@ -26,13 +25,11 @@ ANSWER_S = 1.0
 FOLLOW_S = 0.2
 FOLLOW_ANSWER_S = 0.3
 LIMIT = 1000
-HEAD = ("id", "at", "node", "kind", "cause")
-"""What every event has; the rest is its evidence."""
 
 Event = dict[str, Any]
 
 
-@command("events", "Show what nodes decided, and why.", group="look", rank=4, readonly=True, streams=FOLLOW)
+@command("events", "Show what nodes decided, and why.", group="inspect", rank=4, readonly=True, streams=FOLLOW)
 def events(
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until Ctrl-C.")] = False,
     since: Annotated[
@@ -142,29 +139,3 @@ def _follow(
         newest.update(_newest(fresh))
         yield _stream(sorted((event for event in fresh if concerns(event, node)), key=_order))
         current().console.check_reader()
-
-
-def events_lines(events: list[dict[str, Any]], paint: Paint, columns: int | None) -> list[str]:
-    """A line for each event."""
-    rows = [
-        ((clock(one["at"]), "dim"), (one["node"], "name"), one["kind"], f"{one['cause']}{_evidence(one)}")
-        for one in events
-    ]
-    return table(("TIME", "NODE", "EVENT", "CAUSE"), rows, paint, columns)
-
-
-def event_line(one: dict[str, Any], paint: Paint) -> str:
-    """One event of a stream of them, where no table can be aligned."""
-    time, node = paint(clock(one["at"]), "dim"), paint(f"{one['node']:<4}", "name")
-    return f"{time}  {node}  {shown(one['kind']):<20}  {shown(one['cause'])}{shown(_evidence(one))}"
-
-
-def _evidence(event: dict[str, Any]) -> str:
-    """The fields of an event behind its cause, those that its cause does not say already."""
-    fields = {name: value for name, value in event.items() if name not in HEAD and value not in ("", None)}
-    parts = [f"{name}={_value(value)}" for name, value in fields.items()]
-    return f"  ({', '.join(parts)})" if parts else ""
-
-
-def _value(value: Any) -> str:
-    return ".".join(map(str, value)) if isinstance(value, list) else str(value)

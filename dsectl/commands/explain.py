@@ -8,7 +8,7 @@ from cluster.errors import ClusterError
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.cli.values import check_text
-from dsectl.commands.events import events_lines
+from dsectl.ui.events import events_lines
 from dsectl.ui.table import Cell, table
 from dsectl.ui.text import Paint, count, shown
 
@@ -20,7 +20,7 @@ STEPS_MAX = 20
 DIGEST_SHOWN = 12
 
 
-@command("explain", "Show where a key lives and what each copy is.", group="look", rank=3, readonly=True)
+@command("explain", "Show a key's owners and what each replica holds.", group="inspect", rank=3, readonly=True)
 def explain(
     id: Annotated[str, typer.Argument(metavar="KEY", help="Key to explain.")],
     key: Annotated[bool, typer.Option("--key", help="Read the argument as a key (the default).")] = False,

@@ -28,13 +28,14 @@ Nodes = Annotated[list[str] | None, typer.Argument(metavar="NODE...", help="Node
 ANSWER_S = 1.0
 
 
-@command("kill", "End nodes with SIGKILL.", group="faults", rank=1)
+@command("kill", "Kill nodes with SIGKILL.", group="faults", rank=1)
 def kill(
     nodes: Nodes = None,
     zone: Annotated[str | None, typer.Option(metavar="ZONE", help="Zone whose running nodes to kill.")] = None,
     random: Annotated[bool, typer.Option("--random", help="Kill one of the running nodes.")] = False,
 ) -> Answer:
-    """Nothing is flushed and nobody is told: what the kernel was given stays. `dsectl restart` brings them back."""
+    """Nothing is flushed and no other node is notified; writes that the kernel has stay. `dsectl restart` brings the
+    nodes back."""
     files = current().files()
     _note_unreadable_faults(files.name)
     fault = emulator.kill(files.name, _victims(files, nodes or [], zone, random))
@@ -63,16 +64,16 @@ def _victims(files: ClusterFiles, nodes: list[str], zone: str | None, random: bo
 
 @command("pause", "Freeze nodes with SIGSTOP.", group="faults", rank=3)
 def pause(nodes: Nodes = None) -> Answer:
-    """The process stands still with all its connections open, as in a long GC pause or on a stalled machine.
-    `dsectl resume` lets it go on."""
+    """The process stops with all its connections open, as in a long GC pause or on a stalled machine. `dsectl resume`
+    continues it."""
     files = current().files()
     _note_unreadable_faults(files.name)
     return _process_receipt(emulator.pause(files.name, _some(files, nodes, "pause")), "resume")
 
 
-@command("resume", "Let paused nodes go on.", group="faults", rank=4)
+@command("resume", "Resume paused nodes.", group="faults", rank=4)
 def resume(nodes: Nodes = None) -> Answer:
-    """Ends a pause. The node finds that it did not run, and catches up before it votes again."""
+    """The node notices the pause, and catches up before it votes again."""
     files = current().files()
     wanted = _some(files, nodes, "resume")
     states = {name: process.state for name, process in emulator.processes(files).items()}
@@ -86,7 +87,7 @@ def resume(nodes: Nodes = None) -> Answer:
     return _done("resumed", emulator.resume(files.name, wanted), at)
 
 
-@command("restart", "Start nodes, and wait until all know them.", group="faults", rank=2)
+@command("restart", "Start or restart nodes, and wait until they are ready.", group="faults", rank=2)
 def restart(
     nodes: Nodes = None,
     all: Annotated[bool, typer.Option("--all", help="Start all nodes that do not run.")] = False,
@@ -95,13 +96,14 @@ def restart(
         typer.Option("--replace", help="Start with an empty store, completed from the peers; old data is set aside."),
     ] = False,
     wait: Annotated[
-        float | None, typer.Option(parser=duration, metavar="D", help="Time to wait until all know it (default: 30s).")
+        float | None,
+        typer.Option(parser=duration, metavar="D", help="Time to wait until they are ready (default: 30s)."),
     ] = None,
 ) -> Answer:
-    """A named node that runs is drained and ended first: it takes no new requests and finishes what it has, for up to
-    5 s. Returns when every other node that can be reached knows that it lives and what it offers, and it knows the same
-    of them. --replace is for one node whose own files are damaged: it starts under a new id and votes again once its
-    peers have completed it."""
+    """A named node that runs is drained and stopped first: it takes no new requests and finishes those in flight, for
+    up to 5 s. Returns when every other reachable node sees it alive with its services, and it sees the same of them.
+    --replace is for one node whose own files are damaged: it starts under a new id and votes again once its peers have
+    completed it."""
     if all == bool(nodes):
         raise Usage("restart needs nodes, or --all", help="`dsectl restart n3`, or `dsectl restart --all`.")
     if replace and (all or len(nodes or []) != 1):
@@ -118,15 +120,16 @@ def restart(
     return _done("restarted", wanted, at)
 
 
-@command("drain", "Let a node finish what it has, and give it no more.", group="requests", rank=4)
+@command("drain", "Finish the requests in flight at nodes; send no new ones.", group="requests", rank=4)
 def drain(
     nodes: Nodes = None,
     wait: Annotated[
-        float | None, typer.Option(parser=duration, metavar="D", help="Time it may take to finish (default: 5s).")
+        float | None,
+        typer.Option(parser=duration, metavar="D", help="Time to wait for requests in flight (default: 5s)."),
     ] = None,
 ) -> Answer:
-    """Routers pass its endpoints over, and its clients are sent to other nodes; what is in flight is finished. Lasts
-    until `dsectl undrain`, through restarts too. Exit code 5 when something is still in flight; it drains on."""
+    """Routers skip its endpoints, and its clients move to other nodes; requests in flight are finished. Lasts until
+    `dsectl undrain`, through restarts too. Exit code 5 when requests are still in flight; the drain goes on."""
     files = current().files()
     wanted = _some(files, nodes, "drain")
     at = timestamp()
@@ -139,7 +142,7 @@ def drain(
     return _done("drained", wanted, at)
 
 
-@command("undrain", "Let a drained node take requests again.", group="requests", rank=5)
+@command("undrain", "Let drained nodes take requests again.", group="requests", rank=5)
 def undrain(nodes: Nodes = None) -> Answer:
     """Ends a drain: the node takes requests again."""
     files = current().files()
@@ -187,14 +190,19 @@ def _known(files: ClusterFiles, nodes: list[str]) -> list[str]:
     return list(dict.fromkeys(nodes))
 
 
-def _process_receipt(fault: Any, cure: str) -> Answer:
+def _receipt(fault: Any, note: str) -> Answer:
     fields = fault_json(fault)
 
     def view(console: Console) -> None:
         console.line(receipt_line(fields, console.paint))
-        console.note(f"`dsectl {cure} {' '.join(fault.nodes)}` brings {'it' if len(fault.nodes) == 1 else 'them'} back")
+        console.note(note)
 
     return Answer(fields, view)
+
+
+def _process_receipt(fault: Any, cure: str) -> Answer:
+    them = "it" if len(fault.nodes) == 1 else "them"
+    return _receipt(fault, f"`dsectl {cure} {' '.join(fault.nodes)}` brings {them} back")
 
 
 def _done(done: str, nodes: list[str], at: str) -> Answer:
@@ -208,7 +216,8 @@ def _done(done: str, nodes: list[str], at: str) -> Answer:
 @command("partition", "Cut all links between groups of nodes.", group="faults", rank=5)
 def partition(
     groups: Annotated[
-        list[str], typer.Argument(metavar="GROUP GROUP...", help="Groups: nodes with commas; `rest` is all others.")
+        list[str],
+        typer.Argument(metavar="GROUP GROUP...", help="Groups of nodes, as in `n1,n2`; `rest` is all others."),
     ],
     one_way: Annotated[bool, typer.Option("--one-way", help="Drop only what the first group sends.")] = False,
 ) -> Answer:
@@ -223,21 +232,21 @@ def partition(
 def slow(
     source: Annotated[str, typer.Argument(metavar="FROM", help="Sender of the packets: a node, or `all`.")],
     target: Annotated[str, typer.Argument(metavar="TO", help="Receiver of the packets: a node, or `all`.")],
-    both: Annotated[bool, typer.Option("--both", help="Do the same to the other direction.")] = False,
+    both: Annotated[bool, typer.Option("--both", help="Slow the other direction, too.")] = False,
     delay: Annotated[float | None, typer.Option(parser=duration, metavar="D", help="Latency to add.")] = None,
     jitter: Annotated[
-        float | None, typer.Option(parser=duration, metavar="D", help="Spread of the delay: ± this, uniform.")
+        float | None, typer.Option(parser=duration, metavar="D", help="Random part of the latency, ± D, uniform.")
     ] = None,
     loss: Annotated[
-        float | None, typer.Option(parser=probability, metavar="P", help="Share of packets lost; TCP pays with time.")
+        float | None, typer.Option(parser=probability, metavar="P", help="Share of packets lost; TCP retransmits.")
     ] = None,
     duplicate: Annotated[
-        float | None, typer.Option(parser=probability, metavar="P", help="Share of datagrams that come twice.")
+        float | None, typer.Option(parser=probability, metavar="P", help="Share of datagrams sent twice.")
     ] = None,
     reorder: Annotated[
-        float | None, typer.Option(parser=probability, metavar="P", help="Share of datagrams that are overtaken.")
+        float | None, typer.Option(parser=probability, metavar="P", help="Share of datagrams out of order.")
     ] = None,
-    rate: Annotated[int | None, typer.Option(parser=size, metavar="SIZE", help="Bytes that pass in a second.")] = None,
+    rate: Annotated[int | None, typer.Option(parser=size, metavar="SIZE", help="Bandwidth, in bytes a second.")] = None,
 ) -> Answer:
     """One direction of a link, as in `dsectl slow n1 n2 --delay 50ms --loss 10%`."""
     fault = linkfaults.slow(
@@ -247,11 +256,11 @@ def slow(
     return _link_receipt(fault)
 
 
-@command("heal", "End link faults; restarts nothing.", group="faults", rank=7)
+@command("heal", "End link faults; restarts no node.", group="faults", rank=7)
 def heal(
     ids: Annotated[list[str] | None, typer.Argument(metavar="[FAULT]...", help="Faults to end (default: all).")] = None,
 ) -> Answer:
-    """Ends faults of links. What was killed or paused stays so: see `restart`, `resume`."""
+    """Killed and paused nodes stay so: see `restart` and `resume`."""
     at, ended = linkfaults.heal(_cluster(), ids or None)
     healed = [fault_json(fault) for fault in ended]
 
@@ -262,17 +271,20 @@ def heal(
     return Answer({"healed": [fault.id for fault in ended], "at": at, "faults": healed}, view)
 
 
-@command("faults", "List the faults and what each has touched.", group="faults", rank=8, readonly=True)
+@command("faults", "List faults with the packets that each affected.", group="faults", rank=8, readonly=True)
 def faults(
     active: Annotated[bool, typer.Option("--active", help="List only those that have not ended.")] = False,
 ) -> Answer:
-    """All since `up`, oldest first. Each node counts what met the fault there and is asked directly; a node that is
-    down reports its count when it is back."""
+    """All since `up`, oldest first. Each node counts the packets that met the fault there and is queried directly; a
+    stopped node reports its count when it is back."""
     name = _cluster()
     found = [fault for fault in linkfaults.faults(name) if fault.active or not active]
     answers = current().client().ask_all(None, "faults", timeout=ANSWER_S) if found else {}
     counted = sum_receipts(answers)
-    rows = [_with_receipt(fault_json(fault), counted.get(fault.id, {})) for fault in found]
+    rows: list[dict[str, Any]] = []
+    for fault in found:
+        links = counted.get(fault.id, {})
+        rows.append({**fault_json(fault), "affected": sum(links.values()), "links": dict(sorted(links.items()))})
 
     def view(console: Console) -> None:
         if not rows:
@@ -300,19 +312,12 @@ def sum_receipts(answers: dict[str, Any]) -> dict[str, dict[str, int]]:
     return counted
 
 
-def _with_receipt(fault: dict[str, Any], links: dict[str, int]) -> dict[str, Any]:
-    return {**fault, "affected": sum(links.values()), "links": dict(sorted(links.items()))}
-
-
 def _cluster() -> str:
     return current().files().name
 
 
 def _link_receipt(fault: Any) -> Answer:
-    fields, nodes = fault_json(fault), count(len(current().files().nodes), "node")
-
-    def view(console: Console) -> None:
-        console.line(receipt_line(fields, console.paint))
-        console.note(f"`dsectl heal {fault.id}` ends it; `dsectl faults` counts what it touches on {nodes}")
-
-    return Answer(fields, view)
+    nodes = count(len(current().files().nodes), "node")
+    return _receipt(
+        fault, f"`dsectl heal {fault.id}` ends it; `dsectl faults` counts the packets that it affects on {nodes}"
+    )

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 ANSWER_S = 1.0
 
 
-@command("health", "Say whether every node is well; exit 1 if not.", group="look", rank=5, readonly=True)
+@command("health", "Check that every node is healthy; exit 1 if not.", group="inspect", rank=5, readonly=True)
 def health() -> Answer:
-    """Each node is asked directly and reports what it lacks; one that does not answer is not healthy."""
+    """Each node is queried directly and reports its reasons; one that does not answer is not healthy."""
     client = current().client()
     answers = client.ask_all(None, "health", timeout=min(ANSWER_S, client.timeout))
     nodes: dict[str, dict[str, Any]] = {
@@ -42,9 +42,9 @@ def health() -> Answer:
     return Answer(found, view, 0 if found["healthy"] else Failed.exit_code)
 
 
-@command("hints", "Count the copies that wait for their owners.", group="look", rank=6, readonly=True)
+@command("hints", "Count the hints that wait for absent owners.", group="inspect", rank=6, readonly=True)
 def hints() -> Answer:
-    """Copies that a node keeps for an owner that could not take them, summed over all nodes."""
+    """Writes that a node keeps for an owner that could not take them, summed over all nodes."""
     client = current().client()
     answers = client.ask_all(None, "hints", timeout=min(ANSWER_S, client.timeout))
     silent = {name: answer for name, answer in answers.items() if isinstance(answer, ClusterError)}
@@ -79,12 +79,12 @@ def _holders(found: dict[str, Any], target: str) -> str:
     return ", ".join(f"{holder}: {of[target]}" for holder, of in found["by_holder"].items() if target in of)
 
 
-@command("repair", "Show how far nodes that lost data are complete.", group="look", rank=7)
+@command("repair", "Show the repair of nodes that lost data.", group="inspect", rank=7)
 def repair(
     node: Annotated[str | None, typer.Argument(metavar="NODE", help="Node to show (default: all).")] = None,
-    status: Annotated[bool, typer.Option("--status", help="Only show how far it is, as without options.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Show the progress only (the default).")] = False,
     accept_loss: Annotated[
-        bool, typer.Option("--accept-loss", help="Go on without the owners that cannot be reached.")
+        bool, typer.Option("--accept-loss", help="Stop waiting for owners that cannot be reached.")
     ] = False,
 ) -> Answer:
     """A node that lost data merges each partition from its other owners, by itself, and votes again once enough of
@@ -114,7 +114,7 @@ def repair(
 def _accept_loss(node: str) -> Answer:
     found: dict[str, Any] = current().client().ask(node, "accept-loss")
     if not found["partitions"]:
-        raise Failed(f"{node} waits for no owner", help=f"`dsectl repair {node}` shows how far it is.")
+        raise Failed(f"{node} waits for no owner", help=f"`dsectl repair {node}` shows its progress.")
     owners, partitions = ", ".join(found["owners"]), " ".join(map(str, found["partitions"]))
     said = f"{node} goes on without {owners}, for {count(len(found['partitions']), 'partition')}: {partitions}"
     return Answer({"node": node, **found}, lambda console: console.line(said))

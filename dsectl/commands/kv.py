@@ -17,7 +17,7 @@ from dsectl.ui.text import count, shown
 if TYPE_CHECKING:
     import typer
 
-    from cluster.client.kv import GetResult, PutResult
+    from cluster.client.kv import PutResult
     from dsectl.cli.console import Console
 
 KEYS_LIMIT = 1000
@@ -73,14 +73,35 @@ def get(
 ) -> Answer:
     """A key that is not there exits with 6. Several siblings are printed one after the other, newest last."""
     found = current().client().kv.get(check_text(key, "key"), r=r, strict=strict, only=only)
-    fields = _read_fields(found)
+    fields: dict[str, Any] = {
+        "value": None if found.value is None else as_json(found.value),
+        "siblings": [as_json(value) for value in found.siblings],
+        "context": found.context,
+        "answered": found.answered,
+        "repaired": found.repaired,
+        "degraded": found.degraded,
+        "coordinator": found.coordinator,
+        "ms": found.ms,
+    }
     if not found.found:
-        del fields["key"]
         message = f"no key {key!r}" + (f" at {only}" if only else "")
         if found.degraded:
             message += ", of what ended ok: an owner that answered may miss what ended ok-sloppy"
-        raise NotFound(message, help=_help_missing(key), key=key, **fields)
-    return Answer(fields, lambda console: _show_read(found, console))
+        similar = f"`dsectl keys {shown(key[: max(1, len(key) // 2)])}` lists similar keys"
+        raise NotFound(message, help=f"{similar}; `dsectl explain {shown(key)}` shows its owners.", key=key, **fields)
+
+    def view(console: Console) -> None:
+        siblings = len(found.siblings)
+        if console.options.raw and siblings > 1:
+            raise Failed(f"{key!r} has {siblings} siblings", help="--json shows them all, --raw one value.")
+        for value in found.siblings:
+            show_value(value, console)
+        if siblings > 1:
+            console.note(f"note: {siblings} siblings, from concurrent writes; the next put replaces them all")
+        if found.degraded:
+            console.note("note: degraded: fewer owners voted than a read needs; a newer value may exist")
+
+    return Answer({"key": found.key, **fields}, view)
 
 
 @command("keys", "List live keys.", group="kv", rank=4, readonly=True)
@@ -89,9 +110,9 @@ def keys(
     limit: Annotated[
         int, typer.Option(metavar="N", min=1, help=f"Number of keys at most (default: {KEYS_LIMIT}).")
     ] = KEYS_LIMIT,
-    after: Annotated[str, typer.Option(metavar="KEY", help="Key to begin behind.")] = "",
+    after: Annotated[str, typer.Option(metavar="KEY", help="Key after which to begin.")] = "",
 ) -> Answer:
-    """All live nodes are asked for what they hold; the union is printed in order, each key once."""
+    """All live nodes are queried; the union of their keys is printed in order."""
     found = current().client().kv.keys(check_text(prefix, "prefix"), limit=limit, after=check_text(after, "key"))
 
     def view(console: Console) -> None:
@@ -100,7 +121,7 @@ def keys(
             console.note(f"note: there may be more; go on with --after {shown(found.after)!r}")
         if found.silent:
             console.note(
-                f"note: no answer from {', '.join(found.silent)}; keys whose owners all are silent are missing"
+                f"note: no answer from {', '.join(found.silent)}; keys whose owners are all silent are missing"
             )
 
     return Answer(found, view)
@@ -123,35 +144,3 @@ def _written(done: PutResult) -> Answer:
         console.line("  ".join([*parts, console.paint(f"{done.ms:.1f} ms", "dim")]))
 
     return Answer(done, view)
-
-
-def _show_read(found: GetResult, console: Console) -> None:
-    siblings = len(found.siblings)
-    if console.options.raw and siblings > 1:
-        raise Failed(f"{found.key!r} has {siblings} siblings", help="--json shows them all, --raw one value.")
-    for value in found.siblings:
-        show_value(value, console)
-    if siblings > 1:
-        console.note(f"note: {siblings} siblings, from concurrent writes; the next put replaces them all")
-    if found.degraded:
-        console.note("note: degraded: fewer owners voted than a read needs; a newer value may exist")
-
-
-def _read_fields(found: GetResult) -> dict[str, Any]:
-    """The read as JSON."""
-    return {
-        "key": found.key,
-        "value": None if found.value is None else as_json(found.value),
-        "siblings": [as_json(value) for value in found.siblings],
-        "context": found.context,
-        "answered": found.answered,
-        "repaired": found.repaired,
-        "degraded": found.degraded,
-        "coordinator": found.coordinator,
-        "ms": found.ms,
-    }
-
-
-def _help_missing(key: str) -> str:
-    prefix = key[: max(1, len(key) // 2)]
-    return f"`dsectl keys {shown(prefix)}` lists keys that begin alike; `dsectl explain {shown(key)}` says who owns it."

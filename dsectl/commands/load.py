@@ -253,7 +253,7 @@ def _run(plan: LoadPlan, limits: list[Limit] | None, intervals: str | None) -> I
 
 def _progress(console: Console, plan: LoadPlan) -> LiveProgress | PlainProgress:
     """A picture on a terminal, lines elsewhere; nothing under --json and --quiet."""
-    if console.shows_progress and not console.options.no_input and os.environ.get("TERM", "dumb") != "dumb":
+    if console.shows_progress and not console.options.no_input:
         return LiveProgress(console, plan)
     return PlainProgress(console, plan)
 

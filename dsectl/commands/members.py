@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 ANSWER_S = 1.0
 
 
-@command("members", "Show who is alive, as one node or all see it.", group="look", rank=1, readonly=True)
+@command("members", "Show which nodes are alive, as one node or all see it.", group="inspect", rank=1, readonly=True)
 def members(
-    matrix: Annotated[bool, typer.Option("--matrix", help="Ask every node how it sees every other.")] = False,
+    matrix: Annotated[bool, typer.Option("--matrix", help="Show the view of every node.")] = False,
 ) -> Answer:
-    """The view of one node, which --via chooses; nodes may differ, and --matrix shows how."""
+    """The view of one node, which --via chooses. Views may differ: --matrix shows them all."""
     if matrix:
         return _matrix()
     invocation = current()
@@ -69,7 +69,7 @@ def matrix_lines(matrix: dict[str, dict[str, str]], silent: list[str], paint: Pa
     return [*lines, *([paint(f"silent: {', '.join(silent)}", "dim")] if silent else [])]
 
 
-@command("ring", "Show which nodes own which partitions.", group="look", rank=2, readonly=True)
+@command("ring", "Show which nodes own which partitions.", group="inspect", rank=2, readonly=True)
 def ring(
     node: Annotated[str | None, typer.Option(metavar="NODE", help="Node whose partitions to show.")] = None,
     partition: Annotated[int | None, typer.Option(metavar="P", help="Partition to show (default: all).")] = None,

@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from dsectl.cli.console import Console
 
 POLL_S = 0.25
-"""How often a subscription without messages looks whether it shall end."""
+"""How often a subscription without messages checks whether it shall end."""
 NOT_KEPT = "Messages published before the subscription are not delivered; `dsectl publish` sends one."
 
 
-@command("publish", "Send a message to whoever listens.", group="messages", rank=1)
+@command("publish", "Publish a message to the subscribers of its subject.", group="messages", rank=1)
 def publish(
     subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="Subject, as in `orders.eu.new`.")],
     payload: Annotated[str, typer.Argument(metavar="PAYLOAD", help="Payload; `-` is standard input, `@FILE` a file.")],
     literal: Annotated[bool, typer.Option("--literal", help="Send `-` and `@FILE` as they are.")] = False,
 ) -> Answer:
-    """It goes to every subscription whose pattern matches, and is not kept: who listens later does not get it."""
+    """It goes to every subscription whose pattern matches, and is not kept: later subscribers do not get it."""
     done = current().client().topics.publish(check_text(subject, "subject"), read_value(payload, literal))
 
     def view(console: Console) -> None:
@@ -43,7 +43,7 @@ def publish(
     return Answer(done, view)
 
 
-@command("subscribe", "Print messages as they come.", group="messages", rank=2, streams=("",))
+@command("subscribe", "Print messages as they arrive.", group="messages", rank=2, streams=("",))
 def subscribe(
     pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="Subjects: `*` is one token, a last `>` the rest.")],
     count: Annotated[
@@ -57,8 +57,8 @@ def subscribe(
     exit 1 when a job was stopped before."""
     invocation, seen = current(), 0
     with invocation.client().topics.subscribe(check_text(pattern, "pattern")) as subscription:
-        nodes = "1 node knows" if subscription.nodes == 1 else f"{subscription.nodes} nodes know"
-        invocation.console.note(f"listening to {shown(pattern)} at {subscription.node}; {nodes} of it")
+        announced = f"announced to {subscription.nodes} node{'' if subscription.nodes == 1 else 's'}"
+        invocation.console.note(f"subscribed to {shown(pattern)} at {subscription.node}; {announced}")
         invocation.ready()
         for message in _messages(subscription, count, None if wait is None else monotonic() + wait):
             seen += 1

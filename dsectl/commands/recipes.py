@@ -232,7 +232,7 @@ def _reddened(recipes: list[Recipe], reports: list[RecipeReport]) -> Answer:
     )
 
 
-@command("recipe check", "Say what is wrong with recipes.", group="recipes", rank=2, readonly=True, barred=PEOPLE)
+@command("recipe check", "Check recipes without running them.", group="recipes", rank=2, readonly=True, barred=PEOPLE)
 def check(
     files: Files = None,
     all: All = False,

@@ -30,17 +30,24 @@ PLAIN_COLUMNS = 120
 
 
 @command(
-    "watch", "Watch the cluster live.", group="look", rank=8, readonly=True, streams=("",), barred="it is for people"
+    "watch",
+    "Watch the cluster live.",
+    group="inspect",
+    rank=8,
+    readonly=True,
+    streams=("",),
+    barred="it is for people",
 )
 def watch(
     key: Annotated[
         str | None, typer.Argument(hidden=True, help="Key: refused, `events --key KEY -f` follows one.")
     ] = None,
     every: Annotated[
-        float | None, typer.Option(parser=duration, metavar="D", help="Time between two looks (default: 500ms).")
+        float | None, typer.Option(parser=duration, metavar="D", help="Time between two snapshots (default: 500ms).")
     ] = None,
     count: Annotated[
-        int | None, typer.Option("--count", metavar="N", min=1, help="Number of looks to end after (default: no end).")
+        int | None,
+        typer.Option("--count", metavar="N", min=1, help="Number of snapshots to end after (default: no end)."),
     ] = None,
 ) -> Iterator[Answer]:
     """Who sees whom how, shares of the ring, traffic and latency, hints, faults with their receipts, and the last

@@ -1,20 +1,16 @@
-"""Where recipes are: those that come with dsectl by their names, and any file by its path.
+"""Where recipes are: those that come with dsectl by their names, and any file by its path."""
 
-The index of the folder, its README, links them in the order in which they are best read.
-"""
-
-import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 from cluster.errors import NotFound, Usage
-from dsectl.cli.resources import folder, resource
+from dsectl.cli import resources
+from dsectl.cli.resources import recipe_names, resource
 from dsectl.recipes.document import Recipe, read_recipe
 
-SUFFIX = ".md"
-INDEX = "README.md"
-_LINK = re.compile(r"\]\(([\w-]+)\.md\)")
+SUFFIX = resources.SUFFIX
+names = recipe_names
 
 
 @dataclass(frozen=True)
@@ -25,13 +21,6 @@ class Listed:
     file: str
     title: str
     principles: tuple[str, ...]
-
-
-def names() -> list[str]:
-    """The names of those that come with dsectl, in the order of the index; what it does not link comes last."""
-    there = sorted(entry.name.removesuffix(SUFFIX) for entry in folder("recipes").iterdir() if _is_recipe(entry.name))
-    linked = _LINK.findall(resource("recipes", INDEX).read_text(encoding="utf-8"))
-    return [*(name for name in dict.fromkeys(linked) if name in there), *(name for name in there if name not in linked)]
 
 
 def library() -> list[Recipe]:
@@ -68,7 +57,3 @@ def _shipped(name: str) -> Recipe:
             f"no recipe is called {name!r}", help=f"{help}`dsectl recipe list` shows all; a file has its path or .md."
         ) from None
     return read_recipe(found.read_text(encoding="utf-8"), str(found))
-
-
-def _is_recipe(file: str) -> bool:
-    return file.endswith(SUFFIX) and file != INDEX

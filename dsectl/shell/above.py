@@ -12,9 +12,9 @@ from typing import Any
 from prompt_toolkit.application import run_in_terminal
 
 from dsectl.cli.console import Console
-from dsectl.commands.events import event_line
 from dsectl.script.execution import CommandResult, Job, parsed, streams
 from dsectl.script.values import shown_value
+from dsectl.ui.events import event_line
 from dsectl.ui.text import Paint, count, cut, shown
 
 DRAW_EVERY_S = 0.2

@@ -51,6 +51,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A state directory without clusters, and an environment that says nothing else."""
     for name in ("DSECTL_CLUSTER", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("DSECTL_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
 

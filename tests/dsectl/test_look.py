@@ -138,10 +138,10 @@ def test_events_of_a_node_are_those_that_it_decided_or_that_concern_it(run: Run,
 def test_filters_of_events_reach_the_nodes(run: Run, serve: Serve) -> None:
     [node] = serve(answering(events=[event("n1", 1, 1)]))
     assert run("events", "--kind", "member", "--key", "k", "--since", "2026-03-01T12:00:00Z").code == 0
-    arguments = node.bodies(AdminQuery)[-1].arguments
+    [arguments] = [ask.arguments for ask in node.bodies(AdminQuery) if ask.what == "events"]
     assert (arguments["kind"], arguments["key"], arguments["since"]) == ("member", "k", "2026-03-01T12:00:00Z")
     run("events", "--since", "10s")
-    assert isinstance(node.bodies(AdminQuery)[-1].arguments["since"], float)
+    assert isinstance([ask.arguments for ask in node.bodies(AdminQuery) if ask.what == "events"][-1]["since"], float)
 
 
 def test_events_after_an_event(run: Run, serve: Serve) -> None:
@@ -151,7 +151,9 @@ def test_events_after_an_event(run: Run, serve: Serve) -> None:
     )
     found = run("events", "--since", "n1-1-000002", "--json").json
     assert [one["id"] for one in found] == ["n2-1-000001", "n1-1-000003"]
-    assert second.bodies(AdminQuery)[-1].arguments["since"] == "2026-03-01T12:00:01.000Z"
+    assert [ask.arguments for ask in second.bodies(AdminQuery) if ask.what == "events"][-1][
+        "since"
+    ] == "2026-03-01T12:00:01.000Z"
     assert first.bodies(AdminQuery)[0].arguments.get("since") is None
     assert run("events", "--since", "n1-1-000009").code == 6
 

@@ -24,7 +24,7 @@ def test_subscribe_prints_a_line_for_each_message(run: Run, serve: Serve) -> Non
     serve()
     ran = run("subscribe", "orders.>", "--count", "1")
     assert (ran.code, ran.out) == (0, "orders.new  hello\n")
-    assert ran.err == "listening to orders.> at n1; 5 nodes know of it\n"
+    assert ran.err == "subscribed to orders.> at n1; announced to 5 nodes\n"
     found = run("subscribe", "orders.>", "--count", "1", "--json").json
     assert found == {"subject": "orders.new", "payload": "hello", "id": "m1", "node": "n1"}
     assert run("subscribe", "orders.>", "--count", "1", "--raw", "-q").err == ""
@@ -58,7 +58,7 @@ def test_a_payload_cannot_command_the_terminal(run: Run, serve: Serve) -> None:
     serve(script)
     ran = run("subscribe", ">", "--count", "1")
     assert ran.out == "a\\x1b[2J  two\\nlines\\xff\n"
-    assert "3 messages dropped" in ran.err and "1 node knows" in ran.err
+    assert "3 messages dropped" in ran.err and "announced to 1 node" in ran.err
 
 
 def test_a_job_is_told_when_it_listens_and_can_be_stopped(serve: Serve) -> None:

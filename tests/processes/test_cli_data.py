@@ -70,7 +70,7 @@ def test_a_message_from_node_to_node() -> None:
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ),
     ) as listener:  # fmt: skip
         assert listener.stdout is not None and listener.stderr is not None
-        assert "listening to orders.*.new at n3" in listener.stderr.readline()
+        assert "subscribed to orders.*.new at n3" in listener.stderr.readline()
         sent = ask("publish", "orders.eu.new", "first", "--via", "n1")
         assert (sent["subject"], sent["subscribers"], sent["queues"]) == ("orders.eu.new", 1, 0)
         assert ask("publish", "orders.eu.old", "nobody", "--via", "n1")["subscribers"] == 0

@@ -141,6 +141,9 @@ def test_every_topic_is_told_and_fits(run: Run) -> None:
 def test_colour_is_for_terminals_and_for_whom_it_is_asked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b" not in run("help").out
     assert "\x1b[36m" in run("help", terminal=True).out
+    for dumb in ("dumb", ""):
+        monkeypatch.setenv("TERM", dumb)
+        assert "\x1b" not in run("help", terminal=True).out
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert "\x1b" in run("help").out
     monkeypatch.setenv("NO_COLOR", "1")
@@ -235,7 +238,7 @@ def test_signals_end_a_subscription_cleanly(serve: Serve, environment: Environme
         assert process.stdout.readline() == b"orders.new  hello\n"
         process.send_signal(signum)
         assert process.wait(WAIT_S) == code
-        assert process.stderr.read() == b"listening to orders.> at n1; 5 nodes know of it\n"
+        assert process.stderr.read() == b"subscribed to orders.> at n1; announced to 5 nodes\n"
 
 
 def test_as_a_process_it_does_what_it_does_here(serve: Serve, environment: Environment, tmp_path: Path) -> None:

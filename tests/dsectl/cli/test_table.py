@@ -8,7 +8,7 @@ import pytest
 
 from dsectl.cli.app import unknown
 from dsectl.cli.parsing import command, help_text
-from dsectl.cli.table import ALIASES, COMMANDS, GROUPS, Entry, find, similar
+from dsectl.cli.table import ALIASES, COMMANDS, GROUPS, OTHERWISE, Entry, find, lookup, parts_of, similar
 from dsectl.reference import TABLE, gathered
 from tests.dsectl.conftest import Run
 
@@ -93,6 +93,12 @@ def test_a_misspelt_command_is_recognized(typed: str, meant: str) -> None:
     assert meant in similar(typed)
 
 
+def test_words_of_other_programs_lead_to_commands() -> None:
+    for word, meant in OTHERWISE.items():
+        assert find(word) is None and not parts_of(word), word
+        assert all(lookup(one.split()) or one == "--version" for one in meant), word
+
+
 def test_no_suggestion_is_better_than_a_wild_one() -> None:
     assert similar("xyzzy") == []
     assert unknown("xyzzy").help == "`dsectl help` lists them."
@@ -102,6 +108,13 @@ def test_the_table_is_as_the_commands_declare_themselves() -> None:
     assert TABLE.read_text(encoding="utf-8") == gathered(), "run: python -m dsectl.reference"
     places = [(entry.group, entry.rank) for entry in COMMANDS.values()]
     assert len(set(places)) == len(places), "two commands at one place"
+
+
+def test_what_a_command_prints_is_printed_in_one_place() -> None:
+    """A command returns a value and a view. Some ask whether they may talk meanwhile; none prints JSON."""
+    for path in (TABLE.parents[1] / "commands").glob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        assert "console.value(" not in source and "typer.Exit" not in source, path.name
 
 
 def test_a_group_of_subscribers_is_not_offered_before_it_works(run: Run) -> None:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from dsectl.cli.resources import resource
+from dsectl.cli.resources import INDEX, recipe_names, resource
 from dsectl.recipes.check import check_recipe, reddened
 from dsectl.recipes.document import Predict
 from dsectl.recipes.frontmatter import PRINCIPLES
-from dsectl.recipes.library import INDEX, library, load, names
+from dsectl.recipes.library import library, load
 
 TWELVE = 12
 QUESTIONS_MIN = 1
@@ -19,9 +19,11 @@ def index() -> str:
 
 
 def test_there_are_twelve_and_the_index_links_each_once() -> None:
-    assert len(names()) >= TWELVE
-    assert [name for name in names() if index().count(f"]({name}.md)") != 1] == []
-    assert names() == sorted(names(), key=lambda name: index().index(f"]({name}.md)")), "in the order of the index"
+    assert len(recipe_names()) >= TWELVE
+    assert [name for name in recipe_names() if index().count(f"]({name}.md)") != 1] == []
+    assert recipe_names() == sorted(recipe_names(), key=lambda name: index().index(f"]({name}.md)")), (
+        "in the order of the index"
+    )
 
 
 def test_every_principle_has_a_lesson() -> None:
@@ -29,7 +31,7 @@ def test_every_principle_has_a_lesson() -> None:
     assert [principle for principle in PRINCIPLES if principle not in shown] == []
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", recipe_names())
 def test_each_is_a_lesson_and_a_test(name: str) -> None:
     recipe = load(name)
     assert check_recipe(recipe) == [], "warnings count too"
