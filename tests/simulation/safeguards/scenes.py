@@ -35,14 +35,17 @@ def crash_and_wait(fleet: Fleet, *names: str) -> None:
 
 def files_of(disk: SimulatedDisk) -> dict[str, bytes]:
     """All files of a node, by path."""
-    paths = [*disk.names(""), *[f"log/{segment}" for segment in disk.names("log")]]
-    return {path: disk.read(path) for path in paths if path != "log"}
+    paths: list[str] = []
+    for name in disk.names(""):
+        inside = disk.names(name)
+        paths += [f"{name}/{inner}" for inner in inside] if inside else [name]
+    return {path: disk.read(path) for path in paths}
 
 
 def empty(disk: SimulatedDisk) -> None:
-    """Leave only the layout, as `restart` gives it to a node without data."""
+    """Leave only the layout and the chain, as `restart` gives them to a node without data."""
     for path in files_of(disk):
-        if path != "layout.json":
+        if path != "layout.json" and not path.startswith("chain/"):
             disk.remove(path)
 
 
