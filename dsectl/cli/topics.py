@@ -102,7 +102,7 @@ ENVIRONMENT = (
     ("DSECTL_CLUSTER", "the cluster of commands that name none (else `default`)"),
     ("DSECTL_HOME", "where clusters live (else the state directory of your user)"),
     ("DSECTL_EDIT_MODE", "`vi`: keys of the shell"),
-    ("DSECTL_TIME_SCALE", "stretches every `within` of recipes on a slow machine: 3"),
+    ("DSECTL_TIME_SCALE", "stretches every `within` on a slow machine: 3"),
     ("NO_COLOR", "no colours, when it is not empty"),
     ("FORCE_COLOR", "colours also off a terminal, when it is not empty; NO_COLOR wins"),
     ("COLUMNS", "how wide `watch` and help are off a terminal"),

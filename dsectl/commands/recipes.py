@@ -24,6 +24,7 @@ from dsectl.recipes.report import tap as tap_lines
 from dsectl.recipes.run import Listener
 from dsectl.recipes.suite import Plan, run_all
 from dsectl.recipes.view import Progress, list_lines, problem_lines, red_lines, report_lines, total_line
+from dsectl.script.interpreter import time_scale
 from dsectl.script.polling import FAILED, PASSED
 from dsectl.ui.text import count
 
@@ -31,7 +32,6 @@ Files = Annotated[list[str] | None, typer.Argument(metavar="[RECIPE]...", help="
 All = Annotated[bool, typer.Option("--all", help="Take all recipes that come with dsectl.")]
 SIDE_BY_SIDE_MAX = 16
 PEOPLE = "it is for people"
-TIME_SCALE = "DSECTL_TIME_SCALE"
 
 
 @command("recipe run", "Run recipes as tests, each on a cluster of its own.", group="recipes", rank=1, barred=PEOPLE)
@@ -66,7 +66,7 @@ def run(
     recipes = _accepted(_loaded(files, all), console, strict, standing)
     if red:
         recipes = [reddened(recipe) for recipe in recipes]
-    plan = Plan(recipes, repeat, side_by_side, options.cluster, keep, evidence=not red, time_scale=_time_scale())
+    plan = Plan(recipes, repeat, side_by_side, options.cluster, keep, evidence=not red, time_scale=time_scale())
     speaks = not (options.json or tap)
     reports = plan.reports()
 
@@ -302,14 +302,3 @@ def _accepted(recipes: list[Recipe], console: Console, strict: bool, nodes: list
             f"refused: {', '.join(refused)}", help="`dsectl help recipes` tells how they are written.", problems=details
         )
     return recipes
-
-
-def _time_scale() -> float:
-    text = os.environ.get(TIME_SCALE, "1")
-    try:
-        scale = float(text)
-    except ValueError:
-        scale = 0.0
-    if not 0 < scale < float("inf"):
-        raise Usage(f"{TIME_SCALE} is a number above 0, not {text!r}")
-    return scale

@@ -3,6 +3,7 @@
 All commands go through `invoke`, as on the command line. What a step must see is decided in `polling` and `values`.
 """
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from dsectl.script.grammar import Command, Expect, Fails, Poll, Run, Sleep, Star
 from dsectl.script.polling import EXIT_INCONCLUSIVE, FAILED, INCONCLUSIVE, PASSED, Look, Polling
 from dsectl.script.values import MISSING, argument, hint, holds, shown_value, value_of_word
 
+TIME_SCALE = "DSECTL_TIME_SCALE"
 EXIT_INTERRUPTED = 130
 SUCCESS = "exit 0"
 """What is expected of a command that is a step."""
@@ -26,6 +28,18 @@ STOP_S = 20.0
 """How long a job may take to end when it is stopped: a load waits up to 5 s for answers, and 10 s for repair."""
 LOOK_S_MIN = 0.1
 """A look gets at least so much time, also at the end of a `within`."""
+
+
+def time_scale() -> float:
+    """What `$DSECTL_TIME_SCALE` says: by how much every `within` is stretched on a slow machine. Raises Usage."""
+    text = os.environ.get(TIME_SCALE, "1")
+    try:
+        scale = float(text)
+    except ValueError:
+        scale = 0.0
+    if not 0 < scale < float("inf"):
+        raise Usage(f"invalid {TIME_SCALE} {text!r}: expected a number above 0")
+    return scale
 
 
 @dataclass

@@ -18,7 +18,7 @@ from dsectl.cli.invocation import DEFAULT_CLUSTER, Session
 from dsectl.recipes.report import EXIT_CODES
 from dsectl.script.execution import JobListener
 from dsectl.script.grammar import Command, Pipe, Run, Start, Step, Wait, parse
-from dsectl.script.interpreter import SUCCESS, Interpreter, Outcome
+from dsectl.script.interpreter import SUCCESS, Interpreter, Outcome, time_scale
 from dsectl.script.polling import PASSED
 from dsectl.script.values import shown_value
 from dsectl.shell.record import Record
@@ -129,7 +129,7 @@ class Shell:
         self.console = console
         self.session = Session(cluster)
         self.globals = globals_
-        self.interpreter = Interpreter(self.session, listener=listener)
+        self.interpreter = Interpreter(self.session, listener=listener, time_scale=time_scale())
         self.record = Record()
         self.own: dict[str, Own] = {
             "history": self.history,

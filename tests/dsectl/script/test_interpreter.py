@@ -12,7 +12,7 @@ import dsectl.cli.app
 from cluster.errors import Usage
 from dsectl.cli.invocation import Session
 from dsectl.script.grammar import parse
-from dsectl.script.interpreter import Interpreter, Outcome
+from dsectl.script.interpreter import Interpreter, Outcome, time_scale
 from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED
 
 Answer = tuple[int, Any]
@@ -144,6 +144,18 @@ def test_time_can_be_stretched(world: World) -> None:
     began = time.monotonic()
     run(interpreter, "within 100ms: get k .value == new")
     assert time.monotonic() - began >= 0.3
+
+
+@pytest.mark.parametrize(
+    ("text", "scale"), [("3", 3.0), ("0.5", 0.5), ("", None), ("x", None), ("-1", None), ("inf", None)]
+)
+def test_the_environment_stretches_time(monkeypatch: pytest.MonkeyPatch, text: str, scale: float | None) -> None:
+    monkeypatch.setenv("DSECTL_TIME_SCALE", text)
+    if scale is None:
+        with pytest.raises(Usage, match="expected a number above 0"):
+            time_scale()
+    else:
+        assert time_scale() == scale
 
 
 def test_expect_fails_for_what_is_not_there(world: World, interpreter: Interpreter) -> None:
