@@ -27,6 +27,7 @@ LINES_MAX = 40
 COLUMNS = 200
 """Of a longer line its beginning is shown."""
 TITLE = "A session"
+TESTS = ("expect ", "within ", "always ", "!")
 
 
 def history(args: list[str], record: Record, cluster: str, console: Console) -> int:
@@ -48,6 +49,8 @@ def history(args: list[str], record: Record, cluster: str, console: Console) -> 
     else:
         _keep(text, args[1])
         console.note(f"wrote {shown(args[1])}; read it over, then `recipe run {shown(args[1])}` runs it")
+        if not any(line.startswith(TESTS) for line in text.split("\n")):
+            console.note("note: no step tests anything yet: add `expect`, `within` or `always`")
     return 0
 
 

@@ -222,6 +222,7 @@ class TestKeys:
         enter(person, "put k 1", "2 acks")
         enter(person, "kill n3", "brings it back")
         enter(person, "restart n3", "restarted")
+        enter(person, f"history export {tmp_path / 'untested.md'}", "no step tests anything yet")
         enter(person, 'expect get k .value == "1"', "ok")
         enter(person, f"history export {file}", "wrote")
         enter(person, f"history export {file}", "exists")
