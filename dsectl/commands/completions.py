@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from cluster.errors import ClusterError, Usage
-from dsectl.cli.completion.grammar import NameKind
+from cluster.errors import Usage
+from dsectl.cli.completion.cluster import ASKED, names_in_cluster, soon
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
-from dsectl.cli.resources import resource
 
 if TYPE_CHECKING:
     import typer
 
-ASKED = (NameKind.KEY, NameKind.SUBJECT, NameKind.SERVICE, NameKind.OPERATION)
 FILES = {"bash": "dsectl.bash", "zsh": "_dsectl", "fish": "dsectl.fish"}
 
 
@@ -26,6 +24,8 @@ def completions(
     """bash and zsh: `source <(dsectl completions bash)` in the shell's startup file, in zsh behind compinit. fish: save
     it as `~/.config/fish/completions/dsectl.fish`. Clusters, nodes, zones and faults are read from disk; keys,
     subjects, services and operations are asked for with `dsectl complete`."""
+    from dsectl.cli.resources import resource  # loads much, and `complete` needs none of it
+
     if shell not in FILES:
         raise Usage(f"no completions for {shell!r}", help=f"There are completions for {', '.join(FILES)}.")
     text = resource("completions", FILES[shell]).read_text(encoding="utf-8")
@@ -45,13 +45,9 @@ def complete(
     begun: Annotated[str, typer.Argument(metavar="[TEXT]", help="Beginning of the names.")] = "",
 ) -> Answer:
     """The completion files ask it. It prints nothing when no node answers within 300 ms."""
-    from dsectl.shell.names import names_in_cluster
-
     if kind not in ASKED:
         raise Usage(f"unknown kind {kind!r}: expected {', '.join(ASKED)}")
-    try:
-        client = current().client()
-        found = [name for name in names_in_cluster(client, NameKind(kind), begun) if name.startswith(begun)]
-    except ClusterError:
-        found = []
+    cluster = current().cluster
+    names: list[str] = soon(lambda: names_in_cluster(cluster, kind, begun), [])
+    found = [name for name in names if name.startswith(begun)]
     return Answer(found, lambda console: console.lines([name for name in found if name.isprintable()]))

@@ -3,10 +3,11 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cluster.emulator.home import find_home, load_cluster
-from cluster.errors import ClusterError, Usage
+from cluster.errors import Usage
+from dsectl.cli.completion.cluster import LOOK_S, names_in_cluster, soon
 from dsectl.cli.completion.grammar import NameKind
 from dsectl.cli.invocation import Session
 from dsectl.script.check import refuse_polling
@@ -14,39 +15,9 @@ from dsectl.script.execution import Job, carry_out
 from dsectl.script.values import MISSING
 from dsectl.shell.toolbar import ClusterView
 
-if TYPE_CHECKING:
-    from cluster.client.blocking import BlockingCluster
-
-LOOK_S = 0.3
-"""What takes longer is not offered: a Tab that hangs is worse than one that offers less."""
-KEYS_MAX = 100
-
-
-def names_in_cluster(client: "BlockingCluster", kind: NameKind, begun: str) -> Iterable[str]:
-    """The names of a kind that only nodes know, at least those that begin with `begun`. Raises ClusterError."""
-    client.timeout = LOOK_S
-    match kind:
-        case NameKind.KEY:
-            return client.kv.keys(begun, limit=KEYS_MAX).keys
-        case NameKind.SUBJECT:
-            patterns: list[str] = client.ask(None, "patterns", timeout=LOOK_S)
-            return patterns
-        case NameKind.SERVICE:
-            return [one["service"] for one in client.admin.services()]
-        case NameKind.OPERATION:
-            service, dot, _ = begun.partition(".")
-            if not dot:
-                return [f"{one['service']}." for one in client.admin.services()]
-            answers = client.ask_all(None, "describe", {"service": service}, timeout=LOOK_S).values()
-            described: dict[str, Any] = next(
-                (one for one in answers if not isinstance(one, ClusterError)), {"operations": {}}
-            )
-            return [f"{service}.{operation}" for operation in described["operations"]]
-    return ()
-
 
 class LiveNames:
-    """The names of the cluster in use, by kind. One thread at a time."""
+    """The names of the cluster in use, by kind."""
 
     def __init__(self, view: Callable[[], ClusterView], jobs: Mapping[str, Job]) -> None:
         self._view = view
@@ -54,10 +25,7 @@ class LiveNames:
 
     def of(self, kind: NameKind, begun: str) -> list[str]:
         """The names of a kind, at least those that begin with `begun`; none when no node answers in time."""
-        try:
-            return list(self._find(kind, begun))
-        except (ClusterError, OSError):
-            return []
+        return soon(lambda: list(self._find(kind, begun)), [])
 
     def _find(self, kind: NameKind, begun: str) -> Iterable[str]:
         view = self._view()
@@ -73,10 +41,7 @@ class LiveNames:
             case NameKind.FAULT:
                 faults = self.result(["faults", "--active"])
                 return [] if faults is MISSING else [one["id"] for one in faults]
-        if not view.serves:
-            return ()
-        with closing(Session(view.cluster)) as session:
-            return names_in_cluster(session.client(view.cluster, None), kind, begun)
+        return names_in_cluster(view.cluster, kind, begun) if view.serves else ()
 
     def result(self, argv: list[str]) -> Any:
         """The JSON of a command that only reads, or of a job; MISSING where there is none soon."""
@@ -86,11 +51,14 @@ class LiveNames:
             refuse_polling(argv)
         except Usage:
             return MISSING
-        if not self._view().serves:
-            return MISSING
-        with closing(Session(self._view().cluster)) as session:
-            found = carry_out(argv, session, timeout_s=LOOK_S)
-        return MISSING if found.code else found.value
+        view = self._view()
+
+        def look() -> Any:
+            with closing(Session(view.cluster)) as session:
+                found = carry_out(argv, session, timeout_s=LOOK_S)
+            return MISSING if found.code else found.value
+
+        return soon(look, MISSING) if view.serves else MISSING
 
 
 def files(begun: str) -> list[str]:

@@ -31,7 +31,15 @@ def loaded(environment: dict[str, str], *words: str) -> list[str]:
 
 @pytest.mark.parametrize(
     "words",
-    [("get", "k"), ("put", "k", "v"), ("delete", "k"), ("keys",), ("publish", "s", "m"), ("get", "k", "--json")],
+    [
+        ("get", "k"),
+        ("put", "k", "v"),
+        ("delete", "k"),
+        ("keys",),
+        ("publish", "s", "m"),
+        ("get", "k", "--json"),
+        ("complete", "key", "a"),
+    ],
 )
 def test_a_one_shot_command_loads_no_more_than_it_needs(
     serve: Serve, environment: Callable[[], dict[str, str]], words: tuple[str, ...]

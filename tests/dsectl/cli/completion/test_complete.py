@@ -1,8 +1,10 @@
 """`dsectl complete`: the names in a cluster that the completion files ask for."""
 
-from dsectl.cli.invocation import Session
-from dsectl.shell.names import LOOK_S
-from tests.client.fake_node import CLUSTER, silence
+import threading
+
+from dsectl.cli.completion.cluster import ASKED, LOOK_S, soon
+from dsectl.cli.completion.grammar import NameKind
+from tests.client.fake_node import silence
 from tests.client.scripts import healthy
 from tests.dsectl.conftest import Run, Serve
 
@@ -13,6 +15,10 @@ def test_the_names_that_begin_so_are_listed(run: Run, serve: Serve) -> None:
     assert run("complete", "key", "an", "--json").json == ["an1", "ann1", "ann2"]
 
 
+def test_the_kinds_are_those_of_the_grammar() -> None:
+    assert {*ASKED} <= {*NameKind}
+
+
 def test_another_kind_is_refused(run: Run, serve: Serve) -> None:
     serve()
     ran = run("complete", "node")
@@ -21,10 +27,16 @@ def test_another_kind_is_refused(run: Run, serve: Serve) -> None:
 
 def test_nobody_who_answers_is_no_error_and_not_waited_for(run: Run, serve: Serve) -> None:
     serve(silence)
-    session = Session()
-    ran = run("complete", "key", "a", session=session)
+    ran = run("complete", "key", "a")
     assert (ran.code, ran.out, ran.err) == (0, "", "")
-    assert session.client(CLUSTER, None).timeout == LOOK_S == 0.3
-    session.close()
     ran = run("complete", "service", "-C", "nowhere")
     assert (ran.code, ran.out, ran.err) == (0, "", "")
+
+
+def test_a_look_that_hangs_or_fails_is_given_up() -> None:
+    """The limit is that of the whole: a cluster that hangs takes several requests, each with its own."""
+    never = threading.Event()
+    assert soon(lambda: str(never.wait(60)), "nothing") == "nothing" and LOOK_S == 0.3
+    never.set()
+    assert soon(lambda: str(1 / 0), "nothing") == "nothing"
+    assert soon(lambda: "found", "nothing") == "found"
