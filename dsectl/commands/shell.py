@@ -35,7 +35,7 @@ def shell(
     options, console = invocation.options, invocation.console
     globals_ = _globals(options)
     if line is not None:
-        return _carry_out(line.split("\n"), console, options.cluster, globals_, told=False)
+        return _carry_out(line.replace("\r\n", "\n").split("\n"), console, options.cluster, globals_, told=False)
     if not sys.stdin.isatty() or options.no_input:
         return _carry_out(_lines(), console, options.cluster, globals_, told=True)
     if not console.is_terminal:
@@ -46,8 +46,9 @@ def shell(
 
 
 def _lines() -> Iterable[str]:
-    for text in sys.stdin.buffer:
-        yield text.decode(errors="replace").rstrip("\r\n")
+    for number, text in enumerate(sys.stdin.buffer):
+        line = text.decode(errors="replace").rstrip("\r\n")
+        yield line if number else line.removeprefix("\ufeff")  # a byte order mark, as some editors write it
 
 
 def _carry_out(lines: Iterable[str], console: Console, cluster: str | None, globals_: list[str], *, told: bool) -> int:

@@ -273,6 +273,11 @@ class TestWithoutATerminal:
         lines: list[Any] = [msgspec.json.decode(line) for line in done.out.splitlines()]
         assert lines[0]["outcome"] == "ok" and lines[1]["verdict"] == "failed"
 
+    def test_a_file_of_another_system(self) -> None:
+        done = run(stdin=b'\xef\xbb\xbfput k 1\r\nput c \\\r\n 3 # in C:\\\r\nexpect get c .value == "3"\r\n')
+        assert done.returncode == 0, done.stderr
+        dsectl("shell", "-c", 'put k \\\r\n 4\r\nexpect get k .value == "4"')
+
     def test_a_file_ends_at_the_first_error(self) -> None:
         done = run(stdin=b"put k \xff\xfe\x00\x1b[2J\nput a 1\n\n# nothing\nget nothing\nput b 2\n")
         assert done.returncode == 6 and b"stopped at line 5: get nothing" in done.stderr
