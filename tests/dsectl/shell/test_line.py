@@ -1,5 +1,6 @@
 """The prompt's small decisions: problems while typing, the toolbar, what is told, jobs' lines, colours, the past."""
 
+import io
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,7 +11,10 @@ from prompt_toolkit.key_binding.key_processor import KeyPress
 from prompt_toolkit.keys import Keys
 
 from dsectl.cli.completion.grammar import Grammar, read_grammar
-from dsectl.shell.above import Rate, line_of
+from dsectl.cli.console import Console
+from dsectl.cli.options import Options
+from dsectl.script.execution import CommandResult, Job
+from dsectl.shell.above import Above, Rate, line_of
 from dsectl.shell.keyboard import BURST_MIN, HELD_BYTES_MIN, Pastes, join_bursts
 from dsectl.shell.line import TYPED_MAX, fragments, problem
 from dsectl.shell.past import ENTRIES_MAX, LINE_MAX, Past
@@ -110,6 +114,18 @@ def test_lines_of_jobs_are_for_people_and_harmless() -> None:
     assert "member.dead" in line_of(["events", "-f"], event, plain, 80)
     assert "\x07" not in line_of(["events", "-f"], event, plain, 80)
     assert len(line_of(["x"], {"a": "b" * 500}, plain, 40)) == 40
+
+
+def test_the_end_of_a_job_is_said_once() -> None:
+    out = io.StringIO()
+    above = Above(Console(out, out, Options()))
+    load, listener = Job("l", ["load", "kv"], None), Job("s", ["subscribe", "a.*"], None)
+    above.line(load, '{"verdict":"passed"}')
+    above.line(listener, '{"subject":"a.b","payload":"x"}')
+    above.ended(load, CommandResult(3, {"verdict": "inconclusive", "reasons": ["no samples"]}))
+    listener.waited = True
+    above.ended(listener, CommandResult(0, []))
+    assert out.getvalue().splitlines() == ['[s] a.b  "x"', "[l] failed: no samples"]
 
 
 def test_the_past_is_private_bounded_and_without_repetitions(tmp_path: Path) -> None:
