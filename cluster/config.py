@@ -104,7 +104,7 @@ class TransportSettings:
     idle_close_s: float = 30.0
     """A background lane that carried nothing for so long is closed."""
     sweep_interval_s: float = 0.02
-    """Deadlines are exact to this: one timer sweeps them all."""
+    """Deadlines are exact to this: one timer sweeps them all. One that is shorter may be late by as much again."""
 
 
 @dataclass(frozen=True)

@@ -298,7 +298,7 @@ class Rpc:
                 self.timed_out(peer)
                 done(peer, Maybe(f"no answer from {peer} before the deadline"))
         for batched in self._batched:
-            batched.sweep(now)
+            batched.sweep(now, now - self._sweep_interval_s)
         self.sweeping = len(self.pending) > 0 or any(batched.in_flight for batched in self._batched)
         if self.sweeping:
             self._sweep_in(self._sweep_interval_s)

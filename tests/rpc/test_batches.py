@@ -127,22 +127,32 @@ def test_a_dial_that_fails_says_nothing_about_what_was_written_before(hand: Hand
     later: Any = object()
     calls.lost("n2", later, Unreachable("n2 cannot be reached: refused"))
     assert sent.errors == []
-    calls.sweep(1.0)
+    calls.sweep(1.0, 1.0)
     assert sent.errors == [("n2", False)]
 
 
 def test_a_deadline_is_no_proof_that_the_peer_did_nothing(hand: Hand, calls: BatchedCalls[Asking]) -> None:
     early, late = Asking(calls, ["n2"], deadline=0.5), Asking(calls, ["n2"], deadline=2.0)
     hand.end_pass()
-    calls.sweep(0.49)
+    calls.sweep(0.49, 0.49)
     assert early.errors == []
-    calls.sweep(0.5)
+    calls.sweep(0.5, 0.5)
     assert early.errors == [("n2", False)] and late.errors == [] and hand.late == ["n2"]
     waited: dict[str, None] = {}
     calls.waited_for(waited, -0.1)
     assert waited == {}, "not for long"
     calls.waited_for(waited, 0.0)
     assert waited == {"n2": None}
+
+
+def test_a_sweep_leaves_what_has_only_just_begun(hand: Hand, calls: BatchedCalls[Asking]) -> None:
+    old, young = Asking(calls, ["n2"], deadline=0.5), Asking(calls, ["n2"], deadline=0.5)
+    young.started = 0.49
+    hand.end_pass()
+    calls.sweep(0.5, 0.48)
+    assert (len(old.errors), len(young.errors)) == (1, 0)
+    calls.sweep(0.52, 0.5)
+    assert (len(old.errors), len(young.errors)) == (1, 1)
 
 
 def test_a_batch_that_is_refused_ends_its_own_calls_only(hand: Hand, calls: BatchedCalls[Asking]) -> None:
