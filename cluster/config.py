@@ -125,6 +125,12 @@ class ReplicationSettings:
     hint_batch: int = 64
     """Hints in flight to one returning owner at a time."""
     hint_retry_s: float = 0.25
+    compare: bool = True
+    """Owners compare what they hold, and repair what differs, without anybody reading it."""
+    compare_interval_s: float = 0.25
+    compare_quiet_s: float = 1.0
+    """A partition is compared once it was not written for so long: copies under way are no differences."""
+    repairs_per_s: float = 500.0
 
 
 @dataclass(frozen=True)

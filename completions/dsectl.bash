@@ -40,6 +40,7 @@ _dsectl_option() {
         'events --key') kind=key ;;
         'events --node') kind=node ;;
         'events --limit') kind=any ;;
+        'repair --wait') kind=any ;;
         'watch --every') kind=any ;;
         'watch --count') kind=any ;;
         'put --w') kind=any ;;
@@ -164,7 +165,7 @@ _dsectl_options() {
         ring) _dsectl_reply --node --partition ;;
         explain) _dsectl_reply --key ;;
         events) _dsectl_reply -f --follow --since --kind --key --node --limit ;;
-        repair) _dsectl_reply --status --accept-loss ;;
+        repair) _dsectl_reply --status --accept-loss --wait ;;
         watch) _dsectl_reply --every --count ;;
         put) _dsectl_reply --w --strict --ctx --blind --literal ;;
         get) _dsectl_reply --r --only --strict ;;

@@ -74,6 +74,8 @@ function __dsectl_option
             echo 'node'
         case 'events --limit'
             echo 'any'
+        case 'repair --wait'
+            echo 'any'
         case 'watch --every'
             echo 'any'
         case 'watch --count'
@@ -278,7 +280,7 @@ function __dsectl_words
             printf '%s\t%s\n' events 'Show what nodes decided, and why'
             printf '%s\t%s\n' health 'Check that every node is healthy; exit 1 if not'
             printf '%s\t%s\n' hints 'Count the hints that wait for absent owners'
-            printf '%s\t%s\n' repair 'Show the repair of nodes that lost data'
+            printf '%s\t%s\n' repair 'Compare all replicas, and make equal what differs'
             printf '%s\t%s\n' watch 'Watch the cluster live'
             printf '%s\t%s\n' put 'Write a value'
             printf '%s\t%s\n' get 'Read a value'
@@ -382,8 +384,9 @@ function __dsectl_options
             printf '%s\t%s\n' --node 'Node that decided, or that they concern'
             printf '%s\t%s\n' --limit 'Number of events at most (default: 1000)'
         case repair
-            printf '%s\t%s\n' --status 'Show the progress only (the default)'
+            printf '%s\t%s\n' --status 'Show the progress only'
             printf '%s\t%s\n' --accept-loss 'Stop waiting for owners that cannot be reached'
+            printf '%s\t%s\n' --wait 'Time to wait for equality (default: 30s)'
         case watch
             printf '%s\t%s\n' --every 'Time between two snapshots (default: 500ms)'
             printf '%s\t%s\n' --count 'Number of snapshots to end after (default: no end)'

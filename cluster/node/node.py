@@ -40,7 +40,17 @@ from cluster.transport import DatagramEndpoint, Transport
 from cluster.wire.admin import AdminQuery
 from cluster.wire.handshake import ROLE_NODE, Party
 from cluster.wire.kv import Get, Keys, Put
-from cluster.wire.replication import Attest, Fetch, Fetched, Replicate, ReplicateBatch, ReplicatedBatch, Scan
+from cluster.wire.replication import (
+    Attest,
+    Compare,
+    Fetch,
+    Fetched,
+    Leaves,
+    Replicate,
+    ReplicateBatch,
+    ReplicatedBatch,
+    Scan,
+)
 
 LEAVE_S = 1.0
 """A member that has left goes on so long, for its clients to turn to others and for what it has under way."""
@@ -163,6 +173,8 @@ class Node:
         handle(Fetched, self.replication.reader.answered)
         handle(Attest, replica.attest)
         handle(Scan, replica.scan)
+        handle(Compare, self.replication.antientropy.on_compare)
+        handle(Leaves, self.replication.antientropy.on_leaves)
         handle(AdminQuery, self.answers.answer)
         self.membership.on_change.append(self._member_changed)
         self.membership.on_refuted.append(self.replication.catchup.begin)

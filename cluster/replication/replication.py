@@ -1,8 +1,10 @@
 """One node's replication, assembled: the parts share one ReplicationContext and are told of the same changes."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from cluster.layout import LayoutEntry
+from cluster.replication.antientropy import AntiEntropy
 from cluster.replication.catchup import CatchUp
 from cluster.replication.completing import Completing
 from cluster.replication.context import ReplicationContext
@@ -27,6 +29,8 @@ class Replication:
         self.completing = Completing(context)
         self.catchup = CatchUp(context, self.lost)
         self.dropping = Dropping(context, on_drop)
+        writes, reads = self.writer.in_flight, self.reader.in_flight
+        self.antientropy = AntiEntropy(context, self.reader, lambda: len(writes) + len(reads))
         context.view.on_change.append(self._layout_changed)
 
     def start(self, returning: bool, hints_lost_now: bool) -> None:
@@ -39,6 +43,7 @@ class Replication:
         self._say_recovering(context.status.recovering)
         self.dropping.look()
         self.handoff.start()
+        self.antientropy.start()
         if returning:
             self.catchup.begin("this node booted again and may have missed writes")
         self.completing.wake()
@@ -81,6 +86,11 @@ class Replication:
         self.handoff.layout_changed()
         self.completing.wake()
         self.dropping.look()
+        self.antientropy.layout_changed()
+
+    def repair_status(self) -> dict[str, Any]:
+        """How far what was lost is completed, and how far replicas were found equal."""
+        return {**self.completing.status(), "equal": self.antientropy.status()}
 
     def not_voting(self) -> list[str]:
         """Why answers from here are no votes, or may miss something: what is waited for, and the command that goes on.
@@ -107,6 +117,7 @@ class Replication:
         if alive:
             self.handoff.member_back(name)
             self.catchup.member_back(name)
+            self.antientropy.member_back(name)
             self.completing.wake()
 
     def member_heard(self, name: str) -> None:

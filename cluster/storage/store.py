@@ -31,6 +31,10 @@ ROOM_PROBE: Record = (HINTS, 0, RELEASE, encode_release([(0, 0, 0)] * 256))
 """Releases what was never lost. About a kibibyte, so that what a refused batch left over is not taken for room."""
 
 
+def _nobody(changes: list[Change]) -> None:
+    pass
+
+
 class Store:
     """Rows by (table, partition, key), durable as `settings.durability` says once `done(None)` was called.
 
@@ -76,6 +80,8 @@ class Store:
         """Why the disk refused the last batch; empty since one was written again."""
         self.full_since = 0.0
         """Unix time of the first refusal."""
+        self.on_written: Callable[[list[Change]], None] = _nobody
+        """Called at the end of each pass with what the log was given: table, partition, key, and the value before."""
         self.undone = 0
         """How many changes were undone since the boot."""
         tick.write_log = self._write
@@ -291,6 +297,7 @@ class Store:
             return
         if self.full:
             self._say_full("")
+        self.on_written(changes)
         self._log.acknowledge(dones, synced_dones)
 
     def _say_full(self, reason: str) -> None:

@@ -101,6 +101,46 @@ class Scanned(Struct, array_like=True, gc=False, tag=27):
     complete: bool
 
 
+class Compare(Struct, array_like=True, gc=False, tag=90):
+    """Does your digest tree of the partition have this root?"""
+
+    partition: int
+    root: bytes
+
+
+class Compared(Struct, array_like=True, gc=False, tag=91):
+    """It has, or these are its leaves: 256 sums of 8 bytes."""
+
+    equal: bool
+    leaves: bytes = b""
+
+
+class Leaves(Struct, array_like=True, gc=False, tag=92):
+    """The rows of some leaves of a partition."""
+
+    partition: int
+    leaves: list[int]
+
+
+class LeavesFound(Struct, array_like=True, gc=False, tag=93):
+    """Table, key and digest of each row."""
+
+    rows: list[tuple[int, str, bytes]]
+
+
 ReplicationBody = (
-    Replicate | Replicated | ReplicateBatch | ReplicatedBatch | Fetch | Fetched | Attest | Attested | Scan | Scanned
+    Replicate
+    | Replicated
+    | ReplicateBatch
+    | ReplicatedBatch
+    | Fetch
+    | Fetched
+    | Attest
+    | Attested
+    | Scan
+    | Scanned
+    | Compare
+    | Compared
+    | Leaves
+    | LeavesFound
 )

@@ -19,8 +19,10 @@ from cluster.wire.kv import Get, Keys, Put
 from cluster.wire.membership import PushPull, StreamPing, Tell
 from cluster.wire.replication import (
     Attest,
+    Compare,
     Fetch,
     Fetched,
+    Leaves,
     Replicate,
     ReplicateBatch,
     ReplicatedBatch,
@@ -53,6 +55,8 @@ MAY_SEND: dict[type, tuple[str, ...]] = {
     Fetched: _NODES,
     Attest: _NODES,
     Scan: _NODES,
+    Compare: _NODES,
+    Leaves: _NODES,
     # Fan-out and membership.
     Relay: _NODES,
     PushPull: _NODES,
@@ -68,7 +72,7 @@ MAY_SEND: dict[type, tuple[str, ...]] = {
     AdminQuery: (ROLE_NODE, ROLE_CLIENT),
 }
 
-PLACED: frozenset[type] = frozenset((Put, Get, Keys, Replicate, Scan))
+PLACED: frozenset[type] = frozenset((Put, Get, Keys, Replicate, Scan, Compare, Leaves))
 """Calls that go to a node because of what it owns: they carry the number of the layout that they were routed by. So do
 the batches of reads and writes, in their own header."""
 

@@ -30,7 +30,7 @@ ENTRIES = (
     Entry(name='events', module='dsectl.commands.events', function='events', help='Show what nodes decided, and why.', group='inspect', rank=4, readonly=True, plain=(0,), streams=('-f', '--follow')),
     Entry(name='health', module='dsectl.commands.health', function='health', help='Check that every node is healthy; exit 1 if not.', group='inspect', rank=5, readonly=True, plain=(0,)),
     Entry(name='hints', module='dsectl.commands.health', function='hints', help='Count the hints that wait for absent owners.', group='inspect', rank=6, readonly=True, plain=(0,)),
-    Entry(name='repair', module='dsectl.commands.health', function='repair', help='Show the repair of nodes that lost data.', group='inspect', rank=7, plain=(0, 1)),
+    Entry(name='repair', module='dsectl.commands.health', function='repair', help='Compare all replicas, and make equal what differs.', group='inspect', rank=7, plain=(0, 1)),
     Entry(name='watch', module='dsectl.commands.watch', function='watch', help='Watch the cluster live.', group='inspect', rank=8, readonly=True, plain=(0, 1), streams=('',), barred='it is for people'),
     Entry(name='put', module='dsectl.commands.kv', function='put', help='Write a value.', group='kv', rank=1, plain=(2,)),
     Entry(name='get', module='dsectl.commands.kv', function='get', help='Read a value.', group='kv', rank=2, readonly=True, plain=(1,)),

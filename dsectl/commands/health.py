@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cluster.client.dispatch import nobody
-from cluster.errors import ClusterError, Failed, Usage
+from cluster.errors import ClusterError, DeadlinePassed, Failed, Usage
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.ui.table import Cell, state, table
 from dsectl.ui.text import Paint, count
+from dsectl.ui.units import duration
 
 if TYPE_CHECKING:
     import typer
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from dsectl.cli.console import Console
 
 ANSWER_S = 1.0
+POLL_S = 0.1
+WAIT_S = 30.0
 
 
 @command("health", "Check that every node is healthy; exit 1 if not.", group="inspect", rank=5, readonly=True)
@@ -79,15 +83,22 @@ def _holders(found: dict[str, Any], target: str) -> str:
     return ", ".join(f"{holder}: {of[target]}" for holder, of in found["by_holder"].items() if target in of)
 
 
-@command("repair", "Show the repair of nodes that lost data.", group="inspect", rank=7)
+@command("repair", "Compare all replicas, and make equal what differs.", group="inspect", rank=7)
 def repair(
     node: Annotated[str | None, typer.Argument(metavar="NODE", help="Node to show (default: all).")] = None,
-    status: Annotated[bool, typer.Option("--status", help="Show the progress only (the default).")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Show the progress only.")] = False,
     accept_loss: Annotated[
         bool, typer.Option("--accept-loss", help="Stop waiting for owners that cannot be reached.")
     ] = False,
+    wait: Annotated[
+        float | None,
+        typer.Option(parser=duration, metavar="D", help="Time to wait for equality (default: 30s)."),
+    ] = None,
 ) -> Answer:
-    """A node that lost data merges each partition from its other owners, by itself, and votes again once enough of
+    """Owners compare what they hold by themselves, soon after it was written and while there is little else to do; this
+    compares everything now, and waits. Exit code 5 when that is not over in time; it goes on.
+
+    A node that lost data merges each partition from its other owners, by itself, and votes again once enough of
     them, or all, were merged. It waits for those that are down: `dsectl restart` brings them back. --accept-loss is for
     owners that never return: what only they hold of the partitions printed may be lost."""
     if accept_loss and (status or node is None):
@@ -97,7 +108,8 @@ def repair(
         return _accept_loss(str(node))
     if node is not None:
         client.addresses([node])
-    answers = client.ask_all(None if node is None else [node], "repair", timeout=min(ANSWER_S, client.timeout))
+    nodes, timeout = None if node is None else [node], min(ANSWER_S, client.timeout)
+    answers = client.ask_all(nodes, "repair", timeout=timeout) if status else _compared(nodes, wait or WAIT_S)
     silent = {name: answer for name, answer in answers.items() if isinstance(answer, ClusterError)}
     if len(silent) == len(answers):
         raise nobody(current().cluster, silent)
@@ -109,6 +121,38 @@ def repair(
             console.note(f"note: no answer from {', '.join(silent)}")
 
     return Answer({"nodes": found, "silent": list(silent)}, view)
+
+
+def _compared(nodes: list[str] | None, wait_s: float) -> dict[str, Any]:
+    """The state of each node once all replicas of those that answer were found equal. Raises DeadlinePassed."""
+    client, console = current().client(), current().console
+    deadline = time.monotonic() + wait_s
+    before = client.ask_all(nodes, "repair", timeout=min(ANSWER_S, client.timeout))
+    client.ask_all(nodes, "compare", timeout=min(ANSWER_S, client.timeout))
+    while True:
+        answers = client.ask_all(nodes, "repair", timeout=min(ANSWER_S, client.timeout))
+        left = {name: one["equal"]["unverified"] for name, one in answers.items() if not isinstance(one, ClusterError)}
+        console.progress(f"{sum(left.values())} partitions to compare" if any(left.values()) else "")
+        if not any(left.values()) or time.monotonic() >= deadline:
+            break
+        time.sleep(POLL_S)
+    console.progress("")
+    for name, one in answers.items():
+        was = before.get(name)
+        if not isinstance(one, ClusterError) and not isinstance(was, ClusterError) and was is not None:
+            one["equal"]["repaired"] -= was["equal"]["repaired"]
+    if any(left.values()) and not _waits(answers):
+        names = ", ".join(f"{name} ({number} partitions)" for name, number in left.items() if number)
+        raise DeadlinePassed(
+            f"not compared after {wait_s:g} s: {names}", help="`dsectl repair --status` shows the rest."
+        )
+    return answers
+
+
+def _waits(answers: dict[str, Any]) -> bool:
+    """Whether somebody cannot be compared before an owner that is down returns: that is shown, and not waited for."""
+    found = [one for one in answers.values() if not isinstance(one, ClusterError)]
+    return len(found) < len(answers) or any(one["waits_for"] or one["recovering"] for one in found)
 
 
 def _accept_loss(node: str) -> Answer:
@@ -123,15 +167,26 @@ def _accept_loss(node: str) -> Answer:
 def repair_lines(found: dict[str, Any], paint: Paint, columns: int | None) -> list[str]:
     """Which nodes lack data, for whom they wait, and what may have been lost."""
     rows = [
-        (name, _lacking(one), ", ".join(f"{owner} ({count(n, 'partition')})" for owner, n in one["waits_for"].items()))
+        (
+            name,
+            _lacking(one),
+            _equal(one["equal"]),
+            ", ".join(f"{owner} ({count(n, 'partition')})" for owner, n in one["waits_for"].items()),
+        )
         for name, one in found.items()
     ]
-    lines = table(("NODE", "COMPLETE", "WAITS FOR"), rows, paint, columns)
+    lines = table(("NODE", "COMPLETE", "EQUAL", "WAITS FOR"), rows, paint, columns)
     for name, one in found.items():
         lines += [paint(f"{name}: {text}", "warn") for text in one["may_have_lost"]]
         if one["help"]:
             lines.append(f"{name}: {one['help']}")
     return lines
+
+
+def _equal(one: dict[str, int]) -> Cell:
+    left, repaired = one["unverified"], one["repaired"]
+    state = f"{count(left, 'partition')} to compare" if left else "yes"
+    return (f"{state}, {count(repaired, 'key')} repaired" if repaired else state, "warn" if left else "good")
 
 
 def _lacking(one: dict[str, Any]) -> Cell:

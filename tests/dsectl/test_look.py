@@ -252,6 +252,7 @@ def test_a_service_that_nobody_offers(run: Run, serve: Serve) -> None:
 
 COMPLETE: dict[str, Any] = {
     "recovering": [], "cause": "", "waits_for": {}, "failing": {}, "running": 0, "may_have_lost": [], "help": "",
+    "equal": {"unverified": 0, "comparing": 0, "compared": 10, "repaired": 0, "differences": 0},
 }  # fmt: skip
 
 
@@ -261,15 +262,34 @@ def test_repair_says_who_lacks_what_and_for_whom_it_waits(run: Run, serve: Serve
     }  # fmt: skip
     lost = {**COMPLETE, "may_have_lost": ["writes to partitions [7] that only this node held may be lost: damage"]}
     serve(answering(repair=lacking), answering(repair=lost), answering())
-    assert run("repair", "--json").json == {"nodes": {"n1": lacking, "n2": lost}, "silent": ["n3"]}
-    assert run("repair").lines == [
-        "NODE  COMPLETE                              WAITS FOR",
-        "n1    lacks 2 partitions: its log was gone  n3 (2 partitions)",
-        "n2    yes",
+    assert run("repair", "--status", "--json").json == {"nodes": {"n1": lacking, "n2": lost}, "silent": ["n3"]}
+    assert run("repair", "--status").lines == [
+        "NODE  COMPLETE                              EQUAL  WAITS FOR",
+        "n1    lacks 2 partitions: its log was gone  yes    n3 (2 partitions)",
+        "n2    yes                                   yes",
         "n1: `dsectl …`",
         "n2: writes to partitions [7] that only this node held may be lost: damage",
     ]
-    assert run("repair", "n2", "--json").json == {"nodes": {"n2": lost}, "silent": []}
+    assert run("repair", "n2", "--status", "--json").json == {"nodes": {"n2": lost}, "silent": []}
+
+
+def test_repair_compares_everything_and_counts_what_it_repaired(run: Run, serve: Serve) -> None:
+    states = [
+        {"unverified": left, "comparing": 0, "compared": 9, "repaired": done, "differences": 0}
+        for left, done in ((0, 4), (2, 4), (0, 7))
+    ]
+
+    def repair(arguments: dict[str, Any]) -> dict[str, Any]:
+        return {**COMPLETE, "equal": dict(states.pop(0) if len(states) > 1 else states[0])}
+
+    serve(answering(repair=repair, compare={}))
+    assert run("repair", "--json").json["nodes"]["n1"]["equal"]["repaired"] == 3
+
+
+def test_repair_that_is_not_over_in_time(run: Run, serve: Serve) -> None:
+    serve(answering(repair={**COMPLETE, "equal": {**COMPLETE["equal"], "unverified": 5}}, compare={}))
+    ran = run("repair", "--wait", "100ms")
+    assert ran.code == 5 and "n1 (5 partitions)" in ran.err
 
 
 def test_accept_loss_says_without_whom_and_for_which_partitions(run: Run, serve: Serve) -> None:

@@ -117,6 +117,15 @@ class Run:
         return found
 
 
+def check_equal(fleet: Fleet, keys: Sequence[str]) -> None:
+    """Once nobody writes, all owners hold the same, before anybody has read it."""
+    nodes = fleet.nodes.values()
+    fleet.until(lambda: not any(node.replication.antientropy.unverified() for node in nodes), 120.0)
+    for key in keys:
+        held = {name: fleet.stored(name, key) for name in fleet.owners(key)}
+        assert len(set(held.values())) == 1, f"{key} differs between its owners: {sorted(held)}"
+
+
 def run(
     seed: int,
     mix: str,
@@ -149,6 +158,8 @@ def run(
         nemesis.end()
         fleet.world.run_for(1.5)
         fleet.until(fleet.settled, timeout=120.0)
+        if grows:
+            check_equal(fleet, users.keys)
         users.ledger.check()
         calls.check()
         assert not fleet.fatal

@@ -10,7 +10,7 @@ from cluster.wire.requests import Call
 from cluster.wire.rights import MAY_SEND, NODES_ONLY, ROLES, forbidden, role_key
 
 ANSWERS_AND_PUSHES = {
-    *("Promise", "AcceptAnswer"),
+    *("Promise", "AcceptAnswer", "Compared", "LeavesFound"),
     *("PutDone", "Got", "KeysFound", "Replicated", "Attested", "Scanned", "Published", "Message", "Subscribed"),
     *("CallDone", "AdminAnswer", "Draining", "PushPullReply", "StreamPong", "Told"),
 }
