@@ -25,18 +25,20 @@ class Session:
     def __init__(self, cluster: str | None = None) -> None:
         self.cluster = cluster
         """The cluster of commands that name none."""
-        self._clients: dict[tuple[str, str | None, int], BlockingCluster] = {}
+        self._clients: dict[tuple[str, str | None, int, int], BlockingCluster] = {}
 
     def client(self, cluster: str, via: str | None) -> "BlockingCluster":
-        """The client of a cluster; the same one every time, until the cluster is removed and another takes its name.
-        One for each `via`, but whichever node was spoken to, it is one session that has seen what it has seen."""
+        """The client of a cluster; the same one every time, until the cluster is removed and another takes its name, or
+        its members change. Whichever node was spoken to, it is one session that has seen what it has seen."""
         from cluster.client.blocking import connect_blocking
 
-        made_at = _made_at(cluster)
-        key = (cluster, via, made_at)
+        made_at, laid_at = _made_at(cluster)
+        key = (cluster, via, made_at, laid_at)
         client = self._clients.get(key)
         if client is None:
-            others = [other for (name, _, made), other in self._clients.items() if (name, made) == (cluster, made_at)]
+            others = [
+                other for (name, _, made, _), other in self._clients.items() if (name, made) == (cluster, made_at)
+            ]
             client = connect_blocking(cluster, via=via)
             if others:
                 client.contexts = others[0].contexts
@@ -97,14 +99,19 @@ class Invocation:
         return load_cluster(self.cluster)
 
 
-def _made_at(cluster: str) -> int:
-    """When the secret of a cluster was written, which tells it from another of its name; 0 when there is none."""
-    from cluster.client.locate import SECRET_FILE, cluster_folder
+def _made_at(cluster: str) -> tuple[int, int]:
+    """When the secret of a cluster was written, which tells it from another of its name, and the layout, by which its
+    nodes are found; 0 for what is not there."""
+    from cluster.client.locate import LAYOUT_FILE, SECRET_FILE, cluster_folder
 
-    try:
-        return os.stat(os.path.join(cluster_folder(cluster), SECRET_FILE)).st_mtime_ns
-    except OSError:
-        return 0
+    folder = cluster_folder(cluster)
+    times = []
+    for name in (SECRET_FILE, LAYOUT_FILE):
+        try:
+            times.append(os.stat(os.path.join(folder, name)).st_mtime_ns)
+        except OSError:
+            times.append(0)
+    return times[0], times[1]
 
 
 _current: ContextVar[Invocation] = ContextVar("invocation")
