@@ -158,7 +158,7 @@ def check_exists(folder: Path) -> None:
     """Raises UnknownCluster when there is no cluster in a folder, Damaged when it is another user's."""
     check_reachable(str(folder))
     if not is_cluster(folder):
-        raise UnknownCluster(f"no cluster is called {folder.name!r}")
+        raise UnknownCluster(f"unknown cluster {folder.name!r}")
 
 
 def node_folders(folder: Path) -> dict[str, Path]:

@@ -190,7 +190,7 @@ def test_a_node_can_be_restarted_behind_a_partition(five: dict[str, Any]) -> Non
         ("slow n1 n9 --delay 1s", 6, "no node called 'n9'"),
         ("slow n1 n2 --loss 2", 2, "invalid probability"),
         ("slow n1 n2 --delay 5", 2, "did you mean 5s"),
-        ("heal f99", 6, "no fault f99"),
+        ("heal f99", 6, "unknown fault 'f99'"),
     ],
 )
 def test_what_is_refused_changes_nothing(home: Home, words: str, code: int, said: str) -> None:
