@@ -145,7 +145,7 @@ def announcement(before: ClusterView, after: ClusterView) -> str:
     """What to say above the prompt of a change; empty for everyday ones."""
     if before.cluster != after.cluster or not before.verdict:
         return ""
-    if before.serves and after.verdict == "none":
+    if before.verdict != "none" and after.verdict == "none":
         return f"cluster {after.cluster} is gone; `up` starts a new one, `ps` lists others"
     if before.serves and after.verdict == "lost":
         return f"no node of {after.cluster} answers any more; `status` shows more, `restart --all` starts them"

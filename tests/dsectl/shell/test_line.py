@@ -100,6 +100,7 @@ def test_the_toolbar(view: ClusterView, jobs: int, problem: str, text: str) -> N
 def test_what_is_told_of_a_cluster() -> None:
     assert "any more" in announcement(GREEN, ClusterView("c", "lost"))
     assert "gone" in announcement(GREEN, ClusterView("c", "none"))
+    assert "gone" in announcement(ClusterView("c", "lost"), ClusterView("c", "none"))  # a look fell into its removal
     assert "answers" in announcement(ClusterView("c", "lost"), GREEN)
     for quiet in (ClusterView("c", "amber", ("n1", "n2"), 1), ClusterView("d", "none"), GREEN):
         assert announcement(GREEN, quiet) == ""
