@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from cluster.client.locate import Location
 from cluster.errors import BadMessage, ClusterError
 from cluster.layout import PARTITIONS, placement
-from cluster.layout.entry import LayoutEntry
 from cluster.observe.latency import quantile_s
 
 __all__ = ["KINDS", "Vitals", "owned", "quantile_s", "read_vitals"]
@@ -24,6 +24,7 @@ class Vitals(Struct, frozen=True):
     uptime_s: float
     state: str
     reason: str
+    """Why its answers are no votes, or may miss something."""
     recovering: list[int]
     layout: int
     sees: dict[str, str]
@@ -39,6 +40,10 @@ class Vitals(Struct, frozen=True):
     events: list[dict[str, Any]]
     full: str = ""
     """Why its disk refuses writes; empty when it does not."""
+    draining: bool = False
+    problems: list[str] = []
+    """Why it is not healthy, one by one; empty when it is."""
+    may_have_lost: list[str] = []
 
     def counted(self, kind: str) -> Mapping[int, int]:
         """The durations of one kind, by bucket."""
@@ -55,8 +60,10 @@ def read_vitals(answer: Any) -> Vitals | ClusterError:
         return BadMessage(f"invalid answer of a node: {error}")
 
 
-def owned(entry: LayoutEntry) -> dict[str, int]:
-    """How many partitions each member owns."""
+def owned(location: Location) -> dict[str, int]:
+    """How many partitions each member of a cluster that was found by name owns."""
+    entry = location.entry
+    assert entry is not None
     place = placement(entry)
     found = {member.name: 0 for member in entry.members}
     for partition in range(PARTITIONS):

@@ -12,16 +12,19 @@ from cluster.errors import ClusterError, NotFound, Usage
 from cluster.kv.coordinator import check_key
 from cluster.layout import partition_of, token
 from cluster.node.ready import Ready
-from cluster.node.vitals import vitals
+from cluster.node.vitals import problems, vitals
+from cluster.observe.rfc3339 import format_time
 from cluster.ports import Inbound
 from cluster.replication.mergeable import TABLE_KV
-from cluster.versions import decode, digest
+from cluster.versions import Sibling, decode, digest, wall_of
 from cluster.wire.admin import AdminAnswer, AdminQuery, read_arguments
 
 if TYPE_CHECKING:
     from cluster.node.node import Node
 
 EVENTS_MAX = 1000
+SIBLINGS_MAX, VALUE_BYTES_SHOWN = 100, 1024
+"""Of one copy in one answer: as many siblings, and so much of each value, as somebody reads."""
 Arguments = dict[str, Any]
 
 
@@ -147,7 +150,12 @@ class Answers:
         held: dict[str, Any] | None = None
         if blob is not None:
             versions = decode(blob)
-            held = {"clock": versions.clock, "digest": digest(blob).hex(), "siblings": len(versions.siblings)}
+            held = {
+                "clock": versions.clock,
+                "digest": digest(blob).hex(),
+                "siblings": [_sibling(sibling) for sibling in versions.siblings[:SIBLINGS_MAX]],
+                "siblings_count": len(versions.siblings),
+            }
         return {
             "partition": partition,
             "token": f"{token(key):016x}",
@@ -167,26 +175,11 @@ class Answers:
     def health(self, arguments: Arguments) -> Any:
         """Whether this node is well, and if not, why."""
         node = self.node
-        replication = node.replication
-        reasons = replication.not_voting()
-        if node.store.full:
-            reasons.insert(0, f"refuses writes, its disk is full: {node.store.full}")
-        refused = replication.context.hints.refused()
-        if refused:
-            first = ", ".join(f"{hint.key!r} by {hint.target} ({code})" for hint, code in list(refused.items())[:3])
-            reasons.append(f"holds {len(refused)} hints that are refused: {first}")
-        lost = [name for name, view in node.membership.table().items() if view.state in ("dead", "suspect")]
-        if lost:
-            reasons.append(f"cannot reach {', '.join(lost)}")
-        waiting = replication.context.hints.by_target()
-        if waiting:
-            reasons.append(
-                "holds hints for " + ", ".join(f"{target} ({count})" for target, count in sorted(waiting.items()))
-            )
+        reasons = problems(node, node.replication.not_voting())
         return {
             "healthy": not reasons,
             "reasons": reasons,
-            "may_have_lost": replication.completing.losses,
+            "may_have_lost": node.replication.completing.losses,
             "draining": node.drain.draining,  # as it was told to: it is well
         }
 
@@ -217,3 +210,14 @@ class Answers:
             "requests_expired": node.rpc.expired + node.replication.replica.expired,
             "events": node.events.count,
         }
+
+
+def _sibling(sibling: Sibling) -> dict[str, Any]:
+    """One value of a copy: who wrote it, in which write, and when by that node's clock."""
+    return {
+        "value": None if sibling.deleted else sibling.value[:VALUE_BYTES_SHOWN],
+        "bytes": len(sibling.value),
+        "author": sibling.actor.partition(".")[0].rpartition("-")[0] or sibling.actor,
+        "dot": [sibling.actor, sibling.counter],
+        "at": format_time(wall_of(sibling.stamp)),
+    }

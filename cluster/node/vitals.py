@@ -32,13 +32,17 @@ def vitals(node: "Node", arguments: dict[str, Any]) -> dict[str, Any]:
     query = read_arguments(arguments, VitalsQuery)
     seen = query.seen if query.epoch == node.boot.epoch else 0
     limit = max(0, min(query.limit, EVENTS_MAX))
+    not_voting = node.replication.not_voting()
     return {
         "epoch": node.boot.epoch,
         "uptime_s": round(node.env.clock.now() - node.started_at, 6),
         "state": status.state(),
-        "reason": status.reason if status.catching_up else "",
+        "reason": "; ".join(not_voting),
         "recovering": sorted(status.recovering),
         "full": node.store.full,
+        "draining": node.drain.draining,
+        "problems": problems(node, not_voting),
+        "may_have_lost": node.replication.completing.losses,
         "layout": node.view.number,
         "sees": {name: view.state for name, view in node.membership.table().items()},
         "hints": context.hints.by_target(),
@@ -54,8 +58,28 @@ def vitals(node: "Node", arguments: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def problems(node: "Node", not_voting: list[str]) -> list[str]:
+    """Why this node is not healthy: what it refuses, lacks, cannot reach, and keeps for others. Empty when it is."""
+    context = node.replication.context
+    found = list(not_voting)
+    if node.store.full:
+        found.insert(0, f"refuses writes, its disk is full: {node.store.full}")
+    refused = context.hints.refused()
+    if refused:
+        first = ", ".join(f"{hint.key!r} by {hint.target} ({code})" for hint, code in list(refused.items())[:3])
+        found.append(f"holds {len(refused)} hints that are refused: {first}")
+    lost = [name for name, view in node.membership.table().items() if view.state in ("dead", "suspect")]
+    if lost:
+        found.append(f"cannot reach {', '.join(lost)}")
+    waiting = context.hints.by_target()
+    if waiting:
+        found.append("holds hints for " + ", ".join(f"{target} ({count})" for target, count in sorted(waiting.items())))
+    return found
+
+
 def _totals(node: "Node") -> dict[str, int]:
-    """Since this boot. A write, read or call is counted where it was coordinated; `served` where its handler ran."""
+    """Since this boot. A write, read or call is counted where it was coordinated; `served` and `serve_failed`
+    where its handler ran."""
     server = node.requests.server
     return {
         "writes_failed": node.kv.writes_failed,
@@ -64,5 +88,6 @@ def _totals(node: "Node") -> dict[str, int]:
         "delivered": node.topics.delivered,
         "dropped": node.topics.dropped,
         "calls_failed": node.requests.router.failed,
-        "served": server.served + server.failed,
+        "served": server.served,
+        "serve_failed": server.failed,
     }

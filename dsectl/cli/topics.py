@@ -84,15 +84,19 @@ Faults outlive restarts of nodes and `down`; those of processes end when the nod
 
 WATCH = """\
 Nodes     one line each. Its state is what the process does (stopped, paused), then what the node says of itself
-          (running, catching-up, recovering); silent is one that runs and does not answer within 300 ms.
+          (running, catching-up, recovering); starting is one that runs and does not answer. A sign before the name
+          says without colour who is not running: ✕ stopped, ◐ any other state.
 n1 n2 …   how this node sees the others: ● alive, ◐ suspect, ✕ dead, · no answer. With many nodes SEEN BY counts those
           that take it for alive.
-RING      its share of all copies.  KV/S, P99  writes and reads that it coordinated, and what 99 of 100 stayed below.
-PUB/S     messages published there.  REQ/S  requests handled there.  HINTS  copies that wait for it at other nodes.
-Charts    of all nodes, or of the one that is chosen; a column is a second. Red columns hold failures. Latency has a
-          logarithmic scale: green below 50 ms, yellow below 500 ms. ▼ a fault begins, ▲ it ends.
+KV/S, P99 writes and reads that it coordinated and that succeeded, a second; what 99 of 100 stayed below, failed too.
+FAIL      writes, reads and requests that failed there, a second, behind a !; they are counted in no other column.
+HINTS     copies that wait for it at other nodes.  RING  its share of all copies.
+PUB/S     messages published there.  REQ/S  requests handled there.
+Charts    of all nodes, or of the one that is chosen; a column is a second. A scale (`to 50`) forgets what is old, so a
+          burst is cut later. Latency has a logarithmic one: green below 50 ms, yellow below 500 ms. ▼ a fault begins,
+          ▲ it ends.
 Faults    in force, and those that ended in the last 15 s, with how often each touched something.
-Events    one line for what several nodes tell: n4+3 is n4 first, then three more; the cause is the first one's.
+Events    one line for what several nodes report: n4+3 is n4 first, then three more; the cause is the first one's.
 
 q quits (exit 0), Ctrl-C too (exit 130); space freezes the picture; 1-9 and the arrows choose a node, 0 all.
 Off a terminal it prints one picture as text, --count N or --every D more; --json prints an object for each look, with

@@ -13,10 +13,10 @@ from cluster.emulator.spec import ClusterSpec
 from cluster.errors import Failed, Usage
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import DEFAULT_CLUSTER, current
-from dsectl.commands.status import look, status_lines
+from dsectl.commands.status import snapshot, status_lines
 from dsectl.ui.table import state, table
 from dsectl.ui.text import count, shown
-from dsectl.ui.units import duration
+from dsectl.ui.units import duration, show_duration
 
 if TYPE_CHECKING:
     import typer
@@ -76,7 +76,7 @@ def up(
     def view(console: Console) -> None:
         console.lines(status_lines(found, console.paint, console.columns))
         if not report.failed:
-            ready, option = f"\nready after {report.ready_s:.1f} s", _option()
+            ready, option = f"\nready after {show_duration(report.ready_s)}", _option()
             console.note(f"{ready}; `dsectl{option} put KEY VALUE` writes, `dsectl help` lists the rest")
 
     if report.failed:
@@ -93,7 +93,7 @@ def _settled(partly: bool) -> dict[str, Any]:
     """The status once nobody catches up any more, or after a while; not waited for when some nodes stay down."""
     deadline = time.monotonic() + (0.0 if partly else SETTLE_S)
     while True:
-        found = look()
+        found = snapshot().to_json()
         if found["verdict"] == "green" or time.monotonic() >= deadline:
             return found
         time.sleep(SETTLE_POLL_S)

@@ -96,7 +96,7 @@ def _gather(client: BlockingCluster, since: str | None, filters: dict[str, str])
 
 
 def _time_of(client: BlockingCluster, node: str, id: str) -> str:
-    """When an event was, told by its node. Raises NotFound."""
+    """When an event was, as its node says. Raises NotFound."""
     for event in client.ask(node, "events", {"limit": LIMIT}):
         if event["id"] == id:
             return str(event["at"])

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cluster.errors import ClusterError
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
-from dsectl.cli.values import check_text
+from dsectl.cli.values import as_json, check_text
 from dsectl.ui.events import events_lines
 from dsectl.ui.table import Cell, table
 from dsectl.ui.text import Paint, count, shown
+from dsectl.ui.units import clock
 
 if TYPE_CHECKING:
     import typer
@@ -25,34 +26,35 @@ def explain(
     id: Annotated[str, typer.Argument(metavar="KEY", help="Key to explain.")],
     key: Annotated[bool, typer.Option("--key", help="Read the argument as a key (the default).")] = False,
 ) -> Answer:
-    """Owners and fallbacks, the clock and digest of each copy, hints that wait for an owner, and the last decisions."""
+    """Owners and fallbacks; the clock and digest of each copy, and its siblings: value, author and dot; hints that wait
+    for an owner; and the last decisions."""
     from cluster.client.dispatch import nobody
 
     client = current().client()
     limit = min(ANSWER_S, client.timeout)
     answers = client.ask_all(None, "explain", {"key": check_text(id, "key")}, timeout=limit)
-    told = {name: answer for name, answer in answers.items() if not isinstance(answer, ClusterError)}
+    answered = {name: answer for name, answer in answers.items() if not isinstance(answer, ClusterError)}
     silent = {name: answer for name, answer in answers.items() if isinstance(answer, ClusterError)}
-    if not told:
+    if not answered:
         raise nobody(current().cluster, silent)
-    found = merge(id, told, list(silent))
+    found = merge(id, answered, list(silent))
     return Answer(found, lambda console: console.lines(explain_lines(found, console.paint, console.columns)))
 
 
-def merge(key: str, told: dict[str, dict[str, Any]], silent: list[str]) -> dict[str, Any]:
-    """One account out of those of all nodes: every owner that answered, and whoever else holds a copy."""
-    one = next(iter(told.values()))
+def merge(key: str, answered: dict[str, dict[str, Any]], silent: list[str]) -> dict[str, Any]:
+    """The answers of all nodes as one: every owner that answered, and every other holder of a copy."""
+    one = next(iter(answered.values()))
     owners: list[str] = one["owners"]
-    holders = [name for name in [*owners, *told] if name in told and (name in owners or told[name]["held"])]
-    hints_at = {name: answer["hints_for"] for name, answer in told.items() if answer["hints_for"]}
-    steps = sorted((step for answer in told.values() for step in answer["steps"]), key=lambda step: step["at"])
+    holders = [name for name in [*owners, *answered] if name in answered and (name in owners or answered[name]["held"])]
+    hints_at = {name: answer["hints_for"] for name, answer in answered.items() if answer["hints_for"]}
+    steps = sorted((step for answer in answered.values() for step in answer["steps"]), key=lambda step: step["at"])
     return {
         "key": key,
         "partition": one["partition"],
         "token": one["token"],
         "owners": owners,
         "fallbacks": one["fallbacks"],
-        "replicas": {name: _replica_json(told[name]) for name in dict.fromkeys(holders)},
+        "replicas": {name: _replica_json(answered[name]) for name in dict.fromkeys(holders)},
         "hints": sum(len(targets) for targets in hints_at.values()),
         "hints_at": hints_at,
         "silent": silent,
@@ -61,20 +63,33 @@ def merge(key: str, told: dict[str, dict[str, Any]], silent: list[str]) -> dict[
 
 
 def _replica_json(answer: dict[str, Any]) -> dict[str, Any]:
-    held = answer["held"] or {"clock": None, "digest": None, "siblings": 0}
-    return {"clock": held["clock"], "digest": held["digest"], "siblings": held["siblings"], "votes": answer["voting"]}
+    held = answer["held"] or {"clock": None, "digest": None, "siblings": [], "siblings_count": 0}
+    siblings = [{**one, "value": None if one["value"] is None else _value(one)} for one in held["siblings"]]
+    return {**held, "siblings": siblings, "votes": answer["voting"]}
+
+
+def _value(sibling: dict[str, Any]) -> Any:
+    """The value as JSON has it; of a long one the beginning, which may have been cut within a character."""
+    data: bytes = sibling["value"]
+    cut = len(data) < sibling["bytes"]
+    text = data.decode(errors="ignore")
+    return text if cut and len(data) - len(text.encode()) < 4 else as_json(data)
 
 
 def explain_lines(found: dict[str, Any], paint: Paint, columns: int | None) -> list[str]:
     """Where a key lives and what each copy is."""
     rows = [_replica(found, name) for name in dict.fromkeys([*found["owners"], *found["replicas"]])]
-    heading = ("NODE", "ROLE", "STANDING", "COPY", "SIBLINGS", "DIGEST", "CLOCK")
+    heading = ("NODE", "ROLE", "VOTES", "COPY", "SIBLINGS", "DIGEST", "CLOCK")
     lines = [
         f"{paint(shown(found['key']), 'strong')}  partition {found['partition']}  token {found['token']}",
         f"owners {' '.join(found['owners'])}  fallbacks {' '.join(found['fallbacks']) or 'none'}",
         "",
         *table(heading, rows, paint, columns, right=("SIBLINGS",)),
     ]
+    siblings = _siblings(found)
+    if siblings:
+        titles = ("DOT", "AUTHOR", "WRITTEN", "HELD BY", "VALUE")
+        lines += ["", f"{count(len(siblings), 'sibling')}:", *table(titles, siblings, paint, columns)]
     if found["hints"]:
         waiting = ", ".join(f"{holder} for {' '.join(targets)}" for holder, targets in found["hints_at"].items())
         lines += ["", paint(f"{count(found['hints'], 'hint')} waiting: {waiting}", "warn")]
@@ -83,16 +98,40 @@ def explain_lines(found: dict[str, Any], paint: Paint, columns: int | None) -> l
     return lines
 
 
+def _siblings(found: dict[str, Any]) -> list[tuple[Cell, ...]]:
+    """Each write that some copy still holds, once, with who holds it: HELD BY shows in what copies differ."""
+    writes: dict[tuple[str, int], dict[str, Any]] = {}
+    held_by: dict[tuple[str, int], list[str]] = {}
+    for name, replica in found["replicas"].items():
+        for one in replica["siblings"]:
+            dot = (one["dot"][0], one["dot"][1])
+            writes[dot] = one
+            held_by.setdefault(dot, []).append(name)
+    return [
+        (f"{dot[0]}:{dot[1]}", (one["author"], "name"), clock(one["at"]), " ".join(held_by[dot]), _shown(one))
+        for dot, one in sorted(writes.items(), key=lambda item: item[1]["at"])
+    ]
+
+
+def _shown(sibling: dict[str, Any]) -> Cell:
+    value = sibling["value"]
+    if value is None:
+        return "deleted", "warn"
+    if not isinstance(value, str):
+        return f"{count(sibling['bytes'], 'byte')}, not text", "dim"
+    return f"{value}…" if len(value.encode()) < sibling["bytes"] else value or ("empty", "dim")
+
+
 def _replica(found: dict[str, Any], name: str) -> tuple[Cell, ...]:
     role = "owner" if name in found["owners"] else "fallback"
     one = found["replicas"].get(name)
     if one is None:
         return name, role, ("no answer", "bad"), "", "", "", ""
     digests = {other["digest"] for other in found["replicas"].values() if other["digest"]}
-    standing: Cell = "" if one["votes"] else ("not voting", "warn")
+    votes: Cell = "" if one["votes"] else ("no", "warn")
     copy = _agreement(one["digest"], digests)
     return (
-        name, role, standing, copy, str(one["siblings"] or ""), (one["digest"] or "")[:DIGEST_SHOWN],
+        name, role, votes, copy, str(one["siblings_count"] or ""), (one["digest"] or "")[:DIGEST_SHOWN],
         _clock(one["clock"]),
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from cluster.errors import Usage
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.ui.text import count
-from dsectl.ui.units import duration
+from dsectl.ui.units import duration, show_duration
 
 WAIT_S = 120.0
 Nodes = Annotated[list[str] | None, typer.Argument(metavar="NODE...", help="Nodes, with blanks between them.")]
@@ -102,5 +102,5 @@ def _answer(moved: emulator.Moved, what: str) -> Answer:
         "copies_moved": moved.moved,
         "s": round(moved.seconds, 3),
     }
-    text = f"{what}: {count(moved.moved, 'copy', 'copies')} of partitions moved in {moved.seconds:.1f} s"
+    text = f"{what}: {count(moved.moved, 'copy', 'copies')} of partitions moved in {show_duration(moved.seconds)}"
     return Answer(value, lambda console: console.line(text))

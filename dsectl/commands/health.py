@@ -1,4 +1,4 @@
-"""Whether the nodes are well, what waits for those that are not, and how complete those are that lost data."""
+"""Whether the nodes are healthy, what waits for those that are not, and how complete those are that lost data."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from cluster.client.dispatch import nobody
 from cluster.errors import ClusterError, DeadlinePassed, Failed, Usage
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
+from dsectl.commands.status import snapshot
+from dsectl.snapshot.observer import COMMAND_ANSWER_S
 from dsectl.ui.table import Cell, state, table
 from dsectl.ui.text import Paint, count
-from dsectl.ui.units import duration
+from dsectl.ui.units import duration, show_duration
 
 if TYPE_CHECKING:
     import typer
 
     from dsectl.cli.console import Console
 
-ANSWER_S = 1.0
 POLL_S = 0.1
 WAIT_S = 30.0
 
@@ -26,41 +27,32 @@ WAIT_S = 30.0
 @command("health", "Check that every node is healthy; exit 1 if not.", group="inspect", rank=5, readonly=True)
 def health() -> Answer:
     """Each node is queried directly and reports its reasons; one that does not answer is not healthy."""
-    client = current().client()
-    answers = client.ask_all(None, "health", timeout=min(ANSWER_S, client.timeout))
-    nodes: dict[str, dict[str, Any]] = {
-        name: {"healthy": False, "reasons": [answer.message.removeprefix(f"{name}: ")]}
-        if isinstance(answer, ClusterError)
-        else answer
-        for name, answer in answers.items()
-    }
-    found = {"healthy": all(one["healthy"] for one in nodes.values()), "nodes": nodes}
+    seen = snapshot()
+    nodes: dict[str, dict[str, Any]] = {}
+    for name, node in seen.nodes.items():
+        nodes[name] = {"healthy": not node.problems, "reasons": node.problems}
+        if node.vitals is not None:
+            nodes[name] |= {"may_have_lost": node.vitals.may_have_lost, "draining": node.vitals.draining}
 
     def view(console: Console) -> None:
         rows = [
-            (name, state("healthy") if one["healthy"] else ("unwell", "bad"), "; ".join(one["reasons"]))
-            for name, one in nodes.items()
+            (name, ("unhealthy", "bad") if node.problems else state("healthy"), "; ".join(node.problems))
+            for name, node in seen.nodes.items()
         ]
         console.lines(table(("NODE", "HEALTH", "REASONS"), rows, console.paint, console.columns))
 
-    return Answer(found, view, 0 if found["healthy"] else Failed.exit_code)
+    return Answer({"healthy": seen.healthy, "nodes": nodes}, view, 0 if seen.healthy else Failed.exit_code)
 
 
 @command("hints", "Count the hints that wait for absent owners.", group="inspect", rank=6, readonly=True)
 def hints() -> Answer:
     """Writes that a node keeps for an owner that could not take them, summed over all nodes."""
-    client = current().client()
-    answers = client.ask_all(None, "hints", timeout=min(ANSWER_S, client.timeout))
-    silent = {name: answer for name, answer in answers.items() if isinstance(answer, ClusterError)}
-    if len(silent) == len(answers):
-        raise nobody(current().cluster, silent)
-    by_holder = {name: answer["by_target"] for name, answer in answers.items() if name not in silent}
-    by_target: dict[str, int] = {}
-    for waiting in by_holder.values():
-        for target, number in waiting.items():
-            by_target[target] = by_target.get(target, 0) + number
-    by_holder = {name: waiting for name, waiting in by_holder.items() if waiting}
-    found = {"pending": sum(by_target.values()), "by_target": by_target, "by_holder": by_holder, "silent": list(silent)}
+    seen = snapshot()
+    by_target, silent = seen.hints(), list(seen.silent)
+    if len(silent) == len(seen.nodes):
+        raise nobody(seen.cluster, seen.silent)
+    by_holder = {name: node.vitals.hints for name, node in seen.nodes.items() if node.vitals and node.vitals.hints}
+    found = {"pending": sum(by_target.values()), "by_target": by_target, "by_holder": by_holder, "silent": silent}
 
     def view(console: Console) -> None:
         console.lines(hints_lines(found, console.paint, console.columns))
@@ -108,7 +100,7 @@ def repair(
         return _accept_loss(str(node))
     if node is not None:
         client.addresses([node])
-    nodes, timeout = None if node is None else [node], min(ANSWER_S, client.timeout)
+    nodes, timeout = None if node is None else [node], min(COMMAND_ANSWER_S, client.timeout)
     answers = client.ask_all(nodes, "repair", timeout=timeout) if status else _compared(nodes, wait or WAIT_S)
     silent = {name: answer for name, answer in answers.items() if isinstance(answer, ClusterError)}
     if len(silent) == len(answers):
@@ -127,10 +119,10 @@ def _compared(nodes: list[str] | None, wait_s: float) -> dict[str, Any]:
     """The state of each node once all replicas of those that answer were found equal. Raises DeadlinePassed."""
     client, console = current().client(), current().console
     deadline = time.monotonic() + wait_s
-    before = client.ask_all(nodes, "repair", timeout=min(ANSWER_S, client.timeout))
-    client.ask_all(nodes, "compare", timeout=min(ANSWER_S, client.timeout))
+    before = client.ask_all(nodes, "repair", timeout=min(COMMAND_ANSWER_S, client.timeout))
+    client.ask_all(nodes, "compare", timeout=min(COMMAND_ANSWER_S, client.timeout))
     while True:
-        answers = client.ask_all(nodes, "repair", timeout=min(ANSWER_S, client.timeout))
+        answers = client.ask_all(nodes, "repair", timeout=min(COMMAND_ANSWER_S, client.timeout))
         left = {name: one["equal"]["unverified"] for name, one in answers.items() if not isinstance(one, ClusterError)}
         console.progress(f"{sum(left.values())} partitions to compare" if any(left.values()) else "")
         if not any(left.values()) or time.monotonic() >= deadline:
@@ -144,7 +136,7 @@ def _compared(nodes: list[str] | None, wait_s: float) -> dict[str, Any]:
     if any(left.values()) and not _waits(answers):
         names = ", ".join(f"{name} ({number} partitions)" for name, number in left.items() if number)
         raise DeadlinePassed(
-            f"not compared after {wait_s:g} s: {names}", help="`dsectl repair --status` shows the rest."
+            f"not compared after {show_duration(wait_s)}: {names}", help="`dsectl repair --status` shows the rest."
         )
     return answers
 

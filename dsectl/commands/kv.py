@@ -136,11 +136,13 @@ def _check_one_context(ctx: str | None, blind: bool) -> None:
 
 def _written(done: PutResult) -> Answer:
     def view(console: Console) -> None:
+        from dsectl.ui.units import show_duration
+
         parts = [console.paint.state(done.outcome), f"{count(done.acks, 'ack')} through {done.coordinator}"]
         if done.hints:
             parts.append(console.paint(f"{count(done.hints, 'hint')} kept for absent owners", "warn"))
         if done.siblings > 1:
             parts.append(console.paint(f"{done.siblings} siblings now", "warn"))
-        console.line("  ".join([*parts, console.paint(f"{done.ms:.1f} ms", "dim")]))
+        console.line("  ".join([*parts, console.paint(show_duration(done.ms / 1000), "dim")]))
 
     return Answer(done, view)

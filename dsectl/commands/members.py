@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cluster.errors import ClusterError, NotFound, Usage
+from cluster.errors import NotFound, Usage
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.ui.table import state, table
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     import typer
 
     from dsectl.cli.console import Console
-
-ANSWER_S = 1.0
 
 
 @command("members", "Show which nodes are alive, as one node or all see it.", group="inspect", rank=1, readonly=True)
@@ -45,20 +43,13 @@ def members(
 
 def _matrix() -> Answer:
     from cluster.client.dispatch import nobody
+    from dsectl.commands.status import snapshot
 
-    client = current().client()
-    answers = client.ask_all(None, "members", timeout=min(ANSWER_S, client.timeout))
-    silent = {name: answer for name, answer in answers.items() if isinstance(answer, ClusterError)}
-    if len(silent) == len(answers):
-        raise nobody(current().cluster, silent)
-    found = {
-        name: {member: row["state"] for member, row in answer.items()}
-        for name, answer in answers.items()
-        if name not in silent
-    }
-    return Answer(
-        found, lambda console: console.lines(matrix_lines(found, list(silent), console.paint, console.columns))
-    )
+    seen = snapshot()
+    if not seen.matrix:
+        raise nobody(seen.cluster, seen.silent)
+    found, silent = seen.matrix, list(seen.silent)
+    return Answer(found, lambda console: console.lines(matrix_lines(found, silent, console.paint, console.columns)))
 
 
 def matrix_lines(matrix: dict[str, dict[str, str]], silent: list[str], paint: Paint, columns: int | None) -> list[str]:

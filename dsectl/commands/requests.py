@@ -13,7 +13,7 @@ from dsectl.cli.invocation import current
 from dsectl.cli.values import check_text, show_value
 from dsectl.ui.table import state, table
 from dsectl.ui.text import count, shown
-from dsectl.ui.units import duration
+from dsectl.ui.units import duration, show_duration
 
 if TYPE_CHECKING:
     import typer
@@ -82,7 +82,7 @@ def request(
     def view(console: Console) -> None:
         show_value(json.encode(done.reply), console)
         hedged = ", hedged" if done.hedged else ""
-        effort = f"{done.node}  {count(done.attempts, 'attempt')}{hedged}  {done.ms:.1f} ms"
+        effort = f"{done.node}  {count(done.attempts, 'attempt')}{hedged}  {show_duration(done.ms / 1000)}"
         console.note(console.paint_err(effort, "dim"))
 
     return Answer(done, view)

@@ -15,6 +15,7 @@ from dsectl.cli.options import Options
 from dsectl.script.tokens import join_lines
 from dsectl.shell.evaluate import Leave, Shell
 from dsectl.ui.text import shown
+from dsectl.ui.units import as_option
 
 VI = "DSECTL_EDIT_MODE"
 
@@ -77,5 +78,5 @@ def _globals(options: Options) -> list[str]:
     if options.via is not None:
         words += ["--via", options.via]
     if options.timeout_s is not None:
-        words += ["--timeout", f"{options.timeout_s * 1000:.0f}ms"]
+        words += ["--timeout", as_option(options.timeout_s)]
     return words

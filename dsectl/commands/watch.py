@@ -1,11 +1,11 @@
-"""`watch`: the whole cluster on one screen, as it happens; or told object by object where there is no screen."""
+"""`watch`: the whole cluster on one screen, as it happens; or object by object where there is no screen."""
 
 import os
 import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,19 +14,20 @@ from dsectl.cli.app import unknown
 from dsectl.cli.console import Console
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
-from dsectl.snapshot.observer import Observer, Watcher
-from dsectl.snapshot.sight import Sight
+from dsectl.snapshot.observer import Observer, Poller
+from dsectl.snapshot.snapshot import Snapshot
 from dsectl.ui.charts import glyphs_for, spelled
 from dsectl.ui.screen import Screen, page_columns
 from dsectl.ui.text import painted
-from dsectl.ui.units import duration, show_duration
-from dsectl.watch.history import TICKS_MAX, History
-from dsectl.watch.picture import COLUMNS_MIN, ROWS_MIN, Desk, picture, plain_lines, press
-from dsectl.watch.telling import sight_json
+from dsectl.ui.units import duration, rfc3339, show_duration
+from dsectl.watch.history import TICKS_MAX, History, Rates
+from dsectl.watch.picture import COLUMNS_MIN, ROWS_MIN, Choices, picture, plain_lines, press
 
 EVERY_S = 0.5
 EVERY_MIN_S = 0.1
 PLAIN_COLUMNS = 120
+FLOWS = ("writes", "reads", "failed", "published", "served")
+"""The rates that the JSON has."""
 
 
 @command(
@@ -50,8 +51,8 @@ def watch(
         typer.Option("--count", metavar="N", min=1, help="Number of snapshots to end after (default: no end)."),
     ] = None,
 ) -> Iterator[Answer]:
-    """Who sees whom how, shares of the ring, traffic and latency, hints, faults with their receipts, and the last
-    events with their causes. Each node is asked directly; one that keeps silent holds up nothing. Keys: q quits, space
+    """Nodes and whom they see how, traffic, failures and latency, hints, faults with receipts, and the last events
+    with their causes. Each node is asked directly; one that does not answer holds up nothing. Keys: q quits, space
     freezes, 1-9 and the arrows show one node, 0 all. Without a terminal it prints one picture as text (more with
     --count or --every); with --json an object for each look, until Ctrl-C."""
     if key is not None:
@@ -62,7 +63,7 @@ def watch(
     files, via, console = invocation.files(), invocation.options.via, invocation.console
     if via is not None:
         files.node(via)
-    observer = Observer(files.name, via)
+    observer = Observer(lambda: files.name, via)
     if console.options.json or not _has_screen(console):
         goes_on = console.options.json or every is not None
         yield from _looks(observer, every or EVERY_S, count or (None if goes_on else 1))
@@ -85,39 +86,81 @@ def _looks(observer: Observer, every_s: float, count: int | None) -> Iterator[An
             time.sleep(every_s)
             history.add(observer.look())
             given += 1
-            assert history.sight is not None
-            yield Answer(sight_json(history), lambda console: _print(console, history, every_s))
+            assert history.snapshot is not None
+            yield Answer(snapshot_json(history), lambda console: _print(console, history, every_s))
     finally:
         observer.close()
 
 
 def _print(console: Console, history: History, every_s: float) -> None:
     glyphs = glyphs_for(console.out.encoding)
-    lines = plain_lines(history, max(page_columns(PLAIN_COLUMNS), COLUMNS_MIN), glyphs, every_s)
+    lines = plain_lines(history, max(console.columns or page_columns(PLAIN_COLUMNS), COLUMNS_MIN), glyphs, every_s)
     console.lines([spelled(painted(line, console.paint).rstrip(), glyphs) for line in lines])
 
 
 def _show(observer: Observer, console: Console, every_s: float, count: int | None) -> None:
     """The live screen, until `q`."""
     invocation, history = current(), History()
-    desk, glyphs = Desk(), glyphs_for(console.out.encoding)
-    held: deque[Sight] = deque(maxlen=TICKS_MAX)  # what came while the picture was frozen
+    choices, glyphs = Choices(), glyphs_for(console.out.encoding)
+    held: deque[Snapshot] = deque(maxlen=TICKS_MAX)  # what came while the picture was frozen
     with Screen(console.out) as screen:
-        watcher = Watcher(observer, every_s, screen.ring)
-        watcher.start()
+        poller = Poller(observer, every_s, screen.ring)
+        poller.start()
         invocation.ready()
         try:
-            while not desk.done and not invocation.stopped() and (count is None or history.count < count):
-                held.extend(watcher.take())
-                while held and not desk.frozen:
+            while not choices.done and not invocation.stopped() and (count is None or history.count < count):
+                held.extend(poller.take())
+                while held and not choices.frozen:
                     history.add(held.popleft())
                 columns, rows = screen.size
-                lines = picture(history, max(columns, COLUMNS_MIN), max(rows, ROWS_MIN), desk, glyphs, every_s)
+                lines = picture(history, max(columns, COLUMNS_MIN), max(rows, ROWS_MIN), choices, glyphs, every_s)
                 screen.draw([spelled(painted(line, console.paint), glyphs) for line in lines[:rows]])
-                names = list(history.sight.nodes) if history.sight else []
+                names = list(history.snapshot.nodes) if history.snapshot else []
                 for key in screen.wait(every_s):
-                    desk = press(desk, key, names)
-        except EOFError:  # nobody is there any more
+                    choices = press(choices, key, names)
+        except EOFError:  # the terminal is gone
             pass
         finally:
-            watcher.stop()
+            poller.stop()
+
+
+# -- one object a look
+
+
+def snapshot_json(history: History) -> dict[str, Any]:
+    """The last snapshot with its rates; rates are null where they are not known."""
+    snapshot = history.snapshot
+    assert snapshot is not None
+    at = rfc3339(snapshot.wall)
+    if snapshot.lost:
+        return {"at": at, "cluster": snapshot.cluster, "lost": snapshot.lost.message}
+    hints = snapshot.hints()
+    total = max(1, sum(node.owned for node in snapshot.nodes.values()))
+    tick = history.ticks[-1]
+    events = [event for node in snapshot.nodes.values() if node.vitals for event in node.vitals.events]
+    return {
+        "at": at,
+        "cluster": snapshot.cluster,
+        "verdict": snapshot.verdict,
+        "reason": snapshot.reason,
+        "view": snapshot.viewer,
+        "answering": snapshot.answering,
+        "nodes": {
+            name: node.to_json()
+            | {"sees": snapshot.matrix.get(name), "partitions": node.owned, "share": round(node.owned / total, 4)}
+            | {"hints": hints.get(name, 0), **_rates_json(tick.of(name))}
+            for name, node in snapshot.nodes.items()
+        },
+        "total": _rates_json(tick.all),
+        "hints": {"pending": sum(hints.values()), "by_target": hints},
+        "faults": [fault for fault in history.faults() if fault["active"]],
+        "events": sorted(events, key=lambda event: (event["at"], event["node"])),
+    }
+
+
+def _rates_json(rates: Rates | None) -> dict[str, Any]:
+    found = {f"{name}_per_s": None if rates is None else round(getattr(rates, name), 1) for name in FLOWS}
+    for name, part in (("p50_ms", 0.5), ("p99_ms", 0.99)):
+        seconds = None if rates is None else rates.kv_quantile_s(part)
+        found[name] = None if seconds is None else round(seconds * 1000, 3)
+    return found

@@ -17,7 +17,7 @@ import uvloop
 
 import cluster
 from cluster.client.aio import Client
-from cluster.client.vitals import Vitals, read_vitals
+from cluster.client.vitals import Vitals
 from cluster.emulator import cluster as emulator
 from cluster.emulator.spec import ClusterSpec, timestamp
 from cluster.errors import ClusterError
@@ -27,6 +27,7 @@ from dsectl.load.account import account_of
 from dsectl.load.plan import KV, PUBLISH, READ, REQUEST, UNIFORM, WRITE, KeySpace, LoadPlan, Mix
 from dsectl.load.session import Hooks, run_session
 from dsectl.load.tally import LoadReport
+from dsectl.snapshot.observer import Observer, Poller
 from dsectl.ui.text import count
 from dsectl.ui.units import show_duration
 from dsectl.ui.verdict import Verdict
@@ -315,19 +316,20 @@ class DemoStory:
     # -- looking
 
     async def _look(self) -> None:
-        """Ask all nodes what they see, again and again."""
-        while True:
-            began = time.monotonic()
-            answers = await self.client.ask_all(None, "vitals", {"limit": 0}, timeout=ANSWER_S)
-            read = {name: read_vitals(answer) for name, answer in answers.items()}
-            self.vitals = {name: answered for name, answered in read.items() if isinstance(answered, Vitals)}
-            self.looked_at = began
-            if self.is_down:
-                waiting = sum(answered.hints.get(self.found.victim, 0) for answered in self.vitals.values())
-                self.found.hints_peak = max(self.found.hints_peak, waiting)
-            matrix = {name: answered.sees for name, answered in self.vitals.items()}
-            self.narrator.teller.states(matrix, self._hints_after(0.0))
-            await asyncio.sleep(LOOK_S)
+        """Take the snapshots of a poller, for as long as the story lasts."""
+        poller = Poller(Observer(lambda: self.client.location.name, events=False), LOOK_S, lambda: None)
+        poller.start()
+        try:
+            while True:
+                for seen in poller.take():
+                    self.vitals = {name: node.vitals for name, node in seen.nodes.items() if node.vitals is not None}
+                    self.looked_at = seen.at
+                    if self.is_down:
+                        self.found.hints_peak = max(self.found.hints_peak, seen.hints().get(self.found.victim, 0))
+                    self.narrator.teller.states(seen.matrix, self._hints_after(0.0))
+                await asyncio.sleep(LOOK_S)
+        finally:
+            poller.stop()
 
     def _hints_after(self, since: float) -> int | None:
         """The hints that wait anywhere, by a look that began after `since`; None when one that runs did not answer."""

@@ -80,7 +80,7 @@ class LiveTeller:
             self._draw()
 
     def _clock(self) -> str:
-        return f"{time.monotonic() - self.started:5.1f} s"
+        return f"{show_duration(time.monotonic() - self.started):>6}"
 
     def _draw(self) -> None:
         self._drawn_at = time.monotonic()
@@ -146,7 +146,7 @@ def summary_lines(found: Findings, verdict: Verdict, paint: Paint) -> list[str]:
         "",
     ]
     word = paint(verdict.verdict.upper(), STYLES[verdict.verdict])
-    return [*lines, f"{word}  {'; '.join(verdict.reasons)}  ({found.took_s:.1f} s)"]
+    return [*lines, f"{word}  {'; '.join(verdict.reasons)}  ({show_duration(found.took_s)})"]
 
 
 def _accounts(found: Findings) -> list[str]:

@@ -18,7 +18,7 @@ from msgspec import Struct
 from cluster.errors import Usage
 from dsectl.load.plan import KV, PUBLISH, LoadPlan
 from dsectl.load.tally import EXAMPLES_MAX, KindReport, Latency, LoadReport, decode
-from dsectl.ui.units import duration
+from dsectl.ui.units import duration, show_duration
 from dsectl.ui.verdict import FAILED, INCONCLUSIVE, PASSED, Verdict
 
 Account = dict[str, Any]
@@ -236,7 +236,7 @@ def broken(account: Account) -> Iterator[str]:
 def untested(account: Account) -> Iterator[str]:
     """What was not looked at, so that nothing is proven of it."""
     if account["interrupted"]:
-        yield f"interrupted after {account['seconds']:.3g} of {account['planned_s']:.3g} s"
+        yield f"interrupted after {show_duration(account['seconds'])} of {show_duration(account['planned_s'])}"
     if account["unanswered"]:
         yield f"{account['unanswered']} operations were not answered yet when it ended"
     if account.get("silent"):
@@ -259,7 +259,7 @@ def _too_slow(account: Account) -> Iterator[str]:
     if account["rate"] is not None and due and account["missed"] > (1 - OFFERED_MIN) * due:
         yield f"{NOT_KEPT}: {account['offered_per_s']:,.0f} of {account['rate']:,.0f} a second"
     elif lag is not None and lag > LAG_MS_MAX:
-        yield f"{NOT_KEPT}: one of ten operations was sent {lag:,.0f} ms or more after it was due"
+        yield f"{NOT_KEPT}: one of ten operations was sent {show_duration(lag / 1000)} or more after it was due"
 
 
 def _is_own(limit: Limit, seen: float, account: Account) -> bool:

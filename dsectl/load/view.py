@@ -6,15 +6,16 @@ from dsectl.cli.console import Console
 from dsectl.load.account import Account
 from dsectl.load.plan import KV, PUBLISH, LoadPlan
 from dsectl.load.tally import Interval, Summary
+from dsectl.ui.charts import UNICODE, spark
 from dsectl.ui.screen import Block
 from dsectl.ui.table import table, table_lines
 from dsectl.ui.text import Line, Paint, count, shown
+from dsectl.ui.units import show_age, show_duration
 from dsectl.ui.verdict import STYLES, Verdict
 
 PERCENTILES = {"p50_ms": "P50", "p90_ms": "P90", "p99_ms": "P99", "p999_ms": "P99.9", "max_ms": "MAX"}
 ALARMS = {"failed": "bad", "maybe": "warn", "declared": "warn"}
 """How a number above 0 of these is shown."""
-BARS = "▁▂▃▄▅▆▇█"
 BAR_COLUMNS = 40
 CURVE_COLUMNS = 60
 """Seconds of the curve of p99 that are shown."""
@@ -73,7 +74,7 @@ class PlainProgress:
         service, response = interval.summaries()
         wrong = [f"{number} {name}" for name, number in _wrong(interval).items() if number]
         self._note(
-            f"{interval.until_s:5.1f} s  {interval.offered / interval.seconds:8,.0f}/s offered"
+            f"{show_duration(interval.until_s):>6}  {interval.offered / interval.seconds:8,.0f}/s offered"
             f"  {interval.ok / interval.seconds:8,.0f}/s ok"
             f"  response p50 {ms(response['p50_ms'])} p99 {ms(response['p99_ms'])} max {ms(response['max_ms'])} ms"
             f"  service p99 {ms(service['p99_ms'])} ms" + "".join(f"  {text}" for text in wrong)
@@ -122,7 +123,7 @@ class LiveProgress:
         if last is None:
             return [head, [(self.doing or "the first second", "dim")]]
         filled = round(min(1.0, last.until_s / self.plan.seconds) * BAR_COLUMNS)
-        doing = self.doing or f"{last.until_s:.0f} of {self.plan.seconds:.3g} s"
+        doing = self.doing or f"{show_age(last.until_s)} of {show_duration(self.plan.seconds)}"
         rates = [f"{getattr(last, name) / last.seconds:,.0f}" for name in self.totals]
         totals = [(f"{number:,}", ALARMS.get(name, "") if number else "") for name, number in self.totals.items()]
         titles = [*self.totals, "in flight"]
@@ -150,8 +151,7 @@ def curve(values: list[float | None]) -> str:
     most = max((value for value in values if value is not None), default=0.0)
     if most <= 0:
         return ""
-    bars = ["·" if one is None else BARS[min(len(BARS) - 1, int(one / most * len(BARS)))] for one in values]
-    return f"{''.join(bars)}  up to {ms(most)} ms"
+    return f"{spark(values, most, UNICODE)}  up to {show_duration(most / 1000)}"
 
 
 def _wrong(interval: Interval) -> dict[str, int]:
@@ -162,7 +162,7 @@ def summary_lines(account: Account, verdict: Verdict, paint: Paint, columns: int
     """What it came to."""
     busy = account["generator_busy"]
     early = ", interrupted" if account["interrupted"] else ", stopped early" if account["stopped"] else ""
-    head = f"{account['offered']:,} operations in {account['seconds']:.3g} s{early}"
+    head = f"{account['offered']:,} operations in {show_duration(account['seconds'])}{early}"
     rates = f"offered {account['offered_per_s']:,.10g}/s, achieved {account['achieved_per_s']:,.10g}/s"
     rows = [
         (shown(name), *(f"{one[field]:,}" for field in ("ok", "failed", "maybe")), f"{one['declared'] or ''}",

@@ -13,14 +13,13 @@ from dsectl.cli.invocation import Session
 from dsectl.recipes.report import RecipeReport
 from dsectl.script.execution import carry_out
 from dsectl.script.values import MISSING
+from dsectl.snapshot.observer import observe
 
 KEPT_MAX = 20
 """Older ones are deleted, so that a nightly run does not fill the disk."""
 QUESTIONS = {
     "events": ["events"],
     "faults": ["faults"],
-    "members": ["members", "--matrix"],
-    "status": ["status"],
     "hints": ["hints"],
 }
 ANSWER_S = 2.0
@@ -44,6 +43,9 @@ def keep(report: RecipeReport, session: Session) -> str:
         _copy_logs(report.cluster, folder)
         _write(folder / "report.json", report.to_dict())
         _delete_oldest()
+        seen = observe(load_cluster(report.cluster), session.client(report.cluster, None))
+        _write(folder / "status.json", seen.to_json())
+        _write(folder / "members.json", seen.matrix)
     except (OSError, ClusterError):
         return ""
     return str(folder)

@@ -12,7 +12,7 @@ import msgspec
 from cluster.config import node_settings
 from cluster.emulator.spec import ClusterSpec
 from cluster.errors import ClusterError, Usage
-from dsectl.ui.units import duration
+from dsectl.ui.units import duration, show_duration
 
 if TYPE_CHECKING:
     from yaml import Node
@@ -57,7 +57,7 @@ class FrontMatter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     durability: str = "interval"
     store: str = "memory"
     principles: tuple[str, ...] = ()
-    timeout: str = f"{TIMEOUT_S:.0f}s"
+    timeout: str = show_duration(TIMEOUT_S)
     """For the whole recipe, after its cluster has started."""
     red: Red | None = None
 

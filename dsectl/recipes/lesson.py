@@ -8,7 +8,6 @@ can see later what one had expected.
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from io import StringIO
 from typing import Any
 
 from msgspec import json
@@ -28,7 +27,8 @@ from dsectl.script.polling import PASSED
 from dsectl.script.tokens import VARIABLE, Line
 from dsectl.script.values import MISSING
 from dsectl.ui.table import table
-from dsectl.ui.text import count, cut, shown
+from dsectl.ui.text import count, cut, markdown_lines, shown
+from dsectl.ui.units import show_duration
 
 COLUMNS_MAX = 100
 """Longer lines of prose are hard to read."""
@@ -95,7 +95,7 @@ class Lesson(Listener):
     def ready(self, report: RecipeReport, interpreter: Interpreter) -> None:
         """Tell where it happens."""
         self._interpreter = interpreter
-        started = "" if report.ready_s is None else f", ready after {report.ready_s:.2f} s"
+        started = "" if report.ready_s is None else f", ready after {show_duration(report.ready_s)}"
         self._note(f"cluster {report.cluster}{started}")
 
     def case(self, case: Case) -> None:
@@ -289,17 +289,7 @@ def rendered(text: str, console: Console, indent: int = 0) -> list[str]:
     text = shown(text, lines=True)
     if not console.is_terminal or os.environ.get("TERM", "dumb") == "dumb":
         return text.splitlines()
-    from rich.console import Console as RichConsole
-    from rich.markdown import Markdown
-    from rich.theme import Theme
-
-    out = StringIO()
-    # Emphasis is underlined: many terminals have no italics, and show nothing or the reverse.
-    theme = Theme({"markdown.em": "underline", "markdown.code": "bold", "markdown.link_url": "underline"})
-    columns = min(console.columns or COLUMNS_MAX, COLUMNS_MAX) - indent
-    terminal = RichConsole(file=out, force_terminal=True, width=columns, highlight=False, theme=theme)
-    terminal.print(Markdown(text, hyperlinks=False))
-    return [line.rstrip() for line in out.getvalue().rstrip("\n").split("\n")]
+    return markdown_lines(text, min(console.columns or COLUMNS_MAX, COLUMNS_MAX) - indent)
 
 
 def value_lines(value: Any, columns: int) -> list[str]:

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as xml
 
 from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED
 from dsectl.ui.text import count, shown
+from dsectl.ui.units import show_duration
 
 TO_RUN = "to run"
 """What was expected of a case that was not run, because one before it had failed or the run was interrupted."""
@@ -160,7 +161,7 @@ def _junit_case(suite: xml.Element, report: RecipeReport, case: CaseReport) -> N
         why = xml.SubElement(element, tag, type=kind, message=shown(message))
         kept = f"\nkept: {report.kept}" if report.kept else ""
         where = f"{case.file}:{case.line}: {case.step}"
-        why.text = shown(f"{where}\n{message}\nafter {case.at_s:.3f} s{kept}", lines=True)
+        why.text = shown(f"{where}\n{message}\nafter {show_duration(case.at_s)}{kept}", lines=True)
     if lines := remarks(case):
         xml.SubElement(element, "system-out").text = shown("\n".join(lines), lines=True)
 

@@ -12,6 +12,7 @@ from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED
 from dsectl.script.tokens import Line
 from dsectl.ui.table import table
 from dsectl.ui.text import Paint, count, cut, shown
+from dsectl.ui.units import show_duration
 
 MARKS = {PASSED: "ok", FAILED: "FAILED", INCONCLUSIVE: "inconclusive"}
 STYLES = {PASSED: "good", FAILED: "bad", INCONCLUSIVE: "warn"}
@@ -51,7 +52,7 @@ class Progress(Listener):
 
 def report_lines(report: RecipeReport, paint: Paint, brief: bool = False) -> list[str]:
     """One recipe's run: a line a case, and of those that did not pass, why. `brief`: one line for all that passed."""
-    took = f"{report.took_s:.1f} s"
+    took = show_duration(report.took_s)
     if report.time_scale != 1:
         took += f", times stretched by {report.time_scale:g}"
     lines = [f"{paint(shown(report.title), 'strong')}  {paint(f'{report.file}  ({took})', 'dim')}"]
@@ -68,7 +69,7 @@ def _case_lines(case: CaseReport, paint: Paint) -> list[str]:
     if case.expected == TO_RUN:
         return [paint(f"  --   {shown(case.name)}  {shown(case.seen)}", "dim")]
     mark = paint(f"{MARKS[case.verdict]:<4}", STYLES[case.verdict])
-    done = paint(f"{count(case.steps, 'step')}, {case.took_s:.1f} s", "dim")
+    done = paint(f"{count(case.steps, 'step')}, {show_duration(case.took_s)}", "dim")
     lines = [f"  {mark} {shown(case.name)}  {done}"]
     if case.verdict != PASSED:
         where = f"{case.file}:{case.line}"
@@ -76,7 +77,7 @@ def _case_lines(case: CaseReport, paint: Paint) -> list[str]:
             f"       {paint(where, 'strong')}{'  ' if case.step else ''}{shown(case.step)}",
             f"       expected   {shown(case.expected)}",
             f"       seen       {shown(case.seen)}",
-            f"       at         {case.at_s:.2f} s after the cluster was ready",
+            f"       at         {show_duration(case.at_s)} after the cluster was ready",
         ]
     lines += [paint(f"       {shown(touched(fault, LINKS_MAX))}", "dim") for fault in case.faults]
     lines += [f"       {paint('warning:', 'warn')} {shown(warning)}" for warning in case.warnings]

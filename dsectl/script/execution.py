@@ -17,6 +17,7 @@ from msgspec import DecodeError, json
 from dsectl.cli.invocation import Session
 from dsectl.cli.table import lookup
 from dsectl.script.values import MISSING
+from dsectl.ui.units import as_option
 
 LINES_MAX = 100_000
 """Of one command; the oldest go first, so that a job cannot fill the memory."""
@@ -130,7 +131,7 @@ def carry_out(
 
     options = ["--json", "--no-input"]
     if timeout_s is not None and not any(word.startswith("--timeout") for word in argv):
-        options += ["--timeout", f"{max(1, round(timeout_s * 1000))}ms"]
+        options += ["--timeout", as_option(timeout_s)]
     out, err = out or Lines(), io.StringIO()
     code = invoke([*options, *argv], session, cast(TextIO, out), err, on_ready=on_ready, is_stopped=is_stopped)
     return CommandResult(code, value_of(argv, out.lines()), err.getvalue())

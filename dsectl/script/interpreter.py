@@ -16,6 +16,7 @@ from dsectl.script.execution import SLICE_S, CommandResult, Job, JobListener, ca
 from dsectl.script.grammar import Command, Expect, Fails, Poll, Run, Sleep, Start, Step, Test, Wait
 from dsectl.script.polling import EXIT_INCONCLUSIVE, FAILED, INCONCLUSIVE, PASSED, Look, Polling
 from dsectl.script.values import MISSING, argument, hint, holds, shown_value, value_of_word
+from dsectl.ui.units import show_duration
 
 TIME_SCALE = "DSECTL_TIME_SCALE"
 EXIT_INTERRUPTED = 130
@@ -164,7 +165,7 @@ class Interpreter:
         if not job.start(min(self.until, time.monotonic() + READY_S)):
             job.waited = True  # it has failed here, and need not fail again at the end
             job.stop()
-            return Outcome(FAILED, f"{name} to be ready", f"it was not after {READY_S:.0f} s", argv=argv)
+            return Outcome(FAILED, f"{name} to be ready", f"it was not after {show_duration(READY_S)}", argv=argv)
         if job.result is not None and job.result.code:
             job.waited = True
             return judged(job.result, argv)
@@ -226,7 +227,7 @@ class Interpreter:
             job.stop()
             if self._is_stopped_from_outside():
                 return Outcome(INCONCLUSIVE, f"{step.job} to end", "the wait was interrupted")
-            seen = f"it did not within {STOP_S:.0f} s" if step.stop else f"it still ran when {LIMIT_REACHED}"
+            seen = f"it did not within {show_duration(STOP_S)}" if step.stop else f"it still ran when {LIMIT_REACHED}"
             return Outcome(FAILED, f"{step.job} to end", seen)
         assert job.result is not None
         return judged(job.result, job.argv)

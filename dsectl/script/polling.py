@@ -8,6 +8,7 @@ from typing import Any
 
 from cluster.errors import Usage
 from dsectl.script.values import shown_value
+from dsectl.ui.units import show_duration
 
 PAUSE_FIRST_S, PAUSE_MAX_S, PAUSE_FACTOR = 0.05, 0.25, 1.5
 EXIT_USAGE, EXIT_INCONCLUSIVE = Usage.exit_code, 3
@@ -71,6 +72,6 @@ class Polling:
     @property
     def story(self) -> str:
         """What was seen when: `3 looks: alive at 0.02 s, suspect at 0.31 s`."""
-        values = ", ".join(f"{text} at {at:.2f} s" for at, text in self.distinct)
+        values = ", ".join(f"{text} at {show_duration(at)}" for at, text in self.distinct)
         more = f", and {self.left_out} more changes" if self.left_out else ""
         return f"{self.looks} look{'' if self.looks == 1 else 's'}: {values}{more}"

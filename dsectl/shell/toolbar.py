@@ -1,26 +1,23 @@
-"""The line below the prompt: what is known of the cluster without asking, and what is said when it goes or comes.
+"""The line below the prompt: what the prompt knows of the cluster without asking.
 
-A thread asks now and then, and everybody reads its last answer: a key press must never wait for a node.
+A thread looks now and then, and everybody reads what it saw last, for a key press must never wait for a node.
 """
 
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from cluster.errors import UnknownCluster
-from dsectl.cli.invocation import Session
-from dsectl.script.execution import carry_out
+from dsectl.snapshot.observer import Observer, Poller
+from dsectl.snapshot.snapshot import Snapshot
 from dsectl.ui.text import count
 
+Fragments = list[tuple[str, str]]
+"""Text with the style classes of prompt-toolkit."""
+
 LOOK_EVERY_S = 1.0
-LOOK_S = 0.8
-"""How long one look may take."""
 KEYS_PAUSE_S = 0.3
-"""A look computes for some milliseconds, which a key on a busy machine would feel: it waits for so long a pause."""
 LOOK_LATEST_S = 3.0
-"""But no longer than this after the last one, however fast the keys come."""
+"""A look waits for a pause of the keys, but no longer than this after the last one, however fast somebody types."""
 
 
 @dataclass(frozen=True)
@@ -40,76 +37,41 @@ class ClusterView:
         return self.verdict in ("green", "amber", "red")
 
 
+def view_of(found: Snapshot) -> ClusterView:
+    """What of a snapshot the prompt shows."""
+    if found.lost is not None:
+        return ClusterView(found.cluster, "none" if isinstance(found.lost, UnknownCluster) else "lost")
+    if not found.answering:
+        return ClusterView(found.cluster, "lost", tuple(found.nodes))
+    hints = sum(found.hints().values())
+    return ClusterView(found.cluster, found.verdict, tuple(found.nodes), found.answering, hints, found.faults_active)
+
+
 class StatusPoller:
     """Looks at the cluster in use once a second, in a thread of its own."""
 
     def __init__(self, cluster: Callable[[], str], on_change: Callable[[ClusterView, ClusterView], None]) -> None:
-        """`on_change` is called with the old view and the new one, by the thread."""
+        """`on_change` gets the old view and the new one, from the thread."""
         self.view = ClusterView()
-        self._cluster = cluster
         self._on_change = on_change
-        self._wake = threading.Event()
-        self._ending = False
-        self._touched_at = float("-inf")
-        self._thread = threading.Thread(target=self._run, name="shell watch", daemon=True)
-
-    def start(self) -> None:
-        """Begin to look."""
-        self._thread.start()
+        self._stopped = False
+        self._poller = Poller(
+            Observer(cluster, events=False), LOOK_EVERY_S, self._looked, pause_s=KEYS_PAUSE_S, latest_s=LOOK_LATEST_S
+        )
+        self.start = self._poller.start
+        self.hurry = self._poller.hurry
+        self.touched = self._poller.touched
 
     def stop(self) -> None:
         """End; it may take as long as one look."""
-        self._ending = True
-        self._wake.set()
-        self._thread.join(2 * LOOK_S)
+        self._stopped = True
+        self._poller.stop()
 
-    def hurry(self) -> None:
-        """Look now: something was done."""
-        self._wake.set()
-
-    def touched(self) -> None:
-        """A key was pressed."""
-        self._touched_at = time.monotonic()
-
-    def _run(self) -> None:
-        session = Session()
-        while not self._ending:
-            cluster = self._cluster()
-            if cluster != session.cluster or not self.view.serves:  # connections that work are kept
-                session.close()
-                session = Session(cluster)
-            before, self.view = self.view, look(session)
-            if self.view != before and not self._ending:
+    def _looked(self) -> None:
+        for found in self._poller.take():
+            before, self.view = self.view, view_of(found)
+            if self.view != before and not self._stopped:
                 self._on_change(before, self.view)
-            self._rest()
-            self._wake.clear()
-        session.close()
-
-    def _rest(self) -> None:
-        """Until the next look is due, or `hurry` was called."""
-        wait_s, latest = LOOK_EVERY_S, time.monotonic() + LOOK_LATEST_S
-        while wait_s > 0 and not self._wake.wait(wait_s):
-            wait_s = min(self._touched_at + KEYS_PAUSE_S, latest) - time.monotonic()
-
-
-def look(session: Session) -> ClusterView:
-    """Ask now."""
-    cluster = session.cluster or ""
-    found = carry_out(["status"], session, timeout_s=LOOK_S)
-    if found.code or not isinstance(found.value, dict):
-        unknown = found.reported is not None and found.reported.get("code") == UnknownCluster.code
-        return ClusterView(cluster, "none" if unknown else "lost")
-    status = found.value
-    nodes: dict[str, Any] = status["nodes"]
-    alive = sum(node["state"] in ("running", "catching-up", "recovering") for node in nodes.values())
-    if not alive:
-        return ClusterView(cluster, "lost", tuple(nodes))
-    hints = sum(node.get("hints") or 0 for node in nodes.values())
-    return ClusterView(cluster, status["verdict"], tuple(nodes), alive, hints, status["faults_active"])
-
-
-Fragments = list[tuple[str, str]]
-"""Text with the style classes of prompt-toolkit."""
 
 
 def toolbar(view: ClusterView, jobs: int, problem: str) -> Fragments:

@@ -1,5 +1,8 @@
-"""Takes looks: disk and processes for what is there, every node directly for what it says. Never raises for what is
-lost: a cluster may go down, be deleted and come back under other ports while somebody watches.
+"""Takes snapshots: the disk and the processes for what is there, every node directly for what it answers.
+
+`observe` is one look, for commands. An `Observer` looks again and again over streams that stay open, and never raises
+for what is lost: a cluster may go down, be deleted and come back under other ports meanwhile. A `Poller` does so in a
+thread, so that whoever draws never waits for a node.
 """
 
 import threading
@@ -9,49 +12,101 @@ from typing import Any
 
 from cluster.client.blocking import BlockingCluster
 from cluster.client.locate import Location, locate
-from cluster.client.verdict import judge_layout
 from cluster.client.vitals import Vitals, owned, read_vitals
 from cluster.emulator.cluster import processes
 from cluster.emulator.home import ClusterFiles, load_cluster
 from cluster.emulator.inspect import NodeProcess, cpu_s
-from cluster.emulator.linkfaults import faults
-from cluster.errors import ClusterError
-from dsectl.commands.status import reason
-from dsectl.snapshot.sight import NodeSight, Sight, pick_viewer, serving
+from cluster.emulator.linkfaults import faults_readable, readable_faults
+from cluster.emulator.nodefiles import cure, identity_damage
+from cluster.errors import ClusterError, Damaged, Unreachable
+from dsectl.snapshot.snapshot import NodeSnapshot, Snapshot, judge
 from dsectl.ui.faults import fault_json
 
 ANSWER_S = 0.3
-"""How long a node may take to answer; one that takes longer is shown as silent. A look every half second allows no
-more."""
+"""How long a node may take to answer a poller that looks twice a second."""
+COMMAND_ANSWER_S = 1.0
+"""How long for a command, which looks once: it must come quickly also when nodes hang."""
 FIRST_EVENTS = 20
-"""How many events of a node are told in the first look."""
+"""How many events of a node the first look fetches."""
+
+
+def observe(
+    files: ClusterFiles,
+    client: BlockingCluster,
+    *,
+    via: str | None = None,
+    answer_s: float = COMMAND_ANSWER_S,
+    each: dict[str, dict[str, Any]] | None = None,
+) -> Snapshot:
+    """The cluster now; takes at most `answer_s` and what the disk takes. `each`: the arguments of the nodes' vitals, by
+    name; without, no events are fetched. A paused node is not asked, since it cannot answer."""
+    at = time.monotonic()
+    running = processes(files)
+    asked = [name for name, process in running.items() if process.state != "paused"]
+    limit = min(answer_s, client.timeout)
+    answers = client.ask_all(asked, "vitals", {"limit": 0}, timeout=limit, each=each) if asked else {}
+    owns = owned(client.location)
+    nodes = {
+        place.name: _node(files, place.name, running[place.name], answers.get(place.name), place.zone, place.port,
+                          owns.get(place.name, 0))
+        for place in files.record.places
+    }  # fmt: skip
+    taken = Snapshot(
+        files.name,
+        at,
+        time.time(),
+        faults=tuple(fault_json(fault) for fault in readable_faults(files.name)),
+        faults_readable=faults_readable(files.name),
+    )
+    return judge(client.location, nodes, via, taken)
+
+
+def _node(
+    files: ClusterFiles, name: str, process: NodeProcess, answer: Any, zone: str, port: int, owns: int
+) -> NodeSnapshot:
+    said = Unreachable(f"{name}: its process is paused") if answer is None else read_vitals(answer)
+    vitals = said if isinstance(said, Vitals) else None
+    damage = identity_damage(files, name) if vitals is None and not process.alive else None
+    return NodeSnapshot(
+        name,
+        process,
+        vitals,
+        said if isinstance(said, ClusterError) else None,
+        zone,
+        port,
+        owns,
+        cpu_s(process.pid) if process.pid is not None else 0.0,
+        f"{damage}; {cure(files.name, name, len(files.nodes))}" if damage is not None else "",
+    )
 
 
 class Observer:
-    """Looks at one cluster. For one thread at a time."""
+    """Looks at one cluster again and again; each event of a node is in one snapshot only. For one thread at a time."""
 
-    def __init__(self, cluster: str, via: str | None = None) -> None:
-        self.cluster = cluster
-        self.via = via
+    def __init__(self, cluster: Callable[[], str], via: str | None = None, *, events: bool = True) -> None:
+        """`cluster` is asked before each look, since a shell may turn to another one."""
+        self._cluster = cluster
+        self._via = via
+        self._events = events
         self._client: BlockingCluster | None = None
-        self._seen: dict[str, tuple[int, int]] = {}  # node: boot epoch and the events of it that were told
-        self._owned: dict[str, int] = {}
+        self._seen: dict[str, tuple[int, int]] = {}  # node: boot epoch and how many of its events were fetched
 
-    def look(self) -> Sight:
+    def look(self) -> Snapshot:
         """The cluster now; takes at most ANSWER_S and what the disk takes."""
+        cluster = self._cluster()
         try:
-            files = load_cluster(self.cluster)
-            location = locate(self.cluster)
-            client = self._client_of(location)
-            running = processes(files)
-            answers = client.ask_all(None, "vitals", timeout=ANSWER_S, each=self._questions(files))
-            zones = {place.name: place.zone for place in files.record.places}
-            nodes = {name: self._node(name, zones[name], process, answers[name]) for name, process in running.items()}
-            return self._sight(files, location, nodes)
+            files = load_cluster(cluster)
+            client = self._client_of(locate(cluster))
+            each = {name: self._arguments(name) for name in files.nodes} if self._events else None
+            found = observe(files, client, via=self._via, answer_s=ANSWER_S, each=each)
         except (ClusterError, OSError) as error:  # OSError: deleted between two looks at its files
             self.close()
-            lost = error.message if isinstance(error, ClusterError) else f"its files cannot be read: {error.strerror}"
-            return Sight(self.cluster, time.monotonic(), time.time(), lost=lost)
+            lost = error if isinstance(error, ClusterError) else Damaged(f"its files cannot be read: {error.strerror}")
+            return Snapshot(cluster, time.monotonic(), time.time(), lost)
+        for name, node in found.nodes.items():
+            if node.vitals is not None:
+                self._seen[name] = (node.vitals.epoch, node.vitals.event_count)
+        return found
 
     def close(self) -> None:
         """End the streams; another look opens them again."""
@@ -66,91 +121,82 @@ class Observer:
         if self._client is None:
             self._client = BlockingCluster(location)
             self._seen = {}
-            self._owned = owned(location.entry) if location.entry is not None else {}
         return self._client
 
-    def _questions(self, files: ClusterFiles) -> dict[str, dict[str, Any]]:
-        asked: dict[str, dict[str, Any]] = {}
-        for name in files.nodes:
-            epoch, seen = self._seen.get(name, (0, 0))
-            asked[name] = {"epoch": epoch, "seen": seen} if epoch else {"limit": FIRST_EVENTS}
-        return asked
-
-    def _sight(self, files: ClusterFiles, location: Location, nodes: dict[str, NodeSight]) -> Sight:
-        viewer = pick_viewer(nodes, self.via)
-        entry = location.entry
-        assert entry is not None  # found by name
-        verdict = judge_layout(entry, serving(nodes, viewer))
-        return Sight(
-            files.name,
-            time.monotonic(),
-            time.time(),
-            nodes=nodes,
-            faults=tuple(fault_json(fault) for fault in faults(files.name)),
-            colour=verdict.colour,
-            reason=reason(verdict, entry.replicas, viewer),
-            viewer=viewer,
-            layout=location.layout,
-        )
-
-    def _node(self, name: str, zone: str, process: NodeProcess, answer: Any) -> NodeSight:
-        said = read_vitals(answer)
-        vitals = said if isinstance(said, Vitals) else None
-        if vitals is not None:
-            self._seen[name] = (vitals.epoch, vitals.event_count)
-        return NodeSight(
-            process.state,
-            vitals,
-            said.message.removeprefix(f"{name}: ") if isinstance(said, ClusterError) else "",
-            zone,
-            self._owned.get(name, 0),
-            cpu_s(process.pid) if process.pid is not None else 0.0,
-            process.rss_mb,
-        )
+    def _arguments(self, name: str) -> dict[str, Any]:
+        epoch, seen = self._seen.get(name, (0, 0))
+        return {"epoch": epoch, "seen": seen} if epoch else {"limit": FIRST_EVENTS}
 
 
-class Watcher:
-    """A thread that looks again and again, so that whoever draws never waits for a node."""
+class Poller:
+    """A thread that looks again and again, at least every `every_s`."""
 
-    def __init__(self, observer: Observer, every_s: float, on_sight: Callable[[], None]) -> None:
-        """`on_sight` is called by the thread after each look."""
+    def __init__(
+        self, observer: Observer, every_s: float, on_snapshot: Callable[[], None], *,
+        pause_s: float = 0.0, latest_s: float = 0.0,
+    ) -> None:  # fmt: skip
+        """`on_snapshot` is called by the thread after each look. A look computes for some milliseconds, which a key on
+        a busy machine would feel: it waits for a pause of `pause_s` since the last `touched`, but not beyond
+        `latest_s`."""
         self._observer = observer
         self._every_s = every_s
-        self._on_sight = on_sight
+        self._on_snapshot = on_snapshot
+        self._pause_s = pause_s
+        self._latest_s = latest_s
         self._lock = threading.Lock()
-        self._sights: list[Sight] = []
-        self._ending = threading.Event()
+        self._taken: list[Snapshot] = []
+        self._wake = threading.Event()
+        self._ending = False
+        self._touched_at = float("-inf")
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="status poller", daemon=True)
 
     def start(self) -> None:
         """Begin to look."""
         self._thread.start()
 
-    def take(self) -> list[Sight]:
-        """The sights since the last call, oldest first. Raises what ended the thread, if something did."""
+    def take(self) -> list[Snapshot]:
+        """The snapshots since the last call, oldest first. Raises what ended the thread, if something did."""
         with self._lock:
-            sights, self._sights = self._sights, []
+            taken, self._taken = self._taken, []
         if self._error is not None:
             raise self._error
-        return sights
+        return taken
+
+    def hurry(self) -> None:
+        """Look now: something was done."""
+        self._wake.set()
+
+    def touched(self) -> None:
+        """A key was pressed."""
+        self._touched_at = time.monotonic()
 
     def stop(self) -> None:
         """End; takes at most as long as one look."""
-        self._ending.set()
+        self._ending = True
+        self._wake.set()
         self._thread.join(2 * ANSWER_S)
 
     def _run(self) -> None:
         try:
-            while not self._ending.is_set():
+            while not self._ending:
                 due = time.monotonic() + self._every_s
-                sight = self._observer.look()
+                snapshot = self._observer.look()
                 with self._lock:
-                    self._sights.append(sight)
-                self._on_sight()
-                self._ending.wait(max(0.0, due - time.monotonic()))
+                    self._taken.append(snapshot)
+                self._on_snapshot()
+                self._rest(due)
+                self._wake.clear()
         except BaseException as error:
             self._error = error
-            self._on_sight()
+            self._on_snapshot()
         finally:
             self._observer.close()
+
+    def _rest(self, due: float) -> None:
+        """Until the next look is due, or `hurry` is called."""
+        latest = time.monotonic() + self._latest_s
+        while not self._wake.wait(max(0.0, due - time.monotonic())):
+            due = min(self._touched_at + self._pause_s, latest)
+            if due <= time.monotonic():
+                return

@@ -1,11 +1,15 @@
-"""The signs that the screen is drawn with, and bars and charts out of them. Pure.
+"""The signs that the screen is drawn with, and charts out of them. Pure.
 
 Every sign says its meaning by its shape, so that nothing is lost without colour; where the terminal cannot show them,
-plain letters stand in.
+plain letters are used instead.
 """
 
 from collections.abc import Sequence
+from math import floor, log10
 from typing import NamedTuple
+
+HALF_LIFE = 10.0
+"""Columns after which a value counts half for the scale."""
 
 
 class Glyphs(NamedTuple):
@@ -15,26 +19,29 @@ class Glyphs(NamedTuple):
     """From the lowest to the full block."""
     states: dict[str, str]
     unknown: str
+    failed: str
+    """Before a figure of failures."""
     begun: str
     ended: str
     rule: str
-    bar: str
     more: str
 
 
 UNICODE = Glyphs(
-    "▁▂▃▄▅▆▇█", {"alive": "●", "suspect": "◐", "dead": "✕", "leaving": "◌", "left": "∙"}, "·", "▼", "▲", "─", "━", "…"
-)
+    "▁▂▃▄▅▆▇█", {"alive": "●", "suspect": "◐", "dead": "✕", "leaving": "◌", "left": "∙"},
+    unknown="·", failed="!", begun="▼", ended="▲", rule="─", more="…",
+)  # fmt: skip
 ASCII = Glyphs(
-    "_.-:=+*#", {"alive": "o", "suspect": "?", "dead": "x", "leaving": "<", "left": "."}, ".", "v", "^", "-", "=", "~"
-)
+    "_.-:=+*#", {"alive": "o", "suspect": "?", "dead": "x", "leaving": "<", "left": "."},
+    unknown=".", failed="!", begun="v", ended="^", rule="-", more="~",
+)  # fmt: skip
 
 
 _SPELLED = str.maketrans({"–": "-", "…": "~", "↑": "k", "↓": "j", "±": "~"})
 
 
 def spelled(text: str, glyphs: Glyphs) -> str:
-    """The other signs that stand in texts, as this set can carry them; none becomes wider."""
+    """Text with its other signs as this set can write them; none becomes wider."""
     return text.translate(_SPELLED) if glyphs is ASCII else text
 
 
@@ -57,15 +64,21 @@ def chart(values: Sequence[float | None], rows: int, top: float, glyphs: Glyphs)
     return lines
 
 
+def scale_top(values: Sequence[float | None]) -> float:
+    """The top of a scale for values that scroll by, oldest first: 1, 2 or 5 times a power of ten, so that it stands
+    still while they change a little. What is old counts less, so a burst is forgotten while it is still in the
+    picture."""
+    newest = len(values) - 1
+    high = max((value * 0.5 ** ((newest - at) / HALF_LIFE) for at, value in enumerate(values) if value), default=0.0)
+    if high <= 0:
+        return 0.0
+    power = 10.0 ** floor(log10(high))
+    return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= high * 0.999)
+
+
 def spark(values: Sequence[float | None], top: float, glyphs: Glyphs) -> str:
     """A chart of one line."""
     return chart(values, 1, top, glyphs)[0]
-
-
-def bar(part: float, columns: int, glyphs: Glyphs) -> str:
-    """`part` (0 to 1) of so many columns, filled."""
-    full = round(max(0.0, min(1.0, part)) * columns)
-    return glyphs.bar * full + " " * (columns - full)
 
 
 def _level(value: float, top: float, steps: int) -> int:

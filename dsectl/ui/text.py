@@ -15,7 +15,7 @@ STATES = {
     **dict.fromkeys(("alive", "running", "green", "healthy", "ok", "passed", "ready"), "good"),
     **dict.fromkeys(("suspect", "amber", "catching-up", "recovering", "starting", "paused", "leaving"), "warn"),
     **dict.fromkeys(("ok-sloppy", "maybe", "active", "overloaded", "draining"), "warn"),
-    **dict.fromkeys(("dead", "stopped", "red", "no", "failed", "damaged", "ejected", "unreachable", "silent"), "bad"),
+    **dict.fromkeys(("dead", "stopped", "red", "no", "failed", "damaged", "ejected", "unreachable"), "bad"),
     **dict.fromkeys(("left", "ended"), "dim"),
 }
 """Which style a state has, wherever it is shown."""
@@ -47,11 +47,10 @@ def shown(text: str, lines: bool = False) -> str:
     if text.isprintable():
         return text
     kept = "\n\t" if lines else ""
-    return "".join(one if one.isprintable() or one in kept else _escape(one) for one in text)
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+    return "".join(
+        one if one.isprintable() or one in kept else one.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for one in text
+    )
 
 
 _NARROW = re.compile("[ -~\u00a0-\u02ff\u2010-\u2027\u2190-\u21ff\u2500-\u25fc\u2715\u2219]*")
@@ -153,3 +152,20 @@ def runs(text: str, styles: list[str]) -> Line:
 def painted(line: Line, paint: Paint) -> str:
     """The line as a terminal gets it."""
     return "".join(paint(text, style) for text, style in line)
+
+
+def markdown_lines(text: str, columns: int) -> list[str]:
+    """Markdown as a terminal shows it, for text that is escaped already."""
+    from io import StringIO
+
+    from rich.console import Console
+    from rich.markdown import Markdown
+    from rich.theme import Theme
+
+    out = StringIO()
+    # Emphasis is underlined: many terminals have no italics, and show nothing or the reverse.
+    theme = Theme({"markdown.em": "underline", "markdown.code": "bold", "markdown.link_url": "underline"})
+    Console(file=out, force_terminal=True, width=columns, highlight=False, theme=theme).print(
+        Markdown(text, hyperlinks=False)
+    )
+    return [line.rstrip() for line in out.getvalue().rstrip("\n").split("\n")]

@@ -1,7 +1,6 @@
 """Durations, times, sizes and numbers as people write and read them. Pure.
 
-The only place that knows how one is written: commands, tables, charts and reports use it. What reads text raises Usage
-with an example of what is meant.
+The only place where it is decided how one is written. What parses text raises Usage with examples of what is expected.
 """
 
 import re
@@ -78,6 +77,11 @@ _STEPS = {"us": 1000.0, "ms": 1000.0, "s": 60.0, "m": 60.0, "h": float("inf")}
 """Units and how many of one make the next."""
 
 
+def as_option(seconds: float) -> str:
+    """A duration as an argument of a command, to the millisecond."""
+    return f"{max(1, round(seconds * 1000))}ms"
+
+
 def show_age(seconds: float) -> str:
     """How long ago or for how long, in whole units, so that it does not flicker: `4s`, `3m`, `2h`."""
     whole = max(0, int(seconds))
@@ -92,7 +96,7 @@ def show_size(count: float) -> str:
     return f"{count:.0f}B"
 
 
-# -- numbers in at most six columns, so that no column of the screen ever jumps
+# -- numbers in at most five columns, so that no column of the screen ever jumps
 
 UNKNOWN = "–"
 
@@ -103,6 +107,8 @@ def rate(value: float | None) -> str:
         return UNKNOWN
     if value >= 999_500:
         return f"{value / 1e6:.1f}M"
+    if value >= 99_950:
+        return f"{value / 1e3:.0f}k"
     if value >= 9_995:
         return f"{value / 1e3:.1f}k"
     if 0.05 <= value < 9.95:

@@ -1,1 +1,1 @@
-"""`watch`: the cluster as its nodes tell it, again and again, on one screen."""
+"""`watch`: the cluster on one screen, as its nodes report it."""

@@ -1,26 +1,46 @@
-"""The whole screen as lines: what there is room for, most important first. Pure: a history, a size, a desk."""
+"""The whole screen as lines: what there is room for, nodes before anything else. Pure: a history, a size, choices."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
-from dsectl.snapshot.sight import Sight
+from dsectl.snapshot.snapshot import Snapshot
 from dsectl.ui.charts import UNICODE, Glyphs
-from dsectl.ui.text import Line, beside, count, fit, length
-from dsectl.ui.units import clock, number
-from dsectl.watch.below import event_lines, fault_lines, fault_marks, hint_lines, shown_faults
-from dsectl.watch.charts import chart_lines, total_line
-from dsectl.watch.history import History
+from dsectl.ui.faults import details, touched
+from dsectl.ui.text import Line, beside, count, fit, length, piece, shown
+from dsectl.ui.units import clock, number, rate, show_age, unix_time
+from dsectl.watch.charts import chart_lines, figures
+from dsectl.watch.history import EventGroup, History
 from dsectl.watch.nodes import node_lines
 
-COLUMNS_MIN, ROWS_MIN = 40, 8
-PLAIN_EVENTS = 10
+COLUMNS_MIN, ROWS_MIN = 30, 8
 WIDE = 150
-"""From so many columns on, faults and happenings stand side by side."""
-LEGEND = ("alive", "suspect", "dead")
+"""From so many columns on, faults and hints stand beside the events."""
+PLAIN_EVENTS = 10
+EVENTS_MIN = 3
+"""Lines of events that stay before faults and charts grow."""
+ENDED_SHOWN_S = 15.0
+"""A fault that has ended stays on the screen for so long."""
+TARGET_MAX = 40
+GROUP_COLUMNS, KIND_COLUMNS, SUBJECT_COLUMNS = 6, 17, 9
+
 VERDICT_BARS = {"green": "bar-good", "amber": "bar-warn", "red": "bar-bad"}
+BAD = (
+    "member.dead", "hint.refused", "hint.set-aside", "storage.full", "service.error", "owner.recovering",
+    "owner.may-have-lost", "fault.begun",
+)  # fmt: skip
+WARN = (
+    "member.suspect", "member.confirmed", "owner.catching-up", "node.stalled", "peer.silent", "topics.drop",
+    "actor.minted", "node.draining",
+)  # fmt: skip
+GOOD = (
+    "member.alive", "member.refuted", "owner.voting", "owner.complete", "hint.delivered", "peer.answers", "fault.ended",
+    "node.undrained",
+)  # fmt: skip
+KIND_STYLES = {**dict.fromkeys(BAD, "bad"), **dict.fromkeys(WARN, "warn"), **dict.fromkeys(GOOD, "good")}
 
 
 @dataclass(frozen=True)
-class Desk:
+class Choices:
     """What the person has chosen."""
 
     frozen: bool = False
@@ -28,148 +48,260 @@ class Desk:
     done: bool = False
 
 
+def press(choices: Choices, key: str, names: list[str]) -> Choices:
+    """The choices after a key: a character, or `up`, `down`, `escape`."""
+    if key in ("q", "Q"):
+        return replace(choices, done=True)
+    if key == " ":
+        return replace(choices, frozen=not choices.frozen)
+    if key in ("0", "escape"):
+        return replace(choices, focus=None)
+    if key.isdecimal() and 1 <= int(key) <= len(names):
+        chosen = names[int(key) - 1]
+        return replace(choices, focus=None if chosen == choices.focus else chosen)
+    if key in ("up", "down", "k", "j") and names:
+        ring: list[str | None] = [None, *names]
+        at = ring.index(choices.focus) if choices.focus in ring else 0
+        return replace(choices, focus=ring[(at + (1 if key in ("down", "j") else -1)) % len(ring)])
+    return choices
+
+
 def picture(
-    history: History, columns: int, rows: int, desk: Desk, glyphs: Glyphs = UNICODE, every_s: float = 0.5
+    history: History, columns: int, rows: int, choices: Choices, glyphs: Glyphs = UNICODE, every_s: float = 0.5
 ) -> list[Line]:
     """Exactly `rows` lines of `columns` columns."""
-    step = max(1, round(1.0 / every_s))
-    lines = _header(history, columns, desk)
-    footer = _footer(desk, columns, glyphs)
-    room = rows - len(lines) - 1
-    sight = history.sight
-    if sight is not None and not sight.lost:
-        lines += _body(history, sight, columns, room, desk, glyphs, step)
-    lines = lines[: rows - 1]
-    lines += [[]] * (rows - 1 - len(lines))
-    return [fit(line, columns) for line in [*lines, footer]]
+    lines = _header(history, columns, rows, choices)
+    keys = _flow(_keys(choices), columns, "   ")[:1]
+    snapshot = history.snapshot
+    if snapshot is not None and snapshot.lost is None:
+        room = rows - len(lines) - len(keys)
+        table = 1 + len(snapshot.nodes)
+        legend = _flow(_legend(glyphs), columns, "  ")
+        legend = legend if room >= table + len(legend) + 2 else legend[: max(0, room - table)]
+        lines += _body(history, snapshot, columns, room - len(legend), choices, glyphs, max(1, round(1.0 / every_s)))
+        keys = [*legend, *keys]
+    lines = lines[: rows - len(keys)]
+    lines += [[]] * (rows - len(keys) - len(lines))
+    return [fit(line, columns) for line in [*lines, *keys]]
 
 
-def _body(history: History, sight: Sight, columns: int, room: int, desk: Desk, glyphs: Glyphs, step: int) -> list[Line]:
-    faults = shown_faults(history, sight.wall)
-    chart_rows = _chart_rows(room - len(sight.nodes) - 2)
-    below = 3 + min(len(faults), 3) + 4 if room > 14 else 2
-    table_rows = max(3, min(len(sight.nodes) + 1, room - below - (chart_rows + 3 if chart_rows else 0)))
-    lines = node_lines(history, columns, table_rows, desk.focus, glyphs, step)
-    if chart_rows:
-        marks = fault_marks(history, glyphs)
-        lines += [[], *chart_lines(history, columns, chart_rows, desk.focus, glyphs, step, marks)]
-    left = room - len(lines) - 1
-    if left < 2:
-        return lines
-    lines.append([])
-    if columns >= WIDE:
+def _body(
+    history: History, snapshot: Snapshot, columns: int, room: int, choices: Choices, glyphs: Glyphs, step: int
+) -> list[Line]:
+    """At most `room` lines: all nodes, then the faults in force, some events, and charts where there is room left."""
+    focus = choices.focus
+    lines = node_lines(history, columns, min(len(snapshot.nodes) + 1, room), focus, glyphs, step)
+    left = room - len(lines)
+    faults = shown_faults(history, snapshot.wall)
+    waiting = hint_lines(snapshot)
+    wide = columns >= WIDE
+    below = max(len(faults) + len(waiting), EVENTS_MIN) + 1 if wide else len(faults) + bool(faults) + EVENTS_MIN + 1
+    chart_rows = min(8, max((left - 4) // 4, 0), left - below - 4)
+    if chart_rows > 0:
+        lines += [[], *chart_lines(history, columns, chart_rows, focus, glyphs, step, fault_marks(history, glyphs))]
+        left = room - len(lines)
+    if left > below:
+        lines.append([])
+        left -= 1
+    if wide and left >= 2:
         half = columns * 2 // 5
-        waiting = hint_lines(sight)
-        told = fault_lines(faults, max(2, left - 4 - len(waiting)), sight.wall)
-        one = [_title("faults", none=not faults), *told, [], _title("hints", none=not waiting), *waiting][:left]
-        other = [_title("events", desk.focus), *event_lines(history, left - 1, desk.focus)]
+        listed = fault_lines(faults, max(1, left - 3 - len(waiting)), snapshot.wall)
+        one = [_title("faults", none=not faults), *listed, _title("hints", none=not waiting), *waiting][:left]
+        other = [_title("events", focus), *event_lines(history, left - 1, focus)]
         return lines + beside(one, other, half, 3, columns - half - 3)
-    if left >= 4 or faults:
-        told = fault_lines(faults, max(1, min(len(faults), left // 2 - 1)), sight.wall)
-        lines += [_title("faults", none=not faults), *told]
-        left -= len(told) + 1
+    if faults and left >= 2:
+        listed = fault_lines(faults, max(1, min(len(faults), left - 2 - EVENTS_MIN, left - 1)), snapshot.wall)
+        lines += [_title("faults"), *listed]
+        left -= len(listed) + 1
     if left >= 2:
-        lines += [_title("events", desk.focus), *event_lines(history, left - 1, desk.focus)]
+        lines += [_title("events", focus), *event_lines(history, left - 1, focus)]
     return lines
 
 
 def plain_lines(history: History, columns: int, glyphs: Glyphs = UNICODE, every_s: float = 0.5) -> list[Line]:
     """The same for a page that does not move: as many lines as it takes, and numbers instead of charts."""
-    sight, desk = history.sight, Desk()
-    lines = _header(history, columns, desk)
-    if sight is None or sight.lost:
-        return lines
-    lines += node_lines(history, columns, len(sight.nodes) + 1, None, glyphs, max(1, round(1.0 / every_s)))
-    lines += [[], total_line(history)]
-    faults = shown_faults(history, sight.wall)
+    snapshot = history.snapshot
+    lines = _header(history, columns, 1000, Choices())
+    if snapshot is None or snapshot.lost is not None:
+        return [fit(line, columns) for line in lines]
+    lines += node_lines(history, columns, len(snapshot.nodes) + 1, None, glyphs, max(1, round(1.0 / every_s)))
+    lines += [[], *_flow(figures(history), columns, "   ")]
+    faults = shown_faults(history, snapshot.wall)
     if faults:
-        lines += [[], _title("faults"), *fault_lines(faults, len(faults), sight.wall)]
-    return [fit(line, columns) for line in [*lines, [], _title("events"), *event_lines(history, PLAIN_EVENTS, None)]]
-
-
-def _chart_rows(room: int) -> int:
-    """How high charts are with so many lines below the nodes: a quarter of them, and none where there are few."""
-    if room < 8:
-        return 0
-    return max(1, min(8, (room - 4) // 4))
+        lines += [[], _title("faults"), *fault_lines(faults, len(faults), snapshot.wall)]
+    lines += [
+        [],
+        _title("events"),
+        *event_lines(history, PLAIN_EVENTS, None),
+        [],
+        *_flow(_legend(glyphs), columns, "  "),
+    ]
+    return [fit(line, columns) for line in lines]
 
 
 def _title(text: str, focus: str | None = None, *, none: bool = False) -> Line:
     return [(text.upper(), "dim"), (f"  of {focus}" if focus else "  none" if none else "", "dim")]
 
 
-def _header(history: History, columns: int, desk: Desk) -> list[Line]:
-    sight = history.sight
-    if sight is None:
+# -- above and below
+
+
+def _header(history: History, columns: int, rows: int, choices: Choices) -> list[Line]:
+    """The verdict, and what there is of trouble; ends with an empty line where the screen is not narrow."""
+    snapshot = history.snapshot
+    if snapshot is None:
         return [[("looking", "dim")], []]
-    right: Line = [(" FROZEN ", "bar-warn"), (" ", "")] if desk.frozen else []
-    right.append((f"{clock(sight.wall, 0)} UTC", "dim"))
-    if sight.lost:
-        return [_ends([(sight.cluster, "strong"), ("  ", ""), (" LOST ", "bar-bad"), (f"  {sight.lost}", "")], right,
-                      columns), [], [("waiting for it to come back", "dim")]]  # fmt: skip
-    badge = f" {sight.colour.upper()} "
-    left: Line = [(sight.cluster, "strong"), ("  ", ""), (badge, VERDICT_BARS.get(sight.colour, "")),
-                  (f"  {sight.reason}", "")]  # fmt: skip
-    return [_ends(left, right, columns), _summary(history, sight), []]
+    right: Line = [(" FROZEN ", "bar-warn"), (" ", "")] if choices.frozen else []
+    if columns >= 60:
+        right.append((f"{clock(snapshot.wall, 0)} UTC", "dim"))
+    lost = snapshot.lost
+    badge = (" LOST ", "bar-bad") if lost else (f" {snapshot.verdict.upper()} ", VERDICT_BARS.get(snapshot.verdict, ""))
+    why = lost.message if lost else snapshot.reason
+    head = _ends([(snapshot.cluster, "strong"), ("  ", ""), badge, (f"  {shown(why)}", "")], right, columns)
+    if lost:
+        return [head, [], [("waiting for it to come back", "dim")]]
+    summary = _flow(_summary(history, snapshot), columns, "  ")
+    return [head, *summary[: max(1, rows - len(snapshot.nodes) - 3)], *([[]] if columns >= 60 else [])]
 
 
-def _summary(history: History, sight: Sight) -> Line:
-    silent = len(sight.nodes) - sight.answering
-    waiting = sum(sight.hints().values())
-    active = sum(fault["active"] for fault in sight.faults)
+def _summary(history: History, snapshot: Snapshot) -> list[Line]:
+    answering, nodes = snapshot.answering, len(snapshot.nodes)
+    waiting = sum(snapshot.hints().values())
+    at_least = "+" if waiting and answering < nodes else ""  # who does not answer may keep more
+    hints = f"{number(waiting)}{at_least} hints waiting" if answering else "hints unknown"
     now = history.now()
-    parts: list[tuple[str, str]] = [
-        (f"{sight.answering} of {count(len(sight.nodes), 'node')} answer", "warn" if silent else "dim"),
-        (_waiting(waiting, sight), "warn" if waiting or not sight.answering else "dim"),
-        (f"{count(active, 'fault')} in force", "bad" if active else "dim"),
+    failed = now.failed if now is not None else 0.0
+    parts: list[Line] = [
+        [(f"{answering} of {count(nodes, 'node')} answer", "warn" if answering < nodes else "dim")],
+        [(f"{UNICODE.failed if failed else ''}{rate(failed)} failures/s", "bad" if failed else "dim")],
+        [(hints, "warn" if waiting or not answering else "dim")],
+        [(f"{count(snapshot.faults_active, 'fault')} in force", "bad" if snapshot.faults_active else "dim")],
     ]
-    if now is not None and now.failed:
-        parts.append((f"{now.failed:.1f} failures/s", "bad"))
     if now is not None and now.dropped:
-        parts.append((f"{now.dropped:.1f} messages dropped/s", "warn"))
-    line: Line = []
+        parts.append([(f"{rate(now.dropped)} messages dropped/s", "warn")])
+    return parts
+
+
+def _legend(glyphs: Glyphs) -> list[Line]:
+    states = {name: glyphs.states[name] for name in ("alive", "suspect", "dead")}
+    signs = states | {
+        "no answer": glyphs.unknown,
+        "failures": glyphs.failed,
+        "fault": glyphs.begun,
+        "its end": glyphs.ended,
+    }
+    return [[(f"{sign} {what}", "dim")] for what, sign in signs.items()]
+
+
+def _keys(choices: Choices) -> list[Line]:
+    keys = [("q", "quit"), ("space", "go on" if choices.frozen else "freeze"), ("1-9 ↑ ↓", "one node")]
+    if choices.focus:
+        keys.append(("0", f"all, not only {choices.focus}"))
+    return [[(key, "strong"), (f" {what}", "dim")] for key, what in keys]
+
+
+def _flow(parts: list[Line], columns: int, gap: str) -> list[Line]:
+    """The parts on as many lines as they need."""
+    lines: list[Line] = []
     for part in parts:
-        line += [*([("  ", "")] if line else []), part]
-    return line
-
-
-def _waiting(hints: int, sight: Sight) -> str:
-    """Who is silent may keep more."""
-    if not sight.answering:
-        return "hints unknown"
-    return f"{'at least ' if hints and sight.answering < len(sight.nodes) else ''}{number(hints)} hints waiting"
+        if lines and length(lines[-1]) + len(gap) + length(part) <= columns:
+            lines[-1] = [*lines[-1], (gap, ""), *part]
+        else:
+            lines.append(part)
+    return lines
 
 
 def _ends(left: Line, right: Line, columns: int) -> Line:
-    room = columns - length(right) - 1
-    return [*fit(left, room), (" ", ""), *right]
+    return [*fit(left, columns - length(right) - bool(right)), *([(" ", ""), *right] if right else [])]
 
 
-def _footer(desk: Desk, columns: int, glyphs: Glyphs) -> Line:
-    keys = [("q", "quit"), ("space", "go on" if desk.frozen else "freeze"), ("1-9 ↑ ↓", "one node")]
-    if desk.focus:
-        keys.append(("0", f"all, not only {desk.focus}"))
-    line: Line = []
-    for key, what in keys:
-        line += [*([("   ", "")] if line else []), (key, "strong"), (f" {what}", "dim")]
-    signs = [f"{sign} {state}" for state, sign in glyphs.states.items() if state in LEGEND]
-    legend: Line = [("  ".join([*signs, f"{glyphs.begun} fault", f"{glyphs.ended} its end"]), "dim")]
-    return _ends(line, legend, columns) if length(line) + length(legend) + 2 <= columns else line
+# -- faults and hints
 
 
-def press(desk: Desk, key: str, names: list[str]) -> Desk:
-    """The desk after a key: a character, or `up`, `down`, `escape`."""
-    if key in ("q", "Q"):
-        return replace(desk, done=True)
-    if key == " ":
-        return replace(desk, frozen=not desk.frozen)
-    if key in ("0", "escape"):
-        return replace(desk, focus=None)
-    if key.isdecimal() and 1 <= int(key) <= len(names):
-        chosen = names[int(key) - 1]
-        return replace(desk, focus=None if chosen == desk.focus else chosen)
-    if key in ("up", "down", "k", "j") and names:
-        ring: list[str | None] = [None, *names]
-        at = ring.index(desk.focus) if desk.focus in ring else 0
-        return replace(desk, focus=ring[(at + (1 if key in ("down", "j") else -1)) % len(ring)])
-    return desk
+def shown_faults(history: History, wall: float) -> list[dict[str, Any]]:
+    """Those in force, then those that have only just ended; oldest first."""
+    faults = history.faults()
+    active = [fault for fault in faults if fault["active"]]
+    return active + [fault for fault in faults if not fault["active"] and wall - _since(fault) < ENDED_SHOWN_S]
+
+
+def fault_lines(faults: list[dict[str, Any]], rows: int, wall: float) -> list[Line]:
+    """A line for each, in at most `rows`; the newest have precedence."""
+    if not faults or rows <= 0:
+        return []
+    left = max(0, len(faults) - rows)
+    chosen = faults[left + 1 :] if left and rows > 1 else faults[left:]
+    wide = min(TARGET_MAX, max(len(_what(fault)) for fault in chosen))
+    lines = [_fault(fault, wall, wide) for fault in chosen]
+    if len(chosen) < len(faults) and rows > 1:
+        lines.insert(0, [(f"{len(faults) - len(chosen)} more: `dsectl faults`", "dim")])
+    return lines
+
+
+def _what(fault: dict[str, Any]) -> str:
+    return "  ".join(part for part in (fault["target"], details(fault)) if part)
+
+
+def _fault(fault: dict[str, Any], wall: float, wide: int) -> Line:
+    active = fault["active"]
+    affected = fault["affected"]
+    effect = f"{number(affected)} touched" if affected else "nothing yet" if active else "no effect"
+    line: Line = [
+        piece(fault["id"], 4, "name" if active else "dim"),
+        piece(fault["kind"], 10, "bad" if active else "dim"),
+        piece(_what(fault), wide + 1, "" if active else "dim"),
+        piece(f"{'for' if active else 'ended'} {show_age(wall - _since(fault))}", 11, "dim"),
+        piece(effect, 14, ("warn" if active else "dim") if affected else "warn"),
+    ]
+    links = touched(fault)
+    return [*line, (links, "dim")] if links else line
+
+
+def _since(fault: dict[str, Any]) -> float:
+    """When it began, or ended when it has; long ago where that is not written."""
+    at = fault["at"] if fault["active"] else fault.get("ended")
+    return unix_time(at) if at else 0.0
+
+
+def fault_marks(history: History, glyphs: Glyphs) -> dict[float, str]:
+    """When faults began and ended, for the charts."""
+    marks: dict[float, str] = {}
+    for fault in history.snapshot.faults if history.snapshot else ():
+        marks[unix_time(fault["at"])] = f"{glyphs.begun}:bad"
+        if not fault["active"] and fault.get("ended"):
+            marks[unix_time(fault["ended"])] = f"{glyphs.ended}:good"
+    return marks
+
+
+def hint_lines(snapshot: Snapshot) -> list[Line]:
+    """For whom copies wait, and where."""
+    lines: list[Line] = []
+    for target, total in snapshot.hints().items():
+        holders = {name: node.vitals.hints.get(target, 0) for name, node in snapshot.nodes.items() if node.vitals}
+        held = ", ".join(f"{name} {number(many)}" for name, many in holders.items() if many)
+        lines.append(
+            [piece(target, 4, "name"), piece(number(total), 6, "warn", right=True), (f"  kept by {held}", "dim")]
+        )
+    return lines
+
+
+# -- events
+
+
+def event_lines(history: History, rows: int, focus: str | None) -> list[Line]:
+    """The newest groups of events, one a line, oldest first."""
+    return [_group(one) for one in history.groups.last(rows, focus)]
+
+
+def _group(one: EventGroup) -> Line:
+    subject = one.subject if one.subjects == 1 else f"{one.subject}+{one.subjects - 1}"
+    nodes = f"{one.nodes[0]}+{len(one.nodes) - 1}" if len(one.nodes) > 1 else one.nodes[0]
+    return [
+        (f"{clock(one.at, 1)}  ", "dim"),
+        piece(nodes, GROUP_COLUMNS, "name"),
+        (" ", ""),
+        piece(one.kind, KIND_COLUMNS, KIND_STYLES.get(one.kind, "")),
+        (" ", ""),
+        piece(subject, SUBJECT_COLUMNS, "strong"),
+        (f" {shown(one.cause)}", ""),
+    ]

@@ -1,6 +1,7 @@
 """Scripts for fake nodes: what a healthy node answers, and some that are not."""
 
 import struct
+from typing import Any
 
 from cluster.versions.context import encode_clock
 from cluster.wire.admin import AdminAnswer, AdminQuery
@@ -76,5 +77,19 @@ def refuses(code: str) -> Script:
     def script(peer: Peer, frame: Frame) -> None:
         if isinstance(frame, Request):
             peer.fail(frame, code)
+
+    return script
+
+
+def answering(**answers: Any) -> Script:
+    """A node that answers each question with what stands here; to others it does not answer at all."""
+
+    def script(peer: Peer, frame: Frame) -> None:
+        assert isinstance(frame, Request) and isinstance(frame.body, AdminQuery), frame
+        answer = answers.get(frame.body.what)
+        if answer is None:
+            peer.fail(frame, "not-found", f"{frame.body.what} is not known here")
+        else:
+            peer.reply(frame, AdminAnswer(answer(frame.body.arguments) if callable(answer) else answer))
 
     return script

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from cluster.emulator.spec import ClusterRecord, ClusterSpec, Place, encode_record
 from cluster.layout import encode_entry
 from dsectl.cli.app import invoke
 from dsectl.cli.invocation import Session
@@ -86,6 +87,10 @@ def serve(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
         folder.mkdir(parents=True)
         (folder / "layout.json").write_bytes(encode_entry(entry))
         (folder / "secret").write_bytes(SECRET)
+        places = [Place(node.name, "z1", node.address[1]) for node in running]
+        spec = ClusterSpec(name=CLUSTER, nodes=len(running), replication="1/1/1").resolved()
+        record = ClusterRecord(name=CLUSTER, spec=spec, places=places, created="2026-03-01T12:00:00.000Z")
+        (folder / "cluster.json").write_bytes(encode_record(record))
         monkeypatch.setenv("DSECTL_CLUSTER", CLUSTER)
         return running
 

@@ -2,24 +2,19 @@
 
 from typing import Any
 
-from cluster.wire.admin import AdminAnswer, AdminQuery
-from cluster.wire.frames import Frame, Request
-from tests.client.fake_node import Peer, Script
+import msgspec
+
+from cluster.client.vitals import Vitals
+from cluster.wire.admin import AdminQuery
+from tests.client.fake_node import Script
+from tests.client.scripts import answering
 from tests.dsectl.conftest import Run, Serve
+from tests.dsectl.snapshot.snapshots import vitals
 
 
-def answering(**answers: Any) -> Script:
-    """A node that answers each question with what stands here; to others it does not answer at all."""
-
-    def script(peer: Peer, frame: Frame) -> None:
-        assert isinstance(frame, Request) and isinstance(frame.body, AdminQuery), frame
-        answer = answers.get(frame.body.what)
-        if answer is None:
-            peer.fail(frame, "not-found", f"{frame.body.what} is not known here")
-        else:
-            peer.reply(frame, AdminAnswer(answer(frame.body.arguments) if callable(answer) else answer))
-
-    return script
+def saying(said: Vitals) -> Script:
+    """A node that answers a look at it with this."""
+    return answering(vitals=msgspec.to_builtins(said))
 
 
 def row(state: str, epoch: int = 1) -> dict[str, Any]:
@@ -44,9 +39,9 @@ def test_members_is_the_view_of_one_node(run: Run, serve: Serve) -> None:
 
 def test_the_matrix_leaves_silent_observers_out(run: Run, serve: Serve) -> None:
     serve(
-        answering(members={"n1": row("alive"), "n2": row("dead")}),
+        saying(vitals(sees={"n1": "alive", "n2": "dead"})),
         answering(),
-        answering(members={"n1": row("alive"), "n2": row("suspect")}),
+        saying(vitals(sees={"n1": "alive", "n2": "suspect"})),
     )
     found = run("members", "--matrix", "--json").json
     assert found == {"n1": {"n1": "alive", "n2": "dead"}, "n3": {"n1": "alive", "n2": "suspect"}}
@@ -81,13 +76,21 @@ def test_the_ring(run: Run, serve: Serve) -> None:
     assert run("ring", "--node", "n9").code == 6
 
 
-def held(digest: str | None, hints_for: list[str] | None = None) -> dict[str, Any]:
+def sibling(author: str, counter: int, value: bytes | None, size: int | None = None) -> dict[str, Any]:
+    at = f"2026-03-01T12:00:0{counter}.000Z"
+    return {"value": value, "bytes": len(value or b"") if size is None else size, "author": author,
+            "dot": [f"{author}-a.1.0", counter], "at": at}  # fmt: skip
+
+
+def held(digest: str | None, hints_for: list[str] | None = None, *siblings: dict[str, Any]) -> dict[str, Any]:
     return {
         "partition": 7,
         "token": "07ff",
         "owners": ["n1", "n2", "n3"],
         "fallbacks": ["n4"],
-        "held": None if digest is None else {"clock": {"a": 3}, "digest": digest, "siblings": 1},
+        "held": None
+        if digest is None
+        else {"clock": {"n1-a.1.0": 3}, "digest": digest, "siblings": list(siblings), "siblings_count": len(siblings)},
         "hints_for": hints_for or [],
         "voting": True,
         "steps": [
@@ -107,11 +110,33 @@ def test_explain_merges_what_every_node_holds(run: Run, serve: Serve) -> None:
     assert (found["partition"], found["token"], found["owners"]) == (7, "07ff", ["n1", "n2", "n3"])
     assert set(found["replicas"]) == {"n1", "n2", "n4"}, "owners that answered, and who else holds a copy"
     assert (found["replicas"]["n1"]["digest"], found["replicas"]["n2"]["digest"]) == ("aa", None)
-    assert found["replicas"]["n1"]["clock"] == {"a": 3}
+    assert found["replicas"]["n1"]["clock"] == {"n1-a.1.0": 3}
     assert (found["hints"], found["hints_at"], found["silent"]) == (1, {"n4": ["n3"]}, ["n3"])
     assert len(found["steps"]) == 3
     out = run("explain", "cart", "--key").out
     assert "differs" in out and "no answer" in out and "1 hint waiting: n4 for n3" in out
+
+
+def test_explain_shows_the_siblings_of_each_replica(run: Run, serve: Serve) -> None:
+    book, gone, binary = sibling("n1", 1, b"book"), sibling("n2", 2, None), sibling("n3", 3, b"\xff\x00")
+    long = sibling("n1", 4, "aé".encode()[:2], 5000)
+    serve(
+        answering(explain=held("aa", None, book, gone)),
+        answering(explain=held("bb", None, book, binary, long)),
+        answering(explain=held(None)),
+    )
+    replicas = run("explain", "cart", "--json").json["replicas"]
+    assert [one["value"] for one in replicas["n1"]["siblings"]] == ["book", None]
+    assert [one["value"] for one in replicas["n2"]["siblings"]] == ["book", {"base64": "/wA="}, "a"]
+    assert replicas["n1"]["siblings"][0] == {**book, "value": "book"}
+    assert (replicas["n1"]["siblings_count"], replicas["n3"]["siblings"]) == (2, [])
+    lines = [" ".join(line.split()) for line in run("explain", "cart").lines]
+    assert lines[lines.index("4 siblings:") + 2 :][:4] == [
+        "n1-a.1.0:1 n1 12:00:01.000 n1 n2 book",
+        "n2-a.1.0:2 n2 12:00:02.000 n1 deleted",
+        "n3-a.1.0:3 n3 12:00:03.000 n2 2 bytes, not text",
+        "n1-a.1.0:4 n1 12:00:04.000 n2 a…",
+    ]
 
 
 def event(node: str, number: int, second: int, kind: str = "member.dead") -> dict[str, Any]:
@@ -178,32 +203,37 @@ def test_followed_events_come_once(run: Run, serve: Serve) -> None:
 
 
 def test_health_exits_with_1_unless_all_are_well(run: Run, serve: Serve) -> None:
-    well, unwell = {"healthy": True, "reasons": []}, {"healthy": False, "reasons": ["cannot reach n9"]}
-    serve(answering(health=well), answering(health=unwell), answering())
+    serve(saying(vitals()), saying(vitals(problems=["cannot reach n9"])), answering())
     ran = run("health", "--json")
     assert ran.code == 1
-    assert ran.json["nodes"]["n1"] == well and ran.json["nodes"]["n2"] == unwell
+    assert ran.json["nodes"]["n1"] == {"healthy": True, "reasons": [], "may_have_lost": [], "draining": False}
+    assert ran.json["nodes"]["n2"] == {
+        "healthy": False,
+        "reasons": ["cannot reach n9"],
+        "may_have_lost": [],
+        "draining": False,
+    }
     assert ran.json["nodes"]["n3"]["healthy"] is False
     assert "cannot reach n9" in run("health").out
 
 
 def test_health_of_a_well_cluster(run: Run, serve: Serve) -> None:
-    serve(answering(health={"healthy": True, "reasons": []}))
+    serve(saying(vitals()))
     ran = run("health")
     assert (ran.code, ran.lines) == (0, ["NODE  HEALTH", "n1    healthy"])
 
 
 def test_hints_are_summed(run: Run, serve: Serve) -> None:
     serve(
-        answering(hints={"pending": 3, "by_target": {"n3": 2, "n2": 1}}),
-        answering(hints={"pending": 1, "by_target": {"n3": 1}}),
+        saying(vitals(hints={"n3": 2, "n2": 1})),
+        saying(vitals(hints={"n3": 1})),
         answering(),
     )
     found = run("hints", "--json").json
     assert (found["pending"], found["by_target"], found["silent"]) == (4, {"n3": 3, "n2": 1}, ["n3"])
     ran = run("hints")
     assert ran.lines[0] == "4 copies wait for absent owners"
-    assert ran.lines[3].split() == ["n3", "3", "n1:", "2,", "n2:", "1"]
+    assert ran.lines[4].split() == ["n3", "3", "n1:", "2,", "n2:", "1"]
     assert "no answer from n3" in ran.err
 
 

@@ -215,7 +215,7 @@ def test_on_a_terminal_the_lines_give_way_to_the_picture(
     monkeypatch.setenv("TERM", "xterm")
     serve(Keeper())
     ran = run("load", "kv", "--rate", "100", "--for", "1300ms", "--keys", "5", terminal=True)
-    assert "/s offered" not in ran.err and "operations in 1.3 s" in ran.out
+    assert "/s offered" not in ran.err and "operations in 1.3s" in ran.out
 
 
 def test_intervals(serve: Serve, run: Run, tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_intervals(serve: Serve, run: Run, tmp_path: Path) -> None:
 def test_a_full_disk_costs_the_lines_and_not_the_account(serve: Serve, run: Run) -> None:
     serve(Keeper())
     ran = run("load", "kv", "--rate", "100", "--for", "1200ms", "--keys", "5", "--intervals", "/dev/full")
-    assert "not written any more: No space left" in ran.err and "operations in 1.2 s" in ran.out, ran
+    assert "not written any more: No space left" in ran.err and "operations in 1.2s" in ran.out, ran
 
 
 def test_several_processes_are_one_load(serve: Serve, run: Run) -> None:

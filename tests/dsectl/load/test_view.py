@@ -31,7 +31,7 @@ def test_the_picture() -> None:
         progress.interval(second(1.0, 98, 2))
         progress.interval(second(2.0, 100, 0))
         seen = text(progress.lines())
-        assert "2 of 10 s" in seen and "━" * 8 + "╌" in seen
+        assert "2s of 10s" in seen and "━" * 8 + "╌" in seen
         assert "in flight" in seen and "response         12.5" in seen and "service          11.5" in seen
         assert "198" in seen and ("2", "bad") in [piece for line in progress.lines() for piece in line]
         assert "p99 each second" in seen and "██" in seen

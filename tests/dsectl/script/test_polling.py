@@ -75,7 +75,7 @@ def test_the_story_tells_each_change_once() -> None:
     polling = Polling(False, 9.0)
     for number, state in enumerate(["alive", "alive", "suspect", "suspect", "alive"]):
         polling.on_look(look(state, False), float(number))
-    assert polling.story == '5 looks: "alive" at 0.00 s, "suspect" at 2.00 s, "alive" at 4.00 s'
+    assert polling.story == '5 looks: "alive" at 0s, "suspect" at 2s, "alive" at 4s'
 
 
 def test_a_story_has_an_end() -> None:
