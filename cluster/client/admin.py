@@ -22,8 +22,7 @@ from cluster.client.operation import (
 )
 from cluster.errors import BadMessage, ClusterError, Usage
 from cluster.wire.admin import AdminAnswer, AdminQuery
-from cluster.wire.frames import Body
-from cluster.wire.trace import trace_id
+from cluster.wire.frames import Body, trace_id
 
 DEPTH_MAX = 32
 

@@ -29,9 +29,8 @@ from cluster.errors import BadContext, ClusterError, Maybe, TooLarge, Usage
 from cluster.layout.partition import partition_of
 from cluster.limits import KEY_BYTES_MAX, REPLICAS_MAX, VALUE_BYTES_MAX
 from cluster.versions.context import encode_clock, make_token, open_token
-from cluster.wire.frames import Body
+from cluster.wire.frames import Body, trace_id
 from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
-from cluster.wire.trace import trace_id
 
 KEYS_MAX = 1000
 """Keys in a page unless the caller says otherwise."""

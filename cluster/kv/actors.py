@@ -1,7 +1,7 @@
 """In whose name this node's writes are counted, and when it takes another name.
 
 A node may go on with an actor on a key while it surely holds every write that it gave there in that name; see
-cluster.versions.actor for what a clock claims otherwise (that the missing write was replaced, which would lose it).
+cluster.versions.versions for what a clock claims otherwise (that the missing write was replaced, which would lose it).
 
 *An owner* keeps its rows, so it has one actor for all of them, over boots too. It takes a new one whenever a row may
 lack a write that others have: the log undid a refused batch (its copies may have been sent), or lost its end or a

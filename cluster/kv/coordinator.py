@@ -27,13 +27,13 @@ from cluster.observe.latency import Latencies
 from cluster.ports import Inbound
 from cluster.replication.context import ReplicationContext
 from cluster.replication.mergeable import TABLE_KV
-from cluster.replication.preference import UNANSWERED
 from cluster.replication.quorum import (
     CATCHING_UP,
     MAY_MISS_HINTS,
     MAYBE,
     NO,
     NO_VOTE,
+    UNANSWERED,
     VOTING,
 )
 from cluster.replication.reader import Reader, ReadOperation

@@ -14,8 +14,7 @@ import msgspec
 from cluster.errors import ClusterError, DeadlinePassed, Maybe, Overloaded, QuorumMissing, Unreachable
 from cluster.ports import Inbound, Outcome
 from cluster.replication.context import ReplicationContext
-from cluster.replication.preference import UNANSWERED
-from cluster.replication.quorum import MAYBE
+from cluster.replication.quorum import MAYBE, UNANSWERED
 from cluster.wire.handshake import LANE_FOREGROUND
 from cluster.wire.kv import Get, Got, Put, PutDone
 

@@ -23,9 +23,7 @@ from cluster.node.answers import Answers
 from cluster.node.drain import Drain
 from cluster.node.layouts import LAYOUT_FILE, Layouts
 from cluster.node.receipts import Receipts
-from cluster.observe.events import Events
-from cluster.observe.limited import LimitedRecorder
-from cluster.observe.steps import Steps
+from cluster.observe.events import Events, LimitedRecorder, Steps
 from cluster.replication import Replication
 from cluster.replication.context import ReplicationContext
 from cluster.replication.hintloss import HintLoss

@@ -1,9 +1,10 @@
-"""What a node decided, and why: a ring of events, oldest forgotten first.
+"""What a node did, for whoever looks later: rings of events and of steps, oldest forgotten first.
 
 An event records a decision (membership, layout, lease, epoch, repair, shed, fault) with its cause and local evidence,
-never a single operation, so recording may cost microseconds. Ids are `NODE-EPOCH-COUNTER`: a node's boot epoch never
-repeats, so an id never does, and `event_order` sorts those of one node by when they were recorded, whatever its wall
-clock did meanwhile. Nothing here is durable: a node that died keeps its events in its log file only.
+never a single operation (those leave `Steps`, when they ask for it), so recording may cost microseconds. Ids are
+`NODE-EPOCH-COUNTER`: a node's boot epoch never repeats, so an id never does, and `event_order` sorts those of one node
+by when they were recorded, whatever its wall clock did meanwhile. Nothing here is durable: a node that died keeps its
+events in its log file only.
 """
 
 import re
@@ -18,6 +19,12 @@ from msgspec import Struct
 from cluster.env import Clock
 from cluster.errors import Usage
 from cluster.observe.rfc3339 import format_time, parse_time
+from cluster.ports import Recorder
+from cluster.wire.frames import trace_id
+
+FLOOD_FIRST = 5
+FLOOD_INTERVAL_S = 10.0
+STEPS_MAX = 4096
 
 RESERVED = ("id", "at", "node", "kind", "cause")
 _ID = re.compile(r"(.+)-(\d+)-(\d{6,})", re.ASCII)
@@ -117,3 +124,54 @@ class Events:
             raise Usage("invalid start nan: expected the id of an event, or a time")
         earliest = format_time(parse_time(start) if isinstance(start, str) else start)
         return lambda event: event.at >= earliest
+
+
+class LimitedRecorder:
+    """A `ports.Recorder` before another one, which a flood cannot fill: the first of a kind are recorded, the rest of
+    an interval are counted. Who connects and is refused decides how often that happens, not this node; its events and
+    its log must stay readable."""
+
+    def __init__(self, clock: Clock, record: Recorder) -> None:
+        self._clock = clock
+        self._record = record
+        self._counts: dict[str, int] = {}  # by kind, in this interval
+        self._armed = False
+
+    def __call__(self, kind: str, cause: str, **fields: Any) -> object:
+        """One more event of the kind."""
+        self._counts[kind] = count = self._counts.get(kind, 0) + 1
+        if not self._armed:
+            self._armed = True
+            self._clock.call_later(FLOOD_INTERVAL_S, self._close)
+        return self._record(kind, cause, **fields) if count <= FLOOD_FIRST else None
+
+    def _close(self) -> None:
+        counts, self._counts, self._armed = self._counts, {}, False
+        for kind, count in counts.items():
+            if count > FLOOD_FIRST:
+                self._record(kind, f"{count - FLOOD_FIRST} more in {FLOOD_INTERVAL_S:.0f} s", count=count - FLOOD_FIRST)
+
+
+class Steps:
+    """What single operations did here, for those that asked to be explained.
+
+    Such an operation carries a W3C traceparent through every node that has a part in it, and each keeps its own steps;
+    whoever explains it collects them. All others carry nothing and leave nothing. Steps are of this boot.
+    """
+
+    def __init__(self, clock: Clock, node: str) -> None:
+        self._clock = clock
+        self._node = node
+        self._ring: deque[tuple[str, dict[str, Any]]] = deque(maxlen=STEPS_MAX)
+
+    def add(self, trace: str, what: str, **fields: Any) -> None:
+        """Keep one step of the operation with this traceparent. `fields` are JSON values."""
+        id = trace_id(trace)
+        if id:
+            at = self._clock.wall()
+            step = {"at": format_time(at), "unix_s": round(at, 6), "node": self._node, "step": what, **fields}
+            self._ring.append((id, step))
+
+    def of(self, id: str) -> list[dict[str, Any]]:
+        """The steps of a trace, oldest first."""
+        return [step for trace, step in self._ring if trace == id]

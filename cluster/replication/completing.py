@@ -14,7 +14,7 @@ from cluster.ports import Outcome
 from cluster.replication.completion import Completion, CompletionReason
 from cluster.replication.context import ReplicationContext
 from cluster.replication.mergeable import TABLE_HINTS
-from cluster.replication.preference import UNANSWERED
+from cluster.replication.quorum import UNANSWERED
 from cluster.replication.voting import causes
 from cluster.wire.handshake import LANE_BACKGROUND
 from cluster.wire.replication import Scan, Scanned

@@ -8,7 +8,7 @@ from cluster.env import Env
 from cluster.errors import Usage
 from cluster.layout import LayoutView, partition_of
 from cluster.limits import KEY_BYTES_MAX
-from cluster.observe.steps import Steps
+from cluster.observe.events import Steps
 from cluster.ports import Recorder
 from cluster.replication.hintloss import HintLoss
 from cluster.replication.hints import HintStore

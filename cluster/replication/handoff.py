@@ -18,7 +18,7 @@ from cluster.ports import Outcome
 from cluster.replication.context import ReplicationContext
 from cluster.replication.hints import HintKey
 from cluster.replication.mergeable import TABLE_HINTS
-from cluster.replication.preference import UNANSWERED
+from cluster.replication.quorum import UNANSWERED
 from cluster.wire.handshake import LANE_BACKGROUND
 from cluster.wire.replication import Replicate, Replicated
 

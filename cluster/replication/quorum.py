@@ -1,13 +1,15 @@
-"""The verdicts of a replicated write and of a replicated read.
+"""Who takes a write, and the verdicts of a replicated write and of a replicated read.
 
 Pure: fed by answers, own no socket and no clock. Dynamo (DeCandia et al., SOSP 2007) sections 4.5 and 4.6. What counts
 is this project's own rule: a write counts owner *slots*, not copies, and absence (a tombstone shows nothing either) is
-proven by votes only.
+proven by votes only. A write is taken by the owners that can be reached, and by fallbacks, which keep a hint that names
+the owner, for those that cannot: the first N healthy nodes of the preference list.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
+from cluster.errors import Maybe, Overloaded, Unreachable
 from cluster.replication.mergeable import Mergeable
 
 OK, OK_SLOPPY, MAYBE, NO = "ok", "ok-sloppy", "maybe", "no"
@@ -21,6 +23,24 @@ MAY_MISS_HINTS: Final = 2
 """From a voting owner for whom a dead member may hold hints: a vote on a value, not on absence."""
 VOTING: Final = 3
 """From an owner that misses nothing that anybody knows of."""
+
+UNANSWERED = (Unreachable, Overloaded, Maybe)
+"""Errors that say something about a peer, which is left out for a while. Any other is the peer's answer, about one key
+or operation, and says nothing about the next."""
+
+
+def split_owners(owners: Sequence[str], avoided: Callable[[str], bool]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(reachable, avoided), in order."""
+    reachable = tuple(name for name in owners if not avoided(name))
+    return reachable, tuple(name for name in owners if name not in reachable)
+
+
+def next_fallback(fallbacks: Sequence[str], taken: Sequence[str], avoided: Callable[[str], bool]) -> str | None:
+    """The next fallback that is not taken and can be reached, or None."""
+    for name in fallbacks:
+        if name not in taken and not avoided(name):
+            return name
+    return None
 
 
 class QuorumWrite:

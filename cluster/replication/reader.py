@@ -10,8 +10,7 @@ from cluster.errors import ClusterError, Maybe, QuorumMissing, TooLarge
 from cluster.ports import Inbound, Outcome
 from cluster.replication.context import ReplicationContext
 from cluster.replication.mergeable import Mergeable, excess
-from cluster.replication.preference import UNANSWERED, split_owners
-from cluster.replication.quorum import NO_VOTE, QuorumRead
+from cluster.replication.quorum import NO_VOTE, UNANSWERED, QuorumRead, split_owners
 from cluster.rpc import BatchedCalls
 from cluster.transport import Connection
 from cluster.wire.handshake import LANE_FOREGROUND

@@ -11,10 +11,10 @@ from cluster.replication.hints import HintKey
 from cluster.replication.mergeable import TABLE_HINTS, check_merged
 from cluster.replication.quorum import NO_VOTE, VOTING
 from cluster.replication.writer import Writer
-from cluster.wire.calls import BatchRefused
 from cluster.wire.replication import (
     Attest,
     Attested,
+    BatchRefused,
     Fetched,
     Found,
     Replicate,

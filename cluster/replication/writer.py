@@ -10,8 +10,7 @@ from cluster.errors import ClusterError, Maybe, QuorumMissing, StaleLayout, TooL
 from cluster.ports import Inbound, Outcome
 from cluster.replication.context import ReplicationContext
 from cluster.replication.hints import HintKey
-from cluster.replication.preference import UNANSWERED, next_fallback, split_owners
-from cluster.replication.quorum import MAYBE, NO, OK, OK_SLOPPY, QuorumWrite
+from cluster.replication.quorum import MAYBE, NO, OK, OK_SLOPPY, UNANSWERED, QuorumWrite, next_fallback, split_owners
 from cluster.rpc import BatchedCalls
 from cluster.transport import Connection
 from cluster.wire.handshake import LANE_FOREGROUND

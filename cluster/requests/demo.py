@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta, Struct
 
 from cluster.limits import VALUE_BYTES_MAX
-from cluster.requests.context import CallContext
-from cluster.requests.service import operation, service
+from cluster.requests.service import CallContext, operation, service
 
 if TYPE_CHECKING:
     from random import Random

@@ -8,7 +8,6 @@ from cluster.errors import BadMessage, LimitReached, NotFound
 from cluster.limits import FACT_BYTES_MAX, SERVICES_MAX
 from cluster.ports import Facts, Messenger, Recorder
 from cluster.requests.balancer import Balancer
-from cluster.requests.context import Sleep
 from cluster.requests.demo import demo_services
 from cluster.requests.description import describe, openapi
 from cluster.requests.registry import (
@@ -22,7 +21,7 @@ from cluster.requests.registry import (
 )
 from cluster.requests.router import RequestRouter
 from cluster.requests.server import Server
-from cluster.requests.service import Definition, definition_of
+from cluster.requests.service import Definition, Sleep, definition_of
 from cluster.rpc.reach import Reach
 
 LEARN_S = 3.0

@@ -26,8 +26,7 @@ from cluster.errors import (
 )
 from cluster.limits import VALUE_BYTES_MAX
 from cluster.ports import Recorder
-from cluster.requests.context import CallContext, Sleep
-from cluster.requests.service import Definition, Operation, definition_of
+from cluster.requests.service import CallContext, Definition, Operation, Sleep, definition_of
 from cluster.wire.requests import Call, CallDone
 
 CONCURRENCY_MAX = 1024

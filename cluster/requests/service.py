@@ -6,29 +6,53 @@
         async def quote(self, request: Quote, call: CallContext) -> Price: ...
 
 A method takes at most one Struct and at most one `CallContext`, in any order, and returns a Struct or None. A plain
-method runs at once and must not wait; an async one runs on the node's loop. Traits are promises of the author:
-`readonly` changes nothing (so a call with an unknown outcome is tried again elsewhere), `idempotent` may be repeated.
-What breaks the form is a `Usage` when the class is made, not a surprise when it is called.
+method runs at once and must not wait; an async one runs on the node's loop. Time comes from the node's clock and
+waiting from its loop, both through the context, so a handler runs unchanged in the simulated world. Traits are promises
+of the author: `readonly` changes nothing (so a call with an unknown outcome is tried again elsewhere), `idempotent` may
+be repeated. What breaks the form is a `Usage` when the class is made, not a surprise when it is called.
 """
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
+from cluster.env import Clock
 from cluster.errors import ClusterError, Usage
 from cluster.limits import NAME_BYTES_MAX
-from cluster.requests.context import CallContext
 
 F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C", bound=type)
+Sleep = Callable[[float], Awaitable[None]]
 
 OPERATIONS_MAX = 64
 SCHEMA_PLACE = "#/components/schemas/{name}"
 _NAME = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
+
+
+class CallContext:
+    """What a handler may know of the call it serves, and its only way to wait. `deadline` is on the node's monotonic
+    clock; the handler is cancelled when it passes."""
+
+    __slots__ = ("_clock", "_sleep", "deadline", "key", "node")
+
+    def __init__(self, node: str, key: str, deadline: float, clock: Clock, sleep: Sleep) -> None:
+        self.node = node
+        self.key = key
+        self.deadline = deadline
+        self._clock = clock
+        self._sleep = sleep
+
+    def remaining(self) -> float:
+        """Seconds until the deadline, at least 0."""
+        return max(0.0, self.deadline - self._clock.now())
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await self._sleep(seconds)
 
 
 class Nothing(msgspec.Struct, forbid_unknown_fields=True):

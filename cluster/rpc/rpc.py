@@ -21,10 +21,9 @@ from cluster.rpc.batches import BatchedCalls
 from cluster.rpc.inbound import HOLD, PROCEED, STALE, Handler, InboundMessage, InboundSession
 from cluster.rpc.pending import Pending, PendingCall
 from cluster.transport import Connection, Transport
-from cluster.wire.calls import BatchRefused
 from cluster.wire.frames import Cancel, OneWay, Request, encode_frame
 from cluster.wire.handshake import LANE_FOREGROUND
-from cluster.wire.replication import ReplicationBody
+from cluster.wire.replication import BatchRefused, ReplicationBody
 from cluster.wire.rights import MAY_SEND, NODES_ONLY, PLACED, ROLE_NODE, ROLES
 
 HELD_MAX = 1024

@@ -1,15 +1,45 @@
 """The way to one peer on one of its three lanes: dialled on demand, redialled with backoff, failing fast meanwhile.
 
-Control, foreground and background traffic do not wait for each other. A dial into a partition hangs until its
-timeout, as it would on a network.
+Control, foreground and background traffic do not wait for each other. A dial into a partition hangs until its timeout,
+as it would on a network. A peer that could not be reached is dialled again after a time that doubles, with full jitter:
+Brooker, "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015).
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from cluster.env import Address
-from cluster.transport.backoff import Backoff
 from cluster.transport.connection import Connection, LocalEnd
 from cluster.wire.handshake import LANE_BACKGROUND
+
+if TYPE_CHECKING:
+    from random import Random
+
+
+class Backoff:
+    """When one peer may be dialled again. Pure: time and randomness are passed in."""
+
+    __slots__ = ("_delay", "_max", "_min", "_until")
+
+    def __init__(self, min_s: float, max_s: float) -> None:
+        self._min = min_s
+        self._max = max_s
+        self._delay = min_s
+        self._until = float("-inf")
+
+    def blocked(self, now: float) -> bool:
+        """Whether it is too early to dial."""
+        return now < self._until
+
+    def failed(self, now: float, random: "Random") -> None:
+        """A dial failed: wait longer than last time."""
+        self._until = now + random.uniform(self._min / 2, self._delay)
+        self._delay = min(self._delay * 2, self._max)
+
+    def reset(self) -> None:
+        """The peer was heard: dial at once."""
+        self._delay = self._min
+        self._until = float("-inf")
 
 
 class Lane:

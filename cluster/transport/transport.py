@@ -12,9 +12,8 @@ from cluster.config import TransportSettings
 from cluster.env import Address, Env, OutputTick, StreamListener
 from cluster.faults import FaultBook
 from cluster.ports import Recorder
-from cluster.transport.backoff import Backoff
 from cluster.transport.connection import Connection, LocalEnd, Outbox
-from cluster.transport.lane import Lane
+from cluster.transport.lane import Backoff, Lane
 from cluster.wire.handshake import LANE_CONTROL, LANE_FOREGROUND, Party
 from cluster.wire.rights import ROLE_CLIENT, ROLE_NODE
 

@@ -1,6 +1,5 @@
 """Versions: what a replica knows of one key, and how writes and merges change it without losing an update."""
 
-from cluster.versions.actor import NUMBER_MAX, Actor, actor_name, first_number
 from cluster.versions.clock import AHEAD_MAX_S, HybridClock, stamp_at, wall_of
 from cluster.versions.context import (
     CONTEXT_BYTES_MAX,
@@ -16,19 +15,25 @@ from cluster.versions.context import (
     open_token,
 )
 from cluster.versions.join import descends, join_clocks, merge, merge_blobs
-from cluster.versions.reading import distinct, is_tombstone, visible
 from cluster.versions.versions import (
     EMPTY,
+    NUMBER_MAX,
+    Actor,
     Clock,
     Dot,
     Sibling,
     Versions,
+    actor_name,
     covers,
     decode,
     digest,
+    distinct,
     encode,
+    first_number,
     has_clock,
+    is_tombstone,
     outline,
+    visible,
 )
 from cluster.versions.write import check_growth, context_after, proves_amnesia, put, replace_all, restore
 

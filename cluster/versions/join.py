@@ -10,8 +10,8 @@ order one would then keep the operation and the other lose it.
 
 from collections.abc import Collection, Mapping
 
-from cluster.versions.actor import Actor
 from cluster.versions.versions import (
+    Actor,
     Clock,
     Dot,
     Outline,

@@ -17,7 +17,25 @@ Invariants: the clock covers every sibling's dot and no dot of the cloud; no two
 and cloud are sorted, so that equal objects have equal bytes and replicas compare digests. Objects are values: nothing
 changes a clock in place.
 
-What is written, joined and shown is in `write`, `join` and `reading`.
+A write event is a dot: the actor and a number. An actor is the name in which a node coordinates writes. It belongs to
+that node alone and is called `<node id>.<epoch>.<mint>`, where the epoch is that of the boot which minted it. Epochs
+are on the medium before a node says anything, so no name is minted twice.
+
+The numbers come from one counter a node, begun by each boot at its epoch: never from the row. So a dot is never given
+twice, whatever became of the row: a batch that the log refused and that was undone, a row that was collected or has
+expired, a hint that went home. In one key the numbers of an actor ascend with gaps, and a clock entry `actor: n` claims
+nothing for the numbers in the gaps, which belong to other keys. It says: *of the writes of this actor on this key, all
+up to n are seen*.
+
+That claim is true if whoever gives (actor, n) holds, in the object that it adds to, every write that the actor has
+given on this key. So a node goes on with an actor only while that is certain, and takes another one else. When that is,
+is decided in `cluster.kv.actors`; `write.proves_amnesia` gives one of the reasons.
+
+A reader is shown the distinct values, in an order that all replicas agree on. A write that was retried at a second
+coordinator has two dots and is one write: siblings with the same operation id collapse to the one with the lowest dot.
+Tombstones are no values, but they count as siblings. Choosing one of several values is a resolver's part.
+
+What is written and joined is in `write` and `join`.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -28,10 +46,16 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 
 from cluster import errors
-from cluster.versions.actor import Actor
 
+Actor: TypeAlias = str
 Clock: TypeAlias = dict[Actor, int]
 Dot: TypeAlias = tuple[Actor, int]
+
+_COUNT_BITS: Final = 40
+"""Of a number, for the writes of one boot: 10^12, twelve years at 3,000 a second. Above it stands the epoch: four
+million boots stay below the 62 bits that a counter has on the wire."""
+NUMBER_MAX: Final = 2**62
+EPOCH_MAX: Final = (NUMBER_MAX >> _COUNT_BITS) - 1
 
 DIGEST_BYTES = 8
 
@@ -69,6 +93,7 @@ class Versions(msgspec.Struct, frozen=True, array_like=True, gc=False):
 EMPTY = Versions({}, ())
 
 dot_of: Callable[[Sibling], Dot] = attrgetter("actor", "counter")  # quicker as a sort key than the property
+_by_stamp = attrgetter("stamp", "actor", "counter")
 
 # What decoding raises on garbage; the last for containers nested thousands deep.
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -95,6 +120,18 @@ _FRONT: Final = bytes([_ARRAY_OF_TWO])
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Versions)
 _outline_decoder = msgspec.msgpack.Decoder(Outline)
+
+
+def actor_name(node_id: str, epoch: int, mint: int) -> Actor:
+    """The actor of `node_id` minted as number `mint` in boot `epoch`, such as `n3-5f3a9c1e.4.0`."""
+    assert "." not in node_id and epoch >= 0 and mint >= 0, (node_id, epoch, mint)
+    return f"{node_id}.{epoch}.{mint}"
+
+
+def first_number(epoch: int) -> int:
+    """Where the counter of a boot begins: above every number of the boots before it."""
+    assert 0 <= epoch <= EPOCH_MAX, epoch
+    return epoch << _COUNT_BITS
 
 
 def covers(clock: Mapping[Actor, int], cloud: Collection[Dot], actor: Actor, counter: int) -> bool:
@@ -143,3 +180,24 @@ def has_clock(blob: bytes, clock_bytes: bytes) -> bool:
 def digest(blob: bytes) -> bytes:
     """Eight bytes that differ, for all practical purposes, when encoded objects differ."""
     return blake2b(blob, digest_size=DIGEST_BYTES).digest()
+
+
+def distinct(versions: Versions) -> tuple[Sibling, ...]:
+    """One sibling an operation, tombstones included, by stamp and then dot."""
+    siblings = versions.siblings
+    if len(siblings) < 2:
+        return siblings
+    firsts: dict[str, Sibling] = {}
+    for sibling in siblings:  # sorted by dot
+        firsts.setdefault(sibling.operation, sibling)
+    return tuple(sorted(firsts.values(), key=_by_stamp))
+
+
+def visible(versions: Versions) -> list[bytes]:
+    """The values that are not deleted, by stamp and then dot; empty for a key that was never written or is deleted."""
+    return [sibling.value for sibling in distinct(versions) if not sibling.deleted]
+
+
+def is_tombstone(versions: Versions) -> bool:
+    """Whether the key was deleted, with nothing concurrent to the deletion; false for a key that was never written."""
+    return bool(versions.siblings) and all(sibling.deleted for sibling in versions.siblings)

@@ -14,11 +14,20 @@ may have been superseded since is the caller's part.
 
 from cluster import errors
 from cluster.limits import CLOCK_ACTORS_MAX, CLOCK_ACTORS_SPARE, OBJECT_BYTES_MAX, SIBLINGS_MAX
-from cluster.versions.actor import Actor
 from cluster.versions.context import Context, join_dot
 from cluster.versions.join import join_clocks
-from cluster.versions.reading import distinct, is_tombstone
-from cluster.versions.versions import Clock, Sibling, Versions, beyond, covers, dot_of, encode_parts
+from cluster.versions.versions import (
+    Actor,
+    Clock,
+    Sibling,
+    Versions,
+    beyond,
+    covers,
+    distinct,
+    dot_of,
+    encode_parts,
+    is_tombstone,
+)
 
 
 def put(
@@ -111,7 +120,7 @@ def proves_amnesia(stored: Versions, actor: Actor, number: int, context: Context
     """Whether anything names a write of `actor` that its own node does not hold, or has yet to number.
 
     `stored` holds all that the node knows of the key, `number` is what its next write would get. Then it has lost
-    something, or its directory is an old copy, and `actor` may not go on: see cluster.versions.actor.
+    something, or its directory is an old copy, and `actor` may not go on: see `cluster.versions.versions`.
     """
     known = stored.clock.get(actor, 0)
     if known >= number or (stored.cloud and _newest(stored.cloud, actor) > known):

@@ -15,7 +15,6 @@ from msgspec import Struct
 from cluster.errors import BadMessage
 from cluster.limits import FRAME_BYTES_MAX
 from cluster.wire.admin import AdminBody
-from cluster.wire.calls import CallsBody
 from cluster.wire.chain import ChainBody
 from cluster.wire.kv import KvBody
 from cluster.wire.membership import MembershipBody
@@ -23,7 +22,7 @@ from cluster.wire.replication import ReplicationBody
 from cluster.wire.requests import RequestBody
 from cluster.wire.topics import TopicBody
 
-Body = KvBody | ReplicationBody | TopicBody | RequestBody | AdminBody | MembershipBody | CallsBody | ChainBody
+Body = KvBody | ReplicationBody | TopicBody | RequestBody | AdminBody | MembershipBody | ChainBody
 
 
 class Request(Struct, array_like=True, gc=False, tag=1):
@@ -99,6 +98,8 @@ STAMP_AT = 7
 `stamp_into(buffer, STAMP_AT, at)` fills it in."""
 _AT = struct.Struct(">d")
 stamp_into, _at_bytes = _AT.pack_into, _AT.pack
+_TRACE_LENGTHS = [2, 32, 16, 2]
+_TRACE_DIGITS = frozenset("0123456789abcdef")
 
 
 def stamped(data: bytes, at: float) -> bytes:
@@ -226,3 +227,14 @@ def split_lengths(data: bytes, limit: int) -> Iterator[tuple[bytes, int]]:
             return
         yield data[position + LENGTH_BYTES : stop], stop
         position = stop
+
+
+def trace_id(traceparent: str) -> str:
+    """The trace that a traceparent (W3C Trace Context, version 00) is of; empty for text that is none."""
+    parts = traceparent.split("-")
+    is_one = (
+        [len(part) for part in parts] == _TRACE_LENGTHS
+        and parts[0] == "00"
+        and _TRACE_DIGITS.issuperset("".join(parts))
+    )
+    return parts[1] if is_one else ""

@@ -48,6 +48,14 @@ class ReplicatedBatch(Struct, array_like=True, gc=False, tag=29):
     failed: list[tuple[int, str, str]]
 
 
+class BatchRefused(Struct, array_like=True, gc=False, tag=70):
+    """Of a one-way batch: nothing was done for the calls of these numbers. `code` as in Failure."""
+
+    ids: list[int]
+    code: str
+    message: str
+
+
 class Fetch(Struct, array_like=True, gc=False, tag=22):
     """What is held for each key, unless its digest is the entry's (empty: nothing is held by the one who asks).
     `layout` as in ReplicateBatch."""
@@ -133,6 +141,7 @@ ReplicationBody = (
     | Replicated
     | ReplicateBatch
     | ReplicatedBatch
+    | BatchRefused
     | Fetch
     | Fetched
     | Attest

@@ -13,12 +13,12 @@ from typing import Any
 
 from cluster.errors import ClusterError, Forbidden
 from cluster.wire.admin import AdminQuery
-from cluster.wire.calls import BatchRefused
 from cluster.wire.chain import Accept, Decided, Entries, Prepare
 from cluster.wire.kv import Get, Keys, Put
 from cluster.wire.membership import PushPull, StreamPing, Tell
 from cluster.wire.replication import (
     Attest,
+    BatchRefused,
     Compare,
     Fetch,
     Fetched,

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster.observe.steps import STEPS_MAX, Steps
+from cluster.observe.events import STEPS_MAX, Steps
 from cluster.simulation.client import SimulatedClient
 from cluster.simulation.fleet import Fleet
+from cluster.wire.frames import trace_id
 from cluster.wire.kv import Get, Got, Put, PutDone
-from cluster.wire.trace import trace_id
 from tests.simulation.clients import client_of
 from tests.storage.memory_disk import HandClock
 

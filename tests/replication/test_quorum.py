@@ -1,4 +1,4 @@
-"""The verdicts of writes and reads, as tables of what arrives and what is decided."""
+"""Who takes a write, and the verdicts of writes and reads, as tables of what arrives and what is decided."""
 
 from collections.abc import Sequence
 
@@ -17,6 +17,8 @@ from cluster.replication.quorum import (
     VOTING,
     QuorumRead,
     QuorumWrite,
+    next_fallback,
+    split_owners,
 )
 
 OWNERS = ("n1", "n2", "n3")
@@ -230,3 +232,11 @@ def test_an_answer_counts_once() -> None:
     quorum.on_answer("n1", b"A", VOTING)
     quorum.on_answer("n1", b"A", VOTING)
     assert quorum.votes == 1 and quorum.lacking() == 1
+
+
+def test_fallbacks_come_in_the_order_of_the_fallback_list() -> None:
+    down = {"n3", "n4"}
+    assert split_owners(("n1", "n2", "n3"), down.__contains__) == (("n1", "n2"), ("n3",))
+    assert next_fallback(("n4", "n5", "n6"), (), down.__contains__) == "n5"
+    assert next_fallback(("n4", "n5", "n6"), ("n5",), down.__contains__) == "n6"
+    assert next_fallback(("n4",), (), down.__contains__) is None

@@ -20,7 +20,7 @@ from cluster.versions import (
     merge,
     put,
 )
-from cluster.versions.actor import EPOCH_MAX, NUMBER_MAX
+from cluster.versions.versions import EPOCH_MAX, NUMBER_MAX
 
 A, B = "n1-00000001.1.0", "n2-00000002.1.0"
 OBJECT = put(put(EMPTY, B, 1, None, "op1", 7, b"one"), A, 1, None, "op2", 8, b"", deleted=True)

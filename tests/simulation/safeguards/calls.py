@@ -12,7 +12,7 @@ from cluster.errors import BadMessage, Unreachable, Usage
 from cluster.faults import Fault, FaultDocument, add_fault, encode_faults, heal
 from cluster.kv import VersionedObjects
 from cluster.layout import partition_of
-from cluster.observe.limited import LimitedRecorder
+from cluster.observe.events import LimitedRecorder
 from cluster.replication.context import ReplicationContext
 from cluster.replication.mergeable import TABLE_KV
 from cluster.requests import CallContext, operation, service

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from cluster.transport.backoff import Backoff
+from cluster.transport.lane import Backoff
 
 
 def test_it_doubles_up_to_the_most_and_never_waits_longer() -> None:
