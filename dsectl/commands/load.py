@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 from msgspec import json
@@ -228,7 +228,8 @@ def _run(plan: LoadPlan, limits: list[Limit] | None, intervals: str | None) -> I
     """Carry it out, and yield what it came to, with the code of its verdict."""
     invocation, console = current(), current().console
     at = timestamp()
-    with _interval_file(intervals, console) as write, _progress(console, plan) as progress:
+    picture = LiveProgress if console.shows_progress and not console.options.no_input else PlainProgress
+    with _interval_file(intervals, console) as write, picture(console, plan) as progress:
 
         def on_interval(interval: Interval) -> None:
             progress.interval(interval)
@@ -251,13 +252,6 @@ def _run(plan: LoadPlan, limits: list[Limit] | None, intervals: str | None) -> I
         before(signal.SIGTERM, None)  # it goes on to who handled it before: to a recipe or a shell, which end as well
 
 
-def _progress(console: Console, plan: LoadPlan) -> LiveProgress | PlainProgress:
-    """A picture on a terminal, lines elsewhere; nothing under --json and --quiet."""
-    if console.shows_progress and not console.options.no_input:
-        return LiveProgress(console, plan)
-    return PlainProgress(console, plan)
-
-
 @contextmanager
 def _interval_file(name: str | None, console: Console) -> Iterator[Callable[[str], object] | None]:
     """Where the lines of intervals go: each is written at once."""
@@ -271,7 +265,11 @@ def _interval_file(name: str | None, console: Console) -> Iterator[Callable[[str
 
         yield write
     else:
-        with _opened(name) as file:
+        try:
+            opened = open(name, "w", encoding="utf-8", buffering=1)  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise Usage(f"cannot write {name!r}: {error.strerror}", help="--intervals names a file to write.") from None
+        with opened as file:
 
             def keep(line: str) -> None:
                 """A disk that is full costs the lines, never the account."""
@@ -285,10 +283,3 @@ def _interval_file(name: str | None, console: Console) -> Iterator[Callable[[str
                         file.close()
 
             yield keep
-
-
-def _opened(name: str) -> TextIO:
-    try:
-        return open(name, "w", encoding="utf-8", buffering=1)
-    except OSError as error:
-        raise Usage(f"cannot write {name!r}: {error.strerror}", help="--intervals names a file to write.") from None

@@ -91,7 +91,7 @@ def judge(found: Findings) -> Verdict:
     if failures:
         return Verdict(FAILED, failures)
     gaps = [f"{reason} (load {family})" for family, one in found.load.items() for reason in untested(one)]
-    gaps += [*_did_not_happen(found), *_not_checked(found)]
+    gaps += _gaps(found)
     if gaps:
         return Verdict(INCONCLUSIVE, gaps)
     keys = count(found.load["kv"]["checked"], "acknowledged key")
@@ -111,10 +111,13 @@ def _broken_promises(found: Findings) -> Iterator[str]:
         yield f"{found.victim} was not considered alive again by all others"
 
 
-def _did_not_happen(found: Findings) -> list[str]:
+def _gaps(found: Findings) -> list[str]:
+    """What did not happen, or was not checked."""
+    uncompared = found.keys_acknowledged - found.keys_compared
     return [
         reason
         for missing, reason in (
+            (found.cut_short, "the time was up before everything was checked"),
             (len(found.coordinators) < 2, "the writes were not coordinated by different nodes"),
             (found.messages_across == 0, "no message went from one node to another"),
             (len(found.answered_by) < 2, "requests were not answered by different nodes"),
@@ -126,21 +129,10 @@ def _did_not_happen(found: Findings) -> list[str]:
             (not found.requests_in_outage, "no request was answered while a node was down"),
             (found.hints_peak == 0, "no hint was ever stored, so none was delivered"),
             (found.restart_s is None, "the node was not started again"),
-        )
-        if missing
-    ]
-
-
-def _not_checked(found: Findings) -> list[str]:
-    uncompared = found.keys_acknowledged - found.keys_compared
-    return [
-        reason
-        for missing, reason in (
-            (found.cut_short, "the time was up before everything was checked"),
-            (len(found.load) < 3, "not every load gave its account"),
+            (found.alive_again_s is None, f"{found.victim or 'the node'} was not seen to be alive again"),
             (found.hints_left is None, "the waiting hints could not be counted"),
             (bool(found.hints_left), f"{found.hints_left} hints were still waiting"),
-            (found.alive_again_s is None, f"{found.victim or 'the node'} was not seen to be alive again"),
+            (len(found.load) < 3, "not every load gave its account"),
             (found.showcase_kept is None, "the key that the story follows was not read back"),
             (uncompared > 0, f"the owners of {count(uncompared, 'key')} were not compared"),
             (found.keys_caught_up == 0, "the node that returned owns nothing that was written without it"),

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import uvloop
@@ -56,8 +57,7 @@ KEYS = 500
 AT_ONCE = 32
 
 
-def _restart(name: str, nodes: list[str]) -> object:
-    return emulator.restart(name, nodes, RESTART_S)
+RESTART = partial(emulator.restart, wait_s=RESTART_S)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Actions:
     """What is done to processes."""
 
     kill: Callable[[str, list[str]], object] = emulator.kill
-    restart: Callable[[str, list[str]], object] = _restart
+    restart: Callable[[str, list[str]], object] = RESTART
 
 
 class Teller(Protocol):
@@ -222,18 +222,17 @@ class DemoStory:
         began = time.monotonic()
         self._start_loads()
         await asyncio.sleep(WARM_UP_S)
-        await self._when(self._is_everywhere, began, NOTICE_S)
+        await self._when(
+            lambda: len(found.coordinators) > 1 and found.messages_across > 0 and len(found.answered_by) > 1,
+            began,
+            NOTICE_S,
+        )
         say(f"{count(found.writes, 'write')} acknowledged, coordinated by {len(found.coordinators)} nodes")
         say(
             f"{count(found.messages, 'message')} delivered by {witness.subscriber}, "
             f"{found.messages_across} published at other nodes"
         )
         say(f"{count(found.requests, 'request')} answered: {_counts(found.answered_by)}")
-
-    def _is_everywhere(self) -> bool:
-        """Whether each kind of load has met more than one node."""
-        found = self.found
-        return len(found.coordinators) > 1 and found.messages_across > 0 and len(found.answered_by) > 1
 
     async def _crash(self) -> None:
         found, victim, timed = self.found, self.found.victim, self.narrator.timed
@@ -259,7 +258,12 @@ class DemoStory:
         say(f"{SHOWCASE!r} is written again, {DURING.decode()!r} instead of {BEFORE.decode()!r}")
         began = time.monotonic()
         await asyncio.sleep(OUTAGE_S)
-        await self._when(self._serves_without, began, NOTICE_S)
+        answered = (witness.writes, witness.messages, witness.requests)
+        await self._when(
+            lambda: found.hints_peak > 0 and all(one and one[-1].began >= self.ended_at for one in answered),
+            began,
+            NOTICE_S,
+        )
         now = time.monotonic()
         found.outage_s = round(now - self.ended_at, 3)
         found.writes_in_outage = len(within(witness.writes, self.ended_at, now))
@@ -272,11 +276,6 @@ class DemoStory:
         )
         say(f"{count(found.messages_in_outage, 'message')} delivered by {witness.subscriber}")
         say(f"{count(sum(found.requests_in_outage.values()), 'request')} answered: {_counts(found.requests_in_outage)}")
-
-    def _serves_without(self) -> bool:
-        """Whether each kind of load went on while the victim was down, and hints for it are stored."""
-        answered = (self.witness.writes, self.witness.messages, self.witness.requests)
-        return self.found.hints_peak > 0 and all(one and one[-1].began >= self.ended_at for one in answered)
 
     async def _come_back(self) -> None:
         found, timed = self.found, self.narrator.timed

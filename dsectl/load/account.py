@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from cluster.errors import Usage
 from dsectl.load.plan import KV, PUBLISH, LoadPlan
-from dsectl.load.tally import EXAMPLES_MAX, KindReport, Latency, LoadReport, decode
+from dsectl.load.tally import EXAMPLES_MAX, Latency, LoadReport, decode
 from dsectl.ui.units import duration, show_duration
 from dsectl.ui.verdict import FAILED, INCONCLUSIVE, PASSED, Verdict
 
@@ -50,7 +50,11 @@ def account_of(plan: LoadPlan, report: LoadReport, at: str) -> Account:
         "service": service.summary(),
         "response": response.summary(),
         "lag": decode(report.lag).summary(),
-        "operations": {name: _operations(one) for name, one in report.kinds.items()},
+        "operations": {
+            name: {field: getattr(one, field) for field in COUNTS}
+            | {"service": decode(one.service).summary(), "response": decode(one.response).summary()}
+            for name, one in report.kinds.items()
+        },
         "errors": report.errors,
         "seconds": round(seconds, 3),
         "planned_s": plan.seconds,
@@ -79,11 +83,6 @@ def _all(kinds: Any, which: str) -> Latency:
     for one in kinds:
         total.add(decode(getattr(one, which)))
     return total
-
-
-def _operations(kind: KindReport) -> dict[str, Any]:
-    counts = {name: getattr(kind, name) for name in COUNTS}
-    return counts | {"service": decode(kind.service).summary(), "response": decode(kind.response).summary()}
 
 
 LATENCIES = {"p50": "p50_ms", "p90": "p90_ms", "p99": "p99_ms", "p999": "p999_ms", "max": "max_ms"}
@@ -127,7 +126,15 @@ def parse_limit(text: str) -> Limit:
     name, sign, value = found.groups()
     *before, last = name.split(".")
     if last in LATENCIES:
-        return Limit(text, _latency_path(text, before, last), *_direction(text, sign, True), _milliseconds(text, value))
+        side = before.pop() if before and before[-1] in SIDES else "response"
+        if before and side == "delivery":
+            raise Usage(f"{text!r}: delivery is measured over all messages", help=_LIMIT_HELP)
+        path = ("operations", ".".join(before), side, LATENCIES[last]) if before else (side, LATENCIES[last])
+        direction = _direction(text, sign, True)
+        try:
+            return Limit(text, path, *direction, duration(value) * 1000)
+        except Usage as error:
+            raise Usage(f"{text!r}: {error.message}", help=_LIMIT_HELP) from None
     if before or last not in (*LIMITED_COUNTS, *RATES):
         raise Usage(f'unknown quantity "{name}" in the limit "{text}"', help=_LIMIT_HELP)
     below, inclusive = _direction(text, sign, last in LIMITED_COUNTS)
@@ -135,14 +142,6 @@ def parse_limit(text: str) -> Limit:
         return Limit(text, ("achieved_per_s",), below, inclusive, _number(text, value))
     percent = value.endswith("%")
     return Limit(text, (last,), below, inclusive, _number(text, value.removesuffix("%").strip()), percent)
-
-
-def _latency_path(text: str, before: list[str], last: str) -> tuple[str, ...]:
-    side = before.pop() if before and before[-1] in SIDES else "response"
-    kind = (".".join(before),) if before else ()
-    if kind and side == "delivery":
-        raise Usage(f"{text!r}: delivery is measured over all messages", help=_LIMIT_HELP)
-    return ("operations", *kind, side, LATENCIES[last]) if kind else (side, LATENCIES[last])
 
 
 def _direction(text: str, sign: str, below: bool) -> tuple[bool, bool]:
@@ -156,13 +155,6 @@ def _direction(text: str, sign: str, below: bool) -> tuple[bool, bool]:
             help=_LIMIT_HELP,
         )
     return below, "=" in sign
-
-
-def _milliseconds(text: str, value: str) -> float:
-    try:
-        return duration(value) * 1000
-    except Usage as error:
-        raise Usage(f"{text!r}: {error.message}", help=_LIMIT_HELP) from None
 
 
 def _number(text: str, value: str) -> float:

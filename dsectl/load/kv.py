@@ -151,6 +151,9 @@ class KeyScan:
         load.ended(definite is True)
 
 
+CHANGES = {WRITE: Write, RMW: ReadThenWrite}
+
+
 class KvLoad:
     """One generator's load. `ended(refused)` is to be set before the first `start`. `copies`: how many a key has;
     `is_settled`: see ReadBack."""
@@ -176,48 +179,34 @@ class KvLoad:
         self.examples: list[str] = []
         self._random = random
         self._kinds = {kind: tally.kind(kind) for kind in plan.mix.shares}
-        does = {READ: self._read, WRITE: self._write, INSERT: self._insert, SCAN: self._scan, RMW: self._rmw}
-        self._next = KindChooser(plan.mix, random, does).pick
+        self._next = KindChooser(plan.mix, random).pick
         space = KeySpace(plan.keys.count, plan.keys.distribution or plan.mix.distribution)
         self._pick = Chooser(space, random).pick
         self._busy = 0
         self._waiting: deque[tuple[type[Write], KindTally, float]] = deque()
 
     def start(self, due: float) -> None:
-        """Begin one operation that was due then."""
-        self._next()(due)
-
-    def _read(self, due: float) -> None:
-        keys = self.ledger.keys
-        Read(self, self._kinds[READ], keys[self._pick(len(keys))], due).send()
-
-    def _scan(self, due: float) -> None:
-        keys = self.ledger.keys
-        after = keys[self._pick(len(keys))].name
-        KeyScan(self, self._kinds[SCAN], due).send(after, self._random.randint(1, SCAN_KEYS_MAX))
-
-    def _insert(self, due: float) -> None:
-        self.ledger.add()
-        self._busy += 1
-        Write(self, self._kinds[INSERT], len(self.ledger.keys) - 1, due).send()
-
-    def _write(self, due: float) -> None:
-        self._change(Write, self._kinds[WRITE], due)
-
-    def _rmw(self, due: float) -> None:
-        self._change(ReadThenWrite, self._kinds[RMW], due)
-
-    def _change(self, operation: type[Write], kind: KindTally, due: float) -> None:
-        """Write the chosen key, or the next one that has no write under way."""
-        keys = self.ledger.keys
-        if self._busy >= len(keys):
-            self._waiting.append((operation, kind, due))
-            return
-        index = self._pick(len(keys))
-        while keys[index].busy:
-            index = (index + 1) % len(keys)
-        self._busy += 1
-        operation(self, kind, index, due).send()
+        """Begin one operation that was due then. A change meets the chosen key, or the next one that has no write under
+        way."""
+        kind, keys = self._next(), self.ledger.keys
+        tally = self._kinds[kind]
+        if kind == READ:
+            Read(self, tally, keys[self._pick(len(keys))], due).send()
+        elif kind == SCAN:
+            after = keys[self._pick(len(keys))].name
+            KeyScan(self, tally, due).send(after, self._random.randint(1, SCAN_KEYS_MAX))
+        elif kind == INSERT:
+            self.ledger.add()
+            self._busy += 1
+            Write(self, tally, len(keys) - 1, due).send()
+        elif self._busy >= len(keys):
+            self._waiting.append((CHANGES[kind], tally, due))
+        else:
+            index = self._pick(len(keys))
+            while keys[index].busy:
+                index = (index + 1) % len(keys)
+            self._busy += 1
+            CHANGES[kind](self, tally, index, due).send()
 
     def freed(self, index: int) -> None:
         """A write of the key at `index` is over."""

@@ -111,7 +111,13 @@ class Ledger:
 
     def unexpected(self, key: Key, values: list[bytes]) -> list[bytes]:
         """Those of `values`, read from `key`, that nobody wrote: unknown, altered, or refused for certain."""
-        return [value for value in values if not self._was_sent(key, self.payloads.number(key.name, value))]
+        refused = key.refused or ()
+        numbers = [self.payloads.number(key.name, value) or 0 for value in values]
+        return [
+            value
+            for value, number in zip(values, numbers, strict=True)
+            if not 1 <= number <= key.sent or number in refused
+        ]
 
     def is_stale(self, key: Key, values: list[bytes], acknowledged: int) -> bool:
         """Whether a read that began when `acknowledged` was the last number shows nothing as new."""
@@ -134,9 +140,6 @@ class Ledger:
             return []
         wrong = [value for value, number in zip(values, numbers, strict=True) if number and number not in allowed]
         return [value for value in wrong if value not in self.unexpected(key, values)]
-
-    def _was_sent(self, key: Key, number: int | None) -> bool:
-        return number is not None and 1 <= number <= key.sent and not (key.refused and number in key.refused)
 
 
 AT_ONCE = 64

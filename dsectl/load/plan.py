@@ -8,10 +8,8 @@ self-describing: a name, a number, and filling, so that a reader can check, to t
 """
 
 from bisect import bisect
-from collections.abc import Mapping
 from itertools import accumulate
 from random import Random
-from typing import Generic, TypeVar
 from zlib import crc32
 
 from msgspec import Struct
@@ -208,34 +206,26 @@ def parse_mix(text: str) -> Mix:
             raise Usage(f'invalid mix "{part.strip()}": expected read=50,write=50, or A to F', help=_MIX_HELP)
         if kind in shares:
             raise Usage(f"the mix names {kind} twice", help=_MIX_HELP)
-        shares[kind] = _share(kind, number)
+        try:
+            shares[kind] = float(number.removesuffix("%"))
+        except ValueError:
+            shares[kind] = -1.0
+        if not 0 <= shares[kind] < float("inf"):
+            raise Usage(f"the share of {kind} is a number from 0, not {number!r}", help=_MIX_HELP)
     if not any(shares.values()):
         raise Usage(f"the mix {text!r} has no operation at all", help=_MIX_HELP)
     return Mix({kind: share for kind, share in shares.items() if share})
 
 
-def _share(kind: str, number: str) -> float:
-    try:
-        share = float(number.removesuffix("%"))
-    except ValueError:
-        share = -1.0
-    if not 0 <= share < float("inf"):
-        raise Usage(f"the share of {kind} is a number from 0, not {number!r}", help=_MIX_HELP)
-    return share
+class KindChooser:
+    """Picks what to do next, of the mix's kinds."""
 
-
-What = TypeVar("What")
-
-
-class KindChooser(Generic[What]):
-    """Picks what to do next: the mix's kinds, each standing for what `does` has for it."""
-
-    def __init__(self, mix: Mix, random: Random, does: Mapping[str, What]) -> None:
+    def __init__(self, mix: Mix, random: Random) -> None:
         self._random = random.random
-        self._kinds = [does[kind] for kind in mix.shares]
+        self._kinds = list(mix.shares)
         *self._bounds, self._total = accumulate(mix.shares.values())
 
-    def pick(self) -> What:
+    def pick(self) -> str:
         """One of them, by its share."""
         return self._kinds[bisect(self._bounds, self._random() * self._total)]
 

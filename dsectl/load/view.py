@@ -72,7 +72,7 @@ class PlainProgress:
     def interval(self, interval: Interval) -> None:
         """A second is over."""
         service, response = interval.summaries()
-        wrong = [f"{number} {name}" for name, number in _wrong(interval).items() if number]
+        wrong = [f"{getattr(interval, name)} {name}" for name in ALARMS if getattr(interval, name)]
         self._note(
             f"{show_duration(interval.until_s):>6}  {interval.offered / interval.seconds:8,.0f}/s offered"
             f"  {interval.ok / interval.seconds:8,.0f}/s ok"
@@ -152,10 +152,6 @@ def curve(values: list[float | None]) -> str:
     if most <= 0:
         return ""
     return f"{spark(values, most, UNICODE)}  up to {show_duration(most / 1000)}"
-
-
-def _wrong(interval: Interval) -> dict[str, int]:
-    return {"failed": interval.failed, "maybe": interval.maybe, "declared": interval.declared}
 
 
 def summary_lines(account: Account, verdict: Verdict, paint: Paint, columns: int | None) -> list[str]:

@@ -147,13 +147,13 @@ def test_a_read_shows_what_nobody_wrote() -> None:
 
 
 def test_a_read_that_is_behind_is_counted_and_no_more() -> None:
-    rig = Rig("write=1,read=1", keys=1)
+    rig = Rig("read=1", keys=1)
     key = rig.ledger.keys[0]
     for _ in range(2):
         rig.ledger.begin(key)
         rig.ledger.acknowledge(key, CLOCK)
     rig.store.values[key.name] = rig.ledger.payloads.make(key.name, 1)
-    rig.load._read(0.0)
+    rig.load.start(0.0)
     rig.store.answer()
     assert (rig.load.stale, rig.load.unexpected) == (1, 0)
 
