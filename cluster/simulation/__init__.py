@@ -4,8 +4,7 @@
 """
 
 from cluster.simulation.disk import SimulatedDisk
-from cluster.simulation.replay import parse_seeds, run_seeds
 from cluster.simulation.route import Quality
 from cluster.simulation.world import World
 
-__all__ = ["Quality", "SimulatedDisk", "World", "parse_seeds", "run_seeds"]
+__all__ = ["Quality", "SimulatedDisk", "World"]

@@ -1,1 +1,0 @@
-"""Frames, messages and the handshake: bytes in, values out; no sockets."""

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from dsectl.load.account import Account, broken, untested
+from dsectl.load.account import FAILED, INCONCLUSIVE, PASSED, Account, Verdict, broken, untested
 from dsectl.ui.text import count
-from dsectl.ui.verdict import FAILED, INCONCLUSIVE, PASSED, Verdict
 
 
 @dataclass

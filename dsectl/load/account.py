@@ -11,6 +11,7 @@ is sensible as a limit: latencies and counts stay below, rates above; the other 
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from msgspec import Struct
@@ -19,10 +20,27 @@ from cluster.errors import Usage
 from dsectl.load.plan import KV, PUBLISH, LoadPlan
 from dsectl.load.tally import EXAMPLES_MAX, Latency, LoadReport, decode
 from dsectl.ui.units import duration, show_duration
-from dsectl.ui.verdict import FAILED, INCONCLUSIVE, PASSED, Verdict
 
 Account = dict[str, Any]
 COUNTS = ("ok", "failed", "maybe", "declared")
+
+PASSED, FAILED, INCONCLUSIVE = "passed", "failed", "inconclusive"
+EXIT_CODES = {PASSED: 0, FAILED: 1, INCONCLUSIVE: 3}
+VERDICT_STYLES = {PASSED: "good", FAILED: "bad", INCONCLUSIVE: "warn"}
+"""How each is coloured."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`passed`, `failed` or `inconclusive`, and why: what the demo and a load end with."""
+
+    verdict: str
+    reasons: list[str]
+
+    @property
+    def exit_code(self) -> int:
+        """Of the command."""
+        return EXIT_CODES[self.verdict]
 
 
 def account_of(plan: LoadPlan, report: LoadReport, at: str) -> Account:

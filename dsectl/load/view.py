@@ -3,7 +3,7 @@
 from collections import deque
 
 from dsectl.cli.console import Console
-from dsectl.load.account import Account
+from dsectl.load.account import VERDICT_STYLES, Account, Verdict
 from dsectl.load.plan import KV, PUBLISH, LoadPlan
 from dsectl.load.tally import Interval, Summary
 from dsectl.ui.charts import UNICODE, spark
@@ -11,7 +11,6 @@ from dsectl.ui.screen import Block
 from dsectl.ui.table import table, table_lines
 from dsectl.ui.text import Line, Paint, count, shown
 from dsectl.ui.units import show_age, show_duration
-from dsectl.ui.verdict import STYLES, Verdict
 
 PERCENTILES = {"p50_ms": "P50", "p90_ms": "P90", "p99_ms": "P99", "p999_ms": "P99.9", "max_ms": "MAX"}
 ALARMS = {"failed": "bad", "maybe": "warn", "declared": "warn"}
@@ -181,7 +180,7 @@ def summary_lines(account: Account, verdict: Verdict, paint: Paint, columns: int
     if account["errors"]:
         lines.append("errors   " + ", ".join(f"{code} {number:,}" for code, number in account["errors"].items()))
     lines += [f"example  {shown(text)}" for text in account["examples"]]
-    word = paint(verdict.verdict.upper(), STYLES[verdict.verdict])
+    word = paint(verdict.verdict.upper(), VERDICT_STYLES[verdict.verdict])
     return [*lines, f"{word}  {'; '.join(verdict.reasons)}"]
 
 

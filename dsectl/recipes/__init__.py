@@ -1,1 +1,0 @@
-"""Recipes: Markdown files that teach, and whose blocks of steps run as tests on clusters of their own."""

@@ -1,1 +1,0 @@
-"""`dsectl shell`: the step language at a prompt, from a file, or from one line."""

@@ -9,8 +9,8 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from cluster.simulation import World, parse_seeds
-from cluster.simulation.replay import replay_line
+from cluster.simulation import World
+from tests.simulation.seeds import parse_seeds, replay_line
 from tests.simulation.witness import Witness, install
 
 SEEDS = "1..5"

@@ -6,7 +6,7 @@ It asks one node, as `dsectl add` does, and goes on at once; the others of its s
 from collections.abc import Iterable
 from random import Random
 
-from cluster.chain import ChainEntry
+from cluster.chain.entry import ChainEntry
 from cluster.simulation.fleet import Fleet, SimulatedRequest
 from tests.simulation.nemesis import CONDITIONS, STEPS, Nemesis, Step
 

@@ -7,11 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from dsectl.load import generator
-from dsectl.load.account import account_of, judge
+from dsectl.load.account import INCONCLUSIVE, PASSED, Verdict, account_of, judge
 from dsectl.load.generator import BURST, ArrivalSchedule, Generator
 from dsectl.load.plan import LoadPlan
 from dsectl.load.tally import Tally
-from dsectl.ui.verdict import INCONCLUSIVE, PASSED, Verdict
 
 SECONDS = 0.3
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.simulation import parse_seeds, run_seeds
+from tests.simulation.seeds import parse_seeds, run_seeds
 
 ROOT = Path(__file__).parents[2]
 

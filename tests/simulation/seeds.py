@@ -1,7 +1,7 @@
 """Many seeds of one scenario, and the way back to the one that failed.
 
 A scenario is a function of a seed that raises when something is wrong. Under pytest the options `--seed` and `--seeds`
-of tests/simulation do the same for any test with a `seed` argument.
+(conftest.py) do the same for any test with a `seed` argument.
 """
 
 from collections.abc import Callable, Iterable
