@@ -33,6 +33,8 @@ _dsectl_option() {
         'slow --duplicate') kind=any ;;
         'slow --reorder') kind=any ;;
         'slow --rate') kind=any ;;
+        'disk --slow') kind=any ;;
+        'clock --skew') kind=any ;;
         'ring --node') kind=node ;;
         'ring --partition') kind=any ;;
         'events --since') kind=any ;;
@@ -103,6 +105,8 @@ _dsectl_argument() {
         'partition '*) kind=group ;;
         'slow '0) kind=end ;;
         'slow '1) kind=end ;;
+        'disk '0) kind=node ;;
+        'clock '0) kind=node ;;
         'heal '*) kind=fault ;;
         'explain '0) kind=key ;;
         'repair '0) kind=node ;;
@@ -124,14 +128,14 @@ _dsectl_argument() {
         'present '0) kind='recipe a-node-leaves a-sixth-node crash-recovery deadlines-and-no-responders failure-detection hinted-handoff many-helpers one-membership one-way-links partition-and-heal pause-versus-kill quorum read-repair repair-without-a-reader routing-around-a-slow-node siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics' ;;
         'completions '0) kind='choice bash zsh fish' ;;
         'complete '0) kind='choice key subject service operation' ;;
-        'help '*) kind='choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes glossary' ;;
+        'help '*) kind='choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes glossary' ;;
     esac
 }
 
 _dsectl_command() {
     case "$1" in
         del) command=delete ;;
-        up | down | rm | ps | status | env | logs | demo | add | leave | forget | revert | kill | restart | pause | resume | partition | slow | heal | faults | members | ring | explain | events | health | hints | repair | watch | put | get | delete | keys | publish | subscribe | services | describe | request | drain | undrain | 'load kv' | 'load publish' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | complete | shell | help) command=$1 ;;
+        up | down | rm | ps | status | env | logs | demo | add | leave | forget | revert | kill | restart | pause | resume | partition | slow | disk | clock | heal | faults | members | ring | explain | events | health | hints | repair | watch | put | get | delete | keys | publish | subscribe | services | describe | request | drain | undrain | 'load kv' | 'load publish' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | complete | shell | help) command=$1 ;;
         load) first=load ;;
         recipe) first=recipe ;;
         *) lost=1 ;;
@@ -140,7 +144,7 @@ _dsectl_command() {
 
 _dsectl_words() {
     case "$1" in
-        '') _dsectl_reply up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions complete shell help ;;
+        '') _dsectl_reply up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions complete shell help ;;
         load) _dsectl_reply kv publish request ;;
         recipe) _dsectl_reply run check list show ;;
     esac
@@ -160,6 +164,8 @@ _dsectl_options() {
         restart) _dsectl_reply --all --replace --wait ;;
         partition) _dsectl_reply --one-way ;;
         slow) _dsectl_reply --both --delay --jitter --loss --duplicate --reorder --rate ;;
+        disk) _dsectl_reply --slow --full --flip-byte --wipe ;;
+        clock) _dsectl_reply --skew ;;
         faults) _dsectl_reply --active ;;
         members) _dsectl_reply --matrix ;;
         ring) _dsectl_reply --node --partition ;;

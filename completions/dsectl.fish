@@ -60,6 +60,10 @@ function __dsectl_option
             echo 'any'
         case 'slow --rate'
             echo 'any'
+        case 'disk --slow'
+            echo 'any'
+        case 'clock --skew'
+            echo 'any'
         case 'ring --node'
             echo 'node'
         case 'ring --partition'
@@ -195,6 +199,10 @@ function __dsectl_argument
             echo 'end'
         case 'slow 1'
             echo 'end'
+        case 'disk 0'
+            echo 'node'
+        case 'clock 0'
+            echo 'node'
         case 'heal *'
             echo 'fault'
         case 'explain 0'
@@ -238,7 +246,7 @@ function __dsectl_argument
         case 'complete 0'
             echo 'choice key subject service operation'
         case 'help *'
-            echo 'choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes glossary'
+            echo 'choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes glossary'
     end
 end
 
@@ -246,7 +254,7 @@ function __dsectl_command
     switch "$argv[1]"
         case del
             echo 'delete'
-        case up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain 'load kv' 'load publish' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
+        case up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain 'load kv' 'load publish' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
             echo $argv[1]
     end
 end
@@ -272,8 +280,10 @@ function __dsectl_words
             printf '%s\t%s\n' resume 'Resume paused nodes'
             printf '%s\t%s\n' partition 'Cut all links between groups of nodes'
             printf '%s\t%s\n' slow 'Add latency or loss to a link'
-            printf '%s\t%s\n' heal 'End link faults; restarts no node'
-            printf '%s\t%s\n' faults 'List faults with the packets that each affected'
+            printf '%s\t%s\n' disk 'Let a node’s disk be slow, full, damaged or lost'
+            printf '%s\t%s\n' clock 'Let a node’s wall clock be wrong'
+            printf '%s\t%s\n' heal 'End faults of links, disks and clocks'
+            printf '%s\t%s\n' faults 'List faults, and how much each affected'
             printf '%s\t%s\n' members 'Show which nodes are alive, as one node or all see it'
             printf '%s\t%s\n' ring 'Show which nodes own which partitions'
             printf '%s\t%s\n' explain 'Show a key’s owners and what each replica holds'
@@ -366,6 +376,13 @@ function __dsectl_options
             printf '%s\t%s\n' --duplicate 'Share of datagrams sent twice'
             printf '%s\t%s\n' --reorder 'Share of datagrams out of order'
             printf '%s\t%s\n' --rate 'Bandwidth, in bytes a second'
+        case disk
+            printf '%s\t%s\n' --slow 'Time to add to each append and sync of its log'
+            printf '%s\t%s\n' --full 'Refuse what it writes, as without room'
+            printf '%s\t%s\n' --flip-byte 'Change one byte of its log; it notices when it restarts'
+            printf '%s\t%s\n' --wipe 'Kill it, DELETE its data, and start it empty; peers complete it'
+        case clock
+            printf '%s\t%s\n' --skew 'Time that it is ahead; -5m is behind'
         case faults
             printf '%s\t%s\n' --active 'List only those that have not ended'
         case members

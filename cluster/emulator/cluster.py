@@ -11,7 +11,7 @@ from typing import Final
 
 from cluster.emulator.control import ClientControl, Control
 from cluster.emulator.disk import locked, read
-from cluster.emulator.faultsfile import change_faults
+from cluster.emulator.faultsfile import change_faults, read_faults
 from cluster.emulator.home import (
     RECORD_FILE,
     ClusterFiles,
@@ -30,7 +30,7 @@ from cluster.emulator.signals import end_nodes, kill_nodes, open_node, pause_nod
 from cluster.emulator.spec import ClusterSpec, decode_record, timestamp
 from cluster.emulator.sweep import remove_folder, sweep
 from cluster.emulator.up import Progress, Upper, UpReport
-from cluster.errors import ClusterError, Damaged, Failed
+from cluster.errors import ClusterError, Damaged, Failed, StorageFull
 from cluster.faults import Fault, FaultDocument, add_fault, mark_returned
 
 WAIT_S: Final = 30.0
@@ -186,9 +186,24 @@ def restart(
     for folder in folders:
         if folder.is_dir():
             check_room(folder)
+    _check_no_full_disk(files, nodes)
     with locked(where.home.lock(name), LOCK_WAIT_S):
         end_nodes(folders)
     return start_nodes(name, nodes, wait_s, world=where)
+
+
+def _check_no_full_disk(files: ClusterFiles, nodes: list[str]) -> None:
+    """Raise StorageFull for a node that a fault leaves no room for its boot record: it would be ended for nothing."""
+    try:
+        faults = read_faults(files.folder).faults
+    except Damaged:
+        return
+    for fault in faults:
+        full = fault.active and (ailment := fault.of.ailment(fault)) is not None and ailment.full
+        struck = [node for node in fault.nodes if node in nodes] if full else []
+        if struck:
+            help = f"Nothing was ended. `dsectl heal {fault.id}` ends the fault."
+            raise StorageFull(f"the disk of {', '.join(struck)} is full, by fault {fault.id}", help=help)
 
 
 def set_data_aside(name: str, node: str, *, world: LocalMachine | None = None) -> Path | None:

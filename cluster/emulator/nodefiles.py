@@ -5,7 +5,8 @@ the cluster has on disk. The boot record is the node's own identity and cannot: 
 wrote what stands in the log. Such a node stays down, the others start without it, and `restart NODE --replace` starts
 it under a new id with an empty store that is completed from its peers.
 
-Nothing is deleted here: what cannot be read, or is replaced, is set aside in the node's folder.
+Nothing is deleted here (`dsectl disk NODE --wipe` does that): what cannot be read, or is replaced, is set aside in the
+node's folder.
 """
 
 from collections.abc import Iterable, Mapping
@@ -138,11 +139,7 @@ def chain_files(files: ClusterFiles) -> dict[str, bytes]:
 def set_aside(folder: Path) -> Path | None:
     """Move what a node that does not run holds into a folder of its own beside it; returns that folder, None when there
     was nothing. The caller holds the cluster's lock."""
-    held = (
-        [entry for entry in sorted(folder.iterdir()) if entry.name not in KEPT and not entry.name.startswith(ASIDE)]
-        if folder.is_dir()
-        else []
-    )
+    held = held_entries(folder)
     if not held:
         return None
     number = 1 + max((_number(entry.name) for entry in folder.iterdir()), default=0)
@@ -152,6 +149,13 @@ def set_aside(folder: Path) -> Path | None:
         for entry in held:
             entry.rename(aside / entry.name)
     return aside
+
+
+def held_entries(folder: Path) -> list[Path]:
+    """The files and folders that are the node's own data."""
+    if not folder.is_dir():
+        return []
+    return [entry for entry in sorted(folder.iterdir()) if entry.name not in KEPT and not entry.name.startswith(ASIDE)]
 
 
 def check_room(folder: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from cluster.env.real_boot import boot_id
 from cluster.env.real_disk import RealDisk
 from cluster.env.real_network import RealNetwork
-from cluster.env.seam import Env, Timer
+from cluster.env.seam import DiskFaults, Env, Timer
 
 log = logging.getLogger(__name__)
 
@@ -25,13 +25,20 @@ log = logging.getLogger(__name__)
 def real_env(folder: str, seed: int | None = None) -> Env:
     """The world of a node whose files are below `folder`. Call it with the loop running; `seed` fixes `random`."""
     loop = asyncio.get_running_loop()
+    clock, disk = RealClock(loop), RealDisk(loop, folder)
+
+    def ail(faults: DiskFaults | None, skew_s: float, on_clock: Callable[[], object]) -> None:
+        disk.faults = faults
+        clock.set_skew(skew_s, on_clock)
+
     return Env(
-        clock=RealClock(loop),
+        clock=clock,
         random=Random(os.urandom(32) if seed is None else seed),
-        disk=RealDisk(loop, folder),
+        disk=disk,
         network=RealNetwork(loop),
         spawn=Tasks(loop).spawn,
         boot_id=boot_id(),
+        ail=ail,
     )
 
 
@@ -45,6 +52,15 @@ class RealClock:
         self.now: Callable[[], float] = time.monotonic
         self.wall: Callable[[], float] = time.time
         self.call_soon: Callable[..., Timer] = loop.call_soon
+
+    def set_skew(self, skew_s: float, on_read: Callable[[], object]) -> None:
+        """Let `wall` be ahead by so much, and say each reading of it; 0: it is right again, and costs what it did."""
+
+        def wall() -> float:
+            on_read()
+            return time.time() + skew_s
+
+        self.wall = wall if skew_s else time.time
 
     def call_at(self, when: float, function: Callable[..., object], *args: Any) -> Timer:
         """Call at the monotonic time `when`, or as soon after as the process runs."""

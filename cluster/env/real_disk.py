@@ -2,14 +2,18 @@
 
 Appends go to the kernel at once, on the calling thread: that is what SIGKILL keeps. Forcing them to the medium takes
 milliseconds, so it happens in the executor's threads and calls back on the loop. The rest (`write`, `truncate`) is rare
-and blocks. A removed file may be back after a power loss, as on any system that does not sync the folder for it.
+and blocks. A disk that ails (`faults`) is slow where a slow one is: a late append stops the calling thread, a late sync
+only its own. A removed file may be back after a power loss, as on any system that does not sync the folder for it.
 """
 
 import asyncio
 import errno
 import os
 import sys
+import time
 from collections.abc import Callable
+
+from cluster.env.seam import DiskFaults
 
 if sys.platform == "darwin":
     import fcntl
@@ -32,11 +36,18 @@ class RealDisk:
     def __init__(self, loop: asyncio.AbstractEventLoop, folder: str) -> None:
         self._loop = loop
         self._folder = os.path.abspath(folder)
+        self.faults: DiskFaults | None = None
+        """What ails it; None, which is all that an operation pays for, while nothing does."""
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
 
     def _path(self, path: str) -> str:
         assert path and not path.startswith("/") and ".." not in path.split("/"), path
         return os.path.join(self._folder, path)
+
+    def check_room(self, path: str) -> None:
+        """Raise OSError when a fault leaves no room for what is written to the file."""
+        if self.faults is not None and self.faults.refuses(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
 
     def read(self, path: str) -> bytes:
         """The whole file. Raises FileNotFoundError."""
@@ -45,6 +56,7 @@ class RealDisk:
 
     def write(self, path: str, data: bytes) -> None:
         """Replace the file atomically and durably. On an error the old file is still there, whole."""
+        self.check_room(path)
         full = self._path(path)
         make_folder(os.path.dirname(full))
         temporary = full + UNFINISHED  # one node owns the folder, so the name is free
@@ -66,6 +78,7 @@ class RealDisk:
         try:
             descriptor = os.open(full, flags)
         except FileNotFoundError:
+            self.check_room(path)
             make_folder(os.path.dirname(full))
             descriptor = os.open(full, flags | os.O_CREAT, 0o600)
         try:
@@ -85,7 +98,7 @@ class RealDisk:
             make_folder(os.path.dirname(full))
             descriptor = os.open(full, flags | os.O_CREAT, 0o600)
             sync_folder(os.path.dirname(full))
-        return RealAppendFile(self._loop, descriptor)
+        return RealAppendFile(self, path, self._loop, descriptor)
 
     def truncate(self, path: str, size: int) -> None:
         """Cut the file to `size` bytes and sync it."""
@@ -112,9 +125,11 @@ class RealDisk:
 class RealAppendFile:
     """A file opened for appending. `size` is its length while this is its only writer."""
 
-    __slots__ = ("_closed", "_descriptor", "_loop", "_syncs", "size")
+    __slots__ = ("_closed", "_descriptor", "_disk", "_loop", "_path", "_syncs", "size")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, descriptor: int) -> None:
+    def __init__(self, disk: RealDisk, path: str, loop: asyncio.AbstractEventLoop, descriptor: int) -> None:
+        self._disk = disk
+        self._path = path
         self._loop = loop
         self._descriptor = descriptor
         self._syncs = 0  # running in threads: the descriptor must outlive them, or they would sync another file
@@ -123,6 +138,9 @@ class RealAppendFile:
 
     def append(self, data: bytes) -> None:
         """Write all of `data` at the end, or raise OSError and keep none of it."""
+        if self._disk.faults is not None:
+            self._disk.check_room(self._path)
+            self._be_late()
         try:
             written = os.write(self._descriptor, data)
             while written < len(data):  # a nearly full disk or a signal cuts writes short
@@ -135,9 +153,17 @@ class RealAppendFile:
     def sync(self, done: Synced) -> None:
         """Force what was appended before this call to the medium, then call back in a later pass."""
         self._syncs += 1
-        self._loop.run_in_executor(None, force, self._descriptor).add_done_callback(
+        faults = self._disk.faults
+        delay_s = 0.0 if faults is None else faults.delay_s()
+        self._loop.run_in_executor(None, force_late, self._descriptor, delay_s).add_done_callback(
             lambda future: self._synced(future, done)
         )
+
+    def _be_late(self) -> None:
+        """A call of a slow disk returns late, and the thread that made it stands still."""
+        faults = self._disk.faults
+        if faults is not None:
+            time.sleep(faults.delay_s())
 
     def _synced(self, future: "asyncio.Future[None]", done: Synced) -> None:
         self._syncs -= 1
@@ -152,6 +178,7 @@ class RealAppendFile:
 
     def flush(self) -> None:
         """Force what was appended to the medium before this returns."""
+        self._be_late()
         force(self._descriptor)
 
     def close(self) -> None:
@@ -160,6 +187,13 @@ class RealAppendFile:
             self._closed = True
             if not self._syncs:
                 os.close(self._descriptor)
+
+
+def force_late(descriptor: int, delay_s: float) -> None:
+    """`force`, on a disk that is slow by so much."""
+    if delay_s:
+        time.sleep(delay_s)
+    force(descriptor)
 
 
 def private(path: str, flags: int) -> int:

@@ -159,6 +159,25 @@ class Disk(Protocol):
         """Delete a file; harmless when it is missing."""
 
 
+class DiskFaults(Protocol):
+    """What a user wished upon a disk: asked by the disk before an operation, which it counts."""
+
+    def delay_s(self) -> float:
+        """By how many seconds an append, or a sync of an append file, is late."""
+
+    def refuses(self, path: str) -> bool:
+        """Whether what is written to this file finds no room (ENOSPC)."""
+
+
+Ailing = Callable[[DiskFaults | None, float, Callable[[], object]], None]
+"""Makes a disk and a clock suffer. From now on the disk asks the first (None: it is well), and `wall` is ahead by so
+many seconds, of which each reading is said to the third. `now` and the timers are not touched."""
+
+
+def well(disk: DiskFaults | None, skew_s: float, on_clock: Callable[[], object]) -> None:
+    """A world in which nothing ails."""
+
+
 class Env(Struct, eq=False):  # not a data class: a one-shot client reads the boot, and would load that too
     """All that a node knows of the world."""
 
@@ -171,3 +190,5 @@ class Env(Struct, eq=False):  # not a data class: a one-shot client reads the bo
     boot_id: str = ""
     """Which boot of the machine this is: the same for all processes between two boots of it, and never the same for two
     boots or two machines. Empty when the system does not say: then it is equal to no other, itself included."""
+    ail: Ailing = well
+    """How the faults of a disk and of a clock get where they act."""

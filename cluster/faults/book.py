@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from cluster.faults.disk import AilingDisk
 from cluster.faults.document import FaultDocument
 from cluster.faults.fault import Fault
 
@@ -29,6 +30,11 @@ class FaultBook:
         self.generation = 0
         self.active = False
         """Whether any active link fault involves this node: the one check that packets pay in peace."""
+        self.disk: AilingDisk | None = None
+        """What ails the disk of this node, if anything does."""
+        self.skew_s = 0.0
+        """By how much its wall clock is ahead."""
+        self._skewing: list[str] = []
         self._faults: dict[str, Fault] = {}
         self._loaded = False
         self._rules: list[FaultRule] = []
@@ -55,6 +61,11 @@ class FaultBook:
         rules = [rule for fault in active if (rule := fault.of.rule(fault)) is not None and rule.involves(self.me)]
         self._rules = [former.get(rule.id, rule) for rule in rules]
         self.active = bool(self._rules)
+        mine = [one for fault in active if self.me in fault.nodes and (one := fault.of.ailment(fault)) is not None]
+        ailing = [one for one in mine if one.log_delay_s or one.full]
+        self.disk = AilingDisk(ailing, self._count_here) if ailing else None
+        self._skewing = [one.id for one in mine if one.skew_s]
+        self.skew_s = sum(one.skew_s for one in mine)
         self._struck = {}
         for fault in active:
             if fault.of.scope == "process":
@@ -123,6 +134,13 @@ class FaultBook:
             links = self._receipts.setdefault(id, {})
             links[link] = links.get(link, 0) + 1
 
+    def on_clock(self) -> None:
+        """The wrong wall clock was read."""
+        self._count_here(self._skewing)
+
+    def _count_here(self, ids: Iterable[str]) -> None:
+        self.count(ids, self.me)
+
     def note_failure(self, peer: str, what: str) -> None:
         """A probe, dial or request against `peer` failed, as `what` (a reason of `LinkHandler.lost`, or the caller's
         word). Counts for each active kill or pause of `peer`, as `me->peer`; what this side aborted is no failure."""
@@ -130,7 +148,8 @@ class FaultBook:
             self.count(self._struck[peer], f"{self.me}->{peer}")
 
     def receipts(self) -> dict[str, dict[str, int]]:
-        """What each fault touched here: fault id -> link (`n1->n3`) -> count. A copy."""
+        """What each fault touched here: fault id -> link (`n1->n3`), or this node for its disk and clock -> count. A
+        copy."""
         return {id: dict(links) for id, links in self._receipts.items()}
 
     def restore(self, receipts: Mapping[str, Mapping[str, int]]) -> None:

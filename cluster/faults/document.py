@@ -55,7 +55,7 @@ def add_fault(document: FaultDocument, fault: Fault) -> FaultDocument:
 
 
 def heal(document: FaultDocument, ids: Collection[str] | None, at: str) -> FaultDocument:
-    """End the faults with these ids (None: all that heal can end) at the time `at`.
+    """End the faults with these ids (None: all that heal can end, those of links, disks and clocks) at the time `at`.
 
     The same document when nothing was active. Raises NotFound for an unknown id, and Usage for that of a fault of
     processes: nothing is restarted here.
@@ -71,7 +71,7 @@ def heal(document: FaultDocument, ids: Collection[str] | None, at: str) -> Fault
     ending = [
         fault.id
         for fault in document.faults
-        if fault.active and fault.of.scope == "link" and (ids is None or fault.id in ids)
+        if fault.active and fault.of.scope != "process" and (ids is None or fault.id in ids)
     ]
     return _end(document, ending, at)
 

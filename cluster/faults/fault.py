@@ -32,6 +32,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     both: bool = False
     """slow: the other direction too."""
     delay_ms: float = 0.0
+    """slow: of a packet. disk-slow: of each append and sync."""
     jitter_ms: float = 0.0
     """slow: the delay is uniform in delay ± jitter, not below 0."""
     loss: float = 0.0
@@ -42,9 +43,17 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """slow: how much passes in a second; 0 is no limit."""
 
     nodes: list[str] = []
-    """kill, pause: the nodes."""
+    """kill, pause, and those of disks and clocks: the nodes."""
     returned: list[str] = []
     """kill, pause: those of `nodes` that were brought back; the fault ends with the last."""
+
+    file: str = ""
+    offset: int = 0
+    """disk-flip-byte: which byte of the node's folder was flipped."""
+    files: int = 0
+    """disk-wipe: how many files were deleted."""
+    skew_ms: float = 0.0
+    """clock: by how much the wall clock is ahead; negative: behind."""
 
     @property
     def of(self) -> FaultKind:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EVERYONE: Final = "all"
 
-Scope = Literal["link", "process"]
+Scope = Literal["link", "process", "disk", "clock"]
 
 
 class Figure(NamedTuple):
@@ -27,9 +27,21 @@ class Figure(NamedTuple):
 
     label: str
     value: float
-    unit: Literal["s", "share", "bytes/s"]
+    unit: Literal["s", "share", "bytes/s", "skew"]
     spread: float = 0.0
     """± in the same unit."""
+
+
+class Ailment(NamedTuple):
+    """What an active fault does to the disk or to the clock of a node."""
+
+    id: str
+    log_delay_s: float = 0.0
+    """By how much longer each append to the log, and each sync of it, takes."""
+    full: bool = False
+    """Writes find no room."""
+    skew_s: float = 0.0
+    """By how much the wall clock is ahead; negative: behind."""
 
 
 class FaultRule(ABC):
@@ -69,7 +81,9 @@ class FaultKind:
     verb: ClassVar[str]
     """What happened to what it touched: `41 dropped`."""
     cure: ClassVar[str] = "heal"
-    """The command that ends it."""
+    """The command that ends it, or what it has done."""
+    command: ClassVar[str] = ""
+    """The command that begins it, when that has another name."""
 
     def subject(self, fault: Fault) -> str:
         """Whom it hits, for people."""
@@ -89,8 +103,16 @@ class FaultKind:
         return []
 
     def rule(self, fault: Fault) -> FaultRule | None:
-        """What it does to packets; None for a fault of processes."""
+        """What it does to packets; None for a fault of anything but links."""
         return None
+
+    def ailment(self, fault: Fault) -> Ailment | None:
+        """What it does to the disk and the clock of its nodes while it is active; None when it does nothing there."""
+        return None
+
+    def done(self, fault: Fault) -> dict[str, int]:
+        """What was done at once, counted by whoever did it; what nodes meet later is in their receipts."""
+        return {}
 
 
 class ProcessKind(FaultKind):

@@ -24,6 +24,7 @@ from cluster.limits import (
     VALUE_BYTES_MAX,
 )
 from cluster.observe.latency import Latencies
+from cluster.observe.limited import LimitedRecorder
 from cluster.ports import Inbound
 from cluster.replication.context import ReplicationContext
 from cluster.replication.mergeable import TABLE_KV
@@ -63,6 +64,7 @@ from cluster.versions import (
     replace_all,
     restore,
     visible,
+    wall_of,
 )
 from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
 
@@ -123,6 +125,7 @@ class Coordinator:
         self._write_s = replication.settings.write_timeout_s - ANSWER_S
         self._read_s = replication.settings.read_timeout_s - ANSWER_S
         self.clock = HybridClock()
+        self._limited = LimitedRecorder(replication.env.clock, replication.record)
         self.forwarder = Forwarder(replication, durability)
         self.slices = Slices(replication.env.clock)
         self.writes = Latencies()
@@ -231,6 +234,9 @@ class Coordinator:
             stored = EMPTY if held is None else decode(held)
         except Damaged:
             raise Damaged(f"the stored copy of {key!r} cannot be read") from None
+        for sibling in stored.siblings:
+            if sibling.stamp > stamp:
+                stamp = self._follow(sibling.stamp, key)
         actor = actors.actor if mine else actors.for_fallback(key, stored.clock)
         if proves_amnesia(stored, actor, number, context):
             actor = self._mint(mine, key)
@@ -246,6 +252,14 @@ class Coordinator:
             )
         dot = next(s.dot for s in written.siblings if s.operation == operation)
         return blob, encode_context(context_after(written, operation, context)), siblings, dot
+
+    def _follow(self, heard: int, key: str) -> int:
+        """A stamp above one that stands in the store, unless that comes from a clock that is wrong by too much."""
+        wall = self.replication.env.clock.wall()
+        if not self.clock.observe(heard, wall):
+            ahead_s = wall_of(heard) - wall
+            self._limited("clock.ahead", f"a stamp {ahead_s:.0f} s ahead of this clock is not followed", key=key)
+        return self.clock.tick(wall)
 
     def _retry(self, body: Put, partition: int, inbound: Inbound) -> None:
         """Take a write again whose first attempt ended as `maybe`, if it began here: never under a second dot.

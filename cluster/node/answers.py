@@ -16,7 +16,7 @@ from cluster.node.vitals import problems, vitals
 from cluster.observe.rfc3339 import format_time
 from cluster.ports import Inbound
 from cluster.replication.mergeable import TABLE_KV
-from cluster.versions import Sibling, decode, digest, wall_of
+from cluster.versions import AHEAD_MAX_S, Sibling, decode, digest, wall_of
 from cluster.wire.admin import AdminAnswer, AdminQuery, read_arguments
 
 if TYPE_CHECKING:
@@ -150,11 +150,14 @@ class Answers:
         held: dict[str, Any] | None = None
         if blob is not None:
             versions = decode(blob)
+            newest = max((wall_of(sibling.stamp) for sibling in versions.siblings), default=0.0)
+            ahead_s = newest - self.node.env.clock.wall()
             held = {
                 "clock": versions.clock,
                 "digest": digest(blob).hex(),
                 "siblings": [_sibling(sibling) for sibling in versions.siblings[:SIBLINGS_MAX]],
                 "siblings_count": len(versions.siblings),
+                "ahead_s": round(ahead_s, 3) if ahead_s > AHEAD_MAX_S else 0.0,
             }
         return {
             "partition": partition,

@@ -13,7 +13,7 @@ from cluster.chain.chain import read_chain
 from cluster.config import NodeSettings
 from cluster.env import Env, OutputTick, StallWatch
 from cluster.errors import ClusterError, Damaged
-from cluster.faults import FaultBook, decode_faults
+from cluster.faults import Fault, FaultBook, decode_faults
 from cluster.kv import Coordinator, VersionedObjects
 from cluster.kv.actors import Actors
 from cluster.layout import PARTITIONS, LayoutEntry, LayoutView, decode_entry
@@ -81,12 +81,13 @@ class Node:
             raise Damaged(f"{name} is not a member of the cluster: layout {entry.number} does not name it")
         self.member = members[name]
         self.view = LayoutView(name, entry)
+        self.faults = FaultBook(name)
+        self._unsaid = self._load_faults()  # before anything is written: a full disk refuses the boot record too
         self.boot = Identity(env.disk, name, env.boot_id, lambda: f"{name}-{env.random.randbytes(4).hex()}")
         self.started_at = env.clock.now()
         self.stall = StallWatch(env.clock.now(), settings.stall_interval_s, settings.stall_limit_s)
         self.events = Events(env.clock, name, self.boot.epoch, settings.events_max)
         self.steps = Steps(env.clock, name)
-        self.faults = FaultBook(name)
         self.receipts = Receipts(env, self.faults)
         self.tick = OutputTick(env.clock)
         party = Party(entry.cluster, ROLE_NODE, name, self.boot.id, self.boot.epoch, env.boot_id)
@@ -227,19 +228,31 @@ class Node:
 
     def reload_faults(self) -> None:
         """Take over the cluster's fault rules, as they stand on disk."""
-        data = self.hooks.read_faults()
-        if data is None:
-            return
         try:
-            changed = self.faults.load(decode_faults(data))
+            changed, self._unsaid = [*self._unsaid, *self._load_faults(strictly=True)], []
         except ClusterError as error:
             self.events.record("fault.unreadable", error.message)
             return
         for fault in changed:
-            self.events.record(
-                "fault.begun" if fault.active else "fault.ended", f"{fault.kind} {fault.id}", fault=fault.id
-            )
+            what = "fault.begun" if fault.active else "fault.ended"
+            self.events.record(what, f"{fault.kind} {fault.id}", fault=fault.id)
+        self.env.ail(self.faults.disk, self.faults.skew_s, self.faults.on_clock)
         self.transport.faults_changed()
+
+    def _load_faults(self, *, strictly: bool = False) -> list[Fault]:
+        """Those that are new or changed. A file that cannot be read raises Damaged, or says nothing yet. The clock is
+        right until they have been recorded, or each fault of a clock would have touched its own record at least."""
+        data = self.hooks.read_faults()
+        if data is None:
+            return []
+        try:
+            changed = self.faults.load(decode_faults(data))
+        except ClusterError:
+            if strictly:
+                raise
+            return []
+        self.env.ail(self.faults.disk, 0.0, self.faults.on_clock)
+        return changed
 
     def _beat(self) -> None:
         """Notice a stall; its first act after one is to read the fault rules again."""

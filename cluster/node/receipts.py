@@ -7,8 +7,8 @@ import msgspec
 
 from cluster.env import Env
 from cluster.faults import FaultBook
+from cluster.faults.disk import RECEIPTS
 
-FILE = "receipts.json"
 INTERVAL_S = 1.0
 
 
@@ -23,7 +23,7 @@ class Receipts:
     def start(self) -> None:
         """Restore what an earlier boot counted."""
         try:
-            self._saved = msgspec.json.decode(self._env.disk.read(FILE), type=dict[str, dict[str, int]])
+            self._saved = msgspec.json.decode(self._env.disk.read(RECEIPTS), type=dict[str, dict[str, int]])
         except (OSError, msgspec.DecodeError):
             self._saved = {}
         self._book.restore(self._saved)
@@ -33,7 +33,7 @@ class Receipts:
         receipts = self._book.receipts()
         if receipts != self._saved:
             try:
-                self._env.disk.write(FILE, msgspec.json.encode(receipts))
+                self._env.disk.write(RECEIPTS, msgspec.json.encode(receipts))
                 self._saved = receipts
             except OSError:
                 pass  # a full disk is told of by the log; receipts try again

@@ -15,7 +15,7 @@ ROUNDING = 1e-9  # seconds: above what doubles lose in the conversion for the fi
 class SimulatedClock:
     """The clock of one process: `now` = `origin` + `rate` x virtual time."""
 
-    __slots__ = ("_process", "_schedule", "origin", "rate", "skew")
+    __slots__ = ("_on_read", "_process", "_schedule", "_wished", "origin", "rate", "skew")
 
     def __init__(
         self, schedule: EventSchedule, process: SimulatedProcess, origin: float, rate: float, skew: float
@@ -25,6 +25,8 @@ class SimulatedClock:
         self.origin = origin
         self.rate = rate
         self.skew = skew
+        self._wished = 0.0  # the skew of the users' faults, beside it
+        self._on_read: Callable[[], object] | None = None
 
     def now(self) -> float:
         """Monotonic seconds."""
@@ -32,7 +34,13 @@ class SimulatedClock:
 
     def wall(self) -> float:
         """Unix time in seconds, off by `skew`."""
-        return WALL_START + self.rate * self._schedule.now + self.skew
+        if self._on_read is not None:
+            self._on_read()
+        return WALL_START + self.rate * self._schedule.now + self.skew + self._wished
+
+    def set_skew(self, skew_s: float, on_read: Callable[[], object]) -> None:
+        """Let `wall` be ahead by so much more, and say each reading of it; 0: no more."""
+        self._wished, self._on_read = skew_s, on_read if skew_s else None
 
     def call_at(self, when: float, function: Callable[..., object], *args: Any) -> ScheduledCall:
         """Call at the monotonic time `when`, never early: `now` is at least `when` then."""

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable
 from random import Random
 
+from cluster.env import DiskFaults
 from cluster.simulation.schedule import EventSchedule, SimulatedProcess
 
 SYNC_MIN_S = 0.000_2
@@ -143,10 +144,16 @@ class SimulatedDisk:
         content.data += data
 
     def sync(
-        self, process: SimulatedProcess, path: str, content: Content, done: Callable[[OSError | None], None]
+        self,
+        process: SimulatedProcess,
+        path: str,
+        content: Content,
+        done: Callable[[OSError | None], None],
+        delay_s: float = 0.0,
     ) -> None:
-        """Make what the file holds now durable, in a while; the kernel does it even when the process dies meanwhile."""
-        when = self._schedule.now + self._random.uniform(SYNC_MIN_S, SYNC_MAX_S)
+        """Make what the file holds now durable, in a while and `delay_s`; the kernel does it even when the process dies
+        meanwhile."""
+        when = self._schedule.now + self._random.uniform(SYNC_MIN_S, SYNC_MAX_S) + delay_s
         fails = self._sync_failures > 0
         self._sync_failures -= fails
         args = (process, path, content, len(content.data), fails, self._power_losses, done)
@@ -182,6 +189,14 @@ class SimulatedDisk:
         if not content.stuck:
             content.durable = len(content.data)
 
+    def hold(self, process: SimulatedProcess, seconds: float, until: float) -> float:
+        """A call of the process returns so much later, or later still when others are under way until `until`: it
+        stands still as soon as the present call of the simulation ends. Returns until when."""
+        until = max(self._schedule.now, until) + seconds
+        self._schedule.starve(process)
+        self._schedule.at(until, self._schedule.kernel, self._schedule.feed, (process,))
+        return until
+
     def truncate(self, path: str, size: int) -> None:
         """Cut the file to `size` bytes and sync it."""
         content = self._content(path)
@@ -189,6 +204,10 @@ class SimulatedDisk:
         del content.data[size:]
         content.data.extend(bytes(size - len(content.data)))
         content.durable, content.stuck = size, False
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file."""
+        return path in self._files
 
     def names(self, folder: str) -> list[str]:
         """The sorted names in a folder."""
@@ -228,11 +247,29 @@ class SimulatedDisk:
 class ProcessDisk:
     """The disk as one process sees it: the seam's `Disk`. A dead process has none."""
 
-    __slots__ = ("_disk", "_process")
+    __slots__ = ("_disk", "_held_until", "_process", "faults")
 
     def __init__(self, disk: SimulatedDisk, process: SimulatedProcess) -> None:
         self._disk = disk
         self._process = process
+        self._held_until = 0.0
+        self.faults: DiskFaults | None = None
+        """What ails it; None while nothing does."""
+
+    def check_room(self, path: str) -> None:
+        """Raise OSError when a fault leaves no room for what is written to the file."""
+        if self.faults is not None and self.faults.refuses(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    def delay_s(self) -> float:
+        """By how much an append, or a sync of an append file, is late."""
+        return 0.0 if self.faults is None else self.faults.delay_s()
+
+    def be_late(self) -> None:
+        """A call of a slow disk returns late, and the process stands still."""
+        delay_s = self.delay_s()
+        if delay_s:
+            self._held_until = self._disk.hold(self._process, delay_s, self._held_until)
 
     def read(self, path: str) -> bytes:
         """The whole file. Raises FileNotFoundError."""
@@ -241,17 +278,20 @@ class ProcessDisk:
     def write(self, path: str, data: bytes) -> None:
         """Replace the file atomically and durably."""
         self._process.check_alive()
+        self.check_room(path)
         self._disk.write(path, data)
 
     def write_in_place(self, path: str, data: bytes) -> None:
         """Overwrite the start of a small file, unsynced; made when it is missing."""
         self._process.check_alive()
+        if not self._disk.exists(path):
+            self.check_room(path)
         self._disk.write_in_place(path, data)
 
     def append(self, path: str) -> "SimulatedAppendFile":
         """Open for appending; made when it is missing."""
         self._process.check_alive()
-        return SimulatedAppendFile(self._disk, self._process, path)
+        return SimulatedAppendFile(self._disk, self, self._process, path)
 
     def truncate(self, path: str, size: int) -> None:
         """Cut the file to `size` bytes and sync it."""
@@ -271,10 +311,11 @@ class ProcessDisk:
 class SimulatedAppendFile:
     """A file that one process has opened for appending."""
 
-    __slots__ = ("_closed", "_content", "_disk", "_path", "_process", "size")
+    __slots__ = ("_closed", "_content", "_disk", "_path", "_process", "_seen", "size")
 
-    def __init__(self, disk: SimulatedDisk, process: SimulatedProcess, path: str) -> None:
+    def __init__(self, disk: SimulatedDisk, seen: ProcessDisk, process: SimulatedProcess, path: str) -> None:
         self._disk = disk
+        self._seen = seen
         self._process = process
         self._path = path
         self._content = disk.open(path)
@@ -284,6 +325,9 @@ class SimulatedAppendFile:
     def append(self, data: bytes) -> None:
         """Write all of `data` at the end, or raise OSError and keep none of it."""
         self._check_open()
+        if self._seen.faults is not None:
+            self._seen.check_room(self._path)
+            self._seen.be_late()
         self._disk.append(self._path, self._content, data)
         self.size += len(data)
         if self._process.trap is not None:
@@ -292,13 +336,14 @@ class SimulatedAppendFile:
     def sync(self, done: Callable[[OSError | None], None]) -> None:
         """Make what was appended durable, then call back."""
         self._check_open()
-        self._disk.sync(self._process, self._path, self._content, done)
+        self._disk.sync(self._process, self._path, self._content, done, self._seen.delay_s())
         if self._process.trap is not None:
             self._process.trap("sync")
 
     def flush(self) -> None:
         """Make what was appended durable before this returns."""
         self._check_open()
+        self._seen.be_late()
         self._disk.flush(self._path, self._content)
 
     def _check_open(self) -> None:

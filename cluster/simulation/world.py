@@ -11,7 +11,7 @@ from random import Random
 from types import TracebackType
 from typing import Any, TypeVar
 
-from cluster.env import Env
+from cluster.env import DiskFaults, Env
 from cluster.simulation.clock import SimulatedClock
 from cluster.simulation.disk import ProcessDisk, SimulatedDisk
 from cluster.simulation.loop import SimulatedLoop
@@ -268,13 +268,20 @@ class SimulatedMachine:
         clock = self.clock = SimulatedClock(world.schedule, process, self.origin, self.rate, self.skew)
         process.loop = self.loop = SimulatedLoop(world.schedule, process, clock)  # type: ignore[abstract]
         world.network.start(process)
+        disk = ProcessDisk(self.disk, process)
+
+        def ail(faults: DiskFaults | None, skew_s: float, on_clock: Callable[[], object]) -> None:
+            disk.faults = faults
+            clock.set_skew(skew_s, on_clock)
+
         self.env = Env(
             clock=clock,
             random=world.random(f"{self.name}/{self.incarnation}"),
-            disk=ProcessDisk(self.disk, process),
+            disk=disk,
             network=ProcessNetwork(world.network, process),
             spawn=self.loop.spawn,
             boot_id=f"{self.name}-boot-{self.machine_boots}",
+            ail=ail,
         )
         return self.env
 

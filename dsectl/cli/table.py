@@ -67,6 +67,8 @@ OTHERWISE = {
     **dict.fromkeys(("unpause", "continue", "unfreeze"), ("resume",)),
     **dict.fromkeys(("cut", "split", "isolate"), ("partition",)),
     **dict.fromkeys(("delay", "latency", "lossy", "netem"), ("slow",)),
+    **dict.fromkeys(("enospc", "corrupt", "wipe"), ("disk",)),
+    **dict.fromkeys(("skew", "time", "date"), ("clock",)),
     **dict.fromkeys(("repl", "console", "prompt"), ("shell",)),
     **dict.fromkeys(("bench", "benchmark", "stress"), ("load kv",)),
     **dict.fromkeys(("test", "recipes"), ("recipe run",)),

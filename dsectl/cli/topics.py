@@ -76,11 +76,23 @@ kill        SIGKILL; `restart` brings the node back               at once: the p
 pause       SIGSTOP; `resume` lets it go on                       it is silent, and its sockets stay open
 partition   cuts all links between groups, also --one-way         packets are dropped; dials hang, as behind a firewall
 slow        delay, jitter, loss, duplicates, reordering, rate     on a stream loss costs time, as TCP repeats
+disk        --slow D: each append and sync of the log is late     a late append stops the node, a late sync only itself
+            --full: writes are refused (ENOSPC)                   the write is undone; others take it; it cannot start
+            --flip-byte: one byte of the log changes, once        seen when it reads its log, at its restart
+            --wipe: killed, data DELETED, started empty, once     it has a new id, and votes once its peers completed it
+clock       --skew D: wall time is wrong, timeouts are not        its events and stamps are; no value is lost by it
 
-`dsectl heal` ends faults of links and restarts nothing. Links are cut between nodes only: `dsectl` reaches all of them.
+`dsectl heal` ends faults of links, slow and full disks and wrong clocks, and restarts nothing; no flipped byte and no
+deleted data comes back by it. Links are cut between nodes only: `dsectl` reaches all of them.
 Every fault counts what it touched, at the nodes that met it: `dsectl faults` and `dsectl watch` show the count as it
 runs. A fault that touched nothing tested nothing, and a recipe that relies on it ends as inconclusive (exit 3).
-Faults outlive restarts of nodes and `down`; those of processes end when the node is back."""
+Faults outlive restarts of nodes and `down`; those of processes end when the node is back.
+
+Stamps (of a hybrid clock) order concurrent values for display; versions decide what replaces what. A node gives no
+lower stamp after a higher one: a clock that was ahead and is healed stamps just above its last until time has caught
+up, or the node restarts. A coordinator follows stamps that it meets up to 60 s ahead of its clock; beyond, it keeps its
+own and records `clock.ahead`, and `dsectl explain` shows the copy as `ahead_s`. `events --since` compares the times
+that the nodes themselves gave."""
 
 WATCH = """\
 Nodes     one line each. Its state is what the process does (stopped, paused), then what the node says of itself

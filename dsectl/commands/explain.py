@@ -11,7 +11,7 @@ from dsectl.cli.values import as_json, check_text
 from dsectl.ui.events import events_lines
 from dsectl.ui.table import Cell, table
 from dsectl.ui.text import Paint, count, shown
-from dsectl.ui.units import clock
+from dsectl.ui.units import clock, show_duration
 
 if TYPE_CHECKING:
     import typer
@@ -63,7 +63,7 @@ def merge(key: str, answered: dict[str, dict[str, Any]], silent: list[str]) -> d
 
 
 def _replica_json(answer: dict[str, Any]) -> dict[str, Any]:
-    held = answer["held"] or {"clock": None, "digest": None, "siblings": [], "siblings_count": 0}
+    held = answer["held"] or {"clock": None, "digest": None, "siblings": [], "siblings_count": 0, "ahead_s": 0.0}
     siblings = [{**one, "value": None if one["value"] is None else _value(one)} for one in held["siblings"]]
     return {**held, "siblings": siblings, "votes": answer["voting"]}
 
@@ -93,6 +93,10 @@ def explain_lines(found: dict[str, Any], paint: Paint, columns: int | None) -> l
     if found["hints"]:
         waiting = ", ".join(f"{holder} for {' '.join(targets)}" for holder, targets in found["hints_at"].items())
         lines += ["", paint(f"{count(found['hints'], 'hint')} waiting: {waiting}", "warn")]
+    ahead = {name: one["ahead_s"] for name, one in found["replicas"].items() if one["ahead_s"]}
+    if ahead:
+        told = ", ".join(f"{show_duration(seconds)} by the clock of {name}" for name, seconds in ahead.items())
+        lines += ["", paint(f"stamped in the future: {told}; a wrong clock, which no coordinator follows", "warn")]
     if found["steps"]:
         lines += ["", *events_lines(found["steps"], paint, columns)]
     return lines

@@ -1,4 +1,4 @@
-"""Faults: of processes, with real signals, and of links; and the list of all with what each has touched."""
+"""Faults: of processes, with real signals, of links, disks and clocks; and the list of all with what each touched."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cluster.emulator import cluster as emulator
-from cluster.emulator import linkfaults
+from cluster.emulator import linkfaults, nodefaults
 from cluster.emulator.restart import DRAIN_S
 from cluster.emulator.restart import drain as drain_nodes
 from cluster.emulator.restart import restart as restart_nodes
@@ -16,9 +16,9 @@ from cluster.emulator.spec import timestamp
 from cluster.errors import ClusterError, DeadlinePassed, Failed, NotFound, Usage
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
-from dsectl.ui.faults import fault_json, faults_lines, receipt_line
+from dsectl.ui.faults import fault_json, faults_lines, receipt_line, with_receipt
 from dsectl.ui.text import count
-from dsectl.ui.units import duration, probability, size
+from dsectl.ui.units import duration, probability, signed_duration, size
 
 if TYPE_CHECKING:
     from cluster.emulator.home import ClusterFiles
@@ -225,7 +225,7 @@ def partition(
     if len(groups) < 2:
         raise Usage("a partition needs two groups", help="`dsectl partition n1,n2 rest` cuts n1 and n2 off the others.")
     sides = [[name for name in group.split(",") if name] for group in groups]
-    return _link_receipt(linkfaults.partition(_cluster(), sides, one_way))
+    return _lasting(linkfaults.partition(_cluster(), sides, one_way))
 
 
 @command("slow", "Add latency or loss to a link.", group="faults", rank=6)
@@ -253,14 +253,71 @@ def slow(
         _cluster(), source, target, both=both, delay_ms=(delay or 0.0) * 1000, jitter_ms=(jitter or 0.0) * 1000,
         loss=loss or 0.0, duplicate=duplicate or 0.0, reorder=reorder or 0.0, rate_bytes_s=rate or 0,
     )  # fmt: skip
-    return _link_receipt(fault)
+    return _lasting(fault)
 
 
-@command("heal", "End link faults; restarts no node.", group="faults", rank=7)
+@command("disk", "Let a node's disk be slow, full, damaged or lost.", group="faults", rank=7)
+def disk(
+    node: Annotated[str, typer.Argument(metavar="NODE", help="Node whose disk it is.")],
+    slow: Annotated[
+        float | None,
+        typer.Option("--slow", parser=duration, metavar="D", help="Time to add to each append and sync of its log."),
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Refuse what it writes, as without room.")] = False,
+    flip_byte: Annotated[
+        bool, typer.Option("--flip-byte", help="Change one byte of its log; it notices when it restarts.")
+    ] = False,
+    wipe: Annotated[
+        bool, typer.Option("--wipe", help="Kill it, DELETE its data, and start it empty; peers complete it.")
+    ] = False,
+) -> Answer:
+    """--slow and --full last until `dsectl heal`, through restarts too. An append that is late stops the whole node for
+    as long; a node whose disk is full cannot start. --flip-byte and --wipe are done once, and nothing takes them back:
+    a node reads its log when it starts, so `dsectl restart NODE` shows a flipped byte; a wiped node comes back under a
+    new id, and votes once its peers have given it what it lacks."""
+    if sum((slow is not None, full, flip_byte, wipe)) != 1:
+        raise Usage(
+            "disk needs one of --slow D, --full, --flip-byte and --wipe",
+            help="`dsectl disk n3 --slow 50ms`, for example.",
+        )
+    files = current().files()
+    _known(files, [node])
+    if slow is not None:
+        return _lasting(nodefaults.slow_disk(files.name, node, slow * 1000))
+    if full:
+        return _lasting(nodefaults.fill_disk(files.name, node))
+    if flip_byte:
+        fault = nodefaults.flip_byte(files.name, node)
+        return _receipt(fault, f"{node} notices when it reads its log: `dsectl restart {node}`")
+    fault = nodefaults.wipe(files.name, node)
+    restart_nodes(current().client(), files, [node], emulator.WAIT_S)
+    return _receipt(fault, f"{node} runs under a new id; `dsectl repair {node} --status` shows what it still lacks")
+
+
+@command("clock", "Let a node's wall clock be wrong.", group="faults", rank=8)
+def clock(
+    node: Annotated[str, typer.Argument(metavar="NODE", help="Node whose clock it is.")],
+    skew: Annotated[
+        float | None,
+        typer.Option(parser=signed_duration, metavar="D", help="Time that it is ahead; -5m is behind."),
+    ] = None,
+) -> Answer:
+    """Lasts until `dsectl heal`, through restarts too. Wall time dates the node's events and stamps its values, by
+    which concurrent values are shown in order; timeouts go by another clock, and what replaces what is decided without
+    any. A stamp more than 60 s ahead of a coordinator's clock is not followed, and `explain` shows it."""
+    if skew is None:
+        raise Usage("clock needs --skew D", help="`dsectl clock n3 --skew 5m`, for example; `--skew=-5m` is behind.")
+    files = current().files()
+    _known(files, [node])
+    return _lasting(nodefaults.skew_clock(files.name, node, skew * 1000))
+
+
+@command("heal", "End faults of links, disks and clocks.", group="faults", rank=9)
 def heal(
     ids: Annotated[list[str] | None, typer.Argument(metavar="[FAULT]...", help="Faults to end (default: all).")] = None,
 ) -> Answer:
-    """Killed and paused nodes stay so: see `restart` and `resume`."""
+    """Ends faults of links, and those of disks and clocks that last. What was killed or paused stays so: see `restart`,
+    `resume`. A byte that was flipped and data that was wiped do not come back by it."""
     at, ended = linkfaults.heal(_cluster(), ids or None)
     healed = [fault_json(fault) for fault in ended]
 
@@ -271,7 +328,7 @@ def heal(
     return Answer({"healed": [fault.id for fault in ended], "at": at, "faults": healed}, view)
 
 
-@command("faults", "List faults with the packets that each affected.", group="faults", rank=8, readonly=True)
+@command("faults", "List faults, and how much each affected.", group="faults", rank=10, readonly=True)
 def faults(
     active: Annotated[bool, typer.Option("--active", help="List only those that have not ended.")] = False,
 ) -> Answer:
@@ -281,10 +338,7 @@ def faults(
     found = [fault for fault in linkfaults.faults(name) if fault.active or not active]
     answers = current().client().ask_all(None, "faults", timeout=ANSWER_S) if found else {}
     counted = sum_receipts(answers)
-    rows: list[dict[str, Any]] = []
-    for fault in found:
-        links = counted.get(fault.id, {})
-        rows.append({**fault_json(fault), "affected": sum(links.values()), "links": dict(sorted(links.items()))})
+    rows = [with_receipt(fault_json(fault), counted.get(fault.id, {})) for fault in found]
 
     def view(console: Console) -> None:
         if not rows:
@@ -316,8 +370,6 @@ def _cluster() -> str:
     return current().files().name
 
 
-def _link_receipt(fault: Any) -> Answer:
-    nodes = count(len(current().files().nodes), "node")
-    return _receipt(
-        fault, f"`dsectl heal {fault.id}` ends it; `dsectl faults` counts the packets that it affects on {nodes}"
-    )
+def _lasting(fault: Any) -> Answer:
+    where = count(len(current().files().nodes), "node") if fault.of.scope == "link" else fault.subject
+    return _receipt(fault, f"`dsectl heal {fault.id}` ends it; `dsectl faults` counts what it affects on {where}")

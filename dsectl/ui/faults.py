@@ -5,7 +5,7 @@ from typing import Any
 
 from cluster.emulator.faultsfile import KINDS, Fault, Figure
 from dsectl.ui.table import state, table
-from dsectl.ui.text import Paint, count
+from dsectl.ui.text import Paint
 from dsectl.ui.units import clock, show_duration, show_size
 
 LINKS_SHOWN = 4
@@ -21,6 +21,14 @@ def fault_of(fields: dict[str, Any]) -> Fault:
     """The fault that such JSON describes, with the fields of its kind."""
     own = {name: fields[name] for name in KINDS[fields["kind"]].fields if name in fields}
     return Fault(id=fields["id"], kind=fields["kind"], at=fields["at"], active=fields["active"], **own)
+
+
+def with_receipt(fields: dict[str, Any], counted: dict[str, int]) -> dict[str, Any]:
+    """Such JSON with `affected` and `links`: what the nodes counted, and what was done at once."""
+    links = dict(counted)
+    for where, number in KINDS[fields["kind"]].done(fault_of(fields)).items():
+        links[where] = links.get(where, 0) + number
+    return {**fields, "affected": sum(links.values()), "links": dict(sorted(links.items()))}
 
 
 def receipt_line(fault: dict[str, Any], paint: Paint) -> str:
@@ -50,6 +58,7 @@ def _figure(figure: Figure) -> str:
 _VALUES: dict[str, Callable[[float], str]] = {
     "s": show_duration,
     "share": lambda value: f"{100 * value:.3g}%",
+    "skew": lambda value: f"{'-' if value < 0 else '+'}{show_duration(abs(value))}",
     "bytes/s": lambda value: f"{show_size(value)}/s",
 }
 
@@ -68,15 +77,15 @@ def faults_lines(faults: list[dict[str, Any]], paint: Paint, columns: int | None
         )
         for fault in faults
     ]
-    heading = ("FAULT", "KIND", "TARGET", "STATE", "AT", "AFFECTED", "LINKS")
+    heading = ("FAULT", "KIND", "TARGET", "STATE", "AT", "AFFECTED", "WHERE")
     return table(heading, rows, paint, columns, right=("AFFECTED",))
 
 
 def touched(fault: dict[str, Any]) -> str:
-    """The links that met it most: `n1->n3: 41 dropped, n3->n1: 12 dropped`."""
+    """The links, or the node, that met it most: `n1->n3: 41 dropped, n3->n1: 12 dropped`."""
     verb = KINDS[fault["kind"]].verb
     links = sorted(fault["links"].items(), key=lambda item: -item[1])
     shown = [f"{link}: {number} {verb}" for link, number in links[:LINKS_SHOWN]]
     if len(links) > LINKS_SHOWN:
-        shown.append(f"{count(len(links) - LINKS_SHOWN, 'more link')}")
+        shown.append(f"{len(links) - LINKS_SHOWN} more")
     return ", ".join(shown)

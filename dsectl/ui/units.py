@@ -29,6 +29,12 @@ def duration(text: str) -> float:
     return parts[0] * SECONDS[parts[1]]
 
 
+def signed_duration(text: str) -> float:
+    """Seconds, below 0 behind a minus: `-5m`."""
+    bare = text.strip()
+    return -duration(bare[1:]) if bare.startswith("-") else duration(bare.removeprefix("+"))
+
+
 def is_duration(text: str) -> bool:
     """Whether `duration` accepts it."""
     parts = _split(text)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from cluster.client.vitals import Vitals, quantile_s
 from dsectl.snapshot.snapshot import Snapshot
+from dsectl.ui.faults import with_receipt
 from dsectl.ui.units import unix_time
 
 TICKS_MAX = 600
@@ -229,7 +230,7 @@ class History:
         found = []
         for fault in self.snapshot.faults if self.snapshot else ():
             links = added(said.get(fault["id"], {}) for said in self._receipts.values())
-            found.append({**fault, "affected": sum(links.values()), "links": dict(sorted(links.items()))})
+            found.append(with_receipt(fault, links))
         return found
 
 

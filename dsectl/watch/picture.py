@@ -248,7 +248,7 @@ def _fault(fault: dict[str, Any], wall: float, wide: int) -> Line:
     effect = f"{number(affected)} touched" if affected else "nothing yet" if active else "no effect"
     line: Line = [
         piece(fault["id"], 4, "name" if active else "dim"),
-        piece(fault["kind"], 10, "bad" if active else "dim"),
+        piece(fault["kind"], max(10, len(fault["kind"]) + 1), "bad" if active else "dim"),
         piece(_what(fault), wide + 1, "" if active else "dim"),
         piece(f"{'for' if active else 'ended'} {show_age(wall - _since(fault))}", 11, "dim"),
         piece(effect, 14, ("warn" if active else "dim") if affected else "warn"),

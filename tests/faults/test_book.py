@@ -243,3 +243,45 @@ def test_verdicts_are_sound_and_replay(
     assert copies == book("n2", fault).on_datagram("n1", Random(seed))
     held = mine.on_stream("n1", Random(seed))
     assert held is None if loss == 1 else held is not None and held >= 0
+
+
+def ill(kind: str, *nodes: str, **fields: float) -> Fault:
+    return Fault(kind=kind, at=AT, nodes=list(nodes), **fields)  # type: ignore[arg-type]
+
+
+def test_the_faults_of_other_nodes_cost_a_disk_nothing() -> None:
+    other = book("n2", ill("disk-full", "n1"), ill("clock", "n1", skew_ms=5.0), ill("kill", "n2"))
+    assert other.disk is None and other.skew_s == 0 and not other.active
+
+
+def test_slow_disks_add_up_and_each_operation_is_counted_for_both() -> None:
+    mine = book("n1", ill("disk-slow", "n1", delay_ms=20.0), ill("disk-slow", "n1", "n2", delay_ms=30.0))
+    assert mine.disk is not None and mine.disk.delay_s() == pytest.approx(0.05)
+    assert not mine.disk.refuses("log/00000001.log")
+    assert mine.receipts() == {"f1": {"n1": 1}, "f2": {"n1": 1}}
+
+
+def test_a_full_disk_refuses_all_but_the_count_of_what_it_refuses() -> None:
+    mine = book("n1", ill("disk-full", "n1"))
+    assert mine.disk is not None
+    assert mine.disk.refuses("log/00000001.log") and mine.disk.refuses("boot.json")
+    assert not mine.disk.refuses("receipts.json") and mine.disk.delay_s() == 0
+    assert mine.receipts() == {"f1": {"n1": 2}}
+
+
+def test_clocks_add_up_and_heal_ends_disks_and_clocks() -> None:
+    mine = FaultBook("n1")
+    made = document(
+        ill("clock", "n1", skew_ms=5000.0),
+        ill("clock", "n1", skew_ms=-2000.0),
+        ill("disk-full", "n1"),
+        ill("kill", "n1"),
+    )
+    mine.load(made)
+    assert mine.skew_s == 3.0 and mine.disk is not None
+    mine.on_clock()
+    assert mine.receipts() == {"f1": {"n1": 1}, "f2": {"n1": 1}}
+    after = heal(made, None, AT)
+    assert [fault.id for fault in after.faults if fault.active] == ["f4"], "nothing is restarted"
+    mine.load(after)
+    assert mine.skew_s == 0.0 and mine.disk is None
