@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from cluster.chain.entry import ChainEntry, encode_chain
 from cluster.emulator.genesis import create
 from cluster.emulator.home import ClusterFiles, Home
 from cluster.emulator.nodefiles import (
@@ -19,7 +20,7 @@ from cluster.emulator.nodefiles import (
 )
 from cluster.emulator.spec import ClusterSpec
 from cluster.errors import Damaged, StorageFull
-from cluster.layout import decode_entry, encode_entry
+from cluster.layout import decode_entry
 
 
 @pytest.fixture
@@ -60,17 +61,20 @@ def test_a_wiped_folder_is_no_damage(made: ClusterFiles) -> None:
 
 
 @pytest.mark.parametrize("damage", [None, b"garbage", b"{}"])
-def test_a_layout_is_given_again_the_newest_that_is_known(made: ClusterFiles, damage: bytes | None) -> None:
-    newer = msgspec.structs.replace(made.record.entry(), number=4, previous=3)
-    (made.node("n3") / "layout.json").write_bytes(encode_entry(newer))
+def test_the_first_layout_is_given_again_and_the_longest_chain(made: ClusterFiles, damage: bytes | None) -> None:
+    newer = msgspec.structs.replace(made.record.entry(), number=2)
+    entry = encode_chain(ChainEntry(2, "add n4", newer, {"n1": "n1-1"}))
+    chain = made.node("n3") / "chain"
+    chain.mkdir()
+    (chain / "00000002.json").write_bytes(entry)
     layout = made.node("n2") / "layout.json"
     if damage is None:
         layout.unlink()
     else:
         layout.write_bytes(damage)
     assert give_layouts(made, made.nodes) == ["n2"]
-    assert decode_entry(layout.read_bytes()) == newer
-    assert decode_entry((made.node("n1") / "layout.json").read_bytes()).number == 1
+    assert decode_entry(layout.read_bytes()) == made.record.entry()
+    assert (made.node("n2") / "chain" / "00000002.json").read_bytes() == entry
     if damage is not None:
         assert layout.with_name("layout.json.damaged").read_bytes() == damage
 
