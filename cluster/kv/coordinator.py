@@ -23,8 +23,8 @@ from cluster.limits import (
     SIBLINGS_WARN,
     VALUE_BYTES_MAX,
 )
+from cluster.observe.events import LimitedRecorder
 from cluster.observe.latency import Latencies
-from cluster.observe.limited import LimitedRecorder
 from cluster.ports import Inbound
 from cluster.replication.context import ReplicationContext
 from cluster.replication.mergeable import TABLE_KV
