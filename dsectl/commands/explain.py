@@ -93,7 +93,7 @@ def explain_lines(found: dict[str, Any], paint: Paint, columns: int | None) -> l
     if found["hints"]:
         waiting = ", ".join(f"{holder} for {' '.join(targets)}" for holder, targets in found["hints_at"].items())
         lines += ["", paint(f"{count(found['hints'], 'hint')} waiting: {waiting}", "warn")]
-    ahead = {name: one["ahead_s"] for name, one in found["replicas"].items() if one["ahead_s"]}
+    ahead = {name: one["ahead_s"] for name, one in found["replicas"].items() if one.get("ahead_s")}
     if ahead:
         told = ", ".join(f"{show_duration(seconds)} by the clock of {name}" for name, seconds in ahead.items())
         lines += ["", paint(f"stamped in the future: {told}; a wrong clock, which no coordinator follows", "warn")]
