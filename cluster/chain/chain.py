@@ -11,8 +11,8 @@ from typing import Final
 
 import msgspec
 
-from cluster.ballot import Acceptor, AcceptorState, Phase, Promised, Proposer
-from cluster.ballot.acceptor import Accepted
+from cluster.ballot.acceptor import Accepted, Acceptor, AcceptorState, Promised
+from cluster.ballot.proposer import Phase, Proposer
 from cluster.chain.entry import ChainEntry, Change, decode_chain, encode_chain, genesis
 from cluster.env import Env
 from cluster.errors import ClusterError, Damaged, Maybe, QuorumMissing, StaleLayout, StorageFull

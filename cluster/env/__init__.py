@@ -4,6 +4,7 @@ Everything from `wire` up to `node` reaches the world through an `Env` alone, so
 (`cluster.env.real`) and, unchanged, hundreds to an interpreter in virtual time (`cluster.simulation`).
 """
 
+from cluster.env.passes import OutputTick, Slices, StallWatch
 from cluster.env.seam import (
     Address,
     AppendFile,
@@ -18,9 +19,6 @@ from cluster.env.seam import (
     StreamListener,
     Timer,
 )
-from cluster.env.slices import Slices
-from cluster.env.stall import StallWatch
-from cluster.env.tick import OutputTick
 
 __all__ = [
     "Address",

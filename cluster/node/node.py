@@ -14,8 +14,9 @@ from cluster.config import NodeSettings
 from cluster.env import Env, OutputTick, StallWatch
 from cluster.errors import ClusterError, Damaged
 from cluster.faults import Fault, FaultBook, decode_faults
-from cluster.kv import Coordinator, VersionedObjects
 from cluster.kv.actors import Actors
+from cluster.kv.coordinator import Coordinator
+from cluster.kv.objects import VersionedObjects
 from cluster.layout import PARTITIONS, LayoutEntry, LayoutView, decode_entry
 from cluster.membership import Membership, OwnIdentity, SeedMember
 from cluster.messaging.topics import NodeTopics

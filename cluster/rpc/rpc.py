@@ -14,7 +14,7 @@ from typing import Any
 
 from cluster import ports
 from cluster.env import Clock
-from cluster.env.stall import READ_FIRST_S, SWEEP_LATE_S
+from cluster.env.passes import READ_FIRST_S, SWEEP_LATE_S
 from cluster.errors import ClusterError, Forbidden, Maybe, Overloaded, StaleLayout, Unreachable, from_code
 from cluster.ports import Done
 from cluster.rpc.batches import BatchedCalls

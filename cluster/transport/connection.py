@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from cluster.config import TransportSettings
 from cluster.env import Env, Link, OutputTick, Timer
-from cluster.env.stall import READ_FIRST_S, SWEEP_LATE_S
+from cluster.env.passes import READ_FIRST_S, SWEEP_LATE_S
 from cluster.errors import BadMessage, ClusterError, HandshakeRefused
 from cluster.faults import FaultBook
 from cluster.ports import Recorder

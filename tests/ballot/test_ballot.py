@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from cluster.ballot import Accepted, Acceptor, AcceptorState, Phase, Promised, Proposer, majority
-from cluster.ballot.acceptor import NONE
+from cluster.ballot.acceptor import NONE, Accepted, Acceptor, AcceptorState, Promised
+from cluster.ballot.proposer import Phase, Proposer, majority
 
 SLOT = 7
 

@@ -10,7 +10,7 @@ from cluster.config import node_settings
 from cluster.env import Address, Link
 from cluster.errors import BadMessage, Unreachable, Usage
 from cluster.faults import Fault, FaultDocument, add_fault, encode_faults, heal
-from cluster.kv import VersionedObjects
+from cluster.kv.objects import VersionedObjects
 from cluster.layout import partition_of
 from cluster.observe.events import LimitedRecorder
 from cluster.replication.context import ReplicationContext

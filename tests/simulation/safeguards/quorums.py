@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cluster.errors import ClusterError
-from cluster.kv import VersionedObjects
+from cluster.kv.objects import VersionedObjects
 from cluster.layout import partition_of
 from cluster.replication import writer
 from cluster.replication.mergeable import TABLE_KV
