@@ -19,7 +19,7 @@ from cluster.env import Env
 from cluster.errors import ClusterError, NotFound, QuorumMissing, Usage
 from cluster.layout import LayoutEntry, LayoutMember, LayoutView, encode_entry
 from cluster.ports import Facts, Inbound, Recorder
-from cluster.replication import Replication
+from cluster.replication.replication import Replication
 from cluster.rpc.inbound import HOLD, PROCEED, STALE
 from cluster.rpc.rpc import Rpc
 from cluster.wire.admin import AdminAnswer

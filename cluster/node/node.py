@@ -25,11 +25,11 @@ from cluster.node.drain import Drain
 from cluster.node.layouts import LAYOUT_FILE, Layouts
 from cluster.node.receipts import Receipts
 from cluster.observe.events import Events, LimitedRecorder, Steps
-from cluster.replication import Replication
 from cluster.replication.context import ReplicationContext
 from cluster.replication.hintloss import HintLoss
 from cluster.replication.hints import HintStore
 from cluster.replication.mergeable import TABLE_KV, Mergeable
+from cluster.replication.replication import Replication
 from cluster.replication.voting import VotingStatus
 from cluster.requests import ServiceHosting
 from cluster.rpc import Rpc
