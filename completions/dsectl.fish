@@ -356,6 +356,7 @@ function __dsectl_options
         case leave
             printf '%s\t%s\n' --wait 'Time to wait until the data has moved (default: 2m)'
         case forget
+            printf '%s\t%s\n' --accept-loss 'Go on where too few other owners are left to have everything'
             printf '%s\t%s\n' --wait 'Time to wait until the data has moved (default: 2m)'
         case revert
             printf '%s\t%s\n' --wait 'Time to wait until the data has moved (default: 2m)'

@@ -36,6 +36,8 @@ class ChainEntry(Struct, frozen=True, omit_defaults=True):
     """Who votes in addition once the transition has ended."""
     gone: tuple[str, ...] = ()
     """Members in force that are dead for good: nobody waits for what they hold."""
+    lossy: bool = False
+    """What only those held may be lost: who runs the cluster has accepted that."""
 
     def validate(self) -> None:
         """Raise Usage for an entry that no node may take over."""
@@ -77,11 +79,14 @@ def added(entry: ChainEntry, members: Sequence[LayoutMember]) -> ChainEntry:
     return replace(next, joining={member.name: f"{member.name}.{next.slot}" for member in members})
 
 
-def left(entry: ChainEntry, names: Sequence[str], *, gone: bool) -> ChainEntry:
-    """These leave. `gone`: they are dead, nothing that they hold is waited for."""
+def left(entry: ChainEntry, names: Sequence[str], *, gone: bool, lossy: bool = False) -> ChainEntry:
+    """These leave. `gone`: they are dead, nothing that they hold is waited for. `lossy`: not even where too few other
+    owners are left to be sure that they have everything."""
     layout = entry.layout
+    if gone and not lossy:
+        _refuse_loss(entry, names)
     if entry.moving and gone:
-        return _struck(entry, names)
+        return replace(_struck(entry, names), lossy=lossy or entry.lossy)
     _refuse_second_change(entry)
     _check_members(entry, names)
     stay = tuple(member for member in layout.members if member.name not in names)
@@ -91,7 +96,21 @@ def left(entry: ChainEntry, names: Sequence[str], *, gone: bool) -> ChainEntry:
             help="Add a node first: what every owner holds must stay on as many owners.",
         )
     next = _begin(entry, stay, f"{'forget' if gone else 'leave'} {', '.join(names)}")
-    return _strike(next, names) if gone else next
+    return replace(_strike(next, names), lossy=lossy) if gone else next
+
+
+def _refuse_loss(entry: ChainEntry, names: Sequence[str]) -> None:
+    """Of each partition so many owners must be left that one of any write quorum is among them."""
+    layout = entry.layout
+    placed, away = placement(layout), {*names, *entry.gone}
+    needed = layout.replicas - min(layout.w, layout.replicas) + 1
+    short = [p for p in range(PARTITIONS) if sum(name not in away for name in placed.owners(p)) < needed]
+    if short:
+        shown = " ".join(map(str, short[:20])) + (f" and {len(short) - 20} more" if len(short) > 20 else "")
+        raise Usage(
+            f"too few owners would be left to have all that was acknowledged in {len(short)} partitions: {shown}",
+            help="`dsectl restart` one of them if that can be; `dsectl forget --accept-loss` goes on without.",
+        )
 
 
 def _struck(entry: ChainEntry, names: Sequence[str]) -> ChainEntry:

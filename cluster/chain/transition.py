@@ -53,7 +53,8 @@ def not_adopted(entry: ChainEntry, progress: Mapping[str, Progress]) -> list[str
     behind = {
         member.name: None
         for member in layout.members
-        if member.name not in progress or progress[member.name].number < layout.number
+        if member.name not in entry.gone  # who is dead for good makes no quorum
+        and (member.name not in progress or progress[member.name].number < layout.number)
     }
     late: dict[str, None] = {}
     for partition in range(PARTITIONS):

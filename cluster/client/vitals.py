@@ -44,6 +44,8 @@ class Vitals(Struct, frozen=True):
     problems: list[str] = []
     """Why it is not healthy, one by one; empty when it is."""
     may_have_lost: list[str] = []
+    moving: str = ""
+    """The change of members that is under way, and what its end waits for; empty when there is none."""
 
     def counted(self, kind: str) -> Mapping[int, int]:
         """The durations of one kind, by bucket."""

@@ -93,6 +93,7 @@ def leave(
     progress: Progress,
     *,
     forget: bool = False,
+    accept_loss: bool = False,
 ) -> Moved:
     """Take nodes out of the cluster; `forget` those that do not run and are not to come back. Returns when others own
     what they did, and they have ended."""
@@ -102,7 +103,10 @@ def leave(
         if alive:
             cure = f"`dsectl leave {' '.join(alive)}` takes it out, and hands on what it holds."
             raise Usage(f"{', '.join(alive)} runs", help=cure)
-    decided = _change(client, files, {"forget" if forget else "leave": names}, began + wait_s)
+    change: dict[str, Any] = {"forget" if forget else "leave": names}
+    if accept_loss:
+        change["accept_loss"] = True
+    decided = _change(client, files, change, began + wait_s)
     return _wait(client, home, files, decided, names, began, wait_s, progress)
 
 

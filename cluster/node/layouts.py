@@ -67,6 +67,7 @@ class Layouts:
     def start(self) -> None:
         """Announce how far this node is, and look at what is due, from now on."""
         self._facts.on_fact.append(self._on_fact)
+        self._accept_loss()
         self._look()
 
     # -- messages that were routed by another number
@@ -95,8 +96,13 @@ class Layouts:
     def _after(self, entry: ChainEntry) -> None:
         if entry.layout.number > self._view.number:
             self._members_changed(entry.layout)
+            self._accept_loss()
             self._view.adopt(entry.layout)
         self._tell()
+
+    def _accept_loss(self) -> None:
+        entry = self.chain.entry
+        self._replication.completing.gone = list(entry.gone) if entry.lossy else []
 
     def _on_fact(self, member: str, kind: str, body: bytes) -> None:
         if kind == KIND and member != self._view.me:
@@ -178,6 +184,14 @@ class Layouts:
 
     # -- questions and changes
 
+    def moving(self) -> str:
+        """The change that is under way and what its end waits for, for people; empty when there is none."""
+        entry = self.chain.entry
+        if not entry.moving:
+            return ""
+        waits = obstacles(entry, self._all_progress(), self._alive())
+        return f"{entry.what}: {'; '.join(waits[:3]) or 'about to end'}"
+
     def status(self) -> dict[str, Any]:
         """The entry that is served, and how far a transition is."""
         entry = self.chain.entry
@@ -218,8 +232,9 @@ class Layouts:
                 return lambda entry: added(self._ready_for(entry), members)
             case {"leave": [_, *_] as names}:
                 return lambda entry: left(self._ready_for(entry), [str(name) for name in names], gone=False)
-            case {"forget": [_, *_] as names}:
-                return lambda entry: left(self._ready_for(entry), [str(name) for name in names], gone=True)
+            case {"forget": [_, *_] as names, **rest}:
+                lossy = rest.get("accept_loss") is True
+                return lambda entry: left(self._ready_for(entry), [str(name) for name in names], gone=True, lossy=lossy)
             case {"revert": True}:
                 return reverted
         raise Usage("change takes one of `add`, `leave`, `forget`, `revert`")

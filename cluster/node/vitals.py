@@ -44,6 +44,7 @@ def vitals(node: "Node", arguments: dict[str, Any]) -> dict[str, Any]:
         "problems": problems(node, not_voting),
         "may_have_lost": node.replication.completing.losses,
         "layout": node.view.number,
+        "moving": node.layouts.moving(),
         "sees": {name: view.state for name, view in node.membership.table().items()},
         "hints": context.hints.by_target(),
         "receipts": node.faults.receipts(),

@@ -44,6 +44,8 @@ class Completing:
         self._failing: dict[str, str] = {}
         """Sources that were called and did not give a whole scan the last time, and why."""
         self._timer = False
+        self.gone: list[str] = []
+        """Owners that will never answer, and whose loss was accepted."""
 
     def wake(self) -> None:
         """Something changed: a partition lost data, or a member can be reached again."""
@@ -138,6 +140,8 @@ class Completing:
 
     def _look_at(self, partition: int, probe: bool) -> None:
         completion = self._completion(partition)
+        if self.gone:
+            completion.accept_loss(self.gone)
         verdict = completion.verdict()
         if verdict is not None:
             self._complete(partition, verdict)

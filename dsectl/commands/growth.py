@@ -52,9 +52,16 @@ def leave(nodes: Nodes = None, wait: Wait = None) -> Answer:
 
 
 @command("forget", "Take out nodes that are gone for good.", group="clusters", rank=23)
-def forget(nodes: Nodes = None, wait: Wait = None) -> Answer:
-    """For nodes that do not run and are not to come back: their data is taken from the other owners. What only they
-    held is lost."""
+def forget(
+    nodes: Nodes = None,
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Go on where too few other owners are left to have everything.")
+    ] = False,
+    wait: Wait = None,
+) -> Answer:
+    """For nodes that do not run and are not to come back: their data is taken from the other owners. Refused, with the
+    partitions, where those are too few to have all that was acknowledged; what is lost then is lost with
+    --accept-loss."""
     invocation, files = current(), current().files()
     names = _wanted(nodes, "forget")
     emulator.check_wanted(files, names)
@@ -66,6 +73,7 @@ def forget(nodes: Nodes = None, wait: Wait = None) -> Answer:
         WAIT_S if wait is None else wait,
         _progress,
         forget=True,
+        accept_loss=accept_loss,
     )
     return _answer(moved, f"{', '.join(names)} forgotten")
 

@@ -32,6 +32,8 @@ def status() -> Answer:
         console.lines(status_lines(found, console.paint, console.columns))
         if not seen.faults_readable:
             console.note("note: the file of faults cannot be read: `dsectl heal` ends all faults and begins a new one")
+        if seen.moving:
+            console.note(f"note: {seen.moving}; `dsectl revert` takes it back")
         if seen.faults_active:
             console.note(f"note: {count(seen.faults_active, 'fault')} active: `dsectl faults --active`")
 

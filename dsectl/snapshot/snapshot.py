@@ -140,6 +140,12 @@ class Snapshot:
         """Who sees whom how; observers that do not answer are left out."""
         return {name: node.vitals.sees for name, node in self.nodes.items() if node.vitals is not None}
 
+    @property
+    def moving(self) -> str:
+        """The change of members that is under way, as the node says that has the newest layout; empty for none."""
+        told = [node.vitals for node in self.nodes.values() if node.vitals is not None]
+        return max(told, key=lambda vitals: vitals.layout).moving if told else ""
+
     def hints(self) -> dict[str, int]:
         """The copies that wait, by the owner that they are for, in the order of the nodes."""
         found = dict.fromkeys(self.nodes, 0)
@@ -158,6 +164,7 @@ class Snapshot:
             "ready_s": None,
             "nodes": {name: node.to_json() for name, node in self.nodes.items()},
             "layout": self.layout,
+            "moving": self.moving,
             "voting_owners": {str(voters): partitions for voters, partitions in self.voting_owners.items()},
             "faults_active": self.faults_active,
         }

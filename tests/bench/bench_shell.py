@@ -24,7 +24,7 @@ LOAD = """
 import asyncio, sys, cluster
 async def client(c, number, pause):
     while True:
-        await c.kv.put(f"key-{number}", b"value" * 20, blind=True)
+        await c.kv.put(f"key-{number}", b"value" * 20)
         await c.kv.get(f"key-{number}")
         await asyncio.sleep(pause)
 async def main(clients, pause):

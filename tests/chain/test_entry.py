@@ -93,7 +93,7 @@ def test_a_second_change_waits(change: object) -> None:
         (lambda: added(FIRST, [MEMBERS[0]]), "is a member already"),
         (lambda: left(FIRST, ["n9"], gone=False), "is not a member"),
         (lambda: left(FIRST, ["n1", "n2", "n3"], gone=False), "2 nodes would be left for 3 copies"),
-        (lambda: left(FIRST, ["n1", "n2", "n3"], gone=True), "2 nodes would be left for 3 copies"),
+        (lambda: left(FIRST, ["n1", "n2", "n3"], gone=True, lossy=True), "2 nodes would be left for 3 copies"),
         (lambda: reverted(FIRST), "no transition"),
         (lambda: switched(FIRST), "no transition"),
         (lambda: renamed(FIRST, "n9", "x"), "votes as nobody"),
@@ -138,3 +138,10 @@ def test_garbage_is_damaged(blob: bytes) -> None:
 def test_an_entry_that_nobody_may_take_over_is_damaged(change: dict[str, object]) -> None:
     with pytest.raises(Damaged):
         decode_chain(encode_chain(msgspec.structs.replace(FIRST, **change)))
+
+
+def test_the_last_copies_are_forgotten_only_when_that_is_accepted() -> None:
+    with pytest.raises(Usage, match=r"too few owners would be left .* in \d+ partitions: \d"):
+        left(FIRST, ["n1", "n2"], gone=True)
+    entry = left(FIRST, ["n1", "n2"], gone=True, lossy=True)
+    assert entry.lossy and entry.gone == ("n1", "n2") and not switched(entry).lossy

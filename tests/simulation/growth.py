@@ -102,6 +102,7 @@ CONDITIONS.update(
     {
         Growth.add: lambda self: self._may_change() and len(self.fleet.names) < MEMBERS_MAX,  # type: ignore[attr-defined,dict-item]
         Growth.leave: lambda self: self._may_change() and len(self.fleet.names) > MEMBERS_MIN,  # type: ignore[attr-defined,dict-item]
+        Growth.forget: lambda self: self._may_change() and bool(self.down) and len(self.fleet.names) > MEMBERS_MIN,  # type: ignore[attr-defined,dict-item]
         Growth.revert: lambda self: self._may_change(),  # type: ignore[attr-defined,dict-item]
     }
 )
@@ -110,5 +111,6 @@ GROWTH: list[Step] = [
     *STEPS,
     *[Growth.add] * 3,  # type: ignore[list-item]
     *[Growth.leave] * 3,  # type: ignore[list-item]
+    *[Growth.forget] * 2,  # type: ignore[list-item]
     Growth.revert,  # type: ignore[list-item]
 ]

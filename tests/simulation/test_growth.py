@@ -1,8 +1,10 @@
 """Members come and go while users read and write, under faults: nothing acknowledged is lost, nothing comes back, all
 end in one chain, and every transition ends."""
 
+from cluster.simulation.fleet import Fleet
 from tests.simulation.growth import Growth
 from tests.simulation.runs import Run, run
+from tests.simulation.safeguards.scenes import acknowledged, crash_and_wait, read
 
 
 def check(made: Run) -> None:
@@ -24,3 +26,20 @@ def test_deletes_stay_deleted_while_members_come_and_go(seed: int) -> None:
 
 def test_chains_of_writes_survive_changes_among_many_faults(seed: int) -> None:
     check(run(seed, "chains", down_max=4, grows=True))
+
+
+def test_two_of_five_are_forgotten_with_the_loss_of_what_only_they_held(seed: int) -> None:
+    with Fleet.running(seed, 5) as fleet:
+        keys = [f"key-{number}" for number in range(40)]
+        for key in keys:
+            acknowledged(fleet, "n1", key, b"v")
+        crash_and_wait(fleet, "n4", "n5")
+        refused = fleet.wait(fleet.ask("n1", "change", {"forget": ["n4", "n5"]})).error
+        assert refused is not None and "too few owners" in refused.message
+        for name in ("n4", "n5"):
+            fleet.names.remove(name)
+        answer = fleet.wait(fleet.ask("n1", "change", {"forget": ["n4", "n5"], "accept_loss": True})).answer
+        assert answer is not None
+        fleet.until(fleet.settled, 60.0)
+        assert all(read(fleet, "n2", key) == [b"v"] for key in keys), "each had a third owner"
+        assert any(node.replication.completing.losses for node in fleet.nodes.values()), "and what may be lost is said"
