@@ -205,6 +205,15 @@ class SimulatedDisk:
         content.data.extend(bytes(size - len(content.data)))
         content.durable, content.stuck = size, False
 
+    def paths(self) -> list[str]:
+        """Every file, sorted."""
+        return sorted(self._files)
+
+    @property
+    def now(self) -> float:
+        """Virtual time."""
+        return self._schedule.now
+
     def exists(self, path: str) -> bool:
         """Whether there is such a file."""
         return path in self._files
@@ -264,6 +273,10 @@ class ProcessDisk:
     def delay_s(self) -> float:
         """By how much an append, or a sync of an append file, is late."""
         return 0.0 if self.faults is None else self.faults.delay_s()
+
+    def sync_delay_s(self) -> float:
+        """By how much a sync is late that begins when the calls under way have returned."""
+        return self.delay_s() + max(0.0, self._held_until - self._disk.now)
 
     def be_late(self) -> None:
         """A call of a slow disk returns late, and the process stands still."""
@@ -336,7 +349,7 @@ class SimulatedAppendFile:
     def sync(self, done: Callable[[OSError | None], None]) -> None:
         """Make what was appended durable, then call back."""
         self._check_open()
-        self._disk.sync(self._process, self._path, self._content, done, self._seen.delay_s())
+        self._disk.sync(self._process, self._path, self._content, done, self._seen.sync_delay_s())
         if self._process.trap is not None:
             self._process.trap("sync")
 

@@ -13,6 +13,7 @@ from cluster.chain.entry import encode_chain
 from cluster.client.locate import Location, addresses
 from cluster.config import NodeSettings, node_settings
 from cluster.faults import Fault, FaultDocument, add_fault, encode_faults, heal, mark_returned
+from cluster.faults.disk import RECEIPTS
 from cluster.layout import LayoutEntry, LayoutMember, encode_entry, partition_of, placement
 from cluster.node import Node, NodeHooks
 from cluster.observe.rfc3339 import format_time
@@ -160,7 +161,7 @@ class Fleet:
         return self.faults.faults[-1]
 
     def heal(self, *ids: str) -> None:
-        """End these faults of links, or all."""
+        """End these faults, or all that heal ends."""
         self._change(heal(self.faults, ids or None, self._at()))
 
     def kill(self, *names: str) -> None:
@@ -168,6 +169,22 @@ class Fleet:
         self.fault("kill", nodes=list(names))
         for name in names:
             self.crash(name)
+
+    def flip_byte(self, name: str, path: str) -> None:
+        """As `dsectl disk NODE --flip-byte`, somewhere in this file."""
+        offset = self.world.disk(name).flip_byte(path)
+        self.fault("disk-flip-byte", active=False, ended=self._at(), nodes=[name], file=path, offset=offset)
+
+    def wipe(self, name: str) -> None:
+        """As `dsectl disk NODE --wipe`, but that the caller starts it again: the layout and the chain stay, as a start
+        gives them to a node without data, and so do the counts of faults."""
+        if self.world.is_up(name):
+            self.crash(name)
+        disk = self.world.disk(name)
+        gone = [path for path in disk.paths() if path not in ("layout.json", RECEIPTS) and path[:6] != "chain/"]
+        for path in gone:
+            disk.remove(path)
+        self.fault("disk-wipe", active=False, ended=self._at(), nodes=[name], files=len(gone))
 
     def pause(self, *names: str) -> None:
         """As `dsectl pause`."""

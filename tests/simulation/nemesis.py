@@ -1,8 +1,8 @@
 """A seeded enemy: random faults, one at a time and in combination, always leaving a way back.
 
-A step is chosen among those that can act now: that nobody is down is no reason to "restart". Links suffer from the
-users' own rules (`Fleet.fault`); processes are killed, stopped and starved, also inside of a pass and while they boot.
-Each step is counted, and what its rule touched is counted by the nodes (`Nemesis.touched`).
+A step is chosen among those that can act now: that nobody is down is no reason to "restart". Links, disks and clocks
+suffer from the users' own rules (`Fleet.fault`); processes are killed, stopped and starved, also inside of a pass and
+while they boot. Each step is counted, and what its rule touched is counted by the nodes (`Nemesis.touched`).
 """
 
 from collections import Counter
@@ -12,10 +12,11 @@ from typing import Any
 
 from cluster.node import Node
 from cluster.simulation.fleet import Fleet
-from tests.simulation.safeguards.scenes import empty
 
 PARTITIONS_MAX = 2
 SLOW_MAX = 3
+HEALED = ("partition", "slow", "disk-slow", "clock")
+"""What `heal` ends here; a full disk has a step of its own."""
 STALLS_S = (0.2, 0.5, 1.5, 4.0)
 """Under the limit of a stall, over it, over a write's deadline, over a suspicion."""
 
@@ -80,8 +81,8 @@ class Nemesis:
     def _victim(self) -> str:
         return self.random.choice(self._healthy())
 
-    def _link_faults(self, kind: str) -> int:
-        return sum(fault.active and fault.kind == kind for fault in self.fleet.faults.faults)
+    def _count(self, kind: str) -> int:
+        return len(self._active(kind))
 
     # -- processes
 
@@ -136,15 +137,15 @@ class Nemesis:
     def damage(self) -> None:
         """Bytes flip in the log of a node that is down."""
         victim = self.random.choice(self._with_logs())
-        disk = self.fleet.world.disk(victim)
         for _ in range(self.random.choice((1, 1, 3))):
-            disk.flip_byte(self.random.choice(self._logs(victim)))
+            path = self.random.choice(self._logs(victim))
+            self.fleet.flip_byte(victim, path)
         self.damaged = victim
 
     def wipe(self) -> None:
         """The directory of a node that is down is emptied, but for its layout."""
         victim = self.random.choice(self._with_logs())
-        empty(self.fleet.world.disk(victim))
+        self.fleet.wipe(victim)
         self.damaged = victim
 
     def outage(self) -> None:
@@ -167,16 +168,32 @@ class Nemesis:
     def fill_disk(self) -> None:
         """A little room is left, or none: whatever is refused must be undone."""
         victim = self.random.choice([name for name in self.running if name not in self.full])
-        self.fleet.world.disk(victim).full_after(self.random.choice((0, 200, 2000)))
+        room = self.random.choice((0, 200, 2000))
+        if room:
+            self.fleet.world.disk(victim).full_after(room)
+        else:
+            self.fleet.fault("disk-full", nodes=[victim])
         self.full.append(victim)
 
     def empty_disk(self) -> None:
         while self.full:
             self.fleet.world.disk(self.full.pop()).full_after(None)
+        full = self._active("disk-full")
+        if full:
+            self.fleet.heal(*full)
+
+    def slow_disk(self) -> None:
+        """Appends hold the process, up to where its peers suspect it; syncs come late."""
+        victim = self.random.choice(self.running)
+        self.fleet.fault("disk-slow", nodes=[victim], delay_ms=self.random.choice((2.0, 20.0, 150.0)))
 
     def set_clock(self) -> None:
         """Wall clocks jump; nothing but the order of siblings may depend on them."""
-        self.fleet.world.set_clock(self.random.choice(self.running), skew=self.random.uniform(-3600.0, 3600.0))
+        victim = self.random.choice(self.running)
+        self.fleet.fault("clock", nodes=[victim], skew_ms=self.random.uniform(-3_600_000.0, 3_600_000.0))
+
+    def _active(self, *kinds: str) -> list[str]:
+        return [fault.id for fault in self.fleet.faults.faults if fault.active and fault.kind in kinds]
 
     # -- links
 
@@ -197,9 +214,9 @@ class Nemesis:
         self.fleet.fault("slow", source=one, target=two, both=self.random.random() < 0.3, **figures)
 
     def heal(self) -> None:
-        """All faults of links, or one of them."""
-        active = [fault.id for fault in self.fleet.faults.faults if fault.active and fault.of.scope == "link"]
-        self.fleet.heal(*([self.random.choice(active)] if self.random.random() < 0.3 else []))
+        """All faults of links and clocks, and slow disks, or one of them."""
+        active = self._active(*HEALED)
+        self.fleet.heal(*([self.random.choice(active)] if self.random.random() < 0.3 else active))
 
     # -- the end
 
@@ -230,10 +247,11 @@ CONDITIONS: dict[Step, Callable[[Nemesis], bool]] = {
     Nemesis.outage: Nemesis._may_lose_power,
     Nemesis.fill_disk: lambda self: any(name not in self.full for name in self.running),
     Nemesis.empty_disk: lambda self: bool(self.full),
+    Nemesis.slow_disk: lambda self: bool(self.running) and self._count("disk-slow") < SLOW_MAX,
     Nemesis.set_clock: lambda self: bool(self.running),
-    Nemesis.partition: lambda self: self._link_faults("partition") < PARTITIONS_MAX,
-    Nemesis.slow: lambda self: self._link_faults("slow") < SLOW_MAX,
-    Nemesis.heal: lambda self: self._link_faults("partition") + self._link_faults("slow") > 0,
+    Nemesis.partition: lambda self: self._count("partition") < PARTITIONS_MAX,
+    Nemesis.slow: lambda self: self._count("slow") < SLOW_MAX,
+    Nemesis.heal: lambda self: bool(self._active(*HEALED)),
 }
 """When a step can act."""
 

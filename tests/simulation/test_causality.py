@@ -15,7 +15,8 @@ def test_nothing_acknowledged_vanishes_and_nothing_replaced_returns(seed: int, m
 
 
 def test_clocks_that_jump_and_disks_that_fill_change_nothing(seed: int) -> None:
-    run(seed, "deletes", steps=[*STEPS, Nemesis.fill_disk, Nemesis.fill_disk, Nemesis.empty_disk, Nemesis.set_clock])
+    disks = [Nemesis.fill_disk, Nemesis.fill_disk, Nemesis.empty_disk, Nemesis.slow_disk]
+    run(seed, "deletes", steps=[*STEPS, *disks, Nemesis.set_clock])
 
 
 def test_damage_power_loss_and_emptied_directories_on_one_node(seed: int) -> None:

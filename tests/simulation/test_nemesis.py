@@ -14,6 +14,7 @@ ALL = [
     Nemesis.wipe,
     Nemesis.fill_disk,
     Nemesis.empty_disk,
+    Nemesis.slow_disk,
     Nemesis.set_clock,
 ]
 
@@ -61,6 +62,6 @@ def test_each_step_changes_something_and_the_end_undoes_all(seed: int) -> None:
 
 def test_a_few_runs_take_every_step() -> None:
     done: Counter[str] = Counter()
-    for seed in range(1, 4):
+    for seed in range(1, 7):
         done += run(seed).done
     assert set(done) == {step.__name__ for step in ALL}

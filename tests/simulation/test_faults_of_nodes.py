@@ -1,0 +1,131 @@
+"""The users' faults of disks and clocks, on simulated nodes: the same document, rules and receipts as on real ones."""
+
+import pytest
+
+from cluster.config import node_settings
+from cluster.errors import StorageFull
+from cluster.simulation.fleet import Fleet
+from cluster.wire.admin import AdminAnswer
+
+KEY = "cart"
+
+
+def receipts(fleet: Fleet, id: str) -> dict[str, int]:
+    """Where a fault was met, and how often, by the nodes that run."""
+    found: dict[str, int] = {}
+    for node in fleet.nodes.values():
+        for where, count in node.faults.receipts().get(id, {}).items():
+            found[where] = found.get(where, 0) + count
+    return found
+
+
+def test_a_full_disk_refuses_and_others_take_the_write(seed: int) -> None:
+    with Fleet.running(seed, 3) as fleet:
+        full = fleet.fault("disk-full", nodes=["n1"])
+        fleet.until(lambda: fleet.nodes["n1"].faults.disk is not None)
+        result = fleet.wait(fleet.put("n2", KEY, b"book"))
+        assert result.error is None
+        fleet.until(lambda: bool(fleet.nodes["n1"].store.full))
+        assert receipts(fleet, full.id)["n1"] >= 1 and fleet.stored("n1", KEY) is None
+        fleet.heal()
+        fleet.until(lambda: not fleet.nodes["n1"].store.full)
+        fleet.until(lambda: fleet.stored("n1", KEY) == fleet.stored("n2", KEY), timeout=120.0)
+
+
+def test_a_node_with_a_full_disk_cannot_start_until_it_is_healed(seed: int) -> None:
+    with Fleet.running(seed, 3) as fleet:
+        fleet.kill("n1")
+        fleet.fault("disk-full", nodes=["n1"])
+        fleet.start("n1")
+        with pytest.raises(StorageFull, match=r"boot\.json"):
+            fleet.until(fleet.converged)
+        fleet.world.crash("n1")
+        fleet.heal()
+        fleet.start("n1")
+        fleet.until(fleet.converged)
+
+
+def test_an_append_to_a_slow_disk_holds_the_whole_node(seed: int) -> None:
+    with Fleet.running(seed, 3) as fleet:
+        late = fleet.fault("disk-slow", nodes=["n1"], delay_ms=200.0)
+        fleet.until(lambda: fleet.nodes["n1"].faults.disk is not None)
+        began = fleet.world.now
+        written = fleet.put("n1", KEY, b"book")
+        fleet.wait(written)
+        assert written.error is None and fleet.world.now - began >= 0.2
+        assert receipts(fleet, late.id)["n1"] >= 1
+        assert fleet.wait(fleet.put("n2", "other", b"pen")).error is None, "two of three owners are quick"
+        fleet.crash("n1")
+        fleet.start("n1")
+        fleet.until(fleet.converged)
+        disk = fleet.nodes["n1"].faults.disk
+        assert disk is not None and disk.delay_s() == 0.2, "read again at boot"
+        fleet.heal()
+        fleet.until(fleet.settled)
+
+
+def test_a_sync_of_a_slow_disk_is_late_for_whoever_waits_for_it(seed: int) -> None:
+    with Fleet.running(seed, 3, settings=node_settings(durability="always")) as fleet:
+        for name in ("n2", "n3"):
+            fleet.fault("disk-slow", nodes=[name], delay_ms=50.0)
+        fleet.until(lambda: all(fleet.nodes[name].faults.disk for name in ("n2", "n3")))
+        began = fleet.world.now
+        fleet.wait(fleet.put("n1", KEY, b"book"))
+        assert fleet.world.now - began >= 0.1, "an append and a sync of another owner"
+
+
+def test_a_wrong_clock_stamps_and_is_not_followed_too_far(seed: int) -> None:
+    with Fleet.running(seed, 3) as fleet:
+        wrong = fleet.fault("clock", nodes=["n1"], skew_ms=3_600_000.0)
+        clock = fleet.nodes["n1"].env.clock
+        right, now = fleet.nodes["n2"].env.clock.wall(), clock.now()
+        fleet.until(lambda: fleet.nodes["n1"].faults.skew_s == 3600.0)
+        assert 3599 < clock.wall() - right < 3601 and clock.now() - now < 1.0
+        fleet.wait(fleet.put("n1", KEY, b"book"))
+        fleet.until(lambda: fleet.stored("n2", KEY) is not None)
+        fleet.wait(fleet.put("n2", KEY, b"pen"))
+        ahead = fleet.nodes["n2"].events.since(kind="clock.ahead")
+        assert ahead and ahead[0]["key"] == KEY
+        answer = fleet.wait(fleet.ask("n3", "explain", {"key": KEY})).answer
+        assert isinstance(answer, AdminAnswer) and answer.value["held"]["ahead_s"] > 3500
+        assert receipts(fleet, wrong.id)["n1"] >= 1
+        fleet.heal()
+        fleet.until(lambda: fleet.nodes["n1"].faults.skew_s == 0.0)
+        assert abs(clock.wall() - fleet.nodes["n2"].env.clock.wall()) < 1.0
+
+
+def test_a_stamp_within_the_bound_is_followed(seed: int) -> None:
+    with Fleet.running(seed, 3) as fleet:
+        fleet.fault("clock", nodes=["n1"], skew_ms=30_000.0)
+        fleet.until(lambda: fleet.nodes["n1"].faults.skew_s == 30.0)
+        fleet.wait(fleet.put("n1", KEY, b"book"))
+        fleet.until(lambda: fleet.stored("n2", KEY) is not None)
+        fleet.wait(fleet.put("n2", KEY, b"pen"))
+        clocks = {name: node.kv.clock.last for name, node in fleet.nodes.items()}
+        assert clocks["n2"] > clocks["n1"] and not fleet.nodes["n2"].events.since(kind="clock.ahead")
+
+
+def test_a_wiped_node_comes_back_as_somebody_else_and_is_completed(seed: int) -> None:
+    with Fleet.running(seed, 3) as fleet:
+        fleet.wait(fleet.put("n2", KEY, b"book"))
+        fleet.until(fleet.settled)
+        before = fleet.nodes["n1"].boot.id
+        fleet.wipe("n1")
+        done = fleet.faults.faults[-1]
+        assert (done.kind, done.active) == ("disk-wipe", False) and done.of.done(done)["n1"] == done.files > 0
+        fleet.start("n1")
+        fleet.until(lambda: fleet.converged() and fleet.settled(), timeout=120.0)
+        assert fleet.nodes["n1"].boot.id != before and fleet.stored("n1", KEY) == fleet.stored("n2", KEY)
+
+
+def test_a_flipped_byte_is_found_at_the_next_boot(seed: int) -> None:
+    with Fleet.running(seed, 3) as fleet:
+        fleet.wait(fleet.put("n2", KEY, b"book" * 200))
+        fleet.until(lambda: fleet.stored("n1", KEY) is not None and fleet.settled())
+        fleet.flip_byte("n1", "log/00000001.log")
+        assert fleet.stored("n1", KEY) is not None, "nothing has read the log since"
+        fleet.crash("n1")
+        fleet.start("n1")
+        fleet.until(lambda: "n1" in fleet.nodes and bool(fleet.nodes["n1"].store.recovering or fleet.settled()))
+        fleet.until(lambda: fleet.settled() and fleet.stored("n1", KEY) == fleet.stored("n2", KEY), timeout=120.0)
+        assert fleet.nodes["n1"].events.since(kind="owner.recovering")
