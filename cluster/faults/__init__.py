@@ -1,4 +1,5 @@
-"""Fault rules: what happens to a packet at delivery, and how often. Pure; time and randomness are passed in."""
+"""Fault rules: what happens to a packet at delivery, to a disk and to a clock, and how often. Pure; time and randomness
+are passed in."""
 
 from cluster.faults.book import FaultBook
 from cluster.faults.document import (

@@ -7,13 +7,16 @@ that the kernel throttles; peers may suspect it. A sync runs beside the loop and
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cluster.errors import Usage
 from cluster.faults.kind import Ailment, FaultKind, Figure
 
 if TYPE_CHECKING:
     from cluster.faults.fault import Fault
+
+DELAY_MAX_MS: Final = 10_000.0
+"""A node that stands still in an append learns of `heal` only when that returns."""
 
 
 class DiskSlow(FaultKind):
@@ -28,8 +31,9 @@ class DiskSlow(FaultKind):
     def validate(self, fault: Fault) -> None:
         """A node, and a delay that can be."""
         super().validate(fault)
-        if not 0 < fault.delay_ms < float("inf"):
-            raise Usage("a slow disk needs a delay above 0", help="`dsectl disk n3 --slow 50ms`, for example.")
+        if not 0 < fault.delay_ms <= DELAY_MAX_MS:
+            help = "`dsectl disk n3 --slow 50ms`, for example; `dsectl pause n3` stops it for longer."
+            raise Usage("a slow disk needs a delay above 0, and of 10s at most", help=help)
 
     def figures(self, fault: Fault) -> list[Figure]:
         """The delay."""

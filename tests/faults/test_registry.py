@@ -86,6 +86,7 @@ def test_figures_and_remarks() -> None:
         Fault(kind="disk-slow", at=AT, nodes=["n1"]),
         Fault(kind="disk-slow", at=AT, nodes=["n1"], delay_ms=-1),
         Fault(kind="disk-slow", at=AT, nodes=["n1"], delay_ms=float("inf")),
+        Fault(kind="disk-slow", at=AT, nodes=["n1"], delay_ms=10_001),
         Fault(kind="disk-slow", at=AT, delay_ms=1),
         Fault(kind="disk-full", at=AT),
         Fault(kind="disk-flip-byte", at=AT, nodes=["n1"], file="log/00000001.log"),

@@ -138,4 +138,7 @@ def test_a_zone_dies_grows_and_nothing_is_lost() -> None:
         rows = ask("ring", *C)
         assert any("n7" in row["owners"] for row in rows)
         assert all(len({zones[owner] for owner in row["owners"]}) == 3 for row in rows)
+        ask("disk", "n2", "--wipe", *C)  # it is given the chain again, and votes on the next change
+        until(lambda: bool(ask("status", *C)["verdict"] == "green"))
+        assert ask("add", *C)["nodes"] == ["n8"]
         assert ledger.lost(fleet.client) == []
