@@ -27,6 +27,8 @@ CALL_S: Final = 0.5
 """How long an acceptor may take: it writes a small file and syncs it."""
 RETRY_S: Final = 0.2
 """About so long a proposer rests before it tries again, so that two of them come apart."""
+ROOM_RETRY_S: Final = 1.0
+"""A disk that was full is asked so often whether it has room again: as the log asks."""
 PAGE: Final = 16
 """Entries in one answer: a few kibibytes each."""
 
@@ -81,6 +83,8 @@ class Chain:
         self._before = before
         self._after = after
         self._fetching: dict[str, None] = {}
+        self._waits_for_room = False
+        self._said_full = False
         self._proposal: _Proposal | None = None
         kept = self._read_ballot(newborn)
         self.id = kept.id
@@ -179,7 +183,7 @@ class Chain:
 
     def fetch(self, peer: str) -> None:
         """Ask a peer for the entries that it has and this node does not; one question to a peer at a time."""
-        if not peer or peer == self.me or peer in self._fetching:
+        if not peer or peer == self.me or peer in self._fetching or self._waits_for_room:
             return
         self._fetching[peer] = None
         deadline = self.env.clock.now() + CALL_S
@@ -202,9 +206,25 @@ class Chain:
                     return
                 if entry.slot == self.entry.slot + 1:
                     self._adopt(entry)
+            except StorageFull as error:
+                self._wait_for_room(error, peer)
+                return
             except ClusterError as error:
                 self.record("chain.refused", error.message, peer=peer)
                 return
+
+    def _wait_for_room(self, error: StorageFull, peer: str) -> None:
+        """Ask again in a while. Each answer says that there is more of the chain than is here, so that a node which
+        cannot write it down would ask, and be answered, as fast as it can."""
+        if not self._said_full:
+            self.record("chain.refused", error.message, peer=peer)
+        if not self._waits_for_room:
+            self.env.clock.call_later(ROOM_RETRY_S, self._look_for_room, peer)
+        self._said_full = self._waits_for_room = True
+
+    def _look_for_room(self, peer: str) -> None:
+        self._waits_for_room = False
+        self.fetch(peer)
 
     def _adopt(self, entry: ChainEntry) -> None:
         self._before(entry)
@@ -212,6 +232,7 @@ class Chain:
             self.env.disk.write(entry_path(entry.slot), encode_chain(entry))
         except OSError as error:
             raise StorageFull(f"the chain cannot be written: {error}") from error
+        self._said_full = False
         self.entries.append(entry)
         self._acceptor.advance(entry.slot + 1)
         self.record("chain.decided", entry.what, slot=entry.slot, layout=entry.layout.number)
@@ -303,7 +324,10 @@ class _Proposal:
         chain, before = self.chain, attempt.phase
         if type(outcome) is Decided:  # the slot is decided: go on with the next one
             chain.learn(outcome.entries, voter)
-            self._again(0.0)
+            if chain.entry.slot < self.slot:
+                self._no_room()
+            else:
+                self._again(0.0)
         elif type(outcome) is Promise and before is Phase.PREPARE:
             answer = Promised(outcome.granted, outcome.promised, outcome.accepted, outcome.value)
             attempt.on_promise(outcome.id, answer)
@@ -325,11 +349,17 @@ class _Proposal:
     def _decided(self, attempt: Proposer) -> None:
         chain = self.chain
         chain.learn([attempt.value], chain.me)
-        if chain.entry.slot < self.slot:  # it is decided, and the disk did not take it here
-            chain.proposed(StorageFull(f"{chain.me} cannot keep the entry that was decided"), self.done)
+        if chain.entry.slot < self.slot:
+            self._no_room()
             return
         chain.announce(attempt.value)
         self._again(0.0)
+
+    def _no_room(self) -> None:
+        """The slot is decided, and the disk did not take the entry here: no attempt gets any further."""
+        self.attempt = None
+        what = f"{self.chain.me} cannot keep the entry that was decided"
+        self.chain.proposed(Maybe(what) if self.sent else StorageFull(what), self.done)
 
     def _again(self, delay_s: float) -> None:
         self.attempt = None

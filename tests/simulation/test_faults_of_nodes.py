@@ -129,3 +129,19 @@ def test_a_flipped_byte_is_found_at_the_next_boot(seed: int) -> None:
         fleet.until(lambda: "n1" in fleet.nodes and bool(fleet.nodes["n1"].store.recovering or fleet.settled()))
         fleet.until(lambda: fleet.settled() and fleet.stored("n1", KEY) == fleet.stored("n2", KEY), timeout=120.0)
         assert fleet.nodes["n1"].events.since(kind="owner.recovering")
+
+
+def test_a_full_disk_is_not_asked_for_the_chain_without_a_pause(seed: int) -> None:
+    """The chain grows while one node cannot write it down: it tries again, in its own time, until there is room."""
+    with Fleet.running(seed, 5) as fleet:
+        full = fleet.fault("disk-full", nodes=["n2"])
+        fleet.until(lambda: fleet.nodes["n2"].faults.disk is not None)
+        fleet.wipe("n5")
+        fleet.start("n5")
+        fleet.until(lambda: fleet.nodes["n1"].layouts.chain.entry.slot > 1, timeout=60.0)
+        fleet.world.run_for(10.0)
+        assert fleet.nodes["n2"].layouts.chain.entry.slot == 1
+        assert 1 <= receipts(fleet, full.id)["n2"] < 60, "a busy loop"
+        assert len(fleet.nodes["n2"].events.since(kind="chain.refused")) == 1
+        fleet.heal()
+        fleet.until(lambda: fleet.nodes["n2"].layouts.chain.entry == fleet.nodes["n1"].layouts.chain.entry)
