@@ -235,7 +235,7 @@ class Node:
             self.events.record("fault.unreadable", error.message)
             return
         for fault in changed:
-            what = "fault.begun" if fault.active else "fault.ended"
+            what = "fault.done" if fault.of.done(fault) else "fault.begun" if fault.active else "fault.ended"
             self.events.record(what, f"{fault.kind} {fault.id}", fault=fault.id)
         self.env.ail(self.faults.disk, self.faults.skew_s, self.faults.on_clock)
         self.transport.faults_changed()

@@ -45,6 +45,7 @@ class Growth(Nemesis):
         source = next((name for name, node in fleet.nodes.items() if node.layouts.chain.entry.slot == entry.slot), None)
         for name in members:
             if name not in fleet.names and source is not None and not fleet.world.is_up(name):
+                self.empty_disk()  # the name may be that of one who left with a full one
                 fleet.join(name, via=source)
         if self.paused:
             self.paused = [name for name in self.paused if name in fleet.names]

@@ -115,6 +115,7 @@ def test_a_wiped_node_comes_back_as_somebody_else_and_is_completed(seed: int) ->
         assert (done.kind, done.active) == ("disk-wipe", False) and done.of.done(done)["n1"] == done.files > 0
         fleet.start("n1")
         fleet.until(lambda: fleet.converged() and fleet.settled(), timeout=120.0)
+        assert [event["fault"] for event in fleet.nodes["n2"].events.since(kind="fault.done")] == [done.id]
         assert fleet.nodes["n1"].boot.id != before and fleet.stored("n1", KEY) == fleet.stored("n2", KEY)
 
 

@@ -2,7 +2,8 @@
 end in one chain, and every transition ends."""
 
 from cluster.simulation.fleet import Fleet
-from tests.simulation.growth import Growth
+from tests.simulation.growth import GROWTH, Growth
+from tests.simulation.nemesis import Nemesis
 from tests.simulation.runs import Run, run
 from tests.simulation.safeguards.scenes import acknowledged, crash_and_wait, read
 
@@ -26,6 +27,11 @@ def test_deletes_stay_deleted_while_members_come_and_go(seed: int) -> None:
 
 def test_chains_of_writes_survive_changes_among_many_faults(seed: int) -> None:
     check(run(seed, "chains", down_max=4, grows=True))
+
+
+def test_members_come_and_go_on_disks_that_fill_and_stick_and_by_clocks_that_jump(seed: int) -> None:
+    disks = [Nemesis.fill_disk, Nemesis.fill_disk, Nemesis.empty_disk, Nemesis.slow_disk]
+    check(run(seed, "deletes", down_max=1, grows=True, steps=[*GROWTH, *disks, Nemesis.set_clock]))
 
 
 def test_two_of_five_are_forgotten_with_the_loss_of_what_only_they_held(seed: int) -> None:
