@@ -91,10 +91,7 @@ def left(entry: ChainEntry, names: Sequence[str], *, gone: bool, lossy: bool = F
     _check_members(entry, names)
     stay = tuple(member for member in layout.members if member.name not in names)
     if len(stay) < layout.replicas:
-        raise Usage(
-            f"{len(stay)} nodes would be left for {layout.replicas} copies of each key",
-            help="Add a node first: what every owner holds must stay on as many owners.",
-        )
+        raise Usage(f"{len(stay)} nodes would be left for {layout.replicas} copies of each key")
     next = _begin(entry, stay, f"{'forget' if gone else 'leave'} {', '.join(names)}")
     return replace(_strike(next, names), lossy=lossy) if gone else next
 
@@ -108,8 +105,7 @@ def _refuse_loss(entry: ChainEntry, names: Sequence[str]) -> None:
     if short:
         shown = " ".join(map(str, short[:20])) + (f" and {len(short) - 20} more" if len(short) > 20 else "")
         raise Usage(
-            f"too few owners would be left to have all that was acknowledged in {len(short)} partitions: {shown}",
-            help="`dsectl restart` one of them if that can be; `dsectl forget --accept-loss` goes on without.",
+            f"too few owners would be left to have all that was acknowledged in {len(short)} partitions: {shown}"
         )
 
 
@@ -148,7 +144,7 @@ def switched(entry: ChainEntry) -> ChainEntry:
 def reverted(entry: ChainEntry) -> ChainEntry:
     """The transition is taken back: only the owners in force are left."""
     if not entry.moving:
-        raise Usage("no transition is under way", help="Nothing is to be taken back.")
+        raise Usage("no transition is under way")
     if entry.gone:
         raise Usage(f"{', '.join(entry.gone)} were forgotten, and cannot come back with the data that they held")
     return replace(_follow(entry, f"revert: {entry.what}", replace(entry.layout, coming=None)), joining={})
@@ -164,10 +160,7 @@ def renamed(entry: ChainEntry, name: str, acceptor: str) -> ChainEntry:
 
 def _refuse_second_change(entry: ChainEntry) -> None:
     if entry.moving:
-        raise Usage(
-            f"a transition is under way ({entry.what})",
-            help="`dsectl status` shows how far it is, `dsectl revert` takes it back.",
-        )
+        raise Usage(f"a transition is under way ({entry.what})")
 
 
 def _check_members(entry: ChainEntry, names: Sequence[str]) -> None:

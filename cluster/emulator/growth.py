@@ -38,6 +38,15 @@ ASK_S: Final = 5.0
 LEFT_FOLDER: Final = "left"
 JOINS: Final = "it joins the cluster"
 
+HELP: Final = {
+    "under way (": "`dsectl status` shows how far it is, `dsectl revert` takes it back.",
+    "too few owners": "`dsectl restart` one of them if that can be; `dsectl forget --accept-loss` goes on without.",
+    "would be left": "Add a node first (`dsectl add`): what every owner holds must stay on as many owners.",
+    "no transition": "Nothing is to be taken back.",
+    "is not a member": "`dsectl members` lists them.",
+}
+"""By words of the message, what helps."""
+
 Progress = Callable[[dict[str, Any]], None]
 """Given the state of the transition, again and again while it lasts."""
 
@@ -128,6 +137,9 @@ def _change(client: "BlockingCluster", files: ClusterFiles, change: dict[str, An
         try:
             found: dict[str, Any] = client.ask(running[0], "change", change, max(0.5, left))
             return found
+        except Usage as error:  # the help of an error does not travel
+            help = next((help for words, help in HELP.items() if words in error.message), None)
+            raise Usage(error.message, help=help) from None
         except QuorumMissing as error:
             if "try again" not in error.message or left <= POLL_S:
                 raise

@@ -1,0 +1,69 @@
+"""add, leave, forget, revert and repair on real nodes: what they print, how they end, and what they refuse."""
+
+from typing import Any
+
+import pytest
+
+from cluster.emulator.home import Home
+from tests.processes.commands import Done, ask, dsectl
+
+
+@pytest.fixture
+def three(home: Home) -> dict[str, Any]:
+    found: dict[str, Any] = ask("up", "-n", "3", "--zones", "3")
+    return found
+
+
+def nodes() -> list[str]:
+    return list(ask("status")["nodes"])
+
+
+def test_a_cluster_grows_and_shrinks_by_commands(three: dict[str, Any]) -> None:
+    dsectl("put", "cart", "book")
+    added = ask("add", "--zone", "z2")
+    assert added["nodes"] == ["n4"] and added["layout"] == 3 and added["copies_moved"] > 0 and added["s"] > 0
+    status = ask("status")
+    assert list(status["nodes"]) == ["n1", "n2", "n3", "n4"] and status["nodes"]["n4"]["zone"] == "z2"
+    assert status["verdict"] == "green" and status["layout"] == 3 and status["moving"] == ""
+    assert ask("get", "cart", "--via", "n4", "--strict")["value"] == "book"
+    left = dsectl("leave", "n1")
+    assert left.out.startswith("n1 left: ")
+    assert nodes() == ["n2", "n3", "n4"]
+    assert ask("get", "cart", "--strict")["value"] == "book"
+    assert [one["kind"] for one in ask("events", "--kind", "chain.decided", "--node", "n2")] == ["chain.decided"] * 4
+    compared = ask("repair")["nodes"]
+    assert list(compared) == ["n2", "n3", "n4"] and all(one["equal"]["unverified"] == 0 for one in compared.values())
+    dsectl("down")
+    assert list(ask("up")["nodes"]) == ["n2", "n3", "n4"], "a stopped cluster starts with the members that it has"
+    assert ask("get", "cart")["value"] == "book"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("leave", "n9"), 6, "n9"),
+        (("leave",), 2, "leave needs nodes"),
+        (("leave", "n1"), 2, "2 nodes would be left for 3 copies"),
+        (("forget", "n1"), 2, "n1 runs"),
+        (("revert",), 2, "no transition is under way"),
+        (("add", "-n", "0"), 2, "-n"),
+        (("add", "-n", "500"), 2, "200"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_changes_nothing(
+    three: dict[str, Any], words: tuple[str, ...], code: int, says: str
+) -> None:
+    done = Done(*words)
+    assert done.code == code and says in done.err, done
+    assert nodes() == ["n1", "n2", "n3"] and ask("status")["layout"] == 1
+
+
+def test_the_last_copies_are_forgotten_only_with_accept_loss(home: Home) -> None:
+    ask("up", "-n", "5")
+    dsectl("put", "cart", "book")
+    dsectl("kill", "n4", "n5")
+    refused = dsectl("forget", "n4", "n5", code=2)
+    assert "too few owners would be left" in refused.err and "--accept-loss" in refused.err
+    dsectl("forget", "n4", "n5", "--accept-loss")
+    assert nodes() == ["n1", "n2", "n3"]
+    assert ask("get", "cart")["value"] == "book"
