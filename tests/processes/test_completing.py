@@ -46,7 +46,7 @@ def test_a_wiped_node_is_completed_by_its_peers() -> None:
         wipe(fleet, "n2")
         fleet.start("n2")
         assert fleet.events("n2", "owner.recovering") and fleet.events("n2", "owner.complete")
-        assert dsectl("repair", *C).out.splitlines()[2].split() == ["n2", "yes"]
+        assert dsectl("repair", *C).out.splitlines()[2].split() == ["n2", "yes", "yes"]
         assert ledger.lost(fleet.client) == []
 
 
