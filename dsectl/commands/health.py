@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 POLL_S = 0.1
 WAIT_S = 30.0
+STANDSTILL_S = 1.0
+"""When an owner is down, what is left after so long without progress is not waited for."""
 
 
 @command("health", "Check that every node is healthy; exit 1 if not.", group="inspect", rank=5, readonly=True)
@@ -121,11 +123,15 @@ def _compared(nodes: list[str] | None, wait_s: float) -> dict[str, Any]:
     deadline = time.monotonic() + wait_s
     before = client.ask_all(nodes, "repair", timeout=min(COMMAND_ANSWER_S, client.timeout))
     client.ask_all(nodes, "compare", timeout=min(COMMAND_ANSWER_S, client.timeout))
+    last, since = -1, time.monotonic()
     while True:
         answers = client.ask_all(nodes, "repair", timeout=min(COMMAND_ANSWER_S, client.timeout))
         left = {name: one["equal"]["unverified"] for name, one in answers.items() if not isinstance(one, ClusterError)}
         console.progress(f"{sum(left.values())} partitions to compare" if any(left.values()) else "")
-        if not any(left.values()) or time.monotonic() >= deadline:
+        now = time.monotonic()
+        if sum(left.values()) != last:
+            last, since = sum(left.values()), now
+        if not any(left.values()) or now >= deadline or (_waits(answers) and now - since >= STANDSTILL_S):
             break
         time.sleep(POLL_S)
     console.progress("")
