@@ -35,9 +35,9 @@ def commands(transcript: str) -> list[tuple[str, list[str]]]:
 
 def plain(line: str) -> str:
     """A line without what differs from run to run."""
-    line = re.sub(r"(?<!\bn)\b\d+(?:[.:,T-]\d+)*Z?\b", "#", line)
+    line = re.sub(r"(?<!\bn)\b\d+(?:[.:,T-]\d+)*(?:Z|us|ms|s|m)?\b", "#", line)
     line = re.sub(r"^ok-sloppy", "ok", line).replace("  # hint kept for absent owners", "")
-    line = re.sub(r"^ok +# looks?: .*(\".*\") at # s$", r"ok in the end: \1", line)  # what it saw before the end
+    line = re.sub(r"^ok +# looks?: .*(\".*\") at #(?: s)?$", r"ok in the end: \1", line)  # what it saw before the end
     return re.sub(r"\s+", " ", line).strip()
 
 
