@@ -127,7 +127,8 @@ def all_at_once(seed: int, durability: str) -> list[str]:
 
 
 def test_interval_may_lose_the_last_second_and_the_check_sees_it(seed: int) -> None:
-    gone = all_at_once(seed, "interval")
+    """Not with each seed: now and then a sync falls behind the last write."""
+    gone = any(all_at_once(5 * seed + turn, "interval") for turn in range(5))
     assert gone, "of writes in the last second some must be gone: there was no sync"
 
 
