@@ -1,11 +1,11 @@
 """Makes replicas equal by themselves: owners compare digest trees, and what differs is read from all of them.
 
 Only what was written since it was last found equal is compared, so that a cluster at rest has nothing to do; after a
-boot that is everything. A partition is left alone while it is written, and everything is while the node is busy. A
-difference counts when it is still there after twice the write timeout: a copy on its way is none. Repair is a read of
-all owners, which merges and brings each what it lacks; a bucket of tokens bounds how many there are. So a copy that a
-coordinator's death left behind, or a disk that lost rows unnoticed, is equal again without anybody reading the key.
-Dynamo (2007) section 4.7.
+boot that is every partition it has rows of. A partition is left alone while it is written, and everything is while the
+node is busy. A difference counts when it is still there after twice the write timeout: a copy on its way is none.
+Repair is a read of all owners, which merges and brings each what it lacks; a bucket of tokens bounds how many there
+are. So a copy that a coordinator's death left behind, or a disk that lost rows unnoticed, is equal again without
+anybody reading the key. Dynamo (2007) section 4.7.
 """
 
 from collections.abc import Callable, Iterable
@@ -165,7 +165,7 @@ class AntiEntropy:
             self._hurry = False
         clock.call_later(settings.compare_interval_s, self._tick)
 
-    def _with_tree(self, partition: int, use: "UseTree") -> None:
+    def _with_tree(self, partition: int, use: UseTree) -> None:
         """Give the tree, built first if need be; None when the partition was written meanwhile."""
         tree = self.trees.tree(partition)
         if tree is not None:
@@ -190,23 +190,26 @@ class AntiEntropy:
         if tree is None:
             self._under_way.pop(partition, None)
             return
-        left = dict.fromkeys(others)
+        left, root = dict.fromkeys(others), root_of(tree)
 
         def answered(name: str, outcome: Outcome) -> None:
             left.pop(name, None)
-            self._answered(partition, name, tree, outcome)
+            self._answered(partition, name, root, outcome)
             if not left:
                 self._under_way.pop(partition, None)
 
         deadline = self.context.env.clock.now() + ANSWER_S
-        body = Compare(partition, root_of(tree))
+        body = Compare(partition, root)
         self.context.messenger.request(others, body, deadline, answered, LANE_BACKGROUND)
 
-    def _answered(self, partition: int, name: str, tree: list[int], outcome: Outcome) -> None:
+    def _answered(self, partition: int, name: str, root: bytes, outcome: Outcome) -> None:
         if type(outcome) is not Compared:
             self._resting[partition, name] = self.context.env.clock.now() + AGAIN_S
             return
         self.compared += 1
+        tree = self.trees.tree(partition)
+        if tree is None or root_of(tree) != root:
+            return  # written since it was asked: what is here now was not compared
         if outcome.equal:
             self._verify(partition, name)
             return
@@ -214,7 +217,6 @@ class AntiEntropy:
         Difference(self, partition, name, differing(tree, outcome.leaves)).start()
 
     def _verify(self, partition: int, name: str) -> None:
-        self.trees.look()
         self._verified.setdefault(partition, {})[name] = None
         self.differences.pop(partition, None)
 

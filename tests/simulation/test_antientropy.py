@@ -68,3 +68,22 @@ def test_an_owner_that_is_down_is_compared_when_it_returns(seed: int) -> None:
         boot(fleet, "n5")
         settle(fleet)
         fleet.until(lambda: verified(fleet) and equal_everywhere(fleet), 60.0)
+
+
+def test_what_is_written_while_the_others_answer_is_not_taken_for_compared(seed: int) -> None:
+    """They are equal to what was asked about, not to what came since: a copy that only this owner has."""
+    with Fleet.running(seed, 5) as fleet:
+        for key in KEYS:
+            acknowledged(fleet, "n1", key, b"v")
+        fleet.until(lambda: verified(fleet), 60.0)
+        key = KEYS[0]
+        asks = fleet.owners(key)[0]
+        for other in fleet.owners(key)[1:]:
+            fleet.world.slow(other, asks, delay=0.1, jitter=0.0)
+        antientropy = fleet.nodes[asks].replication.antientropy
+        antientropy.hurry()
+        fleet.until(lambda: partition_of(key) in antientropy._under_way, 10.0)
+        lose(fleet, asks, key)
+        fleet.until(lambda: fleet.stored(asks, key) is None, 0.1)
+        assert partition_of(key) in antientropy._under_way
+        fleet.until(lambda: equal_everywhere(fleet), 60.0)
