@@ -47,9 +47,9 @@ def decode_progress(blob: bytes) -> Progress | None:
 def not_adopted(entry: ChainEntry, progress: Mapping[str, Progress]) -> list[str]:
     """The owners in force that must take over the layout before another may follow; empty when enough have."""
     layout = entry.layout
-    placed = placement(layout)
     if layout.number == 1:
         return []  # what genesis wrote is everywhere
+    placed = placement(layout)
     behind = {
         member.name: None
         for member in layout.members

@@ -281,9 +281,7 @@ def _lives(files: ClusterFiles, name: str) -> bool:
 
 
 def check_wanted(files: ClusterFiles, names: list[str]) -> None:
-    """Raise NotFound for a name that is no node's, Usage for none."""
-    if not names:
-        raise Usage("name the nodes", help="`dsectl members` lists them.")
+    """Raise NotFound for a name that is no node's."""
     for name in names:
         if name not in files.nodes:
             raise NotFound(f"cluster {files.name!r} has no node called {name!r}", help="`dsectl members` lists them.")

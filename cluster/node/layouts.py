@@ -17,7 +17,7 @@ from cluster.chain.entry import ChainEntry, added, left, renamed, reverted, swit
 from cluster.chain.transition import Progress, decode_progress, encode_progress, not_adopted, obstacles
 from cluster.env import Env
 from cluster.errors import ClusterError, NotFound, QuorumMissing, Usage
-from cluster.layout import LayoutEntry, LayoutMember, LayoutView, encode_entry
+from cluster.layout import PARTITIONS, LayoutEntry, LayoutMember, LayoutView, encode_entry
 from cluster.ports import Facts, Inbound, Recorder
 from cluster.replication.replication import Replication
 from cluster.rpc.inbound import HOLD, PROCEED, STALE
@@ -206,7 +206,7 @@ class Layouts:
             progress = self._all_progress()
             found["waits_for"] = obstacles(entry, progress, self._alive())
             found["lacking"] = {name: told.lacking for name, told in progress.items() if told.lacking}
-            found["joining"] = sum(len(self._view.joining(partition)) for partition in range(256))
+            found["joining"] = sum(len(self._view.joining(partition)) for partition in range(PARTITIONS))
         return found
 
     def change(self, arguments: Mapping[str, Any], inbound: Inbound) -> None:
