@@ -78,7 +78,7 @@ def obstacles(entry: ChainEntry, progress: Mapping[str, Progress], alive: Sequen
     for name in sorted(stay):
         told = progress.get(name)
         if name not in alive:
-            found.append(f"{name} does not run")
+            found.append(f"{name} does not answer")
         elif told is None or told.number < entry.layout.number:
             found.append(f"{name} has not taken over layout {entry.layout.number}")
         elif told.lacking:
@@ -87,7 +87,7 @@ def obstacles(entry: ChainEntry, progress: Mapping[str, Progress], alive: Sequen
         if member.name not in stay and member.name not in entry.gone:
             told = progress.get(member.name)
             if member.name not in alive:
-                found.append(f"{member.name}, which is to leave, does not run; `dsectl forget` goes on without it")
+                found.append(f"{member.name}, which is to leave, does not answer; `dsectl forget` goes on without it")
             elif told is not None and told.hints:
                 found.append(f"{member.name} has {told.hints} hints to deliver before it leaves")
     return list(dict.fromkeys(found))

@@ -8,7 +8,7 @@ the nodes, follows whenever a command looks.
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
@@ -175,10 +175,14 @@ def _state(client: "BlockingCluster", files: ClusterFiles, before: dict[str, Any
     """The newest state that a node has."""
     known = client.location.nodes  # of before: whoever joins knows no more than these
     running = [name for name in files.nodes if name in known and inspect_node(files.node(name)).state == "running"]
-    answers = client.ask_all(running, "layout", timeout=1.0)
-    found = [answer for answer in answers.values() if not isinstance(answer, ClusterError)]
-    newest: dict[str, Any] = max([before, *found], key=lambda one: one["slot"])
-    return newest
+    return newest(before, client.ask_all(running, "layout", timeout=1.0).values())
+
+
+def newest(before: dict[str, Any], answers: Iterable[dict[str, Any] | ClusterError]) -> dict[str, Any]:
+    """The state to go by: the last slot that anybody has, and of that what was told last, since data moves and reasons
+    change while the slot stays the same."""
+    found = [answer for answer in answers if not isinstance(answer, ClusterError)]
+    return max([*found, before], key=lambda state: int(state["slot"]))
 
 
 def _end_former(files: ClusterFiles, state: dict[str, Any], deadline: float) -> None:

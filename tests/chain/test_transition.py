@@ -30,11 +30,11 @@ def test_one_that_joins_and_lacks_data_is_waited_for() -> None:
     assert obstacles(ADDING, told, alive(ADDING)) == ["n6 lacks data of 17 partitions"]
 
 
-def test_so_is_one_that_says_nothing_or_does_not_run() -> None:
+def test_so_is_one_that_says_nothing_or_does_not_answer() -> None:
     told = all_well(ADDING)
     del told["n6"]
     assert obstacles(ADDING, told, alive(ADDING)) == ["n6 has not taken over layout 2"]
-    assert obstacles(ADDING, all_well(ADDING), ["n1", "n2", "n3", "n4", "n5"]) == ["n6 does not run"]
+    assert obstacles(ADDING, all_well(ADDING), ["n1", "n2", "n3", "n4", "n5"]) == ["n6 does not answer"]
 
 
 def test_one_that_leaves_delivers_its_hints_first() -> None:
