@@ -78,16 +78,16 @@ async def sleep(seconds: float) -> None:
     """Wait `seconds`, never less: `asyncio.sleep` on uvloop may return up to a millisecond early."""
     loop = asyncio.get_running_loop()
     over: asyncio.Future[None] = loop.create_future()
-    timer = RealClock(loop).call_later(seconds, _finish, over)
+
+    def end() -> None:
+        if not over.done():
+            over.set_result(None)
+
+    timer = RealClock(loop).call_later(seconds, end)
     try:
         await over
     finally:
         timer.cancel()
-
-
-def _finish(over: asyncio.Future[None]) -> None:
-    if not over.done():
-        over.set_result(None)
 
 
 class Tasks:

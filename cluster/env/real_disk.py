@@ -152,29 +152,28 @@ class RealAppendFile:
 
     def sync(self, done: Synced) -> None:
         """Force what was appended before this call to the medium, then call back in a later pass."""
+
+        def ended(future: asyncio.Future[None]) -> None:
+            self._syncs -= 1
+            if self._closed and not self._syncs:
+                os.close(self._descriptor)
+            if future.cancelled():
+                return  # the loop is shutting down
+            error = future.exception()
+            if error is not None and not isinstance(error, OSError):
+                raise error
+            done(error)
+
         self._syncs += 1
         faults = self._disk.faults
         delay_s = 0.0 if faults is None else faults.delay_s()
-        self._loop.run_in_executor(None, force_late, self._descriptor, delay_s).add_done_callback(
-            lambda future: self._synced(future, done)
-        )
+        self._loop.run_in_executor(None, force_late, self._descriptor, delay_s).add_done_callback(ended)
 
     def _be_late(self) -> None:
         """A call of a slow disk returns late, and the thread that made it stands still."""
         faults = self._disk.faults
         if faults is not None:
             time.sleep(faults.delay_s())
-
-    def _synced(self, future: "asyncio.Future[None]", done: Synced) -> None:
-        self._syncs -= 1
-        if self._closed and not self._syncs:
-            os.close(self._descriptor)
-        if future.cancelled():
-            return  # the loop is shutting down
-        error = future.exception()
-        if error is not None and not isinstance(error, OSError):
-            raise error
-        done(error)
 
     def flush(self) -> None:
         """Force what was appended to the medium before this returns."""

@@ -42,18 +42,19 @@ class RealNetwork:
 
     def dial(self, to: Address, handler: LinkHandler, timeout: float) -> None:
         """Open a stream; the outcome comes to the handler in a later pass."""
-        task = self._loop.create_task(self._dial(to, handler, timeout))
+
+        async def open_link() -> None:
+            link = RealLink(handler, to)
+            try:
+                async with asyncio.timeout(timeout):
+                    await open_stream(self._loop, link, *to)
+            except OSError as error:  # TimeoutError is one
+                link.abort()
+                link.connection_lost(error)
+
+        task = self._loop.create_task(open_link())
         self._dials[task] = None
         task.add_done_callback(self._dials.__delitem__)
-
-    async def _dial(self, to: Address, handler: LinkHandler, within: float) -> None:
-        link = RealLink(handler, to)
-        try:
-            async with asyncio.timeout(within):
-                await open_stream(self._loop, link, *to)
-        except OSError as error:  # TimeoutError is one
-            link.abort()
-            link.connection_lost(error)
 
     def datagrams(self, at: Address, receive: Callable[[bytes, Address], None]) -> "RealDatagramSocket":
         """Bind a datagram socket. Raises OSError when the address is taken."""

@@ -11,9 +11,8 @@ from cluster.faults.document import (
     mark_returned,
     reset,
 )
-from cluster.faults.fault import Fault
+from cluster.faults.fault import KINDS, Fault
 from cluster.faults.kind import FaultKind, FaultRule, Figure
-from cluster.faults.registry import KINDS
 
 __all__ = [
     "KINDS",

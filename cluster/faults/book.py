@@ -50,14 +50,10 @@ class FaultBook:
         self.generation = document.generation
         self._loaded = True
         self._faults = {fault.id: fault for fault in document.faults}
-        self._compile()
         self._receipts = {id: links for id, links in self._receipts.items() if id in self._faults}
-        return changed
-
-    def _compile(self) -> None:
-        former = {rule.id: rule for rule in self._rules}
+        active = [fault for fault in document.faults if fault.active]
         # A rule that goes on keeps its state (how far a limited link is booked); what an id means never changes.
-        active = [fault for fault in self._faults.values() if fault.active]
+        former = {rule.id: rule for rule in self._rules}
         rules = [rule for fault in active if (rule := fault.of.rule(fault)) is not None and rule.involves(self.me)]
         self._rules = [former.get(rule.id, rule) for rule in rules]
         self.active = bool(self._rules)
@@ -72,6 +68,7 @@ class FaultBook:
                 for name in fault.nodes:
                     if name not in fault.returned:
                         self._struck.setdefault(name, []).append(fault.id)
+        return changed
 
     def blocked(self, source: str, target: str) -> bool:
         """Whether nothing passes from `source` to `target`: a partition, or total loss. Only links of this node are

@@ -1,10 +1,19 @@
-"""One fault, as the file of faults and the commands have it: when, which kind, and the fields of that kind."""
+"""One fault, as the file of faults and the commands have it: when, which kind, and the fields of that kind. All kinds
+by name are in `KINDS`, the one list that commands, views, nodes and the simulation read."""
+
+from typing import Final
 
 import msgspec
 
 from cluster.errors import Usage
+from cluster.faults.disk import DiskFlipByte, DiskFull, DiskSlow, DiskWipe
 from cluster.faults.kind import FaultKind
-from cluster.faults.registry import KINDS
+from cluster.faults.node import Kill, Pause, SkewedClock
+from cluster.faults.partition import Partition
+from cluster.faults.slow import Slow
+
+_ALL: Final = (Partition(), Slow(), Kill(), Pause(), DiskSlow(), DiskFull(), DiskFlipByte(), DiskWipe(), SkewedClock())
+KINDS: Final[dict[str, FaultKind]] = {kind.name: kind for kind in _ALL}
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -13,7 +22,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str = ""
     """`f1`, `f2`…, given by `add_fault`."""
     kind: str
-    """A name in the registry."""
+    """A name in `KINDS`."""
     at: str
     """When it began, RFC 3339."""
     active: bool = True

@@ -1,8 +1,7 @@
 """What a kind of fault is: everything that the commands, the views, the nodes and the simulation want of it.
 
-A kind is one file beside this one, and `registry` has them all. To add one: its fields to `Fault`, a file with a
-subclass of `FaultKind` (and of `FaultRule`, when it acts on packets), and a line in the registry. Nothing else names
-kinds.
+To add one: its fields to `Fault`, a subclass of `FaultKind` (and of `FaultRule`, when it acts on packets) in the file
+of its scope, and its place in `KINDS` beside `Fault`. Nothing else names kinds.
 """
 
 from __future__ import annotations
@@ -113,11 +112,3 @@ class FaultKind:
     def done(self, fault: Fault) -> dict[str, int]:
         """What was done at once, counted by whoever did it; what nodes meet later is in their receipts."""
         return {}
-
-
-class ProcessKind(FaultKind):
-    """Something was done to the processes of `nodes`; it ends when all of them run again."""
-
-    scope = "process"
-    fields = ("nodes", "returned")
-    verb = "failed"

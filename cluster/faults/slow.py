@@ -112,7 +112,10 @@ class SlowRule(FaultRule):
             if self.loss > 0 and random.random() < self.loss:
                 continue
             for _ in range(2 if self.duplicate > 0 and random.random() < self.duplicate else 1):
-                shaped.append(delay + queued + self._delayed(random) + self._overtaken(random))
+                late = queued + self._delayed(random)
+                if self.reorder > 0 and random.random() < self.reorder:  # kept so long that later ones pass it
+                    late += random.random() * REORDER_S
+                shaped.append(delay + late)
         return shaped
 
     def _queued(self, source: str, size: int, now: float) -> float:
@@ -127,10 +130,6 @@ class SlowRule(FaultRule):
         if not self.jitter:
             return self.delay
         return max(0.0, self.delay + self.jitter * (2 * random.random() - 1))
-
-    def _overtaken(self, random: Random) -> float:
-        """How much longer a datagram is kept so that later ones pass it: 0 for most."""
-        return random.random() * REORDER_S if self.reorder > 0 and random.random() < self.reorder else 0.0
 
     def _retransmitted(self, random: Random) -> float:
         cost, timeout = 0.0, RETRANSMIT_S

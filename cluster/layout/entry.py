@@ -97,7 +97,11 @@ class LayoutEntry(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=Tr
             raise errors.Usage(f"layout number {self.number} is not positive")
         if self.previous is not None and not 1 <= self.previous < self.number:
             raise errors.Usage(f"layout {self.number} cannot follow layout {self.previous}")
-        self._validate_quorums()
+        if not 1 <= self.n <= REPLICAS_MAX:
+            raise errors.Usage(f"N is {self.n}; it is from 1 to {REPLICAS_MAX}")
+        for letter, quorum in (("R", self.r), ("W", self.w)):
+            if not 1 <= quorum <= self.n:
+                raise errors.Usage(f"{letter} is {quorum}; it is from 1 to N, which is {self.n}")
         _validate_members(self.members)
         _validate_owners(self.owners, self.members, self.replicas)
         if self.coming is not None:
@@ -106,13 +110,6 @@ class LayoutEntry(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=Tr
             _validate_members(self.coming.members)
             _validate_owners(self.coming.owners, self.coming.members, min(self.n, len(self.coming.members)))
             _validate_addresses(self.all_members)
-
-    def _validate_quorums(self) -> None:
-        if not 1 <= self.n <= REPLICAS_MAX:
-            raise errors.Usage(f"N is {self.n}; it is from 1 to {REPLICAS_MAX}")
-        for letter, quorum in (("R", self.r), ("W", self.w)):
-            if not 1 <= quorum <= self.n:
-                raise errors.Usage(f"{letter} is {quorum}; it is from 1 to N, which is {self.n}")
 
 
 def _validate_members(members: tuple[LayoutMember, ...]) -> None:

@@ -79,17 +79,12 @@ class _OwnerChooser:
         chosen: list[str] = []
         used = dict.fromkeys(self.zone_of.values(), 0)  # owners in each zone
         for _ in range(self.replicas):
-            name = self._next(ranking, chosen, used)
+            left = [name for name in ranking if name not in chosen]
+            fewest = min(used[self.zone_of[name]] for name in left)
+            candidates = [name for name in left if used[self.zone_of[name]] == fewest]
+            below_cap = [name for name in candidates if self.load[name] < self.caps[name]]
+            name = below_cap[0] if below_cap else min(candidates, key=lambda name: self.load[name] / self.fair[name])
             chosen.append(name)
             used[self.zone_of[name]] += 1
             self.load[name] += 1
         return chosen
-
-    def _next(self, ranking: Sequence[str], chosen: Sequence[str], used: Mapping[str, int]) -> str:
-        left = [name for name in ranking if name not in chosen]
-        fewest = min(used[self.zone_of[name]] for name in left)
-        candidates = [name for name in left if used[self.zone_of[name]] == fewest]
-        for name in candidates:
-            if self.load[name] < self.caps[name]:
-                return name
-        return min(candidates, key=lambda name: self.load[name] / self.fair[name])

@@ -57,16 +57,14 @@ class _Table:
 
     def fill(self) -> None:
         """Give each partition the owners that it lacks."""
-        for partition, row in enumerate(self.owners):
+        for partition, (row, place) in enumerate(zip(self.owners, self.place, strict=True)):
             while len(row) < self.replicas:
                 open_to = self._open_to(partition)
                 room = [name for name in open_to if self._has_room(name)]
                 if not room:  # make some first at one of them, if that can be
                     self._pass_on(open_to, self._has_room)
-                self._give(partition, min(room or open_to, key=lambda name: self._choice(partition, name)))
-
-    def _choice(self, partition: int, name: str) -> tuple[float, int]:
-        return self._load(name), self.place[partition][name]
+                _, _, chosen = min((self._load(name), place[name], name) for name in room or open_to)
+                self._give(partition, chosen)
 
     def even_out(self) -> None:
         """Take from whoever holds too much, and give to whoever holds too little."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from cluster.layout.entry import LayoutEntry
 from cluster.layout.partition import PARTITIONS
-from cluster.layout.placement import Placement, placement
+from cluster.layout.placement import placement
 
 
 class LayoutView:
@@ -44,14 +44,13 @@ class LayoutView:
         self._joining: list[tuple[str, ...]] = [()] * PARTITIONS
         self.holds = self.mine
         """Whether this node takes copies of a partition: as an owner, or as one to come."""
-        if entry.coming is not None:
-            self._use_coming(placement(entry.after()))
-
-    def _use_coming(self, after: Placement) -> None:
+        if entry.coming is None:
+            return
+        after = placement(entry.after())
         self._coming = [after.owners(partition) for partition in range(PARTITIONS)]
         pairs = list(zip(self._owners, self._coming, strict=True))
         self._joining = [tuple(name for name in coming if name not in owners) for owners, coming in pairs]
-        self.holds = [self.me in owners or self.me in coming for owners, coming in pairs].__getitem__
+        self.holds = [me in owners or me in coming for owners, coming in pairs].__getitem__
         # Who joins takes no hints for a partition that it is to own: it has a copy of its own. All others may.
         self._fallbacks = [
             tuple(name for name in dict.fromkeys((*names, *self.members)) if name not in owners and name not in coming)

@@ -88,7 +88,8 @@ class Metrics:
             lines += [f"# TYPE {name} {family.kind}", f"# HELP {name} {family.help.translate(_HELP_ESCAPES)}"]
             suffix = "_total" if family.kind == "counter" else ""
             for key, read in family.readers.items():
-                lines.append(f"{name}{suffix}{_label_text(key)} {_number_text(read())}")
+                labels = ",".join(f'{label}="{value.translate(_ESCAPES)}"' for label, value in key)
+                lines.append(f"{name}{suffix}{f'{{{labels}}}' if labels else ''} {_number_text(read())}")
         return "\n".join([*lines, "# EOF", ""])
 
     def _cell(self, name: str, kind: Kind, help: str, labels: dict[str, str]) -> Cell:
@@ -108,12 +109,6 @@ class Metrics:
         key = tuple(labels.items())
         assert key in family.readers or len(family.readers) < SERIES_MAX, f"{name} has too many series"
         return family, key
-
-
-def _label_text(labels: Labels) -> str:
-    if not labels:
-        return ""
-    return "{" + ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in labels) + "}"
 
 
 def _number_text(value: float) -> str:

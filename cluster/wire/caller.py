@@ -216,7 +216,14 @@ class Caller:
             self.good = self.ready and not self.draining
         try:
             if not self.ready:
-                data = self._greet(data, now)
+                self._greeting = self._dialler.feed(data, now)
+                if self._greeting:
+                    self._arm()
+                if self._dialler.peer is None:
+                    return
+                self.ready = self.good = self.was_ready = True
+                self.on_ready()
+                data = self._dialler.rest
         except ClusterError as error:
             self._refused(error)
             return
@@ -297,17 +304,6 @@ class Caller:
             self._tell(done, never_left if id in waiting or id in unsent else lost(body, self.name, error.message))
 
     # -- inside
-
-    def _greet(self, data: bytes, now: float) -> bytes:
-        """One step of the handshake. Returns the frames behind it."""
-        self._greeting = self._dialler.feed(data, now)
-        if self._greeting:
-            self._arm()
-        if self._dialler.peer is None:
-            return b""
-        self.ready = self.good = self.was_ready = True
-        self.on_ready()
-        return self._dialler.rest
 
     def _refused(self, error: ClusterError) -> None:
         """There will be no connection, and nothing that was written behind the proof was read."""

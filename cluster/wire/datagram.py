@@ -66,13 +66,9 @@ class DatagramSeal:
             sender = rest[_HEAD.size : end].decode()
         except UnicodeDecodeError:
             return None
-        return Opened(sender, rest[end:], self._clock(sender, boot).stamped(at, now))
-
-    def _clock(self, sender: str, boot: bytes) -> SenderClock:
         clock = self._clocks.get((sender, boot))
         if clock is None:
             if len(self._clocks) >= CLOCKS_MAX:
                 self._clocks.clear()
-            same = boot == self._boot != UNKNOWN
-            clock = self._clocks[sender, boot] = SenderClock(same)
-        return clock
+            clock = self._clocks[sender, boot] = SenderClock(same=boot == self._boot != UNKNOWN)
+        return Opened(sender, rest[end:], clock.stamped(at, now))

@@ -113,11 +113,15 @@ def _clock(me: str, peer: str, at: float, took_s: float, now: float) -> SenderCl
     return clock
 
 
-def _messages(data: bytes) -> list[tuple[Hello | Challenge | Proof | Refusal, int]]:
+def _first_message(data: bytes) -> tuple[Hello | Challenge | Proof | Refusal | None, int]:
+    """The message at the start of `data`, None until it is whole, and the position behind it. What follows a proof are
+    frames, so nothing else is decoded."""
     try:
-        return [(_decode(body), stop) for body, stop in split_lengths(data, MESSAGE_BYTES_MAX)]
+        for body, stop in split_lengths(data, MESSAGE_BYTES_MAX):
+            return _decode(body), stop
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadMessage("not a handshake of dsectl") from None
+    return None, 0
 
 
 class Dialler:
@@ -145,14 +149,15 @@ class Dialler:
     def feed(self, data: bytes, now: float) -> bytes:
         """Bytes to send in return. Raises HandshakeRefused or BadMessage."""
         self.rest += data
-        for message, stop in _messages(self.rest):
-            if isinstance(message, Refusal):
-                raise _refused(message)
-            if not isinstance(message, Challenge):
-                raise BadMessage("a handshake out of order")
-            self.rest = self.rest[stop:]
-            return self._answer(message, now)
-        return b""
+        message, stop = _first_message(self.rest)
+        if message is None:
+            return b""
+        if isinstance(message, Refusal):
+            raise _refused(message)
+        if not isinstance(message, Challenge):
+            raise BadMessage("a handshake out of order")
+        self.rest = self.rest[stop:]
+        return self._answer(message, now)
 
     def _answer(self, challenge: Challenge, now: float) -> bytes:
         hello = self.hello
@@ -190,36 +195,18 @@ class HandshakeListener:
     def feed(self, data: bytes, now: float) -> bytes:
         """Bytes to send in return. Raises HandshakeRefused or BadMessage; see `refusal`."""
         self.rest += data
-        out = b""
-        taken = 0
-        for message, stop in _messages(self.rest) if self.hello is None else self._proofs():
-            taken = stop
-            out += self._take(message, now)
-            if self.peer is not None:
-                break
-            if self.hello is message:
-                break
-        self.rest = self.rest[taken:]
-        if out and self.rest:  # a proof sent along with the hello cannot be right: it answers a nonce not yet sent
-            raise BadMessage("a handshake out of order")
-        return out
-
-    def _proofs(self) -> list[tuple[Hello | Challenge | Proof | Refusal, int]]:
-        """The first message only: what follows the proof are frames."""
-        for body, stop in split_lengths(self.rest, MESSAGE_BYTES_MAX):
-            try:
-                return [(_decode(body), stop)]
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                raise BadMessage("not a handshake of dsectl") from None
-        return []
-
-    def _take(self, message: Hello | Challenge | Proof | Refusal, now: float) -> bytes:
+        message, stop = _first_message(self.rest)
+        self.rest = self.rest[stop:]
         if isinstance(message, Hello) and self.hello is None:
-            return self._answer(message, now)
+            challenge = self._answer(message, now)
+            if self.rest:  # a proof sent along with the hello cannot be right: it answers a nonce not yet sent
+                raise BadMessage("a handshake out of order")
+            return challenge
         if isinstance(message, Proof) and self.hello is not None:
             self._check(message, self.hello, now)
-            return b""
-        raise BadMessage("a handshake out of order")
+        elif message is not None:
+            raise BadMessage("a handshake out of order")
+        return b""
 
     def _answer(self, hello: Hello, now: float) -> bytes:
         if hello.version != VERSION:
@@ -263,10 +250,9 @@ def is_worth_another_dial(error: ClusterError) -> bool:
 def refused_proof(data: bytes) -> HandshakeRefused | bool:
     """What the first bytes behind a proof refuse; else whether they are frames. Too few of them tell nothing yet."""
     try:
-        found = _messages(data)
+        message, _ = _first_message(data)
     except BadMessage:
         return True
-    message = found[0][0] if found else None
     return _refused(message) if isinstance(message, Refusal) else message is not None
 
 

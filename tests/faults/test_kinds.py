@@ -1,4 +1,4 @@
-"""What the registry promises to those who read it: commands, views, nodes and the simulation."""
+"""What `KINDS` promises to those who read it: commands, views, nodes and the simulation."""
 
 import msgspec
 import pytest
