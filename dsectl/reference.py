@@ -6,6 +6,7 @@ command and the exit code of every error, and the files of completions/.
 
 import io
 import os
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -17,10 +18,12 @@ from dsectl.cli.app import invoke
 from dsectl.cli.completion import bash, fish, zsh
 from dsectl.cli.completion.grammar import read_grammar
 from dsectl.cli.declaration import Entry, Function
-from dsectl.cli.glossary import glossary_page
+from dsectl.cli.options import LINES
 from dsectl.cli.parsing import command
 from dsectl.cli.table import COMMANDS, GROUPS
-from dsectl.cli.topics import topics
+from dsectl.cli.topics import TOPIC
+from dsectl.ui.table import table
+from dsectl.ui.units import BYTES, SECONDS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 COMPLETIONS = DOCS.parent / "completions"
@@ -51,16 +54,16 @@ def gathered() -> str:
     """dsectl/cli/generated.py."""
     lines = []
     for function in declared().values():
-        entry: Entry = function.entry._replace(plain=_plain(function.entry, function))  # type: ignore[attr-defined]
+        entry: Entry = function.entry._replace(plain=_plain(function.entry))  # type: ignore[attr-defined]
         default = Entry._field_defaults
         said = [f"{name}={value!r}" for name, value in entry._asdict().items() if default.get(name, ()) != value]
         lines.append(f"    Entry({', '.join(said)}),\n")
     return TABLE_HEAD + "".join(lines) + ")  # fmt: skip\n"
 
 
-def _plain(entry: Entry, function: Function) -> tuple[int, ...]:
+def _plain(entry: Entry) -> tuple[int, ...]:
     """With how many words and no option a function may be called as it is: those arguments are single texts."""
-    arguments = [one for one in command(entry, function).params if one.param_type_name == "argument"]
+    arguments = [one for one in command(entry).params if one.param_type_name == "argument"]
     texts = next((at for at, one in enumerate(arguments) if one.nargs != 1 or one.type.name != "str"), len(arguments))
     needed = sum(one.required for one in arguments)
     return tuple(range(needed, texts + 1))
@@ -91,13 +94,31 @@ def errors_page() -> str:
 
 
 def topics_page() -> str:
-    """docs/topics.md: what `dsectl help TOPIC` tells."""
-    parts = ["# Topics", NOTE, "Each of these is told by `dsectl help TOPIC`, too."]
-    for name, topic in topics().items():
-        if name == "glossary":  # a page of its own
-            continue
-        parts += [f"## {name}: {topic.title[0].lower()}{topic.title[1:]}", f"```text\n{topic.text}\n```"]
-    return "\n\n".join(parts) + "\n"
+    """docs/topics.md, which `dsectl help TOPIC` reads, with the tables of what stands in the code renewed."""
+    units = [
+        ("duration", ", ".join(SECONDS), "250ms 5s 2m 1.5h"),
+        ("size", ", ".join(BYTES), "512B 64KiB 1MiB 10MB"),
+        ("probability", "0 to 1, or %", "0.1 10%"),
+    ]
+    errors = [
+        (code, str(error.exit_code), "no effect" if error.definite else "unknown", error.help_text)
+        for code, error in sorted(REGISTRY.items())
+    ]
+    needed = ["", "A number of a duration or a size needs its unit: --timeout 5 is refused, 5s is meant."]
+    tables = {
+        "exit-codes": table(
+            ("CODE", "MEANING"), [(str(code), text) for code, text in EXIT_CODES.items()], right=("CODE",)
+        ),
+        "errors": table(("ERROR", "EXIT", "EFFECT", "WHAT HELPS"), errors, right=("EXIT",)),
+        "options": table(("OPTION", "MEANING"), LINES),
+        "units": [*table(("WHAT", "UNITS", "AS IN"), units), *needed],
+    }
+
+    def renewed(topic: re.Match[str]) -> str:
+        lines = tables.get(topic["name"])
+        return topic[0] if lines is None else topic[0].replace(topic["text"], "\n".join(lines))
+
+    return TOPIC.sub(renewed, (DOCS / "topics.md").read_text(encoding="utf-8"))
 
 
 def _help(name: str) -> str:
@@ -115,13 +136,7 @@ def _help(name: str) -> str:
     return out.getvalue().strip()
 
 
-def terms_page() -> str:
-    """docs/glossary.md: the terms."""
-    intro = "The terms of dsectl and of its field; `dsectl help TERM` says the same. One word a concept, everywhere."
-    return f"# Glossary\n\n{NOTE}\n\n{intro}\n\n{glossary_page()}\n"
-
-
-PAGES = {"glossary.md": terms_page, "cli.md": cli_page, "errors.md": errors_page, "topics.md": topics_page}
+PAGES = {"cli.md": cli_page, "errors.md": errors_page, "topics.md": topics_page}
 
 
 RENDERERS = {"dsectl.bash": bash.render, "_dsectl": zsh.render, "dsectl.fish": fish.render}

@@ -9,9 +9,8 @@ import pytest
 import yaml
 
 from cluster.errors import REGISTRY
-from dsectl.cli.glossary import TERMS, find
 from dsectl.cli.table import COMMANDS
-from dsectl.cli.topics import RECIPES, topics
+from dsectl.cli.topics import find_terms, terms, topics
 from dsectl.commands.help import about
 from dsectl.recipes.check import check_recipe
 from dsectl.recipes.document import read_recipe
@@ -99,9 +98,9 @@ def test_the_language_is_documented_as_it_is() -> None:
     (example,) = re.findall(r"^````markdown\n(.*?)^````$", page, re.MULTILINE | re.DOTALL)
     recipe = read_recipe(example, "basket.md")
     assert check_recipe(recipe) == [] and recipe.steps[-1].number == 26, "the line that the transcript names"
-    told = re.findall(r"^(\S.*?\S)  +\S", RECIPES, re.MULTILINE)
+    told = re.findall(r"^(\S.*?\S)  +\S", topics()["recipes"].text, re.MULTILINE)
     assert len(told) >= 7 and all(parse(step) for step in told), "the steps of `dsectl help recipes`"
-    assert all(key in RECIPES for key in keys)
+    assert all(key in topics()["recipes"].text for key in keys)
 
 
 def test_every_package_is_named_in_the_architecture() -> None:
@@ -127,18 +126,20 @@ def test_the_readme_stays_short() -> None:
 
 
 def test_the_glossary_is_in_order_and_names_what_there_is() -> None:
-    names = [term.name for term in TERMS]
+    names = [term.name for term in terms()]
     assert names == sorted(names)
+    paragraphs = re.findall(r"^\*\*", (DOCS / "glossary.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(names) == len(paragraphs), "a paragraph is not written as the others are"
     known = {name.partition(" ")[0] for name in COMMANDS} | set(topics())
-    assert [(term.name, one) for term in TERMS for one in term.see if one not in known] == []
-    assert all(term.text.endswith(".") and term.text[0].isupper() for term in TERMS)
+    assert [(term.name, one) for term in terms() for one in term.see if one not in known] == []
+    assert all(term.text.endswith(".") and term.text[0].isupper() for term in terms())
 
 
 @pytest.mark.parametrize(
     "word", ["sibling", "siblings", "context", "hint", "quorum", "ring", "dot", "epoch", "vector clock", "Fallback"]
 )
 def test_every_word_of_the_field_has_help(word: str) -> None:
-    assert about(word.split()) and find(word)
+    assert about(word.split()) and find_terms(word)
 
 
 def test_a_command_or_topic_of_that_name_comes_first() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cluster import errors
-from dsectl.cli.glossary import TERMS
+from dsectl.cli.topics import terms, topics
 
 ROOT = Path(__file__).parent.parent
 ERRORS = {name for name, value in vars(errors).items() if isinstance(value, type)}
@@ -95,4 +95,5 @@ def test_errors_and_help_are_idiomatic() -> None:
 
 
 def test_the_glossary_uses_no_word_that_it_replaced() -> None:
-    assert [term.name for term in TERMS if complaints(term.text)] == []
+    assert [term.name for term in terms() if complaints(term.text)] == []
+    assert [name for name, topic in topics().items() if complaints(topic.text)] == []

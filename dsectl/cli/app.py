@@ -8,7 +8,6 @@ for and no other; what a one-shot command imports is most of its latency.
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
-from importlib import import_module
 from typing import Any, NoReturn, TextIO
 
 from cluster.errors import ClusterError, Failed, Usage
@@ -138,12 +137,11 @@ def _finish(result: Answer | Iterator[Answer] | int, console: Console) -> int:
 
 
 def _call(entry: Entry, args: list[str]) -> Any:
-    function = getattr(import_module(entry.module), entry.function)
     if len(args) in entry.plain and not any(word.startswith("-") and word != "-" for word in args):
-        return function(*args)
+        return entry.load()(*args)
     from dsectl.cli.parsing import run
 
-    return run(entry, function, args)
+    return run(entry, args)
 
 
 def unknown(name: str, args: Sequence[str] = ()) -> Usage:

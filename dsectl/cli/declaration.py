@@ -9,6 +9,7 @@ read without loading any of them.
 """
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ class Entry(NamedTuple):
     """Why it has no place in a recipe."""
     aside: bool = False
     """It is about the machine or about dsectl itself, so a session that is exported as a recipe leaves it out."""
+
+    def load(self) -> "Function":
+        """What carries it out. Loads its module."""
+        return getattr(import_module(self.module), self.function)  # type: ignore[no-any-return]
 
 
 class Answer(NamedTuple):

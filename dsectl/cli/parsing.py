@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from cluster.errors import Usage
-from dsectl.cli.declaration import Entry, Function
+from dsectl.cli.declaration import Entry
 
 UsageError: Any = typer.BadParameter.__mro__[1]
 """Typer's own copy of click is private; its usage error is the base of the one that is public."""
@@ -26,9 +26,10 @@ EPILOG = "`dsectl help options` shows the options of all commands: -C NAME, --js
 
 
 @cache
-def command(entry: Entry, function: Function) -> Any:
-    """The command that Typer makes of a function whose annotations may still be text. Made once: a check of recipes
+def command(entry: Entry) -> Any:
+    """The command that Typer makes of a function, whose annotations may still be text. Made once: a check of recipes
     asks for the same few hundreds of times."""
+    function = entry.load()
     function.__globals__.setdefault("typer", typer)
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     details = cleandoc(function.__doc__ or "")
@@ -39,9 +40,9 @@ def command(entry: Entry, function: Function) -> Any:
     return made
 
 
-def run(entry: Entry, function: Function, args: Sequence[str]) -> Any:
+def run(entry: Entry, args: Sequence[str]) -> Any:
     """Parse `args` and call the function; returns what it returns. Raises Usage for what cannot be parsed."""
-    made = command(entry, function)
+    made = command(entry)
     try:
         with made.make_context(f"dsectl {entry.name}", list(args)) as context:
             return made.invoke(context)
@@ -49,13 +50,13 @@ def run(entry: Entry, function: Function, args: Sequence[str]) -> Any:
         raise _usage(entry, error, args) from None
 
 
-def check(entry: Entry, function: Function, args: Sequence[str]) -> None:
+def check(entry: Entry, args: Sequence[str]) -> None:
     """Parse `args` without calling the function. Raises Usage for what would be refused, durations, sizes and
     probabilities included."""
     from dsectl.ui.units import duration, probability, size
 
     units: dict[str, Callable[[str], object]] = {"D": duration, "SIZE": size, "P": probability}
-    made = command(entry, function)
+    made = command(entry)
     try:
         with made.make_context(f"dsectl {entry.name}", list(args)) as context:
             for parameter in made.params:
@@ -68,9 +69,9 @@ def check(entry: Entry, function: Function, args: Sequence[str]) -> None:
         raise _usage(entry, error, args) from None
 
 
-def help_text(entry: Entry, function: Function) -> str:
+def help_text(entry: Entry) -> str:
     """What `dsectl NAME --help` prints."""
-    made = command(entry, function)
+    made = command(entry)
     context = made.make_context(f"dsectl {entry.name}", [], resilient_parsing=True)
     text: str = made.get_help(context)
     usage, _, rest = text.partition("\n")

@@ -1,4 +1,4 @@
-"""The files shipped beside the code: recipes and shell completions.
+"""The files shipped beside the code: recipes, shell completions, and the pages of docs/ that `dsectl help` reads.
 
 A wheel carries them inside the package, under `dsectl/_data/`; an editable install reads the folders of the source tree
 next to the package. Does not say what the files mean, and never writes.
@@ -14,7 +14,7 @@ SUFFIX = ".md"
 INDEX = "README.md"
 """Of the recipes: it links them in the order in which they are best read."""
 
-Folder = Literal["recipes", "completions"]
+Folder = Literal["recipes", "completions", "docs"]
 
 
 def folder(name: Folder) -> Traversable:

@@ -6,7 +6,6 @@ zones there will be), what lies on this machine (files), and which slip a line l
 
 import re
 from collections.abc import Iterator, Sequence
-from importlib import import_module
 from pathlib import Path as File
 
 from cluster.errors import Usage
@@ -125,10 +124,8 @@ def _given(command: Command) -> list[tuple[str, str, bool]]:
             if found is None:  # the name of a job
                 return []
             entry, named_by = found
-            function = getattr(import_module(entry.module), entry.function)
-            made = parser(entry, function)
-            with made.make_context(entry.name, words[named_by:]) as context:
-                given = [(str(one.metavar), context.params.get(one.name)) for one in made.params]
+            with parser(entry).make_context(entry.name, words[named_by:]) as context:
+                given = [(str(one.metavar), context.params.get(one.name)) for one in context.command.params]
                 is_literal = bool(context.params.get("literal"))
         except Exception:  # as the placeholder does not fit; what is wrong with a line is told by the checker
             continue

@@ -4,10 +4,8 @@ What a variable will hold is not known here, so words with variables are checked
 """
 
 from dataclasses import dataclass
-from importlib import import_module
 
 from cluster.errors import ClusterError, Usage
-from dsectl.cli.declaration import Function
 from dsectl.cli.options import Options, take_options
 from dsectl.cli.table import lookup
 from dsectl.script.grammar import (
@@ -193,5 +191,4 @@ def check_argv(argv: list[str], *, in_recipe: bool = False) -> None:
     entry, named_by = found
     if in_recipe and entry.barred:
         raise Usage(f"{entry.name} has no place here: {entry.barred}")
-    function: Function = getattr(import_module(entry.module), entry.function)
-    check(entry, function, words[named_by:])
+    check(entry, words[named_by:])

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from importlib import import_module
 from typing import Any
 
 from dsectl.cli.options import LINES
@@ -276,8 +275,7 @@ def read_command(entry: Entry) -> Signature:
     """One command."""
     from dsectl.cli.parsing import command  # loads Typer
 
-    function = getattr(import_module(entry.module), entry.function)
-    parameters = command(entry, function).params
+    parameters = command(entry).params
     options = [_option(one) for one in parameters if one.param_type_name == "option"]
     arguments = [
         Argument(value_of(one.metavar or ""), one.nargs == -1) for one in parameters if one.param_type_name != "option"
@@ -305,16 +303,13 @@ def value_of(metavar: str) -> Value:
         recipes = sorted(one.removesuffix(".md") for one in names if one.endswith(".md") and one != "README.md")
         return Value(NameKind.RECIPE, tuple(recipes))
     if name == "TOPIC":
-        return Value(NameKind.CHOICE, _topics())
+        from dsectl.cli.topics import topics
+
+        words = [*(name.partition(" ")[0] for name in COMMANDS), *topics()]
+        return Value(NameKind.CHOICE, tuple(dict.fromkeys(words)))
     if CHOICES.fullmatch(name):
         return Value(NameKind.CHOICE, tuple(name.split("|")))
     return Value(KINDS.get(name, NameKind.ANY))
-
-
-def _topics() -> tuple[str, ...]:
-    from dsectl.cli.topics import topics
-
-    return tuple(dict.fromkeys([*(name.partition(" ")[0] for name in COMMANDS), *topics()]))
 
 
 def _option(parameter: Any) -> Option:

@@ -65,12 +65,9 @@ def failing(request: pytest.FixtureRequest) -> Iterator[int]:
 
 def typical(name: str) -> list[str]:
     """A command line of a command, with a word for each argument that it must have."""
-    from importlib import import_module
-
     from dsectl.cli.parsing import command
 
-    entry = COMMANDS[name]
-    parameters = command(entry, getattr(import_module(entry.module), entry.function)).params
+    parameters = command(COMMANDS[name]).params
     return [*name.split(), *("n1" for one in parameters if one.param_type_name == "argument" and one.required)]
 
 

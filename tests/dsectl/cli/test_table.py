@@ -1,8 +1,6 @@
 """The table of commands: complete, true, and enough to find any of them."""
 
 import inspect
-from importlib import import_module
-from typing import Any
 
 import pytest
 
@@ -16,15 +14,11 @@ RESERVED = {"expect", "within", "always", "wait", "stop", "sleep"}
 HERE = list(COMMANDS.values())
 
 
-def function_of(entry: Entry) -> Any:
-    return getattr(import_module(entry.module, "dsectl"), entry.function)
-
-
 @pytest.mark.parametrize("entry", HERE, ids=lambda entry: entry.name)
 def test_every_command_has_a_function_with_help(entry: Entry, run: Run) -> None:
-    function = function_of(entry)
+    function = entry.load()
     assert function.__doc__, "the docstring is the second half of the help"
-    text = help_text(entry, function)
+    text = help_text(entry)
     assert text.startswith(f"Usage: dsectl {entry.name}")
     assert " ".join(entry.help.split()) in " ".join(text.split())
     for asked in (("help", *entry.name.split()), (*entry.name.split(), "--help")):
@@ -35,15 +29,15 @@ def test_every_command_has_a_function_with_help(entry: Entry, run: Run) -> None:
 
 @pytest.mark.parametrize("entry", HERE, ids=lambda entry: entry.name)
 def test_every_argument_and_option_has_help(entry: Entry) -> None:
-    for parameter in command(entry, function_of(entry)).params:
+    for parameter in command(entry).params:
         assert parameter.help, parameter.name
 
 
 @pytest.mark.parametrize("entry", HERE, ids=lambda entry: entry.name)
 def test_plain_arguments_mean_what_typer_makes_of_them(entry: Entry) -> None:
     """The short cut around Typer calls the function with the same values as Typer would."""
-    made = command(entry, function_of(entry))
-    parameters = list(inspect.signature(function_of(entry)).parameters.values())
+    made = command(entry)
+    parameters = list(inspect.signature(entry.load()).parameters.values())
     for number in entry.plain:
         words = [f"word{at}" for at in range(number)]
         params = made.make_context("dsectl", list(words)).params
