@@ -15,7 +15,7 @@ from pkgutil import iter_modules
 import dsectl.commands
 from cluster.errors import EXIT_CODES, REGISTRY
 from dsectl.cli.app import invoke
-from dsectl.cli.completion import bash, fish, zsh
+from dsectl.cli.completion.files import SHELLS, render
 from dsectl.cli.completion.grammar import read_grammar
 from dsectl.cli.declaration import Entry, Function
 from dsectl.cli.options import LINES
@@ -139,10 +139,6 @@ def _help(name: str) -> str:
 PAGES = {"cli.md": cli_page, "errors.md": errors_page, "topics.md": topics_page}
 
 
-RENDERERS = {"dsectl.bash": bash.render, "_dsectl": zsh.render, "dsectl.fish": fish.render}
-"""By the name of the file below `completions/`."""
-
-
 def main() -> None:
     """Renew the table, the pages and the completions. With a new table the rest needs a process that has read it."""
     if TABLE.read_text(encoding="utf-8") != gathered():
@@ -151,8 +147,9 @@ def main() -> None:
     for name, page in PAGES.items():
         (DOCS / name).write_text(page(), encoding="utf-8")
     grammar = read_grammar()
-    for name, render in RENDERERS.items():
-        (COMPLETIONS / name).write_text(render(grammar), encoding="utf-8")
+    for name in SHELLS:
+        text = (COMPLETIONS / name).read_text(encoding="utf-8")
+        (COMPLETIONS / name).write_text(render(name, text, grammar), encoding="utf-8")
 
 
 if __name__ == "__main__":
