@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 POLL_S: Final = 0.1
 ASK_S: Final = 5.0
+ALL_DOWN_S: Final = 2.0
+"""So long no node has lived before a change is waited for no more: a restart of all takes less."""
 LEFT_FOLDER: Final = "left"
 JOINS: Final = "it joins the cluster"
 
@@ -158,9 +160,15 @@ def _wait(
 ) -> Moved:
     state = decided
     moved = int(decided.get("joining", 0))
+    lived = began
     while state["moving"] and time.monotonic() < began + wait_s:
         progress(state)
         time.sleep(POLL_S)
+        if any(inspect_node(files.node(name)).alive for name in files.nodes):
+            lived = time.monotonic()
+        elif time.monotonic() > lived + ALL_DOWN_S:
+            help = "`dsectl up` starts them, and they go on with it; `dsectl revert` takes it back then."
+            raise Unreachable(f"{state['what']}: no node of cluster {files.name!r} runs any more", help=help)
         state = _state(client, files, state)
     over = not state["moving"]
     if over:

@@ -132,3 +132,16 @@ def test_without_a_majority_nothing_changes() -> None:
         with pytest.raises(ClusterError) as raised:
             growth.leave(fleet.client, find_home(), load_cluster(fleet.name), ["n3"], 4.0, lambda state: None)
         assert raised.value.definite and not isinstance(raised.value, Unreachable), raised.value
+
+
+def test_nobody_waits_for_a_cluster_that_was_taken_down() -> None:
+    with real(4) as fleet:
+        emulator.pause(fleet.name, ["n2"])  # so that the data does not move before
+
+        def take_down(state: dict[str, object]) -> None:
+            if any(process.alive for process in emulator.processes(load_cluster(fleet.name)).values()):
+                emulator.down(fleet.name)
+
+        with pytest.raises(Unreachable, match="runs any more") as raised:
+            growth.add(fleet.client, find_home(), load_cluster(fleet.name), 1, None, WAIT_S, take_down)
+        assert "dsectl up" in (raised.value.help or "")
