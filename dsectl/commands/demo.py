@@ -12,7 +12,7 @@ from dsectl.cli.invocation import current
 from dsectl.demo.findings import Findings
 from dsectl.demo.story import run_demo
 from dsectl.demo.view import LiveTeller, PlainTeller, summary_lines
-from dsectl.load.account import Verdict
+from dsectl.ui.verdicts import Verdict
 
 NODES_MIN = 4
 """Three owners and at least one node to keep a hint."""

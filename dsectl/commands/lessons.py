@@ -14,10 +14,11 @@ from dsectl.recipes.document import Block
 from dsectl.recipes.frontmatter import PRINCIPLES
 from dsectl.recipes.lesson import Left, Lesson
 from dsectl.recipes.library import library, listed, load, names
-from dsectl.recipes.report import EXIT_CODES, RecipeReport
+from dsectl.recipes.report import RecipeReport
 from dsectl.recipes.run import run_recipe
 from dsectl.recipes.view import learn_lines, problem_lines, total_line
 from dsectl.ui.text import count
+from dsectl.ui.verdicts import EXIT_CODES
 
 
 @command(

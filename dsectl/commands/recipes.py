@@ -18,15 +18,15 @@ from dsectl.cli.invocation import current
 from dsectl.recipes.check import check_recipe, reddened
 from dsectl.recipes.document import Recipe
 from dsectl.recipes.library import SUFFIX, library, listed, load, names
-from dsectl.recipes.report import EXIT_CODES, RecipeReport, counts, first_difference, pass_rate, worst
+from dsectl.recipes.report import RecipeReport, counts, first_difference, pass_rate, worst
 from dsectl.recipes.report import junit as junit_xml
 from dsectl.recipes.report import tap as tap_lines
 from dsectl.recipes.run import Listener
 from dsectl.recipes.suite import Plan, run_all
 from dsectl.recipes.view import Progress, list_lines, problem_lines, red_lines, report_lines, total_line
 from dsectl.script.interpreter import time_scale
-from dsectl.script.polling import FAILED, PASSED
 from dsectl.ui.text import count
+from dsectl.ui.verdicts import EXIT_CODES, FAILED, PASSED
 
 Files = Annotated[list[str] | None, typer.Argument(metavar="[RECIPE]...", help="Names in the library, or files.")]
 All = Annotated[bool, typer.Option("--all", help="Take all recipes that come with dsectl.")]

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from dsectl.load.account import FAILED, INCONCLUSIVE, PASSED, Account, Verdict, broken, untested
+from dsectl.load.account import Account, broken, untested
 from dsectl.ui.text import count
+from dsectl.ui.verdicts import Verdict, verdict_on
 
 
 @dataclass
@@ -87,14 +88,11 @@ def judge(found: Findings) -> Verdict:
     """The verdict on a run."""
     failures = [f"{reason} (load {family})" for family, one in found.load.items() for reason in broken(one)]
     failures += _broken_promises(found)
-    if failures:
-        return Verdict(FAILED, failures)
     gaps = [f"{reason} (load {family})" for family, one in found.load.items() for reason in untested(one)]
     gaps += _gaps(found)
-    if gaps:
-        return Verdict(INCONCLUSIVE, gaps)
-    keys = count(found.load["kv"]["checked"], "acknowledged key")
-    return Verdict(PASSED, [f"{keys} read back, and equal at all their owners; nothing lost, nothing wrong"])
+    keys = count(found.load["kv"]["checked"] if "kv" in found.load else 0, "acknowledged key")
+    praise = f"{keys} read back, and equal at all their owners; nothing lost, nothing wrong"
+    return verdict_on(failures, gaps, praise)
 
 
 def _broken_promises(found: Findings) -> Iterator[str]:

@@ -24,13 +24,14 @@ from cluster.emulator.spec import ClusterSpec, timestamp
 from cluster.errors import ClusterError
 from dsectl.demo.findings import Findings, Step, judge
 from dsectl.demo.witness import Witness, by_node, within
-from dsectl.load.account import Verdict, account_of
+from dsectl.load.account import account_of
 from dsectl.load.plan import KV, PUBLISH, READ, REQUEST, UNIFORM, WRITE, KeySpace, LoadPlan, Mix
 from dsectl.load.session import Hooks, run_session
 from dsectl.load.tally import LoadReport
 from dsectl.snapshot.observer import Observer, Poller
 from dsectl.ui.text import count
 from dsectl.ui.units import show_duration
+from dsectl.ui.verdicts import Verdict
 
 LIMIT_S = 30.0
 """The story is cut short at this age; with a restart that is under way and the end, the whole takes at most 40 s."""

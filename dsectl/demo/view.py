@@ -5,12 +5,12 @@ from collections import Counter, deque
 
 from dsectl.cli.console import Console
 from dsectl.demo.findings import Findings
-from dsectl.load.account import VERDICT_STYLES, Verdict
 from dsectl.load.plan import KV, PUBLISH, REQUEST
 from dsectl.ui.screen import Block
 from dsectl.ui.table import Cell, state, table_lines
 from dsectl.ui.text import STATES, Line, Paint, shown
 from dsectl.ui.units import show_duration
+from dsectl.ui.verdicts import Verdict
 
 DRAW_S = 0.12
 """Between two pictures at least, when nothing new is to be read."""
@@ -145,8 +145,7 @@ def summary_lines(found: Findings, verdict: Verdict, paint: Paint) -> list[str]:
         f"owners     {found.keys_compared} of {found.keys_acknowledged} keys equal",
         "",
     ]
-    word = paint(verdict.verdict.upper(), VERDICT_STYLES[verdict.verdict])
-    return [*lines, f"{word}  {'; '.join(verdict.reasons)}  ({show_duration(found.took_s)})"]
+    return [*lines, f"{verdict.line(paint)}  ({show_duration(found.took_s)})"]
 
 
 def _accounts(found: Findings) -> list[str]:

@@ -10,69 +10,42 @@ is sensible as a limit: latencies and counts stay below, rates above; the other 
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from operator import ge, gt, le, lt
 from typing import Any
 
 from msgspec import Struct
 
 from cluster.errors import Usage
 from dsectl.load.plan import KV, PUBLISH, LoadPlan
-from dsectl.load.tally import EXAMPLES_MAX, Latency, LoadReport, decode
+from dsectl.load.tally import EXAMPLES_MAX, PERCENTILES, KindReport, LoadReport, decode, merge, rate
 from dsectl.ui.units import duration, show_duration
+from dsectl.ui.verdicts import Verdict, verdict_on
 
 Account = dict[str, Any]
-COUNTS = ("ok", "failed", "maybe", "declared")
-
-PASSED, FAILED, INCONCLUSIVE = "passed", "failed", "inconclusive"
-EXIT_CODES = {PASSED: 0, FAILED: 1, INCONCLUSIVE: 3}
-VERDICT_STYLES = {PASSED: "good", FAILED: "bad", INCONCLUSIVE: "warn"}
-"""How each is coloured."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """`passed`, `failed` or `inconclusive`, and why: what the demo and a load end with."""
-
-    verdict: str
-    reasons: list[str]
-
-    @property
-    def exit_code(self) -> int:
-        """Of the command."""
-        return EXIT_CODES[self.verdict]
 
 
 def account_of(plan: LoadPlan, report: LoadReport, at: str) -> Account:
     """The account of a load that began at the time `at`; the verdict is added later, since it needs the limits."""
-    kinds = report.kinds.values()
-    counts = {name: sum(getattr(one, name) for one in kinds) for name in COUNTS}
-    service, response = _all(kinds, "service"), _all(kinds, "response")
+    whole = merge([*report.kinds.values()] or [KindReport()])
+    response = decode(whole.response)
     response.add(decode(report.unsent_for))
     seconds = report.sending_s
     found: Account = {
         "at": at,
         "load": plan.family,
-        **counts,
-        "lost": report.lost,
-        "unexpected": report.unexpected,
-        "duplicated": report.duplicated,
-        "checked": report.checked,
-        "unchecked": report.unchecked,
+        **whole.counts,
+        **{name: getattr(report, name) for name in ("lost", "unexpected", "duplicated", "checked", "unchecked")},
         "offered": report.offered,
-        "unanswered": report.offered - sum(counts.values()),
+        "unanswered": report.offered - sum(whole.counts.values()),
         "unsent": report.unsent,
         "missed": report.missed,
-        "offered_per_s": round(report.offered / seconds, 1) if seconds else 0.0,
-        "achieved_per_s": round(counts["ok"] / seconds, 1) if seconds else 0.0,
-        "service": service.summary(),
+        "offered_per_s": rate(report.offered, seconds),
+        "achieved_per_s": rate(whole.ok, seconds),
+        **whole.summaries(),
         "response": response.summary(),
         "lag": decode(report.lag).summary(),
-        "operations": {
-            name: {field: getattr(one, field) for field in COUNTS}
-            | {"service": decode(one.service).summary(), "response": decode(one.response).summary()}
-            for name, one in report.kinds.items()
-        },
+        "operations": {name: one.counts | one.summaries() for name, one in report.kinds.items()},
         "errors": report.errors,
         "seconds": round(seconds, 3),
         "planned_s": plan.seconds,
@@ -96,17 +69,24 @@ def account_of(plan: LoadPlan, report: LoadReport, at: str) -> Account:
     return found
 
 
-def _all(kinds: Any, which: str) -> Latency:
-    total = Latency()
-    for one in kinds:
-        total.add(decode(getattr(one, which)))
-    return total
+def promises(account: Account) -> str:
+    """What became of what a family of load is promised, in a line."""
+    if account["load"] == PUBLISH:
+        names = ("delivered", "dropped", "duplicated", "unexpected")
+        return ", ".join(f"{account[name]:,} {name}" for name in names)
+    if account["load"] == KV:
+        unread = f", {account['unchecked']:,} could not be read" if account["unchecked"] else ""
+        stale = f"; {account['stale']:,} reads were behind" if account["stale"] else ""
+        wrong = f"{account['lost']:,} lost, {account['unexpected']:,} unexpected"
+        return f"{account['checked']:,} keys read back{unread}: {wrong}{stale}"
+    return f"{account['checked']:,} answers, {account['unexpected']:,} unexpected"
 
 
-LATENCIES = {"p50": "p50_ms", "p90": "p90_ms", "p99": "p99_ms", "p999": "p999_ms", "max": "max_ms"}
+LATENCIES = {name.removesuffix("_ms"): name for name in PERCENTILES}
 LIMITED_COUNTS = ("failed", "maybe", "declared", "unsent", "stale", "dropped", "unheard")
-RATES = ("achieved",)
+ACHIEVED = "achieved"
 SIDES = ("response", "service", "delivery")
+SIGNS: dict[str, Callable[[float, float], bool]] = {"<": lt, "<=": le, ">": gt, ">=": ge}
 _FORM = re.compile(r"\s*([a-z][\w.-]*?)\s*(<=|<|>=|>|==|!=)\s*(\S.*?)\s*", re.IGNORECASE | re.ASCII)
 _LIMIT_HELP = (
     "Write the limit that must hold: p99<250ms, service.max<1s, read.p90<20ms, failed<1%, maybe<=0, achieved>900.\n"
@@ -119,21 +99,19 @@ class Limit(Struct, frozen=True):
 
     text: str
     path: tuple[str, ...]
-    below: bool
-    inclusive: bool
+    """Where the account has the quantity."""
+    sign: str
     value: float
     percent: bool = False
 
     @property
     def is_latency(self) -> bool:
         """Whether it bounds a latency."""
-        return self.path[-1] in LATENCIES.values()
+        return self.path[-1] in PERCENTILES
 
     def holds(self, seen: float) -> bool:
         """Whether a value is within the limit."""
-        if seen == self.value:
-            return self.inclusive
-        return (seen < self.value) == self.below
+        return SIGNS[self.sign](seen, self.value)
 
 
 def parse_limit(text: str) -> Limit:
@@ -143,46 +121,33 @@ def parse_limit(text: str) -> Limit:
         raise Usage(f'invalid limit "{text}": expected p99<250ms, failed<1%', help=_LIMIT_HELP)
     name, sign, value = found.groups()
     *before, last = name.split(".")
-    if last in LATENCIES:
-        side = before.pop() if before and before[-1] in SIDES else "response"
-        if before and side == "delivery":
-            raise Usage(f"{text!r}: delivery is measured over all messages", help=_LIMIT_HELP)
-        path = ("operations", ".".join(before), side, LATENCIES[last]) if before else (side, LATENCIES[last])
-        direction = _direction(text, sign, True)
-        try:
-            return Limit(text, path, *direction, duration(value) * 1000)
-        except Usage as error:
-            raise Usage(f"{text!r}: {error.message}", help=_LIMIT_HELP) from None
-    if before or last not in (*LIMITED_COUNTS, *RATES):
+    side = before.pop() if last in LATENCIES and before and before[-1] in SIDES else "response"
+    if before and side == "delivery":
+        raise Usage(f"{text!r}: delivery is measured over all messages", help=_LIMIT_HELP)
+    if last not in LATENCIES and (before or last not in (*LIMITED_COUNTS, ACHIEVED)):
         raise Usage(f'unknown quantity "{name}" in the limit "{text}"', help=_LIMIT_HELP)
-    below, inclusive = _direction(text, sign, last in LIMITED_COUNTS)
-    if last in RATES:
-        return Limit(text, ("achieved_per_s",), below, inclusive, _number(text, value))
-    percent = value.endswith("%")
-    return Limit(text, (last,), below, inclusive, _number(text, value.removesuffix("%").strip()), percent)
-
-
-def _direction(text: str, sign: str, below: bool) -> tuple[bool, bool]:
-    """Which side is good, and whether the value itself is."""
-    if sign == "==" and below and text.rstrip().endswith(("=0", "= 0")):
-        return True, True
-    if sign not in (("<", "<=") if below else (">", ">=")):
-        wanted = "below" if below else "above"
+    if last in LIMITED_COUNTS and sign == "==" and text.rstrip().endswith(("=0", "= 0")):
+        sign = "<="
+    if sign not in ((">", ">=") if last == ACHIEVED else ("<", "<=")):
         raise Usage(
-            f"wrong direction in {text!r}: --require takes what must hold, which is a value {wanted} a limit",
+            f"wrong direction in {text!r}: --require takes what must hold, which is a value "
+            f"{'above' if last == ACHIEVED else 'below'} a limit",
             help=_LIMIT_HELP,
         )
-    return below, "=" in sign
-
-
-def _number(text: str, value: str) -> float:
+    if last in LATENCIES:
+        path = ("operations", ".".join(before), side, LATENCIES[last]) if before else (side, LATENCIES[last])
+        try:
+            return Limit(text, path, sign, duration(value) * 1000)
+        except Usage as error:
+            raise Usage(f"{text!r}: {error.message}", help=_LIMIT_HELP) from None
+    percent = value.endswith("%") and last != ACHIEVED
     try:
-        number = float(value)
+        number = float(value.removesuffix("%").strip() if percent else value)
     except ValueError:
         number = -1.0
     if not 0 <= number < float("inf"):
         raise Usage(f'invalid number in the limit "{text}"', help=_LIMIT_HELP)
-    return number
+    return Limit(text, ("achieved_per_s" if last == ACHIEVED else last,), sign, number, percent)
 
 
 def seen_by(limit: Limit, account: Account) -> float | None:
@@ -198,12 +163,6 @@ def seen_by(limit: Limit, account: Account) -> float | None:
     return 100 * value / whole if whole else None
 
 
-def shown(limit: Limit, seen: float) -> str:
-    """`p99 was 310 ms, and should stay below 250 ms`, as in the limit's own words."""
-    unit = " ms" if limit.is_latency else "%" if limit.percent else ""
-    return f"{limit.text}: it was {seen:.4g}{unit}"
-
-
 OFFERED_MIN = 0.95
 """Of what was due, a generator that kept its rate has come to so much."""
 PREPARED_MIN = 0.9
@@ -215,22 +174,28 @@ LAG_MS_MAX = 100.0
 
 def judge(account: Account, limits: Sequence[Limit] = ()) -> Verdict:
     """The verdict on a load."""
-    too_slow = list(_too_slow(account))
-    failures, gaps = list(broken(account)), [*untested(account), *too_slow]
+    failures, too_slow = list(broken(account)), list(not_kept(account))
+    gaps = [*untested(account), *too_slow]
     for limit in limits:
         seen = seen_by(limit, account)
         if seen is None:
             gaps.append(f"{limit.text}: there is no sample")
         elif not limit.holds(seen):
-            own = too_slow or _is_own(limit, seen, account)
-            (gaps if own else failures).append(
-                shown(limit, seen) + (", but the generator itself was late" if own else "")
-            )
-    if failures:
-        return Verdict(FAILED, failures)
-    if gaps:
-        return Verdict(INCONCLUSIVE, gaps)
-    return Verdict(PASSED, [_praise(account)])
+            lag = account["lag"][limit.path[-1]] if limit.is_latency and "service" not in limit.path else None
+            within = lag is not None and limit.holds(max(0.0, seen - lag))  # without what the generator added
+            unit = " ms" if limit.is_latency else "%" if limit.percent else ""
+            told = f"{limit.text}: it was {seen:.4g}{unit}"
+            if too_slow or within:
+                gaps.append(f"{told}, but the generator itself was late")
+            else:
+                failures.append(told)
+    if account["load"] == PUBLISH:
+        praise = f"{account['delivered']} messages delivered, none twice, {account['dropped']} dropped"
+    elif account["load"] == KV:
+        praise = f"{account['checked']} keys read back, nothing lost, nothing unexpected"
+    else:
+        praise = f"{account['ok']} requests answered, none wrongly"
+    return verdict_on(failures, gaps, praise)
 
 
 def broken(account: Account) -> Iterator[str]:
@@ -261,7 +226,7 @@ def untested(account: Account) -> Iterator[str]:
         yield "no message arrived at all"
 
 
-def _too_slow(account: Account) -> Iterator[str]:
+def not_kept(account: Account) -> Iterator[str]:
     """A rate was not kept when too much was left at the end, or when it was sent, but late: a generator that stood
     still and then sends all at once misses nothing, and has not offered what it should."""
     due = account["offered"] + account["unsent"] + account["missed"]
@@ -270,19 +235,3 @@ def _too_slow(account: Account) -> Iterator[str]:
         yield f"{NOT_KEPT}: {account['offered_per_s']:,.0f} of {account['rate']:,.0f} a second"
     elif lag is not None and lag > LAG_MS_MAX:
         yield f"{NOT_KEPT}: one of ten operations was sent {show_duration(lag / 1000)} or more after it was due"
-
-
-def _is_own(limit: Limit, seen: float, account: Account) -> bool:
-    """Whether a latency would be within its limit without what the generator added."""
-    if not limit.is_latency or "service" in limit.path:
-        return False
-    lag = account["lag"][limit.path[-1]]
-    return lag is not None and limit.holds(max(0.0, seen - lag))
-
-
-def _praise(account: Account) -> str:
-    if account["load"] == PUBLISH:
-        return f"{account['delivered']} messages delivered, none twice, {account['dropped']} dropped"
-    if account["load"] == KV:
-        return f"{account['checked']} keys read back, nothing lost, nothing unexpected"
-    return f"{account['ok']} requests answered, none wrongly"

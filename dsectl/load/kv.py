@@ -5,88 +5,68 @@ over for the next free one, so that every write has the context of the one befor
 and its waiting counts.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from random import Random
 from time import monotonic
 
-from cluster.client.aio import Calls, Got, KeysFound, Outcome, PutDone
-from dsectl.load.ledger import Key, Ledger, ReadBack
-from dsectl.load.plan import INSERT, READ, RMW, SCAN, WRITE, Chooser, KeySpace, KindChooser, LoadPlan
-from dsectl.load.tally import EXAMPLES_MAX, KindTally, LoadReport, Tally
+from cluster.client.aio import Calls, Got, KeysFound, Outcome
+from dsectl.load.ledger import Key, Ledger, is_acknowledged, read_all
+from dsectl.load.operation import FamilyLoad, OfferedOperation
+from dsectl.load.plan import INSERT, READ, RMW, SCAN, WRITE, KeySpace, LoadPlan, key_chooser, kind_chooser
+from dsectl.load.tally import KindTally, Tally
 
 SCAN_KEYS_MAX = 100
 """A scan asks for 1 to so many keys, evenly, as YCSB's does."""
-MAYBE = "maybe"
-Ended = Callable[[bool], None]
+PAUSE_S = 0.1
+"""Between two times of reading back."""
+FIRST_S = 2.0
 
 
-class Write:
+class Write(OfferedOperation):
     """One write; as the second half of `rmw`, its times are those of the whole."""
 
-    __slots__ = ("due", "index", "key", "kind", "load", "sent")
+    __slots__ = ("index", "key")
+    load: "KvLoad"
 
     def __init__(self, load: "KvLoad", kind: KindTally, index: int, due: float) -> None:
-        self.load = load
-        self.kind = kind
+        super().__init__(load, kind, due)
         self.index = index
         self.key = load.ledger.keys[index]
-        self.due = due
-        self.sent = monotonic()
 
     def send(self) -> None:
-        """Send it."""
-        key, load = self.key, self.load
-        load.calls.put(key.name, load.ledger.begin(key), key.context, self)
+        """Send the write."""
+        self.load.calls.put(self.key.name, self.load.ledger.begin(self.key), self.key.context, self)
 
     def __call__(self, outcome: Outcome) -> None:
         """It was answered, or given up."""
-        now = monotonic()
-        load, kind = self.load, self.kind
-        definite: bool | None = False
-        if type(outcome) is PutDone and outcome.outcome != MAYBE:
-            kind.ok += 1
-            kind.timed(self.due, self.sent, now)
-            load.ledger.acknowledge(self.key, outcome.context)
-        else:
-            definite = load.tally.went_wrong(kind, outcome, self.due, self.sent, now)
-            if definite:
-                load.ledger.refuse(self.key)
-            else:
-                load.ledger.doubt(self.key, self.index)
+        load = self.load
+        refused = self.count(outcome, is_acknowledged(outcome))
+        load.ledger.settle(self.key, self.index, outcome)
         load.freed(self.index)
-        load.ended(definite is True)
+        load.ended(refused)
 
 
-class Read:
+class Read(OfferedOperation):
     """One read. What it shows must have been written, and `stale` counts when it is older than what was promised."""
 
-    __slots__ = ("acknowledged", "due", "key", "kind", "load", "sent", "value")
+    __slots__ = ("acknowledged", "key", "value")
+    load: "KvLoad"
 
     def __init__(self, load: "KvLoad", kind: KindTally, key: Key, due: float) -> None:
-        self.load = load
-        self.kind = kind
+        super().__init__(load, kind, due)
         self.key = key
         self.acknowledged, self.value = key.acknowledged, key.value
-        self.due = due
-        self.sent = monotonic()
-
-    def send(self) -> None:
-        """Send it."""
-        self.load.calls.get(self.key.name, self)
+        load.calls.get(key.name, self)
 
     def __call__(self, outcome: Outcome) -> None:
         """It was answered, or given up."""
-        now = monotonic()
-        load, kind = self.load, self.kind
-        definite: bool | None = False
+        load = self.load
+        refused = self.count(outcome, type(outcome) is Got)
         if type(outcome) is Got:
-            kind.ok += 1
-            kind.timed(self.due, self.sent, now)
             load.look(self.key, outcome.siblings, self.acknowledged, self.value)
-        else:
-            definite = load.tally.went_wrong(kind, outcome, self.due, self.sent, now)
-        load.ended(definite is True)
+        load.ended(refused)
 
 
 class ReadThenWrite(Write):
@@ -105,58 +85,43 @@ class ReadThenWrite(Write):
         key.busy = False
         if type(outcome) is Got:
             load.look(key, outcome.siblings, key.acknowledged, key.value)
-            load.calls.put(key.name, load.ledger.begin(key), key.context, self)
+            super().send()
             return
-        definite = load.tally.went_wrong(self.kind, outcome, self.due, self.sent, monotonic())
+        refused = self.count(outcome, False)
         load.freed(self.index)
-        load.ended(definite is True)
+        load.ended(refused)
 
 
-class KeyScan:
+class KeyScan(OfferedOperation):
     """The next keys in order: every node lists those that it owns, and the answers make one page."""
 
-    __slots__ = ("due", "errors", "kind", "left", "load", "sent")
+    __slots__ = ("errors", "left")
+    load: "KvLoad"
 
-    def __init__(self, load: "KvLoad", kind: KindTally, due: float) -> None:
-        self.load = load
-        self.kind = kind
-        self.due = due
+    def __init__(self, load: "KvLoad", kind: KindTally, due: float, after: str, limit: int) -> None:
+        super().__init__(load, kind, due)
         self.errors: list[Outcome] = []
-        self.sent = monotonic()
-        self.left = 0
-
-    def send(self, after: str, limit: int) -> None:
-        """Ask all nodes."""
-        calls = self.load.calls
-        nodes = calls.router.nodes
+        nodes = load.calls.router.nodes
         self.left = len(nodes)
         for node in nodes:
-            calls.keys(node, self.load.ledger.prefix, after, limit, self)
+            load.calls.keys(node, load.ledger.prefix, after, limit, self)
 
     def __call__(self, outcome: Outcome) -> None:
-        """One node has answered, or was given up."""
+        """It was answered, or given up."""
         self.left -= 1
         if type(outcome) is not KeysFound:
             self.errors.append(outcome)
-        if self.left:
-            return
-        now = monotonic()
-        load, kind = self.load, self.kind
-        definite: bool | None = False
-        if len(self.errors) < load.copies:  # of every key at least one owner has answered
-            kind.ok += 1
-            kind.timed(self.due, self.sent, now)
-        else:
-            definite = load.tally.went_wrong(kind, self.errors[0], self.due, self.sent, now)
-        load.ended(definite is True)
+        if not self.left:  # of every key at least one owner has answered when fewer than all its copies are silent
+            refused = self.count(self.errors[0] if self.errors else outcome, len(self.errors) < self.load.copies)
+            self.load.ended(refused)
 
 
 CHANGES = {WRITE: Write, RMW: ReadThenWrite}
 
 
-class KvLoad:
-    """One generator's load. `ended(refused)` is to be set before the first `start`. `copies`: how many a key has;
-    `is_settled`: see ReadBack."""
+class KvLoad(FamilyLoad):
+    """One generator's load. `copies`: how many a key has; `is_settled` asks all nodes whether nothing is on its way any
+    more."""
 
     def __init__(
         self,
@@ -167,23 +132,19 @@ class KvLoad:
         copies: int,
         is_settled: Callable[[], Awaitable[bool]],
     ) -> None:
+        super().__init__(calls, tally)
         random = Random(plan.seed)
-        self.calls = calls
-        self.tally = tally
         self.ledger = ledger
         self.copies = copies
-        self.readback = ReadBack(calls, ledger, is_settled)
-        self.ended: Ended = lambda refused: None
-        self.unexpected = 0
-        self.stale = 0
-        self.examples: list[str] = []
+        self._is_settled = is_settled
         self._random = random
         self._kinds = {kind: tally.kind(kind) for kind in plan.mix.shares}
-        self._next = KindChooser(plan.mix, random).pick
-        space = KeySpace(plan.keys.count, plan.keys.distribution or plan.mix.distribution)
-        self._pick = Chooser(space, random).pick
+        self._next = kind_chooser(plan.mix, random)
+        self._pick = key_chooser(KeySpace(plan.keys.count, plan.keys.distribution or plan.mix.distribution), random)
         self._busy = 0
         self._waiting: deque[tuple[type[Write], KindTally, float]] = deque()
+        self._undecided: list[Key] | None = None
+        """Keys that were not read back yet; None before it begins."""
 
     def start(self, due: float) -> None:
         """Begin one operation that was due then. A change meets the chosen key, or the next one that has no write under
@@ -191,10 +152,10 @@ class KvLoad:
         kind, keys = self._next(), self.ledger.keys
         tally = self._kinds[kind]
         if kind == READ:
-            Read(self, tally, keys[self._pick(len(keys))], due).send()
+            Read(self, tally, keys[self._pick(len(keys))], due)
         elif kind == SCAN:
             after = keys[self._pick(len(keys))].name
-            KeyScan(self, tally, due).send(after, self._random.randint(1, SCAN_KEYS_MAX))
+            KeyScan(self, tally, due, after, self._random.randint(1, SCAN_KEYS_MAX))
         elif kind == INSERT:
             self.ledger.add()
             self._busy += 1
@@ -220,18 +181,30 @@ class KvLoad:
         """Compare what a read shows with what was written, and with what was acknowledged and sent when it began."""
         if self.ledger.is_newest(key, values, then):
             return
-        for value in self.ledger.unexpected(key, values):
-            self.unexpected += 1
-            if len(self.examples) < EXAMPLES_MAX:
-                self.examples.append(f"{key.name} held {value[:40]!r}, which was never written")
+        self.ledger.accuse(key, self.ledger.unexpected(key, values), self.found)
         if acknowledged and self.ledger.is_stale(key, values, acknowledged):
-            self.stale += 1
+            self.found.stale += 1
 
     async def check(self, patience_s: float) -> None:
-        """Read all that was acknowledged back."""
-        await self.readback.run(patience_s)
+        """Read all keys back; those in doubt again and again for so long. The first time is given FIRST_S at least.
+        When it is cancelled, what was read by then counts."""
+        until = monotonic() + patience_s
+        left = self._undecided = self.ledger.written()
+        settled, at_least = False, monotonic() + FIRST_S
+        while True:
+            answers: dict[str, Outcome] = {}
+            try:
+                await read_all(self.calls, left, max(until, at_least), answers)
+            finally:
+                decide = self.ledger.decide
+                left = [key for key in left if not decide(key, answers.get(key.name), settled, self.found)]
+                self._undecided = left
+            at_least = 0.0
+            if not left or monotonic() >= until:
+                return
+            await asyncio.sleep(PAUSE_S)
+            settled = await self._is_settled()
 
-    def enter(self, report: LoadReport) -> None:
-        """Write the findings down; what was not read back is unchecked."""
-        report.unexpected, report.stale, report.examples = self.unexpected, self.stale, self.examples
-        self.readback.enter(report)
+    def end(self) -> None:
+        """What was not read back is unchecked."""
+        self.found.unchecked = len(self.ledger.written() if self._undecided is None else self._undecided)

@@ -11,13 +11,14 @@ keeps no hint for anybody: before that, the copy may be on its way. What could n
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from time import monotonic
+from typing import TypeGuard
 
 from cluster.client.aio import Calls, Got, Outcome, PutDone
 from cluster.errors import ClusterError
 from dsectl.load.plan import Payloads
-from dsectl.load.tally import EXAMPLES_MAX, LoadReport
+from dsectl.load.tally import LoadReport
 
 KEPT_BYTES_MAX = 256
 
@@ -102,6 +103,15 @@ class Ledger:
         self.keys[index] = fresh
         return fresh
 
+    def settle(self, key: Key, index: int, outcome: Outcome) -> None:
+        """The write of the key at `index` has ended."""
+        if is_acknowledged(outcome):
+            self.acknowledge(key, outcome.context)
+        elif isinstance(outcome, ClusterError) and outcome.definite:
+            self.refuse(key)
+        else:
+            self.doubt(key, index)
+
     # -- reading
 
     def is_newest(self, key: Key, values: list[bytes], then: bytes | None) -> bool:
@@ -141,76 +151,40 @@ class Ledger:
         wrong = [value for value, number in zip(values, numbers, strict=True) if number and number not in allowed]
         return [value for value in wrong if value not in self.unexpected(key, values)]
 
+    # -- accounting
 
-AT_ONCE = 64
-PREPARE_S = 30.0
-PAUSE_S = 0.1
-FIRST_S = 2.0
+    def accuse(self, key: Key, values: list[bytes], found: LoadReport, why: str = ", which was never written") -> None:
+        """Values were read that must not be there."""
+        found.unexpected += len(values)
+        for value in values:
+            found.example(f"{key.name} held {value[:40]!r}{why}")
 
-
-class ReadBack:
-    """`is_settled` asks all nodes whether nothing is on its way any more."""
-
-    def __init__(self, calls: Calls, ledger: Ledger, is_settled: Callable[[], Awaitable[bool]]) -> None:
-        self.calls = calls
-        self.ledger = ledger
-        self.is_settled = is_settled
-        self.examples: list[str] = []
-        self.lost = self.unexpected = self.checked = 0
-        self.left: list[Key] = []
-        """Keys that are not decided yet."""
-        self._begun = False
-
-    async def run(self, patience_s: float) -> None:
-        """Read all keys; those in doubt again and again for so long. The first time is given FIRST_S at least. When it
-        is cancelled, what was read by then counts."""
-        until = monotonic() + patience_s
-        self.left, self._begun = self.ledger.written(), True
-        settled, at_least = False, monotonic() + FIRST_S
-        while True:
-            answers: dict[str, Outcome] = {}
-            try:
-                await read_all(self.calls, self.left, max(until, at_least), answers)
-            finally:
-                self.left = [key for key in self.left if not self._decide(key, answers.get(key.name), settled)]
-            at_least = 0.0
-            if not self.left or monotonic() >= until:
-                return
-            await asyncio.sleep(PAUSE_S)
-            settled = await self.is_settled()
-
-    def _decide(self, key: Key, answer: Outcome | None, settled: bool) -> bool:
-        """Whether a key is decided now."""
+    def decide(self, key: Key, answer: Outcome | None, settled: bool, found: LoadReport) -> bool:
+        """Judge what a strict read shows of a key once no write is under way; whether it is decided by that."""
         if not isinstance(answer, Got):
             return False
         values = answer.siblings
-        kept, risen = self.ledger.is_kept(key, values), self.ledger.risen(key, values)
-        strange = self.ledger.unexpected(key, values)
+        kept, risen, strange = self.is_kept(key, values), self.risen(key, values), self.unexpected(key, values)
         sure = settled and not answer.degraded
         if not sure and not strange and (risen or not kept):
             return False
-        self.checked += 1
-        self.lost += sure and not kept
-        self.unexpected += len(strange) + (len(risen) if sure else 0)
+        found.checked += 1
         if sure and not kept:
-            self._say(f"{key.name}: write {key.acknowledged} was acknowledged and is lost")
-        for value in strange:
-            self._say(f"{key.name} holds {value[:40]!r}, which was never written")
-        for value in risen if sure else ():
-            self._say(f"{key.name} holds {value[:40]!r} beside the write that replaced it")
+            found.lost += 1
+            found.example(f"{key.name}: write {key.acknowledged} was acknowledged and is lost")
+        self.accuse(key, strange, found)
+        if sure:
+            self.accuse(key, risen, found, " beside the write that replaced it")
         return True
 
-    def _say(self, text: str) -> None:
-        if len(self.examples) < EXAMPLES_MAX:
-            self.examples.append(text)
 
-    def enter(self, report: LoadReport) -> None:
-        """Write the findings down."""
-        report.lost += self.lost
-        report.unexpected += self.unexpected
-        report.checked += self.checked
-        report.unchecked += len(self.left if self._begun else self.ledger.written())
-        report.examples += self.examples
+def is_acknowledged(outcome: Outcome) -> TypeGuard[PutDone]:
+    """Whether an outcome says that a write was done."""
+    return type(outcome) is PutDone and outcome.outcome != "maybe"
+
+
+AT_ONCE = 64
+PREPARE_S = 30.0
 
 
 async def read_all(calls: Calls, keys: Iterable[Key], until: float, answers: dict[str, Outcome]) -> None:
@@ -251,14 +225,10 @@ async def prepare_keys(calls: Calls, ledger: Ledger, is_stopped: Callable[[], bo
 
         def answered(outcome: Outcome) -> None:
             nonlocal acknowledged
-            if type(outcome) is PutDone and outcome.outcome != "maybe":
-                acknowledged += 1
-                ledger.acknowledge(key, outcome.context)
-            elif isinstance(outcome, ClusterError) and outcome.definite:
+            acknowledged += is_acknowledged(outcome)
+            if isinstance(outcome, ClusterError) and outcome.definite:
                 errors.append(outcome)
-                ledger.refuse(key)
-            else:
-                ledger.doubt(key, index)
+            ledger.settle(key, index, outcome)
             ended()
 
         calls.put(key.name, ledger.begin(key), None, answered)

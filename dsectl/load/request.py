@@ -2,54 +2,45 @@
 will do. An error that the service answers with is `declared`: the cluster did its part.
 """
 
-from collections.abc import Callable
-from time import monotonic
-
 from msgspec import DecodeError, json
 
 from cluster.client.aio import CallDone, Calls, Outcome
+from dsectl.load.operation import FamilyLoad, OfferedOperation
 from dsectl.load.plan import LoadPlan, Payloads
-from dsectl.load.tally import EXAMPLES_MAX, KindTally, LoadReport, Tally
+from dsectl.load.tally import Tally
 
 ECHO = "echo.echo"
 
 
-class OfferedCall:
+class OfferedCall(OfferedOperation):
     """One call. `text` is what must come back, if anything must."""
 
-    __slots__ = ("due", "load", "sent", "text")
+    __slots__ = ("text",)
 
     def __init__(self, load: "RequestLoad", due: float, text: str | None) -> None:
-        self.load = load
-        self.due = due
+        super().__init__(load, load.kind, due)
         self.text = text
-        self.sent = monotonic()
 
     def __call__(self, outcome: Outcome) -> None:
         """It was answered, or given up."""
-        now = monotonic()
-        load, kind = self.load, self.load.kind
-        definite: bool | None = False
-        if type(outcome) is CallDone:
-            kind.ok += 1
-            kind.timed(self.due, self.sent, now)
-            if self.text is not None:
-                load.compare(self.text, outcome.payload)
-        else:
-            definite = load.tally.went_wrong(kind, outcome, self.due, self.sent, now)
-        load.ended(definite is True)
+        refused = self.count(outcome, type(outcome) is CallDone)
+        if type(outcome) is CallDone and self.text is not None:
+            try:
+                answer = json.decode(outcome.payload)
+            except (DecodeError, UnicodeDecodeError):
+                answer = None
+            if answer != {"text": self.text}:
+                self.load.found.unexpected += 1
+                self.load.found.example(f"{ECHO} answered {outcome.payload[:60]!r} to {self.text[:40]!r}")
+        self.load.ended(refused)
 
 
-class RequestLoad:
-    """One generator's load. `ended(refused)` is to be set before the first `start`."""
+class RequestLoad(FamilyLoad):
+    """One generator's load."""
 
     def __init__(self, plan: LoadPlan, calls: Calls, tally: Tally) -> None:
-        self.calls = calls
-        self.tally = tally
-        self.kind: KindTally = tally.kind(plan.operation)
-        self.ended: Callable[[bool], None] = lambda refused: None
-        self.unexpected = 0
-        self.examples: list[str] = []
+        super().__init__(calls, tally)
+        self.kind = tally.kind(plan.operation)
         self._plan = plan
         self._payloads = Payloads(plan.sizes)
         self._number = 0
@@ -64,21 +55,6 @@ class RequestLoad:
         text = self._payloads.make(plan.name, self._number).decode()
         self.calls.call(ECHO, json.encode({"text": text}), OfferedCall(self, due, text))
 
-    def compare(self, text: str, payload: bytes) -> None:
-        """The answer must repeat what was sent."""
-        try:
-            answer = json.decode(payload)
-        except (DecodeError, UnicodeDecodeError):
-            answer = None
-        if answer != {"text": text}:
-            self.unexpected += 1
-            if len(self.examples) < EXAMPLES_MAX:
-                self.examples.append(f"{ECHO} answered {payload[:60]!r} to {text[:40]!r}")
-
-    async def check(self, patience_s: float) -> None:
-        """There is nothing to look at again."""
-
-    def enter(self, report: LoadReport) -> None:
-        """Write the findings down."""
-        report.unexpected, report.checked = self.unexpected, self.kind.ok
-        report.examples += self.examples
+    def end(self) -> None:
+        """Every answer was looked at when it came."""
+        self.found.checked = self.kind.ok

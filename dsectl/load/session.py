@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic, process_time
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import cluster
 from cluster.client.aio import Calls, Client
@@ -17,6 +17,7 @@ from cluster.errors import ClusterError, NotFound
 from dsectl.load.generator import ArrivalSchedule, Generator
 from dsectl.load.kv import KvLoad
 from dsectl.load.ledger import Ledger, prepare_keys
+from dsectl.load.operation import FamilyLoad
 from dsectl.load.plan import KV, PUBLISH, LoadPlan, Payloads
 from dsectl.load.publish import PublishLoad
 from dsectl.load.request import RequestLoad
@@ -62,21 +63,6 @@ class Hooks:
     """Makes what the operations are sent with: somebody may want to see each answer."""
 
 
-class FamilyLoad(Protocol):
-    """One family's load."""
-
-    ended: Callable[[bool], None]
-
-    def start(self, due: float) -> None:
-        """Begin one operation."""
-
-    async def check(self, patience_s: float) -> None:
-        """Look again at what was promised, once nothing more is offered; may be cancelled."""
-
-    def enter(self, report: LoadReport) -> None:
-        """Write down what was found so far."""
-
-
 async def run_session(plan: LoadPlan, hooks: Hooks) -> LoadReport:
     """Carry out one process's share. Raises what connecting raises, or the reason why nothing could be prepared."""
     async with cluster.connect(plan.cluster, via=plan.via, timeout=plan.timeout_s, seed=plan.seed) as client:
@@ -111,12 +97,12 @@ class _Session:
     async def run(self) -> LoadReport:
         plan, hooks = self.plan, self.hooks
         load = await self._prepare()
-        report = await self._offer(load)
+        await self._offer(load)
         if plan.family in CHECKS:
             hooks.on_phase(CHECKS[plan.family] + (", Ctrl-C again stops that" if hooks.interrupts() else ""))
         await self._unless_cut(load.check(plan.settle_s))
-        load.enter(report)
-        return report
+        load.end()
+        return self.tally.report()
 
     async def _prepare(self) -> FamilyLoad:
         plan, calls, tally = self.plan, self.calls, self.tally
@@ -167,7 +153,7 @@ class _Session:
         except ClusterError:
             return False
 
-    async def _offer(self, load: FamilyLoad) -> LoadReport:
+    async def _offer(self, load: FamilyLoad) -> None:
         """Offer operations as long as planned, and wait for the last answers."""
         plan = self.plan
         began = await self.hooks.begin()
@@ -185,11 +171,10 @@ class _Session:
         await self._unless_cut(generator.idle())
         if self.tally.offered > self._offered_before:
             self._tell_interval(generator, began, monotonic())
-        report = self.tally.report()
-        report.unsent, report.missed = generator.unsent, generator.missed
-        report.busy = worked_s / (now - began) if now > began else 0.0
-        report.stopped, report.prepared, report.sending_s = self.stopped, self.prepared, now - began
-        return report
+        found = self.tally.found
+        found.unsent, found.missed = generator.unsent, generator.missed
+        found.busy = worked_s / (now - began) if now > began else 0.0
+        found.stopped, found.prepared, found.sending_s = self.stopped, self.prepared, now - began
 
     async def _watch(self, generator: Generator, began: float, ends: float) -> None:
         """Wait until it is over; intervals and the first answer are reported."""

@@ -24,9 +24,9 @@ from cluster.errors import ClusterError, DeadlinePassed, ServiceError
 LOWEST_US, HIGHEST_US, DIGITS = 1, 3_600_000_000, 3
 EXACT_BITS = 11
 """With three digits, numbers of up to 11 bits are kept exactly, and of longer ones the first 11 bits."""
-PERCENTILES = {"p50_ms": 50.0, "p90_ms": 90.0, "p99_ms": 99.0, "p999_ms": 99.9}
+PERCENTILES = {"p50_ms": 50.0, "p90_ms": 90.0, "p99_ms": 99.0, "p999_ms": 99.9, "max_ms": 100.0}
 Summary = dict[str, float | None]
-"""`p50_ms p90_ms p99_ms p999_ms max_ms`; None where nothing was recorded."""
+"""By the names of PERCENTILES; None where nothing was recorded."""
 
 
 class Latency:
@@ -86,14 +86,9 @@ class Latency:
         value: int = self._recorded.get_value_at_percentile(percentile)
         return round(value / 1000, 3)
 
-    def max_ms(self) -> float | None:
-        """The greatest, in milliseconds."""
-        return self.percentile_ms(100.0)
-
     def summary(self) -> Summary:
         """As JSON."""
-        found: Summary = {name: self.percentile_ms(percentile) for name, percentile in PERCENTILES.items()}
-        return {**found, "max_ms": self.max_ms()}
+        return {name: self.percentile_ms(percentile) for name, percentile in PERCENTILES.items()}
 
     def encode(self) -> bytes:
         """In the libraries' own compressed form, which those of other languages read, too."""
@@ -111,14 +106,17 @@ def decode(encoded: bytes) -> Latency:
 
 
 US = 1_000_000
+COUNTS = ("ok", "failed", "maybe", "declared")
+EXAMPLES_MAX = 5
 
 
 class KindTally:
-    """Operations of one kind."""
+    """Operations of one kind. The latencies are those since they were last taken, the totals those before."""
 
     def __init__(self) -> None:
-        self.ok = self.declared = self.maybe = self.failed = 0
+        self.ok = self.failed = self.maybe = self.declared = 0
         self.service, self.response = Latency(), Latency()
+        self.totals = Latency(), Latency()
         self._service, self._response = self.service.fresh.append, self.response.fresh.append
 
     def timed(self, due: float, sent: float, now: float) -> None:
@@ -126,45 +124,47 @@ class KindTally:
         self._service(int((now - sent) * US))
         self._response(int((now - due) * US))
 
+    def take(self, service: Latency, response: Latency) -> None:
+        """Add the latencies to these and to the totals, and begin again."""
+        for fresh, *others in zip((self.service, self.response), (service, response), self.totals, strict=True):
+            for other in others:
+                other.add(fresh)
+            fresh.clear()
 
-class Interval(Struct, tag=True):
+
+class KindReport(Struct, kw_only=True):
+    """What became of the operations of one kind, or of all."""
+
+    ok: int = 0
+    failed: int = 0
+    maybe: int = 0
+    declared: int = 0
+    service: bytes = b""
+    response: bytes = b""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many ended how."""
+        return {name: getattr(self, name) for name in COUNTS}
+
+    def summaries(self) -> dict[str, Summary]:
+        """Of service and response."""
+        return {"service": decode(self.service).summary(), "response": decode(self.response).summary()}
+
+
+class Interval(KindReport, tag=True, kw_only=True):
     """What happened in one piece of time: so many seconds that end `until_s` after the first operation."""
 
     until_s: float
     seconds: float
     offered: int
     in_flight: int
-    ok: int = 0
-    declared: int = 0
-    maybe: int = 0
-    failed: int = 0
-    service: bytes = b""
-    response: bytes = b""
-
-    def summaries(self) -> tuple[Summary, Summary]:
-        """Of service and response."""
-        return decode(self.service).summary(), decode(self.response).summary()
 
     def to_dict(self) -> dict[str, object]:
         """As JSON."""
-        service, response = self.summaries()
-        counts = {"ok": self.ok, "failed": self.failed, "maybe": self.maybe, "declared": self.declared}
-        rates = {"offered_per_s": _rate(self.offered, self.seconds), "achieved_per_s": _rate(self.ok, self.seconds)}
-        return {
-            "until_s": round(self.until_s, 3), "seconds": round(self.seconds, 3), **counts, **rates,
-            "in_flight": self.in_flight, "service": service, "response": response,
-        }  # fmt: skip
-
-
-class KindReport(Struct):
-    """The end of a `KindTally`."""
-
-    ok: int = 0
-    declared: int = 0
-    maybe: int = 0
-    failed: int = 0
-    service: bytes = b""
-    response: bytes = b""
+        rates = {"offered_per_s": rate(self.offered, self.seconds), "achieved_per_s": rate(self.ok, self.seconds)}
+        times = {"until_s": round(self.until_s, 3), "seconds": round(self.seconds, 3)}
+        return {**times, **self.counts, **rates, "in_flight": self.in_flight, **self.summaries()}
 
 
 class LoadReport(Struct, tag=True):
@@ -200,7 +200,9 @@ class LoadReport(Struct, tag=True):
     unchecked: int = 0
     """And those that could not be."""
     delivered: int = 0
+    """Different messages, counted once for each subscription that has it."""
     dropped: int = 0
+    """Of the accepted messages, how many deliveries are missing."""
     unheard: int = 0
     """Messages that nobody was known to listen to."""
     delivery: bytes = b""
@@ -209,38 +211,35 @@ class LoadReport(Struct, tag=True):
     silent: list[str] = field(default_factory=list)
     """Processes that ended without a report."""
 
-
-EXAMPLES_MAX = 5
+    def example(self, text: str) -> None:
+        """One more of what went wrong, unless there are enough."""
+        if len(self.examples) < EXAMPLES_MAX:
+            self.examples.append(text)
 
 
 class Tally:
-    """Counts as the load goes on."""
+    """Counts as the load goes on; what is found beside them goes into the report at once."""
 
     def __init__(self) -> None:
         self.kinds: dict[str, KindTally] = {}
-        self.errors: dict[str, int] = {}
+        self.found = LoadReport()
         self.lag, self.unsent = Latency(), Latency()
         self.offered = 0
-        self._total: dict[str, tuple[Latency, Latency]] = {}
-        self._before = (0, 0, 0, 0, 0)
+        self._before: dict[str, int] = {}
 
     def kind(self, name: str) -> KindTally:
         """The counts of a kind, made when it is met first."""
-        found = self.kinds.get(name)
-        if found is None:
-            found = self.kinds[name] = KindTally()
-            self._total[name] = (Latency(), Latency())
-        return found
+        return self.kinds.get(name) or self.kinds.setdefault(name, KindTally())
 
-    def went_wrong(self, kind: KindTally, outcome: Outcome, due: float, sent: float, now: float) -> bool | None:
-        """Count an operation that has not succeeded. Returns whether it surely did not happen; None when a service
-        answered with an error of its own."""
+    def went_wrong(self, kind: KindTally, outcome: Outcome, due: float, sent: float, now: float) -> bool:
+        """Count an operation that has not succeeded. Returns whether it was refused: it surely did not happen, and no
+        service answered with an error of its own."""
         if isinstance(outcome, ServiceError):
             kind.declared += 1
             kind.timed(due, sent, now)
-            return None
+            return False
         code, definite = (outcome.code, outcome.definite) if isinstance(outcome, ClusterError) else ("maybe", False)
-        self.errors[code] = self.errors.get(code, 0) + 1
+        self.found.errors[code] = self.found.errors.get(code, 0) + 1
         if definite:
             kind.failed += 1
         else:
@@ -259,35 +258,26 @@ class Tally:
     def interval(self, until_s: float, seconds: float, in_flight: int) -> Interval:
         """What happened since the last one."""
         service, response = Latency(), Latency()
-        for name, kind in self.kinds.items():
-            total_service, total_response = self._total[name]
-            for fresh, part, total in (
-                (kind.service, service, total_service), (kind.response, response, total_response)
-            ):  # fmt: skip
-                part.add(fresh)
-                total.add(fresh)
-                fresh.clear()
-        kinds = self.kinds.values()
-        now = (
-            self.offered, sum(one.ok for one in kinds), sum(one.declared for one in kinds),
-            sum(one.maybe for one in kinds), sum(one.failed for one in kinds),
-        )  # fmt: skip
-        offered, ok, declared, maybe, failed = (after - before for after, before in zip(now, self._before, strict=True))
+        now = {"offered": self.offered, **dict.fromkeys(COUNTS, 0)}
+        for kind in self.kinds.values():
+            kind.take(service, response)
+            for name in COUNTS:
+                now[name] += getattr(kind, name)
+        new: dict[str, Any] = {name: number - self._before.get(name, 0) for name, number in now.items()}
         self._before = now
-        return Interval(
-            until_s, seconds, offered, in_flight, ok, declared, maybe, failed, service.encode(), response.encode()
-        )
+        new |= {"service": service.encode(), "response": response.encode()}
+        return Interval(until_s=until_s, seconds=seconds, in_flight=in_flight, **new)
 
     def report(self) -> LoadReport:
-        """The counts of all; the rest of the report is left as it is at first."""
-        kinds = {}
+        """The counts of all, with what was found."""
+        found = self.found
         for name, kind in self.kinds.items():
-            for fresh, total in zip((kind.service, kind.response), self._total[name], strict=True):
-                total.add(fresh)
-                fresh.clear()
-            service, response = (total.encode() for total in self._total[name])
-            kinds[name] = KindReport(kind.ok, kind.declared, kind.maybe, kind.failed, service, response)
-        return LoadReport(kinds, dict(self.errors), self.lag.encode(), self.offered, unsent_for=self.unsent.encode())
+            kind.take(Latency(), Latency())
+            service, response = (total.encode() for total in kind.totals)
+            counts = {one: getattr(kind, one) for one in COUNTS}
+            found.kinds[name] = KindReport(**counts, service=service, response=response)
+        found.lag, found.offered, found.unsent_for = self.lag.encode(), self.offered, self.unsent.encode()
+        return found
 
 
 Merged = TypeVar("Merged", Interval, LoadReport, KindReport)
@@ -299,7 +289,8 @@ def merge(many: Sequence[Merged]) -> Merged:
     first = many[0]
     if len(many) == 1:
         return first
-    return type(first)(*(_merged([getattr(one, name) for one in many]) for name in first.__struct_fields__))
+    names = first.__struct_fields__
+    return type(first)(**{name: _merged([getattr(one, name) for one in many]) for name in names})
 
 
 def _merged(values: list[Any]) -> Any:
@@ -322,5 +313,6 @@ def _merged(values: list[Any]) -> Any:
             return merge(values)
 
 
-def _rate(count: int, seconds: float) -> float:
+def rate(count: int, seconds: float) -> float:
+    """How many a second."""
     return round(count / seconds, 1) if seconds > 0 else 0.0

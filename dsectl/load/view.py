@@ -3,7 +3,7 @@
 from collections import deque
 
 from dsectl.cli.console import Console
-from dsectl.load.account import VERDICT_STYLES, Account, Verdict
+from dsectl.load.account import Account, promises
 from dsectl.load.plan import KV, PUBLISH, LoadPlan
 from dsectl.load.tally import Interval, Summary
 from dsectl.ui.charts import UNICODE, spark
@@ -11,6 +11,7 @@ from dsectl.ui.screen import Block
 from dsectl.ui.table import table, table_lines
 from dsectl.ui.text import Line, Paint, count, shown
 from dsectl.ui.units import show_age, show_duration
+from dsectl.ui.verdicts import Verdict
 
 PERCENTILES = {"p50_ms": "P50", "p90_ms": "P90", "p99_ms": "P99", "p999_ms": "P99.9", "max_ms": "MAX"}
 ALARMS = {"failed": "bad", "maybe": "warn", "declared": "warn"}
@@ -70,7 +71,7 @@ class PlainProgress:
 
     def interval(self, interval: Interval) -> None:
         """A second is over."""
-        service, response = interval.summaries()
+        service, response = interval.summaries().values()
         wrong = [f"{getattr(interval, name)} {name}" for name in ALARMS if getattr(interval, name)]
         self._note(
             f"{show_duration(interval.until_s):>6}  {interval.offered / interval.seconds:8,.0f}/s offered"
@@ -113,7 +114,7 @@ class LiveProgress:
         self.last = interval
         for name in self.totals:
             self.totals[name] += getattr(interval, name)
-        self.curve.append(interval.summaries()[1]["p99_ms"])
+        self.curve.append(interval.summaries()["response"]["p99_ms"])
         self.block.draw(self.lines())
 
     def lines(self) -> list[Line]:
@@ -126,11 +127,10 @@ class LiveProgress:
         rates = [f"{getattr(last, name) / last.seconds:,.0f}" for name in self.totals]
         totals = [(f"{number:,}", ALARMS.get(name, "") if number else "") for name, number in self.totals.items()]
         titles = [*self.totals, "in flight"]
-        latencies = [
-            (name, *(ms(summary[one]) for one in PERCENTILES))
-            for name, summary in zip(("service", "response"), last.summaries(), strict=True)
-        ]
+        latencies = [(name, *_cells(summary)) for name, summary in last.summaries().items()]
         percentiles = [title.lower() for title in PERCENTILES.values()]
+        most = max((value for value in self.curve if value is not None), default=0.0)
+        curve = f"{spark(self.curve, most, UNICODE)}  up to {show_duration(most / 1000)}" if most else ""
         return [
             head,
             [(f"{'━' * filled}{'╌' * (BAR_COLUMNS - filled)}  {doing}", "")],
@@ -141,16 +141,8 @@ class LiveProgress:
             [],
             *table_lines(["ms, last second", *percentiles], latencies, right=percentiles),
             [],
-            [(f"p99 each second  {curve(list(self.curve))}", "name")],
+            [(f"p99 each second  {curve}", "name")],
         ]
-
-
-def curve(values: list[float | None]) -> str:
-    """A bar for each value, from 0 to the greatest; a blank where there is none."""
-    most = max((value for value in values if value is not None), default=0.0)
-    if most <= 0:
-        return ""
-    return f"{spark(values, most, UNICODE)}  up to {show_duration(most / 1000)}"
 
 
 def summary_lines(account: Account, verdict: Verdict, paint: Paint, columns: int | None) -> list[str]:
@@ -175,13 +167,12 @@ def summary_lines(account: Account, verdict: Verdict, paint: Paint, columns: int
         *table(("MS", *PERCENTILES.values()), both, paint, columns, right=tuple(PERCENTILES.values())),
         paint(why_they_differ(account), "dim"),
         "",
-        *_promises(account),
+        f"account  {promises(account)}",
     ]
     if account["errors"]:
         lines.append("errors   " + ", ".join(f"{code} {number:,}" for code, number in account["errors"].items()))
     lines += [f"example  {shown(text)}" for text in account["examples"]]
-    word = paint(verdict.verdict.upper(), VERDICT_STYLES[verdict.verdict])
-    return [*lines, f"{word}  {'; '.join(verdict.reasons)}"]
+    return [*lines, verdict.line(paint)]
 
 
 def _cells(summary: Summary) -> list[str]:
@@ -203,19 +194,3 @@ def why_they_differ(account: Account) -> str:
     elif account["clients"]:
         waited = "a free client, or the clock's next millisecond"
     return f"response counts from when due, service from when sent; in between it waited for {waited}"
-
-
-def _promises(account: Account) -> list[str]:
-    if account["load"] == PUBLISH:
-        return [
-            f"account  {account['delivered']:,} delivered, {account['dropped']:,} dropped, "
-            f"{account['duplicated']:,} duplicated, {account['unexpected']:,} unexpected"
-        ]
-    if account["load"] == KV:
-        unread = f", {account['unchecked']:,} could not be read" if account["unchecked"] else ""
-        stale = f"; {account['stale']:,} reads were behind" if account["stale"] else ""
-        return [
-            f"account  {account['checked']:,} keys read back{unread}: {account['lost']:,} lost, "
-            f"{account['unexpected']:,} unexpected{stale}"
-        ]
-    return [f"account  {account['checked']:,} answers, {account['unexpected']:,} unexpected"]

@@ -13,6 +13,7 @@ from cluster.config import node_settings
 from cluster.emulator.spec import ClusterSpec
 from cluster.errors import ClusterError, Usage
 from dsectl.ui.units import duration, show_duration
+from dsectl.ui.verdicts import EXIT_CODES, FAILED, INCONCLUSIVE
 
 if TYPE_CHECKING:
     from yaml import Node
@@ -31,7 +32,6 @@ PRINCIPLES: Final = (
 )
 """In the order of Amazon's description of its distributed systems (2007)."""
 TIMEOUT_S = 60.0
-EXIT_FAILED, EXIT_INCONCLUSIVE = 1, 3
 _WORDS = {
     "int": "a whole number",
     "array": "a list, as in [symmetry, simplicity]",
@@ -44,7 +44,7 @@ class Red(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     replace: str
     with_: str = msgspec.field(name="with")
-    exit: int = EXIT_FAILED
+    exit: int = EXIT_CODES[FAILED]
 
 
 class FrontMatter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -144,5 +144,6 @@ def _check(found: FrontMatter) -> None:
         raise Usage(f"front matter: timeout: {error.message}", help=error.help) from None
     if not above:
         raise Usage("front matter: timeout must be above 0")
-    if found.red is not None and found.red.exit not in (EXIT_FAILED, EXIT_INCONCLUSIVE):
-        raise Usage(f"front matter: red may end with {EXIT_FAILED} or {EXIT_INCONCLUSIVE}, not {found.red.exit}")
+    red = [EXIT_CODES[FAILED], EXIT_CODES[INCONCLUSIVE]]
+    if found.red is not None and found.red.exit not in red:
+        raise Usage(f"front matter: red may end with {red[0]} or {red[1]}, not {found.red.exit}")

@@ -23,12 +23,12 @@ from dsectl.recipes.run import Listener
 from dsectl.script.check import check_argv
 from dsectl.script.grammar import Run, Start, parse
 from dsectl.script.interpreter import Interpreter, Outcome
-from dsectl.script.polling import PASSED
 from dsectl.script.tokens import VARIABLE, Line
 from dsectl.script.values import MISSING
 from dsectl.ui.table import table
 from dsectl.ui.text import count, cut, markdown_lines, shown
 from dsectl.ui.units import show_duration
+from dsectl.ui.verdicts import PASSED
 
 COLUMNS_MAX = 100
 """Longer lines of prose are hard to read."""

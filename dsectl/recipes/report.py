@@ -10,14 +10,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from xml.etree import ElementTree as xml
 
-from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED
 from dsectl.ui.text import count, shown
 from dsectl.ui.units import show_duration
+from dsectl.ui.verdicts import FAILED, INCONCLUSIVE, PASSED
 
 TO_RUN = "to run"
 """What was expected of a case that was not run, because one before it had failed or the run was interrupted."""
 INTERRUPTED = "interrupted"
-EXIT_CODES = {PASSED: 0, FAILED: 1, INCONCLUSIVE: 3}
 Z_95 = 1.96
 """Two-sided 95 % of a normal distribution."""
 

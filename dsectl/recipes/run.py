@@ -24,10 +24,10 @@ from dsectl.recipes.report import INTERRUPTED, TO_RUN, CaseReport, RecipeReport
 from dsectl.script.execution import CommandResult, carry_out
 from dsectl.script.grammar import parse
 from dsectl.script.interpreter import EXIT_INTERRUPTED, LIMIT_REACHED, Interpreter, Outcome, describe
-from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED
 from dsectl.script.tokens import Line
 from dsectl.script.values import MISSING
 from dsectl.ui.text import count
+from dsectl.ui.verdicts import FAILED, INCONCLUSIVE, PASSED
 
 UP_S = 20.0
 RECEIPT_S = 2.0

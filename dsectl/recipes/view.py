@@ -8,14 +8,13 @@ from dsectl.recipes.report import TO_RUN, CaseReport, RecipeReport, counts, touc
 from dsectl.recipes.run import Listener
 from dsectl.script.check import Problem
 from dsectl.script.interpreter import Outcome
-from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED
 from dsectl.script.tokens import Line
 from dsectl.ui.table import table
-from dsectl.ui.text import Paint, count, cut, shown
+from dsectl.ui.text import STATES, Paint, count, cut, shown
 from dsectl.ui.units import show_duration
+from dsectl.ui.verdicts import FAILED, INCONCLUSIVE, PASSED, spoken
 
 MARKS = {PASSED: "ok", FAILED: "FAILED", INCONCLUSIVE: "inconclusive"}
-STYLES = {PASSED: "good", FAILED: "bad", INCONCLUSIVE: "warn"}
 PROGRESS_COLUMNS = 78
 LINKS_MAX = 4
 """So many of a fault's links are told; the reports for machines tell all."""
@@ -57,7 +56,7 @@ def report_lines(report: RecipeReport, paint: Paint, brief: bool = False) -> lis
         took += f", times stretched by {report.time_scale:g}"
     lines = [f"{paint(shown(report.title), 'strong')}  {paint(f'{report.file}  ({took})', 'dim')}"]
     if brief and report.verdict == PASSED:
-        return [f"{paint(MARKS[PASSED], STYLES[PASSED])}  {lines[0]}"]
+        return [f"{paint(MARKS[PASSED], STATES[PASSED])}  {lines[0]}"]
     for case in report.cases:
         lines += _case_lines(case, paint)
     if report.kept:
@@ -68,7 +67,7 @@ def report_lines(report: RecipeReport, paint: Paint, brief: bool = False) -> lis
 def _case_lines(case: CaseReport, paint: Paint) -> list[str]:
     if case.expected == TO_RUN:
         return [paint(f"  --   {shown(case.name)}  {shown(case.seen)}", "dim")]
-    mark = paint(f"{MARKS[case.verdict]:<4}", STYLES[case.verdict])
+    mark = paint(f"{MARKS[case.verdict]:<4}", STATES[case.verdict])
     done = paint(f"{count(case.steps, 'step')}, {show_duration(case.took_s)}", "dim")
     lines = [f"  {mark} {shown(case.name)}  {done}"]
     if case.verdict != PASSED:
@@ -97,8 +96,7 @@ def total_line(reports: list[RecipeReport], verdict: str, paint: Paint) -> str:
     """The last word on several recipes."""
     found = counts(reports)
     parts = [f"{number} {name}" for name, number in found.items() if number]
-    word = paint(verdict.upper(), STYLES[verdict])
-    return f"{word}  {count(len(reports), 'run')}, cases: {', '.join(parts) or 'none'}"
+    return f"{spoken(verdict, paint)}  {count(len(reports), 'run')}, cases: {', '.join(parts) or 'none'}"
 
 
 def list_lines(rows: list[Listed], paint: Paint, columns: int | None) -> list[str]:

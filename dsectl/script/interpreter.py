@@ -14,9 +14,10 @@ from dsectl.cli.invocation import Session
 from dsectl.script.check import refuse_polling
 from dsectl.script.execution import SLICE_S, CommandResult, Job, JobListener, carry_out, free_name
 from dsectl.script.grammar import Command, Expect, Fails, Poll, Run, Sleep, Start, Step, Test, Wait
-from dsectl.script.polling import EXIT_INCONCLUSIVE, FAILED, INCONCLUSIVE, PASSED, Look, Polling
+from dsectl.script.polling import EXIT_INCONCLUSIVE, Look, Polling
 from dsectl.script.values import MISSING, argument, hint, holds, shown_value, value_of_word
 from dsectl.ui.units import show_duration
+from dsectl.ui.verdicts import FAILED, INCONCLUSIVE, PASSED
 
 TIME_SCALE = "DSECTL_TIME_SCALE"
 EXIT_INTERRUPTED = 130

@@ -9,10 +9,10 @@ from typing import Any
 from cluster.errors import Usage
 from dsectl.script.values import shown_value
 from dsectl.ui.units import show_duration
+from dsectl.ui.verdicts import EXIT_CODES, FAILED, INCONCLUSIVE, PASSED
 
 PAUSE_FIRST_S, PAUSE_MAX_S, PAUSE_FACTOR = 0.05, 0.25, 1.5
-EXIT_USAGE, EXIT_INCONCLUSIVE = Usage.exit_code, 3
-PASSED, FAILED, INCONCLUSIVE = "passed", "failed", "inconclusive"
+EXIT_INCONCLUSIVE = EXIT_CODES[INCONCLUSIVE]
 DISTINCT_MAX = 20
 """Different values in a report; a value that changes with every look would fill pages."""
 
@@ -54,7 +54,7 @@ class Polling:
                 self.left_out += 1
         if look.code == EXIT_INCONCLUSIVE:
             return INCONCLUSIVE
-        if look.code == EXIT_USAGE:
+        if look.code == Usage.exit_code:
             return FAILED
         if self.always:
             if look.code or not look.holds:

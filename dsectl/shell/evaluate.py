@@ -15,15 +15,14 @@ from cluster.errors import ClusterError, Usage
 from dsectl.cli.app import invoke
 from dsectl.cli.console import Console
 from dsectl.cli.invocation import DEFAULT_CLUSTER, Session
-from dsectl.recipes.report import EXIT_CODES
 from dsectl.script.execution import JobListener
 from dsectl.script.grammar import Command, Pipe, Run, Start, Step, Wait, parse
 from dsectl.script.interpreter import SUCCESS, Interpreter, Outcome, time_scale
-from dsectl.script.polling import PASSED
 from dsectl.script.values import shown_value
 from dsectl.shell.record import Record
 from dsectl.ui.table import table
 from dsectl.ui.text import count, cut, shown
+from dsectl.ui.verdicts import EXIT_CODES, PASSED
 
 OWN = {
     "history": ("history [export FILE]", "Show what was typed; export the session as a recipe."),

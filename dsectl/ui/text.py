@@ -14,7 +14,7 @@ STYLES = {
 STATES = {
     **dict.fromkeys(("alive", "running", "green", "healthy", "ok", "passed", "ready"), "good"),
     **dict.fromkeys(("suspect", "amber", "catching-up", "recovering", "starting", "paused", "leaving"), "warn"),
-    **dict.fromkeys(("ok-sloppy", "maybe", "active", "overloaded", "draining"), "warn"),
+    **dict.fromkeys(("ok-sloppy", "maybe", "active", "overloaded", "draining", "inconclusive"), "warn"),
     **dict.fromkeys(("dead", "stopped", "red", "no", "failed", "damaged", "ejected", "unreachable"), "bad"),
     **dict.fromkeys(("left", "ended"), "dim"),
 }

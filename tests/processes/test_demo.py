@@ -13,7 +13,7 @@ from cluster.emulator import cluster as emulator
 from dsectl.demo import story
 from dsectl.demo.findings import Findings
 from dsectl.demo.story import Actions, run_demo
-from dsectl.load.account import FAILED, INCONCLUSIVE, PASSED
+from dsectl.ui.verdicts import FAILED, INCONCLUSIVE, PASSED
 
 ROOT = Path(__file__).resolve().parents[2]
 

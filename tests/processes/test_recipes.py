@@ -6,9 +6,9 @@ That they pass unchanged is a stage of its own in `.ci/run`, and is not repeated
 from cluster.emulator.home import Home
 from dsectl.recipes.check import reddened
 from dsectl.recipes.library import library
-from dsectl.recipes.report import EXIT_CODES
 from dsectl.recipes.run import Listener
 from dsectl.recipes.suite import Plan, run_all
+from dsectl.ui.verdicts import EXIT_CODES
 
 SIDE_BY_SIDE = 3
 

@@ -8,9 +8,10 @@ import pytest
 from msgspec import json
 
 from dsectl.demo.findings import Findings, Step, judge
-from dsectl.load.account import FAILED, INCONCLUSIVE, PASSED, Account, account_of
+from dsectl.load.account import Account, account_of
 from dsectl.load.plan import KV, PUBLISH, REQUEST, LoadPlan
 from dsectl.load.tally import LoadReport
+from dsectl.ui.verdicts import FAILED, INCONCLUSIVE, PASSED
 
 
 def account(family: str, **changes: Any) -> Account:

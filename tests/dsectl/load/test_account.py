@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from cluster.errors import Usage
-from dsectl.load.account import FAILED, INCONCLUSIVE, PASSED, Account, judge, parse_limit, seen_by
+from dsectl.load.account import Account, judge, parse_limit, seen_by
+from dsectl.ui.verdicts import FAILED, INCONCLUSIVE, PASSED
 
 
 def summary(p50: float | None = 1.0, p99: float | None = 10.0, most: float | None = 20.0) -> dict[str, float | None]:

@@ -20,10 +20,11 @@ from cluster.wire.requests import Call, CallDone
 from cluster.wire.topics import Message, Publish, Published, Subscribe, Subscribed
 from dsectl.cli.app import invoke
 from dsectl.cli.invocation import Session
-from dsectl.load.account import INCONCLUSIVE, NOT_KEPT
+from dsectl.load.account import NOT_KEPT
 from dsectl.script.execution import Lines
 from dsectl.script.grammar import parse
 from dsectl.script.interpreter import Interpreter
+from dsectl.ui.verdicts import INCONCLUSIVE
 from tests.client.fake_node import Peer
 from tests.client.scripts import CLOCK
 from tests.dsectl.conftest import Run, Serve

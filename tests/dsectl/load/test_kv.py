@@ -81,10 +81,10 @@ class Rig:
 
     def read_back(self, patience_s: float = 0.0, settled: bool = True) -> LoadReport:
         self.settled = settled
+        self.tally.found = self.load.found = LoadReport()
         asyncio.run(self.load.check(patience_s))
-        report = LoadReport()
-        self.load.enter(report)
-        return report
+        self.load.end()
+        return self.tally.found
 
     async def is_settled(self) -> bool:
         return self.settled
@@ -132,7 +132,7 @@ def test_every_workload_goes_on_for_long_and_accuses_nobody(letter: str) -> None
     rig.store.answer()
     assert len(rig.ended) == 300 and not any(rig.ended)
     assert sum(kind.ok for kind in rig.tally.kinds.values()) == 300
-    assert rig.load.unexpected == rig.load.stale == 0
+    assert rig.tally.found.unexpected == rig.tally.found.stale == 0
     report = rig.read_back()
     assert report.lost == report.unexpected == report.unchecked == 0
     assert report.checked == len(rig.ledger.written())
@@ -143,7 +143,7 @@ def test_a_read_shows_what_nobody_wrote() -> None:
     rig.store.on_get = lambda key: got(b"foreign")
     rig.offer(3)
     rig.store.answer()
-    assert rig.load.unexpected == 3 and "foreign" in rig.load.examples[0]
+    assert rig.tally.found.unexpected == 3 and "foreign" in rig.tally.found.examples[0]
 
 
 def test_a_read_that_is_behind_is_counted_and_no_more() -> None:
@@ -155,7 +155,7 @@ def test_a_read_that_is_behind_is_counted_and_no_more() -> None:
     rig.store.values[key.name] = rig.ledger.payloads.make(key.name, 1)
     rig.load.start(0.0)
     rig.store.answer()
-    assert (rig.load.stale, rig.load.unexpected) == (1, 0)
+    assert (rig.tally.found.stale, rig.tally.found.unexpected) == (1, 0)
 
 
 def test_a_failed_read_of_a_read_modify_write_frees_its_key() -> None:

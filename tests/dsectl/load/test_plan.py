@@ -12,13 +12,13 @@ from dsectl.load.plan import (
     DISTRIBUTIONS,
     PRESETS,
     SIZE_BYTES_MIN,
-    Chooser,
     KeySpace,
-    KindChooser,
     Mix,
     Payloads,
     Sizes,
     Zipf,
+    key_chooser,
+    kind_chooser,
     parse_keys,
     parse_mix,
     parse_sizes,
@@ -68,18 +68,18 @@ def test_zipf_stays_in_range_and_grows_as_if_made_so(count: int, more: int, unif
 
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 def test_every_distribution_meets_many_keys_and_no_other(distribution: str) -> None:
-    chooser = Chooser(KeySpace(100, distribution), Random(2))
-    counts = Counter(chooser.pick(100) for _ in range(DRAWS))
+    chooser = key_chooser(KeySpace(100, distribution), Random(2))
+    counts = Counter(chooser(100) for _ in range(DRAWS))
     assert set(counts) <= set(range(100)) and len(counts) > 80
     share = counts.most_common(1)[0][1] / DRAWS
     assert share < 0.02 if distribution == "uniform" else share > 0.15
 
 
 def test_latest_follows_what_is_inserted_and_zipfian_scatters() -> None:
-    latest = Chooser(KeySpace(100, "latest"), Random(3))
-    assert Counter(latest.pick(500) for _ in range(1000)).most_common(1)[0][0] == 499
-    first, second = (Chooser(KeySpace(100, "zipfian"), Random(seed)) for seed in (4, 5))
-    hot = [Counter(one.pick(100) for _ in range(1000)).most_common(2) for one in (first, second)]
+    latest = key_chooser(KeySpace(100, "latest"), Random(3))
+    assert Counter(latest(500) for _ in range(1000)).most_common(1)[0][0] == 499
+    first, second = (key_chooser(KeySpace(100, "zipfian"), Random(seed)) for seed in (4, 5))
+    hot = [Counter(one(100) for _ in range(1000)).most_common(2) for one in (first, second)]
     assert hot[0][0][0] != hot[1][0][0] and abs(hot[0][0][0] - hot[0][1][0]) > 1
 
 
@@ -106,11 +106,11 @@ def test_what_is_no_mix(text: str) -> None:
 
 def test_kinds_are_picked_by_their_shares() -> None:
     mix = parse_mix("read=70,write=20,insert=10")
-    pick = KindChooser(mix, Random(6)).pick
+    pick = kind_chooser(mix, Random(6))
     counts = Counter(pick() for _ in range(DRAWS))
     assert counts["read"] / DRAWS == pytest.approx(0.7, abs=0.02)
     assert counts["insert"] / DRAWS == pytest.approx(0.1, abs=0.02)
-    assert KindChooser(parse_mix("C"), Random(7)).pick() == "read"
+    assert kind_chooser(parse_mix("C"), Random(7))() == "read"
 
 
 @pytest.mark.parametrize("text", ["3B", "10", "1GiB", "4KiB..64B", "..", "64B.."])

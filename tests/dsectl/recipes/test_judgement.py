@@ -8,8 +8,8 @@ from dsectl.recipes.judgement import Judgement, looked_at
 from dsectl.script.execution import CommandResult
 from dsectl.script.grammar import parse
 from dsectl.script.interpreter import Outcome
-from dsectl.script.polling import PASSED
 from dsectl.script.values import MISSING
+from dsectl.ui.verdicts import PASSED
 
 FAULTS: list[dict[str, Any]] = [
     {"id": "f1", "kind": "kill", "target": "n1", "affected": 0, "links": {}},

@@ -14,7 +14,7 @@ from dsectl.recipes.lesson import GUESS, HELP, STOP, Left, Lesson, rendered, val
 from dsectl.recipes.report import RecipeReport
 from dsectl.script.execution import CommandResult
 from dsectl.script.interpreter import Interpreter, Outcome
-from dsectl.script.polling import FAILED, PASSED
+from dsectl.ui.verdicts import FAILED, PASSED
 from tests.dsectl.recipes.written import FENCE, recipe
 
 OWNERS = "explain cart .owners[0] -> $first"

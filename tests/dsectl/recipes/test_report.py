@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsectl.recipes.report import CaseReport, RecipeReport, first_difference, junit, pass_rate, tap, worst
-from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED
+from dsectl.ui.verdicts import FAILED, INCONCLUSIVE, PASSED
 
 
 def report(*verdicts: str, seen: str = "2") -> RecipeReport:

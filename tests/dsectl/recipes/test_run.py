@@ -14,7 +14,7 @@ from dsectl.recipes.report import RecipeReport
 from dsectl.recipes.run import Listener, cluster_name
 from dsectl.script import interpreter
 from dsectl.script.execution import CommandResult
-from dsectl.script.polling import INCONCLUSIVE, PASSED
+from dsectl.ui.verdicts import INCONCLUSIVE, PASSED
 from tests.dsectl.recipes.written import recipe
 
 

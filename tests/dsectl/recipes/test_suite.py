@@ -9,7 +9,7 @@ from dsectl.recipes import suite
 from dsectl.recipes.document import Recipe
 from dsectl.recipes.report import CaseReport, RecipeReport
 from dsectl.recipes.run import Listener
-from dsectl.script.polling import INCONCLUSIVE, PASSED
+from dsectl.ui.verdicts import INCONCLUSIVE, PASSED
 from tests.dsectl.recipes.written import recipe
 
 LIMIT_S = 30.0

@@ -2,8 +2,8 @@
 
 from dsectl.recipes.report import TO_RUN, CaseReport, RecipeReport
 from dsectl.recipes.view import red_lines, report_lines
-from dsectl.script.polling import FAILED, INCONCLUSIVE
 from dsectl.ui.text import Paint
+from dsectl.ui.verdicts import FAILED, INCONCLUSIVE
 
 PLAIN = Paint(False)
 

@@ -13,7 +13,7 @@ from cluster.errors import Usage
 from dsectl.cli.invocation import Session
 from dsectl.script.grammar import parse
 from dsectl.script.interpreter import Interpreter, Outcome, time_scale
-from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED
+from dsectl.ui.verdicts import FAILED, INCONCLUSIVE, PASSED
 
 Answer = tuple[int, Any]
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from dsectl.script.polling import FAILED, INCONCLUSIVE, PASSED, Look, Polling
+from dsectl.script.polling import Look, Polling
 from dsectl.script.values import MISSING
+from dsectl.ui.verdicts import FAILED, INCONCLUSIVE, PASSED
 
 
 def look(seen: object, holds: bool) -> Look:
