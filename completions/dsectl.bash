@@ -170,7 +170,7 @@ _dsectl_options() {
         clock) _dsectl_reply --skew ;;
         faults) _dsectl_reply --active ;;
         members) _dsectl_reply --matrix ;;
-        ring) _dsectl_reply --node --partition ;;
+        ring) _dsectl_reply --node --partition --changes ;;
         explain) _dsectl_reply --key ;;
         events) _dsectl_reply -f --follow --since --kind --key --node --limit ;;
         repair) _dsectl_reply --status --accept-loss --wait ;;

@@ -287,7 +287,7 @@ function __dsectl_words
             printf '%s\t%s\n' heal 'End faults of links, disks and clocks'
             printf '%s\t%s\n' faults 'List faults, and how much each affected'
             printf '%s\t%s\n' members 'Show which nodes are alive, as one node or all see it'
-            printf '%s\t%s\n' ring 'Show which nodes own which partitions'
+            printf '%s\t%s\n' ring 'Draw which nodes own which partitions'
             printf '%s\t%s\n' explain 'Show a key’s owners and what each replica holds'
             printf '%s\t%s\n' events 'Show what nodes decided, and why'
             printf '%s\t%s\n' health 'Check that every node is healthy; exit 1 if not'
@@ -393,6 +393,7 @@ function __dsectl_options
         case ring
             printf '%s\t%s\n' --node 'Node whose partitions to show'
             printf '%s\t%s\n' --partition 'Partition to show (default: all)'
+            printf '%s\t%s\n' --changes 'Show what the last changes of members moved'
         case explain
             printf '%s\t%s\n' --key 'Read the argument as a key (the default)'
         case events

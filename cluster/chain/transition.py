@@ -6,12 +6,15 @@ the layout before can still find its quorum: N - min(R, W) + 1 of each partition
 coexist. A member that leaves must have delivered its hints.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import msgspec
 
 from cluster.chain.entry import ChainEntry
+from cluster.layout.entry import LayoutEntry
 from cluster.layout.partition import PARTITIONS
 from cluster.layout.placement import placement
 
@@ -82,7 +85,7 @@ def obstacles(entry: ChainEntry, progress: Mapping[str, Progress], alive: Sequen
         elif told is None or told.number < entry.layout.number:
             found.append(f"{name} has not taken over layout {entry.layout.number}")
         elif told.lacking:
-            found.append(f"{name} lacks data of {told.lacking} partitions")
+            found.append(f"{name} lacks data of {told.lacking} partition{'s' if told.lacking > 1 else ''}")
     for member in entry.layout.members:
         if member.name not in stay and member.name not in entry.gone:
             told = progress.get(member.name)
@@ -91,3 +94,61 @@ def obstacles(entry: ChainEntry, progress: Mapping[str, Progress], alive: Sequen
             elif told is not None and told.hints:
                 found.append(f"{member.name} has {told.hints} hints to deliver before it leaves")
     return list(dict.fromkeys(found))
+
+
+class Move(NamedTuple):
+    """The owners of a partition that a transition takes it from, and those that it gives it to."""
+
+    partition: int
+    giving: tuple[str, ...]
+    taking: tuple[str, ...]
+
+
+def moves(layout: LayoutEntry) -> list[Move]:
+    """What the transition of a layout moves, by partition; nothing where none is under way."""
+    if layout.coming is None:
+        return []
+    before = layout.owners or [placement(layout).owners(partition) for partition in range(PARTITIONS)]
+    found = []
+    for partition, (owners, coming) in enumerate(zip(before, layout.coming.owners, strict=True)):
+        giving = tuple(name for name in owners if name not in coming)
+        taking = tuple(name for name in coming if name not in owners)
+        if giving or taking:
+            found.append(Move(partition, giving, taking))
+    return found
+
+
+def how_far(entry: ChainEntry, progress: Mapping[str, Progress]) -> dict[str, dict[str, int]]:
+    """How many partitions each owner to come takes over (`joining`), and of how many of them it lacks data (`lacking`):
+    of all while it has not announced that it holds the layout."""
+    joining = Counter(name for move in moves(entry.layout) for name in move.taking)
+    lacking = {}
+    for name, number in joining.items():
+        told = progress.get(name)
+        lacking[name] = number
+        if told is not None and told.number >= entry.layout.number:
+            lacking[name] = min(told.lacking, number)
+    return {"joining": dict(joining), "lacking": {name: number for name, number in lacking.items() if number}}
+
+
+def changes(entries: Sequence[ChainEntry], limit: int) -> list[dict[str, Any]]:
+    """The last transitions of a chain, oldest first, for people: what each was to do, what became of it, and what it
+    moved, or moves."""
+    layouts = [entry for before, entry in pairwise(entries) if entry.layout.number > before.layout.number]
+    found = []
+    for entry, next in zip(layouts, [*layouts[1:], None], strict=True):
+        coming = entry.layout.coming
+        if coming is None:
+            continue
+        state = "under way"
+        if next is not None:
+            state = "replaced" if next.moving else "done" if next.layout.owners == coming.owners else "taken back"
+        found.append(
+            {"slot": entry.slot, "layout": entry.layout.number, "what": entry.what, "state": state}
+            | {
+                "moves": [
+                    {"partition": one.partition, "from": one.giving, "to": one.taking} for one in moves(entry.layout)
+                ]
+            }
+        )
+    return found[-limit:]

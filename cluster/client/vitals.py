@@ -11,10 +11,22 @@ from cluster.errors import BadMessage, ClusterError
 from cluster.layout import PARTITIONS, placement
 from cluster.observe.latency import quantile_s
 
-__all__ = ["KINDS", "Vitals", "owned", "quantile_s", "read_vitals"]
+__all__ = ["KINDS", "Moving", "Vitals", "owned", "quantile_s", "read_vitals"]
 
 KINDS = ("writes", "reads", "calls")
 """Of operations whose durations are counted."""
+
+
+class Moving(Struct, frozen=True):
+    """A change of members that is under way."""
+
+    what: str
+    waits_for: list[str]
+    """Why it cannot end yet; empty when it is about to."""
+    joining: dict[str, int]
+    """How many partitions each owner to come takes over."""
+    lacking: dict[str, int]
+    """Of how many of them it lacks data."""
 
 
 class Vitals(Struct, frozen=True):
@@ -44,8 +56,7 @@ class Vitals(Struct, frozen=True):
     problems: list[str] = []
     """Why it is not healthy, one by one; empty when it is."""
     may_have_lost: list[str] = []
-    moving: str = ""
-    """The change of members that is under way, and what its end waits for; empty when there is none."""
+    moving: Moving | None = None
 
     def counted(self, kind: str) -> Mapping[int, int]:
         """The durations of one kind, by bucket."""

@@ -159,7 +159,7 @@ def _wait(
     progress: Progress,
 ) -> Moved:
     state = decided
-    moved = int(decided.get("joining", 0))
+    moved = sum(decided.get("joining", {}).values())
     lived = began
     while state["moving"] and time.monotonic() < began + wait_s:
         progress(state)

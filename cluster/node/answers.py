@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from cluster.errors import ClusterError, NotFound, Usage
 from cluster.kv.coordinator import check_key
-from cluster.layout import partition_of, token
+from cluster.layout import PARTITIONS, partition_of, token
 from cluster.node.ready import Ready
 from cluster.node.vitals import problems, vitals
 from cluster.observe.rfc3339 import format_time
@@ -58,6 +58,7 @@ class Answers:
             "health": self.health,
             "hints": self.hints,
             "layout": lambda arguments: node.layouts.status(),
+            "changes": lambda arguments: node.layouts.changes(),
             "repair": lambda arguments: node.replication.repair_status(),
             "compare": lambda arguments: node.replication.antientropy.hurry(),
             "accept-loss": lambda arguments: node.replication.completing.accept_loss(),
@@ -127,16 +128,16 @@ class Answers:
         }
 
     def ring(self, arguments: Arguments) -> Any:
-        """Owners and fallbacks of every partition."""
+        """Owners and fallbacks of every partition, and during a change of members the owners to come."""
         view = self.node.replication.context.view
-        return [
-            {
-                "partition": partition,
-                "owners": list(view.owners(partition)),
-                "fallbacks": list(view.fallbacks(partition)),
-            }
-            for partition in range(256)
+        rows: list[dict[str, Any]] = [
+            {"partition": partition, "owners": view.owners(partition), "fallbacks": view.fallbacks(partition)}
+            for partition in range(PARTITIONS)
         ]
+        if view.moving:
+            for partition, row in enumerate(rows):
+                row["coming"] = view.coming(partition)
+        return rows
 
     def explain(self, arguments: Arguments) -> Any:
         """What this node knows of a key: where it belongs, what is held here, whose hints wait here."""

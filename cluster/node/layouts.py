@@ -14,10 +14,18 @@ from typing import Any, Final
 
 from cluster.chain.chain import Chain
 from cluster.chain.entry import ChainEntry, added, left, renamed, reverted, switched
-from cluster.chain.transition import Progress, decode_progress, encode_progress, not_adopted, obstacles
+from cluster.chain.transition import (
+    Progress,
+    changes,
+    decode_progress,
+    encode_progress,
+    how_far,
+    not_adopted,
+    obstacles,
+)
 from cluster.env import Env
 from cluster.errors import ClusterError, NotFound, QuorumMissing, Usage
-from cluster.layout import PARTITIONS, LayoutEntry, LayoutMember, LayoutView, encode_entry
+from cluster.layout import LayoutEntry, LayoutMember, LayoutView, encode_entry
 from cluster.ports import Facts, Inbound, Recorder
 from cluster.replication.replication import Replication
 from cluster.rpc.inbound import HOLD, PROCEED, STALE
@@ -33,6 +41,8 @@ TURN_S: Final = 1.0
 ASK_S: Final = 1.0
 """How often the others are asked for entries that this node may have missed."""
 PROPOSE_S: Final = 5.0
+CHANGES_MAX: Final = 20
+"""In one answer."""
 
 
 class Layouts:
@@ -184,13 +194,18 @@ class Layouts:
 
     # -- questions and changes
 
-    def moving(self) -> str:
-        """The change that is under way and what its end waits for, for people; empty when there is none."""
+    def moving(self) -> dict[str, Any] | None:
+        """The change that is under way, how far it is, and what its end waits for; None when there is none."""
         entry = self.chain.entry
         if not entry.moving:
-            return ""
-        waits = obstacles(entry, self._all_progress(), self._alive())
-        return f"{entry.what}: {'; '.join(waits[:3]) or 'about to end'}"
+            return None
+        progress = self._all_progress()
+        waits_for = obstacles(entry, progress, self._alive())
+        return {"what": entry.what, "waits_for": waits_for, **how_far(entry, progress)}
+
+    def changes(self) -> list[dict[str, Any]]:
+        """The last changes of members, oldest first, with what they moved."""
+        return changes(self.chain.entries, CHANGES_MAX)
 
     def status(self) -> dict[str, Any]:
         """The entry that is served, and how far a transition is."""
@@ -202,12 +217,7 @@ class Layouts:
             "entry": encode_entry(self._view.entry).decode(),
             "moving": entry.moving,
         }
-        if entry.moving:
-            progress = self._all_progress()
-            found["waits_for"] = obstacles(entry, progress, self._alive())
-            found["lacking"] = {name: told.lacking for name, told in progress.items() if told.lacking}
-            found["joining"] = sum(len(self._view.joining(partition)) for partition in range(PARTITIONS))
-        return found
+        return found | (self.moving() or {})
 
     def change(self, arguments: Mapping[str, Any], inbound: Inbound) -> None:
         """Handle `change`: `add` (members), `leave` or `forget` (names), `revert`. Answers with the entry decided."""

@@ -6,12 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
+from cluster.client.vitals import Moving
 from cluster.emulator import growth as emulator
 from cluster.emulator.home import find_home
 from cluster.errors import Usage
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
-from dsectl.ui.text import count
+from dsectl.ui.charts import glyphs_for
+from dsectl.ui.ring import moving_line
+from dsectl.ui.screen import page_columns
+from dsectl.ui.text import count, fit, painted
 from dsectl.ui.units import duration, show_duration
 
 WAIT_S = 120.0
@@ -94,12 +98,14 @@ def _wanted(nodes: list[str] | None, verb: str) -> list[str]:
 
 
 def _progress(state: dict[str, Any]) -> None:
-    lacking = sum(state.get("lacking", {}).values())
-    total = int(state.get("joining", 0))
-    current().console.progress(f"{state['what']}: {total - min(lacking, total)} of {total} copies moved")
+    console = current().console
+    glyphs = glyphs_for(console.err.encoding)
+    moving = Moving(state["what"], state["waits_for"], state["joining"], state["lacking"])
+    console.progress(painted(fit(moving_line(moving, glyphs), page_columns(80) - 1), console.paint_err))
 
 
 def _answer(moved: emulator.Moved, what: str) -> Answer:
+    current().console.progress("")
     error = emulator.not_over(moved)
     if error is not None:
         raise error

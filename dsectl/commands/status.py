@@ -1,16 +1,26 @@
-"""`status`: the verdict on the cluster and the state of each node, as dsectl/snapshot/ judges them."""
+"""`status`: the verdict on the cluster and the state of each node, as dsectl/snapshot/ judges them; `members`: how the
+nodes see each other; `ring`: who owns what."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from cluster.client.dispatch import nobody
+from cluster.errors import NotFound, Usage
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.snapshot.observer import observe
-from dsectl.ui.table import state, table
-from dsectl.ui.text import Paint, count
+from dsectl.snapshot.snapshot import waits_for
+from dsectl.ui.charts import Glyphs, glyphs_for, spelled
+from dsectl.ui.ring import changes_lines, moving_line, ring_lines
+from dsectl.ui.table import Cell, state, table, table_lines
+from dsectl.ui.text import STATES, Line, Paint, by_number, count, fit, length, painted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import typer
+
     from dsectl.cli.console import Console
     from dsectl.snapshot.snapshot import Snapshot
 
@@ -32,8 +42,11 @@ def status() -> Answer:
         console.lines(status_lines(found, console.paint, console.columns))
         if not seen.faults_readable:
             console.note("note: the file of faults cannot be read: `dsectl heal` ends all faults and begins a new one")
-        if seen.moving:
-            console.note(f"note: {seen.moving}; `dsectl revert` takes it back")
+        if seen.moving is not None:
+            glyphs = glyphs_for(console.out.encoding)
+            line = moving_line(seen.moving, glyphs)
+            console.lines(["", painted(fit(line, console.columns or length(line)), console.paint)])
+            console.note(f"note: {waits_for(seen.moving)}; `dsectl revert` takes it back, `dsectl ring` shows it")
         if seen.faults_active:
             console.note(f"note: {count(seen.faults_active, 'fault')} active: `dsectl faults --active`")
 
@@ -57,3 +70,101 @@ def status_lines(status: dict[str, Any], paint: Paint, columns: int | None) -> l
     ]
     heading = ("NODE", "STATE", "ZONE", "PORT", "PID", "MEMORY", "NOTE")
     return [head, "", *table(heading, rows, paint, columns, right=("PORT", "PID", "MEMORY"))]
+
+
+@command("members", "Show which nodes are alive, as one node or all see it.", group="inspect", rank=1, readonly=True)
+def members(
+    matrix: Annotated[bool, typer.Option("--matrix", help="Show the view of every node.")] = False,
+) -> Answer:
+    """The view of one node, which --via chooses. Views may differ: --matrix shows them all."""
+    if matrix:
+        return _matrix()
+    invocation = current()
+    client = invocation.client()
+    viewer = invocation.options.via or client.ask(None, "status")["name"]
+    answer = client.admin.members(node=viewer)
+    found = {name: answer[name] for name in sorted(answer, key=by_number)}
+
+    def view(console: Console) -> None:
+        rows = [
+            (name, state(one["state"]), "{}.{}".format(*one["incarnation"]), one["zone"], one["address"])
+            for name, one in found.items()
+        ]
+        heading = ("NODE", "STATE", "INCARNATION", "ZONE", "ADDRESS")
+        head = console.paint(f"as {viewer} sees it", "dim")
+        console.lines([head, *table(heading, rows, console.paint, console.columns)])
+
+    return Answer(found, view)
+
+
+def _matrix() -> Answer:
+    seen = snapshot()
+    if not seen.matrix:
+        raise nobody(seen.cluster, seen.silent)
+    found, silent = seen.matrix, list(seen.silent)
+    return Answer(found, lambda console: _draw(console, matrix_lines, found, silent))
+
+
+def matrix_lines(
+    matrix: dict[str, dict[str, str]], silent: list[str], columns: int | None, glyphs: Glyphs
+) -> list[Line]:
+    """Who sees whom how: a row for each observer. In words, or by signs where the terminal is too narrow for words."""
+    subjects = sorted({name for row in matrix.values() for name in row}, key=by_number)
+    heading = ("OBSERVER", *subjects)
+
+    def rows(signs: dict[str, str]) -> list[tuple[Cell, ...]]:
+        states = {observer: [row.get(name, "?") for name in subjects] for observer, row in matrix.items()}
+        return [(name, *((signs.get(one, one), STATES.get(one, "")) for one in row)) for name, row in states.items()]
+
+    lines = table_lines(heading, rows({}))
+    if columns is not None and length(lines[0]) > columns:
+        lines = table_lines(heading, rows(glyphs.states))
+        lines.append([(f"{sign} {name}  ", STATES.get(name, "")) for name, sign in glyphs.states.items()])
+    if silent:
+        lines.append([(f"silent: {', '.join(silent)}", "dim")])
+    return lines
+
+
+@command("ring", "Draw which nodes own which partitions.", group="inspect", rank=2, readonly=True)
+def ring(
+    node: Annotated[str | None, typer.Option(metavar="NODE", help="Node whose partitions to show.")] = None,
+    partition: Annotated[int | None, typer.Option(metavar="P", help="Partition to show (default: all).")] = None,
+    changes: Annotated[bool, typer.Option("--changes", help="Show what the last changes of members moved.")] = False,
+) -> Answer:
+    """A column is a partition, its owners from the top down in the order of preference, by letter and colour. While
+    members change, also which partitions move, from whom to whom. With --node or --partition a list, with fallbacks."""
+    client = current().client()
+    if changes:
+        if node is not None or partition is not None:
+            raise Usage("--changes takes no --node and no --partition")
+        changed: list[dict[str, Any]] = client.ask(None, "changes")
+        return Answer(changed, lambda console: _draw(console, changes_lines, changed))
+    found: list[dict[str, Any]] = client.admin.ring()
+    if node is not None:
+        client.addresses([node])
+        found = [one for one in found if node in one["owners"]]
+    if partition is not None:
+        if not 0 <= partition < len(found) and node is None:
+            raise Usage(f"there is no partition {partition}", help=f"Partitions are 0 to {len(found) - 1}.")
+        found = [one for one in found if one["partition"] == partition]
+        if not found:
+            raise NotFound(f"{node} does not own partition {partition}", help=f"`dsectl ring --partition {partition}`")
+
+    def view(console: Console) -> None:
+        if node is None and partition is None:
+            entry = client.location.entry
+            zones = {member.name: member.zone for member in entry.all_members} if entry is not None else {}
+            _draw(console, ring_lines, found, zones)
+            console.note("--node N or --partition P lists fallbacks, --changes shows what moved")
+            return
+        rows = [(str(one["partition"]), " ".join(one["owners"]), " ".join(one["fallbacks"])) for one in found]
+        heading = ("PARTITION", "OWNERS", "FALLBACKS")
+        console.lines(table(heading, rows, console.paint, console.columns, right=("PARTITION",)))
+
+    return Answer(found, view)
+
+
+def _draw(console: Console, lines: Callable[..., list[Line]], *of: Any) -> None:
+    glyphs = glyphs_for(console.out.encoding)
+    drawn = lines(*of, console.columns, glyphs)
+    console.lines([spelled(painted(line, console.paint), glyphs).rstrip() for line in drawn])

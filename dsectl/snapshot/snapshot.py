@@ -12,7 +12,7 @@ from typing import Any
 
 from cluster.client.locate import Location
 from cluster.client.verdict import ClusterVerdict, Serves, judge_layout
-from cluster.client.vitals import Vitals
+from cluster.client.vitals import Moving, Vitals
 from cluster.emulator.inspect import NodeProcess
 from cluster.errors import ClusterError
 from dsectl.ui.text import count
@@ -141,10 +141,10 @@ class Snapshot:
         return {name: node.vitals.sees for name, node in self.nodes.items() if node.vitals is not None}
 
     @property
-    def moving(self) -> str:
-        """The change of members that is under way, as the node says that has the newest layout; empty for none."""
+    def moving(self) -> Moving | None:
+        """The change of members that is under way, as the node says that has the newest layout."""
         told = [node.vitals for node in self.nodes.values() if node.vitals is not None]
-        return max(told, key=lambda vitals: vitals.layout).moving if told else ""
+        return max(told, key=lambda vitals: vitals.layout).moving if told else None
 
     def hints(self) -> dict[str, int]:
         """The copies that wait, by the owner that they are for, in the order of the nodes."""
@@ -156,6 +156,7 @@ class Snapshot:
 
     def to_json(self) -> dict[str, Any]:
         """What `status --json` prints."""
+        moving = self.moving
         return {
             "cluster": self.cluster,
             "verdict": self.verdict,
@@ -164,10 +165,28 @@ class Snapshot:
             "ready_s": None,
             "nodes": {name: node.to_json() for name, node in self.nodes.items()},
             "layout": self.layout,
-            "moving": self.moving,
+            "moving": f"{moving.what}: {waits_for(moving)}" if moving is not None else "",
+            "moves": moves_json(moving),
             "voting_owners": {str(voters): partitions for voters, partitions in self.voting_owners.items()},
             "faults_active": self.faults_active,
         }
+
+
+def waits_for(moving: Moving) -> str:
+    """What the end of a change waits for, for people."""
+    return "; ".join(moving.waits_for[:3]) or "about to end"
+
+
+def moves_json(moving: Moving | None) -> dict[str, Any] | None:
+    """How far a change is, in all and by the node that takes over; null when none is under way."""
+    if moving is None:
+        return None
+    nodes = {
+        name: {"moved": number - moving.lacking.get(name, 0), "copies": number}
+        for name, number in moving.joining.items()
+    }
+    total = {part: sum(one[part] for one in nodes.values()) for part in ("moved", "copies")}
+    return {"what": moving.what, **total, "nodes": nodes, "waits_for": moving.waits_for}
 
 
 def judge(location: Location, nodes: Mapping[str, NodeSnapshot], via: str | None, taken: Snapshot) -> Snapshot:

@@ -76,6 +76,12 @@ def scale_top(values: Sequence[float | None]) -> float:
     return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= high * 0.999)
 
 
+def bar(part: float, columns: int, glyphs: Glyphs) -> str:
+    """So much of the whole, as one line."""
+    full = round(min(1.0, max(0.0, part)) * columns)
+    return glyphs.bars[-1] * full + glyphs.rule * (columns - full)
+
+
 def spark(values: Sequence[float | None], top: float, glyphs: Glyphs) -> str:
     """A chart of one line."""
     return chart(values, 1, top, glyphs)[0]

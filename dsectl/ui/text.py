@@ -11,6 +11,14 @@ STYLES = {
     **{"bar-good": "1;30;42", "bar-warn": "1;30;43", "bar-bad": "1;37;41", "focus": "7"},
 }
 
+_NODES = (
+    *("30;42", "30;43", "30;46", "37;45", "37;44", "37;41", "30;102", "30;103"),
+    *("30;106", "30;105", "37;104", "30;101", "30;47", "37;100", "30;107"),
+)
+NODE_STYLES = len(_NODES)
+"""So many nodes have colours of their own: `node-0` and so on."""
+STYLES |= {f"node-{number}": code for number, code in enumerate(_NODES)}
+
 STATES = {
     **dict.fromkeys(("alive", "running", "green", "healthy", "ok", "passed", "ready"), "good"),
     **dict.fromkeys(("suspect", "amber", "catching-up", "recovering", "starting", "paused", "leaving"), "warn"),
@@ -136,6 +144,17 @@ def beside(left: list[Line], right: list[Line], columns: int, gap: int, width_ri
         other = fit(right[at] if at < len(right) else [], width_right)
         joined.append([*one, (" " * gap, ""), *other])
     return joined
+
+
+def flow(parts: list[Line], columns: int, gap: str) -> list[Line]:
+    """The parts on as many lines as they need."""
+    lines: list[Line] = []
+    for part in parts:
+        if lines and length(lines[-1]) + len(gap) + length(part) <= columns:
+            lines[-1] = [*lines[-1], (gap, ""), *part]
+        else:
+            lines.append(part)
+    return lines
 
 
 def runs(text: str, styles: list[str]) -> Line:

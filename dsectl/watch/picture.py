@@ -6,7 +6,7 @@ from typing import Any
 from dsectl.snapshot.snapshot import Snapshot
 from dsectl.ui.charts import UNICODE, Glyphs
 from dsectl.ui.faults import details, touched
-from dsectl.ui.text import Line, beside, count, fit, length, piece, shown
+from dsectl.ui.text import Line, beside, count, fit, flow, length, piece, shown
 from dsectl.ui.units import clock, number, rate, show_age, unix_time
 from dsectl.watch.charts import chart_lines, figures
 from dsectl.watch.history import EventGroup, History
@@ -71,12 +71,12 @@ def picture(
 ) -> list[Line]:
     """Exactly `rows` lines of `columns` columns."""
     lines = _header(history, columns, rows, choices)
-    keys = _flow(_keys(choices), columns, "   ")[:1]
+    keys = flow(_keys(choices), columns, "   ")[:1]
     snapshot = history.snapshot
     if snapshot is not None and snapshot.lost is None:
         room = rows - len(lines) - len(keys)
         table = 1 + len(snapshot.nodes)
-        legend = _flow(_legend(glyphs), columns, "  ")
+        legend = flow(_legend(glyphs), columns, "  ")
         legend = legend if room >= table + len(legend) + 2 else legend[: max(0, room - table)]
         lines += _body(history, snapshot, columns, room - len(legend), choices, glyphs, max(1, round(1.0 / every_s)))
         keys = [*legend, *keys]
@@ -125,7 +125,7 @@ def plain_lines(history: History, columns: int, glyphs: Glyphs = UNICODE, every_
     if snapshot is None or snapshot.lost is not None:
         return [fit(line, columns) for line in lines]
     lines += node_lines(history, columns, len(snapshot.nodes) + 1, None, glyphs, max(1, round(1.0 / every_s)))
-    lines += [[], *_flow(figures(history), columns, "   ")]
+    lines += [[], *flow(figures(history), columns, "   ")]
     faults = shown_faults(history, snapshot.wall)
     if faults:
         lines += [[], _title("faults"), *fault_lines(faults, len(faults), snapshot.wall)]
@@ -134,7 +134,7 @@ def plain_lines(history: History, columns: int, glyphs: Glyphs = UNICODE, every_
         _title("events"),
         *event_lines(history, PLAIN_EVENTS, None),
         [],
-        *_flow(_legend(glyphs), columns, "  "),
+        *flow(_legend(glyphs), columns, "  "),
     ]
     return [fit(line, columns) for line in lines]
 
@@ -160,7 +160,7 @@ def _header(history: History, columns: int, rows: int, choices: Choices) -> list
     head = _ends([(snapshot.cluster, "strong"), ("  ", ""), badge, (f"  {shown(why)}", "")], right, columns)
     if lost:
         return [head, [], [("waiting for it to come back", "dim")]]
-    summary = _flow(_summary(history, snapshot), columns, "  ")
+    summary = flow(_summary(history, snapshot), columns, "  ")
     return [head, *summary[: max(1, rows - len(snapshot.nodes) - 3)], *([[]] if columns >= 60 else [])]
 
 
@@ -198,17 +198,6 @@ def _keys(choices: Choices) -> list[Line]:
     if choices.focus:
         keys.append(("0", f"all, not only {choices.focus}"))
     return [[(key, "strong"), (f" {what}", "dim")] for key, what in keys]
-
-
-def _flow(parts: list[Line], columns: int, gap: str) -> list[Line]:
-    """The parts on as many lines as they need."""
-    lines: list[Line] = []
-    for part in parts:
-        if lines and length(lines[-1]) + len(gap) + length(part) <= columns:
-            lines[-1] = [*lines[-1], (gap, ""), *part]
-        else:
-            lines.append(part)
-    return lines
 
 
 def _ends(left: Line, right: Line, columns: int) -> Line:

@@ -1,7 +1,14 @@
 """When a transition may end: every owner to come is complete, and no quorum of the layout before can be found."""
 
 from cluster.chain.entry import ChainEntry, added, genesis, left
-from cluster.chain.transition import Progress, decode_progress, encode_progress, not_adopted, obstacles
+from cluster.chain.transition import (
+    Progress,
+    decode_progress,
+    encode_progress,
+    how_far,
+    not_adopted,
+    obstacles,
+)
 from cluster.layout import LayoutEntry, LayoutMember
 
 MEMBERS = tuple(LayoutMember(f"n{place}", "z1", "127.0.0.1", 7000 + place) for place in range(1, 6))
@@ -64,3 +71,18 @@ def test_what_is_announced_comes_back_and_garbage_is_nothing() -> None:
     progress = Progress(5, 4, 3, 2, "n1-abc")
     assert decode_progress(encode_progress(progress)) == progress
     assert decode_progress(b"\xff") is None and decode_progress(b"") is None
+
+
+def test_how_far_it_is_counts_all_that_a_silent_owner_is_to_take() -> None:
+    """Who joins has to start, and is not heard of at first: nothing has moved by then."""
+    told = all_well(ADDING)
+    del told["n6"]
+    silent = how_far(ADDING, told)
+    assert silent["joining"]["n6"] > 100 and silent["lacking"] == {"n6": silent["joining"]["n6"]}
+    behind = how_far(ADDING, all_well(ADDING, n6=Progress(1, 1, 0, 0, "")))
+    assert behind == silent
+    late = how_far(ADDING, all_well(ADDING, n6=Progress(2, 2, 17, 0, "")))
+    assert late["lacking"] == {"n6": 17}
+    recovering = how_far(ADDING, all_well(ADDING, n6=Progress(2, 2, 200, 0, ""), n1=Progress(2, 2, 9, 0, "")))
+    assert recovering == silent, "what somebody lost besides is no part of the change"
+    assert how_far(ADDING, all_well(ADDING))["lacking"] == {}

@@ -6,6 +6,8 @@ import msgspec
 
 from cluster.client.vitals import Vitals
 from cluster.wire.admin import AdminQuery
+from dsectl.commands.status import matrix_lines
+from dsectl.ui.charts import UNICODE
 from tests.client.fake_node import Script
 from tests.client.scripts import answering
 from tests.dsectl.conftest import Run, Serve
@@ -50,6 +52,14 @@ def test_the_matrix_leaves_silent_observers_out(run: Run, serve: Serve) -> None:
     assert lines[-1] == "silent: n2"
 
 
+def test_a_matrix_that_is_wider_than_the_terminal_has_signs_for_words() -> None:
+    sees = {"n1": {f"n{place}": "alive" for place in range(1, 16)} | {"n3": "dead"}}
+    signs = ["".join(text for text, _ in line) for line in matrix_lines(sees, ["n2"], 80, UNICODE)]
+    assert signs[1].split() == ["n1", "●", "●", "✕", *["●"] * 12] and max(map(len, signs)) <= 80
+    assert "✕ dead" in signs[2] and signs[3] == "silent: n2"
+    assert "alive" in "".join(text for text, _ in matrix_lines(sees, [], None, UNICODE)[1]), "off a terminal, words"
+
+
 def test_an_unreachable_cluster(run: Run, serve: Serve) -> None:
     for node in serve():
         node.stop()
@@ -71,9 +81,30 @@ def test_the_ring(run: Run, serve: Serve) -> None:
     assert run("ring", "--json").json == a_ring(None)
     assert [one["partition"] for one in run("ring", "--node", "n1", "--json").json] == [0]
     assert run("ring", "--partition", "1").lines[1].split() == ["1", "n2", "n3", "n1"]
-    assert run("ring").lines[3].split() == ["n1", "1", "1", "25.0", "%"]
+    assert run("ring").lines[:5] == [
+        "2 partitions, 2 owners each, the first one on top",
+        "      +0      +8      +16     +24     +32     +40     +48     +56",
+        "  0   AB",
+        "      BC",
+        "",
+    ]
+    assert run("ring").lines[6].split() == ["A", "n1", "z1", "1", "1", "25.0", "%"]
+    assert "\x1b[30;42mA\x1b[0m" in run("ring", terminal=True).out
     assert run("ring", "--partition", "2").code == 2
     assert run("ring", "--node", "n9").code == 6
+    assert run("ring", "--node", "n1", "--changes").code == 2
+
+
+def test_the_changes_of_members(run: Run, serve: Serve) -> None:
+    moves = [{"partition": 7, "from": ["n2"], "to": ["n4"]}, {"partition": 9, "from": [], "to": ["n4"]}]
+    changed = [{"slot": 2, "layout": 2, "what": "add n4", "state": "done", "moves": moves}]
+    serve(answering(changes=changed))
+    assert run("ring", "--changes", "--json").json == changed
+    lines = run("ring", "--changes").lines
+    assert lines[:2] == ["LAYOUT  STATE  COPIES  CHANGE", "     2  done        2  add n4"]
+    assert lines[3] == "add n4, done: 2 copies move, from who has - to who has +"
+    assert lines[5][6:17] == ".......B..." and lines[6][6:17] == ".......D.D."
+    assert [line.split() for line in lines[-2:]] == [["none", "n4", "1", "9"], ["n2", "n4", "1", "7"]]
 
 
 def sibling(author: str, counter: int, value: bytes | None, size: int | None = None) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def test_there_is_one_judge() -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        *("commands/status.py", "commands/health.py", "commands/members.py", "commands/watch.py"),
+        *("commands/status.py", "commands/health.py", "commands/watch.py"),
         *("commands/clusters.py", "shell/toolbar.py", "recipes/evidence.py", "demo/story.py"),
     ],
 )
