@@ -104,6 +104,30 @@ class BadContext(Usage):
     help_text = "Take the token from the `context` of a `get` or `put` of the same key."
 
 
+class TransitionUnderWay(Usage):
+    """Another change of the members has not ended yet."""
+
+    code = "transition"
+    exit_code = 2
+    help_text = "`dsectl status` shows how far it is, `dsectl revert` takes it back."
+
+
+class TooFewOwners(Usage):
+    """Without these nodes, some partitions have too few owners to be sure of what was acknowledged."""
+
+    code = "too-few-owners"
+    exit_code = 2
+    help_text = "`dsectl restart` one of them if that can be; `dsectl forget --accept-loss` goes on without."
+
+
+class TooFewNodes(Usage):
+    """Fewer nodes would be left than a key has copies."""
+
+    code = "too-few-nodes"
+    exit_code = 2
+    help_text = "Add a node first (`dsectl add`): what every owner holds must stay on as many owners."
+
+
 class Forbidden(ClusterError):
     """A message that the role of its sender may not send."""
 
@@ -235,6 +259,16 @@ class QuorumMissing(ClusterError):
     retryable = True
     exit_code = 7
     help_text = "`dsectl members` shows who is alive, `dsectl explain KEY` who owns the key; `restart` or `heal` helps."
+
+
+class NotYet(QuorumMissing):
+    """The last change has not reached enough nodes for the next one, or the node asked has one under way."""
+
+    code = "not-yet"
+    definite = True
+    retryable = True
+    exit_code = 7
+    help_text = "Try again in a moment."
 
 
 class NoResponders(ClusterError):

@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from cluster.ballot.acceptor import Accepted, Acceptor, AcceptorState, Promised
 from cluster.ballot.proposer import Phase, Proposer
 from cluster.chain.entry import ChainEntry, Change, decode_chain, encode_chain, genesis
 from cluster.env import Env
-from cluster.errors import ClusterError, Damaged, Maybe, QuorumMissing, StaleLayout, StorageFull
+from cluster.errors import ClusterError, Damaged, Maybe, NotYet, QuorumMissing, StaleLayout, StorageFull
 from cluster.layout.entry import LayoutEntry
 from cluster.ports import Inbound, Messenger, Outcome, Recorder
 from cluster.wire.chain import Accept, AcceptAnswer, Decided, Entries, Prepare, Promise
@@ -240,13 +241,15 @@ class Chain:
 
     # -- changes
 
-    def propose(self, change: Change, deadline: float, done: ChangeDone) -> None:
+    def propose(self, change: Change, deadline: float, done: ChangeDone, change_id: str = "") -> None:
         """Have the entry that `change` makes of the last one decided. `done` comes once: with the entry, or why it is
-        not to be (definite), or `Maybe` when it may still be decided."""
+        not to be (definite), or `Maybe` when it may still be decided. An entry that was decided under the same
+        `change_id` before, by whichever node, is the answer."""
         if self._proposal is not None:
-            done(QuorumMissing(f"{self.me} has another change of the cluster under way: try again"))
+            done(NotYet(f"{self.me} has another change of the cluster under way"))
             return
-        self._proposal = _Proposal(self, change, deadline, done)
+        id = change_id or f"{self.id}.{self.env.random.randbytes(4).hex()}"
+        self._proposal = _Proposal(self, change, id, deadline, done)
         self._proposal.next()
 
     def proposed(self, outcome: ChainEntry | ClusterError, done: ChangeDone) -> None:
@@ -265,15 +268,18 @@ class Chain:
 class _Proposal:
     """A change on its way: one attempt after the other, each for the slot that is next by then."""
 
-    def __init__(self, chain: Chain, change: Change, deadline: float, done: ChangeDone) -> None:
+    def __init__(self, chain: Chain, change: Change, id: str, deadline: float, done: ChangeDone) -> None:
         self.chain = chain
         self.change = change
+        self.id = id
+        """Whoever finishes the ballot, the entry is this change if it carries this. Who proposes for a slot has all
+        entries before it, and looks for the id there: so a change that several nodes propose is decided once."""
         self.deadline = deadline
         self.done = done
         self.round = 1
         self.slot = 0
         self.own = b""
-        """What was to be decided for `slot`; whoever finishes the ballot, it is this change if these are the bytes."""
+        """What was to be decided for `slot`."""
         self.sent = False
         """Whether acceptors may have accepted it: then the outcome is not known before the slot is decided."""
         self.attempt: Proposer | None = None
@@ -281,14 +287,14 @@ class _Proposal:
     def next(self) -> None:
         """Begin an attempt."""
         chain, now = self.chain, self.chain.env.clock.now()
-        if 0 < self.slot <= chain.entry.slot:
-            decided = chain.entries[self.slot - 1]
-            if encode_chain(decided) == self.own:
-                chain.proposed(decided, self.done)
-                return
+        found = next((entry for entry in chain.entries if entry.change_id == self.id), None)
+        if found is not None:
+            chain.proposed(found, self.done)
+            return
+        if self.slot <= chain.entry.slot:
             self.sent = False
         try:
-            entry = self.change(chain.entry)
+            entry = replace(self.change(chain.entry), change_id=self.id)
         except ClusterError as error:
             chain.proposed(error, self.done)
             return

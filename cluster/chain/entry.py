@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cluster.errors import Damaged, Usage
+from cluster.errors import Damaged, NotFound, TooFewNodes, TooFewOwners, TransitionUnderWay, Usage
 from cluster.layout.entry import Coming, LayoutEntry, LayoutMember
 from cluster.layout.partition import PARTITIONS
 from cluster.layout.placement import placement
@@ -38,6 +38,8 @@ class ChainEntry(Struct, frozen=True, omit_defaults=True):
     """Members in force that are dead for good: nobody waits for what they hold."""
     lossy: bool = False
     """What only those held may be lost: who runs the cluster has accepted that."""
+    change_id: str = ""
+    """Given by whoever asked for the change: asked again, of another node, it is found and not made twice."""
 
     def validate(self) -> None:
         """Raise Usage for an entry that no node may take over."""
@@ -91,7 +93,7 @@ def left(entry: ChainEntry, names: Sequence[str], *, gone: bool, lossy: bool = F
     _check_members(entry, names)
     stay = tuple(member for member in layout.members if member.name not in names)
     if len(stay) < layout.replicas:
-        raise Usage(f"{len(stay)} nodes would be left for {layout.replicas} copies of each key")
+        raise TooFewNodes(f"{len(stay)} nodes would be left for {layout.replicas} copies of each key")
     next = _begin(entry, stay, f"{'forget' if gone else 'leave'} {', '.join(names)}")
     return replace(_strike(next, names), lossy=lossy) if gone else next
 
@@ -104,7 +106,7 @@ def _refuse_loss(entry: ChainEntry, names: Sequence[str]) -> None:
     short = [p for p in range(PARTITIONS) if sum(name not in away for name in placed.owners(p)) < needed]
     if short:
         shown = " ".join(map(str, short[:20])) + (f" and {len(short) - 20} more" if len(short) > 20 else "")
-        raise Usage(
+        raise TooFewOwners(
             f"too few owners would be left to have all that was acknowledged in {len(short)} partitions: {shown}"
         )
 
@@ -116,7 +118,7 @@ def _struck(entry: ChainEntry, names: Sequence[str]) -> ChainEntry:
     _check_members(entry, names)
     stay = tuple(member for member in coming.members if member.name not in names)
     if len(stay) < entry.layout.replicas:
-        raise Usage(f"{len(stay)} nodes would be left for {entry.layout.replicas} copies of each key; `dsectl revert`")
+        raise TooFewNodes(f"{len(stay)} nodes would be left for {entry.layout.replicas} copies of each key")
     owners = rebalanced(coming.owners, stay, entry.layout.n)
     next = _follow(entry, f"forget {', '.join(names)}", replace(entry.layout, coming=Coming(stay, owners)))
     return _strike(next, [name for name in names if name in entry.acceptors])
@@ -160,14 +162,14 @@ def renamed(entry: ChainEntry, name: str, acceptor: str) -> ChainEntry:
 
 def _refuse_second_change(entry: ChainEntry) -> None:
     if entry.moving:
-        raise Usage(f"a transition is under way ({entry.what})")
+        raise TransitionUnderWay(f"a transition is under way ({entry.what})")
 
 
 def _check_members(entry: ChainEntry, names: Sequence[str]) -> None:
     members = [member.name for member in entry.layout.all_members]
     for name in names:
         if name not in members:
-            raise Usage(f"{name} is not a member; the members are {', '.join(members)}")
+            raise NotFound(f"{name} is not a member; the members are {', '.join(members)}")
 
 
 def _begin(entry: ChainEntry, members: tuple[LayoutMember, ...], what: str) -> ChainEntry:

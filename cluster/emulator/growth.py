@@ -26,7 +26,7 @@ from cluster.emulator.nodefiles import chain_files, newest_entry
 from cluster.emulator.ports import choose_ports, ephemeral_range, is_free, usable_ports
 from cluster.emulator.signals import end_nodes
 from cluster.emulator.spec import NODES_MAX, Place, encode_record
-from cluster.errors import ClusterError, Damaged, DeadlinePassed, NotFound, QuorumMissing, Unreachable, Usage
+from cluster.errors import ClusterError, Damaged, DeadlinePassed, NotFound, NotYet, Unreachable, Usage
 from cluster.layout import encode_entry
 from cluster.storage import newborn_files
 
@@ -34,20 +34,12 @@ if TYPE_CHECKING:
     from cluster.client.blocking import BlockingCluster
 
 POLL_S: Final = 0.1
-ASK_S: Final = 5.0
 ALL_DOWN_S: Final = 2.0
 """So long no node has lived before a change is waited for no more: a restart of all takes less."""
+ASK_S: Final = 3.0
+"""So long one node is given to have a change decided, before the next is asked."""
 LEFT_FOLDER: Final = "left"
 JOINS: Final = "it joins the cluster"
-
-HELP: Final = {
-    "under way (": "`dsectl status` shows how far it is, `dsectl revert` takes it back.",
-    "too few owners": "`dsectl restart` one of them if that can be; `dsectl forget --accept-loss` goes on without.",
-    "would be left": "Add a node first (`dsectl add`): what every owner holds must stay on as many owners.",
-    "no transition": "Nothing is to be taken back.",
-    "is not a member": "`dsectl members` lists them.",
-}
-"""By words of the message, what helps."""
 
 Progress = Callable[[dict[str, Any]], None]
 """Given the state of the transition, again and again while it lasts."""
@@ -83,7 +75,7 @@ def add(
         files = tidy(home, files.name)
         places = _new_places(home, files, count, zone)
         rows = [{"name": one.name, "zone": one.zone, "host": "127.0.0.1", "port": one.port} for one in places]
-        decided = _change(client, files, {"add": rows}, began + wait_s)
+        decided = change(client, files, {"add": rows}, began + wait_s)
         entries = chain_files(files)
         first = read(files.folder / "nodes" / files.nodes[0] / NODE_LAYOUT_FILE)
         for place in places:
@@ -114,38 +106,58 @@ def leave(
         if alive:
             cure = f"`dsectl leave {' '.join(alive)}` takes it out, and hands on what it holds."
             raise Usage(f"{', '.join(alive)} runs", help=cure)
-    change: dict[str, Any] = {"forget" if forget else "leave": names}
+    what: dict[str, Any] = {"forget" if forget else "leave": names}
     if accept_loss:
-        change["accept_loss"] = True
-    decided = _change(client, files, change, began + wait_s)
+        what["accept_loss"] = True
+    decided = change(client, files, what, began + wait_s)
     return _wait(client, home, files, decided, names, began, wait_s, progress)
 
 
 def revert(client: "BlockingCluster", home: Home, files: ClusterFiles, wait_s: float) -> Moved:
     """Take back the change that is under way; nodes that were to join end."""
     began = time.monotonic()
-    decided = _change(client, files, {"revert": True}, began + wait_s)
+    found = [state for state in states(client, files).values() if state]
+    if found and not any(state["moving"] for state in found):
+        raise Usage("no transition is under way", help="Nothing is to be taken back.")
+    decided = change(client, files, {"revert": True}, began + wait_s)
     return _wait(client, home, files, decided, [], began, wait_s, lambda state: None)
 
 
-def _change(client: "BlockingCluster", files: ClusterFiles, change: dict[str, Any], deadline: float) -> dict[str, Any]:
-    """Have one of the nodes that run propose it, again while the last change has not reached enough of them."""
+def change(client: "BlockingCluster", files: ClusterFiles, what: dict[str, Any], deadline: float) -> dict[str, Any]:
+    """Have one of the nodes that run propose it: the next one if it does not answer, or reaches too few; all of them
+    again while the last change has not reached enough. The id of the change makes that harmless: a node that finds it
+    in the chain answers with what was decided. Who has the newest entry and sees most members is asked first."""
+    named = {**what, "id": secrets.token_hex(8)}
+    unknown: ClusterError | None = None
     while True:
-        known = client.location.nodes
-        running = [name for name in files.nodes if name in known and inspect_node(files.node(name)).state == "running"]
-        if not running:
+        found = states(client, files)
+        if not found:
             raise Unreachable(f"no node of cluster {files.name!r} runs")
-        left = min(ASK_S, deadline - time.monotonic())
-        try:
-            found: dict[str, Any] = client.ask(running[0], "change", change, max(0.5, left))
-            return found
-        except Usage as error:  # the help of an error does not travel
-            help = next((help for words, help in HELP.items() if words in error.message), None)
-            raise Usage(error.message, help=help) from None
-        except QuorumMissing as error:
-            if "try again" not in error.message or left <= POLL_S:
+        not_yet: NotYet | None = None
+        error: ClusterError = DeadlinePassed("no time was left to ask for it")
+        for name in sorted(found, key=lambda name: (-found[name].get("slot", 0), -found[name].get("alive", 0))):
+            left = min(ASK_S, deadline - time.monotonic())
+            try:
+                decided: dict[str, Any] = client.ask(name, "change", named, max(0.5, left))
+                return decided
+            except Usage:  # the same at every node that has the same chain
                 raise
-            time.sleep(POLL_S)
+            except NotYet as refused:
+                error = not_yet = refused
+            except ClusterError as failed:
+                error = failed
+                unknown = unknown if failed.definite else failed
+        if not_yet is None or time.monotonic() + POLL_S >= deadline:
+            raise unknown or error
+        time.sleep(POLL_S)
+
+
+def states(client: "BlockingCluster", files: ClusterFiles) -> dict[str, dict[str, Any]]:
+    """How far each node is that runs and that clients know; nothing of one that does not say."""
+    known = client.location.nodes  # of before: whoever joins knows no more than these
+    running = [name for name in files.nodes if name in known and inspect_node(files.node(name)).state == "running"]
+    answers = client.ask_all(running, "layout", timeout=1.0) if running else {}
+    return {name: {} if isinstance(answer, ClusterError) else answer for name, answer in answers.items()}
 
 
 def _wait(
@@ -169,7 +181,7 @@ def _wait(
         elif time.monotonic() > lived + ALL_DOWN_S:
             help = "`dsectl up` starts them, and they go on with it; `dsectl revert` takes it back then."
             raise Unreachable(f"{state['what']}: no node of cluster {files.name!r} runs any more", help=help)
-        state = _state(client, files, state)
+        state = newest(state, states(client, files).values())
     over = not state["moving"]
     if over:
         _end_former(files, state, began + wait_s + LOCK_WAIT_S)
@@ -179,18 +191,10 @@ def _wait(
     return Moved(decided["what"], state["number"], names, moved, seconds, over, list(state.get("waits_for", [])))
 
 
-def _state(client: "BlockingCluster", files: ClusterFiles, before: dict[str, Any]) -> dict[str, Any]:
-    """The newest state that a node has."""
-    known = client.location.nodes  # of before: whoever joins knows no more than these
-    running = [name for name in files.nodes if name in known and inspect_node(files.node(name)).state == "running"]
-    return newest(before, client.ask_all(running, "layout", timeout=1.0).values())
-
-
-def newest(before: dict[str, Any], answers: Iterable[dict[str, Any] | ClusterError]) -> dict[str, Any]:
+def newest(before: dict[str, Any], answers: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """The state to go by: the last slot that anybody has, and of that what was told last, since data moves and reasons
     change while the slot stays the same."""
-    found = [answer for answer in answers if not isinstance(answer, ClusterError)]
-    return max([*found, before], key=lambda state: int(state["slot"]))
+    return max([*(answer for answer in answers if answer), before], key=lambda state: int(state["slot"]))
 
 
 def _end_former(files: ClusterFiles, state: dict[str, Any], deadline: float) -> None:

@@ -24,7 +24,7 @@ from cluster.chain.transition import (
     obstacles,
 )
 from cluster.env import Env
-from cluster.errors import ClusterError, NotFound, QuorumMissing, Usage
+from cluster.errors import ClusterError, NotFound, NotYet, Usage
 from cluster.layout import LayoutEntry, LayoutMember, LayoutView, encode_entry
 from cluster.ports import Facts, Inbound, Recorder
 from cluster.replication.replication import Replication
@@ -43,6 +43,8 @@ ASK_S: Final = 1.0
 PROPOSE_S: Final = 5.0
 CHANGES_MAX: Final = 20
 """In one answer."""
+ANSWER_S: Final = 0.1
+"""So long before its deadline a change is given up, so that the reason why still arrives."""
 
 
 class Layouts:
@@ -216,13 +218,16 @@ class Layouts:
             "what": entry.what,
             "entry": encode_entry(self._view.entry).decode(),
             "moving": entry.moving,
+            "alive": len(self._alive()),
         }
         return found | (self.moving() or {})
 
     def change(self, arguments: Mapping[str, Any], inbound: Inbound) -> None:
-        """Handle `change`: `add` (members), `leave` or `forget` (names), `revert`. Answers with the entry decided."""
+        """Handle `change`: `add` (members), `leave` or `forget` (names), `revert`. Answers with the entry decided.
+        `id` names the change: it is made once, however often and wherever it is asked for."""
         try:
-            change = self._change(arguments)
+            change_id = str(arguments.get("id", ""))
+            change = self._change({key: value for key, value in arguments.items() if key != "id"})
         except ClusterError as error:
             inbound.fail(error)
             return
@@ -231,9 +236,9 @@ class Layouts:
             if isinstance(outcome, ClusterError):
                 inbound.fail(outcome)
             else:
-                inbound.reply(AdminAnswer(self.status()))
+                inbound.reply(AdminAnswer({**self.status(), "what": outcome.what}))
 
-        self.chain.propose(change, inbound.deadline, decided)
+        self.chain.propose(change, inbound.deadline - ANSWER_S, decided, change_id)
 
     def _change(self, arguments: Mapping[str, Any]) -> Callable[[ChainEntry], ChainEntry]:
         match dict(arguments):
@@ -253,7 +258,7 @@ class Layouts:
         """The entry, once as many owners have taken it over as it takes for the next to be safe."""
         late = not_adopted(entry, self._all_progress())
         if late and not entry.moving:
-            raise QuorumMissing(f"{', '.join(late)} must take over layout {entry.layout.number} first: try again")
+            raise NotYet(f"{', '.join(late)} must take over layout {entry.layout.number} first")
         return entry
 
 

@@ -121,6 +121,8 @@ def _help_extra(entry: Entry, args: Sequence[str]) -> str:
         return (
             f"A path needs a step: `dsectl shell -c '{entry.name} … {args[-1]} -> $x'`; or --json and `jq {args[-1]}`."
         )
+    if entry.name in ("add", "up") and args[-1].isdigit():
+        return f"The number of nodes is an option: `dsectl {entry.name} -n {args[-1]}`."
     if entry.group in ("clusters", "inspect", "requests") and len(args) == 1:
         return f"To choose a cluster: `dsectl {entry.name} -C NAME`; a node to ask: --via NODE."
     return ""

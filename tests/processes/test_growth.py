@@ -7,7 +7,7 @@ import pytest
 
 import cluster
 from cluster.emulator import cluster as emulator
-from cluster.emulator import growth
+from cluster.emulator import growth, linkfaults
 from cluster.emulator.home import find_home, load_cluster
 from cluster.errors import ClusterError, Unreachable, Usage
 from tests.processes.fleet import Ledger, Real, real, until
@@ -124,6 +124,18 @@ def test_what_cannot_end_says_why_and_is_taken_back() -> None:
         assert growth.revert(fleet.client, find_home(), load_cluster(fleet.name), WAIT_S).done
         assert load_cluster(fleet.name).nodes == ["n1", "n2", "n3"]
         assert ledger.lost(fleet.client) == []
+
+
+def test_a_node_that_is_cut_off_is_gone_round() -> None:
+    with real(5) as fleet:
+        linkfaults.partition(fleet.name, [["n1"], ["rest"]])
+        until(lambda: len(fleet.ask("n1", "status")["alive"]) == 1)
+        assert growth.states(fleet.client, fleet.files)["n1"], "it answers whoever asks it"
+        here = load_cluster(fleet.name)
+        moved = growth.leave(fleet.client, find_home(), here, ["n5"], 2.0, lambda state: None)
+        assert moved.what == "leave n5" and not moved.done, "n1 is to own a part of what n5 does"
+        linkfaults.heal(fleet.name)
+        assert growth.revert(fleet.client, find_home(), here, WAIT_S).done
 
 
 def test_without_a_majority_nothing_changes() -> None:

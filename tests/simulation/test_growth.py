@@ -2,6 +2,7 @@
 end in one chain, and every transition ends."""
 
 from cluster.simulation.fleet import Fleet
+from cluster.wire.admin import AdminAnswer
 from tests.simulation.growth import GROWTH, Growth
 from tests.simulation.nemesis import Nemesis
 from tests.simulation.runs import Run, run
@@ -32,6 +33,33 @@ def test_chains_of_writes_survive_changes_among_many_faults(seed: int) -> None:
 def test_members_come_and_go_on_disks_that_fill_and_stick_and_by_clocks_that_jump(seed: int) -> None:
     disks = [Nemesis.fill_disk, Nemesis.fill_disk, Nemesis.empty_disk, Nemesis.slow_disk]
     check(run(seed, "deletes", down_max=1, grows=True, steps=[*GROWTH, *disks, Nemesis.set_clock]))
+
+
+def test_a_change_that_is_asked_for_again_elsewhere_is_made_once(seed: int) -> None:
+    """n1 has it accepted by n2, by half of the others or by all, and is cut off before it knows the outcome."""
+    with Fleet.running(seed, 5) as fleet:
+        chain, row = fleet.nodes["n1"].layouts.chain, {"name": "n6", "zone": "z1", "host": "10.0.0.6", "port": 7000}
+        change = {"add": [row], "id": "asked twice"}
+        first = fleet.ask("n1", "change", change, 2.0)
+        reached = ["n2", "n3", "n4"][: 1 + seed % 3]
+
+        def accepted() -> bool:
+            return all(fleet.nodes[name].layouts.chain._acceptor.state.value for name in reached)
+
+        for name in ("n2", "n3", "n4", "n5"):
+            fleet.world.slow(name, "n1", delay=0.02)
+            fleet.world.slow("n1", name, delay=0.0 if name in reached else 0.04)
+        fleet.world.run_until_true(accepted, 5.0, step=0)
+        fleet.fault("partition", groups=[["n1"], ["n2", "n3", "n4", "n5"]])
+        second = fleet.wait(fleet.ask("n5", "change", change, 5.0), 10.0)
+        assert isinstance(second.answer, AdminAnswer), second.error
+        fleet.heal()
+        fleet.wait(first, 10.0)
+        fleet.join("n6", via="n5")
+        fleet.until(fleet.settled, 60.0)
+        assert [entry.what for entry in chain.entries] == ["the first layout", "add n6", "add n6: done"]
+        third = fleet.wait(fleet.ask("n3", "change", change)).answer
+        assert isinstance(third, AdminAnswer) and third.value["what"] == "add n6", "and it is found once it is over"
 
 
 def test_two_of_five_are_forgotten_with_the_loss_of_what_only_they_held(seed: int) -> None:

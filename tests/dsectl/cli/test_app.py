@@ -66,6 +66,8 @@ def test_wrong_usage_exits_with_2_and_names_help(run: Run, words: list[str]) -> 
         ("get a; get b", "unexpected argument: get b", "`;` separates none"),
         ("explain cart .owners", "unexpected argument: .owners", "dsectl shell -c 'explain … .owners -> $x'"),
         ("members n1", "unexpected argument: n1", "--via NODE"),
+        ("add 1", "unexpected argument: 1", "`dsectl add -n 1`"),
+        ("up 3", "unexpected argument: 3", "`dsectl up -n 3`"),
         ("keys --limit 0", 'invalid --limit "0": expected a whole number from 1', "`dsectl help keys`"),
         ("keys --limit x", 'invalid --limit "x": expected a whole number from 1', "`dsectl help keys`"),
         ("ring --partition x", 'invalid --partition "x": expected a whole number', "`dsectl help ring`"),
