@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 PROGRAM = """
 import cluster
 import dsectl
+from cluster.requests.demo import Echo, Text
 
 
 async def main() -> None:
@@ -28,6 +29,8 @@ async def main() -> None:
         async for message in c.topics.subscribe("a"):
             reveal_type(message)  # TopicMessage
         reveal_type(await c.requests.call("echo.echo"))  # CallResult
+        reveal_type(await c.requests.client(Echo).echo(Text("hi")))  # Struct | None
+        await c.requests.client(Echo).echo("hi")  # error: incompatible type "str"
         reveal_type(await c.admin.members())  # dict[str, Any]
 
 
@@ -37,6 +40,8 @@ def blocking() -> None:
         reveal_type(c.kv.put("k", b"v"))  # PutResult
         reveal_type(c.kv.get("k").siblings)  # list[bytes]
         reveal_type(c.topics.subscribe("a").next(1.0))  # TopicMessage | None
+        reveal_type(c.requests.client(Echo).echo(Text("hi")))  # Struct | None
+        text: str = c.requests.call("echo.echo").reply  # error: Incompatible types in assignment
         reveal_type(c.admin.ring())  # list[dict[str, Any]]
         c.kv.put("k", "v")  # error: incompatible type "str"
         c.kv.putt("k", b"v")  # error: no attribute "putt"

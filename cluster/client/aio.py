@@ -67,7 +67,7 @@ class AioStream(asyncio.Protocol):
         self._caller = caller
         self._transport: asyncio.Transport | None = None
         self._paused = False
-        caller.on_output = self._wake
+        caller.on_output = partial(loop.call_soon, self._flush)
         self._dialling = loop.create_task(self._dial())
 
     async def _dial(self) -> None:
@@ -104,9 +104,6 @@ class AioStream(asyncio.Protocol):
         """The node has caught up."""
         self._paused = False
         self._flush()
-
-    def _wake(self) -> None:
-        self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         if self._transport is not None and not self._paused:
@@ -178,11 +175,13 @@ class AioSession(Bounded, Questions["AioSession"]):
     async def __aenter__(self) -> Self:
         if self._router is not None and not self._router.closed:
             raise Usage("this client is open: make another with `cluster.connect`")
-        self._loop, self._changed = asyncio.get_running_loop(), asyncio.Event()
+        self._loop, self._changed = loop, _ = asyncio.get_running_loop(), asyncio.Event()
         turn = int.from_bytes(os.urandom(2), "big") if self._seed is None else self._seed
         self._router = router = Router(self, self.location, self._via, turn=turn)
         router.on_change = self._changed.set
-        router.on_bug = self._on_bug
+        router.on_bug = lambda error: loop.call_exception_handler(
+            {"message": "a callback of a call failed", "exception": error}
+        )
         try:
             router.start()
             while not router.ready:
@@ -255,8 +254,13 @@ class AioSession(Bounded, Questions["AioSession"]):
         router, loop = self.router, self._loop
         assert loop is not None
         future: asyncio.Future[Outcome] = loop.create_future()
+
+        def settle(outcome: Outcome) -> None:
+            if not future.done():
+                future.set_result(outcome)
+
         deadline = monotonic() + (self.timeout if send.timeout is None else send.timeout)
-        return future, router.call(send.body, deadline, partial(_settle, future), send.key, send.node, send.trace)
+        return future, router.call(send.body, deadline, settle, send.key, send.node, send.trace)
 
     async def _gather(self, gather: Gather) -> dict[str, Outcome]:
         begun = {name: self._send(Send(body, gather.timeout, None, name)) for name, body in gather.bodies.items()}
@@ -274,15 +278,6 @@ class AioSession(Bounded, Questions["AioSession"]):
         nodes = addresses(entry)
         self.location = Location(self.location.name, self.location.secret, nodes, entry)
         self.router.use(nodes, entry)
-
-    def _on_bug(self, error: Exception) -> None:
-        assert self._loop is not None
-        self._loop.call_exception_handler({"message": "a callback of a call failed", "exception": error})
-
-
-def _settle(future: asyncio.Future[Outcome], outcome: Outcome) -> None:
-    if not future.done():
-        future.set_result(outcome)
 
 
 class Client(AioSession):

@@ -90,6 +90,12 @@ class Dispatch:
         told from that one's."""
         self.tried: dict[str, ClusterError] | None = None
 
+    @staticmethod
+    def behind(done: Done) -> Dispatch | None:
+        """The operation that waits for what `done` is told, if it does not insist on its node."""
+        operation = getattr(done, "__self__", done)  # `on_hedge` of one waits, too
+        return operation if isinstance(operation, Dispatch) and operation.is_for_any else None
+
     @property
     def repeatable(self) -> bool:
         """Whether it may be done twice."""

@@ -123,7 +123,7 @@ def locate_addresses(targets: list[str] | list[Address], secret: bytes | None, c
     """A location from addresses alone, each `host:port` or (host, port). Raises Usage for what is neither."""
     if secret is None:
         raise Usage("addresses need the cluster's secret beside them")
-    nodes = [_parse(target) if isinstance(target, str) else _pair(target) for target in targets]
+    nodes = [_address(target) for target in targets]
     if not nodes:
         raise Usage("at least one address is needed")
     return Location(cluster, secret, {f"{host}:{port}": (host, port) for host, port in nodes})
@@ -143,18 +143,16 @@ def find(target: str | list[str] | list[Address], secret: bytes | None, cluster:
     return locate_addresses(target, secret, cluster or "default")
 
 
-def _parse(text: str) -> Address:
-    host, _, port = text.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit()) or not 1 <= int(port) <= 65535:
-        raise Usage(f"{text!r} is not an address: host:port")
-    return host.strip("[]"), int(port)
-
-
-def _pair(target: object) -> Address:
+def _address(target: object) -> Address:
+    if isinstance(target, str):
+        host, _, port = target.rpartition(":")
+        if not host or not (port.isascii() and port.isdigit()) or not 1 <= int(port) <= 65535:
+            raise Usage(f"{target!r} is not an address: host:port")
+        return host.strip("[]"), int(port)
     if isinstance(target, tuple | list) and len(target) == 2:
-        host, port = target
-        if isinstance(host, str) and host and type(port) is int and 1 <= port <= 65535:
-            return host, port
+        host, number = target
+        if isinstance(host, str) and host and type(number) is int and 1 <= number <= 65535:
+            return host, number
     raise Usage(f"{target!r} is not an address: (host, port)")
 
 

@@ -1,8 +1,7 @@
 """Calls of services: by name with JSON, or typed by the service's class. The node that is asked balances them."""
 
-from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, overload
 
 from msgspec import DecodeError, MsgspecError, Struct, ValidationError, json
 
@@ -12,7 +11,12 @@ from cluster.limits import NAME_BYTES_MAX, VALUE_BYTES_MAX
 from cluster.wire.requests import Call, CallDone
 
 if TYPE_CHECKING:
+    from cluster.client.aio import AioSession
+    from cluster.client.blocking import BlockingSession
     from cluster.requests.service import Definition
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+"""What a call by name is answered with."""
 
 
 class CallResult(Struct, frozen=True):
@@ -20,7 +24,7 @@ class CallResult(Struct, frozen=True):
 
     service: str
     operation: str
-    reply: Any
+    reply: Json
     node: str
     attempts: int
     hedged: bool
@@ -33,7 +37,7 @@ class Requests(Family[S]):
 
     @operation
     def call(
-        self, operation: str, arguments: Any = None, *, deadline: float | None = None, only: str | None = None
+        self, operation: str, arguments: object = None, *, deadline: float | None = None, only: str | None = None
     ) -> Steps[CallResult]:
         """Call `SERVICE.OPERATION` with arguments that can be JSON. `deadline` in seconds; `only` names the node
         whose endpoint is to answer, and no other. Raises ServiceError for what the service refuses, Maybe when the
@@ -43,35 +47,55 @@ class Requests(Family[S]):
         done = expect(CallDone, (yield Send(body, check_timeout(deadline, "deadline"))))
         return call_result(body, done, monotonic() - began)
 
-    @operation
-    def call_raw(
-        self, operation: str, arguments: Any = None, *, deadline: float | None = None, only: str | None = None
-    ) -> Steps[bytes]:
-        """The JSON of the reply, as the service sent it."""
-        body = call_body(operation, arguments, only)
-        return expect(CallDone, (yield Send(body, check_timeout(deadline, "deadline")))).payload
-
-    def client(self, service: Any, *, deadline: float | None = None) -> "TypedClient[S]":
+    def client(self, service: object, *, deadline: float | None = None) -> "TypedClient[S]":
         """A client whose methods are the operations of `service`, a class made with `@service`. Raises Usage."""
         from cluster.requests.service import definition_of
 
         return TypedClient(self._session, definition_of(service), check_timeout(deadline, "deadline"))
 
 
+class AioOperation(Protocol):
+    """An operation of a service, called through the asyncio client."""
+
+    async def __call__(
+        self, request: Struct | None = None, *, deadline: float | None = None, only: str | None = None
+    ) -> Struct | None:
+        """The operation's reply."""
+
+
+class BlockingOperation(Protocol):
+    """An operation of a service, called through the blocking client."""
+
+    def __call__(
+        self, request: Struct | None = None, *, deadline: float | None = None, only: str | None = None
+    ) -> Struct | None:
+        """The operation's reply."""
+
+
 class TypedClient(Family[S]):
-    """`await client.quote(Quote(sku="x"), deadline=0.5)`: a msgspec Struct in, the operation's Struct out."""
+    """`await client.quote(Quote(sku="x"), deadline=0.5)`: a msgspec Struct in, the operation's Struct (or None) out.
+
+    A type checker sees no more than `Struct | None`, since a class of services says nothing of its clients: narrow it
+    with `isinstance`. At run time the reply is always of the type that the operation declares.
+    """
 
     def __init__(self, session: S, definition: "Definition", deadline: float | None) -> None:
         super().__init__(session)
         self._definition = definition
         self._deadline = deadline
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    @overload
+    def __getattr__(self: "TypedClient[AioSession]", name: str) -> AioOperation: ...
+
+    @overload
+    def __getattr__(self: "TypedClient[BlockingSession]", name: str) -> BlockingOperation: ...
+
+    def __getattr__(self, name: str) -> Any:
         found = self._definition.operations.get(name)
         if found is None:
             raise AttributeError(f"service {self._definition.name} has no operation {name!r}")
 
-        def call(request: Any = None, *, deadline: float | None = None, only: str | None = None) -> Any:
+        def call(request: object = None, *, deadline: float | None = None, only: str | None = None) -> object:
             return self._session.run(self._steps(name, request, deadline, only))
 
         call.__name__, call.__doc__ = name, found.summary
@@ -80,7 +104,7 @@ class TypedClient(Family[S]):
     def __dir__(self) -> list[str]:
         return sorted(self._definition.operations)
 
-    def _steps(self, name: str, request: Any, deadline: float | None, only: str | None) -> Steps[Any]:
+    def _steps(self, name: str, request: object, deadline: float | None, only: str | None) -> Steps[Struct | None]:
         service, found = self._definition.name, self._definition.operations[name]
         if request is None:
             request = found.request()
@@ -99,7 +123,7 @@ class TypedClient(Family[S]):
             raise BadMessage(f"{service}.{name} replied with something else: {error}") from None
 
 
-def call_body(target: object, arguments: Any, only: object = None) -> Call:
+def call_body(target: object, arguments: object, only: object = None) -> Call:
     """The request for `service.operation`; the operation is what follows the last dot. Raises Usage or TooLarge."""
     service, _, name = check_text(target, "an operation").rpartition(".")
     if not service or not name:

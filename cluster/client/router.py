@@ -7,8 +7,8 @@ first node that answers, since the nodes forward.
 Whatever was sent and may have happened is never sent again (`cluster/wire/caller.py`). One beat, every 20 ms while
 anything waits, ends what is overdue and watches nodes that have gone quiet (`cluster/wire/silence.py`): they are
 probed, new operations prefer others, and reads are hedged (Dean and Barroso, "The Tail at Scale", 2013). A node that
-stays silent while another answers is given up: reads go elsewhere, writes end as `maybe`. A connection that ended is
-dialled again with backoff and full jitter (Brooker, "Exponential Backoff And Jitter", 2015).
+stays silent while another answers is given up: reads go elsewhere, writes end as `maybe`. When a connection that ended
+is dialled again, `link.py` says.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from cluster.client.dispatch import Dispatch, ignore, nobody
+from cluster.client.link import DIAL_AGAIN_S, NodeLink
 from cluster.client.operation import check_name
 from cluster.errors import ClusterError, DeadlinePassed, NotFound, Overloaded, Unreachable
 from cluster.layout.partition import PARTITIONS, partition_of
@@ -30,7 +31,7 @@ from cluster.wire.silence import BEAT_LATE_S
 from cluster.wire.topics import Message
 
 if TYPE_CHECKING:
-    from cluster.client.carrier import Carrier, Receiver, Stream
+    from cluster.client.carrier import Carrier, Receiver
     from cluster.client.locate import Address, Location
     from cluster.env import Timer
     from cluster.layout.entry import LayoutEntry
@@ -52,31 +53,9 @@ SLOW_S = 0.2
 connection 250 ms for its next word. What is refused sooner has a reason that stays."""
 HEDGE_S = 0.1
 """Beside a node that is being dialled for so long the next is dialled too. Nothing but handshakes is sent twice."""
-DIAL_AGAIN_S = 0.05
-"""An operation that has no better node dials one out of turn, but no node more often than this."""
-BACKOFF_MIN_S, BACKOFF_MAX_S = 0.05, 2.0
 PROBE = AdminQuery("ping")
 PROBES = 2
 """How many other nodes are asked whether it is one node that is silent, or this side that hears nothing."""
-
-
-class NodeLink:
-    """One node as the router sees it: its address, and its connection when there is one."""
-
-    __slots__ = ("address", "caller", "dialled_at", "error", "failures", "name", "probing", "stream", "timer")
-
-    def __init__(self, name: str, address: Address) -> None:
-        self.name = name
-        self.address = address
-        self.caller: Caller | None = None
-        self.stream: Stream | None = None
-        self.error: ClusterError = Unreachable(f"{name}: not dialled yet")
-        """Why there is no connection."""
-        self.failures = 0
-        self.dialled_at = float("-inf")
-        self.timer: Timer | None = None
-        """Gives up the dial under way, or begins the next."""
-        self.probing = False
 
 
 class Router:
@@ -95,7 +74,7 @@ class Router:
         """Of subscriptions: each registration has its own, so that a node that was given up cannot deliver twice."""
         self.repeatable_calls: dict[tuple[str, str], None] = {}
         """Operations of services whose answers said so: such a call may be repeated."""
-        self.on_change: Callable[[], object] = _nothing
+        self.on_change: Callable[[], object] = lambda: None
         """Called when a connection has come or gone."""
         self.on_bug: Callable[[Exception], object] | None = None
         self._carrier = carrier
@@ -137,7 +116,7 @@ class Router:
             owners = placement(entry).owners
             self._owners = [[self._nodes[name] for name in owners(number)] for number in range(PARTITIONS)]
         for node in gone:  # last, so that what was under way there finds the others
-            self._drop(node)
+            node.drop()
 
     @property
     def nodes(self) -> list[str]:
@@ -170,7 +149,7 @@ class Router:
         for receiver in list(self.receivers.values()):
             receiver.end()
         for node in self._nodes.values():
-            self._drop(node)
+            node.drop()
         homeless, self._homeless = self._homeless, []
         for operation in homeless:
             operation.finish(Unreachable("the client was closed"))
@@ -302,8 +281,7 @@ class Router:
         if now - node.dialled_at <= DIAL_AGAIN_S:
             return None
         node.dialled_at = now
-        if node.timer is not None:
-            node.timer.cancel()
+        node.stop_timer()
         node.caller = caller = Caller(node.name, self._secret, self._me, self._carrier.random_bytes(NONCE_BYTES))
         caller.on_ready = partial(self._on_ready, node)
         caller.on_end = partial(self._on_end, node, caller)
@@ -339,24 +317,17 @@ class Router:
 
     def _on_ready(self, node: NodeLink) -> None:
         node.failures = 0
-        if node.timer is not None:
-            node.timer.cancel()
+        node.stop_timer()
         self._place_homeless()
         self.on_change()
 
     def _on_end(self, node: NodeLink, caller: Caller) -> None:
         assert caller.error is not None
-        if node.stream is not None:
-            node.stream.close()
-        node.caller, node.stream, node.error, node.probing = None, None, caller.error, False
-        if node.timer is not None:
-            node.timer.cancel()
+        node.ended(caller.error)
         if not self.closed and self._nodes.get(node.name) is node:
-            limit = min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2**node.failures)
-            node.failures = min(node.failures + 1, 16)
             if self._spread and node in self._all:
                 jitter = int.from_bytes(self._carrier.random_bytes(2), "big") / 65536
-                node.timer = self._carrier.call_later(DIAL_AGAIN_S + jitter * limit, partial(self._dial, node))
+                node.timer = self._carrier.call_later(node.backoff_s(jitter), partial(self._dial, node))
             dialled_s = self.now() - node.dialled_at
             if not caller.was_ready and SLOW_S <= dialled_s < DIAL_S:
                 caller.again = True  # the node gave up a handshake that took too long
@@ -371,13 +342,6 @@ class Router:
         for operation in homeless:
             if operation.done is not ignore:
                 self.send(operation)
-
-    def _drop(self, node: NodeLink) -> None:
-        """End the connection for good."""
-        if node.timer is not None:
-            node.timer.cancel()
-        if node.caller is not None:
-            node.caller.end(Unreachable(f"{node.name}: the client was closed"))
 
     def _on_push(self, body: Body) -> None:
         if isinstance(body, Message):
@@ -412,7 +376,7 @@ class Router:
             caller.beat(elapsed)
             if caller.ready and caller.silence.quiet:
                 self._probe(node, now)
-                waits = [one for one in map(_operation, list(caller.pending.values())) if one is not None]
+                waits = [one for done, _, _ in list(caller.pending.values()) if (one := Dispatch.behind(done))]
                 if waits or caller.on_silent:
                     self._look_after(node, caller, waits, now)
             waiting = waiting or len(caller.pending) > (node.probing and not caller.on_silent)
@@ -465,26 +429,18 @@ class Router:
 
     def _probe(self, node: NodeLink, now: float) -> None:
         """Ask for a byte, unless one is asked for."""
-        if node.caller is not None and not node.probing:
-            try:
-                node.caller.call(PROBE, now + KV_S, partial(self._probed, node, node.caller), now)
-            except (Unreachable, Overloaded):
-                return
-            node.probing = True
+        caller = node.caller
+        if caller is None or node.probing:
+            return
 
-    def _probed(self, node: NodeLink, caller: Caller, outcome: Outcome) -> None:
-        if node.caller is caller:
-            node.probing = False
-            if caller.silence.quiet and isinstance(outcome, DeadlinePassed):
-                self._probe(node, self.now())  # so that its return is noticed
+        def probed(outcome: Outcome) -> None:
+            if node.caller is caller:
+                node.probing = False
+                if caller.silence.quiet and isinstance(outcome, DeadlinePassed):
+                    self._probe(node, self.now())  # so that its return is noticed
 
-
-def _operation(call: tuple[Done, float, Body]) -> Dispatch | None:
-    """The operation that waits, if it does not insist on its node."""
-    done = call[0]
-    operation = getattr(done, "__self__", done)  # `on_hedge` of one is such a call, too
-    return operation if isinstance(operation, Dispatch) and operation.is_for_any else None
-
-
-def _nothing() -> None:
-    """Nobody wants to know."""
+        try:
+            caller.call(PROBE, now + KV_S, probed, now)
+        except (Unreachable, Overloaded):
+            return
+        node.probing = True

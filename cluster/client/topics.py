@@ -132,7 +132,7 @@ class Listening:
         self.error: ClusterError | None = None
         """Why no node could be found."""
         self.over = False
-        self.on_change: Callable[[], object] = _nothing
+        self.on_change: Callable[[], object] = lambda: None
         self._router = router
         self._now = now
         self._call_later = call_later
@@ -295,7 +295,3 @@ class Listening:
         self.error = error
         self._router.receivers.pop(self._number, None)
         self.on_change()
-
-
-def _nothing() -> None:
-    """Nobody waits."""

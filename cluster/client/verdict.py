@@ -51,7 +51,8 @@ def judge(owners: Sequence[Sequence[str]], nodes: Mapping[str, Serves], r: int, 
     by_voters: dict[int, int] = {}
     complete = True
     for partition, names in enumerate(owners):
-        voting = sum(1 for name in names if _votes(nodes.get(name), partition))
+        there = [node for name in names if (node := nodes.get(name)) is not None and node.runs and node.votes]
+        voting = sum(1 for node in there if partition not in node.recovering)
         by_voters[voting] = by_voters.get(voting, 0) + 1
         complete = complete and voting == len(names)
     full = tuple(name for name, node in nodes.items() if node.full)
@@ -66,7 +67,3 @@ def judge_layout(entry: LayoutEntry, nodes: Mapping[str, Serves]) -> ClusterVerd
     place = placement(entry)
     owners = [place.owners(partition) for partition in range(PARTITIONS)]
     return judge(owners, nodes, min(entry.r, entry.replicas), min(entry.w, entry.replicas))
-
-
-def _votes(node: Serves | None, partition: int) -> bool:
-    return node is not None and node.runs and node.votes and partition not in node.recovering

@@ -79,12 +79,8 @@ class FaultBook:
         """Whether what arrives from `source` is late, lossy or narrow. Counts nothing."""
         return bool(self._slow_from(source))
 
-    def gates(self, peer: str) -> bool:
-        """Whether a dial to `peer` must hang: its SYN or the answer to it would be stopped. Counts nothing."""
-        return self.active and (self.blocked(self.me, peer) or self.blocked(peer, self.me))
-
     def on_dial(self, peer: str) -> bool:
-        """`gates`, and the dial that must hang is counted: once for each attempt."""
+        """Whether a dial to `peer` must hang: its SYN or the answer to it would be stopped. Counted once an attempt."""
         return self.active and (self._stopped(self.me, peer) or self._stopped(peer, self.me))
 
     def hides(self, peer: str) -> bool:

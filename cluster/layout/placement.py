@@ -42,10 +42,6 @@ class Placement:
         """The partitions that `name` owns, ascending; none for a name that is no member."""
         return self._partitions.get(name, ())
 
-    def owned_by(self, name: str, partition: int) -> bool:
-        """Whether `name` owns `partition`; at most seven comparisons, so no set is kept."""
-        return name in self._owners[partition]
-
     def share(self, name: str) -> float:
         """The part of all replicas that `name` holds; the shares of all members sum to 1."""
         return len(self.partitions_of(name)) / (PARTITIONS * len(self._owners[0]))

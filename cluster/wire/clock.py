@@ -43,7 +43,3 @@ class SenderClock:
     def local(self, at: float) -> float:
         """A time of the sender, on this side's clock."""
         return at + self.offset
-
-    def remote(self, at: float) -> float:
-        """A time of this side, on the sender's clock."""
-        return at - self.offset

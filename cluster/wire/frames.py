@@ -200,12 +200,6 @@ class FrameReader:
         self._rest = data[position:] if position < end else b""
         return frames
 
-    def take_rest(self) -> bytes:
-        """What is buffered, when another reader goes on with the stream."""
-        rest = b"".join(self._parts) or self._rest
-        self._rest, self._parts, self._missing = b"", [], 0
-        return rest
-
 
 def _invalid(raw: bytes | memoryview, message: str) -> Invalid:
     """What can still be known of a frame that is no message. Raises DecodeError when it is not even msgpack."""

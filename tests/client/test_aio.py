@@ -228,7 +228,7 @@ async def test_thousands_in_flight(start_node: StartNode) -> None:
     async with open_client(node, timeout=60.0) as c:
         calls = [c.requests.call("echo.echo", {"number": number}) for number in range(3000)]
         replies = await asyncio.gather(*calls)
-    assert [reply.reply["number"] for reply in replies] == list(range(3000))
+    assert [reply.reply for reply in replies] == [{"number": number} for number in range(3000)]
     assert node.accepted == 1
 
 
@@ -310,7 +310,7 @@ async def test_requests_by_name_and_by_class(start_node: StartNode) -> None:
         assert await echo.echo(Text("typed"), deadline=0.5) == Text("typed")
         assert dir(echo) == ["echo", "whoami"]
         with pytest.raises(Usage, match="takes Text"):
-            await echo.echo("no struct")
+            await echo.echo("no struct")  # type: ignore[arg-type]
         with pytest.raises(ClusterError, match="something else"):
             await echo.whoami()
         with pytest.raises(AttributeError):

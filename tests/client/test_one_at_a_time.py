@@ -53,7 +53,7 @@ def test_many_threads_never_get_anothers_answer(start_node: StartNode) -> None:
         for turn in range(50):
             said = f"{number}-{turn}"
             try:
-                reply = c.requests.call("echo.echo", {"text": said}).reply
+                reply: object = c.requests.call("echo.echo", {"text": said}).reply
             except Usage:
                 refused += 1
                 continue

@@ -54,7 +54,7 @@ def test_directions(fault: Fault, me: str, peer: str, to_peer: bool, from_peer: 
     mine = book(me, fault)
     assert mine.blocked(me, peer) is to_peer
     assert mine.blocked(peer, me) is from_peer
-    assert mine.gates(peer) is (to_peer or from_peer)
+    assert mine.on_dial(peer) is (to_peer or from_peer)
     assert mine.hides(peer) is from_peer
     assert (mine.on_stream(peer, Random(1)) is None) is from_peer
     assert (mine.on_datagram(peer, Random(1)) == []) is (from_peer)
@@ -80,7 +80,7 @@ def test_peace_is_one_check(fault: Fault, me: str, active: bool) -> None:
     assert not mine.active
     assert mine.on_stream("n2", Random(1)) == 0.0
     assert mine.on_datagram("n2", Random(1)) == [0.0]
-    assert not mine.gates("n2") and not mine.hides("n2") and not mine.on_dial("n2")
+    assert not mine.hides("n2") and not mine.on_dial("n2")
 
 
 def test_an_older_generation_is_ignored_and_changes_are_told() -> None:
@@ -155,7 +155,7 @@ def test_what_is_stopped_is_counted_once_for_each_fault() -> None:
     mine.on_stream("n3", Random(1))
     assert mine.on_dial("n2")
     assert mine.receipts() == {"f1": {"n2->n1": 1, "n3->n1": 1, "n1->n2": 1}, "f2": {"n1->n2": 1}}
-    assert mine.gates("n2") and mine.hides("n2") and mine.blocked("n2", "n1")
+    assert mine.hides("n2") and mine.blocked("n2", "n1")
     assert sum(sum(links.values()) for links in mine.receipts().values()) == 4, "questions count nothing"
 
 
@@ -223,7 +223,7 @@ def test_every_partition_stops_exactly_what_it_says(side: list[int], one_way: bo
             expected = apart and (not one_way or place[source] == 0)
             assert books[target].blocked(source, target) is expected
             assert books[source].blocked(source, target) is expected, "both ends agree"
-            assert books[source].gates(target) is books[target].gates(source)
+            assert books[source].on_dial(target) is books[target].on_dial(source)
             assert (books[target].on_datagram(source, Random(1)) == []) is expected
     for mine in books.values():
         mine.load(heal(made, None, AT))

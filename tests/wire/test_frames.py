@@ -103,14 +103,6 @@ def test_a_long_frame_comes_in_pieces(piece: int) -> None:
     assert seen == frames
 
 
-def test_what_is_gathered_of_a_long_frame_can_be_taken_over() -> None:
-    data = encode_frame(OneWay(Relay("a", bytes(VALUE_BYTES_MAX), "id", "n1")))
-    first, second = FrameReader(), FrameReader()
-    assert first.feed(data[:1000]) == first.feed(data[1000:5000]) == []
-    assert second.feed(first.take_rest()) == []
-    assert len(second.feed(data[5000:])) == 1 and first.take_rest() == b""
-
-
 def test_appending_to_a_buffer_gives_the_same_bytes() -> None:
     buffer = bytearray()
     for frame in FRAMES:
