@@ -60,24 +60,16 @@ class Broadcasts:
         """Spread a rumor, in place of what it makes obsolete."""
         subject = subject_of(rumor)
         incarnation = (rumor.epoch, rumor.refutations)
-        held = self._by_name.get(rumor.name)
-        if held:
-            if subject[1] == "state":
-                self._replace(rumor, incarnation, held)
-            if subject in held:
-                self._drop(subject, held[subject])
+        for other, entry in list(self._by_name.get(rumor.name, {}).items()):
+            # Of the member's state nothing else is to be said, but for accusations that this one joins.
+            joins = rumor.state == SUSPECT and other[2] and entry.incarnation == incarnation
+            if other == subject or (other[1] == subject[1] == "state" and not joins):
+                self._drop(other, entry)
         self._order += 1
         entry = _QueuedRumor(_encode(rumor), incarnation, self._order)
         self._by_name.setdefault(rumor.name, {})[subject] = entry
         self._by_transmits[0][entry.order] = subject, entry
         self._count += 1
-
-    def _replace(self, rumor: Rumor, incarnation: tuple[int, int], held: dict[Subject, _QueuedRumor]) -> None:
-        """Drop what was to be said of the member's state, but for accusations that this one joins."""
-        for subject, entry in list(held.items()):
-            joins = rumor.state == SUSPECT and subject[2] and entry.incarnation == incarnation
-            if subject[1] == "state" and not joins:
-                self._drop(subject, entry)
 
     def _drop(self, subject: Subject, entry: _QueuedRumor) -> None:
         held = self._by_name[subject[0]]
@@ -107,13 +99,10 @@ class Broadcasts:
         for subject, entry in taken:
             if entry.transmits + 1 >= limit:
                 self._drop(subject, entry)
-            else:
-                self._sent_once_more(subject, entry)
+                continue
+            del self._by_transmits[entry.transmits][entry.order]
+            entry.transmits += 1
+            if entry.transmits == len(self._by_transmits):
+                self._by_transmits.append({})
+            self._by_transmits[entry.transmits][entry.order] = subject, entry
         return [entry.data for _, entry in taken]
-
-    def _sent_once_more(self, subject: Subject, entry: _QueuedRumor) -> None:
-        del self._by_transmits[entry.transmits][entry.order]
-        entry.transmits += 1
-        if entry.transmits == len(self._by_transmits):
-            self._by_transmits.append({})
-        self._by_transmits[entry.transmits][entry.order] = subject, entry

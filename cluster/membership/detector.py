@@ -112,12 +112,9 @@ class Detector:
             self._woke()
         if probe is not None:
             self._judge(probe, now)
-        self._begin(now)
-
-    def _begin(self, now: float) -> None:
         context = self.context
         self._arm(now + context.awareness.scale(context.settings.probe_interval_s))
-        target = self.order.next(context.table.others(), self._is_wanted)
+        target = self.order.next(context.table.others())
         if target is None:
             return
         timeout_s = context.probe_timeout_s()
@@ -126,10 +123,6 @@ class Detector:
         self._timeout_timer = context.clock.call_at(now + timeout_s, self._unanswered, probe, now + timeout_s)
         context.count("probes")
         self._ping(target, probe.sequence)
-
-    def _is_wanted(self, name: str) -> bool:
-        member = self.context.table.members.get(name)
-        return member is not None and member.state in REACHABLE and name != self.context.me.name
 
     def _unanswered(self, probe: Probe, due: float) -> None:
         """The direct ping got no ack in time: ask helpers, and try a stream, in case it is datagrams that fail."""
@@ -217,14 +210,14 @@ class Detector:
         if request.target not in self.context.table.members or len(self._relays) >= RELAYS_MAX:
             return
         sequence = self._next_sequence()
-        wait_s = NACK_SHARE * self.context.settings.probe_timeout_s
-        timer = self.context.clock.call_later(wait_s, self._give_up, sequence)
+
+        def give_up() -> None:
+            del self._relays[sequence]
+            self.gossip.send(sender, PingNack(request.sequence))
+
+        timer = self.context.clock.call_later(NACK_SHARE * self.context.settings.probe_timeout_s, give_up)
         self._relays[sequence] = _RelayedProbe(sender, request.sequence, request.target, timer)
         self._ping(request.target, sequence)
-
-    def _give_up(self, sequence: int) -> None:
-        relay = self._relays.pop(sequence)
-        self.gossip.send(relay.requester, PingNack(relay.sequence))
 
     # -- challenges
 

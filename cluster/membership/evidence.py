@@ -47,20 +47,21 @@ class Evidence:
         """Dial, and see what comes; one check of a peer at a time."""
         if peer in self._checking:
             return
+
+        def checked(peer: str, outcome: Outcome) -> None:
+            del self._checking[peer]
+            member = self.context.table.members.get(peer)
+            if member is None or member.state not in REACHABLE:
+                return
+            if is_refusal(outcome):
+                self._accuse(peer, "its port refused a connection")
+            elif isinstance(outcome, StreamPong) and not member.is_known():
+                self.gossip.send(peer, None, (member.rumor(),))  # it lives: let it contradict what is said
+
         self._checking[peer] = None
         self.context.count("checks")
         deadline = self.context.clock.now() + self.context.probe_timeout_s()
-        self.context.messenger.request([peer], StreamPing(peer), deadline, self._checked, LANE_CONTROL)
-
-    def _checked(self, peer: str, outcome: Outcome) -> None:
-        self._checking.pop(peer, None)
-        member = self.context.table.members.get(peer)
-        if member is None or member.state not in REACHABLE:
-            return
-        if is_refusal(outcome):
-            self._accuse(peer, "its port refused a connection")
-        elif isinstance(outcome, StreamPong) and not member.is_known():
-            self.gossip.send(peer, None, (member.rumor(),))  # it lives: let it contradict what is said
+        self.context.messenger.request([peer], StreamPing(peer), deadline, checked, LANE_CONTROL)
 
 
 def successors(names: Sequence[str], me: str, count: int) -> list[str]:

@@ -6,6 +6,7 @@ rule of table.py, and what they change is spread, recorded with its evidence, an
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from cluster.config import MembershipSettings
 from cluster.env import Env, StallWatch
@@ -15,7 +16,7 @@ from cluster.membership.evidence import WatchLinks
 from cluster.membership.facts import Announcing
 from cluster.membership.gossip import Gossip
 from cluster.membership.member import LEFT, Member, MemberView, OwnIdentity, SeedMember
-from cluster.membership.peers import PeersFile, encode_peers
+from cluster.membership.peers import PeersFile
 from cluster.membership.probe import Awareness
 from cluster.membership.push_pull import Joining, PushPulls
 from cluster.membership.reception import Reception
@@ -63,7 +64,7 @@ class Membership:
         )
         self._joining = Joining(context, self._gossip, self._push_pulls)
         self._announcing = Announcing(context, self._gossip, self._push_pulls)
-        self._peers = PeersFile(env.clock, env.disk, self._encode_peers, self._peers_failed)
+        self._peers = PeersFile(env.clock, env.disk, table.members, partial(record, "member.peers-file"))
         self._rumors = Rumors(
             context, self._gossip, self._push_pulls, self._announcing, self._links, self._peers.changed
         )
@@ -170,7 +171,7 @@ class Membership:
         ]
 
     def fetch(self, name: str) -> None:
-        """PushPulls tables with a member of which something is missing. Nothing while too many exchanges run."""
+        """Exchange tables with a member of which something is missing. Nothing while too many exchanges run."""
         if name in self._table.members and name != self.context.me.name:
             self._push_pulls.with_peer(name)
 
@@ -216,9 +217,3 @@ class Membership:
         if member is None:
             raise NotFound(f"no member is named {name}")
         return member
-
-    def _encode_peers(self) -> bytes:
-        return encode_peers(list(self._table.members.values()))
-
-    def _peers_failed(self, cause: str) -> None:
-        self.context.record("member.peers-file", cause)

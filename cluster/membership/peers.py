@@ -4,7 +4,7 @@ Written at most once a second and only when something changed. It is a convenien
 damaged starts from its layout alone and hears the rest from the others.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 from msgspec import Struct
@@ -43,7 +43,7 @@ def decode_peers(data: bytes) -> list[Peer]:
     return peers
 
 
-def encode_peers(members: list[Member]) -> bytes:
+def encode_peers(members: Iterable[Member]) -> bytes:
     """The document of those members that were heard once, sorted by name."""
     peers = [
         Peer(member.name, member.id, member.incarnation.epoch, member.zone, *member.address)
@@ -54,12 +54,14 @@ def encode_peers(members: list[Member]) -> bytes:
 
 
 class PeersFile:
-    """The document on the disk."""
+    """The document of `members` on the disk. `failed(cause)`: it could not be read or written."""
 
-    def __init__(self, clock: Clock, disk: Disk, encode: Callable[[], bytes], failed: Callable[[str], None]) -> None:
+    def __init__(
+        self, clock: Clock, disk: Disk, members: Mapping[str, Member], failed: Callable[[str], object]
+    ) -> None:
         self._clock = clock
         self._disk = disk
-        self._encode = encode
+        self._members = members
         self._failed = failed
         self._timer: Timer | None = None
         self._written = b""
@@ -88,7 +90,7 @@ class PeersFile:
 
     def _write(self) -> None:
         self._timer = None
-        data = self._encode()
+        data = encode_peers(self._members.values())
         if data == self._written:
             return
         try:

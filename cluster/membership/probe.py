@@ -13,7 +13,7 @@ is slow to process messages sees all others as failed, so evidence of its own sl
 not even send a nack, refutations of its own suspicion, stalls) lengthens its probe interval and timeout by score + 1.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -119,12 +119,12 @@ class ProbeOrder:
         if name not in self._round:
             self._round.insert(self._random.randint(0, len(self._round)), name)
 
-    def next(self, names: list[str], wanted: Callable[[str], bool]) -> str | None:
-        """Whom to probe now. `names` are all that may be probed, for the next round; None when nobody is wanted."""
+    def next(self, names: list[str]) -> str | None:
+        """Whom to probe now, of `names`, which are all that may be probed; None when there are none."""
         for _ in range(2):
             while self._round:
                 name = self._round.pop()
-                if wanted(name):
+                if name in names:
                     return name
             self._round = list(names)
             self._random.shuffle(self._round)

@@ -51,7 +51,7 @@ class PushPulls:
         self.gossip = gossip
         self._rows = rows
         self._absorb = absorb
-        self._under_way: dict[str, Callable[[bool], None]] = {}
+        self._under_way: dict[str, None] = {}
         self._timer: Timer | None = None
         self._reconnect_timer: Timer | None = None
         self._running = False
@@ -63,7 +63,7 @@ class PushPulls:
         self.dead_changed()
 
     def stop(self) -> None:
-        """PushPulls no more."""
+        """Exchange no more."""
         self._running = False
         for timer in (self._timer, self._reconnect_timer):
             if timer is not None:
@@ -71,16 +71,25 @@ class PushPulls:
         self._timer = self._reconnect_timer = None
 
     def with_peer(self, peer: str, done: Callable[[bool], None] = lambda succeeded: None) -> None:
-        """PushPulls tables with `peer`; `done` says whether its table came. Nothing while too many are under way."""
+        """Exchange tables with `peer`; `done` says whether its table came. Nothing while too many are under way."""
         if peer in self._under_way or len(self._under_way) >= UNDER_WAY_MAX:
             return
-        self._under_way[peer] = done
+
+        def on_reply(peer: str, outcome: Outcome) -> None:
+            del self._under_way[peer]
+            if not self._running:
+                return
+            if isinstance(outcome, PushPullReply):
+                self._absorb(outcome.rows, peer)
+            done(isinstance(outcome, PushPullReply))
+
+        self._under_way[peer] = None
         self.context.count("push_pulls")
         deadline = self.context.clock.now() + TIMEOUT_S
-        self.context.messenger.request([peer], PushPull(self._rows()), deadline, self._done, LANE_CONTROL)
+        self.context.messenger.request([peer], PushPull(self._rows()), deadline, on_reply, LANE_CONTROL)
 
     def with_anyone(self) -> None:
-        """PushPulls tables with a random live member."""
+        """Exchange tables with a random live member."""
         me = self.context.me.name
         others = [name for name in self.context.table.alive() if name != me]
         if others:
@@ -95,14 +104,6 @@ class PushPulls:
         if self._reconnect_timer is None and self._running and self.context.table.dead():
             delay = self.context.settings.reconnect_interval_s * self.context.random.uniform(0.75, 1.25)
             self._reconnect_timer = self.context.clock.call_later(delay, self._reconnect)
-
-    def _done(self, peer: str, outcome: Outcome) -> None:
-        done = self._under_way.pop(peer)
-        if not self._running:
-            return
-        if isinstance(outcome, PushPullReply):
-            self._absorb(outcome.rows, peer)
-        done(isinstance(outcome, PushPullReply))
 
     def _arm(self, share: float = 1.0) -> None:
         interval = push_pull_interval_s(self.context.settings.push_pull_interval_s, self.context.table.size())

@@ -39,10 +39,6 @@ FACT_BYTES_MAX = FRAME_BYTES_MAX // 2
 _decode = msgspec.msgpack.Decoder(Packet).decode
 
 
-def _nothing() -> None:
-    """An answer to a challenge brought its own rumor."""
-
-
 class Reception:
     """One node's incoming messages."""
 
@@ -56,17 +52,18 @@ class Reception:
         self._links = links
         self._reminded: dict[str, float] = {}
         messenger = context.messenger
-        context.datagrams.on_datagram = self._on_datagram
-        context.lanes.on_contact.append(self._on_contact)
-        messenger.handle(PushPull, self._on_push_pull)
-        messenger.handle(StreamPing, self._on_stream_ping)
-        messenger.handle(Tell, self._on_tell)
+        context.datagrams.on_datagram = self.on_datagram
+        context.lanes.on_contact.append(self.on_contact)
+        messenger.handle(PushPull, self.on_push_pull)
+        messenger.handle(StreamPing, self.on_stream_ping)
+        messenger.handle(Tell, self.on_tell)
 
     def forget(self, name: str) -> None:
         """Drop what is remembered of a member."""
         self._reminded.pop(name, None)
 
-    def _on_datagram(self, sender: str, body: bytes, arrived_at: float) -> None:
+    def on_datagram(self, sender: str, body: bytes, sent: float) -> None:
+        """A packet: first its rumors, then its probe message, which is answered with what the sender must hear."""
         try:
             packet = _decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -89,26 +86,29 @@ class Reception:
         elif first:
             self._remind(sender, first)
 
-    def _on_contact(self, peer: str) -> None:
+    def on_contact(self, peer: str) -> None:
         """A handshake with `peer` succeeded, so it lives, whatever is said."""
         self._heard_from(peer)
         self._remind(peer, self._owed(peer, False))
 
-    def _on_push_pull(self, inbound: Inbound) -> None:
+    def on_push_pull(self, inbound: Inbound) -> None:
+        """Another node's table, answered with this one's."""
         if self._is_node(inbound):
             assert isinstance(inbound.body, PushPull)
             self._heard_from(inbound.sender)
             self.absorb(inbound.body.rows, inbound.sender)
             inbound.reply(PushPullReply(self.rows()))
 
-    def _on_stream_ping(self, inbound: Inbound) -> None:
+    def on_stream_ping(self, inbound: Inbound) -> None:
+        """A probe over a stream, refused when the address has a new owner."""
         assert isinstance(inbound.body, StreamPing)
         if inbound.body.target == self.context.me.name:
             inbound.reply(StreamPong())
         else:
             inbound.fail(NotFound(f"this is {self.context.me.name}, not {inbound.body.target}"))
 
-    def _on_tell(self, inbound: Inbound) -> None:
+    def on_tell(self, inbound: Inbound) -> None:
+        """Facts, with an acknowledgement."""
         if self._is_node(inbound):
             assert isinstance(inbound.body, Tell)
             for rumor in inbound.body.rumors:
@@ -189,5 +189,8 @@ class Reception:
         else:
             claim = Rumor(SUSPECT, rumor.name, rumor.epoch, rumor.refutations, by=rumor.by or via)
             self._rumors.detector.challenge(
-                member, rumor, on_answer=_nothing, on_silence=lambda: self._rumors.take(claim, via)
+                member,
+                rumor,
+                on_answer=lambda: None,  # it brought its own rumor
+                on_silence=lambda: self._rumors.take(claim, via),
             )

@@ -236,34 +236,22 @@ def describe_change(merged: Merged, rumor: Rumor, via: str, words: str) -> tuple
     decision."""
     member = merged.member
     assert member is not None
-    if member.state == ALIVE:
-        return _describe_alive(merged, via)
-    by = rumor.by or via
-    if member.state == SUSPECT:
-        cause = words or f"{by} suspects it{_why(rumor)}{_heard(by, via)}"
+    by, (epoch, refutations) = rumor.by or via, member.incarnation
+    if member.state == ALIVE and epoch != merged.old_incarnation.epoch:
+        cause = f"boot epoch {epoch}{_heard(member.name, via)}"
+    elif member.state == ALIVE:
+        if merged.old_state == ALIVE:
+            return None  # it contradicted what we never heard
+        contradicted = f"it contradicts that it is {merged.old_state}"
+        cause = f"{contradicted}: {epoch}.{refutations}{_heard(member.name, via)}"
+    elif member.state == SUSPECT:
+        why = ": its port is closed" if rumor.kind == REFUSED else ""
+        cause = words or f"{by} suspects it{why}{_heard(by, via)}"
     elif member.state == DEAD:
         cause = words or f"{by} declared it dead{_heard(by, via)}"
     else:
         cause = f"it says so{_heard(member.name, via)}"
     return f"member.{member.state}", cause
-
-
-def _describe_alive(merged: Merged, via: str) -> tuple[str, str] | None:
-    member, old = merged.member, merged.old_incarnation
-    assert member is not None
-    epoch, refutations = member.incarnation
-    if epoch != old.epoch:
-        return "member.alive", f"boot epoch {epoch}{_heard(member.name, via)}"
-    if merged.old_state == ALIVE:
-        return None  # it contradicted what we never heard
-    return (
-        "member.alive",
-        f"it contradicts that it is {merged.old_state}: {epoch}.{refutations}{_heard(member.name, via)}",
-    )
-
-
-def _why(rumor: Rumor) -> str:
-    return ": its port is closed" if rumor.kind == REFUSED else ""
 
 
 def _heard(origin: str, via: str) -> str:

@@ -132,7 +132,10 @@ class MemberTable:
         if member is None:
             if not self._admits(rumor):
                 return _REFUSED
-            return self._add(rumor, incarnation, now)
+            member = Member(rumor.name, "", Incarnation(0, 0), rumor.zone, (rumor.host, rumor.port), now)
+            self.members[rumor.name] = member
+            self._alive = self._others = None
+            return self._advance(member, rumor, incarnation, now)
         if rumor.state == ALIVE and rumor.epoch > 0 and incarnation >= member.incarnation:
             member.heard = True
         held = RANK[member.state]
@@ -188,12 +191,6 @@ class MemberTable:
             and rumor.port > 0
             and rumor.host != ""
         )
-
-    def _add(self, rumor: Rumor, incarnation: Incarnation, now: float) -> Merged:
-        member = Member(rumor.name, "", Incarnation(0, 0), rumor.zone, (rumor.host, rumor.port), now)
-        self.members[rumor.name] = member
-        self._alive = self._others = None
-        return self._advance(member, rumor, incarnation, now)
 
     def _advance(self, member: Member, rumor: Rumor, incarnation: Incarnation, now: float) -> Merged:
         old_state, old_incarnation = member.state, member.incarnation
