@@ -1,18 +1,17 @@
 """demo: the main job in one command."""
 
 import os
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from cluster.errors import Usage
-from dsectl.cli.console import Console
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.demo.findings import Findings
 from dsectl.demo.story import run_demo
 from dsectl.demo.view import LiveTeller, PlainTeller, summary_lines
-from dsectl.ui.verdicts import Verdict
 
 NODES_MIN = 4
 """Three owners and at least one node to keep a hint."""
@@ -40,23 +39,16 @@ def demo(
         raise Usage(f"the demo needs {NODES_MIN} to {NODES_MAX} nodes, not {nodes}")
     console = current().console
     found = Findings(nodes=nodes)
-    verdict = _told(console, found, keep)
+    options = console.options
+    is_live = console.is_terminal and os.environ.get("TERM", "dumb") != "dumb"
+    if is_live and not (options.json or options.quiet or options.no_input):
+        teller = LiveTeller(console, found)
+        with teller.block:
+            verdict = run_demo(teller, keep=keep)
+    else:
+        verdict = run_demo(PlainTeller(console, found), keep=keep)
     return Answer(
-        {"verdict": verdict.verdict, "reasons": verdict.reasons, **found.to_dict()},
+        {"verdict": verdict.verdict, "reasons": verdict.reasons, **asdict(found)},
         lambda console: console.lines(summary_lines(found, verdict, console.paint)),
         verdict.exit_code,
     )
-
-
-def _told(console: Console, found: Findings, keep: bool) -> Verdict:
-    if not _is_animated(console):
-        return run_demo(PlainTeller(console), found, keep=keep)
-    teller = LiveTeller(console, found)
-    with teller.block:
-        return run_demo(teller, found, keep=keep)
-
-
-def _is_animated(console: Console) -> bool:
-    options = console.options
-    able = console.is_terminal and os.environ.get("TERM", "dumb") != "dumb"
-    return able and not (options.json or options.quiet or options.no_input)

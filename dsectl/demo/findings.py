@@ -5,9 +5,7 @@ happen or was not looked at, so nothing was proven about it. Only a run in which
 held is `passed`. What a load was promised is judged by the load's own rules, but for its rate: the demo promises none.
 """
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from dsectl.load.account import Account, broken, untested
 from dsectl.ui.text import count
@@ -79,60 +77,48 @@ class Findings:
     took_s: float = 0.0
     steps: list[Step] = field(default_factory=list)
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON."""
-        return asdict(self)
-
 
 def judge(found: Findings) -> Verdict:
     """The verdict on a run."""
-    failures = [f"{reason} (load {family})" for family, one in found.load.items() for reason in broken(one)]
-    failures += _broken_promises(found)
-    gaps = [f"{reason} (load {family})" for family, one in found.load.items() for reason in untested(one)]
-    gaps += _gaps(found)
-    keys = count(found.load["kv"]["checked"] if "kv" in found.load else 0, "acknowledged key")
-    praise = f"{keys} read back, and equal at all their owners; nothing lost, nothing wrong"
-    return verdict_on(failures, gaps, praise)
-
-
-def _broken_promises(found: Findings) -> Iterator[str]:
     back = found.restart_s is not None and not found.cut_short
-    if found.showcase_kept is False:
-        yield "the key that was written while its owner was away does not hold what was acknowledged"
-    if found.keys_unequal:
-        unequal, more = found.keys_unequal, ", …" if len(found.keys_unequal) > 3 else ""
-        yield f"the owners of {count(len(unequal), 'key differ', 'keys differ')}: {', '.join(unequal[:3])}{more}"
-    if back and found.hints_left:
-        yield f"{count(found.hints_left, 'hint was', 'hints were')} not delivered"
-    if back and found.alive_again_s is None:
-        yield f"{found.victim} was not considered alive again by all others"
-
-
-def _gaps(found: Findings) -> list[str]:
-    """What did not happen, or was not checked."""
+    victim, unequal = found.victim or "the node", found.keys_unequal
+    keys = f"{', '.join(unequal[:3])}{', …' if len(unequal) > 3 else ''}"
+    failures = {
+        "the key that was written while its owner was away does not hold what was acknowledged": (
+            found.showcase_kept is False
+        ),
+        f"the owners of {count(len(unequal), 'key differ', 'keys differ')}: {keys}": unequal,
+        f"{count(found.hints_left or 0, 'hint was', 'hints were')} not delivered": back and found.hints_left,
+        f"{victim} was not considered alive again by all others": back and found.alive_again_s is None,
+    }
     uncompared = found.keys_acknowledged - found.keys_compared
-    return [
-        reason
-        for missing, reason in (
-            (found.cut_short, "the time was up before everything was checked"),
-            (len(found.coordinators) < 2, "the writes were not coordinated by different nodes"),
-            (found.messages_across == 0, "no message went from one node to another"),
-            (len(found.answered_by) < 2, "requests were not answered by different nodes"),
-            (found.not_alive_s is None or found.dead_s is None, "the crash was not noticed by all survivors"),
-            (found.avoided_s is None, "no write had to avoid the node that was killed"),
-            (found.victim in found.requests_in_outage, f"{found.victim} answered after it was killed"),
-            (found.writes_in_outage == 0, "no write was acknowledged while a node was down"),
-            (found.messages_in_outage == 0, "no message arrived while a node was down"),
-            (not found.requests_in_outage, "no request was answered while a node was down"),
-            (found.hints_peak == 0, "no hint was ever stored, so none was delivered"),
-            (found.restart_s is None, "the node was not started again"),
-            (found.alive_again_s is None, f"{found.victim or 'the node'} was not seen to be alive again"),
-            (found.hints_left is None, "the waiting hints could not be counted"),
-            (bool(found.hints_left), f"{found.hints_left} hints were still waiting"),
-            (len(found.load) < 3, "not every load gave its account"),
-            (found.showcase_kept is None, "the key that the story follows was not read back"),
-            (uncompared > 0, f"the owners of {count(uncompared, 'key')} were not compared"),
-            (found.keys_caught_up == 0, "the node that returned owns nothing that was written without it"),
-        )
-        if missing
-    ]
+    gaps = {
+        "the time was up before everything was checked": found.cut_short,
+        "the writes were not coordinated by different nodes": len(found.coordinators) < 2,
+        "no message went from one node to another": found.messages_across == 0,
+        "requests were not answered by different nodes": len(found.answered_by) < 2,
+        "the crash was not noticed by all survivors": found.not_alive_s is None or found.dead_s is None,
+        "no write had to avoid the node that was killed": found.avoided_s is None,
+        f"{victim} answered after it was killed": found.victim in found.requests_in_outage,
+        "no write was acknowledged while a node was down": found.writes_in_outage == 0,
+        "no message arrived while a node was down": found.messages_in_outage == 0,
+        "no request was answered while a node was down": not found.requests_in_outage,
+        "no hint was ever stored, so none was delivered": found.hints_peak == 0,
+        "the node was not started again": found.restart_s is None,
+        f"{victim} was not seen to be alive again": found.alive_again_s is None,
+        "the waiting hints could not be counted": found.hints_left is None,
+        f"{found.hints_left} hints were still waiting": found.hints_left,
+        "not every load gave its account": len(found.load) < 3,
+        "the key that the story follows was not read back": found.showcase_kept is None,
+        f"the owners of {count(uncompared, 'key')} were not compared": uncompared > 0,
+        "the node that returned owns nothing that was written without it": found.keys_caught_up == 0,
+    }
+    loads = found.load.items()
+    checked = count(found.load["kv"]["checked"] if "kv" in found.load else 0, "acknowledged key")
+    return verdict_on(
+        [f"{reason} (load {family})" for family, one in loads for reason in broken(one)]
+        + [reason for reason, is_so in failures.items() if is_so],
+        [f"{reason} (load {family})" for family, one in loads for reason in untested(one)]
+        + [reason for reason, is_so in gaps.items() if is_so],
+        f"{checked} read back, and equal at all their owners; nothing lost, nothing wrong",
+    )

@@ -2,33 +2,31 @@
 check of everything promised; then the verdict, and nothing is left running, whatever happens.
 
 The load is that of `dsectl load`, one session for each family. Waiting is for conditions, bounded by the time that is
-left, so that a busy machine tells the same story, only later. Processes are touched through `Actions`, so that a test
-can spoil one and see the verdict change.
+left, so that a busy machine tells the same story, only later. Processes are killed and restarted by functions that a
+test can spoil, to see the verdict change.
 """
 
 import asyncio
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 import uvloop
 
 import cluster
-from cluster.client.aio import Client
-from cluster.client.vitals import Vitals
 from cluster.emulator import cluster as emulator
 from cluster.emulator.spec import ClusterSpec, timestamp
 from cluster.errors import ClusterError
 from dsectl.demo.findings import Findings, Step, judge
-from dsectl.demo.witness import Witness, by_node, within
-from dsectl.load.account import account_of
+from dsectl.demo.witness import Witness, within
+from dsectl.load.account import account_of, promises
 from dsectl.load.plan import KV, PUBLISH, READ, REQUEST, UNIFORM, WRITE, KeySpace, LoadPlan, Mix
 from dsectl.load.session import Hooks, run_session
 from dsectl.load.tally import LoadReport
 from dsectl.snapshot.observer import Observer, Poller
+from dsectl.snapshot.snapshot import Snapshot
 from dsectl.ui.text import count
 from dsectl.ui.units import show_duration
 from dsectl.ui.verdicts import Verdict
@@ -57,170 +55,146 @@ KEYS = 500
 AT_ONCE = 32
 
 
-RESTART = partial(emulator.restart, wait_s=RESTART_S)
+class Teller:
+    """Keeps the story as the steps of the findings; how it is shown is up to its children."""
 
+    def __init__(self, found: Findings) -> None:
+        self.found = found
+        self.began = time.monotonic()
 
-@dataclass(frozen=True)
-class Actions:
-    """What is done to processes."""
-
-    kill: Callable[[str, list[str]], object] = emulator.kill
-    restart: Callable[[str, list[str]], object] = RESTART
-
-
-class Teller(Protocol):
-    """Who shows the story."""
+    @property
+    def age_s(self) -> float:
+        """Seconds since the story began."""
+        return time.monotonic() - self.began
 
     def step(self, title: str) -> None:
         """A new chapter."""
+        self.found.steps.append(Step(round(self.age_s, 3), title))
+        self.show(title, is_title=True)
 
     def say(self, text: str) -> None:
-        """Something was seen or measured."""
+        """Something was seen or measured in this chapter."""
+        self.found.steps[-1].seen.append(text)
+        self.show(text)
+
+    def timed(self, what: str, seconds: float | None) -> None:
+        """Something that was waited for happened, or did not."""
+        self.say(f"{what}: not in the time allowed" if seconds is None else f"{what} after {show_duration(seconds)}")
+
+    def show(self, text: str, is_title: bool = False) -> None:
+        """The title of a chapter, or a line of it."""
 
     def states(self, matrix: dict[str, dict[str, str]], hints: int | None) -> None:
         """How each node sees the others now (observer -> subject -> state, silent ones left out), and how many hints
         wait, if all that run have answered."""
 
 
+RESTART = partial(emulator.restart, wait_s=RESTART_S)
+Action = Callable[[str, list[str]], object]
+"""What is done to processes of a cluster."""
+
+
 def run_demo(
-    teller: Teller, found: Findings, *, keep: bool = False, actions: Actions | None = None, limit_s: float = LIMIT_S
+    teller: Teller,
+    *,
+    keep: bool = False,
+    kill: Action = emulator.kill,
+    restart: Action = RESTART,
+    limit_s: float = LIMIT_S,
 ) -> Verdict:
-    """Tell the story with a fresh cluster of `found.nodes` nodes, and judge. `found` fills on the way, for a live view.
+    """Tell the story with a fresh cluster of so many nodes as the teller's findings say, and judge. They fill on the
+    way, for a live view.
 
     With `keep` the cluster stays, unless the story was interrupted. Raises what `up`, a restart or the client raises.
     """
-    began = time.monotonic()
+    found = teller.found
     found.cluster = f"demo-{os.urandom(3).hex()}"
-    narrator = Narrator(teller, found, began)
-    narrator.step(f"A cluster of {found.nodes} nodes starts")
+    teller.step(f"A cluster of {found.nodes} nodes starts")
     report = emulator.up(ClusterSpec(name=found.cluster, nodes=found.nodes), UP_S, leashed=True)
     stays = False
     try:
         found.ready_s = round(report.ready_s, 3)
-        narrator.timed("all see all", found.ready_s)
-        narrator.say(f"processes {', '.join(str(process.pid) for process in report.nodes.values())}")
+        teller.timed("all see all", found.ready_s)
+        teller.say(f"processes {', '.join(str(process.pid) for process in report.nodes.values())}")
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_tell(found, narrator, actions or Actions(), limit_s - (time.monotonic() - began)))
+            runner.run(DemoStory(teller, kill, restart).tell(limit_s - teller.age_s))
         if keep and report.leash is not None:
             report.leash.take_off()
             stays = True
-            narrator.say(f"the cluster stays: `dsectl -C {found.cluster} status`")
+            teller.say(f"the cluster stays: `dsectl -C {found.cluster} status`")
     finally:
         if not stays:
             emulator.remove(found.cluster)
-    found.took_s = round(time.monotonic() - began, 3)
+    found.took_s = round(teller.age_s, 3)
     return judge(found)
-
-
-async def _tell(found: Findings, narrator: "Narrator", actions: Actions, limit_s: float) -> None:
-    async with cluster.connect(found.cluster) as client:
-        story = DemoStory(client, found, narrator, actions)
-        try:
-            async with asyncio.timeout(limit_s):
-                await story.tell()
-        except TimeoutError:
-            found.cut_short = True
-            narrator.say("the time is up")
-            await story.end_loads()
-        finally:
-            await story.close()
-
-
-class Narrator:
-    """What is answered: shown at once, and kept as the steps of the findings."""
-
-    def __init__(self, teller: Teller, found: Findings, began: float) -> None:
-        self.teller = teller
-        self.found = found
-        self.began = began
-
-    def step(self, title: str) -> None:
-        """A new chapter."""
-        self.found.steps.append(Step(round(time.monotonic() - self.began, 3), title))
-        self.teller.step(title)
-
-    def say(self, text: str) -> None:
-        """Something was seen or measured in this chapter."""
-        self.found.steps[-1].seen.append(text)
-        self.teller.say(text)
-
-    def timed(self, what: str, seconds: float | None) -> None:
-        """Something that was waited for happened, or did not."""
-        self.say(f"{what}: not in the time allowed" if seconds is None else f"{what} after {show_duration(seconds)}")
 
 
 class DemoStory:
     """One telling. Chapters do, wait and measure; `found` fills on the way."""
 
-    def __init__(self, client: Client, found: Findings, narrator: Narrator, actions: Actions) -> None:
-        self.client = client
-        self.found = found
-        self.narrator = narrator
-        self.actions = actions
-        self.witness = Witness(found)
+    def __init__(self, teller: Teller, kill: Action, restart: Action) -> None:
+        self.teller = teller
+        self.found = teller.found
+        self.kill = kill
+        self.restart = restart
+        self.client = cluster.connect(self.found.cluster)
+        self.witness = Witness(self.found)
         self.killed_at = self.ended_at = 0.0
-        self.vitals: dict[str, Vitals] = {}
-        """What each node answered at the last look."""
-        self.looked_at = 0.0
-        """When that look began."""
+        self.seen: Snapshot | None = None
+        """The last look at all nodes."""
         self.is_down = False
         self.outage_keys: set[str] = set()
         self._stopping = False
         self._began_at = timestamp()
         self._loads: dict[str, asyncio.Task[LoadReport]] = {}
         self._plans: dict[str, LoadPlan] = {}
-        self._looking: asyncio.Task[None] | None = None
 
-    async def tell(self) -> None:
-        """All of it."""
-        self._looking = asyncio.create_task(self._look())
-        await self._calm()
-        await self._crash()
-        await self._outage()
-        await self._come_back()
-        await self._check()
+    async def tell(self, limit_s: float) -> None:
+        """All of it, or as much as there is time for."""
+        async with self.client:
+            looking = asyncio.create_task(self._look())
+            try:
+                async with asyncio.timeout(limit_s):
+                    for chapter in (self._calm, self._crash, self._outage, self._come_back, self._check):
+                        await chapter()
+            except TimeoutError:
+                self.found.cut_short = True
+                self.teller.say("the time is up")
+                await self._end_loads()
+            finally:  # what still runs in the background
+                tasks = [looking, *self._loads.values()]
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
-    # -- the load
-
-    def _start_loads(self) -> None:
-        hooks = Hooks(
-            is_stopped=lambda: self._stopping,
-            interrupts=lambda: 2 if self.found.cut_short else 0,
-            calls=self.witness.calls,
-        )
-        for family, rate in RATES.items():
-            plan = LoadPlan(
-                family, self.found.cluster, os.urandom(3).hex(), rate, LIMIT_S, mix=MIX, keys=KeySpace(KEYS),
-                settle_s=DELIVERY_S,
-            )  # fmt: skip
-            self._plans[family] = plan
-            self._loads[family] = asyncio.create_task(run_session(plan, hooks))
-
-    async def end_loads(self) -> None:
+    async def _end_loads(self) -> None:
         """Offer nothing more; each load checks what it was promised, and gives its account."""
         self._stopping = True
         for family, load in self._loads.items():
             await asyncio.wait([load])  # which, unlike awaiting it, does not cancel it when the time is up
             self.found.load[family] = account_of(self._plans[family], load.result(), self._began_at)
 
-    async def close(self) -> None:
-        """End what still runs in the background."""
-        tasks = [task for task in (self._looking, *self._loads.values()) if task is not None and not task.done()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
     # -- chapters
 
     async def _calm(self) -> None:
-        found, witness, say = self.found, self.witness, self.narrator.say
-        self.narrator.step("Writes, messages and requests flow")
+        found, witness, say = self.found, self.witness, self.teller.say
+        self.teller.step("Writes, messages and requests flow")
         await self.client.kv.put(SHOWCASE, BEFORE)
         where = await self.client.admin.explain(SHOWCASE)
         found.victim = where["owners"][0]
         say(f"key {SHOWCASE!r} is in partition {where['partition']}, owned by {', '.join(where['owners'])}")
         began = time.monotonic()
-        self._start_loads()
+        hooks = Hooks(
+            is_stopped=lambda: self._stopping,
+            interrupts=lambda: 2 if found.cut_short else 0,
+            calls=witness.calls,
+        )
+        for family, rate in RATES.items():
+            self._plans[family] = plan = LoadPlan(
+                family, found.cluster, os.urandom(3).hex(), rate, LIMIT_S, mix=MIX, keys=KeySpace(KEYS),
+                settle_s=DELIVERY_S,
+            )  # fmt: skip
+            self._loads[family] = asyncio.create_task(run_session(plan, hooks))
         await asyncio.sleep(WARM_UP_S)
         await self._when(
             lambda: len(found.coordinators) > 1 and found.messages_across > 0 and len(found.answered_by) > 1,
@@ -235,10 +209,10 @@ class DemoStory:
         say(f"{count(found.requests, 'request')} answered: {_counts(found.answered_by)}")
 
     async def _crash(self) -> None:
-        found, victim, timed = self.found, self.found.victim, self.narrator.timed
-        self.narrator.step(f"{victim}, an owner of {SHOWCASE!r}, is killed under load (SIGKILL)")
+        found, victim, timed = self.found, self.found.victim, self.teller.timed
+        self.teller.step(f"{victim}, an owner of {SHOWCASE!r}, is killed under load (SIGKILL)")
         self.killed_at = time.monotonic()
-        await asyncio.to_thread(self.actions.kill, found.cluster, [victim])
+        await asyncio.to_thread(self.kill, found.cluster, [victim])
         self.ended_at = time.monotonic()
         self.is_down = True
         found.not_alive_s = await self._seen(lambda state: state != "alive", self.killed_at, NOTICE_S)
@@ -251,8 +225,8 @@ class DemoStory:
         timed("declared dead by all survivors", found.dead_s)
 
     async def _outage(self) -> None:
-        found, witness, say = self.found, self.witness, self.narrator.say
-        self.narrator.step(f"The others serve on without {found.victim}")
+        found, witness, say = self.found, self.witness, self.teller.say
+        self.teller.step(f"The others serve on without {found.victim}")
         seen = await self.client.kv.get(SHOWCASE)
         await self.client.kv.put(SHOWCASE, DURING, context=seen.context)
         say(f"{SHOWCASE!r} is written again, {DURING.decode()!r} instead of {BEFORE.decode()!r}")
@@ -268,7 +242,7 @@ class DemoStory:
         found.outage_s = round(now - self.ended_at, 3)
         found.writes_in_outage = len(within(witness.writes, self.ended_at, now))
         found.messages_in_outage = len(within(witness.messages, self.ended_at, now))
-        found.requests_in_outage = by_node(within(witness.requests, self.ended_at, now))
+        found.requests_in_outage = dict(Counter(one.node for one in within(witness.requests, self.ended_at, now)))
         self.outage_keys = {one.key for one in within(witness.writes, self.ended_at, now)} | {SHOWCASE}
         say(
             f"{count(found.writes_in_outage, 'write')} acknowledged without it; "
@@ -278,10 +252,10 @@ class DemoStory:
         say(f"{count(sum(found.requests_in_outage.values()), 'request')} answered: {_counts(found.requests_in_outage)}")
 
     async def _come_back(self) -> None:
-        found, timed = self.found, self.narrator.timed
-        self.narrator.step(f"{found.victim} is started again")
+        found, timed = self.found, self.teller.timed
+        self.teller.step(f"{found.victim} is started again")
         began = time.monotonic()
-        await asyncio.to_thread(self.actions.restart, found.cluster, [found.victim])
+        await asyncio.to_thread(self.restart, found.cluster, [found.victim])
         self.is_down, listens = False, time.monotonic()
         found.restart_s = round(listens - began, 3)
         timed("its process listens", found.restart_s)
@@ -290,18 +264,16 @@ class DemoStory:
         timed("considered alive by all others", found.alive_again_s)
         found.hints_delivered_s = await self._when(lambda: self._hints_after(listens) == 0, listens, DELIVERY_S)
         timed("all hints delivered", found.hints_delivered_s)
-        self.narrator.say(f"longest time without an acknowledged write: {show_duration(found.longest_gap_s)}")
+        self.teller.say(f"longest time without an acknowledged write: {show_duration(found.longest_gap_s)}")
         await asyncio.sleep(AFTER_S)
 
     async def _check(self) -> None:
-        found, say = self.found, self.narrator.say
-        self.narrator.step("Everything that was acknowledged is checked")
+        found, say = self.found, self.teller.say
+        self.teller.step("Everything that was acknowledged is checked")
         say("the loads end, and every key is read back strictly")
-        await self.end_loads()
-        kv, publish, request = found.load[KV], found.load[PUBLISH], found.load[REQUEST]
-        say(f"{kv['checked']} keys read back: {kv['lost']} lost, {kv['unexpected']} unexpected")
-        say(f"{publish['delivered']} messages delivered: {publish['duplicated']} twice, {publish['dropped']} dropped")
-        say(f"{request['checked']} requests answered: {request['unexpected']} wrongly")
+        await self._end_loads()
+        for family, account in found.load.items():
+            say(f"load {family}: {promises(account)}")
         ended = time.monotonic()
         await self._when(lambda: self._hints_after(ended) == 0, ended, DELIVERY_S)  # the last writes may leave hints
         found.hints_left = self._hints_after(ended)
@@ -321,27 +293,30 @@ class DemoStory:
         try:
             while True:
                 for seen in poller.take():
-                    self.vitals = {name: node.vitals for name, node in seen.nodes.items() if node.vitals is not None}
-                    self.looked_at = seen.at
+                    self.seen = seen
                     if self.is_down:
                         self.found.hints_peak = max(self.found.hints_peak, seen.hints().get(self.found.victim, 0))
-                    self.narrator.teller.states(seen.matrix, self._hints_after(0.0))
+                    self.teller.states(seen.matrix, self._hints_after(0.0))
                 await asyncio.sleep(LOOK_S)
         finally:
             poller.stop()
 
     def _hints_after(self, since: float) -> int | None:
         """The hints that wait anywhere, by a look that began after `since`; None when one that runs did not answer."""
-        if self.looked_at < since or len(self.vitals) < self.found.nodes - self.is_down:
+        seen = self.seen
+        if seen is None or seen.at < since or seen.answering < self.found.nodes - self.is_down:
             return None
-        return sum(sum(answered.hints.values()) for answered in self.vitals.values())
+        return sum(seen.hints().values())
 
     async def _seen(self, wanted: Callable[[str], bool], since: float, limit_s: float) -> float | None:
         """Seconds from `since` until each other node has the victim in a wanted state."""
 
         def all_see() -> bool:
-            sees = [answered.sees.get(victim, "") for name, answered in self.vitals.items() if name != victim]
-            return self.looked_at >= since and len(sees) == self.found.nodes - 1 and all(map(wanted, sees))
+            seen = self.seen
+            if seen is None or seen.at < since:
+                return False
+            states = [row.get(victim, "") for name, row in seen.matrix.items() if name != victim]
+            return len(states) == self.found.nodes - 1 and all(map(wanted, states))
 
         victim = self.found.victim
         return await self._when(all_see, since, limit_s)
@@ -356,7 +331,7 @@ class DemoStory:
 
     async def _compare_owners(self) -> None:
         """Ask the owners of each acknowledged key for the digests of their copies, for a while where they differ."""
-        found, say = self.found, self.narrator.say
+        found, say = self.found, self.teller.say
         keys = sorted({one.key for one in self.witness.writes} | {SHOWCASE})
         equal: dict[str, dict[str, str]] = {}
         say(f"the owners of {count(len(keys), 'key')} are asked what they hold")

@@ -5,6 +5,8 @@ from collections import Counter, deque
 
 from dsectl.cli.console import Console
 from dsectl.demo.findings import Findings
+from dsectl.demo.story import Teller
+from dsectl.load.account import promises
 from dsectl.load.plan import KV, PUBLISH, REQUEST
 from dsectl.ui.screen import Block
 from dsectl.ui.table import Cell, state, table_lines
@@ -19,38 +21,26 @@ MATRIX_MAX = 8
 """Nodes whose views of each other fit side by side on a terminal of 100 columns."""
 
 
-class PlainTeller:
+class PlainTeller(Teller):
     """One line an event, with the seconds since the start. Prints nothing under --json or --quiet."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, found: Findings) -> None:
+        super().__init__(found)
         self.console = console
-        self.started = time.monotonic()
-        self.silent = console.options.json or console.options.quiet
 
-    def step(self, title: str) -> None:
-        """A new chapter."""
-        self._line(f"== {title}")
-
-    def say(self, text: str) -> None:
-        """Something was seen or measured."""
-        self._line(f"   {text}")
-
-    def states(self, matrix: dict[str, dict[str, str]], hints: int | None) -> None:
-        """Not shown: a log has the changes, and those are in the steps."""
-
-    def _line(self, text: str) -> None:
-        if not self.silent:
-            self.console.line(f"{time.monotonic() - self.started:6.2f}  {text}")
+    def show(self, text: str, is_title: bool = False) -> None:
+        """A line of a log."""
+        if not (self.console.options.json or self.console.options.quiet):
+            self.console.line(f"{self.age_s:6.2f}  {'==' if is_title else '  '} {text}")
             self.console.flush()
 
 
-class LiveTeller:
+class LiveTeller(Teller):
     """A picture that is redrawn in place: nodes as each sees them, what flows, and the story so far."""
 
     def __init__(self, console: Console, found: Findings) -> None:
+        super().__init__(found)
         self.console = console
-        self.found = found
-        self.started = time.monotonic()
         self.names = [f"n{number}" for number in range(1, found.nodes + 1)]
         self.matrix: dict[str, dict[str, str]] = {}
         self.hints: int | None = None
@@ -59,18 +49,14 @@ class LiveTeller:
         self._samples: deque[tuple[float, tuple[int, ...]]] = deque()
         self._drawn_at = 0.0
 
-    def step(self, title: str) -> None:
-        """A new chapter, with room above it."""
-        self.story += [[], [(f"{self._clock()}  {title}", "name")]]
-        self._draw()
-
-    def say(self, text: str) -> None:
-        """Something was seen or measured."""
-        self.story.append([(f"{self._clock()}     {shown(text)}", "")])
+    def show(self, text: str, is_title: bool = False) -> None:
+        """A title, with room above it, or a line."""
+        clock = f"{show_duration(self.age_s):>6}"
+        self.story += [[], [(f"{clock}  {text}", "name")]] if is_title else [[(f"{clock}     {shown(text)}", "")]]
         self._draw()
 
     def states(self, matrix: dict[str, dict[str, str]], hints: int | None) -> None:
-        """How each node sees the others now."""
+        """Show them with the picture, which is drawn anew when it is old."""
         found, now = self.found, time.monotonic()
         self.matrix, self.hints = matrix, hints
         self._samples.append((now, (found.writes, found.messages, found.requests)))
@@ -78,9 +64,6 @@ class LiveTeller:
             self._samples.popleft()
         if now - self._drawn_at >= DRAW_S:
             self._draw()
-
-    def _clock(self) -> str:
-        return f"{show_duration(time.monotonic() - self.started):>6}"
 
     def _draw(self) -> None:
         self._drawn_at = time.monotonic()
@@ -133,9 +116,15 @@ class LiveTeller:
 def summary_lines(found: Findings, verdict: Verdict, paint: Paint) -> list[str]:
     """The last words."""
     left = "unknown" if found.hints_left is None else str(found.hints_left)
-    lines = [
-        "",
-        *_accounts(found),
+    lines = [""]
+    for name, family in (("keys", KV), ("messages", PUBLISH), ("requests", REQUEST)):
+        if (one := found.load.get(family)) is not None:
+            counts = ", ".join(
+                f"{one[what]:,} {what}" for what in ("ok", "failed", "maybe") if one[what] or what == "ok"
+            )
+            p99 = show_duration((one["response"]["p99_ms"] or 0) / 1000)
+            lines.append(f"{name:9}  {counts}, p99 {p99}; {promises(one)}")
+    lines += [
         f"crash      avoided {show_duration(found.avoided_s)}, suspected by all {show_duration(found.not_alive_s)}, "
         f"dead for all {show_duration(found.dead_s)}",
         f"           longest time without an acknowledged write {show_duration(found.longest_gap_s)}",
@@ -146,21 +135,3 @@ def summary_lines(found: Findings, verdict: Verdict, paint: Paint) -> list[str]:
         "",
     ]
     return [*lines, f"{verdict.line(paint)}  ({show_duration(found.took_s)})"]
-
-
-def _accounts(found: Findings) -> list[str]:
-    """What each load came to, a line each."""
-    lines = []
-    for name, family in (("keys", KV), ("messages", PUBLISH), ("requests", REQUEST)):
-        one = found.load.get(family)
-        if one is None:
-            continue
-        counts = ", ".join(f"{one[what]:,} {what}" for what in ("ok", "failed", "maybe") if one[what] or what == "ok")
-        p99 = show_duration((one["response"]["p99_ms"] or 0) / 1000)
-        checked = {
-            KV: lambda one: f"{one['checked']:,} read back, {one['lost']} lost, {one['unexpected']} unexpected",
-            PUBLISH: lambda one: f"{one['delivered']:,} delivered, {one['dropped']} dropped, {one['duplicated']} twice",
-            REQUEST: lambda one: f"{one['unexpected']} answered wrongly",
-        }[family](one)
-        lines.append(f"{name:9}  {counts}, p99 {p99}; {checked}")
-    return lines

@@ -3,16 +3,16 @@
 The load itself is `dsectl load`'s: this stands between it and the cluster and lets everything pass.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from time import monotonic
 from typing import NamedTuple
 
-from cluster.client.aio import CallDone, Calls, Client, Message, Outcome, PutDone
+from cluster.client.aio import CallDone, Calls, Client, Message, Outcome
 from cluster.client.aio_topics import Subscription
 from cluster.client.dispatch import Dispatch
 from dsectl.demo.findings import Findings
+from dsectl.load.ledger import is_acknowledged
 
 Done = Callable[[Outcome], object]
 
@@ -36,39 +36,16 @@ class Witness:
         self.requests: list[Answered] = []
         self.subscriber = ""
         """The node that delivers the messages."""
-        self._hinted_at: list[float] = []
+        self.hinted_at: list[float] = []
+        """When a write was acknowledged of which a fallback keeps a hint."""
 
     def calls(self, session: Client, timeout: float) -> Calls:
         """What a load sends its operations with."""
         return WitnessedCalls(session, timeout, self)
 
-    def wrote(self, key: str, began: float, done: PutDone) -> None:
-        """A write was acknowledged."""
-        found, now = self.found, monotonic()
-        self.writes.append(Answered(began, now, done.coordinator, key))
-        if done.hints or done.outcome == "ok-sloppy":
-            self._hinted_at.append(now)
-        found.writes += 1
-        found.coordinators[done.coordinator] = found.coordinators.get(done.coordinator, 0) + 1
-
-    def received(self, message: Message, by: str) -> None:
-        """A message was delivered by the node that the subscription is at."""
-        now = monotonic()
-        self.messages.append(Answered(now, now, message.node))
-        self.subscriber = by
-        self.found.messages += 1
-        self.found.messages_across += by not in ("", message.node)
-
-    def called(self, began: float, done: CallDone) -> None:
-        """A request was answered."""
-        found = self.found
-        self.requests.append(Answered(began, monotonic(), done.node))
-        found.requests += 1
-        found.answered_by[done.node] = found.answered_by.get(done.node, 0) + 1
-
     def avoided_at(self, since: float) -> float | None:
-        """When the first write was acknowledged of which a fallback keeps a hint."""
-        return next((at for at in self._hinted_at if at >= since), None)
+        """When the first such write was acknowledged."""
+        return next((at for at in self.hinted_at if at >= since), None)
 
     def longest_gap_s(self, since: float, until: float) -> float:
         """The longest time without an acknowledged write."""
@@ -81,45 +58,52 @@ def within(answers: list[Answered], since: float, until: float) -> list[Answered
     return [one for one in answers if since <= one.began and one.ended <= until]
 
 
-def by_node(answers: list[Answered]) -> dict[str, int]:
-    """How many each node did."""
-    return dict(Counter(one.node for one in answers))
-
-
 class WitnessedCalls(Calls):
     """Passes on, and shows the witness what succeeded."""
 
     def __init__(self, session: Client, timeout: float, witness: Witness) -> None:
         super().__init__(session, timeout)
         self.witness = witness
+        self.found = witness.found
 
     def put(self, key: str, value: bytes, context: bytes | None, done: Done) -> Dispatch:
         """Write."""
-        began = monotonic()
+        began, found = monotonic(), self.found
 
         def answered(outcome: Outcome) -> None:
-            if type(outcome) is PutDone and outcome.outcome != "maybe":
-                self.witness.wrote(key, began, outcome)
+            if is_acknowledged(outcome):
+                now, node = monotonic(), outcome.coordinator
+                self.witness.writes.append(Answered(began, now, node, key))
+                if outcome.hints or outcome.outcome == "ok-sloppy":
+                    self.witness.hinted_at.append(now)
+                found.writes += 1
+                found.coordinators[node] = found.coordinators.get(node, 0) + 1
             done(outcome)
 
         return super().put(key, value, context, answered)
 
     def call(self, operation: str, payload: bytes, done: Done) -> Dispatch:
         """Call a service."""
-        began = monotonic()
+        began, found = monotonic(), self.found
 
         def answered(outcome: Outcome) -> None:
             if type(outcome) is CallDone:
-                self.witness.called(began, outcome)
+                self.witness.requests.append(Answered(began, monotonic(), outcome.node))
+                found.requests += 1
+                found.answered_by[outcome.node] = found.answered_by.get(outcome.node, 0) + 1
             done(outcome)
 
         return super().call(operation, payload, answered)
 
     def subscription(self, pattern: str, take: Callable[[Message], None]) -> Subscription:
         """Subscribe."""
+        witness, found = self.witness, self.found
 
         def taken(message: Message) -> None:
-            self.witness.received(message, subscription.node)
+            now, witness.subscriber = monotonic(), subscription.node
+            witness.messages.append(Answered(now, now, message.node))
+            found.messages += 1
+            found.messages_across += witness.subscriber not in ("", message.node)
             take(message)
 
         subscription = super().subscription(pattern, taken)

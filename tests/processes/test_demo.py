@@ -12,25 +12,10 @@ from cluster.client.blocking import connect_blocking
 from cluster.emulator import cluster as emulator
 from dsectl.demo import story
 from dsectl.demo.findings import Findings
-from dsectl.demo.story import Actions, run_demo
+from dsectl.demo.story import Teller, run_demo
 from dsectl.ui.verdicts import FAILED, INCONCLUSIVE, PASSED
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-class Silent:
-    """A teller that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def step(self, title: str) -> None:
-        self.lines.append(title)
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-    def states(self, matrix: dict[str, dict[str, str]], hints: int | None) -> None: ...
 
 
 @pytest.fixture
@@ -79,7 +64,7 @@ def test_the_demo_passes_and_leaves_nothing(home: Path) -> None:
 @pytest.mark.usefixtures("short")
 def test_a_node_that_is_not_brought_back_is_red(home: Path) -> None:
     found = Findings(nodes=5)
-    verdict = run_demo(Silent(), found, actions=Actions(restart=lambda name, nodes: None))
+    verdict = run_demo(Teller(found), restart=lambda name, nodes: None)
     assert verdict.verdict == FAILED and found.alive_again_s is None, verdict
     assert nothing_is_left(home)
 
@@ -87,7 +72,7 @@ def test_a_node_that_is_not_brought_back_is_red(home: Path) -> None:
 @pytest.mark.usefixtures("short")
 def test_a_kill_that_touches_nothing_is_inconclusive(home: Path) -> None:
     found = Findings(nodes=5)
-    verdict = run_demo(Silent(), found, actions=Actions(kill=lambda name, nodes: None))
+    verdict = run_demo(Teller(found), kill=lambda name, nodes: None)
     assert verdict.verdict == INCONCLUSIVE and found.dead_s is None, verdict
     assert nothing_is_left(home)
 
@@ -103,13 +88,13 @@ def test_a_lost_write_is_red(home: Path) -> None:
                 client.kv.delete(key)
 
     found = Findings(nodes=5)
-    verdict = run_demo(Silent(), found, actions=Actions(restart=restart_and_lose))
+    verdict = run_demo(Teller(found), restart=restart_and_lose)
     assert verdict.verdict == FAILED and any("(load kv)" in reason for reason in verdict.reasons), verdict
     assert nothing_is_left(home)
 
 
 def test_a_demo_that_is_cut_short_is_inconclusive_and_tells_what_it_has(home: Path) -> None:
     found = Findings(nodes=4)
-    verdict = run_demo(Silent(), found, limit_s=3.0)
+    verdict = run_demo(Teller(found), limit_s=3.0)
     assert verdict.verdict == INCONCLUSIVE and found.cut_short, verdict
     assert nothing_is_left(home)

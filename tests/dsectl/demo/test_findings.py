@@ -144,6 +144,6 @@ def test_an_empty_run_is_not_green() -> None:
 def test_every_finding_is_in_the_json() -> None:
     found = good()
     found.steps.append(Step(0.0, "A cluster starts", ["all see all"]))
-    told = json.decode(json.encode(found.to_dict()))
+    told = json.decode(json.encode(found))
     assert {field.name for field in fields(Findings)} <= set(told)
     assert told["steps"] == [{"at_s": 0.0, "title": "A cluster starts", "seen": ["all see all"]}]

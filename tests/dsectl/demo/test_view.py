@@ -14,6 +14,7 @@ from dsectl.ui.text import PLAIN, length, painted
 @pytest.mark.parametrize("nodes", [4, 5, 8, 20])
 def test_the_nodes_stay_and_the_newest_of_the_story_is_below_them(nodes: int) -> None:
     teller = LiveTeller(Console(io.StringIO(), io.StringIO(), Options()), Findings(nodes=nodes))
+    teller.step("A chapter")
     for number in range(30):
         teller.say(f"line {number}")
     sees = {name: "dead" if name == "n1" else "alive" for name in teller.names}
