@@ -15,7 +15,7 @@ from dsectl.cli.invocation import current
 from dsectl.ui.charts import glyphs_for
 from dsectl.ui.ring import moving_line
 from dsectl.ui.screen import page_columns
-from dsectl.ui.text import count, fit, painted
+from dsectl.ui.text import count, painted
 from dsectl.ui.units import duration, show_duration
 
 WAIT_S = 120.0
@@ -101,7 +101,7 @@ def _progress(state: dict[str, Any]) -> None:
     console = current().console
     glyphs = glyphs_for(console.err.encoding)
     moving = Moving(state["what"], state["waits_for"], state["joining"], state["lacking"])
-    console.progress(painted(fit(moving_line(moving, glyphs), page_columns(80) - 1), console.paint_err))
+    console.progress(painted(moving_line(moving, page_columns(80) - 1, glyphs), console.paint_err))
 
 
 def _answer(moved: emulator.Moved, what: str) -> Answer:

@@ -14,7 +14,7 @@ from dsectl.snapshot.snapshot import waits_for
 from dsectl.ui.charts import Glyphs, glyphs_for, spelled
 from dsectl.ui.ring import changes_lines, moving_line, ring_lines
 from dsectl.ui.table import Cell, state, table, table_lines
-from dsectl.ui.text import STATES, Line, Paint, by_number, count, fit, length, painted
+from dsectl.ui.text import STATES, Line, Paint, by_number, count, length, painted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,8 +44,7 @@ def status() -> Answer:
             console.note("note: the file of faults cannot be read: `dsectl heal` ends all faults and begins a new one")
         if seen.moving is not None:
             glyphs = glyphs_for(console.out.encoding)
-            line = moving_line(seen.moving, glyphs)
-            console.lines(["", painted(fit(line, console.columns or length(line)), console.paint)])
+            console.lines(["", painted(moving_line(seen.moving, console.columns, glyphs), console.paint)])
             console.note(f"note: {waits_for(seen.moving)}; `dsectl revert` takes it back, `dsectl ring` shows it")
         if seen.faults_active:
             console.note(f"note: {count(seen.faults_active, 'fault')} active: `dsectl faults --active`")

@@ -15,7 +15,7 @@ from dsectl.cli.console import Console
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.snapshot.observer import Observer, Poller
-from dsectl.snapshot.snapshot import Snapshot
+from dsectl.snapshot.snapshot import Snapshot, moves_json
 from dsectl.ui.charts import glyphs_for, spelled
 from dsectl.ui.screen import Screen, page_columns
 from dsectl.ui.text import painted
@@ -145,6 +145,7 @@ def snapshot_json(history: History) -> dict[str, Any]:
         "reason": snapshot.reason,
         "view": snapshot.viewer,
         "answering": snapshot.answering,
+        "moves": moves_json(snapshot.moving),
         "nodes": {
             name: node.to_json()
             | {"sees": snapshot.matrix.get(name), "partitions": node.owned, "share": round(node.owned / total, 4)}

@@ -12,7 +12,7 @@ from typing import Any
 from cluster.client.vitals import Moving
 from dsectl.ui.charts import Glyphs, bar
 from dsectl.ui.table import Cell, state, table_lines
-from dsectl.ui.text import NODE_STYLES, Line, beside, by_number, count, flow, length
+from dsectl.ui.text import NODE_STYLES, Line, beside, by_number, count, fit, flow, length
 
 Row = dict[str, Any]
 PARTITIONS = 256
@@ -23,7 +23,8 @@ LABEL = 6
 PLAIN_COLUMNS = 80
 LEGEND_ROWS = 6
 """Nodes below each other before the legend takes a second column, on a terminal."""
-BAR = 20
+BAR, BAR_FROM = 20, 60
+"""Columns of a bar, and of the line that has room for one."""
 
 
 def letter(node: str) -> tuple[str, str]:
@@ -72,14 +73,16 @@ def changes_lines(changes: list[Row], columns: int | None, glyphs: Glyphs) -> li
     ]
 
 
-def moving_line(moving: Moving, glyphs: Glyphs) -> Line:
-    """How far a change is: in all, and for each node that takes something over."""
+def moving_line(moving: Moving, columns: int | None, glyphs: Glyphs) -> Line:
+    """How far a change is: in all, and for each node that takes something over; the most telling first."""
     left, copies = sum(moving.lacking.values()), sum(moving.joining.values())
-    line: Line = [(moving.what, "strong"), ("  ", ""), (bar((copies - left) / (copies or 1), BAR, glyphs), "good")]
-    line.append((f"  {copies - left} of {count(copies, 'copy', 'copies')} moved", ""))
+    line: Line = [(moving.what, "strong"), ("  ", "")]
+    if columns is None or columns >= BAR_FROM:
+        line += [(bar((copies - left) / (copies or 1), BAR, glyphs), "good"), ("  ", "")]
+    line.append((f"{copies - left} of {count(copies, 'copy', 'copies')} moved", ""))
     for name, number in sorted(moving.joining.items(), key=lambda one: -one[1]):
         line += [("  ", ""), (name, "name"), (f" {number - moving.lacking.get(name, 0)}/{number}", "dim")]
-    return line
+    return line if columns is None else fit(line, columns)
 
 
 def _title(parts: list[str], columns: int | None) -> list[Line]:

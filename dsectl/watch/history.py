@@ -24,7 +24,7 @@ GROUPED_S = 3.0
 suspicion that comes back later is another."""
 GROUPS_MAX = 300
 K = TypeVar("K")
-SUBJECTS = ("member", "target", "peer", "fault", "operation", "pattern", "key")
+SUBJECTS = ("member", "target", "peer", "fault", "operation", "pattern", "key", "slot")
 """The fields that say what an event is about, the first that is there."""
 
 

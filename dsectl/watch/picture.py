@@ -6,6 +6,7 @@ from typing import Any
 from dsectl.snapshot.snapshot import Snapshot
 from dsectl.ui.charts import UNICODE, Glyphs
 from dsectl.ui.faults import details, touched
+from dsectl.ui.ring import moving_line
 from dsectl.ui.text import Line, beside, count, fit, flow, length, piece, shown
 from dsectl.ui.units import clock, number, rate, show_age, unix_time
 from dsectl.watch.charts import chart_lines, figures
@@ -37,6 +38,7 @@ GOOD = (
     "node.undrained",
 )  # fmt: skip
 KIND_STYLES = {**dict.fromkeys(BAD, "bad"), **dict.fromkeys(WARN, "warn"), **dict.fromkeys(GOOD, "good")}
+KIND_STYLES["chain.decided"] = "strong"
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def picture(
     history: History, columns: int, rows: int, choices: Choices, glyphs: Glyphs = UNICODE, every_s: float = 0.5
 ) -> list[Line]:
     """Exactly `rows` lines of `columns` columns."""
-    lines = _header(history, columns, rows, choices)
+    lines = _header(history, columns, rows, choices, glyphs)
     keys = flow(_keys(choices), columns, "   ")[:1]
     snapshot = history.snapshot
     if snapshot is not None and snapshot.lost is None:
@@ -121,7 +123,7 @@ def _body(
 def plain_lines(history: History, columns: int, glyphs: Glyphs = UNICODE, every_s: float = 0.5) -> list[Line]:
     """The same for a page that does not move: as many lines as it takes, and numbers instead of charts."""
     snapshot = history.snapshot
-    lines = _header(history, columns, 1000, Choices())
+    lines = _header(history, columns, 1000, Choices(), glyphs)
     if snapshot is None or snapshot.lost is not None:
         return [fit(line, columns) for line in lines]
     lines += node_lines(history, columns, len(snapshot.nodes) + 1, None, glyphs, max(1, round(1.0 / every_s)))
@@ -146,8 +148,9 @@ def _title(text: str, focus: str | None = None, *, none: bool = False) -> Line:
 # -- above and below
 
 
-def _header(history: History, columns: int, rows: int, choices: Choices) -> list[Line]:
-    """The verdict, and what there is of trouble; ends with an empty line where the screen is not narrow."""
+def _header(history: History, columns: int, rows: int, choices: Choices, glyphs: Glyphs) -> list[Line]:
+    """The verdict, the change of members under way, and what there is of trouble; ends with an empty line where the
+    screen is not narrow."""
     snapshot = history.snapshot
     if snapshot is None:
         return [[("looking", "dim")], []]
@@ -160,7 +163,8 @@ def _header(history: History, columns: int, rows: int, choices: Choices) -> list
     head = _ends([(snapshot.cluster, "strong"), ("  ", ""), badge, (f"  {shown(why)}", "")], right, columns)
     if lost:
         return [head, [], [("waiting for it to come back", "dim")]]
-    summary = flow(_summary(history, snapshot), columns, "  ")
+    moving = [] if snapshot.moving is None else [moving_line(snapshot.moving, columns, glyphs)]
+    summary = [*moving, *flow(_summary(history, snapshot), columns, "  ")]
     return [head, *summary[: max(1, rows - len(snapshot.nodes) - 3)], *([[]] if columns >= 60 else [])]
 
 

@@ -111,5 +111,6 @@ def test_changes_tell_what_became_of_each_and_draw_the_last() -> None:
 
 def test_how_far_a_change_is_in_all_and_by_node() -> None:
     moving = Moving("add n6, n7", ["n6 lacks data of 64 partitions"], {"n1": 8, "n6": 128, "n7": 120}, {"n6": 64})
-    [line] = texts([moving_line(moving, ASCII)])
+    [line] = texts([moving_line(moving, None, ASCII)])
     assert line == "add n6, n7  ###############-----  192 of 256 copies moved  n6 64/128  n7 120/120  n1 8/8"
+    assert texts([moving_line(moving, 30, ASCII)]) == ["add n6, n7  192 of 256 copies…"]

@@ -118,6 +118,16 @@ def test_key_after_key_is_one() -> None:
     assert told(groups) == [("kv.siblings", "k0", ("n1",), 30)]
 
 
+def test_the_begin_and_the_end_of_a_quick_change_are_two() -> None:
+    groups = EventGroups()
+    for slot, what in ((2, "add n6"), (3, "add n6: done")):
+        groups.add([event("chain.decided", node, slot / 2, what, slot=slot, layout=slot) for node in ("n1", "n2")])
+    assert [(one.cause, one.nodes) for one in groups.last(5)] == [
+        ("add n6", ("n1", "n2")),
+        ("add n6: done", ("n1", "n2")),
+    ]
+
+
 def test_midnight_and_clocks_that_differ() -> None:
     groups = EventGroups()
     late, early = event("node.boot", "n1"), event("node.boot", "n2")

@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
-from cluster.client.vitals import Vitals
+from cluster.client.vitals import Moving, Vitals
 from dsectl.ui.charts import ASCII, UNICODE, chart, glyphs_for, scale_top, spark
 from dsectl.ui.screen import keys
 from dsectl.ui.text import PLAIN, length, painted
@@ -111,6 +112,18 @@ def test_a_wide_screen_puts_faults_and_hints_beside_the_events() -> None:
     assert "EVENTS" in heading
     assert any("7  kept by n1 7" in line for line in lines)
     assert any("NOTE" in line and "PUB/S" in line for line in lines)
+
+
+def test_a_change_of_members_has_a_line_while_it_lasts() -> None:
+    history = crashed()
+    assert history.snapshot is not None and not any("copies" in line for line in text(history, 80, 24))
+    moving = Moving("add n6", ["n6 does not run"], {"n6": 128, "n1": 8}, {"n6": 120})
+    told: dict[str, Vitals | str] = {name: vitals(9.0) for name in history.snapshot.nodes}
+    history.add(snapshot(9.0, {**told, "n2": msgspec.structs.replace(vitals(9.0), layout=2, moving=moving)}))
+    for lines in (text(history, 80, 24), [painted(line, PLAIN) for line in plain_lines(history, 80)]):
+        assert lines[1].startswith("add n6  ██──────") and "16 of 136 copies moved  n6 8/128  n1 8/8" in lines[1]
+    assert text(history, 30, 12)[1].startswith("add n6  16 of 136 copies moved")
+    assert line_of(text(history, 80, 24), "n5"), "and the nodes are all there"
 
 
 @pytest.mark.parametrize("columns", [80, 120, 200])
