@@ -7,8 +7,8 @@ for and no other; what a one-shot command imports is most of its latency.
 
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import Any, NoReturn, TextIO
+from collections.abc import Callable, Generator, Sequence
+from typing import NoReturn, TextIO
 
 from cluster.errors import ClusterError, Failed, Usage
 from dsectl.cli.console import Console
@@ -40,20 +40,10 @@ def invoke(
     console = Console(out or sys.stdout, err or sys.stderr, options)
     invocation = Invocation(options, console, session or Session(), on_ready, is_stopped)
     leave = set_current(invocation)
-    try:
-        return _guarded(lambda: _run(take_options(argv, options), console), console)
-    finally:
-        leave()
-        if session is None:
-            invocation.session.close()
-
-
-def _guarded(work: Callable[[], int], console: Console) -> int:
-    """The exit code of `work`, whatever happens in it or to its output."""
     code = 0
     try:
         try:
-            code = work()
+            code = _run(take_options(argv, options), console)
         except ClusterError as error:
             code = error.exit_code
             console.error(error)
@@ -62,9 +52,11 @@ def _guarded(work: Callable[[], int], console: Console) -> int:
             console.progress("")
         except (BrokenPipeError, OutputLost):
             raise
-        except OSError as error:
+        except OSError as error:  # of the system, where nobody expected one
             code = Failed.exit_code
-            console.error(_refused(error))
+            place = f" ({error.filename})" if error.filename else ""
+            help = "The limits and rights of this process, and the room on its disks, are the places to look."
+            console.error(Failed(f"the system refused: {error.strerror or error}{place}", help=help))
         except Exception as error:
             code = ClusterError.exit_code
             import traceback
@@ -73,20 +65,15 @@ def _guarded(work: Callable[[], int], console: Console) -> int:
             console.error(ClusterError(f"{type(error).__name__}: {error}"))
         console.flush()
     except BrokenPipeError:
-        return EXIT_BROKEN_PIPE
+        code = EXIT_BROKEN_PIPE
     except OutputLost as error:
         console.lost(error)
-        return code or Failed.exit_code
+        code = code or Failed.exit_code
+    finally:
+        leave()
+        if session is None:
+            invocation.session.close()
     return code
-
-
-def _refused(error: OSError) -> ClusterError:
-    """An error of the system that nobody expected where it came up."""
-    place = f" ({error.filename})" if error.filename else ""
-    return Failed(
-        f"the system refused: {error.strerror or error}{place}",
-        help="The limits and rights of this process, and the room on its disks, are the places to look.",
-    )
 
 
 def _run(words: list[str], console: Console) -> int:
@@ -94,11 +81,7 @@ def _run(words: list[str], console: Console) -> int:
         from importlib.metadata import version
 
         number = version("dsectl")
-        if console.options.json:
-            console.value({"version": number})
-        else:
-            console.line(f"dsectl {number}")
-        return 0
+        return console.answer(Answer({"version": number}, lambda console: console.line(f"dsectl {number}")))
     if not words or words[0] in HELP:
         words = ["help", *words[1:]]
     found = lookup(words)
@@ -112,15 +95,21 @@ def _run(words: list[str], console: Console) -> int:
     if any(word in HELP for word in (args[: args.index("--")] if "--" in args else args)):
         entry, args = COMMANDS["help"], entry.name.split()
     try:
-        return _finish(_call(entry, args), console)
+        return _carry_out(entry, args, console)
     except Usage as error:
         if error.help is Usage.help_text:
             error.help = f"`dsectl help {entry.name}` shows its arguments and options."
         raise
 
 
-def _finish(result: Answer | Iterator[Answer] | int, console: Console) -> int:
-    """Print what a command came to, or what happens while it goes on."""
+def _carry_out(entry: Entry, args: list[str], console: Console) -> int:
+    """Call it, and print what it comes to, or what happens while it goes on."""
+    if len(args) in entry.plain and not any(word.startswith("-") and word != "-" for word in args):
+        result = entry.load()(*args)
+    else:
+        from dsectl.cli.parsing import run
+
+        result = run(entry, args)
     if isinstance(result, int):
         return result
     if isinstance(result, Answer):
@@ -134,14 +123,6 @@ def _finish(result: Answer | Iterator[Answer] | int, console: Console) -> int:
         if isinstance(result, Generator):
             result.close()
     return code
-
-
-def _call(entry: Entry, args: list[str]) -> Any:
-    if len(args) in entry.plain and not any(word.startswith("-") and word != "-" for word in args):
-        return entry.load()(*args)
-    from dsectl.cli.parsing import run
-
-    return run(entry, args)
 
 
 def unknown(name: str, args: Sequence[str] = ()) -> Usage:
@@ -164,9 +145,19 @@ def main() -> NoReturn:
     It leaves without Python's own end. That would make an exit by SIGINT of any code, also of a success, after a Ctrl-C
     that was handled but fell into a piece of source that Python ran (as in making a dataclass), and costs time.
     """
+    import signal
+
     code = EXIT_INTERRUPTED
     try:
-        code = _process()
+        prepare()
+        sys.unraisablehook = _raise_again
+        for signum in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(signum) is not signal.SIG_IGN:  # as under nohup
+                signal.signal(signum, lambda *_: sys.exit(EXIT_TERMINATED))
+        # Not earlier, so that the start, before anything could be undone, is quiet.
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        code = invoke(sys.argv[1:])
     except KeyboardInterrupt:
         pass
     except SystemExit as exit:
@@ -178,25 +169,6 @@ def main() -> NoReturn:
         traceback.print_exc()
     finally:
         os._exit(code)
-
-
-def _process() -> int:
-    import signal
-
-    prepare()
-    sys.unraisablehook = _raise_again
-    for signum in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(signum) is not signal.SIG_IGN:  # as under nohup
-            signal.signal(signum, _terminate)
-    if (
-        signal.getsignal(signal.SIGINT) is signal.SIG_DFL
-    ):  # so that the start, before anything could be undone, is quiet
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    return invoke(sys.argv[1:])
-
-
-def _terminate(signum: int, frame: object) -> NoReturn:
-    raise SystemExit(EXIT_TERMINATED)
 
 
 def _raise_again(unraisable: "sys.UnraisableHookArgs") -> None:

@@ -43,25 +43,26 @@ class Console:
         """Colour for stderr."""
         return Paint(_has_colour(self.err))
 
-    @property
-    def columns(self) -> int | None:
-        """The width of the terminal; None off one."""
-        if not self.is_terminal:
-            return None
-        try:
-            return os.get_terminal_size(self.out.fileno()).columns or None
-        except (OSError, ValueError):
-            return None
+    @cached_property
+    def is_screen(self) -> bool:
+        """Whether stdout is a terminal on which a picture can be redrawn."""
+        return self.is_terminal and not _is_dumb()
 
     @property
-    def rows(self) -> int | None:
-        """The height of the terminal; None off one."""
+    def size(self) -> tuple[int | None, int | None]:
+        """Columns and rows of the terminal; None off one, and where it does not say."""
         if not self.is_terminal:
-            return None
+            return None, None
         try:
-            return os.get_terminal_size(self.out.fileno()).lines or None
-        except OSError:
-            return None
+            columns, rows = os.get_terminal_size(self.out.fileno())
+        except (OSError, ValueError):
+            return None, None
+        return columns or None, rows or None
+
+    @property
+    def columns(self) -> int | None:
+        """The width of the terminal, as of `size`."""
+        return self.size[0]
 
     # -- data
 
@@ -137,8 +138,7 @@ class Console:
     def error(self, error: ClusterError) -> None:
         """Tell why it failed: the last line of stdout under --json, else on stderr."""
         if self.options.json:
-            fields = {"error": error.to_dict(), **error.detail}
-            self.value(_sound(fields))
+            self.value(_sound({"error": error.to_dict(), **error.detail}))
             return
         self.err.write(f"{self.paint_err('error:', 'bad')} {shown(error.message)}\n")
         for line in error.help.splitlines():

@@ -5,7 +5,7 @@ is printed or exited here. docs/decisions/0001-typer-version.md tells what Typer
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from inspect import cleandoc
 from typing import Any
@@ -14,6 +14,7 @@ import typer
 
 from cluster.errors import Usage
 from dsectl.cli.declaration import Entry
+from dsectl.ui.units import duration
 
 UsageError: Any = typer.BadParameter.__mro__[1]
 """Typer's own copy of click is private; its usage error is the base of the one that is public."""
@@ -21,6 +22,9 @@ UsageError: Any = typer.BadParameter.__mro__[1]
 REFUSED = re.compile(r"'?(.*?)'? is not ", re.DOTALL)
 EXTRA = re.compile(r"unexpected extra arguments? ?(?:\(s\) )?\((.*)\)", re.DOTALL)
 WORDED = re.compile(r"--[a-z]")
+
+DURATION: Any = typer.main.get_click_type(annotation=float, parameter_info=typer.Option(parser=duration))
+"""What an option takes that help calls D and that is a float, without being told so by each command."""
 
 EPILOG = "`dsectl help options` shows the options of all commands: -C NAME, --json, -q, --raw, --timeout D, --via NODE."
 
@@ -37,6 +41,8 @@ def command(entry: Entry) -> Any:
     made: Any = typer.main.get_command(app)
     for parameter in made.params:
         parameter.show_default = False  # help says what a default means: "(default: all)"
+        if parameter.metavar == "D" and parameter.type.name == "float":
+            parameter.type = DURATION
     return made
 
 
@@ -51,18 +57,9 @@ def run(entry: Entry, args: Sequence[str]) -> Any:
 
 
 def check(entry: Entry, args: Sequence[str]) -> None:
-    """Parse `args` without calling the function. Raises Usage for what would be refused, durations, sizes and
-    probabilities included."""
-    from dsectl.ui.units import duration, probability, size
-
-    units: dict[str, Callable[[str], object]] = {"D": duration, "SIZE": size, "P": probability}
-    made = command(entry)
+    """Parse `args` without calling the function. Raises Usage for what would be refused."""
     try:
-        with made.make_context(f"dsectl {entry.name}", list(args)) as context:
-            for parameter in made.params:
-                value = context.params.get(parameter.name)
-                if parameter.metavar in units and isinstance(value, str):
-                    units[parameter.metavar](value)
+        command(entry).make_context(f"dsectl {entry.name}", list(args)).close()
     except typer.Exit:
         pass
     except UsageError as error:

@@ -53,8 +53,12 @@ def prepare() -> None:
         try:
             if not os.get_blocking(descriptor):
                 os.set_blocking(descriptor, True)  # whoever shares it may have changed it: a write must not be cut off
-        except OSError:
-            _occupy(descriptor)
+        except OSError:  # closed: its number, the lowest that is free, is taken in the direction that it is not used in
+            taken = os.open(os.devnull, os.O_WRONLY if descriptor == STDIN else os.O_RDONLY)
+            if taken != descriptor:
+                os.dup2(taken, descriptor)
+                os.close(taken)
+            os.set_inheritable(descriptor, True)
     if sys.stdin is None:
         sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(STDIN, closefd=False)), errors="surrogateescape")
     sys.stdout = text_stream(DataStream(STDOUT, "w", closefd=False), sys.stdout)
@@ -66,15 +70,6 @@ def text_stream(raw: io.FileIO, former: TextIO | None = None) -> TextIO:
     """A stream of text on `raw`, in which no character fails to be written."""
     encoding = None if former is None else former.encoding
     return io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors="backslashreplace", line_buffering=raw.isatty())
-
-
-def _occupy(descriptor: int) -> None:
-    """Take the number of a closed descriptor, the lowest that is free, in the direction that it is not used in."""
-    taken = os.open(os.devnull, os.O_WRONLY if descriptor == STDIN else os.O_RDONLY)
-    if taken != descriptor:
-        os.dup2(taken, descriptor)
-        os.close(taken)
-    os.set_inheritable(descriptor, True)
 
 
 def drop_output() -> None:

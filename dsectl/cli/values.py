@@ -13,23 +13,17 @@ from dsectl.ui.text import shown
 if TYPE_CHECKING:
     from dsectl.cli.console import Console
 
-JSON_STARTS = (b"{", b"[")
+JSON_STARTS = ("{", "[")
 FIFO_WAIT_S = 5.0
 """How long a FIFO may have no writer, before whoever reads it has surely forgotten to start one."""
 
 
 def read_value(text: str, literal: bool = False) -> bytes:
     """The bytes that a VALUE means: `-` is standard input, `@FILE` a file, unless `literal`. Raises Usage."""
-    if literal or not text.startswith(("-", "@")):
+    if literal or (text != "-" and not text.startswith("@")):
         return os.fsencode(text)
-    if text == "-":
-        return _bounded(read_input(VALUE_BYTES_MAX), "standard input")
-    if text.startswith("@"):
-        return _bounded(_read_file(text), repr(text[1:]))
-    return os.fsencode(text)
-
-
-def _bounded(data: bytes, source: str) -> bytes:
+    source = "standard input" if text == "-" else repr(text[1:])
+    data = read_input(VALUE_BYTES_MAX) if text == "-" else _read_file(text)
     if len(data) > VALUE_BYTES_MAX:
         raise TooLarge(f"{source} holds more than the {VALUE_BYTES_MAX} bytes that a value may have")
     return data
@@ -105,23 +99,18 @@ def show_value(data: bytes, console: "Console") -> None:
         console.note(f"note: {len(data)} bytes that are not text; --raw writes them as they are")
         return
     if console.is_terminal:
-        text = shown(_laid_out(data) or text, lines=True)
+        if text.lstrip().startswith(JSON_STARTS):
+            from msgspec import DecodeError, json
+
+            try:
+                json.decode(data)
+                text = json.format(data, indent=2).decode()
+            except (DecodeError, RecursionError):
+                pass
+        text = shown(text, lines=True)
     console.line(text.removesuffix("\n"))
 
 
 def one_line(data: bytes) -> str:
     """A value on one line, everything else escaped."""
     return shown(data.decode(errors="backslashreplace"))
-
-
-def _laid_out(data: bytes) -> str | None:
-    """JSON with line breaks and indents; None for what is no JSON object or list."""
-    if not data.lstrip().startswith(JSON_STARTS):
-        return None
-    from msgspec import DecodeError, json
-
-    try:
-        json.decode(data)
-        return json.format(data, indent=2).decode()
-    except (DecodeError, RecursionError):
-        return None

@@ -16,7 +16,7 @@ from dsectl.cli.invocation import DEFAULT_CLUSTER, current
 from dsectl.commands.status import snapshot, status_lines
 from dsectl.ui.table import state, table
 from dsectl.ui.text import count, shown
-from dsectl.ui.units import duration, show_duration
+from dsectl.ui.units import show_duration
 
 if TYPE_CHECKING:
     import typer
@@ -46,11 +46,9 @@ def up(
     base_port: Annotated[
         int | None, typer.Option(metavar="P", help="Port of n1; the others follow (default: any that are free).")
     ] = None,
-    ttl: Annotated[
-        float | None, typer.Option(parser=duration, metavar="D", help="Time to live of the nodes (default: no end).")
-    ] = None,
+    ttl: Annotated[float | None, typer.Option(metavar="D", help="Time to live of the nodes (default: no end).")] = None,
     wait: Annotated[
-        float | None, typer.Option(parser=duration, metavar="D", help="Time to wait until it is ready (default: 30s).")
+        float | None, typer.Option(metavar="D", help="Time to wait until it is ready (default: 30s).")
     ] = None,
 ) -> Answer:
     """Creates the cluster, or starts a stopped one with the options of its creation. Returns when every node sees every

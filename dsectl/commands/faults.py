@@ -18,7 +18,7 @@ from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.ui.faults import fault_json, faults_lines, receipt_line, with_receipt
 from dsectl.ui.text import count
-from dsectl.ui.units import duration, probability, signed_duration, size
+from dsectl.ui.units import probability, signed_duration, size
 
 if TYPE_CHECKING:
     from cluster.emulator.home import ClusterFiles
@@ -96,8 +96,7 @@ def restart(
         typer.Option("--replace", help="Start with an empty store, completed from the peers; old data is set aside."),
     ] = False,
     wait: Annotated[
-        float | None,
-        typer.Option(parser=duration, metavar="D", help="Time to wait until they are ready (default: 30s)."),
+        float | None, typer.Option(metavar="D", help="Time to wait until they are ready (default: 30s).")
     ] = None,
 ) -> Answer:
     """A named node that runs is drained and stopped first: it takes no new requests and finishes those in flight, for
@@ -124,8 +123,7 @@ def restart(
 def drain(
     nodes: Nodes = None,
     wait: Annotated[
-        float | None,
-        typer.Option(parser=duration, metavar="D", help="Time to wait for requests in flight (default: 5s)."),
+        float | None, typer.Option(metavar="D", help="Time to wait for requests in flight (default: 5s).")
     ] = None,
 ) -> Answer:
     """Routers skip its endpoints, and its clients move to other nodes; requests in flight are finished. Lasts until
@@ -233,10 +231,8 @@ def slow(
     source: Annotated[str, typer.Argument(metavar="FROM", help="Sender of the packets: a node, or `all`.")],
     target: Annotated[str, typer.Argument(metavar="TO", help="Receiver of the packets: a node, or `all`.")],
     both: Annotated[bool, typer.Option("--both", help="Slow the other direction, too.")] = False,
-    delay: Annotated[float | None, typer.Option(parser=duration, metavar="D", help="Latency to add.")] = None,
-    jitter: Annotated[
-        float | None, typer.Option(parser=duration, metavar="D", help="Random part of the latency, ± D, uniform.")
-    ] = None,
+    delay: Annotated[float | None, typer.Option(metavar="D", help="Latency to add.")] = None,
+    jitter: Annotated[float | None, typer.Option(metavar="D", help="Random part of the latency, ± D, uniform.")] = None,
     loss: Annotated[
         float | None, typer.Option(parser=probability, metavar="P", help="Share of packets lost; TCP retransmits.")
     ] = None,
@@ -260,8 +256,7 @@ def slow(
 def disk(
     node: Annotated[str, typer.Argument(metavar="NODE", help="Node whose disk it is.")],
     slow: Annotated[
-        float | None,
-        typer.Option("--slow", parser=duration, metavar="D", help="Time to add to each append and sync of its log."),
+        float | None, typer.Option("--slow", metavar="D", help="Time to add to each append and sync of its log.")
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Refuse what it writes, as without room.")] = False,
     flip_byte: Annotated[
@@ -298,8 +293,7 @@ def disk(
 def clock(
     node: Annotated[str, typer.Argument(metavar="NODE", help="Node whose clock it is.")],
     skew: Annotated[
-        float | None,
-        typer.Option(parser=signed_duration, metavar="D", help="Time that it is ahead; -5m is behind."),
+        float | None, typer.Option(parser=signed_duration, metavar="D", help="Time that it is ahead; -5m is behind.")
     ] = None,
 ) -> Answer:
     """Lasts until `dsectl heal`, through restarts too. Wall time dates the node's events and stamps its values, by

@@ -16,13 +16,13 @@ from dsectl.ui.charts import glyphs_for
 from dsectl.ui.ring import moving_line
 from dsectl.ui.screen import page_columns
 from dsectl.ui.text import count, painted
-from dsectl.ui.units import duration, show_duration
+from dsectl.ui.units import show_duration
 
 WAIT_S = 120.0
 Nodes = Annotated[list[str] | None, typer.Argument(metavar="NODE...", help="Nodes, with blanks between them.")]
 Wait = Annotated[
     float | None,
-    typer.Option(parser=duration, metavar="D", help="Time to wait until the data has moved (default: 2m)."),
+    typer.Option(metavar="D", help="Time to wait until the data has moved (default: 2m)."),
 ]
 
 

@@ -13,7 +13,7 @@ from dsectl.commands.status import snapshot
 from dsectl.snapshot.observer import COMMAND_ANSWER_S
 from dsectl.ui.table import Cell, state, table
 from dsectl.ui.text import Paint, count
-from dsectl.ui.units import duration, show_duration
+from dsectl.ui.units import show_duration
 
 if TYPE_CHECKING:
     import typer
@@ -84,10 +84,7 @@ def repair(
     accept_loss: Annotated[
         bool, typer.Option("--accept-loss", help="Stop waiting for owners that cannot be reached.")
     ] = False,
-    wait: Annotated[
-        float | None,
-        typer.Option(parser=duration, metavar="D", help="Time to wait for equality (default: 30s)."),
-    ] = None,
+    wait: Annotated[float | None, typer.Option(metavar="D", help="Time to wait for equality (default: 30s).")] = None,
 ) -> Answer:
     """Owners compare what they hold by themselves, soon after it was written and while there is little else to do; this
     compares everything now, and waits. Exit code 5 when that is not over in time; it goes on.

@@ -104,7 +104,7 @@ Processes = Annotated[
 ]
 Settle = Annotated[
     float | None,
-    typer.Option(parser=duration, metavar="D", help="Time that reading back waits for repair (default: 10s)."),
+    typer.Option(metavar="D", help="Time that reading back waits for repair (default: 10s)."),
 ]
 Size = Annotated[
     Sizes | None,

@@ -11,7 +11,7 @@ from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.cli.values import as_json, check_text, one_line, read_value
 from dsectl.ui.text import count, shown
-from dsectl.ui.units import duration, show_duration
+from dsectl.ui.units import show_duration
 
 if TYPE_CHECKING:
     import typer
@@ -49,9 +49,7 @@ def subscribe(
     count: Annotated[
         int, typer.Option(metavar="N", min=0, help="Number of messages to end after (default: no end).")
     ] = 0,
-    wait: Annotated[
-        float | None, typer.Option(parser=duration, metavar="D", help="Time to end after (default: no end).")
-    ] = None,
+    wait: Annotated[float | None, typer.Option(metavar="D", help="Time to end after (default: no end).")] = None,
 ) -> Iterator[Answer]:
     """One line a message, until Ctrl-C. With --count, fewer messages are a failure: exit 5 when --wait has passed, and
     exit 1 when a job was stopped before."""

@@ -13,7 +13,7 @@ from dsectl.cli.invocation import current
 from dsectl.cli.values import check_text, show_value
 from dsectl.ui.table import state, table
 from dsectl.ui.text import count, shown
-from dsectl.ui.units import duration, show_duration
+from dsectl.ui.units import show_duration
 
 if TYPE_CHECKING:
     import typer
@@ -69,8 +69,7 @@ def request(
     ] = None,
     only: Annotated[str | None, typer.Option(metavar="NODE", help="Node to call, and no other.")] = None,
     deadline: Annotated[
-        float | None,
-        typer.Option(parser=duration, metavar="D", help="Time to give up after (default: that of --timeout)."),
+        float | None, typer.Option(metavar="D", help="Time to give up after (default: that of --timeout).")
     ] = None,
 ) -> Answer:
     """`name=value` is a string, `name:=value` any JSON: `sku=x count:=3 gift:=true`."""

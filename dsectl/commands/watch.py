@@ -19,7 +19,7 @@ from dsectl.snapshot.snapshot import Snapshot, moves_json
 from dsectl.ui.charts import glyphs_for, spelled
 from dsectl.ui.screen import Screen, page_columns
 from dsectl.ui.text import painted
-from dsectl.ui.units import duration, rfc3339, show_duration
+from dsectl.ui.units import rfc3339, show_duration
 from dsectl.watch.history import TICKS_MAX, History, Rates
 from dsectl.watch.picture import COLUMNS_MIN, ROWS_MIN, Choices, picture, plain_lines, press
 
@@ -44,7 +44,7 @@ def watch(
         str | None, typer.Argument(hidden=True, help="Key: refused, `events --key KEY -f` follows one.")
     ] = None,
     every: Annotated[
-        float | None, typer.Option(parser=duration, metavar="D", help="Time between two snapshots (default: 500ms).")
+        float | None, typer.Option(metavar="D", help="Time between two snapshots (default: 500ms).")
     ] = None,
     count: Annotated[
         int | None,

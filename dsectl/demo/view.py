@@ -67,7 +67,7 @@ class LiveTeller(Teller):
 
     def _draw(self) -> None:
         self._drawn_at = time.monotonic()
-        self.block.draw(self.lines(self.console.rows or 24))
+        self.block.draw(self.lines(self.console.size[1] or 24))
 
     def lines(self, rows: int) -> list[Line]:
         """The picture: the nodes stay, and of the story what fits below them."""

@@ -177,7 +177,7 @@ def test_a_bug_is_told_as_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None
     def broken(*_: object) -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr(app, "_call", broken)
+    monkeypatch.setattr(app, "_carry_out", broken)
     ran = run("help")
     assert ran.code == 1
     assert "Traceback" in ran.err and "error: ZeroDivisionError: oh" in ran.err
@@ -188,7 +188,7 @@ def test_ctrl_c_in_a_command(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(app, "_call", interrupted)
+    monkeypatch.setattr(app, "_carry_out", interrupted)
     ran = run("help")
     assert (ran.code, ran.out, ran.err) == (130, "", "")
 
