@@ -63,13 +63,21 @@ def up(
 
     def progress(stage: str, node: str) -> None:
         listening.extend([node] if node else [])
-        console.progress(_progress_text(spec.name, nodes, len(listening), stage))
+        said = {
+            "listening": f"{len(listening)}{'' if nodes is None else f' of {nodes}'} nodes listen",
+            "ready": f"{count(len(listening), 'node')} ready",
+        }
+        console.progress(f"{shown(spec.name)}: {said.get(stage, 'starting nodes')}")
 
     try:
         report = emulator.up(spec, emulator.WAIT_S if wait is None else wait, progress)
     finally:
         console.progress("")
-    found = {**_settled(bool(report.failed)), "ready_s": round(report.ready_s, 3), "created": report.created}
+    # Until nobody catches up any more, or for a while; not waited for when some nodes stay down.
+    deadline = time.monotonic() + (0.0 if report.failed else SETTLE_S)
+    while (now := snapshot().to_json())["verdict"] != "green" and time.monotonic() < deadline:
+        time.sleep(SETTLE_POLL_S)
+    found = {**now, "ready_s": round(report.ready_s, 3), "created": report.created}
 
     def view(console: Console) -> None:
         console.lines(status_lines(found, console.paint, console.columns))
@@ -85,25 +93,6 @@ def up(
             view(console)
         raise error
     return Answer(found, view)
-
-
-def _settled(partly: bool) -> dict[str, Any]:
-    """The status once nobody catches up any more, or after a while; not waited for when some nodes stay down."""
-    deadline = time.monotonic() + (0.0 if partly else SETTLE_S)
-    while True:
-        found = snapshot().to_json()
-        if found["verdict"] == "green" or time.monotonic() >= deadline:
-            return found
-        time.sleep(SETTLE_POLL_S)
-
-
-def _progress_text(cluster: str, nodes: int | None, listening: int, stage: str) -> str:
-    """The line while `up` works."""
-    if stage == "listening":
-        return f"{shown(cluster)}: {listening}{'' if nodes is None else f' of {nodes}'} nodes listen"
-    if stage == "ready":
-        return f"{shown(cluster)}: {count(listening, 'node')} ready"
-    return f"{shown(cluster)}: starting nodes"
 
 
 def _option() -> str:
@@ -126,22 +115,18 @@ def rm(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without confirmation.")] = False,
 ) -> Answer:
     """Asks on a terminal; elsewhere it needs --yes. A cluster that runs is stopped first."""
-    known = {one.cluster: one for one in emulator.clusters()}
+    invocation, known = current(), {one.cluster: one for one in emulator.clusters()}
     if cluster in known and not yes:
-        _confirm(cluster, known[cluster].alive, known[cluster].nodes)
+        if invocation.options.no_input or invocation.options.json or not sys.stdin.isatty():
+            raise Usage("rm deletes data and cannot ask here", help=f"`dsectl rm {cluster} --yes` does not ask.")
+        alive, nodes = known[cluster].alive, known[cluster].nodes
+        running = f" ({alive} of {count(nodes, 'node')} running)" if alive else ""
+        invocation.console.err.write(f"Delete cluster {cluster}{running} with its data? [y/N] ")
+        invocation.console.err.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise Failed("not removed", help="Answer y to remove it.")
     emulator.remove(cluster)
     return Answer({"cluster": cluster, "removed": True}, lambda console: console.line(f"{cluster}: removed"))
-
-
-def _confirm(cluster: str, alive: int, nodes: int) -> None:
-    invocation = current()
-    if invocation.options.no_input or invocation.options.json or not sys.stdin.isatty():
-        raise Usage("rm deletes data and cannot ask here", help=f"`dsectl rm {cluster} --yes` does not ask.")
-    running = f" ({alive} of {count(nodes, 'node')} running)" if alive else ""
-    invocation.console.err.write(f"Delete cluster {cluster}{running} with its data? [y/N] ")
-    invocation.console.err.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise Failed("not removed", help="Answer y to remove it.")
 
 
 @command("ps", "List the clusters of this machine.", group="clusters", rank=4, readonly=True, aside=True)

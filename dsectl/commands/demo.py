@@ -1,6 +1,5 @@
 """demo: the main job in one command."""
 
-import os
 from dataclasses import asdict
 from typing import Annotated
 
@@ -40,8 +39,7 @@ def demo(
     console = current().console
     found = Findings(nodes=nodes)
     options = console.options
-    is_live = console.is_terminal and os.environ.get("TERM", "dumb") != "dumb"
-    if is_live and not (options.json or options.quiet or options.no_input):
+    if console.is_screen and not (options.json or options.quiet or options.no_input):
         teller = LiveTeller(console, found)
         with teller.block:
             verdict = run_demo(teller, keep=keep)

@@ -79,7 +79,11 @@ def _gather(client: BlockingCluster, since: str | None, filters: dict[str, str])
     after = EVENT_ID.fullmatch(since) if since else None
     arguments: dict[str, Any] = {**filters, "limit": LIMIT}
     if since and after:
-        arguments["since"] = _time_of(client, after[1], since)
+        held = {event["id"]: event for event in client.ask(after[1], "events", {"limit": LIMIT})}
+        if since not in held:
+            help = "Nodes forget their oldest events; give --since a time instead."
+            raise NotFound(f"{after[1]} holds no event {since}", help=help)
+        arguments["since"] = held[since]["at"]
     elif since:
         arguments["since"] = time.time() - duration(since) if is_duration(since) else since
     answers = client.ask_all(None, "events", arguments, timeout=min(ANSWER_S, client.timeout))
@@ -92,19 +96,9 @@ def _gather(client: BlockingCluster, since: str | None, filters: dict[str, str])
     if len(errors) == len(answers):
         raise nobody(client.location.name, errors)
     found = [event for name, answer in answers.items() if name not in errors for event in answer]
-    return sorted((one for one in found if not after or _is_after(one, after[1], since or "")), key=_order)
-
-
-def _time_of(client: BlockingCluster, node: str, id: str) -> str:
-    """When an event was, as its node says. Raises NotFound."""
-    for event in client.ask(node, "events", {"limit": LIMIT}):
-        if event["id"] == id:
-            return str(event["at"])
-    raise NotFound(f"{node} holds no event {id}", help="Nodes forget their oldest events; give --since a time instead.")
-
-
-def _is_after(event: Event, node: str, id: str) -> bool:
-    return event["node"] != node or _order(event)[2:] > _numbers(id)
+    if since and after:  # of its own node what has a later number; of the others what is as late
+        found = [one for one in found if one["node"] != after[1] or _numbers(one["id"]) > _numbers(since)]
+    return sorted(found, key=_order)
 
 
 def _order(event: Event) -> tuple[str, str, int, int]:

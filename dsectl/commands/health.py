@@ -69,12 +69,11 @@ def hints_lines(found: dict[str, Any], paint: Paint, columns: int | None) -> lis
     head = f"{count(found['pending'], 'copy waits', 'copies wait')} for absent owners"
     if not found["by_target"]:
         return [head]
-    rows = [(target, str(number), _holders(found, target)) for target, number in found["by_target"].items()]
+    rows = []
+    for target, number in found["by_target"].items():
+        holders = [f"{holder}: {of[target]}" for holder, of in found["by_holder"].items() if target in of]
+        rows.append((target, str(number), ", ".join(holders)))
     return [head, "", *table(("OWNER", "COPIES", "HELD BY"), rows, paint, columns, right=("COPIES",))]
-
-
-def _holders(found: dict[str, Any], target: str) -> str:
-    return ", ".join(f"{holder}: {of[target]}" for holder, of in found["by_holder"].items() if target in of)
 
 
 @command("repair", "Compare all replicas, and make equal what differs.", group="inspect", rank=7)
@@ -96,7 +95,12 @@ def repair(
         raise Usage("--accept-loss needs one node, and no --status", help="`dsectl repair n3 --accept-loss`.")
     client = current().client()
     if accept_loss:
-        return _accept_loss(str(node))
+        accepted: dict[str, Any] = client.ask(node, "accept-loss")
+        if not accepted["partitions"]:
+            raise Failed(f"{node} waits for no owner", help=f"`dsectl repair {node}` shows its progress.")
+        owners, partitions = ", ".join(accepted["owners"]), " ".join(map(str, accepted["partitions"]))
+        said = f"{node} goes on without {owners}, for {count(len(accepted['partitions']), 'partition')}: {partitions}"
+        return Answer({"node": node, **accepted}, lambda console: console.line(said))
     if node is not None:
         client.addresses([node])
     nodes, timeout = None if node is None else [node], min(COMMAND_ANSWER_S, client.timeout)
@@ -150,40 +154,20 @@ def _waits(answers: dict[str, Any]) -> bool:
     return len(found) < len(answers) or any(one["waits_for"] or one["recovering"] for one in found)
 
 
-def _accept_loss(node: str) -> Answer:
-    found: dict[str, Any] = current().client().ask(node, "accept-loss")
-    if not found["partitions"]:
-        raise Failed(f"{node} waits for no owner", help=f"`dsectl repair {node}` shows its progress.")
-    owners, partitions = ", ".join(found["owners"]), " ".join(map(str, found["partitions"]))
-    said = f"{node} goes on without {owners}, for {count(len(found['partitions']), 'partition')}: {partitions}"
-    return Answer({"node": node, **found}, lambda console: console.line(said))
-
-
 def repair_lines(found: dict[str, Any], paint: Paint, columns: int | None) -> list[str]:
     """Which nodes lack data, for whom they wait, and what may have been lost."""
-    rows = [
-        (
-            name,
-            _lacking(one),
-            _equal(one["equal"]),
-            ", ".join(f"{owner} ({count(n, 'partition')})" for owner, n in one["waits_for"].items()),
+    rows: list[tuple[Cell, ...]] = []
+    for name, one in found.items():
+        missing, left, repaired = len(one["recovering"]), one["equal"]["unverified"], one["equal"]["repaired"]
+        lacking: Cell = (f"lacks {count(missing, 'partition')}: {one['cause']}", "warn") if missing else ("yes", "good")
+        equal = (f"{count(left, 'partition')} to compare" if left else "yes") + (
+            f", {count(repaired, 'key')} repaired" if repaired else ""
         )
-        for name, one in found.items()
-    ]
+        waits = ", ".join(f"{owner} ({count(n, 'partition')})" for owner, n in one["waits_for"].items())
+        rows.append((name, lacking, (equal, "warn" if left else "good"), waits))
     lines = table(("NODE", "COMPLETE", "EQUAL", "WAITS FOR"), rows, paint, columns)
     for name, one in found.items():
         lines += [paint(f"{name}: {text}", "warn") for text in one["may_have_lost"]]
         if one["help"]:
             lines.append(f"{name}: {one['help']}")
     return lines
-
-
-def _equal(one: dict[str, int]) -> Cell:
-    left, repaired = one["unverified"], one["repaired"]
-    state = f"{count(left, 'partition')} to compare" if left else "yes"
-    return (f"{state}, {count(repaired, 'key')} repaired" if repaired else state, "warn" if left else "good")
-
-
-def _lacking(one: dict[str, Any]) -> Cell:
-    missing = len(one["recovering"])
-    return (f"lacks {count(missing, 'partition')}: {one['cause']}", "warn") if missing else ("yes", "good")

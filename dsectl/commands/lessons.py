@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from cluster.errors import Usage
-from dsectl.cli.console import Console
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.recipes.check import check_recipe
@@ -40,7 +39,17 @@ def present(
         console.err.write("\n".join(problem_lines(found.file, problems, console.paint_err)) + "\n")
         raise Usage(f"refused: {found.file}")
     asks = console.is_terminal and sys.stdin.isatty() and not options.no_input
-    lesson = Lesson(found, console, (lambda prompt: _ask(console, prompt)) if asks else None)
+
+    def ask(prompt: str) -> str | None:
+        """A line that is typed; None at the end of input."""
+        console.out.write(prompt)
+        console.flush()
+        line = sys.stdin.readline()
+        if not line:
+            console.line("")
+        return line or None
+
+    lesson = Lesson(found, console, ask if asks else None)
     console.line(console.paint(f"# {found.title}", "strong"))
     report = RecipeReport(found.file, found.title)
     left = False
@@ -65,16 +74,6 @@ def present(
         console.line(f"{lesson.skipped} of {count(blocks, 'block')} left out")
     console.line(total_line([report], report.verdict, console.paint))
     return EXIT_CODES[report.verdict]
-
-
-def _ask(console: Console, prompt: str) -> str | None:
-    """A line that is typed; None at the end of input."""
-    console.out.write(prompt)
-    console.flush()
-    line = sys.stdin.readline()
-    if not line:
-        console.line("")
-    return line or None
 
 
 @command("learn", "List the lessons by principle.", group="recipes", rank=6, readonly=True, barred="it is for people")

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from cluster.errors import Usage
 from dsectl.cli.declaration import FOLLOW, Answer, Lines, command
@@ -80,7 +80,11 @@ class LogReader:
         """The lines that came since the last call."""
         try:
             with self._path.open("rb") as file:
-                data = self._read(file, bytes_max)
+                status = os.fstat(file.fileno())
+                if status.st_ino != self._file or status.st_size < self._offset:
+                    self._file, self._offset = status.st_ino, 0
+                file.seek(self._offset)
+                data = file.read(bytes_max)
         except (FileNotFoundError, NotADirectoryError):
             return
         end = data.rfind(b"\n") + 1
@@ -92,13 +96,6 @@ class LogReader:
             stamp = STAMP.match(text)
             self._at = max(self._at, stamp[0]) if stamp else self._at
             yield LogLine(self._at, self.node, text)
-
-    def _read(self, file: BinaryIO, bytes_max: int) -> bytes:
-        status = os.fstat(file.fileno())
-        if status.st_ino != self._file or status.st_size < self._offset:
-            self._file, self._offset = status.st_ino, 0
-        file.seek(self._offset)
-        return file.read(bytes_max)
 
 
 def _lines(lines: list[LogLine], named: bool) -> Answer:

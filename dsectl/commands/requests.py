@@ -97,15 +97,11 @@ def parse_arguments(words: list[str]) -> dict[str, Any]:
         name, kind, text = found.groups()
         if name in arguments:
             raise Usage(f"the argument {name!r} is given twice")
-        arguments[name] = text if kind == "=" else _parse_json(name, text)
+        try:
+            arguments[name] = text if kind == "=" else json.decode(text)
+        except (DecodeError, RecursionError) as error:
+            raise Usage(f"{name}:= needs JSON: {error}", help=f"`{name}={text}` gives it as a string.") from None
     return arguments
-
-
-def _parse_json(name: str, text: str) -> Any:
-    try:
-        return json.decode(text)
-    except (DecodeError, RecursionError) as error:
-        raise Usage(f"{name}:= needs JSON: {error}", help=f"`{name}={text}` gives it as a string.") from None
 
 
 def description_lines(described: dict[str, Any], paint: Paint) -> list[str]:

@@ -11,7 +11,6 @@ from cluster.errors import Usage
 from dsectl.cli.console import Console
 from dsectl.cli.declaration import command
 from dsectl.cli.invocation import current
-from dsectl.cli.options import Options
 from dsectl.script.tokens import join_lines
 from dsectl.shell.evaluate import Leave, Shell
 from dsectl.ui.text import shown
@@ -34,7 +33,10 @@ def shell(
     ends it with its exit code."""
     invocation = current()
     options, console = invocation.options, invocation.console
-    globals_ = _globals(options)
+    flags = {"--json": options.json, "--quiet": options.quiet, "--raw": options.raw, "--no-input": options.no_input}
+    globals_ = [flag for flag, given in flags.items() if given]  # they stand for every command of the session
+    globals_ += ["--via", options.via] if options.via is not None else []
+    globals_ += ["--timeout", as_option(options.timeout_s)] if options.timeout_s is not None else []
     if line is not None:
         return _carry_out(line.replace("\r\n", "\n").split("\n"), console, options.cluster, globals_, told=False)
     if not sys.stdin.isatty() or options.no_input:
@@ -69,14 +71,3 @@ def _carry_out(lines: Iterable[str], console: Console, cluster: str | None, glob
     finally:
         of_jobs = shell.close()
     return code or of_jobs
-
-
-def _globals(options: Options) -> list[str]:
-    """The global options that stand for every command of the session."""
-    flags = {"--json": options.json, "--quiet": options.quiet, "--raw": options.raw, "--no-input": options.no_input}
-    words = [flag for flag, given in flags.items() if given]
-    if options.via is not None:
-        words += ["--via", options.via]
-    if options.timeout_s is not None:
-        words += ["--timeout", as_option(options.timeout_s)]
-    return words

@@ -1,6 +1,5 @@
 """`watch`: the whole cluster on one screen, as it happens; or object by object where there is no screen."""
 
-import os
 import sys
 import time
 from collections import deque
@@ -64,20 +63,22 @@ def watch(
     if via is not None:
         files.node(via)
     observer = Observer(lambda: files.name, via)
-    if console.options.json or not _has_screen(console):
+    if console.options.json or not (console.is_screen and sys.stdin.isatty()):
         goes_on = console.options.json or every is not None
         yield from _looks(observer, every or EVERY_S, count or (None if goes_on else 1))
     else:
         _show(observer, console, every or EVERY_S, count)
 
 
-def _has_screen(console: Console) -> bool:
-    return console.is_terminal and sys.stdin.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-
-
 def _looks(observer: Observer, every_s: float, count: int | None) -> Iterator[Answer]:
     """What each look finds. Rates need two, so there is one more before the first."""
     invocation, history = current(), History()
+
+    def view(console: Console) -> None:
+        glyphs = glyphs_for(console.out.encoding)
+        lines = plain_lines(history, max(console.columns or page_columns(PLAIN_COLUMNS), COLUMNS_MIN), glyphs, every_s)
+        console.lines([spelled(painted(line, console.paint).rstrip(), glyphs) for line in lines])
+
     try:
         history.add(observer.look())
         invocation.ready()
@@ -87,15 +88,9 @@ def _looks(observer: Observer, every_s: float, count: int | None) -> Iterator[An
             history.add(observer.look())
             given += 1
             assert history.snapshot is not None
-            yield Answer(snapshot_json(history), lambda console: _print(console, history, every_s))
+            yield Answer(snapshot_json(history), view)
     finally:
         observer.close()
-
-
-def _print(console: Console, history: History, every_s: float) -> None:
-    glyphs = glyphs_for(console.out.encoding)
-    lines = plain_lines(history, max(console.columns or page_columns(PLAIN_COLUMNS), COLUMNS_MIN), glyphs, every_s)
-    console.lines([spelled(painted(line, console.paint).rstrip(), glyphs) for line in lines])
 
 
 def _show(observer: Observer, console: Console, every_s: float, count: int | None) -> None:
