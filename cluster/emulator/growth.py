@@ -10,24 +10,22 @@ import secrets
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from cluster.client.locate import LAYOUT_FILE
 from cluster.emulator.cluster import LOCK_WAIT_S, WAIT_S, start_nodes
-from cluster.emulator.disk import disk_errors, locked, make_folder, read, replace, write_new
+from cluster.emulator.disk import disk_errors, locked, make_folder, read, write_new
 from cluster.emulator.genesis import ID_BYTES, PORTS_WAIT_S, owned_ports
-from cluster.emulator.home import NODE_CHAIN_FOLDER, NODE_LAYOUT_FILE, RECORD_FILE, ClusterFiles, Home, load_cluster
+from cluster.emulator.home import NODE_CHAIN_FOLDER, NODE_LAYOUT_FILE, ClusterFiles, Home
 from cluster.emulator.inspect import inspect_node
-from cluster.emulator.nodefiles import chain_files, newest_entry
+from cluster.emulator.members import move_out, tidy
+from cluster.emulator.nodefiles import chain_files
 from cluster.emulator.ports import choose_ports, ephemeral_range, is_free, usable_ports
 from cluster.emulator.signals import end_nodes
-from cluster.emulator.spec import NODES_MAX, Place, encode_record
-from cluster.errors import ClusterError, Damaged, DeadlinePassed, NotFound, NotYet, Unreachable, Usage
-from cluster.layout import encode_entry
+from cluster.emulator.spec import NODES_MAX, Place
+from cluster.errors import ClusterError, DeadlinePassed, NotFound, NotYet, Unreachable, Usage
 from cluster.storage import newborn_files
 
 if TYPE_CHECKING:
@@ -38,7 +36,6 @@ ALL_DOWN_S: Final = 2.0
 """So long no node has lived before a change is waited for no more: a restart of all takes less."""
 ASK_S: Final = 3.0
 """So long one node is given to have a change decided, before the next is asked."""
-LEFT_FOLDER: Final = "left"
 JOINS: Final = "it joins the cluster"
 
 Progress = Callable[[dict[str, Any]], None]
@@ -241,7 +238,7 @@ def _make_node(files: ClusterFiles, place: Place, first_layout: bytes, entries: 
     draft = folder.with_name(f".new-{place.name}")
     with disk_errors(f"make {folder}"):
         if draft.exists():
-            _set_aside(files, draft, place.name)
+            move_out(files, draft, place.name)
         make_folder(draft / NODE_CHAIN_FOLDER)
         write_new(draft / NODE_LAYOUT_FILE, first_layout)
         for name, blob in entries.items():
@@ -250,50 +247,8 @@ def _make_node(files: ClusterFiles, place: Place, first_layout: bytes, entries: 
             make_folder((draft / path).parent)
             write_new(draft / path, data)
         if folder.exists():
-            _set_aside(files, folder, place.name)
+            move_out(files, folder, place.name)
         draft.rename(folder)
-
-
-def _set_aside(files: ClusterFiles, folder: Path, name: str) -> Path:
-    left = files.folder / LEFT_FOLDER
-    make_folder(left)
-    number = 1 + sum(1 for path in left.iterdir() if path.name.startswith(f"{name}-"))
-    return folder.rename(left / f"{name}-{number}")
-
-
-def tidy(home: Home, name: str) -> ClusterFiles:
-    """Bring the cluster's own files in line with the chain: the layout that clients read, a place for every member, and
-    none for those that have left and do not run. The caller holds the cluster's lock."""
-    files = load_cluster(name, home)
-    entry = newest_entry(files)
-    if entry is None:
-        return files
-    members = {member.name: member for member in entry.layout.all_members}
-    places = [place for place in files.record.places if place.name in members or _lives(files, place.name)]
-    known = {place.name for place in places}
-    for member in members.values():
-        if member.name not in known and (files.folder / "nodes" / member.name).is_dir():
-            places.append(Place(member.name, member.zone, member.port))
-    places.sort(key=lambda place: (len(place.name), place.name))
-    with disk_errors(f"write {files.folder}"):
-        for place in files.record.places:
-            if place not in places and (files.folder / "nodes" / place.name).is_dir():
-                _set_aside(files, files.folder / "nodes" / place.name, place.name)
-        if places != files.record.places:
-            replace(files.folder / RECORD_FILE, encode_record(msgspec.structs.replace(files.record, places=places)))
-        blob = encode_entry(entry.layout)
-        try:
-            same = read(files.folder / LAYOUT_FILE) == blob
-        except Damaged:
-            same = False
-        if not same:
-            replace(files.folder / LAYOUT_FILE, blob)
-    return load_cluster(name, home)
-
-
-def _lives(files: ClusterFiles, name: str) -> bool:
-    folder = files.folder / "nodes" / name
-    return folder.is_dir() and inspect_node(folder).alive
 
 
 def check_wanted(files: ClusterFiles, names: list[str]) -> None:

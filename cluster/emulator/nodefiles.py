@@ -121,19 +121,24 @@ def _give(path: Path, blob: bytes) -> None:
 
 
 def newest_entry(files: ClusterFiles) -> ChainEntry | None:
-    """The last entry of the chain that a node has on its disk; None while there is none but the first layout."""
-    blobs = chain_files(files)
-    return decode_chain(blobs[max(blobs)]) if blobs else None
+    """The last entry of the chain that a node has on its disk and that can be read; None while there is none but the
+    first layout."""
+    for path in sorted(_entry_paths(files), key=lambda path: path.name, reverse=True):
+        try:
+            return decode_chain(read(path))
+        except Damaged:
+            continue
+    return None
 
 
 def chain_files(files: ClusterFiles) -> dict[str, bytes]:
-    """The chain as the node has it whose chain is the longest: file name -> content."""
-    longest: list[Path] = []
-    for folder in sorted((files.folder / "nodes").glob(f"*/{NODE_CHAIN_FOLDER}")):
-        paths = sorted(path for path in folder.iterdir() if path.suffix == ".json" and path.name[0] != ".")
-        if paths and (not longest or paths[-1].name > longest[-1].name):
-            longest = paths
-    return {path.name: read(path) for path in longest}
+    """The chain as far as any node has it: file name -> content."""
+    return {path.name: read(path) for path in {path.name: path for path in _entry_paths(files)}.values()}
+
+
+def _entry_paths(files: ClusterFiles) -> list[Path]:
+    found = (files.folder / "nodes").glob(f"*/{NODE_CHAIN_FOLDER}/*.json")
+    return [path for path in found if path.name[0] != "."]
 
 
 def set_aside(folder: Path) -> Path | None:

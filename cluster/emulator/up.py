@@ -13,11 +13,12 @@ from cluster.emulator.control import Control
 from cluster.emulator.disk import locked
 from cluster.emulator.faultsfile import clear_faults
 from cluster.emulator.genesis import create, note_start
-from cluster.emulator.home import LEASH_FILE, ClusterFiles, Home, is_cluster, load_cluster, node_folders
+from cluster.emulator.home import LEASH_FILE, ClusterFiles, Home, is_cluster, node_folders
 from cluster.emulator.inspect import NodeProcess, inspect_node, inspect_nodes
 from cluster.emulator.interrupts import InterruptGuard
 from cluster.emulator.launch import Launch, check_place
 from cluster.emulator.leash import Leash
+from cluster.emulator.members import tidy
 from cluster.emulator.nodefiles import damaged_nodes, give_layouts
 from cluster.emulator.spec import ClusterSpec, check_same
 from cluster.emulator.sweep import remove_folder
@@ -125,7 +126,7 @@ class Upper:
                     f"{folder} is there and holds no cluster", help="Move it away, or choose another name with -C."
                 )
             self._check_stopped()
-            files = load_cluster(name, self.home)
+            files = tidy(self.home, name)
             check_same(self.asked, files.record)
             damaged = damaged_nodes(files, files.nodes)
             if len(damaged) == len(files.nodes):

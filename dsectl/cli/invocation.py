@@ -86,17 +86,19 @@ class Invocation:
         return client
 
     def files(self) -> "ClusterFiles":
-        """The cluster's files on this machine, after what has outlived its time to live or its leash was ended.
+        """The cluster's files on this machine, after what has outlived its time to live or its leash was ended, and
+        with the members of now.
 
         Raises UnknownCluster or Damaged.
         """
-        from cluster.emulator.home import find_home, load_cluster
+        from cluster.emulator.home import find_home
+        from cluster.emulator.members import current
         from cluster.emulator.sweep import sweep
 
         if not self._swept:
             self._swept = True
             sweep(find_home())
-        return load_cluster(self.cluster)
+        return current(self.cluster, find_home())
 
 
 def _made_at(cluster: str) -> tuple[int, int]:

@@ -14,9 +14,10 @@ from cluster.client.blocking import BlockingCluster
 from cluster.client.locate import Location, locate
 from cluster.client.vitals import Vitals, owned, read_vitals
 from cluster.emulator.cluster import processes
-from cluster.emulator.home import ClusterFiles, load_cluster
+from cluster.emulator.home import ClusterFiles, find_home
 from cluster.emulator.inspect import NodeProcess, cpu_s
 from cluster.emulator.linkfaults import faults_readable, readable_faults
+from cluster.emulator.members import current
 from cluster.emulator.nodefiles import cure, identity_damage
 from cluster.errors import ClusterError, Damaged, Unreachable
 from dsectl.snapshot.snapshot import NodeSnapshot, Snapshot, judge
@@ -95,7 +96,7 @@ class Observer:
         """The cluster now; takes at most ANSWER_S and what the disk takes."""
         cluster = self._cluster()
         try:
-            files = load_cluster(cluster)
+            files = current(cluster, find_home())
             client = self._client_of(locate(cluster))
             each = {name: self._arguments(name) for name in files.nodes} if self._events else None
             found = observe(files, client, via=self._via, answer_s=ANSWER_S, each=each)

@@ -7,15 +7,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cluster.chain.entry import ChainEntry, encode_chain
+from cluster.chain.entry import ChainEntry, encode_chain, genesis
 from cluster.emulator.genesis import create
-from cluster.emulator.home import ClusterFiles, Home
+from cluster.emulator.home import NODE_CHAIN_FOLDER, ClusterFiles, Home
 from cluster.emulator.nodefiles import (
     check_room,
     combined,
     damaged_nodes,
     give_layouts,
     identity_damage,
+    newest_entry,
     set_aside,
 )
 from cluster.emulator.spec import ClusterSpec
@@ -118,3 +119,13 @@ def test_several_failures_make_one_error_that_names_them_all() -> None:
     error = combined({"n1": Damaged("node n1: bad", help="a"), "n2": Damaged("node n2: worse", help="b")})
     assert (error.message, error.help) == ("node n1: bad; node n2: worse", "a\nb")
     assert error.detail == {"failed": ["n1", "n2"]}
+
+
+def test_an_entry_of_the_chain_that_cannot_be_read_hides_no_other(made: ClusterFiles) -> None:
+    later = msgspec.structs.replace(genesis(made.record.entry()), slot=2, what="add n4")
+    for node, slot, blob in (("n1", 2, encode_chain(later)), ("n2", 3, b"{")):
+        folder = made.node(node) / NODE_CHAIN_FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{slot:08}.json").write_bytes(blob)
+    newest = newest_entry(made)
+    assert newest is not None and newest.what == "add n4"

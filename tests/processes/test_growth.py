@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 import cluster
+from cluster.client.locate import locate
 from cluster.emulator import cluster as emulator
 from cluster.emulator import growth, linkfaults
 from cluster.emulator.home import find_home, load_cluster
+from cluster.emulator.members import current
 from cluster.errors import ClusterError, Unreachable, Usage
 from tests.processes.fleet import Ledger, Real, real, until
 
@@ -157,3 +159,12 @@ def test_nobody_waits_for_a_cluster_that_was_taken_down() -> None:
         with pytest.raises(Unreachable, match="runs any more") as raised:
             growth.add(fleet.client, find_home(), load_cluster(fleet.name), 1, None, WAIT_S, take_down)
         assert "dsectl up" in (raised.value.help or "")
+
+
+def test_the_files_follow_a_change_that_nobody_waited_for() -> None:
+    with real(4) as fleet:
+        growth.leave(fleet.client, find_home(), load_cluster(fleet.name), ["n2"], 0.0, lambda state: None)
+        until(lambda: current(fleet.name, find_home()).nodes == ["n1", "n3", "n4"], WAIT_S)
+        entry = locate(fleet.name).entry
+        assert entry is not None and [member.name for member in entry.members] == ["n1", "n3", "n4"]
+        assert (fleet.files.folder / "left" / "n2-1").is_dir()
