@@ -343,7 +343,9 @@ class Coordinator:
     def _read(self, body: Get, partition: int, inbound: Inbound) -> None:
         def found(read: ReadOperation, error: ClusterError | None) -> None:
             if read.trace:
-                self._explain_read(read, error)
+                outcome = "ok" if error is None else error.code
+                answers, repaired = sorted(read.answers), read.repaired
+                steps.add(read.trace, "decided", outcome=outcome, answered=answers, repaired=repaired)
             self.reads.note(self.replication.env.clock.now() - inbound.arrived)
             if error is None:
                 self._answer(read.merged, len(read.answers), read.repaired, read.degraded, inbound)
@@ -351,16 +353,11 @@ class Coordinator:
                 self.reads_failed += 1
                 inbound.fail(error)
 
-        read = self.reader.read
+        read, steps = self.reader.read, self.replication.steps
         if inbound.trace:
-            self.replication.steps.add(inbound.trace, "coordinate", key=body.key)
+            steps.add(inbound.trace, "coordinate", key=body.key)
             read = partial(read, trace=inbound.trace)
         read(TABLE_KV, partition, body.key, r=body.r, strict=body.strict, deadline=inbound.deadline, done=found)
-
-    def _explain_read(self, read: ReadOperation, error: ClusterError | None) -> None:
-        outcome = "ok" if error is None else error.code
-        answers, repaired = sorted(read.answers), read.repaired
-        self.replication.steps.add(read.trace, "decided", outcome=outcome, answered=answers, repaired=repaired)
 
     def _local(self, body: Get, partition: int, inbound: Inbound) -> None:
         """What this node alone holds. Its absence is an answer only with a vote behind it."""

@@ -81,7 +81,10 @@ class Interest:
         if found is None:
             if len(self._cache) >= CACHE_SUBJECTS_MAX:
                 self._cache.clear()
-            found = self._cache[subject] = self._look_up(subject)
+            wanted: dict[str, int] = {}
+            for node, pattern in self._tree.find(subject):
+                wanted[node] = wanted.get(node, 0) + self._patterns[node][pattern]
+            found = self._cache[subject] = tuple(sorted(wanted.items()))
         return found
 
     def patterns(self) -> dict[str, int]:
@@ -91,9 +94,3 @@ class Interest:
             for pattern, subscribers in patterns.items():
                 found[pattern] = found.get(pattern, 0) + subscribers
         return found
-
-    def _look_up(self, subject: str) -> Route:
-        wanted: dict[str, int] = {}
-        for node, pattern in self._tree.find(subject):
-            wanted[node] = wanted.get(node, 0) + self._patterns[node][pattern]
-        return tuple(sorted(wanted.items()))

@@ -114,9 +114,8 @@ class Matcher(Generic[T]):
     def match(self, subject: str) -> tuple[T, ...]:
         """All values whose patterns match. Raises Usage for a bad subject."""
         found = self._cache.get(subject)
-        return found if found is not None else self._look_up(subject)
-
-    def _look_up(self, subject: str) -> tuple[T, ...]:
+        if found is not None:
+            return found
         found = tuple(self._tree.find(subject))
         if len(self._cache) >= self._subjects_max or self._cached_values + len(found) > self._values_max:
             self._clear()

@@ -68,10 +68,10 @@ class NodeTopics:
         self._links: dict[InboundLink, dict[int, NodeSubscription]] = {}
         self._patterns: dict[str, int] = {}  # pattern: subscriptions here
         self._barrier = Barrier(clock, facts, lambda: encode_interest(self._patterns))
-        messenger.handle(Publish, self._on_publish)
-        messenger.handle(Relay, self._on_relay)
-        messenger.handle(Subscribe, self._on_subscribe)
-        messenger.handle(Unsubscribe, self._on_unsubscribe)
+        messenger.handle(Publish, self.on_publish)
+        messenger.handle(Relay, self.on_relay)
+        messenger.handle(Subscribe, self.on_subscribe)
+        messenger.handle(Unsubscribe, self.on_unsubscribe)
 
     def start(self) -> None:
         """Learn the interest of all members. Of this node there is nothing to announce yet: what it announced before it
@@ -124,14 +124,16 @@ class NodeTopics:
 
     # -- messages
 
-    def _on_publish(self, inbound: Inbound) -> None:
+    def on_publish(self, inbound: Inbound) -> None:
+        """From a client."""
         body: Publish = inbound.body
         try:
             inbound.reply(self.publish(body.subject, body.payload, body.id, body.headers, inbound.deadline))
         except ClusterError as error:
             inbound.fail(error)
 
-    def _on_relay(self, inbound: Inbound) -> None:
+    def on_relay(self, inbound: Inbound) -> None:
+        """What was published at another node, for the subscriptions here."""
         body: Relay = inbound.body
         try:
             subscriptions = self._matcher.match(body.subject)
@@ -158,20 +160,18 @@ class NodeTopics:
                 if to.dropped:
                     to.dropped_before += to.dropped
                     to.dropped = 0
-            else:
-                self._drop(to, subject)
+                continue
+            self.dropped += 1
+            if not to.dropped_total:  # once a subscription: an event is a decision, not an operation
+                self._record("topics.drop", "the subscriber's queue is full", pattern=to.pattern, subject=subject)
+            to.dropped += 1
         self.delivered += reached
         return reached
 
-    def _drop(self, to: NodeSubscription, subject: str) -> None:
-        self.dropped += 1
-        if not to.dropped_total:  # once a subscription: an event is a decision, not an operation
-            self._record("topics.drop", "the subscriber's queue is full", pattern=to.pattern, subject=subject)
-        to.dropped += 1
-
     # -- subscriptions
 
-    def _on_subscribe(self, inbound: Inbound) -> None:
+    def on_subscribe(self, inbound: Inbound) -> None:
+        """Answered once all live nodes know of it."""
         try:
             self._subscribe(inbound.link, inbound.body)
         except ClusterError as error:
@@ -200,7 +200,8 @@ class NodeTopics:
         numbered[body.subscription] = subscription
         self._patterns[body.pattern] = self._patterns.get(body.pattern, 0) + 1
 
-    def _on_unsubscribe(self, inbound: Inbound) -> None:
+    def on_unsubscribe(self, inbound: Inbound) -> None:
+        """One subscription of this connection ends."""
         number = inbound.body.subscription
         subscription = self._links.get(inbound.link, {}).pop(number, None)
         if subscription is None:

@@ -191,7 +191,7 @@ class Layouts:
             if told is not None and told.acceptor != id and told.acceptor and name in alive:
                 return f"{slot} {told.acceptor}", partial(_renamed, slot, name, told.acceptor)
         if entry.moving and not obstacles(entry, progress, alive):
-            return f"{slot} end", partial(_switched, slot)
+            return f"{slot} end", lambda last: switched(_at(last, slot))
         return None
 
     # -- questions and changes
@@ -264,10 +264,6 @@ class Layouts:
 
 def _renamed(slot: int, name: str, acceptor: str, entry: ChainEntry) -> ChainEntry:
     return renamed(_at(entry, slot), name, acceptor)
-
-
-def _switched(slot: int, entry: ChainEntry) -> ChainEntry:
-    return switched(_at(entry, slot))
 
 
 def _at(entry: ChainEntry, slot: int) -> ChainEntry:

@@ -105,7 +105,9 @@ class Node:
             env, me, candidates, self.rpc, self.transport, self.datagrams, settings.membership, self.stall, record,
             is_named=lambda name: name in self.view.members,
         )  # fmt: skip
-        self.reach = Reach(env.clock, self.rpc, self._live_peers, record)
+        self.reach = Reach(
+            env.clock, self.rpc, lambda: [peer for peer in self.membership.alive() if peer != name], record
+        )
         self._build_data()
         self.layouts = Layouts(
             env, self.view, self.rpc, self.membership, self.membership.alive, self.replication, record,
@@ -121,7 +123,7 @@ class Node:
         self.store = Store(
             env, self.tick, settings.storage,
             on_fatal=lambda error: self.hooks.on_fatal(f"the log could not be synced: {error}"),
-            on_undone=self._undone,
+            on_undone=self.actors.renew,
             on_full=self._full,
         )  # fmt: skip
         mergeables: dict[int, Mergeable] = {TABLE_KV: VersionedObjects()}
@@ -142,7 +144,7 @@ class Node:
             record=self.events.record,
             steps=self.steps,
         )
-        self.replication = Replication(context, on_drop=self._undone)
+        self.replication = Replication(context, on_drop=self.actors.renew)
         self.kv = Coordinator(
             context, self.replication.writer, self.replication.reader, self.actors, settings.storage.durability.value
         )
@@ -176,7 +178,7 @@ class Node:
         handle(Compare, self.replication.antientropy.on_compare)
         handle(Leaves, self.replication.antientropy.on_leaves)
         handle(AdminQuery, self.answers.answer)
-        self.membership.on_change.append(self._member_changed)
+        self.membership.on_change.append(lambda name, _, new: self.replication.member_changed(name, new == "alive"))
         self.membership.on_refuted.append(self.replication.catchup.begin)
         self.rpc.on_layout = self.layouts.judge
         self.rpc.on_stale = self.layouts.chain.fetch
@@ -269,9 +271,6 @@ class Node:
 
     # -- what one block says to another
 
-    def _member_changed(self, name: str, old: str, new: str) -> None:
-        self.replication.member_changed(name, new == "alive")
-
     def _members_changed(self, layout: LayoutEntry) -> None:
         """The chain names other members than before."""
         members = {member.name: member for member in layout.all_members}
@@ -286,9 +285,6 @@ class Node:
         if me not in members:
             self.drain.leave()
             self.env.clock.call_later(LEAVE_S, self.hooks.on_fatal, f"{me} has left the cluster")
-
-    def _live_peers(self) -> list[str]:
-        return [name for name in self.membership.alive() if name != self.member.name]
 
     def _peer_lost(self, name: str, reason: str) -> None:
         if reason in ("refused", "reset", "closed", "timeout"):
@@ -307,9 +303,6 @@ class Node:
         except ClusterError as error:
             reason = f"{reason}; and {error.message}"
         self.hooks.on_fatal(f"{reason}. Started again, it takes a new id and recovers")
-
-    def _undone(self) -> None:
-        self.actors.renew()
 
     def _full(self, reason: str) -> None:
         """The disk refused a write for the first time, or has taken one again."""

@@ -48,7 +48,18 @@ def vitals(node: "Node", arguments: dict[str, Any]) -> dict[str, Any]:
         "sees": {name: view.state for name, view in node.membership.table().items()},
         "hints": context.hints.by_target(),
         "receipts": node.faults.receipts(),
-        "totals": _totals(node),
+        # Since this boot. A write, read or call is counted where it was coordinated; `served` and `serve_failed` where
+        # its handler ran.
+        "totals": {
+            "writes_failed": node.kv.writes_failed,
+            "reads_failed": node.kv.reads_failed,
+            "published": node.topics.published,
+            "delivered": node.topics.delivered,
+            "dropped": node.topics.dropped,
+            "calls_failed": node.requests.router.failed,
+            "served": node.requests.server.served,
+            "serve_failed": node.requests.server.failed,
+        },
         "latency": {
             "writes": node.kv.writes.sparse(),
             "reads": node.kv.reads.sparse(),
@@ -76,19 +87,3 @@ def problems(node: "Node", not_voting: list[str]) -> list[str]:
     if waiting:
         found.append("holds hints for " + ", ".join(f"{target} ({count})" for target, count in sorted(waiting.items())))
     return found
-
-
-def _totals(node: "Node") -> dict[str, int]:
-    """Since this boot. A write, read or call is counted where it was coordinated; `served` and `serve_failed`
-    where its handler ran."""
-    server = node.requests.server
-    return {
-        "writes_failed": node.kv.writes_failed,
-        "reads_failed": node.kv.reads_failed,
-        "published": node.topics.published,
-        "delivered": node.topics.delivered,
-        "dropped": node.topics.dropped,
-        "calls_failed": node.requests.router.failed,
-        "served": server.served,
-        "serve_failed": server.failed,
-    }

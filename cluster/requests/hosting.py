@@ -47,7 +47,7 @@ class ServiceHosting:
         self.balancer = Balancer(env.random)
         self.server = Server(node, env.clock, env.spawn, sleep, record)
         self.router = RequestRouter(
-            env.clock, messenger, self.registry, self.balancer, self.server, reach, self._is_learning
+            env.clock, messenger, self.registry, self.balancer, self.server, reach, self.is_learning
         )
         self._clock = env.clock
         self._learn_until = float("-inf")
@@ -116,7 +116,7 @@ class ServiceHosting:
             raise NotFound(f"{self.node} does not host a service {service!r}")
         return definition
 
-    def _is_learning(self) -> bool:
+    def is_learning(self) -> bool:
         """Whether this node has just started, and may not have heard yet who offers what."""
         if self._learn_until == float("-inf"):
             return False

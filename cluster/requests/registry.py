@@ -131,7 +131,13 @@ class Registry:
         """The nodes to choose from: the ready ones, or the suspected ones when none is ready. Sorted."""
         found = self._candidates.get(service)
         if found is None:
-            found = self._choose(service)
+            offering = [
+                (node, self._states[node])
+                for node, offers in sorted(self._offers.items())
+                if service in offers and node not in self._draining
+            ]
+            ready = tuple(node for node, state in offering if state == "alive")
+            found = ready or tuple(node for node, state in offering if state == "suspect")
             if found:  # what nobody offers is not kept: names come from callers
                 self._candidates[service] = found
         return found
@@ -177,13 +183,3 @@ class Registry:
     def _changed(self) -> None:
         self._candidates.clear()
         self._alive = None
-
-    def _choose(self, service: str) -> tuple[str, ...]:
-        offering = [
-            node for node, offers in sorted(self._offers.items()) if service in offers and node not in self._draining
-        ]
-        for wanted in ("alive", "suspect"):
-            chosen = tuple(node for node in offering if self._states[node] == wanted)
-            if chosen:
-                return chosen
-        return ()

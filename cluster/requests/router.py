@@ -68,11 +68,12 @@ class RequestRouter:
         self.failed = 0
         self._hedges = HEDGES_MIN
         self._earned_at = clock.now()
-        messenger.handle(Call, self._on_call)
+        messenger.handle(Call, self.on_call)
         reach.on_silent.append(self._silent)
         reach.on_quiet.append(self._quiet)
 
-    def _on_call(self, inbound: Inbound) -> None:
+    def on_call(self, inbound: Inbound) -> None:
+        """Run here what another node has routed; route what a client brings."""
         call: Call = inbound.body
         if call.routed:
             run = self.server.run(call, inbound.deadline, partial(_answer, inbound))
@@ -197,20 +198,18 @@ class _Routed:
 
     def attempt(self) -> None:
         """Choose an endpoint and call it, or give up."""
+        if self.ended:
+            return
         router, tried = self.router, self.tried
         now = router.clock.now()
         nodes = self._left()
         if not nodes and not tried and now < self.inbound.deadline and router.is_learning():
-            router.clock.call_later(LEARN_POLL_S, self._attempt_again)
+            router.clock.call_later(LEARN_POLL_S, self.attempt)
         elif not nodes or (tried and now >= self.inbound.deadline):
             self._end(self._given_up())
         else:
             router.retried += bool(tried)
             self._call(router.balancer.choose(nodes, now), now)
-
-    def _attempt_again(self) -> None:
-        if not self.ended:
-            self.attempt()
 
     def hedge(self) -> None:
         """Call another endpoint beside the one that is slow, if that is harmless and there is one."""
@@ -294,11 +293,8 @@ class _Routed:
         router = self.router
         router.calls_here.pop(self, None)
         router.calls.note(router.clock.now() - self.inbound.arrived)
-        if not isinstance(outcome, CallDone):
-            router.failed += 1
-            self.inbound.fail(outcome)
-        else:
-            self.inbound.reply(outcome)
+        router.failed += not isinstance(outcome, CallDone)
+        _answer(self.inbound, outcome)
 
     def cancel(self) -> None:
         """The client no longer waits."""

@@ -190,7 +190,12 @@ class Server:
         if operation.context_as:
             arguments[operation.context_as] = CallContext(self.node, call.key, deadline, self.clock, self._sleep)
         if operation.is_async:
-            return self._begin(hosted, arguments, deadline, done)
+            if self.running >= self._concurrency_max:
+                done(Overloaded(f"{self.node} runs {self.running} calls already"))
+                return None
+            run = Run(self, hosted, done)
+            run.begin(arguments, deadline)
+            return None if run.answered else run
         try:
             outcome = self.encode(hosted, hosted.function(**arguments))
         except (Exception, SystemExit) as error:
@@ -217,14 +222,6 @@ class Server:
         if not isinstance(error, hosted.operation.traits.errors):
             self._record("service.error", text, operation=hosted.name)
         return ServiceError(text)
-
-    def _begin(self, hosted: Hosted, arguments: dict[str, Any], deadline: float, done: Done) -> Run | None:
-        if self.running >= self._concurrency_max:
-            done(Overloaded(f"{self.node} runs {self.running} calls already"))
-            return None
-        run = Run(self, hosted, done)
-        run.begin(arguments, deadline)
-        return None if run.answered else run
 
     def _missing(self, call: Call) -> ClusterError:
         definition = self.definitions.get(call.service)

@@ -156,11 +156,15 @@ def _operation(full: str, name: str, method: Any) -> Operation:
     traits: Traits = method.__operation__
     if not inspect.isfunction(method):
         raise Usage(f"{full} is not a plain method: put @operation() directly above its def")
-    _check_traits(full, traits)
+    if traits.timeout_s is not None and not 0 < traits.timeout_s < float("inf"):
+        raise Usage(f"timeout_s of {full} is above 0, not {traits.timeout_s}")
+    for error in traits.errors:
+        if not (isinstance(error, type) and issubclass(error, Exception)) or issubclass(error, ClusterError):
+            raise Usage(f"{full} declares {error!r}: an error is an exception class of the service's own")
     try:
         hints = get_type_hints(method)
-    except (NameError, TypeError) as error:
-        raise Usage(f"the types of {full} cannot be found: {error}") from None
+    except (NameError, TypeError) as why:
+        raise Usage(f"the types of {full} cannot be found: {why}") from None
     request, request_as, context_as = _parameters(full, method, hints)
     reply = hints.get("return", ...)
     if reply is type(None):
@@ -186,14 +190,6 @@ def _parameters(full: str, method: Any, hints: dict[str, Any]) -> tuple[type[msg
         else:
             raise Usage(f"{full} takes one msgspec.Struct and one CallContext at most; `{parameter.name}` is neither")
     return request, request_as, context_as
-
-
-def _check_traits(full: str, traits: Traits) -> None:
-    if traits.timeout_s is not None and not 0 < traits.timeout_s < float("inf"):
-        raise Usage(f"timeout_s of {full} is above 0, not {traits.timeout_s}")
-    for error in traits.errors:
-        if not (isinstance(error, type) and issubclass(error, Exception)) or issubclass(error, ClusterError):
-            raise Usage(f"{full} declares {error!r}: an error is an exception class of the service's own")
 
 
 def _check_name(name: str, what: str) -> None:

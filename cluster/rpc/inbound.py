@@ -113,24 +113,21 @@ class InboundSession:
             inbound.trace = frame.trace
         if deadline <= now:
             self._receiver.expired += 1
-        elif handler is None:
+            return
+        if handler is None:
             refusal = forbidden(type(body), self.role)
             inbound.fail(refusal or BadMessage(f"this node does not answer {type(body).__name__}"))
-        elif frame.layout and frame.layout != self._receiver.layout and type(body) in PLACED:
-            self._misplaced(inbound, frame.layout, handler)
-        else:
+            return
+        ours, verdict = self._receiver.layout, PROCEED
+        if frame.layout and frame.layout != ours and type(body) in PLACED:
+            verdict = self._receiver.check_layout(inbound, frame.layout, handler)
+        if verdict == PROCEED:
             try:
                 handler(inbound)
             except ClusterError as error:  # one message that cannot be carried out holds up nothing else
                 inbound.fail(error)
-
-    def _misplaced(self, inbound: "InboundMessage", number: int, handler: Handler) -> None:
-        verdict = self._receiver.check_layout(inbound, number, handler)
-        if verdict == PROCEED:
-            handler(inbound)
         elif verdict == STALE:
-            ours = self._receiver.layout
-            inbound.fail(StaleLayout(f"the sender routed by layout {number}, this node holds {ours}"))
+            inbound.fail(StaleLayout(f"the sender routed by layout {frame.layout}, this node holds {ours}"))
 
     def _rare(self, frame: Frame | Invalid) -> None:
         receiver = self._receiver

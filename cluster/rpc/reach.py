@@ -179,13 +179,14 @@ class Reach:
     def _probe(self, peer: str, now: float) -> None:
         if peer in self._probing or peer in self._down or now < self._probe_at.get(peer, now):
             return
+
+        def probed(peer: str, outcome: Outcome) -> None:
+            self._probing.pop(peer, None)
+            if type(outcome) is StreamPong:
+                self.heard(peer)
+            else:
+                self.failed(peer)
+
         self._probing[peer] = None
         self._probe_at[peer] = now + PROBE_INTERVAL_S
-        self._messenger.request([peer], StreamPing(peer), now + PROBE_TIMEOUT_S, self._probed, LANE_FOREGROUND)
-
-    def _probed(self, peer: str, outcome: Outcome) -> None:
-        self._probing.pop(peer, None)
-        if type(outcome) is StreamPong:
-            self.heard(peer)
-        else:
-            self.failed(peer)
+        self._messenger.request([peer], StreamPing(peer), now + PROBE_TIMEOUT_S, probed, LANE_FOREGROUND)

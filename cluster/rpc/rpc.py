@@ -63,7 +63,7 @@ class Rpc:
         """A number that no other call of this node has."""
         self.sweeping = False
         """Whether deadlines are looked at already; who begins to wait calls `sweep_soon` when they are not."""
-        transport.receive(self._open)
+        transport.receive(lambda connection: InboundSession(self, clock, connection).take)
         transport.on_end.append(self._ended)
         self.handle(BatchRefused, self._refused)
 
@@ -241,9 +241,6 @@ class Rpc:
         """A one-way message could not be carried out, and its sender cannot be told."""
         self._transport.record("wire.invalid", f"{what}: {error.message}", peer=peer)
 
-    def _open(self, connection: Connection) -> Callable[[bytes], None]:
-        return InboundSession(self, self._clock, connection).take
-
     def _ended(self, connection: Connection, reason: str, hidden: bool) -> None:
         if hidden:
             return
@@ -259,14 +256,15 @@ class Rpc:
     def _refused(self, inbound: ports.Inbound) -> None:
         body: BatchRefused = inbound.body
         peer, error = inbound.sender, from_code(body.code, body.message)
-        if isinstance(error, StaleLayout) and self._park(peer, partial(self._batches_again, peer, body.ids)):
+
+        def again() -> None:
+            for batched in self._batched:
+                batched.again(peer, body.ids)
+
+        if isinstance(error, StaleLayout) and self._park(peer, again):
             return
         for batched in self._batched:
             batched.refused(peer, body.ids, error)
-
-    def _batches_again(self, peer: str, ids: list[int]) -> None:
-        for batched in self._batched:
-            batched.again(peer, ids)
 
     def _unsent(self, id: int, peer: str, error: ClusterError) -> None:
         done = self.pending.answered(id, peer)

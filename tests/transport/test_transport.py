@@ -6,8 +6,12 @@ from typing import Any
 import pytest
 
 from cluster.env import Link
+from cluster.errors import Usage
 from cluster.faults import Fault, FaultDocument
+from cluster.ports import Inbound
+from cluster.rpc.inbound import PROCEED
 from cluster.simulation import World
+from cluster.wire.kv import Get
 from tests.transport.small import Peer, peers
 
 
@@ -346,3 +350,27 @@ class Mute:
 
     def resume(self) -> None:
         pass
+
+
+def test_a_misplaced_request_that_cannot_be_carried_out_refuses_only_itself() -> None:
+    """Whoever serves what was routed by another layout may refuse it as anything else: the connection goes on."""
+    with World(1) as world:
+        one, two = peers(world, "n1", "n2")
+        one.rpc.layout, two.rpc.layout = 1, 2
+        two.rpc.on_layout = lambda number, inbound: PROCEED
+        answers: list[object] = []
+
+        def refuse(inbound: Inbound) -> None:
+            raise Usage("not like this")
+
+        def get() -> None:
+            deadline = one.env.clock.now() + 1.0
+            one.rpc.request(["n2"], Get("key"), deadline, lambda peer, outcome: answers.append(type(outcome)))
+
+        two.rpc.handle(Get, refuse)
+        one.env.clock.call_soon(get)
+        world.run_for(0.5)
+        assert answers == [Usage]
+        one.ask("n2")
+        world.run_for(0.5)
+        assert one.outcome() == "n2" and two.lost == []
