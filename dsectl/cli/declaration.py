@@ -56,6 +56,14 @@ class Answer(NamedTuple):
     code: int = 0
 
 
+class Given(NamedTuple):
+    """What a command line gives for a parameter."""
+
+    name: str
+    metavar: str
+    value: object
+
+
 class Lines(list[Any]):
     """A value of an answer that is printed one JSON value a line, not as one list."""
 

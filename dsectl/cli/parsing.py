@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from cluster.errors import Usage
-from dsectl.cli.declaration import Entry
+from dsectl.cli.declaration import Entry, Given
 from dsectl.ui.units import duration
 
 UsageError: Any = typer.BadParameter.__mro__[1]
@@ -56,14 +56,22 @@ def run(entry: Entry, args: Sequence[str]) -> Any:
         raise _usage(entry, error, args) from None
 
 
-def check(entry: Entry, args: Sequence[str]) -> None:
-    """Parse `args` without calling the function. Raises Usage for what would be refused."""
+def check(entry: Entry, args: Sequence[str]) -> list[Given]:
+    """Parse `args` without calling the function; returns what they give, one by one. Raises Usage for what would be
+    refused."""
+    made = command(entry)
+    given: list[Given] = []
     try:
-        command(entry).make_context(f"dsectl {entry.name}", list(args)).close()
+        with made.make_context(f"dsectl {entry.name}", list(args)) as context:
+            for parameter in made.params:
+                value = context.params.get(parameter.name)
+                values = value if isinstance(value, list | tuple) else [value]
+                given += [Given(parameter.name, str(parameter.metavar), one) for one in values if one is not None]
     except typer.Exit:
         pass
     except UsageError as error:
         raise _usage(entry, error, args) from None
+    return given
 
 
 def help_text(entry: Entry) -> str:

@@ -6,16 +6,16 @@ zones there will be), what lies on this machine (files), and which slip a line l
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path as File
 
 from cluster.errors import Usage
-from dsectl.cli.options import Options, take_options
-from dsectl.cli.table import lookup
+from dsectl.cli.declaration import Given
 from dsectl.recipes.document import Predict, Recipe, read_recipe
-from dsectl.script.check import PLACEHOLDERS, Checker, Problem
-from dsectl.script.grammar import RESERVED, Command, Expect, Fails, Poll, Run, Start, Step
-from dsectl.script.tokens import VARIABLE, Word, split
-from dsectl.script.values import OPERATORS, Name, looks_like_path
+from dsectl.script.check import Checker, Problem
+from dsectl.script.grammar import RESERVED, Expect, Fails, Poll, Run, Start, Step
+from dsectl.script.tokens import VARIABLE, split
+from dsectl.script.values import OPERATORS, looks_like_path
 
 LINK_METAVARS = ("GROUP GROUP...", "FROM", "TO")
 NODE_METAVARS = ("NODE", "NODE...", "[NODE]...", *LINK_METAVARS)
@@ -35,14 +35,20 @@ def check_recipe(recipe: Recipe, nodes: Sequence[str] | None = None) -> list[Pro
     for line in recipe.steps:
         told = len(checker.problems)
         step = checker.line(line.number, line.text)
-        problems += [_with_help(problem, line.text) for problem in checker.problems[told:]]
+        slip = "" if step is not None else slipped(line.text)
+        problems += [replace(one, help=slip) if slip else one for one in checker.problems[told:]]
         if step is not None:
             tests += is_test(step)
-            problems += [Problem(line.number, *wrong) for wrong in _unknown(step, names, zones)]
+            wrong = unknown_names(step, checker.given, names, zones)
+            problems += [Problem(line.number, *one) for one in wrong]
     told = len(checker.problems)
     checker.end()
     problems += checker.problems[told:]
-    problems += _answers(recipe, checker.variables)
+    for part in (part for case in recipe.cases for part in case.parts if isinstance(part, Predict)):
+        for name in VARIABLE.findall(part.answer):
+            if name not in checker.variables:
+                help = f"`explain cart .owners[0] -> ${name}` would give it one."
+                problems.append(Problem(part.line, f"${name} in the answer has no value", help))
     if recipe.steps and not problems and not tests:
         problems.append(
             Problem(
@@ -61,15 +67,6 @@ def check_recipe(recipe: Recipe, nodes: Sequence[str] | None = None) -> list[Pro
     return sorted(problems, key=lambda problem: problem.line)
 
 
-def _answers(recipe: Recipe, variables: dict[str, int]) -> Iterator[Problem]:
-    """The variables of answers that no step gives a value."""
-    for part in (part for case in recipe.cases for part in case.parts if isinstance(part, Predict)):
-        for name in VARIABLE.findall(part.answer):
-            if name not in variables:
-                help = f"`explain cart .owners[0] -> ${name}` would give it one."
-                yield Problem(part.line, f"${name} in the answer has no value", help)
-
-
 def is_test(step: Step) -> bool:
     """Whether a step can find a fault of what it looks at: any test, and a command that judges by itself."""
     if isinstance(step, Run | Start):
@@ -81,20 +78,21 @@ def is_test(step: Step) -> bool:
 # -- nodes, zones and files
 
 
-def _unknown(step: Step, nodes: Sequence[str], zones: Sequence[str] | None) -> Iterator[tuple[str, str]]:
+def unknown_names(
+    step: Step, given: Sequence[Given], nodes: Sequence[str], zones: Sequence[str] | None
+) -> Iterator[tuple[str, str]]:
     """What a step names that will not be there, with what helps."""
-    command = step.source if isinstance(step, Expect | Poll) else getattr(step, "command", None)
-    if not isinstance(command, Command):
-        return
     known = f"The cluster has {len(nodes)}: {nodes[0]} to {nodes[-1]}." if nodes else ""
-    for metavar, name, is_literal in _given(command):
+    is_literal = any(one.name == "literal" and one.value for one in given)
+    for one in given:
+        name, metavar = str(one.value), one.metavar
         if metavar in NODE_METAVARS:
             if "," in name and "GROUP" not in metavar:
                 yield f"unknown node {name!r}", f"Blanks stand between nodes: {name.replace(',', ' ')}"
                 continue
-            for one in name.split(","):
-                if one and one not in nodes and not (one in ALL_NODES and metavar in LINK_METAVARS):
-                    yield f"unknown node {one!r}", known
+            for node in name.split(","):
+                if node and node not in nodes and not (node in ALL_NODES and metavar in LINK_METAVARS):
+                    yield f"unknown node {node!r}", known
         elif metavar == "ZONE" and zones is not None and name not in zones:
             yield f"unknown zone {name!r}", f"Its zones: {', '.join(zones)}; `zones: 3` makes three."
         elif metavar in VALUE_METAVARS and name.startswith("@") and not is_literal:
@@ -104,53 +102,20 @@ def _unknown(step: Step, nodes: Sequence[str], zones: Sequence[str] | None) -> I
                 help = f"--literal stores {name!r} itself. A file's path begins at the folder where dsectl is started."
                 yield f"cannot read {name[1:]!r}: {error.strerror}", help
     path = step.test.path if isinstance(step, Expect | Poll) else step.path if isinstance(step, Run) else None
-    for part in path.steps if path else ():
-        name = str(part.name) if isinstance(part, Name) else ""
-        if _LIKE_A_NODE.fullmatch(name) and name not in nodes:
-            yield f"unknown node {name!r}", known
-
-
-def _given(command: Command) -> list[tuple[str, str, bool]]:
-    """What a command line gives for each metavar, and whether --literal is on; without what variables will hold."""
-    from dsectl.cli.parsing import command as parser
-
-    for placeholder in PLACEHOLDERS:
-        texts = [word.text(placeholder) for word in command.words]
-        variable = {word.text(placeholder) for word in command.words if word.variables}
-        options = Options()
-        try:
-            words = take_options(texts, options)
-            found = lookup(words)
-            if found is None:  # the name of a job
-                return []
-            entry, named_by = found
-            with parser(entry).make_context(entry.name, words[named_by:]) as context:
-                given = [(str(one.metavar), context.params.get(one.name)) for one in context.command.params]
-                is_literal = bool(context.params.get("literal"))
-        except Exception:  # as the placeholder does not fit; what is wrong with a line is told by the checker
-            continue
-        given.append(("NODE", options.via))
-        pairs = [
-            (name, one) for name, value in given for one in (value if isinstance(value, list | tuple) else [value])
-        ]
-        return [(metavar, one, is_literal) for metavar, one in pairs if isinstance(one, str) and one not in variable]
-    return []
+    for key in path.steps if path else ():
+        if isinstance(key, str) and _LIKE_A_NODE.fullmatch(key) and key not in nodes:
+            yield f"unknown node {key!r}", known
 
 
 # -- slips
 
 
-def _with_help(problem: Problem, text: str) -> Problem:
-    """The problem of a line with the help for the slip that the line looks like, if it looks like one."""
+def slipped(text: str) -> str:
+    """What helps for the slip that a line which was refused looks like; empty if it looks like none."""
     try:
         words = split(text)
     except Usage:
-        return problem
-    help = _slip(words, text)
-    return Problem(problem.line, problem.message, help, problem.warning) if help and not problem.warning else problem
-
-
-def _slip(words: list[Word], text: str) -> str:
+        return ""
     bare = [word.bare or "" for word in words]
     first = bare[0]
     if first == "dsectl":

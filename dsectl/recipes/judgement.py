@@ -13,7 +13,7 @@ from dsectl.recipes.check import is_test
 from dsectl.script.execution import CommandResult
 from dsectl.script.grammar import Expect, Poll, Run, Step
 from dsectl.script.interpreter import Outcome
-from dsectl.script.values import MISSING, Name, Path
+from dsectl.script.values import MISSING, Path
 
 COUNTS = ("affected", "links")
 """Members of a fault that say what it touched."""
@@ -101,7 +101,7 @@ def looked_at(step: Step, result: CommandResult | None, variable: Callable[[str]
     if result is None or command != "faults":
         return []
     for position, part in enumerate(path.steps):
-        if isinstance(part, Name) and part.name in COUNTS:
+        if part in COUNTS:
             fault = Path(path.steps[:position], "").resolve(result.value, variable)
             return [fault["id"]] if isinstance(fault, dict) and "id" in fault else []
     return []

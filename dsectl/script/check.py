@@ -6,6 +6,7 @@ What a variable will hold is not known here, so words with variables are checked
 from dataclasses import dataclass
 
 from cluster.errors import ClusterError, Usage
+from dsectl.cli.declaration import Given
 from dsectl.cli.options import Options, take_options
 from dsectl.cli.table import lookup
 from dsectl.script.grammar import (
@@ -54,9 +55,12 @@ class Checker:
         self.misnamed: dict[str, None] = {}
         """Jobs that were refused for their name; what is said of them later is not held against the recipe again."""
         self.steps = 0
+        self.given: list[Given] = []
+        """What the command of the last line gives, but for what variables will hold."""
 
     def line(self, number: int, text: str) -> Step | None:
         """Check one step; returns it unless it cannot be read."""
+        self.given = []
         try:
             step = parse(text)
             if step is not None:
@@ -142,8 +146,9 @@ class Checker:
         refusals: list[Usage] = []
         for placeholder in PLACEHOLDERS if unknown else ("",):
             texts = [word.text(placeholder) for word in command.words]
+            held = {word.text(placeholder) for word in command.words if word.variables}
             try:
-                check_argv(texts, in_recipe=True)
+                self.given = [one for one in check_argv(texts, in_recipe=True) if str(one.value) not in held]
                 break
             except Usage as error:
                 refusals.append(error)
@@ -172,8 +177,8 @@ def refuse_polling(argv: list[str]) -> None:
         raise Usage(f"{entry.name} with {following[0]} does not end, and so cannot be polled")
 
 
-def check_argv(argv: list[str], *, in_recipe: bool = False) -> None:
-    """Raises Usage for what `invoke(argv)` would refuse before it does anything."""
+def check_argv(argv: list[str], *, in_recipe: bool = False) -> list[Given]:
+    """What a command line gives. Raises Usage for what `invoke(argv)` would refuse before it does anything."""
     from dsectl.cli.app import unknown
     from dsectl.cli.parsing import check
 
@@ -191,4 +196,5 @@ def check_argv(argv: list[str], *, in_recipe: bool = False) -> None:
     entry, named_by = found
     if in_recipe and entry.barred:
         raise Usage(f"{entry.name} has no place here: {entry.barred}")
-    check(entry, words[named_by:])
+    given = check(entry, words[named_by:])
+    return given if options.via is None else [*given, Given("via", "NODE", options.via)]

@@ -6,17 +6,15 @@ A job is a thread with a session of its own, asked to stop and never killed.
 import io
 import threading
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import Any, Protocol, TextIO, cast
 
-from msgspec import DecodeError, json
-
 from dsectl.cli.invocation import Session
 from dsectl.cli.table import lookup
-from dsectl.script.values import MISSING
+from dsectl.script.values import MISSING, json_or_text
 from dsectl.ui.units import as_option
 
 LINES_MAX = 100_000
@@ -46,22 +44,18 @@ class CommandResult:
             return ""
         if self.reported is not None:
             return f"{self.reported.get('code', 'error')}: {self.reported.get('message', '')}"
+        reasons = [str(reason) for reason in self._last.get("reasons") or ()]  # of a load
+        nodes = self._last.get("nodes")
+        for name, node in nodes.items() if isinstance(nodes, dict) else ():  # of those that are not healthy
+            if isinstance(node, dict):
+                reasons += [f"{name}: {reason}" for reason in node.get("reasons") or ()]
         last = self.messages.strip().splitlines()[-1:]
-        return "; ".join(_reasons(self._last)) or (last[0] if last else f"exit {self.code}")
+        return "; ".join(reasons or last) or f"exit {self.code}"
 
     @property
     def _last(self) -> dict[str, Any]:
         last = self.value[-1] if isinstance(self.value, list) and self.value else self.value
         return last if isinstance(last, dict) else {}
-
-
-def _reasons(result: dict[str, Any]) -> Iterator[str]:
-    """Why a load did not pass, or a node is not healthy."""
-    yield from (str(reason) for reason in result.get("reasons") or ())
-    nodes = result.get("nodes")
-    for name, node in nodes.items() if isinstance(nodes, dict) else ():
-        if isinstance(node, dict):
-            yield from (f"{name}: {reason}" for reason in node.get("reasons") or ())
 
 
 class Lines(io.TextIOBase):
@@ -104,17 +98,9 @@ def streams(argv: Sequence[str]) -> bool:
 def value_of(argv: Sequence[str], lines: Sequence[str]) -> Any:
     """The value of what a command printed."""
     if streams(argv):
-        return [parsed(line) for line in lines if line]
+        return [json_or_text(line) for line in lines if line]
     last = next((line for line in reversed(lines) if line), None)
-    return MISSING if last is None else parsed(last)
-
-
-def parsed(line: str) -> Any:
-    """A line as JSON; the text itself where it is none, as from a command that only speaks to people."""
-    try:
-        return json.decode(line)
-    except (DecodeError, RecursionError):
-        return line
+    return MISSING if last is None else json_or_text(last)
 
 
 def carry_out(
@@ -164,13 +150,14 @@ class Job:
         self._ready = threading.Event()
         self._stopping = threading.Event()
         self._ended = threading.Event()
-        self._result: CommandResult | None = None
+        self.result: CommandResult | None = None
+        """How it ended; None while it runs."""
         self._thread = threading.Thread(target=self._run, name=f"job {name}", daemon=True)
 
     def start(self, until: float) -> bool:
         """Begin, and return once it does its work or has ended; False if neither is so at `until` (time.monotonic)."""
         self._thread.start()
-        return _waited(self._ready, until)
+        return waited(self._ready, until)
 
     @property
     def is_running(self) -> bool:
@@ -180,20 +167,15 @@ class Job:
     @property
     def state(self) -> str:
         """In a word: `running`, `ended`, or `failed`."""
-        if self._result is None:
+        if self.result is None:
             return "running"
-        return "failed" if self._result.code else "ended"
-
-    @property
-    def result(self) -> CommandResult | None:
-        """How it ended; None while it runs."""
-        return self._result
+        return "failed" if self.result.code else "ended"
 
     @property
     def value(self) -> Any:
         """Its result, or while it runs the lines so far of one that streams; else MISSING."""
-        if self._result is not None:
-            return self._result.value
+        if self.result is not None:
+            return self.result.value
         so_far = value_of(self.argv, self._out.lines())
         return so_far if isinstance(so_far, list) else MISSING
 
@@ -207,11 +189,11 @@ class Job:
 
     def wait(self, until: float, is_stopped: Callable[[], bool] = lambda: False) -> bool:
         """Wait for its end; False if it has not come at `until`."""
-        return _waited(self._ended, until, is_stopped)
+        return waited(self._ended, until, is_stopped)
 
     def _run(self) -> None:
         try:
-            self._result = carry_out(
+            self.result = carry_out(
                 self.argv,
                 self._session,
                 out=self._out,
@@ -219,15 +201,15 @@ class Job:
                 is_stopped=self._stopping.is_set,
             )
         except SystemExit as exit:
-            self._result = CommandResult(exit.code if isinstance(exit.code, int) else 1, MISSING)
+            self.result = CommandResult(exit.code if isinstance(exit.code, int) else 1, MISSING)
         finally:
-            if self._result is None:
-                self._result = CommandResult(1, MISSING, "the job ended in an error")
+            if self.result is None:
+                self.result = CommandResult(1, MISSING, "the job ended in an error")
             self._ended.set()
             self._ready.set()
             self._session.close()
             if self._listener is not None:
-                self._listener.ended(self, self._result)
+                self._listener.ended(self, self.result)
 
 
 def free_name(command: str, jobs: Container[str]) -> str:
@@ -239,7 +221,8 @@ SLICE_S = 0.05
 """A wait is cut into such pieces, so that Ctrl-C and a stop are noticed."""
 
 
-def _waited(event: threading.Event, until: float, is_stopped: Callable[[], bool] = lambda: False) -> bool:
+def waited(event: threading.Event, until: float, is_stopped: Callable[[], bool] = lambda: False) -> bool:
+    """Wait for something; whether it has happened, at `until` (time.monotonic) or when it is stopped."""
     while not event.is_set() and not is_stopped():
         left = until - time.monotonic()
         if left <= 0:

@@ -137,7 +137,12 @@ def parse(line: str, *, shell: bool = False) -> Step | None:
         source, test = _test(words[1:], "expect")
         return Expect(source, test)
     if first in ("within", "always"):
-        return _poll(words, first == "always")
+        limit = words[1].bare if len(words) > 1 else None
+        if limit is None or not limit.endswith(":"):
+            help = f"`{first} 5s: get cart .value == book`, for example."
+            raise Usage(f"{first} needs a duration and a colon", help=help)
+        source, test = _test(words[2:], f"{first} {limit}")
+        return Poll(first == "always", duration(limit[:-1]), source, test)
     if first in ("wait", "stop"):
         if len(words) != 2 or words[1].bare is None:
             raise Usage(f"{first} needs the name of one job")
@@ -180,7 +185,13 @@ def _command_line(line: str, words: list[Word], shell: bool) -> Step:
             raise Usage(f"invalid job name {job}: expected letters, digits, _ or -, and no word of a step")
         return Start(_command(words[:-1]), job or None)
     if len(words) >= 2 and words[-2].bare == "->":
-        return _assignment(words)
+        into, left = words[-1].variable, words[:-2]
+        if into is None:
+            column = words[-1].column + 1
+            raise Usage(f"column {column}: expected a variable after ->", help="Write `-> $name`, as in a shell.")
+        if len(left) >= 2 and looks_like_path(left[-1]):
+            return Run(_command(left[:-1]), parse_path(left[-1]), into)
+        return Run(_command(left), None, into)
     if words[-1].bare == "->":
         raise Usage("-> needs a variable", help="`put cart book .context -> $context`, for example.")
     if len(words) >= 4 and words[-2].bare in OPERATORS and looks_like_path(words[-3]):
@@ -190,52 +201,25 @@ def _command_line(line: str, words: list[Word], shell: bool) -> Step:
     return Run(_command(words))
 
 
-def _assignment(words: list[Word]) -> Run:
-    into = words[-1].variable
-    if into is None:
-        raise Usage(
-            f"column {words[-1].column + 1}: expected a variable after ->", help="Write `-> $name`, as in a shell."
-        )
-    left = words[:-2]
-    if len(left) >= 2 and looks_like_path(left[-1]):
-        return Run(_command(left[:-1]), parse_path(left[-1]), into)
-    return Run(_command(left), None, into)
-
-
-def _poll(words: list[Word], always: bool) -> Poll:
-    kind = "always" if always else "within"
-    limit = words[1].bare if len(words) > 1 else None
-    if limit is None or not limit.endswith(":"):
-        raise Usage(f"{kind} needs a duration and a colon", help=f"`{kind} 5s: get cart .value == book`, for example.")
-    source, test = _test(words[2:], f"{kind} {limit}")
-    return Poll(always, duration(limit[:-1]), source, test)
-
-
 def _test(words: list[Word], before: str) -> tuple[Command, Test]:
     if len(words) >= 4:
         *source, path, operator, value = words
         if operator.bare in OPERATORS and looks_like_path(path):
             return _command(source), Test(parse_path(path), operator.bare, value)
-    raise _no_test(words, before)
-
-
-def _no_test(words: list[Word], before: str) -> Usage:
-    """Why there is no test."""
     example = f"`{before} get cart .value == book`, for example."
-    operators = [word for word in words if word.bare in OPERATORS]
-    if not operators:
-        return Usage(f"`{before}` needs a test: PATH OP VALUE", help=f"{example} Operators: {' '.join(OPERATORS)}")
-    if words[-1] is operators[-1]:
-        return Usage(f"{operators[-1].raw} needs a value after it", help=example)
-    behind = words[words.index(operators[-1]) + 1 :]
-    if len(behind) > 1:
-        return Usage(
-            f"{operators[-1].raw} has {len(behind)} values after it: expected one",
+    found = next((word for word in reversed(words) if word.bare in OPERATORS), None)
+    if found is None:
+        raise Usage(f"`{before}` needs a test: PATH OP VALUE", help=f"{example} Operators: {' '.join(OPERATORS)}")
+    behind = len(words) - 1 - words.index(found)
+    if behind == 0:
+        raise Usage(f"{found.raw} needs a value after it", help=example)
+    if behind > 1:
+        raise Usage(
+            f"{found.raw} has {behind} values after it: expected one",
             help="Quote a value that has blanks: \"two words\", '[1, 2]'.",
         )
-    return Usage(
-        f"{operators[-1].raw} needs a command and a path before it",
-        help=f"{example} The path of the whole result is a dot.",
+    raise Usage(
+        f"{found.raw} needs a command and a path before it", help=f"{example} The path of the whole result is a dot."
     )
 
 

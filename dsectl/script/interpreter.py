@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import singledispatchmethod
 from typing import Any
 
 from cluster.errors import ClusterError, Usage
@@ -96,25 +97,6 @@ class Interpreter:
             return replace(outcome, verdict=FAILED, expected="the step to end in time", seen=LIMIT_REACHED)
         return replace(outcome, seen=f"{outcome.seen}; {LIMIT_REACHED}")
 
-    def _carried_out(self, step: Step) -> Outcome:
-        match step:
-            case Run():
-                return self._run(step)
-            case Start():
-                return self._start(step)
-            case Fails():
-                return self._fails(step)
-            case Expect():
-                return self._expect(step)
-            case Poll():
-                return self._poll(step)
-            case Wait():
-                return self._wait(step)
-            case Sleep():
-                self._pause(step.seconds)
-                return Outcome(PASSED)
-        raise Usage("a pipe is for the shell", help="Take a value by its path: `status .verdict -> $verdict`.")
-
     def variable(self, name: str) -> Any:
         """The value of a variable. Raises Usage when it has none."""
         if name not in self.variables:
@@ -140,6 +122,16 @@ class Interpreter:
 
     # -- steps
 
+    @singledispatchmethod
+    def _carried_out(self, step: Step) -> Outcome:
+        raise Usage("a pipe is for the shell", help="Take a value by its path: `status .verdict -> $verdict`.")
+
+    @_carried_out.register
+    def _sleep(self, step: Sleep) -> Outcome:
+        self._pause(step.seconds)
+        return Outcome(PASSED)
+
+    @_carried_out.register
     def _run(self, step: Run) -> Outcome:
         argv = self.argv(step.command)
         outcome = judged(self._carry_out(argv), argv)
@@ -156,6 +148,7 @@ class Interpreter:
         outcome.taken = f"${step.into} = {shown_value(value)}"
         return outcome
 
+    @_carried_out.register
     def _start(self, step: Start) -> Outcome:
         argv = self.argv(step.command)
         name = step.job or free_name(argv[0], self.jobs)
@@ -172,6 +165,7 @@ class Interpreter:
             return judged(job.result, argv)
         return Outcome(PASSED, argv=argv)
 
+    @_carried_out.register
     def _fails(self, step: Fails) -> Outcome:
         argv = self.argv(step.command)
         result = self._carry_out(argv)
@@ -182,6 +176,7 @@ class Interpreter:
         seen = f"exit {result.code}" + (f" ({result.error})" if result.error else f": {_gist(result)}")
         return Outcome(PASSED if failed else FAILED, wanted, seen, result, argv)
 
+    @_carried_out.register
     def _expect(self, step: Expect) -> Outcome:
         result, argv = self._source(step.source)
         look = self._judge(result, step.test)
@@ -196,6 +191,7 @@ class Interpreter:
             seen = look.text + ("" if look.holds else self._hint(look, step.test))
         return Outcome(PASSED if look.holds else FAILED, self._wanted(step.test), seen, result, argv)
 
+    @_carried_out.register
     def _poll(self, step: Poll) -> Outcome:
         if not self._names_job(step.source):
             refuse_polling(self.argv(step.source))
@@ -215,6 +211,7 @@ class Interpreter:
                 return Outcome(verdict, self._wanted(step.test), story, result, argv, polling.looks)
             self._pause(polling.pause_s(time.monotonic() - began))
 
+    @_carried_out.register
     def _wait(self, step: Wait) -> Outcome:
         job = self.jobs.get(step.job)
         if job is None:

@@ -112,20 +112,15 @@ def words(tokens: Iterable[Token]) -> list[Word]:
         if not (token.is_blank or token.is_comment):
             begun.append(token)
         elif begun:
-            found.append(Word(_parts(begun), "".join(one.raw for one in begun), begun[0].column))
+            parts: list[Part] = []
+            for part in (one.part for one in begun):
+                if isinstance(part, Bare) and parts and isinstance(parts[-1], Bare):
+                    parts[-1] = Bare(parts[-1].text + part.text)  # a lone `$` was cut off
+                elif part is not None:
+                    parts.append(part)
+            found.append(Word(tuple(parts), "".join(one.raw for one in begun), begun[0].column))
             begun = []
     return found
-
-
-def _parts(tokens: list[Token]) -> tuple[Part, ...]:
-    """The parts of one word. Neighbouring bare ones are one: a lone `$` was cut off."""
-    parts: list[Part] = []
-    for token in tokens:
-        if isinstance(token.part, Bare) and parts and isinstance(parts[-1], Bare):
-            parts[-1] = Bare(parts[-1].text + token.part.text)
-        elif token.part is not None:
-            parts.append(token.part)
-    return tuple(parts)
 
 
 def scan(line: str) -> Iterator[Token]:
@@ -137,7 +132,10 @@ def scan(line: str) -> Iterator[Token]:
         elif line[at] == "#" and begins:
             tokens = [Token(line[at:], at, is_comment=True)]
         elif line[at] == "'":
-            tokens = [_single(line, at)]
+            end = line.find("'", at + 1)
+            problem = _unclosed(at, "'") if end < 0 else None
+            raw = line[at:] if end < 0 else line[at : end + 1]
+            tokens = [Token(raw, at, Quoted(raw[1 : None if end < 0 else -1], single=True), problem=problem)]
         elif line[at] == '"':
             tokens = list(_double(line, at))
         elif variable := VARIABLE.match(line, at):
@@ -149,13 +147,6 @@ def scan(line: str) -> Iterator[Token]:
         yield from tokens
         at = tokens[-1].column + len(tokens[-1].raw)
         begins = tokens[-1].is_blank
-
-
-def _single(line: str, at: int) -> Token:
-    end = line.find("'", at + 1)
-    if end < 0:
-        return Token(line[at:], at, Quoted(line[at + 1 :], single=True), problem=_unclosed(at, "'"))
-    return Token(line[at : end + 1], at, Quoted(line[at + 1 : end], single=True))
 
 
 def _double(line: str, start: int) -> Iterator[Token]:

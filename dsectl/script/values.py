@@ -10,12 +10,12 @@ import re
 from binascii import a2b_base64
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from msgspec import DecodeError, json
 
 from cluster.errors import Usage
-from dsectl.script.tokens import VARIABLE, Bare, Part, Quoted, Variable, Word, as_word
+from dsectl.script.tokens import VARIABLE, Bare, Quoted, Variable, Word, as_word
 
 
 class Missing:
@@ -26,60 +26,45 @@ class Missing:
 
 
 MISSING: Final = Missing()
+Lookup = Callable[[str], Any]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _INDEX = re.compile(r"-?\d+")
 
 
-@dataclass(frozen=True)
-class Name:
-    """A member of an object; a text or a variable that holds one."""
-
-    name: str | Variable
-
-
-@dataclass(frozen=True)
-class Index:
-    """An element of a list, counted from 0, or from the end when negative."""
-
-    index: int | Variable
+Key = str | int | Variable
+"""A member of an object, an element of a list (from 0, or from the end when negative), or a variable that holds one."""
 
 
 @dataclass(frozen=True)
 class Path:
     """Where a value lies in another."""
 
-    steps: tuple[Name | Index, ...]
+    steps: tuple[Key, ...]
     raw: str
 
     @property
     def variables(self) -> list[str]:
         """The names of the variables in it."""
-        keys = [step.name if isinstance(step, Name) else step.index for step in self.steps]
-        return [key.name for key in keys if isinstance(key, Variable)]
+        return [key.name for key in self.steps if isinstance(key, Variable)]
 
-    def resolve(self, value: Any, variable: Callable[[str], Any]) -> Any:
+    def resolve(self, value: Any, variable: Lookup) -> Any:
         """The value that lies there, or MISSING. `variable` gives the value of one."""
         for step in self.steps:
-            key = step.name if isinstance(step, Name) else step.index
-            value = _member(value, variable(key.name) if isinstance(key, Variable) else key)
-            if value is MISSING:
+            key = variable(step.name) if isinstance(step, Variable) else step
+            if isinstance(value, dict) and isinstance(key, str) and key in value:
+                value = value[key]
+            elif key == "length" and isinstance(value, list | dict | str):
+                value = len(value)
+            elif isinstance(value, list) and isinstance(key, int) and -len(value) <= key < len(value):
+                value = value[key]
+            else:
                 return MISSING
         return value
 
-    def shown(self, variable: Callable[[str], Any]) -> str:
+    def shown(self, variable: Lookup) -> str:
         """As it was written, with the values of its variables."""
         return VARIABLE.sub(lambda found: str(variable(found[1])), self.raw)
-
-
-def _member(value: Any, key: Any) -> Any:
-    if isinstance(value, dict) and isinstance(key, str) and key in value:
-        return value[key]
-    if key == "length" and isinstance(value, list | dict | str):
-        return len(value)
-    if isinstance(value, list) and isinstance(key, int) and -len(value) <= key < len(value):
-        return value[key]
-    return MISSING
 
 
 def looks_like_path(word: Word) -> bool:
@@ -95,71 +80,38 @@ def looks_like_path(word: Word) -> bool:
 
 def parse_path(word: Word) -> Path:
     """The path that a word is. Raises Usage."""
-    atoms = _atoms(word.parts)
-    if not atoms or atoms[0] != ".":
-        raise _not_a_path(word)
-    steps: list[Name | Index] = []
-    at = 1
-    if len(atoms) == 1:
-        return Path((), word.raw)
-    expecting_name = atoms[1] != "["  # `.[0]`: the first part may be an index
-    while at < len(atoms):
-        atom = atoms[at]
-        if expecting_name:
-            steps.append(_name(atom, word))
-            at += 1
-        elif atom == "[" and at + 2 < len(atoms) and atoms[at + 2] == "]":
-            steps.append(_index(atoms[at + 1], word))
-            at += 3
-        elif atom == "." and at + 1 < len(atoms):
-            steps.append(_name(atoms[at + 1], word))
-            at += 2
-        else:
-            raise _not_a_path(word)
-        expecting_name = False
-    return Path(tuple(steps), word.raw)
-
-
-def _atoms(parts: tuple[Part, ...]) -> list[str | Quoted | Variable]:
     atoms: list[str | Quoted | Variable] = []
-    for part in parts:
+    for part in word.parts:
         if isinstance(part, Bare):
             atoms += [atom for atom in re.split(r"([.\[\]])", part.text) if atom]
-        elif isinstance(part, Quoted) and part.single:
-            atoms.append("'")  # no part of the grammar
         else:
-            atoms.append(part)
-    return atoms
-
-
-def _name(atom: str | Quoted | Variable, word: Word) -> Name:
-    if isinstance(atom, Quoted):
-        return Name(atom.text)
-    if isinstance(atom, Variable):
-        return Name(atom)
-    if not _NAME.fullmatch(atom):
-        raise _not_a_path(word)
-    return Name(atom)
-
-
-def _index(atom: str | Quoted | Variable, word: Word) -> Index:
-    if isinstance(atom, Variable):
-        return Index(atom)
-    if not isinstance(atom, str) or not _INDEX.fullmatch(atom):
-        raise _not_a_path(word)
-    return Index(int(atom))
+            atoms.append("'" if isinstance(part, Quoted) and part.single else part)  # which is no part of the grammar
+    steps: list[Key] = []
+    if atoms[:1] == ["."] and atoms[1:2] in ([], ["["]):  # `.`, or `.[0]`: the first part may be an index
+        del atoms[0]
+    elif atoms[:1] != ["."]:
+        atoms = ["'"]
+    while atoms:
+        match atoms:
+            case [".", Quoted(text=name), *atoms]:
+                steps.append(name)
+            case [".", Variable() as variable, *atoms] | ["[", Variable() as variable, "]", *atoms]:
+                steps.append(variable)
+            case [".", str(name), *atoms] if _NAME.fullmatch(name):
+                steps.append(name)
+            case ["[", str(number), "]", *atoms] if _INDEX.fullmatch(number):
+                steps.append(int(number))
+            case _:
+                raise Usage(
+                    f"column {word.column + 1}: invalid path {word.raw}",
+                    help='A path begins with a dot: . or .owners[0] or ."a key".state or .$node.state',
+                )
+    return Path(tuple(steps), word.raw)
 
 
 def path_part(name: str) -> str:
     """A member of an object as a path names it."""
     return name if _NAME.fullmatch(name) else f'"{name}"'
-
-
-def _not_a_path(word: Word) -> Usage:
-    return Usage(
-        f"column {word.column + 1}: invalid path {word.raw}",
-        help='A path begins with a dot: . or .owners[0] or ."a key".state or .$node.state',
-    )
 
 
 Operator = Callable[[Any, Any], bool]
@@ -198,15 +150,8 @@ def contains(whole: Any, part: Any) -> bool:
     return isinstance(whole, dict) and isinstance(part, str) and part in whole
 
 
-class Pattern(Protocol):
-    """A compiled regular expression."""
-
-    def search(self, text: str) -> object | None:
-        """Something where the text has a match."""
-
-
-def regular_expression(pattern: Any) -> Pattern:
-    """The compiled pattern. Raises Usage.
+def regular_expression(pattern: Any) -> Callable[[str], object | None]:
+    """The search of a pattern, which finds something where a text has a match. Raises Usage.
 
     RE2 searches in a time that grows with the text and never exponentially, so that no pattern outlives a time limit or
     a signal: docs/decisions/0021-re2.md.
@@ -218,14 +163,14 @@ def regular_expression(pattern: Any) -> Pattern:
     options = re2.Options()
     options.log_errors = False
     try:
-        compiled: Pattern = re2.compile(pattern, options)
+        search: Callable[[str], object | None] = re2.compile(pattern, options).search
     except (re2.error, UnicodeEncodeError) as error:
         reason = error.args[0].decode(errors="replace") if isinstance(error, re2.error) else "it is not text"
         raise Usage(
             f"invalid regular expression {as_written(pattern)}: {reason}",
             help="The syntax is RE2's: no look-around and no back-references.",
         ) from None
-    return compiled
+    return search
 
 
 OPERATORS: dict[str, Operator] = {
@@ -237,7 +182,7 @@ OPERATORS: dict[str, Operator] = {
     ">=": _ordered(lambda seen, wanted: seen >= wanted),
     "in": lambda seen, wanted: contains(wanted, seen),
     "contains": contains,
-    "matches": lambda seen, pattern: isinstance(seen, str) and regular_expression(pattern).search(seen) is not None,
+    "matches": lambda seen, pattern: isinstance(seen, str) and regular_expression(pattern)(seen) is not None,
 }
 
 
@@ -286,9 +231,6 @@ def as_written(text: str) -> str:
     return json.encode(text.encode(errors="backslashreplace").decode()).decode().replace("$", "\\$")
 
 
-Lookup = Callable[[str], Any]
-
-
 def argument(word: Word, variable: Lookup) -> str:
     """A word of a command, its variables replaced: a text as it is, bytes as they are, anything else as JSON.
 
@@ -296,27 +238,19 @@ def argument(word: Word, variable: Lookup) -> str:
     """
     texts = []
     for part in word.parts:
-        if not isinstance(part, Variable):
-            texts.append(part.text)
-            continue
-        value = variable(part.name)
-        if value is None:
+        value = variable(part.name) if isinstance(part, Variable) else part.text
+        if value is None and isinstance(part, Variable):
             raise Usage(
                 f"${part.name} is null: a command takes text",
                 help="The `.value` of a key is null while it has several siblings; `.siblings[0]` is the first.",
             )
-        texts.append(value if isinstance(value, str) else _bytes(value) or json.encode(value).decode())
+        if isinstance(value, dict) and list(value) == ["base64"] and isinstance(value["base64"], str):
+            try:  # bytes that are not text, as JSON holds them
+                value = os.fsdecode(a2b_base64(value["base64"]))
+            except ValueError:
+                pass
+        texts.append(value if isinstance(value, str) else json.encode(value).decode())
     return "".join(texts)
-
-
-def _bytes(value: Any) -> str | None:
-    """Bytes that are not text, as JSON holds them (`{"base64": …}`), as a word of a command line holds them."""
-    if not isinstance(value, dict) or list(value) != ["base64"] or not isinstance(value["base64"], str):
-        return None
-    try:
-        return os.fsdecode(a2b_base64(value["base64"]))
-    except ValueError:
-        return None
 
 
 def value_of_word(word: Word, variable: Lookup) -> Any:

@@ -12,8 +12,8 @@ from typing import Any
 from prompt_toolkit.application import run_in_terminal
 
 from dsectl.cli.console import Console
-from dsectl.script.execution import CommandResult, Job, parsed, streams
-from dsectl.script.values import shown_value
+from dsectl.script.execution import CommandResult, Job, streams
+from dsectl.script.values import json_or_text, shown_value
 from dsectl.ui.events import event_line
 from dsectl.ui.text import Paint, count, cut, shown
 
@@ -94,7 +94,7 @@ class Above:
         """A job has printed a line. The result of one that prints nothing before its end is shown by `wait`."""
         if not streams(job.argv):
             return
-        value = parsed(text)
+        value = json_or_text(text)
         if isinstance(value, dict) and "error" in value:
             return  # shown at its end
         allowed, left_out = self._rate.on_line(time.monotonic())
