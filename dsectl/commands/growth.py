@@ -87,7 +87,7 @@ def revert(wait: Wait = None) -> Answer:
     """Only the owners in force are left: they have taken every write meanwhile. Nodes that were to join end."""
     invocation = current()
     moved = emulator.revert(invocation.client(), find_home(), invocation.files(), WAIT_S if wait is None else wait)
-    return _answer(moved, "taken back")
+    return _answer(moved, f"{moved.what.removeprefix('revert: ')} taken back")
 
 
 def _wanted(nodes: list[str] | None, verb: str) -> list[str]:
@@ -116,5 +116,6 @@ def _answer(moved: emulator.Moved, what: str) -> Answer:
         "copies_moved": moved.moved,
         "s": round(moved.seconds, 3),
     }
-    text = f"{what}: {count(moved.moved, 'copy', 'copies')} of partitions moved in {show_duration(moved.seconds)}"
+    copies = f": {count(moved.moved, 'copy', 'copies')} of partitions moved" if moved.moved else ""
+    text = f"{what}{copies} in {show_duration(moved.seconds)}"
     return Answer(value, lambda console: console.line(text))
