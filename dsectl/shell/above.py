@@ -63,20 +63,18 @@ class Above:
             self._write()
 
     def _draw(self) -> None:
+        """All that waits; what comes meanwhile after a rest."""
+        with self._lock:
+            self._drawing = bool(self._waiting) and self._loop is not None
+            if not self._drawing:
+                return
         run_in_terminal(self._take)
 
     def _take(self) -> None:
         with self._lock:
             self._write()
             if self._loop is not None:
-                self._loop.call_later(DRAW_EVERY_S, self._rested)
-
-    def _rested(self) -> None:
-        with self._lock:
-            self._drawing = bool(self._waiting) and self._loop is not None
-            if not self._drawing:
-                return
-        self._draw()
+                self._loop.call_later(DRAW_EVERY_S, self._draw)
 
     def _write(self) -> None:
         lines, self._waiting = self._waiting, []

@@ -174,15 +174,12 @@ class LazyGrammar:
         self.now: Grammar | None = None
         """None until it is loaded, and for ever if that failed."""
         self._on_failure = on_failure
-        self._loaded = threading.Event()
-
-    def begin(self) -> None:
-        """Load it."""
-        threading.Thread(target=self._load, name="shell grammar", daemon=True).start()
+        self._loading = threading.Thread(target=self._load, name="shell grammar", daemon=True)
+        self.begin = self._loading.start
 
     def wait(self, seconds: float) -> Grammar | None:
         """The grammar once it is there."""
-        self._loaded.wait(seconds)
+        self._loading.join(seconds)
         return self.now
 
     def _load(self) -> None:
@@ -191,8 +188,6 @@ class LazyGrammar:
             gc.freeze()  # all that was loaded stays; a full collection of it would hold up a key
         except Exception as error:
             self._on_failure(error)
-        finally:
-            self._loaded.set()
 
 
 GRAMMAR_S = 5.0

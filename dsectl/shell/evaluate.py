@@ -8,8 +8,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from tempfile import TemporaryFile
-from typing import IO, TextIO, cast
+from typing import IO, Any, TextIO, cast
 
 from cluster.errors import ClusterError, Usage
 from dsectl.cli.app import invoke
@@ -18,8 +20,7 @@ from dsectl.cli.invocation import DEFAULT_CLUSTER, Session
 from dsectl.script.execution import JobListener
 from dsectl.script.grammar import Command, Pipe, Run, Start, Step, Wait, parse
 from dsectl.script.interpreter import SUCCESS, Interpreter, Outcome, time_scale
-from dsectl.script.values import shown_value
-from dsectl.shell.record import Record
+from dsectl.script.values import MISSING, shown_value
 from dsectl.ui.table import table
 from dsectl.ui.text import count, cut, shown
 from dsectl.ui.verdicts import EXIT_CODES, PASSED
@@ -74,32 +75,21 @@ def _run(command_line: str, invoke: Invoke, stdout: IO[str] | None) -> int:
     code = 0
     try:
         code = invoke(cast(TextIO, reader.stdin))
-        _close(reader.stdin)
-        _wait(reader)
+        with suppress(BrokenPipeError):
+            reader.stdin.close()
+        with suppress(KeyboardInterrupt):  # it reaches the reader, too, which may go on; a second one ends it
+            reader.wait()
+        reader.wait()
     except BaseException:  # the shell is to end
         reader.terminate()
         raise
     finally:
-        _close(reader.stdin)
+        with suppress(BrokenPipeError):
+            reader.stdin.close()
         reader.wait()
     if reader.returncode:
         return reader.returncode if reader.returncode > 0 else 128 - reader.returncode  # as sh says it of a signal
     return 0 if code == BROKEN_PIPE else code
-
-
-def _close(stdin: IO[str]) -> None:
-    try:
-        stdin.close()
-    except BrokenPipeError:
-        pass
-
-
-def _wait(reader: "subprocess.Popen[str]") -> None:
-    """Ctrl-C reaches the reader, too, and it may have its own mind about it; the second one ends it."""
-    try:
-        reader.wait()
-    except KeyboardInterrupt:
-        reader.wait()
 
 
 EXIT_INTERRUPTED = 130
@@ -107,11 +97,23 @@ REFUSED = {"shell": "this is the shell"}
 VALUE_COLUMNS = 200
 CLEAR = "\x1b[2J\x1b[3J\x1b[H"
 """The screen, what has scrolled off it, and the cursor to its corner."""
-Own = Callable[[list[str]], int]
+ENTRIES_MAX = 10_000
+"""Of one session; the oldest go first."""
 
 
 class Leave(Exception):
     """`exit` was typed."""
+
+
+@dataclass
+class EnteredLine:
+    """One line that was carried out."""
+
+    line: str
+    code: int
+    """The exit code that it ended with."""
+    value: Any = MISSING
+    """What a look saw, as JSON, where it was asked for again to be remembered."""
 
 
 class Shell:
@@ -129,15 +131,9 @@ class Shell:
         self.session = Session(cluster)
         self.globals = globals_
         self.interpreter = Interpreter(self.session, listener=listener, time_scale=time_scale())
-        self.record = Record()
-        self.own: dict[str, Own] = {
-            "history": self.history,
-            "jobs": self._jobs,
-            "use": self._use,
-            "clear": self._clear,
-            "exit": self._exit,
-        }
-        """The commands that only the shell has, and that are not steps."""
+        self.entries: list[EnteredLine] = []
+        self.settle: Callable[[], None] = lambda: None
+        """Called before the entries are exported: whoever adds values to them finishes."""
 
     @property
     def cluster(self) -> str:
@@ -166,14 +162,15 @@ class Shell:
             code = EXIT_INTERRUPTED
         if code == EXIT_INTERRUPTED:  # also where a command has caught it, and said nothing
             self.console.note("interrupted")
-        self.record.add(text, code)
+        self.entries.append(EnteredLine(text, code))
+        del self.entries[:-ENTRIES_MAX]
         return code
 
     def _command(self, command: Command) -> int:
         argv = self.interpreter.argv(command)
         name = command.name or ""
-        if name in self.own:
-            return self.own[name](argv[1:])
+        if name in OWN:
+            return self._own(name, argv[1:])
         if name in REFUSED:
             raise Usage(f"{name} cannot be used here: {REFUSED[name]}")
         if name == "help" and len(argv) == 2 and argv[1] in OWN:
@@ -195,7 +192,7 @@ class Shell:
 
     def _pipe(self, step: Pipe) -> int:
         argv = self.interpreter.argv(step.command)
-        if step.command.name in self.own:
+        if step.command.name in OWN:
             raise Usage(f"{step.command.name} prints no JSON", help="The commands that `dsectl help` lists have.")
         try:
             return pipe(step.shell, lambda stream: self.invoke(["--json", *argv], stream), self.console.out)
@@ -241,45 +238,37 @@ class Shell:
         elif outcome.expected:
             console.line(f"{console.paint('ok', 'good')}  {cut(shown(outcome.seen), VALUE_COLUMNS)}")
 
-    # -- the shell's own commands
+    def _own(self, name: str, args: list[str]) -> int:
+        """One of the commands that only the shell has, and that are not steps."""
+        console, jobs = self.console, self.interpreter.jobs.values()
+        if name == "history":
+            from dsectl.shell.export import history  # it knows the commands of the shell, which stand here
 
-    def history(self, args: list[str]) -> int:
-        """Show the session, or export it."""
-        from dsectl.shell.export import history  # it knows the commands of the shell, which stand here
+            self.settle()
+            return history(args, self.entries, self.cluster, console)
+        if name == "use":
+            if len(args) != 1:
+                raise Usage("use needs the name of one cluster", help="`ps` lists them.")
+            from cluster.emulator.home import find_home, load_cluster
 
-        return history(args, self.record, self.cluster, self.console)
-
-    def _jobs(self, args: list[str]) -> int:
-        _none("jobs", args)
-        jobs = self.interpreter.jobs.values()
-        if self.console.options.json:
-            self.console.value([{"job": job.name, "command": job.argv, "state": job.state} for job in jobs])
+            load_cluster(args[0], find_home())
+            self.session.cluster = args[0]
+            return 0
+        if args:
+            raise Usage(f"{name} takes no arguments, not {args[0]!r}")
+        if name == "exit":
+            raise Leave
+        if name == "clear":
+            console.out.write(CLEAR if console.is_terminal else "")
+        elif console.options.json:
+            console.value([{"job": job.name, "command": job.argv, "state": job.state} for job in jobs])
         elif jobs:
             rows = [(job.name, job.state, str(len(job.lines())), shown(" ".join(job.argv))) for job in jobs]
             head = ("JOB", "STATE", "LINES", "COMMAND")
-            self.console.lines(table(head, rows, self.console.paint, self.console.columns, right=("LINES",)))
+            console.lines(table(head, rows, console.paint, console.columns, right=("LINES",)))
         else:
-            self.console.note("no jobs; `events -f &` starts one")
+            console.note("no jobs; `events -f &` starts one")
         return 0
-
-    def _use(self, args: list[str]) -> int:
-        if len(args) != 1:
-            raise Usage("use needs the name of one cluster", help="`ps` lists them.")
-        from cluster.emulator.home import find_home, load_cluster
-
-        load_cluster(args[0], find_home())
-        self.session.cluster = args[0]
-        return 0
-
-    def _clear(self, args: list[str]) -> int:
-        _none("clear", args)
-        if self.console.is_terminal:
-            self.console.out.write(CLEAR)
-        return 0
-
-    def _exit(self, args: list[str]) -> int:
-        _none("exit", args)
-        raise Leave
 
     def close(self) -> int:
         """End all jobs and connections; returns the exit code of the first job that failed and was not waited for."""
@@ -290,8 +279,3 @@ class Shell:
             assert job.result is not None
             self.console.note(f"[{job.name}] failed: {shown(job.result.error)}")
         return next((job.result.code for job in jobs if job.result), 0)
-
-
-def _none(name: str, args: list[str]) -> None:
-    if args:
-        raise Usage(f"{name} takes no arguments, not {args[0]!r}")

@@ -13,14 +13,13 @@ from typing import Any
 from cluster.emulator.home import load_cluster
 from cluster.errors import ClusterError, Usage
 from dsectl.cli.console import Console
-from dsectl.cli.table import lookup
+from dsectl.cli.table import Entry, lookup
 from dsectl.recipes.frontmatter import FrontMatter
 from dsectl.script.check import Checker
 from dsectl.script.execution import free_name
-from dsectl.script.grammar import Command, Run, Start, Step, Wait, parse
+from dsectl.script.grammar import Run, Start, Step, Wait, parse
 from dsectl.script.values import MISSING, path_part, shown_value
-from dsectl.shell.evaluate import OWN
-from dsectl.shell.record import EnteredLine, Record
+from dsectl.shell.evaluate import EXIT_INTERRUPTED, OWN, EnteredLine
 from dsectl.ui.text import cut, shown
 
 LINES_MAX = 40
@@ -30,38 +29,34 @@ TITLE = "A session"
 TESTS = ("expect ", "within ", "always ", "!")
 
 
-def history(args: list[str], record: Record, cluster: str, console: Console) -> int:
+def history(args: list[str], entered: list[EnteredLine], cluster: str, console: Console) -> int:
     """`history`, or `history export [FILE]`. Raises Usage."""
-    entries = record.entries[-LINES_MAX:]
+    entries = entered[-LINES_MAX:]
     if not args and console.options.json:
         console.value([{"line": entry.line, "code": entry.code} for entry in entries])
         return 0
     if not args:
-        for number, entry in enumerate(entries, len(record.entries) - len(entries) + 1):
+        for number, entry in enumerate(entries, len(entered) - len(entries) + 1):
             failed = console.paint(f"  exit {entry.code}", "dim") if entry.code else ""
             console.line(f"{number:4}  {cut(shown(entry.line[:COLUMNS]), COLUMNS)}{failed}")
         return 0
     if args[0] != "export" or len(args) > 2:
         raise Usage("expected `history` or `history export FILE`")
-    text = export(record.entries, made_as(cluster), TITLE)
+    text = export(entered, made_as(cluster), TITLE)
     if len(args) == 1 or args[1] == "-":
         console.line(text.rstrip("\n"))
     else:
-        _keep(text, args[1])
+        try:
+            with open(args[1], "x", encoding="utf-8") as out:
+                out.write(text)
+        except FileExistsError:
+            raise Usage(f"{args[1]} exists", help="Name a new file; nothing is overwritten.") from None
+        except (OSError, ValueError) as error:
+            raise Usage(f"cannot write {args[1]}: {getattr(error, 'strerror', None) or error}") from None
         console.note(f"wrote {shown(args[1])}; read it over, then `recipe run {shown(args[1])}` runs it")
         if not any(line.startswith(TESTS) for line in text.split("\n")):
             console.note("note: no step tests anything yet: add `expect`, `within` or `always`")
     return 0
-
-
-def _keep(text: str, file: str) -> None:
-    try:
-        with open(file, "x", encoding="utf-8") as out:
-            out.write(text)
-    except FileExistsError:
-        raise Usage(f"{file} exists", help="Name a new file; nothing is overwritten.") from None
-    except (OSError, ValueError) as error:
-        raise Usage(f"cannot write {file}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def made_as(cluster: str) -> FrontMatter:
@@ -77,7 +72,6 @@ def made_as(cluster: str) -> FrontMatter:
 FENCE = "```"
 DEFAULT = FrontMatter()
 WITHIN = "10s"
-EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
 VOLATILE = (
     *("at", "ms", "at_s", "id", "pid", "rss_mb", "uptime_s", "port", "context", "clock", "trace", "ready_s"),
     *("key", "coordinator", "answered", "view", "cluster", "name"),
@@ -131,7 +125,7 @@ def _proposals(entries: Sequence[EnteredLine]) -> Iterator[Proposal]:
         elif isinstance(step, Wait):
             jobs.pop(step.job, None)
             yield Proposal(line)
-        elif isinstance(step, Run) and step.into is None and _is_readonly(step.command):
+        elif isinstance(step, Run) and step.into is None and (known := _entry(step)) and known.readonly:
             yield _look(step, same)
         else:
             for entry in same:
@@ -142,8 +136,6 @@ def _proposals(entries: Sequence[EnteredLine]) -> Iterator[Proposal]:
 
 def _step(line: str) -> Step | None:
     """The step on a line that has a place in a recipe."""
-    from cluster.errors import Usage
-
     if not line.isprintable() or line.lstrip().startswith((FENCE, "~~~")):
         return None  # it would break out of its line, or of the block
     try:
@@ -151,21 +143,21 @@ def _step(line: str) -> Step | None:
     except Usage:
         return None
     if isinstance(step, Run):
-        found = lookup([word.text() for word in step.command.words])
-        if step.command.name in OWN or (found is not None and (found[0].barred or found[0].aside)):
+        known = _entry(step)
+        if step.command.name in OWN or (known and (known.barred or known.aside)):
             return None
     return step
 
 
-def _is_readonly(command: Command) -> bool:
-    found = lookup([word.text() for word in command.words])
-    return found is not None and found[0].readonly
+def _entry(step: Run) -> Entry | None:
+    found = lookup([word.text() for word in step.command.words])
+    return found[0] if found else None
 
 
 def _once(step: Step, entry: EnteredLine) -> Proposal:
     if entry.code == 0:
         return Proposal(entry.line)
-    if entry.code in (EXIT_USAGE, EXIT_INTERRUPTED) or not isinstance(step, Run):
+    if entry.code in (Usage.exit_code, EXIT_INTERRUPTED) or not isinstance(step, Run):
         how = "was interrupted" if entry.code == EXIT_INTERRUPTED else f"ended with {entry.code}"
         return Proposal(f"{entry.line}  {how}", step=False)
     return Proposal(f"!{entry.code} {entry.line}")
@@ -178,17 +170,16 @@ def _look(step: Run, same: list[EnteredLine]) -> Proposal:
         return _once(step, last)
     before = MISSING if any(entry.code for entry in same) else same[0].value
     path, value = changed(before, last.value)
-    if path == ".":  # nothing changed, so the look made sure of the value that says most
-        path, value = _gist(step.command.name, last.value)
-    test = ". != null" if path == "." else f"{path} == {_quoted(value)}"
+    gist = GISTS.get(step.command.name or "")
+    if path == "." and isinstance(last.value, dict) and last.value.get(gist) is not None:
+        path, value = f".{gist}", last.value[gist]  # nothing changed, so the look made sure of what says most
+    text = shown_value(value, limit=10_000)
+    if isinstance(value, str):
+        text = text.replace("$", "\\$")
+    elif " " in text:
+        text = f"'{text}'"
+    test = ". != null" if path == "." else f"{path} == {text}"
     return Proposal(f"within {WITHIN}: {step.command.raw} {test}")
-
-
-def _gist(command: str | None, value: Any) -> tuple[str, Any]:
-    name = GISTS.get(command or "")
-    if name is None or not isinstance(value, dict) or value.get(name) is None:
-        return ".", None
-    return f".{name}", value[name]
 
 
 def changed(before: Any, after: Any, path: str = "") -> tuple[str, Any]:
@@ -215,14 +206,6 @@ def changed(before: Any, after: Any, path: str = "") -> tuple[str, Any]:
                 return found
         return ".", None
     return (path, after) if path and after is not MISSING and after is not None else (".", None)
-
-
-def _quoted(value: Any) -> str:
-    """A value as a test takes it, with its type."""
-    text = shown_value(value, limit=10_000)
-    if isinstance(value, str):
-        return text.replace("$", "\\$")
-    return text if " " not in text else f"'{text}'"
 
 
 def _accepted(proposals: list[Proposal]) -> list[str]:

@@ -25,12 +25,11 @@ from dsectl.script.grammar import Run, parse
 from dsectl.script.tokens import join_lines
 from dsectl.shell.above import Above
 from dsectl.shell.complete import LazyGrammar, LineCompleter
-from dsectl.shell.evaluate import EXIT_INTERRUPTED, Leave, Shell
+from dsectl.shell.evaluate import EXIT_INTERRUPTED, OWN, Leave, Shell
 from dsectl.shell.keyboard import BurstInput, NotTooLong, Pastes, key_bindings, quiet_keyboard
 from dsectl.shell.line import ShellLexer, problem
-from dsectl.shell.names import LiveNames
+from dsectl.shell.looks import LiveNames, Remember
 from dsectl.shell.past import Past, SuggestFromHistory
-from dsectl.shell.record import Remember
 from dsectl.shell.signals import Ended, Signals
 from dsectl.shell.toolbar import ClusterView, StatusPoller, announcement, toolbar
 from dsectl.ui.text import shown
@@ -70,17 +69,25 @@ class Prompt:
         self.console = console
         self.above = Above(console)
         self.shell = Shell(console, cluster, globals_, self.above)
-        self.shell.own["history"] = self._history
         self.poller = StatusPoller(lambda: self.shell.cluster, self._changed)
         self.remember = Remember()
+        self.shell.settle = self.remember.settle
         self.signals = Signals(self._end_prompt)
         self.pastes = Pastes()
-        self.grammar = LazyGrammar(self._cannot_complete)
+        self.grammar = LazyGrammar(
+            lambda error: self.above.say(console.paint(f"completion is off: {shown(str(error))}", "bad"))
+        )
         names = LiveNames(lambda: self.poller.view, self.shell.interpreter.jobs)
         completer = LineCompleter(self.grammar, names, self.shell.interpreter)
+        folder = find_home().folder
+        try:
+            history: History = Past(folder)
+        except OSError as error:
+            console.note(f"note: history is not kept: cannot write to {shown(str(folder))}: {error.strerror}")
+            history = InMemoryHistory()
         self.session: PromptSession[str] = PromptSession(
             input=BurstInput(sys.stdin),
-            history=self._past(),
+            history=history,
             auto_suggest=SuggestFromHistory(),
             completer=ThreadedCompleter(completer),
             complete_while_typing=False,
@@ -113,22 +120,17 @@ class Prompt:
             except OSError:  # nothing can be written any more: the terminal is gone
                 return EXIT_HUNG_UP
 
-    def _past(self) -> History:
-        folder = find_home().folder
-        try:
-            return Past(folder)
-        except OSError as error:
-            self.console.note(f"note: history is not kept: cannot write to {shown(str(folder))}: {error.strerror}")
-            return InMemoryHistory()
-
     def _loop(self) -> int:
         while True:
             try:
-                text = self._read()
+                message: StyleAndTextTuples = [("class:prompt", f"{self.shell.cluster}> ")]
+                text = self.pastes.expand(self.session.prompt(message, pre_run=self._begin))
             except KeyboardInterrupt:  # the line is cleared
                 continue
             except EOFError:
                 return 0
+            finally:
+                self.above.end()
             try:
                 with self.signals.in_command():
                     self._lines(text)
@@ -136,13 +138,6 @@ class Prompt:
                 self.console.note("interrupted")
             except Leave:
                 return 0
-
-    def _read(self) -> str:
-        try:
-            message: StyleAndTextTuples = [("class:prompt", f"{self.shell.cluster}> ")]
-            return self.pastes.expand(self.session.prompt(message, pre_run=self._begin))
-        finally:
-            self.above.end()
 
     def _begin(self) -> None:
         self.signals.at_prompt()
@@ -164,11 +159,11 @@ class Prompt:
         code = self.shell.line(text)
         self.console.flush()
         self.poller.hurry()
-        entry = self.shell.record.entries[-1] if self.shell.record.entries else None
+        entry = self.shell.entries[-1] if self.shell.entries else None
         if entry is None or code:
             return code
         step = parse(entry.line, shell=True)
-        if isinstance(step, Run) and step.into is None and step.command.name not in self.shell.own:
+        if isinstance(step, Run) and step.into is None and step.command.name not in OWN:
             self.remember.look(entry, self.shell.interpreter.argv(step.command), self.shell.cluster)
         return code
 
@@ -191,9 +186,6 @@ class Prompt:
         buffer = self.session.default_buffer
         return list(toolbar(self.poller.view, jobs, shown(problem(buffer.text, self.grammar.now))))
 
-    def _cannot_complete(self, error: Exception) -> None:
-        self.above.say(self.console.paint(f"completion is off: {shown(str(error))}", "bad"))
-
     def _changed(self, before: ClusterView, after: ClusterView) -> None:
         """The view is another one; called by the thread that looks."""
         change = announcement(before, after)
@@ -203,17 +195,13 @@ class Prompt:
         if app.is_running:
             app.invalidate()
 
-    def _history(self, args: list[str]) -> int:
-        self.remember.settle()
-        return self.shell.history(args)
-
     def _end_prompt(self, number: int) -> None:
         """A signal: the prompt is taken away first, so that the terminal is as it was."""
         app = self.session.app
-        if app.is_running and app.loop is not None:
-            app.loop.call_soon_threadsafe(self._leave_prompt, number)
 
-    def _leave_prompt(self, number: int) -> None:
-        app = self.session.app
-        if app.is_running and app.future is not None and not app.future.done():
-            app.exit(exception=Ended(number))
+        def leave() -> None:
+            if app.is_running and app.future is not None and not app.future.done():
+                app.exit(exception=Ended(number))
+
+        if app.is_running and app.loop is not None:
+            app.loop.call_soon_threadsafe(leave)

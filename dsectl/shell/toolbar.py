@@ -47,30 +47,20 @@ def view_of(found: Snapshot) -> ClusterView:
     return ClusterView(found.cluster, found.verdict, tuple(found.nodes), found.answering, hints, found.faults_active)
 
 
-class StatusPoller:
+class StatusPoller(Poller):
     """Looks at the cluster in use once a second, in a thread of its own."""
 
     def __init__(self, cluster: Callable[[], str], on_change: Callable[[ClusterView, ClusterView], None]) -> None:
         """`on_change` gets the old view and the new one, from the thread."""
         self.view = ClusterView()
         self._on_change = on_change
-        self._stopped = False
-        self._poller = Poller(
-            Observer(cluster, events=False), LOOK_EVERY_S, self._looked, pause_s=KEYS_PAUSE_S, latest_s=LOOK_LATEST_S
-        )
-        self.start = self._poller.start
-        self.hurry = self._poller.hurry
-        self.touched = self._poller.touched
-
-    def stop(self) -> None:
-        """End; it may take as long as one look."""
-        self._stopped = True
-        self._poller.stop()
+        observer = Observer(cluster, events=False)
+        super().__init__(observer, LOOK_EVERY_S, self._looked, pause_s=KEYS_PAUSE_S, latest_s=LOOK_LATEST_S)
 
     def _looked(self) -> None:
-        for found in self._poller.take():
+        for found in self.take():
             before, self.view = self.view, view_of(found)
-            if self.view != before and not self._stopped:
+            if self.view != before and not self.is_ending:
                 self._on_change(before, self.view)
 
 

@@ -147,7 +147,7 @@ class Poller:
         self._lock = threading.Lock()
         self._taken: list[Snapshot] = []
         self._wake = threading.Event()
-        self._ending = False
+        self.is_ending = False
         self._touched_at = float("-inf")
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="status poller", daemon=True)
@@ -174,13 +174,13 @@ class Poller:
 
     def stop(self) -> None:
         """End; takes at most as long as one look."""
-        self._ending = True
+        self.is_ending = True
         self._wake.set()
         self._thread.join(2 * ANSWER_S)
 
     def _run(self) -> None:
         try:
-            while not self._ending:
+            while not self.is_ending:
                 due = time.monotonic() + self._every_s
                 snapshot = self._observer.look()
                 with self._lock:

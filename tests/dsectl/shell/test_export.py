@@ -10,8 +10,8 @@ from dsectl.recipes.check import check_recipe
 from dsectl.recipes.document import read_recipe
 from dsectl.recipes.frontmatter import FrontMatter
 from dsectl.script.values import MISSING
+from dsectl.shell.evaluate import EnteredLine
 from dsectl.shell.export import changed, export
-from dsectl.shell.record import EnteredLine
 
 
 def steps(*entries: EnteredLine) -> list[str]:

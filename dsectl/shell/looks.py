@@ -1,7 +1,8 @@
-"""Names for completion, looked up when they are wanted: on disk, or in a cluster, which is given up soon."""
+"""What the shell looks up by itself: names for completion, given up soon, and what a look saw, for an export."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -10,9 +11,11 @@ from cluster.errors import Usage
 from dsectl.cli.completion.cluster import LOOK_S, names_in_cluster, soon
 from dsectl.cli.completion.grammar import NameKind
 from dsectl.cli.invocation import Session
+from dsectl.cli.table import lookup
 from dsectl.script.check import refuse_polling
 from dsectl.script.execution import Job, carry_out
 from dsectl.script.values import MISSING
+from dsectl.shell.evaluate import EnteredLine
 from dsectl.shell.toolbar import ClusterView
 
 
@@ -52,13 +55,14 @@ class LiveNames:
         except Usage:
             return MISSING
         view = self._view()
+        return soon(lambda: look(argv, view.cluster, LOOK_S), MISSING) if view.serves else MISSING
 
-        def look() -> Any:
-            with closing(Session(view.cluster)) as session:
-                found = carry_out(argv, session, timeout_s=LOOK_S)
-            return MISSING if found.code else found.value
 
-        return soon(look, MISSING) if view.serves else MISSING
+def look(argv: list[str], cluster: str, timeout_s: float) -> Any:
+    """The JSON of a command; MISSING if it fails."""
+    with closing(Session(cluster)) as session:
+        found = carry_out(argv, session, timeout_s=timeout_s)
+    return MISSING if found.code else found.value
 
 
 def files(begun: str) -> list[str]:
@@ -67,3 +71,35 @@ def files(begun: str) -> list[str]:
     lead = f"{folder}/" if "/" in begun else ""
     with os.scandir(os.path.expanduser(lead) or ".") as entries:
         return sorted(f"{lead}{one.name}{'/' if one.is_dir() else ''}" for one in entries if one.name[0] != ".")
+
+
+REMEMBER_S = 1.0
+
+
+class Remember:
+    """Asks again what a line that only looks has asked, one after the other, in a thread."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, "shell remember")
+
+    def look(self, entry: EnteredLine, argv: list[str], cluster: str) -> None:
+        """Keep with the entry what `argv` sees now, if it only looks."""
+        found = lookup(argv)
+        if found is None or "-" in argv:
+            return
+        command = found[0]
+        if not command.readonly or command.streams or command.barred or command.aside:  # long, or polled by nobody
+            return
+
+        def ask() -> None:
+            entry.value = look(argv, cluster, REMEMBER_S)
+
+        self._pool.submit(ask)
+
+    def settle(self) -> None:
+        """Wait until all that was asked has been answered."""
+        self._pool.submit(lambda: None).result()
+
+    def close(self) -> None:
+        """Forget what waits."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
