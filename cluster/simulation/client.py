@@ -5,6 +5,7 @@ It is a process of the world like any other, may be paused, and dies with its pr
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cluster.client.kv import Contexts, Kv
@@ -157,7 +158,7 @@ class SimulatedStream:
         self._caller = caller
         self._link: Link | None = None
         self._paused = False
-        caller.on_output = self._wake
+        caller.on_output = partial(env.clock.call_soon, self._flush)
         env.network.dial(address, self, timeout=60.0)  # the router gives up long before
 
     def connected(self, link: Link) -> None:
@@ -190,9 +191,6 @@ class SimulatedStream:
         """End it, after what was written."""
         if self._link is not None:
             self._link.close()
-
-    def _wake(self) -> None:
-        self._env.clock.call_soon(self._flush)
 
     def _flush(self) -> None:
         if self._link is not None and not self._paused:

@@ -156,27 +156,19 @@ class SimulatedDisk:
         when = self._schedule.now + self._random.uniform(SYNC_MIN_S, SYNC_MAX_S) + delay_s
         fails = self._sync_failures > 0
         self._sync_failures -= fails
-        args = (process, path, content, len(content.data), fails, self._power_losses, done)
-        self._schedule.at(when, self._schedule.kernel, self._synced, args)
+        size, power_losses = len(content.data), self._power_losses
 
-    def _synced(
-        self,
-        process: SimulatedProcess,
-        path: str,
-        content: Content,
-        size: int,
-        fails: bool,
-        power_losses: int,
-        done: Callable[[OSError | None], None],
-    ) -> None:
-        if power_losses != self._power_losses:
-            return  # it came too late
-        self._schedule.trace.record(("sync", self._name, path, size, fails))
-        if fails:
-            content.stuck = True
-        elif not content.stuck:
-            content.durable = max(content.durable, min(size, len(content.data)))
-        self._schedule.deliver(process, done, OSError(errno.EIO, os.strerror(errno.EIO)) if fails else None)
+        def synced() -> None:
+            if power_losses != self._power_losses:
+                return  # it came too late
+            self._schedule.trace.record(("sync", self._name, path, size, fails))
+            if fails:
+                content.stuck = True
+            elif not content.stuck:
+                content.durable = max(content.durable, min(size, len(content.data)))
+            self._schedule.deliver(process, done, OSError(errno.EIO, os.strerror(errno.EIO)) if fails else None)
+
+        self._schedule.at(when, self._schedule.kernel, synced)
 
     def flush(self, path: str, content: Content) -> None:
         """Make what the file holds now durable at once."""

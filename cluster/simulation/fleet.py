@@ -107,7 +107,11 @@ class Fleet:
             self.crash(name)
             raise Killed
 
-        hooks = NodeHooks(read_faults=self._read_faults, on_fatal=fatal, sleep=asyncio.sleep)
+        hooks = NodeHooks(
+            read_faults=lambda: encode_faults(self.faults) if self.faults.generation else None,
+            on_fatal=fatal,
+            sleep=asyncio.sleep,
+        )
         node = self.nodes[name] = Node(env, name, SECRET, self.settings, hooks)
         for function in self.on_boot:
             function(name, node)
@@ -200,9 +204,6 @@ class Fleet:
 
     def _at(self) -> str:
         return format_time(WALL_START + self.world.now)
-
-    def _read_faults(self) -> bytes | None:
-        return encode_faults(self.faults) if self.faults.generation else None
 
     def _change(self, document: FaultDocument) -> None:
         """The new document is there for all at once; that they are to reload it comes to each in its own time."""
@@ -309,13 +310,14 @@ class Fleet:
         node = self.nodes[via]
         now = node.env.clock.now()
         result = SimulatedRequest(body, now + timeout, now)
-        handler = node.rpc.handler(type(body))
-        node.env.clock.call_soon(self._arrive, node, handler, result)  # in the node's own process
-        return result
+        handler: Callable[[Any], None] = node.rpc.handler(type(body))
 
-    def _arrive(self, node: Node, handler: Callable[[Any], None], result: SimulatedRequest) -> None:
-        if node.env.clock.now() < result.deadline:  # else it was stopped meanwhile, and drops what has expired
-            handler(result)
+        def arrive() -> None:
+            if node.env.clock.now() < result.deadline:  # else it was stopped meanwhile, and drops what has expired
+                handler(result)
+
+        node.env.clock.call_soon(arrive)  # in the node's own process
+        return result
 
     def client(self, name: str, via: str | None = None) -> SimulatedClient:
         """A client of this cluster in a process of its own, called `name`; `via`: it talks to this node only."""

@@ -196,12 +196,13 @@ class SimulatedNetwork:
         delay = route.delay + route.jitter * draw()
         if route.reorder and draw() < route.reorder:
             delay *= 1 + REORDER_DELAYS_MAX * draw()
-        schedule.at(schedule.now + delay, schedule.kernel, self._arrived, (route, data, sender, to))
 
-    def _arrived(self, route: Route, data: bytes, sender: Address, to: Address) -> None:
-        bound = self._sockets.get(to)
-        if bound is not None and not route.blocked:
-            self.schedule.receive(bound.process, bound, (data, sender))
+        def arrived() -> None:
+            bound = self._sockets.get(to)
+            if bound is not None and not route.blocked:
+                schedule.receive(bound.process, bound, (data, sender))
+
+        schedule.at(schedule.now + delay, schedule.kernel, arrived)
 
 
 class SimulatedListener:

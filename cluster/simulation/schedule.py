@@ -194,7 +194,11 @@ class EventSchedule:
             self._poll(process)
         while process.running:
             self._make_all(process, timers)
-            self._take_ready(process, soon)
+            # What the process's calls have made ready; what those make ready in turn comes a pass later.
+            ready = list(self._ready)
+            self._ready.clear()
+            for call in ready:
+                (soon if call.process is process else self._ready).append(call)
             self._make_all(process, soon)
             if not process.incoming:
                 break
@@ -208,13 +212,6 @@ class EventSchedule:
             if call.function is not None:
                 self.trace.record(process.name)
                 self._call(process, call.function, call.args)
-
-    def _take_ready(self, process: SimulatedProcess, soon: deque[ScheduledCall]) -> None:
-        """What the process's calls have made ready; what those make ready in turn comes a pass later."""
-        ready = list(self._ready)
-        self._ready.clear()
-        for call in ready:
-            (soon if call.process is process else self._ready).append(call)
 
     def _poll(self, process: SimulatedProcess) -> None:
         """Each socket that has something hands over what one pass reads of it."""

@@ -194,7 +194,11 @@ class SimulatedLink:
                     sender.taken()
                 self.handler.received(item)
         elif item is Sign.CONNECTED:
-            self._established()
+            if self.state is State.DIALLING:
+                self.state = State.OPEN
+                assert self.handler is not None and self.timer is not None
+                self.timer.cancel()
+                self.handler.connected(self)
         else:
             self._end(item.value)
 
@@ -227,13 +231,6 @@ class SimulatedLink:
     def _drained(self) -> None:
         if self.state is State.OPEN and self.handler is not None:
             self.handler.resume()
-
-    def _established(self) -> None:
-        if self.state is State.DIALLING:
-            self.state = State.OPEN
-            assert self.handler is not None and self.timer is not None
-            self.timer.cancel()
-            self.handler.connected(self)
 
     def accepted(self, accept: Any) -> None:
         """The listener's process gives the stream its handler, or closes it."""

@@ -131,8 +131,12 @@ class Rows(dict[str, bytes]):
         del fresh[-size:]
         self._listed += len(chunk)
         if len(chunk) * FEW_SHARE < self._listed:
+            blocks = self._blocks
             for key in chunk:
-                self._insert(key)
+                number = min(bisect_left(blocks, key, key=_last), len(blocks) - 1)
+                insort(blocks[number], key)
+                if len(blocks[number]) > 2 * BLOCK:
+                    blocks[number : number + 1] = _cut(blocks[number])
         else:
             chunk.sort()
             self._merge(chunk)
@@ -143,13 +147,6 @@ class Rows(dict[str, bytes]):
     def _begin_anew(self) -> None:
         """Forget the order, and with it what was deleted."""
         self._blocks, self._listed, self._fresh = [], 0, list(self)
-
-    def _insert(self, key: str) -> None:
-        blocks = self._blocks
-        number = min(bisect_left(blocks, key, key=_last), len(blocks) - 1)
-        insort(blocks[number], key)
-        if len(blocks[number]) > 2 * BLOCK:
-            blocks[number : number + 1] = _cut(blocks[number])
 
     def _merge(self, chunk: list[str]) -> None:
         """Each block takes its part of the sorted keys: two sorted runs, which Timsort merges in linear time."""

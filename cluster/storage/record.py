@@ -174,18 +174,14 @@ def scan(data: bytes, segment: int) -> Iterator[Record | Damage | Torn]:
                     yield Damage(offset, end, partition, "a record's payload fails its checksum", table)
                 offset = end
                 continue
-        if _less_than_a_header(data, offset):
+        # Zeros do not count: after power loss ext4 may leave a file with its new size and without its new blocks, which
+        # then read as zeros.
+        if len(data[offset:].rstrip(b"\0")) < HEADER_BYTES:
             yield Torn(offset)
             return
         end = _next_record(data, offset + 1, seed)
         yield Damage(offset, end, None, "a header fails its checksum, so the records up to the next good one are lost")
         offset = end
-
-
-def _less_than_a_header(data: bytes, offset: int) -> bool:
-    """Whether the tail is shorter than a header, not counting zeros at its end: after power loss ext4 may leave a file
-    with its new size and without its new blocks, which then read as zeros."""
-    return len(data[offset:].rstrip(b"\0")) < HEADER_BYTES
 
 
 def _next_record(data: bytes, start: int, seed: int) -> int:

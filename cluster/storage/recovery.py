@@ -129,7 +129,9 @@ class Replay:
         removed: a node that is killed between two segments leaves one."""
         before: tuple[int, bytes] | None = None
         for number in _segment_numbers(self._disk):
-            data = _read(self._disk, number)
+            data = read_document(self._disk, segment_path(number))
+            if data is None:
+                raise Damaged(f"{segment_path(number)} was listed and is gone")
             self._files += 1
             if not data:
                 self._disk.remove(segment_path(number))
@@ -153,14 +155,10 @@ class Replay:
             return f"{MARK} is missing or damaged"
         if self.end < mark.end:
             return f"the log ends at {_place(self.end)}, before its mark at {_place(mark.end)}"
-        if boot.rebooted and not self._always and not self._clean:
+        clean = mark.clean and mark.epoch == boot.previous_epoch and mark.end == self.end
+        if boot.rebooted and not self._always and not clean:
             return "the machine rebooted, and what was written last may not have been synced"
         return ""
-
-    @property
-    def _clean(self) -> bool:
-        mark = self.mark
-        return mark is not None and mark.clean and mark.epoch == self._boot.previous_epoch and mark.end == self.end
 
     def losses(self) -> Iterator[tuple[int, dict[Span, str]]]:
         """Each partition that lacks rows, with the spans to blame and why."""
@@ -197,19 +195,15 @@ class Replay:
         for item in scan(data, number):
             if isinstance(item, tuple):
                 self._apply_record(item)
-            elif self._is_torn(item, number, last):
+                continue
+            unsynced = self._torn_behind_mark and self.mark is not None and (number, item.start) >= self.mark.end
+            if unsynced or (last and isinstance(item, Torn)):  # a crash explains it
                 return self._cut(data, number, item.start), True
-            elif isinstance(item, Damage):
-                self._note(item, number)
-            else:
-                self._note(_torn_inside(item, len(data)), number)
+            if isinstance(item, Torn):
+                reason = "the segment ends inside a record and is not the last one"
+                item = Damage(item.start, len(data), None, reason)
+            self._note(item, number)
         return len(data), False
-
-    def _is_torn(self, item: Damage | Torn, number: int, last: bool) -> bool:
-        """Whether a crash explains it."""
-        if self._torn_behind_mark and self.mark is not None and (number, item.start) >= self.mark.end:
-            return True
-        return last and isinstance(item, Torn)
 
     def _apply_record(self, record: Record) -> None:
         partition, table, kind, payload = record
@@ -246,20 +240,8 @@ def _place(position: Position) -> str:
     return f"byte {position[1]} of {segment_path(position[0])}" if position[0] else "its beginning"
 
 
-def _torn_inside(torn: Torn, size: int) -> Damage:
-    return Damage(torn.start, size, None, "the segment ends inside a record and is not the last one")
-
-
 def _segment_numbers(disk: Disk) -> list[int]:
     """The numbers of the segments that exist, ascending; other files in the folder are left alone."""
     stems = [name.removesuffix(".log") for name in disk.names(FOLDER)]
     numbers = [(int(stem), stem) for stem in stems if stem.isascii() and stem.isdigit()]
     return sorted(number for number, stem in numbers if segment_path(number) == f"{FOLDER}/{stem}.log")
-
-
-def _read(disk: Disk, number: int) -> bytes:
-    path = segment_path(number)
-    data = read_document(disk, path)
-    if data is None:
-        raise Damaged(f"{path} was listed and is gone")
-    return data

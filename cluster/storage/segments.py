@@ -204,13 +204,10 @@ class SegmentLog:
     def _move_mark(self, end: Position) -> None:
         if end > self._mark.end:
             self._mark = replace(self._mark, end=end)
-            self._write_mark()
-
-    def _write_mark(self) -> None:
-        try:
-            self._env.disk.write_in_place(MARK, encode_mark(self._mark))
-        except OSError:
-            pass  # an older mark notices less and accuses nobody; the next move tries again
+            try:
+                self._env.disk.write_in_place(MARK, encode_mark(self._mark))
+            except OSError:
+                pass  # an older mark notices less and accuses nobody; the next move tries again
 
     def _fail(self, error: OSError) -> None:
         self.stopped = True

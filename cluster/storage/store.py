@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from cluster.config import Durability, StorageSettings
 from cluster.env import Env, OutputTick
 from cluster.errors import Damaged, StorageFull
-from cluster.ports import Page, RowTable
+from cluster.ports import Page
 from cluster.storage.identity import Boot
 from cluster.storage.memory import MemoryTable
 from cluster.storage.record import LOSS, RELEASE, ROW, TABLE_MAX, Record, Span, encode_loss, encode_release, encode_row
@@ -29,10 +29,6 @@ Change = tuple[int, int, str, bytes | None]
 ROOM_PROBE_S = 1.0
 ROOM_PROBE: Record = (HINTS, 0, RELEASE, encode_release([(0, 0, 0)] * 256))
 """Releases what was never lost. About a kibibyte, so that what a refused batch left over is not taken for room."""
-
-
-def _nobody(changes: list[Change]) -> None:
-    pass
 
 
 class Store:
@@ -80,7 +76,7 @@ class Store:
         """Why the disk refused the last batch; empty since one was written again."""
         self.full_since = 0.0
         """Unix time of the first refusal."""
-        self.on_written: Callable[[list[Change]], None] = _nobody
+        self.on_written: Callable[[list[Change]], None] = lambda changes: None
         """Called at the end of each pass with what the log was given: table, partition, key, and the value before."""
         self.undone = 0
         """How many changes were undone since the boot."""
@@ -174,7 +170,8 @@ class Store:
         payload = encode_row((key, value))
         rows = self._tables.get(table)
         if rows is None:
-            rows = self._make_table(table)
+            assert 0 <= table <= TABLE_MAX, table
+            rows = self._tables[table] = MemoryTable()
         self._changes.append((table, partition, key, rows.put(partition, key, value)))
         records = self._records
         if not records:
@@ -268,11 +265,6 @@ class Store:
             except OSError:
                 pass  # nobody was told that it was kept
         self._log.close()
-
-    def _make_table(self, table: int) -> RowTable:
-        assert 0 <= table <= TABLE_MAX, table
-        made = self._tables[table] = MemoryTable()
-        return made
 
     def _staged(self, table: int, partition: int) -> dict[str, bytes | None]:
         """What the log has of each staged key. Made by whoever asks: a pass that only writes does not pay for it."""

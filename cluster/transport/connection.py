@@ -58,10 +58,6 @@ class Outbox:
                 connection.flush(now)
 
 
-def _nobody(connection: "Connection") -> Callable[[bytes], None]:
-    return lambda data: None
-
-
 @dataclass
 class LocalEnd:
     """This node's end of all its connections."""
@@ -75,7 +71,7 @@ class LocalEnd:
     outbox: Outbox
     admit: Callable[[Party], str] = lambda party: ""
     """Why a party is refused; empty: it is not."""
-    receiver: Callable[["Connection"], Callable[[bytes], None]] = _nobody
+    receiver: Callable[["Connection"], Callable[[bytes], None]] = lambda connection: lambda data: None
     """Who takes the bytes of a connection that has just been proven."""
     node_key: bytes = field(init=False)
     boots: dict[str, int] = field(default_factory=dict)

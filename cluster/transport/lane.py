@@ -74,9 +74,6 @@ class Lane:
         address = self._address(self.peer)
         if address is None or self._backoff.blocked(self._end.env.clock.now()):
             return None
-        return self._dial(address)
-
-    def _dial(self, address: Address) -> Connection:
         end = self._end
         self.connection = connection = Connection(end, self.peer, self.lane, self._opened, self._ended)
         timeout = end.settings.connect_timeout_s

@@ -123,12 +123,11 @@ class Transport:
             if backoff is None:
                 backoff = Backoff(self.settings.reconnect_min_s, self.settings.reconnect_max_s)
                 self._backoffs[peer] = backoff
-            found = Lane(self._end, peer, lane, backoff, self._address, self._contacted, self._lane_lost)
+            found = Lane(
+                self._end, peer, lane, backoff, lambda name: self.addresses.get(name), self._contacted, self._lane_lost
+            )
             self._lanes[peer, lane] = found
         return found
-
-    def _address(self, peer: str) -> Address | None:
-        return self.addresses.get(peer)
 
     def _connections(self) -> list[Connection]:
         dialled = [lane.connection for lane in self._lanes.values() if lane.connection is not None]
