@@ -130,7 +130,6 @@ class ReplicationSettings:
     compare_interval_s: float = 0.25
     compare_quiet_s: float = 1.0
     """A partition is compared once it was not written for so long: copies under way are no differences."""
-    repairs_per_s: float = 500.0
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from cluster.replication.hintloss import HintLoss
 from cluster.replication.hints import HintStore
 from cluster.replication.mergeable import TABLE_KV, Mergeable
 from cluster.replication.replication import Replication
+from cluster.replication.throttle import Throttle
 from cluster.replication.voting import VotingStatus
 from cluster.requests import ServiceHosting
 from cluster.rpc import Rpc
@@ -140,6 +141,7 @@ class Node:
             hint_loss=HintLoss(env.disk, boot),
             status=VotingStatus(self.store.recovering, lambda partition: self.view.mine(partition)),
             reach=self.reach,
+            throttle=Throttle(env.clock),
             live=self.membership.alive,
             record=self.events.record,
             steps=self.steps,
@@ -148,6 +150,7 @@ class Node:
         self.kv = Coordinator(
             context, self.replication.writer, self.replication.reader, self.actors, settings.storage.durability.value
         )
+        context.throttle.foreground = [self.kv.writes, self.kv.reads]
 
     def _build_services(self, name: str) -> None:
         record = self.events.record
@@ -174,7 +177,7 @@ class Node:
         handle(Fetch, placed(replica.fetch, lambda body: [entry[0] for entry in body.questions]))
         handle(Fetched, self.replication.reader.answered)
         handle(Attest, replica.attest)
-        handle(Scan, replica.scan)
+        handle(Scan, self.replication.giver.on_scan)
         handle(Compare, self.replication.antientropy.on_compare)
         handle(Leaves, self.replication.antientropy.on_leaves)
         handle(AdminQuery, self.answers.answer)

@@ -27,7 +27,7 @@ class VitalsQuery(Struct):
 def vitals(node: "Node", arguments: dict[str, Any]) -> dict[str, Any]:
     """State, view of the others, hints, receipts, totals and latencies; and the events after the first `seen` of boot
     epoch `epoch`, or the last ones when this is another boot."""
-    context = node.replication.context
+    context, moved = node.replication.context, node.replication.completing.receiver.moved
     status = context.status
     query = read_arguments(arguments, VitalsQuery)
     seen = query.seen if query.epoch == node.boot.epoch else 0
@@ -59,6 +59,9 @@ def vitals(node: "Node", arguments: dict[str, Any]) -> dict[str, Any]:
             "calls_failed": node.requests.router.failed,
             "served": node.requests.server.served,
             "serve_failed": node.requests.server.failed,
+            "moved_bytes": moved.bytes,
+            "moved_rows": moved.rows,
+            "moved_partitions": moved.partitions,
         },
         "latency": {
             "writes": node.kv.writes.sparse(),

@@ -3,7 +3,7 @@
 Only what was written since it was last found equal is compared, so that a cluster at rest has nothing to do; after a
 boot that is every partition it has rows of. A partition is left alone while it is written, and everything is while the
 node is busy. A difference counts when it is still there after twice the write timeout: a copy on its way is none.
-Repair is a read of all owners, which merges and brings each what it lacks; a bucket of tokens bounds how many there
+Repair is a read of all owners, which merges and brings each what it lacks; the node's throttle bounds how many there
 are. So a copy that a coordinator's death left behind, or a disk that lost rows unnoticed, is equal again without
 anybody reading the key. Dynamo (2007) section 4.7.
 """
@@ -31,6 +31,10 @@ ANSWER_S: Final = 5.0
 CONFIRM_FACTOR: Final = 2.0
 AGAIN_S: Final = 5.0
 """An owner that could not be compared is tried again after so long."""
+REPAIR_BYTES: Final = 4096
+"""What a repair takes from the throttle before anybody knows how large the object is: four copies of a kibibyte."""
+REPAIRS_MAX: Final = 125
+"""In one pass: some ten milliseconds."""
 DIFFERENCES_MAX: Final = 1000
 """Of one comparison; the next finds the rest."""
 
@@ -56,7 +60,6 @@ class AntiEntropy:
         self._resting: dict[tuple[int, str], float] = {}
         self._under_way: dict[int, None] = {}
         self._want_tree: dict[int, list[UseTree]] = {}
-        self._tokens = 0.0
         self._hurry = False
         self.compared = 0
         self.repaired = 0
@@ -146,7 +149,6 @@ class AntiEntropy:
     def _tick(self) -> None:
         context = self.context
         clock, settings = context.env.clock, context.settings
-        self._tokens = min(settings.repairs_per_s, self._tokens + settings.repairs_per_s * settings.compare_interval_s)
         busy = self.trees.busy or self._in_flight() > BUSY_OPERATIONS
         self.trees.look()
         if not busy or self._hurry:
@@ -222,8 +224,11 @@ class AntiEntropy:
 
     def take_tokens(self, wanted: int) -> int:
         """So many repairs may be made now."""
-        taken = min(wanted, int(self._tokens))
-        self._tokens -= taken
+        throttle, interval_s = self.context.throttle, self.context.settings.compare_interval_s
+        taken = 0
+        while taken < min(wanted, REPAIRS_MAX) and throttle.rest_s() < interval_s:
+            throttle.take(REPAIR_BYTES)
+            taken += 1
         return taken
 
     # -- answering

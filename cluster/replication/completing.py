@@ -1,28 +1,24 @@
 """Completes the partitions of which this node lost data, so that it may vote on them again; `completion` decides when.
 
-Several partitions at a time, each a page of one source after the other, on the background lane: what is in flight is
-bounded by bytes, so a node with little data is complete at once, and one with much leaves the foreground its share.
-Pages are merged into what is here, never put in its place. A source that fails is tried again; one that is absent is
-waited for, and named together with the command that goes on without it.
+Many partitions at a time, from all sources at once, on the background lane: what is in flight is bounded, so that a
+link's latency costs little, and a source has few questions at a time. Rows are merged into what is here, never put in
+its place; see `transfer`. A source that fails is tried again; one that is absent is waited for, and named together with
+the command that goes on without it.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from dataclasses import replace
 from typing import Any, Final
 
 from cluster.errors import ClusterError
-from cluster.ports import Outcome
 from cluster.replication.completion import Completion, CompletionReason
 from cluster.replication.context import ReplicationContext
-from cluster.replication.mergeable import TABLE_HINTS
-from cluster.replication.quorum import UNANSWERED
+from cluster.replication.transfer import PAGE_BYTES, PartitionScan, ReceivedRows, RowReceiver
 from cluster.replication.voting import causes
-from cluster.wire.handshake import LANE_BACKGROUND
-from cluster.wire.replication import Scan, Scanned
 
-IN_FLIGHT_BYTES_MAX: Final = 512 * 1024
-PAGE_BYTES: Final = 64 * 1024
-"""A page costs the source and this node one slice of a few milliseconds."""
-PARALLEL: Final = IN_FLIGHT_BYTES_MAX // PAGE_BYTES
+PARALLEL: Final = 32
+"""Partitions: a mebibyte in flight, 25 MiB a second where a link takes 20 ms."""
+PARALLEL_OF_SOURCE: Final = 8
 RETRY_S: Final = 0.25
 """How soon a source that failed, or was absent, is tried again; one that returns is tried at once."""
 GO_ON: Final = (
@@ -37,10 +33,13 @@ class Completing:
         self.context = context
         self.losses: list[str] = []
         """What may have been lost, as it was said, in this boot."""
+        self.receiver = RowReceiver(context)
         self._completions: dict[int, Completion] = {}
         self._scans: dict[int, PartitionScan] = {}
         self._ending: dict[int, Completion] = {}  # complete, and not yet written down
         self._ended: dict[CompletionReason, dict[int, str]] = {}
+        self._said = ReceivedRows()
+        """What had been received when it was said last that partitions are complete."""
         self._failing: dict[str, str] = {}
         """Sources that were called and did not give a whole scan the last time, and why."""
         self._timer = False
@@ -147,9 +146,12 @@ class Completing:
             self._complete(partition, verdict)
             return
         reachable = [name for name in completion.others if self._reachable(name)]
-        source = completion.next_source(reachable)
-        if source is not None:
-            self._scan(partition, source, PAGE_BYTES)
+        sources = completion.sources(reachable)
+        if sources:
+            running = Counter(scan.source for scan in self._scans.values())
+            source = min(sources, key=lambda name: running[name])
+            if running[source] < PARALLEL_OF_SOURCE:
+                self._scan(partition, source, PAGE_BYTES)
         elif probe:  # what lacked something when it was scanned may be complete by now, and then it counts
             lacking = next((name for name in reachable if completion.scanned.get(name) is False), None)
             if lacking is not None:
@@ -172,7 +174,7 @@ class Completing:
                 return  # not before the next tick
             self._step()
 
-        scan = self._scans[partition] = PartitionScan(self.context, partition, source, page_bytes, ended)
+        scan = self._scans[partition] = PartitionScan(self.receiver, partition, source, page_bytes, ended)
         scan.start()
 
     def _complete(self, partition: int, verdict: CompletionReason) -> None:
@@ -185,6 +187,7 @@ class Completing:
                 return  # the partition lost data meanwhile
             del self._ending[partition]
             if error is None:
+                self.receiver.moved.partitions += 1
                 self._ended.setdefault(verdict, {})[partition] = reason
                 self._say()
             else:
@@ -197,10 +200,13 @@ class Completing:
         if self._scans or self._ending:
             return
         ended, self._ended = self._ended, {}
+        moved, said = self.receiver.moved, self._said
+        self._said = replace(moved)
         for verdict, reasons in ended.items():
             partitions = sorted(reasons)
             cause = f"{verdict.value}; was recovering: {causes(reasons.values())}"
-            self.context.record("owner.complete", cause, partitions=partitions)
+            received = {"bytes": moved.bytes - said.bytes, "rows": moved.rows - said.rows}
+            self.context.record("owner.complete", cause, partitions=partitions, **received)
             if verdict is not CompletionReason.ENOUGH:
                 self._say_loss(verdict, reasons, partitions)
 
@@ -212,88 +218,3 @@ class Completing:
         what = f"writes to {where} that only {whose} held may be lost: {causes(reasons.values())}"
         self.losses.append(what)
         self.context.record("owner.may-have-lost", what, partitions=partitions)
-
-
-class PartitionScan:
-    """All tables of one partition from one source, page by page. `ended` with whether the source was complete all the
-    time, or None when the scan does not count. With pages of 0 bytes it asks only that."""
-
-    def __init__(
-        self,
-        context: ReplicationContext,
-        partition: int,
-        source: str,
-        page_bytes: int,
-        ended: Callable[[bool | None], None],
-    ) -> None:
-        self.context = context
-        self.partition = partition
-        self.source = source
-        self.page_bytes = page_bytes
-        self.ended = ended
-        self._tables = [table for table in sorted(context.mergeables) if table != TABLE_HINTS]
-        self._complete = True
-        self.error = ""
-        """Why the scan does not count."""
-
-    def start(self) -> None:
-        """Ask for the first page."""
-        self._ask("")
-
-    def _ask(self, after: str) -> None:
-        context = self.context
-        deadline = context.env.clock.now() + context.settings.read_timeout_s
-        body = Scan(self._tables[0], self.partition, after, self.page_bytes)
-        context.messenger.request([self.source], body, deadline, self._on_page, LANE_BACKGROUND)
-
-    def _on_page(self, source: str, outcome: Outcome) -> None:
-        if type(outcome) is not Scanned:
-            if isinstance(outcome, UNANSWERED):
-                self.context.reach.failed(source)
-            self._end(str(outcome))
-            return
-        self._complete = self._complete and outcome.complete
-        if not self.page_bytes:
-            self.ended(self._complete)
-        elif outcome.rows:
-            self._keep(outcome)
-        else:
-            self._next(outcome)
-
-    def _keep(self, page: Scanned) -> None:
-        """Merge the rows; the scan goes on once they are as durable as the cluster promises. A row that cannot be
-        merged is named and left out: it holds up no other."""
-        context, table, kept = self.context, self._tables[0], False
-        for key, blob in page.rows:
-            try:
-                context.check_place(table, self.partition, key).check(blob)
-                merged = context.merge_in(table, self.partition, key, blob)
-            except ClusterError as error:
-                context.record("owner.bad-row", error.message, key=key, source=self.source)
-            else:
-                context.store.put(table, self.partition, key, merged, None)
-                kept = True
-        if kept:
-            context.store.then(lambda error: self._kept(page, error))
-        else:
-            self._next(page)
-
-    def _kept(self, page: Scanned, error: ClusterError | None) -> None:
-        if error is None:
-            self._next(page)
-        else:
-            self._end(error.message)
-
-    def _end(self, error: str) -> None:
-        self.error = error
-        self.ended(None)
-
-    def _next(self, page: Scanned) -> None:
-        if page.more:
-            self._ask(page.rows[-1][0])
-            return
-        self._tables.pop(0)
-        if self._tables:
-            self._ask("")
-        else:
-            self.ended(self._complete)

@@ -56,11 +56,11 @@ class Completion:
         """The owners that have not been merged, in order."""
         return [name for name in self.others if name not in self.scanned and name not in self.accepted]
 
-    def next_source(self, reachable: Container[str]) -> str | None:
-        """Whom to scan next; None when nobody can be, or need be."""
+    def sources(self, reachable: Container[str]) -> list[str]:
+        """Whom one could scan next, in order; empty when nobody can be, or need be."""
         if self.verdict() is not None:
-            return None
-        return next((name for name in self.missing() if name in reachable), None)
+            return []
+        return [name for name in self.missing() if name in reachable]
 
     def verdict(self) -> CompletionReason | None:
         """Why the partition is complete, once it is."""

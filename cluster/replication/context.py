@@ -13,6 +13,7 @@ from cluster.ports import Recorder
 from cluster.replication.hintloss import HintLoss
 from cluster.replication.hints import HintStore
 from cluster.replication.mergeable import TABLE_HINTS, Mergeable, check_merged
+from cluster.replication.throttle import Throttle
 from cluster.replication.voting import VotingStatus
 from cluster.rpc import Rpc
 from cluster.rpc.reach import Reach
@@ -36,6 +37,7 @@ class ReplicationContext:
     hint_loss: HintLoss
     status: VotingStatus
     reach: Reach
+    throttle: Throttle
     live: Callable[[], list[str]]
     """The members that are alive, this node included."""
     record: Recorder

@@ -1,8 +1,8 @@
 """Brings hints to the owners that they wait for, once these can be reached again.
 
-A few in flight at a time, on the background lane, oldest first. A hint is given up only for a copy that its owner has
-synced: otherwise a hand-off would make a write less durable than it was before. Dynamo (2007) section 4.6: "upon
-detecting that A has recovered, D will attempt to deliver the replica to A".
+A few in flight at a time, on the background lane, oldest first, and no more than the node's throttle allows. A hint is
+given up only for a copy that its owner has synced: otherwise a hand-off would make a write less durable than it was
+before. Dynamo (2007) section 4.6: "upon detecting that A has recovered, D will attempt to deliver the replica to A".
 
 One bad hint holds up no other: what its owner refuses is set aside, named by an event, and offered again from time to
 time; and what got no answer is sent alone from then on, behind all others, so that it shows whether it is to blame.
@@ -83,6 +83,8 @@ class Handoff:
         sending = self._sending.setdefault(target, {})
         if context.avoided(target) or any(hint in self._tries for hint in sending):
             return
+        if context.throttle.rest_s():  # the next regular look goes on
+            return
         room = context.settings.hint_batch - len(sending)
         fresh = context.hints.waiting_for(target, lambda hint: hint not in sending and hint not in self._tries, room)
         if not fresh and not sending:
@@ -111,6 +113,7 @@ class Handoff:
     def _send(self, hint: HintKey, blob: bytes) -> None:
         context = self.context
         self._sending[hint.target][hint] = blob
+        context.throttle.take(len(blob))
         body = Replicate(hint.table, hint.partition, hint.key, blob, synced=True)
         deadline = context.env.clock.now() + context.settings.write_timeout_s
         context.messenger.request([hint.target], body, deadline, self._on_answer(hint, blob), LANE_BACKGROUND)

@@ -3,7 +3,6 @@
 from functools import partial
 
 from cluster.errors import ClusterError, Usage, from_code
-from cluster.layout import PARTITIONS
 from cluster.limits import BATCH_BYTES_MAX, MERGED_BYTES_CHECKED
 from cluster.ports import Inbound
 from cluster.replication.context import ReplicationContext
@@ -20,12 +19,7 @@ from cluster.wire.replication import (
     Replicate,
     Replicated,
     ReplicatedBatch,
-    Scan,
-    Scanned,
 )
-
-PAGE_ROWS_MAX = 256
-"""A page is a slice of a few milliseconds of merging."""
 
 
 class Replica:
@@ -197,21 +191,3 @@ class Replica:
                 loss.settle()
 
         context.store.settle_hints(settled)
-
-    def scan(self, inbound: Inbound) -> None:
-        """One page of a partition, in the order of keys."""
-        context = self.context
-        body: Scan = inbound.body
-        if body.table not in context.mergeables or not 0 <= body.partition < PARTITIONS:
-            inbound.fail(Usage(f"no table {body.table} or partition {body.partition}"))
-            return
-        page: list[tuple[str, bytes]] = []
-        more = False
-        if body.bytes_max:
-            page, more = context.store.scan(
-                body.table, body.partition, body.after, PAGE_ROWS_MAX, bytes_max=body.bytes_max
-            )
-            if len(page) > 1 and len(page[-1][1]) > body.bytes_max:  # a large object has a page of its own
-                page.pop()
-                more = True
-        inbound.reply(Scanned(page, more, context.status.complete(body.partition)))

@@ -12,6 +12,7 @@ from cluster.replication.dropping import Dropping
 from cluster.replication.handoff import Handoff
 from cluster.replication.reader import Reader
 from cluster.replication.replica import Replica
+from cluster.replication.transfer import RowGiver
 from cluster.replication.voting import causes
 from cluster.replication.writer import Writer
 
@@ -25,6 +26,7 @@ class Replication:
         self.writer = Writer(context)
         self.reader = Reader(context)
         self.replica = Replica(context, self.writer)
+        self.giver = RowGiver(context)
         self.handoff = Handoff(context)
         self.completing = Completing(context)
         self.catchup = CatchUp(context, self.lost)
@@ -42,6 +44,7 @@ class Replication:
         self._release()
         self._say_recovering(context.status.recovering)
         self.dropping.look()
+        context.throttle.start()
         self.handoff.start()
         self.antientropy.start()
         if returning:

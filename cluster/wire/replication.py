@@ -92,21 +92,25 @@ class Attested(Struct, array_like=True, gc=False, tag=25):
 
 
 class Scan(Struct, array_like=True, gc=False, tag=26):
-    """The rows of a partition with keys after `after`, in order, about `bytes_max` bytes of them; with 0 none."""
+    """The rows of a partition with keys after `after`, in order, about `bytes_max` bytes of them; with 0 none. `known`:
+    digests of rows that the sender has, 8 bytes each, which are left out."""
 
     table: int
     partition: int
     after: str
     bytes_max: int
+    known: bytes = b""
 
 
 class Scanned(Struct, array_like=True, gc=False, tag=27):
-    """One page of a scan. `more`: ask again after the last key. `complete`: this owner lacks nothing of the partition
-    that it lost, as of now."""
+    """One page of a scan, up to the key `after`. `more`: ask again after that, in `rest_s` seconds. `complete`: this
+    owner lacks nothing of the partition that it lost, as of now."""
 
     rows: list[tuple[str, bytes]]
+    after: str
     more: bool
     complete: bool
+    rest_s: float
 
 
 class Compare(Struct, array_like=True, gc=False, tag=90):

@@ -41,15 +41,15 @@ def test_the_rule(others: str, w: int, scanned: str, verdict: CompletionReason |
     assert completion.verdict() is verdict
     assert verdict is CompletionReason.ENOUGH or "".join(completion.missing()) == missing
     if verdict is not None:
-        assert completion.next_source(others) is None, "nobody is scanned in vain"
+        assert completion.sources(others) == [], "nobody is scanned in vain"
 
 
 def test_it_scans_who_can_be_reached_and_waits_for_the_others() -> None:
     completion = Completion(["b", "c"], 2)
-    assert completion.next_source(["c"]) == "c"
+    assert completion.sources(["c"]) == ["c"]
     completion.on_scan("c", True)
-    assert completion.next_source(["c"]) is None and completion.verdict() is None, "never from whoever is reachable"
-    assert completion.missing() == ["b"] and completion.next_source(["b", "c"]) == "b"
+    assert completion.sources(["c"]) == [] and completion.verdict() is None, "never from whoever is reachable"
+    assert completion.missing() == ["b"] and completion.sources(["b", "c"]) == ["b"]
 
 
 def test_a_stranger_completes_nothing() -> None:
@@ -63,9 +63,9 @@ def test_what_has_become_complete_is_scanned_once_more() -> None:
     for name, complete in (("b", True), ("c", True), ("d", False)):
         completion.on_scan(name, complete)
     completion.on_complete("b")
-    assert completion.next_source("bcd") is None, "b was complete when it was scanned"
+    assert completion.sources("bcd") == [], "b was complete when it was scanned"
     completion.on_complete("d")
-    assert completion.next_source("bcd") == "d"
+    assert completion.sources("bcd") == ["d"]
     completion.on_scan("d", True)
     assert completion.verdict() is CompletionReason.ENOUGH
 

@@ -10,7 +10,7 @@ import pytest
 from cluster.config import node_settings
 from cluster.errors import Damaged
 from cluster.replication.context import ReplicationContext
-from cluster.replication.replica import Replica
+from cluster.replication.transfer import RowGiver
 from cluster.simulation.fleet import Fleet
 from cluster.wire.kv import Got, PutDone
 from tests.simulation.safeguards.scenes import acknowledged, boot, crash_and_wait, got, read, settle, wipe
@@ -122,7 +122,7 @@ def test_all_machines_reboot_at_once(seed: int) -> None:
         for name in fleet.names:
             fleet.power_loss(name)
         boot(fleet, *fleet.names)
-        assert recovering(fleet) == fleet.names
+        assert all(said(fleet, name, "owner.recovering") for name in fleet.names)
         fleet.until(fleet.settled, 60.0)
         assert all(said(fleet, name, "owner.may-have-lost") or said(fleet, name, "owner.complete") for name in fleet.up)
         for key in keys:
@@ -191,15 +191,15 @@ def test_a_source_that_gives_nothing_is_named_and_can_be_gone_without(seed: int)
         settle(fleet)
         fleet.world.run_for(1.5)
         wipe(fleet, "n2")
-        scan = Replica.scan
+        on_scan = RowGiver.on_scan
 
-        def refuse(self: Replica, inbound: Any) -> None:
+        def refuse(self: RowGiver, inbound: Any) -> None:
             if self.context.me == "n3":
                 inbound.fail(Damaged("its disk cannot be read"))
             else:
-                scan(self, inbound)
+                on_scan(self, inbound)
 
-        with patch.object(Replica, "scan", refuse):
+        with patch.object(RowGiver, "on_scan", refuse):
             fleet.crash("n3")
             boot(fleet, "n2", "n3")
             fleet.world.run_for(5.0)

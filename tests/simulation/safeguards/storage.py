@@ -7,7 +7,7 @@ import pytest
 from cluster.config import node_settings
 from cluster.env import Disk, Env, OutputTick
 from cluster.node import Node
-from cluster.replication.completing import PartitionScan
+from cluster.replication.transfer import PartitionScan
 from cluster.simulation import World
 from cluster.simulation.disk import SimulatedDisk
 from cluster.simulation.fleet import Fleet
@@ -216,7 +216,7 @@ def vote_before_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the rows of a scan are waited for, nor the word that they complete the partition."""
     complete = Store.complete
     kept = PartitionScan._kept
-    monkeypatch.setattr(PartitionScan, "_kept", lambda self, page, error: kept(self, page, None))
+    monkeypatch.setattr(PartitionScan, "_kept", lambda self, error: kept(self, None))
 
     def at_once(self: Store, partition: int, done: Done | None = None) -> None:
         complete(self, partition)

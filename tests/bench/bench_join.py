@@ -1,0 +1,226 @@
+"""A sixth node joins five while kv load runs at half the peak: latencies before, during and after, and what moved.
+
+Values of 1 KiB, VALUES of them (1,000,000), three copies each. First the peak of a closed loop (IN_FLIGHT operations,
+half reads, half writes), then an open loop at half of it, whose latencies count from when an operation was due. The
+limit of the design is a p99 during the join of at most three times that before. JSON comes last, on one line.
+
+`VALUES=20000 python -m tests.bench.bench_join` for a quick look.
+"""
+
+import asyncio
+import gc
+import json
+import os
+import sys
+from collections import Counter
+from random import Random
+from time import perf_counter
+from typing import Any
+
+import uvloop
+
+import cluster
+from cluster.client.aio import Calls, Client, Outcome
+from cluster.errors import ClusterError
+from cluster.wire.kv import PutDone
+from tests.bench.harness import fresh_cluster, percentile, show
+
+VALUES = int(os.environ.get("VALUES", "1000000"))
+NODES = 5
+IN_FLIGHT = 64
+FILL_IN_FLIGHT = 256
+WRITTEN = 10_000
+"""Keys that the load writes, of those that it reads: it has to remember the context of each."""
+VALUE = bytes(33 + at % 94 for at in range(1024))
+PEAK_S, WARM_S, BEFORE_S, AFTER_S = 5.0, 2.0, 15.0, 10.0
+TICK_S = 0.001
+
+
+class Offered:
+    """Reads and writes, half and half, over the keys that were filled."""
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+        self.random = Random(7)
+        self.contexts: dict[int, bytes] = {}
+        self.outcomes: Counter[str] = Counter()
+        self.latencies: list[tuple[float, float]] = []
+        """When each was due, and how long it took from then."""
+        self.in_flight = 0
+
+    async def fill(self) -> None:
+        """Each key once."""
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        left = iter(range(VALUES))
+        running = 0
+
+        def next_one() -> None:
+            nonlocal running
+            index = next(left, None)
+            if index is None:
+                if not running and not ended.done():
+                    ended.set_result(None)
+                return
+            running += 1
+
+            def done(outcome: Outcome) -> None:
+                nonlocal running
+                running -= 1
+                self.note(index, outcome)
+                next_one()
+
+            self.calls.put(f"key-{index:08d}", VALUE, None, done)
+
+        for _ in range(FILL_IN_FLIGHT):
+            next_one()
+        await ended
+
+    def note(self, index: int, outcome: Outcome) -> None:
+        """Count what came of a write or a read."""
+        if type(outcome) is PutDone:
+            if index < WRITTEN:
+                self.contexts[index] = outcome.context
+            self.outcomes[outcome.outcome] += 1
+        else:
+            self.outcomes[outcome.code if isinstance(outcome, ClusterError) else "read"] += 1
+
+    def start(self, due: float, ended: Any) -> None:
+        """One operation; `ended` is called with nothing."""
+        self.in_flight += 1
+        writes = self.random.random() < 0.5
+        index = int(self.random.random() * (min(WRITTEN, VALUES) if writes else VALUES))
+
+        def done(outcome: Outcome) -> None:
+            self.in_flight -= 1
+            self.latencies.append((due, perf_counter() - due))
+            self.note(index, outcome)
+            ended()
+
+        if writes:
+            self.calls.put(f"key-{index:08d}", VALUE, self.contexts.get(index), done)
+        else:
+            self.calls.get(f"key-{index:08d}", done)
+
+    async def peak(self) -> float:
+        """Operations a second of a closed loop."""
+        until, count = perf_counter() + PEAK_S, 0
+
+        def next_one() -> None:
+            nonlocal count
+            count += 1
+            if perf_counter() < until:
+                self.start(perf_counter(), next_one)
+
+        for _ in range(IN_FLIGHT):
+            next_one()
+        await self.drained()
+        self.latencies.clear()
+        return (count - IN_FLIGHT) / PEAK_S
+
+    async def drained(self) -> None:
+        """Nothing is under way any more."""
+        while self.in_flight:  # noqa: ASYNC110 - an event would cost each operation a check
+            await asyncio.sleep(0.01)
+
+    async def offer(self, rate: float) -> None:
+        """An open loop, until it is cancelled."""
+        began, count = perf_counter(), 0
+        while True:
+            due = began + count / rate
+            now = perf_counter()
+            while due <= now:
+                self.start(due, lambda: None)
+                count += 1
+                due = began + count / rate
+            await asyncio.sleep(TICK_S)
+
+    def between(self, since: float, until: float) -> dict[str, float]:
+        """The latencies of what was due in that time."""
+        taken = sorted(took for due, took in self.latencies if since <= due < until)
+        return {
+            "operations": len(taken),
+            "p50_ms": round(percentile(taken, 0.5) * 1e3, 2),
+            "p99_ms": round(percentile(taken, 0.99) * 1e3, 2),
+        }
+
+
+async def join() -> dict[str, Any]:
+    """`dsectl add`, in a process of its own."""
+    env = {**os.environ, "DSECTL_CLUSTER": "bench"}
+    command = (sys.executable, "-m", "dsectl", "add", "--json", "--wait", "10m")
+    process = await asyncio.create_subprocess_exec(*command, env=env, stdout=asyncio.subprocess.PIPE)
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output
+    answer: dict[str, Any] = json.loads(output)
+    return answer
+
+
+async def moved(client: Client) -> dict[str, int]:
+    """What nodes were sent of partitions that they lacked, together."""
+    answers = await client.ask_all(None, "vitals")
+    totals = [answer["totals"] for answer in answers.values() if not isinstance(answer, ClusterError)]
+    return {key: sum(one.get(key, 0) for one in totals) for key in ("moved_bytes", "moved_rows", "moved_partitions")}
+
+
+async def measure() -> dict[str, Any]:
+    """All phases."""
+    async with cluster.connect("bench") as client:
+        offered = Offered(Calls(client, 5.0))
+        began = perf_counter()
+        await offered.fill()
+        filled_s = perf_counter() - began
+        show(f"filled {VALUES:,} values in {filled_s:.1f} s, {dict(offered.outcomes)}")
+        offered.outcomes.clear()
+        gc.collect()
+        gc.freeze()
+        peak = await offered.peak()
+        rate = peak / 2
+        show(f"peak {peak:,.0f} operations/s, {IN_FLIGHT} in flight; offered from now on {rate:,.0f}/s")
+        load = asyncio.ensure_future(offered.offer(rate))
+        await asyncio.sleep(WARM_S + BEFORE_S)
+        joined = perf_counter()
+        answer = await join()
+        over = perf_counter()
+        await asyncio.sleep(AFTER_S)
+        load.cancel()
+        await offered.drained()
+        phases = {
+            "before": offered.between(joined - BEFORE_S, joined),
+            "during": offered.between(joined, over),
+            "after": offered.between(over, over + AFTER_S),
+        }
+        outcomes = dict(offered.outcomes)
+    async with cluster.connect("bench") as client:
+        totals = await moved(client)
+    return {
+        "values": VALUES,
+        "filled_s": round(filled_s, 1),
+        "peak_per_s": round(peak),
+        "offered_per_s": round(rate),
+        "join_s": answer["s"],
+        "copies_moved": answer["copies_moved"],
+        **totals,
+        "latencies": phases,
+        "p99_factor": round(phases["during"]["p99_ms"] / phases["before"]["p99_ms"], 2),
+        "outcomes": outcomes,
+    }
+
+
+def main() -> None:
+    """The table, and the same as JSON."""
+    with fresh_cluster(NODES):
+        found = uvloop.run(measure())
+    for phase, figures in found["latencies"].items():
+        show(
+            f"{phase:8} p50 {figures['p50_ms']:8.2f} ms  p99 {figures['p99_ms']:8.2f} ms  {figures['operations']:,} ops"
+        )
+    show(
+        f"joined in {found['join_s']:.1f} s: {found['copies_moved']} copies of partitions,"
+        f" {found['moved_rows']:,} rows, {found['moved_bytes'] / 2**20:,.1f} MiB sent"
+    )
+    show(f"p99 during the join is {found['p99_factor']} times that before (at most 3 wanted); {found['outcomes']}")
+    show(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
