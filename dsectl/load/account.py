@@ -189,13 +189,7 @@ def judge(account: Account, limits: Sequence[Limit] = ()) -> Verdict:
                 gaps.append(f"{told}, but the generator itself was late")
             else:
                 failures.append(told)
-    if account["load"] == PUBLISH:
-        praise = f"{account['delivered']} messages delivered, none twice, {account['dropped']} dropped"
-    elif account["load"] == KV:
-        praise = f"{account['checked']} keys read back, nothing lost, nothing unexpected"
-    else:
-        praise = f"{account['ok']} requests answered, none wrongly"
-    return verdict_on(failures, gaps, praise)
+    return verdict_on(failures, gaps, promises(account))
 
 
 def broken(account: Account) -> Iterator[str]:

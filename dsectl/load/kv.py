@@ -24,7 +24,7 @@ PAUSE_S = 0.1
 FIRST_S = 2.0
 
 
-class Write(OfferedOperation):
+class _Write(OfferedOperation):
     """One write; as the second half of `rmw`, its times are those of the whole."""
 
     __slots__ = ("index", "key")
@@ -36,11 +36,9 @@ class Write(OfferedOperation):
         self.key = load.ledger.keys[index]
 
     def send(self) -> None:
-        """Send the write."""
         self.load.calls.put(self.key.name, self.load.ledger.begin(self.key), self.key.context, self)
 
     def __call__(self, outcome: Outcome) -> None:
-        """It was answered, or given up."""
         load = self.load
         refused = self.count(outcome, is_acknowledged(outcome))
         load.ledger.settle(self.key, self.index, outcome)
@@ -48,7 +46,7 @@ class Write(OfferedOperation):
         load.ended(refused)
 
 
-class Read(OfferedOperation):
+class _Read(OfferedOperation):
     """One read. What it shows must have been written, and `stale` counts when it is older than what was promised."""
 
     __slots__ = ("acknowledged", "key", "value")
@@ -61,7 +59,6 @@ class Read(OfferedOperation):
         load.calls.get(key.name, self)
 
     def __call__(self, outcome: Outcome) -> None:
-        """It was answered, or given up."""
         load = self.load
         refused = self.count(outcome, type(outcome) is Got)
         if type(outcome) is Got:
@@ -69,18 +66,16 @@ class Read(OfferedOperation):
         load.ended(refused)
 
 
-class ReadThenWrite(Write):
+class _ReadThenWrite(_Write):
     """Read-modify-write: it holds its key from the beginning, so that nothing is written in between."""
 
     __slots__ = ()
 
     def send(self) -> None:
-        """Send the read."""
         self.key.busy = True
         self.load.calls.get(self.key.name, self.read)
 
     def read(self, outcome: Outcome) -> None:
-        """The read was answered."""
         load, key = self.load, self.key
         key.busy = False
         if type(outcome) is Got:
@@ -92,7 +87,7 @@ class ReadThenWrite(Write):
         load.ended(refused)
 
 
-class KeyScan(OfferedOperation):
+class _KeyScan(OfferedOperation):
     """The next keys in order: every node lists those that it owns, and the answers make one page."""
 
     __slots__ = ("errors", "left")
@@ -107,7 +102,6 @@ class KeyScan(OfferedOperation):
             load.calls.keys(node, load.ledger.prefix, after, limit, self)
 
     def __call__(self, outcome: Outcome) -> None:
-        """It was answered, or given up."""
         self.left -= 1
         if type(outcome) is not KeysFound:
             self.errors.append(outcome)
@@ -116,7 +110,7 @@ class KeyScan(OfferedOperation):
             self.load.ended(refused)
 
 
-CHANGES = {WRITE: Write, RMW: ReadThenWrite}
+CHANGES = {WRITE: _Write, RMW: _ReadThenWrite}
 
 
 class KvLoad(FamilyLoad):
@@ -142,7 +136,7 @@ class KvLoad(FamilyLoad):
         self._next = kind_chooser(plan.mix, random)
         self._pick = key_chooser(KeySpace(plan.keys.count, plan.keys.distribution or plan.mix.distribution), random)
         self._busy = 0
-        self._waiting: deque[tuple[type[Write], KindTally, float]] = deque()
+        self._waiting: deque[tuple[type[_Write], KindTally, float]] = deque()
         self._undecided: list[Key] | None = None
         """Keys that were not read back yet; None before it begins."""
 
@@ -152,14 +146,14 @@ class KvLoad(FamilyLoad):
         kind, keys = self._next(), self.ledger.keys
         tally = self._kinds[kind]
         if kind == READ:
-            Read(self, tally, keys[self._pick(len(keys))], due)
+            _Read(self, tally, keys[self._pick(len(keys))], due)
         elif kind == SCAN:
             after = keys[self._pick(len(keys))].name
-            KeyScan(self, tally, due, after, self._random.randint(1, SCAN_KEYS_MAX))
+            _KeyScan(self, tally, due, after, self._random.randint(1, SCAN_KEYS_MAX))
         elif kind == INSERT:
             self.ledger.add()
             self._busy += 1
-            Write(self, tally, len(keys) - 1, due).send()
+            _Write(self, tally, len(keys) - 1, due).send()
         elif self._busy >= len(keys):
             self._waiting.append((CHANGES[kind], tally, due))
         else:

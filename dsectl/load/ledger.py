@@ -11,7 +11,8 @@ keeps no hint for anybody: before that, the copy may be on its way. What could n
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from time import monotonic
 from typing import TypeGuard
 
@@ -190,73 +191,59 @@ PREPARE_S = 30.0
 async def read_all(calls: Calls, keys: Iterable[Key], until: float, answers: dict[str, Outcome]) -> None:
     """Read each key strictly, some at a time; its outcome is put among the answers, by name. Those that the time did
     not suffice for are missing."""
-    waiting = iter(list(keys))
 
-    def begin(ended: Callable[[], None]) -> bool:
-        left_s = until - monotonic()
-        key = next(waiting, None) if left_s > 0 else None
-        if key is None:
-            return False
-        name = key.name
+    def reads() -> Iterator[Begin]:
+        for name in [key.name for key in keys]:
+            left_s = until - monotonic()
+            if left_s <= 0:
+                return
+            begin = partial(calls.get, name, strict=True, within=min(calls.timeout, left_s))
+            yield begin, partial(answers.__setitem__, name)
 
-        def answered(outcome: Outcome) -> None:
-            answers[name] = outcome
-            ended()
-
-        calls.get(name, answered, strict=True, within=min(calls.timeout, left_s))
-        return True
-
-    await some_at_a_time(begin)
+    await some_at_a_time(reads())
 
 
 async def prepare_keys(calls: Calls, ledger: Ledger, is_stopped: Callable[[], bool]) -> int:
     """Write every key once, some at a time, as YCSB's load phase does. Returns how many were acknowledged; raises the
     last error when none was."""
-    waiting = iter(range(len(ledger.keys)))
     errors: list[ClusterError] = []
-    acknowledged = 0
     until = monotonic() + PREPARE_S
 
-    def begin(ended: Callable[[], None]) -> bool:
-        index = next(waiting, None) if monotonic() < until and not is_stopped() else None
-        if index is None:
-            return False
-        key = ledger.keys[index]
+    def writes() -> Iterator[Begin]:
+        for index, key in enumerate(list(ledger.keys)):
+            if monotonic() >= until or is_stopped():
+                return
+            yield partial(calls.put, key.name, ledger.begin(key), None), partial(answered, key, index)
 
-        def answered(outcome: Outcome) -> None:
-            nonlocal acknowledged
-            acknowledged += is_acknowledged(outcome)
-            if isinstance(outcome, ClusterError) and outcome.definite:
-                errors.append(outcome)
-            ledger.settle(key, index, outcome)
-            ended()
+    def answered(key: Key, index: int, outcome: Outcome) -> None:
+        if isinstance(outcome, ClusterError) and outcome.definite:
+            errors.append(outcome)
+        ledger.settle(key, index, outcome)
 
-        calls.put(key.name, ledger.begin(key), None, answered)
-        return True
-
-    await some_at_a_time(begin)
+    await some_at_a_time(writes())
+    acknowledged = sum(bool(key.acknowledged) for key in ledger.keys)
     if not acknowledged and errors:
         raise errors[-1]
     return acknowledged
 
 
-async def some_at_a_time(begin: Callable[[Callable[[], None]], bool]) -> None:
-    """Keep AT_ONCE operations under way, until `begin` has none any more and all have called what it was given."""
-    idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    under_way = 0
+Begin = tuple[Callable[[Callable[[Outcome], None]], object], Callable[[Outcome], None]]
+"""What begins an operation, given whom to call with its outcome, and who wants that."""
 
-    def next_one() -> None:
-        nonlocal under_way
-        if begin(ended):
-            under_way += 1
-        elif under_way == 0 and not idle.done():
-            idle.set_result(None)
 
-    def ended() -> None:
-        nonlocal under_way
-        under_way -= 1
-        next_one()
+async def some_at_a_time(operations: Iterator[Begin]) -> None:
+    """Keep AT_ONCE operations under way until there is none any more and all have ended. The next one is asked for when
+    it can begin."""
+    free = asyncio.Semaphore(AT_ONCE)
 
-    for _ in range(AT_ONCE):
-        next_one()
-    await idle
+    def ended(answered: Callable[[Outcome], None], outcome: Outcome) -> None:
+        answered(outcome)
+        free.release()
+
+    await free.acquire()
+    while (operation := next(operations, None)) is not None:
+        begin, answered = operation
+        begin(partial(ended, answered))
+        await free.acquire()
+    for _ in range(AT_ONCE - 1):
+        await free.acquire()

@@ -65,7 +65,7 @@ QUIET_S = 1.0
 POLL_S = 0.02
 
 
-class Publication(OfferedOperation):
+class _Publication(OfferedOperation):
     """One message on its way."""
 
     __slots__ = ("number",)
@@ -73,7 +73,6 @@ class Publication(OfferedOperation):
     number: int
 
     def __call__(self, outcome: Outcome) -> None:
-        """It was answered, or given up."""
         load = self.load
         refused = self.count(outcome, type(outcome) is Published)
         if type(outcome) is Published:
@@ -108,7 +107,7 @@ class PublishLoad(FamilyLoad):
 
     def start(self, due: float) -> None:
         """Publish one message."""
-        message = Publication(self, self.kind, due)
+        message = _Publication(self, self.kind, due)
         message.number, payload = self.deliveries.begin()
         self.due.append(due)
         self.calls.publish(self.subject, payload, message)

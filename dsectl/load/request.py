@@ -12,7 +12,7 @@ from dsectl.load.tally import Tally
 ECHO = "echo.echo"
 
 
-class OfferedCall(OfferedOperation):
+class _OfferedCall(OfferedOperation):
     """One call. `text` is what must come back, if anything must."""
 
     __slots__ = ("text",)
@@ -22,7 +22,6 @@ class OfferedCall(OfferedOperation):
         self.text = text
 
     def __call__(self, outcome: Outcome) -> None:
-        """It was answered, or given up."""
         refused = self.count(outcome, type(outcome) is CallDone)
         if type(outcome) is CallDone and self.text is not None:
             try:
@@ -50,10 +49,10 @@ class RequestLoad(FamilyLoad):
         plan = self._plan
         self._number += 1
         if plan.arguments or plan.operation != ECHO:
-            self.calls.call(plan.operation, plan.arguments.encode() or b"{}", OfferedCall(self, due, None))
+            self.calls.call(plan.operation, plan.arguments.encode() or b"{}", _OfferedCall(self, due, None))
             return
         text = self._payloads.make(plan.name, self._number).decode()
-        self.calls.call(ECHO, json.encode({"text": text}), OfferedCall(self, due, text))
+        self.calls.call(ECHO, json.encode({"text": text}), _OfferedCall(self, due, text))
 
     def end(self) -> None:
         """Every answer was looked at when it came."""

@@ -17,6 +17,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from time import monotonic
 from types import FrameType
@@ -44,48 +46,44 @@ START_S = 0.05
 
 def run_load(plan: LoadPlan, hooks: Hooks) -> LoadReport:
     """Carry out the plan. Raises what connecting raises, or the reason why nothing could be prepared."""
-    with SignalCount() as interrupts:
-        hooks = replace(hooks, interrupts=lambda: interrupts.count)
+    with signals() as came:
+        hooks = replace(hooks, interrupts=lambda: len(came))
         if plan.processes > 1:
             report = run_fleet(plan, hooks)
         else:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 report = runner.run(run_session(plan.share(0), hooks))
-    report.interrupted_by = interrupts.signum
+    report.interrupted_by = came[0] if came else 0
     return report
 
 
-class SignalCount:
-    """Counts SIGINT and SIGTERM within; after the second one, signals do what they did before.
+@contextmanager
+def signals() -> Iterator[list[int]]:
+    """The SIGINT and SIGTERM that come meanwhile; after the second one, signals do what they did before.
 
     Signals reach the main thread alone, so that a job in another one is left to who started it. One that is ignored
     stays ignored.
     """
+    came: list[int] = []
+    before: dict[int, Any] = {}
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.signum = 0
-        """The first one's number; 0 for none."""
-        self._before: dict[int, Any] = {}
+    def restore() -> None:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
-    def __enter__(self) -> "SignalCount":
-        if threading.current_thread() is threading.main_thread():
-            for signum in (signal.SIGINT, signal.SIGTERM):
-                before = signal.getsignal(signum)
-                if before not in (signal.SIG_IGN, None):
-                    self._before[signum] = before
-                    signal.signal(signum, self._note)
-        return self
+    def note(signum: int, frame: FrameType | None) -> None:
+        came.append(signum)
+        if len(came) > 1:
+            restore()
 
-    def __exit__(self, *_: object) -> None:
-        for signum, before in self._before.items():
-            signal.signal(signum, before)
-
-    def _note(self, signum: int, frame: FrameType | None) -> None:
-        self.count += 1
-        self.signum = self.signum or signum
-        if self.count > 1:
-            self.__exit__()
+    if threading.current_thread() is threading.main_thread():
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(signum) not in (signal.SIG_IGN, None):
+                before[signum] = signal.signal(signum, note)
+    try:
+        yield came
+    finally:
+        restore()
 
 
 class Note(Struct, tag=True):
@@ -98,10 +96,10 @@ class Note(Struct, tag=True):
 
 
 Message = Note | Interval | LoadReport
-Inbox = queue.Queue["tuple[Worker, Message]"]
+Inbox = queue.Queue["tuple[_Worker, Message]"]
 
 
-class Worker:
+class _Worker:
     """One generator process, and what it has sent."""
 
     def __init__(self, plan: LoadPlan, inbox: Inbox) -> None:
@@ -119,12 +117,11 @@ class Worker:
         self._thread.start()
 
     def send(self, line: bytes) -> None:
-        """Write a line to it; one that has ended does not get it."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(line + b"\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
+        except BrokenPipeError:  # it has ended
             pass
 
     def _receive(self) -> None:
@@ -137,7 +134,6 @@ class Worker:
         self._inbox.put((self, Note("ended")))
 
     def take(self, message: Message) -> None:
-        """Remember it."""
         match message:
             case Interval():
                 self.intervals.append(message)
@@ -173,17 +169,17 @@ class Worker:
 def run_fleet(plan: LoadPlan, hooks: Hooks) -> LoadReport:
     """Carry out a plan with `plan.processes` workers. Raises the error of one that could not begin."""
     inbox: Inbox = queue.Queue()
-    workers: list[Worker] = []
+    workers: list[_Worker] = []
     try:
         for process in range(plan.processes):
-            workers.append(Worker(plan.share(process), inbox))
+            workers.append(_Worker(plan.share(process), inbox))
         _conduct(workers, inbox, hooks)
     finally:
         reports = [worker.close() for worker in workers]
     return merge(reports)
 
 
-def _conduct(workers: list[Worker], inbox: Inbox, hooks: Hooks) -> None:
+def _conduct(workers: list[_Worker], inbox: Inbox, hooks: Hooks) -> None:
     """Pass on what the workers send and the hooks want, until all have ended. Raises the error of one that fails before
     the load begins."""
     orders: list[str] = []
@@ -222,35 +218,6 @@ def _conduct(workers: list[Worker], inbox: Inbox, hooks: Hooks) -> None:
         hooks.on_interval(merge(parts))
 
 
-class ControlChannel:
-    """Reads standard input in a thread of its own, which ends the process when it ends."""
-
-    def __init__(self) -> None:
-        self.begin_at = 0.0
-        self.stopped = False
-        self.interrupts = 0
-        self._go = threading.Event()
-
-    def read(self) -> None:
-        """Until standard input ends."""
-        for line in sys.stdin.buffer:
-            word, _, rest = line.decode().strip().partition(" ")
-            if word == "go":
-                self.begin_at = float(rest)
-            else:
-                self.stopped = True
-                self.interrupts += word == "interrupt"
-                self.begin_at = self.begin_at or monotonic()
-            self._go.set()
-        os._exit(EXIT_ORPHANED)
-
-    async def begin(self) -> float:
-        """Report that all is prepared, and wait for the order to begin."""
-        send(Note("prepared"))
-        await asyncio.to_thread(self._go.wait)
-        return self.begin_at
-
-
 def send(message: Message) -> None:
     """One line to who started this process."""
     sys.stdout.buffer.write(json.encode(message) + b"\n")
@@ -262,15 +229,32 @@ def main() -> NoReturn:
     for signum in (signal.SIGINT, signal.SIGTERM):  # a whole group may be sent them; who started this hands them on
         signal.signal(signum, signal.SIG_IGN)
     plan = json.decode(sys.stdin.buffer.readline(), type=LoadPlan)
-    control = ControlChannel()
-    threading.Thread(target=control.read, daemon=True).start()
+    orders: list[str] = []
+    begins: list[float] = []
+    go = threading.Event()
+
+    def obey() -> None:
+        """Read orders until standard input ends, and the process with it."""
+        for line in sys.stdin.buffer:
+            word, _, at = line.decode().strip().partition(" ")
+            orders.append(word)
+            begins.append(float(at) if at else monotonic())
+            go.set()
+        os._exit(EXIT_ORPHANED)
+
+    async def begin() -> float:
+        send(Note("prepared"))
+        await asyncio.to_thread(go.wait)
+        return begins[0]
+
+    threading.Thread(target=obey, daemon=True).start()
     hooks = Hooks(
-        control.begin,
+        begin,
         lambda: send(Note("first")),
         send,
         lambda phase: send(Note("phase", phase)),
-        lambda: control.stopped,
-        lambda: control.interrupts,
+        lambda: bool({"stop", "interrupt"} & set(orders)),
+        lambda: orders.count("interrupt"),
     )
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -11,7 +11,7 @@ from dsectl.ui.screen import Block
 from dsectl.ui.table import table, table_lines
 from dsectl.ui.text import Line, Paint, count, shown
 from dsectl.ui.units import show_age, show_duration
-from dsectl.ui.verdicts import Verdict
+from dsectl.ui.verdicts import PASSED, Verdict
 
 PERCENTILES = {"p50_ms": "P50", "p90_ms": "P90", "p99_ms": "P99", "p999_ms": "P99.9", "max_ms": "MAX"}
 ALARMS = {"failed": "bad", "maybe": "warn", "declared": "warn"}
@@ -167,7 +167,7 @@ def summary_lines(account: Account, verdict: Verdict, paint: Paint, columns: int
         *table(("MS", *PERCENTILES.values()), both, paint, columns, right=tuple(PERCENTILES.values())),
         paint(why_they_differ(account), "dim"),
         "",
-        f"account  {promises(account)}",
+        *([f"account  {promises(account)}"] if verdict.verdict != PASSED else []),
     ]
     if account["errors"]:
         lines.append("errors   " + ", ".join(f"{code} {number:,}" for code, number in account["errors"].items()))
