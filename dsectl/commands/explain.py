@@ -11,7 +11,8 @@ from dsectl.cli.values import as_json, check_text
 from dsectl.ui.events import events_lines
 from dsectl.ui.table import Cell, table
 from dsectl.ui.text import Paint, count, shown
-from dsectl.ui.units import clock, show_duration
+from dsectl.ui.units import clock as time_of_day
+from dsectl.ui.units import show_duration
 
 if TYPE_CHECKING:
     import typer
@@ -64,21 +65,34 @@ def merge(key: str, answered: dict[str, dict[str, Any]], silent: list[str]) -> d
 
 def _replica_json(answer: dict[str, Any]) -> dict[str, Any]:
     held = answer["held"] or {"clock": None, "digest": None, "siblings": [], "siblings_count": 0, "ahead_s": 0.0}
-    siblings = [{**one, "value": None if one["value"] is None else _value(one)} for one in held["siblings"]]
+    siblings = []
+    for one in held["siblings"]:
+        data: bytes | None = one["value"]
+        value = None if data is None else as_json(data)
+        if data is not None and len(data) < one["bytes"]:  # the beginning, maybe cut within a character
+            text = data.decode(errors="ignore")
+            value = text if len(data) - len(text.encode()) < 4 else value
+        siblings.append({**one, "value": value})
     return {**held, "siblings": siblings, "votes": answer["voting"]}
-
-
-def _value(sibling: dict[str, Any]) -> Any:
-    """The value as JSON has it; of a long one the beginning, which may have been cut within a character."""
-    data: bytes = sibling["value"]
-    cut = len(data) < sibling["bytes"]
-    text = data.decode(errors="ignore")
-    return text if cut and len(data) - len(text.encode()) < 4 else as_json(data)
 
 
 def explain_lines(found: dict[str, Any], paint: Paint, columns: int | None) -> list[str]:
     """Where a key lives and what each copy is."""
-    rows = [_replica(found, name) for name in dict.fromkeys([*found["owners"], *found["replicas"]])]
+    digests = {one["digest"] for one in found["replicas"].values() if one["digest"]}
+    rows: list[tuple[Cell, ...]] = []
+    for name in dict.fromkeys([*found["owners"], *found["replicas"]]):
+        role = "owner" if name in found["owners"] else "fallback"
+        replica = found["replicas"].get(name)
+        if replica is None:
+            rows.append((name, role, ("no answer", "bad"), "", "", "", ""))
+            continue
+        votes: Cell = "" if replica["votes"] else ("no", "warn")
+        copy = ("same", "good") if len(digests) == 1 else ("differs", "warn")
+        if not replica["digest"]:
+            copy = ("none", "warn" if digests else "dim")
+        clock = " ".join(f"{actor}:{counter}" for actor, counter in sorted((replica["clock"] or {}).items()))
+        digest = (replica["digest"] or "")[:DIGEST_SHOWN]
+        rows.append((name, role, votes, copy, str(replica["siblings_count"] or ""), digest, clock))
     heading = ("NODE", "ROLE", "VOTES", "COPY", "SIBLINGS", "DIGEST", "CLOCK")
     lines = [
         f"{paint(shown(found['key']), 'strong')}  partition {found['partition']}  token {found['token']}",
@@ -111,40 +125,15 @@ def _siblings(found: dict[str, Any]) -> list[tuple[Cell, ...]]:
             dot = (one["dot"][0], one["dot"][1])
             writes[dot] = one
             held_by.setdefault(dot, []).append(name)
-    return [
-        (f"{dot[0]}:{dot[1]}", (one["author"], "name"), clock(one["at"]), " ".join(held_by[dot]), _shown(one))
-        for dot, one in sorted(writes.items(), key=lambda item: item[1]["at"])
-    ]
-
-
-def _shown(sibling: dict[str, Any]) -> Cell:
-    value = sibling["value"]
-    if value is None:
-        return "deleted", "warn"
-    if not isinstance(value, str):
-        return f"{count(sibling['bytes'], 'byte')}, not text", "dim"
-    return f"{value}…" if len(value.encode()) < sibling["bytes"] else value or ("empty", "dim")
-
-
-def _replica(found: dict[str, Any], name: str) -> tuple[Cell, ...]:
-    role = "owner" if name in found["owners"] else "fallback"
-    one = found["replicas"].get(name)
-    if one is None:
-        return name, role, ("no answer", "bad"), "", "", "", ""
-    digests = {other["digest"] for other in found["replicas"].values() if other["digest"]}
-    votes: Cell = "" if one["votes"] else ("no", "warn")
-    copy = _agreement(one["digest"], digests)
-    return (
-        name, role, votes, copy, str(one["siblings_count"] or ""), (one["digest"] or "")[:DIGEST_SHOWN],
-        _clock(one["clock"]),
-    )  # fmt: skip
-
-
-def _agreement(digest: str | None, digests: set[str]) -> tuple[str, str]:
-    if not digest:
-        return "none", "warn" if digests else "dim"
-    return ("same", "good") if len(digests) == 1 else ("differs", "warn")
-
-
-def _clock(clock: dict[str, Any] | None) -> str:
-    return " ".join(f"{actor}:{counter}" for actor, counter in sorted((clock or {}).items()))
+    rows: list[tuple[Cell, ...]] = []
+    for dot, one in sorted(writes.items(), key=lambda item: item[1]["at"]):
+        value: Cell = one["value"] or ("empty", "dim")
+        if one["value"] is None:
+            value = "deleted", "warn"
+        elif not isinstance(one["value"], str):
+            value = f"{count(one['bytes'], 'byte')}, not text", "dim"
+        elif len(one["value"].encode()) < one["bytes"]:
+            value = f"{one['value']}…"
+        author = one["author"], "name"
+        rows.append((f"{dot[0]}:{dot[1]}", author, time_of_day(one["at"]), " ".join(held_by[dot]), value))
+    return rows

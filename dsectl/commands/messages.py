@@ -60,12 +60,12 @@ def subscribe(
         invocation.ready()
         for message in _messages(subscription, count, None if wait is None else monotonic() + wait):
             seen += 1
+            if message.gap:
+                moved = f"the subscription moved to {message.node}; messages may be missing before this one"
+                invocation.console.note(f"note: {moved}")
             yield _shown(message)
     if count and seen < count and wait is not None:
-        raise DeadlinePassed(
-            f"{seen} of {count} messages came within {show_duration(wait)}",
-            help=NOT_KEPT,
-        )
+        raise DeadlinePassed(f"{seen} of {count} messages came within {show_duration(wait)}", help=NOT_KEPT)
     if count and seen < count:
         raise Failed(f"{seen} of {count} messages came before it was stopped", help=NOT_KEPT)
 
@@ -93,9 +93,5 @@ def _shown(message: TopicMessage) -> Answer:
         else:
             console.line(f"{console.paint(shown(message.subject), 'name')}  {one_line(message.payload)}")
 
-    if message.gap:
-        current().console.note(
-            f"note: the subscription moved to {message.node}; messages may be missing before this one"
-        )
     fields = {"subject": message.subject, "payload": as_json(message.payload), "id": message.id, "node": message.node}
     return Answer({**fields, "headers": message.headers} if message.headers else fields, view)

@@ -150,29 +150,44 @@ def _uninterrupted() -> Iterator[None]:
 def _came_to(plan: Plan, reports: list[RecipeReport], tap: bool) -> Answer:
     """What all came to, also when an interrupt ended them."""
     verdict = worst(report.verdict for report in reports)
+    interrupted = any(report.interrupted for report in reports)
+    by_recipe = [reports[first : first + plan.repeat] for first in range(0, len(reports), plan.repeat)]
+    rates = [_rate(runs) for runs in by_recipe] if plan.repeat > 1 else []
 
     def view(console: Console) -> None:
         if tap:
             console.lines(tap_lines(reports))
-        elif any(report.interrupted for report in reports):
-            _show_interrupted(console, reports)
+        elif interrupted:
+            for report in reports:
+                if report.interrupted and report.cluster:
+                    console.lines(report_lines(report, console.paint))
+            done = sum(report.ended and not report.interrupted for report in reports)
+            console.line(f"interrupted: {done} of {count(len(reports), 'run')} had ended")
         else:
-            _show(console, reports, verdict, plan)
+            for rate in rates:
+                low, high = rate["interval"]
+                console.line(
+                    f"{rate['passed']} of {rate['runs']} runs of {rate['file']} passed: {rate['pass_rate']:.0%} "
+                    f"(95 % interval {low:.0%} to {high:.0%})"
+                )
+                if rate["first_difference"]:
+                    console.line(f"  first difference: {rate['first_difference']}")
+            for report in reports if plan.keeps else ():
+                console.line(f"cluster {report.cluster} stays: `dsectl rm {report.cluster} --yes` removes it")
+            if len(reports) != 1:
+                console.line("")
+            console.line(total_line(reports, verdict, console.paint))
 
-    return Answer(_as_json(reports, verdict, plan), view, EXIT_CODES[verdict])
-
-
-def _as_json(reports: list[RecipeReport], verdict: str, plan: Plan) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "verdict": verdict,
         **counts(reports),
-        "interrupted": any(report.interrupted for report in reports),
+        "interrupted": interrupted,
         "cases": [case for report in reports for case in report.to_dict()["cases"]],
         "recipes": [report.to_dict() for report in reports],
     }
     if plan.repeat > 1:
-        fields["repeated"] = [_rate(runs) for runs in _by_recipe(reports, plan.repeat)]
-    return fields
+        fields["repeated"] = rates
+    return Answer(fields, view, EXIT_CODES[verdict])
 
 
 def _rate(runs: list[RecipeReport]) -> dict[str, Any]:
@@ -186,37 +201,6 @@ def _rate(runs: list[RecipeReport]) -> dict[str, Any]:
         "interval": [round(low, 4), round(high, 4)],
         "first_difference": first_difference(runs),
     }
-
-
-def _by_recipe(reports: list[RecipeReport], repeat: int) -> list[list[RecipeReport]]:
-    return [reports[first : first + repeat] for first in range(0, len(reports), repeat)]
-
-
-def _show(console: Console, reports: list[RecipeReport], verdict: str, plan: Plan) -> None:
-    if plan.repeat > 1:
-        for runs in _by_recipe(reports, plan.repeat):
-            rate = _rate(runs)
-            low, high = rate["interval"]
-            console.line(
-                f"{rate['passed']} of {rate['runs']} runs of {rate['file']} passed: {rate['pass_rate']:.0%} "
-                f"(95 % interval {low:.0%} to {high:.0%})"
-            )
-            if rate["first_difference"]:
-                console.line(f"  first difference: {rate['first_difference']}")
-    if plan.keeps:
-        for report in reports:
-            console.line(f"cluster {report.cluster} stays: `dsectl rm {report.cluster} --yes` removes it")
-    if len(reports) > 1 or not reports:
-        console.line("")
-    console.line(total_line(reports, verdict, console.paint))
-
-
-def _show_interrupted(console: Console, reports: list[RecipeReport]) -> None:
-    for report in reports:
-        if report.interrupted and report.cluster:
-            console.lines(report_lines(report, console.paint))
-    done = sum(report.ended and not report.interrupted for report in reports)
-    console.line(f"interrupted: {done} of {count(len(reports), 'run')} had ended")
 
 
 def _reddened(recipes: list[Recipe], reports: list[RecipeReport]) -> Answer:
