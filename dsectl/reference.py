@@ -11,6 +11,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from unittest.mock import patch
 
 import dsectl.commands
 from cluster.errors import EXIT_CODES, REGISTRY
@@ -123,16 +124,8 @@ def topics_page() -> str:
 
 def _help(name: str) -> str:
     out = io.StringIO()
-    before = {variable: os.environ.get(variable) for variable in ("COLUMNS", "TERMINAL_WIDTH", "NO_COLOR")}
-    os.environ.update(COLUMNS=WIDTH, TERMINAL_WIDTH=WIDTH, NO_COLOR="1")
-    try:
+    with patch.dict(os.environ, COLUMNS=WIDTH, TERMINAL_WIDTH=WIDTH, NO_COLOR="1"):
         invoke(["help", name], out=out, err=out)
-    finally:
-        for variable, value in before.items():
-            if value is None:
-                del os.environ[variable]
-            else:
-                os.environ[variable] = value
     return out.getvalue().strip()
 
 

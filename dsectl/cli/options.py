@@ -6,6 +6,8 @@ nothing is an option.
 
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from cluster.errors import Usage
 
 FLAGS = {"--json": "json", "-q": "quiet", "--quiet": "quiet", "--raw": "raw", "--no-input": "no_input"}
@@ -28,19 +30,16 @@ RENAMED = {"--fail-if": "--require"}
 write."""
 
 
-class Options:
+class Options(Struct):
     """What the global options of one invocation say."""
 
-    __slots__ = ("cluster", "json", "no_input", "quiet", "raw", "timeout_s", "via")
-
-    def __init__(self) -> None:
-        self.json = False
-        self.quiet = False
-        self.raw = False
-        self.no_input = False
-        self.cluster: str | None = None
-        self.via: str | None = None
-        self.timeout_s: float | None = None
+    json: bool = False
+    quiet: bool = False
+    raw: bool = False
+    no_input: bool = False
+    cluster: str | None = None
+    via: str | None = None
+    timeout_s: float | None = None
 
 
 def take_options(argv: Sequence[str], options: Options) -> list[str]:

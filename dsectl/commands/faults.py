@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import choice
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,9 +38,7 @@ def kill(
     """Nothing is flushed and no other node is notified; writes that the kernel has stay. `dsectl restart` brings the
     nodes back."""
     files = current().files()
-    _note_unreadable_faults(files.name)
-    fault = emulator.kill(files.name, _victims(files, nodes or [], zone, random))
-    return _process_receipt(fault, "restart")
+    return _of_process(files, _victims(files, nodes or [], zone, random), emulator.kill, "restart")
 
 
 def _victims(files: ClusterFiles, nodes: list[str], zone: str | None, random: bool) -> list[str]:
@@ -66,16 +65,14 @@ def _victims(files: ClusterFiles, nodes: list[str], zone: str | None, random: bo
 def pause(nodes: Nodes = None) -> Answer:
     """The process stops with all its connections open, as in a long GC pause or on a stalled machine. `dsectl resume`
     continues it."""
-    files = current().files()
-    _note_unreadable_faults(files.name)
-    return _process_receipt(emulator.pause(files.name, _some(files, nodes, "pause")), "resume")
+    files, wanted = _some(nodes, "pause")
+    return _of_process(files, wanted, emulator.pause, "resume")
 
 
 @command("resume", "Resume paused nodes.", group="faults", rank=4)
 def resume(nodes: Nodes = None) -> Answer:
     """The node notices the pause, and catches up before it votes again."""
-    files = current().files()
-    wanted = _some(files, nodes, "resume")
+    files, wanted = _some(nodes, "resume")
     states = {name: process.state for name, process in emulator.processes(files).items()}
     for name in wanted:
         if states[name] != "paused":
@@ -128,10 +125,8 @@ def drain(
 ) -> Answer:
     """Routers skip its endpoints, and its clients move to other nodes; requests in flight are finished. Lasts until
     `dsectl undrain`, through restarts too. Exit code 5 when requests are still in flight; the drain goes on."""
-    files = current().files()
-    wanted = _some(files, nodes, "drain")
+    files, wanted = _some(nodes, "drain", running=True)
     at = timestamp()
-    _check_running(files, wanted, "drain")
     late = drain_nodes(current().client(), files, wanted, DRAIN_S if wait is None else wait, keep=True)
     for name, error in late.items():
         if not isinstance(error, DeadlinePassed):
@@ -143,38 +138,26 @@ def drain(
 @command("undrain", "Let drained nodes take requests again.", group="requests", rank=5)
 def undrain(nodes: Nodes = None) -> Answer:
     """Ends a drain: the node takes requests again."""
-    files = current().files()
-    wanted = _some(files, nodes, "undrain")
+    _, wanted = _some(nodes, "undrain", running=True)
     at = timestamp()
-    _check_running(files, wanted, "undrain")
     for answer in current().client().ask_all(wanted, "undrain").values():
         if isinstance(answer, ClusterError):
             raise answer
     return _done("undrained", wanted, at)
 
 
-def _check_running(files: ClusterFiles, nodes: list[str], command: str) -> None:
-    for name, process in emulator.processes(files).items():
-        if name in nodes and process.state != "running":
-            cure = "resume" if process.state == "paused" else "restart"
-            raise Failed(
-                f"node {name} is {process.state}", help=f"`dsectl {cure} {name}`, then `dsectl {command} {name}`."
-            )
-
-
-def _note_unreadable_faults(cluster: str) -> None:
-    """Say what the next change of the faults does to a file that cannot be read."""
-    if not linkfaults.faults_readable(cluster):
-        current().console.note(
-            "note: the file of faults could not be read; it is set aside as faults.json.damaged, and the link faults "
-            "that it held end"
-        )
-
-
-def _some(files: ClusterFiles, nodes: list[str] | None, command: str) -> list[str]:
+def _some(nodes: list[str] | None, command: str, *, running: bool = False) -> tuple[ClusterFiles, list[str]]:
+    """The cluster, and the nodes, each once; `running`: all of them must. Raises Usage, NotFound or Failed."""
+    files = current().files()
     if not nodes:
         raise Usage(f"{command} needs at least one node", help=f"`dsectl {command} n3`, for example.")
-    return _known(files, nodes)
+    wanted = _known(files, nodes)
+    for name, process in emulator.processes(files).items() if running else ():
+        if name in wanted and process.state != "running":
+            cure = "resume" if process.state == "paused" else "restart"
+            help = f"`dsectl {cure} {name}`, then `dsectl {command} {name}`."
+            raise Failed(f"node {name} is {process.state}", help=help)
+    return files, wanted
 
 
 def _known(files: ClusterFiles, nodes: list[str]) -> list[str]:
@@ -198,8 +181,12 @@ def _receipt(fault: Any, note: str) -> Answer:
     return Answer(fields, view)
 
 
-def _process_receipt(fault: Any, cure: str) -> Answer:
-    them = "it" if len(fault.nodes) == 1 else "them"
+def _of_process(files: ClusterFiles, nodes: list[str], cause: Callable[[str, list[str]], Any], cure: str) -> Answer:
+    if not linkfaults.faults_readable(files.name):
+        aside = "it is set aside as faults.json.damaged, and the link faults that it held end"
+        current().console.note(f"note: the file of faults could not be read; {aside}")
+    fault = cause(files.name, nodes)
+    them = "it" if len(nodes) == 1 else "them"
     return _receipt(fault, f"`dsectl {cure} {' '.join(fault.nodes)}` brings {them} back")
 
 
@@ -275,8 +262,7 @@ def disk(
             "disk needs one of --slow D, --full, --flip-byte and --wipe",
             help="`dsectl disk n3 --slow 50ms`, for example.",
         )
-    files = current().files()
-    _known(files, [node])
+    files, _ = _some([node], "disk")
     if slow is not None:
         return _lasting(nodefaults.slow_disk(files.name, node, slow * 1000))
     if full:
@@ -301,8 +287,7 @@ def clock(
     any. A stamp more than 60 s ahead of a coordinator's clock is not followed, and `explain` shows it."""
     if skew is None:
         raise Usage("clock needs --skew D", help="`dsectl clock n3 --skew 5m`, for example; `--skew=-5m` is behind.")
-    files = current().files()
-    _known(files, [node])
+    files, _ = _some([node], "clock")
     return _lasting(nodefaults.skew_clock(files.name, node, skew * 1000))
 
 
@@ -331,7 +316,13 @@ def faults(
     name = _cluster()
     found = [fault for fault in linkfaults.faults(name) if fault.active or not active]
     answers = current().client().ask_all(None, "faults", timeout=ANSWER_S) if found else {}
-    counted = sum_receipts(answers)
+    counted: dict[str, dict[str, int]] = {}  # fault: link: the counts of all nodes together
+    silent = [node for node, answer in answers.items() if isinstance(answer, ClusterError)]
+    for node, answer in answers.items():
+        for id, links in answer["receipts"].items() if node not in silent else ():
+            total = counted.setdefault(id, {})
+            for link, number in links.items():
+                total[link] = total.get(link, 0) + number
     rows = [with_receipt(fault_json(fault), counted.get(fault.id, {})) for fault in found]
 
     def view(console: Console) -> None:
@@ -339,25 +330,11 @@ def faults(
             console.note("no faults")
             return
         console.lines(faults_lines(rows, console.paint, console.columns))
-        silent = [node for node, answer in answers.items() if isinstance(answer, ClusterError)]
         if silent:
             verb = "does" if len(silent) == 1 else "do"
             console.note(f"note: without the count of {', '.join(silent)}, which {verb} not answer")
 
     return Answer(rows, view)
-
-
-def sum_receipts(answers: dict[str, Any]) -> dict[str, dict[str, int]]:
-    """The counts of all nodes together: fault -> link -> count."""
-    counted: dict[str, dict[str, int]] = {}
-    for answer in answers.values():
-        if isinstance(answer, ClusterError):
-            continue
-        for id, links in answer["receipts"].items():
-            total = counted.setdefault(id, {})
-            for link, number in links.items():
-                total[link] = total.get(link, 0) + number
-    return counted
 
 
 def _cluster() -> str:

@@ -57,23 +57,18 @@ def hints() -> Answer:
     found = {"pending": sum(by_target.values()), "by_target": by_target, "by_holder": by_holder, "silent": silent}
 
     def view(console: Console) -> None:
-        console.lines(hints_lines(found, console.paint, console.columns))
+        console.line(f"{count(sum(by_target.values()), 'copy waits', 'copies wait')} for absent owners")
+        rows = []
+        for target, number in by_target.items():
+            holders = [f"{holder}: {of[target]}" for holder, of in by_holder.items() if target in of]
+            rows.append((target, str(number), ", ".join(holders)))
+        if rows:
+            heading = ("OWNER", "COPIES", "HELD BY")
+            console.lines(["", *table(heading, rows, console.paint, console.columns, right=("COPIES",))])
         if silent:
             console.note(f"note: no answer from {', '.join(silent)}, which may hold more")
 
     return Answer(found, view)
-
-
-def hints_lines(found: dict[str, Any], paint: Paint, columns: int | None) -> list[str]:
-    """How many copies wait, for whom and where."""
-    head = f"{count(found['pending'], 'copy waits', 'copies wait')} for absent owners"
-    if not found["by_target"]:
-        return [head]
-    rows = []
-    for target, number in found["by_target"].items():
-        holders = [f"{holder}: {of[target]}" for holder, of in found["by_holder"].items() if target in of]
-        rows.append((target, str(number), ", ".join(holders)))
-    return [head, "", *table(("OWNER", "COPIES", "HELD BY"), rows, paint, columns, right=("COPIES",))]
 
 
 @command("repair", "Compare all replicas, and make equal what differs.", group="inspect", rank=7)

@@ -4,15 +4,13 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from msgspec import json
-from msgspec.structs import replace
 
 from cluster.emulator.spec import timestamp
 from cluster.errors import Usage
-from cluster.limits import CLIENT_TIMEOUT_S
 from dsectl.cli.console import Console
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
@@ -21,10 +19,8 @@ from dsectl.commands.requests import parse_arguments
 from dsectl.load.account import Limit, account_of, judge, parse_limit
 from dsectl.load.plan import (
     KV,
-    MIX_DEFAULT,
     PUBLISH,
     REQUEST,
-    SETTLE_S,
     KeySpace,
     LoadPlan,
     Mix,
@@ -42,7 +38,6 @@ from dsectl.ui.units import duration
 
 EXIT_SIGNAL = 128
 RATE_DEFAULT = 100.0
-SECONDS_DEFAULT = 10.0
 RATE_MAX = 1_000_000.0
 PROCESSES_MAX = 64
 CLIENTS_MAX = 10_000
@@ -141,11 +136,13 @@ def kv(
     has repaired itself. Exit 1: a write was lost, a value appeared that nobody wrote, or a limit did not hold. Exit 3:
     it was not tested, for example because the generator could not keep its rate. Ctrl-C and SIGTERM end it
     with its account."""
-    mix, space = mix or parse_mix(MIX_DEFAULT), keys or KeySpace()
-    plan = _plan(KV, rate, seconds, clients, size, processes, settle, seed)
-    if space.count < processes:
-        raise Usage(f"{processes} processes need at least as many keys, not {space.count}")
-    yield from _run(replace(plan, mix=mix, keys=space), require, intervals)
+    plan = _plan(
+        KV, rate=rate, seconds=seconds, clients=clients, mix=mix, keys=keys, sizes=size, processes=processes,
+        settle_s=settle, seed=seed,
+    )  # fmt: skip
+    if plan.keys.count < processes:
+        raise Usage(f"{processes} processes need at least as many keys, not {plan.keys.count}")
+    yield from _run(plan, require, intervals)
 
 
 @command("load publish", "Publish at a rate, and count what arrives.", group="load", rank=2)
@@ -165,8 +162,11 @@ def publish(
     """Publishes to a subject that its own subscribers listen to, and counts what became of each message. Delivery is at
     most once: what does not arrive is dropped, not lost, and --require 'dropped<1%' limits it. Exit 1: a message came
     twice, or one that nobody published. Ctrl-C ends it with its account."""
-    plan = _plan(PUBLISH, rate, seconds, clients, size, processes, settle, None)
-    yield from _run(replace(plan, subscribers=subscribers), require, intervals)
+    plan = _plan(
+        PUBLISH, rate=rate, seconds=seconds, clients=clients, subscribers=subscribers, sizes=size, processes=processes,
+        settle_s=settle,
+    )  # fmt: skip
+    yield from _run(plan, require, intervals)
 
 
 @command("load request", "Call a service at a rate.", group="load", rank=3)
@@ -189,39 +189,23 @@ def request(
     if not all(check_text(operation, "operation").rpartition(".")[::2]):
         raise Usage(f"{operation!r} does not name an operation: SERVICE.OPERATION")
     given = parse_arguments(arguments or [])
-    plan = _plan(REQUEST, rate, seconds, clients, size, processes, None, None)
-    yield from _run(
-        replace(plan, operation=operation, arguments=json.encode(given).decode() if given else ""), require, intervals
-    )
+    plan = _plan(
+        REQUEST, rate=rate, seconds=seconds, clients=clients, operation=operation, sizes=size, processes=processes,
+        arguments=json.encode(given).decode() if given else "",
+    )  # fmt: skip
+    yield from _run(plan, require, intervals)
 
 
-def _plan(
-    family: str,
-    rate: float | None,
-    seconds: float | None,
-    clients: int | None,
-    size: Sizes | None,
-    processes: int,
-    settle: float | None,
-    seed: int | None,
-) -> LoadPlan:
+def _plan(family: str, *, processes: int, clients: int | None, rate: float | None, **others: Any) -> LoadPlan:
+    """What was said of a load; the rest, also what is None, is as LoadPlan has it."""
     invocation = current()
     if clients is not None and clients < processes:
         raise Usage(f"{processes} processes need at least as many clients, not {clients}")
-    return LoadPlan(
-        family,
-        invocation.cluster,
-        os.urandom(3).hex(),
-        rate=RATE_DEFAULT if rate is None and clients is None else rate,
-        seconds=seconds or SECONDS_DEFAULT,
-        clients=clients,
-        sizes=size or Sizes(),
-        via=invocation.options.via,
-        timeout_s=invocation.options.timeout_s or CLIENT_TIMEOUT_S,
-        settle_s=SETTLE_S if settle is None else settle,
-        seed=int.from_bytes(os.urandom(4)) if seed is None else seed,
-        processes=processes,
-    )
+    others |= {"via": invocation.options.via, "timeout_s": invocation.options.timeout_s}
+    said = {"seed": int.from_bytes(os.urandom(4))} | {name: one for name, one in others.items() if one is not None}
+    rate = RATE_DEFAULT if rate is None and clients is None else rate
+    run = os.urandom(3).hex()
+    return LoadPlan(family, invocation.cluster, run, rate=rate, clients=clients, processes=processes, **said)
 
 
 def _run(plan: LoadPlan, limits: list[Limit] | None, intervals: str | None) -> Iterator[Answer]:

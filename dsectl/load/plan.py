@@ -184,7 +184,6 @@ PRESETS = {
     "E": Mix({SCAN: 95, INSERT: 5}),
     "F": Mix({READ: 50, RMW: 50}),
 }
-MIX_DEFAULT = "A"
 _MIX_HELP = (
     "Write shares, as in read=50,write=50 (kinds: read, write, insert, scan, rmw), or the letter of a YCSB workload: "
     "A read/write 50/50, B 95/5, C read only, D read/insert 95/5 of the latest, E scan/insert 95/5, F read/rmw 50/50."

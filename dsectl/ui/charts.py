@@ -57,10 +57,14 @@ def glyphs_for(encoding: str | None) -> Glyphs:
 def chart(values: Sequence[float | None], rows: int, top: float, glyphs: Glyphs) -> list[str]:
     """Columns of `values` up to `top`, as `rows` lines from the top down. Nothing is a gap; zero is the lowest bar."""
     steps = len(glyphs.bars)
-    levels = [None if value is None else _level(value, top, rows * steps) for value in values]
+    levels = []
+    for value in values:
+        level = round(value / top * (rows * steps)) if value and top > 0 else 0
+        levels.append(0 if value is None else max(1, min(rows * steps, level)))
+    blocks = " " + glyphs.bars
     lines = []
     for row in range(rows - 1, -1, -1):
-        lines.append("".join(_cell(level, row * steps, glyphs.bars) for level in levels))
+        lines.append("".join(blocks[max(0, min(level - row * steps, steps))] for level in levels))
     return lines
 
 
@@ -85,15 +89,3 @@ def bar(part: float, columns: int, glyphs: Glyphs) -> str:
 def spark(values: Sequence[float | None], top: float, glyphs: Glyphs) -> str:
     """A chart of one line."""
     return chart(values, 1, top, glyphs)[0]
-
-
-def _level(value: float, top: float, steps: int) -> int:
-    if value <= 0 or top <= 0:
-        return 1
-    return max(1, min(steps, round(value / top * steps)))
-
-
-def _cell(level: int | None, below: int, bars: str) -> str:
-    if level is None or level <= below:
-        return " "
-    return bars[min(level - below, len(bars)) - 1]

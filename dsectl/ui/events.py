@@ -28,9 +28,6 @@ def event_line(one: dict[str, Any], paint: Paint) -> str:
 def _evidence(event: dict[str, Any]) -> str:
     """The fields of an event behind its cause, those that its cause does not say already."""
     fields = {name: value for name, value in event.items() if name not in HEAD and value not in ("", None)}
-    parts = [f"{name}={_value(value)}" for name, value in fields.items()]
+    texts = {name: ".".join(map(str, one)) if isinstance(one, list) else one for name, one in fields.items()}
+    parts = [f"{name}={text}" for name, text in texts.items()]
     return f"  ({', '.join(parts)})" if parts else ""
-
-
-def _value(value: Any) -> str:
-    return ".".join(map(str, value)) if isinstance(value, list) else str(value)

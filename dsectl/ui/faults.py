@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from cluster.emulator.faultsfile import KINDS, Fault, Figure
+from cluster.emulator.faultsfile import KINDS, Fault
 from dsectl.ui.table import state, table
 from dsectl.ui.text import Paint
 from dsectl.ui.units import clock, show_duration, show_size
@@ -33,26 +33,19 @@ def with_receipt(fields: dict[str, Any], counted: dict[str, int]) -> dict[str, A
 
 def receipt_line(fault: dict[str, Any], paint: Paint) -> str:
     """What a fault command did, on one line."""
-    parts = [
-        paint(fault["id"], "name"),
-        paint(fault["kind"], "strong"),
-        fault["target"],
-        details(fault),
-        paint(fault["at"], "dim"),
-    ]
+    id, kind = paint(fault["id"], "name"), paint(fault["kind"], "strong")
+    parts = [id, kind, fault["target"], details(fault), paint(fault["at"], "dim")]
     return "  ".join(part for part in parts if part)
 
 
 def details(fault: dict[str, Any]) -> str:
     """What its kind says of it: what a slow link suffers, or that a partition is one way."""
     found = fault_of(fault)
-    return ", ".join([*found.of.remarks(found), *(_figure(one) for one in found.of.figures(found))])
-
-
-def _figure(figure: Figure) -> str:
-    shown = _VALUES[figure.unit](figure.value)
-    spread = f" ± {_VALUES[figure.unit](figure.spread)}" if figure.spread else ""
-    return f"{figure.label} {shown}{spread}"
+    parts = list(found.of.remarks(found))
+    for figure in found.of.figures(found):
+        show = _VALUES[figure.unit]
+        parts.append(f"{figure.label} {show(figure.value)}" + (f" ± {show(figure.spread)}" if figure.spread else ""))
+    return ", ".join(parts)
 
 
 _VALUES: dict[str, Callable[[float], str]] = {

@@ -106,7 +106,7 @@ class Screen:
         self._bell, self._ring = os.pipe()
         os.set_blocking(self._ring, False)
         if threading.current_thread() is threading.main_thread():
-            for number, handler in ((signal.SIGWINCH, self._resized), (signal.SIGTSTP, self._suspended)):
+            for number, handler in ((signal.SIGWINCH, lambda *_: self.ring()), (signal.SIGTSTP, self._suspended)):
                 self._handlers[number] = signal.signal(number, handler)
         try:
             self._take()
@@ -193,9 +193,6 @@ class Screen:
             termios.tcsetattr(self._keyboard, termios.TCSADRAIN, before)
         except termios.error:
             pass
-
-    def _resized(self, number: int, frame: FrameType | None) -> None:
-        self.ring()
 
     def _suspended(self, number: int, frame: FrameType | None) -> None:
         """Ctrl-Z: the shell gets its screen back, and this process stops until it is called to the front again."""

@@ -33,7 +33,8 @@ def table_lines(
     header: Sequence[str], rows: Sequence[Sequence[Cell]], columns: int | None = None, right: Sequence[str] = ()
 ) -> list[Line]:
     """The same as pieces, for a picture."""
-    grid = [[_split(cell) for cell in row] for row in rows]
+    cells = [[(cell, "") if isinstance(cell, str) else cell for cell in row] for row in rows]
+    grid = [[(shown(text), style) for text, style in row] for row in cells]
     used = [index for index, title in enumerate(header) if not grid or any(row[index][0] for row in grid)]
     titles = [header[index] for index in used]
     grid = [[row[index] for index in used] for row in grid]
@@ -44,11 +45,6 @@ def table_lines(
     sides = [title in right for title in titles]
     lines = [_line([(title, "dim") for title in titles], widths, sides)] if titles else []
     return lines + [_line(row, widths, sides) for row in grid]
-
-
-def _split(cell: Cell) -> tuple[str, str]:
-    text, style = (cell, "") if isinstance(cell, str) else cell
-    return shown(text), style
 
 
 def _line(cells: Sequence[tuple[str, str]], widths: list[int], right: list[bool]) -> Line:

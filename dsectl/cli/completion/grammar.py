@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Any
 
 from dsectl.cli.options import LINES
 from dsectl.cli.resources import folder
@@ -196,19 +195,16 @@ class Walk:
         return self.grammar.parts_of(self.first) if self.first else self.grammar.first_words()
 
     def _rule(self, rules: Sequence[WalkRule], word: str) -> str:
-        return next(rule.then for rule in rules if all(self._holds(one, word) for one in rule.when))
-
-    def _holds(self, condition: str, word: str) -> bool:
-        match condition:
-            case "due":
-                return self.due is not None
-            case "open":
-                return not self._closed
-            case "named":
-                return self.command is not None
-            case "lost":
-                return self._lost
-        return fnmatchcase(word, condition)
+        states = {
+            "due": self.due is not None,
+            "open": not self._closed,
+            "named": self.command is not None,
+            "lost": self._lost,
+        }
+        for rule in rules:
+            if all(states[one] if one in states else fnmatchcase(word, one) for one in rule.when):
+                return rule.then
+        raise AssertionError("the last rule has no condition")
 
     def _step(self, word: str) -> None:
         match self._rule(COMPLETE_WORD, word):
@@ -226,7 +222,11 @@ class Walk:
             case "argument":
                 self.arguments += 1
             case "name":
-                self._name(word)
+                self.command = self.grammar.find(f"{self.first} {word}".lstrip())
+                if self.command is None and not self.first and self.grammar.parts_of(word):
+                    self.first = word
+                elif self.command is None:
+                    self._lost = True
 
     def _known(self, name: str) -> Option | None:
         option = self.option(name)
@@ -238,28 +238,15 @@ class Walk:
         if option is not None and option.value is not None and option.value.kind is NameKind.CLUSTER:
             self.cluster = value
 
-    def _name(self, word: str) -> None:
-        self.command = self.grammar.find(f"{self.first} {word}".lstrip())
-        if self.command is None and not self.first and self.grammar.parts_of(word):
-            self.first = word
-        elif self.command is None:
-            self._lost = True
-
 
 KINDS = {
-    **{
-        kind.value.upper(): kind
-        for kind in (NameKind.CLUSTER, NameKind.NODE, NameKind.GROUP, NameKind.ZONE, NameKind.FAULT, NameKind.FILE)
-    },
-    **{kind.value.upper(): kind for kind in (NameKind.KEY, NameKind.SUBJECT, NameKind.SERVICE)},
-    "FROM": NameKind.END,
-    "TO": NameKind.END,
+    **{kind.value.upper(): kind for kind in NameKind},
+    **dict.fromkeys(("FROM", "TO"), NameKind.END),
+    **dict.fromkeys(("PAYLOAD", "BODY"), NameKind.VALUE),
     "PATTERN": NameKind.SUBJECT,
     "SERVICE.OPERATION": NameKind.OPERATION,
-    "VALUE": NameKind.VALUE,
-    "PAYLOAD": NameKind.VALUE,
-    "BODY": NameKind.VALUE,
 }
+"""What help calls the kinds of words; most have their own name."""
 CHOICES = re.compile(r"[a-z][a-z-]*(\|[a-z][a-z-]*)*")
 GLOBAL = re.compile(r"(?P<names>(-\w, )?--[a-z-]+)( (?P<value>[A-Z]+))?")
 HELP = Option(("--help",), "show the arguments and options")
@@ -276,10 +263,14 @@ def read_command(entry: Entry) -> Signature:
     from dsectl.cli.parsing import command  # loads Typer
 
     parameters = command(entry).params
-    options = [_option(one) for one in parameters if one.param_type_name == "option"]
-    arguments = [
-        Argument(value_of(one.metavar or ""), one.nargs == -1) for one in parameters if one.param_type_name != "option"
-    ]
+    options, arguments = [], []
+    for one in parameters:
+        value = value_of(one.metavar or "")
+        if one.param_type_name == "option":
+            names = tuple(sorted([*one.opts, *one.secondary_opts], key=len))
+            options.append(Option(names, (one.help or "").removesuffix("."), None if one.is_flag else value))
+        else:
+            arguments.append(Argument(value, one.nargs == -1))
     return Signature(entry.name, entry.help, entry.alias, tuple(options), tuple(arguments))
 
 
@@ -310,9 +301,3 @@ def value_of(metavar: str) -> Value:
     if CHOICES.fullmatch(name):
         return Value(NameKind.CHOICE, tuple(name.split("|")))
     return Value(KINDS.get(name, NameKind.ANY))
-
-
-def _option(parameter: Any) -> Option:
-    names = tuple(sorted([*parameter.opts, *parameter.secondary_opts], key=len))
-    value = None if parameter.is_flag else value_of(parameter.metavar or "")
-    return Option(names, (parameter.help or "").removesuffix("."), value)
