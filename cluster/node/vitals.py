@@ -45,6 +45,7 @@ def vitals(node: "Node", arguments: dict[str, Any]) -> dict[str, Any]:
         "may_have_lost": node.replication.completing.losses,
         "layout": node.view.number,
         "moving": node.layouts.moving(),
+        "throttle": context.throttle.status(),
         "sees": {name: view.state for name, view in node.membership.table().items()},
         "hints": context.hints.by_target(),
         "receipts": node.faults.receipts(),

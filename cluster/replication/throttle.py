@@ -108,6 +108,12 @@ class Throttle:
         """How long to rest before more is moved."""
         return max(0.0, self._paid_at - self._clock.now() - BURST_S)
 
+    def status(self) -> dict[str, float | None]:
+        """The rate in bytes a second, and the latencies that it follows."""
+        control = self.control
+        p99_ms = None if control.p99_s is None else round(control.p99_s * 1000, 3)
+        return {"rate": round(control.rate), "p99_ms": p99_ms, "base_ms": round(control.base_s * 1000, 3)}
+
     def _window(self) -> None:
         before, self._counts = self._counts, Counter()
         for latencies in self.foreground:

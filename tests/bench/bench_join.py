@@ -155,6 +155,15 @@ async def join() -> dict[str, Any]:
     return answer
 
 
+async def watch(client: Client, seen: list[tuple[float, dict[str, Any]]]) -> None:
+    """Note once a second how fast nodes may move data, until cancelled."""
+    while True:
+        answers = await client.ask_all(None, "vitals", timeout=2.0)
+        rates = {name: answer["throttle"] for name, answer in answers.items() if not isinstance(answer, ClusterError)}
+        seen.append((perf_counter(), rates))
+        await asyncio.sleep(1.0)
+
+
 async def moved(client: Client) -> dict[str, int]:
     """What nodes were sent of partitions that they lacked, together."""
     answers = await client.ask_all(None, "vitals")
@@ -178,11 +187,14 @@ async def measure() -> dict[str, Any]:
         show(f"peak {peak:,.0f} operations/s, {IN_FLIGHT} in flight; offered from now on {rate:,.0f}/s")
         load = asyncio.ensure_future(offered.offer(rate))
         await asyncio.sleep(WARM_S + BEFORE_S)
+        seen: list[tuple[float, dict[str, Any]]] = []
+        watching = asyncio.ensure_future(watch(client, seen))
         joined = perf_counter()
         answer = await join()
         over = perf_counter()
         await asyncio.sleep(AFTER_S)
         load.cancel()
+        watching.cancel()
         await offered.drained()
         phases = {
             "before": offered.between(joined - BEFORE_S, joined),
@@ -190,6 +202,11 @@ async def measure() -> dict[str, Any]:
             "after": offered.between(over, over + AFTER_S),
         }
         outcomes = dict(offered.outcomes)
+        if os.environ.get("TIMELINE"):
+            for at, rates in seen:
+                figures = offered.between(at - 1.0, at)
+                each = [f"{one['rate'] / 2**20:.1f}({one['p99_ms']}/{one['base_ms']})" for one in rates.values()]
+                show(f"{at - joined:5.1f} s  p99 {figures['p99_ms']:7.2f} ms  MiB/s {' '.join(each)}")
     async with cluster.connect("bench") as client:
         totals = await moved(client)
     return {
