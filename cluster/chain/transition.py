@@ -108,7 +108,8 @@ def moves(layout: LayoutEntry) -> list[Move]:
     """What the transition of a layout moves, by partition; nothing where none is under way."""
     if layout.coming is None:
         return []
-    before = layout.owners or [placement(layout).owners(partition) for partition in range(PARTITIONS)]
+    placed = placement(layout)
+    before = [placed.owners(partition) for partition in range(PARTITIONS)]
     found = []
     for partition, (owners, coming) in enumerate(zip(before, layout.coming.owners, strict=True)):
         giving = tuple(name for name in owners if name not in coming)

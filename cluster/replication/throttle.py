@@ -26,12 +26,13 @@ window late."""
 RATE_MIN: Final = 1 << 20
 """Bytes a second. A node's share of a million values of 1 KiB is some 600 MB: ten minutes at the very worst."""
 RATE_MAX: Final = 1 << 28
-RATE_START: Final = 4 << 20
+RATE_START: Final = 2 << 20
 """With users there, before anything is known of how they fare."""
-STEP: Final = 1 << 20
+STEP: Final = 1 << 19
 CUT: Final = 0.6
 QUIET_WINDOWS: Final = 20
-"""The base is taken from the last so many windows in which nothing moved."""
+"""The base is the median p99 of the last so many windows in which nothing moved: what a change of members costs at its
+beginning, as a process that starts, is no part of it."""
 REST_WINDOWS: Final = 4
 """So many without a move have passed when a move is over: a source that is tried again does not begin another."""
 SAMPLES_MIN: Final = 50
@@ -52,32 +53,31 @@ class RateControl:
         """Of the last window in which something moved; None when there were too few operations to say."""
         self._still = REST_WINDOWS
         """Windows since something moved."""
-        self._quiet: deque[Mapping[int, int]] = deque(maxlen=QUIET_WINDOWS)
+        self._quiet: deque[float | None] = deque(maxlen=QUIET_WINDOWS)
+        """The p99 of each."""
 
     def on_window(self, counts: Mapping[int, int], moved: bool) -> None:
         """A window has passed, with these foreground durations (by bucket, as `Latencies` has them)."""
+        p99_s = quantile_s(counts, 0.99) if sum(counts.values()) >= SAMPLES_MIN else None
         if not moved:
             self._still += 1
             if self._still > REST_WINDOWS:
-                self._on_quiet(counts)
+                self._on_quiet(p99_s)
             return
         self._still = 0
-        self.p99_s = quantile_s(counts, 0.99) if sum(counts.values()) >= SAMPLES_MIN else None
-        if self.p99_s is None:
+        self.p99_s = p99_s
+        if p99_s is None:
             self.rate = min(RATE_MAX, 2 * self.rate)
-        elif self.p99_s > LIMIT_FACTOR * self.base_s:
+        elif p99_s > LIMIT_FACTOR * self.base_s:
             self.rate = max(RATE_MIN, CUT * self.rate)
         else:
             self.rate = min(RATE_MAX, self.rate + STEP)
 
-    def _on_quiet(self, counts: Mapping[int, int]) -> None:
-        self._quiet.append(counts)
-        total: Counter[int] = Counter()
-        for window in self._quiet:
-            total.update(window)
-        busy = total.total() >= SAMPLES_MIN
-        self.base_s = max(BASE_MIN_S, quantile_s(total, 0.99) or 0.0) if busy else BASE_S
-        self.rate = float(RATE_START if busy else RATE_MAX)
+    def _on_quiet(self, p99_s: float | None) -> None:
+        self._quiet.append(p99_s)
+        known = sorted(one for one in self._quiet if one is not None)
+        self.base_s = max(BASE_MIN_S, known[len(known) // 2]) if known else BASE_S
+        self.rate = float(RATE_START if known else RATE_MAX)
 
 
 class Throttle:

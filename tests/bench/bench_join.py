@@ -11,6 +11,7 @@ import asyncio
 import gc
 import json
 import os
+import statistics
 import sys
 from collections import Counter
 from random import Random
@@ -137,10 +138,16 @@ class Offered:
     def between(self, since: float, until: float) -> dict[str, float]:
         """The latencies of what was due in that time."""
         taken = sorted(took for due, took in self.latencies if since <= due < until)
+        seconds: dict[int, list[float]] = {}
+        for due, took in self.latencies:
+            if since <= due < until:
+                seconds.setdefault(int(due - since), []).append(took)
+        usual = statistics.median(percentile(sorted(of_one), 0.99) for of_one in seconds.values())
         return {
             "operations": len(taken),
             "p50_ms": round(percentile(taken, 0.5) * 1e3, 2),
             "p99_ms": round(percentile(taken, 0.99) * 1e3, 2),
+            "usual_p99_ms": round(usual * 1e3, 2),
         }
 
 

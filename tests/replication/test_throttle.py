@@ -82,6 +82,13 @@ def test_the_base_is_of_before_and_what_the_move_itself_costs_does_not_count() -
     assert control.base_s > 0.1, "it is as slow as that without a move"
 
 
+def test_a_bad_second_before_the_move_is_no_part_of_the_base() -> None:
+    control = RateControl()
+    for number in range(20):
+        control.on_window(window(0.2 if number > 14 else 0.004), False)
+    assert control.base_s < 0.006
+
+
 def test_users_who_come_with_the_move_are_compared_with_a_default() -> None:
     control = RateControl()
     for _ in range(10):
