@@ -130,6 +130,9 @@ class ReplicationSettings:
     compare_interval_s: float = 0.25
     compare_quiet_s: float = 1.0
     """A partition is compared once it was not written for so long: copies under way are no differences."""
+    collect: bool = True
+    """Tombstones are collected once nothing older can come back."""
+    collect_interval_s: float = 0.5
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ from cluster.versions import (
     encode_clock,
     encode_context,
     has_clock,
+    is_settled,
     join_dot,
     proves_amnesia,
     put,
@@ -238,7 +239,7 @@ class Coordinator:
             if sibling.stamp > stamp:
                 stamp = self._follow(sibling.stamp, key)
         actor = actors.actor if mine else actors.for_fallback(key, stored.clock)
-        if proves_amnesia(stored, actor, number, context):
+        if proves_amnesia(stored, actor, number, context, replication.stable_clock(partition)):
             actor = self._mint(mine, key)
         written = put(stored, actor, number, context, operation, stamp, body.value, body.deleted)
         blob = encode(written)
@@ -288,6 +289,9 @@ class Coordinator:
             return
         if held is None or not covers(stored.clock, stored.cloud, *dot):
             assert row is not None
+            if is_settled(replication.stable_clock(partition), *row.dot):
+                inbound.fail(Maybe(f"operation {operation} is over: it was replaced, or nobody has it; read the key"))
+                return
             if not mine:
                 inbound.fail(Maybe(f"{replication.me} has handed operation {operation} to an owner: read the key"))
                 return

@@ -2,7 +2,7 @@
 
 from cluster.errors import TooLarge
 from cluster.replication.mergeable import excess
-from cluster.versions import decode, digest, merge_blobs, outline
+from cluster.versions import decode, digest, is_deleted, merge_blobs, newest, outline, unsettled
 
 
 class VersionedObjects:
@@ -10,6 +10,9 @@ class VersionedObjects:
 
     merge = staticmethod(merge_blobs)  # no call around it: each copy that arrives is merged
     digest = staticmethod(digest)
+    is_deleted = staticmethod(is_deleted)
+    newest = staticmethod(newest)
+    unsettled = staticmethod(unsettled)
 
     def check(self, blob: bytes) -> None:
         """Raise Damaged for bytes that are no object, and TooLarge for one that could not be shipped."""

@@ -25,10 +25,11 @@ from cluster.node.drain import Drain
 from cluster.node.layouts import LAYOUT_FILE, Layouts
 from cluster.node.receipts import Receipts
 from cluster.observe.events import Events, LimitedRecorder, Steps
+from cluster.replication.collection import StableClocks
 from cluster.replication.context import ReplicationContext
 from cluster.replication.hintloss import HintLoss
 from cluster.replication.hints import HintStore
-from cluster.replication.mergeable import TABLE_KV, Mergeable
+from cluster.replication.mergeable import TABLE_KV, TABLE_STABLE, Mergeable
 from cluster.replication.replication import Replication
 from cluster.replication.throttle import Throttle
 from cluster.replication.voting import VotingStatus
@@ -50,6 +51,7 @@ from cluster.wire.replication import (
     ReplicateBatch,
     ReplicatedBatch,
     Scan,
+    Survey,
 )
 
 LEAVE_S = 1.0
@@ -127,7 +129,7 @@ class Node:
             on_undone=self.actors.renew,
             on_full=self._full,
         )  # fmt: skip
-        mergeables: dict[int, Mergeable] = {TABLE_KV: VersionedObjects()}
+        mergeables: dict[int, Mergeable] = {TABLE_KV: VersionedObjects(), TABLE_STABLE: StableClocks()}
         boot = f"{self.boot.id}-{self.boot.epoch}"
         context = ReplicationContext(
             boot=boot,
@@ -146,7 +148,7 @@ class Node:
             record=self.events.record,
             steps=self.steps,
         )
-        self.replication = Replication(context, on_drop=self.actors.renew)
+        self.replication = Replication(context, self.actors.renew, lambda: (self.boot.id, self.actors.number))
         self.kv = Coordinator(
             context, self.replication.writer, self.replication.reader, self.actors, settings.storage.durability.value
         )
@@ -180,6 +182,7 @@ class Node:
         handle(Scan, self.replication.giver.on_scan)
         handle(Compare, self.replication.antientropy.on_compare)
         handle(Leaves, self.replication.antientropy.on_leaves)
+        handle(Survey, self.replication.collecting.on_survey)
         handle(AdminQuery, self.answers.answer)
         self.membership.on_change.append(lambda name, _, new: self.replication.member_changed(name, new == "alive"))
         self.membership.on_refuted.append(self.replication.catchup.begin)

@@ -60,6 +60,7 @@ class AntiEntropy:
         self._resting: dict[tuple[int, str], float] = {}
         self._under_way: dict[int, None] = {}
         self._want_tree: dict[int, list[UseTree]] = {}
+        self._began = context.env.clock.now()
         self._hurry = False
         self.compared = 0
         self.repaired = 0
@@ -160,14 +161,18 @@ class AntiEntropy:
                     others = self._others(partition)
                     if others:
                         self._under_way[partition] = None
-                        self._with_tree(partition, partial(self._compare, partition, others))
+                        self.with_tree(partition, partial(self._compare, partition, others))
                     elif self._is_verified(partition):
                         del self._todo[partition]
         if self._hurry and not self.unverified():
             self._hurry = False
         clock.call_later(settings.compare_interval_s, self._tick)
 
-    def _with_tree(self, partition: int, use: UseTree) -> None:
+    def rested_s(self, partition: int) -> float:
+        """How long nothing was written to the partition in this boot, as far as was looked; `with_tree` looks."""
+        return self.context.env.clock.now() - max(self._written_at.get(partition, -1e9), self._began)
+
+    def with_tree(self, partition: int, use: UseTree) -> None:
         """Give the tree, built first if need be; None when the partition was written meanwhile."""
         tree = self.trees.tree(partition)
         if tree is not None:
@@ -238,6 +243,9 @@ class AntiEntropy:
         body: Compare = inbound.body
         if not self._holds(body.partition, inbound):
             return
+        if not self.context.status.complete(body.partition):
+            inbound.fail(Overloaded(f"partition {body.partition} is recovering"))  # completing makes it equal
+            return
 
         def answer(tree: list[int] | None) -> None:
             if tree is None:
@@ -248,7 +256,7 @@ class AntiEntropy:
             else:
                 inbound.reply(Compared(False, pack_leaves(tree)))
 
-        self._with_tree(body.partition, answer)
+        self.with_tree(body.partition, answer)
 
     def on_leaves(self, inbound: Inbound) -> None:
         """It wants to know which rows there are where the trees differ."""
@@ -330,5 +338,5 @@ class Difference:
             owner._resting.pop((self.partition, self.name), None)
 
     def _repaired(self, read: ReadOperation, error: ClusterError | None) -> None:
-        if error is None:
+        if error is None and not read.unrepaired:
             self.owner.repaired += 1

@@ -2,8 +2,8 @@
 
 Many partitions at a time, from all sources at once, on the background lane: what is in flight is bounded, so that a
 link's latency costs little, and a source has few questions at a time. Rows are merged into what is here, never put in
-its place; see `transfer`. A source that fails is tried again; one that is absent is waited for, and named together with
-the command that goes on without it.
+its place, but for what a complete source shows to be deleted and collected; see `transfer`. A source that fails is
+tried again; one that is absent is waited for, and named together with the command that goes on without it.
 """
 
 from collections import Counter
@@ -174,7 +174,8 @@ class Completing:
                 return  # not before the next tick
             self._step()
 
-        scan = self._scans[partition] = PartitionScan(self.receiver, partition, source, page_bytes, ended)
+        informed = any(self._completion(partition).scanned.values())
+        scan = self._scans[partition] = PartitionScan(self.receiver, partition, source, page_bytes, ended, informed)
         scan.start()
 
     def _complete(self, partition: int, verdict: CompletionReason) -> None:

@@ -1,7 +1,7 @@
 """The replication context: what every operation of one node's replication works with."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from cluster.config import ReplicationSettings
 from cluster.env import Env
@@ -10,9 +10,10 @@ from cluster.layout import LayoutView, partition_of
 from cluster.limits import KEY_BYTES_MAX
 from cluster.observe.events import Steps
 from cluster.ports import Recorder
+from cluster.replication.collection import NOTHING_SETTLED, decode_stable, stable_row
 from cluster.replication.hintloss import HintLoss
 from cluster.replication.hints import HintStore
-from cluster.replication.mergeable import TABLE_HINTS, Mergeable, check_merged
+from cluster.replication.mergeable import TABLE_HINTS, TABLE_STABLE, Mergeable, check_merged
 from cluster.replication.throttle import Throttle
 from cluster.replication.voting import VotingStatus
 from cluster.rpc import Rpc
@@ -43,6 +44,7 @@ class ReplicationContext:
     record: Recorder
     steps: Steps
     """Of the operations that are to be explained."""
+    _stable: dict[int, tuple[bytes, Mapping[str, int]]] = field(default_factory=dict)
 
     @property
     def me(self) -> str:
@@ -62,6 +64,24 @@ class ReplicationContext:
         if not 0 < len(key) <= KEY_BYTES_MAX or partition_of(key) != partition:
             raise Usage(f"partition {partition} has no such key")
         return mergeable
+
+    def stable_clock(self, partition: int) -> Mapping[str, int]:
+        """Up to where all of a partition is settled, as this node knows; see `collection`."""
+        blob = self.store.get(TABLE_STABLE, partition, stable_row(partition))
+        if blob is None:
+            return NOTHING_SETTLED
+        known = self._stable.get(partition)
+        if known is None or known[0] is not blob:
+            known = self._stable[partition] = blob, decode_stable(blob)
+        return known[1]
+
+    def news(self, table: int, partition: int, key: str, blob: bytes) -> bytes | None:
+        """A copy that may be old, without what was replaced and perhaps collected since; None when nothing is left of
+        it. An owner that lost data cannot tell, and keeps all. Raises Damaged."""
+        stable = self.stable_clock(partition)
+        if not stable or not self.status.complete(partition):
+            return blob
+        return self.mergeables[table].unsettled(blob, self.store.get(table, partition, key), stable)
 
     def merge_in(self, table: int, partition: int, key: str, blob: bytes) -> bytes:
         """The join of `blob` with what is held here; not stored yet. Raises TooLarge, see `check_merged`."""

@@ -51,6 +51,8 @@ class DigestTrees:
         self._before: dict[tuple[int, int, str], bytes | None] = {}
         self._trees: dict[int, list[int]] = {}
         self._building: dict[int, list[TreeBuilder]] = {}
+        self.on_rows: Callable[[list[Change]], None] = lambda changes: None
+        """Given what was written, with the look that comes upon it."""
         self.on_changed: Callable[[Iterable[int]], None] = lambda partitions: None
         """These partitions were written since the last look."""
         store.on_written = self.note
@@ -85,6 +87,7 @@ class DigestTrees:
         self._noted_count = 0
         changed: dict[int, None] = {}
         for changes in noted:
+            self.on_rows(changes)
             for table, partition, key, before in changes:
                 if table in self.tables:  # what only this node needs to know is in tables of its own
                     changed[partition] = None

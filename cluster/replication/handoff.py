@@ -164,8 +164,12 @@ class Handoff:
         """A hint for this very node (its owner came back under our name): merge it into our own store."""
         context = self.context
         for hint, blob in context.hints.waiting_for(context.me, lambda hint: True, context.settings.hint_batch):
+            news = context.news(hint.table, hint.partition, hint.key, blob)
+            if news is None:
+                context.hints.delivered(hint, blob)
+                continue
             try:
-                merged = context.merge_in(hint.table, hint.partition, hint.key, blob)
+                merged = context.merge_in(hint.table, hint.partition, hint.key, news)
             except TooLarge:
                 continue  # it goes home once the object has been made smaller
             context.store.put(hint.table, hint.partition, hint.key, merged, self._kept(hint, blob))

@@ -4,6 +4,7 @@ A join semilattice (Shapiro et al., "Conflict-free Replicated Data Types", SSS 2
 associative, idempotent. So hints, repairs and retries may arrive twice and out of order.
 """
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from cluster.errors import TooLarge
@@ -11,8 +12,10 @@ from cluster.limits import MERGED_BYTES_CHECKED, MERGED_BYTES_MAX, SIBLINGS_MERG
 from cluster.storage import TABLE_HINTS
 
 TABLE_KV = 0
+TABLE_STABLE = 3
+"""Of each partition the stable clock, see `collection`. (2 are the operations of `cluster.kv`, of one node only.)"""
 
-__all__ = ["TABLE_HINTS", "TABLE_KV", "Mergeable", "check_merged"]
+__all__ = ["TABLE_HINTS", "TABLE_KV", "TABLE_STABLE", "Mergeable", "check_merged"]
 
 
 def excess(mergeable: "Mergeable", merged: bytes) -> str:
@@ -53,3 +56,13 @@ class Mergeable(Protocol):
 
     def shows(self, blob: bytes) -> bool:
         """Whether a reader is shown anything of it; a tombstone hides what it covers."""
+
+    def is_deleted(self, blob: bytes) -> bool:
+        """Whether it is nothing but a tombstone: it may be collected."""
+
+    def newest(self, blob: bytes) -> dict[str, int]:
+        """By node id the highest number of an event that it names."""
+
+    def unsettled(self, blob: bytes, held: bytes | None, stable: Mapping[str, int]) -> bytes | None:
+        """What of a copy is news to an owner that lacks nothing, holds `held`, and knows that all up to the stable
+        clock is settled; None for nothing."""

@@ -116,12 +116,13 @@ class QuorumRead:
 
     A value is decided by `r` owners that vote, absence by `absent` (N - W + 1: one of any write quorum is among them)
     that vote and may miss nothing. A strict read promises only what W owners acknowledged, and needs both numbers of
-    owners that lost nothing. Other answers bring values but no votes.
+    owners that lost nothing. Other answers bring values but no votes. What an owner that lost data still has may be
+    deleted long since, so it is said only when the votes do not decide; what is a hint is said.
     """
 
     __slots__ = (
-        "absent", "answers", "complete", "may_miss", "mergeable", "merged", "r", "strict", "sure", "unrepaired",
-        "votes",
+        "absent", "answers", "aside", "complete", "may_miss", "mergeable", "merged", "r", "strict", "sure",
+        "unrepaired", "votes",
     )  # fmt: skip
 
     def __init__(self, r: int, absent: int, strict: bool, mergeable: Mergeable) -> None:
@@ -137,8 +138,10 @@ class QuorumRead:
         self.may_miss = 0
         self.merged: bytes | None = None
         """All that was found so far; None for nothing."""
+        self.aside: dict[str, bytes] | None = None
+        """What was found without a vote, by node, while there is any."""
         self.unrepaired = False
-        """An owner that is behind did not take what was found: a later read may miss it."""
+        """An owner that is behind did not take what was found, or must not: a later read may miss it."""
 
     def on_answer(self, node: str, blob: bytes | None, vote: int) -> None:
         """A node answered with all that it holds; `vote` is one of the constants above. Raises Damaged when what two
@@ -146,11 +149,14 @@ class QuorumRead:
         if node in self.answers:
             return
         if blob is not None:
-            merged = self.merged
-            if merged is None:
-                self.merged = blob
-            elif merged is not blob:
-                self.merged = self.mergeable.merge(merged, blob)
+            if vote == NO_VOTE:
+                self.aside = {**(self.aside or {}), node: blob}
+            else:
+                merged = self.merged
+                if merged is None:
+                    self.merged = blob
+                elif merged is not blob:
+                    self.merged = self.mergeable.merge(merged, blob)
         self.answers[node] = blob
         if vote == VOTING:
             self.complete += 1
@@ -180,6 +186,16 @@ class QuorumRead:
         """Whether the result rests on fewer votes than it should, an owner that answered may miss hints, or one that is
         behind stays behind."""
         return self.may_miss > 0 or self.votes < self.r or self.unrepaired
+
+    def use_aside(self, but: Sequence[str] = ()) -> None:
+        """Count what was found without a vote, but at these nodes. Nobody is repaired with it. Raises Damaged when it
+        cannot be merged."""
+        before = self.merged
+        for node, blob in (self.aside or {}).items():
+            if node not in but:
+                self.merged = blob if self.merged is None else self.mergeable.merge(self.merged, blob)
+        self.unrepaired |= self.merged is not before
+        self.aside = None
 
     def behind(self, owners: Sequence[str]) -> list[str]:
         """The owners among those that answered which lack some of what was found."""

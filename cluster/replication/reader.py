@@ -236,25 +236,46 @@ class ReadOperation(QuorumRead):
             if all(context.avoided(name) for name in self.repairing):
                 self.unrepaired = True
                 self._end(None)
-        elif not self.strict and all(context.avoided(name) for name in self.waiting) and self.shows_value():
-            self._decide()
+        elif not self.strict and all(context.avoided(name) for name in self.waiting):
+            self._decide_without_votes()
 
     def _give_up(self) -> None:
         """Nobody is left to ask: a value may still be returned as degraded; its absence may not."""
-        if not self.strict and self.shows_value():
-            self._decide()
+        if not self.strict and self._decide_without_votes():
             return
         answered = ", ".join(self.answers) or "no node"
         message = f"too few owners vote on {self.key!r}: {self.lacking()} more are needed, {answered} answered"
         self._end(QuorumMissing(message))
 
+    def _decide_without_votes(self) -> bool:
+        """Answer with a value that was found, whoever brought it. Returns whether the read has ended."""
+        if not self._use_aside():
+            return True
+        if not self.shows_value():
+            return False
+        self._decide()
+        return True
+
+    def _use_aside(self, but: Sequence[str] = ()) -> bool:
+        try:
+            self.use_aside(but)
+        except ClusterError as error:
+            self._end(error)
+            return False
+        return True
+
     # -- repair
 
     def _decide(self) -> None:
-        """Answer, once the read set is up to date; at the deadline all the same."""
-        merged, context = self.merged, self.reader.context
-        behind = self.behind(context.view.owners(self.partition))
-        if merged is None or not behind or excess(self.mergeable, merged):
+        """Answer, once the read set is up to date; at the deadline all the same. What no vote brought repairs nobody:
+        it may have been deleted where the votes are. A hint goes home by itself."""
+        context = self.reader.context
+        owners = context.view.owners(self.partition)
+        if self.aside is not None and not self._use_aside(owners):
+            return
+        merged = self.merged
+        behind = self.behind(owners)
+        if merged is None or not behind or self.unrepaired or excess(self.mergeable, merged):
             self._end(None)
             return
         self.repairing = dict.fromkeys(behind)

@@ -60,7 +60,12 @@ class Replica:
             context.hints.add(HintKey(body.hint_for, body.table, body.partition, body.key), body.blob, stored)
             return
         try:
-            merged = context.merge_in(body.table, body.partition, body.key, body.blob)
+            # What was a hint may be older than all that is held here; a repair comes from owners that vote.
+            blob = context.news(body.table, body.partition, body.key, body.blob) if body.synced else body.blob
+            if blob is None:
+                stored(None)  # it is over and done with: nothing of it is to be kept
+                return
+            merged = context.merge_in(body.table, body.partition, body.key, blob)
         except ClusterError as error:
             inbound.fail(error)
             return
@@ -75,6 +80,7 @@ class Replica:
         store, mergeables, holds = context.store, context.mergeables, context.view.holds
         now = inbound.sender_time(context.env.clock.now())
         merged: list[int] = []
+        old: list[int] = []  # of what is replaced and collected: nothing to keep
         failed: list[tuple[int, str, str]] = []
         for id, deadline, table, partition, key, blob in inbound.body.copies:
             if deadline <= now:
@@ -89,6 +95,14 @@ class Replica:
                     raise Usage(f"{context.me} does not own partition {partition}")
                 if held is None:
                     mergeable.check(blob)
+                if context.stable_clock(partition):
+                    # Its coordinator may have lost data, and have added to what it still had of a deleted key.
+                    news = context.news(table, partition, key, blob)
+                    if news is None:
+                        old.append(id)
+                        continue
+                    blob = news
+                if held is None:
                     joined = blob
                 else:
                     joined = mergeable.merge(held, blob)
@@ -102,13 +116,13 @@ class Replica:
 
         def stored(error: ClusterError | None) -> None:
             if error is None:
-                inbound.push(ReplicatedBatch(merged, failed))
+                inbound.push(ReplicatedBatch(merged + old, failed))
             else:
-                inbound.push(ReplicatedBatch([], failed + [(id, error.code, error.message) for id in merged]))
+                inbound.push(ReplicatedBatch(old, failed + [(id, error.code, error.message) for id in merged]))
 
         if merged:
             store.then(stored)
-        elif failed:
+        elif failed or old:
             stored(None)
 
     def fetch(self, inbound: Inbound) -> None:

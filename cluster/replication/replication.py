@@ -6,6 +6,7 @@ from typing import Any
 from cluster.layout import LayoutEntry
 from cluster.replication.antientropy import AntiEntropy
 from cluster.replication.catchup import CatchUp
+from cluster.replication.collecting import Collecting, Given
 from cluster.replication.completing import Completing
 from cluster.replication.context import ReplicationContext
 from cluster.replication.dropping import Dropping
@@ -19,9 +20,9 @@ from cluster.replication.writer import Writer
 
 class Replication:
     """Writer, reader, replica, hand-off, catch-up and completing of one node. `on_drop` is called before rows of this
-    node go because it no longer owns them."""
+    node go because it no longer owns them; `given` says how far it has numbered its writes."""
 
-    def __init__(self, context: ReplicationContext, on_drop: Callable[[], None]) -> None:
+    def __init__(self, context: ReplicationContext, on_drop: Callable[[], None], given: Given) -> None:
         self.context = context
         self.writer = Writer(context)
         self.reader = Reader(context)
@@ -33,6 +34,7 @@ class Replication:
         self.dropping = Dropping(context, on_drop)
         writes, reads = self.writer.in_flight, self.reader.in_flight
         self.antientropy = AntiEntropy(context, self.reader, lambda: len(writes) + len(reads))
+        self.collecting = Collecting(context, self.antientropy, self.writer, self.reader, given)
         context.view.on_change.append(self._layout_changed)
 
     def start(self, returning: bool, hints_lost_now: bool) -> None:
@@ -47,6 +49,7 @@ class Replication:
         context.throttle.start()
         self.handoff.start()
         self.antientropy.start()
+        self.collecting.start()
         if returning:
             self.catchup.begin("this node booted again and may have missed writes")
         self.completing.wake()
@@ -93,7 +96,7 @@ class Replication:
 
     def repair_status(self) -> dict[str, Any]:
         """How far what was lost is completed, and how far replicas were found equal."""
-        return {**self.completing.status(), "equal": self.antientropy.status()}
+        return {**self.completing.status(), "equal": self.antientropy.status(), "deleted": self.collecting.status()}
 
     def not_voting(self) -> list[str]:
         """Why answers from here are no votes, or may miss something: what is waited for, and the command that goes on.

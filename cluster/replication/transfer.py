@@ -5,16 +5,22 @@ merged. With each question it sends digests of the rows that it has next, and ge
 costs little, and neither does going on after either side was killed: what was received is on the disk, and what is on
 the disk is not sent again. Both sides take what is moved from their `Throttle`; the giver says with its answer for how
 long it wants to be left alone.
+
+A receiver that lost data may have brought back what was deleted, and collected since (`collection`). A source that
+lacks nothing shows that: it has not what the stable clock covers. So the receiver notes which of its rows the source
+has not, or has less of, and drops of them what is settled.
 """
 
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from cluster.errors import ClusterError, Usage
 from cluster.layout import PARTITIONS
 from cluster.ports import Inbound, Outcome
+from cluster.replication.collection import NOTHING_SETTLED
 from cluster.replication.context import ReplicationContext
 from cluster.replication.digests import row_sum
 from cluster.replication.mergeable import TABLE_HINTS
@@ -59,14 +65,18 @@ class RowGiver:
         if not body.bytes_max:
             inbound.reply(Scanned([], "", False, context.status.complete(body.partition), 0.0))
             return
-        known = frozenset(digests_in(body.known))
+        known = {digest: place for place, digest in enumerate(digests_in(body.known))}
+        same = bytearray((len(known) + 7) // 8)
         limit = LOOKED_AT_PAGES * body.bytes_max if known else body.bytes_max
         page, more = context.store.scan(body.table, body.partition, body.after, PAGE_ROWS, bytes_max=limit)
         digest = context.mergeables[body.table].digest
         rows: list[tuple[str, bytes]] = []
         size = looked_at = 0
         for key, blob in page:
-            if not known or row_digest(body.table, key, digest(blob)) not in known:
+            place = known.get(row_digest(body.table, key, digest(blob))) if known else None
+            if place is not None:
+                same[place // 8] |= 1 << place % 8
+            else:
                 if rows and size + len(blob) > body.bytes_max:  # a large object has a page of its own
                     more = True
                     break
@@ -75,7 +85,7 @@ class RowGiver:
             looked_at += 1
         after = page[looked_at - 1][0] if page else ""
         rest_s = context.throttle.take(size + LOOKED_AT_BYTES * looked_at)
-        inbound.reply(Scanned(rows, after, more, context.status.complete(body.partition), rest_s))
+        inbound.reply(Scanned(rows, after, more, context.status.complete(body.partition), rest_s, bytes(same)))
 
 
 def row_digest(table: int, key: str, digest: bytes) -> bytes:
@@ -120,13 +130,18 @@ class PartitionScan:
         source: str,
         page_bytes: int,
         ended: Callable[[bool | None], None],
+        informed: bool = False,
     ) -> None:
+        """`informed`: a source that lacks nothing was merged before."""
         self.receiver = receiver
         self.context = receiver.context
         self.partition = partition
         self.source = source
         self.page_bytes = page_bytes
         self.ended = ended
+        self.informed = informed
+        self._doubtful: dict[tuple[int, str], bytes | None] = {}
+        """Rows of this node that the source has not, or has less of: then what it has."""
         self._tables = [table for table in sorted(self.context.mergeables) if table != TABLE_HINTS]
         self._complete = True
         self._asked_all = False
@@ -145,17 +160,19 @@ class PartitionScan:
         if self._over:
             return
         context, table = self.context, self._tables[0]
-        known = b""
+        known, asked = b"", []
         if self.page_bytes:
             digest = context.mergeables[table].digest
             limit = LOOKED_AT_PAGES * self.page_bytes
             held, _ = context.store.scan(table, self.partition, after, PAGE_ROWS, bytes_max=limit)
             known = b"".join(row_digest(table, key, digest(blob)) for key, blob in held)
+            asked = [key for key, _blob in held]
         deadline = context.env.clock.now() + context.settings.read_timeout_s
         body = Scan(table, self.partition, after, self.page_bytes, known)
-        context.messenger.request([self.source], body, deadline, self._on_page, LANE_BACKGROUND)
+        answered = partial(self._on_page, after, asked)
+        context.messenger.request([self.source], body, deadline, answered, LANE_BACKGROUND)
 
-    def _on_page(self, source: str, outcome: Outcome) -> None:
+    def _on_page(self, after: str, asked: list[str], source: str, outcome: Outcome) -> None:
         if self._over:
             return
         if type(outcome) is not Scanned:
@@ -174,8 +191,24 @@ class PartitionScan:
         moved.rows += len(rows)
         rest_s = max(outcome.rest_s, self.context.throttle.take(size))
         self._unkept += 1
+        self._doubt(table, after, asked, outcome)
         self.receiver.later(lambda: self._keep(table, rows))
         self._ask_next(outcome, rest_s)
+
+    def _doubt(self, table: int, after: str, asked: list[str], page: Scanned) -> None:
+        """Note the rows of this node that the source has not, as far as the page goes."""
+        theirs = {key for key, _blob in page.rows}
+        same = page.same.ljust(len(asked) // 8 + 1, b"\0")
+        theirs.update(key for place, key in enumerate(asked) if same[place // 8] >> place % 8 & 1)
+        more = True
+        while more:
+            rows, more = self.context.store.scan(table, self.partition, after, PAGE_ROWS)
+            for key, _blob in rows:
+                if page.more and key > page.after:
+                    return
+                if key not in theirs:
+                    self._doubtful[table, key] = None
+                after = key
 
     def _ask_next(self, page: Scanned, rest_s: float) -> None:
         if not page.more:
@@ -191,15 +224,23 @@ class PartitionScan:
         """Merge the rows; the scan ends once they are as durable as the cluster promises. A row that cannot be merged
         is named and left out: it holds up no other."""
         context, kept = self.context, False
+        stable = context.stable_clock(self.partition) if self.informed else NOTHING_SETTLED
         for key, blob in rows:
             try:
-                context.check_place(table, self.partition, key).check(blob)
-                merged = context.merge_in(table, self.partition, key, blob)
+                mergeable = context.check_place(table, self.partition, key)
+                mergeable.check(blob)
+                held = context.store.get(table, self.partition, key)
+                news = mergeable.unsettled(blob, held, stable) if stable else blob
+                if news is None:
+                    continue
+                merged = context.merge_in(table, self.partition, key, news)
             except ClusterError as error:
                 context.record("owner.bad-row", error.message, key=key, source=self.source)
             else:
                 context.store.put(table, self.partition, key, merged, None)
                 kept = True
+                if merged != blob:
+                    self._doubtful[table, key] = blob
         if kept:
             context.store.then(self._kept)
         else:
@@ -210,6 +251,27 @@ class PartitionScan:
         if error is not None:
             self._end(None, error.message)
         elif self._asked_all and not self._unkept:
+            self._drop_old(None)
+
+    def _drop_old(self, error: ClusterError | None) -> None:
+        """What is settled, and a source that lacks nothing has not, was deleted and collected: the loss has brought it
+        back. The stable clock has come last, behind the rows."""
+        context, stable = self.context, self.context.stable_clock(self.partition)
+        if error is not None:
+            self._end(None, error.message)
+            return
+        changed = False
+        while self._doubtful and self._complete and stable and not changed:
+            for row in list(self._doubtful)[:PAGE_ROWS]:
+                theirs, (table, key) = self._doubtful.pop(row), row
+                held = context.store.get(table, self.partition, key)
+                left = None if held is None else context.mergeables[table].unsettled(held, theirs, stable)
+                if left != held:
+                    context.store.put(table, self.partition, key, left, None)
+                    changed = True
+        if changed:
+            context.store.then(self._drop_old)
+        else:
             self._end(self._complete)
 
     def _end(self, complete: bool | None, error: str = "") -> None:

@@ -116,6 +116,15 @@ class SegmentLog:
             for done in dones:
                 done(None)
 
+    def synced(self, done: Done) -> None:
+        """`done` once all that was appended is on the medium; a sync is begun at once if it takes one."""
+        if self._unsynced or self._syncing:
+            self._unsynced = True  # the sync that runs may have begun before the last append
+            self._waiting.append(done)
+            self._schedule()
+        else:
+            done(None)
+
     def close(self) -> None:
         """Sync and say so in a clean mark, as far as the disk lets us; release the files. Acknowledges nothing."""
         stopped, self.stopped = self.stopped, True

@@ -186,6 +186,13 @@ class Store:
         assert self._records, "nothing was put in this pass"
         (self._synced_dones if synced else self._dones).append(done)
 
+    def synced(self, done: Done) -> None:
+        """`done` once all that was put so far is on the medium. It never comes when the log is closed."""
+        if self._records:
+            self.then(done, synced=True)
+        else:
+            self._log.synced(done)
+
     # -- what was lost
 
     def lose(self, partitions: Iterable[int], reason: str) -> None:

@@ -15,6 +15,7 @@ from cluster.versions.context import (
     open_token,
 )
 from cluster.versions.join import descends, join_clocks, merge, merge_blobs
+from cluster.versions.stable import StableClock, is_deleted, is_settled, newest, unsettled
 from cluster.versions.versions import (
     EMPTY,
     NUMBER_MAX,
@@ -50,6 +51,7 @@ __all__ = [
     "Dot",
     "HybridClock",
     "Sibling",
+    "StableClock",
     "Versions",
     "actor_name",
     "check_growth",
@@ -66,12 +68,15 @@ __all__ = [
     "encode_context",
     "first_number",
     "has_clock",
+    "is_deleted",
+    "is_settled",
     "is_tombstone",
     "join_clocks",
     "join_dot",
     "make_token",
     "merge",
     "merge_blobs",
+    "newest",
     "open_token",
     "outline",
     "proves_amnesia",
@@ -79,6 +84,7 @@ __all__ = [
     "replace_all",
     "restore",
     "stamp_at",
+    "unsettled",
     "visible",
     "wall_of",
 ]

@@ -16,6 +16,7 @@ from cluster import errors
 from cluster.limits import CLOCK_ACTORS_MAX, CLOCK_ACTORS_SPARE, OBJECT_BYTES_MAX, SIBLINGS_MAX
 from cluster.versions.context import Context, join_dot
 from cluster.versions.join import join_clocks
+from cluster.versions.stable import StableClock
 from cluster.versions.versions import (
     Actor,
     Clock,
@@ -28,6 +29,8 @@ from cluster.versions.versions import (
     encode_parts,
     is_tombstone,
 )
+
+NONE_STABLE: StableClock = {}
 
 
 def put(
@@ -116,14 +119,17 @@ def context_after(result: Versions, operation: str, context: Context | None) -> 
     return context
 
 
-def proves_amnesia(stored: Versions, actor: Actor, number: int, context: Context | None) -> bool:
+def proves_amnesia(
+    stored: Versions, actor: Actor, number: int, context: Context | None, stable: StableClock = NONE_STABLE
+) -> bool:
     """Whether anything names a write of `actor` that its own node does not hold, or has yet to number.
 
     `stored` holds all that the node knows of the key, `number` is what its next write would get. Then it has lost
-    something, or its directory is an old copy, and `actor` may not go on: see `cluster.versions.versions`.
+    something, or its directory is an old copy, and `actor` may not go on: see `cluster.versions.versions`. What the
+    stable clock covers is known, though the row that named it may be collected.
     """
-    known = stored.clock.get(actor, 0)
-    if known >= number or (stored.cloud and _newest(stored.cloud, actor) > known):
+    known = max(stored.clock.get(actor, 0), stable.get(actor.partition(".")[0], 0))
+    if stored.clock.get(actor, 0) >= number or (stored.cloud and _newest(stored.cloud, actor) > known):
         return True
     if context is None:
         return False

@@ -104,13 +104,15 @@ class Scan(Struct, array_like=True, gc=False, tag=26):
 
 class Scanned(Struct, array_like=True, gc=False, tag=27):
     """One page of a scan, up to the key `after`. `more`: ask again after that, in `rest_s` seconds. `complete`: this
-    owner lacks nothing of the partition that it lost, as of now."""
+    owner lacks nothing of the partition that it lost, as of now. `same`: a bit for each digest that was known, set for
+    those that are left out because the same row is here."""
 
     rows: list[tuple[str, bytes]]
     after: str
     more: bool
     complete: bool
     rest_s: float
+    same: bytes = b""
 
 
 class Compare(Struct, array_like=True, gc=False, tag=90):
@@ -140,6 +142,26 @@ class LeavesFound(Struct, array_like=True, gc=False, tag=93):
     rows: list[tuple[int, str, bytes]]
 
 
+class Survey(Struct, array_like=True, gc=False, tag=94):
+    """Is all that was written to these partitions settled, as far as you know? Asked under the layout of that number.
+    `roots`: of those that you own, their digests as well, once they rest."""
+
+    partitions: list[int]
+    layout: int
+    roots: bool = False
+
+
+class Surveyed(Struct, array_like=True, gc=False, tag=95):
+    """What a node attests in its boot `boot`, with all of it on the medium: the partitions that are not settled, and
+    why; the roots that were asked for. No write of node `id` numbered up to `number` is under way to the others."""
+
+    boot: str
+    id: str
+    number: int
+    unsettled: dict[int, str]
+    roots: dict[int, bytes]
+
+
 ReplicationBody = (
     Replicate
     | Replicated
@@ -156,4 +178,6 @@ ReplicationBody = (
     | Compared
     | Leaves
     | LeavesFound
+    | Survey
+    | Surveyed
 )

@@ -27,6 +27,7 @@ from cluster.wire.replication import (
     ReplicateBatch,
     ReplicatedBatch,
     Scan,
+    Survey,
 )
 from cluster.wire.requests import Call
 from cluster.wire.topics import Publish, Relay, Subscribe, Unsubscribe
@@ -57,6 +58,7 @@ MAY_SEND: dict[type, tuple[str, ...]] = {
     Scan: _NODES,
     Compare: _NODES,
     Leaves: _NODES,
+    Survey: _NODES,
     # Fan-out and membership.
     Relay: _NODES,
     PushPull: _NODES,

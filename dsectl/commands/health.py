@@ -153,13 +153,13 @@ def repair_lines(found: dict[str, Any], paint: Paint, columns: int | None) -> li
     """Which nodes lack data, for whom they wait, and what may have been lost."""
     rows: list[tuple[Cell, ...]] = []
     for name, one in found.items():
-        missing, left, repaired = len(one["recovering"]), one["equal"]["unverified"], one["equal"]["repaired"]
+        missing, left, deleted = len(one["recovering"]), one["equal"]["unverified"], one["deleted"]
         lacking: Cell = (f"lacks {count(missing, 'partition')}: {one['cause']}", "warn") if missing else ("yes", "good")
-        equal = (f"{count(left, 'partition')} to compare" if left else "yes") + (
-            f", {count(repaired, 'key')} repaired" if repaired else ""
-        )
+        done = {"repaired": one["equal"]["repaired"], "left": deleted["left"], "collected": deleted["collected"]}
+        equal = [f"{count(left, 'partition')} to compare" if left else "yes"]
+        equal += [f"{count(n, 'key' if how == 'repaired' else 'tombstone')} {how}" for how, n in done.items() if n]
         waits = ", ".join(f"{owner} ({count(n, 'partition')})" for owner, n in one["waits_for"].items())
-        rows.append((name, lacking, (equal, "warn" if left else "good"), waits))
+        rows.append((name, lacking, (", ".join(equal), "warn" if left else "good"), waits))
     lines = table(("NODE", "COMPLETE", "EQUAL", "WAITS FOR"), rows, paint, columns)
     for name, one in found.items():
         lines += [paint(f"{name}: {text}", "warn") for text in one["may_have_lost"]]

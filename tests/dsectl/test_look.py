@@ -314,6 +314,7 @@ def test_a_service_that_nobody_offers(run: Run, serve: Serve) -> None:
 COMPLETE: dict[str, Any] = {
     "recovering": [], "cause": "", "waits_for": {}, "failing": {}, "running": 0, "may_have_lost": [], "help": "",
     "equal": {"unverified": 0, "comparing": 0, "compared": 10, "repaired": 0, "differences": 0},
+    "deleted": {"left": 0, "collected": 0, "waits": ""},
 }  # fmt: skip
 
 
@@ -332,6 +333,12 @@ def test_repair_says_who_lacks_what_and_for_whom_it_waits(run: Run, serve: Serve
         "n2: writes to partitions [7] that only this node held may be lost: damage",
     ]
     assert run("repair", "n2", "--status", "--json").json == {"nodes": {"n2": lost}, "silent": []}
+
+
+def test_repair_counts_tombstones(run: Run, serve: Serve) -> None:
+    deleted = {"left": 1, "collected": 20, "waits": ""}
+    serve(answering(repair={**COMPLETE, "deleted": deleted}))
+    assert "yes, 1 tombstone left, 20 tombstones collected" in run("repair", "--status").lines[1]
 
 
 def test_repair_compares_everything_and_counts_what_it_repaired(run: Run, serve: Serve) -> None:

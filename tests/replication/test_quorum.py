@@ -1,6 +1,6 @@
 """Who takes a write, and the verdicts of writes and reads, as tables of what arrives and what is decided."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 from hypothesis import given
@@ -131,6 +131,15 @@ class Letters:
     def digest(self, blob: bytes) -> bytes:
         return blob
 
+    def is_deleted(self, blob: bytes) -> bool:
+        return not self.shows(blob)
+
+    def newest(self, blob: bytes) -> dict[str, int]:
+        return {}
+
+    def unsettled(self, blob: bytes, held: bytes | None, stable: Mapping[str, int]) -> bytes | None:
+        return blob
+
     def shows(self, blob: bytes) -> bool:
         return blob.upper() != blob.lower() and any(chr(letter).isupper() for letter in blob)
 
@@ -192,7 +201,7 @@ def test_absence_is_never_decided_without_its_votes(
     for number, (blob, vote) in enumerate(answers, 1):
         quorum.on_answer(f"n{number}", blob, vote)
     votes = [vote for _, vote in answers]
-    shown = any(blob and blob.isupper() for blob, _ in answers)
+    shown = any(blob and blob.isupper() and vote != NO_VOTE for blob, vote in answers)
     decided = quorum.lacking() <= 0
     if strict:
         assert decided == (sum(vote != NO_VOTE for vote in votes) >= max(r, absent))
@@ -210,12 +219,29 @@ def test_a_mismatch_is_merged_and_everyone_behind_is_stale() -> None:
     assert quorum.merged == b"AB" and quorum.behind(OWNERS) == ["n1", "n2"]
 
 
-def test_a_holder_of_hints_brings_a_value_but_is_not_repaired() -> None:
+def test_a_holder_of_hints_brings_a_value_and_nobody_is_repaired_with_it() -> None:
     quorum = read()
     quorum.on_answer("n9", b"B", NO_VOTE)
     quorum.on_answer("n1", b"A", VOTING)
     quorum.on_answer("n2", b"A", VOTING)
-    assert quorum.merged == b"AB" and quorum.behind(OWNERS) == ["n1", "n2"]
+    assert quorum.lacking() == 0 and quorum.merged == b"A"
+    quorum.use_aside(but=OWNERS)
+    assert quorum.merged == b"AB" and quorum.unrepaired and quorum.degraded
+
+
+def test_what_an_owner_that_lost_data_has_left_counts_only_without_votes() -> None:
+    quorum = read()
+    quorum.on_answer("n1", b"B", NO_VOTE)
+    quorum.on_answer("n2", b"A", VOTING)
+    quorum.on_answer("n3", b"A", VOTING)
+    assert quorum.lacking() == 0
+    quorum.use_aside(but=OWNERS)
+    assert quorum.merged == b"A" and not quorum.degraded
+    quorum = read()
+    quorum.on_answer("n1", b"B", NO_VOTE)
+    assert quorum.lacking() > 0
+    quorum.use_aside()
+    assert quorum.merged == b"B" and quorum.degraded
 
 
 def test_what_stays_behind_may_be_missed_by_a_later_read() -> None:

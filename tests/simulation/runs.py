@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from random import Random
 
 from cluster.config import NodeSettings
+from cluster.layout import PARTITIONS
+from cluster.replication.mergeable import TABLE_KV
 from cluster.simulation.fleet import Fleet
+from cluster.versions import is_deleted
 from cluster.wire.kv import Got, PutDone
 from tests.simulation.calls import Calls
 from tests.simulation.growth import Growth
@@ -24,6 +27,7 @@ MIXES = {
     "deletes": (0.35, 0.05, 0.2),
 }
 ROUNDS = 12
+PEACE_S = 8.0
 CALL_SHARE = 0.1
 ACTIONS = 16
 """Operations that users may begin after each step of the nemesis."""
@@ -126,6 +130,17 @@ def check_equal(fleet: Fleet, keys: Sequence[str]) -> None:
         assert len(set(held.values())) == 1, f"{key} differs between its owners: {sorted(held)}"
 
 
+def check_collected(fleet: Fleet) -> None:
+    """Once nobody writes, no owner has a tombstone left."""
+    collecting = [node.replication.collecting for node in fleet.nodes.values()]
+    fleet.until(lambda: not any(one.status()["left"] for one in collecting), 120.0)
+    for node in fleet.nodes.values():
+        for partition in range(PARTITIONS):
+            page, _ = node.store.scan(TABLE_KV, partition, "", 100)
+            left = [key for key, blob in page if is_deleted(blob)]
+            assert not left, f"{node.member.name} holds tombstones of {left}"
+
+
 def run(
     seed: int,
     mix: str,
@@ -138,8 +153,10 @@ def run(
     large_bytes: int = 0,
     key_bytes: int = 0,
     grows: bool = False,
+    collects: bool = False,
 ) -> Run:
-    """Faults and users, then peace, then the account."""
+    """Faults and users, then peace, then the account. `collects`: peace comes now and then, long enough for tombstones
+    to go; users go on with what they read before."""
     with Fleet(seed, nodes, settings=settings) as fleet:
         calls = Calls(fleet)
         fleet.start()
@@ -155,10 +172,16 @@ def run(
             for _ in range(ACTIONS):
                 users.act()
                 fleet.world.run_for(random.choice((0.0, 0.01, 0.05, 0.3)))
+            if collects and number % 4 == 3:
+                nemesis.end()
+                fleet.world.run_for(PEACE_S)
         nemesis.end()
         fleet.world.run_for(1.5)
         fleet.until(fleet.settled, timeout=120.0)
-        if grows:
+        if grows or collects:
+            check_equal(fleet, users.keys)
+        if collects:
+            check_collected(fleet)
             check_equal(fleet, users.keys)
         users.ledger.check()
         calls.check()

@@ -11,7 +11,18 @@ from cluster.wire.rights import MAY_SEND, NODES_ONLY, ROLES, forbidden, role_key
 
 ANSWERS_AND_PUSHES = {
     *("Promise", "AcceptAnswer", "Compared", "LeavesFound"),
-    *("PutDone", "Got", "KeysFound", "Replicated", "Attested", "Scanned", "Published", "Message", "Subscribed"),
+    *(
+        "PutDone",
+        "Got",
+        "KeysFound",
+        "Replicated",
+        "Attested",
+        "Scanned",
+        "Surveyed",
+        "Published",
+        "Message",
+        "Subscribed",
+    ),
     *("CallDone", "AdminAnswer", "Draining", "PushPullReply", "StreamPong", "Told"),
 }
 FOR_CLIENTS = {"Put", "Get", "Keys", "Call", "Publish", "Subscribe", "Unsubscribe", "AdminQuery"}
