@@ -36,13 +36,17 @@ if TYPE_CHECKING:
     from cluster.errors import Maybe as Maybe
     from cluster.errors import NoResponders as NoResponders
     from cluster.errors import NotFound as NotFound
+    from cluster.errors import NotYet as NotYet
     from cluster.errors import Overloaded as Overloaded
     from cluster.errors import QuorumMissing as QuorumMissing
     from cluster.errors import ServiceError as ServiceError
     from cluster.errors import StaleLayout as StaleLayout
     from cluster.errors import StorageFull as StorageFull
+    from cluster.errors import TooFewNodes as TooFewNodes
+    from cluster.errors import TooFewOwners as TooFewOwners
     from cluster.errors import TooLarge as TooLarge
     from cluster.errors import TooManySiblings as TooManySiblings
+    from cluster.errors import TransitionUnderWay as TransitionUnderWay
     from cluster.errors import UnknownCluster as UnknownCluster
     from cluster.errors import Unreachable as Unreachable
     from cluster.errors import Usage as Usage
@@ -70,13 +74,17 @@ _WHERE = {
         "Maybe",
         "NoResponders",
         "NotFound",
+        "NotYet",
         "Overloaded",
         "QuorumMissing",
         "ServiceError",
         "StaleLayout",
         "StorageFull",
+        "TooFewNodes",
+        "TooFewOwners",
         "TooLarge",
         "TooManySiblings",
+        "TransitionUnderWay",
         "UnknownCluster",
         "Unreachable",
         "Usage",

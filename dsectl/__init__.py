@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cluster import Maybe as Maybe
     from cluster import NoResponders as NoResponders
     from cluster import NotFound as NotFound
+    from cluster import NotYet as NotYet
     from cluster import Overloaded as Overloaded
     from cluster import PublishResult as PublishResult
     from cluster import PutResult as PutResult
@@ -38,9 +39,12 @@ if TYPE_CHECKING:
     from cluster import StaleLayout as StaleLayout
     from cluster import StorageFull as StorageFull
     from cluster import Subscription as Subscription
+    from cluster import TooFewNodes as TooFewNodes
+    from cluster import TooFewOwners as TooFewOwners
     from cluster import TooLarge as TooLarge
     from cluster import TooManySiblings as TooManySiblings
     from cluster import TopicMessage as TopicMessage
+    from cluster import TransitionUnderWay as TransitionUnderWay
     from cluster import UnknownCluster as UnknownCluster
     from cluster import Unreachable as Unreachable
     from cluster import Usage as Usage
