@@ -62,20 +62,19 @@ class AioStream(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop, address: Address, caller: Caller) -> None:
         self.closed = loop.create_future()
         """Done when nothing is left to be written."""
-        self._loop = loop
-        self._address = address
         self._caller = caller
         self._transport: asyncio.Transport | None = None
         self._paused = False
         caller.on_output = partial(loop.call_soon, self._flush)
-        self._dialling = loop.create_task(self._dial())
 
-    async def _dial(self) -> None:
-        try:
-            await open_stream(self._loop, self, *self._address)
-        except OSError as error:
-            words = os.strerror(error.errno) if error.errno else str(error)
-            self._caller.end(Unreachable(f"{self._caller.name}: {words.lower()}"))
+        async def dial() -> None:
+            try:
+                await open_stream(loop, self, *address)
+            except OSError as error:
+                words = os.strerror(error.errno) if error.errno else str(error)
+                caller.end(Unreachable(f"{caller.name}: {words.lower()}"))
+
+        self._dialling = loop.create_task(dial())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The stream is open: the handshake begins."""

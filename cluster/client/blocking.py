@@ -64,14 +64,11 @@ class BlockingStream:
 
     def __init__(self, address: Address, caller: Caller) -> None:
         self.caller = caller
-        self.dirty = False
-        """Whether there is something to take."""
         self.failed: ClusterError | None = None
         """Why it could not even be begun."""
         self._connected = False
         self._buffer = b""
         self._sending: dict[int, bytes] = {}
-        caller.on_output = self._wake
         local = dialled_locally(*address)
         if local is not None:
             self.socket = local
@@ -86,9 +83,6 @@ class BlockingStream:
         else:
             if code not in (0, EINPROGRESS, EAGAIN):
                 self.failed = Unreachable(f"{caller.name}: {os.strerror(code).lower()}")
-
-    def _wake(self) -> None:
-        self.dirty = True
 
     def wants(self) -> int:
         """What to poll for."""
@@ -122,7 +116,6 @@ class BlockingStream:
             return
         try:
             if not self._buffer:
-                self.dirty = False
                 self._sending = self.caller.take(monotonic())
                 self._buffer = b"".join(self._sending.values())
             if self._buffer:
@@ -309,7 +302,7 @@ class BlockingSession(Bounded, Questions["BlockingSession"]):
 
     def _flush(self) -> None:
         for stream in self._streams:
-            if stream.dirty:
+            if stream.caller.armed:
                 stream.flush()
 
     @contextmanager

@@ -200,11 +200,15 @@ class Kv(Family[S]):
         nodes = list(self._session.location.nodes)
         keys: list[str] = []
         silent: list[str] = []
+        # A node holds N of as many copies as there are nodes; another round fills a page that comes out too short.
+        entry = self._session.location.entry
+        share = 1.0 if entry is None else min(1.0, entry.n / len(entry.members))
         while True:
-            body = Keys(prefix, after, self._of_each(wanted - len(keys)))
+            left = wanted - len(keys)
+            body = Keys(prefix, after, min(left, int(PAGE_MARGIN * share * left) + PAGE_SPARE))
             answers = yield Gather(dict.fromkeys(nodes, body), max(PAGE_TIMEOUT_MIN_S, ends_at - monotonic()))
             try:
-                page = merge_pages(answers, wanted - len(keys))
+                page = merge_pages(answers, left)
             except ClusterError:
                 if after == begin:
                     raise
@@ -277,15 +281,6 @@ class Kv(Family[S]):
         elif done.context:
             session.contexts.remember(key, done.context)
         return put_result(key, body.operation, done, monotonic() - began)
-
-    def _of_each(self, wanted: int) -> int:
-        """How many keys to ask of each node for a page of so many: it holds N of as many copies as there are nodes.
-        A page that comes out too short is filled by another round."""
-        entry = self._session.location.entry
-        if entry is None:
-            return wanted
-        share = min(1.0, entry.n / len(entry.members))
-        return min(wanted, int(PAGE_MARGIN * share * wanted) + PAGE_SPARE)
 
     def _owner_asked(self, key: str, error: Maybe) -> str:
         """The node that was asked and gave no answer, if it coordinates what it is asked, so that it can repeat it."""

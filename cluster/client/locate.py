@@ -40,7 +40,16 @@ class Location(Struct, frozen=True):
 def home() -> str:
     """The directory that holds `clusters/`, as an absolute path. It need not exist. Raises Usage where none can be
     named: for a user without a home, or relative to a working directory that is gone."""
-    chosen = os.environ.get("DSECTL_HOME") or _state_folder()
+    chosen = os.environ.get("DSECTL_HOME", "")
+    if (
+        not chosen and sys.platform == "linux"
+    ):  # what platformdirs answers too, without half the cost of starting Python
+        base = os.environ.get("XDG_STATE_HOME", "")
+        chosen = os.path.join(base if base.strip() else "~/.local/state", "dsectl")
+    elif not chosen:
+        from platformdirs import user_state_dir
+
+        chosen = user_state_dir("dsectl", appauthor=False)
     expanded = os.path.expanduser(chosen)
     if expanded.startswith("~") or (chosen.startswith("~/") and os.environ.get("HOME") == ""):
         user = chosen.partition("/")[0].removeprefix("~")
@@ -49,15 +58,6 @@ def home() -> str:
         return os.path.abspath(expanded)
     except FileNotFoundError:
         raise Usage(f"{chosen} is a relative path, and the working directory was deleted", help=HELP_HOME) from None
-
-
-def _state_folder() -> str:
-    if sys.platform == "linux":  # what platformdirs answers too, without half the cost of starting Python
-        base = os.environ.get("XDG_STATE_HOME", "")
-        return os.path.join(base if base.strip() else "~/.local/state", "dsectl")
-    from platformdirs import user_state_dir
-
-    return user_state_dir("dsectl", appauthor=False)
 
 
 def cluster_folder(name: str) -> str:
@@ -123,10 +123,21 @@ def locate_addresses(targets: list[str] | list[Address], secret: bytes | None, c
     """A location from addresses alone, each `host:port` or (host, port). Raises Usage for what is neither."""
     if secret is None:
         raise Usage("addresses need the cluster's secret beside them")
-    nodes = [_address(target) for target in targets]
+    nodes: dict[str, Address] = {}
+    for target in targets:
+        if isinstance(target, str):
+            host, _, digits = target.rpartition(":")
+            port = int(digits) if digits.isascii() and digits.isdigit() else 0
+            form, host = "host:port", host.strip("[]")
+        else:
+            host, port = target if isinstance(target, tuple | list) and len(target) == 2 else ("", 0)
+            form = "(host, port)"
+        if not isinstance(host, str) or not host or type(port) is not int or not 1 <= port <= 65535:
+            raise Usage(f"{target!r} is not an address: {form}")
+        nodes[f"{host}:{port}"] = host, port
     if not nodes:
         raise Usage("at least one address is needed")
-    return Location(cluster, secret, {f"{host}:{port}": (host, port) for host, port in nodes})
+    return Location(cluster, secret, nodes)
 
 
 def find(target: str | list[str] | list[Address], secret: bytes | None, cluster: str | None) -> Location:
@@ -141,19 +152,6 @@ def find(target: str | list[str] | list[Address], secret: bytes | None, cluster:
         found = locate(target)
         return found if secret is None else Location(found.name, secret, found.nodes, found.entry)
     return locate_addresses(target, secret, cluster or "default")
-
-
-def _address(target: object) -> Address:
-    if isinstance(target, str):
-        host, _, port = target.rpartition(":")
-        if not host or not (port.isascii() and port.isdigit()) or not 1 <= int(port) <= 65535:
-            raise Usage(f"{target!r} is not an address: host:port")
-        return host.strip("[]"), int(port)
-    if isinstance(target, tuple | list) and len(target) == 2:
-        host, number = target
-        if isinstance(host, str) and host and type(number) is int and 1 <= number <= 65535:
-            return host, number
-    raise Usage(f"{target!r} is not an address: (host, port)")
 
 
 def _read(folder: str, name: str) -> bytes:

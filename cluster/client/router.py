@@ -198,10 +198,15 @@ class Router:
         if now >= operation.deadline or self.closed:
             self._fail(operation)
             return
-        if operation.node is not None:
-            self._send_there(operation, operation.node, now)
-            return
         tried: Container[str] = operation.tried or ()
+        if operation.node is not None:
+            node = None if operation.node in tried else self._nodes.get(operation.node)
+            if node is not None and node.caller is None:
+                node.dialled_at = float("-inf")  # who wants this very node has no other to wait for
+            caller = None if node is None else self._dial(node)  # while it is made, the operation waits there
+            if caller is None or not self._start(operation, caller, now):
+                self._fail(operation)
+            return
         left = [node for node in self._candidates(operation.key) if node.name not in tried]
         for node in left:
             if node.caller is not None and node.caller.good and self._start(operation, node.caller, now):
@@ -212,17 +217,6 @@ class Router:
             return
         for node in left:  # rather a quiet one than none
             if node.caller is not None and self._start(operation, node.caller, now):
-                return
-        self._fail(operation)
-
-    def _send_there(self, operation: Dispatch, name: str, now: float) -> None:
-        """Send it to this node; it waits at the connection while that is made."""
-        node = self._nodes.get(name)
-        if node is not None and name not in (operation.tried or ()):
-            if node.caller is None:
-                node.dialled_at = float("-inf")  # who wants this very node has no other to wait for
-            caller = self._dial(node)
-            if caller is not None and self._start(operation, caller, now):
                 return
         self._fail(operation)
 

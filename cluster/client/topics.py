@@ -223,8 +223,16 @@ class Listening:
             return
         router = self._router
         node = router.best_node(self._tried)
-        if node is None:
-            self._next_round()
+        if node is None:  # the round is over
+            errors = list(self._tried.values())
+            if errors and all(isinstance(error, LimitReached) for error in errors):
+                self._fail(errors[0])  # waiting makes no room
+            elif self._now() + PAUSE_S >= self._give_up_at:
+                reasons = "; ".join(error.message for error in errors)
+                self._fail(Unreachable(f"no node takes the subscription to {self.pattern!r}: {reasons}"))
+            else:
+                self._tried.clear()
+                self._call_later(PAUSE_S, self._register)
             return
         router.receivers.pop(self._number, None)
         self._number = next(router.numbers)
@@ -232,17 +240,6 @@ class Listening:
         body = Subscribe(self._number, self.pattern, self.group)
         deadline = min(self._now() + self._timeout, self._give_up_at)
         self._registering = router.call(body, deadline, partial(self._registered, node), node=node)
-
-    def _next_round(self) -> None:
-        full = [error for error in self._tried.values() if isinstance(error, LimitReached)]
-        if full and len(full) == len(self._tried):
-            self._fail(full[0])  # waiting makes no room
-        elif self._now() + PAUSE_S >= self._give_up_at:
-            reasons = "; ".join(error.message for error in self._tried.values())
-            self._fail(Unreachable(f"no node takes the subscription to {self.pattern!r}: {reasons}"))
-        else:
-            self._tried.clear()
-            self._call_later(PAUSE_S, self._register)
 
     def _registered(self, node: str, outcome: Outcome) -> None:
         operation, self._registering = self._registering, None

@@ -99,15 +99,16 @@ class Tasks:
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> Timer:
         """Run a coroutine; the handle's `cancel` cancels it."""
+
+        def ended(task: asyncio.Task[Any]) -> None:
+            del self._tasks[task]
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.error("a spawned task failed", exc_info=error)
+
         task = self._loop.create_task(coroutine)
         self._tasks[task] = None
-        task.add_done_callback(self._done)
+        task.add_done_callback(ended)
         return RealTask(task)
-
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        del self._tasks[task]
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a spawned task failed", exc_info=error)
 
 
 class RealTask:

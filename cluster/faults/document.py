@@ -78,19 +78,17 @@ def heal(document: FaultDocument, ids: Collection[str] | None, at: str) -> Fault
 
 def mark_returned(document: FaultDocument, nodes: Collection[str], at: str) -> FaultDocument:
     """Note that the processes of `nodes` run again, which ends the kills and pauses whose nodes are all back."""
-    faults = [_returned(fault, nodes) for fault in document.faults]
+    faults = []
+    for fault in document.faults:
+        back = [name for name in fault.nodes if name in nodes or name in fault.returned]
+        if fault.active and fault.of.scope == "process" and back != fault.returned:
+            fault = msgspec.structs.replace(fault, returned=back)
+        faults.append(fault)
     if faults == document.faults:
         return document
     ending = [fault.id for fault in faults if fault.active and fault.nodes and fault.returned == fault.nodes]
     changed = _next(document, faults, document.last)
     return _next(document, _end(changed, ending, at).faults, document.last)
-
-
-def _returned(fault: Fault, nodes: Collection[str]) -> Fault:
-    if not fault.active or fault.of.scope != "process":
-        return fault
-    back = [name for name in fault.nodes if name in nodes or name in fault.returned]
-    return fault if back == fault.returned else msgspec.structs.replace(fault, returned=back)
 
 
 def reset(document: FaultDocument) -> FaultDocument:

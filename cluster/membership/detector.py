@@ -45,8 +45,7 @@ class _DirectProbe:
 
     target: str
     rumor: Rumor
-    on_answer: Callable[[], object]
-    on_silence: Callable[[], object]
+    done: Callable[[bool], object]
     sent: float
     tries: int
     timer: Timer | None = None
@@ -142,14 +141,14 @@ class Detector:
         probe.stream_asked = True
         deadline = probe.started + context.awareness.scale(context.settings.probe_interval_s)
         ping = StreamPing(probe.target)
-        context.messenger.request([probe.target], ping, deadline, self._streamed, LANE_CONTROL)
 
-    def _streamed(self, peer: str, outcome: Outcome) -> None:
-        probe = self._probe
-        if is_refusal(outcome):
-            self._refused(peer, "its port refused a probe over a stream")
-        elif isinstance(outcome, StreamPong) and probe is not None and probe.target == peer and probe.on_ack(peer):
-            self._answered(probe)
+        def streamed(peer: str, outcome: Outcome) -> None:
+            if is_refusal(outcome):
+                self._refused(peer, "its port refused a probe over a stream")
+            elif isinstance(outcome, StreamPong) and probe is self._probe and probe.on_ack(peer):
+                self._answered(probe)
+
+        context.messenger.request([probe.target], ping, deadline, streamed, LANE_CONTROL)
 
     def _judge(self, probe: Probe, now: float) -> None:
         context = self.context
@@ -192,7 +191,7 @@ class Detector:
         challenge = self._challenges.get(ack.sequence)
         if challenge is not None and challenge.target == sender:
             self._finish_challenge(ack.sequence)
-            challenge.on_answer()
+            challenge.done(True)
             return
         relay = self._relays.get(ack.sequence)
         if relay is not None and relay.target == sender:
@@ -221,12 +220,10 @@ class Detector:
 
     # -- challenges
 
-    def challenge(
-        self, member: Member, rumor: Rumor, on_answer: Callable[[], object], on_silence: Callable[[], object]
-    ) -> None:
-        """Confront a member with what is said of it; one of the callbacks comes, exactly once."""
+    def challenge(self, member: Member, rumor: Rumor, done: Callable[[bool], object]) -> None:
+        """Confront a member with what is said of it; `done` says, once, whether it answered."""
         now = self.context.clock.now()
-        self._send_challenge(_DirectProbe(member.name, rumor, on_answer, on_silence, now, CHALLENGE_TRIES_MAX))
+        self._send_challenge(_DirectProbe(member.name, rumor, done, now, CHALLENGE_TRIES_MAX))
 
     def is_challenged(self, name: str) -> bool:
         """Whether a challenge of the member is under way."""
@@ -249,7 +246,7 @@ class Detector:
         if starved and challenge.tries > 0:
             self._send_challenge(challenge)
         else:
-            challenge.on_silence()
+            challenge.done(False)
 
     def _finish_challenge(self, sequence: int) -> _DirectProbe:
         challenge = self._challenges.pop(sequence)

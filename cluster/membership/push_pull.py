@@ -106,12 +106,12 @@ class PushPulls:
             self._reconnect_timer = self.context.clock.call_later(delay, self._reconnect)
 
     def _arm(self, share: float = 1.0) -> None:
-        interval = push_pull_interval_s(self.context.settings.push_pull_interval_s, self.context.table.size())
-        self._timer = self.context.clock.call_later(share * interval, self._round)
+        def round() -> None:
+            self._arm()
+            self.with_anyone()
 
-    def _round(self) -> None:
-        self._arm()
-        self.with_anyone()
+        interval = push_pull_interval_s(self.context.settings.push_pull_interval_s, self.context.table.size())
+        self._timer = self.context.clock.call_later(share * interval, round)
 
     def _reconnect(self) -> None:
         """Tell one dead member that it is said to be dead, by a datagram and over a stream."""
@@ -149,7 +149,7 @@ class Joining:
     def start(self) -> None:
         """Introduce this node."""
         self._push_pull()
-        self._greet_after(0)
+        self._timers["greet"] = self.context.clock.call_later(GREETING_DELAYS_S[0], self._greet, 0)
 
     def stop(self) -> None:
         """Give up."""
@@ -176,19 +176,16 @@ class Joining:
         elif "retry" not in self._timers:
             delay = self.context.random.uniform(0.5, 1.0) * self._retry_s
             self._retry_s = min(RETRY_MAX_S, self._retry_s * 1.5)
-            self._timers["retry"] = self.context.clock.call_later(delay, self._retry)
 
-    def _retry(self) -> None:
-        del self._timers["retry"]
-        self._next()
+            def retry() -> None:
+                del self._timers["retry"]
+                self._next()
+
+            self._timers["retry"] = self.context.clock.call_later(delay, retry)
 
     def _next(self) -> None:
         if self._left == INTRODUCTIONS or (self._left > 0 and self.unheard()):
             self._push_pull()
-
-    def _greet_after(self, step: int) -> None:
-        if step < len(GREETING_DELAYS_S):
-            self._timers["greet"] = self.context.clock.call_later(GREETING_DELAYS_S[step], self._greet, step)
 
     def _greet(self, step: int) -> None:
         unheard = self.unheard()
@@ -196,5 +193,5 @@ class Joining:
         for name in self.context.random.sample(unheard, count):
             self.context.count("greetings")
             self.gossip.send(name, None, (self.context.table.members[name].rumor(),))
-        if unheard:
-            self._greet_after(step + 1)
+        if unheard and (step := step + 1) < len(GREETING_DELAYS_S):
+            self._timers["greet"] = self.context.clock.call_later(GREETING_DELAYS_S[step], self._greet, step)

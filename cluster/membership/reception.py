@@ -188,9 +188,7 @@ class Reception:
             return
         else:
             claim = Rumor(SUSPECT, rumor.name, rumor.epoch, rumor.refutations, by=rumor.by or via)
+            # An answer brought a rumor of its own.
             self._rumors.detector.challenge(
-                member,
-                rumor,
-                on_answer=lambda: None,  # it brought its own rumor
-                on_silence=lambda: self._rumors.take(claim, via),
+                member, rumor, lambda answered: None if answered else self._rumors.take(claim, via)
             )

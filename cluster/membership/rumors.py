@@ -16,7 +16,7 @@ from cluster.membership.gossip import Gossip
 from cluster.membership.member import ALIVE, DEAD, FACT, NEWS, REACHABLE, SUSPECT, Incarnation, Member, is_sound
 from cluster.membership.probe import Probe
 from cluster.membership.push_pull import PushPulls
-from cluster.membership.suspicion import Suspicion, Suspicions
+from cluster.membership.suspicion import Suspicions
 from cluster.membership.table import Effect, Merged
 from cluster.wire.membership import Rumor
 
@@ -209,14 +209,16 @@ class Rumors:
         if refusals > 1:
             context.record("member.confirmed", f"its port was closed at {refusals} dials", member=name)
         suspicion = self.suspicions.running(name)
-        if refusals and suspicion is not None and not suspicion.is_confirmed:
-            context.clock.call_later(context.settings.probe_interval_s, self._dial_again, name, suspicion)
+        if not refusals or suspicion is None or suspicion.is_confirmed:
+            return
 
-    def _dial_again(self, name: str, suspicion: Suspicion) -> None:
-        """Nobody else has confirmed that the port is closed: perhaps nobody is left, so look once more."""
-        if self.suspicions.running(name) is suspicion and not suspicion.is_confirmed:
-            self.context.lanes.redial(name)  # a dial that its backoff holds back tells nothing
-            self.evidence.check(name)
+        def dial_again() -> None:
+            """Nobody else has confirmed that the port is closed: perhaps nobody is left, so look once more."""
+            if self.suspicions.running(name) is suspicion and not suspicion.is_confirmed:
+                context.lanes.redial(name)  # a dial that its backoff holds back tells nothing
+                self.evidence.check(name)
+
+        context.clock.call_later(context.settings.probe_interval_s, dial_again)
 
     def _accuse(self, name: str, kind: str, words: str) -> None:
         """Suspect a member in the incarnation that we know, and let it hear that first of all."""

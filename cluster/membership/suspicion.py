@@ -201,12 +201,12 @@ class Suspicions:
         running.timer = self._timer(name, running.suspicion.deadline)
 
     def _reminder(self, name: str) -> Timer:
-        wait_s = self.context.settings.probe_interval_s * self.context.random.uniform(*REMINDER_PERIODS)
-        return self.context.clock.call_later(wait_s, self._remind, name)
+        def remind() -> None:
+            self._running[name].reminder = self._reminder(name)
+            self._gossip.send(name, None, (self.context.table.members[name].rumor(),))
 
-    def _remind(self, name: str) -> None:
-        self._running[name].reminder = self._reminder(name)
-        self._gossip.send(name, None, (self.context.table.members[name].rumor(),))
+        wait_s = self.context.settings.probe_interval_s * self.context.random.uniform(*REMINDER_PERIODS)
+        return self.context.clock.call_later(wait_s, remind)
 
     def _expire(self, name: str) -> None:
         running, context = self._running[name], self.context
@@ -221,26 +221,19 @@ class Suspicions:
         elif suspicion.refusals:
             self._declare_dead(member, self._grounds(suspicion, now))
         else:
-            self._detector.challenge(
-                member,
-                member.rumor(),
-                on_answer=lambda: self._spare(name, suspicion),
-                on_silence=lambda: self._end(name, suspicion),
-            )
 
-    def _spare(self, name: str, suspicion: Suspicion) -> None:
-        """The last ping was answered: the contradiction is on its way, or lost. Ask again later."""
-        running = self._running.get(name)
-        if running is not None and running.suspicion is suspicion:
-            suspicion.extend(self.context.clock.now() + self.context.settings.probe_interval_s)
-            self._rearm(name, running)
+            def pinged(answered: bool) -> None:
+                if self._running.get(name) is not running:
+                    return
+                now = context.clock.now()
+                if answered:  # the contradiction is on its way, or lost: ask again later
+                    suspicion.extend(now + context.settings.probe_interval_s)
+                    self._rearm(name, running)
+                else:
+                    words = f"; a last ping got no ack in {context.probe_timeout_s() * 1000:.0f} ms"
+                    self._declare_dead(context.table.members[name], self._grounds(suspicion, now) + words)
 
-    def _end(self, name: str, suspicion: Suspicion) -> None:
-        running = self._running.get(name)
-        if running is not None and running.suspicion is suspicion:
-            words = f"; a last ping got no ack in {self.context.probe_timeout_s() * 1000:.0f} ms"
-            grounds = self._grounds(suspicion, self.context.clock.now())
-            self._declare_dead(self.context.table.members[name], grounds + words)
+            self._detector.challenge(member, member.rumor(), pinged)
 
     def _grounds(self, suspicion: Suspicion, now: float) -> str:
         accusers = ", ".join(suspicion.confirmed_by)

@@ -171,15 +171,9 @@ class NodeTopics:
     # -- subscriptions
 
     def on_subscribe(self, inbound: Inbound) -> None:
-        """Answered once all live nodes know of it."""
-        try:
-            self._subscribe(inbound.link, inbound.body)
-        except ClusterError as error:
-            inbound.fail(error)
-        else:
-            self._barrier.wait(lambda nodes: inbound.reply(Subscribed(nodes)))
-
-    def _subscribe(self, link: InboundLink, body: Subscribe) -> None:
+        """Answered once all live nodes know of it. Raises Usage or LimitReached."""
+        body: Subscribe = inbound.body
+        link = inbound.link
         numbered = self._links.get(link, {})
         if body.group:
             raise Usage("groups of subscribers are not offered: each subscription gets every message")
@@ -199,14 +193,14 @@ class NodeTopics:
             self._links[link] = numbered
         numbered[body.subscription] = subscription
         self._patterns[body.pattern] = self._patterns.get(body.pattern, 0) + 1
+        self._barrier.wait(lambda nodes: inbound.reply(Subscribed(nodes)))
 
     def on_unsubscribe(self, inbound: Inbound) -> None:
-        """One subscription of this connection ends."""
+        """One subscription of this connection ends. Raises Usage."""
         number = inbound.body.subscription
         subscription = self._links.get(inbound.link, {}).pop(number, None)
         if subscription is None:
-            inbound.fail(Usage(f"this connection has no subscription {number}"))
-            return
+            raise Usage(f"this connection has no subscription {number}")
         self._end(subscription)
         inbound.reply(Subscribed(0))
 

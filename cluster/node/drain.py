@@ -82,11 +82,12 @@ class Drain:
     def _begin(self, until: str) -> None:
         self.draining, self._known = True, False
         self._record("node.draining", f"it takes no new requests: {until}")
-        self._announce(True, self._announced)
-        self._push(Draining(True))
 
-    def _announced(self, nodes: int) -> None:
-        self._known = True
+        def announced(nodes: int) -> None:
+            self._known = True
+
+        self._announce(True, announced)
+        self._push(Draining(True))
 
     def _look(self, inbound: Inbound, quiet_since: float) -> None:
         clock = self._env.clock

@@ -154,9 +154,18 @@ class Layouts:
         now = self._env.clock.now()
         if name != self._due_since[0]:
             self._due_since = (name, now)
-        if due is not None and not self._proposing and now - self._due_since[1] >= self._turn() * TURN_S:
-            self._proposing = True
-            self.chain.propose(due[1], now + PROPOSE_S, self._proposed)
+        if due is not None and not self._proposing:
+            alive = self._alive()
+            voters = [name for name in sorted(self.chain.entry.acceptors) if name in alive]
+            turn = voters.index(self._view.me) if self._view.me in voters else len(voters)
+            if now - self._due_since[1] >= turn * TURN_S:
+
+                def proposed(outcome: ChainEntry | ClusterError) -> None:
+                    self._proposing = False
+                    self._due_since = ("", 0.0)
+
+                self._proposing = True
+                self.chain.propose(due[1], now + PROPOSE_S, proposed)
         self._ask_around(now)
         self._env.clock.call_later(LOOK_S, self._look)
 
@@ -170,15 +179,6 @@ class Layouts:
         others = others or [name for name in self._view.members if name != self._view.me]
         if others:
             self.chain.fetch(self._env.random.choice(others))
-
-    def _turn(self) -> int:
-        alive = self._alive()
-        voters = [name for name in sorted(self.chain.entry.acceptors) if name in alive]
-        return voters.index(self._view.me) if self._view.me in voters else len(voters)
-
-    def _proposed(self, outcome: ChainEntry | ClusterError) -> None:
-        self._proposing = False
-        self._due_since = ("", 0.0)
 
     def _due(self) -> tuple[str, Callable[[ChainEntry], ChainEntry]] | None:
         """What nobody has to ask for: the end of a transition, and votes for who lost its promises."""

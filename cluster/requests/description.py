@@ -32,6 +32,23 @@ def describe(made: Any) -> dict[str, Any]:
 def openapi(made: Any) -> dict[str, Any]:
     """A minimal OpenAPI 3.1 document: one POST for each operation. Raises Usage."""
     definition = made if isinstance(made, Definition) else definition_of(made)
+    paths: dict[str, Any] = {}
+    for name, one in definition.operations.items():
+        described = _describe(definition, one)
+        declared = ", ".join(described["errors"])
+        paths[f"/{definition.name}/{name}"] = {
+            "post": {
+                "operationId": f"{definition.name}.{name}",
+                "requestBody": {"required": bool(one.request_as), "content": _json(described["request"])},
+                "responses": {
+                    "200": {"description": "The reply.", "content": _json(described["reply"])},
+                    "default": {"description": f"A failure; declared: {declared}." if declared else "A failure."},
+                },
+                "x-readonly": one.traits.readonly,
+                "x-idempotent": one.traits.idempotent,
+                **({"summary": one.summary} if one.summary else {}),
+            }
+        }
     return {
         "openapi": "3.1.0",
         "info": {
@@ -39,7 +56,7 @@ def openapi(made: Any) -> dict[str, Any]:
             "version": str(definition.version),
             **({"description": definition.summary} if definition.summary else {}),
         },
-        "paths": {f"/{definition.name}/{name}": _path(definition, one) for name, one in definition.operations.items()},
+        "paths": paths,
         "components": {"schemas": definition.schemas},
     }
 
@@ -54,24 +71,6 @@ def _describe(definition: Definition, one: Operation) -> dict[str, Any]:
         "request": definition.references[one.request],
         "reply": {"type": "null"} if one.reply is None else definition.references[one.reply],
     }
-
-
-def _path(definition: Definition, one: Operation) -> dict[str, Any]:
-    described = _describe(definition, one)
-    declared = ", ".join(described["errors"])
-    post = {
-        "operationId": f"{definition.name}.{one.name}",
-        "requestBody": {"required": bool(one.request_as), "content": _json(described["request"])},
-        "responses": {
-            "200": {"description": "The reply.", "content": _json(described["reply"])},
-            "default": {"description": f"A failure; declared: {declared}." if declared else "A failure."},
-        },
-        "x-readonly": one.traits.readonly,
-        "x-idempotent": one.traits.idempotent,
-    }
-    if one.summary:
-        post["summary"] = one.summary
-    return {"post": post}
 
 
 def _json(schema: dict[str, Any]) -> dict[str, Any]:

@@ -154,17 +154,15 @@ class Registry:
 
     def endpoints(self, service: str) -> list[Endpoint]:
         """Everyone who announced the service, dead or alive, sorted by node."""
-        return [
-            Endpoint(node, *self._state(node), one.version, one.digest)
-            for node, offers in sorted(self._offers.items())
-            if (one := offers.get(service)) is not None
-        ]
-
-    def _state(self, node: str) -> tuple[str, str]:
-        state = self._states[node]
-        if state in ("alive", "suspect") and node in self._draining:
-            return "draining", "it takes no new requests"
-        return _STATES.get(state, ("unreachable", state))
+        found = []
+        for node, offers in sorted(self._offers.items()):
+            one, state = offers.get(service), self._states[node]
+            if one is not None:
+                said, reason = _STATES.get(state, ("unreachable", state))
+                if state in ("alive", "suspect") and node in self._draining:
+                    said, reason = "draining", "it takes no new requests"
+                found.append(Endpoint(node, said, reason, one.version, one.digest))
+        return found
 
     def services(self) -> list[str]:
         """All names, sorted."""

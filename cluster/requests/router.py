@@ -114,15 +114,11 @@ class RequestRouter:
         if unanswered_s < HEDGE_AFTER_S:
             return
         now = self.clock.now()
-        for attempt in self._attempts_at(node):
-            if attempt.open and now - attempt.started >= HEDGE_AFTER_S and self._may_hedge(now):
-                attempt.routed.hedge()
-
-    def _may_hedge(self, now: float) -> bool:
-        """Whether the budget has a hedge left; `took_hedge` takes it."""
         self._hedges = min(HEDGES_MAX, self._hedges + (now - self._earned_at) * HEDGES_PER_S)
         self._earned_at = now
-        return self._hedges >= 1.0
+        for attempt in self._attempts_at(node):
+            if attempt.open and now - attempt.started >= HEDGE_AFTER_S and self._hedges >= 1.0:
+                attempt.routed.hedge()
 
     def took_hedge(self) -> None:
         """A call was sent a second time while the first waits."""

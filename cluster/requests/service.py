@@ -117,7 +117,23 @@ def service(*, name: str, version: int = 1) -> Callable[[C], C]:
     """Make a class a service. Raises Usage when it is not one."""
 
     def define(made: C) -> C:
-        made.__service__ = _take_apart(made, name, version)  # type: ignore[attr-defined]
+        _check_name(name, "service")
+        if version < 1:
+            raise Usage(f"the version of service {name} is 1 or more, not {version}")
+        methods = {key: value for kind in reversed(made.__mro__) for key, value in vars(kind).items()}
+        marked = {key: value for key, value in methods.items() if hasattr(value, "__operation__")}
+        if not 0 < len(marked) <= OPERATIONS_MAX:
+            raise Usage(
+                f"service {name} has {len(marked)} operations: decorate 1 to {OPERATIONS_MAX} with @operation()"
+            )
+        operations = {key: _operation(f"{name}.{key}", key, method) for key, method in marked.items()}
+        types = dict.fromkeys(kind for one in operations.values() for kind in (one.request, one.reply) if kind)
+        try:
+            references, schemas = msgspec.json.schema_components(types, ref_template=SCHEMA_PLACE)
+        except (TypeError, RuntimeError) as error:
+            raise Usage(f"service {name} has a type that JSON cannot carry: {error}") from None
+        places = dict(zip(types, references, strict=True))
+        made.__service__ = Definition(name, version, _summary(made), operations, dict(schemas), places)  # type: ignore[attr-defined]
         return made
 
     return define
@@ -130,25 +146,6 @@ def definition_of(made: Any) -> Definition:
         named = made.__name__ if isinstance(made, type) else type(made).__name__
         raise Usage(f"{named} is not a service: decorate the class with @service(name=...)")
     return found
-
-
-def _take_apart(made: type, name: str, version: int) -> Definition:
-    _check_name(name, "service")
-    if version < 1:
-        raise Usage(f"the version of service {name} is 1 or more, not {version}")
-    methods = {key: value for kind in reversed(made.__mro__) for key, value in vars(kind).items()}
-    marked = {key: value for key, value in methods.items() if hasattr(value, "__operation__")}
-    if not 0 < len(marked) <= OPERATIONS_MAX:
-        raise Usage(f"service {name} has {len(marked)} operations: decorate 1 to {OPERATIONS_MAX} with @operation()")
-    operations = {key: _operation(f"{name}.{key}", key, method) for key, method in marked.items()}
-    types = dict.fromkeys(kind for one in operations.values() for kind in (one.request, one.reply) if kind)
-    try:
-        references, schemas = msgspec.json.schema_components(types, ref_template=SCHEMA_PLACE)
-    except (TypeError, RuntimeError) as error:
-        raise Usage(f"service {name} has a type that JSON cannot carry: {error}") from None
-    return Definition(
-        name, version, _summary(made), operations, dict(schemas), dict(zip(types, references, strict=True))
-    )
 
 
 def _operation(full: str, name: str, method: Any) -> Operation:

@@ -165,16 +165,17 @@ class Reach:
 
     def _look_after(self) -> None:
         """Probe all that do not answer, and again from time to time, until they do or are declared dead."""
+
+        def again() -> None:
+            self._timer = False
+            self._look_after()
+
         now = self._clock.now()
         for peer in list(self._unanswering):
             self._probe(peer, now)
         if not self._timer and any(peer not in self._down for peer in self._unanswering):
             self._timer = True
-            self._clock.call_later(PROBE_INTERVAL_S, self._again)
-
-    def _again(self) -> None:
-        self._timer = False
-        self._look_after()
+            self._clock.call_later(PROBE_INTERVAL_S, again)
 
     def _probe(self, peer: str, now: float) -> None:
         if peer in self._probing or peer in self._down or now < self._probe_at.get(peer, now):

@@ -8,7 +8,6 @@ so its calls wait for their deadlines, and a later connection of the same lane s
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import count
 from typing import Any
 
@@ -65,7 +64,7 @@ class Rpc:
         """Whether deadlines are looked at already; who begins to wait calls `sweep_soon` when they are not."""
         transport.receive(lambda connection: InboundSession(self, clock, connection).take)
         transport.on_end.append(self._ended)
-        self.handle(BatchRefused, self._refused)
+        self.handle(BatchRefused, self.on_refused)
 
     # -- who receives
 
@@ -198,7 +197,17 @@ class Rpc:
         waiting = self.pending.waiting.get(id)
         if waiting is None or peer not in waiting.left or waiting.again is None:
             return False
-        return self._park(peer, partial(self._again, id, peer))
+        body, lane = waiting.again
+
+        def again() -> None:
+            if self.pending.waiting.get(id) is not waiting or peer not in waiting.left:
+                return
+            connection = waiting.left[peer] = self._transport.connection(peer, lane)
+            data = encode_frame(Request(id, waiting.deadline, self.layout, body))
+            if connection is None or not connection.send_encoded(data):
+                self._unsent(id, peer, Unreachable(f"{peer} cannot be reached"))
+
+        return self._park(peer, again)
 
     def _park(self, peer: str, again: Callable[[], None]) -> bool:
         if len(self._parked) >= HELD_MAX:
@@ -206,16 +215,6 @@ class Rpc:
         self._parked.append(again)
         self.on_stale(peer)
         return True
-
-    def _again(self, id: int, peer: str) -> None:
-        waiting = self.pending.waiting.get(id)
-        if waiting is None or peer not in waiting.left or waiting.again is None:
-            return
-        body, lane = waiting.again
-        connection = waiting.left[peer] = self._transport.connection(peer, lane)
-        data = encode_frame(Request(id, waiting.deadline, self.layout, body))
-        if connection is None or not connection.send_encoded(data):
-            self._unsent(id, peer, Unreachable(f"{peer} cannot be reached"))
 
     def placed_batch(self, handler: Handler, ids: Callable[[Any], list[int]]) -> Handler:
         """`handler` of a batch whose body has `layout`; `ids` are the numbers in it, for its refusal."""
@@ -253,7 +252,8 @@ class Rpc:
         for batched in self._batched:
             batched.lost(peer, connection, error)
 
-    def _refused(self, inbound: ports.Inbound) -> None:
+    def on_refused(self, inbound: ports.Inbound) -> None:
+        """A peer did nothing for a batch: under another layout its operations go out again, else they end."""
         body: BatchRefused = inbound.body
         peer, error = inbound.sender, from_code(body.code, body.message)
 

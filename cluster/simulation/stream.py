@@ -224,13 +224,14 @@ class SimulatedLink:
 
     def taken(self) -> None:
         """The other side has read some bytes."""
+
+        def drained() -> None:
+            if self.state is State.OPEN and self.handler is not None:
+                self.handler.resume()
+
         if self._paused and self._in_flight <= WRITE_BUFFER_LOW:
             self._paused = False
-            self._schedule.soon(self.process, self._drained)
-
-    def _drained(self) -> None:
-        if self.state is State.OPEN and self.handler is not None:
-            self.handler.resume()
+            self._schedule.soon(self.process, drained)
 
     def accepted(self, accept: Any) -> None:
         """The listener's process gives the stream its handler, or closes it."""

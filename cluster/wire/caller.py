@@ -137,7 +137,8 @@ class Caller:
         self._first = b""
         self._out: dict[int, bytes] = {}  # by call, in the order of the calls, until taken
         self._out_bytes = 0
-        self._armed = False
+        self.armed = False
+        """There is something to `take`."""
         self._last_id = 0
 
     @property
@@ -163,8 +164,8 @@ class Caller:
         self.pending[id] = (done, deadline, body)
         self._out[id] = data
         self._out_bytes += len(data)
-        if not self._armed:
-            self._armed = True
+        if not self.armed:
+            self.armed = True
             self.on_output()
         return id
 
@@ -192,7 +193,7 @@ class Caller:
 
     def take(self, now: float) -> dict[int, bytes]:
         """Everything to write now, by number and in order; it counts as sent from here on."""
-        self._armed = False
+        self.armed = False
         first = {}
         if not self._started:
             self._started = True
@@ -328,8 +329,8 @@ class Caller:
         self._arm()
 
     def _arm(self) -> None:
-        if not self._armed:
-            self._armed = True
+        if not self.armed:
+            self.armed = True
             self.on_output()
 
     def _tell(self, done: Done, outcome: Outcome) -> None:

@@ -149,7 +149,10 @@ class World:
     def send(self, node: str, body: Body, link: FakeLink | None = None) -> FakeInbound:
         """A client's message to `node`, without letting anything else happen."""
         inbound = FakeInbound(body, link or FakeLink())
-        self.messengers[node].handlers[type(body)](inbound)
+        try:
+            self.messengers[node].handlers[type(body)](inbound)
+        except ClusterError as error:  # as rpc does
+            inbound.fail(error)
         return inbound
 
     def ask(self, node: str, body: Body, link: FakeLink | None = None) -> Any:
