@@ -128,6 +128,17 @@ class TooFewNodes(Usage):
     help_text = "Add a node first (`dsectl add`): what every owner holds must stay on as many owners."
 
 
+class OtherChain(ClusterError):
+    """The chain of members was forked by force (`forget --force`), and this node is on the other branch."""
+
+    code = "other-chain"
+    definite = True
+    help_text = (
+        "Nothing is merged: what only this branch acknowledged is in its nodes' folders. Stop its nodes; `dsectl add` "
+        "makes new ones, with empty folders."
+    )
+
+
 class Forbidden(ClusterError):
     """A message that the role of its sender may not send."""
 

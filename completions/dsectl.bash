@@ -160,7 +160,7 @@ _dsectl_options() {
         demo) _dsectl_reply -n --nodes --keep ;;
         add) _dsectl_reply -n --nodes --zone --wait ;;
         leave) _dsectl_reply --wait ;;
-        forget) _dsectl_reply --accept-loss --wait ;;
+        forget) _dsectl_reply --accept-loss --force -y --yes --wait ;;
         revert) _dsectl_reply --wait ;;
         kill) _dsectl_reply --zone --random ;;
         restart) _dsectl_reply --all --replace --wait ;;

@@ -359,6 +359,9 @@ function __dsectl_options
             printf '%s\t%s\n' --wait 'Time to wait until the data has moved (default: 2m)'
         case forget
             printf '%s\t%s\n' --accept-loss 'Go on where too few other owners are left to have everything'
+            printf '%s\t%s\n' --force 'Go on without a majority of the members'
+            printf '%s\t%s\n' -y 'With --force: go on without confirmation'
+            printf '%s\t%s\n' --yes 'With --force: go on without confirmation'
             printf '%s\t%s\n' --wait 'Time to wait until the data has moved (default: 2m)'
         case revert
             printf '%s\t%s\n' --wait 'Time to wait until the data has moved (default: 2m)'

@@ -27,11 +27,13 @@ def majority(acceptors: int) -> int:
 
 
 class Proposer:
-    """One attempt under one ballot. `acceptors` are ids: an answer counts once, and only from one of them."""
+    """One attempt under one ballot. `acceptors` are ids: an answer counts once, and only from one of them.
+    `unanimous`: all of them must grant it, so that any majority of a larger set that has one of them meets this ballot.
+    """
 
-    def __init__(self, acceptors: Iterable[str], ballot: Ballot, value: bytes) -> None:
+    def __init__(self, acceptors: Iterable[str], ballot: Ballot, value: bytes, *, unanimous: bool = False) -> None:
         self.acceptors = dict.fromkeys(acceptors)
-        self.needed = majority(len(self.acceptors))
+        self.needed = len(self.acceptors) if unanimous else majority(len(self.acceptors))
         self.ballot = ballot
         self.value = value
         """What is proposed: one's own value, or that of an earlier ballot which may have been decided."""

@@ -4,9 +4,12 @@ Decided entries are files, one a slot, written before anything is done under the
 given. An entry reaches the others three ways: whoever had it decided pushes it, what members announce says who is
 behind, and a request routed by another layout number says so at once. A node takes entries in the order of their slots,
 none left out: each may take a partition away from it, or give it back.
+
+After a fork by force (`entry.forced`) the two branches never mix: ballots and questions name the entry that they go on
+from, and a node that meets the branch with the higher fork number stops, and says so.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -14,15 +17,14 @@ from msgspec.structs import replace
 
 from cluster.ballot.acceptor import Accepted, Acceptor, AcceptorState, Promised
 from cluster.ballot.proposer import Phase, Proposer
-from cluster.chain.entry import ChainEntry, Change, decode_chain, encode_chain, genesis
+from cluster.chain.entry import FOLDER, ChainEntry, Change, decode_chain, digest, encode_chain, entry_path, genesis
 from cluster.env import Env
-from cluster.errors import ClusterError, Damaged, Maybe, NotYet, QuorumMissing, StaleLayout, StorageFull
+from cluster.errors import ClusterError, Damaged, Maybe, NotYet, OtherChain, QuorumMissing, StaleLayout, StorageFull
 from cluster.layout.entry import LayoutEntry
 from cluster.ports import Inbound, Messenger, Outcome, Recorder
 from cluster.wire.chain import Accept, AcceptAnswer, Decided, Entries, Prepare, Promise
 from cluster.wire.handshake import LANE_CONTROL
 
-FOLDER: Final = "chain"
 BALLOT_FILE: Final = "ballot.json"
 CALL_S: Final = 0.5
 """How long an acceptor may take: it writes a small file and syncs it."""
@@ -53,17 +55,15 @@ def read_chain(env: Env, first: LayoutEntry) -> list[ChainEntry]:
         except (Damaged, OSError):
             break
         if entry.slot == entries[-1].slot + 1:
+            if entry.follows != digest(entries[-1]):
+                break
             entries.append(entry)
     return entries
 
 
-def entry_path(slot: int) -> str:
-    """Where an entry is kept; the names sort as the slots do."""
-    return f"{FOLDER}/{slot:08}.json"
-
-
 class Chain:
-    """See above. `before(entry)` makes ready for an entry, on the disk, and may raise; `after(entry)` goes on by it."""
+    """See above. `before(entry)` makes ready for an entry, on the disk, and may raise; `after(entry)` goes on by it.
+    `stop(why)`: this node is on a branch that was forked off."""
 
     def __init__(
         self,
@@ -75,6 +75,7 @@ class Chain:
         record: Recorder,
         before: Callable[[ChainEntry], None],
         after: Callable[[ChainEntry], None],
+        stop: Callable[[str], None],
     ) -> None:
         self.env = env
         self.me = me
@@ -83,6 +84,9 @@ class Chain:
         self.record = record
         self._before = before
         self._after = after
+        self._stop = stop
+        self.digest = digest(entries[-1])
+        """Of the last entry."""
         self._fetching: dict[str, None] = {}
         self._waits_for_room = False
         self._said_full = False
@@ -128,9 +132,17 @@ class Chain:
             self._acceptor.state = before
             raise StorageFull(f"{BALLOT_FILE} cannot be written: {error}") from error
 
+    @property
+    def bound(self) -> ChainEntry | None:
+        """The fork that this node has accepted and that is not decided as far as it knows: it may be, so no other entry
+        takes its place here, and this node has it decided. None when there is none."""
+        value = self._acceptor.state.value
+        entry = decode_chain(value) if value else self.entry
+        return entry if entry.fork > self.entry.fork else None
+
     def prepare(self, body: Prepare) -> Promise | Decided:
-        """Vote. Raises StaleLayout for a slot that is not the next one here, StorageFull."""
-        decided = self._check_slot(body.slot)
+        """Vote. Raises StaleLayout for a slot that is not the next one here, OtherChain, StorageFull."""
+        decided = self._check_slot(body.slot, body.follows)
         if decided is not None:
             return decided
         before = self._acceptor.state
@@ -140,20 +152,26 @@ class Chain:
 
     def accept(self, body: Accept) -> AcceptAnswer | Decided:
         """Vote; see `prepare`."""
-        decided = self._check_slot(body.slot)
+        value = decode_chain(body.value)
+        decided = self._check_slot(body.slot, value.follows)
         if decided is not None:
             return decided
-        decode_chain(body.value)
+        fork = self.bound
+        if fork is not None and value.fork <= self.entry.fork:
+            # A majority that did not ask this node: its ballot need not have met that of the fork.
+            raise OtherChain(f"{self.me} has accepted {fork.what}")
         before = self._acceptor.state
         answer = self._acceptor.accept(body.slot, body.ballot, body.value)
         self._keep(before)
         return AcceptAnswer(self.id, answer.granted, answer.promised)
 
-    def _check_slot(self, slot: int) -> Decided | None:
+    def _check_slot(self, slot: int, follows: str) -> Decided | None:
         if slot <= self.entry.slot:
-            return Decided(self._behind(slot - 1))
+            return Decided(self._behind(slot - 1, follows))
         if slot != self.entry.slot + 1 or slot != self._acceptor.state.slot:
             raise StaleLayout(f"{self.me} has slot {self.entry.slot} of the chain")
+        if follows != self.digest:
+            raise OtherChain(f"slot {self.entry.slot} of the chain is another one at {self.me}")
         return None
 
     def _prepare(self, inbound: Inbound) -> None:
@@ -172,11 +190,16 @@ class Chain:
 
     # -- what is decided
 
-    def _behind(self, slot: int) -> list[bytes]:
+    def _behind(self, slot: int, has: str) -> list[bytes]:
+        """The entries behind a slot, for who has the entry with the digest `has` there. Another one than ours, or one
+        that we do not have, may be of another branch: then all since the fork."""
+        if slot > self.entry.slot or has != digest(self.entries[slot - 1]):
+            forked = [entry.slot for entry in self.entries if 0 < entry.fork == self.entry.fork]
+            slot = min([slot, *(first - 1 for first in forked)])
         return [encode_chain(entry) for entry in self.entries if entry.slot > slot][:PAGE]
 
     def _give(self, inbound: Inbound) -> None:
-        inbound.reply(Decided(self._behind(inbound.body.after)))
+        inbound.reply(Decided(self._behind(inbound.body.after, inbound.body.digest)))
 
     def _pushed(self, inbound: Inbound) -> None:
         body: Decided = inbound.body
@@ -188,7 +211,7 @@ class Chain:
             return
         self._fetching[peer] = None
         deadline = self.env.clock.now() + CALL_S
-        self.messenger.request([peer], Entries(self.entry.slot), deadline, self._fetched, LANE_CONTROL)
+        self.messenger.request([peer], Entries(self.entry.slot, self.digest), deadline, self._fetched, LANE_CONTROL)
 
     def _fetched(self, peer: str, outcome: Outcome) -> None:
         del self._fetching[peer]
@@ -197,22 +220,41 @@ class Chain:
             if len(outcome.entries) == PAGE:
                 self.fetch(peer)
 
-    def learn(self, blobs: list[bytes], peer: str) -> None:
-        """Take over decided entries, in order. What is missing before them is fetched from `peer`."""
+    def learn(self, blobs: list[bytes], peer: str, *, bound: bool = True) -> ClusterError | None:
+        """Take over decided entries, in order. What is missing before them is fetched from `peer`. Returns why one was
+        not. `bound`: not in place of a fork that this node has accepted."""
         for blob in blobs:
             try:
                 entry = decode_chain(blob)
                 if entry.slot > self.entry.slot + 1:
                     self.fetch(peer)
-                    return
+                    return None
+                self._check_branch(entry)
+                fork = self.bound if bound else None
                 if entry.slot == self.entry.slot + 1:
+                    if fork is not None and fork != entry:
+                        raise OtherChain(f"{self.me} has accepted {fork.what}, and slot {entry.slot} is {entry.what}")
                     self._adopt(entry)
             except StorageFull as error:
                 self._wait_for_room(error, peer)
-                return
+                return error
             except ClusterError as error:
                 self.record("chain.refused", error.message, peer=peer)
-                return
+                return error
+        return None
+
+    def _check_branch(self, entry: ChainEntry) -> None:
+        """Raise OtherChain for an entry of another branch, and stop if that one is right."""
+        mine = self.entry
+        if entry.slot <= mine.slot:
+            same = entry.fork <= mine.fork or entry == self.entries[entry.slot - 1]
+        else:
+            same = entry.follows == self.digest
+        if not same:
+            if entry.fork > mine.fork:
+                where = f"at slot {entry.slot} of the chain ({entry.what}); this node has another slot {mine.slot}"
+                self._stop(f"the members went on without {self.me}'s side by force, {where} ({mine.what})")
+            raise OtherChain(f"slot {entry.slot} ({entry.what}) does not follow slot {mine.slot} here ({mine.what})")
 
     def _wait_for_room(self, error: StorageFull, peer: str) -> None:
         """Ask again in a while. Each answer says that there is more of the chain than is here, so that a node which
@@ -235,6 +277,7 @@ class Chain:
             raise StorageFull(f"the chain cannot be written: {error}") from error
         self._said_full = False
         self.entries.append(entry)
+        self.digest = digest(entry)
         self._acceptor.advance(entry.slot + 1)
         self.record("chain.decided", entry.what, slot=entry.slot, layout=entry.layout.number)
         self._after(entry)
@@ -283,6 +326,9 @@ class _Proposal:
         self.sent = False
         """Whether acceptors may have accepted it: then the outcome is not known before the slot is decided."""
         self.attempt: Proposer | None = None
+        self.voters: dict[str, str] = {}
+        self.forks = False
+        """Whether all of the voters must agree, since they are no majority."""
 
     def next(self) -> None:
         """Begin an attempt."""
@@ -294,20 +340,22 @@ class _Proposal:
         if self.slot <= chain.entry.slot:
             self.sent = False
         try:
-            entry = replace(self.change(chain.entry), change_id=self.id)
+            entry = replace(self.change(chain.entry), change_id=self.id, follows=chain.digest)
         except ClusterError as error:
             chain.proposed(error, self.done)
             return
         if now >= self.deadline:
             chain.proposed(self._give_up(), self.done)
             return
-        voters = chain.entry.acceptors
+        self.forks = entry.fork > chain.entry.fork
+        self.voters = entry.acceptors if self.forks else chain.entry.acceptors
         self.slot, self.own = entry.slot, encode_chain(entry)
-        attempt = self.attempt = Proposer(voters.values(), (self.round, chain.id), self.own)
-        self._call(Prepare(entry.slot, attempt.ballot), voters, attempt)
+        ballot = (self.round, chain.id)
+        attempt = self.attempt = Proposer(self.voters.values(), ballot, self.own, unanimous=self.forks)
+        self._call(Prepare(entry.slot, attempt.ballot, chain.digest), attempt)
 
-    def _call(self, body: Prepare | Accept, voters: Mapping[str, str], attempt: Proposer) -> None:
-        chain = self.chain
+    def _call(self, body: Prepare | Accept, attempt: Proposer) -> None:
+        chain, voters = self.chain, self.voters
         deadline = min(chain.env.clock.now() + CALL_S, self.deadline)
         others = [name for name in voters if name != chain.me]
 
@@ -329,9 +377,9 @@ class _Proposal:
     def _answered(self, attempt: Proposer, voter: str, outcome: Outcome) -> None:
         chain, before = self.chain, attempt.phase
         if type(outcome) is Decided:  # the slot is decided: go on with the next one
-            chain.learn(outcome.entries, voter)
+            error = chain.learn(outcome.entries, voter, bound=not self.forks)  # one that has it did not accept ours
             if chain.entry.slot < self.slot:
-                self._no_room()
+                self._not_kept(error)
             else:
                 self._again(0.0)
         elif type(outcome) is Promise and before is Phase.PREPARE:
@@ -345,7 +393,7 @@ class _Proposal:
             return
         if attempt.phase is Phase.ACCEPT:
             self.sent = self.sent or attempt.value == self.own
-            self._call(Accept(self.slot, attempt.ballot, attempt.value), chain.entry.acceptors, attempt)
+            self._call(Accept(self.slot, attempt.ballot, attempt.value), attempt)
         elif attempt.phase is Phase.DECIDED:
             self._decided(attempt)
         else:
@@ -354,25 +402,28 @@ class _Proposal:
 
     def _decided(self, attempt: Proposer) -> None:
         chain = self.chain
-        chain.learn([attempt.value], chain.me)
+        error = chain.learn([attempt.value], chain.me)
         if chain.entry.slot < self.slot:
-            self._no_room()
+            self._not_kept(error)
             return
         chain.announce(attempt.value)
         self._again(0.0)
 
-    def _no_room(self) -> None:
-        """The slot is decided, and the disk did not take the entry here: no attempt gets any further."""
+    def _not_kept(self, error: ClusterError | None) -> None:
+        """The slot is decided, and the entry could not be taken over here: no attempt gets any further."""
         self.attempt = None
         what = f"{self.chain.me} cannot keep the entry that was decided"
-        self.chain.proposed(Maybe(what) if self.sent else StorageFull(what), self.done)
+        refusal = error if isinstance(error, OtherChain) else StorageFull(what)
+        self.chain.proposed(Maybe(what) if self.sent else refusal, self.done)
 
     def _again(self, delay_s: float) -> None:
         self.attempt = None
         self.chain.env.clock.call_later(delay_s, self.next)
 
     def _give_up(self) -> ClusterError:
-        members = ", ".join(self.chain.entry.acceptors)
+        members = ", ".join(self.voters)
         if self.sent:
             return Maybe(f"too few of {members} answered in time: the change may still be decided")
+        if self.forks:
+            return QuorumMissing(f"all of {members} must agree, and not all answered: forget the others as well")
         return QuorumMissing(f"a majority of {members} is needed to change the cluster, and too few answered")

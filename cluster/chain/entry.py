@@ -7,19 +7,32 @@ that definitions make no request stale.
 A change of members takes two entries. The first names the owners to come beside those in force: data moves, writes go
 to both. The second, decided once the owners to come hold everything (`transition`), leaves only them; or a *revert*
 leaves only those in force. Between the two nothing but these, and forgetting a member that died, can be decided.
+
+Each entry carries the digest of the one before, so that no chain can be continued with entries of another. Where no
+majority is left, those that stay may go on by themselves (`forced`): a fork. Should the others be alive, then there are
+two chains, and the one with the higher fork number is right. Layout numbers of a fork begin at a new million, with a
+random offset, so that no request is routed by a number that both branches have.
 """
 
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cluster.errors import Damaged, NotFound, TooFewNodes, TooFewOwners, TransitionUnderWay, Usage
+from cluster.ballot.proposer import majority
+from cluster.errors import Damaged, NotFound, QuorumMissing, TooFewNodes, TooFewOwners, TransitionUnderWay, Usage
 from cluster.layout.entry import Coming, LayoutEntry, LayoutMember
 from cluster.layout.partition import PARTITIONS
 from cluster.layout.placement import placement
 from cluster.layout.rebalance import rebalanced
+
+FOLDER: Final = "chain"
+FORK_NUMBERS: Final = 1_000_000
+"""So many layout numbers a fork has."""
+NOT_NEEDED: Final = "`dsectl forget` without --force is enough: with a majority there is one chain."
 
 
 class ChainEntry(Struct, frozen=True, omit_defaults=True):
@@ -40,6 +53,10 @@ class ChainEntry(Struct, frozen=True, omit_defaults=True):
     """What only those held may be lost: who runs the cluster has accepted that."""
     change_id: str = ""
     """Given by whoever asked for the change: asked again, of another node, it is found and not made twice."""
+    follows: str = ""
+    """The digest of the entry before."""
+    fork: int = 0
+    """The number of the layout that was forced last; 0: none ever was."""
 
     def validate(self) -> None:
         """Raise Usage for an entry that no node may take over."""
@@ -81,29 +98,62 @@ def added(entry: ChainEntry, members: Sequence[LayoutMember]) -> ChainEntry:
     return replace(next, joining={member.name: f"{member.name}.{next.slot}" for member in members})
 
 
-def left(entry: ChainEntry, names: Sequence[str], *, gone: bool, lossy: bool = False) -> ChainEntry:
+def left(
+    entry: ChainEntry, names: Sequence[str], *, gone: bool, lossy: bool = False, fewest: int | None = None
+) -> ChainEntry:
     """These leave. `gone`: they are dead, nothing that they hold is waited for. `lossy`: not even where too few other
-    owners are left to be sure that they have everything."""
+    owners are left to be sure that they have everything. `fewest`: so many nodes must be left, or one for each copy.
+    """
     layout = entry.layout
+    _check_members(entry, names)
+    voters = [name for name in entry.acceptors if name not in names]
+    if gone and fewest is None and len(voters) < majority(len(entry.acceptors)):
+        raise QuorumMissing(f"{', '.join(voters) or 'nobody'} would be no majority; `forget --force` goes on without")
     if gone and not lossy:
         _refuse_loss(entry, names)
-    if entry.moving and gone:
-        return replace(_struck(entry, names), lossy=lossy or entry.lossy)
-    _refuse_second_change(entry)
-    _check_members(entry, names)
-    stay = tuple(member for member in layout.members if member.name not in names)
-    if len(stay) < layout.replicas:
+    if not gone or not entry.moving:
+        _refuse_second_change(entry)
+    stay = tuple(one for one in (layout.coming or layout).members if one.name not in names)
+    if len(stay) < (layout.replicas if fewest is None else fewest):
         raise TooFewNodes(f"{len(stay)} nodes would be left for {layout.replicas} copies of each key")
-    next = _begin(entry, stay, f"{'forget' if gone else 'leave'} {', '.join(names)}")
-    return replace(_strike(next, names), lossy=lossy) if gone else next
+    what = f"{'forget' if gone else 'leave'} {', '.join(names)}"
+    if not gone:
+        return _begin(entry, stay, what)
+    if layout.coming is None:
+        return replace(_strike(_begin(entry, stay, what), names), lossy=lossy)
+    # Who died in the middle of a transition is struck from both layouts.
+    coming = Coming(stay, rebalanced(layout.coming.owners, stay, layout.n))
+    next = _follow(entry, what, replace(layout, coming=coming))
+    return replace(_strike(next, names), lossy=lossy or entry.lossy)
+
+
+def forced(entry: ChainEntry, names: Sequence[str], offset: int, *, lossy: bool) -> ChainEntry:
+    """These are forgotten by the acceptors that are left, all of them, where those are no majority: a fork. `offset` is
+    random, below FORK_NUMBERS; it tells forks apart that several sides make at once."""
+    assert 0 <= offset < FORK_NUMBERS // 2
+    voters = [name for name in entry.acceptors if name not in names]
+    if len(voters) >= majority(len(entry.acceptors)):
+        raise Usage(f"{', '.join(voters)} are a majority of the members", help=NOT_NEEDED)
+    next = left(entry, names, gone=True, lossy=lossy, fewest=1)
+    number = (entry.layout.number // FORK_NUMBERS + 1) * FORK_NUMBERS + offset
+    return replace(next, what=f"{next.what} by force", layout=replace(next.layout, number=number), fork=number)
+
+
+def last_copies(entry: ChainEntry, names: Sequence[str]) -> list[int]:
+    """The partitions that none but these, and who was forgotten before, own."""
+    return _short(entry, names, 1)
+
+
+def _short(entry: ChainEntry, names: Sequence[str], needed: int) -> list[int]:
+    """The partitions of which fewer than `needed` owners are left without these."""
+    placed, away = placement(entry.layout), {*names, *entry.gone}
+    return [p for p in range(PARTITIONS) if sum(name not in away for name in placed.owners(p)) < needed]
 
 
 def _refuse_loss(entry: ChainEntry, names: Sequence[str]) -> None:
     """Of each partition so many owners must be left that one of any write quorum is among them."""
-    layout = entry.layout
-    placed, away = placement(layout), {*names, *entry.gone}
-    needed = layout.replicas - min(layout.w, layout.replicas) + 1
-    short = [p for p in range(PARTITIONS) if sum(name not in away for name in placed.owners(p)) < needed]
+    replicas = entry.layout.replicas
+    short = _short(entry, names, replicas - min(entry.layout.w, replicas) + 1)
     if short:
         shown = " ".join(map(str, short[:20])) + (f" and {len(short) - 20} more" if len(short) > 20 else "")
         raise TooFewOwners(
@@ -111,26 +161,14 @@ def _refuse_loss(entry: ChainEntry, names: Sequence[str]) -> None:
         )
 
 
-def _struck(entry: ChainEntry, names: Sequence[str]) -> ChainEntry:
-    """Members that died in the middle of a transition are struck from both layouts."""
-    coming = entry.layout.coming
-    assert coming is not None
-    _check_members(entry, names)
-    stay = tuple(member for member in coming.members if member.name not in names)
-    if len(stay) < entry.layout.replicas:
-        raise TooFewNodes(f"{len(stay)} nodes would be left for {entry.layout.replicas} copies of each key")
-    owners = rebalanced(coming.owners, stay, entry.layout.n)
-    next = _follow(entry, f"forget {', '.join(names)}", replace(entry.layout, coming=Coming(stay, owners)))
-    return _strike(next, [name for name in names if name in entry.acceptors])
-
-
 def _strike(entry: ChainEntry, names: Sequence[str]) -> ChainEntry:
     acceptors = {name: id for name, id in entry.acceptors.items() if name not in names}
     if not acceptors:
         raise Usage("somebody must be left to vote")
+    joining = {name: id for name, id in entry.joining.items() if name not in names}
     members = {member.name for member in entry.layout.members}
     gone = tuple(dict.fromkeys((*entry.gone, *(name for name in names if name in members))))
-    return replace(entry, acceptors=acceptors, gone=gone)
+    return replace(entry, acceptors=acceptors, joining=joining, gone=gone)
 
 
 def switched(entry: ChainEntry) -> ChainEntry:
@@ -140,7 +178,7 @@ def switched(entry: ChainEntry) -> ChainEntry:
     layout = entry.layout.after()
     voters = {**entry.acceptors, **entry.joining}
     stay = {member.name: voters[member.name] for member in layout.members if member.name in voters}
-    return ChainEntry(entry.slot + 1, f"{entry.what}: done", layout, stay)
+    return ChainEntry(entry.slot + 1, f"{entry.what}: done", layout, stay, fork=entry.fork)
 
 
 def reverted(entry: ChainEntry) -> ChainEntry:
@@ -191,6 +229,16 @@ _decoder = msgspec.json.Decoder(ChainEntry)
 def encode_chain(entry: ChainEntry) -> bytes:
     """The entry as JSON: equal entries give equal bytes."""
     return msgspec.json.encode(entry)
+
+
+def entry_path(slot: int) -> str:
+    """Where a node keeps an entry; the names sort as the slots do."""
+    return f"{FOLDER}/{slot:08}.json"
+
+
+def digest(entry: ChainEntry) -> str:
+    """What the next entry says that it follows."""
+    return blake2b(encode_chain(entry), digest_size=16).hexdigest()
 
 
 def decode_chain(blob: bytes) -> ChainEntry:

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from cluster.chain.entry import ChainEntry, forced, genesis, last_copies
 from cluster.emulator.cluster import LOCK_WAIT_S, WAIT_S, start_nodes
 from cluster.emulator.disk import disk_errors, locked, make_folder, read, write_new
 from cluster.emulator.genesis import ID_BYTES, PORTS_WAIT_S, owned_ports
 from cluster.emulator.home import NODE_CHAIN_FOLDER, NODE_LAYOUT_FILE, ClusterFiles, Home
 from cluster.emulator.inspect import inspect_node
 from cluster.emulator.members import move_out, tidy
-from cluster.emulator.nodefiles import chain_files
+from cluster.emulator.nodefiles import chain_files, newest_entry
 from cluster.emulator.ports import choose_ports, ephemeral_range, is_free, usable_ports
-from cluster.emulator.signals import end_nodes
+from cluster.emulator.signals import end_nodes, kill_nodes
 from cluster.emulator.spec import NODES_MAX, Place
 from cluster.errors import ClusterError, DeadlinePassed, NotFound, NotYet, Unreachable, Usage
 from cluster.storage import newborn_files
@@ -94,20 +95,36 @@ def leave(
     *,
     forget: bool = False,
     accept_loss: bool = False,
+    force: bool = False,
 ) -> Moved:
-    """Take nodes out of the cluster; `forget` those that do not run and are not to come back. Returns when others own
-    what they did, and they have ended."""
+    """Take nodes out of the cluster; `forget` those that do not run and are not to come back. `force`: by those that
+    stay alone, where they are no majority; nodes that run here are ended first. Returns when others own what they did,
+    and they have ended."""
     began = time.monotonic()
     if forget:
         alive = [name for name in names if inspect_node(files.node(name)).alive]
-        if alive:
+        if force:
+            forced(_last_entry(files), names, 0, lossy=accept_loss)  # what cannot be is refused before anybody ends
+            kill_nodes([files.node(name) for name in alive])
+        elif alive:
             cure = f"`dsectl leave {' '.join(alive)}` takes it out, and hands on what it holds."
             raise Usage(f"{', '.join(alive)} runs", help=cure)
     what: dict[str, Any] = {"forget" if forget else "leave": names}
     if accept_loss:
         what["accept_loss"] = True
+    if force:
+        what["force"] = True
     decided = change(client, files, what, began + wait_s)
     return _wait(client, home, files, decided, names, began, wait_s, progress)
+
+
+def only_copies(files: ClusterFiles, names: list[str]) -> list[int]:
+    """The partitions that none but these nodes own."""
+    return last_copies(_last_entry(files), names)
+
+
+def _last_entry(files: ClusterFiles) -> ChainEntry:
+    return newest_entry(files) or genesis(files.record.entry())
 
 
 def revert(client: "BlockingCluster", home: Home, files: ClusterFiles, wait_s: float) -> Moved:
@@ -132,7 +149,9 @@ def change(client: "BlockingCluster", files: ClusterFiles, what: dict[str, Any],
             raise Unreachable(f"no node of cluster {files.name!r} runs")
         not_yet: NotYet | None = None
         error: ClusterError = DeadlinePassed("no time was left to ask for it")
-        for name in sorted(found, key=lambda name: (-found[name].get("slot", 0), -found[name].get("alive", 0))):
+        for name in sorted(
+            found, key=lambda name: [-int(found[name].get(part, 0)) for part in ("number", "slot", "alive")]
+        ):
             left = min(ASK_S, deadline - time.monotonic())
             try:
                 decided: dict[str, Any] = client.ask(name, "change", named, max(0.5, left))
@@ -189,9 +208,12 @@ def _wait(
 
 
 def newest(before: dict[str, Any], answers: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """The state to go by: the last slot that anybody has, and of that what was told last, since data moves and reasons
-    change while the slot stays the same."""
-    return max([*(answer for answer in answers if answer), before], key=lambda state: int(state["slot"]))
+    """The state to go by: the last slot of the last fork that anybody has, and of that what was told last, since data
+    moves and reasons change while the slot stays the same."""
+    return max(
+        [*(answer for answer in answers if answer), before],
+        key=lambda state: (int(state["number"]), int(state["slot"])),
+    )
 
 
 def _end_former(files: ClusterFiles, state: dict[str, Any], deadline: float) -> None:

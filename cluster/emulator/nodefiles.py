@@ -10,12 +10,13 @@ node's folder.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from cluster.chain.entry import ChainEntry, decode_chain
+from cluster.chain.entry import ChainEntry, decode_chain, digest, encode_chain, entry_path
 from cluster.client.locate import LAYOUT_FILE
 from cluster.emulator.disk import disk_errors, make_folder, read, replace, write_new
 from cluster.emulator.home import (
@@ -121,24 +122,40 @@ def _give(path: Path, blob: bytes) -> None:
 
 
 def newest_entry(files: ClusterFiles) -> ChainEntry | None:
-    """The last entry of the chain that a node has on its disk and that can be read; None while there is none but the
-    first layout."""
-    for path in sorted(_entry_paths(files), key=lambda path: path.name, reverse=True):
-        try:
-            return decode_chain(read(path))
-        except Damaged:
-            continue
-    return None
+    """The last entry of the chain, of its last fork, that a node has on its disk and that can be read; None while there
+    is none but the first layout."""
+    last = (next((entry for path in paths if (entry := _entry(path)) is not None), None) for paths in _chains(files))
+    return max((entry for entry in last if entry is not None), key=lambda entry: (entry.fork, entry.slot), default=None)
 
 
 def chain_files(files: ClusterFiles) -> dict[str, bytes]:
-    """The chain as far as any node has it: file name -> content."""
-    return {path.name: read(path) for path in {path.name: path for path in _entry_paths(files)}.values()}
+    """The chain that ends with the newest entry, as far as the nodes have it: file name -> content."""
+    found: dict[str, bytes] = {}
+    entry = newest_entry(files)
+    while entry is not None:
+        name = Path(entry_path(entry.slot)).name
+        found[name] = encode_chain(entry)
+        before = Path(entry_path(entry.slot - 1)).name
+        earlier = (_entry(path) for paths in _chains(files) for path in paths if path.name == before)
+        entry = next((one for one in earlier if one is not None and digest(one) == entry.follows), None)
+    return dict(sorted(found.items()))
 
 
-def _entry_paths(files: ClusterFiles) -> list[Path]:
-    found = (files.folder / "nodes").glob(f"*/{NODE_CHAIN_FOLDER}/*.json")
-    return [path for path in found if path.name[0] != "."]
+def _chains(files: ClusterFiles) -> list[list[Path]]:
+    """The files of the chain of each node, the newest first."""
+    folders = sorted((files.folder / "nodes").glob(f"*/{NODE_CHAIN_FOLDER}"))
+    return [sorted((path for path in folder.glob("*.json") if path.name[0] != "."), reverse=True) for folder in folders]
+
+
+def _entry(path: Path) -> ChainEntry | None:
+    try:
+        return _decoded(read(path))
+    except Damaged:
+        return None
+
+
+_decoded = lru_cache(64)(decode_chain)
+"""All nodes have the same entry, as a rule."""
 
 
 def set_aside(folder: Path) -> Path | None:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from cluster.chain.chain import Chain
-from cluster.chain.entry import ChainEntry, added, left, renamed, reverted, switched
+from cluster.chain.entry import FORK_NUMBERS, ChainEntry, added, forced, left, renamed, reverted, switched
 from cluster.chain.transition import (
     Progress,
     changes,
@@ -62,6 +62,7 @@ class Layouts:
         entries: list[ChainEntry],
         newborn: bool,
         members_changed: Callable[[LayoutEntry], None],
+        stop: Callable[[str], None],
     ) -> None:
         self._env = env
         self._view = view
@@ -70,7 +71,8 @@ class Layouts:
         self._replication = replication
         self._record = record
         self._members_changed = members_changed
-        self.chain = Chain(env, view.me, newborn, entries, rpc, record, self._before, self._after)
+        self._stop = stop
+        self.chain = Chain(env, view.me, newborn, entries, rpc, record, self._before, self._after, stop)
         self._announced: Progress | None = None
         self._due_since: tuple[str, float] = ("", 0.0)
         self._proposing = False
@@ -80,6 +82,7 @@ class Layouts:
         """Announce how far this node is, and look at what is due, from now on."""
         self._facts.on_fact.append(self._on_fact)
         self._accept_loss()
+        self._stop_if_gone()
         self._look()
 
     # -- messages that were routed by another number
@@ -110,7 +113,14 @@ class Layouts:
             self._members_changed(entry.layout)
             self._accept_loss()
             self._view.adopt(entry.layout)
+        self._stop_if_gone()
         self._tell()
+
+    def _stop_if_gone(self) -> None:
+        """What others took over without this node's data is not to be served here, though it be alive after all."""
+        entry = self.chain.entry
+        if self._view.me in entry.gone:
+            self._stop(f"{self._view.me} was forgotten, at slot {entry.slot} of the chain ({entry.what})")
 
     def _accept_loss(self) -> None:
         entry = self.chain.entry
@@ -119,7 +129,8 @@ class Layouts:
     def _on_fact(self, member: str, kind: str, body: bytes) -> None:
         if kind == KIND and member != self._view.me:
             progress = decode_progress(body)
-            if progress is not None and progress.slot > self.chain.entry.slot:
+            here = self.chain.entry
+            if progress is not None and (progress.slot > here.slot or progress.number > here.layout.number):
                 self.chain.fetch(member)
 
     # -- how far everybody is
@@ -181,8 +192,11 @@ class Layouts:
             self.chain.fetch(self._env.random.choice(others))
 
     def _due(self) -> tuple[str, Callable[[ChainEntry], ChainEntry]] | None:
-        """What nobody has to ask for: the end of a transition, and votes for who lost its promises."""
+        """What nobody has to ask for: the end of a transition, votes for who lost its promises, and the rest of a fork
+        that this node has accepted."""
         entry, slot = self.chain.entry, self.chain.entry.slot
+        if (fork := self.chain.bound) is not None:
+            return f"{slot} fork", partial(_forked, slot, fork)
         if slot == 1 and not entry.moving and not self._facts.facts(KIND) and self.chain.id == self._view.me:
             return None
         progress, alive = self._all_progress(), self._alive()
@@ -249,6 +263,9 @@ class Layouts:
                 return lambda entry: left(self._ready_for(entry), [str(name) for name in names], gone=False)
             case {"forget": [_, *_] as names, **rest}:
                 lossy = rest.get("accept_loss") is True
+                if rest.get("force") is True:
+                    offset = self._env.random.randrange(FORK_NUMBERS // 2)
+                    return lambda entry: forced(entry, [str(name) for name in names], offset, lossy=lossy)
                 return lambda entry: left(self._ready_for(entry), [str(name) for name in names], gone=True, lossy=lossy)
             case {"revert": True}:
                 return reverted
@@ -264,6 +281,11 @@ class Layouts:
 
 def _renamed(slot: int, name: str, acceptor: str, entry: ChainEntry) -> ChainEntry:
     return renamed(_at(entry, slot), name, acceptor)
+
+
+def _forked(slot: int, fork: ChainEntry, entry: ChainEntry) -> ChainEntry:
+    _at(entry, slot)
+    return fork
 
 
 def _at(entry: ChainEntry, slot: int) -> ChainEntry:

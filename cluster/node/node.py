@@ -115,6 +115,7 @@ class Node:
         self.layouts = Layouts(
             env, self.view, self.rpc, self.membership, self.membership.alive, self.replication, record,
             entries=self.entries, newborn=self.boot.newborn, members_changed=self._members_changed,
+            stop=self._stop_for_good,
         )  # fmt: skip
         self._build_services(name)
         self.answers = Answers(self)
@@ -291,6 +292,12 @@ class Node:
         if me not in members:
             self.drain.leave()
             self.env.clock.call_later(LEAVE_S, self.hooks.on_fatal, f"{me} has left the cluster")
+
+    def _stop_for_good(self, why: str) -> None:
+        """Once what calls this has come to its end."""
+        self.events.record("chain.stopped", why)
+        end = f"{why}. It serves no more; `dsectl add` makes a new node, with an empty folder"
+        self.env.clock.call_soon(self.hooks.on_fatal, end)
 
     def _peer_lost(self, name: str, reason: str) -> None:
         if reason in ("refused", "reset", "closed", "timeout"):

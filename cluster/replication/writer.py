@@ -83,7 +83,7 @@ class Writer:
         takers = [name for name in view.takers(partition) if name != me]
         reachable, missing = split_owners(takers, context.avoided)
         sets = (view.owners(partition), view.coming(partition))
-        count = len(sets[0])
+        count = min(map(len, sets))  # fewer are to come where members were forgotten by force
         promised = min(context.settings.w, count)
         needed = min(w, count) or promised
         for owners in sets:

@@ -8,8 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from cluster.chain.chain import entry_path
-from cluster.chain.entry import encode_chain
+from cluster.chain.entry import encode_chain, entry_path
 from cluster.client.locate import Location, addresses
 from cluster.config import NodeSettings, node_settings
 from cluster.faults import Fault, FaultDocument, add_fault, encode_faults, heal, mark_returned

@@ -8,10 +8,11 @@ Ballot: TypeAlias = tuple[int, str]
 
 
 class Prepare(Struct, array_like=True, gc=False, tag=80):
-    """Promise to take part in no ballot for `slot` below this one."""
+    """Promise to take part in no ballot for `slot`, behind the entry with the digest `follows`, below this one."""
 
     slot: int
     ballot: Ballot
+    follows: str
 
 
 class Promise(Struct, array_like=True, gc=False, tag=81):
@@ -41,9 +42,10 @@ class AcceptAnswer(Struct, array_like=True, gc=False, tag=83):
 
 
 class Entries(Struct, array_like=True, gc=False, tag=84):
-    """The decided entries behind slot `after`."""
+    """The decided entries behind slot `after`, of which the sender has the entry with this digest."""
 
     after: int
+    digest: str
 
 
 class Decided(Struct, array_like=True, gc=False, tag=85):

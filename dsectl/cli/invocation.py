@@ -5,10 +5,12 @@ do not meet.
 """
 
 import os
+import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+from cluster.errors import Failed, Usage
 from dsectl.cli.console import Console
 from dsectl.cli.options import Options
 
@@ -76,6 +78,15 @@ class Invocation:
     def cluster(self) -> str:
         """The cluster's name."""
         return self.options.cluster or self.session.cluster or os.environ.get("DSECTL_CLUSTER") or DEFAULT_CLUSTER
+
+    def confirm(self, what: str, question: str, again: str) -> None:
+        """Ask on a terminal. Raises Usage where nobody can be asked, and Failed for any answer but yes."""
+        if self.options.no_input or self.options.json or not sys.stdin.isatty():
+            raise Usage(f"{what} and cannot ask here", help=f"`dsectl {again} --yes` does not ask.")
+        self.console.err.write(f"{question} [y/N] ")
+        self.console.err.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise Failed("not confirmed: nothing was done", help="Answer y to go on.")
 
     def client(self) -> "BlockingCluster":
         """A client of the cluster, with this invocation's timeout."""

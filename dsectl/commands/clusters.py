@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cluster.emulator import cluster as emulator
 from cluster.emulator.nodefiles import combined
 from cluster.emulator.spec import ClusterSpec
-from cluster.errors import Failed, Usage
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import DEFAULT_CLUSTER, current
 from dsectl.commands.status import snapshot, status_lines
@@ -117,14 +115,10 @@ def rm(
     """Asks on a terminal; elsewhere it needs --yes. A cluster that runs is stopped first."""
     invocation, known = current(), {one.cluster: one for one in emulator.clusters()}
     if cluster in known and not yes:
-        if invocation.options.no_input or invocation.options.json or not sys.stdin.isatty():
-            raise Usage("rm deletes data and cannot ask here", help=f"`dsectl rm {cluster} --yes` does not ask.")
         alive, nodes = known[cluster].alive, known[cluster].nodes
         running = f" ({alive} of {count(nodes, 'node')} running)" if alive else ""
-        invocation.console.err.write(f"Delete cluster {cluster}{running} with its data? [y/N] ")
-        invocation.console.err.flush()
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            raise Failed("not removed", help="Answer y to remove it.")
+        question = f"Delete cluster {cluster}{running} with its data?"
+        invocation.confirm("rm deletes data", question, f"rm {cluster}")
     emulator.remove(cluster)
     return Answer({"cluster": cluster, "removed": True}, lambda console: console.line(f"{cluster}: removed"))
 

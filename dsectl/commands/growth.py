@@ -48,11 +48,7 @@ def add(
 def leave(nodes: Nodes = None, wait: Wait = None) -> Answer:
     """The nodes serve until others own what they did; then they end, and their folders are set aside in the cluster's
     folder. For a node that does not run, and will not again, there is `dsectl forget`."""
-    invocation, files = current(), current().files()
-    names = _wanted(nodes, "leave")
-    emulator.check_wanted(files, names)
-    moved = emulator.leave(invocation.client(), find_home(), files, names, WAIT_S if wait is None else wait, _progress)
-    return _answer(moved, f"{', '.join(names)} left")
+    return _leave(_wanted(nodes, "leave"), wait, "left")
 
 
 @command("forget", "Take out nodes that are gone for good.", group="clusters", rank=23)
@@ -61,25 +57,38 @@ def forget(
     accept_loss: Annotated[
         bool, typer.Option("--accept-loss", help="Go on where too few other owners are left to have everything.")
     ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Go on without a majority of the members.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --force: go on without confirmation.")] = False,
     wait: Wait = None,
 ) -> Answer:
     """For nodes that do not run and are not to come back: their data is taken from the other owners. Refused, with the
     partitions, where those are too few to have all that was acknowledged; what is lost then is lost with
-    --accept-loss."""
-    invocation, files = current(), current().files()
+    --accept-loss.
+
+    --force, where the nodes that stay are no majority: they go on alone, all of them must agree, and those to be
+    forgotten are ended. Should these run elsewhere all the same, there are two clusters, until they meet: then the
+    forgotten ones stop, with what only they acknowledged. Asks on a terminal; elsewhere it needs --yes."""
     names = _wanted(nodes, "forget")
-    emulator.check_wanted(files, names)
-    moved = emulator.leave(
-        invocation.client(),
-        find_home(),
-        files,
-        names,
-        WAIT_S if wait is None else wait,
-        _progress,
-        forget=True,
-        accept_loss=accept_loss,
-    )
-    return _answer(moved, f"{', '.join(names)} forgotten")
+    if force and not yes:
+        _confirm(names)
+    return _leave(names, wait, "forgotten", forget=True, accept_loss=accept_loss, force=force)
+
+
+def _confirm(names: list[str]) -> None:
+    listed = ", ".join(names)
+    only = emulator.only_copies(current().files(), names)
+    lost = f"the only copies of {count(len(only), 'partition')} go: {' '.join(map(str, only))}" if only else ""
+    question = f"""{listed} will be ended and forgotten without a majority{"; " + lost if lost else ""}.
+What only they acknowledged is lost. If they run elsewhere, there are two clusters, and they stop when the two meet.
+Go on?"""
+    current().confirm("forget --force may lose data", question, f"forget {' '.join(names)} --force")
+
+
+def _leave(names: list[str], wait: float | None, done: str, **options: bool) -> Answer:
+    invocation, files = current(), current().files()
+    wait_s = WAIT_S if wait is None else wait
+    moved = emulator.leave(invocation.client(), find_home(), files, names, wait_s, _progress, **options)
+    return _answer(moved, f"{', '.join(names)} {done}")
 
 
 @command("revert", "Take back a change of members that is under way.", group="clusters", rank=24)
@@ -94,6 +103,7 @@ def _wanted(nodes: list[str] | None, verb: str) -> list[str]:
     names = list(dict.fromkeys(nodes or []))
     if not names:
         raise Usage(f"{verb} needs nodes", help=f"`dsectl {verb} n3`; `dsectl members` lists them.")
+    emulator.check_wanted(current().files(), names)
     return names
 
 

@@ -10,14 +10,16 @@ from cluster.chain.entry import (
     added,
     decode_chain,
     encode_chain,
+    forced,
     genesis,
+    last_copies,
     left,
     renamed,
     reverted,
     switched,
 )
-from cluster.errors import Damaged, NotFound, Usage
-from cluster.layout import LayoutEntry, LayoutMember
+from cluster.errors import ClusterError, Damaged, Usage
+from cluster.layout import PARTITIONS, LayoutEntry, LayoutMember, placement
 
 MEMBERS = tuple(LayoutMember(f"n{place}", "z1", "127.0.0.1", 7000 + place) for place in range(1, 6))
 FIRST = genesis(LayoutEntry(1, "c", MEMBERS, 3, 2, 2))
@@ -49,6 +51,25 @@ def test_who_is_forgotten_votes_no_more() -> None:
     moving = left(FIRST, ["n2"], gone=True)
     assert "n2" not in moving.acceptors and moving.gone == ("n2",)
     assert switched(moving).gone == ()
+
+
+def test_a_fork_has_layout_numbers_of_its_own() -> None:
+    """Also of a second one, and of one that another side makes at once: no request fits both."""
+    fork = forced(added(FIRST, [NEW]), ["n1", "n2", "n3"], 17, lossy=True)
+    assert fork.fork == fork.layout.number == 1_000_017 and fork.layout.previous == 2
+    assert list(fork.acceptors) == ["n4", "n5"] and fork.gone == ("n1", "n2", "n3") and fork.lossy
+    assert "n1" not in {name for row in fork.layout.coming.owners for name in row} if fork.layout.coming else False
+    end = switched(fork)
+    assert (end.fork, end.layout.number, names(end)) == (1_000_017, 1_000_018, ["n4", "n5", "n6"])
+    again = forced(end, ["n4", "n5"], 5, lossy=True)
+    assert again.fork == again.layout.number == 2_000_005
+
+
+def test_the_partitions_are_named_whose_last_copies_go() -> None:
+    owners = [placement(FIRST.layout).owners(partition) for partition in range(PARTITIONS)]
+    gone = ["n1", "n2", "n3"]
+    assert last_copies(FIRST, gone) == [p for p, row in enumerate(owners) if set(row) <= set(gone)] != []
+    assert last_copies(FIRST, ["n1", "n2"]) == []
 
 
 def test_a_change_is_taken_back() -> None:
@@ -93,7 +114,10 @@ def test_a_second_change_waits(change: object) -> None:
         (lambda: added(FIRST, [MEMBERS[0]]), "is a member already"),
         (lambda: left(FIRST, ["n9"], gone=False), "is not a member"),
         (lambda: left(FIRST, ["n1", "n2", "n3"], gone=False), "2 nodes would be left for 3 copies"),
-        (lambda: left(FIRST, ["n1", "n2", "n3"], gone=True, lossy=True), "2 nodes would be left for 3 copies"),
+        (lambda: left(FIRST, ["n1", "n2", "n3"], gone=True, lossy=True), "n4, n5 would be no majority"),
+        (lambda: forced(FIRST, ["n1", "n2"], 0, lossy=True), "n3, n4, n5 are a majority"),
+        (lambda: forced(FIRST, ["n1", "n2", "n3"], 0, lossy=False), "too few owners"),
+        (lambda: forced(FIRST, ["n1", "n2", "n3", "n4", "n5"], 0, lossy=True), "0 nodes would be left"),
         (lambda: reverted(FIRST), "no transition"),
         (lambda: switched(FIRST), "no transition"),
         (lambda: renamed(FIRST, "n9", "x"), "votes as nobody"),
@@ -102,7 +126,7 @@ def test_a_second_change_waits(change: object) -> None:
 )
 def test_what_cannot_be_is_refused_with_its_reason(change: object, reason: str) -> None:
     assert callable(change)
-    with pytest.raises((Usage, NotFound), match=reason):
+    with pytest.raises(ClusterError, match=reason):
         change()
 
 

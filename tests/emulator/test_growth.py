@@ -71,17 +71,20 @@ def test_what_cannot_be_and_what_is_unknown_is_said(
 
 
 def test_of_one_slot_the_state_told_last_counts() -> None:
-    before = {"slot": 4, "moving": True, "lacking": {"n6": 128}}
-    now = {"slot": 4, "moving": True, "lacking": {"n6": 12}}
+    before = {"number": 2, "slot": 4, "moving": True, "lacking": {"n6": 128}}
+    now = {"number": 2, "slot": 4, "moving": True, "lacking": {"n6": 12}}
     assert newest(before, [{}, now]) == now
 
 
 def test_a_node_that_is_behind_takes_nothing_back() -> None:
-    before = {"slot": 5, "moving": False}
-    assert newest(before, [{"slot": 4, "moving": True}]) == before
-    assert newest(before, [{"slot": 4, "moving": True}, {"slot": 6, "moving": False}])["slot"] == 6
+    before = {"number": 2, "slot": 5, "moving": False}
+    assert newest(before, [{"number": 2, "slot": 4, "moving": True}]) == before
+    assert (
+        newest(before, [{"number": 2, "slot": 4, "moving": True}, {"number": 2, "slot": 6, "moving": False}])["slot"]
+        == 6
+    )
 
 
 def test_without_an_answer_what_was_known_stays() -> None:
-    before = {"slot": 5, "moving": True}
+    before = {"number": 2, "slot": 5, "moving": True}
     assert newest(before, [{}]) == before

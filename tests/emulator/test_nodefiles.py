@@ -2,15 +2,18 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from cluster.chain.entry import ChainEntry, encode_chain, genesis
+from cluster.chain.entry import ChainEntry, digest, encode_chain, genesis
 from cluster.emulator.genesis import create
 from cluster.emulator.home import NODE_CHAIN_FOLDER, ClusterFiles, Home
 from cluster.emulator.nodefiles import (
+    chain_files,
     check_room,
     combined,
     damaged_nodes,
@@ -129,3 +132,19 @@ def test_an_entry_of_the_chain_that_cannot_be_read_hides_no_other(made: ClusterF
         (folder / f"{slot:08}.json").write_bytes(blob)
     newest = newest_entry(made)
     assert newest is not None and newest.what == "add n4"
+
+
+def test_the_chain_of_the_last_fork_counts_however_long_the_other_is(made: ClusterFiles) -> None:
+    first = genesis(made.record.entry())
+    joined = replace(first, slot=2, what="add n4", follows=digest(first))
+    theirs = replace(joined, slot=3, what="add n4: done", follows=digest(joined))
+    ours = replace(first, slot=2, what="forget n2, n3 by force", follows=digest(first), fork=1_000_000)
+    for node, entries in (("n1", [ours]), ("n2", [joined, theirs]), ("n3", [joined])):
+        folder = made.node(node) / NODE_CHAIN_FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        for entry in entries:
+            (folder / f"{entry.slot:08}.json").write_bytes(encode_chain(entry))
+    assert newest_entry(made) == ours
+    assert chain_files(made) == {"00000002.json": encode_chain(ours)}
+    shutil.rmtree(made.node("n1") / NODE_CHAIN_FOLDER)
+    assert list(chain_files(made)) == ["00000002.json", "00000003.json"]

@@ -58,6 +58,32 @@ def test_what_cannot_be_is_refused_and_changes_nothing(
     assert nodes() == ["n1", "n2", "n3"] and ask("status")["layout"] == 1
 
 
+def test_two_of_five_go_on_by_force(home: Home) -> None:
+    ask("up", "-n", "5")
+    keys = [f"key-{number}" for number in range(40)]
+    for key in keys:
+        dsectl("put", key, "v", "--strict")
+    owners = {key: ask("explain", key)["owners"] for key in keys}
+    dsectl("kill", "n3", "n4")
+    refused = dsectl("forget", "n3", "n4", "n5", "--force", "--yes", code=2)
+    assert "too few owners would be left" in refused.err and "--accept-loss" in refused.err
+    assert nodes() == ["n1", "n2", "n3", "n4", "n5"] and ask("get", "key-1", "--via", "n5"), "none was ended"
+    refused = dsectl("forget", "n3", "n4", "n5", "--force", "--accept-loss", code=2)
+    assert "cannot ask here" in refused.err and "--yes" in refused.err
+    refused = dsectl("forget", "n3", "n4", "--force", "--accept-loss", "--yes", code=2)
+    assert "n1, n2, n5 are a majority" in refused.err
+    done = dsectl("forget", "n3", "n4", "n5", "--force", "--accept-loss", "--yes")
+    assert done.out.startswith("n3, n4, n5 forgotten: ")
+    status = ask("status")
+    assert list(status["nodes"]) == ["n1", "n2"] and status["verdict"] == "green" and status["layout"] > 1_000_000
+    kept = [key for key in keys if {"n1", "n2"} & set(owners[key])]
+    assert kept and all(ask("get", key, "--strict")["value"] == "v" for key in kept)
+    assert ask("add", "-n", "2")["nodes"] == ["n3", "n4"], "the names are free again"
+    dsectl("down")
+    assert list(ask("up")["nodes"]) == ["n1", "n2", "n3", "n4"]
+    assert all(ask("get", key, "--strict")["value"] == "v" for key in kept)
+
+
 def test_the_last_copies_are_forgotten_only_with_accept_loss(home: Home) -> None:
     ask("up", "-n", "5")
     dsectl("put", "cart", "book")

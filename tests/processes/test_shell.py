@@ -104,7 +104,7 @@ class TestKeys:
         person.type("sleep 200ms" + ENTER + "put ahead 1" + ENTER + "rm default" + ENTER)
         person.wait_for("[y/N]")
         person.type("n" + ENTER)
-        person.wait_for("not removed")
+        person.wait_for("not confirmed")
         assert person.screen.text.count("put ahead 1") == 1, person.screen.text
         leave(person)
         assert ask("get", "ahead")["value"] == "1"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from cluster.chain.chain import FOLDER, Chain
+from cluster.chain.chain import Chain
+from cluster.chain.entry import FOLDER
 from cluster.node.layouts import Layouts
 from cluster.rpc.inbound import PROCEED
 from cluster.simulation.disk import ProcessDisk
