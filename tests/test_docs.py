@@ -109,6 +109,14 @@ def test_every_package_is_named_in_the_architecture() -> None:
     assert [name for name in packages if f"`{name}`" not in page] == []
 
 
+def test_every_file_that_the_architecture_names_exists() -> None:
+    names = set(re.findall(r"([a-z_/]+\.py)\b", (DOCS / "architecture.md").read_text(encoding="utf-8")))
+    known = {str(path.relative_to(ROOT)) for top in ("cluster", "dsectl") for path in (ROOT / top).rglob("*.py")}
+    places = ("", "cluster/", "cluster/client/", "dsectl/cli/")
+    assert len(names) > 40
+    assert [name for name in sorted(names) if not any(place + name in known for place in places)] == []
+
+
 @pytest.mark.parametrize("page", sorted((DOCS / "decisions").glob("*.md")), ids=lambda page: page.name)
 def test_decisions_have_one_form(page: Path) -> None:
     """A number of its own, a title, status and date, then what was decided and why."""

@@ -12,9 +12,9 @@ from dsectl.recipes.check import check_recipe
 from dsectl.recipes.document import Block
 from dsectl.recipes.frontmatter import PRINCIPLES
 from dsectl.recipes.lesson import Left, Lesson
-from dsectl.recipes.library import library, listed, load, names
+from dsectl.recipes.library import library, load
 from dsectl.recipes.report import RecipeReport
-from dsectl.recipes.run import run_recipe
+from dsectl.recipes.run import Plan, run_recipe
 from dsectl.recipes.view import learn_lines, problem_lines, total_line
 from dsectl.ui.text import count
 from dsectl.ui.verdicts import EXIT_CODES
@@ -54,7 +54,7 @@ def present(
     report = RecipeReport(found.file, found.title)
     left = False
     try:
-        run_recipe(found, report, lesson, standing=options.cluster, patient=asks, needs_test=False)
+        run_recipe(found, report, lesson, Plan(standing=options.cluster, patient=asks, needs_test=False))
         if not lesson.failed:
             lesson.answer()
     except Left:
@@ -79,6 +79,8 @@ def present(
 @command("learn", "List the lessons by principle.", group="recipes", rank=6, readonly=True, barred="it is for people")
 def learn() -> Answer:
     """The ten principles are those of Amazon's description of its distributed systems (2007)."""
-    rows = [listed(recipe, name) for name, recipe in zip(names(), library(), strict=True)]
-    by_principle = {one: [row.name for row in rows if one in row.principles] for one in PRINCIPLES}
-    return Answer(by_principle, lambda console: console.lines(learn_lines(rows, console.paint)))
+    found = library()
+    by_principle = {
+        principle: [name for name, one in found.items() if principle in one.meta.principles] for principle in PRINCIPLES
+    }
+    return Answer(by_principle, lambda console: console.lines(learn_lines(found, console.paint)))

@@ -15,14 +15,15 @@ from cluster.errors import Usage
 from dsectl.cli.console import Console
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
+from dsectl.cli.resources import SUFFIX, recipe_names
 from dsectl.recipes.check import check_recipe, reddened
 from dsectl.recipes.document import Recipe
-from dsectl.recipes.library import SUFFIX, library, listed, load, names
+from dsectl.recipes.library import library, load
 from dsectl.recipes.report import RecipeReport, counts, first_difference, pass_rate, worst
 from dsectl.recipes.report import junit as junit_xml
 from dsectl.recipes.report import tap as tap_lines
-from dsectl.recipes.run import Listener
-from dsectl.recipes.suite import Plan, run_all
+from dsectl.recipes.run import Listener, Plan
+from dsectl.recipes.suite import run_all
 from dsectl.recipes.view import Progress, list_lines, problem_lines, red_lines, report_lines, total_line
 from dsectl.script.interpreter import time_scale
 from dsectl.ui.text import count
@@ -247,10 +248,13 @@ def check(
 )
 def list_() -> Answer:
     """`dsectl learn` shows them by principle."""
-    rows = [listed(recipe, name) for name, recipe in zip(names(), library(), strict=True)]
+    found = library()
     return Answer(
-        [{"name": row.name, "file": row.file, "title": row.title, "principles": row.principles} for row in rows],
-        lambda console: console.lines(list_lines(rows, console.paint, console.columns)),
+        [
+            {"name": name, "file": one.file, "title": one.title, "principles": one.meta.principles}
+            for name, one in found.items()
+        ],
+        lambda console: console.lines(list_lines(found, console.paint, console.columns)),
     )
 
 
@@ -267,7 +271,7 @@ def show(
 def _loaded(files: list[str] | None, all: bool) -> list[Recipe]:
     if all == bool(files):
         raise Usage("name recipes, or --all", help="`dsectl recipe list` shows those that come with dsectl.")
-    return [load(name) for name in (names() if all else files or [])]
+    return [load(name) for name in (recipe_names() if all else files or [])]
 
 
 def _accepted(recipes: list[Recipe], console: Console, strict: bool, nodes: list[str] | None = None) -> list[Recipe]:

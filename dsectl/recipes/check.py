@@ -39,8 +39,8 @@ def check_recipe(recipe: Recipe, nodes: Sequence[str] | None = None) -> list[Pro
         problems += [replace(one, help=slip) if slip else one for one in checker.problems[told:]]
         if step is not None:
             tests += is_test(step)
-            wrong = unknown_names(step, checker.given, names, zones)
-            problems += [Problem(line.number, *one) for one in wrong]
+            unknown = unknown_names(step, checker.given, names, zones)
+            problems += [Problem(line.number, *one) for one in unknown]
     told = len(checker.problems)
     checker.end()
     problems += checker.problems[told:]
@@ -58,8 +58,15 @@ def check_recipe(recipe: Recipe, nodes: Sequence[str] | None = None) -> list[Pro
                 True,
             )
         )
-    if all(problem.warning for problem in problems):
-        problems += _red(recipe)  # or the same would be told twice
+    if recipe.meta.red is not None and all(problem.warning for problem in problems):  # or the same would be told twice
+        checker = Checker()
+        try:
+            for line in reddened(recipe).steps:
+                checker.line(line.number, line.text)
+        except Usage as error:
+            problems.append(Problem(1, error.message, error.help))
+        wrong = [one for one in checker.problems if not one.warning]
+        problems += [Problem(one.line, f"once red is applied: {one.message}") for one in wrong]
     if not recipe.title:
         problems.append(Problem(1, "the title is missing", "A line `# Title` says what the recipe shows."))
     if recipe.meta.nodes < 1:
@@ -143,36 +150,16 @@ def slipped(text: str) -> str:
 
 def reddened(recipe: Recipe) -> Recipe:
     """The recipe with the replacement of its front matter made, which must turn it red. Raises Usage."""
-    problems = _red(recipe)
-    if recipe.meta.red is None or problems:
-        raise Usage(problems[0].message if problems else "there is no `red` in the front matter")
-    return _replaced(recipe)
-
-
-def _red(recipe: Recipe) -> list[Problem]:
     red = recipe.meta.red
     if red is None:
-        return []
-    matching = [step for step in recipe.steps if red.replace in step.text]
+        raise Usage("there is no `red` in the front matter")
+    matching = [step.number for step in recipe.steps if red.replace in step.text]
     if not red.replace or len(matching) != 1:
-        return [
-            Problem(1, f"red: {red.replace!r} is in {len(matching)} steps, and must be in one", "It is text of a step.")
-        ]
-    changed = _replaced(recipe)
-    checker = Checker()
-    for step in changed.steps:
-        checker.line(step.number, step.text)
-    return [Problem(problem.line, f"once red is applied: {problem.message}") for problem in checker.problems]
-
-
-def _replaced(recipe: Recipe) -> Recipe:
-    """The recipe's text with the step changed on its line."""
-    red = recipe.meta.red
-    assert red is not None
-    step = next(step for step in recipe.steps if red.replace in step.text)
+        message = f"red: {red.replace!r} is in {len(matching)} steps, and must be in one"
+        raise Usage(message, help="It is text of a step.")
     lines = recipe.text.split("\n")
-    for number in range(step.number - 1, len(lines)):
-        if red.replace in lines[number]:
+    for number in range(matching[0] - 1, len(lines)):
+        if red.replace in lines[number]:  # of a joined step the line that has it
             lines[number] = lines[number].replace(red.replace, red.with_)
             break
     return read_recipe("\n".join(lines), recipe.file)

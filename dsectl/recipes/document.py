@@ -14,7 +14,7 @@ from cluster.errors import ClusterError, Usage
 from dsectl.cli.table import lookup
 from dsectl.recipes.frontmatter import FrontMatter, read_front_matter
 from dsectl.script.check import Problem
-from dsectl.script.grammar import Expect, Fails, Poll, Run, Start, parse
+from dsectl.script.grammar import Expect, Fails, Poll, Run, Start, Step, parse
 from dsectl.script.tokens import Line, join_lines
 
 if TYPE_CHECKING:
@@ -183,19 +183,24 @@ class _Reader:
                 self._wrong(begin + 1, "settings in a block are not read", _AT_THE_TOP)
             return
         self.read_lines.update(range(begin, end))
+        last = self.lines[end - 1].strip()
         if info != kind:
             self._wrong(begin, f"{info!r}: nothing comes behind `{kind}`")
         elif token.level > 0:
             self._wrong(begin, f"a {kind} block stands inside a list or a quote", "Begin it at the line's start.")
-        elif not _closes(self.lines[end - 1], token.markup) or end - 1 == begin:
+        elif end - 1 == begin or not re.fullmatch(re.escape(token.markup) + rf"{token.markup[0]}*", last):
             self._wrong(begin, f"this {kind} block is not closed", "It ends with a line of three backticks.")
         else:
             self._prose(begin)
             self.prose_from = end
-            part: Part = _question(token.content, begin + 1)
+            parts = self._case(begin).parts
+            question, _, answer = token.content.strip().rpartition("\n")
             if kind == STEPS:
-                part = Block(begin + 1, tuple(join_lines(token.content.split("\n"), begin + 2)))
-            self._case(begin).parts.append(part)
+                parts.append(Block(begin + 1, tuple(join_lines(token.content.split("\n"), begin + 2))))
+            elif answer.lower().startswith(ANSWER):
+                parts.append(Predict(begin + 1, question.strip(), answer[len(ANSWER) :].strip()))
+            else:
+                parts.append(Predict(begin + 1, token.content.strip()))
 
     # -- what could be steps, and is not run
 
@@ -206,7 +211,8 @@ class _Reader:
         for number in range(body, len(self.lines)):
             line = self.lines[number]
             setting = _SETTING.match(line) if _DASHES.fullmatch(before) and number not in self.read_lines else None
-            if setting and setting[1] in SETTINGS and not self._is_told(number):
+            told = any(problem.line == number + 1 for problem in self.recipe.problems)
+            if setting and setting[1] in SETTINGS and not told:
                 self._wrong(number, f"the setting {setting[1]!r} is not read", _AT_THE_TOP)
             before = line if line.strip() else before
             opens = _FENCE.match(line)
@@ -224,13 +230,15 @@ class _Reader:
 
     def _commands_only(self, content: str, begin: int) -> None:
         """Refuse code without a mark whose lines are all commands."""
-        steps = [line.text for line in join_lines(content.split("\n"))]
-        if steps and all(_is_command(text) for text in steps) and not any(_is_test(text) for text in steps):
-            self._wrong(
-                begin,
-                f"these look like steps, and are not run: {steps[0][:60]}",
-                f"{_BETWEEN} A block marked `text` is only shown.",
-            )
+        texts = [line.text for line in join_lines(content.split("\n"))]
+        steps = [_step(text) for text in texts if not _is_test(text)]
+        commands = [
+            lookup([word.text() for word in step.command.words]) if isinstance(step, Run | Start | Fails) else step
+            for step in steps
+        ]
+        if texts and len(steps) == len(texts) and None not in commands:
+            help = f"{_BETWEEN} A block marked `text` is only shown."
+            self._wrong(begin, f"these look like steps, and are not run: {texts[0][:60]}", help)
 
     def _prose(self, end: int) -> None:
         """What stands between the last heading or block and line `end`."""
@@ -246,9 +254,6 @@ class _Reader:
             recipe.cases.append(Case(recipe.title or recipe.file, line + 1))
         return recipe.cases[-1]
 
-    def _is_told(self, line: int) -> bool:
-        return any(problem.line == line + 1 for problem in self.recipe.problems)
-
     def _wrong(self, line: int, message: str, help: str = "") -> None:
         self.recipe.problems.append(Problem(line + 1, message, help))
 
@@ -256,12 +261,6 @@ class _Reader:
 _AT_THE_TOP = "Front matter stands at the very top, between two lines of three dashes."
 _BETWEEN = "Steps that run stand between ```dsectl and ```."
 _PLACE = "Begin it at the start of its line, outside of lists, quotes, comments, indented text and other blocks."
-
-
-def _closes(line: str, markup: str) -> bool:
-    """Whether a line ends the block that `markup` opened."""
-    text = line.strip()
-    return len(text) >= len(markup) and set(text) == {markup[0]}
 
 
 def _meant(info: str) -> str:
@@ -273,30 +272,13 @@ def _meant(info: str) -> str:
     return ""
 
 
+def _step(text: str) -> Step | None:
+    try:
+        return parse(text)
+    except ClusterError:
+        return None
+
+
 def _is_test(text: str) -> bool:
     """Whether a line outside of all blocks is a step that tests something."""
-    if not text.startswith(("expect ", "within ", "always ")):
-        return False
-    try:
-        step = parse(text)
-    except ClusterError:
-        return False
-    return isinstance(step, Expect | Poll)
-
-
-def _is_command(text: str) -> bool:
-    try:
-        step = parse(text)
-    except ClusterError:
-        return False
-    if isinstance(step, Run | Start | Fails):
-        return lookup([word.text() for word in step.command.words]) is not None
-    return step is not None
-
-
-def _question(content: str, line: int) -> Predict:
-    """A question, and its answer where the last line holds one."""
-    text, _, last = content.strip().rpartition("\n")
-    if last.lower().startswith(ANSWER):
-        return Predict(line, text.strip(), last[len(ANSWER) :].strip())
-    return Predict(line, content.strip())
+    return text.startswith(("expect ", "within ", "always ")) and isinstance(_step(text), Expect | Poll)

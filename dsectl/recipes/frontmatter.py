@@ -68,15 +68,8 @@ class FrontMatter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def spec(self, name: str) -> ClusterSpec:
         """The cluster that it asks for. Raises Usage."""
-        return ClusterSpec(
-            name=name,
-            nodes=self.nodes,
-            zones=self.zones,
-            replication=self.replication,
-            profile=self.profile,
-            durability=self.durability,
-            store=self.store,
-        ).resolved()
+        asked = ("nodes", "zones", "replication", "profile", "durability", "store")
+        return ClusterSpec(name=name, **{setting: getattr(self, setting) for setting in asked}).resolved()
 
 
 def read_front_matter(text: str, line: int = 2) -> FrontMatter:
@@ -97,7 +90,23 @@ def read_front_matter(text: str, line: int = 2) -> FrontMatter:
         raise Usage(f"front matter: {_plain(str(error))}", help=f"Its keys: {known}.") from None
     except RecursionError:
         raise Usage("the front matter is nested too deeply") from None
-    _check(found)
+    for principle in found.principles:
+        if principle not in PRINCIPLES:
+            raise Usage(f"unknown principle {principle!r}", help=f"They are: {', '.join(PRINCIPLES)}.")
+    try:
+        found.spec("recipe")
+        node_settings(durability=found.durability)
+    except ClusterError as error:
+        raise Usage(f"front matter: {error.message}", help=error.help) from None
+    try:
+        above = found.timeout_s > 0
+    except Usage as error:
+        raise Usage(f"front matter: timeout: {error.message}", help=error.help) from None
+    if not above:
+        raise Usage("front matter: timeout must be above 0")
+    red = [EXIT_CODES[FAILED], EXIT_CODES[INCONCLUSIVE]]
+    if found.red is not None and found.red.exit not in red:
+        raise Usage(f"front matter: red may end with {red[0]} or {red[1]}, not {found.red.exit}")
     return found
 
 
@@ -127,23 +136,3 @@ def _plain(message: str) -> str:
         for other in ("str", "array", "object"):
             what = what.replace(f"Expected {type}, got {other}", f"expected {words}")
     return f"{path.lstrip('.')}: {what}" if path else f"{what[:1].lower()}{what[1:]}"
-
-
-def _check(found: FrontMatter) -> None:
-    for principle in found.principles:
-        if principle not in PRINCIPLES:
-            raise Usage(f"unknown principle {principle!r}", help=f"They are: {', '.join(PRINCIPLES)}.")
-    try:
-        found.spec("recipe")
-        node_settings(durability=found.durability)
-    except ClusterError as error:
-        raise Usage(f"front matter: {error.message}", help=error.help) from None
-    try:
-        above = found.timeout_s > 0
-    except Usage as error:
-        raise Usage(f"front matter: timeout: {error.message}", help=error.help) from None
-    if not above:
-        raise Usage("front matter: timeout must be above 0")
-    red = [EXIT_CODES[FAILED], EXIT_CODES[INCONCLUSIVE]]
-    if found.red is not None and found.red.exit not in red:
-        raise Usage(f"front matter: red may end with {red[0]} or {red[1]}, not {found.red.exit}")

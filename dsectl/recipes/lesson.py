@@ -147,7 +147,9 @@ class Lesson(Listener):
             return
         lines = [f"you expected: {shown(guess)}"] if guess else []
         if asked.answer:
-            lines += rendered(f"what happened: {self._filled(asked.answer)}", self.console)
+            values = self._interpreter.variables if self._interpreter is not None else {}
+            filled = VARIABLE.sub(lambda found: _text(values.get(found[1], found[0])), asked.answer)
+            lines += rendered(f"what happened: {filled}", self.console)
         self._show(["", *lines])
 
     def keep_answers(self) -> str:
@@ -263,25 +265,15 @@ class Lesson(Listener):
             show([verdict, f"  saw {shown(outcome.seen)}"])
         elif outcome.expected:
             show([f"  {paint('ok', 'good')}  {shown(outcome.seen)}"])
-        else:
-            show([paint(line, "dim") for line in self._result(outcome)])
-
-    def _result(self, outcome: Outcome) -> list[str]:
-        columns = (self.console.columns or COLUMNS_OFF) - 2
-        name = outcome.taken.partition(" = ")[0]
-        if outcome.taken and self._interpreter is not None:
-            lines = value_lines(self._interpreter.variable(name[1:]), columns)
-            lines = [f"{name} = {lines[0]}"] if len(lines) == 1 else [f"{name} =", *lines]
-        elif outcome.result is None or outcome.result.value is MISSING:
-            return []
-        else:
-            lines = value_lines(outcome.result.value, columns)
-        return [f"  {cut(line, columns)}" for line in lines]
-
-    def _filled(self, text: str) -> str:
-        """A text with the values of its variables."""
-        variables = self._interpreter.variables if self._interpreter is not None else {}
-        return VARIABLE.sub(lambda found: _text(variables.get(found[1], found[0])), text)
+        elif outcome.taken or (outcome.result is not None and outcome.result.value is not MISSING):
+            columns = (self.console.columns or COLUMNS_OFF) - 2
+            name = outcome.taken.partition(" = ")[0]
+            if outcome.taken and self._interpreter is not None:
+                lines = value_lines(self._interpreter.variable(name[1:]), columns)
+                lines = [f"{name} = {lines[0]}"] if len(lines) == 1 else [f"{name} =", *lines]
+            else:
+                lines = value_lines(outcome.result.value if outcome.result is not None else MISSING, columns)
+            show([paint(f"  {cut(line, columns)}", "dim") for line in lines])
 
 
 def rendered(text: str, console: Console, indent: int = 0) -> list[str]:
@@ -296,7 +288,12 @@ def value_lines(value: Any, columns: int) -> list[str]:
     """A value for people: members side by side, rows as a table, whatever is long cut."""
     if isinstance(value, dict):
         flat = {name: one for name, one in value.items() if not isinstance(one, dict | list) or _is_short(one)}
-        lines = _wrapped([f"{name} {_cell(one)}" for name, one in flat.items() if one != ""], columns)
+        lines: list[str] = []
+        for part in (f"{name} {_cell(one)}" for name, one in flat.items() if one != ""):
+            if lines and len(lines[-1]) + 3 + len(part) <= columns:
+                lines[-1] += f" · {part}"
+            else:
+                lines.append(part)
         for name, one in value.items():
             if name not in flat:
                 lines += [f"{name}:", *(f"  {line}" for line in value_lines(one, columns - 2))]
@@ -332,14 +329,3 @@ def _cell(value: Any, columns: int = CELL_COLUMNS) -> str:
 def _text(value: Any) -> str:
     """A text as it is, anything else as JSON."""
     return value if isinstance(value, str) else json.encode(value).decode()
-
-
-def _wrapped(parts: list[str], columns: int) -> list[str]:
-    """Parts one behind the other, in as few lines as they fit into."""
-    lines: list[str] = []
-    for part in parts:
-        if lines and len(lines[-1]) + 3 + len(part) <= columns:
-            lines[-1] += f" · {part}"
-        else:
-            lines.append(part)
-    return lines

@@ -43,6 +43,11 @@ class CaseReport:
     """What was done to the cluster, and what it touched: `id kind target affected links`."""
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def where(self) -> str:
+        """The line that decided."""
+        return f"{self.file}:{self.line}"
+
     def decide(self, verdict: str, line: int, step: str, expected: str, seen: str, at_s: float) -> None:
         """It did not pass, and this is why; the first reason of the heaviest verdict stays."""
         if worst([self.verdict, verdict]) != self.verdict:
@@ -107,7 +112,7 @@ def first_difference(runs: list[RecipeReport]) -> str:
         for before, now in zip(runs[0].cases, run.cases, strict=False):
             if before.verdict != now.verdict:
                 bad = now if now.verdict != PASSED else before
-                why = f"{bad.file}:{bad.line}: expected {bad.expected}, saw {bad.seen}"
+                why = f"{bad.where}: expected {bad.expected}, saw {bad.seen}"
                 return f"run {number}: {now.name}: {now.verdict}, and {before.verdict} in run 1 ({why})"
     return ""
 
@@ -117,26 +122,16 @@ def first_difference(runs: list[RecipeReport]) -> str:
 
 def junit(reports: list[RecipeReport]) -> bytes:
     """One suite a recipe, one test case a case; `inconclusive` is an error of that type."""
-    found = counts(reports)
-    root = xml.Element(
-        "testsuites",
-        name="dsectl",
-        tests=str(sum(found.values())),
-        failures=str(found[FAILED]),
-        errors=str(found[INCONCLUSIVE]),
-        time=f"{sum(report.took_s for report in reports):.3f}",
-    )
+
+    def figures(of: list[RecipeReport]) -> dict[str, str]:
+        found, seconds = counts(of), sum(report.took_s for report in of)
+        numbers = {"tests": sum(found.values()), "failures": found[FAILED], "errors": found[INCONCLUSIVE]}
+        return {name: str(number) for name, number in numbers.items()} | {"time": f"{seconds:.3f}"}
+
+    root = xml.Element("testsuites", {"name": "dsectl", **figures(reports)})
     for report in reports:
-        suite = xml.SubElement(
-            root,
-            "testsuite",
-            name=shown(report.title),
-            file=shown(report.file),
-            tests=str(len(report.cases)),
-            failures=str(report.count(FAILED)),
-            errors=str(report.count(INCONCLUSIVE)),
-            time=f"{report.took_s:.3f}",
-        )
+        title = shown(report.title)
+        suite = xml.SubElement(root, "testsuite", {"name": title, "file": shown(report.file), **figures([report])})
         properties = {"cluster": report.cluster, "kept": report.kept, "interrupted": str(report.interrupted).lower()}
         if report.time_scale != 1:
             properties["time_scale"] = f"{report.time_scale:g}"
@@ -144,25 +139,20 @@ def junit(reports: list[RecipeReport]) -> bytes:
         for name, value in properties.items():
             xml.SubElement(element, "property", name=name, value=shown(value))
         for case in report.cases:
-            _junit_case(suite, report, case)
+            took = f"{case.took_s:.3f}"
+            element = xml.SubElement(suite, "testcase", name=shown(case.name), classname=title, time=took)
+            if case.verdict != PASSED:
+                message = f"expected {case.expected}; saw {case.seen}"
+                tag = "failure" if case.verdict == FAILED else "error"
+                why = xml.SubElement(element, tag, type=case.verdict, message=shown(message))
+                kept = f"\nkept: {report.kept}" if report.kept else ""
+                told = f"{case.where}: {case.step}\n{message}\nafter {show_duration(case.at_s)}{kept}"
+                why.text = shown(told, lines=True)
+            if lines := remarks(case):
+                xml.SubElement(element, "system-out").text = shown("\n".join(lines), lines=True)
     xml.indent(root)
     text: bytes = xml.tostring(root, encoding="utf-8", xml_declaration=True)
     return text + b"\n"
-
-
-def _junit_case(suite: xml.Element, report: RecipeReport, case: CaseReport) -> None:
-    element = xml.SubElement(
-        suite, "testcase", name=shown(case.name), classname=shown(report.title), time=f"{case.took_s:.3f}"
-    )
-    if case.verdict != PASSED:
-        tag, kind = ("failure", "failed") if case.verdict == FAILED else ("error", "inconclusive")
-        message = f"expected {case.expected}; saw {case.seen}"
-        why = xml.SubElement(element, tag, type=kind, message=shown(message))
-        kept = f"\nkept: {report.kept}" if report.kept else ""
-        where = f"{case.file}:{case.line}: {case.step}"
-        why.text = shown(f"{where}\n{message}\nafter {show_duration(case.at_s)}{kept}", lines=True)
-    if lines := remarks(case):
-        xml.SubElement(element, "system-out").text = shown("\n".join(lines), lines=True)
 
 
 def remarks(case: CaseReport) -> list[str]:
@@ -185,31 +175,20 @@ def touched(fault: dict[str, Any], links_max: int | None = None) -> str:
 
 def tap(reports: list[RecipeReport]) -> list[str]:
     """One line a case, with the reason below one that did not pass."""
+    from msgspec import json
+
     cases = [(report, case) for report in reports for case in report.cases]
     lines = ["TAP version 14", f"1..{len(cases)}"]
     for number, (report, case) in enumerate(cases, 1):
         name = shown(f"{report.title}: {case.name}").replace("#", "\\#")
         lines.append(f"{'ok' if case.verdict == PASSED else 'not ok'} {number} - {name}")
         if case.verdict != PASSED:
-            lines += ["  ---", *(f"  {key}: {_yaml(value)}" for key, value in _details(case).items()), "  ..."]
+            told = {"verdict": case.verdict, "at": case.where, "step": case.step}
+            told |= {"expected": case.expected, "seen": case.seen}
+            # YAML's strings in double quotes are those of JSON
+            yaml = [f"  {key}: {json.encode(shown(text)).decode()}" for key, text in told.items()]
+            lines += ["  ---", *yaml, "  ..."]
         lines += [f"# {shown(line)}" for line in remarks(case)]
     if any(report.interrupted for report in reports):
         lines.append(f"# {INTERRUPTED}")
     return lines
-
-
-def _details(case: CaseReport) -> dict[str, str]:
-    return {
-        "verdict": case.verdict,
-        "at": f"{case.file}:{case.line}",
-        "step": case.step,
-        "expected": case.expected,
-        "seen": case.seen,
-    }
-
-
-def _yaml(text: str) -> str:
-    """A YAML string in double quotes, which are those of JSON."""
-    from msgspec import json
-
-    return json.encode(shown(text)).decode()

@@ -6,9 +6,10 @@ run, its report tells how far it came.
 
 import os
 import re
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from dsectl.recipes.document import Block, Case, Part, Recipe
 from dsectl.recipes.evidence import keep
 from dsectl.recipes.judgement import Judgement
 from dsectl.recipes.report import INTERRUPTED, TO_RUN, CaseReport, RecipeReport
-from dsectl.script.execution import CommandResult, carry_out
+from dsectl.script.execution import carry_out
 from dsectl.script.grammar import parse
 from dsectl.script.interpreter import EXIT_INTERRUPTED, LIMIT_REACHED, Interpreter, Outcome, describe
 from dsectl.script.tokens import Line
@@ -59,30 +60,52 @@ class Listener:
         """A step has ended."""
 
 
-def run_recipe(
-    recipe: Recipe,
-    report: RecipeReport,
-    listener: Listener,
-    *,
-    standing: str | None = None,
-    keeps: bool = False,
-    evidence: bool = True,
-    patient: bool = False,
-    needs_test: bool = True,
-    is_stopped: Callable[[], bool] = lambda: False,
-) -> None:
-    """Run it once, on a cluster of its own or on the one called `standing`; the recipe was checked before. What becomes
-    of it is in `report`, at any moment.
+@dataclass
+class Plan:
+    """What is run, and how."""
 
-    With `keeps` the fresh cluster and its logs stay; with `evidence` logs and events are kept when it does not pass.
-    `patient` sets no limit to the whole, for a reader takes the time that it takes. With `needs_test` a recipe in which
-    no step tests anything is inconclusive. KeyboardInterrupt and SystemExit pass, after the cluster is down.
-    """
+    recipes: Sequence[Recipe] = ()
+    repeat: int = 1
+    side_by_side: int = 1
+    standing: str | None = None
+    """The cluster to use instead of fresh ones."""
+    keeps: bool = False
+    """Whether fresh clusters and their logs stay."""
+    evidence: bool = True
+    """Whether logs and events of what did not pass are kept."""
+    patient: bool = False
+    """No limit to the whole, for a reader takes the time that it takes."""
+    needs_test: bool = True
+    """Whether a recipe in which no step tests anything is inconclusive."""
+    time_scale: float = 1.0
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def runs(self) -> list[Recipe]:
+        """Every run, in order."""
+        return [recipe for recipe in self.recipes for _ in range(self.repeat)]
+
+    def reports(self) -> list[RecipeReport]:
+        """One for each run, which has not begun."""
+        return [RecipeReport(recipe.file, recipe.title, time_scale=self.time_scale) for recipe in self.runs()]
+
+
+def run_recipe(recipe: Recipe, report: RecipeReport, listener: Listener, plan: Plan) -> None:
+    """Run it once, as the plan says; the recipe was checked before. What becomes of it is in `report`, at any moment.
+    KeyboardInterrupt and SystemExit pass, after the cluster is down."""
     began = time.monotonic()
+    report.cluster = plan.standing or cluster_name(recipe.file)
+    fresh = plan.standing is None
     try:
-        with _cluster(recipe, report, standing, keeps):
-            limit_s = float("inf") if patient else recipe.meta.timeout_s * report.time_scale
-            Run(recipe, report, listener, limit_s, is_stopped).all(evidence, needs_test)
+        started = emulator.up(recipe.meta.spec(report.cluster), UP_S, leashed=True) if fresh else None
+        try:
+            report.ready_s = round(started.ready_s, 3) if started is not None else None
+            Run(recipe, report, listener, plan).all()
+            if plan.keeps and started is not None and started.leash is not None:
+                started.leash.take_off()
+                fresh = False
+        finally:
+            if fresh:
+                emulator.remove(report.cluster)
     except ClusterError as error:  # the cluster did not start, or could not be removed
         case = CaseReport(recipe.cases[0].name, recipe.file, recipe.cases[0].line)
         case.decide(INCONCLUSIVE, case.line, "", "a cluster", describe(error), time.monotonic() - began)
@@ -95,7 +118,7 @@ def run_recipe(
         report.interrupted = True
         raise
     else:
-        if is_stopped():
+        if plan.stopping.is_set():
             leave_out(recipe, report)
     finally:
         report.took_s = round(time.monotonic() - began, 3)
@@ -120,63 +143,43 @@ def cluster_name(file: str) -> str:
     return f"{slug[:24].strip('-')}-{os.urandom(3).hex()}"
 
 
-@contextmanager
-def _cluster(recipe: Recipe, report: RecipeReport, standing: str | None, keeps: bool) -> Iterator[None]:
-    if standing is not None:
-        report.cluster = standing
-        yield
-        return
-    report.cluster = cluster_name(recipe.file)
-    started = emulator.up(recipe.meta.spec(report.cluster), UP_S, leashed=True)
-    report.ready_s = round(started.ready_s, 3)
-    stays = False
-    try:
-        yield
-        if keeps and started.leash is not None:
-            started.leash.take_off()
-            stays = True
-    finally:
-        if not stays:
-            emulator.remove(report.cluster)
-
-
 class Run:
     """The cases of one run, on a cluster that stands."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        report: RecipeReport,
-        listener: Listener,
-        limit_s: float,
-        is_stopped: Callable[[], bool],
-    ) -> None:
+    def __init__(self, recipe: Recipe, report: RecipeReport, listener: Listener, plan: Plan) -> None:
         self.recipe = recipe
         self.report = report
         self.listener = listener
+        self.plan = plan
         self.session = Session(report.cluster)
         self.began = time.monotonic()
-        until = self.began + limit_s
-        self.interpreter = Interpreter(self.session, time_scale=report.time_scale, until=until, is_stopped=is_stopped)
+        self.is_interrupted = plan.stopping.is_set
+        self.interpreter = Interpreter(
+            self.session,
+            time_scale=report.time_scale,
+            until=float("inf") if plan.patient else self.began + recipe.meta.timeout_s * report.time_scale,
+            is_stopped=self.is_interrupted,
+        )
         self.judgement = Judgement()
-        self.is_interrupted = is_stopped
         self._known: set[str] = set()
         """Faults of earlier cases."""
 
-    def all(self, evidence: bool, needs_test: bool) -> None:
+    def all(self) -> None:
         """Every case, until one fails; those behind it are told as not run."""
         try:
             self.listener.ready(self.report, self.interpreter)
-            self._known = {fault["id"] for fault in faults_of(self._look_at_faults())}
+            self._known = {fault["id"] for fault in self._faults()[0]}
             for case in self.recipe.cases:
                 if self.is_interrupted():
                     break
                 self._case(case)
         except BaseException:
-            self._abandon_jobs()
+            self.interpreter.end_jobs(INTERRUPTED_JOB_S)
             raise
-        self._at_the_end(self.interpreter.end_jobs(), needs_test)
-        if evidence and self.report.verdict != PASSED and not self.is_interrupted():
+        unwaited = self.interpreter.end_jobs()
+        if self.report.verdict == PASSED:
+            self._at_the_end(unwaited)
+        if self.plan.evidence and self.report.verdict != PASSED and not self.is_interrupted():
             self.report.kept = keep(self.report, self.session)
         self.session.close()
 
@@ -190,8 +193,17 @@ class Run:
         try:
             for part in case.parts:
                 runs = listener.part(part)
-                if isinstance(part, Block) and runs and not failed and report.verdict != FAILED:
-                    self._block(part, report)
+                steps = part.steps if isinstance(part, Block) and runs and not failed else ()
+                for line in steps if report.verdict != FAILED else ():
+                    listener.step(line)
+                    outcome = self._step(line)
+                    listener.ended(line, outcome)
+                    report.steps += 1
+                    if outcome.verdict != PASSED:
+                        why = outcome.expected, outcome.seen
+                        report.decide(outcome.verdict, line.number, line.text, *why, self._now())
+                        report.account = account_of(outcome)
+                        break
             if case.steps and not failed:
                 self._receipts(case, report)
         except (KeyboardInterrupt, SystemExit):
@@ -202,17 +214,6 @@ class Run:
             report.took_s = round(time.monotonic() - began, 3)
         if failed:
             report.decide(INCONCLUSIVE, case.line, "", TO_RUN, f"not run: {failed.name!r} failed", self._now())
-
-    def _block(self, block: Block, report: CaseReport) -> None:
-        for line in block.steps:
-            self.listener.step(line)
-            outcome = self._step(line)
-            self.listener.ended(line, outcome)
-            report.steps += 1
-            if outcome.verdict != PASSED:
-                report.decide(outcome.verdict, line.number, line.text, outcome.expected, outcome.seen, self._now())
-                report.account = account_of(outcome)
-                return
 
     def _step(self, line: Line) -> Outcome:
         """Carry out a step, unless there is no time left for it."""
@@ -242,8 +243,8 @@ class Run:
         """What the faults of this case touched; one that touched nothing makes it inconclusive."""
         until = time.monotonic() + RECEIPT_S
         while True:
-            result = self._look_at_faults()
-            new = [fault for fault in faults_of(result) if fault["id"] not in self._known]
+            faults, error = self._faults()
+            new = [fault for fault in faults if fault["id"] not in self._known]
             idle = self.judgement.idle(new) if report.verdict == PASSED else []
             if not idle or time.monotonic() >= until or self.is_interrupted():
                 break
@@ -252,22 +253,21 @@ class Run:
         report.faults = [{name: fault[name] for name in ("id", "kind", "target", "affected", "links")} for fault in new]
         report.warnings += self.judgement.warnings(new)
         last = case.steps[-1].number
-        if result.code:
-            self._undecided(report, last, "to count what the faults touched", result.error)
+        if error:
+            self._undecided(report, last, "to count what the faults touched", error)
         if idle:
             self._undecided(report, last, "every fault to touch something", f"{', '.join(idle)} did not")
 
-    def _look_at_faults(self) -> CommandResult:
+    def _faults(self) -> tuple[list[dict[str, Any]], str]:
+        """The faults of the cluster so far, and why they cannot be known when they cannot."""
         result = carry_out(["faults"], self.session)
         if result.code == EXIT_INTERRUPTED:  # `invoke` makes a code of it
             raise KeyboardInterrupt
-        return result
+        return result.value if isinstance(result.value, list) else [], result.error
 
-    def _at_the_end(self, unwaited: list[str], needs_test: bool) -> None:
+    def _at_the_end(self, unwaited: list[str]) -> None:
         """A job that nobody waited for may hide a failure; one that saw nothing, and a recipe without a test, have
         tested nothing."""
-        if self.report.verdict != PASSED:
-            return
         case, line = self.report.cases[-1], self.recipe.steps[-1].number
         if unwaited:
             seen = f"{', '.join(unwaited)} was not"
@@ -276,29 +276,15 @@ class Run:
         if idle := self.judgement.idle_jobs(results):
             seen = f"{', '.join(idle)} ended with nothing, and no step looked at that"
             self._undecided(case, line, "every job to see something", seen)
-        if needs_test and not self.judgement.tests:
-            self._undecided(
-                case, line, "a step that tests something", "none does: no `expect`, `within`, `always`, `!`"
-            )
+        if self.plan.needs_test and not self.judgement.tests:
+            seen = "none does: no `expect`, `within`, `always`, `!`"
+            self._undecided(case, line, "a step that tests something", seen)
 
     def _undecided(self, case: CaseReport, line: int, expected: str, seen: str) -> None:
         case.decide(INCONCLUSIVE, line, "", expected, seen, self._now())
 
-    def _abandon_jobs(self) -> None:
-        running = [job for job in self.interpreter.jobs.values() if job.is_running]
-        for job in running:
-            job.stop()
-        until = time.monotonic() + INTERRUPTED_JOB_S
-        for job in running:
-            job.wait(until)
-
     def _now(self) -> float:
         return time.monotonic() - self.began
-
-
-def faults_of(result: CommandResult) -> list[dict[str, Any]]:
-    """What `faults` printed, if it could."""
-    return result.value if isinstance(result.value, list) else []
 
 
 def account_of(outcome: Outcome) -> Any:

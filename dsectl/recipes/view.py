@@ -3,7 +3,6 @@
 from dsectl.cli.console import Console
 from dsectl.recipes.document import Recipe
 from dsectl.recipes.frontmatter import PRINCIPLES
-from dsectl.recipes.library import Listed
 from dsectl.recipes.report import TO_RUN, CaseReport, RecipeReport, counts, touched
 from dsectl.recipes.run import Listener
 from dsectl.script.check import Problem
@@ -71,9 +70,8 @@ def _case_lines(case: CaseReport, paint: Paint) -> list[str]:
     done = paint(f"{count(case.steps, 'step')}, {show_duration(case.took_s)}", "dim")
     lines = [f"  {mark} {shown(case.name)}  {done}"]
     if case.verdict != PASSED:
-        where = f"{case.file}:{case.line}"
         lines += [
-            f"       {paint(where, 'strong')}{'  ' if case.step else ''}{shown(case.step)}",
+            f"       {paint(case.where, 'strong')}{'  ' if case.step else ''}{shown(case.step)}",
             f"       expected   {shown(case.expected)}",
             f"       seen       {shown(case.seen)}",
             f"       at         {show_duration(case.at_s)} after the cluster was ready",
@@ -88,7 +86,7 @@ def red_lines(report: RecipeReport, paint: Paint) -> list[str]:
     case = next((case for case in report.cases if case.verdict == report.verdict), None)
     if case is None or report.verdict == PASSED:
         return [f"{paint('still green', 'bad')}  {shown(report.title)}  {paint(shown(report.file), 'dim')}"]
-    where = paint(f"{case.file}:{case.line}", "dim")
+    where = paint(case.where, "dim")
     return [f"{paint(report.verdict, 'good')}  {shown(report.title)}  {where}", f"        {shown(case.step)}"]
 
 
@@ -99,22 +97,21 @@ def total_line(reports: list[RecipeReport], verdict: str, paint: Paint) -> str:
     return f"{spoken(verdict, paint)}  {count(len(reports), 'run')}, cases: {', '.join(parts) or 'none'}"
 
 
-def list_lines(rows: list[Listed], paint: Paint, columns: int | None) -> list[str]:
+def list_lines(recipes: dict[str, Recipe], paint: Paint, columns: int | None) -> list[str]:
     """The recipes that come with dsectl; on a narrow terminal without their principles, which `learn` shows."""
-    if columns is not None and columns < LIST_COLUMNS:
-        return table(("NAME", "TITLE"), [((row.name, "name"), row.title) for row in rows], paint, columns)
-    cells = [((row.name, "name"), row.title, ", ".join(row.principles)) for row in rows]
-    return table(("NAME", "TITLE", "PRINCIPLES"), cells, paint, columns)
+    taken = 3 if columns is None or columns >= LIST_COLUMNS else 2
+    rows = [((name, "name"), one.title, ", ".join(one.meta.principles))[:taken] for name, one in recipes.items()]
+    return table(("NAME", "TITLE", "PRINCIPLES")[:taken], rows, paint, columns)
 
 
-def learn_lines(rows: list[Listed], paint: Paint) -> list[str]:
+def learn_lines(recipes: dict[str, Recipe], paint: Paint) -> list[str]:
     """The ten principles, each with the lessons that show it."""
     lines = []
-    width = max((len(row.name) for row in rows), default=0)
+    width = max(map(len, recipes), default=0)
     for principle in PRINCIPLES:
-        shown_by = [row for row in rows if principle in row.principles]
+        shown_by = {name: one.title for name, one in recipes.items() if principle in one.meta.principles}
         lines.append(paint(principle, "strong"))
-        lines += [f"  {paint(f'{row.name:<{width}}', 'name')}  {row.title}" for row in shown_by]
+        lines += [f"  {paint(f'{name:<{width}}', 'name')}  {title}" for name, title in shown_by.items()]
         if not shown_by:
             lines.append(paint("  no lesson yet", "dim"))
         lines.append("")

@@ -111,13 +111,14 @@ class Interpreter:
         """Whether everything that waits shall give up."""
         return self._is_stopped_from_outside() or time.monotonic() >= self.until
 
-    def end_jobs(self) -> list[str]:
-        """Stop all jobs; returns the names of those that no step had waited for."""
+    def end_jobs(self, within_s: float = STOP_S) -> list[str]:
+        """Stop all jobs, which get so long to end; returns the names of those that no step had waited for."""
         running = [job for job in self.jobs.values() if job.is_running]
         for job in running:
             job.stop()
+        until = time.monotonic() + within_s
         for job in running:
-            job.wait(time.monotonic() + STOP_S)
+            job.wait(until)
         return [name for name, job in self.jobs.items() if not job.waited]
 
     # -- steps

@@ -6,15 +6,15 @@ That they pass unchanged is a stage of its own in `.ci/run`, and is not repeated
 from cluster.emulator.home import Home
 from dsectl.recipes.check import reddened
 from dsectl.recipes.library import library
-from dsectl.recipes.run import Listener
-from dsectl.recipes.suite import Plan, run_all
+from dsectl.recipes.run import Listener, Plan
+from dsectl.recipes.suite import run_all
 from dsectl.ui.verdicts import EXIT_CODES
 
 SIDE_BY_SIDE = 3
 
 
 def test_every_recipe_turns_red(home: Home) -> None:
-    recipes = [reddened(recipe) for recipe in library()]
+    recipes = [reddened(recipe) for recipe in library().values()]
     plan = Plan(recipes, side_by_side=SIDE_BY_SIDE, evidence=False)
     reports = plan.reports()
     run_all(plan, reports, lambda _: Listener(), lambda _: None)

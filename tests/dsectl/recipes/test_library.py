@@ -27,7 +27,7 @@ def test_there_are_twelve_and_the_index_links_each_once() -> None:
 
 
 def test_every_principle_has_a_lesson() -> None:
-    shown = {principle for recipe in library() for principle in recipe.meta.principles}
+    shown = {principle for recipe in library().values() for principle in recipe.meta.principles}
     assert [principle for principle in PRINCIPLES if principle not in shown] == []
 
 

@@ -11,7 +11,7 @@ from cluster.emulator import cluster as emulator
 from cluster.emulator.spec import ClusterSpec
 from dsectl.recipes import run
 from dsectl.recipes.report import RecipeReport
-from dsectl.recipes.run import Listener, cluster_name
+from dsectl.recipes.run import Listener, Plan, cluster_name
 from dsectl.script import interpreter
 from dsectl.script.execution import CommandResult
 from dsectl.ui.verdicts import INCONCLUSIVE, PASSED
@@ -53,7 +53,7 @@ def test_an_interrupt_at_any_moment_leaves_no_green_report(monkeypatch: pytest.M
     made = recipe("expect get k .value == v", "expect get k .value == v")
     report = RecipeReport(made.file, made.title)
     with pytest.raises(KeyboardInterrupt):
-        run.run_recipe(made, report, listener)
+        run.run_recipe(made, report, listener, Plan())
     assert report.interrupted and report.ended and report.verdict == INCONCLUSIVE
     assert [case.name for case in report.cases] == ["Case 1", "Case 2"]
 
@@ -66,7 +66,7 @@ def test_nobody_interrupts_and_it_is_green(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(module, "carry_out", lambda argv, *others, **more: CommandResult(0, {"value": "v"}))
     made = recipe("expect get k .value == v")
     report = RecipeReport(made.file, made.title)
-    run.run_recipe(made, report, Listener())
+    run.run_recipe(made, report, Listener(), Plan())
     assert (report.verdict, report.interrupted, report.ended) == (PASSED, False, True)
 
 

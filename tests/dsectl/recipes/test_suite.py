@@ -1,14 +1,13 @@
 """Runs side by side: an interrupt ends all of them, at whatever moment it comes."""
 
 import threading
-from typing import Any
 
 import pytest
 
 from dsectl.recipes import suite
 from dsectl.recipes.document import Recipe
 from dsectl.recipes.report import CaseReport, RecipeReport
-from dsectl.recipes.run import Listener
+from dsectl.recipes.run import Listener, Plan
 from dsectl.ui.verdicts import INCONCLUSIVE, PASSED
 from tests.dsectl.recipes.written import recipe
 
@@ -20,11 +19,11 @@ def test_an_interrupt_between_two_submissions_ends_what_runs(monkeypatch: pytest
     begun = threading.Event()
     ended: list[bool] = []
 
-    def endless(recipe: Recipe, report: RecipeReport, listener: Listener, *, is_stopped: Any, **others: Any) -> None:
+    def endless(recipe: Recipe, report: RecipeReport, listener: Listener, plan: Plan) -> None:
         begun.set()
         waiting = threading.Event()
         for _ in range(round(LIMIT_S / 0.01)):
-            if is_stopped():
+            if plan.stopping.is_set():
                 ended.append(True)
                 report.ended = True
                 return
@@ -42,7 +41,7 @@ def test_an_interrupt_between_two_submissions_ends_what_runs(monkeypatch: pytest
         return Listener()
 
     monkeypatch.setattr(suite, "run_recipe", endless)
-    plan = suite.Plan([recipe("get k")], repeat=4, side_by_side=2)
+    plan = Plan([recipe("get k")], repeat=4, side_by_side=2)
     reports = plan.reports()
     with pytest.raises(KeyboardInterrupt):
         suite.run_all(plan, reports, listener, lambda report: None)
@@ -55,7 +54,7 @@ def test_an_interrupt_between_two_submissions_ends_what_runs(monkeypatch: pytest
 def test_what_had_ended_before_an_interrupt_stays_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     runs: list[Recipe] = []
 
-    def second_is_interrupted(recipe: Recipe, report: RecipeReport, listener: Listener, **others: Any) -> None:
+    def second_is_interrupted(recipe: Recipe, report: RecipeReport, listener: Listener, plan: Plan) -> None:
         runs.append(recipe)
         if len(runs) == 2:
             raise KeyboardInterrupt
@@ -63,7 +62,7 @@ def test_what_had_ended_before_an_interrupt_stays_as_it_was(monkeypatch: pytest.
         report.ended = True
 
     monkeypatch.setattr(suite, "run_recipe", second_is_interrupted)
-    plan = suite.Plan([recipe("get k")], repeat=3)
+    plan = Plan([recipe("get k")], repeat=3)
     reports = plan.reports()
     with pytest.raises(KeyboardInterrupt):
         suite.run_all(plan, reports, lambda recipe: Listener(), lambda report: None)
