@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from dsectl.snapshot.snapshot import NodeSnapshot, Snapshot
 from dsectl.ui.charts import Glyphs, scale_top, spark
-from dsectl.ui.text import STATES, Line, Piece, count, piece, runs
+from dsectl.ui.text import STATES, Line, count, piece, runs
 from dsectl.ui.units import UNKNOWN, number, rate, share, show_duration
 from dsectl.watch.charts import slow_style
 from dsectl.watch.history import History
@@ -25,49 +25,39 @@ NOTE_MIN = 24
 
 
 class Column(NamedTuple):
-    """One column: its heading, how wide it is, and what it says of a node."""
+    """One column: its heading, how wide it is, and what it says of a node in that width."""
 
     title: str
     width: int
-    cell: Callable[[str, NodeSnapshot], Line]
+    cell: Callable[[str, NodeSnapshot, int], Line]
     right: bool = False
 
 
 def node_lines(history: History, columns: int, rows: int, focus: str | None, glyphs: Glyphs, step: int) -> list[Line]:
-    """The heading and a line for each node, in at most `rows` lines."""
+    """The heading and a line for each node, in at most `rows` lines: first those that do not run as they should."""
     snapshot = history.snapshot
     if snapshot is None or not snapshot.nodes:
         return []
-    table = _Table(history, snapshot, glyphs, step, focus)
-    chosen = table.columns(columns)
-    gap = 1 if columns < NARROW else 2
-    lines = [_join([[piece(one.title, one.width, "dim", right=one.right)] for one in chosen], gap)]
-    shown, left = _which(snapshot, rows - 1, focus)
-    for name in shown:
-        lines.append(_join([one.cell(name, snapshot.nodes[name]) for one in chosen], gap))
-        if name == focus:
-            lines[-1][0] = (lines[-1][0][0], "focus")
-    if left:
-        lines.append([(f"{glyphs.more} {count(left, 'more node')}", "dim")])
-    return lines
+    chosen = _Table(history, snapshot, glyphs, step, focus).columns(columns)
+    gap = " " * (1 if columns < NARROW else 2), ""
+    cells = [[[piece(one.title, one.width, "dim", right=one.right)] for one in chosen]]
+    names, room = list(snapshot.nodes), max(1, rows - 2)
+    if len(names) >= rows:
+        first = [name for name in names if snapshot.nodes[name].state != "running" or name == focus]
+        kept = list(dict.fromkeys([*first, *names]))[:room]
+        names = [name for name in names if name in kept]
+    cells += [[one.cell(name, snapshot.nodes[name], one.width) for one in chosen] for name in names]
+    lines = [[part for at, cell in enumerate(row) for part in ([gap, *cell] if at else cell)] for row in cells]
+    if focus in names:
+        line = lines[1 + names.index(focus)]
+        line[0] = line[0][0], "focus"
+    left = len(snapshot.nodes) - len(names)
+    return [*lines, [(f"{glyphs.more} {count(left, 'more node')}", "dim")]] if left else lines
 
 
-def _which(snapshot: Snapshot, rows: int, focus: str | None) -> tuple[list[str], int]:
-    """The nodes that find room, in their order: first those that do not run as they should. How many are left out."""
-    names = list(snapshot.nodes)
-    if len(names) <= rows:
-        return names, 0
-    room = max(1, rows - 1)
-    first = [name for name in names if snapshot.nodes[name].state != "running" or name == focus]
-    chosen = set([*first, *(name for name in names if name not in first)][:room])
-    return [name for name in names if name in chosen], len(names) - room
-
-
-def _join(cells: list[Line], gap: int) -> Line:
-    line: Line = []
-    for cell in cells:
-        line += [*([(" " * gap, "")] if line else []), *cell]
-    return line
+def _figure(text: str, columns: int = NUMBER, style: str = "") -> Line:
+    """A number; one that says nothing is dim."""
+    return [piece(text, columns, "dim" if text in (UNKNOWN, "0") else style, right=True)]
 
 
 class _Table:
@@ -87,49 +77,44 @@ class _Table:
 
     def columns(self, width: int) -> list[Column]:
         """Those that fit, in their order on the screen."""
-        gap = 1 if width < NARROW else 2
-        name_title = " " * gap + "NODE"
-        name_width = min(NAME_MAX, max(4, *map(len, self.names)))
+        gap = self.gap = 1 if width < NARROW else 2
+        named = Column(" " * gap + "NODE", gap + min(NAME_MAX, max(4, *map(len, self.names))), self._name)
         matrix = self._matrix(width)
         order = [
-            Column(name_title, gap + name_width, lambda name, node: self._name(name, node, name_width, gap)),
-            Column("STATE", 11, lambda name, node: [piece(node.state, 11, STATES.get(node.state, ""))]),
-            Column("ZONE", 4, lambda name, node: [piece(node.zone, 4, "dim")]),
+            named,
+            Column("STATE", 11, lambda name, node, wide: [piece(node.state, wide, STATES.get(node.state, ""))]),
+            Column("ZONE", 4, lambda name, node, wide: [piece(node.zone, wide, "dim")]),
             matrix,
-            Column("RING", 4, lambda name, node: [piece(share(node.owned / self.replicas), 4, right=True)], True),
-            Column("KV/S", NUMBER, lambda name, node: [self._rate(name, "kv")], True),
-            Column(" ", SPARK, lambda name, node: self._spark(name, SPARK)),
-            Column("FAIL", NUMBER + 1, lambda name, node: [self._failed(name)], True),
-            Column("P99", NUMBER, lambda name, node: [self._slow(name)], True),
-            Column("PUB/S", NUMBER, lambda name, node: [self._rate(name, "published")], True),
-            Column("REQ/S", NUMBER, lambda name, node: [self._rate(name, "served")], True),
+            Column("RING", 4, lambda name, node, wide: _figure(share(node.owned / self.replicas), wide), True),
+            Column("KV/S", NUMBER, lambda name, node, wide: _figure(rate(self._now(name, "kv")), wide), True),
+            Column(" ", SPARK, self._spark),
+            Column("FAIL", NUMBER + 1, self._failed, True),
+            Column("P99", NUMBER, self._slow, True),
+            Column("PUB/S", NUMBER, lambda name, node, wide: _figure(rate(self._now(name, "published")), wide), True),
+            Column("REQ/S", NUMBER, lambda name, node, wide: _figure(rate(self._now(name, "served")), wide), True),
             Column("CPU", 4, self._cpu, True),
-            Column("MEM", NUMBER + 1, lambda name, node: [_memory(node)], True),
-            Column("HINTS", NUMBER, lambda name, node: [self._hints(name)], True),
-            Column("NOTE", NOTE_MIN, lambda name, node: [piece(node.note, NOTE_MIN, "dim")]),
+            Column("MEM", NUMBER + 1, self._memory, True),
+            Column("HINTS", NUMBER, self._hints, True),
+            Column("NOTE", NOTE_MIN, lambda name, node, wide: [piece(node.note, wide, "dim")]),
         ]
-        wanted = [name_title, "STATE", "KV/S", "FAIL", matrix.title, "P99", "HINTS", " ", "REQ/S", "PUB/S", "RING"]
+        wanted = [named.title, "STATE", "KV/S", "FAIL", matrix.title, "P99", "HINTS", " ", "REQ/S", "PUB/S", "RING"]
         wanted += ["CPU", "NOTE", "ZONE", "MEM"]
-        by_title = {column.title: column for column in order}
-        left, chosen = width + gap, set()
+        widths = {column.title: column.width + gap for column in order}
+        left, chosen = width + gap, []
         for title in wanted:
-            if left >= by_title[title].width + gap:
-                left -= by_title[title].width + gap
-                chosen.add(title)
+            if left >= widths[title]:
+                left -= widths[title]
+                chosen.append(title)
+        takes = "NOTE" if "NOTE" in chosen else " "  # what is left goes to the one that can use it
         found = [column for column in order if column.title in chosen]
-        wide = left + (NOTE_MIN if "NOTE" in chosen else SPARK)  # what is left goes to the one that can use it
-        if "NOTE" in chosen:
-            found[-1] = Column("NOTE", wide, lambda name, node: [piece(node.note, wide, "dim")])
-        elif " " in chosen:
-            found[found.index(by_title[" "])] = Column(" ", wide, lambda name, node: self._spark(name, wide))
-        return found
+        return [one._replace(width=one.width + left) if one.title == takes else one for one in found]
 
-    def _name(self, name: str, node: NodeSnapshot, width: int, gap: int) -> Line:
+    def _name(self, name: str, node: NodeSnapshot, wide: int) -> Line:
         """The name behind a sign for a node that does not run, or is chosen; it needs no colour."""
         style = STATES.get(node.state, "")
         sign = {"bad": self.glyphs.states["dead"], "warn": self.glyphs.states["suspect"]}.get(style, " ")
         sign = ">" if name == self.focus and sign == " " else sign
-        return [piece(sign, gap, style), piece(name, width, "name")]
+        return [piece(sign, self.gap, style), piece(name, wide - self.gap, "name")]
 
     # -- who sees whom
 
@@ -137,64 +122,54 @@ class _Table:
         cell = 3 if len(self.names) * 3 <= MATRIX_MAX else 1
         if width < NARROW or len(self.names) * cell > MATRIX_MAX or any(len(name) > cell for name in self.names):
             return Column("SEEN BY", 7, self._seen_by)
+
+        def sees(name: str, node: NodeSnapshot, wide: int) -> Line:
+            states = {} if node.vitals is None else node.vitals.sees
+            signs = "".join(
+                f"{self.glyphs.states.get(states.get(other, ''), self.glyphs.unknown):<{cell}}" for other in self.names
+            )
+            styles = ["dim" if other == name else STATES.get(states.get(other, ""), "dim") for other in self.names]
+            return [*runs(signs, [style for style in styles for _ in range(cell)]), (" " * (wide - len(signs)), "")]
+
         title = "".join(f"{name:<{cell}}" for name in self.names)
-        wide = max(len(title), 8)
-        return Column(title, wide, lambda name, node: self._sees(name, node, cell, wide))
+        return Column(title, max(len(title), 8), sees)
 
-    def _sees(self, name: str, node: NodeSnapshot, cell: int, width: int) -> Line:
-        sees = node.vitals.sees if node.vitals is not None else {}
-        line: Line = []
-        for other in self.names:
-            state = sees.get(other, "")
-            style = "dim" if other == name or not state else STATES.get(state, "")
-            line.append((f"{self.glyphs.states.get(state, self.glyphs.unknown):<{cell}}", style))
-        return [*line, (" " * (width - cell * len(self.names)), "")]
-
-    def _seen_by(self, name: str, node: NodeSnapshot) -> Line:
+    def _seen_by(self, name: str, node: NodeSnapshot, wide: int) -> Line:
         """How many of those who answer consider it alive."""
         others = [one.vitals for other, one in self.snapshot.nodes.items() if other != name and one.vitals is not None]
         alive = sum(one.sees.get(name) == "alive" for one in others)
-        return [piece(f"{alive}/{len(others)}", 7, "good" if alive == len(others) else "warn" if alive else "bad")]
+        return [piece(f"{alive}/{len(others)}", wide, "good" if alive == len(others) else "warn" if alive else "bad")]
 
     # -- what it owns and carries
 
-    def _rate(self, name: str, what: str) -> Piece:
+    def _now(self, name: str, what: str) -> float | None:
         now = self.history.now(name)
-        text = UNKNOWN if now is None else rate(getattr(now, what))
-        return piece(text, NUMBER, "dim" if text in (UNKNOWN, "0") else "", right=True)
+        return None if now is None else getattr(now, what)
 
-    def _failed(self, name: str) -> Piece:
-        now = self.history.now(name)
-        if now is None or not now.failed:
-            return piece(UNKNOWN if now is None else "0", NUMBER + 1, "dim", right=True)
-        return piece(self.glyphs.failed + rate(now.failed), NUMBER + 1, "bad", right=True)
+    def _failed(self, name: str, node: NodeSnapshot, wide: int) -> Line:
+        failed = self._now(name, "failed")
+        return _figure((self.glyphs.failed if failed else "") + rate(failed), wide, "bad")
 
-    def _slow(self, name: str) -> Piece:
+    def _slow(self, name: str, node: NodeSnapshot, wide: int) -> Line:
         now = self.history.now(name)
         seconds = now.kv_quantile_s(0.99) if now is not None else None
-        return piece(show_duration(seconds, 2), NUMBER, "dim" if seconds is None else slow_style(seconds), right=True)
+        return _figure(show_duration(seconds, 2), wide, slow_style(seconds or 0.0))
 
     def _series(self, name: str, width: int) -> list[float | None]:
         found = self.history.buckets(name, self.step, width)
         values: list[float | None] = [max((one.kv for one in known), default=None) for known, _, _ in found]
         return [None] * (width - len(values)) + values
 
-    def _spark(self, name: str, width: int) -> Line:
-        values = self._series(name, width)
+    def _spark(self, name: str, node: NodeSnapshot, wide: int) -> Line:
+        values = self._series(name, wide)
         return runs(spark(values, self.top, self.glyphs), ["name" if value else "dim" for value in values])
 
-    def _hints(self, name: str) -> Piece:
-        waiting = self.hints.get(name, 0)
-        if not self.snapshot.answering:
-            return piece(UNKNOWN, NUMBER, "dim", right=True)
-        return piece(number(waiting), NUMBER, "warn" if waiting else "dim", right=True)
+    def _hints(self, name: str, node: NodeSnapshot, wide: int) -> Line:
+        return _figure(number(self.hints.get(name, 0)) if self.snapshot.answering else UNKNOWN, wide, "warn")
 
-    def _cpu(self, name: str, node: NodeSnapshot) -> Line:
+    def _cpu(self, name: str, node: NodeSnapshot, wide: int) -> Line:
         busy = self.history.busy.get(name)
-        text = share(busy) if busy is not None and node.process.alive else UNKNOWN
-        return [piece(text, 4, "dim" if text == UNKNOWN else "", right=True)]
+        return _figure(share(busy) if busy is not None and node.process.alive else UNKNOWN, wide)
 
-
-def _memory(node: NodeSnapshot) -> Piece:
-    text = f"{node.process.rss_mb:.0f}MB" if node.process.rss_mb else UNKNOWN
-    return piece(text, NUMBER + 1, "dim", right=True)
+    def _memory(self, name: str, node: NodeSnapshot, wide: int) -> Line:
+        return _figure(f"{node.process.rss_mb:.0f}MB" if node.process.rss_mb else UNKNOWN, wide, "dim")
