@@ -10,7 +10,7 @@ from dsectl.ui.ring import moving_line
 from dsectl.ui.text import Line, beside, count, fit, flow, length, piece, shown
 from dsectl.ui.units import clock, number, rate, show_age, unix_time
 from dsectl.watch.charts import chart_lines, figures
-from dsectl.watch.history import EventGroup, History
+from dsectl.watch.history import History
 from dsectl.watch.nodes import node_lines
 
 COLUMNS_MIN, ROWS_MIN = 30, 8
@@ -73,7 +73,9 @@ def picture(
 ) -> list[Line]:
     """Exactly `rows` lines of `columns` columns."""
     lines = _header(history, columns, rows, choices, glyphs)
-    keys = flow(_keys(choices), columns, "   ")[:1]
+    pressed = [("q", "quit"), ("space", "go on" if choices.frozen else "freeze"), ("1-9 ↑ ↓", "one node")]
+    pressed += [("0", f"all, not only {choices.focus}")] if choices.focus else []
+    keys = flow([[(key, "strong"), (f" {what}", "dim")] for key, what in pressed], columns, "   ")[:1]
     snapshot = history.snapshot
     if snapshot is not None and snapshot.lost is None:
         room = rows - len(lines) - len(keys)
@@ -154,13 +156,14 @@ def _header(history: History, columns: int, rows: int, choices: Choices, glyphs:
     snapshot = history.snapshot
     if snapshot is None:
         return [[("looking", "dim")], []]
-    right: Line = [(" FROZEN ", "bar-warn"), (" ", "")] if choices.frozen else []
+    right: Line = [(" ", ""), (" FROZEN ", "bar-warn")] if choices.frozen else []
     if columns >= 60:
-        right.append((f"{clock(snapshot.wall, 0)} UTC", "dim"))
+        right += [(" ", ""), (f"{clock(snapshot.wall, 0)} UTC", "dim")]
     lost = snapshot.lost
     badge = (" LOST ", "bar-bad") if lost else (f" {snapshot.verdict.upper()} ", VERDICT_BARS.get(snapshot.verdict, ""))
     why = lost.message if lost else snapshot.reason
-    head = _ends([(snapshot.cluster, "strong"), ("  ", ""), badge, (f"  {shown(why)}", "")], right, columns)
+    left: Line = [(snapshot.cluster, "strong"), ("  ", ""), badge, (f"  {shown(why)}", "")]
+    head = [*fit(left, columns - length(right)), *right]
     if lost:
         return [head, [], [("waiting for it to come back", "dim")]]
     moving = [] if snapshot.moving is None else [moving_line(snapshot.moving, columns, glyphs)]
@@ -197,17 +200,6 @@ def _legend(glyphs: Glyphs) -> list[Line]:
     return [[(f"{sign} {what}", "dim")] for what, sign in signs.items()]
 
 
-def _keys(choices: Choices) -> list[Line]:
-    keys = [("q", "quit"), ("space", "go on" if choices.frozen else "freeze"), ("1-9 ↑ ↓", "one node")]
-    if choices.focus:
-        keys.append(("0", f"all, not only {choices.focus}"))
-    return [[(key, "strong"), (f" {what}", "dim")] for key, what in keys]
-
-
-def _ends(left: Line, right: Line, columns: int) -> Line:
-    return [*fit(left, columns - length(right) - bool(right)), *([(" ", ""), *right] if right else [])]
-
-
 # -- faults and hints
 
 
@@ -224,30 +216,23 @@ def fault_lines(faults: list[dict[str, Any]], rows: int, wall: float) -> list[Li
         return []
     left = max(0, len(faults) - rows)
     chosen = faults[left + 1 :] if left and rows > 1 else faults[left:]
-    wide = min(TARGET_MAX, max(len(_what(fault)) for fault in chosen))
-    lines = [_fault(fault, wall, wide) for fault in chosen]
+    what = ["  ".join(part for part in (fault["target"], details(fault)) if part) for fault in chosen]
+    wide = min(TARGET_MAX, max(map(len, what)))
+    lines: list[Line] = []
     if len(chosen) < len(faults) and rows > 1:
-        lines.insert(0, [(f"{len(faults) - len(chosen)} more: `dsectl faults`", "dim")])
+        lines.append([(f"{len(faults) - len(chosen)} more: `dsectl faults`", "dim")])
+    for fault, text in zip(chosen, what, strict=True):
+        active, affected = fault["active"], fault["affected"]
+        effect = f"{number(affected)} touched" if affected else "nothing yet" if active else "no effect"
+        line = [
+            piece(fault["id"], 4, "name" if active else "dim"),
+            piece(fault["kind"], max(10, len(fault["kind"]) + 1), "bad" if active else "dim"),
+            piece(text, wide + 1, "" if active else "dim"),
+            piece(f"{'for' if active else 'ended'} {show_age(wall - _since(fault))}", 11, "dim"),
+            piece(effect, 14, "dim" if affected and not active else "warn"),
+        ]
+        lines.append([*line, (touched(fault), "dim")])
     return lines
-
-
-def _what(fault: dict[str, Any]) -> str:
-    return "  ".join(part for part in (fault["target"], details(fault)) if part)
-
-
-def _fault(fault: dict[str, Any], wall: float, wide: int) -> Line:
-    active = fault["active"]
-    affected = fault["affected"]
-    effect = f"{number(affected)} touched" if affected else "nothing yet" if active else "no effect"
-    line: Line = [
-        piece(fault["id"], 4, "name" if active else "dim"),
-        piece(fault["kind"], max(10, len(fault["kind"]) + 1), "bad" if active else "dim"),
-        piece(_what(fault), wide + 1, "" if active else "dim"),
-        piece(f"{'for' if active else 'ended'} {show_age(wall - _since(fault))}", 11, "dim"),
-        piece(effect, 14, ("warn" if active else "dim") if affected else "warn"),
-    ]
-    links = touched(fault)
-    return [*line, (links, "dim")] if links else line
 
 
 def _since(fault: dict[str, Any]) -> float:
@@ -283,18 +268,19 @@ def hint_lines(snapshot: Snapshot) -> list[Line]:
 
 def event_lines(history: History, rows: int, focus: str | None) -> list[Line]:
     """The newest groups of events, one a line, oldest first."""
-    return [_group(one) for one in history.groups.last(rows, focus)]
-
-
-def _group(one: EventGroup) -> Line:
-    subject = one.subject if one.subjects == 1 else f"{one.subject}+{one.subjects - 1}"
-    nodes = f"{one.nodes[0]}+{len(one.nodes) - 1}" if len(one.nodes) > 1 else one.nodes[0]
     return [
-        (f"{clock(one.at, 1)}  ", "dim"),
-        piece(nodes, GROUP_COLUMNS, "name"),
-        (" ", ""),
-        piece(one.kind, KIND_COLUMNS, KIND_STYLES.get(one.kind, "")),
-        (" ", ""),
-        piece(subject, SUBJECT_COLUMNS, "strong"),
-        (f" {shown(one.cause)}", ""),
+        [
+            (f"{clock(one.at, 1)}  ", "dim"),
+            piece(_and_more(one.nodes[0], len(one.nodes)), GROUP_COLUMNS, "name"),
+            (" ", ""),
+            piece(one.kind, KIND_COLUMNS, KIND_STYLES.get(one.kind, "")),
+            (" ", ""),
+            piece(_and_more(one.subject, one.subjects), SUBJECT_COLUMNS, "strong"),
+            (f" {shown(one.cause)}", ""),
+        ]
+        for one in history.groups.last(rows, focus)
     ]
+
+
+def _and_more(first: str, of: int) -> str:
+    return first if of == 1 else f"{first}+{of - 1}"
