@@ -12,7 +12,7 @@ from dsectl.cli.invocation import current
 from dsectl.snapshot.observer import observe
 from dsectl.snapshot.snapshot import waits_for
 from dsectl.ui.charts import Glyphs, glyphs_for, spelled
-from dsectl.ui.ring import changes_lines, moving_line, ring_lines
+from dsectl.ui.ring import change_lines, changes_lines, moving_line, ring_lines
 from dsectl.ui.table import Cell, state, table, table_lines
 from dsectl.ui.text import STATES, Line, Paint, by_number, count, length, painted
 
@@ -139,6 +139,7 @@ def ring(
         changed: list[dict[str, Any]] = client.ask(None, "changes")
         return Answer(changed, lambda console: _draw(console, changes_lines, changed))
     found: list[dict[str, Any]] = client.admin.ring()
+    changing = client.ask(None, "changes")[-1:] if "coming" in found[0] else []
     if node is not None:
         client.addresses([node])
         found = [one for one in found if node in one["owners"]]
@@ -154,6 +155,9 @@ def ring(
             entry = client.location.entry
             zones = {member.name: member.zone for member in entry.all_members} if entry is not None else {}
             _draw(console, ring_lines, found, zones)
+            for change in changing:
+                console.line("")
+                _draw(console, change_lines, change)
             console.note("--node N or --partition P lists fallbacks, --changes shows what moved")
             return
         rows = [(str(one["partition"]), " ".join(one["owners"]), " ".join(one["fallbacks"])) for one in found]

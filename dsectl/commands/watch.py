@@ -14,7 +14,7 @@ from dsectl.cli.console import Console
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.snapshot.observer import Observer, Poller
-from dsectl.snapshot.snapshot import Snapshot, moves_json
+from dsectl.snapshot.snapshot import Snapshot
 from dsectl.ui.charts import glyphs_for, spelled
 from dsectl.ui.screen import Screen, page_columns
 from dsectl.ui.text import painted
@@ -25,7 +25,7 @@ from dsectl.watch.picture import COLUMNS_MIN, ROWS_MIN, Choices, picture, plain_
 EVERY_S = 0.5
 EVERY_MIN_S = 0.1
 PLAIN_COLUMNS = 120
-FLOWS = ("writes", "reads", "failed", "published", "served")
+FLOWS = ("writes", "reads", "failed", "published", "served", "moved_bytes")
 """The rates that the JSON has."""
 
 
@@ -126,21 +126,16 @@ def snapshot_json(history: History) -> dict[str, Any]:
     """The last snapshot with its rates; rates are null where they are not known."""
     snapshot = history.snapshot
     assert snapshot is not None
-    at = rfc3339(snapshot.wall)
     if snapshot.lost:
-        return {"at": at, "cluster": snapshot.cluster, "lost": snapshot.lost.message}
+        return {"at": rfc3339(snapshot.wall), "cluster": snapshot.cluster, "lost": snapshot.lost.message}
     hints = snapshot.hints()
     total = max(1, sum(node.owned for node in snapshot.nodes.values()))
     tick = history.ticks[-1]
     events = [event for node in snapshot.nodes.values() if node.vitals for event in node.vitals.events]
     return {
-        "at": at,
-        "cluster": snapshot.cluster,
-        "verdict": snapshot.verdict,
-        "reason": snapshot.reason,
-        "view": snapshot.viewer,
+        "at": rfc3339(snapshot.wall),
+        **snapshot.to_json(),
         "answering": snapshot.answering,
-        "moves": moves_json(snapshot.moving),
         "nodes": {
             name: node.to_json()
             | {"sees": snapshot.matrix.get(name), "partitions": node.owned, "share": round(node.owned / total, 4)}

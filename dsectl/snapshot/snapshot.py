@@ -166,7 +166,7 @@ class Snapshot:
             "nodes": {name: node.to_json() for name, node in self.nodes.items()},
             "layout": self.layout,
             "moving": f"{moving.what}: {waits_for(moving)}" if moving is not None else "",
-            "moves": moves_json(moving),
+            "moves": moving,
             "voting_owners": {str(voters): partitions for voters, partitions in self.voting_owners.items()},
             "faults_active": self.faults_active,
         }
@@ -175,18 +175,6 @@ class Snapshot:
 def waits_for(moving: Moving) -> str:
     """What the end of a change waits for, for people."""
     return "; ".join(moving.waits_for[:3]) or "about to end"
-
-
-def moves_json(moving: Moving | None) -> dict[str, Any] | None:
-    """How far a change is, in all and by the node that takes over; null when none is under way."""
-    if moving is None:
-        return None
-    nodes = {
-        name: {"moved": number - moving.lacking.get(name, 0), "copies": number}
-        for name, number in moving.joining.items()
-    }
-    total = {part: sum(one[part] for one in nodes.values()) for part in ("moved", "copies")}
-    return {"what": moving.what, **total, "nodes": nodes, "waits_for": moving.waits_for}
 
 
 def judge(location: Location, nodes: Mapping[str, NodeSnapshot], via: str | None, taken: Snapshot) -> Snapshot:

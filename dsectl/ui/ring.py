@@ -13,6 +13,7 @@ from cluster.client.vitals import Moving
 from dsectl.ui.charts import Glyphs, bar
 from dsectl.ui.table import Cell, state, table_lines
 from dsectl.ui.text import NODE_STYLES, Line, beside, by_number, count, fit, flow, length
+from dsectl.ui.units import show_size
 
 Row = dict[str, Any]
 PARTITIONS = 256
@@ -34,10 +35,10 @@ def letter(node: str) -> tuple[str, str]:
 
 
 def ring_lines(ring: list[Row], zones: dict[str, str], columns: int | None, glyphs: Glyphs) -> list[Line]:
-    """All owners, what each node has, and during a change what moves."""
+    """All owners, and what each node has."""
     replicas = max((len(one["owners"]) for one in ring), default=0)
     rows = [[one["owners"][place] for one in ring] for place in range(replicas)]
-    lines = [
+    return [
         *_title(
             [f"{count(len(ring), 'partition')}, {count(replicas, 'owner')} each,", "the first one on top"], columns
         ),
@@ -45,16 +46,6 @@ def ring_lines(ring: list[Row], zones: dict[str, str], columns: int | None, glyp
         [],
         *_legend(ring, zones, columns),
     ]
-    pairs = [(one["partition"], one["owners"], one["coming"]) for one in ring if "coming" in one]
-    moves = [
-        {
-            "partition": partition,
-            "from": [name for name in owners if name not in coming],
-            "to": [name for name in coming if name not in owners],
-        }
-        for partition, owners, coming in pairs
-    ]
-    return [*lines, [], *_moves("a change is under way", moves, columns, glyphs)] if moves else lines
 
 
 def changes_lines(changes: list[Row], columns: int | None, glyphs: Glyphs) -> list[Line]:
@@ -65,21 +56,18 @@ def changes_lines(changes: list[Row], columns: int | None, glyphs: Glyphs) -> li
         (str(one["layout"]), state(one["state"]), str(sum(len(move["to"]) for move in one["moves"])), one["what"])
         for one in changes
     ]
-    last = changes[-1]
-    return [
-        *table_lines(("LAYOUT", "STATE", "COPIES", "CHANGE"), rows, columns, right=("LAYOUT", "COPIES")),
-        [],
-        *_moves(f"{last['what']}, {last['state']}", last["moves"], columns, glyphs),
-    ]
+    listed = table_lines(("LAYOUT", "STATE", "COPIES", "CHANGE"), rows, columns, right=("LAYOUT", "COPIES"))
+    return [*listed, [], *change_lines(changes[-1], columns, glyphs)]
 
 
-def moving_line(moving: Moving, columns: int | None, glyphs: Glyphs) -> Line:
-    """How far a change is: in all, and for each node that takes something over; the most telling first."""
+def moving_line(moving: Moving, columns: int | None, glyphs: Glyphs, bytes_per_s: float | None = None) -> Line:
+    """How far a change is: in all, how fast if that is known, and for each node that takes something over."""
     left, copies = sum(moving.lacking.values()), sum(moving.joining.values())
     line: Line = [(moving.what, "strong"), ("  ", "")]
     if columns is None or columns >= BAR_FROM:
         line += [(bar((copies - left) / (copies or 1), BAR, glyphs), "good"), ("  ", "")]
-    line.append((f"{copies - left} of {count(copies, 'copy', 'copies')} moved", ""))
+    speed = f", {show_size(bytes_per_s)}/s" if bytes_per_s else ""
+    line.append((f"{copies - left} of {count(copies, 'copy', 'copies')} moved{speed}", ""))
     for name, number in sorted(moving.joining.items(), key=lambda one: -one[1]):
         line += [("  ", ""), (name, "name"), (f" {number - moving.lacking.get(name, 0)}/{number}", "dim")]
     return line if columns is None else fit(line, columns)
@@ -128,9 +116,9 @@ def _legend(ring: list[Row], zones: dict[str, str], columns: int | None) -> list
     return block
 
 
-def _moves(title: str, moves: list[Row], columns: int | None, glyphs: Glyphs) -> list[Line]:
+def change_lines(change: Row, columns: int | None, glyphs: Glyphs) -> list[Line]:
     """Which copies move: a picture of who gives up a partition above who takes it over, and a line for each pair."""
-    pairs = {one["partition"]: list(zip_longest(one["from"], one["to"], fillvalue="")) for one in moves}
+    pairs = {one["partition"]: list(zip_longest(one["from"], one["to"], fillvalue="")) for one in change["moves"]}
     ways: dict[tuple[str, str], list[int]] = {}
     for partition, found in pairs.items():
         for pair in found:
@@ -145,7 +133,7 @@ def _moves(title: str, moves: list[Row], columns: int | None, glyphs: Glyphs) ->
     ]
     copies = count(sum(map(len, pairs.values())), "copy moves", "copies move")
     return [
-        *_title([f"{title}:", f"{copies},", "from who has - to who has +"], columns),
+        *_title([f"{change['what']}, {change['state']}:", f"{copies},", "from who has - to who has +"], columns),
         *_bands(rows, ["-", "+"] * (len(rows) // 2), columns, glyphs),
         [],
         *table_lines(("FROM", "TO", "COPIES", "PARTITIONS"), listed, columns, right=("COPIES",)),

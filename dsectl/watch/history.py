@@ -41,6 +41,8 @@ class Rates:
     dropped: float = 0.0
     served: float = 0.0
     """Calls whose handler ran here, and replied."""
+    moved_bytes: float = 0.0
+    """Received as an owner to come, or as one that lost data."""
     kv_s: Mapping[int, int] = field(default_factory=dict)
 
     @property
@@ -53,7 +55,8 @@ class Rates:
         return quantile_s(self.kv_s, part)
 
 
-NUMBERS = ("writes", "reads", "failed", "published", "dropped", "served")
+TOTALS = ("published", "dropped", "served", "moved_bytes")
+NUMBERS = ("writes", "reads", "failed", *TOTALS)
 
 
 def rates(before: Vitals | None, after: Vitals) -> Rates | None:
@@ -79,10 +82,8 @@ def rates(before: Vitals | None, after: Vitals) -> Rates | None:
         writes=succeeded["writes"] / elapsed,
         reads=succeeded["reads"] / elapsed,
         failed=(grown("writes_failed") + grown("reads_failed") + grown("calls_failed")) / elapsed,
-        published=grown("published") / elapsed,
-        dropped=grown("dropped") / elapsed,
-        served=grown("served") / elapsed,
         kv_s=added([took["writes"], took["reads"]]),
+        **{name: grown(name) / elapsed for name in TOTALS},
     )
 
 

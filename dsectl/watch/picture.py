@@ -166,8 +166,10 @@ def _header(history: History, columns: int, rows: int, choices: Choices, glyphs:
     head = [*fit(left, columns - length(right)), *right]
     if lost:
         return [head, [], [("waiting for it to come back", "dim")]]
-    moving = [] if snapshot.moving is None else [moving_line(snapshot.moving, columns, glyphs)]
-    summary = [*moving, *flow(_summary(history, snapshot), columns, "  ")]
+    summary = flow(_summary(history, snapshot), columns, "  ")
+    if snapshot.moving is not None:
+        now = history.now()
+        summary.insert(0, moving_line(snapshot.moving, columns, glyphs, now.moved_bytes if now else None))
     return [head, *summary[: max(1, rows - len(snapshot.nodes) - 3)], *([[]] if columns >= 60 else [])]
 
 

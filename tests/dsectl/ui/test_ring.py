@@ -9,7 +9,7 @@ from cluster.chain.transition import changes
 from cluster.client.vitals import Moving
 from cluster.layout import LayoutEntry, LayoutMember, LayoutView
 from dsectl.ui.charts import ASCII, UNICODE
-from dsectl.ui.ring import changes_lines, letter, moving_line, ring_lines
+from dsectl.ui.ring import change_lines, changes_lines, letter, moving_line, ring_lines
 from dsectl.ui.text import Line, length
 
 Row = dict[str, Any]
@@ -75,7 +75,8 @@ def test_a_change_shows_which_partitions_move_from_whom_to_whom() -> None:
     lines = texts(ring_lines(ring, ZONES, 80, ASCII))
     moved = [one for one in ring if set(one["coming"]) != set(one["owners"])]
     taken = sum("n6" in one["coming"] for one in ring)
-    at = next(at for at, line in enumerate(lines) if line.startswith("a change is under way: "))
+    lines += texts(change_lines(changes([FIRST, ADDING], 1)[0], 80, ASCII))
+    at = next(at for at, line in enumerate(lines) if line.startswith("add n6, under way: "))
     assert f"{sum(len(set(one['coming']) - set(one['owners'])) for one in ring)} copies move" in lines[at]
     minus = next(line for line in lines[at:] if line.startswith("  0 - "))
     plus = lines[lines.index(minus) + 1]
@@ -113,4 +114,5 @@ def test_how_far_a_change_is_in_all_and_by_node() -> None:
     moving = Moving("add n6, n7", ["n6 lacks data of 64 partitions"], {"n1": 8, "n6": 128, "n7": 120}, {"n6": 64})
     [line] = texts([moving_line(moving, None, ASCII)])
     assert line == "add n6, n7  ###############-----  192 of 256 copies moved  n6 64/128  n7 120/120  n1 8/8"
+    assert "192 of 256 copies moved, 2MiB/s  n6" in texts([moving_line(moving, 80, ASCII, 2**21)])[0]
     assert texts([moving_line(moving, 30, ASCII)]) == ["add n6, n7  192 of 256 copies…"]

@@ -119,10 +119,11 @@ def test_a_change_of_members_has_a_line_while_it_lasts() -> None:
     assert history.snapshot is not None and not any("copies" in line for line in text(history, 80, 24))
     moving = Moving("add n6", ["n6 does not run"], {"n6": 128, "n1": 8}, {"n6": 120})
     told: dict[str, Vitals | str] = {name: vitals(9.0) for name in history.snapshot.nodes}
-    history.add(snapshot(9.0, {**told, "n2": msgspec.structs.replace(vitals(9.0), layout=2, moving=moving)}))
+    said = vitals(9.0, moved_bytes=9 * 2**20)  # in 4.5 s, of two looks
+    history.add(snapshot(9.0, {**told, "n2": msgspec.structs.replace(said, layout=2, moving=moving)}))
     for lines in (text(history, 80, 24), [painted(line, PLAIN) for line in plain_lines(history, 80)]):
-        assert lines[1].startswith("add n6  ██──────") and "16 of 136 copies moved  n6 8/128  n1 8/8" in lines[1]
-    assert text(history, 30, 12)[1].startswith("add n6  16 of 136 copies moved")
+        assert lines[1].startswith("add n6  ██──────") and "16 of 136 copies moved, 1MiB/s  n6 8/128" in lines[1]
+    assert text(history, 30, 12)[1].startswith("add n6  16 of 136 copies")
     assert line_of(text(history, 80, 24), "n5"), "and the nodes are all there"
 
 
