@@ -11,11 +11,13 @@ import msgspec
 
 from cluster.client.locate import LAYOUT_FILE
 from cluster.emulator.disk import disk_errors, locked, make_folder, read, replace
+from cluster.emulator.faultsfile import change_faults
 from cluster.emulator.home import RECORD_FILE, ClusterFiles, Home, load_cluster
 from cluster.emulator.inspect import inspect_node
 from cluster.emulator.nodefiles import newest_entry
-from cluster.emulator.spec import Place, encode_record
+from cluster.emulator.spec import Place, encode_record, timestamp
 from cluster.errors import ClusterError, Damaged
+from cluster.faults import mark_left
 from cluster.layout import encode_entry
 
 LEFT_FOLDER: Final = "left"
@@ -23,7 +25,8 @@ LEFT_FOLDER: Final = "left"
 
 def tidy(home: Home, name: str) -> ClusterFiles:
     """Bring the cluster's own files in line with the chain: the layout that clients read, a place for every member, and
-    none for those that have left and do not run. The caller holds the cluster's lock."""
+    none for those that have left and do not run, nor a fault that only these met. The caller holds the cluster's
+    lock."""
     files = load_cluster(name, home)
     entry = newest_entry(files)
     if entry is None:
@@ -40,6 +43,8 @@ def tidy(home: Home, name: str) -> ClusterFiles:
             if place not in places and (files.folder / "nodes" / place.name).is_dir():
                 move_out(files, files.folder / "nodes" / place.name, place.name)
         if places != files.record.places:
+            names = [place.name for place in places]
+            change_faults(files.folder, lambda document: mark_left(document, names, timestamp()))
             replace(files.folder / RECORD_FILE, encode_record(msgspec.structs.replace(files.record, places=places)))
         blob = encode_entry(entry.layout)
         try:

@@ -8,6 +8,7 @@ from cluster.faults.document import (
     decode_faults,
     encode_faults,
     heal,
+    mark_left,
     mark_returned,
     reset,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "decode_faults",
     "encode_faults",
     "heal",
+    "mark_left",
     "mark_returned",
     "reset",
 ]

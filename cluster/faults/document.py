@@ -12,6 +12,7 @@ import msgspec
 
 from cluster.errors import Damaged, NotFound, Usage
 from cluster.faults.fault import Fault
+from cluster.faults.kind import EVERYONE
 
 ENDED_MAX: Final = 1000  # a chaos run of an hour makes a few hundred; the file is reread at each reload
 
@@ -89,6 +90,19 @@ def mark_returned(document: FaultDocument, nodes: Collection[str], at: str) -> F
     ending = [fault.id for fault in faults if fault.active and fault.nodes and fault.returned == fault.nodes]
     changed = _next(document, faults, document.last)
     return _next(document, _end(changed, ending, at).faults, document.last)
+
+
+def mark_left(document: FaultDocument, members: Collection[str], at: str) -> FaultDocument:
+    """Note that there are no other members than these, which ends the faults that none of them meets any more."""
+
+    def is_met(fault: Fault) -> bool:
+        if fault.nodes:
+            return any(name in members for name in fault.nodes if name not in fault.returned)
+        if fault.groups:
+            return sum(any(name in members for name in group) for group in fault.groups) > 1
+        return all(end in members or end == EVERYONE for end in (fault.source, fault.target))
+
+    return _end(document, [fault.id for fault in document.faults if fault.active and not is_met(fault)], at)
 
 
 def reset(document: FaultDocument) -> FaultDocument:

@@ -5,7 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.errors import Damaged, NotFound, Usage
-from cluster.faults import Fault, FaultDocument, add_fault, decode_faults, encode_faults, heal, mark_returned, reset
+from cluster.faults import (
+    Fault,
+    FaultDocument,
+    add_fault,
+    decode_faults,
+    encode_faults,
+    heal,
+    mark_left,
+    mark_returned,
+    reset,
+)
 from cluster.faults.document import ENDED_MAX
 
 AT = "2025-05-01T12:00:00Z"
@@ -36,6 +46,26 @@ def test_ids_follow_each_other_and_are_never_given_twice() -> None:
     fresh = add_fault(reset(made), CUT)
     assert [fault.id for fault in fresh.faults] == ["f3"]
     assert fresh.generation == 4
+
+
+@pytest.mark.parametrize(
+    ("fault", "members", "active"),
+    [
+        (KILL, ["n1", "n2"], True),
+        (KILL, ["n1"], False),
+        (Fault(kind="kill", at=AT, nodes=["n2", "n3"], returned=["n2"]), ["n1", "n2"], False),
+        (CUT, ["n1", "n3"], True),
+        (CUT, ["n2", "n3"], False),
+        (SLOW, ["n1", "n2"], True),
+        (SLOW, ["n2"], False),
+        (Fault(kind="disk-full", at=AT, nodes=["n4"]), ["n1"], False),
+        (Fault(kind="clock", at=AT, nodes=["n1"], skew_ms=5.0), ["n1"], True),
+    ],
+)
+def test_what_no_member_meets_any_more_ends(fault: Fault, members: list[str], active: bool) -> None:
+    left = mark_left(document(fault), members, LATER)
+    assert [(one.active, one.ended) for one in left.faults] == [(active, None if active else LATER)]
+    assert mark_left(left, members, LATER) is left
 
 
 def test_heal_ends_links_and_restarts_nothing() -> None:

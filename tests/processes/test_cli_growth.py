@@ -92,4 +92,5 @@ def test_the_last_copies_are_forgotten_only_with_accept_loss(home: Home) -> None
     assert "too few owners would be left" in refused.err and "--accept-loss" in refused.err
     dsectl("forget", "n4", "n5", "--accept-loss")
     assert nodes() == ["n1", "n2", "n3"]
+    assert ask("faults", "--active") == [], "a kill ends with those whom it killed"
     assert ask("get", "cart")["value"] == "book"
