@@ -1,7 +1,8 @@
-# Completion of dsectl for bash. It is a program written by hand but for what `python -m dsectl.reference` writes
-# between `generated` and `end`; a test compares. `dsectl completions SHELL` prints it.
+# Completion of dsectl for bash, as `dsectl completions bash` prints it. Written by hand, but for what
+# `python -m dsectl.reference` writes between `generated` and `end`. A test compares that, and the conditions of the walk
+# with the rules in dsectl/cli/completion/grammar.py.
 
-# generated: tables
+# generated
 _dsectl_option() {
     kind=
     case "$2" in
@@ -216,7 +217,6 @@ _dsectl() {
     at=0
     for ((i = 0; i < ${#words[@]} - 1; i++)); do
         word=${words[i]}
-        # generated: word
         if [[ -n $kind ]]; then
             [[ $kind == cluster ]] && cluster=$word
             kind=
@@ -233,9 +233,7 @@ _dsectl() {
         else
             _dsectl_command "$first${first:+ }$word"
         fi
-        # end
     done
-    # generated: last
     if [[ -n $kind ]]; then
         _dsectl_offer
     elif [[ -n $lost ]]; then
@@ -253,7 +251,6 @@ _dsectl() {
     else
         _dsectl_words "$first"
     fi
-    # end
 }
 
 _dsectl_offer() {  # what $kind names and $cur begins

@@ -1,7 +1,8 @@
-# Completion of dsectl for fish. It is a program written by hand but for what `python -m dsectl.reference` writes
-# between `generated` and `end`; a test compares. `dsectl completions SHELL` prints it.
+# Completion of dsectl for fish, as `dsectl completions fish` prints it. Written by hand, but for what
+# `python -m dsectl.reference` writes between `generated` and `end`. A test compares that, and the conditions of the walk
+# with the rules in dsectl/cli/completion/grammar.py.
 
-# generated: tables
+# generated
 function __dsectl_option
     switch "$argv[2]"
         case -C --cluster
@@ -517,7 +518,6 @@ function __dsectl_complete
     set -l cluster default
     test -n "$DSECTL_CLUSTER"; and set cluster $DSECTL_CLUSTER
     for word in $words
-        # generated: word
         if test -n "$kind"
             test "$kind" = cluster; and set cluster $word
             set kind ''
@@ -540,9 +540,7 @@ function __dsectl_complete
                 test -z (__dsectl_words $first | string collect); and set lost 1
             end
         end
-        # end
     end
-    # generated: last
     if test -n "$kind"
         __dsectl_offer "$kind" $cluster '' $current $program
     else if test -n "$lost"
@@ -559,7 +557,6 @@ function __dsectl_complete
     else
         __dsectl_words "$first"
     end
-    # end
 end
 
 # What a value of a kind may be: KIND CLUSTER LEAD TYPED PROGRAM, where LEAD stands before the value in the same word.

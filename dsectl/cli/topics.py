@@ -13,7 +13,11 @@ from dsectl.cli.resources import resource
 from dsectl.cli.table import COMMANDS
 
 WIDTH = 100
-TOPIC = re.compile(r"^## (?P<name>[\w-]+): (?P<title>[^\n]+)\n\n```text\n(?P<text>.*?)\n```$", re.DOTALL | re.MULTILINE)
+TOPIC = re.compile(
+    r"^## (?P<name>[\w-]+): (?P<title>[^\n]+)\n\n```text\n(?P<text>.*?)\n```$"
+    r"(?:\n\n\*Also looked up as:\* (?P<also>[^\n]+)\.)?",
+    re.DOTALL | re.MULTILINE,
+)
 TERM = re.compile(
     r"^\*\*(?P<name>[^*]+)\.\*\* (?P<text>.+?\.)"
     r"(?: \*Also looked up as:\* (?P<also>.+?)\.)?(?: See (?P<see>[`\[].+)\.)?$",
@@ -23,10 +27,11 @@ SEEN = re.compile(r"`dsectl (.+?)`|\[(.+?)\]")
 
 
 class Topic(NamedTuple):
-    """One topic: what it is about, and its text."""
+    """One topic: what it is about, its text, and other words that people try."""
 
     title: str
     text: str
+    also: tuple[str, ...] = ()
 
 
 class Term(NamedTuple):
@@ -75,25 +80,9 @@ def find_terms(words: str) -> list[Term]:
 def topics() -> dict[str, Topic]:
     """All topics by name, in the order in which they are listed."""
     page = resource("docs", "topics.md").read_text(encoding="utf-8")
-    found = {name: Topic(title[0].upper() + title[1:], text) for name, title, text in TOPIC.findall(page)}
+    found = {
+        name: Topic(title[0].upper() + title[1:], text, tuple(also.split(", ")) if also else ())
+        for name, title, text, also in TOPIC.findall(page)
+    }
     glossary = "\n".join(line for term in terms() for line in term.lines)
     return {**found, "glossary": Topic("What the terms mean, all or one: help hint", glossary)}
-
-
-SYNONYMS = {
-    **dict.fromkeys(("exit", "codes", "exit-code", "exitcodes"), "exit-codes"),
-    **dict.fromkeys(("error", "json"), "errors"),
-    **dict.fromkeys(("option", "flags", "globals"), "options"),
-    **dict.fromkeys(("env-vars", "variables", "vars", "env-variables"), "environment"),
-    **dict.fromkeys(("value", "literal", "stdin"), "values"),
-    **dict.fromkeys(
-        ("unit", "duration", "durations", "size", "sizes", "probability", "probabilities", "time"), "units"
-    ),
-    **dict.fromkeys(
-        ("outcome", "quorum", "quorums", "maybe", "strict", "sloppy", "verdict", "consistency"), "outcomes"
-    ),
-    **dict.fromkeys(("pattern", "subject", "subjects", "wildcards", "topics"), "patterns"),
-    **dict.fromkeys(("fault", "nemesis"), "faults"),
-    **dict.fromkeys(("step", "steps", "recipe-language", "within", "always", "expect"), "recipes"),
-}
-"""Other words that people try, and the topic they mean."""

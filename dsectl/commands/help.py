@@ -9,7 +9,7 @@ from cluster.errors import EXIT_CODES, NotFound
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.cli.table import COMMANDS, GROUPS, lookup, parts_of, similar
-from dsectl.cli.topics import SYNONYMS, find_terms, terms, topics
+from dsectl.cli.topics import find_terms, terms, topics
 from dsectl.ui.text import Paint
 
 
@@ -35,6 +35,7 @@ def help(
 def about(words: list[str]) -> list[str]:
     """What there is to say of a command, a term and a topic: `faults` is all three. Raises NotFound."""
     known, name = topics(), " ".join(words)
+    meant = {also: topic for topic, one in known.items() for also in one.also}
     found, parts = lookup(words), []
     if found is not None and found[1] == len(words):
         from dsectl.cli.parsing import help_text
@@ -45,14 +46,14 @@ def about(words: list[str]) -> list[str]:
         begun = {command: COMMANDS[command].help for command in (f"{name} {part}" for part in parts_of(name))}
         parts.append(_listed(begun, max(map(len, begun)), current().console.paint))
     parts += [term.lines for term in find_terms(name)]
-    topic = known.get(name if found else SYNONYMS.get(name.lower(), name.lower()))
+    topic = known.get(name if found else meant.get(name.lower(), name.lower()))
     if topic is not None:
         parts.append(topic.text.splitlines())
     if parts:
         return [line for part in parts for line in ("", *part)][1:]
-    every = [*known, *SYNONYMS, *(one for term in terms() for one in term.names)]
-    meant = get_close_matches(words[0].lower(), every, n=2, cutoff=0.6)
-    close = list(dict.fromkeys([*(SYNONYMS.get(one, one) for one in meant), *similar(words[0])]))[:3]
+    every = [*known, *meant, *(one for term in terms() for one in term.names)]
+    like = get_close_matches(words[0].lower(), every, n=2, cutoff=0.6)
+    close = list(dict.fromkeys([*(meant.get(one, one) for one in like), *similar(words[0])]))[:3]
     help = f"Did you mean {' or '.join(f'`dsectl help {one}`' for one in close)}?"
     raise NotFound(
         f"no help for {name!r}",

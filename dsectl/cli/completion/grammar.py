@@ -119,7 +119,7 @@ class WalkRule:
 
     A condition is a pattern of the word, which begins with a dash, or a state: `due` (an option waits for its value),
     `open` (no `--` yet, so that there may be options), `named` (the command is known), `lost` (behind a word that is no
-    command). The walk and the completion files of all shells are made of these rules, so that they cannot differ.
+    command). The walk below is made of these rules, and a test compares the conditions of the walks in completions/.
     """
 
     when: tuple[str, ...]

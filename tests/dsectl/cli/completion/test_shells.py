@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from cluster.emulator.genesis import create
 from cluster.emulator.home import Home
 from cluster.emulator.spec import ClusterSpec, timestamp
 from dsectl.cli.completion.files import SHELLS, render
-from dsectl.cli.completion.grammar import read_grammar
+from dsectl.cli.completion.grammar import COMPLETE_WORD, LAST_WORD, WalkRule, read_grammar
 from dsectl.reference import COMPLETIONS
 from tests.dsectl.cli.completion.shell_driver import PROMPT, Shell
 from tests.dsectl.conftest import Run
@@ -25,8 +25,37 @@ BASH_COMPLETION = Path("/usr/share/bash-completion/bash_completion")
 @pytest.mark.parametrize("name", list(SHELLS))
 def test_the_files_are_current(name: str) -> None:
     text = (COMPLETIONS / name).read_text(encoding="utf-8")
-    assert len(re.findall("# generated: ", text)) == 3
+    assert len(re.findall("# generated\n", text)) == 1
     assert render(name, text, read_grammar()) == text, "run: python -m dsectl.reference"
+
+
+STATES = {"due": "-n $kind", "open": "-z $closed", "named": "-n $command", "lost": "-n $lost"}
+
+
+@pytest.mark.parametrize("name", list(SHELLS))
+@pytest.mark.parametrize(("rules", "indent"), [(COMPLETE_WORD, 8), (LAST_WORD, 4)])
+def test_the_walk_has_the_conditions_of_the_rules(name: str, rules: Sequence[WalkRule], indent: int) -> None:
+    typed = {"dsectl.bash": "$cur", "_dsectl": "$PREFIX", "dsectl.fish": "$current"}[name]
+    word = "$word" if rules is COMPLETE_WORD else typed
+
+    def condition(one: str) -> str:
+        if name == "dsectl.fish":
+            state = re.sub(r"(-.) (.*)", r'test \1 "\2"', STATES.get(one, ""))
+            return state or f"string match -q -- '{one}' \"{word}\""
+        return STATES.get(one, f"{word} == {one}")
+
+    def written(at: int, rule: WalkRule) -> str:
+        if name == "dsectl.fish":
+            return f"{'else if' if at else 'if'} {'; and '.join(map(condition, rule.when))}"
+        return f"{'elif' if at else 'if'} [[ {' && '.join(map(condition, rule.when))} ]]; then"
+
+    expected = [written(at, rule) if rule.when else "else" for at, rule in enumerate(rules)]
+    text = (COMPLETIONS / name).read_text(encoding="utf-8")
+    (walk,) = re.findall(
+        r"^(?:function __dsectl_complete|_dsectl\(\) \{)\n(.*?)^(?:\}|end)$", text, re.DOTALL | re.MULTILINE
+    )
+    found = re.findall(rf"^ {{{indent}}}((?:if|elif|else).*)$", walk, re.MULTILINE)
+    assert found[-len(rules) :] == expected
 
 
 @pytest.mark.parametrize(("shell", "name"), [("bash", "dsectl.bash"), ("zsh", "_dsectl"), ("fish", "dsectl.fish")])
