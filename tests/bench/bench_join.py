@@ -49,10 +49,10 @@ class Offered:
         """When each was due, and how long it took from then."""
         self.in_flight = 0
 
-    async def fill(self) -> None:
+    async def fill(self, values: int) -> None:
         """Each key once."""
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        left = iter(range(VALUES))
+        left = iter(range(values))
         running = 0
 
         def next_one() -> None:
@@ -183,7 +183,7 @@ async def measure() -> dict[str, Any]:
     async with cluster.connect("bench") as client:
         offered = Offered(Calls(client, 5.0))
         began = perf_counter()
-        await offered.fill()
+        await offered.fill(VALUES)
         filled_s = perf_counter() - began
         show(f"filled {VALUES:,} values in {filled_s:.1f} s, {dict(offered.outcomes)}")
         offered.outcomes.clear()
