@@ -1,0 +1,81 @@
+"""put W=2 and get R=2 over 3, 5, 9 and 15 nodes on the same cores: operations a second with 256 in flight, p50 of one
+alone, and what an operation costs all processes of CPU, the client's apart. Medians of RUNS (1); SECONDS (3) of each.
+"""
+
+import gc
+import os
+import statistics
+import time
+from collections import Counter
+from pathlib import Path
+
+import uvloop
+
+from cluster.emulator.home import find_home, load_cluster
+from cluster.emulator.inspect import inspect_node
+from tests.bench.bench_kv import measure
+from tests.bench.harness import fresh_cluster, show
+
+SIZES = (3, 5, 9, 15)
+RUNS = int(os.environ.get("RUNS", "1"))
+IN_FLIGHT = 256
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_s() -> float:
+    """What all nodes have used since they began."""
+    files = load_cluster("bench", find_home())
+    total = 0
+    for name in files.nodes:
+        pid = inspect_node(files.node(name)).pid
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / TICKS_PER_S
+
+
+class Row:
+    """One size, one kind."""
+
+    def __init__(self) -> None:
+        self.rates: list[float] = []
+        self.alone_ms: list[float] = []
+        self.nodes_us: list[float] = []
+        self.client_us: list[float] = []
+
+    def run(self, write: bool, contexts: dict[str, bytes]) -> None:
+        """Measure once."""
+        nodes, client = cpu_s(), time.process_time()
+        rate, _, _, outcomes = uvloop.run(measure(IN_FLIGHT, write, contexts))
+        operations = sum(outcomes.values())
+        self.nodes_us.append(1e6 * (cpu_s() - nodes) / operations)
+        self.client_us.append(1e6 * (time.process_time() - client) / operations)
+        self.rates.append(rate)
+        _, p50_ms, _, alone = uvloop.run(measure(1, write, contexts))
+        self.alone_ms.append(p50_ms)
+        wrong = {what: count for what, count in Counter(outcomes + alone).items() if what not in ("ok", "found")}
+        if wrong:
+            show(f"  besides ok and found: {wrong}")
+
+
+def main() -> None:
+    """The table."""
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
+    show(f"{os.cpu_count()} cores, {IN_FLIGHT} in flight")
+    show("| nodes | | operations/s | p50 alone | CPU of nodes | CPU of the client |")
+    show("| --- | --- | --- | --- | --- | --- |")
+    for size in SIZES:
+        rows = {True: Row(), False: Row()}
+        for _ in range(RUNS):
+            with fresh_cluster(size):
+                contexts: dict[str, bytes] = {}
+                for write, row in rows.items():
+                    row.run(write, contexts)
+        for write, row in rows.items():
+            rate, alone, nodes, client = map(statistics.median, (row.rates, row.alone_ms, row.nodes_us, row.client_us))
+            kind = "put" if write else "get"
+            show(f"| {size} | {kind} | {rate:,.0f} | {alone:.2f} ms | {nodes:.0f} us | {client:.0f} us |")
+
+
+if __name__ == "__main__":
+    main()
