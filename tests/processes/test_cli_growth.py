@@ -6,6 +6,7 @@ import pytest
 
 from cluster.emulator.home import Home
 from tests.processes.commands import Done, ask, dsectl
+from tests.processes.terminal import Person
 
 
 @pytest.fixture
@@ -36,6 +37,18 @@ def test_a_cluster_grows_and_shrinks_by_commands(three: dict[str, Any]) -> None:
     dsectl("down")
     assert list(ask("up")["nodes"]) == ["n2", "n3", "n4"], "a stopped cluster starts with the members that it has"
     assert ask("get", "cart")["value"] == "book"
+
+
+def test_a_person_sees_how_far_it_is_and_then_only_the_result(three: dict[str, Any]) -> None:
+    person = Person("add")
+    person.wait_written("copies moved")
+    assert person.leave() == 0
+    lines = [line for line in person.screen.text.splitlines() if line]
+    assert len(lines) == 1 and lines[0].startswith("n4 joined: "), "the bar is gone, and the result has its own line"
+    [change] = ask("ring", "--changes")
+    assert (change["what"], change["state"]) == ("add n4", "done")
+    assert {name for move in change["moves"] for name in move["to"]} >= {"n4"}
+    assert dsectl("add").err == "", "no bar off a terminal"
 
 
 @pytest.mark.parametrize(
