@@ -77,7 +77,10 @@ def members(
 ) -> Answer:
     """The view of one node, which --via chooses. Views may differ: --matrix shows them all."""
     if matrix:
-        return _matrix()
+        seen = snapshot()
+        if not seen.matrix:
+            raise nobody(seen.cluster, seen.silent)
+        return Answer(seen.matrix, lambda console: _draw(console, matrix_lines, seen.matrix, list(seen.silent)))
     invocation = current()
     client = invocation.client()
     viewer = invocation.options.via or client.ask(None, "status")["name"]
@@ -94,14 +97,6 @@ def members(
         console.lines([head, *table(heading, rows, console.paint, console.columns)])
 
     return Answer(found, view)
-
-
-def _matrix() -> Answer:
-    seen = snapshot()
-    if not seen.matrix:
-        raise nobody(seen.cluster, seen.silent)
-    found, silent = seen.matrix, list(seen.silent)
-    return Answer(found, lambda console: _draw(console, matrix_lines, found, silent))
 
 
 def matrix_lines(

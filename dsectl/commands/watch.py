@@ -130,7 +130,7 @@ def snapshot_json(history: History) -> dict[str, Any]:
         return {"at": rfc3339(snapshot.wall), "cluster": snapshot.cluster, "lost": snapshot.lost.message}
     hints = snapshot.hints()
     total = max(1, sum(node.owned for node in snapshot.nodes.values()))
-    tick = history.ticks[-1]
+    rates = history.ticks[-1].rates
     events = [event for node in snapshot.nodes.values() if node.vitals for event in node.vitals.events]
     return {
         "at": rfc3339(snapshot.wall),
@@ -139,10 +139,10 @@ def snapshot_json(history: History) -> dict[str, Any]:
         "nodes": {
             name: node.to_json()
             | {"sees": snapshot.matrix.get(name), "partitions": node.owned, "share": round(node.owned / total, 4)}
-            | {"hints": hints.get(name, 0), **_rates_json(tick.of(name))}
+            | {"hints": hints.get(name, 0), **_rates_json(rates.get(name))}
             for name, node in snapshot.nodes.items()
         },
-        "total": _rates_json(tick.all),
+        "total": _rates_json(rates[None]),
         "hints": {"pending": sum(hints.values()), "by_target": hints},
         "faults": [fault for fault in history.faults() if fault["active"]],
         "events": sorted(events, key=lambda event: (event["at"], event["node"])),

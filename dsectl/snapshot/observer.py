@@ -90,7 +90,7 @@ class Observer:
         self._via = via
         self._events = events
         self._client: BlockingCluster | None = None
-        self._seen: dict[str, tuple[int, int]] = {}  # node: boot epoch and how many of its events were fetched
+        self._seen: dict[str, dict[str, Any]] = {}  # node: boot epoch and how many of its events were fetched
 
     def look(self) -> Snapshot:
         """The cluster now; takes at most ANSWER_S and what the disk takes."""
@@ -98,15 +98,15 @@ class Observer:
         try:
             files = current(cluster, find_home())
             client = self._client_of(locate(cluster))
-            each = {name: self._arguments(name) for name in files.nodes} if self._events else None
-            found = observe(files, client, via=self._via, answer_s=ANSWER_S, each=each)
+            each = {name: self._seen.get(name, {"limit": FIRST_EVENTS}) for name in files.nodes}
+            found = observe(files, client, via=self._via, answer_s=ANSWER_S, each=each if self._events else None)
         except (ClusterError, OSError) as error:  # OSError: deleted between two looks at its files
             self.close()
             lost = error if isinstance(error, ClusterError) else Damaged(f"its files cannot be read: {error.strerror}")
             return Snapshot(cluster, time.monotonic(), time.time(), lost)
         for name, node in found.nodes.items():
             if node.vitals is not None:
-                self._seen[name] = (node.vitals.epoch, node.vitals.event_count)
+                self._seen[name] = {"epoch": node.vitals.epoch, "seen": node.vitals.event_count}
         return found
 
     def close(self) -> None:
@@ -116,17 +116,14 @@ class Observer:
             self._client = None
 
     def _client_of(self, location: Location) -> BlockingCluster:
-        """The streams; new ones when the cluster is another one of the same name, or has other members."""
-        if self._client is not None and self._client.location != location:
-            self.close()
-        if self._client is None:
-            self._client = BlockingCluster(location)
+        """The streams; new ones when the cluster has other members, or is another one of the same name, whose events
+        are others too."""
+        if self._client is None or self._client.location.secret != location.secret:
             self._seen = {}
+        if self._client is None or self._client.location != location:
+            self.close()
+            self._client = BlockingCluster(location)
         return self._client
-
-    def _arguments(self, name: str) -> dict[str, Any]:
-        epoch, seen = self._seen.get(name, (0, 0))
-        return {"epoch": epoch, "seen": seen} if epoch else {"limit": FIRST_EVENTS}
 
 
 class Poller:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cluster.client.locate import Location
-from cluster.client.verdict import ClusterVerdict, Serves, judge_layout
+from cluster.client.verdict import Serves, judge_layout
 from cluster.client.vitals import Moving, Vitals
 from cluster.emulator.inspect import NodeProcess
 from cluster.errors import ClusterError
@@ -191,22 +191,20 @@ def judge(location: Location, nodes: Mapping[str, NodeSnapshot], via: str | None
         for name, node in nodes.items()
     }
     verdict = judge_layout(entry, {name: node.serves for name, node in judged.items()})
+    view = f"as {viewer} sees it" if viewer else f"{via} does not answer" if via else "no node answers"
+    if verdict.full and verdict.fewest == entry.replicas:
+        reason = f"{', '.join(verdict.full)} {'refuses' if len(verdict.full) == 1 else 'refuse'} writes: disk full"
+    elif verdict.colour == "green":
+        reason = f"all {entry.replicas} owners of every partition vote"
+    else:
+        fewest = f"only {verdict.fewest} of {entry.replicas} voting owners" if verdict.fewest else "no voting owner"
+        reason = f"{count(verdict.short, 'partition has', 'partitions have')} {fewest}"
     return replace(
         taken,
         nodes=judged,
         viewer=viewer,
         verdict=verdict.colour,
-        reason=_reason(verdict, entry.replicas, viewer, via),
+        reason=f"{reason} ({view})",
         layout=entry.number,
         voting_owners=verdict.by_voters,
     )
-
-
-def _reason(verdict: ClusterVerdict, replicas: int, viewer: str, via: str | None) -> str:
-    seen = f" (as {viewer} sees it)" if viewer else f" ({via} does not answer)" if via else " (no node answers)"
-    if verdict.full and verdict.fewest == replicas:
-        return f"{', '.join(verdict.full)} {'refuses' if len(verdict.full) == 1 else 'refuse'} writes: disk full{seen}"
-    if verdict.colour == "green":
-        return f"all {replicas} owners of every partition vote{seen}"
-    fewest = "no voting owner" if verdict.fewest == 0 else f"only {verdict.fewest} of {replicas} voting owners"
-    return f"{count(verdict.short, 'partition has', 'partitions have')} {fewest}{seen}"

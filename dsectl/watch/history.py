@@ -154,15 +154,10 @@ class EventGroups:
 
 @dataclass(frozen=True)
 class Tick:
-    """What flowed in one look: in all, and of each node; None where it is not known."""
+    """What flowed in one look: of each node, and for the name None in all; None where it is not known."""
 
     wall: float
-    all: Rates | None
-    nodes: dict[str, Rates | None]
-
-    def of(self, node: str | None) -> Rates | None:
-        """Of a node, or of all."""
-        return self.all if node is None else self.nodes.get(node)
+    rates: Mapping[str | None, Rates | None]
 
 
 class History:
@@ -182,7 +177,7 @@ class History:
 
     def add(self, snapshot: Snapshot) -> None:
         """The next snapshot."""
-        found: dict[str, Rates | None] = {}
+        found: dict[str | None, Rates | None] = {}
         for name, node in snapshot.nodes.items():
             found[name] = None
             if node.vitals is not None:
@@ -193,7 +188,8 @@ class History:
         if snapshot.lost is not None:  # what comes next is another cluster
             self._vitals, self._receipts, self.groups = {}, {}, EventGroups()
         self.groups.add(event for node in snapshot.nodes.values() if node.vitals for event in node.vitals.events)
-        self.ticks.append(Tick(snapshot.wall, together(one for one in found.values() if one is not None), found))
+        found[None] = together(one for one in found.values() if one is not None)
+        self.ticks.append(Tick(snapshot.wall, found))
         self.count += 1
         self.snapshot = snapshot
 
@@ -205,7 +201,7 @@ class History:
 
     def now(self, node: str | None = None) -> Rates | None:
         """What flows, of a node or of all, over the last looks."""
-        recent = [tick.of(node) for tick in list(self.ticks)[-SETTLED_TICKS:]]
+        recent = [tick.rates.get(node) for tick in list(self.ticks)[-SETTLED_TICKS:]]
         if not recent or recent[-1] is None:
             return None
         return together((one for one in recent if one is not None), mean=True)
@@ -221,7 +217,7 @@ class History:
         start = ticks[0].wall if ticks else 0.0
         for group in groups.values():
             end = group[-1].wall
-            found.append(([one for tick in group if (one := tick.of(node)) is not None], start, end))
+            found.append(([one for tick in group if (one := tick.rates.get(node)) is not None], start, end))
             start = end
         return found[-limit:]
 

@@ -126,20 +126,13 @@ def plain_lines(history: History, columns: int, glyphs: Glyphs = UNICODE, every_
     """The same for a page that does not move: as many lines as it takes, and numbers instead of charts."""
     snapshot = history.snapshot
     lines = _header(history, columns, 1000, Choices(), glyphs)
-    if snapshot is None or snapshot.lost is not None:
-        return [fit(line, columns) for line in lines]
-    lines += node_lines(history, columns, len(snapshot.nodes) + 1, None, glyphs, max(1, round(1.0 / every_s)))
-    lines += [[], *flow(figures(history), columns, "   ")]
-    faults = shown_faults(history, snapshot.wall)
-    if faults:
-        lines += [[], _title("faults"), *fault_lines(faults, len(faults), snapshot.wall)]
-    lines += [
-        [],
-        _title("events"),
-        *event_lines(history, PLAIN_EVENTS, None),
-        [],
-        *flow(_legend(glyphs), columns, "  "),
-    ]
+    if snapshot is not None and snapshot.lost is None:
+        lines += node_lines(history, columns, len(snapshot.nodes) + 1, None, glyphs, max(1, round(1.0 / every_s)))
+        lines += [[], *flow(figures(history), columns, "   ")]
+        faults = shown_faults(history, snapshot.wall)
+        lines += [[], _title("faults"), *fault_lines(faults, len(faults), snapshot.wall)] if faults else []
+        lines += [[], _title("events"), *event_lines(history, PLAIN_EVENTS, None)]
+        lines += [[], *flow(_legend(glyphs), columns, "  ")]
     return [fit(line, columns) for line in lines]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from cluster.layout import decode_entry, encode_entry
 from dsectl.snapshot.observer import Observer, Poller
 from dsectl.snapshot.snapshot import Snapshot
 from tests.client.fake_node import CLUSTER
@@ -92,6 +93,23 @@ def test_each_event_is_asked_for_once(serve: Serve) -> None:
     serve(answering(vitals=answer))
     observer = Observer(lambda: CLUSTER)
     assert [observer.look().nodes["n1"].state for _ in range(2)] == ["running", "running"]
+    observer.close()
+    assert asked == [{"limit": 20}, {"epoch": said.epoch, "seen": 1}]
+
+
+def test_a_change_of_members_brings_no_event_again(serve: Serve, home: Path) -> None:
+    said, asked = vitals(events=[event("node.boot", "n1")]), []
+
+    def answer(arguments: dict[str, object]) -> object:
+        asked.append(arguments)
+        return msgspec.to_builtins(said)
+
+    serve(answering(vitals=answer))
+    observer = Observer(lambda: CLUSTER)
+    observer.look()
+    path = home / "clusters" / CLUSTER / "layout.json"
+    path.write_bytes(encode_entry(msgspec.structs.replace(decode_entry(path.read_bytes()), number=2, previous=1)))
+    assert observer.look().layout == 2
     observer.close()
     assert asked == [{"limit": 20}, {"epoch": said.epoch, "seen": 1}]
 
