@@ -4,7 +4,8 @@ Everything here is synchronous and keeps no state of its own: each call reads th
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -80,6 +81,22 @@ def up(
     where = world or LocalMachine()
     sweep(where.home)
     return Upper(where.home, where.control, where.child, spec, wait_s, progress).run(leashed)
+
+
+@contextmanager
+def fresh(spec: ClusterSpec, wait_s: float, *, keeps: bool = False) -> Iterator[UpReport]:
+    """A cluster that ends with this process, whatever happens, and is removed at the end; unless it `keeps` and nothing
+    was raised."""
+    report = up(spec, wait_s, leashed=True)
+    stays = False
+    try:
+        yield report
+        if keeps and report.leash is not None:
+            report.leash.take_off()
+            stays = True
+    finally:
+        if not stays:
+            remove(spec.name)
 
 
 def down(name: str, *, world: LocalMachine | None = None) -> list[str]:

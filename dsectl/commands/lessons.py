@@ -9,10 +9,9 @@ from cluster.errors import Usage
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.recipes.check import check_recipe
-from dsectl.recipes.document import Block
+from dsectl.recipes.document import Block, library, load
 from dsectl.recipes.frontmatter import PRINCIPLES
 from dsectl.recipes.lesson import Left, Lesson
-from dsectl.recipes.library import library, load
 from dsectl.recipes.report import RecipeReport
 from dsectl.recipes.run import Plan, run_recipe
 from dsectl.recipes.view import learn_lines, problem_lines, total_line

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,14 +15,13 @@ from dsectl.cli.console import Console
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.cli.resources import SUFFIX, recipe_names
+from dsectl.cli.signals import noted
 from dsectl.recipes.check import check_recipe, reddened
-from dsectl.recipes.document import Recipe
-from dsectl.recipes.library import library, load
+from dsectl.recipes.document import Recipe, library, load
 from dsectl.recipes.report import RecipeReport, counts, first_difference, pass_rate, worst
 from dsectl.recipes.report import junit as junit_xml
 from dsectl.recipes.report import tap as tap_lines
-from dsectl.recipes.run import Listener, Plan
-from dsectl.recipes.suite import run_all
+from dsectl.recipes.run import Listener, Plan, run_all
 from dsectl.recipes.view import Progress, list_lines, problem_lines, red_lines, report_lines, total_line
 from dsectl.script.interpreter import time_scale
 from dsectl.ui.text import count
@@ -128,23 +126,11 @@ def _write_report(junit: Path, data: bytes) -> None:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Signals wait: a second Ctrl-C must not cost the report of what ran. To block them would not do, as another thread
-    would take them."""
-    if threading.current_thread() is not threading.main_thread():
+    """Signals wait: a second Ctrl-C must not cost the report of what ran."""
+    with noted() as came:
         yield
-        return
-    came: list[int] = []
-    before = {
-        number: signal.signal(number, lambda number, frame: came.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler or signal.SIG_DFL)
-        if came:
-            signal.raise_signal(came[0])
+    if came:
+        signal.raise_signal(came[0])
 
 
 def _came_to(plan: Plan, reports: list[RecipeReport], tap: bool) -> Answer:

@@ -10,7 +10,7 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import uvloop
@@ -110,21 +110,14 @@ def run_demo(
     found = teller.found
     found.cluster = f"demo-{os.urandom(3).hex()}"
     teller.step(f"A cluster of {found.nodes} nodes starts")
-    report = emulator.up(ClusterSpec(name=found.cluster, nodes=found.nodes), UP_S, leashed=True)
-    stays = False
-    try:
+    with emulator.fresh(ClusterSpec(name=found.cluster, nodes=found.nodes), UP_S, keeps=keep) as report:
         found.ready_s = round(report.ready_s, 3)
         teller.timed("all see all", found.ready_s)
         teller.say(f"processes {', '.join(str(process.pid) for process in report.nodes.values())}")
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(DemoStory(teller, kill, restart).tell(limit_s - teller.age_s))
-        if keep and report.leash is not None:
-            report.leash.take_off()
-            stays = True
-            teller.say(f"the cluster stays: `dsectl -C {found.cluster} status`")
-    finally:
-        if not stays:
-            emulator.remove(found.cluster)
+    if keep:
+        teller.say(f"the cluster stays: `dsectl -C {found.cluster} status`")
     found.took_s = round(teller.age_s, 3)
     return judge(found)
 
@@ -331,41 +324,36 @@ class DemoStory:
 
     async def _compare_owners(self) -> None:
         """Ask the owners of each acknowledged key for the digests of their copies, for a while where they differ."""
-        found, say = self.found, self.teller.say
+        found, say, free = self.found, self.teller.say, asyncio.Semaphore(AT_ONCE)
+
+        async def held(key: str) -> dict[str, str] | None:
+            """The digest of each owner's copy, empty where there is none; None when an owner did not answer, or they do
+            not agree who they are."""
+            async with free:
+                answers = await self.client.ask_all(None, "explain", {"key": key}, timeout=ANSWER_S)
+            answered = {name: answer for name, answer in answers.items() if not isinstance(answer, ClusterError)}
+            owners: list[str] = next((answer["owners"] for answer in answered.values()), [])
+            if not owners or any(owner not in answered or answered[owner]["owners"] != owners for owner in owners):
+                return None
+            return {owner: answered[owner]["held"]["digest"] if answered[owner]["held"] else "" for owner in owners}
+
         keys = sorted({one.key for one in self.witness.writes} | {SHOWCASE})
         equal: dict[str, dict[str, str]] = {}
         say(f"the owners of {count(len(keys), 'key')} are asked what they hold")
-        until, unsure = time.monotonic() + PATIENCE_S, list(keys)
+        until, unsure = time.monotonic() + PATIENCE_S, keys
         while unsure and time.monotonic() < until:
-            waiting = iter(unsure)
-            held: dict[str, dict[str, str] | None] = {}
-
-            async def compare(waiting: Iterator[str] = waiting, held: dict[str, dict[str, str] | None] = held) -> None:
-                for key in waiting:
-                    held[key] = await self._held(key)
-
-            await asyncio.gather(*(compare() for _ in range(AT_ONCE)))
+            copies = dict(zip(unsure, await asyncio.gather(*map(held, unsure)), strict=True))
             equal |= {
-                key: one for key, one in held.items() if one and len(set(one.values())) == 1 and all(one.values())
+                key: one for key, one in copies.items() if one and len(set(one.values())) == 1 and all(one.values())
             }
             unsure = [key for key in keys if key not in equal]
-            found.keys_unequal = [key for key in unsure if held[key] is not None]
+            found.keys_unequal = [key for key in unsure if copies[key] is not None]
         found.keys_acknowledged, found.keys_compared = len(keys), len(equal)
         found.keys_caught_up = len([key for key in self.outage_keys if found.victim in equal.get(key, {})])
         for owner, digest in equal.get(SHOWCASE, {}).items():
             say(f"{owner} holds {SHOWCASE!r} with digest {digest[:12]}")
         say(f"{len(equal)} of {len(keys)} keys equal at all their owners")
         say(f"{found.victim} owns and holds {found.keys_caught_up} keys that were written while it was away")
-
-    async def _held(self, key: str) -> dict[str, str] | None:
-        """The digest of each owner's copy, empty where there is none; None when an owner did not answer, or they do not
-        agree who they are."""
-        answers = await self.client.ask_all(None, "explain", {"key": key}, timeout=ANSWER_S)
-        answered = {name: answer for name, answer in answers.items() if not isinstance(answer, ClusterError)}
-        owners: list[str] = next((answer["owners"] for answer in answered.values()), [])
-        if not owners or any(owner not in answered or answered[owner]["owners"] != owners for owner in owners):
-            return None
-        return {owner: answered[owner]["held"]["digest"] if answered[owner]["held"] else "" for owner in owners}
 
 
 def _counts(nodes: dict[str, int]) -> str:

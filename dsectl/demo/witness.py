@@ -41,7 +41,7 @@ class Witness:
 
     def calls(self, session: Client, timeout: float) -> Calls:
         """What a load sends its operations with."""
-        return WitnessedCalls(session, timeout, self)
+        return _WitnessedCalls(session, timeout, self)
 
     def avoided_at(self, since: float) -> float | None:
         """When the first such write was acknowledged."""
@@ -58,7 +58,7 @@ def within(answers: list[Answered], since: float, until: float) -> list[Answered
     return [one for one in answers if since <= one.began and one.ended <= until]
 
 
-class WitnessedCalls(Calls):
+class _WitnessedCalls(Calls):
     """Passes on, and shows the witness what succeeded."""
 
     def __init__(self, session: Client, timeout: float, witness: Witness) -> None:
@@ -67,7 +67,6 @@ class WitnessedCalls(Calls):
         self.found = witness.found
 
     def put(self, key: str, value: bytes, context: bytes | None, done: Done) -> Dispatch:
-        """Write."""
         began, found = monotonic(), self.found
 
         def answered(outcome: Outcome) -> None:
@@ -83,7 +82,6 @@ class WitnessedCalls(Calls):
         return super().put(key, value, context, answered)
 
     def call(self, operation: str, payload: bytes, done: Done) -> Dispatch:
-        """Call a service."""
         began, found = monotonic(), self.found
 
         def answered(outcome: Outcome) -> None:
@@ -96,7 +94,6 @@ class WitnessedCalls(Calls):
         return super().call(operation, payload, answered)
 
     def subscription(self, pattern: str, take: Callable[[Message], None]) -> Subscription:
-        """Subscribe."""
         witness, found = self.witness, self.found
 
         def taken(message: Message) -> None:

@@ -17,18 +17,16 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from time import monotonic
-from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import uvloop
 from msgspec import DecodeError, Struct, json
 
 from cluster.errors import ClusterError, from_code
 from dsectl import ROOT
+from dsectl.cli.signals import noted
 from dsectl.load.plan import LoadPlan
 from dsectl.load.session import Hooks, run_session
 from dsectl.load.tally import Interval, LoadReport, merge
@@ -46,7 +44,7 @@ START_S = 0.05
 
 def run_load(plan: LoadPlan, hooks: Hooks) -> LoadReport:
     """Carry out the plan. Raises what connecting raises, or the reason why nothing could be prepared."""
-    with signals() as came:
+    with noted() as came:
         hooks = replace(hooks, interrupts=lambda: len(came))
         if plan.processes > 1:
             report = run_fleet(plan, hooks)
@@ -55,35 +53,6 @@ def run_load(plan: LoadPlan, hooks: Hooks) -> LoadReport:
                 report = runner.run(run_session(plan.share(0), hooks))
     report.interrupted_by = came[0] if came else 0
     return report
-
-
-@contextmanager
-def signals() -> Iterator[list[int]]:
-    """The SIGINT and SIGTERM that come meanwhile; after the second one, signals do what they did before.
-
-    Signals reach the main thread alone, so that a job in another one is left to who started it. One that is ignored
-    stays ignored.
-    """
-    came: list[int] = []
-    before: dict[int, Any] = {}
-
-    def restore() -> None:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-
-    def note(signum: int, frame: FrameType | None) -> None:
-        came.append(signum)
-        if len(came) > 1:
-            restore()
-
-    if threading.current_thread() is threading.main_thread():
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(signum) not in (signal.SIG_IGN, None):
-                before[signum] = signal.signal(signum, note)
-    try:
-        yield came
-    finally:
-        restore()
 
 
 class Note(Struct, tag=True):

@@ -5,8 +5,7 @@ Coroutines at the edge alone: one for the clock of the whole; operations are cal
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from time import monotonic, process_time
 from typing import Any, TypeVar
@@ -36,25 +35,16 @@ CHECKS = {KV: "reading acknowledged writes back", PUBLISH: "waiting for the last
 T = TypeVar("T")
 
 
-async def at_once() -> float:
-    """Begin now."""
-    return monotonic()
-
-
-def _nothing(*_: object) -> None:
-    """No hook."""
-
-
 @dataclass
 class Hooks:
     """What others do, or are called with, while a load goes on."""
 
-    begin: Callable[[], Awaitable[float]] = at_once
+    begin: Callable[[], Awaitable[float]] | None = None
     """Called when all is prepared; returns the time (`monotonic`) to begin at."""
-    on_first: Callable[[], object] = _nothing
+    on_first: Callable[[], object] = lambda: None
     """The first operation has succeeded."""
-    on_interval: Callable[[Interval], object] = _nothing
-    on_phase: Callable[[str], object] = _nothing
+    on_interval: Callable[[Interval], object] = lambda interval: None
+    on_phase: Callable[[str], object] = lambda phase: None
     """What begins now, in words."""
     is_stopped: Callable[[], bool] = lambda: False
     interrupts: Callable[[], int] = lambda: 0
@@ -66,19 +56,12 @@ class Hooks:
 async def run_session(plan: LoadPlan, hooks: Hooks) -> LoadReport:
     """Carry out one process's share. Raises what connecting raises, or the reason why nothing could be prepared."""
     async with cluster.connect(plan.cluster, via=plan.via, timeout=plan.timeout_s, seed=plan.seed) as client:
-        with few_collections():
+        before = gc.get_threshold()
+        gc.set_threshold(50_000, 50, 100)  # references are counted; looking for cycles would only cost pauses
+        try:
             return await _Session(plan, hooks, client).run()
-
-
-@contextmanager
-def few_collections() -> Iterator[None]:
-    """Operations are freed by counting references; looking for cycles among them would only cost pauses."""
-    before = gc.get_threshold()
-    gc.set_threshold(50_000, 50, 100)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
+        finally:
+            gc.set_threshold(*before)
 
 
 class _Session:
@@ -156,7 +139,7 @@ class _Session:
     async def _offer(self, load: FamilyLoad) -> None:
         """Offer operations as long as planned, and wait for the last answers."""
         plan = self.plan
-        began = await self.hooks.begin()
+        began = monotonic() if self.hooks.begin is None else await self.hooks.begin()
         await asyncio.sleep(max(0.0, began - monotonic()))
         ends = began + plan.seconds
         schedule = None if plan.rate is None else ArrivalSchedule(plan.rate, began, ends, plan.process / plan.processes)

@@ -1,6 +1,7 @@
 """A load for people: how it goes, as a picture on a terminal and a line a second elsewhere; and what it came to."""
 
 from collections import deque
+from typing import Self
 
 from dsectl.cli.console import Console
 from dsectl.load.account import Account, promises
@@ -55,10 +56,9 @@ class PlainProgress:
 
     def __init__(self, console: Console, plan: LoadPlan) -> None:
         self.console = console
-        self.plan = plan
+        self.phase(plan_line(plan))
 
-    def __enter__(self) -> "PlainProgress":
-        self._note(plan_line(self.plan))
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -66,48 +66,36 @@ class PlainProgress:
 
     def phase(self, text: str) -> None:
         """Something else begins."""
-        if text:
-            self._note(text)
+        if text and not self.console.options.json:
+            self.console.note(text)
 
     def interval(self, interval: Interval) -> None:
         """A second is over."""
         service, response = interval.summaries().values()
-        wrong = [f"{getattr(interval, name)} {name}" for name in ALARMS if getattr(interval, name)]
-        self._note(
+        wrong = [f"  {getattr(interval, name)} {name}" for name in ALARMS if getattr(interval, name)]
+        self.phase(
             f"{show_duration(interval.until_s):>6}  {interval.offered / interval.seconds:8,.0f}/s offered"
             f"  {interval.ok / interval.seconds:8,.0f}/s ok"
             f"  response p50 {ms(response['p50_ms'])} p99 {ms(response['p99_ms'])} max {ms(response['max_ms'])} ms"
-            f"  service p99 {ms(service['p99_ms'])} ms" + "".join(f"  {text}" for text in wrong)
+            f"  service p99 {ms(service['p99_ms'])} ms" + "".join(wrong)
         )
 
-    def _note(self, text: str) -> None:
-        if not self.console.options.json:
-            self.console.note(text)
 
-
-class LiveProgress:
+class LiveProgress(Block):
     """A picture on stderr that is redrawn in place, and gone at the end."""
 
     def __init__(self, console: Console, plan: LoadPlan) -> None:
+        super().__init__(console.err, console.paint_err, transient=True)
         self.plan = plan
-        self.doing = "connecting"
         self.last: Interval | None = None
         self.totals = {"offered": 0, "ok": 0, "failed": 0, "maybe": 0, "declared": 0}
         self.curve: deque[float | None] = deque(maxlen=CURVE_COLUMNS)
-        self.block = Block(console.err, console.paint_err, transient=True)
-
-    def __enter__(self) -> "LiveProgress":
-        self.block.__enter__()
-        self.block.draw(self.lines())
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.block.__exit__()
+        self.phase("connecting")
 
     def phase(self, text: str) -> None:
         """Something else begins."""
         self.doing = text
-        self.block.draw(self.lines())
+        self.draw(self.lines())
 
     def interval(self, interval: Interval) -> None:
         """A second is over."""
@@ -115,7 +103,7 @@ class LiveProgress:
         for name in self.totals:
             self.totals[name] += getattr(interval, name)
         self.curve.append(interval.summaries()["response"]["p99_ms"])
-        self.block.draw(self.lines())
+        self.draw(self.lines())
 
     def lines(self) -> list[Line]:
         """The picture."""

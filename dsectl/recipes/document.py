@@ -1,16 +1,19 @@
 """A recipe file as a value: CommonMark whose blocks marked `dsectl` hold steps, and those marked `predict` a question.
 
-`#` is the title, `##` begins a case. Every step keeps its line. What could be meant as steps and would not run is
-refused, wherever it stands: a test that was skipped in silence would make the recipe green.
+Those that come with dsectl are found by their names, any file by its path. `#` is the title, `##` begins a case. Every
+step keeps its line. What could be meant as steps and would not run is refused, wherever it stands: a test that was
+skipped in silence would make the recipe green.
 """
 
 import re
 import unicodedata
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cluster.errors import ClusterError, Usage
+from cluster.errors import ClusterError, NotFound, Usage
+from dsectl.cli.resources import SUFFIX, recipe_names, resource
 from dsectl.cli.table import lookup
 from dsectl.recipes.frontmatter import FrontMatter, read_front_matter
 from dsectl.script.check import Problem
@@ -96,6 +99,31 @@ class Recipe:
     def steps(self) -> list[Line]:
         """All steps."""
         return [step for case in self.cases for step in case.steps]
+
+
+def library() -> dict[str, Recipe]:
+    """All that come with dsectl, by name."""
+    return {name: load(name) for name in recipe_names()}
+
+
+def load(name: str) -> Recipe:
+    """A recipe by its name in the library, or by its path. Raises NotFound or Usage."""
+    is_file = "/" in name or name.endswith(SUFFIX)
+    try:
+        found = Path(name) if is_file else resource("recipes", name + SUFFIX)
+        return read_recipe(found.read_bytes().decode(), name if is_file else str(found))
+    except FileNotFoundError:
+        if is_file:
+            help = "`dsectl recipe list` shows those that come with it."
+            raise NotFound(f"there is no file {name}", help=help) from None
+        close = get_close_matches(name, recipe_names(), n=1, cutoff=0.5)
+        help = f"Did you mean {close[0]}? " if close else ""
+        raise NotFound(
+            f"no recipe is called {name!r}", help=f"{help}`dsectl recipe list` shows all; a file has its path or .md."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise Usage(f"cannot read {name}: {reason}") from None
 
 
 def read_recipe(text: str, file: str) -> Recipe:

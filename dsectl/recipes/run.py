@@ -1,4 +1,7 @@
-"""Runs one recipe: a fresh cluster on a leash, its cases in order, the evidence of a failure, and nothing left behind.
+"""Runs recipes: a fresh cluster on a leash, its cases in order, the evidence of a failure, and nothing left behind.
+
+Several runs may go on side by side, in threads: what takes time is the clusters' processes and the waiting. Each has a
+cluster of its own, so they do not meet.
 
 The leash ends the nodes also when this process is killed; the next command of dsectl removes the files. Whatever ends a
 run, its report tells how far it came.
@@ -8,7 +11,9 @@ import os
 import re
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +40,8 @@ RECEIPT_S = 2.0
 """A fault may need so long to touch something and be counted: a few probe periods."""
 RECEIPT_PAUSE_S = 0.1
 ACCOUNT_BYTES_MAX = 64 * 1024
+LOOK_S = 0.2
+"""How often the main thread can be reached by a signal while others work."""
 INTERRUPTED_JOB_S = 1.0
 """A job of an interrupted run gets so long to end; its cluster goes anyway."""
 
@@ -94,18 +101,12 @@ def run_recipe(recipe: Recipe, report: RecipeReport, listener: Listener, plan: P
     KeyboardInterrupt and SystemExit pass, after the cluster is down."""
     began = time.monotonic()
     report.cluster = plan.standing or cluster_name(recipe.file)
-    fresh = plan.standing is None
     try:
-        started = emulator.up(recipe.meta.spec(report.cluster), UP_S, leashed=True) if fresh else None
-        try:
-            report.ready_s = round(started.ready_s, 3) if started is not None else None
+        with ExitStack() as stack:
+            if plan.standing is None:
+                spec = recipe.meta.spec(report.cluster)
+                report.ready_s = round(stack.enter_context(emulator.fresh(spec, UP_S, keeps=plan.keeps)).ready_s, 3)
             Run(recipe, report, listener, plan).all()
-            if plan.keeps and started is not None and started.leash is not None:
-                started.leash.take_off()
-                fresh = False
-        finally:
-            if fresh:
-                emulator.remove(report.cluster)
     except ClusterError as error:  # the cluster did not start, or could not be removed
         case = CaseReport(recipe.cases[0].name, recipe.file, recipe.cases[0].line)
         case.decide(INCONCLUSIVE, case.line, "", "a cluster", describe(error), time.monotonic() - began)
@@ -134,6 +135,55 @@ def leave_out(recipe: Recipe, report: RecipeReport) -> None:
             left.decide(INCONCLUSIVE, case.line, "", TO_RUN, f"not run: {INTERRUPTED}", 0.0)
             report.cases.append(left)
     report.interrupted = any(INTERRUPTED in case.seen for case in report.cases)
+
+
+def run_all(
+    plan: Plan,
+    reports: Sequence[RecipeReport],
+    listener: Callable[[Recipe], Listener],
+    on_report: Callable[[RecipeReport], None],
+) -> None:
+    """Carry out the plan. What becomes of a run is in its report; `on_report` is called as each ends, in this thread.
+
+    An interrupt stops all runs, waits until their clusters are gone, and is raised again; the reports then tell of each
+    run how far it came.
+    """
+    runs = list(zip(plan.runs(), reports, strict=True))
+    try:
+        if plan.side_by_side == 1 or len(runs) == 1:
+            for recipe, report in runs:
+                run_recipe(recipe, report, listener(recipe), plan)
+                on_report(report)
+        else:
+            _side_by_side(plan, runs, listener, on_report)
+    except BaseException:
+        for recipe, report in runs:
+            if not report.ended:
+                leave_out(recipe, report)
+        raise
+
+
+def _side_by_side(
+    plan: Plan,
+    runs: list[tuple[Recipe, RecipeReport]],
+    listener: Callable[[Recipe], Listener],
+    on_report: Callable[[RecipeReport], None],
+) -> None:
+    futures: list[Future[None]] = []
+    with ThreadPoolExecutor(plan.side_by_side, "recipe") as pool:
+        try:
+            for recipe, report in runs:  # within the `try`: the first runs already while the last are being submitted
+                futures.append(pool.submit(run_recipe, recipe, report, listener(recipe), plan))
+            for future, (_, report) in zip(futures, runs, strict=True):
+                while not future.done():
+                    wait([future], LOOK_S)
+                future.result()
+                on_report(report)
+        except BaseException:
+            plan.stopping.set()
+            for future in futures:
+                future.cancel()
+            raise
 
 
 def cluster_name(file: str) -> str:

@@ -9,21 +9,7 @@ from cluster.errors import ClusterError, Usage
 from dsectl.cli.declaration import Given
 from dsectl.cli.options import Options, take_options
 from dsectl.cli.table import lookup
-from dsectl.script.grammar import (
-    RESERVED,
-    Command,
-    Expect,
-    Fails,
-    Pipe,
-    Poll,
-    Run,
-    Sleep,
-    Start,
-    Step,
-    Test,
-    Wait,
-    parse,
-)
+from dsectl.script.grammar import RESERVED, Command, Expect, Fails, Poll, Run, Sleep, Start, Step, Wait, parse
 from dsectl.script.values import regular_expression, value_of_word
 
 EXIT_CODE_MAX = 255
@@ -100,12 +86,15 @@ class Checker:
                     raise Usage(
                         f"invalid exit code {code}: expected 1 to 255", help="`dsectl help exit-codes` lists them."
                     )
-            case Expect(source, test):
-                self._source(source, polled=False)
-                self._test(test)
-            case Poll(_, _, source, test):
-                self._source(source, polled=True)
-                self._test(test)
+            case Expect(source, test) | Poll(_, _, source, test):
+                name = source.name or ""
+                if len(source.words) > 1 or not (name in self.jobs or name in self.misnamed):
+                    args = self._command(source)
+                    if isinstance(step, Poll):
+                        refuse_polling(args)
+                self._known([*test.path.variables, *test.value.variables])
+                if test.operator == "matches" and not test.value.variables:
+                    regular_expression(value_of_word(test.value, dict[str, object]().__getitem__))
             case Wait(job):
                 if job not in self.jobs and job not in self.misnamed:
                     known = f"Jobs so far: {', '.join(self.jobs)}." if self.jobs else f"It begins with `… &{job}`."
@@ -114,7 +103,7 @@ class Checker:
             case Sleep():
                 help = "`within 5s: …` waits for a condition."
                 self.problems.append(Problem(number, "sleep waits too long or too short", help, warning=True))
-            case Pipe():
+            case _:
                 raise Usage("a pipe is for the shell", help="Take a value by its path: `status .verdict -> $verdict`.")
 
     def _known(self, variables: list[str]) -> None:
@@ -122,19 +111,6 @@ class Checker:
             if name not in self.variables:
                 known = f"Known here: {', '.join(f'${one}' for one in self.variables)}." if self.variables else ""
                 raise Usage(f"${name} has no value here", help=known or f"`get cart .context -> ${name}` gives it one.")
-
-    def _source(self, source: Command, *, polled: bool) -> None:
-        name = source.name or ""
-        if len(source.words) == 1 and (name in self.jobs or name in self.misnamed):
-            return
-        args = self._command(source)
-        if polled:
-            refuse_polling(args)
-
-    def _test(self, test: Test) -> None:
-        self._known([*test.path.variables, *test.value.variables])
-        if test.operator == "matches" and not test.value.variables:
-            regular_expression(value_of_word(test.value, dict[str, object]().__getitem__))
 
     def _command(self, command: Command) -> list[str]:
         """The words, a placeholder in the place of each variable. Raises Usage for what would be refused."""

@@ -179,32 +179,27 @@ class Interpreter:
 
     @_carried_out.register
     def _expect(self, step: Expect) -> Outcome:
-        result, argv = self._source(step.source)
-        look = self._judge(result, step.test)
+        look, result, argv = self._look(step)
+        seen, job = look.text + look.hint, self._job(step.source)
         if look.code:
             return judged(result, argv)
         if look.seen is MISSING:
-            job = self._names_job(step.source)
             seen = f"no {step.test.path.raw} in {_gist(result)}"
             if job is not None and job.is_running:
                 seen = f"{job.name} still runs: `wait {job.name}` comes first"
-        else:
-            seen = look.text + ("" if look.holds else self._hint(look, step.test))
         return Outcome(PASSED if look.holds else FAILED, self._wanted(step.test), seen, result, argv)
 
     @_carried_out.register
     def _poll(self, step: Poll) -> Outcome:
-        if not self._names_job(step.source):
+        if not self._job(step.source):
             refuse_polling(self.argv(step.source))
         limit_s = step.seconds if step.always else step.seconds * self._scale
         polling = Polling(step.always, limit_s)
         began = time.monotonic()
         while True:
-            left_s = max(LOOK_S_MIN, limit_s - (time.monotonic() - began))
-            result, argv = self._source(step.source, left_s)
-            look = self._judge(result, step.test)
+            look, result, argv = self._look(step, max(LOOK_S_MIN, limit_s - (time.monotonic() - began)))
             verdict = polling.on_look(look, time.monotonic() - began)
-            story = polling.story + ("" if look.holds else self._hint(look, step.test))
+            story = polling.story + look.hint
             if verdict is None and self.is_stopped():
                 verdict = INCONCLUSIVE if self._is_stopped_from_outside() else FAILED
                 story += "; it was interrupted" if verdict == INCONCLUSIVE else f"; {LIMIT_REACHED}"
@@ -233,29 +228,25 @@ class Interpreter:
 
     # -- looking
 
-    def _source(self, source: Command, timeout_s: float | None = None) -> tuple[CommandResult, list[str]]:
-        """What a test looks at: the result of a job that is known by that name, or of a command."""
-        job = self._names_job(source)
-        if job is None:
-            argv = self.argv(source)
-            return self._carry_out(argv, timeout_s), argv
-        result = job.result
-        if result is not None and not job.waited and not result.code:
-            job.waited = True  # its result was looked at, and it has ended well
-        return result or CommandResult(0, job.value), job.argv
-
-    def _names_job(self, source: Command) -> Job | None:
+    def _job(self, source: Command) -> Job | None:
+        """The job that a test looks at; None when it looks at a command."""
         return self.jobs.get(source.name or "") if len(source.words) == 1 else None
 
-    def _hint(self, look: Look, test: Test) -> str:
-        found = hint(look.seen, test.operator, value_of_word(test.value, self.variable))
-        return f" ({found})" if found else ""
-
-    def _judge(self, result: CommandResult, test: Test) -> Look:
+    def _look(self, step: Expect | Poll, timeout_s: float | None = None) -> tuple[Look, CommandResult, list[str]]:
+        """Carry out the command of a test, or take what the job has, and test it."""
+        job, test = self._job(step.source), step.test
+        if job is None:
+            argv = self.argv(step.source)
+            result = self._carry_out(argv, timeout_s)
+        else:
+            argv, result = job.argv, job.result or CommandResult(0, job.value)
+            job.waited |= job.result is not None and not result.code  # it has ended well, and that was looked at
         if result.code:
-            return Look(result.code, MISSING, False, result.error)
-        seen = test.path.resolve(result.value, self.variable)
-        return Look(0, seen, holds(seen, test.operator, value_of_word(test.value, self.variable)))
+            return Look(result.code, MISSING, False, result.error), result, argv
+        seen, wanted = test.path.resolve(result.value, self.variable), value_of_word(test.value, self.variable)
+        fits = holds(seen, test.operator, wanted)
+        why = "" if fits else hint(seen, test.operator, wanted)
+        return Look(0, seen, fits, hint=f" ({why})" if why else ""), result, argv
 
     def _wanted(self, test: Test) -> str:
         value = value_of_word(test.value, self.variable)

@@ -25,6 +25,8 @@ class Look:
     seen: Any
     holds: bool
     error: str = ""
+    hint: str = ""
+    """What to write instead of a test that cannot hold, in brackets."""
 
     @property
     def text(self) -> str:

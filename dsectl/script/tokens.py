@@ -9,6 +9,7 @@ what is wrong with a line that is to be carried out.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from cluster.errors import Usage
 
@@ -201,7 +202,7 @@ def join_lines(lines: Iterable[str], first: int = 1) -> Iterator[Line]:
     """The steps in these lines: a backslash at the end of a line joins it with the next, but not at the end of a
     comment. Empty lines and comments are left out. Lazy, so that lines can come from a person."""
     joined, began = "", 0
-    for number, text in enumerate(lines, first):
+    for number, text in enumerate(chain(lines, [""]), first):  # the last one ends what a backslash left open
         began = began or number
         joined += text
         if text.endswith("\\") and not any(token.is_comment for token in scan(joined)):
@@ -210,5 +211,3 @@ def join_lines(lines: Iterable[str], first: int = 1) -> Iterator[Line]:
         if words(scan(joined)):
             yield Line(began, joined.strip())
         joined, began = "", 0
-    if words(scan(joined)):
-        yield Line(began, joined.strip())

@@ -262,12 +262,8 @@ def value_of_word(word: Word, variable: Lookup) -> Any:
         return variable(word.variable)
     if len(word.parts) == 1 and isinstance(part := word.parts[0], Quoted):
         return json_or_text(part.text) if part.single else part.text
-    if not word.variables:
-        try:
-            return json.decode(word.raw)
-        except (DecodeError, RecursionError):
-            pass
-    return argument(word, variable)
+    found = json_or_text(word.raw)
+    return argument(word, variable) if word.variables or found is word.raw else found
 
 
 def json_or_text(text: str) -> Any:

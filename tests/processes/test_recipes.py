@@ -5,9 +5,8 @@ That they pass unchanged is a stage of its own in `.ci/run`, and is not repeated
 
 from cluster.emulator.home import Home
 from dsectl.recipes.check import reddened
-from dsectl.recipes.library import library
-from dsectl.recipes.run import Listener, Plan
-from dsectl.recipes.suite import run_all
+from dsectl.recipes.document import library
+from dsectl.recipes.run import Listener, Plan, run_all
 from dsectl.ui.verdicts import EXIT_CODES
 
 SIDE_BY_SIDE = 3

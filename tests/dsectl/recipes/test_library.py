@@ -4,9 +4,8 @@ import pytest
 
 from dsectl.cli.resources import INDEX, recipe_names, resource
 from dsectl.recipes.check import check_recipe, reddened
-from dsectl.recipes.document import Predict
+from dsectl.recipes.document import Predict, library, load
 from dsectl.recipes.frontmatter import PRINCIPLES
-from dsectl.recipes.library import library, load
 
 TWELVE = 12
 QUESTIONS_MIN = 1

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from dsectl.recipes import suite
+from dsectl.recipes import run
 from dsectl.recipes.document import Recipe
 from dsectl.recipes.report import CaseReport, RecipeReport
 from dsectl.recipes.run import Listener, Plan
@@ -40,11 +40,11 @@ def test_an_interrupt_between_two_submissions_ends_what_runs(monkeypatch: pytest
             raise KeyboardInterrupt
         return Listener()
 
-    monkeypatch.setattr(suite, "run_recipe", endless)
+    monkeypatch.setattr(run, "run_recipe", endless)
     plan = Plan([recipe("get k")], repeat=4, side_by_side=2)
     reports = plan.reports()
     with pytest.raises(KeyboardInterrupt):
-        suite.run_all(plan, reports, listener, lambda report: None)
+        run.run_all(plan, reports, listener, lambda report: None)
     assert ended and all(ended) and len(ended) <= 2
     assert [report.ended for report in reports].count(True) == len(ended)
     left = [report for report in reports if not report.ended]
@@ -61,11 +61,11 @@ def test_what_had_ended_before_an_interrupt_stays_as_it_was(monkeypatch: pytest.
         report.cases.append(CaseReport("Case 1", recipe.file, 1))
         report.ended = True
 
-    monkeypatch.setattr(suite, "run_recipe", second_is_interrupted)
+    monkeypatch.setattr(run, "run_recipe", second_is_interrupted)
     plan = Plan([recipe("get k")], repeat=3)
     reports = plan.reports()
     with pytest.raises(KeyboardInterrupt):
-        suite.run_all(plan, reports, lambda recipe: Listener(), lambda report: None)
+        run.run_all(plan, reports, lambda recipe: Listener(), lambda report: None)
     assert [(report.verdict, report.interrupted) for report in reports] == [
         (PASSED, False),
         (INCONCLUSIVE, True),
