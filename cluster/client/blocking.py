@@ -34,7 +34,7 @@ from cluster.limits import CLIENT_TIMEOUT_S
 from cluster.wire.caller import Caller, Outcome
 
 if TYPE_CHECKING:
-    from typing import Any, Self
+    from typing import Self
 
     from cluster.client.blocking_topics import BlockingTopics
     from cluster.client.requests import Requests
@@ -236,7 +236,7 @@ class BlockingSession(Bounded, Questions["BlockingSession"]):
                 step = next(steps)
                 while True:
                     try:
-                        reply: Any = self._send(step) if isinstance(step, Send) else self._gather(step)
+                        reply = self._reply_to(step)
                     except ClusterError as error:
                         step = steps.throw(error)
                     else:
@@ -256,25 +256,23 @@ class BlockingSession(Bounded, Questions["BlockingSession"]):
             self._abandon()
             raise
 
-    def _send(self, send: Send) -> Outcome:
-        outcomes: list[Outcome] = []
+    def _reply_to(self, step: Send | Gather) -> Outcome | dict[str, Outcome]:
+        """Send, and wait: the router ends every operation. Raises what one message came to, if that is an error."""
+        deadline = monotonic() + (self.timeout if step.timeout is None else step.timeout)
+        if isinstance(step, Gather):
+            answers: dict[str, Outcome] = {}
+            for name, body in step.bodies.items():
+                self._router.call(body, deadline, partial(answers.__setitem__, name), None, name)
+            self.wait(lambda: len(answers) == len(step.bodies), float("inf"))
+            return {name: answers[name] for name in step.bodies}
         if self._streams:
             self._turn(0.0)  # a node may have closed its connection meanwhile: nothing is sent into the void
-        deadline = monotonic() + (self.timeout if send.timeout is None else send.timeout)
-        self._router.call(send.body, deadline, outcomes.append, send.key, send.node, send.trace)
-        self.wait(lambda: bool(outcomes), float("inf"))  # the router ends every operation
-        outcome = outcomes[0]
-        if isinstance(outcome, ClusterError):
-            raise outcome
-        return outcome
-
-    def _gather(self, gather: Gather) -> dict[str, Outcome]:
-        outcomes: dict[str, Outcome] = {}
-        deadline = monotonic() + (self.timeout if gather.timeout is None else gather.timeout)
-        for name, body in gather.bodies.items():
-            self._router.call(body, deadline, partial(outcomes.__setitem__, name), None, name)
-        self.wait(lambda: len(outcomes) == len(gather.bodies), float("inf"))
-        return {name: outcomes[name] for name in gather.bodies}
+        outcomes: list[Outcome] = []
+        self._router.call(step.body, deadline, outcomes.append, step.key, step.node, step.trace)
+        self.wait(lambda: bool(outcomes), float("inf"))
+        if isinstance(outcomes[0], ClusterError):
+            raise outcomes[0]
+        return outcomes[0]
 
     def _turn(self, timeout: float) -> None:
         """Write, wait for any socket or timer, read; timers come last, so that after a stall what came is heard."""

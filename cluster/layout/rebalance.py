@@ -74,13 +74,11 @@ class _Table:
             ):
                 pass
         for name in sorted(self.zone_of, key=self._load):
-            while len(self.held[name]) < self.least[name] and self._take_from_the_fullest(name):
-                pass
-
-    def _take_from_the_fullest(self, name: str) -> bool:
-        donors = [donor for donor in self.zone_of if len(self.held[donor]) > self.least[donor]]
-        donors.sort(key=self._load, reverse=True)
-        return any(self._pass_on([donor], name.__eq__) for donor in donors)
+            while len(self.held[name]) < self.least[name]:
+                donors = [donor for donor in self.zone_of if len(self.held[donor]) > self.least[donor]]
+                donors.sort(key=self._load, reverse=True)
+                if not any(self._pass_on([donor], name.__eq__) for donor in donors):
+                    break
 
     def _is_below_fair(self, name: str) -> bool:
         return len(self.held[name]) + _ROUNDING < self.fair[name]

@@ -234,25 +234,25 @@ class Detector:
         sequence = self._next_sequence()
         challenge.sent = context.clock.now()
         due = challenge.sent + context.probe_timeout_s()
+
+        def silent() -> None:
+            self._finish_challenge(sequence)
+            now = context.clock.now()
+            starved = now - due > LATE_S or context.stall.overlaps(challenge.sent, now)
+            if starved and challenge.tries > 0:
+                self._send_challenge(challenge)
+            else:
+                challenge.done(False)
+
         challenge.tries -= 1
-        challenge.timer = context.clock.call_at(due, self._silent, sequence, due)
+        challenge.timer = context.clock.call_at(due, silent)
         self._challenges[sequence] = challenge
         self.gossip.send(challenge.target, Ping(sequence, challenge.target), (challenge.rumor,))
 
-    def _silent(self, sequence: int, due: float) -> None:
-        challenge = self._finish_challenge(sequence)
-        now = self.context.clock.now()
-        starved = now - due > LATE_S or self.context.stall.overlaps(challenge.sent, now)
-        if starved and challenge.tries > 0:
-            self._send_challenge(challenge)
-        else:
-            challenge.done(False)
-
-    def _finish_challenge(self, sequence: int) -> _DirectProbe:
+    def _finish_challenge(self, sequence: int) -> None:
         challenge = self._challenges.pop(sequence)
         assert challenge.timer is not None
         challenge.timer.cancel()
-        return challenge
 
     # -- inside
 

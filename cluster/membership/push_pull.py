@@ -164,24 +164,23 @@ class Joining:
         return [member.name for member in members if not member.heard and member.state in REACHABLE]
 
     def _push_pull(self) -> None:
+        def retry() -> None:
+            del self._timers["retry"]
+            self._next()
+
+        def pulled(succeeded: bool) -> None:
+            if succeeded:
+                self._left -= 1
+                self._retry_s = RETRY_MIN_S
+                self._next()
+            elif "retry" not in self._timers:
+                delay = self.context.random.uniform(0.5, 1.0) * self._retry_s
+                self._retry_s = min(RETRY_MAX_S, self._retry_s * 1.5)
+                self._timers["retry"] = self.context.clock.call_later(delay, retry)
+
         others = [name for name in self.context.table.others() if not self.push_pulls.is_under_way(name)]
         if others:
-            self.push_pulls.with_peer(self.context.random.choice(others), self._pulled)
-
-    def _pulled(self, succeeded: bool) -> None:
-        if succeeded:
-            self._left -= 1
-            self._retry_s = RETRY_MIN_S
-            self._next()
-        elif "retry" not in self._timers:
-            delay = self.context.random.uniform(0.5, 1.0) * self._retry_s
-            self._retry_s = min(RETRY_MAX_S, self._retry_s * 1.5)
-
-            def retry() -> None:
-                del self._timers["retry"]
-                self._next()
-
-            self._timers["retry"] = self.context.clock.call_later(delay, retry)
+            self.push_pulls.with_peer(self.context.random.choice(others), pulled)
 
     def _next(self) -> None:
         if self._left == INTRODUCTIONS or (self._left > 0 and self.unheard()):

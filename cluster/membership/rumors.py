@@ -46,7 +46,7 @@ class Rumors:
         self.on_raised: list[Callable[[int], None]] = []
         self.on_amnesia: list[Callable[[str], None]] = []
         self.detector = Detector(context, gossip, self._probe_failed, self.found_closed, push_pulls.with_anyone)
-        self.suspicions = Suspicions(context, gossip, self.detector, self._declare_dead)
+        self.suspicions = Suspicions(context, gossip, self.detector, self.take)
         self.evidence = Evidence(context, gossip, self.found_closed)
         self._gossip = gossip
         self._push_pulls = push_pulls
@@ -76,10 +76,14 @@ class Rumors:
             return False
         if merged.effect is Effect.CHANGED:
             self._changed(merged, rumor, via, words)
-        elif merged.effect is Effect.CONFIRMED:
-            self._confirmed(rumor, via, words)
-        else:
+        elif merged.effect is Effect.REFUSED:
             self.context.count("rumors_refused")
+        elif self.suspicions.confirm(rumor.name, rumor.by or via):  # one that runs has another accuser
+            self._gossip.add(rumor)
+            cause = words or f"{rumor.by or via} suspects it too"
+            self.context.record("member.confirmed", cause, member=rumor.name)
+            if rumor.kind == REFUSED and via != self.context.me.name:
+                self._check(rumor.name)
         return False
 
     def _changed(self, merged: Merged, rumor: Rumor, via: str, words: str) -> None:
@@ -106,16 +110,6 @@ class Rumors:
             context.record(kind, cause, member=name, incarnation=list(member.incarnation), old=merged.old_state)
         if member.state != merged.old_state or member.incarnation.epoch != merged.old_incarnation.epoch:
             self.notify(name, merged.old_state, member.state)
-
-    def _confirmed(self, rumor: Rumor, via: str, words: str) -> None:
-        """A suspicion that runs has another accuser."""
-        if not self.suspicions.confirm(rumor.name, rumor.by or via):
-            return
-        self._gossip.add(rumor)
-        cause = words or f"{rumor.by or via} suspects it too"
-        self.context.record("member.confirmed", cause, member=rumor.name)
-        if rumor.kind == REFUSED and via != self.context.me.name:
-            self._check(rumor.name)
 
     def _check(self, name: str) -> None:
         """Somebody found the port of a suspect closed: see for ourselves, once a suspicion."""
@@ -227,10 +221,6 @@ class Rumors:
         self.take(rumor, self.context.me.name, words)
         if member.state == SUSPECT and not kind:
             self._gossip.send(name, None, (rumor,))
-
-    def _declare_dead(self, member: Member, words: str) -> None:
-        rumor = Rumor(DEAD, member.name, *member.incarnation, by=self.context.me.name)
-        self.take(rumor, self.context.me.name, words)
 
 
 def describe_change(merged: Merged, rumor: Rumor, via: str, words: str) -> tuple[str, str] | None:

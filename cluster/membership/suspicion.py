@@ -25,7 +25,8 @@ from cluster.env import Timer
 from cluster.membership.context import MembershipContext
 from cluster.membership.detector import Detector
 from cluster.membership.gossip import Gossip
-from cluster.membership.member import Incarnation, Member
+from cluster.membership.member import DEAD, Incarnation, Member
+from cluster.wire.membership import Rumor
 
 
 def confirmations_expected(suspicion_mult: int, members: int) -> int:
@@ -130,19 +131,19 @@ class _Running:
 
 
 class Suspicions:
-    """All suspicions that run, by member."""
+    """All suspicions that run, by member. `take(rumor, via, words)` takes in what one comes to."""
 
     def __init__(
         self,
         context: MembershipContext,
         gossip: Gossip,
         detector: Detector,
-        declare_dead: Callable[[Member, str], None],
+        take: Callable[[Rumor, str, str], bool],
     ) -> None:
         self.context = context
         self._gossip = gossip
         self._detector = detector
-        self._declare_dead = declare_dead
+        self._take = take
         self._running: dict[str, _Running] = {}
 
     def begin(self, member: Member, by: str) -> None:
@@ -234,6 +235,10 @@ class Suspicions:
                     self._declare_dead(context.table.members[name], self._grounds(suspicion, now) + words)
 
             self._detector.challenge(member, member.rumor(), pinged)
+
+    def _declare_dead(self, member: Member, words: str) -> None:
+        me = self.context.me.name
+        self._take(Rumor(DEAD, member.name, *member.incarnation, by=me), me, words)
 
     def _grounds(self, suspicion: Suspicion, now: float) -> str:
         accusers = ", ".join(suspicion.confirmed_by)

@@ -254,19 +254,18 @@ class _Routed:
             outcome.attempts = len(self.tried)
             outcome.hedged = self.hedged
             self._end(outcome)
-        elif not self._may_retry(outcome):
+            return
+        may_retry = outcome.retryable
+        if not outcome.definite:
+            registry, call = self.router.registry, self.call
+            may_retry = isinstance(outcome, Maybe) and registry.is_repeatable(call.service, call.operation)
+        if not may_retry:
             self._end(outcome)
-        else:
-            if self.failure is None or self.failure.definite:
-                self.failure = outcome  # an unknown outcome stays unknown, whatever is refused later
-            if not self.open:
-                self.attempt()
-
-    def _may_retry(self, error: ClusterError) -> bool:
-        if error.definite:
-            return error.retryable
-        registry, call = self.router.registry, self.call
-        return isinstance(error, Maybe) and registry.is_repeatable(call.service, call.operation)
+            return
+        if self.failure is None or self.failure.definite:
+            self.failure = outcome  # an unknown outcome stays unknown, whatever is refused later
+        if not self.open:
+            self.attempt()
 
     def _given_up(self) -> ClusterError:
         service, registry = self.call.service, self.router.registry

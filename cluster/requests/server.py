@@ -73,8 +73,17 @@ class Run:
         self._server.running += 1
         self._deadline = deadline
         self._handle = self._server.spawn(self._drive(arguments))
+
+        def expire() -> None:
+            done = self._close()
+            if done is not None:
+                self._stop()
+                changed = self._started and not self._hosted.operation.traits.readonly
+                error = Maybe if changed else DeadlinePassed
+                done(error(f"{self._hosted.name} was cancelled on {self._server.node}: its deadline passed"))
+
         if not self.answered:
-            self._timer = self._server.clock.call_at(deadline, self._expire)
+            self._timer = self._server.clock.call_at(deadline, expire)
 
     def cancel(self) -> None:
         """The caller no longer waits."""
@@ -98,14 +107,6 @@ class Run:
             raise
         finally:
             self._release()
-
-    def _expire(self) -> None:
-        done = self._close()
-        if done is not None:
-            self._stop()
-            changed = self._started and not self._hosted.operation.traits.readonly
-            error = Maybe if changed else DeadlinePassed
-            done(error(f"{self._hosted.name} was cancelled on {self._server.node}: its deadline passed"))
 
     def _answer(self, outcome: CallDone | ClusterError) -> None:
         done = self._close()

@@ -272,13 +272,10 @@ class EventSchedule:
         while not predicate():
             if self.now >= deadline:
                 raise TimeoutError(f"not within {timeout} s of virtual time, {self._label}")
-            self.run_until(min(deadline, self.now + step if step else self._next_time(deadline)))
+            following = self._heap[0][0] if self._heap else deadline
+            instant = self.now if self._ready else following
+            self.run_until(min(deadline, self.now + step if step else instant))
         return self.now - start
-
-    def _next_time(self, otherwise: float) -> float:
-        if self._ready:
-            return self.now
-        return self._heap[0][0] if self._heap else otherwise
 
     def _run(self, until: float) -> None:
         """The hot loop. What became ready at one time is made in order before time moves on."""

@@ -106,9 +106,11 @@ class Identity:
         """The record as it was found: None in a directory that was wiped, epoch 0 after genesis."""
         if before is not None and before.name != name:
             raise Damaged(f"{BOOT} belongs to node {before.name!r}, not {name!r}", file=BOOT)
+        data = read_document(disk, MARK)
+        mark = None if data is None else decode_mark(data)
         if before is None:
             self._record = BootRecord(name, mint_id(), 1, lost="its directory was empty")
-        elif not before.lost and self._is_older_than_its_log(before):
+        elif not before.lost and mark is not None and mark.epoch > before.epoch:
             self._record = BootRecord(name, mint_id(), 1, lost=f"its {BOOT} is older than its log")
         else:
             self._record = msgspec.structs.replace(before, epoch=max(before.epoch, before.announced) + 1)
@@ -162,11 +164,6 @@ class Identity:
         """A peer has seen a later boot of this id than this one, so what lies here is a copy from before: durable when
         this returns, the next boot takes a new id and votes on nothing. The process must end. Raises StorageFull."""
         self._write(id=self._mint_id(), epoch=0, machine="", lost=reason, announced=0)
-
-    def _is_older_than_its_log(self, before: BootRecord) -> bool:
-        data = read_document(self._disk, MARK)
-        mark = None if data is None else decode_mark(data)
-        return mark is not None and mark.epoch > before.epoch
 
     def _write(self, **changes: object) -> None:
         record = msgspec.structs.replace(self._record, **changes)

@@ -126,9 +126,11 @@ class Replay:
 
     def _segments(self) -> Iterator[tuple[int, bytes, bool]]:
         """Number, bytes, and whether it is the last, of each segment that was begun. An empty file is none, and is
-        removed: a node that is killed between two segments leaves one."""
+        removed: a node that is killed between two segments leaves one. Other files in the folder are left alone."""
+        stems = [name.removesuffix(".log") for name in self._disk.names(FOLDER)]
+        numbers = [(int(stem), stem) for stem in stems if stem.isascii() and stem.isdigit()]
         before: tuple[int, bytes] | None = None
-        for number in _segment_numbers(self._disk):
+        for number in sorted(number for number, stem in numbers if segment_path(number) == f"{FOLDER}/{stem}.log"):
             data = read_document(self._disk, segment_path(number))
             if data is None:
                 raise Damaged(f"{segment_path(number)} was listed and is gone")
@@ -202,7 +204,11 @@ class Replay:
             if isinstance(item, Torn):
                 reason = "the segment ends inside a record and is not the last one"
                 item = Damage(item.start, len(data), None, reason)
-            self._note(item, number)
+            spans = self._anywhere
+            if item.partition is not None:
+                spans = self._losses.setdefault(HINTS if item.table == TABLE_HINTS else item.partition, {})
+            where = f"{segment_path(number)}, bytes {item.start} to {item.end}"
+            spans[number, item.start, item.end] = f"{where}: {item.reason}"
         return len(data), False
 
     def _apply_record(self, record: Record) -> None:
@@ -222,14 +228,6 @@ class Replay:
             assert kind == RELEASE, kind
             self._released.setdefault(partition, set()).update(decode_release(payload))
 
-    def _note(self, damage: Damage, number: int) -> None:
-        if damage.partition is None:
-            spans = self._anywhere
-        else:
-            spans = self._losses.setdefault(HINTS if damage.table == TABLE_HINTS else damage.partition, {})
-        where = f"{segment_path(number)}, bytes {damage.start} to {damage.end}"
-        spans[number, damage.start, damage.end] = f"{where}: {damage.reason}"
-
     def _cut(self, data: bytes, number: int, start: int) -> int:
         self._disk.truncate(segment_path(number), start)
         self.torn_bytes += len(data) - start
@@ -238,10 +236,3 @@ class Replay:
 
 def _place(position: Position) -> str:
     return f"byte {position[1]} of {segment_path(position[0])}" if position[0] else "its beginning"
-
-
-def _segment_numbers(disk: Disk) -> list[int]:
-    """The numbers of the segments that exist, ascending; other files in the folder are left alone."""
-    stems = [name.removesuffix(".log") for name in disk.names(FOLDER)]
-    numbers = [(int(stem), stem) for stem in stems if stem.isascii() and stem.isdigit()]
-    return sorted(number for number, stem in numbers if segment_path(number) == f"{FOLDER}/{stem}.log")

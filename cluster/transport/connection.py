@@ -237,7 +237,10 @@ class Connection:
 
     def refuse(self, error: ClusterError) -> None:
         """What came cannot be accepted: say why, then close only this connection."""
-        self.end.record("wire.refused", error.message, peer=self.target or self._who())
+        who = self.target or (self.peer.name if self.peer is not None else "")
+        if not who:
+            who = "{}:{}".format(*self._link.peer) if self._link is not None else "unknown"
+        self.end.record("wire.refused", error.message, peer=who)
         if self._link is not None and not self.ended:
             if not self.target and self._handshake is not None:
                 self._link.write(refusal(error))
@@ -296,11 +299,6 @@ class Connection:
         if self._link is not None:
             self._link.abort()
         self.lost("timeout")
-
-    def _who(self) -> str:
-        if self.peer is not None:
-            return self.peer.name
-        return "{}:{}".format(*self._link.peer) if self._link is not None else "unknown"
 
     # -- faults
 

@@ -203,7 +203,12 @@ class HandshakeListener:
                 raise BadMessage("a handshake out of order")
             return challenge
         if isinstance(message, Proof) and self.hello is not None:
-            self._check(message, self.hello, now)
+            hello, challenged = self.hello, _challenge_bytes(self._challenge) + _encode(message.now)
+            if not compare_digest(message.proof, _mac(self._key, b"dialler", hello, challenged)):
+                other = f"the dialler has another secret than this cluster, or no key for a {hello.role}"
+                raise HandshakeRefused(other)
+            self.clock = _clock(self.me.boot, hello.boot, message.now, now - self._challenge.now, now)
+            self.peer, self.lane = _party(hello), hello.lane
         elif message is not None:
             raise BadMessage("a handshake out of order")
         return b""
@@ -223,14 +228,6 @@ class HandshakeListener:
         proof = _mac(self._key, b"listener", hello, _challenge_bytes(challenge))
         self._challenge = challenge = msgspec.structs.replace(challenge, proof=proof)
         return with_length(_encode(challenge))
-
-    def _check(self, message: Proof, hello: Hello, now: float) -> None:
-        challenged = _challenge_bytes(self._challenge) + _encode(message.now)
-        if not compare_digest(message.proof, _mac(self._key, b"dialler", hello, challenged)):
-            raise HandshakeRefused(f"the dialler has another secret than this cluster, or no key for a {hello.role}")
-        self.clock = _clock(self.me.boot, hello.boot, message.now, now - self._challenge.now, now)
-        self.peer = _party(hello)
-        self.lane = hello.lane
 
 
 def _party(hello: Hello) -> Party:
