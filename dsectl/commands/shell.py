@@ -17,6 +17,8 @@ from dsectl.ui.text import shown
 from dsectl.ui.units import as_option
 
 VI = "DSECTL_EDIT_MODE"
+BYTE_ORDER_MARK = "\ufeff"
+"""As some editors begin a file."""
 
 
 @command("shell", "Type commands and steps at a prompt.", group="more", rank=3, barred="it is for people")
@@ -40,18 +42,14 @@ def shell(
     if line is not None:
         return _carry_out(line.replace("\r\n", "\n").split("\n"), console, options.cluster, globals_, told=False)
     if not sys.stdin.isatty() or options.no_input:
-        return _carry_out(_lines(), console, options.cluster, globals_, told=True)
+        texts = (text.decode(errors="replace").rstrip("\r\n") for text in sys.stdin.buffer)
+        lines = (text if number else text.removeprefix(BYTE_ORDER_MARK) for number, text in enumerate(texts))
+        return _carry_out(lines, console, options.cluster, globals_, told=True)
     if not console.is_terminal:
         raise Usage("the shell needs a terminal", help="`dsectl shell -c LINE` and `dsectl shell < FILE` do not.")
     from dsectl.shell.prompt import Prompt
 
     return Prompt(console, options.cluster, globals_, vi=vi).run()
-
-
-def _lines() -> Iterable[str]:
-    for number, text in enumerate(sys.stdin.buffer):
-        line = text.decode(errors="replace").rstrip("\r\n")
-        yield line if number else line.removeprefix("\ufeff")  # a byte order mark, as some editors write it
 
 
 def _carry_out(lines: Iterable[str], console: Console, cluster: str | None, globals_: list[str], *, told: bool) -> int:

@@ -50,24 +50,20 @@ Invoke = Callable[[TextIO], int]
 BROKEN_PIPE = 141
 
 
-def pipe(command_line: str, invoke: Invoke, out: TextIO) -> int:
+def pipe(command_line: str, invoke: Invoke, out: TextIO, stdout: IO[str] | None = None) -> int:
     """Run both; returns the exit code of the last that failed, as a shell with `pipefail` does.
 
     `invoke` writes to the stream that it is given. A reader that leaves early ends it quietly. What sh prints goes to
     the terminal itself where `out` is that, and else to `out` at the end.
     """
     out.flush()
-    if out is sys.stdout:
-        return _run(command_line, invoke, None)
-    with TemporaryFile("w+", encoding="utf-8", errors="backslashreplace") as file:
-        try:
-            return _run(command_line, invoke, file)
-        finally:
-            file.seek(0)
-            out.write(file.read())
-
-
-def _run(command_line: str, invoke: Invoke, stdout: IO[str] | None) -> int:
+    if out is not sys.stdout and stdout is None:
+        with TemporaryFile("w+", encoding="utf-8", errors="backslashreplace") as file:
+            try:
+                return pipe(command_line, invoke, out, file)
+            finally:
+                file.seek(0)
+                out.write(file.read())
     reader = subprocess.Popen(
         ["sh", "-c", command_line], stdin=subprocess.PIPE, stdout=stdout, encoding="utf-8", errors="backslashreplace"
     )

@@ -25,7 +25,6 @@ from dsectl.ui.text import cut, shown
 LINES_MAX = 40
 COLUMNS = 200
 """Of a longer line its beginning is shown."""
-TITLE = "A session"
 TESTS = ("expect ", "within ", "always ", "!")
 
 
@@ -42,7 +41,7 @@ def history(args: list[str], entered: list[EnteredLine], cluster: str, console: 
         return 0
     if args[0] != "export" or len(args) > 2:
         raise Usage("expected `history` or `history export FILE`")
-    text = export(entered, made_as(cluster), TITLE)
+    text = export(entered, made_as(cluster))
     if len(args) == 1 or args[1] == "-":
         console.line(text.rstrip("\n"))
     else:
@@ -89,7 +88,7 @@ class Proposal:
     step: bool = True
 
 
-def export(entries: Sequence[EnteredLine], meta: FrontMatter, title: str) -> str:
+def export(entries: Sequence[EnteredLine], meta: FrontMatter) -> str:
     """The file's text. It is accepted by `dsectl recipe check`."""
     settings = ("zones", "replication", "profile", "durability", "store")
     unusual = [name for name in settings if getattr(meta, name) != getattr(DEFAULT, name)]
@@ -98,7 +97,7 @@ def export(entries: Sequence[EnteredLine], meta: FrontMatter, title: str) -> str
         f"nodes: {meta.nodes}",
         *(f"{name}: {getattr(meta, name)}" for name in unusual),
         "---",
-        f"# {title}",
+        "# A session",
         "",
         "## What was done",
         "",

@@ -5,6 +5,7 @@ Only lines that changed are written, all of them in one write, so nothing flicke
 """
 
 import os
+import re
 import select
 import signal
 import sys
@@ -24,27 +25,15 @@ BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"
 """Terminals that know it show all that stands between at once."""
 COLUMNS_MAX = 1000
 """A wider page is a slip, as in COLUMNS=1000000."""
+KEY = re.compile(r"\x1b[\[O][^a-zA-Z~]*([a-zA-Z~]?)|(.)", re.DOTALL)
+"""The end of a sequence, or a character by itself."""
 ARROWS = {"A": "up", "B": "down", "C": "down", "D": "up"}
 
 
 def keys(text: str) -> list[str]:
     """What was pressed: characters, and `up`, `down`, `escape`; other sequences are dropped."""
-    found: list[str] = []
-    at = 0
-    while at < len(text):
-        if text[at] != "\x1b":
-            found.append(text[at])
-        elif text[at + 1 : at + 2] in ("[", "O"):
-            end = at + 2
-            while end < len(text) and not text[end].isalpha() and text[end] != "~":
-                end += 1
-            arrow = ARROWS.get(text[end : end + 1], "")
-            found += [arrow] if arrow else []
-            at = end
-        else:
-            found.append("escape")
-        at += 1
-    return found
+    pressed = [(ARROWS.get(end or ""), plain) for end, plain in KEY.findall(text)]
+    return [arrow or ("escape" if plain == "\x1b" else plain) for arrow, plain in pressed if arrow or plain]
 
 
 def page_columns(otherwise: int) -> int:

@@ -4,6 +4,7 @@ The only place where it is decided how one is written. What parses text raises U
 """
 
 import re
+from collections.abc import Mapping
 
 from cluster.errors import Usage
 
@@ -17,16 +18,19 @@ def _split(text: str) -> tuple[float, str] | None:
     return None if found is None else (float(found[1]), found[2])
 
 
+def _with_unit(text: str, units: Mapping[str, float], noun: str, expected: str) -> float:
+    parts = _split(text)
+    if parts is None or parts[1] not in units:
+        help = f"A {noun} is a number with its unit, one of {', '.join(units)}."
+        raise Usage(f'invalid {noun} "{text}": expected {expected}', help=help)
+    return parts[0] * units[parts[1]]
+
+
 def duration(text: str) -> float:
     """Seconds: `250ms`, `5s`, `2m`, `1.5h`. A number needs its unit."""
     parts = _split(text)
-    if parts is None or parts[1] not in SECONDS:
-        hint = f"; did you mean {text.strip()}s?" if parts is not None and not parts[1] else ""
-        raise Usage(
-            f'invalid duration "{text}": expected 250ms, 5s, 2m{hint}',
-            help="A duration is a number with its unit, one of " + f"{', '.join(SECONDS)}.",
-        )
-    return parts[0] * SECONDS[parts[1]]
+    hint = f"; did you mean {text.strip()}s?" if parts is not None and not parts[1] else ""
+    return _with_unit(text, SECONDS, "duration", f"250ms, 5s, 2m{hint}")
 
 
 def signed_duration(text: str) -> float:
@@ -43,13 +47,7 @@ def is_duration(text: str) -> bool:
 
 def size(text: str) -> int:
     """Bytes: `512B`, `64KiB`, `1MiB`, `10MB`. A number needs its unit."""
-    parts = _split(text)
-    if parts is None or parts[1] not in BYTES:
-        raise Usage(
-            f'invalid size "{text}": expected 512B, 64KiB, 1MiB',
-            help=f"A size is a number with its unit, one of {', '.join(BYTES)}.",
-        )
-    return round(parts[0] * BYTES[parts[1]])
+    return round(_with_unit(text, BYTES, "size", "512B, 64KiB, 1MiB"))
 
 
 def probability(text: str) -> float:
@@ -111,12 +109,9 @@ def rate(value: float | None) -> str:
     """So many a second: `0`, `3.2`, `941`, `12.3k`, `4.1M`."""
     if value is None:
         return UNKNOWN
-    if value >= 999_500:
-        return f"{value / 1e6:.1f}M"
-    if value >= 99_950:
-        return f"{value / 1e3:.0f}k"
-    if value >= 9_995:
-        return f"{value / 1e3:.1f}k"
+    for least, unit, of, digits in ((999_500, "M", 1e6, 1), (99_950, "k", 1e3, 0), (9_995, "k", 1e3, 1)):
+        if value >= least:
+            return f"{value / of:.{digits}f}{unit}"
     if 0.05 <= value < 9.95:
         return f"{value:.1f}"
     return f"{value:.0f}"

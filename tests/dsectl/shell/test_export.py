@@ -16,7 +16,7 @@ from dsectl.shell.export import changed, export
 
 def steps(*entries: EnteredLine) -> list[str]:
     """The lines of the block; the recipe is one that check accepts."""
-    text = export(entries, FrontMatter(nodes=3), "A session")
+    text = export(entries, FrontMatter(nodes=3))
     recipe = read_recipe(text, "r.md")
     assert [one for one in check_recipe(recipe) if not one.warning] == [], text
     return text.split("```dsectl\n")[1].split("\n```")[0].split("\n")
@@ -112,7 +112,7 @@ LINES = st.sampled_from(
 
 def test_the_cluster_is_as_it_was_made() -> None:
     meta = FrontMatter(nodes=6, zones=3, replication="5/3/3", durability="always")
-    assert read_recipe(export([], meta, "A session"), "r.md").meta == meta
+    assert read_recipe(export([], meta), "r.md").meta == meta
 
 
 @settings(max_examples=40)
