@@ -24,8 +24,8 @@ LABEL = 6
 PLAIN_COLUMNS = 80
 LEGEND_ROWS = 6
 """Nodes below each other before the legend takes a second column, on a terminal."""
-BAR, BAR_FROM = 20, 60
-"""Columns of a bar, and of the line that has room for one."""
+BAR, ROOMY = 20, 60
+"""Columns of a bar, and from how many on there is room for one, and for all of the legend."""
 
 
 def letter(node: str) -> tuple[str, str]:
@@ -64,7 +64,7 @@ def moving_line(moving: Moving, columns: int | None, glyphs: Glyphs, bytes_per_s
     """How far a change is: in all, how fast if that is known, and for each node that takes something over."""
     left, copies = sum(moving.lacking.values()), sum(moving.joining.values())
     line: Line = [(moving.what, "strong"), ("  ", "")]
-    if columns is None or columns >= BAR_FROM:
+    if columns is None or columns >= ROOMY:
         line += [(bar((copies - left) / (copies or 1), BAR, glyphs), "good"), ("  ", "")]
     speed = f", {show_size(bytes_per_s)}/s" if bytes_per_s else ""
     line.append((f"{copies - left} of {count(copies, 'copy', 'copies')} moved{speed}", ""))
@@ -94,20 +94,16 @@ def _legend(ring: list[Row], zones: dict[str, str], columns: int | None) -> list
     """A line for each node: its letter, zone, and what it owns, now and after the change that is under way."""
     names = {name: None for one in ring for name in (*one["owners"], *one.get("coming", ()))}
     total = sum(len(one["owners"]) for one in ring) or 1
+    roomy = (columns or PLAIN_COLUMNS) >= ROOMY
     rows: list[tuple[Cell, ...]] = []
     for name in sorted(names, key=by_number):
         owns = sum(name in one["owners"] for one in ring)
         first = sum(one["owners"][0] == name for one in ring)
         after = str(sum(name in one["coming"] for one in ring)) if "coming" in ring[0] else ""
-        rows.append(
-            (letter(name), name, zones.get(name, ""), str(owns), str(first), f"{100 * owns / total:.1f} %", after)
-        )
+        zone, share = (zones.get(name, ""), f"{100 * owns / total:.1f} %") if roomy else ("", "")
+        rows.append((letter(name), name, zone, str(owns), str(first), share, after))
     heading = ("", "NODE", "ZONE", "OWNS", "FIRST", "SHARE", "AFTER")
     head, *lines = table_lines(heading, rows, right=heading[3:])
-    for left_out in ("SHARE", "ZONE"):  # where the terminal is very narrow
-        if columns is not None and length(head) > columns:
-            rows = [(*row[: heading.index(left_out)], "", *row[heading.index(left_out) + 1 :]) for row in rows]
-            head, *lines = table_lines(heading, rows, right=heading[3:])
     wide = length(head)
     tall = max(LEGEND_ROWS, -(-len(lines) // max(1, ((columns or 0) + 4) // (wide + 4))))
     block = [head, *lines[:tall]]
@@ -125,8 +121,8 @@ def change_lines(change: Row, columns: int | None, glyphs: Glyphs) -> list[Line]
             ways.setdefault(pair, []).append(partition)
     rows = []
     for place in range(max(map(len, pairs.values()), default=0)):
-        at_place = [(pairs.get(partition, [])[place : place + 1] or [("", "")])[0] for partition in range(PARTITIONS)]
-        rows += [[giving for giving, _ in at_place], [taking for _, taking in at_place]]
+        at_place = {partition: found[place] for partition, found in pairs.items() if place < len(found)}
+        rows += [[at_place.get(partition, ("", ""))[side] for partition in range(PARTITIONS)] for side in (0, 1)]
     listed = [
         (giving or "none", taking or "none", str(len(partitions)), " ".join(map(str, partitions)))
         for (giving, taking), partitions in sorted(ways.items(), key=lambda item: [by_number(name) for name in item[0]])

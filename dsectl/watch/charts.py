@@ -11,7 +11,7 @@ from typing import NamedTuple
 from cluster.client.vitals import quantile_s
 from dsectl.ui.charts import Glyphs, chart, scale_top
 from dsectl.ui.text import Line, beside, fit, length, piece, runs
-from dsectl.ui.units import UNKNOWN, rate, show_age, show_duration
+from dsectl.ui.units import UNKNOWN, rate, show_age, show_duration, unix_time
 from dsectl.watch.history import History, Rates, added, mean
 
 GAP = 2
@@ -52,26 +52,19 @@ CHARTS = (
 """The most wanted first."""
 
 
-def chart_lines(
-    history: History, columns: int, rows: int, focus: str | None, glyphs: Glyphs, step: int, marks: dict[float, str]
-) -> list[Line]:
-    """The charts in a row: a heading, `rows` lines of bars, and a line with the marks. `marks` are Unix times and what
-    is shown there, with the style behind a colon."""
+def chart_lines(history: History, columns: int, rows: int, focus: str | None, glyphs: Glyphs, step: int) -> list[Line]:
+    """The charts in a row: a heading, `rows` lines of bars, and a line that marks where faults began and ended."""
     number = max(1, min(len(CHARTS), (columns + GAP) // (WIDTH_MIN + GAP)))
     width = (columns - GAP * (number - 1)) // number
-    block: list[Line] = []
-    taken = 0
-    for at, one in enumerate(CHARTS[:number]):
-        drawn = _chart(one, history, width, rows, focus, glyphs, step, marks)
-        block = drawn if at == 0 else beside(block, drawn, taken, GAP, width)
-        taken += width + (GAP if at else 0)
+    block = _chart(CHARTS[0], history, width, rows, focus, glyphs, step)
+    for one in CHARTS[1:number]:
+        block = beside(block, _chart(one, history, width, rows, focus, glyphs, step), length(block[0]), GAP, width)
     return block
 
 
 def _chart(
-    one: Chart, history: History, width: int, rows: int, focus: str | None, glyphs: Glyphs, step: int,
-    marks: dict[float, str],
-) -> list[Line]:  # fmt: skip
+    one: Chart, history: History, width: int, rows: int, focus: str | None, glyphs: Glyphs, step: int
+) -> list[Line]:
     buckets = history.buckets(focus, step, width)
     missing: list[float | None] = [None] * (width - len(buckets))
     values = missing + [one.value(known) for known, _, _ in buckets]
@@ -85,7 +78,7 @@ def _chart(
     room = width - length(head) - 1
     if len(scale) <= room:
         head = [*head, (" ", ""), piece(scale, room, "dim", right=True)]
-    return [fit(head, width), *body, _marks(buckets, width, marks, glyphs)]
+    return [fit(head, width), *body, _marks(history, buckets, width, glyphs)]
 
 
 def _figure(one: Chart, value: float | None) -> Line:
@@ -100,18 +93,18 @@ def figures(history: History) -> list[Line]:
     return [_figure(one, None if now is None else one.value([now])) for one in CHARTS]
 
 
-def _marks(
-    buckets: Sequence[tuple[list[Rates], float, float]], width: int, marks: dict[float, str], glyphs: Glyphs
-) -> Line:
-    """Where something began or ended, in the column of its time; a rule where nothing did."""
+def _marks(history: History, buckets: Sequence[tuple[list[Rates], float, float]], width: int, glyphs: Glyphs) -> Line:
+    """Where a fault began or ended, in the column of its time; a rule where none did."""
     signs = [glyphs.rule] * width
     styles = ["dim"] * width
     missing = width - len(buckets)
     if len(buckets) == width:
         ago = f"-{show_age(buckets[-1][2] - buckets[0][1])} "
         signs[: len(ago)] = ago
-    for at, what in marks.items():
-        sign, _, style = what.partition(":")
+    faults = history.snapshot.faults if history.snapshot is not None else ()
+    marks = [(unix_time(fault["at"]), glyphs.begun, "bad") for fault in faults]
+    ended = [fault["ended"] for fault in faults if not fault["active"] and fault.get("ended")]
+    for at, sign, style in [*marks, *((unix_time(at), glyphs.ended, "good") for at in ended)]:
         for column, (_, start, end) in enumerate(buckets, missing):
             if start < at <= end and (styles[column] == "dim" or style == "bad"):
                 signs[column], styles[column] = sign, style

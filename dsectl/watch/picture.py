@@ -102,7 +102,7 @@ def _body(
     below = max(len(faults) + len(waiting), EVENTS_MIN) + 1 if wide else len(faults) + bool(faults) + EVENTS_MIN + 1
     chart_rows = min(8, max((left - 4) // 4, 0), left - below - 4)
     if chart_rows > 0:
-        lines += [[], *chart_lines(history, columns, chart_rows, focus, glyphs, step, fault_marks(history, glyphs))]
+        lines += [[], *chart_lines(history, columns, chart_rows, focus, glyphs, step)]
         left = room - len(lines)
     if left > below:
         lines.append([])
@@ -234,16 +234,6 @@ def _since(fault: dict[str, Any]) -> float:
     """When it began, or ended when it has; long ago where that is not written."""
     at = fault["at"] if fault["active"] else fault.get("ended")
     return unix_time(at) if at else 0.0
-
-
-def fault_marks(history: History, glyphs: Glyphs) -> dict[float, str]:
-    """When faults began and ended, for the charts."""
-    marks: dict[float, str] = {}
-    for fault in history.snapshot.faults if history.snapshot else ():
-        marks[unix_time(fault["at"])] = f"{glyphs.begun}:bad"
-        if not fault["active"] and fault.get("ended"):
-            marks[unix_time(fault["ended"])] = f"{glyphs.ended}:good"
-    return marks
 
 
 def hint_lines(snapshot: Snapshot) -> list[Line]:
