@@ -144,8 +144,7 @@ class Collecting:
         stable = context.stable_clock(partition)
         if context.status.complete(partition) and not store.full:
             for table, key in left[:SLICE_ROWS]:
-                blob, mergeable = store.get(table, partition, key), context.mergeables[table]
-                if blob is not None and mergeable.is_deleted(blob) and covered(mergeable.newest(blob), stable):
+                if self._may_go(table, store.get(table, partition, key), stable):
                     store.put(table, partition, key, None, None)
                     self.collected += 1
             del left[:SLICE_ROWS]
@@ -156,13 +155,24 @@ class Collecting:
         del self._sweeping[partition]
         return False
 
+    def _may_go(self, table: int, blob: bytes | None, stable: StableClock) -> bool:
+        """Whether this is a tombstone of which nothing is newer than the stable clock."""
+        mergeable = self.context.mergeables[table]
+        return blob is not None and mergeable.is_deleted(blob) and covered(mergeable.newest(blob), stable)
+
     # -- rounds
+
+    @property
+    def layout(self) -> int:
+        """The number of the layout, under which cuts can be made; 0 while owners change."""
+        view = self.context.view
+        return 0 if view.moving else view.number
 
     def _tick(self) -> None:
         context = self.context
         self._sweep_due()
         busy = self._round is not None or len(self._writes) + len(self._reads) > BUSY_OPERATIONS
-        if self._tombstones and not busy and not context.view.moving and not self._away():
+        if self._tombstones and not busy and self.layout and not self._away():
             partitions = self._ripe()
             if partitions:
                 self._round = CutRound(self, {partition: context.view.owners(partition) for partition in partitions})
@@ -242,7 +252,7 @@ class Collecting:
         """Say what is not settled, once what this node holds is on the medium."""
         context, view = self.context, self.context.view
         id, number = self._given()  # before what is under way is looked at: a later write is in no cut
-        if body.layout != view.number or view.moving:
+        if body.layout != self.layout:
             reply(self._surveyed(id, number, dict.fromkeys(body.partitions, "the layout is changing"), {}))
             return
         under_way = self._under_way()
@@ -296,7 +306,7 @@ class CutRound:
 
     def __init__(self, collecting: Collecting, owners: Mapping[int, tuple[str, ...]]) -> None:
         self.collecting = collecting
-        self.layout = collecting.context.view.number
+        self.layout = collecting.layout
         self.cut = Cut(collecting.context.view.members, owners)
 
     def ask(self) -> None:

@@ -44,6 +44,14 @@ class Safeguard:
 
 
 UNPROVEN: Final[dict[str, str]] = {
+    "a partition rests before a cut, and nothing of it is under way": (
+        "Either of the two alone keeps late copies of one node out of a cut, and what is settled is told by the stable "
+        "clock; what both miss would take a coordinator that dies and boots within a second."
+    ),
+    "members are looked at twice, each in one boot": (
+        "It is for a hint that arrives at one member between two answers and leaves it between two others: some "
+        "milliseconds, which no scenario opens without taking a hand-off apart."
+    ),
     "each boot begins a segment of its own": (
         "The simulated disk brings back no bytes that were cut from a file, and no table outlives a boot yet, so "
         "nothing reads a position behind a lost end of the log."
