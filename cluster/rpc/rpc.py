@@ -62,7 +62,7 @@ class Rpc:
         """A number that no other call of this node has."""
         self.sweeping = False
         """Whether deadlines are looked at already; who begins to wait calls `sweep_soon` when they are not."""
-        transport.receive(lambda connection: InboundSession(self, clock, connection).take)
+        transport.receive(lambda connection: InboundSession(self, self._clock, connection).take)
         transport.on_end.append(self._ended)
         self.handle(BatchRefused, self.on_refused)
 
