@@ -13,6 +13,8 @@ from pathlib import Path
 from pkgutil import iter_modules
 from unittest.mock import patch
 
+from msgspec.structs import asdict, fields, replace
+
 import dsectl.commands
 from cluster.errors import EXIT_CODES, REGISTRY
 from dsectl.cli.app import invoke
@@ -55,9 +57,9 @@ def gathered() -> str:
     """dsectl/cli/generated.py."""
     lines = []
     for function in declared().values():
-        entry: Entry = function.entry._replace(plain=_plain(function.entry))  # type: ignore[attr-defined]
-        default = Entry._field_defaults
-        said = [f"{name}={value!r}" for name, value in entry._asdict().items() if default.get(name, ()) != value]
+        entry: Entry = replace(function.entry, plain=_plain(function.entry))  # type: ignore[attr-defined]
+        defaults = {field.name: field.default for field in fields(Entry)}
+        said = [f"{name}={value!r}" for name, value in asdict(entry).items() if defaults[name] != value]
         lines.append(f"    Entry({', '.join(said)}),\n")
     return TABLE_HEAD + "".join(lines) + ")  # fmt: skip\n"
 

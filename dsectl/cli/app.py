@@ -28,8 +28,8 @@ def invoke(
     out: TextIO | None = None,
     err: TextIO | None = None,
     *,
-    on_ready: Callable[[], None] | None = None,
-    is_stopped: Callable[[], bool] | None = None,
+    on_ready: Callable[[], None] = lambda: None,
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> int:
     """Carry out one command, given as the words after `dsectl`; returns its exit code.
 

@@ -12,28 +12,26 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 if TYPE_CHECKING:
     from dsectl.cli.console import Console
 
 FOLLOW = ("-f", "--follow")
 
 
-class Entry(NamedTuple):
-    """One command, as the table has it."""
+class Entry(Struct, frozen=True):
+    """One command, as the table has it; called with a function, it declares that one as the command."""
 
     name: str
     """One word, or two as in `recipe run`."""
-    module: str
-    function: str
     help: str
     group: str
     rank: int
     """Its place in the group, in `dsectl help` and the docs."""
     readonly: bool = False
     """It changes nothing, so a recipe may poll it."""
-    plain: tuple[int, ...] = ()
-    """With so many arguments and no option, the function is called as it is, and Typer is not loaded, which would be
-    half of the time. Derived from the signature: all these arguments are text."""
     alias: str = ""
     streams: tuple[str, ...] = ()
     """The options with which it prints one JSON value a line, and goes on; an empty one stands for always."""
@@ -41,10 +39,24 @@ class Entry(NamedTuple):
     """Why it has no place in a recipe."""
     aside: bool = False
     """It is about the machine or about dsectl itself, so a session that is exported as a recipe leaves it out."""
+    module: str = ""
+    function: str = ""
+    plain: tuple[int, ...] = ()
+    """With so many arguments and no option, the function is called as it is, and Typer is not loaded, which would be
+    half of the time. Derived from the signature: all these arguments are text."""
+
+    def __call__(self, function: "F") -> "F":
+        """Declare it."""
+        function.__dict__["entry"] = replace(self, module=function.__module__, function=function.__name__)
+        return function
 
     def load(self) -> "Function":
         """What carries it out. Loads its module."""
         return getattr(import_module(self.module), self.function)  # type: ignore[no-any-return]
+
+
+command = Entry
+"""The name under which commands are declared."""
 
 
 class Answer(NamedTuple):
@@ -72,26 +84,3 @@ Function = Callable[..., Answer | Iterator[Answer] | int]
 """A command that goes on yields an answer for each thing that happens; one that is a conversation returns its code."""
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-def command(
-    name: str,
-    help: str,
-    *,
-    group: str,
-    rank: int,
-    readonly: bool = False,
-    alias: str = "",
-    streams: tuple[str, ...] = (),
-    barred: str = "",
-    aside: bool = False,
-) -> Callable[[F], F]:
-    """Declare the function below as a command."""
-
-    def declare(function: F) -> F:
-        module, called = function.__module__, function.__name__
-        entry = Entry(name, module, called, help, group, rank, readonly, (), alias, streams, barred, aside)
-        function.__dict__["entry"] = entry
-        return function
-
-    return declare

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from cluster.errors import Failed, Usage
 from dsectl.cli.console import Console
 from dsectl.cli.options import Options
@@ -54,25 +56,17 @@ class Session:
         self._clients.clear()
 
 
-class Invocation:
+class Invocation(Struct):
     """One command."""
 
-    def __init__(
-        self,
-        options: Options,
-        console: Console,
-        session: Session,
-        on_ready: Callable[[], None] | None = None,
-        is_stopped: Callable[[], bool] | None = None,
-    ) -> None:
-        self.options = options
-        self.console = console
-        self.session = session
-        self.ready = on_ready or (lambda: None)
-        """Called by a command that goes on, once it does what it was started for."""
-        self.stopped = is_stopped or (lambda: False)
-        """Asked by a command that goes on, whether it shall end."""
-        self._swept = False
+    options: Options
+    console: Console
+    session: Session
+    ready: Callable[[], None]
+    """Called by a command that goes on, once it does what it was started for."""
+    stopped: Callable[[], bool]
+    """Asked by a command that goes on, whether it shall end."""
+    swept: bool = False
 
     @property
     def cluster(self) -> str:
@@ -106,8 +100,8 @@ class Invocation:
         from cluster.emulator.members import current
         from cluster.emulator.sweep import sweep
 
-        if not self._swept:
-            self._swept = True
+        if not self.swept:
+            self.swept = True
             sweep(find_home())
         return current(self.cluster, find_home())
 

@@ -14,7 +14,7 @@ import typer
 
 from cluster.errors import Usage
 from dsectl.cli.declaration import Entry, Given
-from dsectl.ui.units import duration
+from dsectl.ui.units import duration, probability
 
 UsageError: Any = typer.BadParameter.__mro__[1]
 """Typer's own copy of click is private; its usage error is the base of the one that is public."""
@@ -23,8 +23,11 @@ REFUSED = re.compile(r"'?(.*?)'? is not ", re.DOTALL)
 EXTRA = re.compile(r"unexpected extra arguments? ?(?:\(s\) )?\((.*)\)", re.DOTALL)
 WORDED = re.compile(r"--[a-z]")
 
-DURATION: Any = typer.main.get_click_type(annotation=float, parameter_info=typer.Option(parser=duration))
-"""What an option takes that help calls D and that is a float, without being told so by each command."""
+UNITS: dict[str, Any] = {
+    metavar: typer.main.get_click_type(annotation=float, parameter_info=typer.Option(parser=parser))
+    for metavar, parser in (("D", duration), ("P", probability))
+}
+"""What an option takes that is a float and that help calls so, without being told by each command."""
 
 EPILOG = "`dsectl help options` shows the options of all commands: -C NAME, --json, -q, --raw, --timeout D, --via NODE."
 
@@ -41,8 +44,8 @@ def command(entry: Entry) -> Any:
     made: Any = typer.main.get_command(app)
     for parameter in made.params:
         parameter.show_default = False  # help says what a default means: "(default: all)"
-        if parameter.metavar == "D" and parameter.type.name == "float":
-            parameter.type = DURATION
+        if parameter.metavar in UNITS and parameter.type.name == "float":
+            parameter.type = UNITS[parameter.metavar]
     return made
 
 

@@ -19,7 +19,7 @@ from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.ui.faults import fault_json, faults_lines, receipt_line, with_receipt
 from dsectl.ui.text import count
-from dsectl.ui.units import probability, signed_duration, size
+from dsectl.ui.units import signed_duration, size
 
 if TYPE_CHECKING:
     from cluster.emulator.home import ClusterFiles
@@ -220,15 +220,9 @@ def slow(
     both: Annotated[bool, typer.Option("--both", help="Slow the other direction, too.")] = False,
     delay: Annotated[float | None, typer.Option(metavar="D", help="Latency to add.")] = None,
     jitter: Annotated[float | None, typer.Option(metavar="D", help="Random part of the latency, ± D, uniform.")] = None,
-    loss: Annotated[
-        float | None, typer.Option(parser=probability, metavar="P", help="Share of packets lost; TCP retransmits.")
-    ] = None,
-    duplicate: Annotated[
-        float | None, typer.Option(parser=probability, metavar="P", help="Share of datagrams sent twice.")
-    ] = None,
-    reorder: Annotated[
-        float | None, typer.Option(parser=probability, metavar="P", help="Share of datagrams out of order.")
-    ] = None,
+    loss: Annotated[float | None, typer.Option(metavar="P", help="Share of packets lost; TCP retransmits.")] = None,
+    duplicate: Annotated[float | None, typer.Option(metavar="P", help="Share of datagrams sent twice.")] = None,
+    reorder: Annotated[float | None, typer.Option(metavar="P", help="Share of datagrams out of order.")] = None,
     rate: Annotated[int | None, typer.Option(parser=size, metavar="SIZE", help="Bandwidth, in bytes a second.")] = None,
 ) -> Answer:
     """One direction of a link, as in `dsectl slow n1 n2 --delay 50ms --loss 10%`."""

@@ -109,8 +109,8 @@ def carry_out(
     *,
     timeout_s: float | None = None,
     out: Lines | None = None,
-    on_ready: Callable[[], None] | None = None,
-    is_stopped: Callable[[], bool] | None = None,
+    on_ready: Callable[[], None] = lambda: None,
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> CommandResult:
     """Run a command and keep its output. `timeout_s` bounds its wait, unless it says so itself."""
     from dsectl.cli.app import invoke
