@@ -30,7 +30,6 @@ class Findings:
     victim: str = ""
     ready_s: float | None = None
     load: dict[str, Account] = field(default_factory=dict)
-    """The account of each family of load."""
     writes: int = 0
     """Acknowledged so far; likewise the two that follow."""
     messages: int = 0

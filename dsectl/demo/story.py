@@ -134,7 +134,6 @@ class DemoStory:
         self.witness = Witness(self.found)
         self.killed_at = self.ended_at = 0.0
         self.seen: Snapshot | None = None
-        """The last look at all nodes."""
         self.is_down = False
         self.outage_keys: set[str] = set()
         self._stopping = False

@@ -23,6 +23,8 @@ from dsectl.ui.units import duration, show_duration
 from dsectl.ui.verdicts import Verdict, verdict_on
 
 Account = dict[str, Any]
+FOUND = ("lost", "unexpected", "duplicated", "checked", "unchecked", "offered", "unsent", "missed", "errors", "stopped")
+"""What the account has as the report has it."""
 
 
 def account_of(plan: LoadPlan, report: LoadReport, at: str) -> Account:
@@ -35,33 +37,26 @@ def account_of(plan: LoadPlan, report: LoadReport, at: str) -> Account:
         "at": at,
         "load": plan.family,
         **whole.counts,
-        **{name: getattr(report, name) for name in ("lost", "unexpected", "duplicated", "checked", "unchecked")},
-        "offered": report.offered,
+        **{name: getattr(report, name) for name in FOUND},
         "unanswered": report.offered - sum(whole.counts.values()),
-        "unsent": report.unsent,
-        "missed": report.missed,
         "offered_per_s": rate(report.offered, seconds),
         "achieved_per_s": rate(whole.ok, seconds),
         **whole.summaries(),
         "response": response.summary(),
         "lag": decode(report.lag).summary(),
         "operations": {name: one.counts | one.summaries() for name, one in report.kinds.items()},
-        "errors": report.errors,
         "seconds": round(seconds, 3),
         "planned_s": plan.seconds,
         "generator_busy": round(report.busy, 3),
-        "rate": plan.rate,
-        "clients": plan.clients,
-        "processes": plan.processes,
-        "stopped": report.stopped,
+        **{name: getattr(plan, name) for name in ("rate", "clients", "processes")},
         "interrupted": bool(report.interrupted_by),
         "examples": report.examples[:EXAMPLES_MAX],
     }
     if plan.family == PUBLISH:
-        listened = {"delivered": report.delivered, "dropped": report.dropped, "unheard": report.unheard}
-        found |= listened | {"delivery": decode(report.delivery).summary()}
+        found |= {name: getattr(report, name) for name in ("delivered", "dropped", "unheard")}
+        found["delivery"] = decode(report.delivery).summary()
     else:
-        found |= {"stale": report.stale}
+        found["stale"] = report.stale
     if plan.family == KV and plan.mix.reads:
         found |= {"prepared": report.prepared, "keys": plan.keys.count}
     if report.silent:

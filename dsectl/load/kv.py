@@ -175,9 +175,9 @@ class KvLoad(FamilyLoad):
         """Compare what a read shows with what was written, and with what was acknowledged and sent when it began."""
         if self.ledger.is_newest(key, values, then):
             return
-        self.ledger.accuse(key, self.ledger.unexpected(key, values), self.found)
-        if acknowledged and self.ledger.is_stale(key, values, acknowledged):
-            self.found.stale += 1
+        reading = self.ledger.reading(key, values)
+        self.ledger.accuse(key, reading.strange, self.found)
+        self.found.stale += reading.newest < acknowledged
 
     async def check(self, patience_s: float) -> None:
         """Read all keys back; those in doubt again and again for so long. The first time is given FIRST_S at least.

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from time import monotonic
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 from cluster.client.aio import Calls, Got, Outcome, PutDone
 from cluster.errors import ClusterError
@@ -45,6 +45,19 @@ class Key:
         """A write is under way."""
         self.value: bytes | None = None
         """The last value that was sent, where it is small enough to be kept: most reads show just that."""
+
+
+class Reading(NamedTuple):
+    """What values that were read from a key tell."""
+
+    strange: list[bytes]
+    """Those that nobody wrote: unknown, altered, or refused for certain."""
+    risen: list[bytes]
+    """Those that an acknowledged write has replaced, and that are there beside it all the same."""
+    is_kept: bool
+    """The promise is kept, if no write is under way: the value acknowledged last is there, or the one that may have
+    replaced it."""
+    newest: int
 
 
 class Ledger:
@@ -120,37 +133,19 @@ class Ledger:
         answers all questions. False where values are not kept."""
         return len(values) == 1 and values[0] in (key.value, then) and not key.refused
 
-    def unexpected(self, key: Key, values: list[bytes]) -> list[bytes]:
-        """Those of `values`, read from `key`, that nobody wrote: unknown, altered, or refused for certain."""
-        refused = key.refused or ()
+    def reading(self, key: Key, values: list[bytes]) -> "Reading":
+        """Compare what was read from `key` with what was written."""
         numbers = [self.payloads.number(key.name, value) or 0 for value in values]
-        return [
-            value
-            for value, number in zip(values, numbers, strict=True)
-            if not 1 <= number <= key.sent or number in refused
-        ]
-
-    def is_stale(self, key: Key, values: list[bytes], acknowledged: int) -> bool:
-        """Whether a read that began when `acknowledged` was the last number shows nothing as new."""
-        numbers = [self.payloads.number(key.name, value) or 0 for value in values]
-        return max(numbers, default=0) < acknowledged
-
-    def is_kept(self, key: Key, values: list[bytes]) -> bool:
-        """Whether the promise is kept, once no write is under way: the value acknowledged last is there, or the one
-        that may have replaced it."""
-        if not key.acknowledged:
-            return True
-        numbers = [self.payloads.number(key.name, value) for value in values]
-        return key.acknowledged in numbers or (key.doubtful > 0 and key.doubtful in numbers)
-
-    def risen(self, key: Key, values: list[bytes]) -> list[bytes]:
-        """Values that an acknowledged write has replaced, and that are there beside it all the same."""
-        allowed = (key.acknowledged, key.doubtful)
-        numbers = [self.payloads.number(key.name, value) for value in values]
-        if key.acknowledged not in numbers and key.doubtful not in numbers:
-            return []
-        wrong = [value for value, number in zip(values, numbers, strict=True) if number and number not in allowed]
-        return [value for value in wrong if value not in self.unexpected(key, values)]
+        refused, allowed = key.refused or (), {key.acknowledged, key.doubtful} - {0}
+        written = [1 <= number <= key.sent and number not in refused for number in numbers]
+        read = list(zip(values, numbers, written, strict=True))
+        there = not allowed.isdisjoint(numbers)
+        return Reading(
+            [value for value, _, is_written in read if not is_written],
+            [value for value, number, is_written in read if is_written and there and number not in allowed],
+            there or not key.acknowledged,
+            max(numbers, default=0),
+        )
 
     # -- accounting
 
@@ -164,8 +159,7 @@ class Ledger:
         """Judge what a strict read shows of a key once no write is under way; whether it is decided by that."""
         if not isinstance(answer, Got):
             return False
-        values = answer.siblings
-        kept, risen, strange = self.is_kept(key, values), self.risen(key, values), self.unexpected(key, values)
+        strange, risen, kept, _ = self.reading(key, answer.siblings)
         sure = settled and not answer.degraded
         if not sure and not strange and (risen or not kept):
             return False

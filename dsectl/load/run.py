@@ -68,22 +68,20 @@ Message = Note | Interval | LoadReport
 Inbox = queue.Queue["tuple[_Worker, Message]"]
 
 
-class _Worker:
-    """One generator process, and what it has sent."""
+class _Worker(threading.Thread):
+    """One generator process, read by a thread, and what it has sent."""
 
     def __init__(self, plan: LoadPlan, inbox: Inbox) -> None:
-        self.number = plan.process
+        super().__init__(name=f"generator {plan.process}", daemon=True)
         self.words: set[str] = set()
         self.report: LoadReport | None = None
         self.error: ClusterError | None = None
         self.intervals: list[Interval] = []
         self._inbox = inbox
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", WORKER, ROOT], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        command = [sys.executable, "-P", "-c", WORKER, ROOT]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.send(json.encode(plan))
-        self._thread = threading.Thread(target=self._receive, name=f"generator {self.number}", daemon=True)
-        self._thread.start()
+        self.start()
 
     def send(self, line: bytes) -> None:
         assert self._process.stdin is not None
@@ -93,7 +91,7 @@ class _Worker:
         except BrokenPipeError:  # it has ended
             pass
 
-    def _receive(self) -> None:
+    def run(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             try:
@@ -125,14 +123,14 @@ class _Worker:
         if "ended" not in self.words:
             self._process.kill()
         self._process.wait()
-        self._thread.join()
+        self.join()
         try:
             self._process.stdin.close()
         except BrokenPipeError:
             pass
         self._process.stdout.close()
         why = f": {self.error.message}" if self.error else f" {self.end}"
-        return self.report or LoadReport(silent=[f"generator {self.number}{why}"])
+        return self.report or LoadReport(silent=[f"{self.name}{why}"])
 
 
 def run_fleet(plan: LoadPlan, hooks: Hooks) -> LoadReport:
@@ -174,7 +172,7 @@ def _conduct(workers: list[_Worker], inbox: Inbox, hooks: Hooks) -> None:
         if "go" not in orders:
             for worker in workers:
                 if worker.error is not None or "ended" in worker.words:
-                    raise worker.error or ClusterError(f"generator {worker.number} {worker.end} before it began")
+                    raise worker.error or ClusterError(f"{worker.name} {worker.end} before it began")
             if all("prepared" in worker.words for worker in workers):
                 order(f"go {monotonic() + START_S}")
         if "stop" not in orders and hooks.is_stopped():

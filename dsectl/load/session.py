@@ -21,6 +21,7 @@ from dsectl.load.plan import KV, PUBLISH, LoadPlan, Payloads
 from dsectl.load.publish import PublishLoad
 from dsectl.load.request import RequestLoad
 from dsectl.load.tally import Interval, LoadReport, Tally
+from dsectl.snapshot.observer import Observer
 
 POLL_S = 0.05
 """How often it looks whether it shall end, and takes in fresh latencies."""
@@ -31,7 +32,6 @@ WIND_UP_S = 5.0
 
 
 CHECKS = {KV: "reading acknowledged writes back", PUBLISH: "waiting for the last messages"}
-"""What is done when nothing more is offered, in words."""
 T = TypeVar("T")
 
 
@@ -42,7 +42,6 @@ class Hooks:
     begin: Callable[[], Awaitable[float]] | None = None
     """Called when all is prepared; returns the time (`monotonic`) to begin at."""
     on_first: Callable[[], object] = lambda: None
-    """The first operation has succeeded."""
     on_interval: Callable[[Interval], object] = lambda interval: None
     on_phase: Callable[[str], object] = lambda phase: None
     """What begins now, in words."""
@@ -56,11 +55,12 @@ class Hooks:
 async def run_session(plan: LoadPlan, hooks: Hooks) -> LoadReport:
     """Carry out one process's share. Raises what connecting raises, or the reason why nothing could be prepared."""
     async with cluster.connect(plan.cluster, via=plan.via, timeout=plan.timeout_s, seed=plan.seed) as client:
-        before = gc.get_threshold()
+        session, before = _Session(plan, hooks, client), gc.get_threshold()
         gc.set_threshold(50_000, 50, 100)  # references are counted; looking for cycles would only cost pauses
         try:
-            return await _Session(plan, hooks, client).run()
+            return await session.run()
         finally:
+            session.close()
             gc.set_threshold(*before)
 
 
@@ -76,6 +76,7 @@ class _Session:
         self._told_at = 0.0
         self._wound_up_at = float("inf")
         self._offered_before = 0
+        self._observer = Observer(lambda: plan.cluster, events=False, answer_s=ASK_S)
 
     async def run(self) -> LoadReport:
         plan, hooks = self.plan, self.hooks
@@ -104,6 +105,9 @@ class _Session:
             self.prepared = await self._unless_cut(prepare_keys(calls, ledger, self._is_stopped)) or 0
         return KvLoad(plan, calls, tally, ledger, copies, self._is_settled)
 
+    def close(self) -> None:
+        self._observer.close()
+
     def _is_stopped(self) -> bool:
         self.stopped = self.stopped or self.hooks.is_stopped() or self.hooks.interrupts() > 0
         return self.stopped
@@ -127,14 +131,8 @@ class _Session:
                 await asyncio.wait([task])
 
     async def _is_settled(self) -> bool:
-        """Whether every node of the cluster reports that it votes and has no hints waiting."""
-        if self.plan.via is None:
-            return _all_settled(await self.client.ask_all(None, "status", timeout=ASK_S))
-        try:
-            async with cluster.connect(self.plan.cluster, timeout=ASK_S) as everybody:
-                return _all_settled(await everybody.ask_all(None, "status", timeout=ASK_S))
-        except ClusterError:
-            return False
+        """Whether all nodes of the cluster run and no hint waits, whichever of them the operations go through."""
+        return (await asyncio.to_thread(self._observer.look)).settled
 
     async def _offer(self, load: FamilyLoad) -> None:
         """Offer operations as long as planned, and wait for the last answers."""
@@ -186,9 +184,3 @@ async def check_operation(client: Client, target: str) -> None:
         return
     if found or all(isinstance(answer, NotFound) for answer in answers.values()):
         raise NotFound(f"no live node offers {target}", help="`dsectl services` lists services, `dsectl describe` one.")
-
-
-def _all_settled(answers: dict[str, object]) -> bool:
-    return bool(answers) and all(
-        isinstance(one, dict) and one["state"] == "running" and not one["hints"] for one in answers.values()
-    )

@@ -176,7 +176,6 @@ class LoadReport(Struct, tag=True):
     lag: bytes = b""
     """How long operations that were due waited for the generator itself."""
     offered: int = 0
-    """Sent."""
     unsent: int = 0
     """Due, and never sent, because as many as allowed were under way until the end."""
     unsent_for: bytes = b""
@@ -207,7 +206,6 @@ class LoadReport(Struct, tag=True):
     """Messages that nobody was known to listen to."""
     delivery: bytes = b""
     examples: list[str] = field(default_factory=list)
-    """Of what went wrong, in words."""
     silent: list[str] = field(default_factory=list)
     """Processes that ended without a report."""
 

@@ -30,7 +30,6 @@ SETTINGS = FrontMatter.__struct_fields__
 ALIKE = 0.75
 """Similarity from which a mark is taken for a misspelt one: `dsecl` and `dsctl` are, `dsl` and `select` are not."""
 ANSWER = "answer:"
-"""How the line of a question begins that holds what happened."""
 
 _FENCE = re.compile(r"[^A-Za-z_`~]*(?:`{3,}|~{3,})[ \t]*(\S.*)")
 """A line that would open a block with a mark, if nothing around it says otherwise."""
@@ -93,7 +92,6 @@ class Recipe:
     title: str
     cases: list[Case]
     problems: list[Problem]
-    """What is wrong with its form."""
 
     @property
     def steps(self) -> list[Line]:

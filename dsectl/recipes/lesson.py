@@ -77,7 +77,6 @@ class Lesson(Listener):
     answers: list[Answer] = field(default_factory=list)
     failed: bool = False
     skipped: int = 0
-    """Blocks that were left out."""
     ran: bool = False
     """Whether the last that was shown is what a step came to."""
 

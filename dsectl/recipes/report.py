@@ -36,7 +36,6 @@ class CaseReport:
     """When it was decided, in seconds since the cluster was ready."""
     took_s: float = 0.0
     steps: int = 0
-    """How many were carried out."""
     account: Any = None
     """The JSON that the deciding step's command printed, as the account of a load."""
     faults: list[dict[str, Any]] = field(default_factory=list)

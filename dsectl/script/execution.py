@@ -79,10 +79,6 @@ class Lines(io.TextIOBase):
                 self._on_line(line)
         return len(text)
 
-    def writable(self) -> bool:
-        """It is."""
-        return True
-
     def lines(self) -> list[str]:
         """The lines so far, and at last what is not ended."""
         with self._lock:
@@ -143,7 +139,6 @@ class Job:
         self.argv = list(argv)
         self.waited = False
         """A step has waited for its end, or looked at it."""
-        self.started_at = time.monotonic()
         self._session = Session(cluster)
         self._listener = listener
         self._out = Lines(None if listener is None else partial(listener.line, self))

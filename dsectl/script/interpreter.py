@@ -4,6 +4,7 @@ All commands go through `invoke`, as on the command line. What a step must see i
 """
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from typing import Any
 from cluster.errors import ClusterError, Usage
 from dsectl.cli.invocation import Session
 from dsectl.script.check import refuse_polling
-from dsectl.script.execution import SLICE_S, CommandResult, Job, JobListener, carry_out, free_name
+from dsectl.script.execution import CommandResult, Job, JobListener, carry_out, free_name, waited
 from dsectl.script.grammar import Command, Expect, Fails, Poll, Run, Sleep, Start, Step, Test, Wait
 from dsectl.script.polling import EXIT_INCONCLUSIVE, Look, Polling
 from dsectl.script.values import MISSING, argument, hint, holds, shown_value, value_of_word
@@ -259,9 +260,7 @@ class Interpreter:
         return result
 
     def _pause(self, seconds: float) -> None:
-        end = min(self.until, time.monotonic() + seconds)
-        while (left := end - time.monotonic()) > 0 and not self._is_stopped_from_outside():
-            time.sleep(min(left, SLICE_S))
+        waited(threading.Event(), min(self.until, time.monotonic() + seconds), self._is_stopped_from_outside)
 
 
 def judged(result: CommandResult, argv: list[str]) -> Outcome:

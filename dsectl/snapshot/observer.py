@@ -84,8 +84,11 @@ def _node(
 class Observer:
     """Looks at one cluster again and again; each event of a node is in one snapshot only. For one thread at a time."""
 
-    def __init__(self, cluster: Callable[[], str], via: str | None = None, *, events: bool = True) -> None:
+    def __init__(
+        self, cluster: Callable[[], str], via: str | None = None, *, events: bool = True, answer_s: float = ANSWER_S
+    ) -> None:
         """`cluster` is asked before each look, since a shell may turn to another one."""
+        self._answer_s = answer_s
         self._cluster = cluster
         self._via = via
         self._events = events
@@ -93,13 +96,13 @@ class Observer:
         self._seen: dict[str, dict[str, Any]] = {}  # node: boot epoch and how many of its events were fetched
 
     def look(self) -> Snapshot:
-        """The cluster now; takes at most ANSWER_S and what the disk takes."""
+        """The cluster now; takes at most `answer_s` and what the disk takes."""
         cluster = self._cluster()
         try:
             files = current(cluster, find_home())
             client = self._client_of(locate(cluster))
             each = {name: self._seen.get(name, {"limit": FIRST_EVENTS}) for name in files.nodes}
-            found = observe(files, client, via=self._via, answer_s=ANSWER_S, each=each if self._events else None)
+            found = observe(files, client, via=self._via, answer_s=self._answer_s, each=each if self._events else None)
         except (ClusterError, OSError) as error:  # OSError: deleted between two looks at its files
             self.close()
             lost = error if isinstance(error, ClusterError) else Damaged(f"its files cannot be read: {error.strerror}")

@@ -136,6 +136,11 @@ class Snapshot:
         return not any(node.problems for node in self.nodes.values())
 
     @property
+    def settled(self) -> bool:
+        """Every node runs, and no copy waits for another one."""
+        return bool(self.nodes) and not self.hints() and all(node.state == "running" for node in self.nodes.values())
+
+    @property
     def matrix(self) -> dict[str, dict[str, str]]:
         """Who sees whom how; observers that do not answer are left out."""
         return {name: node.vitals.sees for name, node in self.nodes.items() if node.vitals is not None}

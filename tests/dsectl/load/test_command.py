@@ -28,6 +28,7 @@ from dsectl.ui.verdicts import INCONCLUSIVE
 from tests.client.fake_node import Peer
 from tests.client.scripts import CLOCK
 from tests.dsectl.conftest import Run, Serve
+from tests.dsectl.snapshot.snapshots import vitals
 
 PERCENTILES = {"p50_ms", "p90_ms", "p99_ms", "p999_ms", "max_ms"}
 
@@ -65,8 +66,8 @@ class Keeper:
             peer.reply(frame, Published("id", 1, 0))
         elif isinstance(body, Call):
             peer.reply(frame, CallDone(body.payload, "n1"))
-        elif isinstance(body, AdminQuery) and body.what == "status":
-            peer.reply(frame, AdminAnswer({"state": "running", "hints": self.hints}))
+        elif isinstance(body, AdminQuery) and body.what == "vitals":
+            peer.reply(frame, AdminAnswer(msgspec.to_builtins(vitals(hints={"n2": self.hints} if self.hints else {}))))
         elif isinstance(body, AdminQuery) and body.what == "describe":
             peer.reply(frame, AdminAnswer({"operations": {"echo": {}, "work": {}}}))
 

@@ -28,10 +28,10 @@ def acknowledged(book: Ledger, times: int = 1) -> Key:
 def test_the_value_acknowledged_last_must_be_there() -> None:
     book = ledger()
     key = acknowledged(book, 3)
-    assert book.is_kept(key, [value(key, 3)])
-    assert not book.is_kept(key, []), "gone"
-    assert not book.is_kept(key, [value(key, 2)]), "an older one is no substitute"
-    assert not book.is_kept(key, [b"something else"])
+    assert book.reading(key, [value(key, 3)]).is_kept
+    assert not book.reading(key, []).is_kept, "gone"
+    assert not book.reading(key, [value(key, 2)]).is_kept, "an older one is no substitute"
+    assert not book.reading(key, [b"something else"]).is_kept
 
 
 def test_a_write_in_doubt_may_be_there_instead_and_its_key_is_not_written_again() -> None:
@@ -39,9 +39,9 @@ def test_a_write_in_doubt_may_be_there_instead_and_its_key_is_not_written_again(
     key = acknowledged(book)
     book.begin(key)
     fresh = book.doubt(key, 0)
-    assert book.is_kept(key, [value(key, 1)]) and book.is_kept(key, [value(key, 2)])
-    assert not book.is_kept(key, [])
-    assert book.unexpected(key, [value(key, 1), value(key, 2)]) == []
+    assert book.reading(key, [value(key, 1)]).is_kept and book.reading(key, [value(key, 2)]).is_kept
+    assert not book.reading(key, []).is_kept
+    assert book.reading(key, [value(key, 1), value(key, 2)]).strange == []
     assert book.keys == [fresh] and book.retired == [key] and fresh.name != key.name and not fresh.sent
     book.begin(fresh)
     again = book.doubt(fresh, 0)
@@ -54,14 +54,14 @@ def test_nothing_needs_to_be_there_where_nothing_was_acknowledged() -> None:
     key = book.keys[0]
     book.begin(key)
     book.doubt(key, 0)
-    assert book.is_kept(key, []) and book.is_kept(key, [value(key, 1)])
+    assert book.reading(key, []).is_kept and book.reading(key, [value(key, 1)]).is_kept
 
 
 def test_what_nobody_wrote_is_unexpected() -> None:
     book = ledger(2)
     key = acknowledged(book)
     strange = [b"foreign", value(book.keys[1], 1), value(key, 2), value(key, 1) + b" "]
-    assert book.unexpected(key, [value(key, 1), *strange]) == strange
+    assert book.reading(key, [value(key, 1), *strange]).strange == strange
 
 
 def test_what_was_refused_for_certain_is_unexpected() -> None:
@@ -69,25 +69,25 @@ def test_what_was_refused_for_certain_is_unexpected() -> None:
     key = acknowledged(book)
     book.begin(key)
     book.refuse(key)
-    assert book.unexpected(key, [value(key, 2)]) == [value(key, 2)]
-    assert book.is_kept(key, [value(key, 1)]), "and the one before must still be there"
+    assert book.reading(key, [value(key, 2)]).strange == [value(key, 2)]
+    assert book.reading(key, [value(key, 1)]).is_kept, "and the one before must still be there"
     assert not book.is_newest(key, [value(key, 2)], None)
 
 
 def test_a_replaced_value_must_not_stand_beside_the_one_that_replaced_it() -> None:
     book = ledger()
     key = acknowledged(book, 2)
-    assert book.risen(key, [value(key, 1), value(key, 2)]) == [value(key, 1)]
-    assert book.risen(key, [value(key, 2)]) == []
-    assert book.risen(key, [value(key, 1)]) == [], "then the newer one is lost, which is told once"
+    assert book.reading(key, [value(key, 1), value(key, 2)]).risen == [value(key, 1)]
+    assert book.reading(key, [value(key, 2)]).risen == []
+    assert book.reading(key, [value(key, 1)]).risen == [], "then the newer one is lost, which is told once"
 
 
 def test_reads_that_are_behind() -> None:
     book = ledger()
     key = acknowledged(book, 2)
-    assert not book.is_stale(key, [value(key, 2)], 2)
-    assert book.is_stale(key, [value(key, 1)], 2) and book.is_stale(key, [], 2)
-    assert not book.is_stale(key, [value(key, 1)], 1), "it was the newest when the read began"
+    assert book.reading(key, [value(key, 2)]).newest >= 2
+    assert book.reading(key, [value(key, 1)]).newest < 2 and book.reading(key, []).newest < 2
+    assert book.reading(key, [value(key, 1)]).newest >= 1, "it was the newest when the read began"
 
 
 def test_the_short_way_says_what_the_long_one_says() -> None:
@@ -118,6 +118,7 @@ def test_whatever_the_outcomes_a_store_that_keeps_its_word_is_never_accused(outc
             book.doubt(key, 0)
     for key in book.written():
         values = [store[key.name]] if key.name in store else []
-        assert book.is_kept(key, values) and not book.unexpected(key, values) and not book.risen(key, values)
+        found = book.reading(key, values)
+        assert found.is_kept and not found.strange and not found.risen
         if key.acknowledged:
-            assert not book.is_kept(key, []), "and one that forgets is"
+            assert not book.reading(key, []).is_kept, "and one that forgets is"

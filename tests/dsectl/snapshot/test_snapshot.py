@@ -100,10 +100,6 @@ def second_judges(source: str) -> set[str]:
     return (imported & MATERIAL) | (asked & QUESTIONS)
 
 
-WAITS = {"dsectl/load/session.py": {"status"}}
-"""A load waits, through the client that carries it, until nobody catches up any more; it shows no state."""
-
-
 def test_there_is_one_judge() -> None:
     assert second_judges("from cluster.client.verdict import judge_layout\nclient.ask_all(None, 'health')") == {
         "judge_layout",
@@ -112,7 +108,7 @@ def test_there_is_one_judge() -> None:
     paths = [path.relative_to(ROOT) for path in (ROOT / "dsectl").rglob("*.py")]
     outside = [path for path in paths if path.parts[1] != "snapshot"]
     found = {str(path): second_judges((ROOT / path).read_text()) for path in outside}
-    assert {path: names for path, names in found.items() if names - WAITS.get(path, set())} == {}
+    assert {path: names for path, names in found.items() if names} == {}
 
 
 @pytest.mark.parametrize(
