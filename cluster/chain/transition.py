@@ -8,7 +8,7 @@ coexist. A member that leaves must have delivered its hints.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import Any, NamedTuple
 
 import msgspec
@@ -136,20 +136,24 @@ def changes(entries: Sequence[ChainEntry], limit: int) -> list[dict[str, Any]]:
     """The last transitions of a chain, oldest first, for people: what each was to do, what became of it, and what it
     moved, or moves."""
     layouts = [entry for before, entry in pairwise(entries) if entry.layout.number > before.layout.number]
-    found = []
-    for entry, next in zip(layouts, [*layouts[1:], None], strict=True):
-        coming = entry.layout.coming
-        if coming is None:
-            continue
-        state = "under way"
-        if next is not None:
-            state = "replaced" if next.moving else "done" if next.layout.owners == coming.owners else "taken back"
-        found.append(
-            {"slot": entry.slot, "layout": entry.layout.number, "what": entry.what, "state": state}
-            | {
-                "moves": [
-                    {"partition": one.partition, "from": one.giving, "to": one.taking} for one in moves(entry.layout)
-                ]
-            }
-        )
-    return found[-limit:]
+    followed = [(entry, next) for entry, next in zip_longest(layouts, layouts[1:]) if entry.moving]
+    return [
+        {
+            "slot": entry.slot,
+            "layout": entry.layout.number,
+            "what": entry.what,
+            "state": _outcome(entry, next),
+            "moves": [
+                {"partition": one.partition, "from": one.giving, "to": one.taking} for one in moves(entry.layout)
+            ],
+        }
+        for entry, next in followed[-limit:]
+    ]
+
+
+def _outcome(entry: ChainEntry, next: ChainEntry | None) -> str:
+    if next is None:
+        return "under way"
+    if next.moving:
+        return "replaced"
+    return "done" if next.layout.owners == entry.layout.after().owners else "taken back"

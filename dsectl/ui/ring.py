@@ -127,7 +127,7 @@ def change_lines(change: Row, columns: int | None, glyphs: Glyphs) -> list[Line]
         (giving or "none", taking or "none", str(len(partitions)), " ".join(map(str, partitions)))
         for (giving, taking), partitions in sorted(ways.items(), key=lambda item: [by_number(name) for name in item[0]])
     ]
-    copies = count(sum(map(len, pairs.values())), "copy moves", "copies move")
+    copies = count(sum(len(one["to"]) for one in change["moves"]), "copy moves", "copies move")
     return [
         *_title([f"{change['what']}, {change['state']}:", f"{copies},", "from who has - to who has +"], columns),
         *_bands(rows, ["-", "+"] * (len(rows) // 2), columns, glyphs),

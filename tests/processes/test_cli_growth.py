@@ -40,6 +40,7 @@ def test_a_cluster_grows_and_shrinks_by_commands(three: dict[str, Any]) -> None:
 
 
 def test_a_person_sees_how_far_it_is_and_then_only_the_result(three: dict[str, Any]) -> None:
+    assert ask("ring", "--changes") == []
     person = Person("add")
     person.wait_written("copies moved")
     assert person.leave() == 0

@@ -102,7 +102,7 @@ def test_changes_tell_what_became_of_each_and_draw_the_last() -> None:
     ]
     assert changes([FIRST, ADDING, done, leaving, back], 20)[-1]["state"] == "taken back"
     assert changes([FIRST, ADDING, left(ADDING, ["n3"], gone=True)], 20)[0]["state"] == "replaced"
-    assert changes([FIRST, ADDING, done, leaving], 1) == found[1:]
+    assert changes([FIRST, ADDING, done, leaving], 1) == found[1:] and changes([FIRST], 20) == []
     lines = texts(changes_lines(found, 80, UNICODE))
     assert lines[1].split() == ["2", "done", str(sum(len(one["to"]) for one in found[0]["moves"])), "add", "n6"]
     assert lines[4].startswith("leave n2, under way: ")
