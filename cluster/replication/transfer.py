@@ -224,6 +224,9 @@ class PartitionScan:
         """Merge the rows; the scan ends once they are as durable as the cluster promises. A row that cannot be merged
         is named and left out: it holds up no other."""
         context, kept = self.context, False
+        if not context.view.holds(self.partition):  # taken back meanwhile: nobody would drop them again
+            self._end(None, "this node is not to hold the partition any more")
+            return
         stable = context.stable_clock(self.partition) if self.informed else NOTHING_SETTLED
         for key, blob in rows:
             try:
