@@ -45,10 +45,8 @@ def parse_sizes(text: str) -> Sizes:
     least = size(first)
     most = size(last) if dots else least
     if not SIZE_BYTES_MIN <= least <= most <= VALUE_BYTES_MAX:
-        raise Usage(
-            f"a value has {SIZE_BYTES_MIN} bytes to 1 MiB here, not {text}",
-            help="Write a size, or a range of sizes from small to large: 100B, 64B..4KiB.",
-        )
+        help = "Write a size, or a range of sizes from small to large: 100B, 64B..4KiB."
+        raise Usage(f"a value has {SIZE_BYTES_MIN} bytes to 1 MiB here, not {text}", help=help)
     return Sizes(least, most)
 
 

@@ -13,7 +13,7 @@ from cluster.errors import Usage
 from dsectl.cli.declaration import Given
 from dsectl.recipes.document import Predict, Recipe, read_recipe
 from dsectl.script.check import Checker, Problem
-from dsectl.script.grammar import RESERVED, Expect, Fails, Poll, Run, Start, Step
+from dsectl.script.grammar import RESERVED, Expect, Fails, Run, Start, Step
 from dsectl.script.tokens import VARIABLE, split
 from dsectl.script.values import OPERATORS, looks_like_path
 
@@ -79,7 +79,7 @@ def is_test(step: Step) -> bool:
     if isinstance(step, Run | Start):
         judges = step.command.name in ("load", "health")
         return judges or any(word.text().startswith("--count") for word in step.command.words)
-    return isinstance(step, Expect | Poll | Fails)
+    return isinstance(step, Expect | Fails)
 
 
 # -- nodes, zones and files
@@ -108,7 +108,7 @@ def unknown_names(
             except OSError as error:
                 help = f"--literal stores {name!r} itself. A file's path begins at the folder where dsectl is started."
                 yield f"cannot read {name[1:]!r}: {error.strerror}", help
-    path = step.test.path if isinstance(step, Expect | Poll) else step.path if isinstance(step, Run) else None
+    path = step.test.path if isinstance(step, Expect) else step.path if isinstance(step, Run) else None
     for key in path.steps if path else ():
         if isinstance(key, str) and _LIKE_A_NODE.fullmatch(key) and key not in nodes:
             yield f"unknown node {key!r}", known

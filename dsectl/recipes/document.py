@@ -17,7 +17,7 @@ from dsectl.cli.resources import SUFFIX, recipe_names, resource
 from dsectl.cli.table import lookup
 from dsectl.recipes.frontmatter import FrontMatter, read_front_matter
 from dsectl.script.check import Problem
-from dsectl.script.grammar import Expect, Fails, Poll, Run, Start, Step, parse
+from dsectl.script.grammar import Expect, Fails, Run, Start, Step, parse
 from dsectl.script.tokens import Line, join_lines
 
 if TYPE_CHECKING:
@@ -307,4 +307,4 @@ def _step(text: str) -> Step | None:
 
 def _is_test(text: str) -> bool:
     """Whether a line outside of all blocks is a step that tests something."""
-    return text.startswith(("expect ", "within ", "always ")) and isinstance(_step(text), Expect | Poll)
+    return text.startswith(("expect ", "within ", "always ")) and isinstance(_step(text), Expect)

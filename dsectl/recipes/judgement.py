@@ -11,7 +11,7 @@ from typing import Any
 
 from dsectl.recipes.check import is_test
 from dsectl.script.execution import CommandResult
-from dsectl.script.grammar import Expect, Poll, Run, Step
+from dsectl.script.grammar import Expect, Run, Step
 from dsectl.script.interpreter import Outcome
 from dsectl.script.values import MISSING, Path
 
@@ -37,7 +37,7 @@ class Judgement:
         """A step was carried out."""
         self.tests += is_test(step)
         self.excused.update(looked_at(step, outcome.result, variable))
-        if isinstance(step, Expect | Poll) and len(step.source.words) == 1:
+        if isinstance(step, Expect) and len(step.source.words) == 1:
             self.looked_at.add(step.source.name or "")
         made = outcome.result.value if outcome.result is not None else MISSING
         if outcome.argv and outcome.argv[0] in LINK_FAULTS and isinstance(made, dict) and "id" in made:
@@ -92,7 +92,7 @@ def named_links(fault: dict[str, Any], argv: list[str]) -> Iterator[tuple[str, .
 
 def looked_at(step: Step, result: CommandResult | None, variable: Callable[[str], Any]) -> list[str]:
     """The ids of the faults whose counts a step looked at."""
-    if isinstance(step, Expect | Poll):
+    if isinstance(step, Expect):
         path, command = step.test.path, step.source.name
     elif isinstance(step, Run) and step.path is not None:
         path, command = step.path, step.command.name

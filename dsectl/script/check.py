@@ -9,7 +9,7 @@ from cluster.errors import ClusterError, Usage
 from dsectl.cli.declaration import Given
 from dsectl.cli.options import Options, take_options
 from dsectl.cli.table import lookup
-from dsectl.script.grammar import RESERVED, Command, Expect, Fails, Poll, Run, Sleep, Start, Step, Wait, parse
+from dsectl.script.grammar import RESERVED, Command, Expect, Fails, Run, Sleep, Start, Step, Wait, parse
 from dsectl.script.values import regular_expression, value_of_word
 
 EXIT_CODE_MAX = 255
@@ -83,14 +83,13 @@ class Checker:
             case Fails(command, code):
                 self._command(command)
                 if code is not None and not 0 < code <= EXIT_CODE_MAX:
-                    raise Usage(
-                        f"invalid exit code {code}: expected 1 to 255", help="`dsectl help exit-codes` lists them."
-                    )
-            case Expect(source, test) | Poll(_, _, source, test):
+                    help = "`dsectl help exit-codes` lists them."
+                    raise Usage(f"invalid exit code {code}: expected 1 to 255", help=help)
+            case Expect(source, test, seconds):
                 name = source.name or ""
                 if len(source.words) > 1 or not (name in self.jobs or name in self.misnamed):
                     args = self._command(source)
-                    if isinstance(step, Poll):
+                    if seconds is not None:
                         refuse_polling(args)
                 self._known([*test.path.variables, *test.value.variables])
                 if test.operator == "matches" and not test.value.variables:
@@ -131,9 +130,8 @@ class Checker:
         else:
             raise refusals[0]
         if any(word.bare == "-" for word in command.words[1:]):
-            raise Usage(
-                "there is no standard input here", help="`@FILE` reads a file; --literal means the dash itself."
-            )
+            help = "`@FILE` reads a file; --literal means the dash itself."
+            raise Usage("there is no standard input here", help=help)
         return texts
 
 
@@ -144,10 +142,8 @@ def refuse_polling(argv: list[str]) -> None:
         return  # the command line says so
     entry, _ = found
     if not entry.readonly:
-        raise Usage(
-            f"{entry.name} changes something, and so must not be polled",
-            help="Run it once, and poll a command that only reads, such as `get` or `members`.",
-        )
+        help = "Run it once, and poll a command that only reads, such as `get` or `members`."
+        raise Usage(f"{entry.name} changes something, and so must not be polled", help=help)
     following = [option for option in entry.streams if option in argv]
     if following:
         raise Usage(f"{entry.name} with {following[0]} does not end, and so cannot be polled")

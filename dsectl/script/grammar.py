@@ -85,20 +85,13 @@ class Fails:
 
 @dataclass(frozen=True)
 class Expect:
-    """The test must hold now. `source` is a command, or a word that is the name of a job."""
+    """The test must hold now, with `seconds` once within that time, or with `always` whenever one looks meanwhile.
+    `source` is a command, or a word that is the name of a job."""
 
     source: Command
     test: Test
-
-
-@dataclass(frozen=True)
-class Poll:
-    """The test must hold once within the time (`always` False), or whenever one looks (`always` True)."""
-
-    always: bool
-    seconds: float
-    source: Command
-    test: Test
+    seconds: float | None = None
+    always: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,7 +117,7 @@ class Pipe:
     shell: str
 
 
-Step = Run | Start | Fails | Expect | Poll | Wait | Sleep | Pipe
+Step = Run | Start | Fails | Expect | Wait | Sleep | Pipe
 
 
 def parse(line: str, *, shell: bool = False) -> Step | None:
@@ -134,15 +127,13 @@ def parse(line: str, *, shell: bool = False) -> Step | None:
         return None
     first = words[0].bare or ""
     if first == "expect":
-        source, test = _test(words[1:], "expect")
-        return Expect(source, test)
+        return Expect(*_test(words[1:], "expect"))
     if first in ("within", "always"):
         limit = words[1].bare if len(words) > 1 else None
         if limit is None or not limit.endswith(":"):
             help = f"`{first} 5s: get cart .value == book`, for example."
             raise Usage(f"{first} needs a duration and a colon", help=help)
-        source, test = _test(words[2:], f"{first} {limit}")
-        return Poll(first == "always", duration(limit[:-1]), source, test)
+        return Expect(*_test(words[2:], f"{first} {limit}"), duration(limit[:-1]), first == "always")
     if first in ("wait", "stop"):
         if len(words) != 2 or words[1].bare is None:
             raise Usage(f"{first} needs the name of one job")
@@ -195,9 +186,8 @@ def _command_line(line: str, words: list[Word], shell: bool) -> Step:
     if words[-1].bare == "->":
         raise Usage("-> needs a variable", help="`put cart book .context -> $context`, for example.")
     if len(words) >= 4 and words[-2].bare in OPERATORS and looks_like_path(words[-3]):
-        raise Usage(
-            "a test begins with expect, within or always", help=f"`expect {' '.join(word.raw for word in words)}`"
-        )
+        help = f"`expect {' '.join(word.raw for word in words)}`"
+        raise Usage("a test begins with expect, within or always", help=help)
     return Run(_command(words))
 
 
@@ -214,13 +204,10 @@ def _test(words: list[Word], before: str) -> tuple[Command, Test]:
     if behind == 0:
         raise Usage(f"{found.raw} needs a value after it", help=example)
     if behind > 1:
-        raise Usage(
-            f"{found.raw} has {behind} values after it: expected one",
-            help="Quote a value that has blanks: \"two words\", '[1, 2]'.",
-        )
-    raise Usage(
-        f"{found.raw} needs a command and a path before it", help=f"{example} The path of the whole result is a dot."
-    )
+        help = "Quote a value that has blanks: \"two words\", '[1, 2]'."
+        raise Usage(f"{found.raw} has {behind} values after it: expected one", help=help)
+    help = f"{example} The path of the whole result is a dot."
+    raise Usage(f"{found.raw} needs a command and a path before it", help=help)
 
 
 def _command(words: list[Word]) -> Command:

@@ -15,7 +15,7 @@ from cluster.errors import ClusterError, Usage
 from dsectl.cli.invocation import Session
 from dsectl.script.check import refuse_polling
 from dsectl.script.execution import CommandResult, Job, JobListener, carry_out, free_name, waited
-from dsectl.script.grammar import Command, Expect, Fails, Poll, Run, Sleep, Start, Step, Test, Wait
+from dsectl.script.grammar import Command, Expect, Fails, Run, Sleep, Start, Step, Test, Wait
 from dsectl.script.polling import EXIT_INCONCLUSIVE, Look, Polling
 from dsectl.script.values import MISSING, argument, hint, holds, shown_value, value_of_word
 from dsectl.ui.units import show_duration
@@ -180,6 +180,8 @@ class Interpreter:
 
     @_carried_out.register
     def _expect(self, step: Expect) -> Outcome:
+        if step.seconds is not None:
+            return self._poll(step, step.seconds)
         look, result, argv = self._look(step)
         seen, job = look.text + look.hint, self._job(step.source)
         if look.code:
@@ -190,11 +192,10 @@ class Interpreter:
                 seen = f"{job.name} still runs: `wait {job.name}` comes first"
         return Outcome(PASSED if look.holds else FAILED, self._wanted(step.test), seen, result, argv)
 
-    @_carried_out.register
-    def _poll(self, step: Poll) -> Outcome:
+    def _poll(self, step: Expect, seconds: float) -> Outcome:
         if not self._job(step.source):
             refuse_polling(self.argv(step.source))
-        limit_s = step.seconds if step.always else step.seconds * self._scale
+        limit_s = seconds if step.always else seconds * self._scale
         polling = Polling(step.always, limit_s)
         began = time.monotonic()
         while True:
@@ -233,7 +234,7 @@ class Interpreter:
         """The job that a test looks at; None when it looks at a command."""
         return self.jobs.get(source.name or "") if len(source.words) == 1 else None
 
-    def _look(self, step: Expect | Poll, timeout_s: float | None = None) -> tuple[Look, CommandResult, list[str]]:
+    def _look(self, step: Expect, timeout_s: float | None = None) -> tuple[Look, CommandResult, list[str]]:
         """Carry out the command of a test, or take what the job has, and test it."""
         job, test = self._job(step.source), step.test
         if job is None:

@@ -102,10 +102,8 @@ def parse_path(word: Word) -> Path:
             case ["[", str(number), "]", *atoms] if _INDEX.fullmatch(number):
                 steps.append(int(number))
             case _:
-                raise Usage(
-                    f"column {word.column + 1}: invalid path {word.raw}",
-                    help='A path begins with a dot: . or .owners[0] or ."a key".state or .$node.state',
-                )
+                help = 'A path begins with a dot: . or .owners[0] or ."a key".state or .$node.state'
+                raise Usage(f"column {word.column + 1}: invalid path {word.raw}", help=help)
     return Path(tuple(steps), word.raw)
 
 
@@ -166,10 +164,8 @@ def regular_expression(pattern: Any) -> Callable[[str], object | None]:
         search: Callable[[str], object | None] = re2.compile(pattern, options).search
     except (re2.error, UnicodeEncodeError) as error:
         reason = error.args[0].decode(errors="replace") if isinstance(error, re2.error) else "it is not text"
-        raise Usage(
-            f"invalid regular expression {as_written(pattern)}: {reason}",
-            help="The syntax is RE2's: no look-around and no back-references.",
-        ) from None
+        help = "The syntax is RE2's: no look-around and no back-references."
+        raise Usage(f"invalid regular expression {as_written(pattern)}: {reason}", help=help) from None
     return search
 
 
@@ -240,10 +236,8 @@ def argument(word: Word, variable: Lookup) -> str:
     for part in word.parts:
         value = variable(part.name) if isinstance(part, Variable) else part.text
         if value is None and isinstance(part, Variable):
-            raise Usage(
-                f"${part.name} is null: a command takes text",
-                help="The `.value` of a key is null while it has several siblings; `.siblings[0]` is the first.",
-            )
+            help = "The `.value` of a key is null while it has several siblings; `.siblings[0]` is the first."
+            raise Usage(f"${part.name} is null: a command takes text", help=help)
         if isinstance(value, dict) and list(value) == ["base64"] and isinstance(value["base64"], str):
             try:  # bytes that are not text, as JSON holds them
                 value = os.fsdecode(a2b_base64(value["base64"]))

@@ -9,7 +9,7 @@ from prompt_toolkit.lexers import Lexer
 
 from cluster.errors import Usage
 from dsectl.cli.completion.grammar import Grammar, Walk
-from dsectl.script.grammar import Expect, Fails, Pipe, Poll, Run, Start, command_at, parse
+from dsectl.script.grammar import Expect, Fails, Pipe, Run, Start, command_at, parse
 from dsectl.script.tokens import Bare, Token, Variable, Word, scan, words
 from dsectl.script.values import OPERATORS, looks_like_path
 from dsectl.shell.evaluate import OWN
@@ -86,7 +86,7 @@ def problem(line: str, grammar: Grammar | None) -> str:
     match step:
         case Run(command) | Start(command) | Fails(command) | Pipe(command):
             argv = [word.text() for word in command.words]
-        case Expect(source) | Poll(_, _, source) if len(source.words) > 1:
+        case Expect(source) if len(source.words) > 1:
             argv = [word.text() for word in source.words]
         case _:
             return ""

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.errors import Usage
-from dsectl.script.grammar import Expect, Fails, Pipe, Poll, Run, Sleep, Start, Step, Wait, parse
+from dsectl.script.grammar import Expect, Fails, Pipe, Run, Sleep, Start, Step, Wait, parse
 from dsectl.script.values import OPERATORS
 
 
@@ -18,9 +18,9 @@ def told(step: Step | None) -> str:
             return f"start {command.raw} as {job}"
         case Fails(command, code):
             return f"fails {command.raw} with {code}"
-        case Expect(source, test):
+        case Expect(source, test, None):
             return f"expect {source.raw} | {test.raw}"
-        case Poll(always, seconds, source, test):
+        case Expect(source, test, float(seconds), always):
             return f"{'always' if always else 'within'} {seconds:g} {source.raw} | {test.raw}"
         case Wait(job, stop):
             return f"{'stop' if stop else 'wait'} {job}"
