@@ -44,58 +44,36 @@ class Writer:
     ) -> None:
         """Store `blob` here (as an owner, or as a fallback) and at the other owners. Raises QuorumMissing before
         anything is sent when too few can be reached: a definite no."""
-        context = self.context
-        if context.view.moving and context.view.joining(partition):
-            self._write_to_both(table, partition, key, blob, w, strict, deadline, done, trace)
-            return
-        mine, reachable = context.view.mine(partition), context.view.others(partition)
+        context, me = self.context, self.me
+        view = context.view
+        mine, reachable = view.mine(partition), view.others(partition)
+        sets: tuple[tuple[str, ...], ...] = ()
         missing: Sequence[str] = ()
         owners = len(reachable) + mine
+        if view.moving and view.joining(partition):
+            sets = view.owners(partition), view.coming(partition)
+            reachable = tuple(name for name in view.takers(partition) if name != me)
+            owners = min(map(len, sets))  # fewer are to come where members were forgotten by force
         promised = context.settings.w if context.settings.w < owners else owners
         needed = (w if w < owners else owners) or promised
         if not context.reach.all_well():
             reachable, missing = split_owners(reachable, context.avoided)
-            self._check(partition, len(reachable) + mine, missing, mine, needed, strict)
-        operation = (ExplainedWrite if trace else WriteOperation)(
+            for names in sets or (view.owners(partition),):
+                there = sum(name == me or name in reachable for name in names)
+                absent = [name for name in names if name in missing]
+                self._check(partition, there, absent, mine, needed, strict)
+        operation = (MovingWrite if sets else ExplainedWrite if trace else WriteOperation)(
             self, table, partition, key, blob, deadline, done, reachable, needed, promised, strict
         )
-        if trace:
+        if trace or sets:
             assert isinstance(operation, ExplainedWrite)
             operation.trace = trace
+        if sets:
+            assert isinstance(operation, MovingWrite)
+            operation.sets = sets
+            mine = view.holds(partition)
         self.calls.begin(operation)
         operation.start(mine, reachable, missing)
-
-    def _write_to_both(
-        self,
-        table: int,
-        partition: int,
-        key: str,
-        blob: bytes,
-        w: int,
-        strict: bool,
-        deadline: float,
-        done: WriteDone,
-        trace: str,
-    ) -> None:
-        """In a transition: to the owners in force, and to those to come."""
-        context = self.context
-        view, me = context.view, context.me
-        takers = [name for name in view.takers(partition) if name != me]
-        reachable, missing = split_owners(takers, context.avoided)
-        sets = (view.owners(partition), view.coming(partition))
-        count = min(map(len, sets))  # fewer are to come where members were forgotten by force
-        promised = min(context.settings.w, count)
-        needed = min(w, count) or promised
-        for owners in sets:
-            there = sum(name == me or name in reachable for name in owners)
-            absent = [name for name in owners if name in missing]
-            self._check(partition, there, absent, view.mine(partition), needed, strict)
-        operation = MovingWrite(
-            self, table, partition, key, blob, deadline, done, reachable, needed, promised, strict, sets
-        )
-        operation.trace = trace
-        self.calls.begin(operation)
-        operation.start(view.holds(partition), reachable, missing)
 
     def answered(self, inbound: Inbound) -> None:
         """An owner has dealt with a batch."""
@@ -341,36 +319,19 @@ class WriteOperation(QuorumWrite):
 
 
 class ExplainedWrite(WriteOperation):
-    """One that has a trace; the others pay nothing for it."""
+    """One that may have a trace; the others pay nothing for it."""
 
     __slots__ = ("trace",)
 
 
-class MovingWrite(WriteOperation):
+class MovingWrite(ExplainedWrite):
     """A write while the owners of its partition change: it needs W of the owners in force and W of those to come, and
     whoever is both counts for both."""
 
-    __slots__ = ("sets", "trace")
+    __slots__ = ("sets",)
 
-    def __init__(
-        self,
-        writer: Writer,
-        table: int,
-        partition: int,
-        key: str,
-        blob: bytes,
-        deadline: float,
-        done: WriteDone,
-        reachable: Sequence[str],
-        needed: int,
-        promised: int,
-        strict: bool,
-        sets: tuple[Sequence[str], Sequence[str]],
-    ) -> None:
-        WriteOperation.__init__(
-            self, writer, table, partition, key, blob, deadline, done, reachable, needed, promised, strict
-        )
-        self.sets = sets
+    sets: tuple[tuple[str, ...], ...]
+    """The owners in force, and those to come."""
 
     def start(self, mine: bool, reachable: Sequence[str], missing: Sequence[str]) -> None:
         """As of any write. A node that is only to come may hold more of the key than the write that it coordinates

@@ -241,22 +241,22 @@ def away_while_a_partition_went_and_came_back(seed: int) -> None:
 # -- removals
 
 
-def write_to_the_owners_in_force_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    init: Any = MovingWrite.__init__
+def count_one_set(monkeypatch: pytest.MonkeyPatch, which: int) -> None:
+    start: Any = MovingWrite.start
 
     def with_one_set(self: MovingWrite, *args: Any) -> None:
-        init(self, *args[:-1], (args[-1][0], args[-1][0]))
+        self.sets = (self.sets[which],)
+        start(self, *args)
 
-    monkeypatch.setattr(MovingWrite, "__init__", with_one_set)
+    monkeypatch.setattr(MovingWrite, "start", with_one_set)
+
+
+def count_the_owners_in_force_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    count_one_set(monkeypatch, 0)
 
 
 def count_the_owners_to_come_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    init: Any = MovingWrite.__init__
-
-    def with_one_set(self: MovingWrite, *args: Any) -> None:
-        init(self, *args[:-1], (args[-1][1], args[-1][1]))
-
-    monkeypatch.setattr(MovingWrite, "__init__", with_one_set)
+    count_one_set(monkeypatch, 1)
 
 
 def count_all_alike(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,7 +322,7 @@ SAFEGUARDS = [
     Safeguard(
         "a moving write counts the owners to come",
         "In a transition a write is `ok` once W of the owners to come have it.",
-        write_to_the_owners_in_force_only,
+        count_the_owners_in_force_only,
         written_while_data_moves,
     ),
     Safeguard(
