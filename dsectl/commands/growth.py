@@ -111,7 +111,7 @@ def _progress(state: dict[str, Any]) -> None:
     console = current().console
     glyphs = glyphs_for(console.err.encoding)
     moving = Moving(state["what"], state["waits_for"], state["joining"], state["lacking"])
-    console.progress(painted(moving_line(moving, page_columns(80) - 1, glyphs), console.paint_err))
+    console.progress(painted(moving_line(moving, (console.columns or page_columns(80)) - 1, glyphs), console.paint_err))
 
 
 def _answer(moved: emulator.Moved, what: str) -> Answer:
