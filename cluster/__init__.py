@@ -92,9 +92,8 @@ _WHERE = {
 }
 _PLACES = {name: module for module, names in _WHERE.items() for name in names}
 
-__all__ = sorted([*_PLACES, "errors"])
-
-if not TYPE_CHECKING:  # to a type checker it would lend every misspelt name a type
+if not TYPE_CHECKING:  # to a type checker all that is public above is, and no misspelt name has a type
+    __all__ = sorted([*_PLACES, "errors"])
 
     def __getattr__(name: str) -> object:
         if name == "errors":
@@ -105,6 +104,5 @@ if not TYPE_CHECKING:  # to a type checker it would lend every misspelt name a t
         globals()[name] = value
         return value
 
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

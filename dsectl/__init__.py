@@ -10,47 +10,7 @@ from os.path import abspath, dirname
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cluster import AlreadyExists as AlreadyExists
-    from cluster import BadContext as BadContext
-    from cluster import BadMessage as BadMessage
-    from cluster import BlockingCluster as BlockingCluster
-    from cluster import CallResult as CallResult
-    from cluster import Client as Client
-    from cluster import ClockFull as ClockFull
-    from cluster import ClusterError as ClusterError
-    from cluster import Damaged as Damaged
-    from cluster import DeadlinePassed as DeadlinePassed
-    from cluster import Failed as Failed
-    from cluster import Forbidden as Forbidden
-    from cluster import GetResult as GetResult
-    from cluster import HandshakeRefused as HandshakeRefused
-    from cluster import Inconclusive as Inconclusive
-    from cluster import KeysResult as KeysResult
-    from cluster import LimitReached as LimitReached
-    from cluster import Maybe as Maybe
-    from cluster import NoResponders as NoResponders
-    from cluster import NotFound as NotFound
-    from cluster import NotYet as NotYet
-    from cluster import Overloaded as Overloaded
-    from cluster import PublishResult as PublishResult
-    from cluster import PutResult as PutResult
-    from cluster import QuorumMissing as QuorumMissing
-    from cluster import ServiceError as ServiceError
-    from cluster import StaleLayout as StaleLayout
-    from cluster import StorageFull as StorageFull
-    from cluster import Subscription as Subscription
-    from cluster import TooFewNodes as TooFewNodes
-    from cluster import TooFewOwners as TooFewOwners
-    from cluster import TooLarge as TooLarge
-    from cluster import TooManySiblings as TooManySiblings
-    from cluster import TopicMessage as TopicMessage
-    from cluster import TransitionUnderWay as TransitionUnderWay
-    from cluster import UnknownCluster as UnknownCluster
-    from cluster import Unreachable as Unreachable
-    from cluster import Usage as Usage
-    from cluster import connect as connect
-    from cluster import connect_blocking as connect_blocking
-    from cluster import errors as errors
+    from cluster import *  # noqa: F403
 
 ROOT = dirname(dirname(abspath(__file__)))
 """The folder of this package and of the `cluster` that belongs to it."""

@@ -45,8 +45,8 @@ def test_the_blocking_client_is_light() -> None:
 
 
 def test_the_names_are_found() -> None:
-    assert set(cluster.__all__) <= set(dir(cluster))
-    assert all(getattr(cluster, name) is not None for name in cluster.__all__)
+    assert set(vars(cluster)["__all__"]) <= set(dir(cluster))
+    assert all(getattr(cluster, name) is not None for name in vars(cluster)["__all__"])
     with pytest.raises(AttributeError, match="nothing"):
         getattr(cluster, "nothing")  # noqa: B009 - mypy refuses it too
 
