@@ -20,7 +20,7 @@ from cluster.emulator import cluster as emulator
 from cluster.emulator.spec import ClusterSpec, timestamp
 from cluster.errors import ClusterError
 from dsectl.demo.findings import Findings, Step, judge
-from dsectl.demo.witness import Witness, within
+from dsectl.demo.witness import Witness, WitnessedCalls, within
 from dsectl.load.account import account_of, promises
 from dsectl.load.plan import KV, PUBLISH, READ, REQUEST, UNIFORM, WRITE, KeySpace, LoadPlan, Mix
 from dsectl.load.session import Hooks, run_session
@@ -176,11 +176,8 @@ class DemoStory:
         found.victim = where["owners"][0]
         say(f"key {SHOWCASE!r} is in partition {where['partition']}, owned by {', '.join(where['owners'])}")
         began = time.monotonic()
-        hooks = Hooks(
-            is_stopped=lambda: self._stopping,
-            interrupts=lambda: 2 if found.cut_short else 0,
-            calls=witness.calls,
-        )
+        calls = partial(WitnessedCalls, witness=witness)
+        hooks = Hooks(is_stopped=lambda: self._stopping, interrupts=lambda: 2 if found.cut_short else 0, calls=calls)
         for family, rate in RATES.items():
             self._plans[family] = plan = LoadPlan(
                 family, found.cluster, os.urandom(3).hex(), rate, LIMIT_S, mix=MIX, keys=KeySpace(KEYS),

@@ -39,10 +39,6 @@ class Witness:
         self.hinted_at: list[float] = []
         """When a write was acknowledged of which a fallback keeps a hint."""
 
-    def calls(self, session: Client, timeout: float) -> Calls:
-        """What a load sends its operations with."""
-        return _WitnessedCalls(session, timeout, self)
-
     def avoided_at(self, since: float) -> float | None:
         """When the first such write was acknowledged."""
         return next((at for at in self.hinted_at if at >= since), None)
@@ -58,8 +54,8 @@ def within(answers: list[Answered], since: float, until: float) -> list[Answered
     return [one for one in answers if since <= one.began and one.ended <= until]
 
 
-class _WitnessedCalls(Calls):
-    """Passes on, and shows the witness what succeeded."""
+class WitnessedCalls(Calls):
+    """What a load sends its operations with: passes on, and shows the witness what succeeded."""
 
     def __init__(self, session: Client, timeout: float, witness: Witness) -> None:
         super().__init__(session, timeout)
@@ -67,6 +63,7 @@ class _WitnessedCalls(Calls):
         self.found = witness.found
 
     def put(self, key: str, value: bytes, context: bytes | None, done: Done) -> Dispatch:
+        """Write."""
         began, found = monotonic(), self.found
 
         def answered(outcome: Outcome) -> None:
@@ -82,6 +79,7 @@ class _WitnessedCalls(Calls):
         return super().put(key, value, context, answered)
 
     def call(self, operation: str, payload: bytes, done: Done) -> Dispatch:
+        """Call a service."""
         began, found = monotonic(), self.found
 
         def answered(outcome: Outcome) -> None:
@@ -94,6 +92,7 @@ class _WitnessedCalls(Calls):
         return super().call(operation, payload, answered)
 
     def subscription(self, pattern: str, take: Callable[[Message], None]) -> Subscription:
+        """Subscribe."""
         witness, found = self.witness, self.found
 
         def taken(message: Message) -> None:

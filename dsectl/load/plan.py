@@ -7,6 +7,7 @@ section 3.2), and ranks are scattered over the keys, so that the popular ones ar
 self-describing: a name, a number, and filling, so that a reader can check, to the last byte, whether it was sent.
 """
 
+import re
 from bisect import bisect
 from collections.abc import Callable
 from itertools import accumulate
@@ -88,35 +89,30 @@ class KeySpace(Struct, frozen=True):
     distribution: str = ""
 
 
+_KEYS = re.compile(rf"(?=.)(?:({'|'.join(DISTRIBUTIONS)})(?::(?=[0-9])|$))?([0-9]*)")
+
+
 def parse_keys(text: str) -> KeySpace:
     """`1000`, `zipfian` or `zipfian:1000`. Raises Usage."""
-    name, colon, number = text.partition(":")
-    if not colon and name not in DISTRIBUTIONS:
-        name, number = "", name
-    if name and name not in DISTRIBUTIONS:
-        raise Usage(f"unknown distribution {name!r}: one of {', '.join(DISTRIBUTIONS)}", help=_KEYS_HELP)
-    if name and not colon:
-        return KeySpace(distribution=name)
-    if not (number.isascii() and number.isdigit()):
-        raise Usage(f'invalid keys "{text}": expected 1000, zipfian, uniform:5000', help=_KEYS_HELP)
-    if not 1 <= int(number) <= KEYS_MAX:
-        raise Usage(f"there can be 1 to {KEYS_MAX} keys, not {number}")
-    return KeySpace(int(number), name)
-
-
-_KEYS_HELP = "Write how many, how they are chosen, or both: 1000, zipfian, uniform:5000, latest:1000."
+    found = _KEYS.fullmatch(text)
+    if found is None:
+        help = "Write how many, how they are chosen, or both: 1000, zipfian, uniform:5000, latest:1000."
+        raise Usage(f'invalid keys "{text}": expected 1000, zipfian, uniform:5000', help=help)
+    count = int(found[2] or KEYS_DEFAULT)
+    if not 1 <= count <= KEYS_MAX:
+        raise Usage(f"there can be 1 to {KEYS_MAX} keys, not {count}")
+    return KeySpace(count, found[1] or "")
 
 
 class Zipf:
     """Ranks from 0, the most popular, to `count` - 1. `count` may grow."""
 
-    def __init__(self, count: int, theta: float = THETA) -> None:
-        assert count >= 1 and 0 < theta < 1
+    def __init__(self, count: int) -> None:
+        assert count >= 1
         self.count = 0
-        self._theta = theta
         self._zeta = 0.0
-        self._zeta_two = 1 + 0.5**theta
-        self._alpha = 1 / (1 - theta)
+        self._zeta_two = 1 + 0.5**THETA
+        self._alpha = 1 / (1 - THETA)
         self._eta = 0.0
         self.grow(count)
 
@@ -124,10 +120,10 @@ class Zipf:
         """There are `count` ranks now, not fewer than before."""
         assert count >= self.count
         for rank in range(self.count + 1, count + 1):
-            self._zeta += 1 / rank**self._theta
+            self._zeta += 1 / rank**THETA
         self.count = count
         if count > 2:  # the first two ranks are drawn without it
-            self._eta = (1 - (2 / count) ** (1 - self._theta)) / (1 - self._zeta_two / self._zeta)
+            self._eta = (1 - (2 / count) ** (1 - THETA)) / (1 - self._zeta_two / self._zeta)
 
     def rank(self, uniform: float) -> int:
         """The rank for a number drawn evenly from 0 up to 1."""

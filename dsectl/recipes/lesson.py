@@ -7,7 +7,6 @@ can see later what one had expected.
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import json
@@ -56,31 +55,20 @@ class Left(KeyboardInterrupt):
     """The reader has left the lesson; it ends as on an interrupt."""
 
 
-@dataclass
-class Answer:
-    """What the reader expected."""
-
-    file: str
-    line: int
-    question: str
-    answer: str
-
-
-@dataclass
 class Lesson(Listener):
     """A listener that teaches. `ask` shows a text and returns a line that was typed, None at the end of input; it is
     itself None when nobody can be asked."""
 
-    recipe: Recipe
-    console: Console
-    ask: Callable[[str], str | None] | None
-    answers: list[Answer] = field(default_factory=list)
-    failed: bool = False
-    skipped: int = 0
-    ran: bool = False
-    """Whether the last that was shown is what a step came to."""
-
-    def __post_init__(self) -> None:
+    def __init__(self, recipe: Recipe, console: Console, ask: Callable[[str], str | None] | None) -> None:
+        self.recipe = recipe
+        self.console = console
+        self.ask = ask
+        self.answers: list[dict[str, Any]] = []
+        """What the reader expected: `file line question answer`."""
+        self.failed = False
+        self.skipped = 0
+        self.ran = False
+        """Whether the last that was shown is what a step came to."""
         self._interpreter: Interpreter | None = None
         self._question: Predict | None = None
         """It is answered when the next block has run."""
@@ -141,7 +129,7 @@ class Lesson(Listener):
     def answer(self) -> None:
         """Show what happened beside what the reader had expected, if a question waits for it."""
         asked, self._question = self._question, None
-        guess = next((one.answer for one in self.answers if asked is not None and one.line == asked.line), "")
+        guess = next((one["answer"] for one in self.answers if asked is not None and one["line"] == asked.line), "")
         if asked is None or not (guess or asked.answer):
             return
         lines = [f"you expected: {shown(guess)}"] if guess else []
@@ -174,7 +162,8 @@ class Lesson(Listener):
                 self._look(guess[1:])
             elif not self._is_key(guess):
                 if guess:
-                    self.answers.append(Answer(self.recipe.file, part.line, part.question, guess))
+                    answer = {"file": self.recipe.file, "line": part.line, "question": part.question, "answer": guess}
+                    self.answers.append(answer)
                 break
         self._show([""])
 

@@ -77,10 +77,6 @@ class RecipeReport:
         """The heaviest of its cases."""
         return worst(case.verdict for case in self.cases)
 
-    def count(self, verdict: str) -> int:
-        """How many cases ended so."""
-        return sum(case.verdict == verdict for case in self.cases)
-
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
         return {"verdict": self.verdict, **counts([self]), **asdict(self)}
@@ -94,7 +90,8 @@ def worst(verdicts: Iterable[str]) -> str:
 
 def counts(reports: list[RecipeReport]) -> dict[str, int]:
     """How many cases of all reports ended how."""
-    return {verdict: sum(report.count(verdict) for report in reports) for verdict in (PASSED, FAILED, INCONCLUSIVE)}
+    ended = [case.verdict for report in reports for case in report.cases]
+    return {verdict: ended.count(verdict) for verdict in (PASSED, FAILED, INCONCLUSIVE)}
 
 
 def pass_rate(passed: int, runs: int) -> tuple[float, float, float]:

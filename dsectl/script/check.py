@@ -32,15 +32,13 @@ class Checker:
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
+        # Each with the line that gave it its value, or that started it.
         self.variables: dict[str, int] = {}
-        """Those that have a value so far, with the line that gave it."""
         self.jobs: dict[str, int] = {}
-        """Those that were started, with the line."""
         self.waiting: dict[str, int] = {}
-        """Those that no step has waited for yet, with the line."""
-        self.misnamed: dict[str, None] = {}
+        """Jobs that no step has waited for yet."""
+        self.misnamed: set[str] = set()
         """Jobs that were refused for their name; what is said of them later is not held against the recipe again."""
-        self.steps = 0
         self.given: list[Given] = []
         """What the command of the last line gives, but for what variables will hold."""
 
@@ -50,7 +48,6 @@ class Checker:
         try:
             step = parse(text)
             if step is not None:
-                self.steps += 1
                 self._step(number, step)
         except ClusterError as error:
             self.problems.append(Problem(number, error.message, error.help))
@@ -75,7 +72,7 @@ class Checker:
                 self._command(command)
                 assert job is not None  # outside the shell a job has a name
                 if lookup([job]) is not None:
-                    self.misnamed[job] = None
+                    self.misnamed.add(job)
                     raise Usage(f"{job} is a command: choose another name for the job")
                 if job in self.waiting:
                     raise Usage(f"a job called {job} was started on line {self.waiting[job]} and may still run")

@@ -56,7 +56,6 @@ class Outcome:
     result: CommandResult | None = None
     """Of the command; of a poll, the last."""
     argv: list[str] = field(default_factory=list)
-    looks: int = 0
     taken: str = ""
     """What a variable holds now: `$first = "n1"`."""
 
@@ -206,7 +205,7 @@ class Interpreter:
                 verdict = INCONCLUSIVE if self._is_stopped_from_outside() else FAILED
                 story += "; it was interrupted" if verdict == INCONCLUSIVE else f"; {LIMIT_REACHED}"
             if verdict is not None:
-                return Outcome(verdict, self._wanted(step.test), story, result, argv, polling.looks)
+                return Outcome(verdict, self._wanted(step.test), story, result, argv)
             self._pause(polling.pause_s(time.monotonic() - began))
 
     @_carried_out.register

@@ -100,7 +100,7 @@ def test_a_question_is_answered_by_what_happened_next() -> None:
     shown = out.getvalue()
     assert "you expected: all of them\nwhat happened: n1 has it, and no other.\n" in shown
     assert shown.index(GUESS) < shown.index("  $first = n1") < shown.index("what happened") < shown.index("Case 2")
-    assert [one.answer for one in made.answers] == ["all of them"]
+    assert [one["answer"] for one in made.answers] == ["all of them"]
 
 
 def test_without_a_guess_the_answer_is_told_all_the_same() -> None:
@@ -130,7 +130,7 @@ def test_help_and_what_stood_before() -> None:
     gone_through(made, TAKEN)
     assert out.getvalue().count(HELP) == 2
     assert out.getvalue().count("Why this?") == 2, "once by going back"
-    assert [one.answer for one in made.answers] == ["me"]
+    assert [one["answer"] for one in made.answers] == ["me"]
 
 
 def test_one_looks_around_with_commands_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
