@@ -10,7 +10,6 @@ from cluster.errors import NotFound, Usage
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.snapshot.observer import observe
-from dsectl.snapshot.snapshot import waits_for
 from dsectl.ui.charts import Glyphs, glyphs_for, spelled
 from dsectl.ui.ring import change_lines, changes_lines, moving_line, ring_lines
 from dsectl.ui.table import Cell, state, table, table_lines
@@ -36,16 +35,15 @@ def status() -> Answer:
     """Green: all owners of every partition vote. Amber: enough for a read of each. Red: too few for some. Exits with 0
     whenever it could look; --via chooses whose view of the others counts."""
     seen = snapshot()
-    found = seen.to_json()
+    found, moving = seen.to_json(), seen.moving
 
     def view(console: Console) -> None:
         console.lines(status_lines(found, console.paint, console.columns))
         if not seen.faults_readable:
             console.note("note: the file of faults cannot be read: `dsectl heal` ends all faults and begins a new one")
-        if seen.moving is not None:
-            glyphs = glyphs_for(console.out.encoding)
-            console.lines(["", painted(moving_line(seen.moving, console.columns, glyphs), console.paint)])
-            console.note(f"note: {waits_for(seen.moving)}; `dsectl revert` takes it back, `dsectl ring` shows it")
+        if moving is not None:
+            _draw(console, lambda columns, glyphs: [[], moving_line(moving, columns, glyphs)])
+            console.note(f"note: {found['moving']}; `dsectl revert` takes it back, `dsectl ring` shows it")
         if seen.faults_active:
             console.note(f"note: {count(seen.faults_active, 'fault')} active: `dsectl faults --active`")
 

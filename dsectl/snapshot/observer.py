@@ -19,6 +19,7 @@ from cluster.emulator.inspect import NodeProcess, cpu_s
 from cluster.emulator.linkfaults import faults_readable, readable_faults
 from cluster.emulator.members import current
 from cluster.emulator.nodefiles import cure, identity_damage
+from cluster.emulator.spec import Place
 from cluster.errors import ClusterError, Damaged, Unreachable
 from dsectl.snapshot.snapshot import NodeSnapshot, Snapshot, judge
 from dsectl.ui.faults import fault_json
@@ -48,10 +49,9 @@ def observe(
     answers = client.ask_all(asked, "vitals", {"limit": 0}, timeout=limit, each=each) if asked else {}
     owns = owned(client.location)
     nodes = {
-        place.name: _node(files, place.name, running[place.name], answers.get(place.name), place.zone, place.port,
-                          owns.get(place.name, 0))
+        place.name: _node(files, place, running[place.name], answers.get(place.name), owns.get(place.name, 0))
         for place in files.record.places
-    }  # fmt: skip
+    }
     taken = Snapshot(
         files.name,
         at,
@@ -62,9 +62,8 @@ def observe(
     return judge(client.location, nodes, via, taken)
 
 
-def _node(
-    files: ClusterFiles, name: str, process: NodeProcess, answer: Any, zone: str, port: int, owns: int
-) -> NodeSnapshot:
+def _node(files: ClusterFiles, place: Place, process: NodeProcess, answer: Any, owns: int) -> NodeSnapshot:
+    name = place.name
     said = Unreachable(f"{name}: its process is paused") if answer is None else read_vitals(answer)
     vitals = said if isinstance(said, Vitals) else None
     damage = identity_damage(files, name) if vitals is None and not process.alive else None
@@ -73,8 +72,8 @@ def _node(
         process,
         vitals,
         said if isinstance(said, ClusterError) else None,
-        zone,
-        port,
+        place.zone,
+        place.port,
         owns,
         cpu_s(process.pid) if process.pid is not None else 0.0,
         f"{damage}; {cure(files.name, name, len(files.nodes))}" if damage is not None else "",

@@ -131,14 +131,14 @@ class Snapshot:
         return sum(fault["active"] for fault in self.faults)
 
     @property
-    def healthy(self) -> bool:
-        """Every node answers and lacks nothing."""
-        return not any(node.problems for node in self.nodes.values())
-
-    @property
     def settled(self) -> bool:
         """Every node runs, and no copy waits for another one."""
         return bool(self.nodes) and not self.hints() and all(node.state == "running" for node in self.nodes.values())
+
+    @property
+    def healthy(self) -> bool:
+        """Every node answers and lacks nothing."""
+        return not any(node.problems for node in self.nodes.values())
 
     @property
     def matrix(self) -> dict[str, dict[str, str]]:
@@ -170,16 +170,11 @@ class Snapshot:
             "ready_s": None,
             "nodes": {name: node.to_json() for name, node in self.nodes.items()},
             "layout": self.layout,
-            "moving": f"{moving.what}: {waits_for(moving)}" if moving is not None else "",
+            "moving": f"{moving.what}: {'; '.join(moving.waits_for[:3]) or 'about to end'}" if moving else "",
             "moves": moving,
             "voting_owners": {str(voters): partitions for voters, partitions in self.voting_owners.items()},
             "faults_active": self.faults_active,
         }
-
-
-def waits_for(moving: Moving) -> str:
-    """What the end of a change waits for, for people."""
-    return "; ".join(moving.waits_for[:3]) or "about to end"
 
 
 def judge(location: Location, nodes: Mapping[str, NodeSnapshot], via: str | None, taken: Snapshot) -> Snapshot:

@@ -184,7 +184,10 @@ class History:
                 found[name] = rates(self._vitals.get(name), node.vitals)
                 self._vitals[name] = node.vitals
                 self._receipts[name] = node.vitals.receipts
-            self._note_cpu(name, node.cpu_s, snapshot.at)
+            used_s, (before, then) = node.cpu_s, self._cpu.get(name, (node.cpu_s, snapshot.at))
+            if snapshot.at - then >= 1.0 or used_s < before or name not in self._cpu:  # /proc counts in hundredths
+                self.busy[name] = max(0.0, used_s - before) / (snapshot.at - then) if snapshot.at > then else 0.0
+                self._cpu[name] = (used_s, snapshot.at)
         if snapshot.lost is not None:  # what comes next is another cluster
             self._vitals, self._receipts, self.groups = {}, {}, EventGroups()
         self.groups.add(event for node in snapshot.nodes.values() if node.vitals for event in node.vitals.events)
@@ -192,12 +195,6 @@ class History:
         self.ticks.append(Tick(snapshot.wall, found))
         self.count += 1
         self.snapshot = snapshot
-
-    def _note_cpu(self, name: str, used_s: float, at: float) -> None:
-        before, then = self._cpu.get(name, (used_s, at))
-        if at - then >= 1.0 or used_s < before or name not in self._cpu:  # /proc counts in hundredths
-            self.busy[name] = max(0.0, used_s - before) / (at - then) if at > then else 0.0
-            self._cpu[name] = (used_s, at)
 
     def now(self, node: str | None = None) -> Rates | None:
         """What flows, of a node or of all, over the last looks."""
