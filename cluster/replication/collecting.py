@@ -16,6 +16,7 @@ from typing import Any, Final
 from cluster.env import Slices
 from cluster.errors import ClusterError, Usage
 from cluster.layout import PARTITIONS
+from cluster.observe.events import LimitedRecorder
 from cluster.ports import Inbound, Outcome
 from cluster.replication.antientropy import AntiEntropy
 from cluster.replication.collection import (
@@ -68,6 +69,7 @@ class Collecting:
         self._reads = reader.in_flight
         self._given = given
         self._slices = Slices(context.env.clock)
+        self._record = LimitedRecorder(context.env.clock, context.record)
         self._tombstones: dict[int, dict[Row, bool]] = {}
         """By partition; whether a cut may cover them. One that names writes which were never given stays for good: a
         client made up its context."""
@@ -201,6 +203,9 @@ class Collecting:
         for partition in (*cut.left, *cut.refused):
             self.refused.pop(partition, None)
         self.refused.update(cut.refused)
+        if cut.left:
+            cause = "nothing older is on its way, and all owners hold the same"
+            self._record("tombstones.settled", cause, partitions=sorted(cut.left))
         for partition in cut.left:
             self._resting.pop(partition, None)
             rows = self._tombstones.get(partition)
@@ -317,9 +322,13 @@ class CutRound:
         names = cut.to_ask()
 
         def answered(look: int, name: str, outcome: Outcome) -> None:
-            in_time = look == cut.look and context.env.clock.now() <= deadline
-            if look == cut.look and cut.on_answer(name, outcome if in_time and isinstance(outcome, Surveyed) else None):
-                self._over()
+            in_time = context.env.clock.now() <= deadline
+            attested = outcome if in_time and isinstance(outcome, Surveyed) else None
+            if look == cut.look and cut.on_answer(name, attested):
+                if cut.next():
+                    self.ask()
+                else:
+                    self.collecting.settled(cut)
 
         answer = partial(answered, cut.look)
         others = [name for name in names if name != context.me]
@@ -327,9 +336,3 @@ class CutRound:
             context.messenger.request(others, body, deadline, answer, LANE_BACKGROUND)
         if context.me in names:
             self.collecting.attest(body, partial(answer, context.me))
-
-    def _over(self) -> None:
-        if self.cut.next():
-            self.ask()
-        else:
-            self.collecting.settled(self.cut)

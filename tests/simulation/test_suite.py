@@ -30,6 +30,7 @@ SITUATIONS = {
     "catching up after a refutation": "the same, because others had suspected it",
     "owner.recovering": "a node found that it had lost data",
     "owner.complete": "and is complete again",
+    "tombstones.settled": "nothing older than some deletes could come back any more",
     "actor.minted": "a node gave up an actor whose dots it may have forgotten",
     "torn tail": "a write was cut by a power loss",
     "storage.full": "the log refused a batch, which was undone",
@@ -53,6 +54,7 @@ def suite() -> Iterator[dict[str, Any]]:
     narrow = replace(node_settings().transport, queue_bytes_max=32 * 1024)
     yield from ({"mix": mix} for mix in MIXES)
     yield {"mix": "deletes", "steps": LOSSES}
+    yield {"mix": "deletes", "collects": True}
     yield {"mix": "siblings", "steps": [*STEPS, Nemesis.fill_disk, Nemesis.fill_disk, Nemesis.empty_disk]}
     yield {
         "mix": "siblings",

@@ -225,6 +225,30 @@ def test_always_acknowledges_after_the_sync_and_groups_what_came_meanwhile() -> 
 
 
 @pytest.mark.parametrize("durability", Durability)
+def test_whoever_asks_hears_when_all_that_was_put_is_synced(durability: Durability) -> None:
+    world = World(durability=durability)
+    heard: list[str] = []
+    world.store.synced(lambda error: heard.append("nothing to sync"))
+    assert heard == ["nothing to sync"] and world.disk.pending == []
+    world.put("a")
+    world.store.synced(lambda error: heard.append("staged"))
+    world.clock.run()
+    world.store.synced(lambda error: heard.append("while a sync runs"))
+    assert len(world.disk.pending) == 1 and heard == ["nothing to sync"], "no interval is waited for"
+    world.disk.finish_sync()
+    assert heard[1:] == ["staged"] and len(world.disk.pending) == 1, "that one may have begun before the last append"
+    world.disk.finish_sync()
+    assert heard[2:] == ["while a sync runs"]
+    world.put("b")
+    world.clock.run()
+    world.store.synced(lambda error: heard.append("written"))
+    world.disk.finish_sync()
+    while world.disk.pending:
+        world.disk.finish_sync()
+    assert heard[3:] == ["written"] and world.disk.synced[FIRST] == len(world.disk.files[FIRST])
+
+
+@pytest.mark.parametrize("durability", Durability)
 def test_a_failed_sync_is_fatal_and_nothing_is_acknowledged_after_it(durability: Durability) -> None:
     world = World(durability=durability)
     waiting = world.put("a")
