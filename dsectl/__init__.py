@@ -10,7 +10,7 @@ from os.path import abspath, dirname
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cluster import *  # noqa: F403
+    from cluster import *  # noqa: F403 - each with its type
 
 ROOT = dirname(dirname(abspath(__file__)))
 """The folder of this package and of the `cluster` that belongs to it."""

@@ -99,11 +99,10 @@ def read_front_matter(text: str, line: int = 2) -> FrontMatter:
     except ClusterError as error:
         raise Usage(f"front matter: {error.message}", help=error.help) from None
     try:
-        above = found.timeout_s > 0
+        if found.timeout_s <= 0:
+            raise Usage("must be above 0")
     except Usage as error:
         raise Usage(f"front matter: timeout: {error.message}", help=error.help) from None
-    if not above:
-        raise Usage("front matter: timeout must be above 0")
     red = [EXIT_CODES[FAILED], EXIT_CODES[INCONCLUSIVE]]
     if found.red is not None and found.red.exit not in red:
         raise Usage(f"front matter: red may end with {red[0]} or {red[1]}, not {found.red.exit}")

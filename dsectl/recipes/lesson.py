@@ -253,14 +253,15 @@ class Lesson(Listener):
             show([verdict, f"  saw {shown(outcome.seen)}"])
         elif outcome.expected:
             show([f"  {paint('ok', 'good')}  {shown(outcome.seen)}"])
-        elif outcome.taken or (outcome.result is not None and outcome.result.value is not MISSING):
-            columns = (self.console.columns or COLUMNS_OFF) - 2
+        else:
             name = outcome.taken.partition(" = ")[0]
-            if outcome.taken and self._interpreter is not None:
-                lines = value_lines(self._interpreter.variable(name[1:]), columns)
+            value = outcome.result.value if outcome.result is not None else MISSING
+            if name and self._interpreter is not None:
+                value = self._interpreter.variable(name[1:])
+            columns = (self.console.columns or COLUMNS_OFF) - 2
+            lines = value_lines(value, columns) if value is not MISSING else []
+            if name:
                 lines = [f"{name} = {lines[0]}"] if len(lines) == 1 else [f"{name} =", *lines]
-            else:
-                lines = value_lines(outcome.result.value if outcome.result is not None else MISSING, columns)
             show([paint(f"  {cut(line, columns)}", "dim") for line in lines])
 
 

@@ -27,9 +27,8 @@ from dsectl.recipes.document import Block, Case, Part, Recipe
 from dsectl.recipes.evidence import keep
 from dsectl.recipes.judgement import Judgement
 from dsectl.recipes.report import INTERRUPTED, TO_RUN, CaseReport, RecipeReport
-from dsectl.script.execution import carry_out
 from dsectl.script.grammar import parse
-from dsectl.script.interpreter import EXIT_INTERRUPTED, LIMIT_REACHED, Interpreter, Outcome, describe
+from dsectl.script.interpreter import LIMIT_REACHED, Interpreter, Outcome, describe
 from dsectl.script.tokens import Line
 from dsectl.script.values import MISSING
 from dsectl.ui.text import count
@@ -310,9 +309,7 @@ class Run:
 
     def _faults(self) -> tuple[list[dict[str, Any]], str]:
         """The faults of the cluster so far, and why they cannot be known when they cannot."""
-        result = carry_out(["faults"], self.session)
-        if result.code == EXIT_INTERRUPTED:  # `invoke` makes a code of it
-            raise KeyboardInterrupt
+        result = self.interpreter.carry_out(["faults"])
         return result.value if isinstance(result.value, list) else [], result.error
 
     def _at_the_end(self, unwaited: list[str]) -> None:

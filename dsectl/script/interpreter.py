@@ -135,7 +135,7 @@ class Interpreter:
     @_carried_out.register
     def _run(self, step: Run) -> Outcome:
         argv = self.argv(step.command)
-        outcome = judged(self._carry_out(argv), argv)
+        outcome = judged(self.carry_out(argv), argv)
         if outcome.verdict != PASSED or step.into is None:
             return outcome
         assert outcome.result is not None
@@ -169,7 +169,7 @@ class Interpreter:
     @_carried_out.register
     def _fails(self, step: Fails) -> Outcome:
         argv = self.argv(step.command)
-        result = self._carry_out(argv)
+        result = self.carry_out(argv)
         wanted = f"`{step.command.raw}` to fail" + (f" with code {step.code}" if step.code is not None else "")
         if result.code == EXIT_INCONCLUSIVE != step.code:
             return Outcome(INCONCLUSIVE, wanted, result.error, result, argv)
@@ -238,7 +238,7 @@ class Interpreter:
         job, test = self._job(step.source), step.test
         if job is None:
             argv = self.argv(step.source)
-            result = self._carry_out(argv, timeout_s)
+            result = self.carry_out(argv, timeout_s)
         else:
             argv, result = job.argv, job.result or CommandResult(0, job.value)
             job.waited |= job.result is not None and not result.code  # it has ended well, and that was looked at
@@ -253,7 +253,8 @@ class Interpreter:
         value = value_of_word(test.value, self.variable)
         return f"{test.path.shown(self.variable)} {test.operator} {shown_value(value)}"
 
-    def _carry_out(self, argv: list[str], timeout_s: float | None = None) -> CommandResult:
+    def carry_out(self, argv: list[str], timeout_s: float | None = None) -> CommandResult:
+        """Run a command. Raises KeyboardInterrupt, of which `invoke` makes a code."""
         result = carry_out(argv, self.session, timeout_s=timeout_s, is_stopped=self.is_stopped)
         if result.code == EXIT_INTERRUPTED:
             raise KeyboardInterrupt

@@ -44,7 +44,6 @@ def test_an_interrupt_at_any_moment_leaves_no_green_report(monkeypatch: pytest.M
         monkeypatch.setattr(listener, at, interrupted)
     monkeypatch.setattr(emulator, "up", lambda *others, **more: Started())
     monkeypatch.setattr(emulator, "remove", interrupted if at == "removal" else lambda name: None)
-    monkeypatch.setattr(run, "carry_out", carried_out)
     monkeypatch.setattr(interpreter, "carry_out", carried_out)
     if at == "faults":
         monkeypatch.setattr(run.Run, "_receipts", interrupted)
@@ -62,8 +61,7 @@ def test_nobody_interrupts_and_it_is_green(monkeypatch: pytest.MonkeyPatch) -> N
     """What the test above stands on."""
     monkeypatch.setattr(emulator, "up", lambda *others, **more: Started())
     monkeypatch.setattr(emulator, "remove", lambda name: None)
-    for module in (run, interpreter):
-        monkeypatch.setattr(module, "carry_out", lambda argv, *others, **more: CommandResult(0, {"value": "v"}))
+    monkeypatch.setattr(interpreter, "carry_out", lambda argv, *others, **more: CommandResult(0, {"value": "v"}))
     made = recipe("expect get k .value == v")
     report = RecipeReport(made.file, made.title)
     run.run_recipe(made, report, Listener(), Plan())
