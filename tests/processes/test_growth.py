@@ -73,35 +73,6 @@ def test_a_node_that_died_is_forgotten_and_its_copies_are_made_anew() -> None:
         assert ledger.lost(fleet.client) == []
 
 
-@pytest.mark.parametrize("victims", [["n6"], ["n1"], ["n6", "n2"], ["n1", "n2", "n3", "n4", "n5", "n6"]])
-def test_who_is_killed_in_a_transition_goes_on_with_it(victims: list[str]) -> None:
-    ledger = Ledger()
-    with real(5) as fleet:
-        while len(ledger.acknowledged) < 300:
-            ledger.write(fleet.client)
-        killed = threading.Event()
-
-        def strike(state: dict[str, object]) -> None:
-            if not killed.is_set():
-                killed.set()
-                emulator.kill(fleet.name, victims)
-
-        moved = growth.add(fleet.client, find_home(), load_cluster(fleet.name), 1, None, 1.5, strike)
-        if not killed.is_set():  # it was over before anybody looked
-            emulator.kill(fleet.name, victims)
-        emulator.start_nodes(fleet.name, victims)
-
-        def over() -> bool:
-            found = fleet.client.ask_all(["n1", "n3", "n5"], "layout")
-            return all(
-                not isinstance(one, ClusterError) and one["slot"] >= 3 and not one["moving"] for one in found.values()
-            )
-
-        until(over, 40.0)
-        assert moved.nodes == ["n6"]
-        assert ledger.lost(fleet.client) == []
-
-
 def test_what_cannot_end_says_why_and_is_taken_back() -> None:
     ledger = Ledger()
     with real(3) as fleet:
