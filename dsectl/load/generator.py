@@ -5,7 +5,7 @@ not skipped: its latency counts from when it was due. Otherwise a stall would hi
 during it ("coordinated omission": Gil Tene, "How NOT to Measure Latency", 2013; wrk2 measures in the same way).
 
 Timers of the loop are exact to a millisecond, so what is due within one is started together. Nothing here waits for an
-answer: `ended` is called by whoever got it.
+answer: `ended` is called by whoever got it. The loads of all families, and their operations, have a common part here.
 """
 
 import asyncio
@@ -13,7 +13,8 @@ from collections.abc import Callable
 from math import ceil, floor
 from time import monotonic
 
-from dsectl.load.tally import US, Tally
+from cluster.client.aio import Calls, Outcome
+from dsectl.load.tally import US, KindTally, Tally
 
 ROUNDING = 1e-6
 """Of one operation: what binary fractions may add to a count that is even in decimal ones."""
@@ -183,3 +184,48 @@ class Generator:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(after_s, self._tick) if after_s else self._loop.call_soon(self._tick)
+
+
+# -- what is started
+
+
+class FamilyLoad:
+    """One family's load. What it finds goes into the tally's report. `ended(refused)` is to be set before the first
+    `start`."""
+
+    def __init__(self, calls: Calls, tally: Tally) -> None:
+        self.calls = calls
+        self.tally = tally
+        self.found = tally.found
+        self.ended: Callable[[bool], None] = lambda refused: None
+
+    def start(self, due: float) -> None:
+        """Begin one operation that was due then."""
+        raise NotImplementedError
+
+    async def check(self, patience_s: float) -> None:
+        """Look again at what was promised, once nothing more is offered; may be cancelled."""
+
+    def end(self) -> None:
+        """Write down what can be said only when nothing follows."""
+
+
+class OfferedOperation:
+    """One operation, called back with its outcome. Small, since a process begins tens of thousands a second."""
+
+    __slots__ = ("due", "kind", "load", "sent")
+
+    def __init__(self, load: FamilyLoad, kind: KindTally, due: float) -> None:
+        self.load = load
+        self.kind = kind
+        self.due = due
+        self.sent = monotonic()
+
+    def count(self, outcome: Outcome, succeeded: bool) -> bool:
+        """Count it as ended now; returns whether it was refused."""
+        now = monotonic()
+        if succeeded:
+            self.kind.ok += 1
+            self.kind.timed(self.due, self.sent, now)
+            return False
+        return self.load.tally.went_wrong(self.kind, outcome, self.due, self.sent, now)

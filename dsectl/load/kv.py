@@ -12,8 +12,8 @@ from random import Random
 from time import monotonic
 
 from cluster.client.aio import Calls, Got, KeysFound, Outcome
+from dsectl.load.generator import FamilyLoad, OfferedOperation
 from dsectl.load.ledger import Key, Ledger, is_acknowledged, read_all
-from dsectl.load.operation import FamilyLoad, OfferedOperation
 from dsectl.load.plan import INSERT, READ, RMW, SCAN, WRITE, KeySpace, LoadPlan, key_chooser, kind_chooser
 from dsectl.load.tally import KindTally, Tally
 

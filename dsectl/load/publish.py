@@ -11,7 +11,7 @@ from time import monotonic
 
 from cluster.client.aio import Calls, Message, Outcome, Published
 from cluster.client.aio_topics import Subscription
-from dsectl.load.operation import FamilyLoad, OfferedOperation
+from dsectl.load.generator import FamilyLoad, OfferedOperation
 from dsectl.load.plan import LoadPlan, Payloads
 from dsectl.load.tally import US, Latency, LoadReport, Tally
 

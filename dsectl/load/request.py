@@ -5,7 +5,7 @@ will do. An error that the service answers with is `declared`: the cluster did i
 from msgspec import DecodeError, json
 
 from cluster.client.aio import CallDone, Calls, Outcome
-from dsectl.load.operation import FamilyLoad, OfferedOperation
+from dsectl.load.generator import FamilyLoad, OfferedOperation
 from dsectl.load.plan import LoadPlan, Payloads
 from dsectl.load.tally import Tally
 

@@ -13,10 +13,9 @@ from typing import Any, TypeVar
 import cluster
 from cluster.client.aio import Calls, Client
 from cluster.errors import ClusterError, NotFound
-from dsectl.load.generator import ArrivalSchedule, Generator
+from dsectl.load.generator import ArrivalSchedule, FamilyLoad, Generator
 from dsectl.load.kv import KvLoad
 from dsectl.load.ledger import Ledger, prepare_keys
-from dsectl.load.operation import FamilyLoad
 from dsectl.load.plan import KV, PUBLISH, LoadPlan, Payloads
 from dsectl.load.publish import PublishLoad
 from dsectl.load.request import RequestLoad

@@ -9,6 +9,7 @@ run, its report tells how far it came.
 
 import os
 import re
+import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,16 +22,18 @@ from typing import Any
 from msgspec import json
 
 from cluster.emulator import cluster as emulator
+from cluster.emulator.home import find_home, load_cluster
 from cluster.errors import ClusterError, Usage
 from dsectl.cli.invocation import Session
 from dsectl.recipes.document import Block, Case, Part, Recipe
-from dsectl.recipes.evidence import keep
 from dsectl.recipes.judgement import Judgement
 from dsectl.recipes.report import INTERRUPTED, TO_RUN, CaseReport, RecipeReport
+from dsectl.script.execution import carry_out
 from dsectl.script.grammar import parse
 from dsectl.script.interpreter import LIMIT_REACHED, Interpreter, Outcome, describe
 from dsectl.script.tokens import Line
 from dsectl.script.values import MISSING
+from dsectl.snapshot.observer import observe
 from dsectl.ui.text import count
 from dsectl.ui.verdicts import FAILED, INCONCLUSIVE, PASSED
 
@@ -41,6 +44,10 @@ RECEIPT_PAUSE_S = 0.1
 ACCOUNT_BYTES_MAX = 64 * 1024
 LOOK_S = 0.2
 """How often the main thread can be reached by a signal while others work."""
+KEPT_MAX = 20
+"""Older evidence is deleted, so that a nightly run does not fill the disk."""
+EVIDENCE = ("events", "faults", "hints")
+ANSWER_S = 2.0
 INTERRUPTED_JOB_S = 1.0
 """A job of an interrupted run gets so long to end; its cluster goes anyway."""
 
@@ -340,3 +347,35 @@ def account_of(outcome: Outcome) -> Any:
         return None
     value = outcome.result.value
     return value if len(json.encode(value)) <= ACCOUNT_BYTES_MAX else None
+
+
+def keep(report: RecipeReport, session: Session) -> str:
+    """Write what is left of a run that did not pass into a folder of its own, and return its path: the nodes' logs,
+    events, faults and views, and the report. Never raises: it tells of another failure."""
+
+    def write(name: str, value: Any) -> None:
+        (folder / f"{name}.json").write_bytes(json.format(json.encode(value), indent=1))
+
+    kept = find_home().folder / "kept"
+    try:
+        folder = kept / report.cluster
+        if folder.exists():  # an earlier run on the same cluster, which stands
+            folder = folder.with_name(f"{report.cluster}-{os.urandom(3).hex()}")
+        folder.mkdir(parents=True)
+        for name in EVIDENCE:
+            value = carry_out([name], session, timeout_s=ANSWER_S).value
+            write(name, None if value is MISSING else value)
+        files = load_cluster(report.cluster)
+        for name in files.nodes:
+            if files.log(name).exists():
+                shutil.copyfile(files.log(name), folder / f"{name}.log")
+        write("report", report.to_dict())
+        folders = sorted((one for one in kept.iterdir() if one.is_dir()), key=lambda one: one.stat().st_mtime)
+        for old in folders[:-KEPT_MAX]:
+            shutil.rmtree(old, ignore_errors=True)
+        seen = observe(files, session.client(report.cluster, None))
+        write("status", seen.to_json())
+        write("members", seen.matrix)
+    except (OSError, ClusterError):
+        return ""
+    return str(folder)

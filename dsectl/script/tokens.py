@@ -16,10 +16,12 @@ from cluster.errors import Usage
 ESCAPES = {'"': '"', "\\": "\\", "$": "$", "n": "\n", "t": "\t"}
 _ESCAPED = {meant: f"\\{letter}" for letter, meant in ESCAPES.items()}
 _PLAIN = re.compile(r"[^\s'\"$\\#|&]+")
-VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
+NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+VARIABLE = re.compile(rf"\$({NAME})")
 _BLANKS = re.compile(r"\s+")
 _BARE = re.compile(r"[^\s'\"$]+|\$")
-_QUOTED = re.compile(r'(?:[^"\\$]|\\.?|\$)', re.DOTALL)
+_QUOTED = re.compile(rf'\$({NAME})|[^"\\$]+|\\.?|\$', re.DOTALL)
+"""A variable, text, an escape, or a lone `$`."""
 
 
 @dataclass(frozen=True)
@@ -154,23 +156,20 @@ def _double(line: str, start: int) -> Iterator[Token]:
     """Text and variables in double quotes; the quotation marks belong to the tokens beside them."""
     begun, at, text = start, start + 1, ""
     problem: Usage | None = None
-    while at < len(line) and line[at] != '"':
-        if variable := VARIABLE.match(line, at):
-            if at > begun:
-                yield Token(line[begun:at], begun, Quoted(text) if text else None, problem=problem)
-            yield Token(variable[0], at, Variable(variable[1], quoted=True))
-            begun = at = variable.end()
-            text, problem = "", None
-            continue
-        found = _QUOTED.match(line, at)
-        assert found is not None
+    while found := _QUOTED.match(line, at):
         piece, at = found[0], found.end()
-        if piece[0] == "\\" and piece[1:] not in ESCAPES:
-            problem = problem or Usage(
-                f"column {found.start() + 1}: unknown escape {piece}",
-                help='In double quotes there are \\" \\\\ \\$ \\n \\t; single quotes keep everything as it is.',
-            )
-        text += ESCAPES.get(piece[1:], piece) if piece[0] == "\\" else piece
+        if found[1]:
+            if found.start() > begun:
+                yield Token(line[begun : found.start()], begun, Quoted(text) if text else None, problem=problem)
+            yield Token(piece, found.start(), Variable(found[1], quoted=True))
+            begun, text, problem = at, "", None
+        elif piece[0] == "\\":
+            help = 'In double quotes there are \\" \\\\ \\$ \\n \\t; single quotes keep everything as it is.'
+            unknown = Usage(f"column {found.start() + 1}: unknown escape {piece}", help=help)
+            problem = problem or (None if piece[1:] in ESCAPES else unknown)
+            text += ESCAPES.get(piece[1:], piece)
+        else:
+            text += piece
     if at == len(line):
         problem = problem or _unclosed(start, '"')
     part = Quoted(text) if text or begun == start else None

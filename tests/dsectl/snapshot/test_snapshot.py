@@ -115,7 +115,7 @@ def test_there_is_one_judge() -> None:
     "module",
     [
         *("commands/status.py", "commands/health.py", "commands/watch.py"),
-        *("commands/clusters.py", "shell/toolbar.py", "recipes/evidence.py", "demo/story.py"),
+        *("commands/clusters.py", "shell/toolbar.py", "recipes/run.py", "demo/story.py"),
     ],
 )
 def test_all_who_show_the_state_of_a_cluster_take_it_from_the_judge(module: str) -> None:
