@@ -239,7 +239,9 @@ class Coordinator:
             if sibling.stamp > stamp:
                 stamp = self._follow(sibling.stamp, key)
         actor = actors.actor if mine else actors.for_fallback(key, stored.clock)
-        if proves_amnesia(stored, actor, number, context, replication.stable_clock(partition)):
+        complete = replication.status.complete(partition)
+        stable = replication.stable_clock(partition) if complete else {}  # else the row may be lost, not collected
+        if proves_amnesia(stored, actor, number, context, stable):
             actor = self._mint(mine, key)
         written = put(stored, actor, number, context, operation, stamp, body.value, body.deleted)
         blob = encode(written)

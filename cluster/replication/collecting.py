@@ -235,12 +235,11 @@ class Collecting:
     def _give(self, partition: int, stable: StableClock) -> None:
         context, row, blob = self.context, stable_row(partition), encode_stable(stable)
         context.store.put(TABLE_STABLE, partition, row, context.merge_in(TABLE_STABLE, partition, row, blob), None)
-        deadline = context.env.clock.now() + context.settings.write_timeout_s
-        body = Replicate(TABLE_STABLE, partition, row, blob, synced=True)
-        # Who does not take it finds it when the owners compare, as any row that it lacks.
-        context.messenger.request(
-            context.view.others(partition), body, deadline, lambda name, outcome: None, LANE_BACKGROUND
-        )
+        others = context.view.others(partition)
+        if others:  # who does not take it finds it when the owners compare, as any row that it lacks
+            deadline = context.env.clock.now() + context.settings.write_timeout_s
+            body = Replicate(TABLE_STABLE, partition, row, blob, synced=True)
+            context.messenger.request(others, body, deadline, lambda name, outcome: None, LANE_BACKGROUND)
 
     # -- attesting
 

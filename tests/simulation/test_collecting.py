@@ -1,8 +1,10 @@
 """Tombstones go once nothing older can come back, and nothing comes back."""
 
+from cluster.config import node_settings
 from cluster.layout import partition_of
 from cluster.replication.mergeable import TABLE_KV
 from cluster.simulation.fleet import Fleet
+from cluster.wire.admin import AdminAnswer
 from tests.simulation.growth import GROWTH
 from tests.simulation.nemesis import LOSSES, STEPS
 from tests.simulation.runs import run
@@ -36,6 +38,16 @@ def test_deleted_keys_are_gone_from_all_owners_soon(seed: int) -> None:
         fleet.until(lambda: equal(fleet), SOON_S)
         assert read(fleet, "n3", KEYS[0], strict=True) == [b"v"]
         assert all(read(fleet, "n3", key, strict=True) == [] for key in KEYS[1:])
+
+
+def test_a_node_alone_collects_its_own(seed: int) -> None:
+    with Fleet.running(seed, 1, settings=node_settings(replication="1/1/1")) as fleet:
+        for key in KEYS:
+            acknowledged(fleet, "n1", key, b"v")
+            delete(fleet, "n1", key)
+        fleet.until(lambda: rows(fleet) == 0, SOON_S)
+        found = fleet.wait(fleet.ask("n1", "explain", {"key": KEYS[0]})).answer
+        assert isinstance(found, AdminAnswer) and found.value["held"] is None
 
 
 def messages(fleet: Fleet) -> int:
