@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from cluster.errors import NoResponders as NoResponders
     from cluster.errors import NotFound as NotFound
     from cluster.errors import NotYet as NotYet
+    from cluster.errors import OtherChain as OtherChain
     from cluster.errors import Overloaded as Overloaded
     from cluster.errors import QuorumMissing as QuorumMissing
     from cluster.errors import ServiceError as ServiceError
@@ -75,6 +76,7 @@ _WHERE = {
         "NoResponders",
         "NotFound",
         "NotYet",
+        "OtherChain",
         "Overloaded",
         "QuorumMissing",
         "ServiceError",
