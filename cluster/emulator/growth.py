@@ -26,7 +26,7 @@ from cluster.emulator.nodefiles import chain_files, newest_entry
 from cluster.emulator.ports import choose_ports, ephemeral_range, is_free, usable_ports
 from cluster.emulator.signals import end_nodes, kill_nodes
 from cluster.emulator.spec import NODES_MAX, Place
-from cluster.errors import ClusterError, DeadlinePassed, NotFound, NotYet, Unreachable, Usage
+from cluster.errors import ClusterError, DeadlinePassed, NotYet, Unreachable, Usage
 from cluster.storage import newborn_files
 
 if TYPE_CHECKING:
@@ -271,13 +271,6 @@ def _make_node(files: ClusterFiles, place: Place, first_layout: bytes, entries: 
         if folder.exists():
             move_out(files, folder, place.name)
         draft.rename(folder)
-
-
-def check_wanted(files: ClusterFiles, names: list[str]) -> None:
-    """Raise NotFound for a name that is no node's."""
-    for name in names:
-        if name not in files.nodes:
-            raise NotFound(f"cluster {files.name!r} has no node called {name!r}", help="`dsectl members` lists them.")
 
 
 def not_over(moved: Moved) -> ClusterError | None:

@@ -105,6 +105,18 @@ class Invocation(Struct):
             sweep(find_home())
         return current(self.cluster, find_home())
 
+    def nodes(self, named: list[str] | None, command: str) -> list[str]:
+        """The nodes that are named for a command, each once. Raises Usage for none, NotFound for one that is none."""
+        files = self.files()
+        if not named:
+            raise Usage(f"{command} needs nodes", help=f"`dsectl {command} n3`; `dsectl members` lists them.")
+        for name in named:
+            if "," in name and name not in files.nodes:
+                help = f"Nodes are separated by spaces: `{' '.join(name.split(',')).strip()}`."
+                raise Usage(f"{name!r} is not a node", help=help)
+            files.node(name)
+        return list(dict.fromkeys(named))
+
 
 def _made_at(cluster: str) -> tuple[int, int]:
     """When the secret of a cluster was written, which tells it from another of its name, and the layout, by which its

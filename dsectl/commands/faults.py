@@ -45,7 +45,7 @@ def _victims(files: ClusterFiles, nodes: list[str], zone: str | None, random: bo
     if sum((bool(nodes), zone is not None, random)) != 1:
         raise Usage("kill needs nodes, or --zone Z, or --random", help="`dsectl kill n3`, `dsectl kill --zone z1`.")
     if nodes:
-        return _known(files, nodes)
+        return current().nodes(nodes, "kill")
     running = [name for name, process in emulator.processes(files).items() if process.alive]
     if random:
         if not running:
@@ -65,14 +65,13 @@ def _victims(files: ClusterFiles, nodes: list[str], zone: str | None, random: bo
 def pause(nodes: Nodes = None) -> Answer:
     """The process stops with all its connections open, as in a long GC pause or on a stalled machine. `dsectl resume`
     continues it."""
-    files, wanted = _some(nodes, "pause")
-    return _of_process(files, wanted, emulator.pause, "resume")
+    return _of_process(current().files(), current().nodes(nodes, "pause"), emulator.pause, "resume")
 
 
 @command("resume", "Resume paused nodes.", group="faults", rank=4)
 def resume(nodes: Nodes = None) -> Answer:
     """The node notices the pause, and catches up before it votes again."""
-    files, wanted = _some(nodes, "resume")
+    files, wanted = current().files(), current().nodes(nodes, "resume")
     states = {name: process.state for name, process in emulator.processes(files).items()}
     for name in wanted:
         if states[name] != "paused":
@@ -106,7 +105,7 @@ def restart(
         raise Usage("--replace takes one node: its data must come back before another gives its own away")
     files = current().files()
     states = emulator.processes(files)
-    wanted = [name for name in files.nodes if not states[name].alive] if all else _known(files, nodes or [])
+    wanted = [name for name in files.nodes if not states[name].alive] if all else current().nodes(nodes, "restart")
     at = timestamp()
     if replace:
         aside = emulator.set_data_aside(files.name, wanted[0])
@@ -125,7 +124,7 @@ def drain(
 ) -> Answer:
     """Routers skip its endpoints, and its clients move to other nodes; requests in flight are finished. Lasts until
     `dsectl undrain`, through restarts too. Exit code 5 when requests are still in flight; the drain goes on."""
-    files, wanted = _some(nodes, "drain", running=True)
+    files, wanted = _running(nodes, "drain")
     at = timestamp()
     late = drain_nodes(current().client(), files, wanted, DRAIN_S if wait is None else wait, keep=True)
     for name, error in late.items():
@@ -138,7 +137,7 @@ def drain(
 @command("undrain", "Let drained nodes take requests again.", group="requests", rank=5)
 def undrain(nodes: Nodes = None) -> Answer:
     """Ends a drain: the node takes requests again."""
-    _, wanted = _some(nodes, "undrain", running=True)
+    _, wanted = _running(nodes, "undrain")
     at = timestamp()
     for answer in current().client().ask_all(wanted, "undrain").values():
         if isinstance(answer, ClusterError):
@@ -146,29 +145,15 @@ def undrain(nodes: Nodes = None) -> Answer:
     return _done("undrained", wanted, at)
 
 
-def _some(nodes: list[str] | None, command: str, *, running: bool = False) -> tuple[ClusterFiles, list[str]]:
-    """The cluster, and the nodes, each once; `running`: all of them must. Raises Usage, NotFound or Failed."""
-    files = current().files()
-    if not nodes:
-        raise Usage(f"{command} needs at least one node", help=f"`dsectl {command} n3`, for example.")
-    wanted = _known(files, nodes)
-    for name, process in emulator.processes(files).items() if running else ():
+def _running(nodes: list[str] | None, command: str) -> tuple[ClusterFiles, list[str]]:
+    """The cluster and these nodes, which must run. Raises Usage, NotFound or Failed."""
+    files, wanted = current().files(), current().nodes(nodes, command)
+    for name, process in emulator.processes(files).items():
         if name in wanted and process.state != "running":
             cure = "resume" if process.state == "paused" else "restart"
             help = f"`dsectl {cure} {name}`, then `dsectl {command} {name}`."
             raise Failed(f"node {name} is {process.state}", help=help)
     return files, wanted
-
-
-def _known(files: ClusterFiles, nodes: list[str]) -> list[str]:
-    """The nodes, each once. Raises NotFound."""
-    for name in nodes:
-        if "," in name and name not in files.nodes:
-            raise Usage(
-                f"{name!r} is not a node", help=f"Nodes are separated by spaces: `{' '.join(name.split(',')).strip()}`."
-            )
-        files.node(name)
-    return list(dict.fromkeys(nodes))
 
 
 def _receipt(fault: Any, note: str) -> Answer:
@@ -256,7 +241,7 @@ def disk(
             "disk needs one of --slow D, --full, --flip-byte and --wipe",
             help="`dsectl disk n3 --slow 50ms`, for example.",
         )
-    files, _ = _some([node], "disk")
+    files, _ = current().files(), current().nodes([node], "disk")
     if slow is not None:
         return _lasting(nodefaults.slow_disk(files.name, node, slow * 1000))
     if full:
@@ -281,8 +266,8 @@ def clock(
     any. A stamp more than 60 s ahead of a coordinator's clock is not followed, and `explain` shows it."""
     if skew is None:
         raise Usage("clock needs --skew D", help="`dsectl clock n3 --skew 5m`, for example; `--skew=-5m` is behind.")
-    files, _ = _some([node], "clock")
-    return _lasting(nodefaults.skew_clock(files.name, node, skew * 1000))
+    current().nodes([node], "clock")
+    return _lasting(nodefaults.skew_clock(_cluster(), node, skew * 1000))
 
 
 @command("heal", "End faults of links, disks and clocks.", group="faults", rank=9)

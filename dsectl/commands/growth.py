@@ -9,7 +9,6 @@ import typer
 from cluster.client.vitals import Moving
 from cluster.emulator import growth as emulator
 from cluster.emulator.home import find_home
-from cluster.errors import Usage
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.ui.charts import glyphs_for
@@ -48,7 +47,7 @@ def add(
 def leave(nodes: Nodes = None, wait: Wait = None) -> Answer:
     """The nodes serve until others own what they did; then they end, and their folders are set aside in the cluster's
     folder. For a node that does not run, and will not again, there is `dsectl forget`."""
-    return _leave(_wanted(nodes, "leave"), wait, "left")
+    return _leave(current().nodes(nodes, "leave"), wait, "left")
 
 
 @command("forget", "Take out nodes that are gone for good.", group="clusters", rank=23)
@@ -68,7 +67,7 @@ def forget(
     --force, where the nodes that stay are no majority: they go on alone, all of them must agree, and those to be
     forgotten are ended. Should these run elsewhere all the same, there are two clusters, until they meet: then the
     forgotten ones stop, with what only they acknowledged. Asks on a terminal; elsewhere it needs --yes."""
-    names = _wanted(nodes, "forget")
+    names = current().nodes(nodes, "forget")
     if force and not yes:
         _confirm(names)
     return _leave(names, wait, "forgotten", forget=True, accept_loss=accept_loss, force=force)
@@ -97,14 +96,6 @@ def revert(wait: Wait = None) -> Answer:
     invocation = current()
     moved = emulator.revert(invocation.client(), find_home(), invocation.files(), WAIT_S if wait is None else wait)
     return _answer(moved, f"{moved.what.removeprefix('revert: ')} taken back")
-
-
-def _wanted(nodes: list[str] | None, verb: str) -> list[str]:
-    names = list(dict.fromkeys(nodes or []))
-    if not names:
-        raise Usage(f"{verb} needs nodes", help=f"`dsectl {verb} n3`; `dsectl members` lists them.")
-    emulator.check_wanted(current().files(), names)
-    return names
 
 
 def _progress(state: dict[str, Any]) -> None:

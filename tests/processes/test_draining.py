@@ -111,9 +111,9 @@ def test_a_drain_waits_for_what_is_in_flight(five: None) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        ("drain", 2, "drain needs at least one node"),
+        ("drain", 2, "drain needs nodes"),
         ("drain n9", 6, "no node called 'n9'"),
-        ("undrain", 2, "undrain needs at least one node"),
+        ("undrain", 2, "undrain needs nodes"),
     ],
 )
 def test_what_drain_refuses(five: None, words: str, code: int, said: str) -> None:
