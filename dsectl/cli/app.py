@@ -12,11 +12,11 @@ from typing import NoReturn, TextIO
 
 from cluster.errors import ClusterError, Failed, Usage
 from dsectl.cli.console import Console
-from dsectl.cli.declaration import Answer
+from dsectl.cli.declaration import Answer, Entry
 from dsectl.cli.invocation import Invocation, Session, set_current
 from dsectl.cli.options import Options, take_options
 from dsectl.cli.streams import OutputLost, prepare
-from dsectl.cli.table import COMMANDS, Entry, lookup, parts_of, similar
+from dsectl.cli.table import COMMANDS, lookup, parts_of, similar
 
 HELP = ("--help", "-h")
 EXIT_INTERRUPTED, EXIT_BROKEN_PIPE, EXIT_TERMINATED = 130, 141, 143

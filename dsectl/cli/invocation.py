@@ -35,8 +35,16 @@ class Session:
         """The client of a cluster; the same one every time, until the cluster is removed and another takes its name, or
         its members change. Whichever node was spoken to, it is one session that has seen what it has seen."""
         from cluster.client.blocking import connect_blocking
+        from cluster.client.locate import LAYOUT_FILE, SECRET_FILE, cluster_folder
 
-        made_at, laid_at = _made_at(cluster)
+        # By the time of its secret it is told from another of its name, and by that of the layout its nodes are found.
+        written = []
+        for file in (SECRET_FILE, LAYOUT_FILE):
+            try:
+                written.append(os.stat(os.path.join(cluster_folder(cluster), file)).st_mtime_ns)
+            except OSError:
+                written.append(0)
+        made_at, laid_at = written
         key = (cluster, via, made_at, laid_at)
         client = self._clients.get(key)
         if client is None:
@@ -116,21 +124,6 @@ class Invocation(Struct):
                 raise Usage(f"{name!r} is not a node", help=help)
             files.node(name)
         return list(dict.fromkeys(named))
-
-
-def _made_at(cluster: str) -> tuple[int, int]:
-    """When the secret of a cluster was written, which tells it from another of its name, and the layout, by which its
-    nodes are found; 0 for what is not there."""
-    from cluster.client.locate import LAYOUT_FILE, SECRET_FILE, cluster_folder
-
-    folder = cluster_folder(cluster)
-    times = []
-    for name in (SECRET_FILE, LAYOUT_FILE):
-        try:
-            times.append(os.stat(os.path.join(folder, name)).st_mtime_ns)
-        except OSError:
-            times.append(0)
-    return times[0], times[1]
 
 
 _current: ContextVar[Invocation] = ContextVar("invocation")

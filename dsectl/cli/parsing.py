@@ -104,21 +104,17 @@ def _usage(entry: Entry, error: Any, args: Sequence[str]) -> Usage:
         help = f"{error.ctx.get_usage().replace('{', '').replace('}', '')}. {help}"
     elif kind == "BadParameter" and error.param is not None and (value := REFUSED.match(error.message)):
         option = max(error.param.opts, key=len) if error.param.param_type_name == "option" else error.param.metavar
-        message = f'invalid {option} "{value[1]}": expected {_expected(error.param.type)}'
+        type_ = error.param.type
+        low, high = getattr(type_, "min", None), getattr(type_, "max", None)
+        bounds = "" if low is None else f" from {low}" if high is None else f" from {low} to {high}"
+        noun = "a whole number" if "int" in type_.name else "a number"
+        message = f'invalid {option} "{value[1]}": expected {noun}{bounds}'
     elif extra := EXTRA.search(message):
         message = f"unexpected argument: {extra[1]}"
         help = _help_extra(entry, args) or help
     else:
         message = message[:1].lower() + message[1:]
     return Usage(message, help=help)
-
-
-def _expected(kind: Any) -> str:
-    low, high = getattr(kind, "min", None), getattr(kind, "max", None)
-    noun = "a whole number" if "int" in kind.name else "a number"
-    if low is not None and high is not None:
-        return f"{noun} from {low} to {high}"
-    return noun if low is None else f"{noun} from {low}"
 
 
 def _help_extra(entry: Entry, args: Sequence[str]) -> str:

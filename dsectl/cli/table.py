@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dsectl.cli.declaration import Entry
 from dsectl.cli.generated import ENTRIES
 
-__all__ = ["ALIASES", "COMMANDS", "GROUPS", "Entry", "find", "lookup", "parts_of", "similar"]
-
 GROUPS = {
     "clusters": "Clusters",
     "faults": "Faults",

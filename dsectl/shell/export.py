@@ -13,7 +13,8 @@ from typing import Any
 from cluster.emulator.home import load_cluster
 from cluster.errors import ClusterError, Usage
 from dsectl.cli.console import Console
-from dsectl.cli.table import Entry, lookup
+from dsectl.cli.declaration import Entry
+from dsectl.cli.table import lookup
 from dsectl.recipes.frontmatter import FrontMatter
 from dsectl.script.check import Checker
 from dsectl.script.execution import free_name

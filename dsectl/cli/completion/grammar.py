@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
+from dsectl.cli.declaration import Entry
 from dsectl.cli.options import LINES
 from dsectl.cli.resources import folder
-from dsectl.cli.table import COMMANDS, Entry
+from dsectl.cli.table import COMMANDS
 
 
 class NameKind(StrEnum):

@@ -5,8 +5,9 @@ import inspect
 import pytest
 
 from dsectl.cli.app import unknown
+from dsectl.cli.declaration import Entry
 from dsectl.cli.parsing import command, help_text
-from dsectl.cli.table import ALIASES, COMMANDS, GROUPS, OTHERWISE, Entry, find, lookup, parts_of, similar
+from dsectl.cli.table import ALIASES, COMMANDS, GROUPS, OTHERWISE, find, lookup, parts_of, similar
 from dsectl.reference import TABLE, gathered
 from tests.dsectl.conftest import Run
 
