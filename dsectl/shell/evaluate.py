@@ -89,7 +89,6 @@ def pipe(command_line: str, invoke: Invoke, out: TextIO, stdout: IO[str] | None 
 
 
 EXIT_INTERRUPTED = 130
-REFUSED = {"shell": "this is the shell"}
 VALUE_COLUMNS = 200
 CLEAR = "\x1b[2J\x1b[3J\x1b[H"
 """The screen, what has scrolled off it, and the cursor to its corner."""
@@ -167,8 +166,8 @@ class Shell:
         name = command.name or ""
         if name in OWN:
             return self._own(name, argv[1:])
-        if name in REFUSED:
-            raise Usage(f"{name} cannot be used here: {REFUSED[name]}")
+        if name == "shell":
+            raise Usage("shell cannot be used here: this is the shell")
         if name == "help" and len(argv) == 2 and argv[1] in OWN:
             usage, help = OWN[argv[1]]
             self.console.lines([f"Usage: {usage}", "", f"  {help}"])

@@ -6,7 +6,6 @@ last: that is proposed, to be read over. What has no place in a recipe stays as 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -81,14 +80,6 @@ GISTS = {"get": "value", "status": "verdict", "hints": "pending", "health": "hea
 """The value in a result that says most."""
 
 
-@dataclass(frozen=True)
-class Proposal:
-    """A line of the recipe."""
-
-    text: str
-    step: bool = True
-
-
 def export(entries: Sequence[EnteredLine], meta: FrontMatter) -> str:
     """The file's text. It is accepted by `dsectl recipe check`."""
     settings = ("zones", "replication", "profile", "durability", "store")
@@ -110,8 +101,9 @@ def export(entries: Sequence[EnteredLine], meta: FrontMatter) -> str:
     return "\n".join(lines)
 
 
-def _proposals(entries: Sequence[EnteredLine]) -> Iterator[Proposal]:
-    """A line for each step, one for a run of equal looks; at the end the jobs that still run are stopped."""
+def _proposals(entries: Sequence[EnteredLine]) -> Iterator[str]:
+    """A line for each step, one for a run of equal looks; at the end the jobs that still run are stopped. Comments are
+    of what cannot be repeated."""
     jobs: dict[str, None] = {}
     for line, group in groupby(entries, key=lambda entry: entry.line):
         same = list(group)
@@ -121,17 +113,17 @@ def _proposals(entries: Sequence[EnteredLine]) -> Iterator[Proposal]:
         if isinstance(step, Start):
             name = step.job or free_name(step.command.name or "job", jobs)
             jobs[name] = None
-            yield Proposal(f"{step.command.raw} &{name}")
+            yield f"{step.command.raw} &{name}"
         elif isinstance(step, Wait):
             jobs.pop(step.job, None)
-            yield Proposal(line)
+            yield line
         elif isinstance(step, Run) and step.into is None and (known := _entry(step)) and known.readonly:
             yield _look(step, same)
         else:
             for entry in same:
                 yield _once(step, entry)
     for name in jobs:
-        yield Proposal(f"stop {name}")
+        yield f"stop {name}"
 
 
 def _step(line: str) -> Step | None:
@@ -154,16 +146,16 @@ def _entry(step: Run) -> Entry | None:
     return found[0] if found else None
 
 
-def _once(step: Step, entry: EnteredLine) -> Proposal:
+def _once(step: Step, entry: EnteredLine) -> str:
     if entry.code == 0:
-        return Proposal(entry.line)
+        return entry.line
     if entry.code in (Usage.exit_code, EXIT_INTERRUPTED) or not isinstance(step, Run):
         how = "was interrupted" if entry.code == EXIT_INTERRUPTED else f"ended with {entry.code}"
-        return Proposal(f"{entry.line}  {how}", step=False)
-    return Proposal(f"!{entry.code} {entry.line}")
+        return f"# {entry.line}  {how}"
+    return f"!{entry.code} {entry.line}"
 
 
-def _look(step: Run, same: list[EnteredLine]) -> Proposal:
+def _look(step: Run, same: list[EnteredLine]) -> str:
     """A look that was made once is kept; one that was repeated waited for its last answer."""
     last = same[-1]
     if len(same) == 1 or last.code:
@@ -179,7 +171,7 @@ def _look(step: Run, same: list[EnteredLine]) -> Proposal:
     elif " " in text:
         text = f"'{text}'"
     test = ". != null" if path == "." else f"{path} == {text}"
-    return Proposal(f"within {WITHIN}: {step.command.raw} {test}")
+    return f"within {WITHIN}: {step.command.raw} {test}"
 
 
 def changed(before: Any, after: Any, path: str = "") -> tuple[str, Any]:
@@ -208,21 +200,18 @@ def changed(before: Any, after: Any, path: str = "") -> tuple[str, Any]:
     return (path, after) if path and after is not MISSING and after is not None else (".", None)
 
 
-def _accepted(proposals: list[Proposal]) -> list[str]:
+def _accepted(proposals: list[str]) -> list[str]:
     """The lines, those that a recipe cannot hold as comments with the reason."""
     refused: dict[int, str] = {}
     while True:  # what is refused may have given a variable or a job to a later line
         checker = Checker()
         for number, one in enumerate(proposals):
-            if one.step and number not in refused:
-                checker.line(number, one.text)
+            if not one.startswith("#") and number not in refused:
+                checker.line(number, one)
         checker.end()
         new = {one.line: one.message for one in checker.problems if one.line not in refused and not one.warning}
         if not new:
             break
         refused.update(new)
-    lines = []
-    for number, one in enumerate(proposals):
-        reason = f"  ({refused[number]})" if number in refused else ""
-        lines.append(f"# {one.text}{reason}" if reason or not one.step else one.text)
+    lines = [f"# {one}  ({refused[at]})" if at in refused else one for at, one in enumerate(proposals)]
     return [*lines, *(["status"] if all(line.startswith("#") for line in lines) else [])]
