@@ -241,10 +241,7 @@ class AntiEntropy:
     def on_compare(self, inbound: Inbound) -> None:
         """Another owner compares."""
         body: Compare = inbound.body
-        if not self._holds(body.partition, inbound):
-            return
-        if not self.context.status.complete(body.partition):
-            inbound.fail(Overloaded(f"partition {body.partition} is recovering"))  # completing makes it equal
+        if not self._can_compare(body.partition, inbound):
             return
 
         def answer(tree: list[int] | None) -> None:
@@ -261,7 +258,7 @@ class AntiEntropy:
     def on_leaves(self, inbound: Inbound) -> None:
         """It wants to know which rows there are where the trees differ."""
         body: Leaves = inbound.body
-        if not self._holds(body.partition, inbound):
+        if not self._can_compare(body.partition, inbound):
             return
 
         def found(rows: dict[Row, bytes]) -> None:
@@ -269,11 +266,14 @@ class AntiEntropy:
 
         self.find(body.partition, body.leaves, found)
 
-    def _holds(self, partition: int, inbound: Inbound) -> bool:
+    def _can_compare(self, partition: int, inbound: Inbound) -> bool:
         if not (0 <= partition < PARTITIONS and self.context.view.mine(partition)):
             inbound.fail(Usage(f"{self.context.me} does not own partition {partition}"))
-            return False
-        return True
+        elif not self.context.status.complete(partition):
+            inbound.fail(Overloaded(f"partition {partition} is recovering"))  # completing makes it equal
+        else:
+            return True
+        return False
 
     def find(self, partition: int, leaves: Iterable[int], found: Callable[[dict[Row, bytes]], None]) -> None:
         """The rows of some leaves, in slices."""

@@ -3,7 +3,7 @@
 from cluster.layout import partition_of
 from cluster.replication.mergeable import TABLE_KV
 from cluster.simulation.fleet import Fleet
-from tests.simulation.safeguards.scenes import acknowledged, boot, crash_and_wait, settle
+from tests.simulation.safeguards.scenes import acknowledged, boot, crash_and_wait, settle, wipe
 
 KEYS = [f"key-{number}" for number in range(40)]
 
@@ -66,6 +66,24 @@ def test_an_owner_that_is_down_is_compared_when_it_returns(seed: int) -> None:
         for key in KEYS:
             acknowledged(fleet, "n1", key, b"v")
         boot(fleet, "n5")
+        settle(fleet)
+        fleet.until(lambda: verified(fleet) and equal_everywhere(fleet), 60.0)
+
+
+def test_an_owner_that_is_recovering_is_completed_and_not_compared(seed: int) -> None:
+    """Who asks has a vote, and who answers has none: what it lacks is no difference."""
+    with Fleet.running(seed, 3) as fleet:
+        for key in KEYS:
+            acknowledged(fleet, "n1", key, b"v")
+        crash_and_wait(fleet, "n3")
+        wipe(fleet, "n2")
+        comparing = fleet.nodes["n1"].replication.antientropy
+        before = comparing.compared
+        boot(fleet, "n2")
+        fleet.world.run_for(20.0)
+        assert fleet.nodes["n2"].replication.lacking() == 256, "with one owner it cannot be completed"
+        assert comparing.compared == before and comparing.repaired == 0 and comparing.unverified()
+        boot(fleet, "n3")
         settle(fleet)
         fleet.until(lambda: verified(fleet) and equal_everywhere(fleet), 60.0)
 
