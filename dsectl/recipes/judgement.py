@@ -37,8 +37,8 @@ class Judgement:
         """A step was carried out."""
         self.tests += is_test(step)
         self.excused.update(looked_at(step, outcome.result, variable))
-        if isinstance(step, Expect) and len(step.source.words) == 1:
-            self.looked_at.add(step.source.name or "")
+        if isinstance(step, Expect) and len(step.command.words) == 1:
+            self.looked_at.add(step.command.name or "")
         made = outcome.result.value if outcome.result is not None else MISSING
         if outcome.argv and outcome.argv[0] in LINK_FAULTS and isinstance(made, dict) and "id" in made:
             self.links[made["id"]] = list(named_links(made, outcome.argv))
@@ -92,14 +92,9 @@ def named_links(fault: dict[str, Any], argv: list[str]) -> Iterator[tuple[str, .
 
 def looked_at(step: Step, result: CommandResult | None, variable: Callable[[str], Any]) -> list[str]:
     """The ids of the faults whose counts a step looked at."""
-    if isinstance(step, Expect):
-        path, command = step.test.path, step.source.name
-    elif isinstance(step, Run) and step.path is not None:
-        path, command = step.path, step.command.name
-    else:
+    if result is None or not isinstance(step, Expect | Run) or step.command.name != "faults":
         return []
-    if result is None or command != "faults":
-        return []
+    path = step.test.path if isinstance(step, Expect) else step.path or Path((), ".")
     for position, part in enumerate(path.steps):
         if part in COUNTS:
             fault = Path(path.steps[:position], "").resolve(result.value, variable)

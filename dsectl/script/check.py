@@ -82,10 +82,9 @@ class Checker:
                 if code is not None and not 0 < code <= EXIT_CODE_MAX:
                     help = "`dsectl help exit-codes` lists them."
                     raise Usage(f"invalid exit code {code}: expected 1 to 255", help=help)
-            case Expect(source, test, seconds):
-                name = source.name or ""
-                if len(source.words) > 1 or not (name in self.jobs or name in self.misnamed):
-                    args = self._command(source)
+            case Expect(command, test, seconds):
+                if len(command.words) > 1 or command.name not in {*self.jobs, *self.misnamed}:
+                    args = self._command(command)
                     if seconds is not None:
                         refuse_polling(args)
                 self._known([*test.path.variables, *test.value.variables])

@@ -86,9 +86,9 @@ class Fails:
 @dataclass(frozen=True)
 class Expect:
     """The test must hold now, with `seconds` once within that time, or with `always` whenever one looks meanwhile.
-    `source` is a command, or a word that is the name of a job."""
+    The command may be a word that is the name of a job."""
 
-    source: Command
+    command: Command
     test: Test
     seconds: float | None = None
     always: bool = False

@@ -182,7 +182,7 @@ class Interpreter:
         if step.seconds is not None:
             return self._poll(step, step.seconds)
         look, result, argv = self._look(step)
-        seen, job = look.text + look.hint, self._job(step.source)
+        seen, job = look.text + look.hint, self._job(step.command)
         if look.code:
             return judged(result, argv)
         if look.seen is MISSING:
@@ -192,8 +192,8 @@ class Interpreter:
         return Outcome(PASSED if look.holds else FAILED, self._wanted(step.test), seen, result, argv)
 
     def _poll(self, step: Expect, seconds: float) -> Outcome:
-        if not self._job(step.source):
-            refuse_polling(self.argv(step.source))
+        if not self._job(step.command):
+            refuse_polling(self.argv(step.command))
         limit_s = seconds if step.always else seconds * self._scale
         polling = Polling(step.always, limit_s)
         began = time.monotonic()
@@ -235,9 +235,9 @@ class Interpreter:
 
     def _look(self, step: Expect, timeout_s: float | None = None) -> tuple[Look, CommandResult, list[str]]:
         """Carry out the command of a test, or take what the job has, and test it."""
-        job, test = self._job(step.source), step.test
+        job, test = self._job(step.command), step.test
         if job is None:
-            argv = self.argv(step.source)
+            argv = self.argv(step.command)
             result = self.carry_out(argv, timeout_s)
         else:
             argv, result = job.argv, job.result or CommandResult(0, job.value)
