@@ -13,7 +13,7 @@ from dsectl.recipes.check import is_test
 from dsectl.script.execution import CommandResult
 from dsectl.script.grammar import Expect, Run, Step
 from dsectl.script.interpreter import Outcome
-from dsectl.script.values import MISSING, Path
+from dsectl.script.values import MISSING, Path, argument
 
 COUNTS = ("affected", "links")
 """Members of a fault that say what it touched."""
@@ -40,8 +40,9 @@ class Judgement:
         if isinstance(step, Expect) and len(step.command.words) == 1:
             self.looked_at.add(step.command.name or "")
         made = outcome.result.value if outcome.result is not None else MISSING
-        if outcome.argv and outcome.argv[0] in LINK_FAULTS and isinstance(made, dict) and "id" in made:
-            self.links[made["id"]] = list(named_links(made, outcome.argv))
+        if isinstance(step, Run) and step.command.name in LINK_FAULTS and isinstance(made, dict) and "id" in made:
+            words = {name for word in step.command.words for name in argument(word, variable).split(",")}
+            self.links[made["id"]] = list(named_links(made, words))
 
     def idle(self, faults: Faults) -> list[str]:
         """The faults that touched nothing, in words."""
@@ -71,9 +72,8 @@ def told(fault: dict[str, Any]) -> str:
     return f"{fault['kind']} {fault['target']} ({fault['id']})"
 
 
-def named_links(fault: dict[str, Any], argv: list[str]) -> Iterator[tuple[str, ...]]:
+def named_links(fault: dict[str, Any], words: set[str]) -> Iterator[tuple[str, ...]]:
     """The links of a fault both of whose ends its command line names; `rest` and `all` name nobody."""
-    words = {name for word in argv[1:] for name in word.split(",")}
     if fault["kind"] == "slow":
         source, _, target = fault["target"].replace("<->", "->").partition(" -> ")
         if {source, target} <= words - {"all"}:

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import singledispatchmethod
 from typing import Any
 
@@ -55,7 +55,6 @@ class Outcome:
     seen: str = ""
     result: CommandResult | None = None
     """Of the command; of a poll, the last."""
-    argv: list[str] = field(default_factory=list)
     taken: str = ""
     """What a variable holds now: `$first = "n1"`."""
 
@@ -134,8 +133,7 @@ class Interpreter:
 
     @_carried_out.register
     def _run(self, step: Run) -> Outcome:
-        argv = self.argv(step.command)
-        outcome = judged(self.carry_out(argv), argv)
+        outcome = judged(self.carry_out(self.argv(step.command)))
         if outcome.verdict != PASSED or step.into is None:
             return outcome
         assert outcome.result is not None
@@ -160,36 +158,35 @@ class Interpreter:
         if not job.start(min(self.until, time.monotonic() + READY_S)):
             job.waited = True  # it has failed here, and need not fail again at the end
             job.stop()
-            return Outcome(FAILED, f"{name} to be ready", f"it was not after {show_duration(READY_S)}", argv=argv)
+            return Outcome(FAILED, f"{name} to be ready", f"it was not after {show_duration(READY_S)}")
         if job.result is not None and job.result.code:
             job.waited = True
-            return judged(job.result, argv)
-        return Outcome(PASSED, argv=argv)
+            return judged(job.result)
+        return Outcome(PASSED)
 
     @_carried_out.register
     def _fails(self, step: Fails) -> Outcome:
-        argv = self.argv(step.command)
-        result = self.carry_out(argv)
+        result = self.carry_out(self.argv(step.command))
         wanted = f"`{step.command.raw}` to fail" + (f" with code {step.code}" if step.code is not None else "")
         if result.code == EXIT_INCONCLUSIVE != step.code:
-            return Outcome(INCONCLUSIVE, wanted, result.error, result, argv)
+            return Outcome(INCONCLUSIVE, wanted, result.error, result)
         failed = result.code != 0 if step.code is None else result.code == step.code
         seen = f"exit {result.code}" + (f" ({result.error})" if result.error else f": {_gist(result)}")
-        return Outcome(PASSED if failed else FAILED, wanted, seen, result, argv)
+        return Outcome(PASSED if failed else FAILED, wanted, seen, result)
 
     @_carried_out.register
     def _expect(self, step: Expect) -> Outcome:
         if step.seconds is not None:
             return self._poll(step, step.seconds)
-        look, result, argv = self._look(step)
+        look, result = self._look(step)
         seen, job = look.text + look.hint, self._job(step.command)
         if look.code:
-            return judged(result, argv)
+            return judged(result)
         if look.seen is MISSING:
             seen = f"no {step.test.path.raw} in {_gist(result)}"
             if job is not None and job.is_running:
                 seen = f"{job.name} still runs: `wait {job.name}` comes first"
-        return Outcome(PASSED if look.holds else FAILED, self._wanted(step.test), seen, result, argv)
+        return Outcome(PASSED if look.holds else FAILED, self._wanted(step.test), seen, result)
 
     def _poll(self, step: Expect, seconds: float) -> Outcome:
         if not self._job(step.command):
@@ -198,14 +195,14 @@ class Interpreter:
         polling = Polling(step.always, limit_s)
         began = time.monotonic()
         while True:
-            look, result, argv = self._look(step, max(LOOK_S_MIN, limit_s - (time.monotonic() - began)))
+            look, result = self._look(step, max(LOOK_S_MIN, limit_s - (time.monotonic() - began)))
             verdict = polling.on_look(look, time.monotonic() - began)
             story = polling.story + look.hint
             if verdict is None and self.is_stopped():
                 verdict = INCONCLUSIVE if self._is_stopped_from_outside() else FAILED
                 story += "; it was interrupted" if verdict == INCONCLUSIVE else f"; {LIMIT_REACHED}"
             if verdict is not None:
-                return Outcome(verdict, self._wanted(step.test), story, result, argv)
+                return Outcome(verdict, self._wanted(step.test), story, result)
             self._pause(polling.pause_s(time.monotonic() - began))
 
     @_carried_out.register
@@ -225,7 +222,7 @@ class Interpreter:
             seen = f"it did not within {show_duration(STOP_S)}" if step.stop else f"it still ran when {LIMIT_REACHED}"
             return Outcome(FAILED, f"{step.job} to end", seen)
         assert job.result is not None
-        return judged(job.result, job.argv)
+        return judged(job.result)
 
     # -- looking
 
@@ -233,21 +230,20 @@ class Interpreter:
         """The job that a test looks at; None when it looks at a command."""
         return self.jobs.get(source.name or "") if len(source.words) == 1 else None
 
-    def _look(self, step: Expect, timeout_s: float | None = None) -> tuple[Look, CommandResult, list[str]]:
+    def _look(self, step: Expect, timeout_s: float | None = None) -> tuple[Look, CommandResult]:
         """Carry out the command of a test, or take what the job has, and test it."""
         job, test = self._job(step.command), step.test
         if job is None:
-            argv = self.argv(step.command)
-            result = self.carry_out(argv, timeout_s)
+            result = self.carry_out(self.argv(step.command), timeout_s)
         else:
-            argv, result = job.argv, job.result or CommandResult(0, job.value)
+            result = job.result or CommandResult(0, job.value)
             job.waited |= job.result is not None and not result.code  # it has ended well, and that was looked at
         if result.code:
-            return Look(result.code, MISSING, False, result.error), result, argv
+            return Look(result.code, MISSING, False, result.error), result
         seen, wanted = test.path.resolve(result.value, self.variable), value_of_word(test.value, self.variable)
         fits = holds(seen, test.operator, wanted)
         why = "" if fits else hint(seen, test.operator, wanted)
-        return Look(0, seen, fits, hint=f" ({why})" if why else ""), result, argv
+        return Look(0, seen, fits, hint=f" ({why})" if why else ""), result
 
     def _wanted(self, test: Test) -> str:
         value = value_of_word(test.value, self.variable)
@@ -264,12 +260,12 @@ class Interpreter:
         waited(threading.Event(), min(self.until, time.monotonic() + seconds), self._is_stopped_from_outside)
 
 
-def judged(result: CommandResult, argv: list[str]) -> Outcome:
+def judged(result: CommandResult) -> Outcome:
     """What a command that must succeed comes to."""
     if result.code == 0:
-        return Outcome(PASSED, result=result, argv=argv)
+        return Outcome(PASSED, result=result)
     verdict = INCONCLUSIVE if result.code == EXIT_INCONCLUSIVE else FAILED
-    return Outcome(verdict, SUCCESS, f"exit {result.code}: {result.error}", result, argv)
+    return Outcome(verdict, SUCCESS, f"exit {result.code}: {result.error}", result)
 
 
 def _gist(result: CommandResult) -> str:

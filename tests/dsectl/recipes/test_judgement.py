@@ -52,7 +52,7 @@ def carried_out(line: str, result: Any = MISSING) -> Judgement:
     step = parse(line)
     assert step is not None
     judgement = Judgement()
-    judgement.note(step, Outcome(PASSED, result=CommandResult(0, result), argv=line.split()), NO_VARIABLES.__getitem__)
+    judgement.note(step, Outcome(PASSED, result=CommandResult(0, result)), NO_VARIABLES.__getitem__)
     return judgement
 
 
