@@ -253,7 +253,8 @@ class Store:
             spans = self._lost.get(partition)
             if not spans:
                 self._lost.pop(partition, None)
-            reason, more = (next(iter(spans.values())), len(spans) - 1) if spans else ("", 0)
+            # The last one: a damaged release brings back the loss that it was of, and is what there is to be told.
+            reason, more = (next(reversed(spans.values())), len(spans) - 1) if spans else ("", 0)
             text = f"{reason} (and {more} more)" if more else reason
             if partition == HINTS:
                 self.hints_lost = text

@@ -126,6 +126,17 @@ def test_what_is_lost_while_a_partition_is_being_completed_stays_lost() -> None:
     assert world.store.recovering == {1: "second"} == world.reboot().store.recovering
 
 
+def test_a_flipped_byte_in_the_release_of_a_loss_is_the_cause_that_is_named() -> None:
+    world = World()
+    world.store.lose([1], "its directory was empty")
+    start = len(world.disk.files[FIRST])
+    world.store.complete(1)
+    synced(world)
+    world.disk.files[FIRST][start + HEADER_BYTES] ^= 1
+    cause = world.reboot().store.recovering[1]
+    assert "checksum" in cause and cause.endswith("(and 1 more)"), cause
+
+
 def test_the_rows_that_completed_a_partition_outlast_its_release() -> None:
     """Cut anywhere behind the loss: whoever finds the release finds them."""
     world = World()
