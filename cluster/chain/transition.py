@@ -8,6 +8,7 @@ coexist. A member that leaves must have delivered its hints.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise, zip_longest
 from typing import Any, NamedTuple
 
@@ -104,19 +105,22 @@ class Move(NamedTuple):
     taking: tuple[str, ...]
 
 
-def moves(layout: LayoutEntry) -> list[Move]:
+@lru_cache(maxsize=4)  # whoever waits for a change asks every node for it ten times a second
+def moves(layout: LayoutEntry) -> tuple[Move, ...]:
     """What the transition of a layout moves, by partition; nothing where none is under way."""
     if layout.coming is None:
-        return []
-    placed = placement(layout)
-    before = [placed.owners(partition) for partition in range(PARTITIONS)]
+        return ()
+    before = layout.owners  # only in the first layout they are to be computed, by a ranking
+    if not before:
+        placed = placement(layout)
+        before = tuple(placed.owners(partition) for partition in range(PARTITIONS))
     found = []
     for partition, (owners, coming) in enumerate(zip(before, layout.coming.owners, strict=True)):
         giving = tuple(name for name in owners if name not in coming)
         taking = tuple(name for name in coming if name not in owners)
         if giving or taking:
             found.append(Move(partition, giving, taking))
-    return found
+    return tuple(found)
 
 
 def how_far(entry: ChainEntry, progress: Mapping[str, Progress]) -> dict[str, dict[str, int]]:
