@@ -73,8 +73,8 @@ class Collecting:
         self._tombstones: dict[int, dict[Row, bool]] = {}
         """By partition; whether a cut may cover them. One that names writes which were never given stays for good: a
         client made up its context."""
-        self._due: dict[int, None] = {}
-        """Partitions that may have tombstones which the stable clock covers."""
+        self._due: dict[int, dict[Row, None]] = {}
+        """By partition the tombstones that its stable clock may cover."""
         self._sweeping: dict[int, None] = {}
         self._resting: dict[int, float] = {}
         self._round: CutRound | None = None
@@ -114,7 +114,7 @@ class Collecting:
     def _written(self, changes: list[Change]) -> None:
         for table, partition, key, _before in changes:
             if table == TABLE_STABLE:
-                self._due[partition] = None
+                self._due.setdefault(partition, {}).update(dict.fromkeys(self._tombstones.get(partition, ())))
             elif table in self.antientropy.trees.tables:
                 self._note(table, partition, key)
 
@@ -125,7 +125,8 @@ class Collecting:
             if rows is None:
                 rows = self._tombstones[partition] = {}
             rows[table, key] = True
-            self._due[partition] = None  # a late repair brings back what is covered already
+            if self.context.stable_clock(partition):  # a late repair brings back what is covered already
+                self._due.setdefault(partition, {})[table, key] = None
         elif rows is not None and rows.pop((table, key), None) is not None and not rows:
             del self._tombstones[partition]
             self.refused.pop(partition, None)
@@ -133,12 +134,9 @@ class Collecting:
     # -- removing
 
     def _sweep_due(self) -> None:
-        due, self._due = self._due, {}
-        for partition in due:
-            rows = self._tombstones.get(partition)
-            if rows and self.context.stable_clock(partition) and partition not in self._sweeping:
-                self._sweeping[partition] = None
-                self._slices.begin(partial(self._sweep, partition, list(rows)))
+        for partition in [partition for partition in self._due if partition not in self._sweeping]:
+            self._sweeping[partition] = None
+            self._slices.begin(partial(self._sweep, partition, list(self._due.pop(partition))))
 
     def _sweep(self, partition: int, left: list[Row]) -> bool:
         """Remove a slice of what the stable clock covers. Its record stands before these in the log."""
@@ -153,7 +151,7 @@ class Collecting:
             if left:
                 return True
         else:
-            self._due[partition] = None
+            self._due.setdefault(partition, {}).update(dict.fromkeys(left))
         del self._sweeping[partition]
         return False
 
