@@ -88,8 +88,8 @@ class NodeSnapshot:
         fields: dict[str, Any] = {"state": self.state, "pid": self.process.pid, "port": self.port, "zone": self.zone}
         fields |= {"rss_mb": self.process.rss_mb, "note": self.note, "answers": self.vitals is not None}
         if self.vitals is not None:
-            hints = sum(self.vitals.hints.values())
-            fields |= {"epoch": self.vitals.epoch, "hints": hints, "draining": self.vitals.draining}
+            said, moved = self.vitals, {key: total for key, total in self.vitals.totals.items() if "moved" in key}
+            fields |= {"epoch": said.epoch, "hints": sum(said.hints.values()), "draining": said.draining, **moved}
         return fields
 
 
