@@ -99,21 +99,19 @@ class CatchUp:
         def answered(_: str, outcome: Outcome) -> None:
             if self._asking.get(name) == asked_in:
                 del self._asking[name]
-            if type(outcome) is Attested:
-                self._on_attest(name, asked_in, outcome)
+            if type(outcome) is not Attested:
+                return
+            if outcome.loss:
+                self._on_loss(name, outcome)
+                return
+            self.context.status.on_attest(name, asked_in, outcome.hints, outcome.in_flight)
+            if outcome.hints or outcome.in_flight:
+                self._say()  # and it is asked again at the next tick
+            else:
+                self._step()
 
         body = Attest(context.me, context.boot, asked_in[0], self._known.get(name, ""))
         context.messenger.request([name], body, context.env.clock.now() + ASK_TIMEOUT_S, answered, LANE_CONTROL)
-
-    def _on_attest(self, name: str, asked_in: Pass, answer: Attested) -> None:
-        if answer.loss:
-            self._on_loss(name, answer)
-            return
-        self.context.status.on_attest(name, asked_in, answer.hints, answer.in_flight)
-        if answer.hints or answer.in_flight:
-            self._say()  # and it is asked again at the next tick
-        else:
-            self._step()
 
     def _on_loss(self, name: str, answer: Attested) -> None:
         """It does not know. Once that is on this node's disk, it is asked again, and told so."""

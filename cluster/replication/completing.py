@@ -208,14 +208,11 @@ class Completing:
             cause = f"{verdict.value}; was recovering: {causes(reasons.values())}"
             received = {"bytes": moved.bytes - said.bytes, "rows": moved.rows - said.rows}
             self.context.record("owner.complete", cause, partitions=partitions, **received)
-            if verdict is not CompletionReason.ENOUGH:
-                self._say_loss(verdict, reasons, partitions)
-
-    def _say_loss(self, verdict: CompletionReason, reasons: dict[int, str], partitions: list[int]) -> None:
-        whose = "this node" if verdict is CompletionReason.ALL else "this node or the owners that were not asked"
-        where = (
-            f"{len(partitions)} partitions" if len(partitions) > 8 else f"partitions {', '.join(map(str, partitions))}"
-        )
-        what = f"writes to {where} that only {whose} held may be lost: {causes(reasons.values())}"
-        self.losses.append(what)
-        self.context.record("owner.may-have-lost", what, partitions=partitions)
+            if verdict is CompletionReason.ENOUGH:
+                continue
+            whose = "this node" if verdict is CompletionReason.ALL else "this node or the owners that were not asked"
+            some = ", ".join(map(str, partitions))
+            where = f"{len(partitions)} partitions" if len(partitions) > 8 else f"partitions {some}"
+            what = f"writes to {where} that only {whose} held may be lost: {causes(reasons.values())}"
+            self.losses.append(what)
+            self.context.record("owner.may-have-lost", what, partitions=partitions)

@@ -114,29 +114,24 @@ class Handoff:
         context = self.context
         self._sending[hint.target][hint] = blob
         context.throttle.take(len(blob))
-        body = Replicate(hint.table, hint.partition, hint.key, blob, synced=True)
-        deadline = context.env.clock.now() + context.settings.write_timeout_s
-        context.messenger.request([hint.target], body, deadline, self._on_answer(hint, blob), LANE_BACKGROUND)
 
-    def _on_answer(self, hint: HintKey, blob: bytes) -> Callable[[str, Outcome], None]:
         def answered(target: str, outcome: Outcome) -> None:
             self._sending[target].pop(hint, None)
             if type(outcome) is Replicated:
                 self._tries.pop(hint, None)
-                self.context.hints.delivered(hint, blob)
+                context.hints.delivered(hint, blob)
                 self._delivered[target] = self._delivered.get(target, 0) + 1
-                self._go_on(target)
+                if context.hints.pending(target):
+                    self._deliver(target)
+                elif not self._sending[target]:
+                    count = self._delivered.pop(target)
+                    context.record("hint.delivered", f"{target} can be reached again", target=target, count=count)
             elif isinstance(outcome, ClusterError):
                 self._failed(hint, outcome)
 
-        return answered
-
-    def _go_on(self, target: str) -> None:
-        if self.context.hints.pending(target):
-            self._deliver(target)
-        elif not self._sending[target]:
-            count = self._delivered.pop(target)
-            self.context.record("hint.delivered", f"{target} can be reached again", target=target, count=count)
+        body = Replicate(hint.table, hint.partition, hint.key, blob, synced=True)
+        deadline = context.env.clock.now() + context.settings.write_timeout_s
+        context.messenger.request([hint.target], body, deadline, answered, LANE_BACKGROUND)
 
     def _failed(self, hint: HintKey, error: ClusterError) -> None:
         context = self.context

@@ -37,16 +37,14 @@ class HintLoss:
         """`reason` as the store remembers it, empty for none; `fresh`: this boot found it."""
         if not reason:
             return
-        before = None if fresh else self._read()
-        same = before is not None and before.reason == reason
-        self._told = before if same else LossNotice(self._boot, reason, [])
-
-    def _read(self) -> LossNotice | None:
-        data = read_document(self._disk, DOCUMENT)
+        self._told = LossNotice(self._boot, reason, [])
+        data = None if fresh else read_document(self._disk, DOCUMENT)
         try:
-            return None if data is None else msgspec.json.decode(data, type=LossNotice)
+            before = None if data is None else msgspec.json.decode(data, type=LossNotice)
         except msgspec.DecodeError:
-            return None  # everybody is told again
+            return  # everybody is told again
+        if before is not None and before.reason == reason:
+            self._told = before
 
     @property
     def id(self) -> str:

@@ -81,13 +81,14 @@ class HintStore:
         if self._bytes + len(merged) - (len(held) if held is not None else 0) > self._bytes_max:
             done(StorageFull(f"the hint store is full ({self._bytes} bytes)"))
             return
-        self._note(hint, len(merged))
-        self._store.put(TABLE_HINTS, hint.partition, hint.row(), merged, lambda error: self._added(hint, error, done))
 
-    def _added(self, hint: HintKey, error: ClusterError | None, done: Done) -> None:
-        if error is not None and self.get(hint) is None:  # the store undid it
-            self._forget(hint)
-        done(error)
+        def added(error: ClusterError | None) -> None:
+            if error is not None and self.get(hint) is None:  # the store undid it
+                self._forget(hint)
+            done(error)
+
+        self._note(hint, len(merged))
+        self._store.put(TABLE_HINTS, hint.partition, hint.row(), merged, added)
 
     def get(self, hint: HintKey) -> bytes | None:
         """The copy kept under this key."""

@@ -62,7 +62,10 @@ class RateControl:
         if not moved:
             self._still += 1
             if self._still > REST_WINDOWS:
-                self._on_quiet(p99_s)
+                self._quiet.append(p99_s)
+                known = sorted(one for one in self._quiet if one is not None)
+                self.base_s = max(BASE_MIN_S, known[len(known) // 2]) if known else BASE_S
+                self.rate = float(RATE_START if known else RATE_MAX)
             return
         self._still = 0
         self.p99_s = p99_s
@@ -72,12 +75,6 @@ class RateControl:
             self.rate = max(RATE_MIN, CUT * self.rate)
         else:
             self.rate = min(RATE_MAX, self.rate + STEP)
-
-    def _on_quiet(self, p99_s: float | None) -> None:
-        self._quiet.append(p99_s)
-        known = sorted(one for one in self._quiet if one is not None)
-        self.base_s = max(BASE_MIN_S, known[len(known) // 2]) if known else BASE_S
-        self.rate = float(RATE_START if known else RATE_MAX)
 
 
 class Throttle:

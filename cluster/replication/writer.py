@@ -173,7 +173,10 @@ class WriteOperation(QuorumWrite):
             context.store.put(table, partition, key, blob, self._stored_here)
         if reachable:
             if self.trace:
-                self._send_alone(reachable, mine)
+                context.steps.add(self.trace, "replicate", key=key, to=list(reachable), here=mine, bytes=len(blob))
+                body = Replicate(table, partition, key, blob)
+                request = context.messenger.request
+                request(reachable, body, self.deadline, self._answered_alone, LANE_FOREGROUND, self.trace)
             else:
                 writer.calls.call(reachable, (self.id, self.deadline, table, partition, key, blob))
         if not mine:
@@ -182,13 +185,6 @@ class WriteOperation(QuorumWrite):
             missing = missing[1:]
         for owner in missing:
             self._use_fallback(owner)
-
-    def _send_alone(self, reachable: Sequence[str], mine: bool) -> None:
-        context = self.writer.context
-        context.steps.add(self.trace, "replicate", key=self.key, to=list(reachable), here=mine, bytes=len(self.blob))
-        body = Replicate(self.table, self.partition, self.key, self.blob)
-        messenger = context.messenger
-        messenger.request(reachable, body, self.deadline, self._answered_alone, LANE_FOREGROUND, self.trace)
 
     def _answered_alone(self, owner: str, outcome: Outcome) -> None:
         if owner not in self.waiting:

@@ -14,6 +14,7 @@ import os
 import statistics
 import sys
 from collections import Counter
+from itertools import pairwise
 from random import Random
 from time import perf_counter
 from typing import Any
@@ -24,9 +25,11 @@ import cluster
 from cluster.client.aio import Calls, Client, Outcome
 from cluster.errors import ClusterError
 from cluster.wire.kv import PutDone
-from tests.bench.harness import fresh_cluster, percentile, show
+from tests.bench.harness import cpu_s, fresh_cluster, percentile, show
 
 VALUES = int(os.environ.get("VALUES", "1000000"))
+SHARE = float(os.environ.get("SHARE", "0.5"))
+"""Of the peak, that is offered."""
 NODES = 5
 IN_FLIGHT = 64
 FILL_IN_FLIGHT = 256
@@ -142,11 +145,11 @@ class Offered:
         for due, took in self.latencies:
             if since <= due < until:
                 seconds.setdefault(int(due - since), []).append(took)
-        usual = statistics.median(percentile(sorted(of_one), 0.99) for of_one in seconds.values())
+        usual = statistics.median([percentile(sorted(one), 0.99) for one in seconds.values()] or [0.0])
         return {
             "operations": len(taken),
-            "p50_ms": round(percentile(taken, 0.5) * 1e3, 2),
-            "p99_ms": round(percentile(taken, 0.99) * 1e3, 2),
+            "p50_ms": round(percentile(taken or [0.0], 0.5) * 1e3, 2),
+            "p99_ms": round(percentile(taken or [0.0], 0.99) * 1e3, 2),
             "usual_p99_ms": round(usual * 1e3, 2),
         }
 
@@ -190,16 +193,21 @@ async def measure() -> dict[str, Any]:
         gc.collect()
         gc.freeze()
         peak = await offered.peak()
-        rate = peak / 2
+        rate = peak * SHARE
         show(f"peak {peak:,.0f} operations/s, {IN_FLIGHT} in flight; offered from now on {rate:,.0f}/s")
         load = asyncio.ensure_future(offered.offer(rate))
-        await asyncio.sleep(WARM_S + BEFORE_S)
+        await asyncio.sleep(WARM_S)
+        used = [cpu_s()]
+        await asyncio.sleep(BEFORE_S)
+        used.append(cpu_s())
         seen: list[tuple[float, dict[str, Any]]] = []
         watching = asyncio.ensure_future(watch(client, seen))
         joined = perf_counter()
         answer = await join()
         over = perf_counter()
+        used.append(cpu_s())
         await asyncio.sleep(AFTER_S)
+        used.append(cpu_s())
         load.cancel()
         watching.cancel()
         await offered.drained()
@@ -208,6 +216,8 @@ async def measure() -> dict[str, Any]:
             "during": offered.between(joined, over),
             "after": offered.between(over, over + AFTER_S),
         }
+        for (before, after), figures in zip(pairwise(used), phases.values(), strict=True):
+            figures["node_cpu_us"] = round(1e6 * (after - before) / figures["operations"], 1)
         outcomes = dict(offered.outcomes)
         if os.environ.get("TIMELINE"):
             for at, rates in seen:
@@ -234,10 +244,11 @@ def main() -> None:
     """The table, and the same as JSON."""
     with fresh_cluster(NODES):
         found = uvloop.run(measure())
+    show("| phase | p50 | p99 | p99 of a usual second | operations | CPU of the nodes |")
+    show("| --- | --- | --- | --- | --- | --- |")
     for phase, figures in found["latencies"].items():
-        show(
-            f"{phase:8} p50 {figures['p50_ms']:8.2f} ms  p99 {figures['p99_ms']:8.2f} ms  {figures['operations']:,} ops"
-        )
+        times = " | ".join(f"{figures[name]:.2f} ms" for name in ("p50_ms", "p99_ms", "usual_p99_ms"))
+        show(f"| {phase} | {times} | {figures['operations']:,} | {figures['node_cpu_us']:.0f} us |")
     show(
         f"joined in {found['join_s']:.1f} s: {found['copies_moved']} copies of partitions,"
         f" {found['moved_rows']:,} rows, {found['moved_bytes'] / 2**20:,.1f} MiB sent"

@@ -7,30 +7,15 @@ import os
 import statistics
 import time
 from collections import Counter
-from pathlib import Path
 
 import uvloop
 
-from cluster.emulator.home import find_home, load_cluster
-from cluster.emulator.inspect import inspect_node
 from tests.bench.bench_kv import measure
-from tests.bench.harness import fresh_cluster, show
+from tests.bench.harness import cpu_s, fresh_cluster, show
 
 SIZES = (3, 5, 9, 15)
 RUNS = int(os.environ.get("RUNS", "1"))
 IN_FLIGHT = 256
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-
-
-def cpu_s() -> float:
-    """What all nodes have used since they began."""
-    files = load_cluster("bench", find_home())
-    total = 0
-    for name in files.nodes:
-        pid = inspect_node(files.node(name)).pid
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / TICKS_PER_S
 
 
 class Row:

@@ -13,11 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cluster.emulator import cluster as emulator
+from cluster.emulator.home import find_home, load_cluster
+from cluster.emulator.inspect import inspect_node
 from cluster.emulator.spec import ClusterSpec
 from cluster.emulator.up import UpReport
 
 RUNS = int(os.environ.get("RUNS", "3"))
 SECONDS = float(os.environ.get("SECONDS", "3"))
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 def show(text: str) -> None:
@@ -66,3 +69,16 @@ def fresh_cluster(nodes: int, name: str = "bench", **options: str) -> Iterator[U
 def percentile(sorted_values: list[float], share: float) -> float:
     """A value of a sorted list."""
     return sorted_values[min(len(sorted_values) - 1, int(len(sorted_values) * share))]
+
+
+def cpu_s() -> float:
+    """The processor time that all nodes that run have used since they began, in seconds."""
+    files = load_cluster("bench", find_home())
+    total = 0
+    for name in files.nodes:
+        node = inspect_node(files.node(name))
+        if not node.alive:
+            continue
+        fields = Path(f"/proc/{node.pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / TICKS_PER_S
