@@ -295,14 +295,9 @@ def faults(
     name = _cluster()
     found = [fault for fault in linkfaults.faults(name) if fault.active or not active]
     answers = current().client().ask_all(None, "faults", timeout=ANSWER_S) if found else {}
-    counted: dict[str, dict[str, int]] = {}  # fault: link: the counts of all nodes together
     silent = [node for node, answer in answers.items() if isinstance(answer, ClusterError)]
-    for node, answer in answers.items():
-        for id, links in answer["receipts"].items() if node not in silent else ():
-            total = counted.setdefault(id, {})
-            for link, number in links.items():
-                total[link] = total.get(link, 0) + number
-    rows = [with_receipt(fault_json(fault), counted.get(fault.id, {})) for fault in found]
+    receipts = [answer["receipts"] for node, answer in answers.items() if node not in silent]
+    rows = [with_receipt(fault_json(fault), receipts) for fault in found]
 
     def view(console: Console) -> None:
         if not rows:

@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 FOLLOW_S = 0.1
 """How often a followed log is looked at: below what a reader notices."""
 READ_BYTES_MAX = 1024 * 1024
-"""A look takes no more of a file at a time; the rest comes with the next."""
+"""A later look takes no more of a file at a time; the rest comes with the next."""
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
@@ -48,54 +49,45 @@ def logs(
     if (node is None) == (not all):
         raise Usage("logs needs one node, or --all", help="`dsectl logs n1`, or `dsectl logs --all`.")
     files = current().files()
-    readers = [LogReader(name, files.log(name)) for name in (files.nodes if node is None else [node])]
-    found = in_order([list(reader.new_lines()) for reader in readers])
+    readers = [log_lines(name, files.log(name)) for name in (files.nodes if node is None else [node])]
+    found = next_lines(readers)
     yield _lines(found if tail is None else found[max(0, len(found) - tail) :], all)
     current().ready()
     while follow and not current().stopped():
         time.sleep(FOLLOW_S)
-        yield _lines(in_order([list(reader.new_lines(READ_BYTES_MAX)) for reader in readers]), all)
+        yield _lines(next_lines(readers), all)
         current().console.check_reader()
 
 
-def in_order(many: Sequence[list[LogLine]]) -> list[LogLine]:
-    """The lines of several nodes by time; those of one node stay as they stand in its file."""
-    if len(many) == 1:
-        return many[0]
-    return sorted((line for lines in many for line in lines), key=lambda line: line.at)
+def next_lines(readers: Sequence[Iterator[list[LogLine]]]) -> list[LogLine]:
+    """What came to the logs, by time; the lines of one node stay as they stand in its file."""
+    found = [line for reader in readers for line in next(reader)]
+    return found if len(readers) == 1 else sorted(found, key=lambda line: line.at)
 
 
-class LogReader:
-    """Reads a log as it grows, whole lines only. A file that is not there is empty; one that was cut or replaced, as
-    when a cluster of the same name is made anew, is read from its beginning."""
-
-    def __init__(self, node: str, path: Path) -> None:
-        self.node = node
-        self._path = path
-        self._file = 0
-        self._offset = 0
-        self._at = ""
-
-    def new_lines(self, bytes_max: int = -1) -> Iterator[LogLine]:
-        """The lines that came since the last call."""
-        try:
-            with self._path.open("rb") as file:
-                status = os.fstat(file.fileno())
-                if status.st_ino != self._file or status.st_size < self._offset:
-                    self._file, self._offset = status.st_ino, 0
-                file.seek(self._offset)
-                data = file.read(bytes_max)
-        except (FileNotFoundError, NotADirectoryError):
-            return
+def log_lines(node: str, path: Path) -> Iterator[list[LogLine]]:
+    """All of a log; then, each time, what came to it since, whole lines only. A file that is not there is empty; one
+    that was cut or replaced, as when a cluster of the same name is made anew, is read from its beginning."""
+    inode, offset, at, bytes_max = 0, 0, "", -1
+    while True:
+        data, lines = b"", []
+        with suppress(FileNotFoundError, NotADirectoryError), path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            if status.st_ino != inode or status.st_size < offset:
+                inode, offset = status.st_ino, 0
+            file.seek(offset)
+            data = file.read(bytes_max)
         end = data.rfind(b"\n") + 1
         if not end and len(data) == bytes_max:  # one endless line: take it in pieces
             end = len(data)
-        self._offset += end
+        offset += end
         for line in data[:end].splitlines():
             text = line.decode(errors="backslashreplace")
             stamp = STAMP.match(text)
-            self._at = max(self._at, stamp[0]) if stamp else self._at
-            yield LogLine(self._at, self.node, text)
+            at = max(at, stamp[0]) if stamp else at
+            lines.append(LogLine(at, node, text))
+        yield lines
+        bytes_max = READ_BYTES_MAX
 
 
 def _lines(lines: list[LogLine], named: bool) -> Answer:

@@ -1,6 +1,6 @@
 """Faults and their receipts: as JSON, the same in the receipt of a command and in the list of all; and for people."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from cluster.emulator.faultsfile import KINDS, Fault
@@ -23,11 +23,12 @@ def fault_of(fields: dict[str, Any]) -> Fault:
     return Fault(id=fields["id"], kind=fields["kind"], at=fields["at"], active=fields["active"], **own)
 
 
-def with_receipt(fields: dict[str, Any], counted: dict[str, int]) -> dict[str, Any]:
-    """Such JSON with `affected` and `links`: what the nodes counted, and what was done at once."""
-    links = dict(counted)
-    for where, number in KINDS[fields["kind"]].done(fault_of(fields)).items():
-        links[where] = links.get(where, 0) + number
+def with_receipt(fields: dict[str, Any], receipts: Iterable[Mapping[str, dict[str, int]]]) -> dict[str, Any]:
+    """Such JSON with `affected` and `links`: what the nodes counted of all faults, and what was done at once."""
+    links: dict[str, int] = {}
+    for counts in (*(one.get(fields["id"], {}) for one in receipts), KINDS[fields["kind"]].done(fault_of(fields))):
+        for where, number in counts.items():
+            links[where] = links.get(where, 0) + number
     return {**fields, "affected": sum(links.values()), "links": dict(sorted(links.items()))}
 
 

@@ -221,11 +221,8 @@ class History:
     def faults(self) -> list[dict[str, Any]]:
         """All faults with what the nodes counted, `affected` and `links` as `faults --json` has them. What a node said
         last still counts while it does not answer."""
-        found = []
-        for fault in self.snapshot.faults if self.snapshot else ():
-            links = added(said.get(fault["id"], {}) for said in self._receipts.values())
-            found.append(with_receipt(fault, links))
-        return found
+        faults = self.snapshot.faults if self.snapshot else ()
+        return [with_receipt(fault, self._receipts.values()) for fault in faults]
 
 
 def mean(values: Sequence[float]) -> float | None:

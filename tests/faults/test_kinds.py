@@ -113,7 +113,7 @@ def test_what_people_see_of_disks_and_clocks() -> None:
         "disk-wipe": "4 files",
         "clock": "skew -5s",
     }
-    wiped = with_receipt(fault_json(EXAMPLES["disk-wipe"]), {})
+    wiped = with_receipt(fault_json(EXAMPLES["disk-wipe"]), [])
     assert (wiped["affected"], wiped["links"], touched(wiped)) == (4, {"n1": 4}, "n1: 4 deleted")
 
 
