@@ -82,7 +82,6 @@ class Generator:
         assert limit >= 1
         self.in_flight = 0
         self.over = False
-        self.unsent = self.missed = 0
         self._start = start
         self._tally = tally
         self._lag = tally.lag.fresh.append
@@ -104,8 +103,8 @@ class Generator:
 
     def end(self, now: float) -> None:
         """Offer nothing more, but for what has just become due. What was due before and is not sent has waited until
-        now: `unsent` counts it when it waited for answers, with its waiting among the latencies; `missed` when it
-        waited for this generator."""
+        now: the report counts it as `unsent` when it waited for answers, with its waiting among the latencies; as
+        `missed` when it waited for this generator."""
         schedule = self._schedule
         if schedule is not None:
             schedule.end(now)
@@ -114,9 +113,9 @@ class Generator:
                 self._send(schedule, able, LAST_BURST_S)
             left = schedule.due(now)
             if self.in_flight < self._limit:
-                self.missed = left
+                self._tally.found.missed = left
             else:
-                self.unsent = left
+                self._tally.found.unsent = left
                 self._tally.unsent.fresh += [int((now - schedule.take()) * US) for _ in range(left)]
         self.over = True
         if self._timer is not None:

@@ -69,9 +69,8 @@ class _Session:
         self.hooks = hooks
         self.client = client
         self.tally = Tally()
+        self.found = self.tally.found
         self.calls = hooks.calls(client, plan.timeout_s)
-        self.prepared = 0
-        self.stopped = False
         self._told_at = 0.0
         self._wound_up_at = float("inf")
         self._offered_before = 0
@@ -91,7 +90,7 @@ class _Session:
         plan, calls, tally = self.plan, self.calls, self.tally
         if plan.family == PUBLISH:
             publish = PublishLoad(plan, calls, tally)
-            self.prepared = await publish.prepare()
+            self.found.prepared = await publish.prepare()
             return publish
         if plan.family != KV:
             await check_operation(self.client, plan.operation)
@@ -101,15 +100,15 @@ class _Session:
         copies = 1 if entry is None else min(entry.n, len(entry.members))
         if plan.mix.reads:
             self.hooks.on_phase(f"writing {plan.keys.count} keys")
-            self.prepared = await self._unless_cut(prepare_keys(calls, ledger, self._is_stopped)) or 0
+            self.found.prepared = await self._unless_cut(prepare_keys(calls, ledger, self._is_stopped)) or 0
         return KvLoad(plan, calls, tally, ledger, copies, self._is_settled)
 
     def close(self) -> None:
         self._observer.close()
 
     def _is_stopped(self) -> bool:
-        self.stopped = self.stopped or self.hooks.is_stopped() or self.hooks.interrupts() > 0
-        return self.stopped
+        self.found.stopped = self.found.stopped or self.hooks.is_stopped() or self.hooks.interrupts() > 0
+        return self.found.stopped
 
     def _is_cut(self) -> bool:
         """Whether it must end without waiting for anything."""
@@ -151,10 +150,8 @@ class _Session:
         await self._unless_cut(generator.idle())
         if self.tally.offered > self._offered_before:
             self._tell_interval(generator, began, monotonic())
-        found = self.tally.found
-        found.unsent, found.missed = generator.unsent, generator.missed
-        found.busy = worked_s / (now - began) if now > began else 0.0
-        found.stopped, found.prepared, found.sending_s = self.stopped, self.prepared, now - began
+        self.found.busy = worked_s / (now - began) if now > began else 0.0
+        self.found.sending_s = now - began
 
     async def _watch(self, generator: Generator, began: float, ends: float) -> None:
         """Wait until it is over; intervals and the first answer are reported."""

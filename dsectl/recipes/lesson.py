@@ -254,14 +254,14 @@ class Lesson(Listener):
         elif outcome.expected:
             show([f"  {paint('ok', 'good')}  {shown(outcome.seen)}"])
         else:
-            name = outcome.taken.partition(" = ")[0]
             value = outcome.result.value if outcome.result is not None else MISSING
-            if name and self._interpreter is not None:
-                value = self._interpreter.variable(name[1:])
+            if outcome.into and self._interpreter is not None:
+                value = self._interpreter.variable(outcome.into)
             columns = (self.console.columns or COLUMNS_OFF) - 2
             lines = value_lines(value, columns) if value is not MISSING else []
-            if name:
-                lines = [f"{name} = {lines[0]}"] if len(lines) == 1 else [f"{name} =", *lines]
+            if outcome.into:
+                first, *others = lines
+                lines = [f"${outcome.into} =", *lines] if others else [f"${outcome.into} = {first}"]
             show([paint(f"  {cut(line, columns)}", "dim") for line in lines])
 
 

@@ -55,8 +55,8 @@ class Outcome:
     seen: str = ""
     result: CommandResult | None = None
     """Of the command; of a poll, the last."""
-    taken: str = ""
-    """What a variable holds now: `$first = "n1"`."""
+    into: str = ""
+    """The variable that holds what was taken of it."""
 
 
 class Interpreter:
@@ -144,7 +144,7 @@ class Interpreter:
             where = step.path.raw if step.path is not None else "a result"
             return Outcome(FAILED, f"{where} of `{step.command.raw}`", _gist(outcome.result), outcome.result)
         self.variables[step.into] = value
-        outcome.taken = f"${step.into} = {shown_value(value)}"
+        outcome.into = step.into
         return outcome
 
     @_carried_out.register

@@ -72,7 +72,7 @@ def gone_through(made: Lesson, outcome: Outcome) -> list[str]:
     return done
 
 
-TAKEN = Outcome(PASSED, result=CommandResult(0, {"owners": ["n1"]}), taken='$first = "n1"')
+TAKEN = Outcome(PASSED, result=CommandResult(0, {"owners": ["n1"]}), into="first")
 
 
 def test_a_block_is_shown_before_it_is_carried_out() -> None:
