@@ -395,19 +395,15 @@ class _Proposal:
             self.sent = self.sent or attempt.value == self.own
             self._call(Accept(self.slot, attempt.ballot, attempt.value), attempt)
         elif attempt.phase is Phase.DECIDED:
-            self._decided(attempt)
+            error = chain.learn([attempt.value], chain.me)
+            if chain.entry.slot < self.slot:
+                self._not_kept(error)
+                return
+            chain.announce(attempt.value)
+            self._again(0.0)
         else:
             self.round = max(self.round, attempt.higher[0]) + 1
             self._again(RETRY_S * chain.env.random.uniform(0.5, 1.5))
-
-    def _decided(self, attempt: Proposer) -> None:
-        chain = self.chain
-        error = chain.learn([attempt.value], chain.me)
-        if chain.entry.slot < self.slot:
-            self._not_kept(error)
-            return
-        chain.announce(attempt.value)
-        self._again(0.0)
 
     def _not_kept(self, error: ClusterError | None) -> None:
         """The slot is decided, and the entry could not be taken over here: no attempt gets any further."""

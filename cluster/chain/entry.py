@@ -105,7 +105,10 @@ def left(
     owners are left to be sure that they have everything. `fewest`: so many nodes must be left, or one for each copy.
     """
     layout = entry.layout
-    _check_members(entry, names)
+    members = [member.name for member in layout.all_members]
+    for name in names:
+        if name not in members:
+            raise NotFound(f"{name} is not a member; the members are {', '.join(members)}")
     voters = [name for name in entry.acceptors if name not in names]
     if gone and fewest is None and len(voters) < majority(len(entry.acceptors)):
         raise QuorumMissing(f"{', '.join(voters) or 'nobody'} would be no majority; `forget --force` goes on without")
@@ -201,13 +204,6 @@ def renamed(entry: ChainEntry, name: str, acceptor: str) -> ChainEntry:
 def _refuse_second_change(entry: ChainEntry) -> None:
     if entry.moving:
         raise TransitionUnderWay(f"a transition is under way ({entry.what})")
-
-
-def _check_members(entry: ChainEntry, names: Sequence[str]) -> None:
-    members = [member.name for member in entry.layout.all_members]
-    for name in names:
-        if name not in members:
-            raise NotFound(f"{name} is not a member; the members are {', '.join(members)}")
 
 
 def _begin(entry: ChainEntry, members: tuple[LayoutMember, ...], what: str) -> ChainEntry:

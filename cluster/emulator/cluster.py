@@ -104,7 +104,10 @@ def down(name: str, *, world: LocalMachine | None = None) -> list[str]:
     home = (world or LocalMachine()).home
     check_exists(home.cluster(name))
     with locked(home.lock(name), LOCK_WAIT_S):
-        return _end_all(home.cluster(name))
+        folders = node_folders(home.cluster(name))
+        alive = [node for node, folder in folders.items() if inspect_node(folder).alive]
+        end_nodes(folders.values())
+    return alive
 
 
 def remove(name: str, *, world: LocalMachine | None = None) -> None:
@@ -115,13 +118,6 @@ def remove(name: str, *, world: LocalMachine | None = None) -> None:
         check_exists(home.cluster(name))
         kill_nodes(node_folders(home.cluster(name)).values())  # no grace: what they would save is deleted next
         remove_folder(home, name)
-
-
-def _end_all(folder: Path) -> list[str]:
-    folders = node_folders(folder)
-    alive = [name for name, node in folders.items() if inspect_node(node).alive]
-    end_nodes(folders.values())
-    return alive
 
 
 def clusters(*, world: LocalMachine | None = None) -> list[ListedCluster]:

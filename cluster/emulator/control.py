@@ -37,8 +37,10 @@ class ClientControl:
         with _client(files) as client:
             knowledge = Knowledge(names, names)
             if wait_known(client, knowledge, time.monotonic() + timeout_s, lambda late: check_alive(files, late)):
+                late = knowledge.late()
+                more = f" and {len(late) - NAMED_MAX} more" if len(late) > NAMED_MAX else ""
                 raise DeadlinePassed(
-                    f"not ready after {timeout_s:.1f} s: {_some_of(knowledge.late())}",
+                    f"not ready after {timeout_s:.1f} s: {', '.join(late[:NAMED_MAX])}{more}",
                     help="Allow more time with --wait; the machine may be busy, or too small for so many nodes.",
                 )
 
@@ -47,11 +49,6 @@ class ClientControl:
         if names:
             with _client(files) as client:
                 client.ask_all(names, "reload-faults", timeout=RELOAD_S)
-
-
-def _some_of(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
-    return ", ".join(names[:NAMED_MAX]) + more
 
 
 def _client(files: ClusterFiles) -> "BlockingCluster":

@@ -43,7 +43,10 @@ def create(home: Home, asked: ClusterSpec) -> ClusterFiles:
         try:
             if draft.exists():
                 shutil.rmtree(draft)
-            record = _new_record(spec, _ports(home, spec))
+            now, rows = timestamp(), places(spec, _ports(home, spec))
+            record = ClusterRecord(
+                name=spec.name, spec=spec, places=rows, created=now, started=now, expires_at=_expiry(spec.ttl_s)
+            )
             secret = secrets.token_bytes(SECRET_BYTES)
             _write(draft, record, secret)
             draft.rename(folder)
@@ -75,18 +78,6 @@ def owned_ports(home: Home) -> dict[int, str]:
             continue
         owned |= {place.port: name for place in record.places}
     return owned
-
-
-def _new_record(spec: ClusterSpec, ports: list[int]) -> ClusterRecord:
-    now = timestamp()
-    return ClusterRecord(
-        name=spec.name,
-        spec=spec,
-        places=places(spec, ports),
-        created=now,
-        started=now,
-        expires_at=_expiry(spec.ttl_s),
-    )
 
 
 def _expiry(ttl_s: float | None) -> float | None:

@@ -89,8 +89,11 @@ class Launch:
                 late = [name for name in self.names if name not in self.listening and name not in self.failed]
                 raise DeadlinePassed(f"these nodes do not start: {', '.join(late)}", help=self._logs(late) or None)
             more = self._take(heard)
-            if without_damaged:
-                self._excuse()
+            for node, report in list(self._failures.items()) if without_damaged else ():
+                error = self._failure(report)
+                if node and isinstance(error, Damaged | StorageFull):
+                    self.failed[node] = error
+                    del self._failures[node]
             if not more:
                 break
         if self._failures:
@@ -118,13 +121,6 @@ class Launch:
                 self.listening[report.node] = report.pid
                 heard(report.node)
         return bool(chunk)
-
-    def _excuse(self) -> None:
-        for node, report in list(self._failures.items()):
-            error = self._failure(report)
-            if node and isinstance(error, Damaged | StorageFull):
-                self.failed[node] = error
-                del self._failures[node]
 
     def _failure(self, report: StartReport) -> ClusterError:
         message = f"node {report.node}: {report.message}" if report.node else report.message

@@ -14,9 +14,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from cluster.client.locate import SECRET_FILE
 from cluster.emulator.disk import read
@@ -56,7 +56,8 @@ class Launcher:
     def __init__(self, folder: Path, names: list[str], child: str) -> None:
         self.folder = folder
         self.child_name = child
-        self.child: Child = _find(child)
+        module, _, function = child.partition(":")
+        self.child: Child = getattr(import_module(module), function)
         self.record: ClusterRecord = decode_record(read(folder / RECORD_FILE))
         self.secret = read(folder / SECRET_FILE)
         self.entries: dict[str, LayoutEntry] = {}
@@ -108,7 +109,9 @@ class Launcher:
             sys.excepthook(*sys.exc_info())
             return 1
         finally:
-            _flush()
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(OSError, ValueError):
+                    stream.flush()
 
     def _detach(self, name: str) -> ReportLine:
         """Leave the session, the folder and every descriptor of the launcher."""
@@ -132,20 +135,6 @@ def _entry(path: Path, blob: bytes) -> LayoutEntry:
         return decode_entry(blob)
     except Damaged as error:
         raise Damaged(f"{path}: {error.message}") from error
-
-
-def _find(name: str) -> Child:
-    module, _, function = name.partition(":")
-    found: Any = getattr(import_module(module), function)
-    return found  # type: ignore[no-any-return]
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            pass
 
 
 def main(arguments: list[str]) -> int:

@@ -32,7 +32,11 @@ def tidy(home: Home, name: str) -> ClusterFiles:
     if entry is None:
         return files
     members = {member.name: member for member in entry.layout.all_members}
-    places = [place for place in files.record.places if place.name in members or _lives(files, place.name)]
+
+    def lives(name: str) -> bool:
+        return inspect_node(files.folder / "nodes" / name).alive
+
+    places = [place for place in files.record.places if place.name in members or lives(place.name)]
     known = {place.name for place in places}
     for member in members.values():
         if member.name not in known and (files.folder / "nodes" / member.name).is_dir():
@@ -71,11 +75,6 @@ def current(name: str, home: Home) -> ClusterFiles:
             return tidy(home, name)
     except ClusterError:
         return files
-
-
-def _lives(files: ClusterFiles, name: str) -> bool:
-    folder = files.folder / "nodes" / name
-    return folder.is_dir() and inspect_node(folder).alive
 
 
 def move_out(files: ClusterFiles, folder: Path, name: str) -> Path:

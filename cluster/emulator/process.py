@@ -93,7 +93,9 @@ class _Process:
         try:
             node = make(self.start, self._fatal)
             node.start()
-            self._tell_listening()
+            if not self.start.line.say("listening"):
+                self._fatal("the command that started this node is gone")
+            self.start.line.close()
             await self._ended.wait()
         except (ClusterError, OSError) as error:
             self._failed(error)
@@ -102,11 +104,6 @@ class _Process:
             if node is not None and self.code == EXIT_OK:
                 node.stop()
         return self.code
-
-    def _tell_listening(self) -> None:
-        if not self.start.line.say("listening"):
-            self._fatal("the command that started this node is gone")
-        self.start.line.close()
 
     def _end(self, code: int) -> None:
         assert self._ended is not None

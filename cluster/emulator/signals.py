@@ -19,6 +19,8 @@ from cluster.errors import Failed
 
 TERM_GRACE_S: Final = 2.0
 KILL_WAIT_S: Final = 10.0  # the kernel ends a process at once, but a starved machine may take its time
+END_SIGNALS: Final = (signal.SIGTERM, signal.SIGCONT)
+"""In this order: a paused process meets the end first when it goes on."""
 POLL_S: Final = 0.002
 HELP_ELSEWHERE: Final = "Use dsectl where the cluster was started."
 PINS: Final = hasattr(os, "pidfd_open") and hasattr(signal, "pidfd_send_signal")
@@ -142,24 +144,13 @@ def end_nodes(folders: Iterable[Path], grace_s: float = TERM_GRACE_S) -> None:
         handles = [handle for folder in left if (handle := open_node(folder))]
         try:
             for handle in handles:
-                _ask_to_end(handle, kill)
-            _wait_all(handles, KILL_WAIT_S if kill else began + grace_s - time.monotonic())
+                for signum in (signal.SIGKILL,) if kill else END_SIGNALS:
+                    handle.send(signum)
+            deadline = time.monotonic() + KILL_WAIT_S if kill else began + grace_s
+            for handle in handles:
+                handle.wait(deadline - time.monotonic())
         finally:
             for handle in handles:
                 handle.close()
         if len(handles) < len(left):
             time.sleep(POLL_S)
-
-
-def _ask_to_end(handle: NodeHandle, kill: bool) -> None:
-    if kill:
-        handle.send(signal.SIGKILL)
-    else:
-        handle.send(signal.SIGTERM)  # first, so that it is the first thing a paused process meets
-        handle.send(signal.SIGCONT)
-
-
-def _wait_all(handles: list[NodeHandle], timeout_s: float) -> None:
-    deadline = time.monotonic() + timeout_s
-    for handle in handles:
-        handle.wait(deadline - time.monotonic())

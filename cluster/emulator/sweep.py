@@ -39,8 +39,19 @@ def sweep(home: Home) -> list[str]:
         if name.startswith((NEW, OLD)):
             _remove_leftover(home, name)
     for name in home.names():
-        if _due(home.cluster(name)) != "keep" and _sweep_one(home, name):
-            swept.append(name)
+        folder = home.cluster(name)
+        if _due(folder) == "keep":
+            continue
+        try:
+            with locked(home.lock(name), wait_s=0.0):
+                due = _due(folder)  # again, now that nobody else changes it
+                if due != "keep":
+                    end_nodes(node_folders(folder).values())
+                    if due == "remove":
+                        remove_folder(home, name)
+                    swept.append(name)
+        except (ClusterError, OSError):
+            continue
     return swept
 
 
@@ -58,22 +69,6 @@ def _due(folder: Path) -> Verdict:
     except OSError:  # no leash of ours
         leash_gone = False
     return verdict(expires_at, leash_gone, time.time())
-
-
-def _sweep_one(home: Home, name: str) -> bool:
-    folder = home.cluster(name)
-    try:
-        with locked(home.lock(name), wait_s=0.0):
-            due = _due(folder)  # again, now that nobody else changes it
-            alive = node_folders(folder).values()
-            if due == "keep":
-                return False
-            end_nodes(alive)
-            if due == "remove":
-                remove_folder(home, name)
-    except (ClusterError, OSError):
-        return False
-    return True
 
 
 def remove_folder(home: Home, name: str) -> None:

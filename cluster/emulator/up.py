@@ -114,7 +114,12 @@ class Upper:
             return UpReport(files, attempt.created, time.monotonic() - self.began, nodes, failed, attempt.leash)
         except BaseException:
             with interrupts.ignored():
-                self._undo(attempt)
+                if attempt.launch is not None:
+                    attempt.launch.abort()
+                if attempt.leash is not None:
+                    attempt.leash.take_off()
+                if attempt.created:
+                    remove_folder(self.home, self.asked.name)
             raise
 
     def _prepare(self, attempt: _StartRollback, leashed: bool) -> None:
@@ -153,11 +158,3 @@ class Upper:
                 f"cluster {name!r} is up already, with {len(alive)} of {len(folders)} nodes",
                 help=f"`dsectl -C {name} restart --all` starts the others.",
             )
-
-    def _undo(self, attempt: _StartRollback) -> None:
-        if attempt.launch is not None:
-            attempt.launch.abort()
-        if attempt.leash is not None:
-            attempt.leash.take_off()
-        if attempt.created:
-            remove_folder(self.home, self.asked.name)
