@@ -19,10 +19,7 @@ from dsectl.ui.units import show_duration
 
 WAIT_S = 120.0
 Nodes = Annotated[list[str] | None, typer.Argument(metavar="NODE...", help="Nodes, with blanks between them.")]
-Wait = Annotated[
-    float | None,
-    typer.Option(metavar="D", help="Time to wait until the data has moved (default: 2m)."),
-]
+Wait = Annotated[float | None, typer.Option(metavar="D", help="Time to wait until the data has moved (default: 2m).")]
 
 
 @command("add", "Add nodes, and move their share of the data to them.", group="clusters", rank=21)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cluster.errors import Failed, NotFound
+from cluster.errors import Failed, NotFound, Usage
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.cli.values import as_json, check_text, read_value, show_value
@@ -129,8 +129,6 @@ def keys(
 
 def _check_one_context(ctx: str | None, blind: bool) -> None:
     if ctx is not None and blind:
-        from cluster.errors import Usage
-
         raise Usage("--ctx and --blind exclude each other", help="--ctx T replaces what T covers; --blind nothing.")
 
 

@@ -70,9 +70,7 @@ def status_lines(status: dict[str, Any], paint: Paint, columns: int | None) -> l
 
 
 @command("members", "Show which nodes are alive, as one node or all see it.", group="inspect", rank=1, readonly=True)
-def members(
-    matrix: Annotated[bool, typer.Option("--matrix", help="Show the view of every node.")] = False,
-) -> Answer:
+def members(matrix: Annotated[bool, typer.Option("--matrix", help="Show the view of every node.")] = False) -> Answer:
     """The view of one node, which --via chooses. Views may differ: --matrix shows them all."""
     if matrix:
         seen = snapshot()

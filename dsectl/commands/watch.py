@@ -30,13 +30,7 @@ FLOWS = ("writes", "reads", "failed", "published", "served", "moved_bytes")
 
 
 @command(
-    "watch",
-    "Watch the cluster live.",
-    group="inspect",
-    rank=8,
-    readonly=True,
-    streams=("",),
-    barred="it is for people",
+    "watch", "Watch the cluster live.", group="inspect", rank=8, readonly=True, streams=("",), barred="it is for people"
 )
 def watch(
     key: Annotated[

@@ -67,17 +67,10 @@ def _node(files: ClusterFiles, place: Place, process: NodeProcess, answer: Any, 
     said = Unreachable(f"{name}: its process is paused") if answer is None else read_vitals(answer)
     vitals = said if isinstance(said, Vitals) else None
     damage = identity_damage(files, name) if vitals is None and not process.alive else None
-    return NodeSnapshot(
-        name,
-        process,
-        vitals,
-        said if isinstance(said, ClusterError) else None,
-        place.zone,
-        place.port,
-        owns,
-        cpu_s(process.pid) if process.pid is not None else 0.0,
-        f"{damage}; {cure(files.name, name, len(files.nodes))}" if damage is not None else "",
-    )
+    error = said if isinstance(said, ClusterError) else None
+    used_s = cpu_s(process.pid) if process.pid is not None else 0.0
+    why = f"{damage}; {cure(files.name, name, len(files.nodes))}" if damage is not None else ""
+    return NodeSnapshot(name, process, vitals, error, place.zone, place.port, owns, used_s, why)
 
 
 class Observer:
