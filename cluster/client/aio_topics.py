@@ -58,8 +58,8 @@ class Subscription:
         self._loop = loop
         self._started = False
         self._entered = False
-        self._waiters: list[asyncio.Future[None]] = []
-        listening.on_change = self._wake
+        self._changed = asyncio.Event()
+        listening.on_change = self._changed.set
 
     @property
     def pattern(self) -> str:
@@ -141,14 +141,5 @@ class Subscription:
         self._listening.close()
 
     async def _change(self) -> None:
-        waiter: asyncio.Future[None] = self._loop.create_future()
-        self._waiters.append(waiter)
-        try:
-            await waiter
-        finally:
-            self._waiters.remove(waiter)
-
-    def _wake(self) -> None:
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        self._changed.clear()
+        await self._changed.wait()

@@ -196,11 +196,11 @@ def check_flag(value: object, what: str) -> bool:
     return value
 
 
-def check_wait(value: object, what: str = "timeout") -> float:
+def check_wait(value: object) -> float:
     """Seconds to wait, as long as it takes for None; 0: only look. Raises Usage."""
     if type(value) in (int, float) and value == 0:
         return 0.0
-    limit = check_timeout(value, what)
+    limit = check_timeout(value)
     return inf if limit is None else limit
 
 

@@ -95,14 +95,14 @@ class Probe:
             return 1
         return sum(1 for helper in live_helpers if helper not in self.nacks)
 
-    def evidence(self, words: str = "") -> str:
+    def evidence(self) -> str:
         """What this node can say of a probe that failed."""
         text = f"no ack from {self.target} in {self.timeout_s * 1000:.0f} ms"
         if self.helpers:
             text += f", nor through {', '.join(self.helpers)} ({len(self.nacks)} of {len(self.helpers)} sent a nack)"
         if self.stream_asked:
             text += ", nor over a stream"
-        return text + words
+        return text
 
 
 class ProbeOrder:

@@ -196,16 +196,16 @@ class Layouts:
         that this node has accepted."""
         entry, slot = self.chain.entry, self.chain.entry.slot
         if (fork := self.chain.bound) is not None:
-            return f"{slot} fork", partial(_forked, slot, fork)
+            return f"{slot} fork", _at(slot, lambda _: fork)
         if slot == 1 and not entry.moving and not self._facts.facts(KIND) and self.chain.id == self._view.me:
             return None
         progress, alive = self._all_progress(), self._alive()
         for name, id in entry.acceptors.items():
             told = progress.get(name)
             if told is not None and told.acceptor != id and told.acceptor and name in alive:
-                return f"{slot} {told.acceptor}", partial(_renamed, slot, name, told.acceptor)
+                return f"{slot} {told.acceptor}", _at(slot, partial(renamed, name=name, acceptor=told.acceptor))
         if entry.moving and not obstacles(entry, progress, alive):
-            return f"{slot} end", lambda last: switched(_at(last, slot))
+            return f"{slot} end", _at(slot, switched)
         return None
 
     # -- questions and changes
@@ -279,19 +279,15 @@ class Layouts:
         return entry
 
 
-def _renamed(slot: int, name: str, acceptor: str, entry: ChainEntry) -> ChainEntry:
-    return renamed(_at(entry, slot), name, acceptor)
+def _at(slot: int, change: Callable[[ChainEntry], ChainEntry]) -> Callable[[ChainEntry], ChainEntry]:
+    """`change` of the entry in this slot, and of no later one."""
 
+    def checked(entry: ChainEntry) -> ChainEntry:
+        if entry.slot != slot:
+            raise NotFound(f"slot {slot} is not the last one any more")
+        return change(entry)
 
-def _forked(slot: int, fork: ChainEntry, entry: ChainEntry) -> ChainEntry:
-    _at(entry, slot)
-    return fork
-
-
-def _at(entry: ChainEntry, slot: int) -> ChainEntry:
-    if entry.slot != slot:
-        raise NotFound(f"slot {slot} is not the last one any more")
-    return entry
+    return checked
 
 
 def _member(row: Any) -> LayoutMember:

@@ -1,7 +1,7 @@
 """Runs the handlers of this node's services.
 
 A plain method is called at once: no task, no timer. An async one is spawned on the node's loop, its deadline cancels
-it, and at most `concurrency_max` run together; more are refused at once, while refusing is cheap. Whatever a handler
+it, and at most `CONCURRENCY_MAX` run together; more are refused at once, while refusing is cheap. Whatever a handler
 raises is its caller's `ServiceError`, never the node's end; what it did not declare is also an event.
 
 A cancelled handler keeps its place until it has really ended, so that one which ignores cancellation cannot pile up.
@@ -141,7 +141,6 @@ class Server:
         spawn: Callable[[Coroutine[Any, Any, Any]], Timer],
         sleep: Sleep,
         record: Recorder,
-        concurrency_max: int = CONCURRENCY_MAX,
     ) -> None:
         self.node = node
         self.clock = clock
@@ -152,7 +151,6 @@ class Server:
         self.definitions: dict[str, Definition] = {}
         self._sleep = sleep
         self._record = record
-        self._concurrency_max = concurrency_max
         self._hosted: dict[tuple[str, str], Hosted] = {}
 
     def host(self, instance: Any) -> Definition:
@@ -191,7 +189,7 @@ class Server:
         if operation.context_as:
             arguments[operation.context_as] = CallContext(self.node, call.key, deadline, self.clock, self._sleep)
         if operation.is_async:
-            if self.running >= self._concurrency_max:
+            if self.running >= CONCURRENCY_MAX:
                 done(Overloaded(f"{self.node} runs {self.running} calls already"))
                 return None
             run = Run(self, hosted, done)

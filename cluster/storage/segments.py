@@ -176,19 +176,20 @@ class SegmentLog:
         self._cancel_timer()
         self._unsynced, self._syncing = False, True
         covered, self._waiting = self._waiting, []
+
+        def old_synced(error: OSError | None) -> None:
+            if error is not None or self.stopped:
+                self._synced(self._mark.end, covered, error)
+                return
+            assert self._old is not None and self._file is not None
+            self._old.close()
+            self._old = None
+            self._file.sync(partial(self._synced, self._end, covered))
+
         if self._old is None:
             self._file.sync(partial(self._synced, self._end, covered))
         else:
-            self._old.sync(partial(self._old_synced, covered))
-
-    def _old_synced(self, covered: list[Done], error: OSError | None) -> None:
-        if error is not None or self.stopped:
-            self._synced(self._mark.end, covered, error)
-            return
-        assert self._old is not None and self._file is not None
-        self._old.close()
-        self._old = None
-        self._file.sync(partial(self._synced, self._end, covered))
+            self._old.sync(old_synced)
 
     def _synced(self, end: Position, covered: list[Done], error: OSError | None) -> None:
         self._syncing = False

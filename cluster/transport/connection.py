@@ -9,6 +9,7 @@ keeps its order. Bytes go up as they came; what they mean, who may send what and
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -93,23 +94,24 @@ class LocalEnd:
             self.boots[party.id] = party.epoch
 
 
-class Connection:
-    """A LinkHandler. `target` is the name that was dialled, empty on the accepting side. `on_open` and `on_end` are
-    called once each at most."""
+class ConnectionOwner(Protocol):
+    """Who dialled or accepted a connection; called once each at most."""
 
-    def __init__(
-        self,
-        end: LocalEnd,
-        target: str,
-        lane: int,
-        on_open: "Callable[[Connection], None]",
-        on_end: "Callable[[Connection, str], None]",
-    ) -> None:
+    def opened(self, connection: "Connection") -> None:
+        """The other side has proven itself."""
+
+    def ended(self, connection: "Connection", reason: str) -> None:
+        """It is over, or could not be made."""
+
+
+class Connection:
+    """A LinkHandler. `target` is the name that was dialled, empty on the accepting side."""
+
+    def __init__(self, end: LocalEnd, target: str, lane: int, owner: ConnectionOwner) -> None:
         self.end = end
         self.target = target
         self.lane = lane
-        self.on_open = on_open
-        self.on_end = on_end
+        self.owner = owner
         self.on_close: list[Callable[[], None]] = []
         self.peer: Party | None = None
         """Who the other side has proven to be; stays when the connection has ended."""
@@ -168,7 +170,7 @@ class Connection:
                 timer.cancel()
         for closed in self.on_close:
             closed()
-        self.on_end(self, reason)
+        self.owner.ended(self, reason)
 
     def pause(self) -> None:
         """The kernel's buffer is full: keep frames in the bounded queue."""
@@ -279,7 +281,7 @@ class Connection:
         if self._out:
             self._mark(self)
         self._receive = self.end.receiver(self)
-        self.on_open(self)
+        self.owner.opened(self)
         if handshake.rest and not self.ended:
             self.received(handshake.rest)  # what came with the handshake's end meets the rules as all that comes later
 

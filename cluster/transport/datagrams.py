@@ -26,7 +26,7 @@ class DatagramEndpoint:
 
     def start(self, at: Address) -> None:
         """Receive. Raises OSError when the port is taken."""
-        self._socket = self._env.network.datagrams(at, self._received)
+        self._socket = self._env.network.datagrams(at, self.received)
 
     def stop(self) -> None:
         """Receive no more."""
@@ -39,7 +39,8 @@ class DatagramEndpoint:
         if address is not None and self._socket is not None:
             self._socket.send(self._seal.seal(self._me.name, body, self._env.clock.now()), address)
 
-    def _received(self, data: bytes, source: Address) -> None:
+    def received(self, data: bytes, source: Address) -> None:
+        """A datagram came: through the seal and the fault rules, then up."""
         now = self._env.clock.now()
         opened = self._seal.open(data, now)
         if opened is None or opened.sender == self._me.name:

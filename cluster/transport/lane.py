@@ -75,7 +75,7 @@ class Lane:
         if address is None or self._backoff.blocked(self._end.env.clock.now()):
             return None
         end = self._end
-        self.connection = connection = Connection(end, self.peer, self.lane, self._opened, self._ended)
+        self.connection = connection = Connection(end, self.peer, self.lane, self)
         timeout = end.settings.connect_timeout_s
         if end.faults.on_dial(self.peer):
             end.env.clock.call_later(timeout, connection.lost, "timeout")
@@ -83,13 +83,15 @@ class Lane:
             end.env.network.dial(address, connection, timeout)
         return connection
 
-    def _opened(self, connection: Connection) -> None:
+    def opened(self, connection: Connection) -> None:
+        """The peer has proven itself."""
         self._backoff.reset()
         self._on_opened(self.peer)
         if self.lane == LANE_BACKGROUND:
             self._close_when_idle(connection, -1)
 
-    def _ended(self, connection: Connection, reason: str) -> None:
+    def ended(self, connection: Connection, reason: str) -> None:
+        """There is no connection, and the next one is dialled on demand."""
         if self.connection is connection:
             self.connection = None
         if connection.peer is None:

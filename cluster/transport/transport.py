@@ -157,7 +157,7 @@ class Transport:
     def _accept(self, peer: Address) -> Connection:
         if len(self._unproven) >= UNPROVEN_MAX:
             next(iter(self._unproven)).abort()
-        connection = Connection(self._end, "", LANE_FOREGROUND, self._proven, self._closed)
+        connection = Connection(self._end, "", LANE_FOREGROUND, self)
         self._unproven[connection] = None
         return connection
 
@@ -166,7 +166,8 @@ class Transport:
             return f"this node serves {self._clients} clients already"
         return self._end.amnesia(party) or self.admit(party)
 
-    def _proven(self, connection: Connection) -> None:
+    def opened(self, connection: Connection) -> None:
+        """Whoever connected has proven itself."""
         self._unproven.pop(connection, None)
         self._accepted[connection] = None
         assert connection.peer is not None
@@ -178,7 +179,8 @@ class Transport:
             self.redial(connection.peer.name)
             self._contacted(connection.peer.name)
 
-    def _closed(self, connection: Connection, reason: str) -> None:
+    def ended(self, connection: Connection, reason: str) -> None:
+        """An accepted connection is over."""
         self._unproven.pop(connection, None)
         if connection in self._accepted:
             del self._accepted[connection]

@@ -95,9 +95,7 @@ class Bench:
 
     def connection(self, role: str, name: str, target: str) -> Connection:
         transport = self.node.transport
-        made = Connection(
-            transport._end, target, LANE_FOREGROUND, lambda connection: None, lambda connection, reason: None
-        )
+        made = Connection(transport._end, target, LANE_FOREGROUND, transport)
         link: Link = Sink()
         made._link, made.open, made.peer = link, True, Party("simulated", role, name, f"{name}-id", 1)
         made._receive = transport._end.receiver(made)
