@@ -2,6 +2,7 @@
 
 import pytest
 
+import cluster
 from cluster import errors
 from cluster.errors import EXIT_CODES, REGISTRY, ClusterError, from_code
 
@@ -73,3 +74,10 @@ def test_exit_codes_that_scripts_rely_on() -> None:
         code: (REGISTRY[code].exit_code, REGISTRY[code].definite) for code in ("maybe", "no-quorum", "not-found")
     }
     assert by_code == {"maybe": (5, False), "no-quorum": (7, True), "not-found": (6, True)}
+
+
+def test_every_error_can_be_caught_by_its_name() -> None:
+    """`except cluster.Maybe` is looked up only when something is raised, so that a missing name is found too late."""
+    for code, error in REGISTRY.items():
+        if error.__module__ == "cluster.errors":
+            assert getattr(cluster, error.__name__) is error, code
