@@ -28,44 +28,36 @@ _DURATION = re.compile(r"\d+(ms|s|m|h)?")
 def check_recipe(recipe: Recipe, nodes: Sequence[str] | None = None) -> list[Problem]:
     """What is wrong, in the order of lines. `nodes` are those of the cluster that it shall run on, when that stands."""
     checker = Checker()
-    problems = list(recipe.problems)
+    problems = checker.problems
+    problems += recipe.problems
     names = [f"n{number}" for number in range(1, recipe.meta.nodes + 1)] if nodes is None else nodes
     zones = [f"z{number}" for number in range(1, recipe.meta.zones + 1)] if nodes is None else None
     tests = 0
     for line in recipe.steps:
-        told = len(checker.problems)
         step = checker.line(line.number, line.text)
-        slip = "" if step is not None else slipped(line.text)
-        problems += [replace(one, help=slip) if slip else one for one in checker.problems[told:]]
-        if step is not None:
-            tests += is_test(step)
-            unknown = unknown_names(step, checker.given, names, zones)
-            problems += [Problem(line.number, *one) for one in unknown]
-    told = len(checker.problems)
+        if step is None:
+            problems[-1] = replace(problems[-1], help=slipped(line.text) or problems[-1].help)
+            continue
+        tests += is_test(step)
+        unknown = unknown_names(step, checker.given, names, zones)
+        problems += [Problem(line.number, *one) for one in unknown]
     checker.end()
-    problems += checker.problems[told:]
     for part in (part for case in recipe.cases for part in case.parts if isinstance(part, Predict)):
         for name in VARIABLE.findall(part.answer):
             if name not in checker.variables:
                 help = f"`explain cart .owners[0] -> ${name}` would give it one."
                 problems.append(Problem(part.line, f"${name} in the answer has no value", help))
     if recipe.steps and not problems and not tests:
-        problems.append(
-            Problem(
-                recipe.steps[0].number,
-                "no step tests anything, so a run is inconclusive",
-                "`expect`, `within` and `always` test what a command returns, and `!` that it fails.",
-                True,
-            )
-        )
+        help = "`expect`, `within` and `always` test what a command returns, and `!` that it fails."
+        problems.append(Problem(recipe.steps[0].number, "no step tests anything, so a run is inconclusive", help, True))
     if recipe.meta.red is not None and all(problem.warning for problem in problems):  # or the same would be told twice
-        checker = Checker()
+        changed = Checker()
         try:
             for line in reddened(recipe).steps:
-                checker.line(line.number, line.text)
+                changed.line(line.number, line.text)
         except Usage as error:
             problems.append(Problem(1, error.message, error.help))
-        wrong = [one for one in checker.problems if not one.warning]
+        wrong = [one for one in changed.problems if not one.warning]
         problems += [Problem(one.line, f"once red is applied: {one.message}") for one in wrong]
     if not recipe.title:
         problems.append(Problem(1, "the title is missing", "A line `# Title` says what the recipe shows."))

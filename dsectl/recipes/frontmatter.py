@@ -12,7 +12,7 @@ import msgspec
 from cluster.config import node_settings
 from cluster.emulator.spec import ClusterSpec
 from cluster.errors import ClusterError, Usage
-from dsectl.ui.units import duration, show_duration
+from dsectl.ui.units import duration
 from dsectl.ui.verdicts import EXIT_CODES, FAILED, INCONCLUSIVE
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ PRINCIPLES: Final = (
     "simplicity",
 )
 """In the order of Amazon's description of its distributed systems (2007)."""
-TIMEOUT_S = 60.0
 _WORDS = {
     "int": "a whole number",
     "array": "a list, as in [symmetry, simplicity]",
@@ -57,7 +56,7 @@ class FrontMatter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     durability: str = "interval"
     store: str = "memory"
     principles: tuple[str, ...] = ()
-    timeout: str = show_duration(TIMEOUT_S)
+    timeout: str = "1m"
     """For the whole recipe, after its cluster has started."""
     red: Red | None = None
 

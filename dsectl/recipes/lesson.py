@@ -30,9 +30,7 @@ from dsectl.ui.units import show_duration
 from dsectl.ui.verdicts import PASSED
 
 COLUMNS_MAX = 100
-"""Longer lines of prose are hard to read."""
-COLUMNS_OFF = 100
-"""Off a terminal."""
+"""Longer lines of prose are hard to read; off a terminal, of all."""
 ROWS_MAX = 5
 CELL_COLUMNS = 40
 ANSWERS_FILE = "answers.jsonl"
@@ -257,7 +255,7 @@ class Lesson(Listener):
             value = outcome.result.value if outcome.result is not None else MISSING
             if outcome.into and self._interpreter is not None:
                 value = self._interpreter.variable(outcome.into)
-            columns = (self.console.columns or COLUMNS_OFF) - 2
+            columns = (self.console.columns or COLUMNS_MAX) - 2
             lines = value_lines(value, columns) if value is not MISSING else []
             if outcome.into:
                 first, *others = lines
