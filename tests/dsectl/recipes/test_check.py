@@ -161,6 +161,13 @@ def test_red_must_leave_a_recipe() -> None:
     assert ["once red is applied" in problem.message for problem in found] == [True]
 
 
+def test_a_warning_is_told_once_and_is_one_also_when_red_is_applied() -> None:
+    (found,) = problems(
+        recipe_text("put k v1\nsleep 1s\nexpect get k .value == v1", front="red: {replace: == v1, with: == v2}")
+    )
+    assert found.warning and "sleep" in found.message
+
+
 def test_reddened_changes_that_step_alone() -> None:
     before = recipe("get restart\nrestart n1", front=RED)
     after = reddened(before)
