@@ -26,7 +26,7 @@ from cluster.emulator.nodefiles import chain_files, newest_entry
 from cluster.emulator.ports import choose_ports, ephemeral_range, is_free, usable_ports
 from cluster.emulator.signals import end_nodes, kill_nodes
 from cluster.emulator.spec import NODES_MAX, Place
-from cluster.errors import ClusterError, DeadlinePassed, NotYet, Unreachable, Usage
+from cluster.errors import ClusterError, DeadlinePassed, Failed, NotYet, Unreachable, Usage
 from cluster.storage import newborn_files
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def add(
     names = [place.name for place in places]
     # Decided is decided: they are given time to start, however little may be waited for the data.
     start_nodes(files.name, names, max(WAIT_S, began + wait_s - time.monotonic()))
-    return _wait(client, home, files, decided, names, began, wait_s, progress)
+    return _wait(client, home, files, decided, names, began, wait_s, progress, join=True)
 
 
 def leave(
@@ -185,7 +185,11 @@ def _wait(
     began: float,
     wait_s: float,
     progress: Progress,
+    *,
+    join: bool = False,
 ) -> Moved:
+    """Until the transition has ended. `join`: whether `names` are members then. Raises Failed when it was taken back by
+    somebody else."""
     state = decided
     moved = sum(decided.get("joining", {}).values())
     lived = began
@@ -203,6 +207,8 @@ def _wait(
         _end_former(files, state, began + wait_s + LOCK_WAIT_S)
     with locked(home.lock(files.name), LOCK_WAIT_S):
         tidy(home, files.name)
+    if over and any((name in _members(state)) != join for name in names):
+        raise Failed(f"{decided['what']}: it was taken back meanwhile")
     seconds = time.monotonic() - began
     return Moved(decided["what"], state["number"], names, moved, seconds, over, list(state.get("waits_for", [])))
 
@@ -216,9 +222,13 @@ def newest(before: dict[str, Any], answers: Iterable[dict[str, Any]]) -> dict[st
     )
 
 
+def _members(state: dict[str, Any]) -> list[str]:
+    return [member["name"] for member in msgspec.json.decode(state["entry"])["members"]]
+
+
 def _end_former(files: ClusterFiles, state: dict[str, Any], deadline: float) -> None:
     """Who is no member any more ends by itself; whoever is stopped, or has not heard of it, is ended."""
-    members = {member["name"] for member in msgspec.json.decode(state["entry"])["members"]}
+    members = _members(state)
     former = [name for name in files.nodes if name not in members]
     while time.monotonic() < deadline and any(inspect_node(files.node(name)).alive for name in former):
         if any(inspect_node(files.node(name)).state == "paused" for name in former):

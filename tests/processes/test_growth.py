@@ -11,7 +11,7 @@ from cluster.emulator import cluster as emulator
 from cluster.emulator import growth, linkfaults
 from cluster.emulator.home import find_home, load_cluster
 from cluster.emulator.members import current
-from cluster.errors import ClusterError, Unreachable, Usage
+from cluster.errors import ClusterError, Failed, Unreachable, Usage
 from tests.processes.fleet import Ledger, Real, real, until
 
 WAIT_S = 60.0
@@ -97,6 +97,21 @@ def test_what_cannot_end_says_why_and_is_taken_back() -> None:
         assert growth.revert(fleet.client, find_home(), load_cluster(fleet.name), WAIT_S).done
         assert load_cluster(fleet.name).nodes == ["n1", "n2", "n3"]
         assert ledger.lost(fleet.client) == []
+
+
+def test_who_waits_for_a_change_that_another_takes_back_is_told() -> None:
+    with real(5) as fleet:
+        for number in range(100):
+            fleet.client.kv.put(f"key-{number}", b"v")
+        linkfaults.slow(fleet.name, "all", "all", delay_ms=20.0)
+
+        def take_back(state: dict[str, object]) -> None:
+            with cluster.connect_blocking(fleet.name) as other:
+                other.ask("n1", "change", {"revert": True}, timeout=5.0)
+
+        with pytest.raises(Failed, match="leave n5: it was taken back meanwhile"):
+            growth.leave(fleet.client, find_home(), load_cluster(fleet.name), ["n5"], WAIT_S, take_back)
+        assert "n5" in load_cluster(fleet.name).nodes
 
 
 def test_a_node_that_is_cut_off_is_gone_round() -> None:
