@@ -76,6 +76,14 @@ class Forwarder:
         owners = [name for name in self.context.view.owners(partition) if not self.context.avoided(name)]
         return sorted(owners, key=self.is_draining)
 
+    def refused(self, inbound: Inbound) -> bool:
+        """Of a node that has left, and to which nobody answers any more: its clients may go elsewhere, so that no
+        request fails with the change."""
+        if self.context.me in self.context.view.members:
+            return False
+        inbound.fail(Unreachable(f"{self.context.me} has left the cluster"))
+        return True
+
     def send(self, forwarded: "ForwardedPut | ForwardedGet", owner: str, body: Put | Get, inbound: Inbound) -> int:
         """Ask an owner, until the deadline of the request. Returns the number of the request."""
 
@@ -134,7 +142,8 @@ class ForwardedPut:
             self.inbound.fail(DeadlinePassed("no owner took the put before its deadline"))
             return
         if not self.left:
-            self.coordinate(self.body, self.partition, self.inbound)
+            if not self.forwarder.refused(self.inbound):
+                self.coordinate(self.body, self.partition, self.inbound)
             return
         self.owner = self.left.pop(0)
         self.id = self.forwarder.send(self, self.owner, self.onward, self.inbound)
@@ -189,7 +198,8 @@ class ForwardedGet:
             self.waiting[owner] = self.forwarder.send(self, owner, self.onward, self.inbound)
         elif not self.waiting:
             self.ended = True
-            self.read(self.body, self.partition, self.inbound)
+            if not self.forwarder.refused(self.inbound):
+                self.read(self.body, self.partition, self.inbound)
 
     def linger(self, now: float) -> None:
         """No answer yet: another owner may be quicker."""

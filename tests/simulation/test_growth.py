@@ -1,6 +1,7 @@
 """Members come and go while users read and write, under faults: nothing acknowledged is lost, nothing comes back, all
 end in one chain, and every transition ends."""
 
+from cluster.errors import Unreachable
 from cluster.simulation.fleet import Fleet
 from cluster.wire.admin import AdminAnswer
 from tests.simulation.growth import GROWTH, Growth
@@ -77,3 +78,16 @@ def test_two_of_five_are_forgotten_with_the_loss_of_what_only_they_held(seed: in
         fleet.until(fleet.settled, 60.0)
         assert all(read(fleet, "n2", key) == [b"v"] for key in keys), "each had a third owner"
         assert any(node.replication.completing.losses for node in fleet.nodes.values()), "and what may be lost is said"
+
+
+def test_a_node_that_has_left_sends_its_clients_elsewhere(seed: int) -> None:
+    """Nobody answers to it any more, and what still reaches it must not fail as if the cluster had no quorum."""
+    with Fleet.running(seed, 5) as fleet:
+        acknowledged(fleet, "n1", "cart", b"book")
+        assert fleet.wait(fleet.ask("n1", "change", {"leave": ["n2"]})).answer is not None
+        node = fleet.nodes["n2"]
+        fleet.world.run_until_true(lambda: "n2" not in node.view.members, 60.0, step=0)
+        fleet.world.partition([["n2"], ["n1", "n3", "n4", "n5"]])
+        fleet.world.run_for(0.3)
+        for result in (fleet.put("n2", "cart", b"pen"), fleet.get("n2", "cart")):
+            assert isinstance(fleet.wait(result).error, Unreachable)
