@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from cluster.errors import Usage
 from cluster.limits import CLIENT_TIMEOUT_S, VALUE_BYTES_MAX
+from dsectl.ui.units import size
 
 SIZE_BYTES_DEFAULT = 100
 SIZE_BYTES_MIN = 48
@@ -40,8 +41,6 @@ class Sizes(Struct, frozen=True):
 
 def parse_sizes(text: str) -> Sizes:
     """`100B`, or `64B..4KiB`. Raises Usage."""
-    from dsectl.ui.units import size
-
     first, dots, last = text.partition("..")
     least = size(first)
     most = size(last) if dots else least

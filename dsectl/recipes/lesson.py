@@ -74,8 +74,6 @@ class Lesson(Listener):
         """Steps of the block that are still to come."""
         self._pages: list[list[str]] = [[]]
         """What was shown between two stops, the last one still growing."""
-        self._back = 0
-        """How many pages back one has looked."""
 
     def ready(self, report: RecipeReport, interpreter: Interpreter) -> None:
         """Tell where it happens."""
@@ -154,15 +152,11 @@ class Lesson(Listener):
         self._question = part
         first, *others = rendered(part.question, self.console, indent=2) or [""]
         self._show([f"{self.console.paint('?', 'warn')} {first}", *(f"  {line}" for line in others)])
-        while self.ask is not None:
-            guess = self._typed(GUESS)
-            if guess.startswith(":"):
-                self._look(guess[1:])
-            elif not self._is_key(guess):
-                if guess:
-                    answer = {"file": self.recipe.file, "line": part.line, "question": part.question, "answer": guess}
-                    self.answers.append(answer)
-                break
+        if self.ask is not None:
+            guess = self._typed(GUESS, lambda typed: typed not in ("?", "b") and not typed.startswith(":"))
+            if guess:
+                answer = {"file": self.recipe.file, "line": part.line, "question": part.question, "answer": guess}
+                self.answers.append(answer)
         self._show([""])
 
     def _pause(self, block: Block) -> bool:
@@ -170,45 +164,36 @@ class Lesson(Listener):
         self._left = list(block.steps)
         if self.ask is None:
             return True
-        steps = [f"    {shown(step.text)}" for step in block.steps]
-        self._show(steps)
-        while True:
-            typed = self._typed(self.console.paint(STOP, "dim"))
-            if not typed:
-                break
-            if typed == "s":
-                self.skipped += 1
-                self._question = None
-                self._note("left out")
-                break
-            if not self._is_key(typed):
-                self._look(typed.removeprefix(":"))
+        self._show([f"    {shown(step.text)}" for step in block.steps])
+        typed = self._typed(self.console.paint(STOP, "dim"), lambda typed: typed in ("", "s"))
+        if typed == "s":
+            self.skipped += 1
+            self._question = None
+            self._note("left out")
         self._pages.append([])
         return not typed
 
-    def _typed(self, prompt: str) -> str:
-        """A line. Raises Left at the end of input."""
+    def _typed(self, prompt: str, ends: Callable[[str], bool]) -> str:
+        """What ends a stop; until then, what every stop knows is done. Raises Left at the end of input."""
         assert self.ask is not None
-        self.console.flush()
-        typed = self.ask(prompt)
-        if typed is None or typed.strip() == "q":
-            raise Left
-        if typed.strip() != "b":
-            self._back = 0
-        return typed.strip()
-
-    def _is_key(self, typed: str) -> bool:
-        """Do what a key says that every stop knows; False if it is none."""
-        if typed == "?":
-            self.console.lines(HELP.splitlines())
-        elif typed == "b":
-            self._back += 1
-            first = max(0, len(self._pages) - 1 - self._back)
-            rule = self.console.paint("-" * 8, "dim")
-            self.console.lines([rule, *(line for page in self._pages[first:] for line in page), rule])
-        else:
-            return False
-        return True
+        back = 0  # pages
+        while True:
+            self.console.flush()
+            typed = self.ask(prompt)
+            if typed is None or typed.strip() == "q":
+                raise Left
+            typed = typed.strip()
+            if ends(typed):
+                return typed
+            back = back + 1 if typed == "b" else 0
+            if typed == "?":
+                self.console.lines(HELP.splitlines())
+            elif typed == "b":
+                first = max(0, len(self._pages) - 1 - back)
+                rule = self.console.paint("-" * 8, "dim")
+                self.console.lines([rule, *(line for page in self._pages[first:] for line in page), rule])
+            else:
+                self._look(typed.removeprefix(":"))
 
     def _look(self, text: str) -> None:
         """A command or a step of the reader's own; what goes wrong in it is no failure of the lesson."""
