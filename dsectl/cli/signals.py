@@ -1,11 +1,22 @@
-"""Ctrl-C and SIGTERM that are noted instead of ending what runs: by a load, and while a report is written."""
+"""Signals that mean something else for a while: noted instead of ending what runs, by a load, and while a report is
+written."""
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from types import FrameType
-from typing import Any
+
+
+@contextmanager
+def handled(handlers: Mapping[int, Callable[[int, FrameType | None], object]]) -> Iterator[None]:
+    """Until the end these handlers are in place."""
+    before = {signum: signal.signal(signum, handler) for signum, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 @contextmanager
@@ -17,22 +28,16 @@ def noted() -> Iterator[list[int]]:
     stays ignored.
     """
     came: list[int] = []
-    before: dict[int, Any] = {}
+    with ExitStack() as stack:
 
-    def restore() -> None:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+        def note(signum: int, frame: FrameType | None) -> None:
+            came.append(signum)
+            if len(came) > 1:
+                stack.close()
 
-    def note(signum: int, frame: FrameType | None) -> None:
-        came.append(signum)
-        if len(came) > 1:
-            restore()
-
-    if threading.current_thread() is threading.main_thread():
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(signum) not in (signal.SIG_IGN, None):
-                before[signum] = signal.signal(signum, note)
-    try:
+        if threading.current_thread() is threading.main_thread():
+            heard = [
+                one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) not in (signal.SIG_IGN, None)
+            ]
+            stack.enter_context(handled(dict.fromkeys(heard, note)))
         yield came
-    finally:
-        restore()

@@ -14,14 +14,13 @@ from itertools import groupby
 from typing import Any, TextIO, cast
 
 from prompt_toolkit.application.current import get_app
-from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition, is_searching
 from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.key_binding.key_processor import KeyPress
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.search import accept_search
-from prompt_toolkit.validation import ValidationError, Validator
+from prompt_toolkit.validation import Validator
 
 LOCAL_MODES, CONTROL_CHARACTERS = 3, 6
 """Where they stand in what termios gives."""
@@ -148,13 +147,10 @@ def join_bursts(keys: list[KeyPress]) -> list[KeyPress]:
     return joined
 
 
-class NotTooLong(Validator):
-    """Refuses a line of which an end may be missing."""
-
-    def validate(self, document: Document) -> None:
-        """Raises ValidationError."""
-        if len(document.text) >= TYPED_MAX:
-            raise ValidationError(TYPED_MAX, f"over {TYPED_MAX // 1024} KiB typed: @FILE takes a value from a file")
+NOT_TOO_LONG = Validator.from_callable(
+    lambda text: len(text) < TYPED_MAX, f"over {TYPED_MAX // 1024} KiB typed: @FILE takes a value from a file"
+)
+"""Refuses a line of which an end may be missing."""
 
 
 def key_bindings(pastes: Pastes) -> KeyBindings:

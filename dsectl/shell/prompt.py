@@ -26,7 +26,7 @@ from dsectl.script.tokens import join_lines
 from dsectl.shell.above import Above
 from dsectl.shell.complete import LazyGrammar, LineCompleter
 from dsectl.shell.evaluate import EXIT_INTERRUPTED, OWN, Leave, Shell
-from dsectl.shell.keyboard import BurstInput, NotTooLong, Pastes, key_bindings, quiet_keyboard
+from dsectl.shell.keyboard import NOT_TOO_LONG, BurstInput, Pastes, key_bindings, quiet_keyboard
 from dsectl.shell.line import ShellLexer, problem
 from dsectl.shell.looks import LiveNames, Remember
 from dsectl.shell.past import Past, SuggestFromHistory
@@ -97,7 +97,7 @@ class Prompt:
             editing_mode=EditingMode.VI if vi else EditingMode.EMACS,
             enable_suspend=True,
             key_bindings=key_bindings(self.pastes),
-            validator=NotTooLong(),
+            validator=NOT_TOO_LONG,
             validate_while_typing=False,
             color_depth=None if console.paint.enabled else ColorDepth.MONOCHROME,
         )

@@ -6,8 +6,10 @@ next one.
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
+
+from dsectl.cli.signals import handled
 
 
 class Ended(Exception):
@@ -28,16 +30,9 @@ class Signals:
         self._interrupt_pending = False
         self._ending = 0
 
-    @contextmanager
-    def handled(self) -> Iterator[None]:
+    def handled(self) -> AbstractContextManager[None]:
         """Until the end these handlers are in place."""
-        handlers = {signal.SIGINT: self._interrupt, signal.SIGTERM: self._end, signal.SIGHUP: self._end}
-        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        return handled({signal.SIGINT: self._interrupt, signal.SIGTERM: self._end, signal.SIGHUP: self._end})
 
     def at_prompt(self) -> None:
         """A prompt begins: a Ctrl-C for the command before it has come too late. Raises Ended."""
