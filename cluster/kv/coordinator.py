@@ -140,18 +140,14 @@ class Coordinator:
     # -- writes
 
     def put(self, inbound: Inbound) -> None:
-        """Handle a put or delete."""
+        """Handle a put or delete. Raises TooLarge or Usage for one that no coordinator may take."""
         body: Put = inbound.body
         latest = inbound.arrived + self._write_s
         if latest < inbound.deadline:
             inbound.deadline = latest
         elif not body.hops:
             leave_time_to_answer(inbound)
-        try:
-            check_put(body, self.replication.settings.n)
-        except ClusterError as error:
-            inbound.fail(error)
-            return
+        check_put(body, self.replication.settings.n)
         partition = partition_of(body.key)
         if body.coordinator:
             self._retry(body, partition, inbound)
@@ -323,16 +319,12 @@ class Coordinator:
     # -- reads
 
     def get(self, inbound: Inbound) -> None:
-        """Handle a get."""
+        """Handle a get. Raises TooLarge or Usage."""
         body: Get = inbound.body
-        try:
-            if not 0 < len(body.key) <= KEY_CHARS:
-                check_key(body.key)
-            if body.r < 0 or body.r > self.replication.settings.n:
-                raise Usage(f"r is 1 to {self.replication.settings.n} (N), not {body.r}")
-        except ClusterError as error:
-            inbound.fail(error)
-            return
+        if not 0 < len(body.key) <= KEY_CHARS:
+            check_key(body.key)
+        if body.r < 0 or body.r > self.replication.settings.n:
+            raise Usage(f"r is 1 to {self.replication.settings.n} (N), not {body.r}")
         latest = inbound.arrived + self._read_s
         if latest < inbound.deadline:
             inbound.deadline = latest
@@ -391,19 +383,14 @@ class Coordinator:
         inbound.reply(Got(values, token, answered, repaired, degraded, self.replication.me))
 
     def keys(self, inbound: Inbound) -> None:
-        """Live keys that this node owns, in order: one page."""
+        """Live keys that this node owns, in order: one page. Raises TooLarge or Overloaded."""
         replication = self.replication
         body: Keys = inbound.body
         limit = max(1, min(body.limit, KEYS_PAGE_MAX))
         for text in filter(None, (body.prefix, body.after)):
-            try:
-                check_key(text)
-            except ClusterError as error:
-                inbound.fail(error)
-                return
+            check_key(text)
         if len(self.slices) >= LISTINGS_MAX:
-            inbound.fail(Overloaded(f"{replication.me} has {LISTINGS_MAX} listings under way"))
-            return
+            raise Overloaded(f"{replication.me} has {LISTINGS_MAX} listings under way")
 
         def listed(keys: list[str], after: str, error: ClusterError | None) -> None:
             if error is None:

@@ -176,8 +176,14 @@ class Rpc:
         for inbound, handler in held:
             if inbound.deadline <= now:
                 self.expired += 1
-            else:
+                continue
+            try:
                 handler(inbound)
+            except ClusterError as error:  # as those that did not wait
+                if inbound.id:
+                    inbound.fail(error)
+                else:
+                    self.on_fault(inbound.sender, type(inbound.body).__name__, error)
 
     def check_layout(self, inbound: InboundMessage, number: int, handler: Handler) -> str:
         """What is to be done with a placed message that carries another layout number; what is held is kept here."""

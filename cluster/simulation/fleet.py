@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from cluster.chain.entry import encode_chain, entry_path
 from cluster.client.locate import Location, addresses
 from cluster.config import NodeSettings, node_settings
+from cluster.errors import ClusterError
 from cluster.faults import Fault, FaultDocument, add_fault, encode_faults, heal, mark_returned
 from cluster.faults.disk import RECEIPTS
 from cluster.layout import LayoutEntry, LayoutMember, encode_entry, partition_of, placement
@@ -313,7 +314,10 @@ class Fleet:
 
         def arrive() -> None:
             if node.env.clock.now() < result.deadline:  # else it was stopped meanwhile, and drops what has expired
-                handler(result)
+                try:
+                    handler(result)
+                except ClusterError as error:  # as rpc does
+                    result.fail(error)
 
         node.env.clock.call_soon(arrive)  # in the node's own process
         return result

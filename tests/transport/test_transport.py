@@ -9,7 +9,7 @@ from cluster.env import Link
 from cluster.errors import Usage
 from cluster.faults import Fault, FaultDocument
 from cluster.ports import Inbound
-from cluster.rpc.inbound import PROCEED
+from cluster.rpc.inbound import HOLD, PROCEED
 from cluster.simulation import World
 from cluster.wire.kv import Get
 from tests.transport.small import Peer, peers
@@ -371,6 +371,12 @@ def test_a_misplaced_request_that_cannot_be_carried_out_refuses_only_itself() ->
         one.env.clock.call_soon(get)
         world.run_for(0.5)
         assert answers == [Usage]
+        two.rpc.on_layout = lambda number, inbound: HOLD
+        one.env.clock.call_soon(get)
+        world.run_for(0.5)
+        two.env.clock.call_soon(two.rpc.layout_changed, 3)
+        world.run_for(0.1)
+        assert answers == [Usage, Usage], "so does one that waited for the layout"
         one.ask("n2")
         world.run_for(0.5)
         assert one.outcome() == "n2" and two.lost == []
