@@ -13,6 +13,7 @@ import json
 import os
 import statistics
 import sys
+from bisect import bisect_left
 from collections import Counter
 from itertools import pairwise
 from random import Random
@@ -140,11 +141,12 @@ class Offered:
 
     def between(self, since: float, until: float) -> dict[str, float]:
         """The latencies of what was due in that time."""
-        taken = sorted(took for due, took in self.latencies if since <= due < until)
+        self.latencies.sort()  # once: later there is nothing to do
+        due_between = self.latencies[bisect_left(self.latencies, (since,)) : bisect_left(self.latencies, (until,))]
+        taken = sorted(took for _, took in due_between)
         seconds: dict[int, list[float]] = {}
-        for due, took in self.latencies:
-            if since <= due < until:
-                seconds.setdefault(int(due - since), []).append(took)
+        for due, took in due_between:
+            seconds.setdefault(int(due - since), []).append(took)
         usual = statistics.median([percentile(sorted(one), 0.99) for one in seconds.values()] or [0.0])
         return {
             "operations": len(taken),
