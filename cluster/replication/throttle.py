@@ -5,8 +5,9 @@ differences that are repaired. Whoever moves something takes its bytes, which ma
 nearly paid; so nothing is held up half-way, and a large object needs no large bucket.
 
 The rate follows the node's own foreground latencies. While their p99 is over `LIMIT_FACTOR` times what it was before
-anything moved, the rate is cut by a factor; else it grows by a step (AIMD; Chiu and Jain, "Analysis of the Increase and
-Decrease Algorithms for Congestion Avoidance", 1989). It never falls below a floor, so every move ends.
+anything moved, what was used of the rate is cut by a factor; else the rate grows by a step, if it was used (AIMD; Chiu
+and Jain, "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance", 1989). It never falls below a
+floor, so every move ends.
 """
 
 from collections import Counter, deque
@@ -56,10 +57,11 @@ class RateControl:
         self._quiet: deque[float | None] = deque(maxlen=QUIET_WINDOWS)
         """The p99 of each."""
 
-    def on_window(self, counts: Mapping[int, int], moved: bool) -> None:
-        """A window has passed, with these foreground durations (by bucket, as `Latencies` has them)."""
+    def on_window(self, counts: Mapping[int, int], used: float | None) -> None:
+        """A window has passed, with these foreground durations (by bucket, as `Latencies` has them). `used`: how many
+        bytes a second were moved, 0 while older ones are paid for, None when there was nothing to move."""
         p99_s = quantile_s(counts, 0.99) if sum(counts.values()) >= SAMPLES_MIN else None
-        if not moved:
+        if used is None:
             self._still += 1
             if self._still > REST_WINDOWS:
                 self._quiet.append(p99_s)
@@ -72,8 +74,8 @@ class RateControl:
         if p99_s is None:
             self.rate = min(RATE_MAX, 2 * self.rate)
         elif p99_s > LIMIT_FACTOR * self.base_s:
-            self.rate = max(RATE_MIN, CUT * self.rate)
-        else:
+            self.rate = max(RATE_MIN, CUT * min(self.rate, used or self.rate))
+        elif not used or used > self.rate / 2:  # a limit that nobody meets says nothing about a higher one
             self.rate = min(RATE_MAX, self.rate + STEP)
 
 
@@ -115,7 +117,7 @@ class Throttle:
         before, self._counts = self._counts, Counter()
         for latencies in self.foreground:
             self._counts.update(dict(latencies.sparse()))
-        moved = self.taken_bytes != self._taken_before or self._paid_at > self._clock.now()
-        self._taken_before = self.taken_bytes
-        self.control.on_window(self._counts - before, moved)
+        moved, self._taken_before = self.taken_bytes - self._taken_before, self.taken_bytes
+        busy = moved or self._paid_at > self._clock.now()
+        self.control.on_window(self._counts - before, moved / WINDOW_S if busy else None)
         self._clock.call_later(WINDOW_S, self._window)

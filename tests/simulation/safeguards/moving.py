@@ -128,9 +128,9 @@ def look_at_no_latency(monkeypatch: pytest.MonkeyPatch) -> None:
 def have_no_floor(monkeypatch: pytest.MonkeyPatch) -> None:
     on_window = RateControl.on_window
 
-    def fall(self: RateControl, counts: Mapping[int, int], moved: bool) -> None:
+    def fall(self: RateControl, counts: Mapping[int, int], used: float | None) -> None:
         before = self.rate
-        on_window(self, counts, moved)
+        on_window(self, counts, used)
         if self.rate <= throttle.RATE_MIN:
             self.rate = throttle.CUT * before
 
