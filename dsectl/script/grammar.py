@@ -52,11 +52,6 @@ class Test:
     operator: str
     value: Word
 
-    @property
-    def raw(self) -> str:
-        """As it was written."""
-        return f"{self.path.raw} {self.operator} {self.value.raw}"
-
 
 @dataclass(frozen=True)
 class Run:

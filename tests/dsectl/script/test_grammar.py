@@ -1,5 +1,7 @@
 """Lines as steps."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,10 @@ from hypothesis import strategies as st
 from cluster.errors import Usage
 from dsectl.script.grammar import Expect, Fails, Pipe, Run, Sleep, Start, Step, Wait, parse
 from dsectl.script.values import OPERATORS
+
+
+def written(test: Any) -> str:
+    return f"{test.path.raw} {test.operator} {test.value.raw}"
 
 
 def told(step: Step | None) -> str:
@@ -19,9 +25,9 @@ def told(step: Step | None) -> str:
         case Fails(command, code):
             return f"fails {command.raw} with {code}"
         case Expect(source, test, None):
-            return f"expect {source.raw} | {test.raw}"
+            return f"expect {source.raw} | {written(test)}"
         case Expect(source, test, float(seconds), always):
-            return f"{'always' if always else 'within'} {seconds:g} {source.raw} | {test.raw}"
+            return f"{'always' if always else 'within'} {seconds:g} {source.raw} | {written(test)}"
         case Wait(job, stop):
             return f"{'stop' if stop else 'wait'} {job}"
         case Sleep(seconds):
