@@ -16,6 +16,7 @@ random offset, so that no request is routed by a number that both branches have.
 
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -140,6 +141,19 @@ def forced(entry: ChainEntry, names: Sequence[str], offset: int, *, lossy: bool)
     next = left(entry, names, gone=True, lossy=lossy, fewest=1)
     number = (entry.layout.number // FORK_NUMBERS + 1) * FORK_NUMBERS + offset
     return replace(next, what=f"{next.what} by force", layout=replace(next.layout, number=number), fork=number)
+
+
+def forgotten(entries: Sequence[ChainEntry]) -> list[LayoutMember]:
+    """Whom a fork left behind, and who is no member again: they may live, and have a chain of their own."""
+    members = {member.name for member in entries[-1].layout.all_members}
+    found = {
+        member.name: member
+        for before, entry in pairwise(entries)
+        if entry.fork != before.fork
+        for member in entry.layout.members
+        if member.name in entry.gone and member.name not in members
+    }
+    return list(found.values())
 
 
 def last_copies(entry: ChainEntry, names: Sequence[str]) -> list[int]:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from cluster.chain.chain import Chain
-from cluster.chain.entry import FORK_NUMBERS, ChainEntry, added, forced, left, renamed, reverted, switched
+from cluster.chain.entry import FORK_NUMBERS, ChainEntry, added, forced, forgotten, left, renamed, reverted, switched
 from cluster.chain.transition import (
     Progress,
     changes,
@@ -40,6 +40,8 @@ TURN_S: Final = 1.0
 """So much later than the one before it in the order of names a member proposes what all see to be due."""
 ASK_S: Final = 1.0
 """How often the others are asked for entries that this node may have missed."""
+FORGOTTEN_S: Final = 5.0
+"""How often one of those that a fork left behind is asked: should it live, one of the two has to stop."""
 PROPOSE_S: Final = 5.0
 CHANGES_MAX: Final = 20
 """In one answer."""
@@ -77,6 +79,7 @@ class Layouts:
         self._due_since: tuple[str, float] = ("", 0.0)
         self._proposing = False
         self._asked_at = 0.0
+        self._asked_forgotten_at = 0.0
 
     def start(self) -> None:
         """Announce how far this node is, and look at what is due, from now on."""
@@ -178,6 +181,11 @@ class Layouts:
                 self._proposing = True
                 self.chain.propose(due[1], now + PROPOSE_S, proposed)
         self._ask_around(now)
+        if self.chain.entry.fork and now - self._asked_forgotten_at >= FORGOTTEN_S:
+            self._asked_forgotten_at = now
+            left_behind = forgotten(self.chain.entries)
+            if left_behind:
+                self.chain.fetch(self._env.random.choice(left_behind).name)
         self._env.clock.call_later(LOOK_S, self._look)
 
     def _ask_around(self, now: float) -> None:

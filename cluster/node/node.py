@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.chain.chain import read_chain
+from cluster.chain.entry import forgotten
 from cluster.config import NodeSettings
 from cluster.env import Env, OutputTick, StallWatch
 from cluster.errors import ClusterError, Damaged
@@ -101,6 +102,7 @@ class Node:
         self.rpc = Rpc(env.clock, self.transport)
         self.rpc.layout = entry.number
         self.transport.addresses = {other: (m.host, m.port) for other, m in members.items() if other != name}
+        self.transport.others = {other.name: (other.host, other.port) for other in forgotten(self.entries)}
         self.datagrams = DatagramEndpoint(env, party, secret, self.faults, self.transport.addresses)
         candidates = [SeedMember(m.name, m.zone, (m.host, m.port)) for m in entry.all_members if m.name != name]
         me = OwnIdentity(name, self.boot.id, self.boot.epoch, self.member.zone, (self.member.host, self.member.port))
@@ -289,6 +291,7 @@ class Node:
         for name in [name for name in addresses if name not in members]:
             self.membership.forget(name)
             addresses.pop(name, None)
+        self.transport.others = {other.name: (other.host, other.port) for other in forgotten(self.entries)}
         if me not in members:
             self.drain.leave()
             self.env.clock.call_later(LEAVE_S, self.hooks.on_fatal, f"{me} has left the cluster")

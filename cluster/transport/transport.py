@@ -42,6 +42,9 @@ class Transport:
         self.record = record
         self.outbox = Outbox(tick, env.clock.now)
         self.addresses: dict[str, Address] = {}
+        """Of the members."""
+        self.others: dict[str, Address] = {}
+        """Of nodes that are no members, and that may be dialled all the same."""
         self.on_end: list[Callable[[Connection, str, bool], None]] = []
         """(connection, reason, hidden): a dialled connection ended, or could not be made. Hidden: nobody can know."""
         self.on_lost: list[Callable[[str, str], None]] = []
@@ -123,11 +126,12 @@ class Transport:
             if backoff is None:
                 backoff = Backoff(self.settings.reconnect_min_s, self.settings.reconnect_max_s)
                 self._backoffs[peer] = backoff
-            found = Lane(
-                self._end, peer, lane, backoff, lambda name: self.addresses.get(name), self._contacted, self._lane_lost
-            )
+            found = Lane(self._end, peer, lane, backoff, self._address, self._contacted, self._lane_lost)
             self._lanes[peer, lane] = found
         return found
+
+    def _address(self, peer: str) -> Address | None:
+        return self.addresses.get(peer) or self.others.get(peer)
 
     def _connections(self) -> list[Connection]:
         dialled = [lane.connection for lane in self._lanes.values() if lane.connection is not None]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cluster.chain.entry import ChainEntry
+from cluster.chain.entry import FOLDER, ChainEntry, decode_chain
 from cluster.errors import QuorumMissing, Usage
 from cluster.simulation.fleet import Fleet, SimulatedRequest
 from cluster.wire.admin import AdminAnswer
@@ -162,3 +162,56 @@ def test_a_fork_that_cannot_be_decided_any_more_is_given_up(seed: int) -> None:
         fleet.until(lambda: fleet.nodes["n2"].layouts.chain.entry.slot == 2, 30.0)
         fleet.join("n6", via="n3")
         settle(fleet, *ALL, "n6")
+
+
+def test_whatever_is_changed_on_both_sides_one_chain_is_left(seed: int) -> None:
+    """Changes with and without force from any node, among partitions, crashes and boots: who runs in the end has one
+    chain, of the highest fork, with all changes that its side acknowledged."""
+    with Fleet.running(seed, 6) as fleet:
+        random, made = fleet.world.random("changes"), dict[str, tuple[str, SimulatedRequest]]()
+        alive = list(fleet.names)
+        for number in range(14):
+            step = random.choice(("split", "heal", "crash", "boot", "leave", "force", "force"))
+            up = [name for name in alive if name in fleet.nodes]
+            if step == "split":
+                fleet.heal()
+                side = random.sample(alive, random.randint(1, 5))
+                fleet.fault("partition", groups=[side, [name for name in alive if name not in side]] if side else [])
+            elif step == "heal":
+                fleet.heal()
+            elif step == "crash" and len(up) > 3:
+                fleet.crash(random.choice(up))
+            elif step == "boot":
+                start(fleet, alive)
+            elif step in ("leave", "force") and up:
+                via, id = random.choice(up), f"change {number}"
+                others = [name for name in alive if name != via]
+                names = random.sample(others, random.randint(3, 5) if step == "force" else 1)
+                what = {"forget": names, "force": True, "accept_loss": True} if step == "force" else {"leave": names}
+                made[id] = (via, fleet.ask(via, "change", {**what, "id": id}, 2.0))
+            fleet.world.run_for(random.uniform(0.1, 3.0))
+        fleet.heal()
+
+        def one_chain() -> bool:
+            start(fleet, alive)
+            running = [name for name in alive if name in fleet.nodes]
+            entries = [fleet.nodes[name].layouts.chain.entry for name in running]
+            members = {one.name for one in entries[0].layout.members} if entries else set[str]()
+            return len(chains(fleet, *running)) == 1 and not entries[0].moving and members == set(running)
+
+        fleet.until(one_chain, 120.0)
+        left = next(iter(fleet.nodes.values())).layouts.chain
+        for id, (via, request) in made.items():
+            if isinstance(request.answer, AdminAnswer) and via in fleet.nodes:
+                assert any(entry.change_id == id for entry in left.entries), f"{id} was acknowledged by {via}"
+
+
+def start(fleet: Fleet, names: list[str]) -> None:
+    """Boot those that are down, and that are members as far as their own folders say."""
+    for name in names:
+        if name not in fleet.nodes and not fleet.world.is_up(name) and name not in fleet.fatal:
+            disk = fleet.world.disk(name)
+            last = max((path for path in disk.paths() if path.startswith(f"{FOLDER}/")), default="")
+            if not last or name in {one.name for one in decode_chain(disk.read(last)).layout.all_members}:
+                fleet.start(name)
+                fleet.world.run_for(0.2)
