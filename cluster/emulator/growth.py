@@ -107,7 +107,8 @@ def leave(
             forced(_last_entry(files), names, 0, lossy=accept_loss)  # what cannot be is refused before anybody ends
             kill_nodes([files.node(name) for name in alive])
         elif alive:
-            cure = f"`dsectl leave {' '.join(alive)}` takes it out, and hands on what it holds."
+            which = " ".join(alive)
+            cure = f"`dsectl leave {which}` takes it out, and hands on what it holds; `dsectl kill` ends what hangs."
             raise Usage(f"{', '.join(alive)} runs", help=cure)
     what: dict[str, Any] = {"forget" if forget else "leave": names}
     if accept_loss:

@@ -66,18 +66,13 @@ def forget(
     forgotten ones stop, with what only they acknowledged. Asks on a terminal; elsewhere it needs --yes."""
     names = current().nodes(nodes, "forget")
     if force and not yes:
-        _confirm(names)
-    return _leave(names, wait, "forgotten", forget=True, accept_loss=accept_loss, force=force)
-
-
-def _confirm(names: list[str]) -> None:
-    listed = ", ".join(names)
-    only = emulator.only_copies(current().files(), names)
-    lost = f"the only copies of {count(len(only), 'partition')} go: {' '.join(map(str, only))}" if only else ""
-    question = f"""{listed} will be ended and forgotten without a majority{"; " + lost if lost else ""}.
+        only = emulator.only_copies(current().files(), names)
+        lost = f"; the only copies of {count(len(only), 'partition')} go: {' '.join(map(str, only))}" if only else ""
+        question = f"""{", ".join(names)} will be ended and forgotten without a majority{lost}.
 What only they acknowledged is lost. If they run elsewhere, there are two clusters, and they stop when the two meet.
 Go on?"""
-    current().confirm("forget --force may lose data", question, f"forget {' '.join(names)} --force")
+        current().confirm("forget --force may lose data", question, f"forget {' '.join(names)} --force")
+    return _leave(names, wait, "forgotten", forget=True, accept_loss=accept_loss, force=force)
 
 
 def _leave(names: list[str], wait: float | None, done: str, **options: bool) -> Answer:
@@ -104,16 +99,10 @@ def _progress(state: dict[str, Any]) -> None:
 
 def _answer(moved: emulator.Moved, what: str) -> Answer:
     current().console.progress("")
-    error = emulator.not_over(moved)
-    if error is not None:
+    if (error := emulator.not_over(moved)) is not None:
         raise error
-    value = {
-        "nodes": moved.nodes,
-        "what": moved.what,
-        "layout": moved.layout,
-        "copies_moved": moved.moved,
-        "s": round(moved.seconds, 3),
-    }
+    value = {"nodes": moved.nodes, "what": moved.what, "layout": moved.layout, "copies_moved": moved.moved}
+    value["s"] = round(moved.seconds, 3)
     copies = f": {count(moved.moved, 'copy', 'copies')} of partitions moved" if moved.moved else ""
     text = f"{what}{copies} in {show_duration(moved.seconds)}"
     return Answer(value, lambda console: console.line(text))
