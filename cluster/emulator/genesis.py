@@ -43,7 +43,13 @@ def create(home: Home, asked: ClusterSpec) -> ClusterFiles:
         try:
             if draft.exists():
                 shutil.rmtree(draft)
-            now, rows = timestamp(), places(spec, _ports(home, spec))
+            owned, count = owned_ports(home), spec.nodes or 0
+            if spec.base_port is None:
+                ports = choose_ports(count, owned, is_free, usable_ports(count, ephemeral_range()), SystemRandom())
+            else:
+                ports = list(range(spec.base_port, spec.base_port + count))
+                check_ports(ports, owned, is_free)
+            now, rows = timestamp(), places(spec, ports)
             record = ClusterRecord(
                 name=spec.name, spec=spec, places=rows, created=now, started=now, expires_at=_expiry(spec.ttl_s)
             )
@@ -56,16 +62,6 @@ def create(home: Home, asked: ClusterSpec) -> ClusterFiles:
             shutil.rmtree(draft, ignore_errors=True)
             raise
     return ClusterFiles(folder, record, secret)
-
-
-def _ports(home: Home, spec: ClusterSpec) -> list[int]:
-    owned = owned_ports(home)
-    count = spec.nodes or 0
-    if spec.base_port is None:
-        return choose_ports(count, owned, is_free, usable_ports(count, ephemeral_range()), SystemRandom())
-    ports = list(range(spec.base_port, spec.base_port + count))
-    check_ports(ports, owned, is_free)
-    return ports
 
 
 def owned_ports(home: Home) -> dict[int, str]:

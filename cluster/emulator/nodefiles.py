@@ -164,7 +164,8 @@ def set_aside(folder: Path) -> Path | None:
     held = held_entries(folder)
     if not held:
         return None
-    number = 1 + max((_number(entry.name) for entry in folder.iterdir()), default=0)
+    numbers = [entry.name.removeprefix(ASIDE) for entry in folder.iterdir() if entry.name.startswith(ASIDE)]
+    number = 1 + max((int(number) for number in numbers if number.isdigit()), default=0)
     aside = folder / f"{ASIDE}{number}"
     with disk_errors(f"set {folder} aside"):
         make_folder(aside)
@@ -204,8 +205,3 @@ def _layout(path: Path) -> LayoutEntry | None:
         return decode_entry(read(path))
     except Damaged:
         return None
-
-
-def _number(name: str) -> int:
-    digits = name.removeprefix(ASIDE)
-    return int(digits) if name.startswith(ASIDE) and digits.isdigit() else 0

@@ -98,7 +98,14 @@ class _Process:
             self.start.line.close()
             await self._ended.wait()
         except (ClusterError, OSError) as error:
-            self._failed(error)
+            self.code, code, message = EXIT_FATAL, ClusterError.code, str(error)
+            if isinstance(error, ClusterError):
+                code = error.code
+            elif error.errno == errno.EADDRINUSE:
+                code = ADDRESS_TAKEN
+            log(f"fatal: {message}")
+            self.start.line.say("failed", code, message)
+            self.start.line.close()
         finally:
             lifetime.stop()
             if node is not None and self.code == EXIT_OK:
@@ -118,18 +125,6 @@ class _Process:
     def _fatal(self, message: str) -> None:
         log(f"fatal: {message}")
         self._end(EXIT_FATAL)
-
-    def _failed(self, error: ClusterError | OSError) -> None:
-        """The node could not start."""
-        self.code = EXIT_FATAL
-        if isinstance(error, ClusterError):
-            code, message = error.code, error.message
-        else:
-            code = ADDRESS_TAKEN if error.errno == errno.EADDRINUSE else ClusterError.code
-            message = str(error)
-        log(f"fatal: {message}")
-        self.start.line.say("failed", code, message)
-        self.start.line.close()
 
 
 def log(message: str) -> None:

@@ -3,6 +3,7 @@ is kept until `undrain`.
 """
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from cluster.emulator import cluster as emulator
@@ -38,7 +39,10 @@ def restart(client: "BlockingCluster", files: ClusterFiles, nodes: list[str], wa
     began = time.monotonic()
     drain(client, files, nodes, min(DRAIN_S, wait_s / 2), keep=False)
     pids = emulator.restart(files.name, nodes, max(0.1, began + wait_s - time.monotonic()))
-    behind = _behind(client, files, nodes, began + wait_s)
+    behind = None
+    while behind is None:
+        with suppress(_OtherNodes):
+            behind = _wait_known(client, files, nodes, began + wait_s)
     if behind:
         name, other = behind[0]
         raise DeadlinePassed(
@@ -47,16 +51,6 @@ def restart(client: "BlockingCluster", files: ClusterFiles, nodes: list[str], wa
             restarted=nodes,
         )
     return pids
-
-
-def _behind(
-    client: "BlockingCluster", files: ClusterFiles, started: list[str], deadline: float
-) -> list[tuple[str, str]]:
-    while True:
-        try:
-            return _wait_known(client, files, started, deadline)
-        except _OtherNodes:
-            continue
 
 
 def _wait_known(
