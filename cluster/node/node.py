@@ -191,7 +191,8 @@ class Node:
         self.membership.on_refuted.append(self.replication.catchup.begin)
         self.rpc.on_layout = self.layouts.judge
         self.rpc.on_stale = self.layouts.chain.fetch
-        self.view.on_change.append(lambda entry: self.rpc.layout_changed(entry.number))
+        self.view.on_change.insert(0, lambda entry: self.rpc.route_by(entry.number))
+        self.view.on_change.append(lambda entry: self.rpc.layout_changed())
         self.membership.on_raised.append(self.boot.raised)
         self.membership.on_amnesia.append(self._amnesia)
         self.transport.on_lost.append(self._peer_lost)

@@ -17,14 +17,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from cluster.errors import ClusterError, Usage
+from cluster.errors import ClusterError, Unreachable, Usage
 from cluster.layout import PARTITIONS
 from cluster.ports import Inbound, Outcome
 from cluster.replication.collection import NOTHING_SETTLED
 from cluster.replication.context import ReplicationContext
 from cluster.replication.digests import row_sum
 from cluster.replication.mergeable import TABLE_HINTS
-from cluster.replication.quorum import UNANSWERED
 from cluster.wire.handshake import LANE_BACKGROUND
 from cluster.wire.replication import Scan, Scanned
 
@@ -176,7 +175,7 @@ class PartitionScan:
         if self._over:
             return
         if type(outcome) is not Scanned:
-            if isinstance(outcome, UNANSWERED):
+            if isinstance(outcome, Unreachable):  # a late page says little: giving is what waits for everything else
                 self.context.reach.failed(source)
             self._end(None, str(outcome))
             return

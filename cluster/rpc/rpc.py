@@ -165,9 +165,13 @@ class Rpc:
 
     # -- layouts
 
-    def layout_changed(self, number: int) -> None:
-        """This node routes by layout `number` from now on: what waited for it goes on, here and at others."""
+    def route_by(self, number: int) -> None:
+        """What is sent from now on was routed by layout `number`. Before anybody sends anything for that layout: who
+        holds it would refuse what carries the number before, and who does not would answer at once."""
         self.layout = number
+
+    def layout_changed(self) -> None:
+        """What waited for the layout of now goes on, here and at others."""
         parked, self._parked = self._parked, []
         for again in parked:
             again()

@@ -1,6 +1,11 @@
 """What a change of members moves: each row once, from many nodes at a time, although a giver is killed meanwhile."""
 
-from tests.simulation.safeguards.growth import end
+from typing import Any
+from unittest.mock import patch
+
+from cluster.replication.transfer import PartitionScan, RowGiver
+from cluster.wire.replication import Scanned
+from tests.simulation.safeguards.growth import change, end
 from tests.simulation.safeguards.moving import KEYS, VALUE, begin, filled, half_way, moved, rows
 
 
@@ -28,3 +33,29 @@ def test_a_giver_that_was_killed_does_not_send_again_what_it_sent(seed: int) -> 
         fleet.start("n3")
         end(fleet)
         assert moved(fleet, "n6").rows == rows(fleet, "n6")
+
+
+def test_no_source_gives_rows_before_it_has_taken_over_the_layout(seed: int) -> None:
+    """Else writes that it coordinates afterwards, by the layout before, would miss the owner to come. And no first page
+    waits for its deadline."""
+    gave: list[int] = []
+    failed: list[str] = []
+    on_scan, on_page = RowGiver.on_scan, PartitionScan._on_page
+
+    def give(self: RowGiver, inbound: Any) -> None:
+        gave.append(self.context.view.number)
+        on_scan(self, inbound)
+
+    def take(self: PartitionScan, after: str, asked: list[str], source: str, outcome: Any) -> None:
+        if type(outcome) is not Scanned:
+            failed.append(str(outcome))
+        on_page(self, after, asked, source, outcome)
+
+    with (
+        patch.object(RowGiver, "on_scan", give),
+        patch.object(PartitionScan, "_on_page", take),
+        filled(seed) as fleet,
+    ):
+        change(fleet, "n2", {"leave": ["n3"]})
+        end(fleet)
+    assert gave and min(gave) == 2 and not failed
