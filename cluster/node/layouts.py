@@ -126,8 +126,15 @@ class Layouts:
             self._stop(f"{self._view.me} was forgotten, at slot {entry.slot} of the chain ({entry.what})")
 
     def _accept_loss(self) -> None:
-        entry = self.chain.entry
+        entry, hints = self.chain.entry, self._replication.context.hints
         self._replication.completing.gone = list(entry.gone) if entry.lossy else []
+        # Who leaves waits until its hints are delivered, which nobody takes who was forgotten meanwhile.
+        hints.gone = entry.gone if self._is_leaving() else ()
+        hints.layout_changed()
+
+    def _is_leaving(self) -> bool:
+        coming = self.chain.entry.layout.coming
+        return coming is not None and all(member.name != self._view.me for member in coming.members)
 
     def _on_fact(self, member: str, kind: str, body: bytes) -> None:
         if kind == KIND and member != self._view.me:
@@ -140,10 +147,8 @@ class Layouts:
 
     def progress(self) -> Progress:
         """How far this node is."""
-        entry, me = self.chain.entry, self._view.me
-        coming = entry.layout.coming
-        leaves = coming is not None and all(member.name != me for member in coming.members)
-        hints = sum(self._replication.context.hints.by_target().values()) if leaves else 0
+        entry = self.chain.entry
+        hints = sum(self._replication.context.hints.by_target().values()) if self._is_leaving() else 0
         return Progress(entry.slot, self._view.number, self._replication.lacking(), hints, self.chain.id)
 
     def _all_progress(self) -> dict[str, Progress]:

@@ -184,7 +184,8 @@ class _Redirected:
         self.context = context
         self.hint = hint
         self.blob = blob
-        self.left = dict.fromkeys(context.view.takers(hint.partition))
+        takers = context.view.takers(hint.partition)
+        self.left = dict.fromkeys(taker for taker in takers if taker not in context.hints.gone)
 
     def start(self) -> None:
         """Keep one for each."""

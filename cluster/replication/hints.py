@@ -58,7 +58,9 @@ class HintStore:
         self._refused: dict[HintKey, str] = {}
         self._takers = takers
         self.astray: dict[HintKey, None] = {}
-        """Copies for who does not own their partition any more."""
+        """Copies for who does not own their partition any more, or has been forgotten."""
+        self.gone: Sequence[str] = ()
+        """Who will never take its copies, though the layout still names it: `layout_changed` finds them astray."""
 
     def recover(self) -> None:
         """Index what the log brought back."""
@@ -160,7 +162,7 @@ class HintStore:
                 self._judge(hint)
 
     def _judge(self, hint: HintKey) -> None:
-        if self._takers is not None and hint.target not in self._takers(hint.partition):
+        if hint.target in self.gone or (self._takers is not None and hint.target not in self._takers(hint.partition)):
             self.astray[hint] = None
 
     def _note(self, hint: HintKey, size: int) -> None:

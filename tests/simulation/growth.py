@@ -92,11 +92,14 @@ class Growth(Nemesis):
         self._look()
 
     def _start_all(self) -> list[str]:
+        """Who is to run, started if it is down: not who is forgotten, which ends itself as soon as it learns of it."""
         self.follow()
-        down = [name for name in self.down if name in self.fleet.names]
+        gone = self.newest().gone if self.fleet.nodes else ()
+        wanted = [name for name in self.fleet.names if name not in gone]
+        down = [name for name in self.down if name in wanted]
         if down:
             self.fleet.start(*down)
-        return self.fleet.names
+        return wanted
 
 
 CONDITIONS.update(

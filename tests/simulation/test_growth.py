@@ -80,6 +80,21 @@ def test_two_of_five_are_forgotten_with_the_loss_of_what_only_they_held(seed: in
         assert any(node.replication.completing.losses for node in fleet.nodes.values()), "and what may be lost is said"
 
 
+def test_who_leaves_does_not_wait_to_deliver_hints_to_who_was_forgotten(seed: int) -> None:
+    """It gives them to the owners that there are; nobody else would take them."""
+    with Fleet.running(seed, 5) as fleet:
+        keys = [f"key-{number}" for number in range(40)]
+        crash_and_wait(fleet, "n3")
+        for key in keys:
+            acknowledged(fleet, "n1", key, b"v")
+        assert fleet.hints("n5").get("n3")
+        assert fleet.wait(fleet.ask("n1", "change", {"leave": ["n5"]})).answer is not None
+        fleet.names.remove("n3")
+        assert fleet.wait(fleet.ask("n1", "change", {"forget": ["n3"]})).answer is not None
+        fleet.until(lambda: fleet.nodes["n1"].view.members == ("n1", "n2", "n4"), 60.0)
+        assert all(read(fleet, "n1", key) == [b"v"] for key in keys)
+
+
 def test_a_node_that_has_left_sends_its_clients_elsewhere(seed: int) -> None:
     """Nobody answers to it any more, and what still reaches it must not fail as if the cluster had no quorum."""
     with Fleet.running(seed, 5) as fleet:
