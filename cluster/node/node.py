@@ -100,7 +100,7 @@ class Node:
         limited = LimitedRecorder(env.clock, record)
         self.transport = Transport(env, self.tick, party, secret, settings.transport, self.faults, limited)
         self.rpc = Rpc(env.clock, self.transport)
-        self.rpc.layout = entry.number
+        self.rpc.route_by(entry.number)
         self.transport.addresses = {other: (m.host, m.port) for other, m in members.items() if other != name}
         self.transport.others = {other.name: (other.host, other.port) for other in forgotten(self.entries)}
         self.datagrams = DatagramEndpoint(env, party, secret, self.faults, self.transport.addresses)

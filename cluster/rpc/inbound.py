@@ -45,7 +45,7 @@ class InboundReceiver(Protocol):
     def on_answer(self) -> Callable[[str], None]:
         """Called with the peer when bytes came on a connection that was dialled from here."""
 
-    def refused_as_stale(self, id: int, peer: str) -> bool:
+    def refused_as_stale(self, id: int, peer: str, holds: int) -> bool:
         """A peer holds a newer layout than the call was routed by. Whether the call waits for that one."""
 
     def check_layout(self, inbound: "InboundMessage", number: int, handler: Handler) -> str:
@@ -127,12 +127,14 @@ class InboundSession:
             except ClusterError as error:  # one message that cannot be carried out holds up nothing else
                 inbound.fail(error)
         elif verdict == STALE:
-            inbound.fail(StaleLayout(f"the sender routed by layout {frame.layout}, this node holds {ours}"))
+            what = f"the sender routed by layout {frame.layout}, this node holds {ours}"
+            inbound.fail(StaleLayout(what, layout=ours))
 
     def _rare(self, frame: Frame | Invalid) -> None:
         receiver = self._receiver
         if isinstance(frame, Failure):
-            if frame.code == StaleLayout.code and self.sender and receiver.refused_as_stale(frame.id, self.peer):
+            stale = frame.code == StaleLayout.code and self.sender
+            if stale and receiver.refused_as_stale(frame.id, self.peer, frame.layout):
                 return
             done = receiver.answered(frame.id, self.peer) if self.sender else None
             if done is not None:
@@ -205,7 +207,7 @@ class InboundMessage:
         if self.id:
             session = self._session
             session.cancels.pop(self.id, None)
-            session.connection.send(Failure(self.id, error.code, error.message))
+            session.connection.send(Failure(self.id, error.code, error.message, error.detail.get("layout", 0)))
 
     def on_cancel(self, function: Callable[[], None]) -> None:
         """Call when the sender no longer waits: it cancelled, or its connection ended."""

@@ -202,8 +202,8 @@ class Rpc:
         self._held.append((inbound, handler))
         return HOLD
 
-    def refused_as_stale(self, id: int, peer: str) -> bool:
-        """A peer refused a call because it holds a newer layout. Whether the call waits for that one here."""
+    def refused_as_stale(self, id: int, peer: str, holds: int) -> bool:
+        """A peer refused a call because it holds layout `holds`. Whether the call goes on under that one."""
         waiting = self.pending.waiting.get(id)
         if waiting is None or peer not in waiting.left or waiting.again is None:
             return False
@@ -217,9 +217,12 @@ class Rpc:
             if connection is None or not connection.send_encoded(data):
                 self._unsent(id, peer, Unreachable(f"{peer} cannot be reached"))
 
-        return self._park(peer, again)
+        return self._park(peer, holds, again)
 
-    def _park(self, peer: str, again: Callable[[], None]) -> bool:
+    def _park(self, peer: str, holds: int, again: Callable[[], None]) -> bool:
+        if 0 < holds <= self.layout:  # this node has it by now: the call left before
+            again()
+            return True
         if len(self._parked) >= HELD_MAX:
             return False
         self._parked.append(again)
@@ -240,7 +243,7 @@ class Rpc:
                 handler(inbound)
             elif verdict == STALE:
                 message = f"the sender routed by layout {number}, this node holds {self.layout}"
-                inbound.push(BatchRefused(ids(inbound.body), StaleLayout.code, message))
+                inbound.push(BatchRefused(ids(inbound.body), StaleLayout.code, message, self.layout))
 
         return checked
 
@@ -271,7 +274,7 @@ class Rpc:
             for batched in self._batched:
                 batched.again(peer, body.ids)
 
-        if isinstance(error, StaleLayout) and self._park(peer, again):
+        if isinstance(error, StaleLayout) and self._park(peer, body.layout, again):
             return
         for batched in self._batched:
             batched.refused(peer, body.ids, error)

@@ -45,11 +45,13 @@ class Reply(Struct, array_like=True, gc=False, tag=2):
 
 
 class Failure(Struct, array_like=True, gc=False, tag=3):
-    """The request failed; `code` is a key of the registry in cluster/errors.py."""
+    """The request failed; `code` is a key of the registry in cluster/errors.py. `layout`: of one that was routed by an
+    older layout, the number that the receiver holds."""
 
     id: int
     code: str
     message: str
+    layout: int = 0
 
 
 class OneWay(Struct, array_like=True, gc=False, tag=4):

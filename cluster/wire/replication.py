@@ -49,11 +49,12 @@ class ReplicatedBatch(Struct, array_like=True, gc=False, tag=29):
 
 
 class BatchRefused(Struct, array_like=True, gc=False, tag=70):
-    """Of a one-way batch: nothing was done for the calls of these numbers. `code` as in Failure."""
+    """Of a one-way batch: nothing was done for the calls of these numbers. `code` and `layout` as in Failure."""
 
     ids: list[int]
     code: str
     message: str
+    layout: int = 0
 
 
 class Fetch(Struct, array_like=True, gc=False, tag=22):

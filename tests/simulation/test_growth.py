@@ -2,8 +2,9 @@
 end in one chain, and every transition ends."""
 
 from cluster.errors import Unreachable
-from cluster.simulation.fleet import Fleet
+from cluster.simulation.fleet import Fleet, SimulatedRequest
 from cluster.wire.admin import AdminAnswer
+from cluster.wire.kv import PutDone
 from tests.simulation.growth import GROWTH, Growth
 from tests.simulation.nemesis import Nemesis
 from tests.simulation.runs import Run, run
@@ -106,3 +107,25 @@ def test_a_node_that_has_left_sends_its_clients_elsewhere(seed: int) -> None:
         fleet.world.run_for(0.3)
         for result in (fleet.put("n2", "cart", b"pen"), fleet.get("n2", "cart")):
             assert isinstance(fleet.wait(result).error, Unreachable)
+
+
+def test_a_change_without_a_fault_costs_no_write_its_owners(seed: int) -> None:
+    """What a node sends at the moment at which it goes on, and what crosses the news on the way, finds its answer."""
+    with Fleet.running(seed, 5) as fleet:
+        late: list[str] = []
+        writes: list[SimulatedRequest] = []
+        for name, node in fleet.nodes.items():
+            node.replication.context.reach.failed = late.append  # type: ignore
+            for other in fleet.names:
+                if other != name:
+                    fleet.world.slow(name, other, delay=0.002, jitter=0.002)
+        for number in range(50):
+            acknowledged(fleet, "n1", f"before-{number}", b"v")
+        asked = fleet.ask("n1", "change", {"leave": ["n2"]})
+        while not asked.ended or fleet.nodes["n1"].layouts.chain.entry.moving:
+            writes += [fleet.put(name, f"key-{len(writes)}", b"v") for name in ("n1", "n3", "n4", "n5")]
+            fleet.world.run_for(0.003)
+        for write in writes:
+            answer = fleet.wait(write).answer
+            assert isinstance(answer, PutDone) and answer.outcome == "ok", (write.error, answer)
+        assert late == [], "somebody was held for silent"

@@ -9,9 +9,10 @@ from cluster.env import Link
 from cluster.errors import Usage
 from cluster.faults import Fault, FaultDocument
 from cluster.ports import Inbound
-from cluster.rpc.inbound import HOLD, PROCEED
+from cluster.rpc.inbound import HOLD, PROCEED, STALE
 from cluster.simulation import World
 from cluster.wire.kv import Get
+from cluster.wire.replication import Scanned
 from tests.transport.small import Peer, peers
 
 
@@ -374,9 +375,50 @@ def test_a_misplaced_request_that_cannot_be_carried_out_refuses_only_itself() ->
         two.rpc.on_layout = lambda number, inbound: HOLD
         one.env.clock.call_soon(get)
         world.run_for(0.5)
-        two.env.clock.call_soon(two.rpc.layout_changed, 3)
+        two.env.clock.call_soon(two.rpc.layout_changed)
         world.run_for(0.1)
         assert answers == [Usage, Usage], "so does one that waited for the layout"
         one.ask("n2")
         world.run_for(0.5)
         assert one.outcome() == "n2" and two.lost == []
+
+
+def test_a_request_that_its_sender_has_a_newer_layout_for_by_now_goes_out_again_at_once() -> None:
+    """It left before the sender went on to the layout that the receiver refuses it for: no other one comes."""
+    with World(1) as world:
+        one, two = peers(world, "n1", "n2")
+        one.rpc.layout, two.rpc.layout = 1, 2
+        two.rpc.on_layout = lambda number, inbound: STALE
+        two.rpc.handle(Get, lambda inbound: inbound.reply(Scanned([], "", False, True, 0.0)))
+        answers: list[object] = []
+
+        def get() -> None:
+            deadline = one.env.clock.now() + 1.0
+            one.rpc.request(["n2"], Get("key"), deadline, lambda peer, outcome: answers.append(type(outcome)))
+            one.rpc.route_by(2)
+            one.rpc.layout_changed()
+
+        one.env.clock.call_soon(get)
+        world.run_for(0.5)
+        assert answers == [Scanned]
+
+
+def test_a_request_of_a_sender_that_is_behind_waits_for_the_layout() -> None:
+    with World(1) as world:
+        one, two = peers(world, "n1", "n2")
+        one.rpc.layout, two.rpc.layout = 1, 2
+        two.rpc.on_layout = lambda number, inbound: STALE
+        two.rpc.handle(Get, lambda inbound: inbound.reply(Scanned([], "", False, True, 0.0)))
+        answers: list[object] = []
+
+        def get() -> None:
+            deadline = one.env.clock.now() + 1.0
+            one.rpc.request(["n2"], Get("key"), deadline, lambda peer, outcome: answers.append(type(outcome)))
+
+        one.env.clock.call_soon(get)
+        world.run_for(0.5)
+        assert answers == [] and two.rpc.expired == 0
+        one.rpc.route_by(2)
+        one.rpc.layout_changed()
+        world.run_for(0.2)
+        assert answers == [Scanned]
