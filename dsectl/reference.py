@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from importlib import import_module
+from itertools import takewhile
 from pathlib import Path
 from pkgutil import iter_modules
 from unittest.mock import patch
@@ -57,19 +58,16 @@ def gathered() -> str:
     """dsectl/cli/generated.py."""
     lines = []
     for function in declared().values():
-        entry: Entry = replace(function.entry, plain=_plain(function.entry))  # type: ignore[attr-defined]
+        entry: Entry = function.entry  # type: ignore[attr-defined]
+        arguments = [one for one in command(entry).params if one.param_type_name == "argument"]
+        single = list(takewhile(lambda one: one.nargs == 1 and one.type.name == "str", arguments))
+        needed = sum(one.required for one in arguments)
+        # With so many words and no option it may be called as it is: those arguments are single texts.
+        entry = replace(entry, plain=tuple(range(needed, len(single) + 1)))
         defaults = {field.name: field.default for field in fields(Entry)}
         said = [f"{name}={value!r}" for name, value in asdict(entry).items() if defaults[name] != value]
         lines.append(f"    Entry({', '.join(said)}),\n")
     return TABLE_HEAD + "".join(lines) + ")  # fmt: skip\n"
-
-
-def _plain(entry: Entry) -> tuple[int, ...]:
-    """With how many words and no option a function may be called as it is: those arguments are single texts."""
-    arguments = [one for one in command(entry).params if one.param_type_name == "argument"]
-    texts = next((at for at, one in enumerate(arguments) if one.nargs != 1 or one.type.name != "str"), len(arguments))
-    needed = sum(one.required for one in arguments)
-    return tuple(range(needed, texts + 1))
 
 
 def cli_page() -> str:
@@ -79,7 +77,10 @@ def cli_page() -> str:
         parts.append(f"## {title}")
         for entry in COMMANDS.values():
             if entry.group == group:
-                parts += [f"### dsectl {entry.name}", f"```text\n{_help(entry.name)}\n```"]
+                out = io.StringIO()
+                with patch.dict(os.environ, COLUMNS=WIDTH, TERMINAL_WIDTH=WIDTH, NO_COLOR="1"):
+                    invoke(["help", entry.name], out=out, err=out)
+                parts += [f"### dsectl {entry.name}", f"```text\n{out.getvalue().strip()}\n```"]
     return "\n\n".join(parts) + "\n"
 
 
@@ -122,13 +123,6 @@ def topics_page() -> str:
         return topic[0] if lines is None else topic[0].replace(topic["text"], "\n".join(lines))
 
     return TOPIC.sub(renewed, (DOCS / "topics.md").read_text(encoding="utf-8"))
-
-
-def _help(name: str) -> str:
-    out = io.StringIO()
-    with patch.dict(os.environ, COLUMNS=WIDTH, TERMINAL_WIDTH=WIDTH, NO_COLOR="1"):
-        invoke(["help", name], out=out, err=out)
-    return out.getvalue().strip()
 
 
 PAGES = {"cli.md": cli_page, "errors.md": errors_page, "topics.md": topics_page}

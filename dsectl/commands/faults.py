@@ -38,27 +38,24 @@ def kill(
     """Nothing is flushed and no other node is notified; writes that the kernel has stay. `dsectl restart` brings the
     nodes back."""
     files = current().files()
-    return _of_process(files, _victims(files, nodes or [], zone, random), emulator.kill, "restart")
-
-
-def _victims(files: ClusterFiles, nodes: list[str], zone: str | None, random: bool) -> list[str]:
     if sum((bool(nodes), zone is not None, random)) != 1:
         raise Usage("kill needs nodes, or --zone Z, or --random", help="`dsectl kill n3`, `dsectl kill --zone z1`.")
-    if nodes:
-        return current().nodes(nodes, "kill")
     running = [name for name, process in emulator.processes(files).items() if process.alive]
-    if random:
+    if nodes:
+        victims = current().nodes(nodes, "kill")
+    elif random:
         if not running:
             raise Failed("no node runs", help="`dsectl restart --all` starts them.")
-        return [choice(running)]
-    zones = {place.name: place.zone for place in files.record.places}
-    if zone not in zones.values():
-        known = ", ".join(dict.fromkeys(zones.values()))
-        raise NotFound(f"cluster {files.name!r} has no zone {zone!r}", help=f"Its zones: {known}.")
-    victims = [name for name in running if zones[name] == zone]
-    if not victims:
-        raise Failed(f"no node of zone {zone} runs", help="`dsectl status` shows which nodes run.")
-    return victims
+        victims = [choice(running)]
+    else:
+        zones = {place.name: place.zone for place in files.record.places}
+        if zone not in zones.values():
+            known = ", ".join(dict.fromkeys(zones.values()))
+            raise NotFound(f"cluster {files.name!r} has no zone {zone!r}", help=f"Its zones: {known}.")
+        victims = [name for name in running if zones[name] == zone]
+        if not victims:
+            raise Failed(f"no node of zone {zone} runs", help="`dsectl status` shows which nodes run.")
+    return _of_process(files, victims, emulator.kill, "restart")
 
 
 @command("pause", "Freeze nodes with SIGSTOP.", group="faults", rank=3)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cluster.errors import EXIT_CODES, NotFound
+from dsectl.cli.console import Console
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.cli.table import COMMANDS, GROUPS, lookup, parts_of, similar
@@ -27,7 +28,20 @@ def help(
         codes = {str(code): text for code, text in EXIT_CODES.items()}
         titles = {name: topic.title for name, topic in topics().items()}
         value = {"commands": commands, "topics": titles, "exit_codes": codes}
-        return Answer(value, lambda console: console.lines(_overview(console.paint)))
+
+        def view(console: Console) -> None:
+            paint, width = console.paint, max(map(len, COMMANDS))
+            groups = {
+                title: {one.name: one.help for one in COMMANDS.values() if one.group == group}
+                for group, title in GROUPS.items()
+            }
+            groups["Topics"] = {name: f"{title}." for name, title in titles.items()}
+            console.lines([f"{paint('dsectl', 'strong')}: real nodes, real faults, on this machine", ""])
+            for title, helps in groups.items():
+                console.lines([paint(title, "strong"), *_listed(helps, width, paint), ""])
+            console.line("`dsectl help COMMAND` shows its arguments and options, `dsectl help TOPIC` a topic.")
+
+        return Answer(value, view)
     lines = about(topic)
     return Answer({"topic": " ".join(topic), "text": "\n".join(lines)}, lambda console: console.lines(lines))
 
@@ -59,19 +73,6 @@ def about(words: list[str]) -> list[str]:
         f"no help for {name!r}",
         help=help if close else f"`dsectl help` lists the commands. Topics: {', '.join(known)}.",
     )
-
-
-def _overview(paint: Paint) -> list[str]:
-    width = max(map(len, COMMANDS))
-    groups = {
-        title: {one.name: one.help for one in COMMANDS.values() if one.group == group}
-        for group, title in GROUPS.items()
-    }
-    groups["Topics"] = {name: f"{topic.title}." for name, topic in topics().items()}
-    lines = [f"{paint('dsectl', 'strong')}: real nodes, real faults, on this machine", ""]
-    for title, helps in groups.items():
-        lines += [paint(title, "strong"), *_listed(helps, width, paint), ""]
-    return [*lines, "`dsectl help COMMAND` shows its arguments and options, `dsectl help TOPIC` a topic."]
 
 
 def _listed(helps: dict[str, str], width: int, paint: Paint) -> list[str]:

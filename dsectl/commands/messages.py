@@ -16,7 +16,6 @@ from dsectl.ui.units import show_duration
 if TYPE_CHECKING:
     import typer
 
-    from cluster.client.blocking_topics import BlockingSubscription
     from cluster.client.topics import TopicMessage
     from dsectl.cli.console import Console
 
@@ -58,7 +57,16 @@ def subscribe(
         announced = f"announced to {subscription.nodes} node{'' if subscription.nodes == 1 else 's'}"
         invocation.console.note(f"subscribed to {shown(pattern)} at {subscription.node}; {announced}")
         invocation.ready()
-        for message in _messages(subscription, count, None if wait is None else monotonic() + wait):
+        until, dropped = None if wait is None else monotonic() + wait, 0
+        while not (count and seen >= count) and not invocation.stopped():
+            message = subscription.next(POLL_S if until is None else max(0.0, min(POLL_S, until - monotonic())))
+            if subscription.dropped > dropped:
+                dropped = subscription.dropped
+                invocation.console.note(f"note: {dropped} messages dropped so far: this reader is too slow")
+            if message is None:
+                if until is not None and monotonic() >= until:
+                    break
+                continue
             seen += 1
             if message.gap:
                 moved = f"the subscription moved to {message.node}; messages may be missing before this one"
@@ -68,22 +76,6 @@ def subscribe(
         raise DeadlinePassed(f"{seen} of {count} messages came within {show_duration(wait)}", help=NOT_KEPT)
     if count and seen < count:
         raise Failed(f"{seen} of {count} messages came before it was stopped", help=NOT_KEPT)
-
-
-def _messages(subscription: BlockingSubscription, limit: int, until: float | None) -> Iterator[TopicMessage]:
-    """What comes, until it is enough."""
-    invocation, seen, dropped = current(), 0, 0
-    while not (limit and seen >= limit) and not invocation.stopped():
-        remaining = POLL_S if until is None else min(POLL_S, until - monotonic())
-        message = subscription.next(max(0.0, remaining))
-        if subscription.dropped > dropped:
-            dropped = subscription.dropped
-            invocation.console.note(f"note: {dropped} messages dropped so far: this reader is too slow")
-        if message is not None:
-            seen += 1
-            yield message
-        elif until is not None and monotonic() >= until:
-            break
 
 
 def _shown(message: TopicMessage) -> Answer:

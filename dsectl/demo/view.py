@@ -73,22 +73,19 @@ class LiveTeller(Teller):
         """The picture: the nodes stay, and of the story what fits below them."""
         if not self.matrix:
             return self.story[-rows + 1 :]
-        nodes = self._matrix() if len(self.names) <= MATRIX_MAX else self._doubted()
-        above = [[], *nodes, [], *self._flow()]
+        above = [[], *self._nodes(), [], *self._flow()]
         return above + self.story[-max(1, rows - 1 - len(above)) :]
 
-    def _matrix(self) -> list[Line]:
-        """How each node sees each other."""
+    def _nodes(self) -> list[Line]:
+        """How each node sees each other; of too many for a matrix those that are not alive for all who answer, and how
+        many the others are."""
         rows: list[list[Cell]] = []
-        for observer in self.names:
-            seen = self.matrix.get(observer)
-            cells = ["" if seen is None else state(seen.get(subject, "")) for subject in self.names]
-            rows.append([observer if seen is not None else (f"{observer}, silent", "dim"), *cells])
-        return table_lines(["as seen by", *(f"{name:10}" for name in self.names)], rows)
-
-    def _doubted(self) -> list[Line]:
-        """Too many nodes for a matrix: those that are not alive for all who answer, and how many the others are."""
-        rows: list[list[Cell]] = []
+        if len(self.names) <= MATRIX_MAX:
+            for observer in self.names:
+                seen = self.matrix.get(observer)
+                cells = ["" if seen is None else state(seen.get(subject, "")) for subject in self.names]
+                rows.append([observer if seen is not None else (f"{observer}, silent", "dim"), *cells])
+            return table_lines(["as seen by", *(f"{name:10}" for name in self.names)], rows)
         for name in self.names:
             states = Counter(row.get(name, "") for observer, row in self.matrix.items() if observer != name)
             if set(states) - {"alive"}:

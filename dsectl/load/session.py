@@ -101,7 +101,12 @@ class _Session:
         if plan.mix.reads:
             self.hooks.on_phase(f"writing {plan.keys.count} keys")
             self.found.prepared = await self._unless_cut(prepare_keys(calls, ledger, self._is_stopped)) or 0
-        return KvLoad(plan, calls, tally, ledger, copies, self._is_settled)
+
+        async def is_settled() -> bool:
+            """Whether all nodes of the cluster run and no hint waits, whichever of them the operations go through."""
+            return (await asyncio.to_thread(self._observer.look)).settled
+
+        return KvLoad(plan, calls, tally, ledger, copies, is_settled)
 
     def close(self) -> None:
         self._observer.close()
@@ -110,30 +115,24 @@ class _Session:
         self.found.stopped = self.found.stopped or self.hooks.is_stopped() or self.hooks.interrupts() > 0
         return self.found.stopped
 
-    def _is_cut(self) -> bool:
-        """Whether it must end without waiting for anything."""
-        interrupts = self.hooks.interrupts()
-        if interrupts:
-            self._wound_up_at = min(self._wound_up_at, monotonic() + WIND_UP_S)
-        return interrupts > 1 or monotonic() >= self._wound_up_at
-
     async def _unless_cut(self, work: Coroutine[Any, Any, T]) -> T | None:
         """What `work` returns; None when it was cancelled, because all must end."""
         task = asyncio.ensure_future(work)
         try:
-            while not task.done() and not self._is_cut():
+            while not task.done():
+                interrupts = self.hooks.interrupts()
+                if interrupts:
+                    self._wound_up_at = min(self._wound_up_at, monotonic() + WIND_UP_S)
+                if interrupts > 1 or monotonic() >= self._wound_up_at:
+                    break
                 await asyncio.wait([task], timeout=POLL_S)
             return task.result() if task.done() else None
         finally:
             if task.cancel():
                 await asyncio.wait([task])
 
-    async def _is_settled(self) -> bool:
-        """Whether all nodes of the cluster run and no hint waits, whichever of them the operations go through."""
-        return (await asyncio.to_thread(self._observer.look)).settled
-
     async def _offer(self, load: FamilyLoad) -> None:
-        """Offer operations as long as planned, and wait for the last answers."""
+        """Offer operations as long as planned, report the first answer and intervals, and wait for the last answers."""
         plan = self.plan
         began = monotonic() if self.hooks.begin is None else await self.hooks.begin()
         await asyncio.sleep(max(0.0, began - monotonic()))
@@ -144,17 +143,6 @@ class _Session:
         self.hooks.on_phase("")
         worked_s = process_time()
         generator.begin()
-        await self._watch(generator, began, ends)
-        worked_s, now = process_time() - worked_s, min(monotonic(), ends)
-        generator.end(now)
-        await self._unless_cut(generator.idle())
-        if self.tally.offered > self._offered_before:
-            self._tell_interval(generator, began, monotonic())
-        self.found.busy = worked_s / (now - began) if now > began else 0.0
-        self.found.sending_s = now - began
-
-    async def _watch(self, generator: Generator, began: float, ends: float) -> None:
-        """Wait until it is over; intervals and the first answer are reported."""
         first, self._told_at = False, began
         while (now := monotonic()) < ends and not self._is_stopped():
             await asyncio.sleep(min(POLL_S, ends - now))
@@ -165,6 +153,13 @@ class _Session:
             now = monotonic()
             if now >= self._told_at + INTERVAL_S:
                 self._tell_interval(generator, began, now)
+        worked_s, now = process_time() - worked_s, min(monotonic(), ends)
+        generator.end(now)
+        await self._unless_cut(generator.idle())
+        if self.tally.offered > self._offered_before:
+            self._tell_interval(generator, began, monotonic())
+        self.found.busy = worked_s / (now - began) if now > began else 0.0
+        self.found.sending_s = now - began
 
     def _tell_interval(self, generator: Generator, began: float, now: float) -> None:
         self.hooks.on_interval(self.tally.interval(now - began, now - self._told_at, generator.in_flight))

@@ -64,17 +64,18 @@ class Above:
 
     def _draw(self) -> None:
         """All that waits; what comes meanwhile after a rest."""
+
+        def write() -> None:
+            with self._lock:
+                self._write()
+                if self._loop is not None:
+                    self._loop.call_later(DRAW_EVERY_S, self._draw)
+
         with self._lock:
             self._drawing = bool(self._waiting) and self._loop is not None
             if not self._drawing:
                 return
-        run_in_terminal(self._take)
-
-    def _take(self) -> None:
-        with self._lock:
-            self._write()
-            if self._loop is not None:
-                self._loop.call_later(DRAW_EVERY_S, self._draw)
+        run_in_terminal(write)
 
     def _write(self) -> None:
         lines, self._waiting = self._waiting, []

@@ -173,21 +173,21 @@ class LazyGrammar:
         """`on_failure` is called by the thread."""
         self.now: Grammar | None = None
         """None until it is loaded, and for ever if that failed."""
-        self._on_failure = on_failure
-        self._loading = threading.Thread(target=self._load, name="shell grammar", daemon=True)
+
+        def load() -> None:
+            try:
+                self.now = read_grammar()
+                gc.freeze()  # all that was loaded stays; a full collection of it would hold up a key
+            except Exception as error:
+                on_failure(error)
+
+        self._loading = threading.Thread(target=load, name="shell grammar", daemon=True)
         self.begin = self._loading.start
 
     def wait(self, seconds: float) -> Grammar | None:
         """The grammar once it is there."""
         self._loading.join(seconds)
         return self.now
-
-    def _load(self) -> None:
-        try:
-            self.now = read_grammar()
-            gc.freeze()  # all that was loaded stays; a full collection of it would hold up a key
-        except Exception as error:
-            self._on_failure(error)
 
 
 GRAMMAR_S = 5.0

@@ -19,7 +19,7 @@ from dsectl.cli.console import Console
 from dsectl.cli.invocation import DEFAULT_CLUSTER, Session
 from dsectl.script.execution import JobListener
 from dsectl.script.grammar import Command, Pipe, Run, Start, Step, Wait, parse
-from dsectl.script.interpreter import SUCCESS, Interpreter, Outcome, time_scale
+from dsectl.script.interpreter import SUCCESS, Interpreter, time_scale
 from dsectl.script.values import MISSING, shown_value
 from dsectl.ui.table import table
 from dsectl.ui.text import count, cut, shown
@@ -201,17 +201,12 @@ class Shell:
     # -- steps
 
     def _step(self, step: Step) -> int:
-        known = list(self.interpreter.jobs)
+        console, known = self.console, list(self.interpreter.jobs)
         outcome = self.interpreter.run(step)
-        if self.console.options.json:
+        if console.options.json:
             fields = {"verdict": outcome.verdict, "expected": outcome.expected, "seen": outcome.seen}
-            self.console.value({name: value for name, value in fields.items() if value})
-        else:
-            self._tell(step, outcome, known)
-        return EXIT_CODES[outcome.verdict]
-
-    def _tell(self, step: Step, outcome: Outcome, known: list[str]) -> None:
-        console = self.console
+            console.value({name: value for name, value in fields.items() if value})
+            return EXIT_CODES[outcome.verdict]
         error = outcome.result.reported if outcome.result is not None and outcome.expected == SUCCESS else None
         if error is not None:
             console.error(ClusterError(error.get("message", ""), help=error.get("help", "")))
@@ -232,6 +227,7 @@ class Shell:
             console.line(f"{console.paint('ok', 'good')}  {step.job} has ended: {told}")
         elif outcome.expected:
             console.line(f"{console.paint('ok', 'good')}  {cut(shown(outcome.seen), VALUE_COLUMNS)}")
+        return EXIT_CODES[outcome.verdict]
 
     def _own(self, name: str, args: list[str]) -> int:
         """One of the commands that only the shell has, and that are not steps."""

@@ -10,7 +10,7 @@ from prompt_toolkit.lexers import Lexer
 from cluster.errors import Usage
 from dsectl.cli.completion.grammar import Grammar, Walk
 from dsectl.script.grammar import Expect, Fails, Pipe, Run, Start, command_at, parse
-from dsectl.script.tokens import Bare, Token, Variable, Word, scan, words
+from dsectl.script.tokens import Bare, Variable, Word, scan, words
 from dsectl.script.values import OPERATORS, looks_like_path
 from dsectl.shell.evaluate import OWN
 
@@ -36,20 +36,17 @@ def fragments(line: str) -> tuple[tuple[str, str], ...]:
     for token in tokens:
         if at + 1 < len(known) and token.column == known[at + 1].column:
             at += 1
-        found.append(
-            (f"class:{style}" if (style := _token_style(token, styles[at] if at >= 0 else "")) else "", token.raw)
-        )
+        style = styles[at] if at >= 0 else ""
+        if token.is_blank:
+            style = ""
+        elif token.is_comment:
+            style = "line.comment"
+        elif isinstance(token.part, Variable):
+            style = "line.variable"
+        elif not isinstance(token.part, Bare):
+            style = "line.string"
+        found.append((f"class:{style}" if style else "", token.raw))
     return tuple(found)
-
-
-def _token_style(token: Token, of_word: str) -> str:
-    if token.is_blank:
-        return ""
-    if token.is_comment:
-        return "line.comment"
-    if isinstance(token.part, Variable):
-        return "line.variable"
-    return of_word if isinstance(token.part, Bare) else "line.string"
 
 
 def _style(word: Word) -> str:

@@ -28,23 +28,24 @@ class LiveNames:
 
     def of(self, kind: NameKind, begun: str) -> list[str]:
         """The names of a kind, at least those that begin with `begun`; none when no node answers in time."""
-        return soon(lambda: list(self._find(kind, begun)), [])
 
-    def _find(self, kind: NameKind, begun: str) -> Iterable[str]:
-        view = self._view()
-        match kind:
-            case NameKind.NODE:
-                return view.nodes
-            case NameKind.CLUSTER:
-                return find_home().names()
-            case NameKind.ZONE:
-                return dict.fromkeys(place.zone for place in load_cluster(view.cluster).record.places)
-            case NameKind.FILE:
-                return files(begun)
-            case NameKind.FAULT:
-                faults = self.result(["faults", "--active"])
-                return [] if faults is MISSING else [one["id"] for one in faults]
-        return names_in_cluster(view.cluster, kind, begun) if view.serves else ()
+        def find() -> Iterable[str]:
+            view = self._view()
+            match kind:
+                case NameKind.NODE:
+                    return view.nodes
+                case NameKind.CLUSTER:
+                    return find_home().names()
+                case NameKind.ZONE:
+                    return dict.fromkeys(place.zone for place in load_cluster(view.cluster).record.places)
+                case NameKind.FILE:
+                    return files(begun)
+                case NameKind.FAULT:
+                    faults = self.result(["faults", "--active"])
+                    return [] if faults is MISSING else [one["id"] for one in faults]
+            return names_in_cluster(view.cluster, kind, begun) if view.serves else ()
+
+        return soon(lambda: list(find()), [])
 
     def result(self, argv: list[str]) -> Any:
         """The JSON of a command that only reads, or of a job; MISSING where there is none soon."""

@@ -121,10 +121,14 @@ class Prompt:
                 return EXIT_HUNG_UP
 
     def _loop(self) -> int:
+        def begin() -> None:
+            self.signals.at_prompt()
+            self.above.begin()
+
         while True:
             try:
                 message: StyleAndTextTuples = [("class:prompt", f"{self.shell.cluster}> ")]
-                text = self.pastes.expand(self.session.prompt(message, pre_run=self._begin))
+                text = self.pastes.expand(self.session.prompt(message, pre_run=begin))
             except KeyboardInterrupt:  # the line is cleared
                 continue
             except EOFError:
@@ -139,10 +143,6 @@ class Prompt:
             except Leave:
                 return 0
 
-    def _begin(self) -> None:
-        self.signals.at_prompt()
-        self.above.begin()
-
     def _lines(self, text: str) -> None:
         """All that was typed or pasted, until Ctrl-C."""
         typed_ahead = get_typeahead(self.session.input)
@@ -152,20 +152,17 @@ class Prompt:
             raise KeyboardInterrupt
         store_typeahead(self.session.input, typed_ahead)
         for line in join_lines(text.splitlines()):
-            if self._line(line.text) == EXIT_INTERRUPTED:
+            code = self.shell.line(line.text)
+            self.console.flush()
+            self.poller.hurry()
+            if code == EXIT_INTERRUPTED:
                 return
-
-    def _line(self, text: str) -> int:
-        code = self.shell.line(text)
-        self.console.flush()
-        self.poller.hurry()
-        entry = self.shell.entries[-1] if self.shell.entries else None
-        if entry is None or code:
-            return code
-        step = parse(entry.line, shell=True)
-        if isinstance(step, Run) and step.into is None and step.command.name not in OWN:
-            self.remember.look(entry, self.shell.interpreter.argv(step.command), self.shell.cluster)
-        return code
+            entry = self.shell.entries[-1] if self.shell.entries else None
+            if entry is None or code:
+                continue
+            step = parse(entry.line, shell=True)
+            if isinstance(step, Run) and step.into is None and step.command.name not in OWN:
+                self.remember.look(entry, self.shell.interpreter.argv(step.command), self.shell.cluster)
 
     def _close(self) -> None:
         running = [job.name for job in self.shell.interpreter.jobs.values() if job.is_running]

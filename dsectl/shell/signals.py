@@ -32,7 +32,13 @@ class Signals:
 
     def handled(self) -> AbstractContextManager[None]:
         """Until the end these handlers are in place."""
-        return handled({signal.SIGINT: self._interrupt, signal.SIGTERM: self._end, signal.SIGHUP: self._end})
+
+        def interrupt(number: int, frame: FrameType | None) -> None:
+            if self._interruptible:
+                raise KeyboardInterrupt
+            self._interrupt_pending = True
+
+        return handled({signal.SIGINT: interrupt, signal.SIGTERM: self._end, signal.SIGHUP: self._end})
 
     def at_prompt(self) -> None:
         """A prompt begins: a Ctrl-C for the command before it has come too late. Raises Ended."""
@@ -53,11 +59,6 @@ class Signals:
             yield
         finally:
             self._interruptible = False
-
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self._interruptible:
-            raise KeyboardInterrupt
-        self._interrupt_pending = True
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         self._ending = number

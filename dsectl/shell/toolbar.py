@@ -53,15 +53,15 @@ class StatusPoller(Poller):
     def __init__(self, cluster: Callable[[], str], on_change: Callable[[ClusterView, ClusterView], None]) -> None:
         """`on_change` gets the old view and the new one, from the thread."""
         self.view = ClusterView()
-        self._on_change = on_change
-        observer = Observer(cluster, events=False)
-        super().__init__(observer, LOOK_EVERY_S, self._looked, pause_s=KEYS_PAUSE_S, latest_s=LOOK_LATEST_S)
 
-    def _looked(self) -> None:
-        for found in self.take():
-            before, self.view = self.view, view_of(found)
-            if self.view != before and not self.is_ending:
-                self._on_change(before, self.view)
+        def on_snapshot() -> None:
+            for found in self.take():
+                before, self.view = self.view, view_of(found)
+                if self.view != before and not self.is_ending:
+                    on_change(before, self.view)
+
+        observer = Observer(cluster, events=False)
+        super().__init__(observer, LOOK_EVERY_S, on_snapshot, pause_s=KEYS_PAUSE_S, latest_s=LOOK_LATEST_S)
 
 
 def toolbar(view: ClusterView, jobs: int, problem: str) -> Fragments:

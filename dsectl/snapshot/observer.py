@@ -11,15 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 from cluster.client.blocking import BlockingCluster
-from cluster.client.locate import Location, locate
+from cluster.client.locate import locate
 from cluster.client.vitals import Vitals, owned, read_vitals
 from cluster.emulator.cluster import processes
 from cluster.emulator.home import ClusterFiles, find_home
-from cluster.emulator.inspect import NodeProcess, cpu_s
+from cluster.emulator.inspect import cpu_s
 from cluster.emulator.linkfaults import faults_readable, readable_faults
 from cluster.emulator.members import current
 from cluster.emulator.nodefiles import cure, identity_damage
-from cluster.emulator.spec import Place
 from cluster.errors import ClusterError, Damaged, Unreachable
 from dsectl.snapshot.snapshot import NodeSnapshot, Snapshot, judge
 from dsectl.ui.faults import fault_json
@@ -48,10 +47,16 @@ def observe(
     limit = min(answer_s, client.timeout)
     answers = client.ask_all(asked, "vitals", {"limit": 0}, timeout=limit, each=each) if asked else {}
     owns = owned(client.location)
-    nodes = {
-        place.name: _node(files, place, running[place.name], answers.get(place.name), owns.get(place.name, 0))
-        for place in files.record.places
-    }
+    nodes = {}
+    for place in files.record.places:
+        name, process, answer = place.name, running[place.name], answers.get(place.name)
+        said = Unreachable(f"{name}: its process is paused") if answer is None else read_vitals(answer)
+        vitals = said if isinstance(said, Vitals) else None
+        error = said if isinstance(said, ClusterError) else None
+        damage = identity_damage(files, name) if vitals is None and not process.alive else None
+        why = f"{damage}; {cure(files.name, name, len(files.nodes))}" if damage is not None else ""
+        used_s = cpu_s(process.pid) if process.pid is not None else 0.0
+        nodes[name] = NodeSnapshot(name, process, vitals, error, place.zone, place.port, owns.get(name, 0), used_s, why)
     taken = Snapshot(
         files.name,
         at,
@@ -60,17 +65,6 @@ def observe(
         faults_readable=faults_readable(files.name),
     )
     return judge(client.location, nodes, via, taken)
-
-
-def _node(files: ClusterFiles, place: Place, process: NodeProcess, answer: Any, owns: int) -> NodeSnapshot:
-    name = place.name
-    said = Unreachable(f"{name}: its process is paused") if answer is None else read_vitals(answer)
-    vitals = said if isinstance(said, Vitals) else None
-    damage = identity_damage(files, name) if vitals is None and not process.alive else None
-    error = said if isinstance(said, ClusterError) else None
-    used_s = cpu_s(process.pid) if process.pid is not None else 0.0
-    why = f"{damage}; {cure(files.name, name, len(files.nodes))}" if damage is not None else ""
-    return NodeSnapshot(name, process, vitals, error, place.zone, place.port, owns, used_s, why)
 
 
 class Observer:
@@ -92,9 +86,16 @@ class Observer:
         cluster = self._cluster()
         try:
             files = current(cluster, find_home())
-            client = self._client_of(locate(cluster))
+            location = locate(cluster)
+            if self._client is None or self._client.location.secret != location.secret:
+                self._seen = {}  # another cluster of the same name has other events
+            if self._client is None or self._client.location != location:  # it may also have other members
+                self.close()
+                self._client = BlockingCluster(location)
             each = {name: self._seen.get(name, {"limit": FIRST_EVENTS}) for name in files.nodes}
-            found = observe(files, client, via=self._via, answer_s=self._answer_s, each=each if self._events else None)
+            found = observe(
+                files, self._client, via=self._via, answer_s=self._answer_s, each=each if self._events else None
+            )
         except (ClusterError, OSError) as error:  # OSError: deleted between two looks at its files
             self.close()
             lost = error if isinstance(error, ClusterError) else Damaged(f"its files cannot be read: {error.strerror}")
@@ -109,16 +110,6 @@ class Observer:
         if self._client is not None:
             self._client.close()
             self._client = None
-
-    def _client_of(self, location: Location) -> BlockingCluster:
-        """The streams; new ones when the cluster has other members, or is another one of the same name, whose events
-        are others too."""
-        if self._client is None or self._client.location.secret != location.secret:
-            self._seen = {}
-        if self._client is None or self._client.location != location:
-            self.close()
-            self._client = BlockingCluster(location)
-        return self._client
 
 
 class Poller:
@@ -178,18 +169,14 @@ class Poller:
                 with self._lock:
                     self._taken.append(snapshot)
                 self._on_snapshot()
-                self._rest(due)
+                latest = time.monotonic() + self._latest_s
+                while not self._wake.wait(max(0.0, due - time.monotonic())):  # `hurry` ends it
+                    due = min(self._touched_at + self._pause_s, latest)
+                    if due <= time.monotonic():
+                        break
                 self._wake.clear()
         except BaseException as error:
             self._error = error
             self._on_snapshot()
         finally:
             self._observer.close()
-
-    def _rest(self, due: float) -> None:
-        """Until the next look is due, or `hurry` is called."""
-        latest = time.monotonic() + self._latest_s
-        while not self._wake.wait(max(0.0, due - time.monotonic())):
-            due = min(self._touched_at + self._pause_s, latest)
-            if due <= time.monotonic():
-                return

@@ -70,7 +70,11 @@ class _Table:
         self.step = step
         self.focus = focus
         self.names = list(snapshot.nodes)
-        self.hints = snapshot.hints()
+        hints = snapshot.hints()
+        self.hints = {name: number(hints.get(name, 0)) if snapshot.answering else UNKNOWN for name in self.names}
+        self.memory = {
+            name: f"{node.process.rss_mb:.0f}MB" for name, node in snapshot.nodes.items() if node.process.rss_mb
+        }
         self.replicas = max(1, sum(node.owned for node in snapshot.nodes.values()))
         self.top = max((scale_top(self._series(name, SPARK_MAX)) for name in self.names), default=0.0)
         """One scale for all nodes, so that their sparks can be compared."""
@@ -93,8 +97,10 @@ class _Table:
             Column("PUB/S", NUMBER, lambda name, node, wide: _figure(rate(self._now(name, "published")), wide), True),
             Column("REQ/S", NUMBER, lambda name, node, wide: _figure(rate(self._now(name, "served")), wide), True),
             Column("CPU", 4, self._cpu, True),
-            Column("MEM", NUMBER + 1, self._memory, True),
-            Column("HINTS", NUMBER, self._hints, True),
+            Column(
+                "MEM", NUMBER + 1, lambda name, node, wide: _figure(self.memory.get(name, UNKNOWN), wide, "dim"), True
+            ),
+            Column("HINTS", NUMBER, lambda name, node, wide: _figure(self.hints[name], wide, "warn"), True),
             Column("NOTE", NOTE_MIN, lambda name, node, wide: [piece(node.note, wide, "dim")]),
         ]
         wanted = [named.title, "STATE", "KV/S", "FAIL", matrix.title, "P99", "HINTS", " ", "REQ/S", "PUB/S", "RING"]
@@ -119,9 +125,16 @@ class _Table:
     # -- who sees whom
 
     def _matrix(self, width: int) -> Column:
+        def seen_by(name: str, node: NodeSnapshot, wide: int) -> Line:
+            """How many of those who answer consider it alive."""
+            others = [one.vitals for other, one in self.snapshot.nodes.items() if other != name and one.vitals]
+            alive = sum(one.sees.get(name) == "alive" for one in others)
+            style = "good" if alive == len(others) else "warn" if alive else "bad"
+            return [piece(f"{alive}/{len(others)}", wide, style)]
+
         cell = 3 if len(self.names) * 3 <= MATRIX_MAX else 1
         if width < NARROW or len(self.names) * cell > MATRIX_MAX or any(len(name) > cell for name in self.names):
-            return Column("SEEN BY", 7, self._seen_by)
+            return Column("SEEN BY", 7, seen_by)
 
         def sees(name: str, node: NodeSnapshot, wide: int) -> Line:
             states = {} if node.vitals is None else node.vitals.sees
@@ -133,12 +146,6 @@ class _Table:
 
         title = "".join(f"{name:<{cell}}" for name in self.names)
         return Column(title, max(len(title), 8), sees)
-
-    def _seen_by(self, name: str, node: NodeSnapshot, wide: int) -> Line:
-        """How many of those who answer consider it alive."""
-        others = [one.vitals for other, one in self.snapshot.nodes.items() if other != name and one.vitals is not None]
-        alive = sum(one.sees.get(name) == "alive" for one in others)
-        return [piece(f"{alive}/{len(others)}", wide, "good" if alive == len(others) else "warn" if alive else "bad")]
 
     # -- what it owns and carries
 
@@ -164,12 +171,6 @@ class _Table:
         values = self._series(name, wide)
         return runs(spark(values, self.top, self.glyphs), ["name" if value else "dim" for value in values])
 
-    def _hints(self, name: str, node: NodeSnapshot, wide: int) -> Line:
-        return _figure(number(self.hints.get(name, 0)) if self.snapshot.answering else UNKNOWN, wide, "warn")
-
     def _cpu(self, name: str, node: NodeSnapshot, wide: int) -> Line:
         busy = self.history.busy.get(name)
         return _figure(share(busy) if busy is not None and node.process.alive else UNKNOWN, wide)
-
-    def _memory(self, name: str, node: NodeSnapshot, wide: int) -> Line:
-        return _figure(f"{node.process.rss_mb:.0f}MB" if node.process.rss_mb else UNKNOWN, wide, "dim")
