@@ -96,8 +96,9 @@ class Chain:
         """Under which this node votes; an id that the chain does not name has no vote."""
         self._acceptor = Acceptor(kept.state)
         self._acceptor.advance(self.entry.slot + 1)
-        for body_type, handler in ((Prepare, self._prepare), (Accept, self._accept), (Entries, self._give)):
-            messenger.handle(body_type, handler)
+        messenger.handle(Prepare, self._prepare)
+        messenger.handle(Accept, self._accept)
+        messenger.handle(Entries, lambda asked: asked.reply(Decided(self._behind(asked.body.after, asked.body.digest))))
         messenger.handle(Decided, self._pushed)
 
     @property
@@ -198,9 +199,6 @@ class Chain:
             slot = min([slot, *(first - 1 for first in forked)])
         return [encode_chain(entry) for entry in self.entries if entry.slot > slot][:PAGE]
 
-    def _give(self, inbound: Inbound) -> None:
-        inbound.reply(Decided(self._behind(inbound.body.after, inbound.body.digest)))
-
     def _pushed(self, inbound: Inbound) -> None:
         body: Decided = inbound.body
         self.learn(body.entries, inbound.sender)
@@ -210,15 +208,16 @@ class Chain:
         if not peer or peer == self.me or peer in self._fetching or self._waits_for_room:
             return
         self._fetching[peer] = None
-        deadline = self.env.clock.now() + CALL_S
-        self.messenger.request([peer], Entries(self.entry.slot, self.digest), deadline, self._fetched, LANE_CONTROL)
 
-    def _fetched(self, peer: str, outcome: Outcome) -> None:
-        del self._fetching[peer]
-        if type(outcome) is Decided and outcome.entries:
-            self.learn(outcome.entries, peer)
-            if len(outcome.entries) == PAGE:
-                self.fetch(peer)
+        def answered(_: str, outcome: Outcome) -> None:
+            del self._fetching[peer]
+            if type(outcome) is Decided and outcome.entries:
+                self.learn(outcome.entries, peer)
+                if len(outcome.entries) == PAGE:
+                    self.fetch(peer)
+
+        deadline = self.env.clock.now() + CALL_S
+        self.messenger.request([peer], Entries(self.entry.slot, self.digest), deadline, answered, LANE_CONTROL)
 
     def learn(self, blobs: list[bytes], peer: str, *, bound: bool = True) -> ClusterError | None:
         """Take over decided entries, in order. What is missing before them is fetched from `peer`. Returns why one was
@@ -259,15 +258,16 @@ class Chain:
     def _wait_for_room(self, error: StorageFull, peer: str) -> None:
         """Ask again in a while. Each answer says that there is more of the chain than is here, so that a node which
         cannot write it down would ask, and be answered, as fast as it can."""
+
+        def retry() -> None:
+            self._waits_for_room = False
+            self.fetch(peer)
+
         if not self._said_full:
             self.record("chain.refused", error.message, peer=peer)
         if not self._waits_for_room:
-            self.env.clock.call_later(ROOM_RETRY_S, self._look_for_room, peer)
+            self.env.clock.call_later(ROOM_RETRY_S, retry)
         self._said_full = self._waits_for_room = True
-
-    def _look_for_room(self, peer: str) -> None:
-        self._waits_for_room = False
-        self.fetch(peer)
 
     def _adopt(self, entry: ChainEntry) -> None:
         self._before(entry)

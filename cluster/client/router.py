@@ -277,7 +277,14 @@ class Router:
         node.dialled_at = now
         node.stop_timer()
         node.caller = caller = Caller(node.name, self._secret, self._me, self._carrier.random_bytes(NONCE_BYTES))
-        caller.on_ready = partial(self._on_ready, node)
+
+        def ready() -> None:
+            node.failures = 0
+            node.stop_timer()
+            self._place_homeless()
+            self.on_change()
+
+        caller.on_ready = ready
         caller.on_end = partial(self._on_end, node, caller)
         caller.on_push = self._on_push
         if self.on_bug is not None:
@@ -308,12 +315,6 @@ class Router:
     def _dial_another(self) -> bool:
         """Dial one more node, if there is one. False when there is none."""
         return any(node.caller is None and self._dial(node) is not None for node in self._all)
-
-    def _on_ready(self, node: NodeLink) -> None:
-        node.failures = 0
-        node.stop_timer()
-        self._place_homeless()
-        self.on_change()
 
     def _on_end(self, node: NodeLink, caller: Caller) -> None:
         assert caller.error is not None

@@ -59,14 +59,10 @@ class ListedCluster:
     damaged: str = ""
 
 
-def _silent(stage: str, node: str) -> None:
-    """No progress is shown."""
-
-
 def up(
     spec: ClusterSpec,
     wait_s: float = WAIT_S,
-    progress: Progress = _silent,
+    progress: Progress = lambda stage, node: None,
     *,
     leashed: bool = False,
     world: LocalMachine | None = None,

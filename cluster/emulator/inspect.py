@@ -52,8 +52,13 @@ def live_holder(lock: Path) -> Holder | None:
     holder = read_holder(lock)
     if holder is None or process_start(holder.pid) != holder.started:
         return None
-    if not holder.started and not _exists(holder.pid):
-        return None
+    if not holder.started:  # when it began cannot be seen, so it must do that there is such a process
+        try:
+            os.kill(holder.pid, 0)
+        except ProcessLookupError:
+            return None
+        except PermissionError:
+            pass  # it is there, and another user's
     return holder if is_held(lock) and read_holder(lock) == holder else None
 
 
@@ -93,13 +98,3 @@ def pss_mb(pid: int) -> float:
     except OSError:
         return 0.0
     return next((round(int(line.split()[1]) * 1024 / 1e6, 1) for line in lines if line.startswith("Pss:")), 0.0)
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from cluster.emulator import cluster
 from cluster.emulator.faultsfile import read_faults
-from cluster.emulator.home import ClusterFiles, load_cluster
+from cluster.emulator.home import load_cluster
 from cluster.emulator.spec import timestamp
 from cluster.errors import Damaged, Usage
 from cluster.faults import Fault, FaultDocument, add_fault
@@ -26,24 +26,19 @@ def partition(
     the first group sends to the others. Raises Usage or NotFound."""
     where = world or cluster.LocalMachine()
     files = load_cluster(name, where.home)
-    sides = _sides(files, groups)
-    return _add(name, lambda at: Fault(kind="partition", at=at, groups=sides, one_way=one_way), where)
-
-
-def _sides(files: ClusterFiles, groups: Sequence[Sequence[str]]) -> list[list[str]]:
     named = [node for group in groups for node in group if node != REST]
     for node in named:
         files.node(node)
-    rest = [node for node in files.nodes if node not in named]
     if sum(REST in group for group in groups) > 1:
         raise Usage(f"{REST!r} is allowed in one group only")
+    rest = [node for node in files.nodes if node not in named]
     sides = [[node for one in group for node in (rest if one == REST else [one])] for group in groups]
     if not all(sides):
         raise Usage(
             f"a group is empty: there are {len(files.nodes)} nodes, {', '.join(files.nodes)}",
             help="Groups are comma lists of nodes, as in `dsectl partition n1,n2 rest`.",
         )
-    return sides
+    return _add(name, lambda at: Fault(kind="partition", at=at, groups=sides, one_way=one_way), where)
 
 
 def slow(

@@ -7,8 +7,6 @@ user wished.
 
 import os
 import shutil
-from collections.abc import Sequence
-from pathlib import Path
 from random import SystemRandom
 from typing import Final
 
@@ -50,7 +48,13 @@ def flip_byte(name: str, node: str, *, world: cluster.LocalMachine | None = None
     Raises Failed when the log holds no record."""
     where = world or cluster.LocalMachine()
     folder = load_cluster(name, where.home).node(node)
-    file, offset = _some_byte(sorted((folder / LOG_FOLDER).glob("*.log")), node)
+    segments = sorted((folder / LOG_FOLDER).glob("*.log"))
+    sizes = [max(0, path.stat().st_size - HEADER_BYTES) for path in segments]
+    if not any(sizes):
+        raise Failed(f"the log of node {node} holds no record", help="Write something first: `dsectl put cart book`.")
+    # A byte of a record, each as likely as any other.
+    [(file, size)] = RANDOM.choices(list(zip(segments, sizes, strict=True)), sizes)
+    offset = HEADER_BYTES + RANDOM.randrange(size)
     with disk_errors(f"write {file}"):
         descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
         try:
@@ -61,18 +65,6 @@ def flip_byte(name: str, node: str, *, world: cluster.LocalMachine | None = None
     at, path = timestamp(), str(file.relative_to(folder))
     done = Fault(kind="disk-flip-byte", at=at, active=False, ended=at, nodes=[node], file=path, offset=offset)
     return _add(name, node, where, done)
-
-
-def _some_byte(segments: Sequence[Path], node: str) -> tuple[Path, int]:
-    """A byte of a record in one of these files, each as likely as any other."""
-    sizes = [max(0, path.stat().st_size - HEADER_BYTES) for path in segments]
-    if not any(sizes):
-        raise Failed(f"the log of node {node} holds no record", help="Write something first: `dsectl put cart book`.")
-    number, at = RANDOM.randrange(sum(sizes)), 0
-    while number >= sizes[at]:
-        number -= sizes[at]
-        at += 1
-    return segments[at], HEADER_BYTES + number
 
 
 def wipe(name: str, node: str, *, world: cluster.LocalMachine | None = None) -> Fault:

@@ -4,6 +4,7 @@ even when none of its nodes could notice.
 
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -32,26 +33,27 @@ def sweep(home: Home) -> list[str]:
     is one that cannot be removed now: the next command tries again."""
     swept = []
     entries = home.entries()
-    for name in home.locks():
-        if name not in entries:
-            _remove_lock(home, name)
-    for name in entries:
-        if name.startswith((NEW, OLD)):
-            _remove_leftover(home, name)
+    for name in [name for name in home.locks() if name not in entries]:
+        lock = home.lock(name)
+        with suppress(ClusterError, OSError), locked(lock, wait_s=0.0):
+            if not home.cluster(name).exists():  # else it has been made meanwhile
+                lock.unlink(missing_ok=True)
+    for entry in entries:  # what an interrupted command left of a cluster that it made or removed
+        if entry.startswith((NEW, OLD)):
+            lock = home.lock(entry.removeprefix(NEW).removeprefix(OLD))
+            with suppress(ClusterError, OSError), locked(lock, wait_s=0.0):
+                shutil.rmtree(home.folder / "clusters" / entry, ignore_errors=True)
     for name in home.names():
         folder = home.cluster(name)
         if _due(folder) == "keep":
             continue
-        try:
-            with locked(home.lock(name), wait_s=0.0):
-                due = _due(folder)  # again, now that nobody else changes it
-                if due != "keep":
-                    end_nodes(node_folders(folder).values())
-                    if due == "remove":
-                        remove_folder(home, name)
-                    swept.append(name)
-        except (ClusterError, OSError):
-            continue
+        with suppress(ClusterError, OSError), locked(home.lock(name), wait_s=0.0):
+            due = _due(folder)  # again, now that nobody else changes it
+            if due != "keep":
+                end_nodes(node_folders(folder).values())
+                if due == "remove":
+                    remove_folder(home, name)
+                swept.append(name)
     return swept
 
 
@@ -83,24 +85,3 @@ def remove_folder(home: Home, name: str) -> None:
     except OSError as error:
         raise Failed(f"cannot remove {folder}: {error.strerror}") from error
     home.lock(name).unlink(missing_ok=True)
-
-
-def _remove_lock(home: Home, name: str) -> None:
-    """Delete the lock of a cluster that is gone, unless a command works under it."""
-    path = home.lock(name)
-    try:
-        with locked(path, wait_s=0.0):
-            if not home.cluster(name).exists():
-                path.unlink(missing_ok=True)
-    except (ClusterError, OSError):
-        pass
-
-
-def _remove_leftover(home: Home, entry: str) -> None:
-    """Delete what an interrupted command left of a cluster that it made or removed."""
-    name = entry.removeprefix(NEW).removeprefix(OLD)
-    try:
-        with locked(home.lock(name), wait_s=0.0):
-            shutil.rmtree(home.folder / "clusters" / entry, ignore_errors=True)
-    except (ClusterError, OSError):
-        pass

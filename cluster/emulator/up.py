@@ -130,7 +130,15 @@ class Upper:
                 raise AlreadyExists(
                     f"{folder} is there and holds no cluster", help="Move it away, or choose another name with -C."
                 )
-            self._check_stopped()
+            folders = node_folders(folder)
+            alive = sum(inspect_node(node).alive for node in folders.values())
+            if alive == len(folders) > 0:
+                raise AlreadyExists(f"cluster {name!r} is up already")
+            if alive:
+                raise AlreadyExists(
+                    f"cluster {name!r} is up already, with {alive} of {len(folders)} nodes",
+                    help=f"`dsectl -C {name} restart --all` starts the others.",
+                )
             files = tidy(self.home, name)
             check_same(self.asked, files.record)
             damaged = damaged_nodes(files, files.nodes)
@@ -146,15 +154,3 @@ class Upper:
             attempt.created = True
         if leashed:
             attempt.leash = Leash(folder)
-
-    def _check_stopped(self) -> None:
-        name = self.asked.name
-        folders = node_folders(self.home.cluster(name))
-        alive = [node for node, folder in folders.items() if inspect_node(folder).alive]
-        if len(alive) == len(folders) > 0:
-            raise AlreadyExists(f"cluster {name!r} is up already")
-        if alive:
-            raise AlreadyExists(
-                f"cluster {name!r} is up already, with {len(alive)} of {len(folders)} nodes",
-                help=f"`dsectl -C {name} restart --all` starts the others.",
-            )

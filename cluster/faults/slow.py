@@ -102,7 +102,13 @@ class SlowRule(FaultRule):
 
     def on_stream(self, source: str, random: Random, size: int, now: float) -> float:
         """The delay, the timeouts of what is lost and sent again, and the wait for a narrow link."""
-        return self._delayed(random) + self._retransmitted(random) + self._queued(source, size, now)
+        delay, timeout = self._delayed(random), RETRANSMIT_S
+        for _ in range(RETRANSMITS_MAX if self.loss > 0 else 0):
+            if random.random() >= self.loss:
+                break
+            delay += timeout
+            timeout *= 2
+        return delay + self._queued(source, size, now)
 
     def on_datagram(self, delays: list[float], source: str, random: Random, size: int, now: float) -> list[float]:
         """Each copy is lost, or comes once or twice, late."""
@@ -130,12 +136,3 @@ class SlowRule(FaultRule):
         if not self.jitter:
             return self.delay
         return max(0.0, self.delay + self.jitter * (2 * random.random() - 1))
-
-    def _retransmitted(self, random: Random) -> float:
-        cost, timeout = 0.0, RETRANSMIT_S
-        for _ in range(RETRANSMITS_MAX if self.loss > 0 else 0):
-            if random.random() >= self.loss:
-                break
-            cost += timeout
-            timeout *= 2
-        return cost

@@ -86,8 +86,20 @@ class WatchLinks:
 
     def changed(self) -> None:
         """The live set changed, or a link may be down: look at it soon."""
-        if self._timer is None and self._running:
-            self._timer = self.context.clock.call_later(WATCH_DELAY_S, self._update)
+        if self._timer is not None or not self._running:
+            return
+        context, lanes = self.context, self.context.lanes
+
+        def look() -> None:
+            self._timer = None
+            wanted = successors(context.table.alive(), context.me.name, context.settings.watch_links)
+            for peer in [peer for peer in self._watched if peer not in wanted]:
+                lanes.unwatch(peer)
+            for peer in wanted:
+                lanes.watch(peer)  # those watched already too: a link that could not be made is tried again
+            self._watched = dict.fromkeys(wanted)
+
+        self._timer = context.clock.call_later(WATCH_DELAY_S, look)
 
     def stop(self) -> None:
         """Watch nobody."""
@@ -98,13 +110,3 @@ class WatchLinks:
         for peer in self._watched:
             self.context.lanes.unwatch(peer)
         self._watched.clear()
-
-    def _update(self) -> None:
-        self._timer = None
-        context, lanes = self.context, self.context.lanes
-        wanted = successors(context.table.alive(), context.me.name, context.settings.watch_links)
-        for peer in [peer for peer in self._watched if peer not in wanted]:
-            lanes.unwatch(peer)
-        for peer in wanted:
-            lanes.watch(peer)  # those watched already too: a link that could not be made is tried again
-        self._watched = dict.fromkeys(wanted)

@@ -44,20 +44,22 @@ class Barrier:
 
     def announce(self) -> None:
         """The interest changed: announce it at the end of this pass."""
-        if not self._armed:
-            self._armed = True
-            self._clock.call_soon(self._start)
+        if self._armed:
+            return
+        self._armed = True
+
+        def start() -> None:
+            self._armed = False
+            self._facts.announce(KIND, self._encode())
+            if self._waiting:
+                round = _Round(self._waiting)
+                self._waiting = []
+                round.timer = self._clock.call_later(TIMEOUT_S, round.finish, 1)
+                self._facts.tell(KIND, round.finish)
+
+        self._clock.call_soon(start)
 
     def wait(self, done: Done) -> None:
         """Announce, and call `done(nodes)` when `nodes` nodes, this one among them, know the interest."""
         self._waiting.append(done)
         self.announce()
-
-    def _start(self) -> None:
-        self._armed = False
-        self._facts.announce(KIND, self._encode())
-        if self._waiting:
-            round = _Round(self._waiting)
-            self._waiting = []
-            round.timer = self._clock.call_later(TIMEOUT_S, round.finish, 1)
-            self._facts.tell(KIND, round.finish)

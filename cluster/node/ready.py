@@ -104,15 +104,12 @@ class _ReadyWait:
                 AdminAnswer({"name": node.member.name, "layout": node.view.number, "heard": heard, "holds": held})
             )
         elif self._clock.now() >= inbound.deadline - MARGIN_S:
-            inbound.fail(DeadlinePassed(self._reason(missing)))
+            reason = f"runs layout {node.view.number}, not {self._layout}"
+            if missing:
+                more = f" and {len(missing) - NAMED_MAX} more" if len(missing) > NAMED_MAX else ""
+                reason = f"does not have the announcements of {', '.join(missing[:NAMED_MAX])}{more} yet"
+            inbound.fail(DeadlinePassed(f"{node.member.name} {reason}"))
         elif not inbound.link.ended:
             if missing:
                 self._ready.fetch(missing, self._fetch_s)
             self._clock.call_later(self._poll_s, self.look)
-
-    def _reason(self, missing: list[str]) -> str:
-        me = self._node.member.name
-        if not missing:
-            return f"{me} runs layout {self._node.view.number}, not {self._layout}"
-        more = f" and {len(missing) - NAMED_MAX} more" if len(missing) > NAMED_MAX else ""
-        return f"{me} does not have the announcements of {', '.join(missing[:NAMED_MAX])}{more} yet"

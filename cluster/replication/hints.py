@@ -7,7 +7,6 @@ a place keeps its name when its directory is lost, and whoever holds the place n
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from cluster.errors import ClusterError, StorageFull, TooLarge
 from cluster.layout import PARTITIONS
@@ -112,11 +111,12 @@ class HintStore:
         self._refused.pop(hint, None)
         if self.get(hint) == blob:
             self._forget(hint)
-            self._store.put(TABLE_HINTS, hint.partition, hint.row(), None, partial(self._removed, hint, len(blob)))
 
-    def _removed(self, hint: HintKey, size: int, error: ClusterError | None) -> None:
-        if error is not None and self.get(hint) is not None:  # the store undid it
-            self._note(hint, size)
+            def removed(error: ClusterError | None) -> None:
+                if error is not None and self.get(hint) is not None:  # the store undid it
+                    self._note(hint, len(blob))
+
+            self._store.put(TABLE_HINTS, hint.partition, hint.row(), None, removed)
 
     def set_aside(self, hint: HintKey, code: str) -> bool:
         """The owner refuses this copy, for the reason `code`. It stays, and nobody waits for it. Returns whether this

@@ -158,8 +158,14 @@ class ReadOperation(QuorumRead):
                 name for name in holders if name not in self.asked and name != view.me and not context.avoided(name)
             ]
         self._ask(fresh)
-        if not self.waiting:
-            self._give_up()
+        if self.waiting:
+            return
+        # Nobody is left to ask: a value may still be returned as degraded; its absence may not.
+        if not self.strict and self._decide_without_votes():
+            return
+        answered = ", ".join(self.answers) or "no node"
+        message = f"too few owners vote on {self.key!r}: {self.lacking()} more are needed, {answered} answered"
+        self._end(QuorumMissing(message))
 
     def _ask(self, names: Sequence[str]) -> None:
         if not names:
@@ -238,14 +244,6 @@ class ReadOperation(QuorumRead):
                 self._end(None)
         elif not self.strict and all(context.avoided(name) for name in self.waiting):
             self._decide_without_votes()
-
-    def _give_up(self) -> None:
-        """Nobody is left to ask: a value may still be returned as degraded; its absence may not."""
-        if not self.strict and self._decide_without_votes():
-            return
-        answered = ", ".join(self.answers) or "no node"
-        message = f"too few owners vote on {self.key!r}: {self.lacking()} more are needed, {answered} answered"
-        self._end(QuorumMissing(message))
 
     def _decide_without_votes(self) -> bool:
         """Answer with a value that was found, whoever brought it. Returns whether the read has ended."""

@@ -188,20 +188,10 @@ class Replica:
                 inbound.reply(Attested(0, 0, loss.id, loss.reason))
                 return
             loss.tell(target)
-            self._settle_loss()
+            if not any(loss.unknown_to(name) for name in context.view.members if name != context.me):
+                context.store.settle_hints(lambda error: loss.settle() if error is None else None)
         round, since = self._rounds.get(target, (None, 0.0))
         if round != (body.boot, body.round):
             since = context.env.clock.now()
             self._rounds[target] = ((body.boot, body.round), since)
         inbound.reply(Attested(context.hints.pending(target), self.writer.waiting_for(target, since)))
-
-    def _settle_loss(self) -> None:
-        context, loss = self.context, self.context.hint_loss
-        if any(loss.unknown_to(name) for name in context.view.members if name != context.me):
-            return
-
-        def settled(error: ClusterError | None) -> None:
-            if error is None:
-                loss.settle()
-
-        context.store.settle_hints(settled)

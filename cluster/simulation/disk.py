@@ -65,7 +65,10 @@ class SimulatedDisk:
             unsynced = len(content.data) - content.durable
             kept = content.durable + (self._random.randint(0, unsynced) if torn and unsynced else 0)
             if scattered and kept > content.durable:
-                self._lose_blocks(content, kept)
+                for start in range(content.durable - content.durable % BLOCK_BYTES, kept, BLOCK_BYTES):
+                    first, last = max(start, content.durable), min(start + BLOCK_BYTES, kept)
+                    if self._random.random() < 0.5:
+                        content.data[first:last] = bytes(last - first)
             del content.data[kept:]
             content.durable, content.stuck = kept, False
         self._sync_failures = 0
@@ -77,12 +80,6 @@ class SimulatedDisk:
             content.before = None
             if not content.stuck:
                 content.durable = len(content.data)
-
-    def _lose_blocks(self, content: Content, kept: int) -> None:
-        for start in range(content.durable - content.durable % BLOCK_BYTES, kept, BLOCK_BYTES):
-            first, last = max(start, content.durable), min(start + BLOCK_BYTES, kept)
-            if self._random.random() < 0.5:
-                content.data[first:last] = bytes(last - first)
 
     def flip_byte(self, path: str, offset: int | None = None) -> int:
         """Damage one byte of a file, anywhere when no offset is given. Returns where."""
