@@ -25,12 +25,18 @@ class InterruptGuard:
         self._pending: int | None = None
 
     def __enter__(self) -> "InterruptGuard":
+        def interrupt(signum: int, frame: FrameType | None) -> None:
+            if self._shields:
+                self._pending = signum
+            else:
+                _raise(signum)
+
         if threading.current_thread() is threading.main_thread():
             for signum in SIGNALS:
                 former = signal.getsignal(signum)
                 if former not in (signal.SIG_IGN, None):
                     self._former[signum] = former
-                    signal.signal(signum, self._on)
+                    signal.signal(signum, interrupt)
         return self
 
     def __exit__(
@@ -38,12 +44,6 @@ class InterruptGuard:
     ) -> None:
         for signum, former in self._former.items():
             signal.signal(signum, former)
-
-    def _on(self, signum: int, frame: FrameType | None) -> None:
-        if self._shields:
-            self._pending = signum
-        else:
-            _raise(signum)
 
     @contextmanager
     def shield(self) -> Iterator[None]:

@@ -87,7 +87,13 @@ class _Process:
         loop.add_signal_handler(signal.SIGTERM, self._end, EXIT_OK)
         loop.add_signal_handler(signal.SIGINT, lambda: None)
         loop.add_signal_handler(signal.SIGHUP, lambda: None)
-        lifetime = Lifetime(self.start.cluster, self.start.record.expires_at, self.lock, self._expire)
+
+        def expire(why: str) -> None:
+            log(f"ends: {why}")
+            self.expired = True
+            self._end(EXIT_OK)
+
+        lifetime = Lifetime(self.start.cluster, self.start.record.expires_at, self.lock, expire)
         lifetime.start(loop)
         node: Runs | None = None
         try:
@@ -116,11 +122,6 @@ class _Process:
         assert self._ended is not None
         self.code = max(self.code, code)
         self._ended.set()
-
-    def _expire(self, why: str) -> None:
-        log(f"ends: {why}")
-        self.expired = True
-        self._end(EXIT_OK)
 
     def _fatal(self, message: str) -> None:
         log(f"fatal: {message}")

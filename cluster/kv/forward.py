@@ -37,7 +37,12 @@ class Forwarder:
         self.in_flight: dict[int, ForwardedPut | ForwardedGet] = {}
         """By the number of the request that carries them on."""
         self._sweeping = False
-        context.reach.on_silent.append(self._silent)
+
+        def on_silent(peer: str) -> None:
+            for forwarded in list(dict.fromkeys(self.in_flight.values())):
+                forwarded.silent(peer)
+
+        context.reach.on_silent.append(on_silent)
 
     def put(self, body: Put, partition: int, inbound: Inbound, coordinate: Coordinate) -> None:
         """Give a put to the first owner that takes it."""
@@ -102,10 +107,6 @@ class Forwarder:
         """Nobody waits for this request any more."""
         if self.in_flight.pop(id, None) is not None:
             self.context.messenger.finish(id)
-
-    def _silent(self, peer: str) -> None:
-        for forwarded in list(dict.fromkeys(self.in_flight.values())):
-            forwarded.silent(peer)
 
     def _sweep(self) -> None:
         now = self.context.env.clock.now()

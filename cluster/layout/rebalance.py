@@ -70,7 +70,8 @@ class _Table:
         """Take from whoever holds too much, and give to whoever holds too little."""
         for name in sorted(self.zone_of, key=self._load, reverse=True):
             while len(self.held[name]) > self.most[name] and (
-                self._pass_on([name], self._is_below_fair) or self._pass_on([name], self._has_room)
+                self._pass_on([name], lambda to: len(self.held[to]) + _ROUNDING < self.fair[to])
+                or self._pass_on([name], self._has_room)
             ):
                 pass
         for name in sorted(self.zone_of, key=self._load):
@@ -79,9 +80,6 @@ class _Table:
                 donors.sort(key=self._load, reverse=True)
                 if not any(self._pass_on([donor], name.__eq__) for donor in donors):
                     break
-
-    def _is_below_fair(self, name: str) -> bool:
-        return len(self.held[name]) + _ROUNDING < self.fair[name]
 
     def _has_room(self, name: str) -> bool:
         return len(self.held[name]) < self.most[name]

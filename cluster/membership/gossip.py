@@ -69,21 +69,22 @@ class Gossip:
         self.context.datagrams.datagram(peer, _encode(packet))
 
     def _arm(self) -> None:
-        if self._timer is None and self._running and len(self.queue):
-            context = self.context
-            when = max(context.clock.now(), self._last + context.settings.gossip_interval_s)
-            self._timer = context.clock.call_at(when, self._tick)
-
-    def _tick(self) -> None:
+        if self._timer is not None or not self._running or not len(self.queue):
+            return
         context = self.context
-        self._timer = None
-        self._last = context.clock.now()
-        others = context.table.others()
-        if not others:
-            return  # the queue stays for whoever comes
-        for peer in context.random.sample(others, min(context.settings.gossip_nodes, len(others))):
-            rumors = self.queue.take(self.space)
-            if not rumors:
-                break
-            self._send(peer, None, [], rumors)
-        self._arm()
+
+        def tick() -> None:
+            self._timer = None
+            self._last = context.clock.now()
+            others = context.table.others()
+            if not others:
+                return  # the queue stays for whoever comes
+            for peer in context.random.sample(others, min(context.settings.gossip_nodes, len(others))):
+                rumors = self.queue.take(self.space)
+                if not rumors:
+                    break
+                self._send(peer, None, [], rumors)
+            self._arm()
+
+        when = max(context.clock.now(), self._last + context.settings.gossip_interval_s)
+        self._timer = context.clock.call_at(when, tick)

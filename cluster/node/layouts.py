@@ -83,7 +83,15 @@ class Layouts:
 
     def start(self) -> None:
         """Announce how far this node is, and look at what is due, from now on."""
-        self._facts.on_fact.append(self._on_fact)
+
+        def on_fact(member: str, kind: str, body: bytes) -> None:
+            if kind == KIND and member != self._view.me:
+                progress = decode_progress(body)
+                here = self.chain.entry
+                if progress is not None and (progress.slot > here.slot or progress.number > here.layout.number):
+                    self.chain.fetch(member)
+
+        self._facts.on_fact.append(on_fact)
         self._accept_loss()
         self._stop_if_gone()
         self._look()
@@ -135,13 +143,6 @@ class Layouts:
     def _is_leaving(self) -> bool:
         coming = self.chain.entry.layout.coming
         return coming is not None and all(member.name != self._view.me for member in coming.members)
-
-    def _on_fact(self, member: str, kind: str, body: bytes) -> None:
-        if kind == KIND and member != self._view.me:
-            progress = decode_progress(body)
-            here = self.chain.entry
-            if progress is not None and (progress.slot > here.slot or progress.number > here.layout.number):
-                self.chain.fetch(member)
 
     # -- how far everybody is
 

@@ -142,14 +142,15 @@ class LimitedRecorder:
         self._counts[kind] = count = self._counts.get(kind, 0) + 1
         if not self._armed:
             self._armed = True
-            self._clock.call_later(FLOOD_INTERVAL_S, self._close)
-        return self._record(kind, cause, **fields) if count <= FLOOD_FIRST else None
 
-    def _close(self) -> None:
-        counts, self._counts, self._armed = self._counts, {}, False
-        for kind, count in counts.items():
-            if count > FLOOD_FIRST:
-                self._record(kind, f"{count - FLOOD_FIRST} more in {FLOOD_INTERVAL_S:.0f} s", count=count - FLOOD_FIRST)
+            def end_interval() -> None:
+                counts, self._counts, self._armed = self._counts, {}, False
+                for kind, count in counts.items():
+                    if (more := count - FLOOD_FIRST) > 0:
+                        self._record(kind, f"{more} more in {FLOOD_INTERVAL_S:.0f} s", count=more)
+
+            self._clock.call_later(FLOOD_INTERVAL_S, end_interval)
+        return self._record(kind, cause, **fields) if count <= FLOOD_FIRST else None
 
 
 class Steps:

@@ -60,10 +60,18 @@ class ServiceHosting:
 
     def start(self) -> None:
         """Learn the services of all members, and announce this node's."""
+
+        def on_change(name: str, old: str, new: str) -> None:
+            if name == self.node:
+                return
+            self.registry.set_state(name, new)
+            if new == "dead" or "suspect" not in (old, new):
+                self.balancer.forget(name)  # it died, or is back, or (alive, alive) is another boot
+
         self._started = True
         self._learn_until = self._clock.now() + LEARN_S
         self._facts.on_fact.append(self._on_fact)
-        self._facts.on_change.append(self._on_change)
+        self._facts.on_change.append(on_change)
         for kind in (KIND, KIND_DRAIN):
             for name, body in self._facts.facts(kind).items():
                 self._on_fact(name, kind, body)
@@ -141,10 +149,3 @@ class ServiceHosting:
         except BadMessage as error:
             self.registry.forget(name)
             self._record("services.ignore", error.message, peer=name)
-
-    def _on_change(self, name: str, old: str, new: str) -> None:
-        if name == self.node:
-            return
-        self.registry.set_state(name, new)
-        if new == "dead" or "suspect" not in (old, new):
-            self.balancer.forget(name)  # it died, or is back, or (alive, alive) is another boot

@@ -87,7 +87,17 @@ class SegmentLog:
         """Give a batch to the kernel in one write. Raises OSError, and then nothing of it is kept."""
         assert self._file is not None
         if self._file.size >= self._full_bytes and self._old is None:
-            self._rotate()
+            # Begin the next segment. Its header goes with its first batch, so a crash in between leaves it empty.
+            following = self._env.disk.append(segment_path(self._segment + 1))
+            assert following.size == 0, "the segment after the last one exists"
+            self._previous = (self._segment, self._file.size)
+            if self._unsynced or self._syncing:
+                self._old = self._file
+            else:
+                self._file.close()
+            self._file = following
+            self._segment += 1
+            self._seed = seed_of(self._segment)
         file = self._file
         header = b"" if file.size else encode_segment_header(self._segment, self._previous)
         file.append(header + encode_records(records, self._seed, file.size + len(header)))
@@ -147,20 +157,6 @@ class SegmentLog:
         """Up to where the log was written."""
         assert self._file is not None
         return (self._segment, self._file.size) if self._file.size else self._previous  # a rotation was refused
-
-    def _rotate(self) -> None:
-        """Begin the next segment. Its header goes with its first batch, so a crash in between leaves it empty."""
-        assert self._file is not None
-        following = self._env.disk.append(segment_path(self._segment + 1))
-        assert following.size == 0, "the segment after the last one exists"
-        self._previous = (self._segment, self._file.size)
-        if self._unsynced or self._syncing:
-            self._old = self._file
-        else:
-            self._file.close()
-        self._file = following
-        self._segment += 1
-        self._seed = seed_of(self._segment)
 
     def _schedule(self) -> None:
         if self._syncing or not self._unsynced:

@@ -322,20 +322,22 @@ class Connection:
             self._schedule()
 
     def _schedule(self) -> None:
-        if self._release is None and self._held and self._held[0][0] is not None:
-            self._release = self.end.env.clock.call_at(self._held[0][0], self._released)
+        if self._release is not None or not self._held or self._held[0][0] is None:
+            return
 
-    def _released(self) -> None:
-        self._release = None
-        now = self.end.env.clock.now()
-        while self._held and not self.ended:
-            due, _, data = self._held[0]
-            if due is None or due > now:
-                break
-            self._held.popleft()
-            self._held_bytes -= len(data)
-            self._receive(data)
-        self._schedule()
+        def release() -> None:
+            self._release = None
+            now = self.end.env.clock.now()
+            while self._held and not self.ended:
+                due, _, data = self._held[0]
+                if due is None or due > now:
+                    break
+                self._held.popleft()
+                self._held_bytes -= len(data)
+                self._receive(data)
+            self._schedule()
+
+        self._release = self.end.env.clock.call_at(self._held[0][0], release)
 
     def faults_changed(self) -> None:
         """The rules changed: what a partition held, or a link that is slow no longer, goes on in order, as a
