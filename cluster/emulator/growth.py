@@ -133,7 +133,10 @@ def revert(client: "BlockingCluster", home: Home, files: ClusterFiles, wait_s: f
     began = time.monotonic()
     found = [state for state in states(client, files).values() if state]
     if found and not any(state["moving"] for state in found):
-        raise Usage("no transition is under way", help="Nothing is to be taken back.")
+        raise Usage(
+            "no transition is under way",
+            help="There is nothing to take back; `dsectl ring --changes` lists what was changed.",
+        )
     decided = change(client, files, {"revert": True}, began + wait_s)
     return _wait(client, home, files, decided, [], began, wait_s, lambda state: None)
 
