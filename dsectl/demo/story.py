@@ -13,8 +13,6 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
-import uvloop
-
 import cluster
 from cluster.emulator import cluster as emulator
 from cluster.emulator.spec import ClusterSpec, timestamp
@@ -23,6 +21,7 @@ from dsectl.demo.findings import Findings, Step, judge
 from dsectl.demo.witness import Witness, WitnessedCalls, within
 from dsectl.load.account import account_of, promises
 from dsectl.load.plan import KV, PUBLISH, READ, REQUEST, UNIFORM, WRITE, KeySpace, LoadPlan, Mix
+from dsectl.load.run import run_loop
 from dsectl.load.session import Hooks, run_session
 from dsectl.load.tally import LoadReport
 from dsectl.snapshot.observer import Observer, Poller
@@ -114,8 +113,7 @@ def run_demo(
         found.ready_s = round(report.ready_s, 3)
         teller.timed("all see all", found.ready_s)
         teller.say(f"processes {', '.join(str(process.pid) for process in report.nodes.values())}")
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(DemoStory(teller, kill, restart).tell(limit_s - teller.age_s))
+        run_loop(DemoStory(teller, kill, restart).tell(limit_s - teller.age_s))
     if keep:
         teller.say(f"the cluster stays: `dsectl -C {found.cluster} status`")
     found.took_s = round(teller.age_s, 3)
