@@ -5,11 +5,11 @@ rest. What a cut covers becomes the partition's stable clock at each owner, and 
 it as it would any row, from the others. Each owner removes by itself what its stable clock covers. A cluster without
 tombstones, or with a member that is away, sends nothing for all this.
 
-Which rows are tombstones is kept in an index, made at boot and changed with what is written. Rows are walked over in
-slices.
+Which rows are tombstones is kept in an index, made at boot and changed with what is written; where more is written than
+is followed, the partition is walked over again once it rests. Rows are walked over in slices.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -75,26 +75,27 @@ class Collecting:
         client made up its context."""
         self._due: dict[int, dict[Row, None]] = {}
         """By partition the tombstones that its stable clock may cover."""
+        self._unfollowed: dict[int, None] = {}
+        """Partitions that more was written to than was followed."""
         self._sweeping: dict[int, None] = {}
         self._resting: dict[int, float] = {}
         self._round: CutRound | None = None
         antientropy.trees.on_rows = self._written
+        antientropy.trees.on_many = lambda partitions: self._unfollowed.update(dict.fromkeys(partitions))
 
     def start(self) -> None:
         """Collect from now on."""
         settings = self.context.settings
         if settings.compare and settings.collect:
-            for partition in range(PARTITIONS):
-                for table in self.antientropy.trees.tables:
-                    if self.context.store.count(table, partition):
-                        self._slices.begin(partial(self._index, table, partition, [""]))
+            self._walk(range(PARTITIONS))
             self.context.env.clock.call_later(settings.collect_interval_s, self._tick)
 
     def status(self) -> dict[str, Any]:
         """For `repair --status`."""
         mine, away = self.context.view.mine, self._away()
         left = sum(len(rows) for partition, rows in self._tombstones.items() if mine(partition))
-        waits = f"{', '.join(away)} must be alive" if left and away else next(iter(self.refused.values()), "")
+        unfollowed = "much was written, and is not looked through yet" if self._unfollowed else ""
+        waits = f"{', '.join(away)} must be alive" if left and away else next(iter(self.refused.values()), unfollowed)
         return {"left": left, "collected": self.collected, "waits": waits}
 
     def _away(self) -> list[str]:
@@ -102,6 +103,22 @@ class Collecting:
         return [name for name in self.context.view.members if name not in live]
 
     # -- which rows are tombstones
+
+    def _walk(self, partitions: Iterable[int]) -> None:
+        """Find the tombstones of these partitions, and what is none any more."""
+        for partition in partitions:
+            known = list(self._tombstones.get(partition, ()))
+            if known:
+                self._slices.begin(partial(self._note_again, partition, known))
+            for table in self.antientropy.trees.tables:
+                if self.context.store.count(table, partition):
+                    self._slices.begin(partial(self._index, table, partition, [""]))
+
+    def _note_again(self, partition: int, left: list[Row]) -> bool:
+        for table, key in left[:SLICE_ROWS]:
+            self._note(table, partition, key)
+        del left[:SLICE_ROWS]
+        return bool(left)
 
     def _index(self, table: int, partition: int, after: list[str]) -> bool:
         """A slice of what was there at boot."""
@@ -171,6 +188,10 @@ class Collecting:
     def _tick(self) -> None:
         context = self.context
         self._sweep_due()
+        rested = [one for one in self._unfollowed if self.antientropy.rested_s(one) >= self.rest_s]
+        for partition in rested:
+            del self._unfollowed[partition]
+        self._walk(rested)
         busy = self._round is not None or len(self._writes) + len(self._reads) > BUSY_OPERATIONS
         if self._tombstones and not busy and self.layout and not self._away():
             partitions = self._ripe()

@@ -52,7 +52,9 @@ class DigestTrees:
         self._trees: dict[int, list[int]] = {}
         self._building: dict[int, list[TreeBuilder]] = {}
         self.on_rows: Callable[[list[Change]], None] = lambda changes: None
-        """Given what was written, with the look that comes upon it."""
+        """Given what was written, with the look that comes upon it, unless that is more than is followed."""
+        self.on_many: Callable[[Iterable[int]], None] = lambda partitions: None
+        """More was written to these partitions than is followed."""
         self.on_changed: Callable[[Iterable[int]], None] = lambda partitions: None
         """These partitions were written since the last look."""
         store.on_written = self.note
@@ -87,7 +89,8 @@ class DigestTrees:
         self._noted_count = 0
         changed: dict[int, None] = {}
         for changes in noted:
-            self.on_rows(changes)
+            if not busy:
+                self.on_rows(changes)
             for table, partition, key, before in changes:
                 if table in self.tables:  # what only this node needs to know is in tables of its own
                     changed[partition] = None
@@ -97,6 +100,7 @@ class DigestTrees:
                         self._before.setdefault((table, partition, key), before)
         if busy:
             self.let_go()
+            self.on_many(changed)
         self.on_changed(changed)
 
     def let_go(self) -> None:

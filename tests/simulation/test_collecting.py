@@ -1,7 +1,10 @@
 """Tombstones go once nothing older can come back, and nothing comes back."""
 
+import pytest
+
 from cluster.config import node_settings
 from cluster.layout import partition_of
+from cluster.replication import digests
 from cluster.replication.mergeable import TABLE_KV
 from cluster.simulation.fleet import Fleet
 from cluster.wire.admin import AdminAnswer
@@ -38,6 +41,21 @@ def test_deleted_keys_are_gone_from_all_owners_soon(seed: int) -> None:
         fleet.until(lambda: equal(fleet), SOON_S)
         assert read(fleet, "n3", KEYS[0], strict=True) == [b"v"]
         assert all(read(fleet, "n3", key, strict=True) == [] for key in KEYS[1:])
+
+
+def test_what_was_written_faster_than_it_is_followed_is_collected_too(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digests, "FOLLOWED_MAX", 0)
+    with Fleet.running(seed, 5) as fleet:
+        for key in KEYS:
+            acknowledged(fleet, "n1", key, b"v")
+        for key in KEYS[1:]:
+            delete(fleet, "n2", key)
+        acknowledged(fleet, "n2", KEYS[1], b"again")
+        fleet.until(lambda: rows(fleet) == 6, SOON_S)
+        assert read(fleet, "n3", KEYS[0], strict=True) == [b"v"]
+        assert read(fleet, "n3", KEYS[1], strict=True) == [b"again"]
 
 
 def test_a_node_alone_collects_its_own(seed: int) -> None:
