@@ -149,13 +149,13 @@ class Forbidden(ClusterError):
 
 
 class StaleLayout(ClusterError):
-    """The sender routed by an older layout than the receiver holds: nothing was done."""
+    """The sender routed by another layout than the receiver holds: nothing was done."""
 
     code = "stale-layout"
     definite = True
     retryable = True
     exit_code = 7
-    help_text = "The node fetches the newer layout by itself; try again."
+    help_text = "Whoever is behind fetches the newer layout by itself, once its disk has room; try again."
 
 
 class TooManySiblings(ClusterError):

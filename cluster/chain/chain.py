@@ -89,7 +89,8 @@ class Chain:
         """Of the last entry."""
         self._fetching: dict[str, None] = {}
         self._waits_for_room = False
-        self._said_full = False
+        self.full = False
+        """Whether the last entry that came could not be written down."""
         self._proposal: _Proposal | None = None
         kept = self._read_ballot(newborn)
         self.id = kept.id
@@ -263,11 +264,11 @@ class Chain:
             self._waits_for_room = False
             self.fetch(peer)
 
-        if not self._said_full:
+        if not self.full:
             self.record("chain.refused", error.message, peer=peer)
         if not self._waits_for_room:
             self.env.clock.call_later(ROOM_RETRY_S, retry)
-        self._said_full = self._waits_for_room = True
+        self.full = self._waits_for_room = True
 
     def _adopt(self, entry: ChainEntry) -> None:
         self._before(entry)
@@ -275,7 +276,7 @@ class Chain:
             self.env.disk.write(entry_path(entry.slot), encode_chain(entry))
         except OSError as error:
             raise StorageFull(f"the chain cannot be written: {error}") from error
-        self._said_full = False
+        self.full = False
         self.entries.append(entry)
         self.digest = digest(entry)
         self._acceptor.advance(entry.slot + 1)

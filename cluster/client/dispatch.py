@@ -10,7 +10,7 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from cluster.errors import ClusterError, DeadlinePassed, HandshakeRefused, Maybe, Overloaded, Unreachable
+from cluster.errors import ClusterError, DeadlinePassed, HandshakeRefused, Maybe, Overloaded, StaleLayout, Unreachable
 from cluster.wire.caller import REPEATABLE, Caller, Done, Outcome
 from cluster.wire.frames import Body
 from cluster.wire.kv import Keys
@@ -32,7 +32,7 @@ def may_go_elsewhere(error: ClusterError, repeatable: bool) -> bool:
 
     Definite refusals with a reason of their own (no quorum, overload, a bad argument) are answers, not obstacles.
     """
-    return isinstance(error, Unreachable | HandshakeRefused) or (
+    return isinstance(error, Unreachable | HandshakeRefused | StaleLayout) or (
         repeatable and isinstance(error, DeadlinePassed | Maybe)
     )
 

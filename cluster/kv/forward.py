@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from cluster.errors import ClusterError, DeadlinePassed, Maybe, Overloaded, QuorumMissing, Unreachable
+from cluster.errors import ClusterError, DeadlinePassed, Maybe, Overloaded, QuorumMissing, StaleLayout, Unreachable
 from cluster.ports import Inbound, Outcome
 from cluster.replication.context import ReplicationContext
 from cluster.replication.quorum import MAYBE, UNANSWERED
@@ -155,7 +155,7 @@ class ForwardedPut:
             self.forwarder.context.reach.failed(owner)
         if type(outcome) is PutDone:
             self.inbound.reply(outcome)
-        elif isinstance(outcome, Unreachable | Overloaded):
+        elif isinstance(outcome, Unreachable | Overloaded | StaleLayout):
             self.next()
         elif isinstance(outcome, ClusterError) and outcome.definite:
             self.inbound.fail(outcome)
@@ -212,6 +212,7 @@ class ForwardedGet:
         self.waiting.pop(owner, None)
         if isinstance(outcome, UNANSWERED):
             self.forwarder.context.reach.failed(owner)
+        if isinstance(outcome, (*UNANSWERED, StaleLayout)):
             if not self.ended:
                 self.next()
         elif self.ended or (isinstance(outcome, QuorumMissing) and self.waiting):

@@ -100,12 +100,18 @@ class Layouts:
 
     def judge(self, number: int, inbound: Inbound) -> str:
         """What to do with a placed message that was routed by another number than ours. A client that is behind is
-        served: whichever node it found forwards to the owners of now."""
+        served: whichever node it found forwards to the owners of now. Nothing waits for an entry that there is no room
+        for: another node can do it."""
         if number > self._view.number:
             for name in [inbound.sender] if inbound.role == ROLE_NODE else self._view.members:
                 self.chain.fetch(name)
-            return HOLD
+            return STALE if self.chain.full else HOLD
         return STALE if inbound.role == ROLE_NODE else PROCEED
+
+    def fetch_newer(self, peer: str) -> bool:
+        """A peer holds a newer layout. Whether what was refused for it waits until this node has it as well."""
+        self.chain.fetch(peer)
+        return not self.chain.full
 
     # -- entries
 

@@ -190,7 +190,7 @@ class Node:
         self.membership.on_change.append(lambda name, _, new: self.replication.member_changed(name, new == "alive"))
         self.membership.on_refuted.append(self.replication.catchup.begin)
         self.rpc.on_layout = self.layouts.judge
-        self.rpc.on_stale = self.layouts.chain.fetch
+        self.rpc.on_stale = self.layouts.fetch_newer
         self.view.on_change.insert(0, lambda entry: self.rpc.route_by(entry.number))
         self.view.on_change.append(lambda entry: self.rpc.layout_changed())
         self.membership.on_raised.append(self.boot.raised)

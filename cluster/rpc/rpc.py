@@ -40,9 +40,9 @@ class Rpc:
         self.on_layout: Callable[[int, ports.Inbound], str] = lambda number, inbound: PROCEED
         """Asked when a placed message carries another layout number than ours: `proceed`, `hold` (this node is behind:
         until `layout_changed`, or the deadline), or `stale` (the sender is)."""
-        self.on_stale: Callable[[str], None] = lambda peer: None
-        """(peer): it holds a newer layout than this node, and so refused a call, which goes on at `layout_changed`, or
-        ends at its deadline."""
+        self.on_stale: Callable[[str], bool] = lambda peer: True
+        """(peer): it holds a newer layout than this node, and so refused a call. Whether that is waited for: then the
+        call goes on at `layout_changed`, or ends at its deadline."""
         self.on_answer: Callable[[str], None] = lambda peer: None
         """(peer): bytes came on a connection that was dialled from here: answers come there."""
         self.on_sweep: Callable[[float], None] = lambda now: None
@@ -203,7 +203,7 @@ class Rpc:
         return HOLD
 
     def refused_as_stale(self, id: int, peer: str, holds: int) -> bool:
-        """A peer refused a call because it holds layout `holds`. Whether the call goes on under that one."""
+        """A peer refused a call, and holds layout `holds`. Whether the call goes on under that one."""
         waiting = self.pending.waiting.get(id)
         if waiting is None or peer not in waiting.left or waiting.again is None:
             return False
@@ -220,13 +220,13 @@ class Rpc:
         return self._park(peer, holds, again)
 
     def _park(self, peer: str, holds: int, again: Callable[[], None]) -> bool:
-        if 0 < holds <= self.layout:  # this node has it by now: the call left before
+        if holds == self.layout:  # this node has it by now: the call left before
             again()
             return True
-        if len(self._parked) >= HELD_MAX:
+        # One that is behind would have waited for this layout, had it had room: it would refuse the same again.
+        if holds < self.layout or len(self._parked) >= HELD_MAX or not self.on_stale(peer):
             return False
         self._parked.append(again)
-        self.on_stale(peer)
         return True
 
     def placed_batch(self, handler: Handler, ids: Callable[[Any], list[int]]) -> Handler:

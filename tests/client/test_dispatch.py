@@ -11,6 +11,7 @@ from cluster.errors import (
     Maybe,
     Overloaded,
     QuorumMissing,
+    StaleLayout,
     Unreachable,
 )
 from cluster.wire.kv import Get
@@ -27,7 +28,7 @@ def test_what_may_have_happened_goes_elsewhere_only_if_it_may_be_repeated(error:
     assert may_go_elsewhere(error, True) and not may_go_elsewhere(error, False)
 
 
-@pytest.mark.parametrize("error", [Unreachable("x"), HandshakeRefused("x")], ids=repr)
+@pytest.mark.parametrize("error", [Unreachable("x"), HandshakeRefused("x"), StaleLayout("x")], ids=repr)
 def test_what_was_not_sent_goes_elsewhere(error: ClusterError) -> None:
     assert may_go_elsewhere(error, False)
 

@@ -6,6 +6,7 @@ from cluster.config import node_settings
 from cluster.errors import StorageFull
 from cluster.simulation.fleet import Fleet
 from cluster.wire.admin import AdminAnswer
+from cluster.wire.kv import PutDone
 
 KEY = "cart"
 
@@ -130,6 +131,23 @@ def test_a_flipped_byte_is_found_at_the_next_boot(seed: int) -> None:
         fleet.until(lambda: "n1" in fleet.nodes and bool(fleet.nodes["n1"].store.recovering or fleet.settled()))
         fleet.until(lambda: fleet.settled() and fleet.stored("n1", KEY) == fleet.stored("n2", KEY), timeout=120.0)
         assert fleet.nodes["n1"].events.since(kind="owner.recovering")
+
+
+def test_a_node_whose_disk_is_full_keeps_nobody_waiting_for_a_layout_that_it_cannot_take_over(seed: int) -> None:
+    """What was routed by that layout goes elsewhere at once, and what it routes itself by the old one is refused."""
+    with Fleet.running(seed, 4) as fleet:
+        fleet.fault("disk-full", nodes=["n2"])
+        fleet.until(lambda: fleet.nodes["n2"].faults.disk is not None)
+        assert isinstance(fleet.wait(fleet.add(1, via="n1")).answer, AdminAnswer)
+        fleet.join("n5", via="n1")
+        others = [name for name in fleet.names if name != "n2"]
+        fleet.until(lambda: all(name in fleet.nodes and fleet.nodes[name].view.number == 2 for name in others))
+        fleet.until(lambda: bool(fleet.nodes["n2"].events.since(kind="chain.refused")))
+        asked = [fleet.put(others[number % 4], f"key-{number}", b"v", 5.0) for number in range(40)]
+        asked += [fleet.put("n2", f"key-{number}", b"v", 5.0) for number in range(40)]
+        asked += [fleet.get("n2", f"key-{number}", 5.0) for number in range(40)]
+        assert fleet.until(lambda: all(one.ended for one in asked), 10.0) < 0.5
+        assert all(type(put.answer) is PutDone and put.answer.outcome == "ok" for put in asked[:40])
 
 
 def test_a_full_disk_is_not_asked_for_the_chain_without_a_pause(seed: int) -> None:

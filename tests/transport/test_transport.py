@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cluster.env import Link
-from cluster.errors import Usage
+from cluster.errors import StaleLayout, Usage
 from cluster.faults import Fault, FaultDocument
 from cluster.ports import Inbound
 from cluster.rpc.inbound import HOLD, PROCEED, STALE
@@ -422,3 +422,27 @@ def test_a_request_of_a_sender_that_is_behind_waits_for_the_layout() -> None:
         one.rpc.layout_changed()
         world.run_for(0.2)
         assert answers == [Scanned]
+
+
+def test_a_peer_that_is_behind_and_can_hold_no_more_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would refuse the same call as fast as it can be sent, until the deadline: one behind on a full disk, say."""
+    monkeypatch.setattr("cluster.rpc.rpc.HELD_MAX", 0)
+    with World(1) as world:
+        one, two = peers(world, "n1", "n2")
+        one.rpc.layout, two.rpc.layout = 2, 1
+        judged: list[int] = []
+        answers: list[object] = []
+
+        def judge(number: int, inbound: Inbound) -> str:
+            judged.append(number)
+            return HOLD
+
+        def get() -> None:
+            deadline = one.env.clock.now() + 1.0
+            one.rpc.request(["n2"], Get("key"), deadline, lambda peer, outcome: answers.append(type(outcome)))
+
+        two.rpc.on_layout = judge
+        two.rpc.handle(Get, lambda inbound: inbound.reply(Scanned([], "", False, True, 0.0)))
+        one.env.clock.call_soon(get)
+        world.run_for(0.5)
+        assert judged == [2] and answers == [StaleLayout]
