@@ -48,6 +48,8 @@ class DigestTrees:
         """Those whose rows replicas share."""
         self._noted: list[list[Change]] = []
         self._noted_count = 0
+        self._unfollowed: dict[int, None] = {}
+        """Partitions of what came beyond FOLLOWED_MAX, of which nothing else is kept."""
         self._before: dict[tuple[int, int, str], bytes | None] = {}
         self._trees: dict[int, list[int]] = {}
         self._building: dict[int, list[TreeBuilder]] = {}
@@ -61,8 +63,11 @@ class DigestTrees:
 
     def note(self, changes: list[Change]) -> None:
         """The log has these changes. Called at the end of each pass that wrote."""
-        self._noted.append(changes)
         self._noted_count += len(changes)
+        if self._noted_count <= FOLLOWED_MAX:
+            self._noted.append(changes)
+        else:  # of a flood no more is kept than where it went
+            self._unfollowed.update(dict.fromkeys([change[1] for change in changes if change[0] in self.tables]))
 
     @property
     def busy(self) -> bool:
@@ -71,7 +76,7 @@ class DigestTrees:
 
     def look(self) -> bool:
         """Sum up a little of what was written. Returns whether there is more of it."""
-        if self._noted:
+        if self._noted_count:
             self._take_notes()
         for row in list(self._before)[:SLICE_ROWS]:
             table, partition, key = row
@@ -86,18 +91,19 @@ class DigestTrees:
     def _take_notes(self) -> None:
         """All at once: a row that is summed up must have no change that is not known here."""
         noted, self._noted, busy = self._noted, [], self.busy
+        changed, self._unfollowed = self._unfollowed, {}
         self._noted_count = 0
-        changed: dict[int, None] = {}
         for changes in noted:
             if not busy:
                 self.on_rows(changes)
             for table, partition, key, before in changes:
                 if table in self.tables:  # what only this node needs to know is in tables of its own
                     changed[partition] = None
-                    for builder in self._building.pop(partition, ()):
-                        builder.spoiled = True
                     if not busy and partition in self._trees:
                         self._before.setdefault((table, partition, key), before)
+        for partition in changed:
+            for builder in self._building.pop(partition, ()):
+                builder.spoiled = True
         if busy:
             self.let_go()
             self.on_many(changed)
@@ -120,7 +126,7 @@ class DigestTrees:
 
     def tree(self, partition: int) -> list[int] | None:
         """The leaves of a partition as of now; None when they have to be built first."""
-        while self._noted or self._before:
+        while self._noted_count or self._before:
             self.look()
         return self._trees.get(partition)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cluster.layout import partition_of
-from cluster.replication.digests import DigestTrees, differing, leaf_of, pack_leaves, root_of
+from cluster.replication.digests import FOLLOWED_MAX, DigestTrees, differing, leaf_of, pack_leaves, root_of
 from cluster.replication.mergeable import TABLE_HINTS, TABLE_KV
 
 
@@ -162,3 +162,35 @@ def test_hints_are_no_rows_of_a_partition() -> None:
     rows.put(KEYS[0], b"hint", TABLE_HINTS)
     tree = trees.tree(7)
     assert tree is not None and root_of(tree) == before
+
+
+def test_of_a_flood_only_the_partitions_are_kept() -> None:
+    rows, trees = made()
+    rows.put(KEYS[0], b"v")
+    built(trees)
+    followed: list[Any] = []
+    many: list[int] = []
+    trees.on_rows, trees.on_many = followed.extend, many.extend
+    for number in range(FOLLOWED_MAX + 1):
+        rows.put(KEYS[0], str(number).encode())
+    assert trees.busy
+    assert trees.tree(7) is None, "made anew when it is wanted"
+    assert followed == [] and many == [7] and not trees.busy
+    rows.put(KEYS[1], b"v", table=TABLE_HINTS)
+    assert built(trees) == built(trees) and len(followed) == 1
+
+
+def test_a_builder_is_spoiled_by_a_flood_to_its_partition() -> None:
+    rows, trees = made()
+    builder = trees.builder(7)
+    for number in range(FOLLOWED_MAX + 1):
+        rows.put(KEYS[0], str(number).encode())
+    while builder.step():
+        pass
+    assert builder.spoiled and trees.tree(7) is None
+
+
+def test_a_pass_that_changed_nothing_is_no_change() -> None:
+    rows, trees = made()
+    rows.on_written([])
+    assert built(trees) == [0] * len(built(trees))
