@@ -92,7 +92,9 @@ def obstacles(entry: ChainEntry, progress: Mapping[str, Progress], alive: Sequen
             told = progress.get(member.name)
             if member.name not in alive:
                 found.append(f"{member.name}, which is to leave, does not answer; `dsectl forget` goes on without it")
-            elif told is not None and told.hints:
+            elif told is None or told.number < entry.layout.number:  # it counts its hints only once it is to leave
+                found.append(f"{member.name} has not taken over layout {entry.layout.number}")
+            elif told.hints:
                 found.append(f"{member.name} has {told.hints} hints to deliver before it leaves")
     return list(dict.fromkeys(found))
 

@@ -143,8 +143,13 @@ class ForwardedPut:
             self.inbound.fail(DeadlinePassed("no owner took the put before its deadline"))
             return
         if not self.left:
-            if not self.forwarder.refused(self.inbound):
+            view = self.forwarder.context.view
+            if self.forwarder.refused(self.inbound):
+                return
+            if view.holds(self.partition) or view.me in view.fallbacks(self.partition):
                 self.coordinate(self.body, self.partition, self.inbound)
+            else:  # it may be no member soon, with the hints that it would keep
+                self.inbound.fail(Unreachable(f"{view.me} joins or leaves, and reaches no owner of the key"))
             return
         self.owner = self.left.pop(0)
         self.id = self.forwarder.send(self, self.owner, self.onward, self.inbound)

@@ -34,6 +34,7 @@ class LayoutView:
         # Lists by partition, since each write and read asks several times: a look-up costs what an attribute does.
         self._owners = [placed.owners(partition) for partition in range(PARTITIONS)]
         self._fallbacks = [placed.fallbacks(partition) for partition in range(PARTITIONS)]
+        self._hint_holders = self._fallbacks
         self._others = [tuple(name for name in names if name != me) for names in self._owners]
         self._mine = [me in names for names in self._owners]
         self.mine: Callable[[int], bool] = self._mine.__getitem__
@@ -51,10 +52,12 @@ class LayoutView:
         pairs = list(zip(self._owners, self._coming, strict=True))
         self._joining = [tuple(name for name in coming if name not in owners) for owners, coming in pairs]
         self.holds = [me in owners or me in coming for owners, coming in pairs].__getitem__
-        # Who joins takes no hints for a partition that it is to own: it has a copy of its own. All others may.
+        # Who may be gone with the end of the transition, or when it is taken back, takes no hint that it would have to
+        # deliver before; nor does who is to own the partition: it has a copy of its own.
+        stay = {member.name for member in entry.coming.members}
         self._fallbacks = [
-            tuple(name for name in dict.fromkeys((*names, *self.members)) if name not in owners and name not in coming)
-            for names, (owners, coming) in zip(self._fallbacks, pairs, strict=True)
+            tuple(name for name in names if name in stay and name not in coming)
+            for names, coming in zip(self._fallbacks, self._coming, strict=True)
         ]
 
     def adopt(self, entry: LayoutEntry) -> bool:
@@ -91,8 +94,13 @@ class LayoutView:
         return [partition for partition in range(PARTITIONS) if self.holds(partition)]
 
     def fallbacks(self, partition: int) -> tuple[str, ...]:
-        """All other members, in the order in which they take the place of an owner."""
+        """All other members, in the order in which they take the place of an owner; in a transition without those that
+        join or leave."""
         return self._fallbacks[partition]
+
+    def hint_holders(self, partition: int) -> tuple[str, ...]:
+        """Who may have been a fallback of it, in that order: also those that leave."""
+        return self._hint_holders[partition]
 
     def my_partitions(self) -> list[int]:
         """The partitions that this node owns, ascending."""

@@ -153,7 +153,7 @@ class ReadOperation(QuorumRead):
         fresh = [name for name in view.others(partition) if name not in self.asked]
         if not self.widened:
             self.widened = True
-            holders = view.fallbacks(partition)[: len(view.owners(partition))]
+            holders = view.hint_holders(partition)[: len(view.owners(partition))]
             fresh += [
                 name for name in holders if name not in self.asked and name != view.me and not context.avoided(name)
             ]

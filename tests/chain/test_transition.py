@@ -48,6 +48,10 @@ def test_one_that_leaves_delivers_its_hints_first() -> None:
     told = all_well(LEAVING, n2=Progress(2, 2, 0, 3, ""))
     assert obstacles(LEAVING, told, alive(LEAVING)) == ["n2 has 3 hints to deliver before it leaves"]
     assert "dsectl forget" in obstacles(LEAVING, all_well(LEAVING), ["n1", "n3", "n4", "n5"])[0]
+    late = all_well(LEAVING, n2=Progress(1, 1, 0, 0, ""))
+    assert obstacles(LEAVING, late, alive(LEAVING)) == ["n2 has not taken over layout 2"], "and counts none before"
+    del late["n2"]
+    assert obstacles(LEAVING, late, alive(LEAVING)) == ["n2 has not taken over layout 2"]
 
 
 def test_nobody_waits_for_the_forgotten() -> None:

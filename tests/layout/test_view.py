@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from cluster.layout import PARTITIONS, LayoutEntry, LayoutMember, LayoutView, placement
+from cluster.layout.entry import Coming
 
 MEMBERS = tuple(LayoutMember(f"n{i}", "z1", "127.0.0.1", 7000 + i) for i in range(1, 6))
 ENTRY = LayoutEntry(1, "c", MEMBERS, 3, 2, 2)
@@ -34,3 +35,15 @@ def test_a_newer_entry_is_taken_over_and_said_once() -> None:
 def test_an_older_entry_never_comes_back() -> None:
     view = LayoutView("n1", NEXT)
     assert not view.adopt(ENTRY) and view.number == 2 and view.entry == NEXT
+
+
+def test_who_joins_or_leaves_keeps_no_hints() -> None:
+    """It may be no member soon. Who leaves may have some from before."""
+    stay = (*MEMBERS[1:], LayoutMember("n6", "z1", "127.0.0.1", 7006))
+    owners = tuple(placement(NEXT).owners(partition) for partition in range(PARTITIONS))
+    after = tuple(tuple(name if name != "n1" else "n6" for name in row) for row in owners)
+    moving = msgspec.structs.replace(ENTRY, number=2, previous=1, owners=owners, coming=Coming(stay, after))
+    view = LayoutView("n2", moving)
+    for partition in range(PARTITIONS):
+        assert set(view.fallbacks(partition)) == {"n2", "n3", "n4", "n5"} - set(view.takers(partition))
+        assert set(view.hint_holders(partition)) == {"n1", "n2", "n3", "n4", "n5"} - set(view.owners(partition))

@@ -9,8 +9,9 @@ import pytest
 from cluster.ballot import proposer as ballot_proposer
 from cluster.chain.chain import BALLOT_FILE, Chain, Kept
 from cluster.chain.entry import ChainEntry, decode_chain
+from cluster.chain.transition import obstacles
 from cluster.config import node_settings
-from cluster.layout import partition_of
+from cluster.layout import LayoutView, partition_of
 from cluster.node import layouts as node_layouts
 from cluster.node.layouts import Layouts
 from cluster.replication.handoff import Handoff
@@ -21,7 +22,7 @@ from cluster.simulation.fleet import Fleet
 from cluster.wire.admin import AdminAnswer
 from cluster.wire.kv import PutDone
 from tests.simulation.safeguards.registry import Safeguard
-from tests.simulation.safeguards.scenes import acknowledged, boot, read, settle, wipe
+from tests.simulation.safeguards.scenes import acknowledged, boot, crash_and_wait, read, settle, wipe
 
 KEYS = [f"key-{number}" for number in range(60)]
 
@@ -216,6 +217,59 @@ def a_holder_of_hints_leaves(seed: int) -> None:
         all_there(fleet, keys=kept)
 
 
+def a_holder_of_hints_learns_late_that_it_leaves(seed: int) -> None:
+    """Everybody else would end the transition meanwhile."""
+    settings = node_settings()
+    apart = replace(settings, replication=replace(settings.replication, compare=False))
+    with Fleet.running(seed, 6, settings=apart) as fleet:
+        away = ["n5", "n6"]
+        crash_and_wait(fleet, *away)
+        for key in KEYS:
+            acknowledged(fleet, "n1", key, b"v")
+        kept = [key for key in KEYS if "n2" not in fleet.owners(key)]
+        for target in away:
+            fleet.fault("slow", source="n2", target=target, delay_ms=1500.0)
+        chain = fleet.nodes["n2"].layouts.chain
+        chain.learn = lambda *args, **options: None  # type: ignore[method-assign]
+        change(fleet, "n1", {"leave": ["n2"]})
+        boot(fleet, *away)
+        fleet.world.run_for(5.0)
+        del chain.learn
+        fleet.world.run_for(0.5)
+        fleet.heal()
+        end(fleet)
+        all_there(fleet, keys=kept)
+
+
+def taken_back_while_few_can_be_reached(seed: int) -> None:
+    """n1 reaches only n5, which joins, when it coordinates a write. Then the change is taken back, n5 cannot bring its
+    hints home before it ends, and the disk of n1 is lost."""
+    settings = node_settings()
+    apart = replace(settings, replication=replace(settings.replication, compare=False))
+    with Fleet.running(seed, 4, settings=apart) as fleet:
+        add(fleet, "n2", "n5")
+        fleet.until(lambda: "n5" in fleet.nodes)
+        hold(fleet, True)
+        fleet.until(lambda: all(node.view.number == 2 for node in fleet.nodes.values()))
+        fleet.until(lambda: not any(node.replication.lacking() for node in fleet.nodes.values()))
+        view, others = fleet.nodes["n5"].view, ["n2", "n3", "n4"]
+        key = next(key for key in KEYS if fleet.owners(key)[0] == "n1" and not view.joining(partition_of(key)))
+        fleet.fault("partition", groups=[["n1", "n5"], others])
+        fleet.until(lambda: all(fleet.nodes["n1"].reach.avoided(name) for name in others))
+        written = [fleet.wait(fleet.put(via, key, b"v")) for via in ("n1", "n5")]
+        fleet.heal()
+        fleet.nodes["n5"].replication.handoff._deliver = lambda target: None  # type: ignore[method-assign]
+        change(fleet, "n2", {"revert": True})
+        fleet.crash("n1")
+        fleet.until(lambda: "n5" not in fleet.nodes)
+        wipe(fleet, "n1")
+        boot(fleet, "n1")
+        end(fleet)
+        for result in written:
+            if isinstance(result.answer, PutDone) and result.answer.outcome in ("ok", "ok-sloppy"):
+                assert read(fleet, "n2", key) != [], "it was acknowledged, and one disk was lost"
+
+
 def away_while_a_partition_went_and_came_back(seed: int) -> None:
     """n5 misses the end of a transition that takes partitions from it to n6, and the beginning of the next, in which
     n6 leaves and gives some back."""
@@ -304,6 +358,21 @@ def say_nothing_of_hints(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Layouts, "progress", lambda self: progress(self)._replace(hints=0))
 
 
+def wait_for_no_news_of_who_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        node_layouts,
+        "obstacles",
+        lambda *args: [why for why in obstacles(*args) if why != "n2 has not taken over layout 2"],
+    )
+
+
+def keep_hints_where_none_may_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    def all_others(self: LayoutView, partition: int) -> tuple[str, ...]:
+        return tuple(name for name in self.members if name not in self.takers(partition))
+
+    monkeypatch.setattr(LayoutView, "fallbacks", all_others)
+
+
 def skip_entries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Jump to the last entry of those that are given."""
     learn = Chain.learn
@@ -378,6 +447,18 @@ SAFEGUARDS = [
         "A copy that was acknowledged does not leave with a fallback.",
         say_nothing_of_hints,
         a_holder_of_hints_leaves,
+    ),
+    Safeguard(
+        "who leaves is waited for until it counts its hints",
+        "A node that has not learned yet that it leaves does not leave with copies that were acknowledged.",
+        wait_for_no_news_of_who_leaves,
+        a_holder_of_hints_learns_late_that_it_leaves,
+    ),
+    Safeguard(
+        "who joins or leaves is no fallback",
+        "A copy that was acknowledged does not end with a node that was to join.",
+        keep_hints_where_none_may_stay,
+        taken_back_while_few_can_be_reached,
     ),
     Safeguard(
         "entries are taken one by one",
