@@ -149,7 +149,8 @@ class Completing:
         sources = completion.sources(reachable)
         if sources:
             running = Counter(scan.source for scan in self._scans.values())
-            source = min(sources, key=lambda name: running[name])
+            # One that fails may be alive and first in order for ever: the others may suffice.
+            source = min(sources, key=lambda name: (name in self._failing, running[name]))
             if running[source] < PARALLEL_OF_SOURCE:
                 self._scan(partition, source, PAGE_BYTES)
         elif probe:  # what lacked something when it was scanned may be complete by now, and then it counts

@@ -3,6 +3,7 @@
 from typing import Any
 from unittest.mock import patch
 
+from cluster.errors import Overloaded
 from cluster.replication.transfer import PartitionScan, RowGiver
 from cluster.wire.replication import Scanned
 from tests.simulation.safeguards.growth import change, end
@@ -59,3 +60,18 @@ def test_no_source_gives_rows_before_it_has_taken_over_the_layout(seed: int) -> 
         change(fleet, "n2", {"leave": ["n3"]})
         end(fleet)
     assert gave and min(gave) == 2 and not failed
+
+
+def test_a_source_that_fails_holds_up_no_move_that_others_suffice_for(seed: int) -> None:
+    """n1 is alive and gives nothing: each partition has two owners beside it."""
+    on_scan = RowGiver.on_scan
+
+    def give(self: RowGiver, inbound: Any) -> None:
+        if self.context.me == "n1":
+            inbound.fail(Overloaded("it has other things to do"))
+        else:
+            on_scan(self, inbound)
+
+    with patch.object(RowGiver, "on_scan", give), filled(seed) as fleet:
+        change(fleet, "n2", {"leave": ["n3"]})
+        end(fleet)
