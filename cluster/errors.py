@@ -109,7 +109,7 @@ class TransitionUnderWay(Usage):
 
     code = "transition"
     exit_code = 2
-    help_text = "`dsectl status` shows how far it is, `dsectl revert` takes it back."
+    help_text = "`dsectl status` shows how far it is; `dsectl revert` takes it back, unless it is a forget."
 
 
 class TooFewOwners(Usage):

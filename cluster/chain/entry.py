@@ -119,7 +119,8 @@ def left(
         _refuse_second_change(entry)
     stay = tuple(one for one in (layout.coming or layout).members if one.name not in names)
     if len(stay) < (layout.replicas if fewest is None else fewest):
-        raise TooFewNodes(f"{len(stay)} nodes would be left for {layout.replicas} copies of each key")
+        nodes = "1 node" if len(stay) == 1 else f"{len(stay)} nodes"
+        raise TooFewNodes(f"{nodes} would be left for {layout.replicas} copies of each key")
     what = f"{'forget' if gone else 'leave'} {', '.join(names)}"
     if not gone:
         return _begin(entry, stay, what)
@@ -203,7 +204,7 @@ def reverted(entry: ChainEntry) -> ChainEntry:
     if not entry.moving:
         raise Usage("no transition is under way")
     if entry.gone:
-        raise Usage(f"{', '.join(entry.gone)} were forgotten, and cannot come back with the data that they held")
+        raise Usage(f"{entry.what} cannot be taken back: who was forgotten cannot come back")
     return replace(_follow(entry, f"revert: {entry.what}", replace(entry.layout, coming=None)), joining={})
 
 

@@ -27,6 +27,8 @@ class Moving(Struct, frozen=True):
     """How many partitions each owner to come takes over."""
     lacking: dict[str, int]
     """Of how many of them it lacks data."""
+    forgotten: tuple[str, ...] = ()
+    """Who cannot come back with their data: a change that forgets somebody is not taken back."""
 
 
 class Vitals(Struct, frozen=True):

@@ -55,6 +55,8 @@ class Moved:
     seconds: float
     done: bool
     waits_for: list[str]
+    reverts: bool
+    """Whether it could be taken back."""
 
 
 def add(
@@ -214,7 +216,8 @@ def _wait(
     if over and any((name in _members(state)) != join for name in names):
         raise Failed(f"{decided['what']}: it was taken back meanwhile")
     seconds = time.monotonic() - began
-    return Moved(decided["what"], state["number"], names, moved, seconds, over, list(state.get("waits_for", [])))
+    reasons, reverts = list(state.get("waits_for", [])), not state.get("forgotten")
+    return Moved(decided["what"], state["number"], names, moved, seconds, over, reasons, reverts)
 
 
 def newest(before: dict[str, Any], answers: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -293,6 +296,6 @@ def not_over(moved: Moved) -> ClusterError | None:
         return None
     why = "; ".join(moved.waits_for[:5])
     return DeadlinePassed(
-        f"{moved.what}: not over after {moved.seconds:.1f} s, and goes on: {why}",
-        help="`dsectl status` shows how far it is; `dsectl revert` takes it back.",
+        f"{moved.what} has not ended after {moved.seconds:.1f} s, and goes on: {why}",
+        help=f"`dsectl status` shows how far it is{'; `dsectl revert` takes it back' if moved.reverts else ''}.",
     )

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from cluster.chain.entry import ChainEntry
 from cluster.client.locate import LAYOUT_FILE
 from cluster.emulator.disk import disk_errors, locked, make_folder, read, replace
 from cluster.emulator.faultsfile import change_faults
@@ -18,7 +19,7 @@ from cluster.emulator.nodefiles import newest_entry
 from cluster.emulator.spec import Place, encode_record, timestamp
 from cluster.errors import ClusterError, Damaged
 from cluster.faults import mark_left
-from cluster.layout import encode_entry
+from cluster.layout import LayoutMember, encode_entry
 
 LEFT_FOLDER: Final = "left"
 
@@ -31,7 +32,7 @@ def tidy(home: Home, name: str) -> ClusterFiles:
     entry = newest_entry(files)
     if entry is None:
         return files
-    members = {member.name: member for member in entry.layout.all_members}
+    members = _members(entry)
 
     def lives(name: str) -> bool:
         return inspect_node(files.folder / "nodes" / name).alive
@@ -60,6 +61,11 @@ def tidy(home: Home, name: str) -> ClusterFiles:
     return load_cluster(name, home)
 
 
+def _members(entry: ChainEntry) -> dict[str, LayoutMember]:
+    """Without the forgotten, who own on paper until others do: they would stop at once, and `up` with them."""
+    return {member.name: member for member in entry.layout.all_members if member.name not in entry.gone}
+
+
 def current(name: str, home: Home) -> ClusterFiles:
     """The cluster's files, in line with the chain as far as nobody else is at work on them: who reads sees the members
     of now, also when whoever had them changed did not wait. Raises UnknownCluster or Damaged."""
@@ -67,7 +73,7 @@ def current(name: str, home: Home) -> ClusterFiles:
     try:
         entry = newest_entry(files)
         if entry is None or (
-            {member.name for member in entry.layout.all_members} == set(files.nodes)
+            _members(entry).keys() == set(files.nodes)
             and read(files.folder / LAYOUT_FILE) == encode_entry(entry.layout)
         ):
             return files

@@ -237,7 +237,8 @@ class Layouts:
             return None
         progress = self._all_progress()
         waits_for = obstacles(entry, progress, self._alive())
-        return {"what": entry.what, "waits_for": waits_for, **how_far(entry, progress)}
+        forgotten = list(entry.gone)
+        return {"what": entry.what, "waits_for": waits_for, **how_far(entry, progress), "forgotten": forgotten}
 
     def changes(self) -> list[dict[str, Any]]:
         """The last changes of members, oldest first, with what they moved."""

@@ -43,7 +43,8 @@ def status() -> Answer:
             console.note("note: the file of faults cannot be read: `dsectl heal` ends all faults and begins a new one")
         if moving is not None:
             _draw(console, lambda columns, glyphs: [[], moving_line(moving, columns, glyphs)])
-            console.note(f"note: {found['moving']}; `dsectl revert` takes it back, `dsectl ring` shows it")
+            revert = "" if moving.forgotten else "`dsectl revert` takes it back, "
+            console.note(f"note: {found['moving']}; {revert}`dsectl ring` shows it")
         if seen.faults_active:
             console.note(f"note: {count(seen.faults_active, 'fault')} active: `dsectl faults --active`")
 

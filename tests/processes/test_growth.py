@@ -11,6 +11,7 @@ from cluster.emulator import cluster as emulator
 from cluster.emulator import growth, linkfaults
 from cluster.emulator.home import find_home, load_cluster
 from cluster.emulator.members import current
+from cluster.emulator.spec import ClusterSpec
 from cluster.errors import ClusterError, Failed, Unreachable, Usage
 from tests.processes.fleet import Ledger, Real, real, until
 
@@ -97,6 +98,22 @@ def test_what_cannot_end_says_why_and_is_taken_back() -> None:
         assert growth.revert(fleet.client, find_home(), load_cluster(fleet.name), WAIT_S).done
         assert load_cluster(fleet.name).nodes == ["n1", "n2", "n3"]
         assert ledger.lost(fleet.client) == []
+
+
+def test_a_cluster_comes_up_while_a_forget_goes_on() -> None:
+    with real(5) as fleet:
+        fleet.kill("n2")
+        emulator.pause(fleet.name, ["n3"])  # so that it does not end
+        here = load_cluster(fleet.name)
+        held = growth.leave(fleet.client, find_home(), here, ["n2"], 0.0, lambda state: None, forget=True)
+        error = growth.not_over(held)
+        assert error is not None and "revert" not in (error.help or "")
+        with pytest.raises(Usage, match="cannot be taken back"):
+            growth.revert(fleet.client, find_home(), here, WAIT_S)
+        assert current(fleet.name, find_home()).nodes == ["n1", "n3", "n4", "n5"], "who was forgotten is not started"
+        emulator.down(fleet.name)
+        assert emulator.up(ClusterSpec(name=fleet.name), WAIT_S).failed == {}
+        until(lambda: not fleet.ask("n1", "layout")["moving"], WAIT_S)
 
 
 def test_who_waits_for_a_change_that_another_takes_back_is_told() -> None:
