@@ -51,7 +51,7 @@ class SkewedClock(FaultKind):
     name = "clock"
     scope = "clock"
     fields = ("nodes", "skew_ms")
-    verb = "times read"
+    verb = "skewed"
 
     def validate(self, fault: Fault) -> None:
         """A node, and a skew that can be."""

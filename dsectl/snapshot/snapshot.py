@@ -195,7 +195,8 @@ def judge(location: Location, nodes: Mapping[str, NodeSnapshot], via: str | None
     if verdict.full and verdict.fewest == entry.replicas:
         reason = f"{', '.join(verdict.full)} {'refuses' if len(verdict.full) == 1 else 'refuse'} writes: disk full"
     elif verdict.colour == "green":
-        reason = f"all {entry.replicas} owners of every partition vote"
+        owners = "the owner" if entry.replicas == 1 else f"all {entry.replicas} owners"
+        reason = f"{owners} of every partition {'votes' if entry.replicas == 1 else 'vote'}"
     else:
         fewest = f"only {verdict.fewest} of {entry.replicas} voting owners" if verdict.fewest else "no voting owner"
         reason = f"{count(verdict.short, 'partition has', 'partitions have')} {fewest}"
