@@ -128,7 +128,7 @@ class InboundSession:
                 inbound.fail(error)
         elif verdict == STALE:
             what = f"the sender routed by layout {frame.layout}, this node holds {ours}"
-            inbound.fail(StaleLayout(what, layout=ours))
+            inbound.fail(StaleLayout(what, layout=ours if frame.layout < ours else 0))
 
     def _rare(self, frame: Frame | Invalid) -> None:
         receiver = self._receiver

@@ -203,7 +203,7 @@ class Rpc:
         return HOLD
 
     def refused_as_stale(self, id: int, peer: str, holds: int) -> bool:
-        """A peer refused a call, and holds layout `holds`. Whether the call goes on under that one."""
+        """A peer refused a call, and holds the newer layout `holds`; 0: an older one. Whether the call goes on."""
         waiting = self.pending.waiting.get(id)
         if waiting is None or peer not in waiting.left or waiting.again is None:
             return False
@@ -220,11 +220,12 @@ class Rpc:
         return self._park(peer, holds, again)
 
     def _park(self, peer: str, holds: int, again: Callable[[], None]) -> bool:
-        if holds == self.layout:  # this node has it by now: the call left before
+        if not holds:  # it is behind, and would have waited, had it had room: it would refuse the same again
+            return False
+        if holds <= self.layout:  # this node has it by now: the call left before
             again()
             return True
-        # One that is behind would have waited for this layout, had it had room: it would refuse the same again.
-        if holds < self.layout or len(self._parked) >= HELD_MAX or not self.on_stale(peer):
+        if len(self._parked) >= HELD_MAX or not self.on_stale(peer):
             return False
         self._parked.append(again)
         return True
@@ -243,7 +244,8 @@ class Rpc:
                 handler(inbound)
             elif verdict == STALE:
                 message = f"the sender routed by layout {number}, this node holds {self.layout}"
-                inbound.push(BatchRefused(ids(inbound.body), StaleLayout.code, message, self.layout))
+                holds = self.layout if number < self.layout else 0
+                inbound.push(BatchRefused(ids(inbound.body), StaleLayout.code, message, holds))
 
         return checked
 

@@ -46,7 +46,7 @@ class Reply(Struct, array_like=True, gc=False, tag=2):
 
 class Failure(Struct, array_like=True, gc=False, tag=3):
     """The request failed; `code` is a key of the registry in cluster/errors.py. `layout`: of one that was routed by an
-    older layout, the number that the receiver holds."""
+    older layout than the receiver holds, that number."""
 
     id: int
     code: str

@@ -383,43 +383,43 @@ def test_a_misplaced_request_that_cannot_be_carried_out_refuses_only_itself() ->
         assert one.outcome() == "n2" and two.lost == []
 
 
-def test_a_request_that_its_sender_has_a_newer_layout_for_by_now_goes_out_again_at_once() -> None:
-    """It left before the sender went on to the layout that the receiver refuses it for: no other one comes."""
+def refused_as_stale(world: World, holds: int) -> tuple[Peer, list[object]]:
+    """A peer that holds layout 1 and asks one that holds a newer one; and what answers come."""
+    one, two = peers(world, "n1", "n2")
+    one.rpc.layout, two.rpc.layout = 1, holds
+    two.rpc.on_layout = lambda number, inbound: STALE if number < holds else PROCEED
+    two.rpc.handle(Get, lambda inbound: inbound.reply(Scanned([], "", False, True, 0.0)))
+    answers: list[object] = []
+
+    def get() -> None:
+        deadline = one.env.clock.now() + 1.0
+        one.rpc.request(["n2"], Get("key"), deadline, lambda peer, outcome: answers.append(type(outcome)))
+
+    one.env.clock.call_soon(get)
+    return one, answers
+
+
+def go_on(peer: Peer, number: int) -> None:
+    peer.rpc.route_by(number)
+    peer.rpc.layout_changed()
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_a_request_that_its_sender_has_a_newer_layout_for_by_now_goes_out_again_at_once(number: int) -> None:
+    """It left before the sender went on to the layout that the receiver refuses it for, or beyond: no other comes."""
     with World(1) as world:
-        one, two = peers(world, "n1", "n2")
-        one.rpc.layout, two.rpc.layout = 1, 2
-        two.rpc.on_layout = lambda number, inbound: STALE
-        two.rpc.handle(Get, lambda inbound: inbound.reply(Scanned([], "", False, True, 0.0)))
-        answers: list[object] = []
-
-        def get() -> None:
-            deadline = one.env.clock.now() + 1.0
-            one.rpc.request(["n2"], Get("key"), deadline, lambda peer, outcome: answers.append(type(outcome)))
-            one.rpc.route_by(2)
-            one.rpc.layout_changed()
-
-        one.env.clock.call_soon(get)
+        one, answers = refused_as_stale(world, 2)
+        one.env.clock.call_soon(go_on, one, number)
         world.run_for(0.5)
         assert answers == [Scanned]
 
 
 def test_a_request_of_a_sender_that_is_behind_waits_for_the_layout() -> None:
     with World(1) as world:
-        one, two = peers(world, "n1", "n2")
-        one.rpc.layout, two.rpc.layout = 1, 2
-        two.rpc.on_layout = lambda number, inbound: STALE
-        two.rpc.handle(Get, lambda inbound: inbound.reply(Scanned([], "", False, True, 0.0)))
-        answers: list[object] = []
-
-        def get() -> None:
-            deadline = one.env.clock.now() + 1.0
-            one.rpc.request(["n2"], Get("key"), deadline, lambda peer, outcome: answers.append(type(outcome)))
-
-        one.env.clock.call_soon(get)
+        one, answers = refused_as_stale(world, 2)
         world.run_for(0.5)
-        assert answers == [] and two.rpc.expired == 0
-        one.rpc.route_by(2)
-        one.rpc.layout_changed()
+        assert answers == []
+        go_on(one, 2)
         world.run_for(0.2)
         assert answers == [Scanned]
 
