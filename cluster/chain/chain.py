@@ -213,8 +213,9 @@ class Chain:
         def answered(_: str, outcome: Outcome) -> None:
             del self._fetching[peer]
             if type(outcome) is Decided and outcome.entries:
+                had = self.entry.slot
                 self.learn(outcome.entries, peer)
-                if len(outcome.entries) == PAGE:
+                if len(outcome.entries) == PAGE and self.entry.slot > had:
                     self.fetch(peer)
 
         deadline = self.env.clock.now() + CALL_S
