@@ -77,6 +77,12 @@ def replace(path: Path, data: bytes) -> None:
         raise
 
 
+def numbered(folder: Path, prefix: str) -> Path:
+    """A path in `folder` that is free: the prefix, and one more than the highest number that is there."""
+    numbers = [path.name.removeprefix(prefix) for path in folder.iterdir() if path.name.startswith(prefix)]
+    return folder / f"{prefix}{1 + max((int(number) for number in numbers if number.isdigit()), default=0)}"
+
+
 def sync_folder(path: Path) -> None:
     """Make the names in a folder outlive a power failure."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

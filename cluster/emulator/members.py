@@ -11,7 +11,7 @@ import msgspec
 
 from cluster.chain.entry import ChainEntry
 from cluster.client.locate import LAYOUT_FILE
-from cluster.emulator.disk import disk_errors, locked, make_folder, read, replace
+from cluster.emulator.disk import disk_errors, locked, make_folder, numbered, read, replace
 from cluster.emulator.faultsfile import change_faults
 from cluster.emulator.home import RECORD_FILE, ClusterFiles, Home, load_cluster
 from cluster.emulator.inspect import inspect_node
@@ -87,5 +87,4 @@ def move_out(files: ClusterFiles, folder: Path, name: str) -> Path:
     """Keep the folder of a node that has left, or never began, beside those of the members."""
     left = files.folder / LEFT_FOLDER
     make_folder(left)
-    number = 1 + sum(1 for path in left.iterdir() if path.name.startswith(f"{name}-"))
-    return folder.rename(left / f"{name}-{number}")
+    return folder.rename(numbered(left, f"{name}-"))

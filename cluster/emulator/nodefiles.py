@@ -18,7 +18,7 @@ import msgspec
 
 from cluster.chain.entry import ChainEntry, decode_chain, digest, encode_chain, entry_path
 from cluster.client.locate import LAYOUT_FILE
-from cluster.emulator.disk import disk_errors, make_folder, read, replace, write_new
+from cluster.emulator.disk import disk_errors, make_folder, numbered, read, replace, write_new
 from cluster.emulator.home import (
     NODE_BOOT_FILE,
     NODE_CHAIN_FOLDER,
@@ -164,9 +164,7 @@ def set_aside(folder: Path) -> Path | None:
     held = held_entries(folder)
     if not held:
         return None
-    numbers = [entry.name.removeprefix(ASIDE) for entry in folder.iterdir() if entry.name.startswith(ASIDE)]
-    number = 1 + max((int(number) for number in numbers if number.isdigit()), default=0)
-    aside = folder / f"{ASIDE}{number}"
+    aside = numbered(folder, ASIDE)
     with disk_errors(f"set {folder} aside"):
         make_folder(aside)
         for entry in held:

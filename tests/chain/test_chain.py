@@ -1,7 +1,6 @@
 """What one node asks the others for, and how often."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, cast
 
 from msgspec.structs import replace
@@ -52,7 +51,10 @@ class Node:
     def request(self, peers: Sequence[str], body: Entries, deadline: float, done: Done, lane: int = 0) -> int:
         assert self.peer is not None
         self.asked += 1
-        answer = partial(self.env.clock.call_later, 0.01, done, peers[0])
+
+        def answer(decided: Decided) -> None:
+            self.env.clock.call_later(0.01, done, peers[0], decided)
+
         self.peer.handlers[Entries](Asked(body, answer))
         return 1
 
