@@ -4,6 +4,7 @@ import pytest
 
 from cluster.config import node_settings
 from cluster.errors import StorageFull
+from cluster.replication.quorum import OK, OK_SLOPPY
 from cluster.simulation.fleet import Fleet
 from cluster.wire.admin import AdminAnswer
 from cluster.wire.kv import PutDone
@@ -134,7 +135,8 @@ def test_a_flipped_byte_is_found_at_the_next_boot(seed: int) -> None:
 
 
 def test_a_node_whose_disk_is_full_keeps_nobody_waiting_for_a_layout_that_it_cannot_take_over(seed: int) -> None:
-    """What was routed by that layout goes elsewhere at once, and what it routes itself by the old one is refused."""
+    """What was routed by that layout goes elsewhere at once, and what it routes itself by the old one is refused. A
+    fallback may acknowledge before the second owner does: `ok-sloppy` is an acknowledgement too."""
     with Fleet.running(seed, 4) as fleet:
         fleet.fault("disk-full", nodes=["n2"])
         fleet.until(lambda: fleet.nodes["n2"].faults.disk is not None)
@@ -147,7 +149,7 @@ def test_a_node_whose_disk_is_full_keeps_nobody_waiting_for_a_layout_that_it_can
         asked += [fleet.put("n2", f"key-{number}", b"v", 5.0) for number in range(40)]
         asked += [fleet.get("n2", f"key-{number}", 5.0) for number in range(40)]
         assert fleet.until(lambda: all(one.ended for one in asked), 10.0) < 0.5
-        assert all(type(put.answer) is PutDone and put.answer.outcome == "ok" for put in asked[:40])
+        assert all(type(put.answer) is PutDone and put.answer.outcome in (OK, OK_SLOPPY) for put in asked[:40])
 
 
 def test_a_full_disk_is_not_asked_for_the_chain_without_a_pause(seed: int) -> None:
