@@ -120,6 +120,12 @@ def test_a_burst_at_the_end_is_no_rate_that_was_kept(monkeypatch: pytest.MonkeyP
     assert verdict.verdict == INCONCLUSIVE and "could not keep its rate: one of ten" in verdict.reasons[0]
 
 
+def test_what_is_far_behind_at_the_end_is_missed_and_not_sent_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    verdict, tally = Clock(monkeypatch).offer(2000, start_s=0.0, first_s=SECONDS)
+    assert tally.offered == BURST and tally.found.missed == 600 - BURST
+    assert verdict.verdict == INCONCLUSIVE
+
+
 def test_a_start_that_is_slow_makes_those_behind_it_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """In one burst, too: each one's lag ends when it is sent itself."""
     _, tally = Clock(monkeypatch).offer(10_000, start_s=0.0005, first_s=0.001)
