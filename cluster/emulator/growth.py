@@ -163,7 +163,8 @@ def change(client: "BlockingCluster", files: ClusterFiles, what: dict[str, Any],
                 decided: dict[str, Any] = client.ask(name, "change", named, max(0.5, left))
                 return decided
             except Usage:  # the same at every node that has the same chain
-                raise
+                if unknown is None:
+                    raise
             except NotYet as refused:
                 error = not_yet = refused
             except ClusterError as failed:

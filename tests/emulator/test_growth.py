@@ -60,6 +60,7 @@ def test_all_are_asked_again_while_the_last_change_is_on_its_way(monkeypatch: py
     [
         (TooFewOwners("of 3 partitions"), DECIDED, TooFewOwners),
         (Maybe("silent"), QuorumMissing("cut off"), Maybe),
+        (Maybe("silent"), TooFewOwners("as far as n2 knows, which is behind"), Maybe),
         (QuorumMissing("cut off"), Unreachable("gone"), Unreachable),
     ],
 )
