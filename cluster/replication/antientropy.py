@@ -3,9 +3,9 @@
 Only what was written since it was last found equal is compared, so that a cluster at rest has nothing to do; after a
 boot that is every partition it has rows of. A partition is left alone while it is written, and everything is while the
 node is busy. A difference counts when it is still there after twice the write timeout: a copy on its way is none.
-Repair is a read of all owners, which merges and brings each what it lacks; the node's throttle bounds how many there
-are. So a copy that a coordinator's death left behind, or a disk that lost rows unnoticed, is equal again without
-anybody reading the key. Dynamo (2007) section 4.7.
+Repair is a read of all owners, which merges and brings each what it lacks. The node's throttle bounds how much is
+looked at and repaired. So a copy that a coordinator's death left behind, or a disk that lost rows unnoticed, is equal
+again without anybody reading the key. Dynamo (2007) section 4.7.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,8 +17,9 @@ from cluster.errors import ClusterError, Overloaded, Usage
 from cluster.layout import PARTITIONS
 from cluster.ports import Inbound, Outcome
 from cluster.replication.context import ReplicationContext
-from cluster.replication.digests import DigestTrees, LeafRows, Row, differing, pack_leaves, root_of
+from cluster.replication.digests import SLICE_ROWS, DigestTrees, LeafRows, Row, differing, pack_leaves, root_of
 from cluster.replication.reader import Reader, ReadOperation
+from cluster.replication.throttle import LOOKED_AT_BYTES
 from cluster.wire.handshake import LANE_BACKGROUND
 from cluster.wire.replication import Compare, Compared, Leaves, LeavesFound
 
@@ -155,7 +156,7 @@ class AntiEntropy:
         if not busy or self._hurry:
             now = clock.now()
             for partition in list(self._todo):
-                if len(self._under_way) >= PARALLEL:
+                if len(self._under_way) >= PARALLEL or (context.throttle.rest_s() and not self._hurry):
                     break
                 if self._ready(partition, now):
                     others = self._others(partition)
@@ -185,6 +186,7 @@ class AntiEntropy:
         builder = self.trees.builder(partition)
 
         def step() -> bool:
+            self.context.throttle.take(SLICE_ROWS * LOOKED_AT_BYTES)
             if builder.step():
                 return True
             for wanted in self._want_tree.pop(partition):

@@ -23,6 +23,7 @@ that were lost: what all owners hold alike is all there is of the cut, and what 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import blake2b
 from typing import Final
 
@@ -43,6 +44,7 @@ _decoder = msgspec.msgpack.Decoder(dict[str, int])
 _rows: dict[int, str] = {}
 
 
+@cache
 def stable_row(partition: int) -> str:
     """The key of the stable clock: one that belongs to the partition, as the key of each row must."""
     number = 0

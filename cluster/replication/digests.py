@@ -66,7 +66,7 @@ class DigestTrees:
         self._noted_count += len(changes)
         if self._noted_count <= FOLLOWED_MAX:
             self._noted.append(changes)
-        else:  # of a flood no more is kept than where it went
+        elif len(self._unfollowed) < PARTITIONS:  # of a flood no more is kept than where it went
             self._unfollowed.update(dict.fromkeys([change[1] for change in changes if change[0] in self.tables]))
 
     @property

@@ -78,6 +78,7 @@ class Replica:
         """Merge all that has not expired, and say so in one message once it is as durable as the cluster promises."""
         context = self.context
         store, mergeables, holds = context.store, context.mergeables, context.view.holds
+        stable_clock = context.stable_clock
         now = inbound.sender_time(context.env.clock.now())
         merged: list[int] = []
         old: list[int] = []  # of what is replaced and collected: nothing to keep
@@ -95,7 +96,7 @@ class Replica:
                     raise Usage(f"{context.me} does not own partition {partition}")
                 if held is None:
                     mergeable.check(blob)
-                if context.stable_clock(partition):
+                if stable_clock(partition):
                     # Its coordinator may have lost data, and have added to what it still had of a deleted key.
                     news = context.news(table, partition, key, blob)
                     if news is None:

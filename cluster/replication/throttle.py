@@ -1,8 +1,8 @@
 """How fast a node moves data that no user waits for, so that those who wait do not suffer.
 
 One bucket of tokens, in bytes, for all of it: partitions that are handed over or completed, hints that are delivered,
-differences that are repaired. Whoever moves something takes its bytes, which may leave a debt, and rests until that is
-nearly paid; so nothing is held up half-way, and a large object needs no large bucket.
+rows that are looked at for differences, repaired or dropped. Whoever moves something takes its bytes, which may leave a
+debt, and rests until that is nearly paid; so nothing is held up half-way, and a large object needs no large bucket.
 
 The rate follows the node's own foreground latencies. While their p99 is over `LIMIT_FACTOR` times what it was before
 anything moved, what was used of the rate is cut by a factor; else the rate grows by a step, if it was used (AIMD; Chiu
@@ -17,6 +17,8 @@ from typing import Final
 from cluster.env.seam import Clock
 from cluster.observe.latency import Latencies, quantile_s
 
+LOOKED_AT_BYTES: Final = 64
+"""What it costs to look at a row, or to drop one, in bytes that are moved: some microseconds."""
 BURST_S: Final = 0.05
 """Nobody rests for a debt that is paid in so short a time: one pass may have many small things to move."""
 WINDOW_S: Final = 0.5

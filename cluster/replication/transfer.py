@@ -24,6 +24,7 @@ from cluster.replication.collection import NOTHING_SETTLED
 from cluster.replication.context import ReplicationContext
 from cluster.replication.digests import row_sum
 from cluster.replication.mergeable import TABLE_HINTS
+from cluster.replication.throttle import LOOKED_AT_BYTES
 from cluster.wire.handshake import LANE_BACKGROUND
 from cluster.wire.replication import Scan, Scanned
 
@@ -33,8 +34,6 @@ PAGE_ROWS: Final = 128
 """Rows that are looked at for a page, whether they are sent or not."""
 LOOKED_AT_PAGES: Final = 16
 """Of large rows fewer: their bytes have to be hashed."""
-LOOKED_AT_BYTES: Final = 64
-"""What it costs to look at a row that need not be sent, in bytes that are sent: some microseconds on each side."""
 DIGEST_BYTES: Final = 8
 
 

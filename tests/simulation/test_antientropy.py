@@ -1,6 +1,7 @@
 """Replicas become equal by themselves: what was lost without anybody noticing is there again, and nobody read it."""
 
 from cluster.layout import partition_of
+from cluster.replication import throttle
 from cluster.replication.mergeable import TABLE_KV
 from cluster.simulation.fleet import Fleet
 from tests.simulation.safeguards.scenes import acknowledged, boot, crash_and_wait, settle, wipe
@@ -58,6 +59,21 @@ def test_at_rest_nothing_is_sent_for_it(seed: int) -> None:
         before = [node.replication.antientropy.compared for node in fleet.nodes.values()]
         fleet.world.run_for(30.0)
         assert [node.replication.antientropy.compared for node in fleet.nodes.values()] == before
+
+
+def test_a_node_in_debt_to_its_throttle_compares_only_what_it_is_asked_to(seed: int) -> None:
+    with Fleet.running(seed, 3) as fleet:
+        for node in fleet.nodes.values():
+            node.replication.context.throttle.take(60 * throttle.RATE_MAX)
+        for key in KEYS:
+            acknowledged(fleet, "n1", key, b"v")
+        comparing = [node.replication.antientropy for node in fleet.nodes.values()]
+        fleet.world.run_for(20.0)
+        assert [one.compared for one in comparing] == [0, 0, 0]
+        comparing[0].hurry()
+        fleet.until(lambda: not comparing[0].unverified(), 10.0)
+        assert comparing[1].compared == comparing[2].compared == 0
+        fleet.until(lambda: verified(fleet), 60.0)
 
 
 def test_an_owner_that_is_down_is_compared_when_it_returns(seed: int) -> None:

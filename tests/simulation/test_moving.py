@@ -4,9 +4,10 @@ from typing import Any
 from unittest.mock import patch
 
 from cluster.errors import Overloaded
+from cluster.replication import dropping, throttle
 from cluster.replication.transfer import PartitionScan, RowGiver
 from cluster.wire.replication import Scanned
-from tests.simulation.safeguards.growth import change, end
+from tests.simulation.safeguards.growth import add, change, end
 from tests.simulation.safeguards.moving import KEYS, VALUE, begin, filled, half_way, moved, rows
 
 
@@ -75,3 +76,14 @@ def test_a_source_that_fails_holds_up_no_move_that_others_suffice_for(seed: int)
     with patch.object(RowGiver, "on_scan", give), filled(seed) as fleet:
         change(fleet, "n2", {"leave": ["n3"]})
         end(fleet)
+
+
+def test_what_is_given_away_is_dropped_no_faster_than_the_throttle_allows(seed: int) -> None:
+    with filled(seed) as fleet, patch.object(dropping, "LOOKED_AT_BYTES", throttle.RATE_MAX // dropping.SLICE_ROWS):
+        add(fleet, "n2", "n6")  # each slice costs a second
+        fleet.until(lambda: any(node.replication.dropping.left for node in fleet.nodes.values()), 60.0)
+        began = fleet.world.now
+        left = {name: node.replication.dropping.left for name, node in fleet.nodes.items()}
+        end(fleet)
+        fleet.until(lambda: not any(node.replication.dropping.left for node in fleet.nodes.values()), 200.0)
+        assert fleet.world.now - began > max(left.values()) - 2 > 5
