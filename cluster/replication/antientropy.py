@@ -17,7 +17,7 @@ from cluster.errors import ClusterError, Overloaded, Usage
 from cluster.layout import PARTITIONS
 from cluster.ports import Inbound, Outcome
 from cluster.replication.context import ReplicationContext
-from cluster.replication.digests import SLICE_ROWS, DigestTrees, LeafRows, Row, differing, pack_leaves, root_of
+from cluster.replication.digests import DigestTrees, LeafRows, Row, differing, pack_leaves, root_of
 from cluster.replication.reader import Reader, ReadOperation
 from cluster.replication.throttle import LOOKED_AT_BYTES
 from cluster.wire.handshake import LANE_BACKGROUND
@@ -184,9 +184,10 @@ class AntiEntropy:
             return
         self._want_tree[partition] = [use]
         builder = self.trees.builder(partition)
+        rows = sum(self.context.store.count(table, partition) for table in self.trees.tables)
+        self.context.throttle.take(rows * LOOKED_AT_BYTES)
 
         def step() -> bool:
-            self.context.throttle.take(SLICE_ROWS * LOOKED_AT_BYTES)
             if builder.step():
                 return True
             for wanted in self._want_tree.pop(partition):

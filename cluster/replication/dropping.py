@@ -46,15 +46,16 @@ class Dropping:
                 self._under_way[partition] = None
 
     def _run(self, tables: list[int]) -> None:
-        self._slice(next(iter(self._under_way)), tables)
+        dropped = self._slice(next(iter(self._under_way)), tables)
         if self._under_way:
-            rest_s = self.context.throttle.take(SLICE_ROWS * LOOKED_AT_BYTES)
+            rest_s = self.context.throttle.take(dropped * LOOKED_AT_BYTES)
             self.context.env.clock.call_later(max(REST_S, rest_s), self._run, tables)
 
     def _is_over(self, partition: int) -> bool:
         return self.context.view.holds(partition)
 
-    def _slice(self, partition: int, tables: list[int]) -> None:
+    def _slice(self, partition: int, tables: list[int]) -> int:
+        """Returns how many rows it dropped; none when the partition is done with."""
         store = self.context.store
         if not self._is_over(partition) and not store.full:
             for table in tables:
@@ -62,7 +63,8 @@ class Dropping:
                 for key, _blob in page:
                     store.put(table, partition, key, None, None)
                 if page:
-                    return
+                    return len(page)
         del self._under_way[partition]
         if not self._under_way:
             self.context.record("partition.dropped", "what this node held of partitions that it no longer owns is gone")
+        return 0

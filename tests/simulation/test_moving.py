@@ -79,8 +79,8 @@ def test_a_source_that_fails_holds_up_no_move_that_others_suffice_for(seed: int)
 
 
 def test_what_is_given_away_is_dropped_no_faster_than_the_throttle_allows(seed: int) -> None:
-    with filled(seed) as fleet, patch.object(dropping, "LOOKED_AT_BYTES", throttle.RATE_MAX // dropping.SLICE_ROWS):
-        add(fleet, "n2", "n6")  # each slice costs a second
+    with filled(seed) as fleet, patch.object(dropping, "LOOKED_AT_BYTES", throttle.RATE_MAX):
+        add(fleet, "n2", "n6")  # each row costs a second
         fleet.until(lambda: any(node.replication.dropping.left for node in fleet.nodes.values()), 60.0)
         began = fleet.world.now
         left = {name: node.replication.dropping.left for name, node in fleet.nodes.items()}
