@@ -161,24 +161,40 @@ class TableStat:
     """What a partition of a table holds."""
 
     rows: int
+    bytes: int
+    """Of keys and values, in a table that lives in the log alone; others need not count them."""
 
 
 Page: TypeAlias = tuple[list[tuple[str, bytes]], bool]
 """Rows in the order of their keys, and whether there are more behind them."""
 
+Position: TypeAlias = tuple[int, int]
+"""Segment number and offset: a place in the log. Places compare as they stand in it."""
+
 
 class RowTable(Protocol):
     """Rows by partition and key, as the log gives them, which the store puts in. Values are encoded bytes, never None.
 
-    The log alone is durable: a table is built from it at each boot. One that outlives a boot would also say up to which
-    position of the log it is whole, and be checkpointed in slices; none does yet.
+    A table either lives in the log alone: it is built from it at each boot, and checkpoints copy its rows forward. Or
+    it outlives a boot, and says up to which place of the log it is whole, below which the log may be cut.
     """
+
+    @property
+    def position(self) -> Position | None:
+        """Up to here the table has what the log gives, whatever happens to the process or the machine; (0, 0) for an
+        empty one. None when it lives in the log alone."""
 
     def get(self, partition: int, key: str) -> bytes | None:
         """The value of a row."""
 
     def put(self, partition: int, key: str, value: bytes | None) -> bytes | None:
         """Set a row, or with None remove it. Returns the value before, with which the store undoes a refused batch."""
+
+    def load(self, partition: int, rows: dict[str, bytes]) -> None:
+        """Set many rows, of which none will be undone: what a boot reads."""
+
+    def keys(self, partition: int) -> list[str]:
+        """All keys of a partition, in any order: what a checkpoint copies of a table that lives in the log alone."""
 
     def scan(self, partition: int, after: str, limit: int, *, prefix: str = "", bytes_max: int | None = None) -> Page:
         """One page: rows whose keys are above `after` and begin with `prefix`, in order, at most `limit` of them, the
@@ -193,3 +209,23 @@ class RowTable(Protocol):
 
     def partitions(self) -> list[int]:
         """The partitions that may hold rows."""
+
+
+class RowTables(Protocol):
+    """The tables of a node."""
+
+    by_number: dict[int, RowTable]
+    """Those that there are."""
+
+    def make(self, number: int) -> RowTable:
+        """One that was missing; it is in `by_number` from now on."""
+
+    def refuses(self) -> str:
+        """Why what was put since the last `commit` cannot be kept, such as a full disk; else empty. Asked before the
+        log is given it."""
+
+    def commit(self, end: Position) -> None:
+        """All that was put so far stands in the log, which ends there."""
+
+    def close(self) -> None:
+        """Release what they hold. What was not committed is forgotten."""

@@ -10,7 +10,7 @@ import gc
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 
-from cluster.ports import Page, TableStat
+from cluster.ports import Page, Position, RowTable, TableStat
 from cluster.storage.record import PARTITION_MAX
 
 BLOCK = 1024
@@ -26,13 +26,36 @@ SPARE_MAX = 1024
 """Keys that may wait to be sorted, or are deleted and still listed, in a partition of any size."""
 
 
-class MemoryTable:
-    """See `ports.Table`."""
+class MemoryTables:
+    """See `ports.RowTables`: as many as are asked for, which live in the log alone."""
 
-    __slots__ = ("_partitions",)
+    def __init__(self) -> None:
+        self.by_number: dict[int, RowTable] = {}
+
+    def make(self, number: int) -> RowTable:
+        """An empty one."""
+        table = self.by_number[number] = MemoryTable()
+        return table
+
+    def refuses(self) -> str:
+        """Nothing."""
+        return ""
+
+    def commit(self, end: Position) -> None:
+        """The log has it, and nobody else needs it."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class MemoryTable:
+    """See `ports.RowTable`."""
+
+    __slots__ = ("_partitions", "position")
 
     def __init__(self) -> None:
         self._partitions: dict[int, Rows] = {}
+        self.position: Position | None = None
 
     def get(self, partition: int, key: str) -> bytes | None:
         """The value of a row."""
@@ -46,12 +69,29 @@ class MemoryTable:
             assert 0 <= partition <= PARTITION_MAX, partition
             rows = self._partitions[partition] = Rows()
         if value is None:
-            return rows.pop(key, None)
+            removed = rows.pop(key, None)
+            if removed is not None:
+                rows.size -= len(key) + len(removed)
+            return removed
         before = rows.get(key)
         rows[key] = value
         if before is None:
+            rows.size += len(key) + len(value)
             rows.added(key)
+        else:
+            rows.size += len(value) - len(before)
         return before
+
+    def load(self, partition: int, rows: dict[str, bytes]) -> None:
+        """Many rows at once, most of which are new: what a page of the log holds."""
+        held = self._partitions.get(partition)
+        if held is None:
+            held = self._partitions[partition] = Rows()
+        held.load(rows)
+
+    def keys(self, partition: int) -> list[str]:
+        """As they come."""
+        return list(self._partitions.get(partition, ()))
 
     def scan(self, partition: int, after: str, limit: int, *, prefix: str = "", bytes_max: int | None = None) -> Page:
         """A page of rows in the order of their keys."""
@@ -75,7 +115,8 @@ class MemoryTable:
 
     def stat(self, partition: int) -> TableStat:
         """How much the partition holds."""
-        return TableStat(len(self._partitions.get(partition, ())))
+        rows = self._partitions.get(partition)
+        return TableStat(0, 0) if rows is None else TableStat(len(rows), rows.size)
 
     def partitions(self) -> list[int]:
         """Those that were ever put to."""
@@ -83,12 +124,14 @@ class MemoryTable:
 
 
 class Rows(dict[str, bytes]):
-    """Encoded values by key, of one partition. Whoever sets a key that is not here calls `added` with it, too."""
+    """Encoded values by key, of one partition. Whoever sets a key that is not here calls `added` with it, too, and
+    whoever changes anything keeps `size`, the bytes of keys and values, true."""
 
-    __slots__ = ("_blocks", "_fresh", "_listed")
+    __slots__ = ("_blocks", "_fresh", "_listed", "size")
 
     def __init__(self) -> None:
         super().__init__()
+        self.size = 0
         self._fresh: list[str] = []  # not in a block yet, in any order
         self._blocks: list[list[str]] = []  # sorted, as the keys in them; none is empty
         self._listed = 0  # keys in all blocks; some perhaps twice, or deleted again
@@ -99,6 +142,15 @@ class Rows(dict[str, bytes]):
         fresh.append(key)
         if len(fresh) > SPARE_MAX and len(fresh) > 2 * len(self):
             self._begin_anew()  # written and deleted over and over, and nobody reads in order
+
+    def load(self, rows: dict[str, bytes]) -> None:
+        """Set many."""
+        known = self.keys() & rows.keys()
+        self.size += sum(map(len, rows.values())) - sum(len(self[key]) for key in known)
+        fresh = [key for key in rows if key not in known] if known else list(rows)
+        self.size += sum(map(len, fresh))
+        self.update(rows)
+        self._fresh += fresh
 
     def after(self, key: str, prefix: str = "") -> Iterator[str]:
         """The keys above `key` that begin with `prefix`, in order. No put meanwhile."""

@@ -2,8 +2,9 @@
 
 Segment: `magic and version 4 | number of the segment before 4 | bytes of it 4 | CRC 4`, then records. Record: `CRC of
 the header 4 | partition 2 | table 1 | kind 1 | length 4 | CRC of the payload 4 | payload`. All little-endian, CRC-32 as
-in zlib. The mark, a small file of its own, says up to where the log was synced: `magic 3 | clean 1 | epoch 8 | segment
-4 | offset 4 | CRC 4`.
+in zlib. Two small files stand beside the segments. The mark says up to where the log was synced: `magic 3 | clean 1 |
+epoch 8 | segment 4 | offset 4 | CRC 4`. The begin says where the log begins since it was cut: `magic 3 | version 1 |
+first segment 4 | number of the segment before 4 | bytes of it 4 | CRC 4`.
 
 Two checksums, because they answer two questions. A good header says whose record it is and where the next one begins,
 so a bad payload costs one partition and a short one is told from a bad one: *torn* means that a good header promises
@@ -26,12 +27,17 @@ from zlib import crc32
 
 import msgspec
 
+from cluster.ports import Position
+
 FOLDER = "log"
 MARK = "log/mark"
-"""Where in a node's directory the segments lie, and the mark beside them."""
+BEGIN = "log/begin"
+"""Where in a node's directory the segments lie, and the two small files beside them."""
 
 MAGIC = b"dsl"
-VERSION = 2
+VERSION = 3
+VERSIONS_READ = (2, 3)
+"""Version 2 had neither pages nor checkpoints."""
 HEADER_BYTES = 16
 """Of a segment as of a record, so that one rule says which tails are too short to hold either."""
 
@@ -42,6 +48,8 @@ TABLE_MAX = 0xFF
 ROW = 0xD5
 RELEASE = 0xD6
 LOSS = 0xD7
+PAGE = 0xD8
+CHECKPOINT = 0xD9
 """The kinds. Rare bytes on purpose: the search for the next record after damage looks only where one of them stands."""
 
 Record = tuple[int, int, int, bytes]
@@ -51,16 +59,14 @@ Span = tuple[int, int, int]
 """Segment number, first offset, offset after the last: where damage lies, and so which damage it is. A loss that was
 declared, and lies nowhere, is (0, boot epoch, number within the boot)."""
 
-Position = tuple[int, int]
-"""Segment number and offset: a place in the log. Places compare as they stand in it."""
-
 _KIND_OFFSET = 7
-_KINDS = re.compile(rb"[\xd5-\xd7]")
+_KINDS = re.compile(rb"[\xd5-\xd9]")
 _unpack_header = Struct("<LHBBLL").unpack_from
 _pack_fields = Struct("<HBBLL").pack
 _pack_crc = Struct("<L").pack
 _SEGMENT = Struct("<3sBLLL")
 _MARK = Struct("<3sBQLLL")
+_BEGIN = Struct("<3sBLLLL")
 
 encode_row = msgspec.msgpack.Encoder().encode
 """A row's payload from the tuple (key, value or None). Bound here without a wrapper: it is the hot path of a put, and
@@ -72,6 +78,13 @@ decode_release = msgspec.msgpack.Decoder(list[Span]).decode
 encode_loss = msgspec.msgpack.Encoder().encode
 """A loss's payload from (its span, the reason in words): the partition lacks rows until a release names the span."""
 decode_loss = msgspec.msgpack.Decoder(tuple[Span, str]).decode
+encode_page = msgspec.msgpack.Encoder().encode
+"""A page's payload from its rows, by key: rows of one partition and table, copied forward."""
+decode_page = msgspec.msgpack.Decoder(dict[str, bytes]).decode
+encode_checkpoint = msgspec.msgpack.Encoder().encode
+"""A checkpoint's payload from the place where it began: from there on the log has all rows of the partition, and all
+that it still lacks."""
+decode_checkpoint = msgspec.msgpack.Decoder(Position).decode
 
 assert _SEGMENT.size == HEADER_BYTES == 4 + Struct("<HBBLL").size
 
@@ -85,6 +98,7 @@ class Damage:
     partition: int | None
     reason: str
     table: int | None = None
+    """Of rows that were damaged; None when it may have been something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +116,30 @@ class Mark:
     epoch: int
     end: Position
     clean: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Where a log begins that was cut: with a segment, and with what its header says of the one before."""
+
+    segment: int = 0
+    previous: Position = (0, 0)
+
+
+def encode_begin(begin: Begin) -> bytes:
+    """20 bytes, which are overwritten as a whole or not at all, as the mark's."""
+    fields = _BEGIN.pack(MAGIC, VERSION, begin.segment, *begin.previous, 0)[:-4]
+    return fields + _pack_crc(crc32(fields))
+
+
+def decode_begin(data: bytes) -> Begin | None:
+    """The begin, or None when these bytes are none: then the first segment's header tells that others were before."""
+    if len(data) != _BEGIN.size:
+        return None
+    magic, _, segment, number, size, crc = _BEGIN.unpack(data)
+    if magic != MAGIC or crc != crc32(data[:-4]):
+        return None
+    return Begin(segment, (number, size))
 
 
 def encode_mark(mark: Mark) -> bytes:
@@ -171,7 +209,8 @@ def scan(data: bytes, segment: int) -> Iterator[Record | Damage | Torn]:
                 if crc32(payload) == payload_crc:
                     yield partition, table, kind, payload
                 else:
-                    yield Damage(offset, end, partition, "a record's payload fails its checksum", table)
+                    of = table if kind in (ROW, PAGE) else None
+                    yield Damage(offset, end, partition, "a record's payload fails its checksum", of)
                 offset = end
                 continue
         # Zeros do not count: after power loss ext4 may leave a file with its new size and without its new blocks, which

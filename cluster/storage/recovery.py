@@ -19,33 +19,37 @@ from dataclasses import dataclass
 from cluster.env import Disk
 from cluster.errors import Damaged
 from cluster.layout.partition import PARTITIONS
-from cluster.ports import RowTable
+from cluster.ports import Position, RowTables
 from cluster.storage.identity import Boot, read_document
-from cluster.storage.memory import MemoryTable
 from cluster.storage.record import (
+    BEGIN,
+    CHECKPOINT,
     FOLDER,
+    HEADER_BYTES,
     LOSS,
     MARK,
+    PAGE,
     RELEASE,
     ROW,
     VERSION,
+    VERSIONS_READ,
+    Begin,
     Damage,
     Mark,
-    Position,
     Record,
     Span,
     Torn,
+    decode_begin,
+    decode_checkpoint,
     decode_loss,
     decode_mark,
+    decode_page,
     decode_release,
     decode_row,
     decode_segment_header,
     scan,
 )
 from cluster.storage.segments import segment_path
-
-Tables = dict[int, RowTable]
-"""By number."""
 
 TABLE_HINTS = 1
 HINTS = 0xFFFE
@@ -79,24 +83,28 @@ class Recovery:
 class Replay:
     """One pass over all segments; afterwards the attributes hold what the store goes on with."""
 
-    def __init__(self, disk: Disk, boot: Boot, *, always: bool) -> None:
+    def __init__(self, disk: Disk, boot: Boot, tables: RowTables, *, always: bool) -> None:
         self._disk = disk
+        self._tables = tables
         self._boot = boot
         self._always = always
         self._torn_behind_mark = always and boot.rebooted
-        self.tables: Tables = {}
         self.records = 0
         self.torn_bytes = 0
-        self.segments = 0
-        self.bytes = 0
+        self.sizes: dict[int, int] = {}
+        """Of the segments that stay, in order."""
         self._files = 0
         self.last_number = 0
         """The highest number that anything names."""
         self.end: Position = (0, 0)
         """Up to where the log goes, and is synced."""
         self.mark: Mark | None = None
-        self._losses: dict[int, dict[Span, str]] = {}
-        self._anywhere: dict[Span, str] = {}
+        self.begin = Begin()
+        self.begun: dict[int, Position] = {}
+        """Where the last checkpoint of each partition began."""
+        self._found: dict[int, dict[Span, str]] = {}  # damage
+        self._anywhere: dict[Span, str] = {}  # damage that may have been anybody's
+        self._losses: dict[int, dict[Span, str]] = {}  # that are records
         self._released: dict[int, set[Span]] = {}
 
     def run(self) -> None:
@@ -105,7 +113,11 @@ class Replay:
         blob = read_document(self._disk, MARK)
         self.mark = None if blob is None else decode_mark(blob)
         marked = (0, 0) if self.mark is None else self.mark.end
-        self.last_number = marked[0]
+        blob = read_document(self._disk, BEGIN)
+        self.begin = Begin() if blob is None else decode_begin(blob) or Begin()
+        self.end = self.begin.previous
+        named = [table.position for table in self._tables.by_number.values() if table.position is not None]
+        self.last_number = max([marked, (self.begin.segment, 0), *named])[0]
         torn = False
         for number, data, last in self._segments():
             self.last_number = max(self.last_number, number)
@@ -114,23 +126,26 @@ class Replay:
                 self._cut(data, number, 0)
                 self._disk.remove(segment_path(number))
                 continue
-            kept, torn = self._apply(data, number, last=last)
-            if not kept:  # not even its header was whole
+            size, torn = self._apply(data, number, last=last)
+            if not size:  # not even its header was whole
                 self._disk.remove(segment_path(number))
                 continue
-            if not torn and (number, kept) > marked:
-                self._disk.truncate(segment_path(number), kept)  # what will be served is synced like a new write
-            self.end = (number, kept)
-            self.segments += 1
-            self.bytes += kept
+            if not torn and (number, size) > marked:
+                self._disk.truncate(segment_path(number), size)  # what will be served is synced like a new write
+            self.end = (number, size)
+            self.sizes[number] = size
 
     def _segments(self) -> Iterator[tuple[int, bytes, bool]]:
         """Number, bytes, and whether it is the last, of each segment that was begun. An empty file is none, and is
-        removed: a node that is killed between two segments leaves one. Other files in the folder are left alone."""
+        removed: a node that is killed between two segments leaves one. So is one that the log was cut behind, which a
+        crash left or a power loss brought back. Other files in the folder are left alone."""
         stems = [name.removesuffix(".log") for name in self._disk.names(FOLDER)]
         numbers = [(int(stem), stem) for stem in stems if stem.isascii() and stem.isdigit()]
         before: tuple[int, bytes] | None = None
         for number in sorted(number for number, stem in numbers if segment_path(number) == f"{FOLDER}/{stem}.log"):
+            if number < self.begin.segment:
+                self._disk.remove(segment_path(number))
+                continue
             data = read_document(self._disk, segment_path(number))
             if data is None:
                 raise Damaged(f"{segment_path(number)} was listed and is gone")
@@ -155,6 +170,9 @@ class Replay:
             return "its log was gone"
         if mark is None:
             return f"{MARK} is missing or damaged"
+        for table in self._tables.by_number.values():
+            if table.position is not None and table.position < self.begin.previous:
+                return f"a table ends at {_place(table.position)}, and the log begins at {_place(self.begin.previous)}"
         if self.end < mark.end:
             return f"the log ends at {_place(self.end)}, before its mark at {_place(mark.end)}"
         clean = mark.clean and mark.epoch == boot.previous_epoch and mark.end == self.end
@@ -163,15 +181,22 @@ class Replay:
         return ""
 
     def losses(self) -> Iterator[tuple[int, dict[Span, str]]]:
-        """Each partition that lacks rows, with the spans to blame and why."""
-        if not self._losses and not self._anywhere:
+        """Each partition that lacks rows, with the spans to blame and why.
+
+        Damage before the place where the last checkpoint of a partition began took nothing: what was there was written
+        again, from rows that were whole. Hints are of any partition, so theirs counts until the log is cut."""
+        if not self._losses and not self._found and not self._anywhere:
             return
-        seen = {partition for table in self.tables.values() for partition in table.partitions()} | set(self._losses)
+        seen = {partition for table in self._tables.by_number.values() for partition in table.partitions()}
+        seen.update(self._losses, self._found)
         if self._anywhere:
             seen.update(range(PARTITIONS), (HINTS,))
         for partition in sorted(seen):
+            begun = (0, 0) if partition == HINTS else self.begun.get(partition, (0, 0))
+            found = self._found.get(partition, {}) | self._anywhere
+            spans = dict(self._losses.get(partition, {}))
+            spans |= {span: reason for span, reason in found.items() if (span[0], span[2]) > begun}
             released = self._released.get(partition, set())
-            spans = self._losses.get(partition, {}) | self._anywhere
             left = {span: reason for span, reason in spans.items() if span not in released}
             if left:
                 yield partition, left
@@ -182,7 +207,7 @@ class Replay:
         if header is None:
             return True  # the scan reports it
         version, previous = header
-        if version != VERSION:
+        if version not in VERSIONS_READ:
             raise Damaged(f"{segment_path(number)} has version {version} of the format, and only {VERSION} is known")
         if previous == self.end:
             return True
@@ -194,9 +219,11 @@ class Replay:
 
     def _apply(self, data: bytes, number: int, *, last: bool) -> tuple[int, bool]:
         """Apply what is whole; returns how many bytes of the segment stay, and whether it was cut there."""
+        end = HEADER_BYTES
         for item in scan(data, number):
             if isinstance(item, tuple):
-                self._apply_record(item)
+                end += HEADER_BYTES + len(item[3])
+                self._apply_record(item, (number, end))
                 continue
             unsynced = self._torn_behind_mark and self.mark is not None and (number, item.start) >= self.mark.end
             if unsynced or (last and isinstance(item, Torn)):  # a crash explains it
@@ -204,26 +231,42 @@ class Replay:
             if isinstance(item, Torn):
                 reason = "the segment ends inside a record and is not the last one"
                 item = Damage(item.start, len(data), None, reason)
-            spans = self._anywhere
-            if item.partition is not None:
-                spans = self._losses.setdefault(HINTS if item.table == TABLE_HINTS else item.partition, {})
-            where = f"{segment_path(number)}, bytes {item.start} to {item.end}"
-            spans[number, item.start, item.end] = f"{where}: {item.reason}"
+            end = item.end
+            self._blame(number, item)
         return len(data), False
 
-    def _apply_record(self, record: Record) -> None:
+    def _blame(self, number: int, damage: Damage) -> None:
+        spans = self._anywhere
+        if damage.table is not None and damage.partition is not None and self._has(damage.table, (number, damage.end)):
+            return
+        if damage.partition is not None:
+            spans = self._found.setdefault(HINTS if damage.table == TABLE_HINTS else damage.partition, {})
+        where = f"{segment_path(number)}, bytes {damage.start} to {damage.end}"
+        spans[number, damage.start, damage.end] = f"{where}: {damage.reason}"
+
+    def _has(self, table: int, end: Position) -> bool:
+        """Whether the table has what the log gives it up to there."""
+        rows = self._tables.by_number.get(table)
+        return rows is not None and rows.position is not None and end <= rows.position
+
+    def _apply_record(self, record: Record, end: Position) -> None:
         partition, table, kind, payload = record
         self.records += 1
-        if kind == ROW:
-            key, value = decode_row(payload)
-            rows = self.tables.get(table)
-            if rows is None:
-                rows = self.tables[table] = MemoryTable()
-            rows.put(partition, key, value)
+        if kind in (ROW, PAGE):
+            rows = self._tables.by_number.get(table) or self._tables.make(table)
+            if rows.position is not None and end <= rows.position:
+                return
+            if kind == ROW:
+                key, value = decode_row(payload)
+                rows.put(partition, key, value)
+            else:
+                rows.load(partition, decode_page(payload))
         elif kind == LOSS:
             span, reason = decode_loss(payload)
             self._losses.setdefault(partition, {})[span] = reason
             self._released.get(partition, set()).discard(span)  # a new id counts its boots from 1 again
+        elif kind == CHECKPOINT:
+            self.begun[partition] = decode_checkpoint(payload)
         else:
             assert kind == RELEASE, kind
             self._released.setdefault(partition, set()).update(decode_release(payload))

@@ -23,12 +23,12 @@ from functools import partial
 from cluster.config import Durability, StorageSettings
 from cluster.env import AppendFile, Env, Timer
 from cluster.errors import ClusterError
+from cluster.ports import Position
 from cluster.storage.record import (
     FOLDER,
     HEADER_BYTES,
     MARK,
     Mark,
-    Position,
     Record,
     encode_mark,
     encode_records,
@@ -153,7 +153,7 @@ class SegmentLog:
         self._file.close()
 
     @property
-    def _end(self) -> Position:
+    def end(self) -> Position:
         """Up to where the log was written."""
         assert self._file is not None
         return (self._segment, self._file.size) if self._file.size else self._previous  # a rotation was refused
@@ -180,10 +180,10 @@ class SegmentLog:
             assert self._old is not None and self._file is not None
             self._old.close()
             self._old = None
-            self._file.sync(partial(self._synced, self._end, covered))
+            self._file.sync(partial(self._synced, self.end, covered))
 
         if self._old is None:
-            self._file.sync(partial(self._synced, self._end, covered))
+            self._file.sync(partial(self._synced, self.end, covered))
         else:
             self._old.sync(old_synced)
 
@@ -205,7 +205,7 @@ class SegmentLog:
         if self._old is not None:
             self._old.flush()
         self._file.flush()
-        self._move_mark(self._end)
+        self._move_mark(self.end)
 
     def _move_mark(self, end: Position) -> None:
         if end > self._mark.end:

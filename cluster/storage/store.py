@@ -12,15 +12,16 @@ until `complete`. Hint records that were lost are noted likewise, apart from the
 """
 
 from collections.abc import Callable, Iterable
+from errno import ENOSPC
 
 from cluster.config import Durability, StorageSettings
 from cluster.env import Env, OutputTick
 from cluster.errors import Damaged, StorageFull
-from cluster.ports import Page
+from cluster.ports import Page, RowTables
 from cluster.storage.identity import Boot
-from cluster.storage.memory import MemoryTable
+from cluster.storage.memory import MemoryTables
 from cluster.storage.record import LOSS, RELEASE, ROW, TABLE_MAX, Record, Span, encode_loss, encode_release, encode_row
-from cluster.storage.recovery import HINTS, Recovery, Replay, Tables
+from cluster.storage.recovery import HINTS, Recovery, Replay
 from cluster.storage.segments import Done, SegmentLog, segment_path
 
 Change = tuple[int, int, str, bytes | None]
@@ -48,6 +49,7 @@ class Store:
         on_fatal: Callable[[OSError], None],
         on_undone: Callable[[], None] | None = None,
         on_full: Callable[[str], None] | None = None,
+        tables: RowTables | None = None,
     ) -> None:
         self._env = env
         self._tick = tick
@@ -55,7 +57,8 @@ class Store:
         self._on_undone = on_undone
         self._on_full = on_full
         self._log = SegmentLog(env, settings, on_fatal=on_fatal)
-        self._tables: Tables = {}
+        self._all = MemoryTables() if tables is None else tables
+        self._tables = self._all.by_number
         # One staged batch, as lists in step with what uses them: the log, an undo, the acknowledgements.
         self._records: list[Record] = []
         self._changes: list[Change] = []
@@ -88,13 +91,12 @@ class Store:
 
         Raises Damaged, and StorageFull when what was lost cannot be written down.
         """
-        replay = Replay(self._env.disk, boot, always=self._always)
+        replay = Replay(self._env.disk, boot, self._all, always=self._always)
         self._epoch = boot.epoch
         try:
             replay.run()
         except OSError as error:
             raise Damaged(f"{segment_path(replay.last_number)} cannot be cut: {error}") from error
-        self._tables = replay.tables
         self._lost = dict(replay.losses())
         reason = replay.lost()
         losses = self._declare([*owned, HINTS], reason) if reason else []
@@ -107,8 +109,8 @@ class Store:
             raise StorageFull(f"{segment_path(replay.last_number + 1)} cannot be begun: {error}") from error
         return Recovery(
             replay.records,
-            replay.bytes,
-            replay.segments,
+            sum(replay.sizes.values()),
+            len(replay.sizes),
             replay.torn_bytes,
             dict(self.recovering),
             reason,
@@ -171,7 +173,7 @@ class Store:
         rows = self._tables.get(table)
         if rows is None:
             assert 0 <= table <= TABLE_MAX, table
-            rows = self._tables[table] = MemoryTable()
+            rows = self._all.make(table)
         self._changes.append((table, partition, key, rows.put(partition, key, value)))
         records = self._records
         if not records:
@@ -272,7 +274,10 @@ class Store:
                 self._log.append(self._records)
             except OSError:
                 pass  # nobody was told that it was kept
+            else:
+                self._all.commit(self._log.end)
         self._log.close()
+        self._all.close()
 
     def _staged(self, table: int, partition: int) -> dict[str, bytes | None]:
         """What the log has of each staged key. Made by whoever asks: a pass that only writes does not pay for it."""
@@ -291,10 +296,13 @@ class Store:
         if self._looked_up:
             self._before, self._looked_up = {}, 0
         try:
+            if reason := self._all.refuses():
+                raise OSError(ENOSPC, reason)
             self._log.append(records)
         except OSError as error:
             self._undo(changes, dones + synced_dones, error)
             return
+        self._all.commit(self._log.end)
         if self.full:
             self._say_full("")
         self.on_written(changes)
@@ -325,6 +333,8 @@ class Store:
         if not self.full or self._log.stopped:
             return
         try:
+            if reason := self._all.refuses():
+                raise OSError(ENOSPC, reason)
             self._log.append([ROOM_PROBE])
         except OSError:
             self._env.clock.call_later(ROOM_PROBE_S, self._probe_room)

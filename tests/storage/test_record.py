@@ -7,6 +7,7 @@ import pytest
 from cluster.storage.record import (
     HEADER_BYTES,
     ROW,
+    VERSION,
     Damage,
     Record,
     Torn,
@@ -96,7 +97,7 @@ def test_bytes_verify_only_where_they_were_written() -> None:
 
 
 def test_a_segment_does_not_verify_under_another_number() -> None:
-    assert decode_segment_header(segment(1), 1) == (2, (0, 0))
+    assert decode_segment_header(segment(1), 1) == (VERSION, (0, 0))
     assert decode_segment_header(segment(1), 2) is None
     assert shape(segment(1), 2) == [(0, SIZE, HOLE)]
 

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from cluster.errors import Damaged, StorageFull
 from cluster.layout.partition import PARTITIONS
 from cluster.storage import TABLE_HINTS
-from cluster.storage.record import HEADER_BYTES, MARK, decode_mark, encode_row, encode_segment_header, seed_of
+from cluster.storage.record import (
+    BEGIN,
+    HEADER_BYTES,
+    MARK,
+    VERSION,
+    decode_mark,
+    encode_row,
+    encode_segment_header,
+    seed_of,
+)
 from cluster.storage.segments import segment_path
 from tests.storage.memory_disk import MemoryDisk, World
 
@@ -273,9 +282,9 @@ def test_a_refused_release_leaves_the_quarantine() -> None:
 def test_a_version_of_the_future_is_refused() -> None:
     world = settled(1)
     header = encode_segment_header(1, (0, 0))
-    fields = header[:3] + bytes([3]) + header[4:12]
+    fields = header[:3] + bytes([VERSION + 1]) + header[4:12]
     world.disk.files[FIRST][:HEADER_BYTES] = fields + crc32(fields, seed_of(1)).to_bytes(4, "little")
-    with pytest.raises(Damaged, match=r"log/00000001\.log has version 3"):
+    with pytest.raises(Damaged, match=rf"log/00000001\.log has version {VERSION + 1}"):
         world.reboot()
 
 
@@ -284,11 +293,11 @@ def test_an_unreadable_file_is_named() -> None:
 
     def read(path: str) -> bytes:
         if path != unreadable:
-            return bytes(world.disk.files[path])
+            return MemoryDisk.read(world.disk, path)
         raise OSError(5, "Input/output error")
 
     world.disk.read = read  # type: ignore[method-assign]
-    for unreadable in (FIRST, MARK):
+    for unreadable in (FIRST, MARK, BEGIN):
         with pytest.raises(Damaged, match=re.escape(unreadable)) as caught:
             world.reboot()
         assert caught.value.detail == {"file": unreadable}

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from cluster.config import Durability
 from cluster.errors import StorageFull
-from cluster.ports import Page
-from cluster.storage.record import HEADER_BYTES, MARK, Mark, Position, decode_mark
+from cluster.ports import Page, Position
+from cluster.storage.record import HEADER_BYTES, MARK, Mark, decode_mark
 from cluster.storage.segments import segment_path
 from tests.storage.memory_disk import World
 

@@ -7,6 +7,7 @@ import pytest
 from cluster.config import node_settings
 from cluster.env import Disk, Env, OutputTick
 from cluster.node import Node
+from cluster.ports import RowTables
 from cluster.replication.transfer import PartitionScan
 from cluster.simulation import World
 from cluster.simulation.disk import SimulatedDisk
@@ -382,8 +383,8 @@ def blocks_reach_the_disk_out_of_order(seed: int) -> None:
 def take_holes_for_damage(monkeypatch: pytest.MonkeyPatch) -> None:
     made = Replay.__init__
 
-    def init(self: Replay, disk: Disk, boot: Boot, *, always: bool) -> None:
-        made(self, disk, boot, always=always)
+    def init(self: Replay, disk: Disk, boot: Boot, tables: RowTables, *, always: bool) -> None:
+        made(self, disk, boot, tables, always=always)
         self._torn_behind_mark = False
 
     monkeypatch.setattr(Replay, "__init__", init)
