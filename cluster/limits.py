@@ -33,6 +33,11 @@ CLOCK_ACTORS_MAX = 256
 Clocks are not pruned (a pruned entry lets what was replaced come back), so the limit is only far off: 8 KB."""
 CLOCK_ACTORS_SPARE = 64
 """More of them for a delete, which is the way out of a full clock."""
+ITEMS_MAX = 16_384
+"""Of a set. Each write ships all of them: with short items and one actor these are some 700 KB."""
+ITEM_BYTES_MAX = 1024
+UPDATE_ITEMS_MAX = 4096
+"""Items that one message adds or removes."""
 OBJECT_BYTES_MAX = 2 * VALUE_BYTES_MAX + 64 * 1024
 """A key with all its siblings and its clock, as one put may leave it: a conflict of the two largest values fits."""
 REPLICAS_MAX = 7

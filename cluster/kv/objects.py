@@ -1,29 +1,159 @@
-"""Versioned objects as replication sees them: bytes that merge."""
+"""The rows of the key-value store as replication sees them: bytes that merge.
 
-from cluster.errors import TooLarge
+A row is an object, a cell, or both, each joined on its own: a put and an increment of one key that race lose neither.
+An object alone has its own bytes (an array of two, or of three with a cloud), so that the usual row costs nothing more.
+A row with a cell is an array of four: the object's three fields, empty where there is none, and the cell. What reads
+objects from bytes finds the object of such a row, and has to know itself that there is more.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from cluster.errors import Damaged, TooLarge
 from cluster.replication.mergeable import excess
-from cluster.versions import decode, digest, is_deleted, merge_blobs, newest, outline, unsettled
+from cluster.versions import (
+    BASE,
+    EMPTY,
+    KIND_NONE,
+    Cell,
+    Generation,
+    StableClock,
+    Versions,
+    decode,
+    digest,
+    encode,
+    is_deleted,
+    is_over,
+    kind_of,
+    merge,
+    merge_blobs,
+    merge_cells,
+    newest,
+    outline,
+    present,
+    sorted_cell,
+    unsettled,
+    unsettled_cell,
+)
+from cluster.versions.versions import UNREADABLE, Actor, Dot, Sibling
+
+FRONT_CELL: Final = 0x94
+"""The first byte of a row with a cell."""
 
 
-class VersionedObjects:
-    """The Mergeable of dotted version vector sets; see cluster.versions."""
+class CellRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A row with a cell."""
 
-    merge = staticmethod(merge_blobs)  # no call around it: each copy that arrives is merged
+    clock: dict[Actor, int]
+    siblings: tuple[Sibling, ...]
+    cloud: tuple[Dot, ...]
+    cell: Cell
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(CellRow)
+
+
+def split(blob: bytes | None) -> tuple[Versions, Cell | None]:
+    """The object, `EMPTY` for none, and the cell of a row. Raises Damaged."""
+    if blob is None:
+        return EMPTY, None
+    if blob[0] != FRONT_CELL:
+        return decode(blob), None
+    try:
+        row = _decoder.decode(blob)
+    except UNREADABLE as error:
+        raise Damaged(f"a row cannot be read: {error}") from error
+    return Versions(row.clock, row.siblings, row.cloud), row.cell
+
+
+def joined(versions: Versions, cell: Cell | None) -> bytes:
+    """The canonical bytes of a row."""
+    if cell is None:
+        return encode(versions)
+    return _encoder.encode(CellRow(versions.clock, versions.siblings, versions.cloud, sorted_cell(cell)))
+
+
+def with_object(held: bytes | None, written: bytes) -> bytes:
+    """The row `held` with another object, `written`, in it."""
+    if held is None or held[0] != FRONT_CELL:
+        return written
+    return joined(decode(written), split(held)[1])
+
+
+def shows_cell(cell: Cell | None, base: Generation, now_ms: int) -> bool:
+    """Whether a reader is shown anything of it."""
+    return cell is not None and kind_of(present(cell, base, now_ms)) != KIND_NONE
+
+
+class KvRows:
+    """The Mergeable of the rows of the key-value store. `wall_s` is the time now, in seconds since 1970: a cell that
+    has expired shows nothing, and is deleted some time later."""
+
     digest = staticmethod(digest)
-    is_deleted = staticmethod(is_deleted)
-    newest = staticmethod(newest)
-    unsettled = staticmethod(unsettled)
+
+    def __init__(self, wall_s: Callable[[], float]) -> None:
+        self._wall_s = wall_s
+
+    def merge(self, held: bytes, other: bytes) -> bytes:
+        """The join; see `Mergeable`."""
+        if held[0] < FRONT_CELL > other[0]:
+            return merge_blobs(held, other)
+        if held == other:
+            return held
+        (mine, my_cell), (theirs, their_cell) = split(held), split(other)
+        cell = their_cell if my_cell is None else my_cell if their_cell is None else merge_cells(my_cell, their_cell)
+        merged = joined(merge(mine, theirs), cell)
+        return held if merged == held else other if merged == other else merged
 
     def check(self, blob: bytes) -> None:
-        """Raise Damaged for bytes that are no object, and TooLarge for one that could not be shipped."""
+        """Raise Damaged for bytes that are no row, and TooLarge for one that could not be shipped."""
         if what := excess(self, blob):
             raise TooLarge(f"an object of {what}")
-        decode(blob)
+        split(blob)
 
     def parts(self, blob: bytes) -> int:
         """How many siblings it has."""
         return len(outline(blob).siblings)
 
     def shows(self, blob: bytes) -> bool:
-        """Whether any sibling is not deleted."""
-        return any(not sibling.deleted for sibling in decode(blob).siblings)
+        """Whether any sibling is not deleted, or its cell shows anything."""
+        versions, cell = split(blob)
+        return any(not sibling.deleted for sibling in versions.siblings) or shows_cell(cell, BASE, self._now_ms())
+
+    def is_deleted(self, blob: bytes) -> bool:
+        """Whether nothing is left of it but tombstones."""
+        if blob[0] != FRONT_CELL:
+            return is_deleted(blob)
+        versions, cell = split(blob)
+        if not all(sibling.deleted for sibling in versions.siblings):
+            return False
+        return cell is None or is_over(cell, BASE, self._now_ms())
+
+    def newest(self, blob: bytes) -> dict[str, int]:
+        """By node id the highest number of an event that it names."""
+        found = newest(blob)
+        if blob[0] == FRONT_CELL:
+            _, cell = split(blob)
+            assert cell is not None
+            for actor, number in cell.clock.items():
+                id = actor.partition(".")[0]
+                found[id] = max(number, found.get(id, 0))
+        return found
+
+    def unsettled(self, blob: bytes, held: bytes | None, stable: StableClock) -> bytes | None:
+        """What is news of a copy; see `Mergeable`."""
+        if blob[0] != FRONT_CELL and (held is None or held[0] != FRONT_CELL):
+            return unsettled(blob, held, stable)
+        (versions, cell), (there, their_cell) = split(blob), split(held)
+        left = unsettled(encode(versions), encode(there), stable) if versions.siblings else None
+        if cell is not None:
+            cell = unsettled_cell(cell, their_cell, stable)
+        if cell is None:
+            return left
+        return joined(EMPTY if left is None else decode(left), cell)
+
+    def _now_ms(self) -> int:
+        return int(self._wall_s() * 1000)

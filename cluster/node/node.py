@@ -17,7 +17,7 @@ from cluster.errors import ClusterError, Damaged
 from cluster.faults import Fault, FaultBook, decode_faults
 from cluster.kv.actors import Actors
 from cluster.kv.coordinator import Coordinator
-from cluster.kv.objects import VersionedObjects
+from cluster.kv.objects import KvRows
 from cluster.layout import PARTITIONS, LayoutEntry, LayoutView, decode_entry
 from cluster.membership import Membership, OwnIdentity, SeedMember
 from cluster.messaging.topics import NodeTopics
@@ -132,7 +132,7 @@ class Node:
             on_undone=self.actors.renew,
             on_full=self._full,
         )  # fmt: skip
-        mergeables: dict[int, Mergeable] = {TABLE_KV: VersionedObjects(), TABLE_STABLE: StableClocks()}
+        mergeables: dict[int, Mergeable] = {TABLE_KV: KvRows(env.clock.wall), TABLE_STABLE: StableClocks()}
         boot = f"{self.boot.id}-{self.boot.epoch}"
         context = ReplicationContext(
             boot=boot,

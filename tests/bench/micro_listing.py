@@ -9,7 +9,7 @@ import time
 from random import Random
 
 from cluster.kv.listing import Listing
-from cluster.kv.objects import VersionedObjects
+from cluster.kv.objects import KvRows
 from cluster.layout import partition_of
 from cluster.replication.mergeable import TABLE_KV
 from cluster.storage import Store
@@ -54,7 +54,7 @@ def page(
     found: list[str] = []
     listing = Listing(
         store,
-        VersionedObjects(),
+        KvRows(lambda: 0.0),
         clock,
         PARTITIONS,
         after,

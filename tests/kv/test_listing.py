@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from cluster.env import Slices
 from cluster.errors import ClusterError, DeadlinePassed
 from cluster.kv.listing import SLICE_STEPS, Listing
-from cluster.kv.objects import VersionedObjects
+from cluster.kv.objects import KvRows
 from cluster.layout import partition_of
 from cluster.replication.mergeable import TABLE_KV
 from cluster.storage import memory
 from cluster.versions import EMPTY, encode, put
 from tests.storage.memory_disk import HandClock, World
 
-OBJECTS = VersionedObjects()
+OBJECTS = KvRows(lambda: 0.0)
 VALUE = encode(put(EMPTY, "n1-1.1.0", 1, None, "operation", 1, b"value"))
 TOMBSTONE = encode(put(EMPTY, "n1-1.1.0", 1, None, "operation", 1, b"", deleted=True))
 
@@ -114,14 +114,14 @@ def test_a_page_costs_its_length_and_not_the_number_of_keys(monkeypatch: pytest.
     pages = Pages([f"key-{number:05}" for number in range(5000)])
     pages.page(limit=1)
     seen = 0
-    shows = VersionedObjects.shows
+    shows = KvRows.shows
 
-    def counted(self: VersionedObjects, blob: bytes) -> bool:
+    def counted(self: KvRows, blob: bytes) -> bool:
         nonlocal seen
         seen += 1
         return shows(self, blob)
 
-    monkeypatch.setattr(VersionedObjects, "shows", counted)
+    monkeypatch.setattr(KvRows, "shows", counted)
     assert pages.page("key-02500", limit=10) == ([f"key-{number:05}" for number in range(2501, 2511)], "key-02510")
     assert seen == 11
 

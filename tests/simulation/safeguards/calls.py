@@ -10,7 +10,7 @@ from cluster.config import node_settings
 from cluster.env import Address, Link
 from cluster.errors import BadMessage, Unreachable, Usage
 from cluster.faults import Fault, FaultDocument, add_fault, encode_faults, heal
-from cluster.kv.objects import VersionedObjects
+from cluster.kv.objects import KvRows
 from cluster.layout import partition_of
 from cluster.observe.events import LimitedRecorder
 from cluster.replication.context import ReplicationContext
@@ -316,7 +316,7 @@ def a_node_sends_garbage(seed: int) -> None:
 
 
 def store_what_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(VersionedObjects, "check", lambda self, blob: None)
+    monkeypatch.setattr(KvRows, "check", lambda self, blob: None)
 
 
 def a_node_names_places_that_are_not(seed: int) -> None:

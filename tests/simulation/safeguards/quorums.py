@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cluster.errors import ClusterError
-from cluster.kv.objects import VersionedObjects
+from cluster.kv.objects import KvRows
 from cluster.layout import partition_of
 from cluster.replication import writer
 from cluster.replication.mergeable import TABLE_KV
@@ -46,7 +46,7 @@ def a_tombstone_is_all_that_an_owner_has(seed: int) -> None:
 
 
 def let_a_tombstone_count_as_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(VersionedObjects, "shows", lambda self, blob: True)
+    monkeypatch.setattr(KvRows, "shows", lambda self, blob: True)
 
 
 def both_owners_that_answer_may_miss_hints(seed: int) -> None:
