@@ -21,6 +21,8 @@ HEADER_BYTES_MAX = 4096
 """All headers of a message."""
 SERVICES_MAX = 256
 """Services of a node, which it announces whole as well."""
+BUCKETS_MAX = 256
+"""Each entry of the chain carries them all; so many come to some ten kilobytes."""
 FACT_BYTES_MAX = 512 * 1024
 """What a node announces under one kind: the patterns, or the services."""
 assert PATTERNS_MAX * (SUBJECT_BYTES_MAX + 16) <= FACT_BYTES_MAX

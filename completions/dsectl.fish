@@ -103,6 +103,14 @@ function __dsectl_option
             echo 'any'
         case 'keys --after'
             echo 'key'
+        case 'bucket create --resolver'
+            echo 'choice siblings lww'
+        case 'bucket create --r'
+            echo 'any'
+        case 'bucket create --w'
+            echo 'any'
+        case 'bucket create --ttl'
+            echo 'any'
         case 'subscribe --count'
             echo 'any'
         case 'subscribe --wait'
@@ -220,6 +228,8 @@ function __dsectl_argument
             echo 'key'
         case 'delete 0'
             echo 'key'
+        case 'bucket show 0'
+            echo 'bucket'
         case 'publish 0'
             echo 'subject'
         case 'publish 1'
@@ -249,7 +259,7 @@ function __dsectl_argument
         case 'complete 0'
             echo 'choice key subject service operation'
         case 'help *'
-            echo 'choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes glossary'
+            echo 'choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys bucket publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes glossary'
     end
 end
 
@@ -257,7 +267,7 @@ function __dsectl_command
     switch "$argv[1]"
         case del
             echo 'delete'
-        case up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys publish subscribe services describe request drain undrain 'load kv' 'load publish' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
+        case up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys 'bucket create' 'bucket list' 'bucket show' publish subscribe services describe request drain undrain 'load kv' 'load publish' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
             echo $argv[1]
     end
 end
@@ -299,6 +309,7 @@ function __dsectl_words
             printf '%s\t%s\n' get 'Read a value'
             printf '%s\t%s\n' delete 'Delete a key'
             printf '%s\t%s\n' keys 'List live keys'
+            printf '%s\t%s\n' bucket 'create, list, show'
             printf '%s\t%s\n' publish 'Publish a message to the subscribers of its subject'
             printf '%s\t%s\n' subscribe 'Print messages as they arrive'
             printf '%s\t%s\n' services 'List services and their endpoints'
@@ -314,6 +325,10 @@ function __dsectl_words
             printf '%s\t%s\n' complete 'List names in the cluster, as Tab does'
             printf '%s\t%s\n' shell 'Type commands and steps at a prompt'
             printf '%s\t%s\n' help 'Show this list, a command, or a topic'
+        case bucket
+            printf '%s\t%s\n' create 'Create a bucket: keys with rules of their own'
+            printf '%s\t%s\n' list 'List the buckets'
+            printf '%s\t%s\n' show 'Show the rules of a bucket'
         case load
             printf '%s\t%s\n' kv 'Read and write keys at a rate, and account for each write'
             printf '%s\t%s\n' publish 'Publish at a rate, and count what arrives'
@@ -433,6 +448,11 @@ function __dsectl_options
         case keys
             printf '%s\t%s\n' --limit 'Number of keys at most (default: 1000)'
             printf '%s\t%s\n' --after 'Key after which to begin'
+        case 'bucket create'
+            printf '%s\t%s\n' --resolver 'What becomes of concurrent writes (default: all stay, as siblings)'
+            printf '%s\t%s\n' --r 'Owners to ask (default: the cluster’s R)'
+            printf '%s\t%s\n' --w 'Copies to wait for (default: the cluster’s W)'
+            printf '%s\t%s\n' --ttl 'Time to live of each write, with lww (default: no end)'
         case publish
             printf '%s\t%s\n' --literal 'Send - and @FILE as they are'
         case subscribe

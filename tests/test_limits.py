@@ -10,6 +10,7 @@ from cluster.kv.listing import LISTINGS_MAX
 from cluster.kv.operations import MAYBES_MAX
 from cluster.limits import (
     BATCH_BYTES_MAX,
+    BUCKETS_MAX,
     CLOCK_ACTORS_MAX,
     CLOCK_ACTORS_SPARE,
     FRAME_BYTES_MAX,
@@ -58,6 +59,7 @@ ROWS = {
     "operation id": (f"1 to {OPERATION_BYTES_MAX} bytes of printable ASCII", "too-large"),
     "context": (size(CONTEXT_BYTES_MAX), "bad-context"),
     "N, R and W": (f"1 to {REPLICAS_MAX}", "usage"),
+    "buckets of a cluster": (f"{BUCKETS_MAX}, with names of 32 characters", "usage"),
     "subject of a message": (f"{SUBJECT_BYTES_MAX} bytes", "too-large"),
     "payload of a message, a request or a reply": (size(VALUE_BYTES_MAX), "too-large"),
     "id of a message": (f"{ID_BYTES_MAX} bytes", "too-large"),

@@ -342,10 +342,14 @@ class _Proposal:
         if self.slot <= chain.entry.slot:
             self.sent = False
         try:
-            entry = replace(self.change(chain.entry), change_id=self.id, follows=chain.digest)
+            changed = self.change(chain.entry)
         except ClusterError as error:
             chain.proposed(error, self.done)
             return
+        if changed is chain.entry:
+            chain.proposed(changed, self.done)
+            return
+        entry = replace(changed, change_id=self.id, follows=chain.digest)
         if now >= self.deadline:
             chain.proposed(self._give_up(), self.done)
             return

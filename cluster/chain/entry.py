@@ -24,7 +24,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cluster.ballot.proposer import majority
-from cluster.errors import Damaged, NotFound, QuorumMissing, TooFewNodes, TooFewOwners, TransitionUnderWay, Usage
+from cluster.chain.bucket import Bucket, check_count
+from cluster.errors import (
+    AlreadyExists,
+    Damaged,
+    NotFound,
+    QuorumMissing,
+    TooFewNodes,
+    TooFewOwners,
+    TransitionUnderWay,
+    Usage,
+)
 from cluster.layout.entry import Coming, LayoutEntry, LayoutMember
 from cluster.layout.partition import PARTITIONS
 from cluster.layout.placement import placement
@@ -58,6 +68,10 @@ class ChainEntry(Struct, frozen=True, omit_defaults=True):
     """The digest of the entry before."""
     fork: int = 0
     """The number of the layout that was forced last; 0: none ever was."""
+    buckets: dict[str, Bucket] = {}
+    """By name, in the order of the names, so that equal entries give equal bytes."""
+    goes_on: str = ""
+    """The change of members that is under way still, where `what` is something else that was decided meanwhile."""
 
     def validate(self) -> None:
         """Raise Usage for an entry that no node may take over."""
@@ -70,6 +84,14 @@ class ChainEntry(Struct, frozen=True, omit_defaults=True):
         ids = [*self.acceptors.values(), *self.joining.values()]
         if len(set(ids)) != len(ids):
             raise Usage(f"slot {self.slot} names an acceptor twice")
+        check_count(self.buckets)
+        for name, bucket in self.buckets.items():
+            bucket.validate(name, self.layout.n)
+
+    @property
+    def change_of_members(self) -> str:
+        """The change of members that is under way, or that this entry is, for people."""
+        return self.goes_on or self.what
 
     @property
     def moving(self) -> bool:
@@ -78,7 +100,8 @@ class ChainEntry(Struct, frozen=True, omit_defaults=True):
 
 
 Change = Callable[[ChainEntry], ChainEntry]
-"""Makes the entry that follows; raises Usage, NotFound, AlreadyExists for a change that cannot be."""
+"""Makes the entry that follows, or returns the one it is given where nothing is left to be changed; raises Usage,
+NotFound, AlreadyExists for a change that cannot be."""
 
 
 def genesis(layout: LayoutEntry) -> ChainEntry:
@@ -196,7 +219,8 @@ def switched(entry: ChainEntry) -> ChainEntry:
     layout = entry.layout.after()
     voters = {**entry.acceptors, **entry.joining}
     stay = {member.name: voters[member.name] for member in layout.members if member.name in voters}
-    return ChainEntry(entry.slot + 1, f"{entry.what}: done", layout, stay, fork=entry.fork)
+    what = f"{entry.change_of_members}: done"
+    return ChainEntry(entry.slot + 1, what, layout, stay, fork=entry.fork, buckets=entry.buckets)
 
 
 def reverted(entry: ChainEntry) -> ChainEntry:
@@ -204,21 +228,34 @@ def reverted(entry: ChainEntry) -> ChainEntry:
     if not entry.moving:
         raise Usage("no transition is under way")
     if entry.gone:
-        raise Usage(f"{entry.what} cannot be taken back: who was forgotten cannot come back")
-    return replace(_follow(entry, f"revert: {entry.what}", replace(entry.layout, coming=None)), joining={})
+        raise Usage(f"{entry.change_of_members} cannot be taken back: who was forgotten cannot come back")
+    what = f"revert: {entry.change_of_members}"
+    return replace(_follow(entry, what, replace(entry.layout, coming=None)), joining={})
 
 
 def renamed(entry: ChainEntry, name: str, acceptor: str) -> ChainEntry:
     """A member that lost its promises votes under another id from here on."""
     if name not in entry.acceptors or acceptor in entry.acceptors.values():
         raise Usage(f"{name} votes as {entry.acceptors.get(name, 'nobody')}")
-    acceptors = {**entry.acceptors, name: acceptor}
-    return replace(entry, slot=entry.slot + 1, what=f"{name} votes again", acceptors=acceptors)
+    return replace(_aside(entry, f"{name} votes again"), acceptors={**entry.acceptors, name: acceptor})
+
+
+def with_bucket(entry: ChainEntry, name: str, bucket: Bucket) -> ChainEntry:
+    """A bucket is defined; `entry` itself where it is defined so already."""
+    bucket.validate(name, entry.layout.n)
+    there = entry.buckets.get(name)
+    if there is not None:
+        if there.same_options(bucket):
+            return entry
+        raise AlreadyExists(f"bucket {name} exists, with other options")
+    buckets = dict(sorted({**entry.buckets, name: bucket}.items()))
+    check_count(buckets)
+    return replace(_aside(entry, f"create bucket {name}"), buckets=buckets)
 
 
 def _refuse_second_change(entry: ChainEntry) -> None:
     if entry.moving:
-        raise TransitionUnderWay(f"a transition is under way ({entry.what})")
+        raise TransitionUnderWay(f"a transition is under way ({entry.change_of_members})")
 
 
 def _begin(entry: ChainEntry, members: tuple[LayoutMember, ...], what: str) -> ChainEntry:
@@ -231,7 +268,12 @@ def _begin(entry: ChainEntry, members: tuple[LayoutMember, ...], what: str) -> C
 
 def _follow(entry: ChainEntry, what: str, layout: LayoutEntry) -> ChainEntry:
     layout = replace(layout, number=layout.number + 1, previous=layout.number)
-    return replace(entry, slot=entry.slot + 1, what=what, layout=layout)
+    return replace(entry, slot=entry.slot + 1, what=what, layout=layout, goes_on="")
+
+
+def _aside(entry: ChainEntry, what: str) -> ChainEntry:
+    """An entry that leaves the layout as it is, and a transition under way."""
+    return replace(entry, slot=entry.slot + 1, what=what, goes_on=entry.change_of_members if entry.moving else "")
 
 
 _decoder = msgspec.json.Decoder(ChainEntry)

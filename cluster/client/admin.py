@@ -14,17 +14,20 @@ from cluster.client.operation import (
     S,
     Send,
     Steps,
+    check_count,
     check_name,
     check_nodes,
     check_text,
     check_timeout,
     operation,
 )
-from cluster.errors import BadMessage, ClusterError, Usage
+from cluster.errors import AlreadyExists, BadMessage, ClusterError, NotFound, Unreachable, Usage
 from cluster.wire.admin import AdminAnswer, AdminQuery
 from cluster.wire.frames import Body, trace_id
 
 DEPTH_MAX = 32
+LOOK_S = 1.0
+"""So long a node is given to say which chain it has, before a change is asked of the others."""
 
 
 class Questions(Family[S]):
@@ -133,9 +136,71 @@ class Admin(Questions[S]):
         return (yield from self._table(node, "describe", {"service": check_text(service, "a service")}))
 
     @operation
+    def buckets(self, *, node: str | None = None) -> Steps[list[dict[str, Any]]]:
+        """The buckets that are defined, in the order of their names."""
+        return (yield from self._list(node, "buckets"))
+
+    @operation
+    def bucket(self, name: str, *, node: str | None = None) -> Steps[dict[str, Any]]:
+        """One bucket. Raises NotFound."""
+        try:
+            return (yield from self._table(node, "buckets", {"name": check_text(name, "a bucket")}))
+        except NotFound as error:
+            raise NotFound(error.message, help="`dsectl bucket list` lists the buckets.") from None
+
+    @operation
+    def create_bucket(
+        self,
+        name: str,
+        *,
+        resolver: str = "siblings",
+        r: int = 0,
+        w: int = 0,
+        ttl: float | None = None,
+        timeout: float | None = None,
+    ) -> Steps[dict[str, Any]]:
+        """Define a bucket; 0 for `r` and `w` is the cluster's, `ttl` in seconds. Returns it once all live members have
+        it, with those that do not yet (`late`). One that is defined so already is no error.
+
+        Raises Usage where keys of that name exist, AlreadyExists for a bucket with other options, QuorumMissing without
+        a majority of the members, Maybe when it may still be decided.
+        """
+        arguments = {
+            "name": check_text(name, "a bucket"),
+            "resolver": check_text(resolver, "a resolver"),
+            "r": check_count(r, "r"),
+            "w": check_count(w, "w"),
+            "ttl_s": check_timeout(ttl, "ttl") or 0.0,
+        }
+        help = f"`dsectl bucket list` shows those that are there, `dsectl keys {name}/` the keys of this name."
+        return (yield from self._decided("create-bucket", arguments, timeout, help))
+
+    @operation
     def metrics(self, *, node: str | None = None) -> Steps[dict[str, Any]]:
         """Counters of one node."""
         return (yield from self._table(node, "metrics"))
+
+    def _decided(self, what: str, arguments: dict[str, Any], timeout: float | None, help: str) -> Steps[dict[str, Any]]:
+        """Have a node decide a change of the chain: the next one if it does not answer or reaches too few. The id makes
+        that harmless: a node that finds it in the chain answers with what was decided."""
+        query = AdminQuery(what, {**arguments, "id": self._session.operation_id()})
+        left = check_timeout(timeout) or self._session.timeout
+        states = yield Gather(dict.fromkeys(self._session.location.nodes, AdminQuery("layout")), min(LOOK_S, left))
+        found = {name: state.value for name, state in states.items() if isinstance(state, AdminAnswer)}
+        unknown: ClusterError | None = None
+        error: ClusterError = Unreachable(f"no node of cluster {self._session.location.name!r} answers")
+        for name in sorted(found, key=lambda name: [-found[name].get(part, 0) for part in ("number", "slot", "alive")]):
+            left /= 2  # half of the time for each: however many are asked, it is not exceeded
+            try:
+                answer: dict[str, Any] = _value((yield Send(query, left, None, name)))
+                return answer
+            except (Usage, AlreadyExists) as refused:  # the same at every node that has the same chain
+                if unknown is None:
+                    raise type(refused)(refused.message, help=help) from None
+            except ClusterError as failed:
+                error = failed
+                unknown = unknown if failed.definite else failed
+        raise unknown or error
 
     def _table(self, node: str | None, what: str, arguments: dict[str, Any] | None = None) -> Steps[dict[str, Any]]:
         answer = yield from self._query(node, what, arguments)

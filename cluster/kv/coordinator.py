@@ -10,8 +10,9 @@ from functools import partial
 from cluster.env import Slices
 from cluster.errors import ClusterError, Damaged, Maybe, Overloaded, QuorumMissing, TooLarge, Usage
 from cluster.kv.actors import Actors
+from cluster.kv.buckets import Buckets
 from cluster.kv.forward import Forwarder
-from cluster.kv.listing import LISTINGS_MAX, Listing
+from cluster.kv.listing import LISTINGS_MAX, Listed, Listing
 from cluster.kv.operations import Operations, digest_of
 from cluster.layout import partition_of
 from cluster.limits import (
@@ -116,12 +117,19 @@ class Coordinator:
     """One node's part in the key-value store."""
 
     def __init__(
-        self, replication: ReplicationContext, writer: Writer, reader: Reader, actors: Actors, durability: str
+        self,
+        replication: ReplicationContext,
+        writer: Writer,
+        reader: Reader,
+        actors: Actors,
+        buckets: Buckets,
+        durability: str,
     ) -> None:
         self.replication = replication
         self.writer = writer
         self.reader = reader
         self.actors = actors
+        self.buckets = buckets
         self.durability = durability
         self._write_s = replication.settings.write_timeout_s - ANSWER_S
         self._read_s = replication.settings.read_timeout_s - ANSWER_S
@@ -199,7 +207,7 @@ class Coordinator:
                 partition,
                 body.key,
                 blob,
-                w=body.w,
+                w=body.w or self.buckets.of(body.key).w,
                 strict=body.strict,
                 deadline=inbound.deadline,
                 done=decided,
@@ -355,7 +363,8 @@ class Coordinator:
         if inbound.trace:
             steps.add(inbound.trace, "coordinate", key=body.key)
             read = partial(read, trace=inbound.trace)
-        read(TABLE_KV, partition, body.key, r=body.r, strict=body.strict, deadline=inbound.deadline, done=found)
+        r = body.r or self.buckets.of(body.key).r
+        read(TABLE_KV, partition, body.key, r=r, strict=body.strict, deadline=inbound.deadline, done=found)
 
     def _local(self, body: Get, partition: int, inbound: Inbound) -> None:
         """What this node alone holds. Its absence is an answer only with a vote behind it."""
@@ -384,13 +393,9 @@ class Coordinator:
 
     def keys(self, inbound: Inbound) -> None:
         """Live keys that this node owns, in order: one page. Raises TooLarge or Overloaded."""
-        replication = self.replication
         body: Keys = inbound.body
-        limit = max(1, min(body.limit, KEYS_PAGE_MAX))
         for text in filter(None, (body.prefix, body.after)):
             check_key(text)
-        if len(self.slices) >= LISTINGS_MAX:
-            raise Overloaded(f"{replication.me} has {LISTINGS_MAX} listings under way")
 
         def listed(keys: list[str], after: str, error: ClusterError | None) -> None:
             if error is None:
@@ -398,19 +403,26 @@ class Coordinator:
             else:
                 inbound.fail(error)
 
+        inbound.on_cancel(self.list_keys(body.prefix, body.after, body.limit, inbound.deadline, listed).cancel)
+
+    def list_keys(self, prefix: str, after: str, limit: int, deadline: float, listed: Listed) -> Listing:
+        """Begin a page. Raises Overloaded."""
+        replication = self.replication
+        if len(self.slices) >= LISTINGS_MAX:
+            raise Overloaded(f"{replication.me} has {LISTINGS_MAX} listings under way")
         listing = Listing(
             replication.store,
             replication.mergeables[TABLE_KV],
             replication.env.clock,
             replication.view.my_partitions(),
-            body.after,
-            body.prefix,
-            limit,
-            inbound.deadline,
+            after,
+            prefix,
+            max(1, min(limit, KEYS_PAGE_MAX)),
+            deadline,
             listed,
         )
-        inbound.on_cancel(listing.cancel)
         self.slices.begin(listing.step)
+        return listing
 
 
 def refuse(body: Put, inbound: Inbound, error: ClusterError) -> None:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from cluster.errors import ClusterError, NotFound, Usage
 from cluster.kv.coordinator import check_key
 from cluster.layout import PARTITIONS, partition_of, token
+from cluster.node.buckets import BucketChanges
 from cluster.node.ready import Ready
 from cluster.node.vitals import problems, vitals
 from cluster.observe.rfc3339 import format_time
@@ -42,10 +43,12 @@ class Answers:
 
     def __init__(self, node: "Node") -> None:
         self.node = node
+        self.buckets = BucketChanges(node)
         self._waiting: dict[str, Callable[[Arguments, Inbound], None]] = {
             "ready": Ready(node).answer,
             "drain": node.drain.drain,
             "change": node.layouts.change,
+            "create-bucket": self.buckets.create,
         }
         """Those that are answered when something is so."""
         self._questions: dict[str, Callable[[Arguments], Any]] = {
@@ -58,6 +61,7 @@ class Answers:
             "health": self.health,
             "hints": self.hints,
             "layout": lambda arguments: node.layouts.status(),
+            "buckets": self.buckets.defined,
             "changes": lambda arguments: node.layouts.changes(),
             "repair": lambda arguments: node.replication.repair_status(),
             "compare": lambda arguments: node.replication.antientropy.hurry(),

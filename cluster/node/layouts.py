@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
+from cluster.chain.bucket import Bucket
 from cluster.chain.chain import Chain
 from cluster.chain.entry import FORK_NUMBERS, ChainEntry, added, forced, forgotten, left, renamed, reverted, switched
 from cluster.chain.transition import (
@@ -64,6 +65,7 @@ class Layouts:
         entries: list[ChainEntry],
         newborn: bool,
         members_changed: Callable[[LayoutEntry], None],
+        buckets_changed: Callable[[dict[str, Bucket]], None],
         stop: Callable[[str], None],
     ) -> None:
         self._env = env
@@ -73,6 +75,7 @@ class Layouts:
         self._replication = replication
         self._record = record
         self._members_changed = members_changed
+        self._buckets_changed = buckets_changed
         self._stop = stop
         self.chain = Chain(env, view.me, newborn, entries, rpc, record, self._before, self._after, stop)
         self._announced: Progress | None = None
@@ -130,6 +133,7 @@ class Layouts:
             self._members_changed(entry.layout)
             self._accept_loss()
             self._view.adopt(entry.layout)
+        self._buckets_changed(entry.buckets)
         self._stop_if_gone()
         self._tell()
 
@@ -137,7 +141,7 @@ class Layouts:
         """What others took over without this node's data is not to be served here, though it be alive after all."""
         entry = self.chain.entry
         if self._view.me in entry.gone:
-            self._stop(f"{self._view.me} was forgotten, at slot {entry.slot} of the chain ({entry.what})")
+            self._stop(f"{self._view.me} was forgotten, at slot {entry.slot} of the chain ({entry.change_of_members})")
 
     def _accept_loss(self) -> None:
         entry, hints = self.chain.entry, self._replication.context.hints
@@ -158,7 +162,8 @@ class Layouts:
         hints = sum(self._replication.context.hints.by_target().values()) if self._is_leaving() else 0
         return Progress(entry.slot, self._view.number, self._replication.lacking(), hints, self.chain.id)
 
-    def _all_progress(self) -> dict[str, Progress]:
+    def all_progress(self) -> dict[str, Progress]:
+        """How far each member is that has announced it, and this node."""
         found = {self._view.me: self.progress()}
         for name, body in self._facts.facts(KIND).items():
             progress = decode_progress(body)
@@ -219,7 +224,7 @@ class Layouts:
             return f"{slot} fork", _at(slot, lambda _: fork)
         if slot == 1 and not entry.moving and not self._facts.facts(KIND) and self.chain.id == self._view.me:
             return None
-        progress, alive = self._all_progress(), self._alive()
+        progress, alive = self.all_progress(), self._alive()
         for name, id in entry.acceptors.items():
             told = progress.get(name)
             if told is not None and told.acceptor != id and told.acceptor and name in alive:
@@ -235,10 +240,15 @@ class Layouts:
         entry = self.chain.entry
         if not entry.moving:
             return None
-        progress = self._all_progress()
+        progress = self.all_progress()
         waits_for = obstacles(entry, progress, self._alive())
         forgotten = list(entry.gone)
-        return {"what": entry.what, "waits_for": waits_for, **how_far(entry, progress), "forgotten": forgotten}
+        return {
+            "what": entry.change_of_members,
+            "waits_for": waits_for,
+            **how_far(entry, progress),
+            "forgotten": forgotten,
+        }
 
     def changes(self) -> list[dict[str, Any]]:
         """The last changes of members, oldest first, with what they moved."""
@@ -294,7 +304,7 @@ class Layouts:
 
     def _ready_for(self, entry: ChainEntry) -> ChainEntry:
         """The entry, once as many owners have taken it over as it takes for the next to be safe."""
-        late = not_adopted(entry, self._all_progress())
+        late = not_adopted(entry, self.all_progress())
         if late and not entry.moving:
             raise NotYet(f"{', '.join(late)} must take over layout {entry.layout.number} first")
         return entry

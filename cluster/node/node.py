@@ -16,6 +16,7 @@ from cluster.env import Env, OutputTick, StallWatch
 from cluster.errors import ClusterError, Damaged
 from cluster.faults import Fault, FaultBook, decode_faults
 from cluster.kv.actors import Actors
+from cluster.kv.buckets import Buckets
 from cluster.kv.coordinator import Coordinator
 from cluster.kv.objects import KvRows
 from cluster.layout import PARTITIONS, LayoutEntry, LayoutView, decode_entry
@@ -117,7 +118,7 @@ class Node:
         self.layouts = Layouts(
             env, self.view, self.rpc, self.membership, self.membership.alive, self.replication, record,
             entries=self.entries, newborn=self.boot.newborn, members_changed=self._members_changed,
-            stop=self._stop_for_good,
+            buckets_changed=self.buckets.adopt, stop=self._stop_for_good,
         )  # fmt: skip
         self._build_services(name)
         self.answers = Answers(self)
@@ -152,9 +153,11 @@ class Node:
             steps=self.steps,
         )
         self.replication = Replication(context, self.actors.renew, lambda: (self.boot.id, self.actors.number))
+        self.buckets = Buckets(self.entries[-1].buckets)
         self.kv = Coordinator(
-            context, self.replication.writer, self.replication.reader, self.actors, settings.storage.durability.value
-        )
+            context, self.replication.writer, self.replication.reader, self.actors, self.buckets,
+            settings.storage.durability.value,
+        )  # fmt: skip
         context.throttle.foreground = [self.kv.writes, self.kv.reads]
 
     def _build_services(self, name: str) -> None:

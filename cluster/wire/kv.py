@@ -5,7 +5,7 @@ from msgspec import Struct
 
 class Put(Struct, array_like=True, gc=False, tag=10):
     """Write a value (or with `deleted` a tombstone). `context` is an encoded clock, None for a blind write.
-    `operation` is the same in every retry of one logical write. `w` 0 means the cluster's. `hops` counts forwards.
+    `operation` is the same in every retry of one logical write. `w` 0 means the bucket's. `hops` counts forwards.
     `coordinator`: this is a retry of a write that ended as `maybe` there, and nobody else may take it."""
 
     key: str
@@ -34,7 +34,7 @@ class PutDone(Struct, array_like=True, gc=False, tag=11):
 
 
 class Get(Struct, array_like=True, gc=False, tag=12):
-    """Read a key. `r` 0 means the cluster's. `local`: only what this very node holds, without asking others."""
+    """Read a key. `r` 0 means the bucket's. `local`: only what this very node holds, without asking others."""
 
     key: str
     r: int = 0

@@ -15,7 +15,7 @@ T = TypeVar("T")
 LOOK_S = 0.3
 """What takes longer is not offered: a Tab that hangs is worse than one that offers less."""
 KEYS_MAX = 100
-ASKED = ("key", "subject", "service", "operation")
+ASKED = ("key", "bucket", "subject", "service", "operation")
 """The kinds of names that only nodes know; `NameKind` calls them so, too."""
 
 
@@ -47,6 +47,8 @@ def names_in_cluster(cluster: str, kind: str, begun: str) -> list[str]:
         match kind:
             case "key":
                 return client.kv.keys(begun, limit=KEYS_MAX).keys
+            case "bucket":
+                return [one["bucket"] for one in client.admin.buckets()]
             case "subject":
                 return list(client.ask(None, "patterns", timeout=LOOK_S))
             case "service":

@@ -36,6 +36,7 @@ class NameKind(StrEnum):
     RECIPE = "recipe"
     """One of `Value.choices`, or a file."""
     KEY = "key"
+    BUCKET = "bucket"
     VALUE = "value"
     """Bytes of any kind; behind `@` a file."""
     SUBJECT = "subject"
