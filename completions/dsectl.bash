@@ -56,6 +56,8 @@ _dsectl_option() {
         'delete --ctx') kind=any ;;
         'keys --limit') kind=any ;;
         'keys --after') kind=key ;;
+        'kv import --prefix') kind=any ;;
+        'kv export --prefix') kind=any ;;
         'bucket create --resolver') kind='choice siblings lww' ;;
         'bucket create --r') kind=any ;;
         'bucket create --w') kind=any ;;
@@ -121,6 +123,8 @@ _dsectl_argument() {
         'put 1') kind=value ;;
         'get 0') kind=key ;;
         'delete 0') kind=key ;;
+        'kv import 0') kind=file ;;
+        'kv export 0') kind=file ;;
         'bucket show 0') kind=bucket ;;
         'publish 0') kind=subject ;;
         'publish 1') kind=value ;;
@@ -136,14 +140,15 @@ _dsectl_argument() {
         'present 0') kind='recipe a-node-leaves a-sixth-node a-wiped-disk a-zone-dies crash-recovery deadlines-and-no-responders failure-detection hinted-handoff many-helpers one-membership one-way-links partition-and-heal pause-versus-kill quorum read-repair repair-without-a-reader routing-around-a-slow-node siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics' ;;
         'completions 0') kind='choice bash zsh fish' ;;
         'complete 0') kind='choice key subject service operation' ;;
-        'help '*) kind='choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys bucket publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes glossary' ;;
+        'help '*) kind='choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv bucket publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes glossary' ;;
     esac
 }
 
 _dsectl_command() {
     case "$1" in
         del) command=delete ;;
-        up | down | rm | ps | status | env | logs | demo | add | leave | forget | revert | kill | restart | pause | resume | partition | slow | disk | clock | heal | faults | members | ring | explain | events | health | hints | repair | watch | put | get | delete | keys | 'bucket create' | 'bucket list' | 'bucket show' | publish | subscribe | services | describe | request | drain | undrain | 'load kv' | 'load publish' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | complete | shell | help) command=$1 ;;
+        up | down | rm | ps | status | env | logs | demo | add | leave | forget | revert | kill | restart | pause | resume | partition | slow | disk | clock | heal | faults | members | ring | explain | events | health | hints | repair | watch | put | get | delete | keys | 'kv import' | 'kv export' | 'bucket create' | 'bucket list' | 'bucket show' | publish | subscribe | services | describe | request | drain | undrain | 'load kv' | 'load publish' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | complete | shell | help) command=$1 ;;
+        kv) first=kv ;;
         bucket) first=bucket ;;
         load) first=load ;;
         recipe) first=recipe ;;
@@ -153,7 +158,8 @@ _dsectl_command() {
 
 _dsectl_words() {
     case "$1" in
-        '') _dsectl_reply up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys bucket publish subscribe services describe request drain undrain load recipe present learn completions complete shell help ;;
+        '') _dsectl_reply up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv bucket publish subscribe services describe request drain undrain load recipe present learn completions complete shell help ;;
+        kv) _dsectl_reply import export ;;
         bucket) _dsectl_reply create list show ;;
         load) _dsectl_reply kv publish request ;;
         recipe) _dsectl_reply run check list show ;;
@@ -187,6 +193,8 @@ _dsectl_options() {
         get) _dsectl_reply --r --only --strict ;;
         delete) _dsectl_reply --w --strict --ctx --blind ;;
         keys) _dsectl_reply --limit --after ;;
+        'kv import') _dsectl_reply --prefix ;;
+        'kv export') _dsectl_reply --prefix --resume ;;
         'bucket create') _dsectl_reply --resolver --r --w --ttl ;;
         publish) _dsectl_reply --literal ;;
         subscribe) _dsectl_reply --count --wait ;;

@@ -103,6 +103,10 @@ function __dsectl_option
             echo 'any'
         case 'keys --after'
             echo 'key'
+        case 'kv import --prefix'
+            echo 'any'
+        case 'kv export --prefix'
+            echo 'any'
         case 'bucket create --resolver'
             echo 'choice siblings lww'
         case 'bucket create --r'
@@ -228,6 +232,10 @@ function __dsectl_argument
             echo 'key'
         case 'delete 0'
             echo 'key'
+        case 'kv import 0'
+            echo 'file'
+        case 'kv export 0'
+            echo 'file'
         case 'bucket show 0'
             echo 'bucket'
         case 'publish 0'
@@ -259,7 +267,7 @@ function __dsectl_argument
         case 'complete 0'
             echo 'choice key subject service operation'
         case 'help *'
-            echo 'choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys bucket publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes glossary'
+            echo 'choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv bucket publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes glossary'
     end
 end
 
@@ -267,7 +275,7 @@ function __dsectl_command
     switch "$argv[1]"
         case del
             echo 'delete'
-        case up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys 'bucket create' 'bucket list' 'bucket show' publish subscribe services describe request drain undrain 'load kv' 'load publish' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
+        case up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys 'kv import' 'kv export' 'bucket create' 'bucket list' 'bucket show' publish subscribe services describe request drain undrain 'load kv' 'load publish' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
             echo $argv[1]
     end
 end
@@ -309,6 +317,7 @@ function __dsectl_words
             printf '%s\t%s\n' get 'Read a value'
             printf '%s\t%s\n' delete 'Delete a key'
             printf '%s\t%s\n' keys 'List live keys'
+            printf '%s\t%s\n' kv 'import, export'
             printf '%s\t%s\n' bucket 'create, list, show'
             printf '%s\t%s\n' publish 'Publish a message to the subscribers of its subject'
             printf '%s\t%s\n' subscribe 'Print messages as they arrive'
@@ -325,6 +334,9 @@ function __dsectl_words
             printf '%s\t%s\n' complete 'List names in the cluster, as Tab does'
             printf '%s\t%s\n' shell 'Type commands and steps at a prompt'
             printf '%s\t%s\n' help 'Show this list, a command, or a topic'
+        case kv
+            printf '%s\t%s\n' import 'Write keys from a file of JSON lines'
+            printf '%s\t%s\n' export 'Write keys to a file of JSON lines'
         case bucket
             printf '%s\t%s\n' create 'Create a bucket: keys with rules of their own'
             printf '%s\t%s\n' list 'List the buckets'
@@ -448,6 +460,11 @@ function __dsectl_options
         case keys
             printf '%s\t%s\n' --limit 'Number of keys at most (default: 1000)'
             printf '%s\t%s\n' --after 'Key after which to begin'
+        case 'kv import'
+            printf '%s\t%s\n' --prefix 'Beginning of the keys (default: all)'
+        case 'kv export'
+            printf '%s\t%s\n' --prefix 'Beginning of the keys (default: all)'
+            printf '%s\t%s\n' --resume 'Go on where an interrupted export to the same file ended'
         case 'bucket create'
             printf '%s\t%s\n' --resolver 'What becomes of concurrent writes (default: all stay, as siblings)'
             printf '%s\t%s\n' --r 'Owners to ask (default: the cluster’s R)'

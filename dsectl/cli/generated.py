@@ -38,6 +38,8 @@ ENTRIES = (
     Entry(name='get', help='Read a value.', group='kv', rank=2, readonly=True, module='dsectl.commands.kv', function='get', plain=(1,)),
     Entry(name='delete', help='Delete a key.', group='kv', rank=3, alias='del', module='dsectl.commands.kv', function='delete', plain=(1,)),
     Entry(name='keys', help='List live keys.', group='kv', rank=4, readonly=True, module='dsectl.commands.kv', function='keys', plain=(0, 1)),
+    Entry(name='kv import', help='Write keys from a file of JSON lines.', group='kv', rank=5, module='dsectl.commands.bulk', function='kv_import', plain=(1,)),
+    Entry(name='kv export', help='Write keys to a file of JSON lines.', group='kv', rank=6, readonly=True, streams=('-',), module='dsectl.commands.bulk', function='kv_export', plain=(1,)),
     Entry(name='bucket create', help='Create a bucket: keys with rules of their own.', group='kv', rank=31, module='dsectl.commands.buckets', function='create', plain=(1,)),
     Entry(name='bucket list', help='List the buckets.', group='kv', rank=32, readonly=True, module='dsectl.commands.buckets', function='list_buckets', plain=(0,)),
     Entry(name='bucket show', help='Show the rules of a bucket.', group='kv', rank=33, readonly=True, module='dsectl.commands.buckets', function='show', plain=(1,)),

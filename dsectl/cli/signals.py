@@ -1,11 +1,14 @@
-"""Signals that mean something else for a while: noted instead of ending what runs, by a load, and while a report is
-written."""
+"""Signals that mean something else for a while: noted instead of ending what runs, by a load or an import, and while a
+report is written."""
 
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import FrameType
+
+EXIT_SIGNAL = 128
+"""A command that a signal ended exits with this and the signal's number."""
 
 
 @contextmanager
@@ -41,3 +44,9 @@ def noted() -> Iterator[list[int]]:
             ]
             stack.enter_context(handled(dict.fromkeys(heard, note)))
         yield came
+
+
+def pass_on(signum: int) -> None:
+    """A SIGTERM that was noted goes on to who handled it before: to a recipe or a shell, which end as well."""
+    if signum == signal.SIGTERM and callable(before := signal.getsignal(signum)):
+        before(signum, None)

@@ -1,7 +1,6 @@
 """load kv, load publish, load request: offer operations on a schedule, measure, and account for what was promised."""
 
 import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ from cluster.errors import Usage
 from dsectl.cli.console import Console
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
+from dsectl.cli.signals import EXIT_SIGNAL, pass_on
 from dsectl.cli.values import check_text
 from dsectl.commands.requests import parse_arguments
 from dsectl.load.account import Limit, account_of, judge, parse_limit
@@ -36,7 +36,6 @@ from dsectl.load.tally import Interval
 from dsectl.load.view import LiveProgress, PlainProgress, summary_lines
 from dsectl.ui.units import duration
 
-EXIT_SIGNAL = 128
 RATE_DEFAULT = 100.0
 RATE_MAX = 1_000_000.0
 PROCESSES_MAX = 64
@@ -231,9 +230,7 @@ def _run(plan: LoadPlan, limits: list[Limit] | None, intervals: str | None) -> I
         lambda console: console.lines(summary_lines(account, verdict, console.paint, console.columns)),
         EXIT_SIGNAL + report.interrupted_by if report.interrupted_by else verdict.exit_code,
     )
-    before = signal.getsignal(signal.SIGTERM)
-    if report.interrupted_by == signal.SIGTERM and callable(before):
-        before(signal.SIGTERM, None)  # it goes on to who handled it before: to a recipe or a shell, which end as well
+    pass_on(report.interrupted_by)
 
 
 @contextmanager

@@ -17,11 +17,11 @@ import cluster
 from cluster.emulator import cluster as emulator
 from cluster.emulator.spec import ClusterSpec, timestamp
 from cluster.errors import ClusterError
+from dsectl.cli.loop import run_loop
 from dsectl.demo.findings import Findings, Step, judge
 from dsectl.demo.witness import Witness, WitnessedCalls, within
 from dsectl.load.account import account_of, promises
 from dsectl.load.plan import KV, PUBLISH, READ, REQUEST, UNIFORM, WRITE, KeySpace, LoadPlan, Mix
-from dsectl.load.run import run_loop
 from dsectl.load.session import Hooks, run_session
 from dsectl.load.tally import LoadReport
 from dsectl.snapshot.observer import Observer, Poller

@@ -17,23 +17,21 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from time import monotonic
-from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn
 
 import uvloop
 from msgspec import DecodeError, Struct, json
 
 from cluster.errors import ClusterError, from_code
 from dsectl import ROOT
-from dsectl.cli.signals import handled, noted
+from dsectl.cli.loop import run_loop
+from dsectl.cli.signals import noted
 from dsectl.load.plan import LoadPlan
 from dsectl.load.session import Hooks, run_session
 from dsectl.load.tally import Interval, LoadReport, merge
 
-T = TypeVar("T")
 POLL_S = 0.05
 EXIT_ORPHANED = 1
 # The very code that runs here, and nothing from the folder that the user happens to stand in (-P).
@@ -55,33 +53,6 @@ def run_load(plan: LoadPlan, hooks: Hooks) -> LoadReport:
             report = run_loop(run_session(plan.share(0), hooks), ending=[signal.SIGHUP])
     report.interrupted_by = came[0] if came else 0
     return report
-
-
-def run_loop(coroutine: Coroutine[Any, Any, T], ending: Sequence[int] = (signal.SIGTERM, signal.SIGHUP)) -> T:
-    """Run it on a loop of its own. The signals `ending` cancel it, as Ctrl-C does, and then do what they did before:
-    what their handler raises in a callback of the loop would be lost, and the signal with it."""
-    came: list[int] = []
-
-    async def main() -> T:
-        task, loop = asyncio.current_task(), asyncio.get_running_loop()
-        assert task is not None
-
-        def end(signum: int, frame: FrameType | None) -> None:
-            came.append(signum)
-            task.cancel()
-            loop.call_soon_threadsafe(lambda: None)  # it may wait for its sockets
-
-        in_main = threading.current_thread() is threading.main_thread()
-        heard = [one for one in ending if in_main and callable(signal.getsignal(one))]
-        with handled(dict.fromkeys(heard, end)):
-            return await coroutine
-
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(main())
-    finally:
-        for signum in came[:1]:
-            signal.raise_signal(signum)
 
 
 class Note(Struct, tag=True):

@@ -102,8 +102,8 @@ def by_number(name: str) -> tuple[str, int, str]:
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
-    """`1 node`, `2 nodes`."""
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+    """`1 node`, `2 nodes`, `1,000 nodes`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 # -- lines of styled pieces that are exactly as wide as they should be

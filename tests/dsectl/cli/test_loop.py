@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
+from dsectl.cli.loop import run_loop
 from dsectl.cli.signals import handled
-from dsectl.load.run import run_loop
 
 
 class Interrupted(asyncio.Protocol):

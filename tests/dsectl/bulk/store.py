@@ -1,0 +1,85 @@
+"""A key-value store of siblings and contexts, in memory, that fails as a test says: it stands in for a client's."""
+
+import asyncio
+from collections import deque
+from typing import Any, cast
+
+from cluster.client.aio import Client
+from cluster.client.kv import GetResult, KeysResult, PutResult
+from cluster.errors import ClusterError, QuorumMissing
+
+
+class FakeKv:
+    """Every operation yields to the others once. `failures` are raised by puts, `lost` once they were carried out."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[bytes]] = {}
+        self.puts: list[tuple[str, bytes]] = []
+        self.failures: deque[ClusterError] = deque()
+        self.lost: deque[ClusterError] = deque()
+        self.unreadable: set[str] = set()
+        self.in_flight = 0
+        self.in_flight_max = 0
+        self.silent: list[str] = []
+        self._operations: set[str] = set()
+        self._put_as: dict[tuple[str, bytes], int] = {}  # which put a value is of; 0 for what was there
+
+    async def get(self, key: str) -> GetResult:
+        await self._wait()
+        if key in self.unreadable:
+            raise QuorumMissing("no quorum")
+        values = self.rows.get(key, [])
+        return GetResult(key, None, list(values), str(len(self.puts)), 2, 0, False, "n1", 1.0)
+
+    async def put(
+        self, key: str, value: bytes, *, context: str | None, blind: bool, retry: ClusterError | None = None
+    ) -> PutResult:
+        await self._wait()
+        if self.failures:
+            raise self.failures.popleft()
+        operation = retry.detail["operation"] if retry else ""
+        if not retry or operation not in self._operations:
+            self._apply(key, value, context)
+        if self.lost:
+            error = self.lost.popleft()
+            self._operations.add(error.detail.get("operation", ""))
+            raise error
+        return PutResult(key, "ok", "n1", 2, 0, "", "interval", len(self.rows[key]), 1.0)
+
+    def _apply(self, key: str, value: bytes, context: str | None) -> None:
+        self.puts.append((key, value))
+        seen = -1 if context is None else int(context)
+        kept = [one for one in self.rows.get(key, []) if self._put_as.get((key, one), 0) > seen]
+        self.rows[key] = [*kept, value]
+        self._put_as[key, value] = len(self.puts)
+
+    async def keys(self, prefix: str, *, limit: int, after: str) -> KeysResult:
+        await self._wait()
+        found = sorted(key for key in self.rows if key > after and key.startswith(prefix))
+        more = len(found) > limit
+        return KeysResult(found[:limit], more, self.silent, found[limit - 1] if more else "")
+
+    async def _wait(self) -> None:
+        self.in_flight += 1
+        self.in_flight_max = max(self.in_flight, self.in_flight_max)
+        await asyncio.sleep(0)
+        self.in_flight -= 1
+
+
+class FakeLocation:
+    """Says nothing of the layout."""
+
+    entry: Any = None
+
+
+class FakeClient:
+    """Has a store, and nothing else."""
+
+    def __init__(self) -> None:
+        self.kv = FakeKv()
+        self.location = FakeLocation()
+        self.timeout = 5.0
+
+    @property
+    def client(self) -> Client:
+        return cast(Client, self)
