@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from cluster.errors import UnknownCluster as UnknownCluster
     from cluster.errors import Unreachable as Unreachable
     from cluster.errors import Usage as Usage
+    from cluster.errors import WrongClock as WrongClock
 
 _WHERE = {
     "cluster.client.aio": ("Client", "connect"),
@@ -90,6 +91,7 @@ _WHERE = {
         "UnknownCluster",
         "Unreachable",
         "Usage",
+        "WrongClock",
     ),
 }
 _PLACES = {name: module for module, names in _WHERE.items() for name in names}

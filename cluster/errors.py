@@ -282,6 +282,19 @@ class NotYet(QuorumMissing):
     help_text = "Try again in a moment."
 
 
+class WrongClock(ClusterError):
+    """A write that is stamped, at a coordinator whose wall clock is far from those of its peers."""
+
+    code = "wrong-clock"
+    definite = True
+    retryable = True
+    exit_code = 7
+    help_text = (
+        "Set the node's clock (`dsectl heal` ends a fault of it), or write through another owner: `dsectl explain KEY` "
+        "names them, --via chooses one."
+    )
+
+
 class NoResponders(ClusterError):
     """No live node offers the service."""
 

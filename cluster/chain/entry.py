@@ -24,7 +24,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cluster.ballot.proposer import majority
-from cluster.chain.bucket import Bucket, check_count
+from cluster.chain.bucket import LWW, Bucket, check_count
 from cluster.errors import (
     AlreadyExists,
     Damaged,
@@ -251,6 +251,17 @@ def with_bucket(entry: ChainEntry, name: str, bucket: Bucket) -> ChainEntry:
     buckets = dict(sorted({**entry.buckets, name: bucket}.items()))
     check_count(buckets)
     return replace(_aside(entry, f"create bucket {name}"), buckets=buckets)
+
+
+def with_emptied(entry: ChainEntry, name: str, stamp: int) -> ChainEntry:
+    """A bucket is emptied, of all that was written with a stamp up to this one."""
+    bucket = entry.buckets.get(name)
+    if bucket is None:
+        raise NotFound(f"no bucket {name!r}")
+    if bucket.resolver != LWW:
+        raise Usage(f"bucket {name} keeps siblings, which have no order by which to end them: delete its keys")
+    emptied = replace(bucket, emptied=max(stamp, bucket.emptied + 1))
+    return replace(_aside(entry, f"empty bucket {name}"), buckets={**entry.buckets, name: emptied})
 
 
 def _refuse_second_change(entry: ChainEntry) -> None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from cluster.chain.bucket import DEFAULT, Bucket, bucket_name
+from cluster.chain.bucket import DEFAULT, LWW, Bucket, bucket_name
+from cluster.versions import BASE, Generation
 
 
 class Buckets:
@@ -18,3 +19,13 @@ class Buckets:
     def of(self, key: str) -> Bucket:
         """What holds for a key. Costs an attribute where nothing is defined: each operation asks."""
         return self.defined.get(bucket_name(key, self.defined), DEFAULT) if self.defined else DEFAULT
+
+    def base_of(self, key: str) -> Generation:
+        """The generation in which a key's cell begins: one below it is over."""
+        emptied = self.of(key).emptied
+        return (emptied, "", 0) if emptied else BASE
+
+    @property
+    def any_lww(self) -> bool:
+        """Whether any write is stamped that is compared with others by its stamp."""
+        return any(bucket.resolver == LWW for bucket in self.defined.values())

@@ -14,6 +14,7 @@ from cluster.kv.buckets import Buckets
 from cluster.kv.forward import Forwarder
 from cluster.kv.listing import LISTINGS_MAX, Listed, Listing
 from cluster.kv.operations import Operations, digest_of
+from cluster.kv.peerclocks import PeerClocks
 from cluster.layout import partition_of
 from cluster.limits import (
     CLOCK_ACTORS_MAX,
@@ -123,6 +124,7 @@ class Coordinator:
         reader: Reader,
         actors: Actors,
         buckets: Buckets,
+        peer_clocks: PeerClocks,
         durability: str,
     ) -> None:
         self.replication = replication
@@ -130,6 +132,7 @@ class Coordinator:
         self.reader = reader
         self.actors = actors
         self.buckets = buckets
+        self.peer_clocks = peer_clocks
         self.durability = durability
         self._write_s = replication.settings.write_timeout_s - ANSWER_S
         self._read_s = replication.settings.read_timeout_s - ANSWER_S
@@ -371,7 +374,7 @@ class Coordinator:
         replication = self.replication
         vote = replication.status.vote(partition) if replication.view.mine(partition) else NO_VOTE
         blob = replication.store.logged(TABLE_KV, partition, body.key)
-        if vote != VOTING and (blob is None or not replication.mergeables[TABLE_KV].shows(blob)):
+        if vote != VOTING and (blob is None or not replication.mergeables[TABLE_KV].shows(blob, body.key)):
             inbound.fail(QuorumMissing(f"{replication.me} holds nothing under {body.key!r}: {NOT_SURE[vote]}"))
         else:
             self._answer(blob, 1, 0, vote != VOTING, inbound)

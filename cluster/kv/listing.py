@@ -118,7 +118,7 @@ class Listing:
         if not self._heap:
             return False
         key, _, cursor = self._heap[0]
-        if self._objects.shows(cursor.rows[cursor.at][1]):
+        if self._objects.shows(cursor.rows[cursor.at][1], key):
             self._found.append(key)
         self._looked += 1
         self._last = key

@@ -7,6 +7,7 @@ objects from bytes finds the object of such a row, and has to know itself that t
 """
 
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 import msgspec
@@ -14,8 +15,8 @@ import msgspec
 from cluster.errors import Damaged, TooLarge
 from cluster.replication.mergeable import excess
 from cluster.versions import (
-    BASE,
     EMPTY,
+    EXPIRED_SPARE_MS,
     KIND_NONE,
     Cell,
     Generation,
@@ -24,6 +25,7 @@ from cluster.versions import (
     decode,
     digest,
     encode,
+    expires_ms,
     is_deleted,
     is_over,
     kind_of,
@@ -90,12 +92,14 @@ def shows_cell(cell: Cell | None, base: Generation, now_ms: int) -> bool:
 
 class KvRows:
     """The Mergeable of the rows of the key-value store. `wall_s` is the time now, in seconds since 1970: a cell that
-    has expired shows nothing, and is deleted some time later."""
+    has expired shows nothing, and is deleted some time later. `base_of` a key: a cell of a generation below is over,
+    since its bucket was emptied."""
 
     digest = staticmethod(digest)
 
-    def __init__(self, wall_s: Callable[[], float]) -> None:
+    def __init__(self, wall_s: Callable[[], float], base_of: Callable[[str], Generation]) -> None:
         self._wall_s = wall_s
+        self._base_of = base_of
 
     def merge(self, held: bytes, other: bytes) -> bytes:
         """The join; see `Mergeable`."""
@@ -118,19 +122,31 @@ class KvRows:
         """How many siblings it has."""
         return len(outline(blob).siblings)
 
-    def shows(self, blob: bytes) -> bool:
+    def shows(self, blob: bytes, key: str) -> bool:
         """Whether any sibling is not deleted, or its cell shows anything."""
         versions, cell = split(blob)
-        return any(not sibling.deleted for sibling in versions.siblings) or shows_cell(cell, BASE, self._now_ms())
+        if any(not sibling.deleted for sibling in versions.siblings):
+            return True
+        return cell is not None and shows_cell(cell, self._base_of(key), self._now_ms())
 
-    def is_deleted(self, blob: bytes) -> bool:
+    def is_deleted(self, blob: bytes, key: str) -> bool:
         """Whether nothing is left of it but tombstones."""
         if blob[0] != FRONT_CELL:
             return is_deleted(blob)
         versions, cell = split(blob)
         if not all(sibling.deleted for sibling in versions.siblings):
             return False
-        return cell is None or is_over(cell, BASE, self._now_ms())
+        return cell is None or is_over(cell, self._base_of(key), self._now_ms())
+
+    def ends_s(self, blob: bytes, key: str) -> float:
+        """When its cell has expired for so long that it may be collected."""
+        if blob[0] != FRONT_CELL:
+            return inf
+        versions, cell = split(blob)
+        assert cell is not None
+        ends_ms = expires_ms(cell)
+        stays = not ends_ms or any(not sibling.deleted for sibling in versions.siblings)
+        return inf if stays else (ends_ms + EXPIRED_SPARE_MS) / 1000
 
     def newest(self, blob: bytes) -> dict[str, int]:
         """By node id the highest number of an event that it names."""

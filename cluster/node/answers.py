@@ -49,6 +49,7 @@ class Answers:
             "drain": node.drain.drain,
             "change": node.layouts.change,
             "create-bucket": self.buckets.create,
+            "empty-bucket": self.buckets.empty_for,
         }
         """Those that are answered when something is so."""
         self._questions: dict[str, Callable[[Arguments], Any]] = {

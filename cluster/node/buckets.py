@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from cluster.chain.bucket import SIBLINGS, Bucket
-from cluster.chain.entry import ChainEntry, with_bucket
+from cluster.chain.entry import ChainEntry, with_bucket, with_emptied
 from cluster.errors import ClusterError, NotFound, NotYet, Usage
 from cluster.ports import Inbound, Outcome
 from cluster.wire.admin import AdminAnswer, read_arguments
@@ -27,6 +27,9 @@ LOOKS_S: Final = 1.0
 """So long a member is given to say whether it holds keys of the name; who says nothing is not waited for."""
 ANSWER_S: Final = 0.1
 """So long before its deadline a wait ends, so that what was decided still arrives, with who has not taken it over."""
+
+Decided = Callable[[ChainEntry | ClusterError, list[str]], None]
+"""(the entry, the members that have not taken it over); or (why not, [])."""
 
 
 class BucketQuery(Struct):
@@ -60,20 +63,64 @@ class BucketChanges:
         """Define a bucket, and answer once all live members have it, with those that do not (`late`). Raises Usage or
         AlreadyExists for one that cannot be."""
         query = read_arguments(arguments, BucketQuery)
-        bucket = Bucket(query.resolver, query.r, query.w, query.ttl_s)
-        change = partial(with_bucket, name=query.name, bucket=bucket)
-        entry = self._node.layouts.chain.entry
-        if change(entry) is entry:
-            self._propose(change, query, inbound)
-            return
+        name, bucket = query.name, Bucket(query.resolver, query.r, query.w, query.ttl_s)
+        chain = self._node.layouts.chain
+
+        def change(entry: ChainEntry) -> ChainEntry:
+            return with_bucket(entry, name, bucket)
 
         def looked(found: list[str]) -> None:
-            if found and query.name not in self._node.layouts.chain.entry.buckets:
-                inbound.fail(Usage(f"there are keys under {query.name}/ already, such as {found[0]!r}"))
+            if found and name not in chain.entry.buckets:
+                inbound.fail(Usage(f"there are keys under {name}/ already, such as {found[0]!r}"))
             else:
-                self._propose(change, query, inbound)
+                self._decide(change, query.id, inbound.deadline, decided)
 
-        self._look(f"{query.name}/", inbound.deadline, looked)
+        def decided(outcome: ChainEntry | ClusterError, late: list[str]) -> None:
+            if isinstance(outcome, ClusterError):
+                inbound.fail(outcome)
+            else:
+                made = self._told(name, outcome.buckets[name])
+                inbound.reply(AdminAnswer({**made, "slot": outcome.slot, "late": late}))
+
+        if change(chain.entry) is chain.entry:
+            looked([])
+        else:
+            self._look(f"{name}/", inbound.deadline, looked)
+
+    def empty(self, name: str, deadline: float, done: Decided, change_id: str = "") -> None:
+        """End at once all that an lww bucket holds; `done` once all live members have taken that over. Its stamp is
+        above all that live members have given, so that what any of them acknowledged before is gone."""
+        node, clock = self._node, self._node.kv.clock
+
+        def stamped(newest: int) -> None:
+            wall_s = node.env.clock.wall()
+            try:
+                node.peer_clocks.check()  # a stamp of the future would end what is written until then
+            except ClusterError as error:
+                done(error, [])
+                return
+            clock.observe(newest, wall_s)
+            self._decide(partial(with_emptied, name=name, stamp=clock.tick(wall_s)), change_id, deadline, done)
+
+        try:
+            with_emptied(node.layouts.chain.entry, name, 0)
+        except ClusterError as error:
+            done(error, [])
+            return
+        peers = [member for member in node.membership.alive() if member != node.member.name]
+        node.peer_clocks.ask(peers, min(deadline - ANSWER_S, node.env.clock.now() + LOOKS_S), stamped)
+
+    def empty_for(self, arguments: dict[str, Any], inbound: Inbound) -> None:
+        """The same, for an admin query."""
+        query = read_arguments(arguments, BucketQuery)
+
+        def done(outcome: ChainEntry | ClusterError, late: list[str]) -> None:
+            if isinstance(outcome, ClusterError):
+                inbound.fail(outcome)
+            else:
+                inbound.reply(AdminAnswer({"bucket": query.name, "slot": outcome.slot, "late": late}))
+
+        self.empty(query.name, inbound.deadline, done, query.id)
 
     def _look(self, prefix: str, deadline: float, done: Callable[[list[str]], None]) -> None:
         """Ask all live members for a key with this prefix."""
@@ -99,30 +146,30 @@ class BucketChanges:
             node.rpc.request(others, Keys(prefix, "", 1), ends_at, told)
         node.kv.list_keys(prefix, "", 1, ends_at, listed)
 
-    def _propose(self, change: Callable[[ChainEntry], ChainEntry], query: BucketQuery, inbound: Inbound) -> None:
+    def _decide(
+        self, change: Callable[[ChainEntry], ChainEntry], change_id: str, deadline: float, done: Decided
+    ) -> None:
+        """Have it decided, and wait until all live members have the entry."""
         node = self._node
 
         def decided(outcome: ChainEntry | ClusterError) -> None:
             if isinstance(outcome, ChainEntry):
-                self._wait(outcome.slot, query.name, inbound)
-            elif isinstance(outcome, NotYet) and node.env.clock.now() < inbound.deadline - 2 * ANSWER_S:
-                node.env.clock.call_later(LOOK_S, self._propose, change, query, inbound)  # another one is under way
+                wait(outcome)
+            elif isinstance(outcome, NotYet) and node.env.clock.now() < deadline - 2 * ANSWER_S:
+                # This node has another change under way.
+                node.env.clock.call_later(LOOK_S, self._decide, change, change_id, deadline, done)
             else:
-                inbound.fail(outcome)
+                done(outcome, [])
 
-        node.layouts.chain.propose(change, inbound.deadline - ANSWER_S, decided, query.id)
+        def wait(entry: ChainEntry) -> None:
+            has = {name for name, progress in node.layouts.all_progress().items() if progress.slot >= entry.slot}
+            behind = [name for name in node.membership.alive() if name not in has]
+            if not behind or node.env.clock.now() >= deadline - ANSWER_S:
+                done(entry, [name for name in node.view.members if name not in has])
+            else:
+                node.env.clock.call_later(LOOK_S, wait, entry)
 
-    def _wait(self, slot: int, name: str, inbound: Inbound) -> None:
-        """Until all live members have the entry of this slot."""
-        node = self._node
-        has = {member for member, progress in node.layouts.all_progress().items() if progress.slot >= slot}
-        alive = node.membership.alive()
-        if all(member in has for member in alive) or node.env.clock.now() >= inbound.deadline - ANSWER_S:
-            entry = node.layouts.chain.entry
-            late = [member for member in node.view.members if member not in has]
-            inbound.reply(AdminAnswer({**self._told(name, entry.buckets[name]), "slot": slot, "late": late}))
-        elif not inbound.link.ended:
-            node.env.clock.call_later(LOOK_S, self._wait, slot, name, inbound)
+        node.layouts.chain.propose(change, deadline - ANSWER_S, decided, change_id)
 
     def _told(self, name: str, bucket: Bucket) -> dict[str, Any]:
         layout = self._node.view.entry

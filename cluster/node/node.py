@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from cluster.chain.bucket import Bucket
 from cluster.chain.chain import read_chain
 from cluster.chain.entry import forgotten
 from cluster.config import NodeSettings
@@ -19,6 +20,7 @@ from cluster.kv.actors import Actors
 from cluster.kv.buckets import Buckets
 from cluster.kv.coordinator import Coordinator
 from cluster.kv.objects import KvRows
+from cluster.kv.peerclocks import PeerClocks
 from cluster.layout import PARTITIONS, LayoutEntry, LayoutView, decode_entry
 from cluster.membership import Membership, OwnIdentity, SeedMember
 from cluster.messaging.topics import NodeTopics
@@ -118,7 +120,7 @@ class Node:
         self.layouts = Layouts(
             env, self.view, self.rpc, self.membership, self.membership.alive, self.replication, record,
             entries=self.entries, newborn=self.boot.newborn, members_changed=self._members_changed,
-            buckets_changed=self.buckets.adopt, stop=self._stop_for_good,
+            buckets_changed=self._buckets_changed, stop=self._stop_for_good,
         )  # fmt: skip
         self._build_services(name)
         self.answers = Answers(self)
@@ -126,6 +128,7 @@ class Node:
 
     def _build_data(self) -> None:
         env, settings = self.env, self.settings
+        self.buckets = Buckets(self.entries[-1].buckets)
         self.actors = Actors(env, self.boot.id, self.boot.epoch)
         self.store = Store(
             env, self.tick, settings.storage,
@@ -133,7 +136,8 @@ class Node:
             on_undone=self.actors.renew,
             on_full=self._full,
         )  # fmt: skip
-        mergeables: dict[int, Mergeable] = {TABLE_KV: KvRows(env.clock.wall), TABLE_STABLE: StableClocks()}
+        rows = KvRows(env.clock.wall, self.buckets.base_of)
+        mergeables: dict[int, Mergeable] = {TABLE_KV: rows, TABLE_STABLE: StableClocks()}
         boot = f"{self.boot.id}-{self.boot.epoch}"
         context = ReplicationContext(
             boot=boot,
@@ -153,9 +157,12 @@ class Node:
             steps=self.steps,
         )
         self.replication = Replication(context, self.actors.renew, lambda: (self.boot.id, self.actors.number))
-        self.buckets = Buckets(self.entries[-1].buckets)
+        self.peer_clocks = PeerClocks(
+            env, self.member.name, self.rpc, self.membership.alive, self.events.record,
+            needed=lambda: self.buckets.any_lww, newest_stamp=lambda: self.kv.clock.last,
+        )  # fmt: skip
         self.kv = Coordinator(
-            context, self.replication.writer, self.replication.reader, self.actors, self.buckets,
+            context, self.replication.writer, self.replication.reader, self.actors, self.buckets, self.peer_clocks,
             settings.storage.durability.value,
         )  # fmt: skip
         context.throttle.foreground = [self.kv.writes, self.kv.reads]
@@ -232,6 +239,7 @@ class Node:
         self.requests.start()
         self.drain.start()
         self.layouts.start()
+        self.peer_clocks.start()
         self.replication.start(returning=not self.boot.newborn, hints_lost_now=bool(recovery.lost))
         self._beat()
 
@@ -299,6 +307,13 @@ class Node:
         if me not in members:
             self.drain.leave()
             self.env.clock.call_later(LEAVE_S, self.hooks.on_fatal, f"{me} has left the cluster")
+
+    def _buckets_changed(self, defined: dict[str, Bucket]) -> None:
+        before = self.buckets.defined
+        self.buckets.adopt(defined)
+        self.peer_clocks.look()
+        if any(name in before and before[name].emptied < bucket.emptied for name, bucket in defined.items()):
+            self.replication.collecting.look_again()
 
     def _stop_for_good(self, why: str) -> None:
         """Once what calls this has come to its end."""

@@ -25,6 +25,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
+from math import inf
 from typing import Final
 
 import msgspec
@@ -97,13 +98,17 @@ class StableClocks:
         """It is one value."""
         return 1
 
-    def shows(self, blob: bytes) -> bool:
+    def shows(self, blob: bytes, key: str) -> bool:
         """It is there for all."""
         return True
 
-    def is_deleted(self, blob: bytes) -> bool:
+    def is_deleted(self, blob: bytes, key: str) -> bool:
         """It never goes."""
         return False
+
+    def ends_s(self, blob: bytes, key: str) -> float:
+        """Nor will it."""
+        return inf
 
     def newest(self, blob: bytes) -> dict[str, int]:
         """It names no event of its own."""

@@ -54,11 +54,14 @@ class Mergeable(Protocol):
     def digest(self, blob: bytes) -> bytes:
         """Eight bytes that are equal when the objects are."""
 
-    def shows(self, blob: bytes) -> bool:
-        """Whether a reader is shown anything of it; a tombstone hides what it covers."""
+    def shows(self, blob: bytes, key: str) -> bool:
+        """Whether a reader is shown anything of it now; a tombstone hides what it covers."""
 
-    def is_deleted(self, blob: bytes) -> bool:
-        """Whether it is nothing but a tombstone: it may be collected."""
+    def is_deleted(self, blob: bytes, key: str) -> bool:
+        """Whether it is nothing but a tombstone now: it may be collected."""
+
+    def ends_s(self, blob: bytes, key: str) -> float:
+        """When it will be deleted by itself, in seconds since 1970; infinity for never."""
 
     def newest(self, blob: bytes) -> dict[str, int]:
         """By node id the highest number of an event that it names."""

@@ -121,11 +121,12 @@ class QuorumRead:
     """
 
     __slots__ = (
-        "absent", "answers", "aside", "complete", "may_miss", "mergeable", "merged", "r", "strict", "sure",
+        "absent", "answers", "aside", "complete", "key", "may_miss", "mergeable", "merged", "r", "strict", "sure",
         "unrepaired", "votes",
     )  # fmt: skip
 
-    def __init__(self, r: int, absent: int, strict: bool, mergeable: Mergeable) -> None:
+    def __init__(self, key: str, r: int, absent: int, strict: bool, mergeable: Mergeable) -> None:
+        self.key = key
         self.r = r
         self.absent = absent if absent > r else r
         self.strict = strict
@@ -170,7 +171,7 @@ class QuorumRead:
 
     def shows_value(self) -> bool:
         """Whether a reader would be shown anything of what was found so far: a tombstone hides, as absence does."""
-        return self.merged is not None and self.mergeable.shows(self.merged)
+        return self.merged is not None and self.mergeable.shows(self.merged, self.key)
 
     def lacking(self) -> int:
         """How many more votes decide, as things stand; 0 or less once decided."""

@@ -85,7 +85,7 @@ class ReadOperation(QuorumRead):
     """Of one that is to be explained: it leaves the batches, so that its trace goes with each question."""
 
     __slots__ = (
-        "asked", "deadline", "digest", "done", "held", "id", "key", "partition", "reader", "repaired", "repairing",
+        "asked", "deadline", "digest", "done", "held", "id", "partition", "reader", "repaired", "repairing",
         "started", "table", "waiting", "widened",
     )  # fmt: skip
 
@@ -102,11 +102,10 @@ class ReadOperation(QuorumRead):
         strict: bool,
         mergeable: Mergeable,
     ) -> None:
-        QuorumRead.__init__(self, r, absent, strict, mergeable)
+        QuorumRead.__init__(self, key, r, absent, strict, mergeable)
         self.reader = reader
         self.table = table
         self.partition = partition
-        self.key = key
         self.deadline = deadline
         self.done: ReadDone | None = done
         self.started = reader.context.env.clock.now()

@@ -2,6 +2,7 @@
 
 from cluster.versions.cell import (
     BASE,
+    EXPIRED_SPARE_MS,
     KIND_COUNTER,
     KIND_NONE,
     KIND_SET,
@@ -83,6 +84,7 @@ __all__ = [
     "CONTEXT_BYTES_MAX",
     "DOTS_MAX",
     "EMPTY",
+    "EXPIRED_SPARE_MS",
     "KIND_COUNTER",
     "KIND_NONE",
     "KIND_SET",

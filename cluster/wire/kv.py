@@ -70,4 +70,15 @@ class KeysFound(Struct, array_like=True, gc=False, tag=15):
     after: str
 
 
-KvBody = Put | PutDone | Get | Got | Keys | KeysFound
+class ReadClock(Struct, array_like=True, gc=False, tag=18):
+    """Read the node's wall clock."""
+
+
+class ClockRead(Struct, array_like=True, gc=False, tag=19):
+    """Its wall time in seconds since 1970, and the newest stamp that it has given."""
+
+    wall_s: float
+    newest_stamp: int
+
+
+KvBody = Put | PutDone | Get | Got | Keys | KeysFound | ReadClock | ClockRead

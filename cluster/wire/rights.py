@@ -14,7 +14,7 @@ from typing import Any
 from cluster.errors import ClusterError, Forbidden
 from cluster.wire.admin import AdminQuery
 from cluster.wire.chain import Accept, Decided, Entries, Prepare
-from cluster.wire.kv import Get, Keys, Put
+from cluster.wire.kv import Get, Keys, Put, ReadClock
 from cluster.wire.membership import PushPull, StreamPing, Tell
 from cluster.wire.replication import (
     Attest,
@@ -59,6 +59,7 @@ MAY_SEND: dict[type, tuple[str, ...]] = {
     Compare: _NODES,
     Leaves: _NODES,
     Survey: _NODES,
+    ReadClock: _NODES,
     # Fan-out and membership.
     Relay: _NODES,
     PushPull: _NODES,

@@ -13,7 +13,7 @@ from cluster.kv.objects import KvRows
 from cluster.layout import partition_of
 from cluster.replication.mergeable import TABLE_KV
 from cluster.storage import Store
-from cluster.versions import EMPTY, encode, put
+from cluster.versions import BASE, EMPTY, encode, put
 from tests.bench.harness import show
 from tests.storage.memory_disk import HandClock, World
 
@@ -54,7 +54,7 @@ def page(
     found: list[str] = []
     listing = Listing(
         store,
-        KvRows(lambda: 0.0),
+        KvRows(lambda: 0.0, lambda key: BASE),
         clock,
         PARTITIONS,
         after,

@@ -17,8 +17,9 @@ from cluster.chain.entry import (
     reverted,
     switched,
     with_bucket,
+    with_emptied,
 )
-from cluster.errors import AlreadyExists, Damaged, Usage
+from cluster.errors import AlreadyExists, Damaged, NotFound, Usage
 from cluster.layout import LayoutEntry, LayoutMember
 from cluster.limits import BUCKETS_MAX
 
@@ -134,3 +135,15 @@ class Case:
 )
 def test_a_key_belongs_to_the_bucket_that_its_first_part_names(case: Case) -> None:
     assert bucket_name(case.key, DEFINED.buckets) == case.name
+
+
+def test_emptied_it_has_a_higher_stamp_than_before() -> None:
+    once = with_emptied(DEFINED, "orders", 7)
+    assert (once.slot, once.what, once.layout) == (3, "empty bucket orders", DEFINED.layout)
+    assert once.buckets["orders"] == Bucket(LWW, ttl_s=60.0, emptied=7)
+    assert with_emptied(once, "orders", 5).buckets["orders"].emptied == 8, "whatever the clock says"
+    assert with_bucket(once, "orders", Bucket(LWW, ttl_s=60.0)) is once, "and it was created as it was"
+    with pytest.raises(NotFound):
+        with_emptied(DEFINED, "carts", 7)
+    with pytest.raises(Usage, match="keeps siblings"):
+        with_emptied(with_bucket(DEFINED, "carts", Bucket()), "carts", 7)

@@ -11,10 +11,10 @@ from cluster.kv.objects import KvRows
 from cluster.layout import partition_of
 from cluster.replication.mergeable import TABLE_KV
 from cluster.storage import memory
-from cluster.versions import EMPTY, encode, put
+from cluster.versions import BASE, EMPTY, encode, put
 from tests.storage.memory_disk import HandClock, World
 
-OBJECTS = KvRows(lambda: 0.0)
+OBJECTS = KvRows(lambda: 0.0, lambda key: BASE)
 VALUE = encode(put(EMPTY, "n1-1.1.0", 1, None, "operation", 1, b"value"))
 TOMBSTONE = encode(put(EMPTY, "n1-1.1.0", 1, None, "operation", 1, b"", deleted=True))
 
@@ -116,10 +116,10 @@ def test_a_page_costs_its_length_and_not_the_number_of_keys(monkeypatch: pytest.
     seen = 0
     shows = KvRows.shows
 
-    def counted(self: KvRows, blob: bytes) -> bool:
+    def counted(self: KvRows, blob: bytes, key: str) -> bool:
         nonlocal seen
         seen += 1
-        return shows(self, blob)
+        return shows(self, blob, key)
 
     monkeypatch.setattr(KvRows, "shows", counted)
     assert pages.page("key-02500", limit=10) == ([f"key-{number:05}" for number in range(2501, 2511)], "key-02510")

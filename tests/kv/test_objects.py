@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from cluster.errors import Damaged
 from cluster.kv.objects import FRONT_CELL, KvRows, joined, split, with_object
 from cluster.versions import (
+    BASE,
     EMPTY,
     NO_CELL,
     Cell,
@@ -25,7 +26,7 @@ from cluster.versions import (
 )
 
 A, B = "n1-aa.1.0", "n2-bb.1.0"
-ROWS = KvRows(lambda: 1000.0)
+ROWS = KvRows(lambda: 1000.0, lambda key: BASE)
 
 OBJECT = put(EMPTY, A, 1, None, "op1", 1, b"x")
 DELETED = put(OBJECT, A, 9, Context(OBJECT.clock), "op2", 2, b"", True)
@@ -79,8 +80,8 @@ def test_an_object_and_a_cell_that_race_lose_neither() -> None:
 def test_a_row_is_a_tombstone_when_both_are(versions: Versions, cell: Cell | None, shows: bool) -> None:
     row = joined(versions, cell)
     ROWS.check(row)
-    assert ROWS.shows(row) is shows
-    assert ROWS.is_deleted(row) is not shows
+    assert ROWS.shows(row, "k") is shows
+    assert ROWS.is_deleted(row, "k") is not shows
 
 
 def test_of_an_old_copy_only_what_is_news_is_kept() -> None:

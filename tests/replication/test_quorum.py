@@ -1,6 +1,7 @@
 """Who takes a write, and the verdicts of writes and reads, as tables of what arrives and what is decided."""
 
 from collections.abc import Mapping, Sequence
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -131,8 +132,11 @@ class Letters:
     def digest(self, blob: bytes) -> bytes:
         return blob
 
-    def is_deleted(self, blob: bytes) -> bool:
-        return not self.shows(blob)
+    def is_deleted(self, blob: bytes, key: str) -> bool:
+        return not self.shows(blob, key)
+
+    def ends_s(self, blob: bytes, key: str) -> float:
+        return inf
 
     def newest(self, blob: bytes) -> dict[str, int]:
         return {}
@@ -140,12 +144,12 @@ class Letters:
     def unsettled(self, blob: bytes, held: bytes | None, stable: Mapping[str, int]) -> bytes | None:
         return blob
 
-    def shows(self, blob: bytes) -> bool:
+    def shows(self, blob: bytes, key: str) -> bool:
         return blob.upper() != blob.lower() and any(chr(letter).isupper() for letter in blob)
 
 
 def read(r: int = 2, absent: int = 2, strict: bool = False) -> QuorumRead:
-    return QuorumRead(r, absent, strict, Letters())
+    return QuorumRead("k", r, absent, strict, Letters())
 
 
 V, M, C, N = VOTING, MAY_MISS_HINTS, CATCHING_UP, NO_VOTE

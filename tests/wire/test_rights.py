@@ -15,6 +15,7 @@ ANSWERS_AND_PUSHES = {
         "PutDone",
         "Got",
         "KeysFound",
+        "ClockRead",
         "Replicated",
         "Attested",
         "Scanned",

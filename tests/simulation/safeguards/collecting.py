@@ -11,6 +11,7 @@ from cluster.replication import collecting
 from cluster.replication.collecting import Collecting
 from cluster.replication.collection import Attestation, Cut
 from cluster.replication.context import ReplicationContext
+from cluster.replication.digests import Row
 from cluster.replication.hints import HintKey
 from cluster.replication.mergeable import TABLE_KV
 from cluster.replication.quorum import QuorumRead
@@ -300,8 +301,9 @@ def a_later_delete_has_not_reached_all(seed: int) -> None:
 
 
 def remove_every_tombstone(monkeypatch: pytest.MonkeyPatch) -> None:
-    def may_go(self: Collecting, table: int, blob: bytes | None, stable: object) -> bool:
-        return blob is not None and self.context.mergeables[table].is_deleted(blob)
+    def may_go(self: Collecting, row: Row, blob: bytes | None, stable: object) -> bool:
+        table, key = row
+        return blob is not None and self.context.mergeables[table].is_deleted(blob, key)
 
     monkeypatch.setattr(Collecting, "_may_go", may_go)
 
