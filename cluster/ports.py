@@ -4,7 +4,7 @@ A block names here what it needs instead of importing the block that gives it, s
 hand in something smaller. Bodies are messages of `cluster.wire`; here they are structs, and nothing is decided.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -196,9 +196,22 @@ class RowTable(Protocol):
     def keys(self, partition: int) -> list[str]:
         """All keys of a partition, in any order: what a checkpoint copies of a table that lives in the log alone."""
 
-    def scan(self, partition: int, after: str, limit: int, *, prefix: str = "", bytes_max: int | None = None) -> Page:
+    def scan(
+        self,
+        partition: int,
+        after: str,
+        limit: int,
+        *,
+        prefix: str = "",
+        bytes_max: int | None = None,
+        passed: bool = True,
+    ) -> Page:
         """One page: rows whose keys are above `after` and begin with `prefix`, in order, at most `limit` of them, the
-        last of which may take their sizes over `bytes_max`. There are more only behind a page that is not empty."""
+        last of which may take their sizes over `bytes_max`. There are more only behind a page that is not empty.
+        Without those that are `passed` over, where the table can leave them out in no time."""
+
+    def pass_over(self, partition: int, keys: Iterable[str]) -> None:
+        """Whoever lists these rows is shown nothing of them, until they are set again."""
 
     def prepare(self, partition: int) -> bool:
         """A step, of a fraction of a millisecond, of what the next `scan` would have to do first; whether there is

@@ -2,8 +2,8 @@
 
 Keys are spread over the partitions by their hash, so every page is merged from all of them: each gives its next few
 rows, and the heap says which partition's key is next. A page costs its own length and a bisection a partition, however
-many keys there are; only deleted keys, which are read and passed over, come on top. So a page may end before it is
-full, and says up to where it looked.
+many keys there are. Deleted keys that were not collected yet come on top once: whoever meets one first has it passed
+over from then on. So a page may end before it is full, and says up to where it looked.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ Listed = Callable[[list[str], str, ClusterError | None], None]
 class Cursor:
     """One partition: its rows ahead, and where to go on behind them."""
 
-    __slots__ = ("after", "at", "more", "partition", "rows")
+    __slots__ = ("after", "at", "hidden", "more", "partition", "rows")
 
     def __init__(self, partition: int, after: str) -> None:
         self.partition = partition
@@ -44,6 +44,8 @@ class Cursor:
         self.rows: list[tuple[str, bytes]] = []
         self.at = 0
         self.more = True
+        self.hidden: list[str] = []
+        """Deleted keys that it has met."""
 
 
 class Listing:
@@ -92,15 +94,25 @@ class Listing:
         for _ in range(SLICE_STEPS):
             if not (self._open() if self._unopened else self._advance()):
                 page = self._found[: self._limit]
-                self._done(page, page[-1] if len(self._found) > self._limit else "", None)
-                return False
+                return self._end(page, page[-1] if len(self._found) > self._limit else "")
             now = self._clock.now()
             if now - started > SLICE_S:
                 break
         if self._looked >= PAGE_ROWS_MAX or (self._looked >= PAGE_ROWS_MIN and now >= self._ends_at):
-            self._done(self._found, self._last, None)
-            return False
+            return self._end(self._found, self._last)
         return True
+
+    def _end(self, page: list[str], after: str) -> bool:
+        for _, _, cursor in self._heap:
+            self._pass_over(cursor)
+        self._done(page, after, None)
+        return False
+
+    def _pass_over(self, cursor: Cursor) -> None:
+        """The next listing does not look at these again."""
+        if cursor.hidden:
+            self._store.pass_over(TABLE_KV, cursor.partition, cursor.hidden)
+            cursor.hidden = []
 
     def _open(self) -> bool:
         cursor = self._unopened[-1]
@@ -118,8 +130,11 @@ class Listing:
         if not self._heap:
             return False
         key, _, cursor = self._heap[0]
-        if self._objects.shows(cursor.rows[cursor.at][1], key):
+        row = cursor.rows[cursor.at][1]
+        if self._objects.shows(row, key):
             self._found.append(key)
+        elif self._objects.is_deleted(row, key):  # else it shows nothing at this time
+            cursor.hidden.append(key)
         self._looked += 1
         self._last = key
         cursor.at += 1
@@ -131,10 +146,11 @@ class Listing:
 
     def _fill(self, cursor: Cursor) -> bool:
         """Fetch the partition's next rows; whether there are any."""
+        self._pass_over(cursor)
         if not cursor.more:
             return False
         cursor.rows, cursor.more = self._store.scan(
-            TABLE_KV, cursor.partition, cursor.after, self._ahead, prefix=self._prefix
+            TABLE_KV, cursor.partition, cursor.after, self._ahead, prefix=self._prefix, passed=False
         )
         cursor.at = 0
         if cursor.rows:

@@ -1,29 +1,18 @@
-"""A table in memory: rows by partition and key, which can also be read in the order of their keys.
+"""A table in memory: rows by partition and key, which can also be read in the order of their keys; see `KeyOrder`.
 
-A put must not pay for order, so a new key is only noted; the sorted blocks of its partition are brought up to date by
-whoever reads in order, some hundred keys at a time (`prepare`), so that a first reader need not stop the node.
-Bisection finds the start of a page, so a page costs its own length and not the partition's. Deleted keys stay in the
-blocks, and are passed over; they never outnumber what is there by more than a constant.
+Rows that a listing passed over, because they show nothing (tombstones), are in an order of their own, so that the next
+one does not meet them again: a page costs its own length, however many keys were deleted.
 """
 
-import gc
-from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator
+from collections.abc import Iterable
+from heapq import merge
 
 from cluster.ports import Page, Position, RowTable, TableStat
+from cluster.storage.order import KeyOrder
 from cluster.storage.record import PARTITION_MAX
 
-BLOCK = 1024
-"""Keys in a block, and up to twice as many: what is moved when one is inserted."""
-CHUNK = 512
-"""Keys that are sorted and merged in one step: 0.3 ms."""
-CHUNK_SHARE = 16
-"""With more keys than `CHUNK` times this, a step takes as large a part of them: each goes through all blocks, so that
-steps of one length would cost the square of the keys."""
-FEW_SHARE = 32
-"""Up to this part of the keys are inserted one by one (two bisections and a move of memory each)."""
 SPARE_MAX = 1024
-"""Keys that may wait to be sorted, or are deleted and still listed, in a partition of any size."""
+"""Keys that may wait to be sorted, or are gone and still in order, in a partition of any size."""
 
 
 class MemoryTables:
@@ -72,6 +61,7 @@ class MemoryTable:
             removed = rows.pop(key, None)
             if removed is not None:
                 rows.size -= len(key) + len(removed)
+                rows.passed.discard(key)
             return removed
         before = rows.get(key)
         rows[key] = value
@@ -80,6 +70,9 @@ class MemoryTable:
             rows.added(key)
         else:
             rows.size += len(value) - len(before)
+            if key in rows.passed:
+                rows.passed.remove(key)
+                rows.added(key)
         return before
 
     def load(self, partition: int, rows: dict[str, bytes]) -> None:
@@ -93,20 +86,24 @@ class MemoryTable:
         """As they come."""
         return list(self._partitions.get(partition, ()))
 
-    def scan(self, partition: int, after: str, limit: int, *, prefix: str = "", bytes_max: int | None = None) -> Page:
+    def scan(
+        self,
+        partition: int,
+        after: str,
+        limit: int,
+        *,
+        prefix: str = "",
+        bytes_max: int | None = None,
+        passed: bool = True,
+    ) -> Page:
         """A page of rows in the order of their keys."""
-        page: list[tuple[str, bytes]] = []
         rows = self._partitions.get(partition)
-        if rows is None:
-            return page, False
-        size = 0
-        for key in rows.after(after, prefix):
-            if len(page) == limit or (bytes_max is not None and size > bytes_max):
-                return page, True
-            value = rows[key]
-            page.append((key, value))
-            size += len(value)
-        return page, False
+        return ([], False) if rows is None else rows.page(after, limit, prefix, bytes_max, passed)
+
+    def pass_over(self, partition: int, keys: Iterable[str]) -> None:
+        """These show nothing: a scan without those that were passed over leaves them out, until they are set again."""
+        if (rows := self._partitions.get(partition)) is not None:
+            rows.pass_over(keys)
 
     def prepare(self, partition: int) -> bool:
         """A step of what the next `scan` would have to do first."""
@@ -127,18 +124,19 @@ class Rows(dict[str, bytes]):
     """Encoded values by key, of one partition. Whoever sets a key that is not here calls `added` with it, too, and
     whoever changes anything keeps `size`, the bytes of keys and values, true."""
 
-    __slots__ = ("_blocks", "_fresh", "_listed", "size")
+    __slots__ = ("_order", "_passed_order", "passed", "size")
 
     def __init__(self) -> None:
         super().__init__()
         self.size = 0
-        self._fresh: list[str] = []  # not in a block yet, in any order
-        self._blocks: list[list[str]] = []  # sorted, as the keys in them; none is empty
-        self._listed = 0  # keys in all blocks; some perhaps twice, or deleted again
+        self.passed: set[str] = set()
+        """Keys that were passed over, and not set since."""
+        self._order = KeyOrder()
+        self._passed_order = KeyOrder()
 
     def added(self, key: str) -> None:
-        """A key was set that was not here."""
-        fresh = self._fresh
+        """A key was set that was not here, or was passed over."""
+        fresh = self._order.fresh
         fresh.append(key)
         if len(fresh) > SPARE_MAX and len(fresh) > 2 * len(self):
             self._begin_anew()  # written and deleted over and over, and nobody reads in order
@@ -150,79 +148,47 @@ class Rows(dict[str, bytes]):
         fresh = [key for key in rows if key not in known] if known else list(rows)
         self.size += sum(map(len, fresh))
         self.update(rows)
-        self._fresh += fresh
-
-    def after(self, key: str, prefix: str = "") -> Iterator[str]:
-        """The keys above `key` that begin with `prefix`, in order. No put meanwhile."""
-        while self.prepare():
-            pass
-        blocks = self._blocks
-        from_prefix = prefix > key
-        start = prefix if from_prefix else key
-        last = ""
-        for number in range(bisect_left(blocks, start, key=_last), len(blocks)):
-            block = blocks[number]
-            at = bisect_left(block, start) if from_prefix else bisect_right(block, start)
-            for position in range(at, len(block)):
-                found = block[position]
-                if not found.startswith(prefix):
-                    return
-                if found != last and found in self:
-                    yield found
-                    last = found
+        self._order.fresh += fresh
 
     def prepare(self) -> bool:
-        """Put a few of the fresh keys into blocks; whether there are more."""
-        if self._listed > 2 * len(self) + SPARE_MAX:
+        """Put a few keys in order; whether there are more."""
+        if self._order.length > 2 * (len(self) - len(self.passed)) + SPARE_MAX:
             self._begin_anew()
-        fresh = self._fresh
-        if not fresh:
-            return False
-        size = max(CHUNK, self._listed // CHUNK_SHARE)
-        chunk = fresh[-size:]
-        del fresh[-size:]
-        self._listed += len(chunk)
-        if len(chunk) * FEW_SHARE < self._listed:
-            blocks = self._blocks
-            for key in chunk:
-                number = min(bisect_left(blocks, key, key=_last), len(blocks) - 1)
-                insort(blocks[number], key)
-                if len(blocks[number]) > 2 * BLOCK:
-                    blocks[number : number + 1] = _cut(blocks[number])
-        else:
-            chunk.sort()
-            self._merge(chunk)
-            # Many young lists of keys would be gone through at once, which takes as long as there are keys.
-            gc.collect(0)
-        return bool(fresh)
+        if self._passed_order.length > 2 * len(self.passed) + SPARE_MAX:
+            self._passed_order = KeyOrder(self.passed)
+        return self._order.prepare() or self._passed_order.prepare()
+
+    def page(self, after: str, limit: int, prefix: str, bytes_max: int | None, passed: bool) -> Page:
+        """See `ports.RowTable.scan`."""
+        while self.prepare():
+            pass
+        keys = self._order.after(after, prefix)
+        if passed and self.passed:
+            keys = merge(keys, self._passed_order.after(after, prefix))
+        page: list[tuple[str, bytes]] = []
+        gone: list[str] = []
+        size, last, more = 0, "", False
+        for key in keys:
+            value = self.get(key)
+            if value is None or (not passed and key in self.passed):
+                gone.append(key)
+            elif key != last:
+                if len(page) == limit or (bytes_max is not None and size > bytes_max):
+                    more = True
+                    break
+                page.append((key, value))
+                size += len(value)
+                last = key
+        self._order.discard(gone)
+        return page, more
+
+    def pass_over(self, keys: Iterable[str]) -> None:
+        """Keep these apart until they are set again."""
+        apart = [key for key in keys if key in self and key not in self.passed]
+        self._order.discard(apart)
+        self._passed_order.fresh += apart
+        self.passed.update(apart)
 
     def _begin_anew(self) -> None:
-        """Forget the order, and with it what was deleted."""
-        self._blocks, self._listed, self._fresh = [], 0, list(self)
-
-    def _merge(self, chunk: list[str]) -> None:
-        """Each block takes its part of the sorted keys: two sorted runs, which Timsort merges in linear time."""
-        made: list[list[str]] = []
-        done = 0
-        for number, block in enumerate(self._blocks):
-            is_last = number == len(self._blocks) - 1
-            end = len(chunk) if is_last else bisect_right(chunk, block[-1], done)
-            if end > done:
-                block += chunk[done:end]
-                block.sort()
-                made += _cut(block)
-                done = end
-            else:
-                made.append(block)
-        self._blocks = made or _cut(chunk)
-
-
-def _last(block: list[str]) -> str:
-    return block[-1]
-
-
-def _cut(block: list[str]) -> list[list[str]]:
-    """Blocks that are not too long."""
-    if len(block) <= 2 * BLOCK:
-        return [block]
-    return [block[first : first + BLOCK] for first in range(0, len(block), BLOCK)]
+        """Forget the order, and with it what is gone."""
+        self._order = KeyOrder(key for key in self if key not in self.passed)

@@ -135,13 +135,21 @@ class Store:
         return rows.get(partition, key)
 
     def scan(
-        self, table: int, partition: int, after: str, limit: int, *, prefix: str = "", bytes_max: int | None = None
+        self,
+        table: int,
+        partition: int,
+        after: str,
+        limit: int,
+        *,
+        prefix: str = "",
+        bytes_max: int | None = None,
+        passed: bool = True,
     ) -> Page:
-        """One page of what the log has; see `ports.Table`."""
+        """One page of what the log has; see `ports.RowTable`."""
         rows = self._tables.get(table)
         if rows is None:
             return [], False
-        page, more = rows.scan(partition, after, limit, prefix=prefix, bytes_max=bytes_max)
+        page, more = rows.scan(partition, after, limit, prefix=prefix, bytes_max=bytes_max, passed=passed)
         before = self._staged(table, partition) if self._records else None
         if not before:
             return page, more
@@ -155,7 +163,13 @@ class Store:
                         shown[key] = value
             if shown or last is None:
                 return sorted(shown.items()), more
-            page, more = rows.scan(partition, last, limit, prefix=prefix, bytes_max=bytes_max)
+            page, more = rows.scan(partition, last, limit, prefix=prefix, bytes_max=bytes_max, passed=passed)
+
+    def pass_over(self, table: int, partition: int, keys: Iterable[str]) -> None:
+        """What the log has of these rows shows nothing; see `ports.RowTable`. What is staged of one may show more."""
+        if (rows := self._tables.get(table)) is not None:
+            staged = self._staged(table, partition) if self._records else {}
+            rows.pass_over(partition, [key for key in keys if key not in staged])
 
     def prepare(self, table: int, partition: int) -> bool:
         """A step of what the next `scan` would have to do first; whether there is more."""
