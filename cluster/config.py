@@ -19,6 +19,13 @@ class Durability(StrEnum):
     ALWAYS = "always"  # synced before the acknowledgement
 
 
+class TableKind(StrEnum):
+    """Where the rows are, beside the log."""
+
+    MEMORY = "memory"  # all of them
+    DISK = "disk"  # in a database, which may be larger than memory
+
+
 @dataclass(frozen=True)
 class MembershipSettings:
     """SWIM and Lifeguard; names and formulas as in hashicorp/memberlist, values in seconds."""
@@ -142,6 +149,10 @@ class StorageSettings:
     durability: Durability = Durability.INTERVAL
     sync_interval_s: float = 1.0
     segment_bytes: int = 64 * 1024 * 1024
+    tables: TableKind = TableKind.MEMORY
+    generation_bytes: int = 4 * 1024 * 1024
+    """So much is put before tables on the disk are written: a write of it holds the interpreter for some milliseconds,
+    and a boot reads twice as much of the log at most."""
 
 
 @dataclass(frozen=True)
@@ -174,14 +185,18 @@ class NodeSettings:
 PROFILES = {"local": local_membership, "lan": lan_membership}
 
 
-def node_settings(profile: str = "local", replication: str | None = None, durability: str = "interval") -> NodeSettings:
+def node_settings(
+    profile: str = "local", replication: str | None = None, durability: str = "interval", store: str = "memory"
+) -> NodeSettings:
     """The settings that the options of `up` ask for; Usage when one is wrong. `replication` is `N/R/W`."""
     if profile not in PROFILES:
         raise Usage(f"unknown profile {profile!r}: one of {', '.join(PROFILES)}")
     if durability not in set(Durability):
         raise Usage(f"unknown durability {durability!r}: one of {', '.join(Durability)}")
+    if store not in set(TableKind):
+        raise Usage(f"unknown store {store!r}: one of {', '.join(TableKind)}")
     quorum = ReplicationSettings() if replication is None else parse_replication(replication)
-    storage = StorageSettings(durability=Durability(durability))
+    storage = StorageSettings(durability=Durability(durability), tables=TableKind(store))
     return NodeSettings(profile, PROFILES[profile](), replication=quorum, storage=storage).validate()
 
 

@@ -16,7 +16,7 @@ _dsectl_option() {
         'up --replication') kind=any ;;
         'up --profile') kind='choice local lan' ;;
         'up --durability') kind='choice interval always' ;;
-        'up --store') kind='choice memory' ;;
+        'up --store') kind='choice memory disk' ;;
         'up --base-port') kind=any ;;
         'up --ttl') kind=any ;;
         'up --wait') kind=any ;;

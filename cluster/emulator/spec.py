@@ -18,7 +18,6 @@ DEFAULTS: Final = {
     "durability": "interval",
     "store": "memory",
 }
-STORES: Final = ("memory",)  # `disk` (values kept in the log alone, Bitcask) comes with the persistent-systems work
 
 
 class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,8 +49,6 @@ class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True):
             raise Usage(f"a cluster has 1 to {NODES_MAX} nodes, not {nodes}")
         if not 1 <= zones <= nodes:
             raise Usage(f"{nodes} nodes make 1 to {nodes} zones, not {zones}")
-        if self.store not in STORES:
-            raise Usage(f"store {self.store!r} is not offered: only {', '.join(STORES)}")
         if self.base_port is not None and not 1024 <= self.base_port <= 65536 - nodes:
             raise Usage(f"{nodes} ports from {self.base_port} on: they must lie from 1024 to 65535")
         if self.ttl_s is not None and not 0 < self.ttl_s < float("inf"):
@@ -61,7 +58,9 @@ class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True):
     def settings(self) -> NodeSettings:
         """What each node is started with."""
         spec = self
-        return node_settings(spec.profile or "local", spec.replication, spec.durability or "interval")
+        return node_settings(
+            spec.profile or "local", spec.replication, spec.durability or "interval", spec.store or "memory"
+        )
 
 
 class Place(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ from cluster.env.seam import (
     Link,
     LinkHandler,
     Network,
+    SortedRows,
     StreamListener,
     Timer,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "Network",
     "OutputTick",
     "Slices",
+    "SortedRows",
     "StallWatch",
     "StreamListener",
     "Timer",

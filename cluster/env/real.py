@@ -17,7 +17,7 @@ from typing import Any
 from cluster.env.real_boot import boot_id
 from cluster.env.real_disk import RealDisk
 from cluster.env.real_network import RealNetwork
-from cluster.env.seam import DiskFaults, Env, Timer
+from cluster.env.seam import DiskFaults, Env, SortedRows, Timer
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,11 @@ def real_env(folder: str, seed: int | None = None) -> Env:
         disk.faults = faults
         clock.set_skew(skew_s, on_clock)
 
+    def open_sorted(path: str, anew: bool) -> SortedRows:
+        from cluster.env.real_sorted import RocksRows  # the one import of RocksDB
+
+        return RocksRows(loop, os.path.join(folder, path), lambda: disk.check_room(path), anew=anew)
+
     return Env(
         clock=clock,
         random=Random(os.urandom(32) if seed is None else seed),
@@ -38,6 +43,7 @@ def real_env(folder: str, seed: int | None = None) -> Env:
         network=RealNetwork(loop),
         spawn=Tasks(loop).spawn,
         boot_id=boot_id(),
+        open_sorted=open_sorted,
         ail=ail,
     )
 

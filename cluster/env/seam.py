@@ -4,7 +4,9 @@ Times are seconds. `Clock.now` is monotonic and only differences of it mean anyt
 people and for hybrid clocks, and never for timeouts. Nothing here waits: what takes time calls back.
 """
 
-from collections.abc import Callable, Coroutine
+import errno
+import os
+from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
@@ -132,6 +134,31 @@ class AppendFile(Protocol):
         """Release the file; no implicit sync."""
 
 
+class SortedRows(Protocol):
+    """Keys and values of bytes in the order of the keys, in a folder of their own. They outlive the process.
+
+    One write runs at a time, and reads see it from some moment between its call and its callback on.
+    """
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value. Raises OSError when it cannot be read, as when its checksum fails."""
+
+    def page(
+        self, start: bytes, end: bytes, limit: int, bytes_max: int | None
+    ) -> tuple[list[tuple[bytes, bytes]], bool]:
+        """Rows from `start` on and below `end`, in order, at most `limit` of them, the last of which may take their
+        values over `bytes_max`; and whether there may be more. Raises OSError."""
+
+    def write(self, rows: Iterable[tuple[bytes, bytes | None]], done: Callable[[OSError | None], None]) -> None:
+        """Set these rows, and remove those that are None: all of them or, when the process or the machine ends first,
+        none. They are on the medium when `done(None)` is called, in a later pass. Until then they must not change: they
+        may be iterated in another thread. After an error it is not known which is the case; writing them again is
+        harmless. Does not block."""
+
+    def close(self) -> None:
+        """Release the files, once the write under way has ended."""
+
+
 class Disk(Protocol):
     """Files below one node's folder. Paths are relative, with `/`. OSError as the system raises it."""
 
@@ -178,6 +205,16 @@ def well(disk: DiskFaults | None, skew_s: float, on_clock: Callable[[], object])
     """A world in which nothing ails."""
 
 
+OpenSorted = Callable[[str, bool], SortedRows]
+"""Opens the sorted rows of a folder, made when they are missing; with True they are made anew, empty. Raises OSError:
+EBADMSG when what lies there is damaged."""
+
+
+def no_sorted_rows(folder: str, anew: bool) -> SortedRows:
+    """A world without a database."""
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), folder)
+
+
 class Env(Struct, eq=False):  # not a data class: a one-shot client reads the boot, and would load that too
     """All that a node knows of the world."""
 
@@ -190,5 +227,7 @@ class Env(Struct, eq=False):  # not a data class: a one-shot client reads the bo
     boot_id: str = ""
     """Which boot of the machine this is: the same for all processes between two boots of it, and never the same for two
     boots or two machines. Empty when the system does not say: then it is equal to no other, itself included."""
+    open_sorted: OpenSorted = no_sorted_rows
+    """For rows that are more than memory holds."""
     ail: Ailing = well
     """How the faults of a disk and of a clock get where they act."""

@@ -114,6 +114,7 @@ class Answers:
             "hints": sum(node.replication.context.hints.by_target().values()),
             "uptime_s": round(node.env.clock.now() - node.started_at, 3),
             "durability": node.settings.storage.durability.value,
+            "store": node.settings.storage.tables.value,
             "faults_generation": node.faults.generation,
             "stalls": node.stall.count,
         }

@@ -12,9 +12,9 @@ from typing import Any
 from cluster.chain.bucket import Bucket
 from cluster.chain.chain import read_chain
 from cluster.chain.entry import forgotten
-from cluster.config import NodeSettings
+from cluster.config import NodeSettings, TableKind
 from cluster.env import Env, OutputTick, StallWatch
-from cluster.errors import ClusterError, Damaged
+from cluster.errors import ClusterError, Damaged, StorageFull
 from cluster.faults import Fault, FaultBook, decode_faults
 from cluster.kv.actors import Actors
 from cluster.kv.buckets import Buckets
@@ -41,6 +41,8 @@ from cluster.requests import ServiceHosting
 from cluster.rpc import Rpc
 from cluster.rpc.reach import Reach
 from cluster.storage import Identity, Store, read_document
+from cluster.storage.disk_tables import DiskTables, open_disk_tables
+from cluster.storage.recovery import HINTS
 from cluster.transport import DatagramEndpoint, Transport
 from cluster.wire.admin import AdminQuery
 from cluster.wire.handshake import ROLE_NODE, Party
@@ -130,11 +132,15 @@ class Node:
         env, settings = self.env, self.settings
         self.buckets = Buckets(self.entries[-1].buckets)
         self.actors = Actors(env, self.boot.id, self.boot.epoch)
+        self.tables: DiskTables | None = None
+        if settings.storage.tables is TableKind.DISK:
+            self.tables = open_disk_tables(env, settings.storage.generation_bytes)
         self.store = Store(
             env, self.tick, settings.storage,
             on_fatal=lambda error: self.hooks.on_fatal(f"the log could not be synced: {error}"),
             on_undone=self.actors.renew,
             on_full=self._full,
+            tables=self.tables,
         )  # fmt: skip
         rows = KvRows(env.clock.wall, self.buckets.base_of)
         mergeables: dict[int, Mergeable] = {TABLE_KV: rows, TABLE_STABLE: StableClocks()}
@@ -241,6 +247,10 @@ class Node:
         self.layouts.start()
         self.peer_clocks.start()
         self.replication.start(returning=not self.boot.newborn, hints_lost_now=bool(recovery.lost))
+        if self.tables is not None:
+            if self.tables.damaged:
+                self.events.record("storage.damaged", f"{self.tables.damaged}; it was made anew")
+            self.tables.watch(self._damaged)
         self._beat()
 
     def stop(self) -> None:
@@ -338,6 +348,16 @@ class Node:
         except ClusterError as error:
             reason = f"{reason}; and {error.message}"
         self.hooks.on_fatal(f"{reason}. Started again, it takes a new id and recovers")
+
+    def _damaged(self, partition: int, reason: str) -> None:
+        """A row that this node holds cannot be read any more. Said once, or each read of it would sync the log."""
+        if partition in self.store.recovering or (partition == HINTS and self.store.hints_lost):
+            return
+        self.events.record("storage.damaged", reason, partition=partition)
+        try:
+            self.replication.lost(reason, [partition])
+        except StorageFull as error:
+            self.events.record("storage.damaged", error.message, partition=partition)
 
     def _full(self, reason: str) -> None:
         """The disk refused a write for the first time, or has taken one again."""

@@ -54,10 +54,10 @@ class Replication:
             self.catchup.begin("this node booted again and may have missed writes")
         self.completing.wake()
 
-    def lost(self, reason: str) -> None:
-        """All that this node owns may lack something. Raises StorageFull when that cannot be kept; nothing has been
-        said then."""
-        partitions = self.context.view.held_partitions()
+    def lost(self, reason: str, partitions: Iterable[int] | None = None) -> None:
+        """These partitions, or all that this node owns, may lack something. Raises StorageFull when that cannot be
+        kept; nothing has been said then."""
+        partitions = self.context.view.held_partitions() if partitions is None else list(partitions)
         self.lack(partitions, reason)
         self._say_recovering(dict.fromkeys(partitions, reason))
         self.completing.wake()

@@ -18,6 +18,7 @@ from cluster.simulation.loop import SimulatedLoop
 from cluster.simulation.network import ProcessNetwork, SimulatedNetwork
 from cluster.simulation.route import Quality
 from cluster.simulation.schedule import EventSchedule, Killed, ScheduledCall, SimulatedProcess
+from cluster.simulation.sorted import SimulatedSortedRows
 from cluster.simulation.stream import Sign
 from cluster.simulation.trace import Trace
 
@@ -281,6 +282,7 @@ class SimulatedMachine:
             network=ProcessNetwork(world.network, process),
             spawn=self.loop.spawn,
             boot_id=f"{self.name}-boot-{self.machine_boots}",
+            open_sorted=lambda folder, anew: SimulatedSortedRows(disk, clock, folder, anew=anew),
             ail=ail,
         )
         return self.env

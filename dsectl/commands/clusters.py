@@ -40,7 +40,9 @@ def up(
     durability: Annotated[
         str | None, typer.Option(metavar="interval|always", help="When writes reach the disk (default: interval).")
     ] = None,
-    store: Annotated[str | None, typer.Option(metavar="memory", help="Storage of values (default: memory).")] = None,
+    store: Annotated[
+        str | None, typer.Option(metavar="memory|disk", help="Where the nodes keep their rows (default: memory).")
+    ] = None,
     base_port: Annotated[
         int | None, typer.Option(metavar="P", help="Port of n1; the others follow (default: any that are free).")
     ] = None,

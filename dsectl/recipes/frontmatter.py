@@ -94,7 +94,7 @@ def read_front_matter(text: str, line: int = 2) -> FrontMatter:
             raise Usage(f"unknown principle {principle!r}", help=f"They are: {', '.join(PRINCIPLES)}.")
     try:
         found.spec("recipe")
-        node_settings(durability=found.durability)
+        node_settings(durability=found.durability, store=found.store)
     except ClusterError as error:
         raise Usage(f"front matter: {error.message}", help=error.help) from None
     try:

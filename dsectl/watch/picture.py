@@ -26,8 +26,8 @@ GROUP_COLUMNS, KIND_COLUMNS, SUBJECT_COLUMNS = 6, 17, 9
 
 VERDICT_BARS = {"green": "bar-good", "amber": "bar-warn", "red": "bar-bad"}
 BAD = (
-    "member.dead", "hint.refused", "hint.set-aside", "storage.full", "service.error", "owner.recovering",
-    "owner.may-have-lost", "fault.begun", "fault.done",
+    "member.dead", "hint.refused", "hint.set-aside", "storage.full", "storage.damaged", "service.error",
+    "owner.recovering", "owner.may-have-lost", "fault.begun", "fault.done",
 )  # fmt: skip
 WARN = (
     "member.suspect", "member.confirmed", "owner.catching-up", "node.stalled", "peer.silent", "topics.drop",

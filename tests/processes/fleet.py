@@ -40,11 +40,13 @@ class Ledger:
     written: dict[str, bytes] = field(default_factory=dict)
     acknowledged: list[str] = field(default_factory=list)
     outcomes: dict[str, int] = field(default_factory=dict)
+    padding: bytes = b""
+    """Behind each value, for tests that want many bytes of few writes."""
 
     def write(self, client: BlockingCluster, **options: Any) -> str:
         """Write one fresh key; returns the outcome."""
         key = f"key-{len(self.written)}"
-        value = self.written[key] = f"value of {key}".encode()
+        value = self.written[key] = f"value of {key}".encode() + self.padding
         try:
             outcome = client.kv.put(key, value, blind=True, **options).outcome
         except ClusterError as error:

@@ -160,7 +160,7 @@ class World:
         self.undone_calls = 0
         self.said: list[str] = []
         self.settings = StorageSettings(durability=durability, segment_bytes=segment_bytes)
-        env = Env(self.clock, Random(0), self.disk, cast(Network, None), spawn=cast(Any, None))
+        self.env = env = Env(self.clock, Random(0), self.disk, cast(Network, None), spawn=cast(Any, None))
         self.store = Store(
             env,
             OutputTick(self.clock),

@@ -52,10 +52,6 @@ UNPROVEN: Final[dict[str, str]] = {
         "It is for a hint that arrives at one member between two answers and leaves it between two others: some "
         "milliseconds, which no scenario opens without taking a hand-off apart."
     ),
-    "each boot begins a segment of its own": (
-        "The simulated disk brings back no bytes that were cut from a file, and no table outlives a boot yet, so "
-        "nothing reads a position behind a lost end of the log."
-    ),
 }
 """Safeguards that stay although no seed shows them: name -> why this simulation cannot."""
 

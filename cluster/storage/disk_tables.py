@@ -1,0 +1,311 @@
+"""Tables larger than memory: rows in a database on the disk, and in memory what the database does not hold yet.
+
+What is put stays in memory until some megabytes have come together, a *generation*. Then it is written in one batch,
+with the position of the log up to which it goes and with the number of rows a partition; reads look into memory first.
+So the database is always exactly what the log gives up to its position, whatever moment a crash picks, and a boot
+replays the log from there (an LSM tree whose log is the node's own: O'Neil et al., "The Log-Structured Merge-Tree",
+1996). Nothing waits for the database: when it falls too far behind, as on a full disk, `refuses` says so, and the log
+takes no more.
+
+A row that the database cannot read back is damage: it is reported once, and then missing.
+"""
+
+import errno
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from cluster.env import Clock, Env, SortedRows
+from cluster.errors import Damaged
+from cluster.ports import Page, Position, RowTable, TableStat
+from cluster.storage.record import PARTITION_MAX, TABLE_MAX
+from cluster.storage.recovery import HINTS, TABLE_HINTS
+
+FOLDER = "table"
+"""Where in a node's directory the database lies."""
+
+VERSION = 1
+ROW_BYTES = 200
+"""What a row in memory takes beside its key and value."""
+GENERATIONS_MAX = 8
+"""So much may wait for the database, in sizes of one generation."""
+RETRY_S = 1.0
+SEEN_BYTES_MAX = 1024 * 1024
+"""Who puts has read the row just before: what was read in this pass is kept for it, up to so much."""
+KEYS_PAGE = 1024
+
+_EXTENT = b"\0"
+"""Where the database keeps its position; the rows' keys begin with a higher byte."""
+
+
+class _Extent(msgspec.Struct, frozen=True, array_like=True):
+    """The row of that key."""
+
+    version: int
+    position: Position
+    rows: dict[int, dict[int, int]]
+    """How many, by table and partition."""
+
+
+_encode_extent = msgspec.msgpack.Encoder().encode
+_decode_extent = msgspec.msgpack.Decoder(_Extent).decode
+
+Changes = dict[int, dict[str, bytes | None]]
+"""By partition and key."""
+
+
+class DiskTables:
+    """See `ports.RowTables`."""
+
+    def __init__(self, rows: SortedRows, clock: Clock, generation_bytes: int) -> None:
+        self._rows = rows
+        self._clock = clock
+        self._generation_bytes = generation_bytes
+        self._made: dict[int, DiskTable] = {}
+        self.by_number: dict[int, RowTable] = {}
+        self._end: Position = (0, 0)  # of the log, behind the last pass
+        self._writing = False
+        self._failure = ""
+        self.fresh_bytes = 0
+        """What was put since the last generation was closed, rows that were replaced since included."""
+        self.position: Position = (0, 0)
+        """Up to where in the log the database is whole, on the medium."""
+        self.damaged = ""
+        """Why what lay in the folder was of no use, and was deleted."""
+        self._unsaid: list[tuple[int, str]] = []
+        self.on_damage: Callable[[int, str], None] = lambda partition, reason: self._unsaid.append((partition, reason))
+        blob = rows.get(_EXTENT)
+        if blob is not None:
+            extent = _decode_extent(blob)
+            if extent.version != VERSION:
+                raise Damaged(f"{FOLDER} has version {extent.version} of the format, and only {VERSION} is known")
+            self.position = self._end = extent.position
+            for number, counts in extent.rows.items():
+                self._add(number, counts)
+        if not self.by_number:
+            self.make(0)  # one that says that the database is empty, whatever the log has been cut behind
+
+    def make(self, number: int) -> RowTable:
+        """An empty one."""
+        return self._add(number, {})
+
+    def _add(self, number: int, counts: dict[int, int]) -> RowTable:
+        assert 0 <= number < TABLE_MAX, number
+        table = self._made[number] = self.by_number[number] = DiskTable(self, self._rows, number, counts)
+        return table
+
+    def commit(self, end: Position) -> None:
+        """The log has all that was put, and ends here: begin to write when that is enough for a generation."""
+        self._end = end
+        for table in self._made.values():
+            table.forget_seen()
+        if self.fresh_bytes >= self._generation_bytes and not self._writing:
+            for table in self._made.values():
+                table.close_generation()
+            self.fresh_bytes, self._writing = 0, True
+            counts = {number: dict(table.counts) for number, table in self._made.items()}
+            self._write(_Extent(VERSION, end, counts))
+
+    def refuses(self) -> str:
+        """Why nothing may be put now; empty when it may."""
+        if self.fresh_bytes < GENERATIONS_MAX * self._generation_bytes:
+            return ""
+        waiting = f"{self.fresh_bytes / 1e6:.0f} MB wait to be written to its table"
+        return f"{waiting}: {self._failure}" if self._failure else waiting
+
+    def watch(self, on_damage: Callable[[int, str], None]) -> None:
+        """Report damage, with partition and reason, also what was found before."""
+        self.on_damage = on_damage
+        for partition, reason in self._unsaid:
+            on_damage(partition, reason)
+        self._unsaid.clear()
+
+    def close(self) -> None:
+        """Release the files. What is in memory only is in the log."""
+        self._rows.close()
+
+    def _write(self, extent: _Extent) -> None:
+        def done(error: OSError | None) -> None:
+            if error is not None:
+                self._failure = str(error)
+                self._clock.call_later(RETRY_S, self._write, extent)
+                return
+            self._failure, self._writing, self.position = "", False, extent.position
+            for table in self._made.values():
+                table.writing = {}
+
+        self._rows.write(self._generation(extent), done)
+
+    def _generation(self, extent: _Extent) -> Iterator[tuple[bytes, bytes | None]]:
+        """Made row by row in the thread that writes it."""
+        for table in list(self._made.values()):
+            for partition, changes in table.writing.items():
+                prefix = table.prefix(partition)
+                for key, value in changes.items():
+                    yield prefix + key.encode(), value
+        yield _EXTENT, _encode_extent(extent)
+
+
+class DiskTable:
+    """See `ports.RowTable`."""
+
+    __slots__ = ("_fresh", "_number", "_rows", "_seen", "_seen_bytes", "_tables", "counts", "writing")
+
+    def __init__(self, tables: DiskTables, rows: SortedRows, number: int, counts: dict[int, int]) -> None:
+        self._tables = tables
+        self._rows = rows
+        self._number = number
+        self._fresh: Changes = {}
+        self._seen: dict[tuple[int, str], bytes | None] = {}
+        self._seen_bytes = 0
+        self.counts = counts
+        """Rows, by partition."""
+        self.writing: Changes = {}
+        """The generation that is being written; it does not change any more."""
+
+    @property
+    def position(self) -> Position | None:
+        """That of the database."""
+        return self._tables.position
+
+    def get(self, partition: int, key: str) -> bytes | None:
+        """The value of a row."""
+        for changes in (self._fresh, self.writing):
+            of_partition = changes.get(partition)
+            if of_partition is not None and key in of_partition:
+                return of_partition[key]
+        seen = self._seen
+        if (partition, key) in seen:
+            return seen[partition, key]
+        try:
+            value = self._rows.get(self.prefix(partition) + key.encode())
+        except OSError as error:
+            self._fresh.setdefault(partition, {})[key] = value = None  # so that it is reported once
+            self._damage(partition, error)
+        size = 0 if value is None else len(value)
+        if self._seen_bytes + size <= SEEN_BYTES_MAX:
+            seen[partition, key] = value
+            self._seen_bytes += size + ROW_BYTES
+        return value
+
+    def put(self, partition: int, key: str, value: bytes | None) -> bytes | None:
+        """Set a row, or with None remove it. Returns the value before."""
+        assert 0 <= partition <= PARTITION_MAX, partition
+        before = self.get(partition, key)
+        of_partition = self._fresh.get(partition)
+        if of_partition is None:
+            of_partition = self._fresh[partition] = {}
+        of_partition[key] = value
+        size = len(key) + ROW_BYTES
+        if value is not None:
+            size += len(value)
+        self._tables.fresh_bytes += size
+        if (value is None) != (before is None):
+            self.counts[partition] = self.counts.get(partition, 0) + (1 if before is None else -1)
+        return before
+
+    def load(self, partition: int, rows: dict[str, bytes]) -> None:
+        """Set many rows."""
+        for key, value in rows.items():
+            self.put(partition, key, value)
+
+    def keys(self, partition: int) -> list[str]:
+        """From a scan of all of them."""
+        keys, more = [""], True
+        while more:
+            page, more = self.scan(partition, keys[-1], KEYS_PAGE)
+            keys += [key for key, _ in page]
+        return keys[1:]
+
+    def scan(
+        self,
+        partition: int,
+        after: str,
+        limit: int,
+        *,
+        prefix: str = "",
+        bytes_max: int | None = None,
+        passed: bool = True,
+    ) -> Page:
+        """A page of rows in the order of their keys: those of the database, and over them what is in memory."""
+        start = self.prefix(partition)
+        end = _behind(start + prefix.encode())
+        while True:
+            first = start + (prefix.encode() if prefix > after else after.encode() + b"\0")
+            try:
+                found, more = self._rows.page(first, end, limit, bytes_max)
+            except OSError as error:
+                found, more = [], False
+                self._damage(partition, error)
+            rows: dict[str, bytes | None] = {key[len(start) :].decode(): value for key, value in found}
+            last = next(reversed(rows)) if more else None
+            for changes in (self.writing, self._fresh):
+                for key, value in changes.get(partition, {}).items():  # few: some megabytes of all partitions
+                    if key > after and key.startswith(prefix) and (last is None or key <= last):
+                        rows[key] = value
+            page: list[tuple[str, bytes]] = []
+            left = float("inf") if bytes_max is None else bytes_max
+            for key in sorted(rows):
+                value = rows[key]
+                if value is None:
+                    continue
+                if len(page) == limit or left < 0:
+                    return page, True
+                page.append((key, value))
+                left -= len(value)
+            if page or last is None:
+                return page, more
+            after = last  # all of it was removed since
+
+    def pass_over(self, partition: int, keys: Iterable[str]) -> None:
+        """A listing meets them again: the database has one order."""
+
+    def prepare(self, partition: int) -> bool:
+        """Nothing to do: the database is in order."""
+        return False
+
+    def stat(self, partition: int) -> TableStat:
+        """How much the partition holds; its bytes are not counted."""
+        return TableStat(self.counts.get(partition, 0), 0)
+
+    def partitions(self) -> list[int]:
+        """Those that hold rows, or did."""
+        return list(self.counts)
+
+    def prefix(self, partition: int) -> bytes:
+        """With what the database's keys of a partition begin."""
+        return bytes((self._number + 1, partition >> 8, partition & 0xFF))
+
+    def close_generation(self) -> None:
+        """What was put so far is about to be written."""
+        self.writing, self._fresh = self._fresh, {}
+
+    def forget_seen(self) -> None:
+        """The pass is over."""
+        if self._seen:
+            self._seen, self._seen_bytes = {}, 0
+
+    def _damage(self, partition: int, error: OSError) -> None:
+        charged = HINTS if self._number == TABLE_HINTS else partition
+        self._tables.on_damage(charged, f"its table cannot be read: {error}")
+
+
+def open_disk_tables(env: Env, generation_bytes: int) -> DiskTables:
+    """The tables that lie in a node's directory; none when they are damaged beyond use, which are deleted then. Raises
+    Damaged when the system cannot open them."""
+    try:
+        try:
+            return DiskTables(env.open_sorted(FOLDER, False), env.clock, generation_bytes)
+        except OSError as error:
+            if error.errno != errno.EBADMSG:
+                raise
+            tables = DiskTables(env.open_sorted(FOLDER, True), env.clock, generation_bytes)
+            tables.damaged = f"its table cannot be read: {error}"
+            return tables
+    except OSError as error:
+        raise Damaged(f"{FOLDER} cannot be opened: {error}") from error
+
+
+def _behind(prefix: bytes) -> bytes:
+    """The first bytes behind all that begin with these."""
+    return (int.from_bytes(prefix, "big") + 1).to_bytes(len(prefix), "big")

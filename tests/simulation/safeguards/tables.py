@@ -1,0 +1,126 @@
+"""Tables on the disk: they are what the log gives up to their position, and the log gives the rest."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import pytest
+
+from cluster.config import Durability, TableKind
+from cluster.ports import Position
+from cluster.simulation.sorted import SimulatedSortedRows
+from cluster.storage.disk_tables import DiskTable
+from cluster.storage.record import Record
+from cluster.storage.segments import SegmentLog
+from cluster.storage.store import Store
+from tests.simulation.safeguards.registry import Safeguard
+from tests.storage.test_power_loss import Chronicle, lives
+
+Rows = Iterable[tuple[bytes, bytes | None]]
+Written = Callable[[OSError | None], None]
+
+
+def killed_and_booted(seed: int) -> None:
+    """Puts, full disks and kills, life after life; each finds what the ones before acknowledged."""
+    lives(seed, Durability.INTERVAL, TableKind.DISK, power=False)
+
+
+def a_log_loses_an_end_that_the_tables_have(seed: int) -> None:
+    """The tables were written, and the log not synced yet, when the power went. What is put then outlives a kill."""
+    chronicle = Chronicle(seed, Durability.INTERVAL, TableKind.DISK)
+    with chronicle.world as world:
+        chronicle.live(puts=225)
+        world.power_loss("n1", torn=False)
+        chronicle.acknowledged.clear()
+        chronicle.live(rebooted=True, puts=8)  # fewer than are written to the tables at once
+        world.crash("n1")
+        chronicle.live(puts=0)
+        assert chronicle.position > (2, 0), "the tables were written too early: nothing was tested"
+
+
+def write_the_position_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = SimulatedSortedRows.write
+
+    def write(self: SimulatedSortedRows, rows: Rows, done: Written) -> None:
+        *rest, extent = rows
+        whole(self, [extent], lambda error: done(error) if error else whole(self, rest, done))
+
+    monkeypatch.setattr(SimulatedSortedRows, "write", write)
+
+
+def begin_behind_the_last_segment(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = SegmentLog.open
+
+    def begin(
+        self: SegmentLog,
+        epoch: int,
+        segment: int,
+        previous: Position,
+        records: Sequence[Record],
+        *,
+        marked: bool = True,
+    ) -> None:
+        opened(self, epoch, previous[0] + 1, previous, records, marked=marked)
+
+    monkeypatch.setattr(SegmentLog, "open", begin)
+
+
+def drop_what_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = SimulatedSortedRows.write
+
+    def write(self: SimulatedSortedRows, rows: Rows, done: Written) -> None:
+        whole(self, rows, lambda error: done(None))
+
+    monkeypatch.setattr(SimulatedSortedRows, "write", write)
+
+
+def forget_what_is_being_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    def close_generation(self: DiskTable) -> None:
+        self.writing, self._fresh = {}, {}
+
+    monkeypatch.setattr(DiskTable, "close_generation", close_generation)
+
+
+def write_what_the_log_has_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    put = Store.put
+
+    def write(self: Store, table: int, partition: int, key: str, value: bytes | None, done: object) -> None:
+        put(self, table, partition, key, value, done)  # type: ignore[arg-type]
+        self._all.commit(self._log.end)
+
+    monkeypatch.setattr(Store, "put", write)
+
+
+SAFEGUARDS = [
+    Safeguard(
+        "rows and position in one batch",
+        "Recovery is the table and the rest of the log behind its position: nothing acknowledged is lost.",
+        write_the_position_first,
+        killed_and_booted,
+        range(1, 9),
+    ),
+    Safeguard(
+        "each boot begins a segment above every position",
+        "What is acknowledged after a lost end of the log is read by the next boot.",
+        begin_behind_the_last_segment,
+        a_log_loses_an_end_that_the_tables_have,
+    ),
+    Safeguard(
+        "a write that the database refused is repeated",
+        "A full disk loses nothing that was acknowledged, whatever the node writes after it.",
+        drop_what_was_refused,
+        killed_and_booted,
+        range(1, 21),
+    ),
+    Safeguard(
+        "what is being written stays in memory",
+        "A node reads what it acknowledged, also while its tables are being written.",
+        forget_what_is_being_written,
+        killed_and_booted,
+    ),
+    Safeguard(
+        "tables take what the log has taken",
+        "A write that was refused was never there, and is not found after the next boot.",
+        write_what_the_log_has_not_taken,
+        killed_and_booted,
+        range(1, 9),
+    ),
+]

@@ -1,0 +1,154 @@
+"""Tables on the disk when the disk misbehaves: rows that cannot be read, and writes that are refused."""
+
+import errno
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from cluster.env import SortedRows
+from cluster.errors import Damaged
+from cluster.storage.disk_tables import GENERATIONS_MAX, RETRY_S, DiskTables, open_disk_tables
+from cluster.storage.recovery import HINTS, TABLE_HINTS
+from tests.storage.memory_disk import HandClock, World
+
+GENERATION_BYTES = 1000
+
+
+class FakeRows:
+    """Rows in memory. A write ends when the test says so."""
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, bytes] = {}
+        self.bad: set[bytes] = set()
+        self.under_way: list[tuple[list[tuple[bytes, bytes | None]], Callable[[OSError | None], None]]] = []
+
+    def get(self, key: bytes) -> bytes | None:
+        if key in self.bad:
+            raise OSError(errno.EBADMSG, "checksum mismatch")
+        return self.rows.get(key)
+
+    def page(
+        self, start: bytes, end: bytes, limit: int, bytes_max: int | None
+    ) -> tuple[list[tuple[bytes, bytes]], bool]:
+        found = sorted(item for item in self.rows.items() if start <= item[0] < end)
+        if any(key in self.bad for key, _ in found[:limit]):
+            raise OSError(errno.EBADMSG, "checksum mismatch")
+        return found[:limit], len(found) > limit
+
+    def write(self, rows: Iterable[tuple[bytes, bytes | None]], done: Callable[[OSError | None], None]) -> None:
+        self.under_way.append((list(rows), done))
+
+    def close(self) -> None:
+        pass
+
+    def finish(self, error: OSError | None = None) -> None:
+        rows, done = self.under_way.pop(0)
+        if error is None:
+            self.rows |= {key: value for key, value in rows if value is not None}
+            for key, value in rows:
+                if value is None:
+                    self.rows.pop(key, None)
+        done(error)
+
+
+class Tables:
+    def __init__(self) -> None:
+        self.rows, self.clock = FakeRows(), HandClock()
+        self.tables = DiskTables(self.rows, self.clock, GENERATION_BYTES)
+        self.table = self.tables.by_number[0]
+        self.end = 0
+
+    def put(self, key: str, size: int = 100) -> None:
+        self.end += 1
+        self.table.put(1, key, bytes(size))
+        self.tables.commit((1, self.end))
+
+
+def test_a_generation_is_written_when_it_is_large_enough_and_its_position_is_that_of_its_end() -> None:
+    held = Tables()
+    for number in range(20):
+        held.put(f"k{number}")
+        if held.rows.under_way:
+            break
+    assert 1 < held.end < 20 and held.tables.position == (0, 0)
+    written = held.end
+    held.put("later")
+    held.rows.finish()
+    assert held.tables.position == (1, written)
+    assert held.table.get(1, "later") == bytes(100) and held.table.stat(1).rows == written + 1
+    again = DiskTables(held.rows, held.clock, GENERATION_BYTES)
+    assert again.position == (1, written) and again.by_number[0].stat(1).rows == written
+    assert again.by_number[0].get(1, "later") is None, "it is in the log"
+
+
+def test_a_refused_write_is_repeated_and_the_node_is_full_when_too_much_waits() -> None:
+    held, number = Tables(), 0
+    while not held.tables.refuses():
+        number += 1
+        held.put(f"k{number}")
+        if len(held.rows.under_way) == 1 and number % 2:
+            held.rows.finish(OSError(errno.ENOSPC, "No space left on device"))
+        held.clock.advance(RETRY_S if number % 2 else 0.0)
+    assert "No space left" in held.tables.refuses()
+    assert held.tables.fresh_bytes < (GENERATIONS_MAX + 1) * GENERATION_BYTES
+    assert all(held.table.get(1, f"k{one}") == bytes(100) for one in range(1, number + 1)), "reads go on"
+    held.clock.advance(RETRY_S)
+    held.rows.finish()
+    held.tables.commit((1, held.end))
+    held.rows.finish()
+    assert not held.tables.refuses() and held.tables.position == (1, held.end)
+    assert held.table.stat(1).rows == number
+
+
+def test_a_row_that_cannot_be_read_is_reported_once_and_can_be_set_again() -> None:
+    held = Tables()
+    held.put("good", 2000)
+    held.rows.finish()
+    held.put("bad", 2000)
+    held.rows.finish()
+    [key] = [key for key in held.rows.rows if key.endswith(b"bad")]
+    held.rows.bad.add(key)
+    said: list[tuple[int, str]] = []
+    assert held.table.get(1, "bad") is None
+    held.tables.watch(lambda partition, reason: said.append((partition, reason)))
+    assert held.table.get(1, "bad") is None and held.table.get(1, "good") == bytes(2000)
+    assert said == [(1, "its table cannot be read: [Errno 74] checksum mismatch")]
+    assert held.table.scan(1, "", 10) == ([], False), "nothing is shown of what cannot be read"
+    held.put("bad", 3)
+    assert held.table.get(1, "bad") == bytes(3)
+
+
+def test_hints_are_charged_to_a_partition_of_their_own() -> None:
+    held, said = Tables(), list[int]()
+    held.tables.watch(lambda partition, reason: said.append(partition))
+    table = held.tables.make(TABLE_HINTS)
+    held.rows.bad.add(bytes((TABLE_HINTS + 1, 0, 7)) + b"k")
+    assert table.get(7, "k") is None and said == [HINTS]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_what_is_not_damaged_is_never_deleted(number: int) -> None:
+    env = World().env
+    asked: list[bool] = []
+
+    def refused(folder: str, anew: bool) -> SortedRows:
+        asked.append(anew)
+        raise OSError(number, "no")
+
+    env.open_sorted = refused
+    with pytest.raises(Damaged, match="cannot be opened"):
+        open_disk_tables(env, GENERATION_BYTES)
+    assert asked == [False]
+
+
+def test_what_is_damaged_is_made_anew() -> None:
+    env = World().env
+
+    def opened(folder: str, anew: bool) -> SortedRows:
+        if not anew:
+            raise OSError(errno.EBADMSG, "checksum mismatch")
+        return FakeRows()
+
+    env.open_sorted = opened
+    tables = open_disk_tables(env, GENERATION_BYTES)
+    assert "checksum mismatch" in tables.damaged and tables.by_number[0].position == (0, 0)
