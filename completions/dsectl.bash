@@ -17,6 +17,7 @@ _dsectl_option() {
         'up --profile') kind='choice local lan' ;;
         'up --durability') kind='choice interval always' ;;
         'up --store') kind='choice memory disk' ;;
+        'up --gateway') kind=any ;;
         'up --base-port') kind=any ;;
         'up --ttl') kind=any ;;
         'up --wait') kind=any ;;
@@ -168,7 +169,7 @@ _dsectl_words() {
 
 _dsectl_options() {
     case "$1" in
-        up) _dsectl_reply -n --nodes --zones --replication --profile --durability --store --base-port --ttl --wait ;;
+        up) _dsectl_reply -n --nodes --zones --replication --profile --durability --store --gateway --base-port --ttl --wait ;;
         rm) _dsectl_reply -y --yes ;;
         logs) _dsectl_reply --all -f --follow --tail ;;
         demo) _dsectl_reply -n --nodes --keep ;;

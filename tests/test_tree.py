@@ -21,7 +21,7 @@ BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager
 # From wire up to node: what these need from the world is passed in as an Env, so that the same code runs simulated.
 SEALED = {
     *("wire", "faults", "layout", "versions", "ballot", "observe", "transport", "rpc", "storage"),
-    *("membership", "replication", "kv", "messaging", "requests", "node"),
+    *("membership", "replication", "kv", "messaging", "requests", "gateways", "node"),
 }
 WORLD = {
     *("time", "random", "socket", "asyncio", "os", "uvloop", "pathlib"),

@@ -14,7 +14,7 @@ two chains, and the one with the higher fork number is right. Layout numbers of 
 random offset, so that no request is routed by a number that both branches have.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import pairwise
 from typing import Final
@@ -107,6 +107,14 @@ NotFound, AlreadyExists for a change that cannot be."""
 def genesis(layout: LayoutEntry) -> ChainEntry:
     """The first entry: every member is an acceptor, under its own name."""
     return ChainEntry(1, "the first layout", layout, {member.name: member.name for member in layout.members})
+
+
+def first_entries(layout: LayoutEntry, buckets: Mapping[str, Bucket]) -> list[ChainEntry]:
+    """The chain of a cluster that is born with these buckets: nobody has to decide them."""
+    entries = [genesis(layout)]
+    for name, bucket in buckets.items():
+        entries.append(replace(with_bucket(entries[-1], name, bucket), follows=digest(entries[-1])))
+    return entries
 
 
 def added(entry: ChainEntry, members: Sequence[LayoutMember]) -> ChainEntry:

@@ -12,8 +12,10 @@ from random import SystemRandom
 
 import msgspec
 
+from cluster.chain.entry import encode_chain, entry_path, first_entries
 from cluster.client.locate import LAYOUT_FILE, SECRET_BYTES, SECRET_FILE
 from cluster.emulator.disk import disk_errors, locked, make_folder, read, replace, sync_folder, write_new
+from cluster.emulator.gateports import allot, ports_of
 from cluster.emulator.home import (
     FAULTS_FILE,
     NEW,
@@ -26,6 +28,7 @@ from cluster.emulator.ports import check_ports, choose_ports, ephemeral_range, i
 from cluster.emulator.spec import ClusterRecord, ClusterSpec, decode_record, encode_record, places, timestamp
 from cluster.errors import Damaged
 from cluster.faults import FaultDocument, encode_faults
+from cluster.gateways.buckets import BUCKETS
 from cluster.layout import encode_entry
 from cluster.storage import newborn_files
 
@@ -53,6 +56,7 @@ def create(home: Home, asked: ClusterSpec) -> ClusterFiles:
             record = ClusterRecord(
                 name=spec.name, spec=spec, places=rows, created=now, started=now, expires_at=_expiry(spec.ttl_s)
             )
+            record = allot(record, owned, exactly=True)
             secret = secrets.token_bytes(SECRET_BYTES)
             _write(draft, record, secret)
             draft.rename(folder)
@@ -72,7 +76,7 @@ def owned_ports(home: Home) -> dict[int, str]:
             record = decode_record(read(home.cluster(name) / RECORD_FILE))
         except Damaged:
             continue
-        owned |= {place.port: name for place in record.places}
+        owned |= dict.fromkeys(ports_of(record), name)
     return owned
 
 
@@ -84,6 +88,8 @@ def _write(folder: Path, record: ClusterRecord, secret: bytes) -> None:
     durable = record.spec.durability == "always"  # what is promised to outlive power loss needs a cluster that does
     make_folder(folder / "nodes")
     layout = encode_entry(record.entry())
+    buckets = {name: BUCKETS[name] for name in record.spec.gateways()}
+    chain = {entry_path(entry.slot): encode_chain(entry) for entry in first_entries(record.entry(), buckets)[1:]}
     write_new(folder / SECRET_FILE, secret, durable)
     write_new(folder / LAYOUT_FILE, layout, durable)
     write_new(folder / FAULTS_FILE, encode_faults(FaultDocument()), durable)
@@ -91,7 +97,8 @@ def _write(folder: Path, record: ClusterRecord, secret: bytes) -> None:
         node = folder / "nodes" / place.name
         make_folder(node)
         write_new(node / NODE_LAYOUT_FILE, layout, durable)
-        for path, data in newborn_files(place.name, f"{place.name}-{secrets.token_hex(ID_BYTES)}").items():
+        files = newborn_files(place.name, f"{place.name}-{secrets.token_hex(ID_BYTES)}")
+        for path, data in (files | chain).items():
             make_folder((node / path).parent)
             write_new(node / path, data, durable)
             if durable:

@@ -30,6 +30,7 @@ from cluster.emulator.disk import read
 from cluster.emulator.spec import ClusterRecord, decode_record
 from cluster.errors import Damaged, NotFound, UnknownCluster
 from cluster.layout.entry import NAME
+from cluster.wire.rights import gateway_password
 
 RECORD_FILE, FAULTS_FILE, LEASH_FILE = "cluster.json", "faults.json", "leash"
 NODE_LAYOUT_FILE, NODE_BOOT_FILE, NODE_LOCK_FILE, NODE_LOG_FILE = "layout.json", "boot.json", "lock", "node.log"
@@ -120,6 +121,34 @@ class ClusterFiles:
     def addresses(self) -> dict[str, Address]:
         """Where each node listens."""
         return {place.name: ("127.0.0.1", place.port) for place in self.record.places}
+
+    @property
+    def gateways(self) -> dict[str, dict[str, str]]:
+        """Where each gateway listens, by its name and then by node; `any` is the address that all nodes share."""
+        found: dict[str, dict[str, str]] = {}
+        for name in self.record.spec.gateways():
+            at = found[name] = {
+                place.name: f"127.0.0.1:{place.gateways[name]}"
+                for place in self.record.places
+                if name in place.gateways
+            }
+            if name in self.record.shared_ports:
+                at["any"] = f"127.0.0.1:{self.record.shared_ports[name]}"
+        return found
+
+    @property
+    def gateway_password(self) -> str:
+        """What clients of the gateways give."""
+        return gateway_password(self.secret)
+
+    @property
+    def gateway_variables(self) -> dict[str, str]:
+        """What unmodified programs read from their environment: addresses with the password in them."""
+        found: dict[str, str] = {}
+        redis = self.gateways.get("redis")
+        if redis:
+            found["REDIS_URL"] = f"redis://:{self.gateway_password}@{redis.get('any') or next(iter(redis.values()))}/0"
+        return found
 
     @property
     def secret_path(self) -> Path:

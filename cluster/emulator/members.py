@@ -13,6 +13,8 @@ from cluster.chain.entry import ChainEntry
 from cluster.client.locate import LAYOUT_FILE
 from cluster.emulator.disk import disk_errors, locked, make_folder, numbered, read, replace
 from cluster.emulator.faultsfile import change_faults
+from cluster.emulator.gateports import allot
+from cluster.emulator.genesis import PORTS_WAIT_S, owned_ports
 from cluster.emulator.home import RECORD_FILE, ClusterFiles, Home, load_cluster
 from cluster.emulator.inspect import inspect_node
 from cluster.emulator.nodefiles import newest_entry
@@ -47,10 +49,14 @@ def tidy(home: Home, name: str) -> ClusterFiles:
         for place in files.record.places:
             if place not in places and (files.folder / "nodes" / place.name).is_dir():
                 move_out(files, files.folder / "nodes" / place.name, place.name)
-        if places != files.record.places:
+        record = msgspec.structs.replace(files.record, places=places)
+        if any(place.gateways.keys() != record.spec.gateways().keys() for place in places):
+            with locked(home.ports_lock, PORTS_WAIT_S):
+                record = allot(record, owned_ports(home))
+        if record != files.record:
             names = [place.name for place in places]
             change_faults(files.folder, lambda document: mark_left(document, names, timestamp()))
-            replace(files.folder / RECORD_FILE, encode_record(msgspec.structs.replace(files.record, places=places)))
+            replace(files.folder / RECORD_FILE, encode_record(record))
         blob = encode_entry(entry.layout)
         try:
             same = read(files.folder / LAYOUT_FILE) == blob

@@ -58,13 +58,15 @@ def choose_ports(
     raise Failed(f"found no {count} free ports in a row from {usable.start} to {usable.stop - 1}")
 
 
-def check_ports(ports: Collection[int], owned: Mapping[int, str], free: Callable[[int], bool]) -> None:
-    """Raise Usage, naming the port, when one of the ports asked for is another cluster's or in use."""
+def check_ports(
+    ports: Collection[int], owned: Mapping[int, str], free: Callable[[int], bool], option: str = "--base-port"
+) -> None:
+    """Raise Usage, naming the port, when one of the ports that `option` asks for is another cluster's or in use."""
     for port in ports:
         if port in owned:
-            raise Usage(f"port {port} belongs to cluster {owned[port]!r}", help="Choose another --base-port.")
+            raise Usage(f"port {port} belongs to cluster {owned[port]!r}", help=f"Choose another {option}.")
         if not free(port):
-            raise Usage(f"port {port} is in use on 127.0.0.1", help="Choose another --base-port, or leave it out.")
+            raise Usage(f"port {port} is in use on 127.0.0.1", help=f"Choose another {option}, or leave it out.")
 
 
 def is_free(port: int) -> bool:

@@ -7,6 +7,7 @@ from cluster.emulator.home import FAULTS_FILE
 from cluster.emulator.process import Runs, run
 from cluster.emulator.start import NodeStart
 from cluster.env.real import real_env, sleep
+from cluster.gateways.host import GatewayPorts
 from cluster.node import Node, NodeHooks
 from cluster.observe.events import Event
 
@@ -26,12 +27,15 @@ def make_node(start: NodeStart, on_fatal: Callable[[str], None]) -> Runs:
         except FileNotFoundError:
             return None
 
+    record = start.record
+    ports = next((place.gateways for place in record.places if place.name == start.name), {})
     node = Node(
         real_env(str(start.folder)),
         name=start.name,
         secret=start.secret,
-        settings=start.record.spec.settings(),
+        settings=record.spec.settings(),
         hooks=NodeHooks(read_faults=read_faults, on_fatal=on_fatal, sleep=sleep),
+        gateways={name: GatewayPorts(port, record.shared_ports.get(name, 0)) for name, port in ports.items()},
     )
     node.events.on_event.append(write_event)
     return node

@@ -18,6 +18,7 @@ DEFAULTS: Final = {
     "durability": "interval",
     "store": "memory",
 }
+GATEWAYS: Final = ("redis",)
 
 
 class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +32,8 @@ class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True):
     profile: str | None = None
     durability: str | None = None
     store: str | None = None
+    gateway: str | None = None
+    """The gateways of each node, as NAME or NAME:PORT between commas; the port is that of n1. Empty: none."""
     base_port: int | None = None
     """The port of n1; the others follow. None: chosen."""
     ttl_s: float | None = None
@@ -53,7 +56,25 @@ class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True):
             raise Usage(f"{nodes} ports from {self.base_port} on: they must lie from 1024 to 65535")
         if self.ttl_s is not None and not 0 < self.ttl_s < float("inf"):
             raise Usage("the time to live must be above 0")
+        self.gateways()
         self.settings()
+
+    def gateways(self) -> dict[str, int | None]:
+        """The gateways of each node, with the port of n1's or None for any. Raises Usage."""
+        found: dict[str, int | None] = {}
+        for part in (self.gateway or "").split(",") if self.gateway else ():
+            name, colon, port = part.strip().partition(":")
+            if name not in GATEWAYS:
+                raise Usage(f"unknown gateway {name!r}: one of {', '.join(GATEWAYS)}")
+            if name in found:
+                raise Usage(f"gateway {name} is named twice")
+            if colon and not (port.isascii() and port.isdigit()):
+                raise Usage(f"invalid port {port!r} of gateway {name}: expected as in {name}:6379")
+            found[name] = int(port) if colon else None
+            first = found[name]
+            if first is not None and not 1024 <= first <= 65536 - (self.nodes or 1):
+                raise Usage(f"{self.nodes} ports from {first} on: they must lie from 1024 to 65535")
+        return found
 
     def settings(self) -> NodeSettings:
         """What each node is started with."""
@@ -63,12 +84,14 @@ class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Place(msgspec.Struct, frozen=True):
-    """Where a node lives: its name, its zone, its port on the loopback."""
+class Place(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a node lives: its name, its zone, its ports on the loopback."""
 
     name: str
     zone: str
     port: int
+    gateways: dict[str, int] = {}
+    """The port of each of its gateways."""
 
 
 class ClusterRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +102,8 @@ class ClusterRecord(msgspec.Struct, frozen=True, kw_only=True):
     places: list[Place]
     created: str
     """RFC 3339."""
+    shared_ports: dict[str, int] = {}
+    """The port of each gateway on which all nodes listen, where the system has such ports."""
     started: str = ""
     """The last `up`, RFC 3339."""
     expires_at: float | None = None
@@ -101,7 +126,7 @@ def places(spec: ClusterSpec, ports: list[int]) -> list[Place]:
 
 def check_same(asked: ClusterSpec, record: ClusterRecord) -> None:
     """Raise Usage when `up` of a stopped cluster says other options than it was made with."""
-    for field in ("nodes", "zones", "replication", "profile", "durability", "store", "base_port"):
+    for field in ("nodes", "zones", "replication", "profile", "durability", "store", "gateway", "base_port"):
         wanted, made = getattr(asked, field), getattr(record.spec, field)
         if field == "nodes":
             made = len(record.places)  # some may have joined or left
@@ -109,6 +134,7 @@ def check_same(asked: ClusterSpec, record: ClusterRecord) -> None:
             made = record.places[0].port
         if wanted is not None and wanted != made:
             option = "--" + field.replace("_", "-")
+            made = "none" if made is None else made
             raise Usage(
                 f"cluster {record.name!r} was made with {option} {made}, not {wanted}",
                 help=f"Leave {option} out to start it as it is, or `dsectl rm {record.name}` and make it anew.",

@@ -29,11 +29,13 @@ class RealNetwork:
         self._loop = loop
         self._dials: dict[asyncio.Task[None], None] = {}  # the loop itself holds tasks weakly
 
-    def listen(self, at: Address, accept: Callable[[Address], LinkHandler | None]) -> "RealListener":
+    def listen(
+        self, at: Address, accept: Callable[[Address], LinkHandler | None], *, shared: bool = False
+    ) -> "RealListener":
         """Accept streams at `at`. Raises OSError when the address is taken."""
-        local = bound_locally(*at)
+        local = None if shared else bound_locally(*at)
         try:
-            bound = bound_socket(at, socket.SOCK_STREAM)
+            bound = bound_socket(at, socket.SOCK_STREAM, shared=shared)
         except BaseException:
             if local is not None:
                 local.close()
@@ -116,6 +118,16 @@ class RealLink(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The send buffer has drained."""
         self._handler.resume()
+
+    def pause_reading(self) -> None:
+        """Take no more bytes for now."""
+        if self._transport is not None and not self._ended:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take bytes again."""
+        if self._transport is not None and not self._ended:
+            self._transport.resume_reading()
 
     def close(self) -> None:
         """Send what is queued, then close."""
@@ -221,13 +233,16 @@ class RealDatagramSocket:
             self._socket.close()
 
 
-def bound_socket(at: Address, kind: socket.SocketKind) -> socket.socket:
-    """A non-blocking socket bound to `at`. Raises OSError when the address is taken."""
+def bound_socket(at: Address, kind: socket.SocketKind, *, shared: bool = False) -> socket.socket:
+    """A non-blocking socket bound to `at`, where others may be bound too if all say `shared`. Raises OSError when the
+    address is taken."""
     bound = socket.socket(socket.AF_INET6 if ":" in at[0] else socket.AF_INET, kind)
     try:
         bound.setblocking(False)
         if kind == socket.SOCK_STREAM:  # rebind beside the old incarnation's closed streams; on UDP it would share
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind(at)
     except BaseException:
         bound.close()

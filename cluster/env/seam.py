@@ -50,6 +50,12 @@ class Link(Protocol):
         """Queue bytes for sending; a bytearray must not be touched afterwards. Never fails: a link that broke says so
         through `LinkHandler.lost`."""
 
+    def pause_reading(self) -> None:
+        """Take no more bytes, so that the other side has to wait, until `resume_reading`."""
+
+    def resume_reading(self) -> None:
+        """Take bytes again."""
+
     def close(self) -> None:
         """Send what is queued, then close."""
 
@@ -103,9 +109,12 @@ class DatagramSocket(Protocol):
 class Network(Protocol):
     """Streams and datagrams."""
 
-    def listen(self, at: Address, accept: Callable[[Address], LinkHandler | None]) -> StreamListener:
+    def listen(
+        self, at: Address, accept: Callable[[Address], LinkHandler | None], *, shared: bool = False
+    ) -> StreamListener:
         """Accept streams at `at`; `accept(peer)` gives each its handler, or None to close it at once. Raises OSError
-        when the address is taken. The socket listens before this returns."""
+        when the address is taken. The socket listens before this returns. `shared`: other processes of this user may
+        listen there too, and each stream goes to one of them (SO_REUSEPORT on Linux, socket(7))."""
 
     def dial(self, to: Address, handler: LinkHandler, timeout: float) -> None:
         """Open a stream; the outcome comes to the handler, never in the same pass."""

@@ -113,6 +113,7 @@ class Answers:
             "draining": node.drain.draining,
             "hints": sum(node.replication.context.hints.by_target().values()),
             "uptime_s": round(node.env.clock.now() - node.started_at, 3),
+            "gateways": {name: gateway.status() for name, gateway in node.gateways.items()},
             "durability": node.settings.storage.durability.value,
             "store": node.settings.storage.tables.value,
             "faults_generation": node.faults.generation,

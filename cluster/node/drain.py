@@ -35,7 +35,7 @@ class Drain:
         env: Env,
         record: Recorder,
         announce: Callable[[bool, Callable[[int], None]], None],
-        push: Callable[[Struct], None],
+        push: Callable[[Draining], None],
         in_flight: Sequence[Callable[[], int]],
     ) -> None:
         self.draining = False

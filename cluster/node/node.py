@@ -5,7 +5,7 @@ epoch is on the medium before anything else, the log is read and what it lacks i
 and the sockets open last.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from cluster.config import NodeSettings, TableKind
 from cluster.env import Env, OutputTick, StallWatch
 from cluster.errors import ClusterError, Damaged, StorageFull
 from cluster.faults import Fault, FaultBook, decode_faults
+from cluster.gateways.host import GatewayHost, GatewayPorts, make_gateways
 from cluster.kv.actors import Actors
 from cluster.kv.buckets import Buckets
 from cluster.kv.coordinator import Coordinator
@@ -44,7 +45,7 @@ from cluster.storage import Identity, Store, read_document
 from cluster.storage.disk_tables import DiskTables, open_disk_tables
 from cluster.storage.recovery import HINTS
 from cluster.transport import DatagramEndpoint, Transport
-from cluster.wire.admin import AdminQuery
+from cluster.wire.admin import AdminQuery, Draining
 from cluster.wire.handshake import ROLE_NODE, Party
 from cluster.wire.kv import Get, Keys, Put
 from cluster.wire.replication import (
@@ -59,6 +60,7 @@ from cluster.wire.replication import (
     Scan,
     Survey,
 )
+from cluster.wire.rights import ROLE_GATEWAY, gateway_password
 
 LEAVE_S = 1.0
 """A member that has left goes on so long, for its clients to turn to others and for what it has under way."""
@@ -79,8 +81,16 @@ class NodeHooks:
 class Node:
     """One node. Build it, then `start`."""
 
-    def __init__(self, env: Env, name: str, secret: bytes, settings: NodeSettings, hooks: NodeHooks) -> None:
-        """Reads what the directory holds. Raises Damaged or StorageFull."""
+    def __init__(
+        self,
+        env: Env,
+        name: str,
+        secret: bytes,
+        settings: NodeSettings,
+        hooks: NodeHooks,
+        gateways: Mapping[str, GatewayPorts] | None = None,
+    ) -> None:
+        """Reads what the directory holds. Raises Damaged or StorageFull. `gateways` by name."""
         self.env = env
         self.settings = settings
         self.hooks = hooks
@@ -125,6 +135,7 @@ class Node:
             buckets_changed=self._buckets_changed, stop=self._stop_for_good,
         )  # fmt: skip
         self._build_services(name)
+        self.gateways = make_gateways(self._gateway_host(secret), gateways or {})
         self.answers = Answers(self)
         self._wire()
 
@@ -182,8 +193,31 @@ class Node:
         self.kv.forwarder.is_draining = self.requests.registry.is_draining
         router, server = self.requests.router, self.requests.server
         writes, reads = self.replication.writer.in_flight, self.replication.reader.in_flight
-        in_flight = (lambda: len(router.calls_here), lambda: server.running, lambda: len(writes), lambda: len(reads))
-        self.drain = Drain(self.env, record, self.requests.drain, self.transport.push_clients, in_flight)
+        in_flight = (
+            lambda: len(router.calls_here), lambda: server.running, lambda: len(writes), lambda: len(reads),
+            lambda: sum(gateway.in_flight for gateway in self.gateways.values()),
+        )  # fmt: skip
+        self.drain = Drain(self.env, record, self.requests.drain, self._tell_clients, in_flight)
+
+    def _gateway_host(self, secret: bytes) -> GatewayHost:
+        env = self.env
+        return GatewayHost(
+            node=self.member.name,
+            id=self.boot.id,
+            cluster=self.view.entry.cluster,
+            address=self.member.host,
+            password=gateway_password(secret),
+            clock=env.clock,
+            network=env.network,
+            record=self.events.record,
+            random=env.random,
+            messenger=self.rpc,
+            handlers=self.rpc.handlers_of(ROLE_GATEWAY),
+            topics=self.topics,
+            facts=self.membership,
+            view=self.view,
+            alive=self.membership.alive,
+        )
 
     def _wire(self) -> None:
         """Who hears of what."""
@@ -251,10 +285,14 @@ class Node:
             if self.tables.damaged:
                 self.events.record("storage.damaged", f"{self.tables.damaged}; it was made anew")
             self.tables.watch(self._damaged)
+        for gateway in self.gateways.values():
+            gateway.start()
         self._beat()
 
     def stop(self) -> None:
         """Close sockets and files. Nothing depends on it, but that a reboot of the machine after it loses nothing."""
+        for gateway in self.gateways.values():
+            gateway.stop()
         self.membership.stop()
         self.transport.stop()
         self.datagrams.stop()
@@ -324,6 +362,12 @@ class Node:
         self.peer_clocks.look()
         if any(name in before and before[name].emptied < bucket.emptied for name, bucket in defined.items()):
             self.replication.collecting.look_again()
+
+    def _tell_clients(self, draining: Draining) -> None:
+        """Those that speak our own protocol are told; others find the door closed."""
+        self.transport.push_clients(draining)
+        for gateway in self.gateways.values():
+            gateway.drain(draining.draining)
 
     def _stop_for_good(self, why: str) -> None:
         """Once what calls this has come to its end."""

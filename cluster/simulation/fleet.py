@@ -5,15 +5,17 @@ read. What a run proves, and under which faults, is the scenario's business.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from cluster.chain.entry import encode_chain, entry_path
+from cluster.chain.entry import encode_chain, entry_path, first_entries
 from cluster.client.locate import Location, addresses
 from cluster.config import NodeSettings, node_settings
 from cluster.errors import ClusterError
 from cluster.faults import Fault, FaultDocument, add_fault, encode_faults, heal, mark_returned
 from cluster.faults.disk import RECEIPTS
+from cluster.gateways.buckets import BUCKETS
+from cluster.gateways.host import GatewayPorts
 from cluster.layout import LayoutEntry, LayoutMember, encode_entry, partition_of, placement
 from cluster.node import Node, NodeHooks
 from cluster.observe.rfc3339 import format_time
@@ -33,7 +35,7 @@ from cluster.wire.requests import Call
 __all__ = ["Fleet", "OpenLink", "SimulatedRequest"]
 
 SECRET = b"simulated cluster secret".ljust(32, b".")
-PORT = 7000
+PORT, GATEWAY_PORT = 7000, 7100
 RELOAD_MAX_S = 0.005  # until a command that changed the faults has had every node reload them
 
 
@@ -52,11 +54,13 @@ class Fleet:
         settings: NodeSettings | None = None,
         quality: Quality = LOOPBACK,
         keep_trace: bool = False,
+        gateways: Sequence[str] = (),
     ) -> None:
         self.world = World(seed, quality=quality, keep_trace=keep_trace)
         self.settings = settings or node_settings()
         quorum = self.settings.replication
         self.zones = zones
+        self.gateways = {name: GatewayPorts(GATEWAY_PORT + place) for place, name in enumerate(gateways)}
         members = tuple(self._member(i) for i in range(count))
         self.entry = LayoutEntry(1, "simulated", members, quorum.n, quorum.r, quorum.w)
         self.names = [member.name for member in members]
@@ -99,6 +103,8 @@ class Fleet:
         env = self.world.env(name)
         if not env.disk.names(""):
             env.disk.write("layout.json", encode_entry(self.entry))
+            for entry in first_entries(self.entry, {one: BUCKETS[one] for one in self.gateways})[1:]:
+                env.disk.write(entry_path(entry.slot), encode_chain(entry))
             for path, data in newborn_files(name, f"{name}-{env.random.randbytes(4).hex()}").items():
                 env.disk.write(path, data)
 
@@ -112,7 +118,7 @@ class Fleet:
             on_fatal=fatal,
             sleep=asyncio.sleep,
         )
-        node = self.nodes[name] = Node(env, name, SECRET, self.settings, hooks)
+        node = self.nodes[name] = Node(env, name, SECRET, self.settings, hooks, self.gateways)
         for function in self.on_boot:
             function(name, node)
         node.start()

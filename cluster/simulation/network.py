@@ -280,8 +280,11 @@ class ProcessNetwork:
         self._network = network
         self._process = process
 
-    def listen(self, at: Address, accept: Callable[[Address], LinkHandler | None]) -> SimulatedListener:
-        """Accept streams at `at`. Raises OSError when the address is taken."""
+    def listen(
+        self, at: Address, accept: Callable[[Address], LinkHandler | None], *, shared: bool = False
+    ) -> SimulatedListener:
+        """Accept streams at `at`. Raises OSError when the address is taken; machines have one process, so nothing is
+        `shared`."""
         self._process.check_alive()
         return self._network.listen(self._process, at, accept)
 

@@ -52,7 +52,9 @@ class SimulatedLink:
         "_network",
         "_paused",
         "_queue",
+        "_reading",
         "_schedule",
+        "_unread",
         "fresh",
         "handler",
         "local",
@@ -80,6 +82,8 @@ class SimulatedLink:
         self._held_back = 0  # how many of the queue's items have met a partition
         self._in_flight = 0  # bytes that the other side has not taken
         self._paused = False
+        self._reading = True
+        self._unread: deque[bytes | Sign] = deque()  # what came while it did not read
         self.fresh = False  # accepted by a process that was stopped, which has yet to take note of it
         self.process = process
         self.route = route
@@ -110,6 +114,20 @@ class SimulatedLink:
             self._paused = True
             assert self.handler is not None
             self.handler.pause()
+
+    def pause_reading(self) -> None:
+        """Take no more bytes for now; what comes waits in the kernel, the end of the stream behind it."""
+        self._reading = False
+
+    def resume_reading(self) -> None:
+        """Take bytes again, from the next pass on."""
+        if not self._reading:
+            self._reading = True
+            self._schedule.soon(self.process, self._read_on)
+
+    def _read_on(self) -> None:
+        while self._reading and self._unread:
+            self._take(self._unread.popleft())
 
     def close(self) -> None:
         """Send what is queued, then close."""
@@ -185,6 +203,12 @@ class SimulatedLink:
 
     def take(self, item: bytes | Sign) -> None:
         """One item from the other side, in the process's own time."""
+        if self._reading and not self._unread:
+            self._take(item)
+        else:
+            self._unread.append(item)
+
+    def _take(self, item: bytes | Sign) -> None:
         if isinstance(item, bytes):
             if self.state is State.OPEN and item:
                 sender = self.other

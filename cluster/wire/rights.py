@@ -2,7 +2,8 @@
 
 Keys are derived from the cluster's secret, one a role; workers and gateways are given theirs only. Whoever reads the
 secret itself (nodes, and the command line) can derive all: against a person this guards from accidents, no more.
-`worker` and `gateway` have their keys and their rights, and no user yet: hosted services and gateways are not there.
+`worker` has its key and its rights, and no user yet: services are not hosted outside of nodes. A gateway lives in its
+node, so its key proves nothing to a node: the password for its clients is made from it.
 What is not in the table is an answer or a push, and nobody may send it on its own. Pure.
 """
 
@@ -84,6 +85,13 @@ def role_key(secret: bytes, role: str) -> bytes:
     """The key that proves `role`: keyed BLAKE2b as a derivation function, as HKDF-Expand uses HMAC (RFC 5869)."""
     assert role in ROLES, role
     return blake2b(role.encode(), key=secret[:64], digest_size=32, person=b"dsectl role key").digest()
+
+
+def gateway_password(secret: bytes) -> str:
+    """What the clients of all gateways of a cluster give, whatever their protocol: letters and digits."""
+    return blake2b(
+        b"password", key=role_key(secret, ROLE_GATEWAY), digest_size=16, person=b"dsectl gateway"
+    ).hexdigest()
 
 
 NODES_ONLY: dict[type, tuple[Callable[[Any], Any], str]] = {

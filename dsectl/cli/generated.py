@@ -9,7 +9,7 @@ ENTRIES = (
     Entry(name='rm', help='Stop a cluster and delete its data.', group='clusters', rank=3, barred='a recipe has a cluster of its own, made as its front matter says', module='dsectl.commands.clusters', function='rm', plain=(1,)),
     Entry(name='ps', help='List the clusters of this machine.', group='clusters', rank=4, readonly=True, aside=True, module='dsectl.commands.clusters', function='ps', plain=(0,)),
     Entry(name='status', help="Show the verdict and each node's state.", group='clusters', rank=5, readonly=True, module='dsectl.commands.status', function='status', plain=(0,)),
-    Entry(name='env', help="Print addresses and the secret's path for a shell.", group='clusters', rank=6, readonly=True, aside=True, module='dsectl.commands.clusters', function='env', plain=(0,)),
+    Entry(name='env', help='Print addresses, and what programs read, for a shell.', group='clusters', rank=6, readonly=True, aside=True, module='dsectl.commands.clusters', function='env', plain=(0,)),
     Entry(name='logs', help='Print the logs of nodes.', group='clusters', rank=7, readonly=True, streams=('', '-f', '--follow'), module='dsectl.commands.logs', function='logs', plain=(0, 1)),
     Entry(name='demo', help='See a cluster survive a crash under load, in 10 s.', group='clusters', rank=8, barred='a recipe has a cluster of its own, made as its front matter says', module='dsectl.commands.demo', function='demo', plain=(0,)),
     Entry(name='add', help='Add nodes, and move their share of the data to them.', group='clusters', rank=21, module='dsectl.commands.growth', function='add', plain=(0,)),

@@ -43,6 +43,13 @@ def up(
     store: Annotated[
         str | None, typer.Option(metavar="memory|disk", help="Where the nodes keep their rows (default: memory).")
     ] = None,
+    gateway: Annotated[
+        str | None,
+        typer.Option(
+            metavar="redis[:PORT]",
+            help="Protocol that other programs use, at each node; PORT is that of n1 (default: none).",
+        ),
+    ] = None,
     base_port: Annotated[
         int | None, typer.Option(metavar="P", help="Port of n1; the others follow (default: any that are free).")
     ] = None,
@@ -56,7 +63,7 @@ def up(
     the others start, and the error names the command that brings it back."""
     spec = ClusterSpec(
         name=current().cluster, nodes=nodes, zones=zones, replication=replication, profile=profile,
-        durability=durability, store=store, base_port=base_port, ttl_s=ttl,
+        durability=durability, store=store, gateway=gateway, base_port=base_port, ttl_s=ttl,
     )  # fmt: skip
     console = current().console
     listening: list[str] = []
@@ -84,6 +91,8 @@ def up(
         if not report.failed:
             ready, option = f"\nready after {show_duration(report.ready_s)}", _option()
             console.note(f"{ready}; `dsectl{option} put KEY VALUE` writes, `dsectl help` lists the rest")
+            for name, at in current().files().gateways.items():
+                console.note(f"{name}: {', '.join(at.values())}; `dsectl{option} env` prints the password")
 
     if report.failed:
         error = combined(report.failed)
@@ -155,10 +164,16 @@ def ps() -> Answer:
 
 
 @command(
-    "env", "Print addresses and the secret's path for a shell.", group="clusters", rank=6, readonly=True, aside=True
+    "env",
+    "Print addresses, and what programs read, for a shell.",
+    group="clusters",
+    rank=6,
+    readonly=True,
+    aside=True,
 )
 def env() -> Answer:
-    """`eval "$(dsectl env)"` sets the variables; the secret itself is not printed."""
+    """`eval "$(dsectl env)"` sets the variables, with gateways those that unmodified programs read, as REDIS_URL. The
+    secret itself is not printed; the password of the gateways, which is made from it, is part of their addresses."""
     files = current().files()
     addresses = {name: f"{host}:{port}" for name, (host, port) in files.addresses.items()}
     folder, secret = str(files.folder), str(files.secret_path)
@@ -168,8 +183,12 @@ def env() -> Answer:
         "DSECTL_SECRET_FILE": secret,
         "DSECTL_NODES": " ".join(addresses.values()),
         **{f"DSECTL_{name.upper().replace('-', '_')}": address for name, address in addresses.items()},
+        **files.gateway_variables,
     }
+    found: dict[str, Any] = {"cluster": files.name, "folder": folder, "secret": secret, "nodes": addresses}
+    if files.gateways:
+        found |= {"gateways": files.gateways, "gateway_password": files.gateway_password}
     return Answer(
-        {"cluster": files.name, "folder": folder, "secret": secret, "nodes": addresses},
+        found,
         lambda console: console.lines([f"export {name}={quote(value)}" for name, value in variables.items()]),
     )

@@ -43,6 +43,12 @@ class Sink:
     def write(self, data: bytes | bytearray) -> None:
         self.written = data
 
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

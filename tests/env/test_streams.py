@@ -1,6 +1,7 @@
 """The contract of streams: cluster/env/seam.py, `Network.listen`, `Network.dial`, `Link` and `LinkHandler`."""
 
 import socket
+import sys
 from typing import Any, cast
 
 import pytest
@@ -180,6 +181,42 @@ def test_backpressure_pauses_and_resumes(stage: Stage) -> None:
     stage.until(lambda: "resume" in pair.client.calls)
     pair.close(stage)
     assert pair.client.calls == ["connected", "pause", "resume", "lost closed"]
+
+
+def test_whoever_does_not_read_holds_back_the_other_side(stage: Stage) -> None:
+    pair = Pair(stage)
+    pair.server.link.pause_reading()
+    total = 0
+    while "pause" not in pair.client.calls:
+        pair.client.link.write(bytes(1 << 20))
+        total += 1 << 20
+        assert total < 1 << 28
+    pair.client.link.close()
+    seen = Pair(stage, echo=True)  # the loop goes round meanwhile
+    seen.client.link.write(b"seen")
+    stage.until(lambda: seen.client.data == b"seen")
+    assert len(pair.server.data) < total and "lost" not in pair.server.last
+    pair.server.link.resume_reading()
+    stage.until(lambda: "lost" in pair.server.last)
+    assert len(pair.server.data) == total
+    pair.listener.close()
+    seen.close(stage)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="SO_REUSEPORT spreads connections on Linux alone")
+def test_a_shared_address_has_several_listeners(real_stage: RealStage) -> None:
+    at = real_stage.address()
+    server, client = Recorder(), Recorder()
+    network = real_stage.env("server").network
+    listeners = [network.listen(at, lambda peer: server, shared=True) for _ in range(2)]
+    with pytest.raises(OSError, match="in use"):
+        network.listen(at, lambda peer: server)
+    listeners[0].close()
+    network.dial(at, client, timeout=5.0)
+    real_stage.until(lambda: bool(server.links and client.links))
+    listeners[1].close()
+    client.link.abort()
+    real_stage.until(lambda: "lost" in server.last and "lost" in client.last)
 
 
 def test_a_dial_that_hears_nothing_times_out(real_stage: RealStage) -> None:

@@ -1,0 +1,78 @@
+"""What a node gives its gateways: its own operations, its topics, its view of the others. Nothing is decided here."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from cluster.env import Clock, Network
+from cluster.layout import LayoutView
+from cluster.messaging.topics import NodeTopics
+from cluster.ports import Facts, Inbound, Messenger, Recorder
+
+if TYPE_CHECKING:
+    from random import Random
+
+FACT = "gateways"
+"""Under this kind a node announces where its gateways listen: msgpack, host and port by the gateway's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPorts:
+    """Where one gateway of a node listens."""
+
+    port: int
+    shared: int = 0
+    """The port that all nodes of the machine share, for clients that know one address; 0: there is none."""
+
+
+@dataclass(frozen=True)
+class GatewayHost:
+    """One node, as its gateways see it."""
+
+    node: str
+    id: str
+    cluster: str
+    address: str
+    """The host that it listens on."""
+    password: str
+    clock: Clock
+    random: "Random"
+    network: Network
+    record: Recorder
+    messenger: Messenger
+    handlers: Mapping[type, Callable[[Inbound], None]]
+    """Who takes a message of a type from a gateway."""
+    topics: NodeTopics
+    facts: Facts
+    view: LayoutView
+    alive: Callable[[], list[str]]
+
+
+class Gateway(Protocol):
+    """One protocol at one node."""
+
+    def start(self) -> None:
+        """Listen, unless the node drains, and announce where. Raises OSError when a port is taken."""
+
+    def stop(self) -> None:
+        """Close everything."""
+
+    def drain(self, draining: bool) -> None:
+        """Accept nobody and let go of the clients, or take some again."""
+
+    @property
+    def in_flight(self) -> int:
+        """How much the node has to finish."""
+
+    def status(self) -> dict[str, int]:
+        """Its ports, and how many clients it has."""
+
+
+def make_gateways(host: GatewayHost, ports: Mapping[str, GatewayPorts]) -> dict[str, Gateway]:
+    """The gateways of a node, by name; a node without one does not load its code."""
+    gateways: dict[str, Gateway] = {}
+    if "redis" in ports:
+        from cluster.gateways.redis.gateway import RedisGateway
+
+        gateways["redis"] = RedisGateway(host, ports["redis"])
+    return gateways
