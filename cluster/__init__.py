@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from cluster.errors import Unreachable as Unreachable
     from cluster.errors import Usage as Usage
     from cluster.errors import WrongClock as WrongClock
+    from cluster.errors import WrongType as WrongType
 
 _WHERE = {
     "cluster.client.aio": ("Client", "connect"),
@@ -92,6 +93,7 @@ _WHERE = {
         "Unreachable",
         "Usage",
         "WrongClock",
+        "WrongType",
     ),
 }
 _PLACES = {name: module for module, names in _WHERE.items() for name in names}

@@ -158,6 +158,14 @@ class StaleLayout(ClusterError):
     help_text = "Whoever is behind fetches the newer layout by itself, once its disk has room; try again."
 
 
+class WrongType(ClusterError):
+    """The key holds something of another kind than the operation is for: a value, a counter or a set."""
+
+    code = "wrong-type"
+    definite = True
+    help_text = "`dsectl explain KEY` shows what the key holds; `dsectl delete KEY` removes it, whatever it is."
+
+
 class TooManySiblings(ClusterError):
     """A put that would leave a key with more siblings, or more bytes in all of them, than are allowed."""
 

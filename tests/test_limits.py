@@ -5,9 +5,9 @@ import re
 from cluster.config import NodeSettings
 from cluster.emulator.spec import NODES_MAX
 from cluster.errors import EXIT_CODES, REGISTRY
-from cluster.kv.coordinator import GOT_BYTES_MAX
 from cluster.kv.listing import LISTINGS_MAX
 from cluster.kv.operations import MAYBES_MAX
+from cluster.kv.reads import GOT_BYTES_MAX
 from cluster.limits import (
     BATCH_BYTES_MAX,
     BUCKETS_MAX,

@@ -26,7 +26,7 @@ from cluster.layout.partition import PARTITIONS, partition_of
 from cluster.wire.admin import AdminQuery
 from cluster.wire.caller import Caller, client_party
 from cluster.wire.handshake import NONCE_BYTES
-from cluster.wire.kv import Get, Put
+from cluster.wire.kv import Get, Put, Update
 from cluster.wire.silence import BEAT_LATE_S
 from cluster.wire.topics import Message
 
@@ -46,6 +46,7 @@ LOOK_AGAIN_S = 0.001
 """After a stall of its own the client reads its sockets before it blames a node."""
 KV_S = 1.0
 """What a node gives a read or a write (`write_timeout_s`), so no client waits for one longer."""
+KV_BODIES = (Put, Get, Update)
 DIAL_S = 1.0
 """How long one node may take to connect and prove itself; on one machine only a stalled one takes longer."""
 SLOW_S = 0.2
@@ -226,7 +227,7 @@ class Router:
     def _start(self, operation: Dispatch, caller: Caller, now: float) -> bool:
         """Send it over this connection. False when that refuses."""
         body = operation.body
-        if (type(body) is Put or type(body) is Get) and operation.deadline > now + KV_S:
+        if type(body) in KV_BODIES and operation.deadline > now + KV_S:
             operation.deadline = now + KV_S
         try:
             operation.id = caller.call(body, operation.deadline, operation, now, self.layout, operation.trace)

@@ -8,6 +8,7 @@ every writer in a loop soon waits for a node that stopped, and nothing else woul
 """
 
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -16,13 +17,14 @@ from cluster.ports import Inbound, Outcome
 from cluster.replication.context import ReplicationContext
 from cluster.replication.quorum import MAYBE, UNANSWERED
 from cluster.wire.handshake import LANE_FOREGROUND
-from cluster.wire.kv import Get, Got, Put, PutDone
+from cluster.wire.kv import Get, Got, Put, PutDone, Update, Updated
 
 HOPS_MAX = 2
 """Layouts may differ for a moment while they change; a request that still wanders after this is answered where it
 is."""
 
-Coordinate = Callable[[Put, int, Inbound], None]
+Write = TypeVar("Write", Put, Update)
+Coordinate = Callable[[Write, int, Inbound], None]
 Read = Callable[[Get, int, Inbound], None]
 
 
@@ -34,7 +36,7 @@ class Forwarder:
         self.durability = durability
         self.is_draining: Callable[[str], bool] = lambda name: False
         """Whether a member takes nothing new while there are others."""
-        self.in_flight: dict[int, ForwardedPut | ForwardedGet] = {}
+        self.in_flight: dict[int, Forwarded] = {}
         """By the number of the request that carries them on."""
         self._sweeping = False
 
@@ -44,8 +46,8 @@ class Forwarder:
 
         context.reach.on_silent.append(on_silent)
 
-    def put(self, body: Put, partition: int, inbound: Inbound, coordinate: Coordinate) -> None:
-        """Give a put to the first owner that takes it."""
+    def put(self, body: Write, partition: int, inbound: Inbound, coordinate: Coordinate[Write]) -> None:
+        """Give a put, or an update, to the first owner that takes it."""
         ForwardedPut(self, body, partition, inbound, coordinate).next()
 
     def get(self, body: Get, partition: int, inbound: Inbound, read: Read) -> None:
@@ -55,7 +57,7 @@ class Forwarder:
             self._sweeping = True
             self.context.env.clock.call_later(self.context.settings.read_hedge_s, self._sweep)
 
-    def give_back(self, body: Put, inbound: Inbound) -> None:
+    def give_back(self, body: Put | Update, inbound: Inbound) -> None:
         """Pass the retry of a put on to the node that coordinated it, which alone can tell what became of it."""
         name, context = body.coordinator, self.context
         if name not in context.view.members or body.hops >= HOPS_MAX:
@@ -63,7 +65,7 @@ class Forwarder:
             return
 
         def answered(_: str, outcome: Outcome) -> None:
-            if type(outcome) is PutDone:
+            if isinstance(outcome, PutDone | Updated):
                 inbound.reply(outcome)
             elif isinstance(outcome, ClusterError) and not isinstance(outcome, Unreachable | Overloaded | Maybe):
                 inbound.fail(outcome)
@@ -89,7 +91,7 @@ class Forwarder:
         inbound.fail(Unreachable(f"{self.context.me} has left the cluster"))
         return True
 
-    def send(self, forwarded: "ForwardedPut | ForwardedGet", owner: str, body: Put | Get, inbound: Inbound) -> int:
+    def send(self, forwarded: "Forwarded", owner: str, body: Put | Update | Get, inbound: Inbound) -> int:
         """Ask an owner, until the deadline of the request. Returns the number of the request."""
 
         def answered(owner: str, outcome: Outcome) -> None:
@@ -118,20 +120,20 @@ class Forwarder:
             self.context.env.clock.call_later(self.context.settings.read_hedge_s / 2, self._sweep)
 
 
-class ForwardedPut:
-    """A put at one owner after the other."""
+class ForwardedPut(Generic[Write]):
+    """A put, or an update, at one owner after the other."""
 
     __slots__ = ("body", "coordinate", "forwarder", "id", "inbound", "left", "onward", "owner", "partition")
 
     def __init__(
-        self, forwarder: Forwarder, body: Put, partition: int, inbound: Inbound, coordinate: Coordinate
+        self, forwarder: Forwarder, body: Write, partition: int, inbound: Inbound, coordinate: Coordinate[Write]
     ) -> None:
         self.forwarder = forwarder
-        self.body = body
-        self.onward = msgspec.structs.replace(body, hops=body.hops + 1)
+        self.body: Write = body
+        self.onward: Write = msgspec.structs.replace(body, hops=body.hops + 1)
         self.partition = partition
         self.inbound = inbound
-        self.coordinate = coordinate
+        self.coordinate: Coordinate[Write] = coordinate
         self.left = forwarder.owners(partition, body.hops)
         self.owner = ""
         self.id = 0
@@ -158,7 +160,7 @@ class ForwardedPut:
         """What became of it there. An error that is definite and about the put itself is the answer."""
         if isinstance(outcome, UNANSWERED):
             self.forwarder.context.reach.failed(owner)
-        if type(outcome) is PutDone:
+        if isinstance(outcome, PutDone | Updated):
             self.inbound.reply(outcome)
         elif isinstance(outcome, Unreachable | Overloaded | StaleLayout):
             self.next()
@@ -175,7 +177,11 @@ class ForwardedPut:
 
     def _unknown(self) -> None:
         """The owner may have coordinated it: it alone can tell, and so its name goes with the `maybe`."""
-        self.inbound.reply(PutDone(MAYBE, 0, 0, b"", self.owner, 0, self.forwarder.durability))
+        owner, durability = self.owner, self.forwarder.durability
+        if isinstance(self.body, Update):
+            self.inbound.reply(Updated(MAYBE, 0, 0, b"", owner, durability))
+        else:
+            self.inbound.reply(PutDone(MAYBE, 0, 0, b"", owner, 0, durability))
 
 
 class ForwardedGet:
@@ -241,3 +247,6 @@ class ForwardedGet:
         for id in self.waiting.values():
             self.forwarder.finish(id)
         self.waiting.clear()
+
+
+Forwarded = ForwardedPut[Put] | ForwardedPut[Update] | ForwardedGet

@@ -12,7 +12,8 @@ import msgspec
 
 from cluster.layout import PARTITIONS
 from cluster.storage import Store
-from cluster.versions import Actor, Dot, Sibling
+from cluster.versions import Actor, Dot
+from cluster.wire.kv import Update
 
 TABLE_OPERATIONS: Final = 2
 MAYBES_MAX: Final = 4096
@@ -41,6 +42,7 @@ class Operations:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._rows: dict[str, tuple[int, MaybeRow]] = {}
+        self._recent: dict[str, MaybeRow] = {}
 
     def recover(self) -> None:
         """Read what the log brought back."""
@@ -51,21 +53,33 @@ class Operations:
                 for after, blob in page:
                     self._rows[after] = partition, msgspec.msgpack.decode(blob, type=MaybeRow)
 
-    def remember(self, operation: str, partition: int, key: str, written: Sibling) -> None:
+    def remember(self, operation: str, partition: int, row: MaybeRow) -> None:
         """The write ends as `maybe`."""
-        row = MaybeRow(key, *written.dot, written.stamp, digest_of(written.value, written.deleted))
         self._rows[operation] = partition, row
         self._store.put(TABLE_OPERATIONS, partition, operation, msgspec.msgpack.encode(row), None)
         if len(self._rows) > MAYBES_MAX:
             oldest = next(iter(self._rows))
             self._store.put(TABLE_OPERATIONS, self._rows.pop(oldest)[0], oldest, None, None)
 
+    def begun(self, operation: str, row: MaybeRow) -> None:
+        """An update was applied here. The cell has no place for its id, so a client that never heard how it ended finds
+        it here, as long as this node runs."""
+        self._recent[operation] = row
+        if len(self._recent) > MAYBES_MAX:
+            del self._recent[next(iter(self._recent))]
+
     def find(self, operation: str, key: str) -> MaybeRow | None:
-        """What an operation that ended as `maybe` wrote; None for one that this node does not remember."""
-        _, row = self._rows.get(operation, (0, None))
+        """What an operation wrote that ended as `maybe`, or an update of late; None for one that this node does not
+        remember."""
+        _, row = self._rows.get(operation, (0, self._recent.get(operation)))
         return row if row is not None and row.key == key else None
 
 
 def digest_of(value: bytes, deleted: bool) -> bytes:
     """Eight bytes that differ, for all practical purposes, when values do."""
     return b"" if deleted else blake2b(value, digest_size=8).digest()
+
+
+def update_row(update: Update, dot: Dot) -> MaybeRow:
+    """What is remembered of an update."""
+    return MaybeRow(update.key, *dot, digest=digest_of(msgspec.msgpack.encode(update.change), False))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from cluster.errors import ClusterError, NotFound, Usage
-from cluster.kv.coordinator import check_key
+from cluster.kv.reads import check_key
 from cluster.layout import PARTITIONS, partition_of, token
 from cluster.node.buckets import BucketChanges
 from cluster.node.ready import Ready

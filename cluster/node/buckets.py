@@ -144,7 +144,7 @@ class BucketChanges:
         ends_at = min(deadline - ANSWER_S, node.env.clock.now() + LOOKS_S)
         if others:
             node.rpc.request(others, Keys(prefix, "", 1), ends_at, told)
-        node.kv.list_keys(prefix, "", 1, ends_at, listed)
+        node.kv.reading.list_keys(prefix, "", 1, ends_at, listed)
 
     def _decide(
         self, change: Callable[[ChainEntry], ChainEntry], change_id: str, deadline: float, done: Decided

@@ -47,7 +47,7 @@ from cluster.storage.recovery import HINTS
 from cluster.transport import DatagramEndpoint, Transport
 from cluster.wire.admin import AdminQuery, Draining
 from cluster.wire.handshake import ROLE_NODE, Party
-from cluster.wire.kv import Get, Keys, Put
+from cluster.wire.kv import Get, Keys, Put, Update
 from cluster.wire.replication import (
     Attest,
     Compare,
@@ -182,7 +182,7 @@ class Node:
             context, self.replication.writer, self.replication.reader, self.actors, self.buckets, self.peer_clocks,
             settings.storage.durability.value,
         )  # fmt: skip
-        context.throttle.foreground = [self.kv.writes, self.kv.reads]
+        context.throttle.foreground = [self.kv.writes, self.kv.reading.latencies]
 
     def _build_services(self, name: str) -> None:
         record = self.events.record
@@ -223,8 +223,9 @@ class Node:
         """Who hears of what."""
         handle, replica = self.rpc.handle, self.replication.replica
         handle(Put, self.kv.put)
-        handle(Get, self.kv.get)
-        handle(Keys, self.kv.keys)
+        handle(Update, self.kv.update)
+        handle(Get, self.kv.reading.get)
+        handle(Keys, self.kv.reading.keys)
         handle(Replicate, replica.replicate)
         placed = self.rpc.placed_batch
         handle(ReplicateBatch, placed(replica.replicate_batch, lambda body: [entry[0] for entry in body.copies]))

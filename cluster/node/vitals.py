@@ -53,7 +53,7 @@ def vitals(node: "Node", arguments: dict[str, Any]) -> dict[str, Any]:
         # its handler ran.
         "totals": {
             "writes_failed": node.kv.writes_failed,
-            "reads_failed": node.kv.reads_failed,
+            "reads_failed": node.kv.reading.failed,
             "published": node.topics.published,
             "delivered": node.topics.delivered,
             "dropped": node.topics.dropped,
@@ -66,7 +66,7 @@ def vitals(node: "Node", arguments: dict[str, Any]) -> dict[str, Any]:
         },
         "latency": {
             "writes": node.kv.writes.sparse(),
-            "reads": node.kv.reads.sparse(),
+            "reads": node.kv.reading.latencies.sparse(),
             "calls": node.requests.router.calls.sparse(),
         },
         "event_count": node.events.count,

@@ -39,8 +39,10 @@ class Reader:
         deadline: float,
         done: ReadDone,
         trace: str = "",
+        repairs: bool = True,
     ) -> None:
-        """Read from enough owners. `done` may come before this returns when this node alone suffices."""
+        """Read from enough owners. `done` may come before this returns when this node alone suffices. Without `repairs`
+        owners that are behind are left so: the asker writes what comes of it to all of them."""
         context = self.context
         owners, settings = len(context.view.owners(partition)), context.settings
         needed = r or settings.r
@@ -48,12 +50,12 @@ class Reader:
             needed = owners
         absent = owners - settings.w + 1 if settings.w < owners else 1
         mergeable = context.mergeables[table]
-        operation = (ExplainedRead if trace else ReadOperation)(
+        operation = (ExplainedRead if trace or not repairs else ReadOperation)(
             self, table, partition, key, deadline, done, needed, absent, strict, mergeable
         )
-        if trace:
+        if trace or not repairs:
             assert isinstance(operation, ExplainedRead)
-            operation.trace = trace
+            operation.trace, operation.repairs = trace, repairs
         self.calls.begin(operation)
         operation.start()
 
@@ -83,6 +85,7 @@ class ReadOperation(QuorumRead):
 
     trace = ""
     """Of one that is to be explained: it leaves the batches, so that its trace goes with each question."""
+    repairs = True
 
     __slots__ = (
         "asked", "deadline", "digest", "done", "held", "id", "partition", "reader", "repaired", "repairing",
@@ -272,7 +275,7 @@ class ReadOperation(QuorumRead):
             return
         merged = self.merged
         behind = self.behind(owners)
-        if merged is None or not behind or self.unrepaired or excess(self.mergeable, merged):
+        if merged is None or not behind or not self.repairs or self.unrepaired or excess(self.mergeable, merged):
             self._end(None)
             return
         self.repairing = dict.fromkeys(behind)
@@ -319,6 +322,6 @@ class ReadOperation(QuorumRead):
 
 
 class ExplainedRead(ReadOperation):
-    """One that has a trace; the others pay nothing for it."""
+    """One that has a trace, or does not repair; the others pay nothing for it."""
 
-    __slots__ = ("trace",)
+    __slots__ = ("repairs", "trace")

@@ -29,7 +29,7 @@ from cluster.simulation.world import LOOPBACK, World
 from cluster.storage import newborn_files
 from cluster.wire.admin import AdminQuery
 from cluster.wire.frames import Body
-from cluster.wire.kv import Get, Put
+from cluster.wire.kv import Get, KvOperation, Put, Update
 from cluster.wire.requests import Call
 
 __all__ = ["Fleet", "OpenLink", "SimulatedRequest"]
@@ -294,6 +294,12 @@ class Fleet:
         self.operations += 1
         operation = options.pop("operation", f"operation-{self.operations}")
         return self._ask(via, Put(key, value, operation, **options), timeout)
+
+    def update(self, via: str, key: str, change: KvOperation, timeout: float = 1.0, **options: Any) -> SimulatedRequest:
+        """Ask a node to change what is there; see `wire.kv.Update` for the options."""
+        self.operations += 1
+        operation = options.pop("operation", f"operation-{self.operations}")
+        return self._ask(via, Update(key, operation, change, **options), timeout)
 
     def get(self, via: str, key: str, timeout: float = 1.0, **options: Any) -> SimulatedRequest:
         """Ask a node to read."""

@@ -8,14 +8,14 @@ The functions are total: that a counter is not added to as a set is refused by w
 """
 
 from collections.abc import Collection, Mapping
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
 from cluster import errors
 from cluster.limits import CLOCK_ACTORS_MAX, CLOCK_ACTORS_SPARE, ITEMS_MAX, OBJECT_BYTES_MAX
 from cluster.versions.cell import KIND_NONE, Cell, Count, kind_of
-from cluster.versions.versions import UNREADABLE, Actor, Clock
+from cluster.versions.versions import NUMBER_MAX, UNREADABLE, Actor, Clock
 
 CONTEXT_FRONT: Final = b"\xc1"
 """How the context of a cell begins: a byte that stands in no MessagePack, and so in no context of an object."""
@@ -32,8 +32,8 @@ class CellEvent(NamedTuple):
 class CellContext(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What somebody has seen of a cell: the newest stamp in it, and its clock."""
 
-    stamp: int
-    clock: Clock
+    stamp: Annotated[int, msgspec.Meta(ge=0, le=NUMBER_MAX)]
+    clock: dict[Actor, Annotated[int, msgspec.Meta(ge=0, le=NUMBER_MAX)]]
 
 
 _context_encoder = msgspec.msgpack.Encoder(order="deterministic")

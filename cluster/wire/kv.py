@@ -41,10 +41,13 @@ class Get(Struct, array_like=True, gc=False, tag=12):
     strict: bool = False
     local: bool = False
     hops: int = 0
+    cell: bool = False
 
 
 class Got(Struct, array_like=True, gc=False, tag=13):
-    """The values, newest last; more than one are siblings; none is not found. `context` is the encoded clock."""
+    """The values, newest last; more than one are siblings; none is not found. `context` is the encoded clock. `kind` is
+    empty for versioned values; else that of the cell that is shown (`value`, `counter` or `set`, whose items are the
+    values), which may end at `expires_ms` (since 1970; 0: never)."""
 
     siblings: list[bytes]
     context: bytes
@@ -52,6 +55,8 @@ class Got(Struct, array_like=True, gc=False, tag=13):
     repaired: int
     degraded: bool
     coordinator: str
+    kind: str = ""
+    expires_ms: int = 0
 
 
 class Keys(Struct, array_like=True, gc=False, tag=14):
@@ -81,4 +86,91 @@ class ClockRead(Struct, array_like=True, gc=False, tag=19):
     newest_stamp: int
 
 
-KvBody = Put | PutDone | Get | Got | Keys | KeysFound | ReadClock | ClockRead
+class SetValue(Struct, array_like=True, gc=False, tag=1):
+    """Be a register with this value, in a bucket where the last write wins. It ends at `ends_ms` (since 1970), or never
+    for 0; `keep_end`: when what it replaces would have. `get`: the answer has what was there."""
+
+    value: bytes
+    ends_ms: int = 0
+    keep_end: bool = False
+    get: bool = False
+
+
+class Remove(Struct, array_like=True, gc=False, tag=2):
+    """Delete what is there: of a set what the context covers. `get` as of SetValue."""
+
+    get: bool = False
+
+
+class Increment(Struct, array_like=True, gc=False, tag=3):
+    """Count `by` further; the answer has the number."""
+
+    by: int
+
+
+class AddItems(Struct, array_like=True, gc=False, tag=4):
+    """Add to a set; `changed` are those that were new."""
+
+    items: list[bytes]
+
+
+class RemoveItems(Struct, array_like=True, gc=False, tag=5):
+    """Remove from a set what the context covers of these items; `changed` are those that are gone."""
+
+    items: list[bytes]
+
+
+class Expire(Struct, array_like=True, gc=False, tag=6):
+    """End at `ends_ms`, or never for 0; `changed` is 1 when that is set. `condition`: `nx` only without an end before,
+    `xx` only with one, `gt` and `lt` only when the new one is later or earlier."""
+
+    ends_ms: int
+    condition: str = ""
+
+
+class Append(Struct, array_like=True, gc=False, tag=7):
+    """Put this behind the value of a register; `changed` is the length of the whole."""
+
+    value: bytes
+
+
+class SetRange(Struct, array_like=True, gc=False, tag=8):
+    """Put this into the value of a register, from `offset` on; `changed` is the length of the whole."""
+
+    offset: int
+    value: bytes
+
+
+KvOperation = SetValue | Remove | Increment | AddItems | RemoveItems | Expire | Append | SetRange
+
+
+class Update(Struct, array_like=True, gc=False, tag=16):
+    """Change the value of a key by what is there: its coordinator reads before it writes. `strict`: a read without its
+    quorum is refused; else it goes on with what is found. The other fields are those of a Put."""
+
+    key: str
+    operation: str
+    change: KvOperation
+    context: bytes | None = None
+    w: int = 0
+    strict: bool = False
+    hops: int = 0
+    coordinator: str = ""
+
+
+class Updated(Struct, array_like=True, gc=False, tag=17):
+    """How an update ended, as of PutDone. `changed` and `value` are as the operation says. `degraded`: what was read
+    before is perhaps not all."""
+
+    outcome: str
+    acks: int
+    hints: int
+    context: bytes
+    coordinator: str
+    durability: str = ""
+    changed: int = 0
+    value: bytes | None = None
+    degraded: bool = False
+
+
+KvBody = Put | PutDone | Get | Got | Keys | KeysFound | Update | Updated | ReadClock | ClockRead

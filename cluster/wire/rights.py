@@ -15,7 +15,7 @@ from typing import Any
 from cluster.errors import ClusterError, Forbidden
 from cluster.wire.admin import AdminQuery
 from cluster.wire.chain import Accept, Decided, Entries, Prepare
-from cluster.wire.kv import Get, Keys, Put, ReadClock
+from cluster.wire.kv import Get, Keys, Put, ReadClock, Update
 from cluster.wire.membership import PushPull, StreamPing, Tell
 from cluster.wire.replication import (
     Attest,
@@ -43,6 +43,7 @@ _ENTRY = (ROLE_NODE, *_SESSIONS)
 MAY_SEND: dict[type, tuple[str, ...]] = {
     # Operations, and the same forwarded by the node that took them.
     Put: _ENTRY,
+    Update: _ENTRY,
     Get: _ENTRY,
     Keys: _ENTRY,
     Call: (*_ENTRY, ROLE_WORKER),
@@ -76,7 +77,7 @@ MAY_SEND: dict[type, tuple[str, ...]] = {
     AdminQuery: (ROLE_NODE, ROLE_CLIENT),
 }
 
-PLACED: frozenset[type] = frozenset((Put, Get, Keys, Replicate, Scan, Compare, Leaves))
+PLACED: frozenset[type] = frozenset((Put, Update, Get, Keys, Replicate, Scan, Compare, Leaves))
 """Calls that go to a node because of what it owns: they carry the number of the layout that they were routed by. So do
 the batches of reads and writes, in their own header."""
 
@@ -96,6 +97,7 @@ def gateway_password(secret: bytes) -> str:
 
 NODES_ONLY: dict[type, tuple[Callable[[Any], Any], str]] = {
     Put: (attrgetter("hops"), "only nodes forward a put"),
+    Update: (attrgetter("hops"), "only nodes forward an update"),
     Get: (attrgetter("hops"), "only nodes forward a get"),
     Call: (attrgetter("routed"), "only nodes route a call; name the node with `only`"),
 }

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from cluster.kv import operations
-from cluster.kv.operations import Operations
+from cluster.kv.operations import MaybeRow, Operations
 from cluster.simulation.fleet import Fleet, SimulatedRequest
-from cluster.versions import Sibling, decode
+from cluster.versions import decode
 from cluster.wire.kv import Got, PutDone
 
 
@@ -169,8 +169,7 @@ def test_what_is_remembered_is_bounded_in_the_log_too(fleet: Fleet, monkeypatch:
     monkeypatch.setattr(operations, "MAYBES_MAX", 2)
     node = fleet.nodes["n1"]
     for number in range(4):
-        written = Sibling("actor", number + 1, f"op-{number}", 7, False, b"value")
-        node.kv.operations.remember(f"op-{number}", number, "key", written)
+        node.kv.operations.remember(f"op-{number}", number, MaybeRow("key", "actor", number + 1, 7, b"digest"))
     fleet.world.run_for(0.1)
     read = Operations(node.store)
     read.recover()

@@ -13,6 +13,7 @@ ANSWERS_AND_PUSHES = {
     *("Promise", "AcceptAnswer", "Compared", "LeavesFound"),
     *(
         "PutDone",
+        "Updated",
         "Got",
         "KeysFound",
         "ClockRead",
@@ -26,7 +27,7 @@ ANSWERS_AND_PUSHES = {
     ),
     *("CallDone", "AdminAnswer", "Draining", "PushPullReply", "StreamPong", "Told"),
 }
-FOR_CLIENTS = {"Put", "Get", "Keys", "Call", "Publish", "Subscribe", "Unsubscribe", "AdminQuery"}
+FOR_CLIENTS = {"Put", "Update", "Get", "Keys", "Call", "Publish", "Subscribe", "Unsubscribe", "AdminQuery"}
 
 
 @pytest.mark.parametrize("body", get_args(Body), ids=lambda body: body.__name__)

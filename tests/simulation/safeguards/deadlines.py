@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from cluster.kv import coordinator
+from cluster.kv import coordinator, reads
 from cluster.kv.forward import ForwardedPut
 from cluster.replication.replica import Replica
 from cluster.simulation.fleet import Fleet
 from cluster.wire.clock import SenderClock
-from cluster.wire.kv import PutDone
+from cluster.wire.kv import Put, PutDone
 from tests.simulation.clients import all_ended, client_of
 from tests.simulation.safeguards.registry import Safeguard
 from tests.simulation.safeguards.scenes import acknowledged, crash_and_wait, settled_siblings
@@ -63,7 +63,7 @@ def a_forwarder_is_stopped_while_it_dials(seed: int) -> None:
 def try_the_next_whatever_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     proceed = ForwardedPut.next
 
-    def forget(self: ForwardedPut) -> None:
+    def forget(self: ForwardedPut[Put]) -> None:
         self.inbound.deadline, deadline = self.inbound.deadline + 60.0, self.inbound.deadline
         proceed(self)
         self.inbound.deadline = deadline
@@ -115,7 +115,8 @@ def most_nodes_stop(seed: int) -> None:
 
 
 def use_the_whole_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coordinator, "ANSWER_S", 0.0)
+    for module in (coordinator, reads):
+        monkeypatch.setattr(module, "ANSWER_S", 0.0)
 
 
 SAFEGUARDS = [

@@ -46,7 +46,7 @@ def a_tombstone_is_all_that_an_owner_has(seed: int) -> None:
 
 
 def let_a_tombstone_count_as_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(KvRows, "shows", lambda self, blob: True)
+    monkeypatch.setattr(KvRows, "shows", lambda self, blob, key: True)
 
 
 def both_owners_that_answer_may_miss_hints(seed: int) -> None:

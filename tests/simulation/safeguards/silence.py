@@ -12,7 +12,7 @@ from cluster.rpc import rpc as calls
 from cluster.rpc.reach import Reach
 from cluster.simulation.fleet import Fleet, SimulatedRequest
 from cluster.storage import Store
-from cluster.wire.kv import Got, PutDone
+from cluster.wire.kv import Got, Put, PutDone
 from cluster.wire.replication import ReplicateBatch
 from cluster.wire.rights import ROLE_NODE
 from tests.simulation.safeguards.registry import Safeguard
@@ -104,7 +104,7 @@ def a_put_at_a_silent_owner(seed: int) -> None:
 
 
 def send_it_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    def silent(self: ForwardedPut, peer: str) -> None:
+    def silent(self: ForwardedPut[Put], peer: str) -> None:
         if peer == self.owner:
             self.forwarder.finish(self.id)
             self.next()
