@@ -191,4 +191,6 @@ def _os_error(error: Exception) -> OSError:
     text = str(error)
     if text.startswith("Corruption"):
         return OSError(errno.EBADMSG, text)
-    return OSError(errno.ENOSPC if "No space left" in text else errno.EIO, text)
+    if "No space left" in text:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return OSError(errno.EIO, text)

@@ -29,6 +29,8 @@ ROW_BYTES = 200
 """What a row in memory takes beside its key and value."""
 GENERATIONS_MAX = 8
 """So much may wait for the database, in sizes of one generation."""
+SEGMENTS_MAX = 16
+"""A position so many segments behind keeps the log from being cut, however little is written: each boot begins one."""
 RETRY_S = 1.0
 SEEN_BYTES_MAX = 1024 * 1024
 """Who puts has read the row just before: what was read in this pass is kept for it, up to so much."""
@@ -95,11 +97,12 @@ class DiskTables:
         return table
 
     def commit(self, end: Position) -> None:
-        """The log has all that was put, and ends here: begin to write when that is enough for a generation."""
+        """The log has all that was put, and ends here: write it when that is enough for a generation, or long ago."""
         self._end = end
         for table in self._made.values():
             table.forget_seen()
-        if self.fresh_bytes >= self._generation_bytes and not self._writing:
+        due = self.fresh_bytes >= self._generation_bytes or end[0] > self.position[0] + SEGMENTS_MAX
+        if due and not self._writing:
             for table in self._made.values():
                 table.close_generation()
             self.fresh_bytes, self._writing = 0, True
@@ -107,8 +110,8 @@ class DiskTables:
             self._write(_Extent(VERSION, end, counts))
 
     def refuses(self) -> str:
-        """Why nothing may be put now; empty when it may."""
-        if self.fresh_bytes < GENERATIONS_MAX * self._generation_bytes:
+        """Why nothing may be put now; empty when it may. Not while nothing is being written: the next commit begins."""
+        if not self._writing or self.fresh_bytes < GENERATIONS_MAX * self._generation_bytes:
             return ""
         waiting = f"{self.fresh_bytes / 1e6:.0f} MB wait to be written to its table"
         return f"{waiting}: {self._failure}" if self._failure else waiting
@@ -127,7 +130,7 @@ class DiskTables:
     def _write(self, extent: _Extent) -> None:
         def done(error: OSError | None) -> None:
             if error is not None:
-                self._failure = str(error)
+                self._failure = error.strerror or str(error)
                 self._clock.call_later(RETRY_S, self._write, extent)
                 return
             self._failure, self._writing, self.position = "", False, extent.position

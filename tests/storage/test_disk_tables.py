@@ -7,7 +7,7 @@ import pytest
 
 from cluster.env import SortedRows
 from cluster.errors import Damaged
-from cluster.storage.disk_tables import GENERATIONS_MAX, RETRY_S, DiskTables, open_disk_tables
+from cluster.storage.disk_tables import GENERATIONS_MAX, RETRY_S, SEGMENTS_MAX, DiskTables, open_disk_tables
 from cluster.storage.recovery import HINTS, TABLE_HINTS
 from tests.storage.memory_disk import HandClock, World
 
@@ -81,6 +81,16 @@ def test_a_generation_is_written_when_it_is_large_enough_and_its_position_is_tha
     assert again.by_number[0].get(1, "later") is None, "it is in the log"
 
 
+def test_a_position_that_is_many_segments_behind_is_moved_however_little_was_put() -> None:
+    held = Tables()
+    held.put("k", 1)
+    held.tables.commit((SEGMENTS_MAX, 16))
+    assert not held.rows.under_way
+    held.tables.commit((SEGMENTS_MAX + 1, 16))
+    held.rows.finish()
+    assert held.tables.position == (SEGMENTS_MAX + 1, 16)
+
+
 def test_a_refused_write_is_repeated_and_the_node_is_full_when_too_much_waits() -> None:
     held, number = Tables(), 0
     while not held.tables.refuses():
@@ -94,10 +104,10 @@ def test_a_refused_write_is_repeated_and_the_node_is_full_when_too_much_waits() 
     assert all(held.table.get(1, f"k{one}") == bytes(100) for one in range(1, number + 1)), "reads go on"
     held.clock.advance(RETRY_S)
     held.rows.finish()
-    held.tables.commit((1, held.end))
+    assert not held.tables.refuses(), "or no commit would ever begin the next write"
+    held.put("after")
     held.rows.finish()
-    assert not held.tables.refuses() and held.tables.position == (1, held.end)
-    assert held.table.stat(1).rows == number
+    assert held.tables.position == (1, held.end) and held.table.stat(1).rows == number + 1
 
 
 def test_a_row_that_cannot_be_read_is_reported_once_and_can_be_set_again() -> None:
