@@ -17,6 +17,7 @@ class Durability(StrEnum):
 
     INTERVAL = "interval"  # given to the kernel before the acknowledgement, synced each second
     ALWAYS = "always"  # synced before the acknowledgement
+    NONE = "none"  # given to the kernel before the acknowledgement, which writes it when it likes
 
 
 class TableKind(StrEnum):
@@ -148,7 +149,8 @@ class StorageSettings:
 
     durability: Durability = Durability.INTERVAL
     sync_interval_s: float = 1.0
-    segment_bytes: int = 64 * 1024 * 1024
+    segment_bytes: int = 16 * 1024 * 1024
+    """The log is cut by whole segments, and a boot has two of them in memory."""
     tables: TableKind = TableKind.MEMORY
     generation_bytes: int = 4 * 1024 * 1024
     """So much is put before tables on the disk are written: a write of it holds the interpreter for some milliseconds,

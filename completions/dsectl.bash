@@ -15,7 +15,7 @@ _dsectl_option() {
         'up --zones') kind=any ;;
         'up --replication') kind=any ;;
         'up --profile') kind='choice local lan' ;;
-        'up --durability') kind='choice interval always' ;;
+        'up --durability') kind='choice interval always none' ;;
         'up --store') kind='choice memory disk' ;;
         'up --gateway') kind=any ;;
         'up --base-port') kind=any ;;

@@ -22,7 +22,7 @@ function __dsectl_option
         case 'up --profile'
             echo 'choice local lan'
         case 'up --durability'
-            echo 'choice interval always'
+            echo 'choice interval always none'
         case 'up --store'
             echo 'choice memory disk'
         case 'up --gateway'

@@ -152,6 +152,7 @@ class Node:
             on_undone=self.actors.renew,
             on_full=self._full,
             tables=self.tables,
+            record=self.events.record,
         )  # fmt: skip
         rows = KvRows(env.clock.wall, self.buckets.base_of)
         mergeables: dict[int, Mergeable] = {TABLE_KV: rows, TABLE_STABLE: StableClocks()}

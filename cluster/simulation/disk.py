@@ -154,6 +154,7 @@ class SimulatedDisk:
         fails = self._sync_failures > 0
         self._sync_failures -= fails
         size, power_losses = len(content.data), self._power_losses
+        overwritten = None if content.before is None else bytes(content.data)
 
         def synced() -> None:
             if power_losses != self._power_losses:
@@ -163,6 +164,8 @@ class SimulatedDisk:
                 content.stuck = True
             elif not content.stuck:
                 content.durable = max(content.durable, min(size, len(content.data)))
+                if overwritten is not None:
+                    content.before = None if overwritten == content.data else overwritten
             self._schedule.deliver(process, done, OSError(errno.EIO, os.strerror(errno.EIO)) if fails else None)
 
         self._schedule.at(when, self._schedule.kernel, synced)
@@ -176,7 +179,7 @@ class SimulatedDisk:
             content.stuck = True
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         if not content.stuck:
-            content.durable = len(content.data)
+            content.durable, content.before = len(content.data), None
 
     def hold(self, process: SimulatedProcess, seconds: float, until: float) -> float:
         """A call of the process returns so much later, or later still when others are under way until `until`: it
@@ -289,6 +292,8 @@ class ProcessDisk:
         if not self._disk.exists(path):
             self.check_room(path)
         self._disk.write_in_place(path, data)
+        if self._process.trap is not None:
+            self._process.trap("overwrite")
 
     def append(self, path: str) -> "SimulatedAppendFile":
         """Open for appending; made when it is missing."""
@@ -308,6 +313,8 @@ class ProcessDisk:
         """Delete a file; harmless when it is missing."""
         self._process.check_alive()
         self._disk.remove(path)
+        if self._process.trap is not None:
+            self._process.trap("remove")
 
 
 class SimulatedAppendFile:

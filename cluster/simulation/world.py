@@ -104,9 +104,10 @@ class World:
     def crash_inside(
         self, name: str, point: str, count: int = 1, *, power: bool = False, then: Callable[[], object] | None = None
     ) -> Callable[[], None]:
-        """Let the process die inside of a pass, right after its next `append` (to a file), `write` (to a stream) or
-        `sync` (begun), or after the `count`-th from now: what it had yet to do in that pass is not done. With `power`
-        the machine goes too. `then` is called when it has happened; what is returned calls it off."""
+        """Let the process die inside of a pass, right after its next `append` (to a file), `overwrite` (in place),
+        `remove`, `write` (to a stream) or `sync` (begun), or after the `count`-th from now: what it had yet to do in
+        that pass is not done. With `power` the machine goes too. `then` is called when it has happened; what is
+        returned calls it off."""
         process, left = self._running(name), count
 
         def passed(what: str) -> None:

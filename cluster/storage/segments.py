@@ -11,6 +11,9 @@ mark is moved after each, so that a log which ends before its mark has lost some
 Group commit: one sync runs at a time, and all that was appended meanwhile goes with the next (DeWitt et al.,
 "Implementation Techniques for Main Memory Database Systems", SIGMOD 1984).
 
+A log that was cut begins with another segment than its first. `log/begin` says with which, and is on the medium before
+a file is removed: what a crash leaves of the files before it, or a power loss brings back, is not read again.
+
 A failed sync ends the process. The kernel has marked the pages clean, so a second sync would succeed without having
 written them (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020). Not solved here: what
 the restarted process reads may come from those pages.
@@ -25,11 +28,14 @@ from cluster.env import AppendFile, Env, Timer
 from cluster.errors import ClusterError
 from cluster.ports import Position
 from cluster.storage.record import (
+    BEGIN,
     FOLDER,
     HEADER_BYTES,
     MARK,
+    Begin,
     Mark,
     Record,
+    encode_begin,
     encode_mark,
     encode_records,
     encode_segment_header,
@@ -38,6 +44,10 @@ from cluster.storage.record import (
 
 Done = Callable[[ClusterError | None], None]
 """Called once: with None when the write is as durable as the settings promise, or with why it was not kept."""
+
+
+REMOVE_REST_S = 0.005
+"""The files of a cut go one by one: each takes the file system a moment."""
 
 
 def segment_path(segment: int) -> str:
@@ -51,13 +61,20 @@ class SegmentLog:
     def __init__(self, env: Env, settings: StorageSettings, *, on_fatal: Callable[[OSError], None]) -> None:
         self._env = env
         self._sync_interval_s = settings.sync_interval_s
-        self._full_bytes = max(settings.segment_bytes, HEADER_BYTES + 1)  # a segment without a record is not full
+        self.full_bytes = max(settings.segment_bytes, HEADER_BYTES + 1)
+        """From this size on a segment is full; one without a record is not."""
+        self.sizes: dict[int, int] = {}
+        """Of the segments before the present one, by number and in order."""
+        self.bytes = 0
+        """Of all segments."""
         self._always = settings.durability is Durability.ALWAYS
+        self._unasked = settings.durability is not Durability.NONE  # whether what nobody waits for is synced, too
         self._on_fatal = on_fatal
         self._file: AppendFile | None = None
         self._segment = self._seed = 0
         self._previous: Position = (0, 0)
         self._old: AppendFile | None = None  # the segment before, while a sync of it is due
+        self._begin: AppendFile | None = None  # to sync it; made by the first cut
         self._mark = Mark(0, (0, 0))
         self.stopped = True
         """Whether nothing is written any more."""
@@ -67,11 +84,19 @@ class SegmentLog:
         self._timer: Timer | None = None
 
     def open(
-        self, epoch: int, segment: int, previous: Position, records: Sequence[Record], *, marked: bool = True
+        self,
+        epoch: int,
+        segment: int,
+        previous: Position,
+        records: Sequence[Record],
+        sizes: dict[int, int],
+        *,
+        marked: bool = True,
     ) -> None:
-        """Begin the segment of a boot, behind `previous`, up to where all is synced. Its header and `records` are on
-        the medium before this returns, and the mark stands behind them; it is durable when it is the first of all (not
-        yet `marked`). Raises OSError."""
+        """Begin the segment of a boot, behind `previous`, up to where all is synced, and behind the segments of these
+        `sizes`. Its header and `records` are on the medium before this returns, and the mark stands behind them; it is
+        durable when it is the first of all (not yet `marked`). Raises OSError."""
+        self.sizes, self.bytes = sizes, sum(sizes.values())
         self._segment, self._seed, self._previous = segment, seed_of(segment), previous
         self._file = self._env.disk.append(segment_path(segment))
         self.append(records)
@@ -86,11 +111,12 @@ class SegmentLog:
     def append(self, records: Iterable[Record]) -> None:
         """Give a batch to the kernel in one write. Raises OSError, and then nothing of it is kept."""
         assert self._file is not None
-        if self._file.size >= self._full_bytes and self._old is None:
+        if self._file.size >= self.full_bytes and self._old is None:
             # Begin the next segment. Its header goes with its first batch, so a crash in between leaves it empty.
             following = self._env.disk.append(segment_path(self._segment + 1))
             assert following.size == 0, "the segment after the last one exists"
             self._previous = (self._segment, self._file.size)
+            self.sizes[self._segment] = self._file.size
             if self._unsynced or self._syncing:
                 self._old = self._file
             else:
@@ -100,7 +126,9 @@ class SegmentLog:
             self._seed = seed_of(self._segment)
         file = self._file
         header = b"" if file.size else encode_segment_header(self._segment, self._previous)
-        file.append(header + encode_records(records, self._seed, file.size + len(header)))
+        data = header + encode_records(records, self._seed, file.size + len(header))
+        file.append(data)
+        self.bytes += len(data)
         self._unsynced = True
 
     def append_durably(self, records: Iterable[Record]) -> None:
@@ -116,7 +144,7 @@ class SegmentLog:
         self._unsynced = unsynced  # whoever waits for a sync of what came before still gets one
 
     def acknowledge(self, dones: Sequence[Done], synced_dones: Sequence[Done] = ()) -> None:
-        """Call `dones` once what was appended is as durable as the settings promise (for `interval` that is now), and
+        """Call `dones` once what was appended is as durable as the settings promise (but for `always` that is now), and
         `synced_dones` once it is synced, which is then begun at once."""
         if self._always:
             self._waiting += dones
@@ -135,6 +163,33 @@ class SegmentLog:
         else:
             done(None)
 
+    def cut(self, segment: int, done: Callable[[int, int], None]) -> None:
+        """Let the log begin with `segment`: the files before it are removed once that is on the medium. `done` with how
+        many went, and their bytes: none on a full disk. It never comes when the log is closed."""
+        before = [number for number in self.sizes if number < segment]
+        begin = Begin(segment, (before[-1], self.sizes[before[-1]]))
+
+        def begun(error: OSError | None) -> None:
+            if self.stopped:
+                return
+            if error is not None:
+                self._fail(error)
+                return
+            size = sum(self.sizes.pop(number) for number in before)
+            self.bytes -= size
+            for turn, number in enumerate(before):
+                self._env.clock.call_later(turn * REMOVE_REST_S, self._env.disk.remove, segment_path(number))
+            done(len(before), size)
+
+        try:
+            if self._begin is None:
+                self._begin = self._env.disk.append(BEGIN)
+            self._env.disk.write_in_place(BEGIN, encode_begin(begin))
+        except OSError:
+            done(0, 0)
+        else:
+            self._begin.sync(begun)
+
     def close(self) -> None:
         """Sync and say so in a clean mark, as far as the disk lets us; release the files. Acknowledges nothing."""
         stopped, self.stopped = self.stopped, True
@@ -148,9 +203,14 @@ class SegmentLog:
                 self._env.disk.write(MARK, encode_mark(self._mark))
             except OSError:
                 pass  # without a clean mark the next boot assumes what it must
-        if self._old is not None:
-            self._old.close()
-        self._file.close()
+        for file in (self._begin, self._old, self._file):
+            if file is not None:
+                file.close()
+
+    @property
+    def first(self) -> int:
+        """The segment that the log begins with."""
+        return next(iter(self.sizes), self._segment)
 
     @property
     def end(self) -> Position:
@@ -162,9 +222,9 @@ class SegmentLog:
         if self._syncing or not self._unsynced:
             return
         assert self._file is not None
-        if self._waiting or self._always or self._file.size >= self._full_bytes:
+        if self._waiting or self._always or self._file.size >= self.full_bytes:
             self._sync()
-        elif self._timer is None:
+        elif self._timer is None and self._unasked:
             self._timer = self._env.clock.call_later(self._sync_interval_s, self._sync)
 
     def _sync(self) -> None:

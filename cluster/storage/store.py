@@ -11,13 +11,15 @@ A partition that may lack rows is in `recovering`, on the disk before anybody is
 until `complete`. Hint records that were lost are noted likewise, apart from the rows.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from errno import ENOSPC
 
 from cluster.config import Durability, StorageSettings
 from cluster.env import Env, OutputTick
 from cluster.errors import Damaged, StorageFull
-from cluster.ports import Page, RowTables
+from cluster.ports import Page, Recorder, RowTables
+from cluster.storage.checkpoints import Checkpoints
 from cluster.storage.identity import Boot
 from cluster.storage.memory import MemoryTables
 from cluster.storage.record import LOSS, RELEASE, ROW, TABLE_MAX, Record, Span, encode_loss, encode_release, encode_row
@@ -32,12 +34,17 @@ ROOM_PROBE: Record = (HINTS, 0, RELEASE, encode_release([(0, 0, 0)] * 256))
 """Releases what was never lost. About a kibibyte, so that what a refused batch left over is not taken for room."""
 
 
+def _unheard(kind: str, cause: str, **fields: object) -> None:
+    """Nobody asks."""
+
+
 class Store:
     """Rows by (table, partition, key), durable as `settings.durability` says once `done(None)` was called.
 
     `on_fatal` hears of a failed sync, after which nothing is written or acknowledged: the process must end.
     `on_undone` is called when a refused batch has been undone, before its `done`s: copies of it may have left the node,
     so its actor must not go on. `on_full` hears why the disk refuses writes, once, and "" when it takes them again.
+    `record` hears of what becomes of the log.
     """
 
     def __init__(
@@ -50,6 +57,7 @@ class Store:
         on_undone: Callable[[], None] | None = None,
         on_full: Callable[[str], None] | None = None,
         tables: RowTables | None = None,
+        record: Recorder = _unheard,
     ) -> None:
         self._env = env
         self._tick = tick
@@ -70,6 +78,11 @@ class Store:
         self._epoch = 0
         self._losses = 0  # declared in this boot
         self._lost: dict[int, dict[Span, str]] = {}
+        self._releases: Counter[int] = Counter()  # by partition, those that are not kept yet
+        self._at_rest: list[Callable[[], None]] = []
+        self.checkpoints = Checkpoints(
+            env.clock, self._log, self._all, self._between, self._outstanding, lambda: self._lost, record
+        )
         self.recovering: dict[int, str] = {}
         """Partitions that may lack rows, with the reason. They keep what is good and must cast no vote. To be changed
         by `lose` and `complete` only."""
@@ -104,9 +117,12 @@ class Store:
             losses = self._declare(owned, boot.joins)  # no hints were lost: it never had any
         self._judge(self._lost)
         try:
-            self._log.open(boot.epoch, replay.last_number + 1, replay.end, losses, marked=replay.mark is not None)
+            self._log.open(
+                boot.epoch, replay.last_number + 1, replay.end, losses, replay.sizes, marked=replay.mark is not None
+            )
         except OSError as error:
             raise StorageFull(f"{segment_path(replay.last_number + 1)} cannot be begun: {error}") from error
+        self.checkpoints.start(replay.begun)
         return Recovery(
             replay.records,
             sum(replay.sizes.values()),
@@ -234,6 +250,7 @@ class Store:
         spans = list(self._lost.get(partition, ()))
 
         def written(error: Exception | None) -> None:
+            self._releases[partition] -= 1
             if error is None:
                 left = self._lost.get(partition, {})
                 for span in spans:
@@ -243,6 +260,7 @@ class Store:
         if spans:
             if not self._records:
                 self._tick.arm()
+            self._releases[partition] += 1
             self._records.append((partition, 0, RELEASE, encode_release(spans)))
             self._dones.append(written)
             if done is not None:
@@ -262,6 +280,10 @@ class Store:
             self._lost.setdefault(partition, {})[span] = reason
             records.append((partition, 0, LOSS, encode_loss((span, reason))))
         return records
+
+    def _outstanding(self, partition: int) -> dict[Span, str] | None:
+        """What the partition lacks, as the log has it; None while a release is not kept yet."""
+        return None if self._releases[partition] else self._lost.get(partition, {})
 
     def _judge(self, partitions: Iterable[int]) -> None:
         """Bring `recovering` and `hints_lost` up to date."""
@@ -301,6 +323,13 @@ class Store:
         self._looked_up = len(changes)
         return before.get((table, partition), {})
 
+    def _between(self, step: Callable[[], None]) -> None:
+        """Call when nothing is staged: now, or as soon as the batch of this pass is in the log."""
+        if self._records:
+            self._at_rest.append(step)
+        else:
+            step()
+
     def _write(self) -> None:
         """The end of a pass: the staged batch goes to the log."""
         if not self._records or self._log.stopped:
@@ -320,7 +349,16 @@ class Store:
         if self.full:
             self._say_full("")
         self.on_written(changes)
+        self._rest()
+        if self._log.bytes > self.checkpoints.limit:
+            self.checkpoints.grown()
         self._log.acknowledge(dones, synced_dones)
+
+    def _rest(self) -> None:
+        """The tables are what the log has."""
+        steps, self._at_rest = self._at_rest, []
+        for step in steps:
+            step()
 
     def _say_full(self, reason: str) -> None:
         self.full = reason
@@ -331,6 +369,7 @@ class Store:
         for table, partition, key, before in reversed(changes):
             self._tables[table].put(partition, key, before)
         self.undone += len(changes)
+        self._rest()
         if not self.full:
             self.full_since = self._env.clock.wall()
             self._say_full(str(error))

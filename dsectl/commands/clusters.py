@@ -38,7 +38,7 @@ def up(
         str | None, typer.Option(metavar="local|lan", help="Timing of failure detection (default: local).")
     ] = None,
     durability: Annotated[
-        str | None, typer.Option(metavar="interval|always", help="When writes reach the disk (default: interval).")
+        str | None, typer.Option(metavar="interval|always|none", help="When writes reach the disk (default: interval).")
     ] = None,
     store: Annotated[
         str | None, typer.Option(metavar="memory|disk", help="Where the nodes keep their rows (default: memory).")

@@ -1,4 +1,5 @@
-"""A process that writes numbered records as fast as it can, and prints numbers once their `done`s were called."""
+"""A process that writes numbered records as fast as it can, over the same keys again and again, and prints numbers once
+their `done`s were called. Its log is copied forward and cut all the time."""
 
 import asyncio
 import os
@@ -11,12 +12,13 @@ from cluster.storage import Boot, Store
 
 BATCH = 20
 PARTITIONS = 7
-SEGMENT_BYTES = 30_000
+KEYS = 300
+SEGMENT_BYTES = 10_000
 
 
 def value_of(number: int) -> bytes:
-    """What record `number` holds."""
-    return str(number).encode() * (1 + number % 40)
+    """What record `number` holds, which its first word tells."""
+    return b" ".join([b"%d" % number] * (1 + number % 40))
 
 
 async def write(folder: str, durability: Durability) -> None:
@@ -45,7 +47,8 @@ async def written(store: Store, numbers: range) -> None:
             finished.set_result(None)
 
     for number in numbers:
-        store.put(0, number % PARTITIONS, str(number), value_of(number), done)
+        key = number % KEYS
+        store.put(0, key % PARTITIONS, str(key), value_of(number), done)
     await finished
 
 

@@ -14,6 +14,7 @@ from cluster.storage.segments import segment_path
 from tests.storage.memory_disk import World
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
+SYNCING = [Durability.INTERVAL, Durability.ALWAYS]
 BROKEN = OSError(errno.EIO, "Input/output error")
 FIRST, SECOND = segment_path(1), segment_path(2)
 
@@ -193,6 +194,14 @@ def test_interval_syncs_a_second_after_the_first_unsynced_append_and_rests_when_
     assert world.disk.pending == [] and world.clock.calls == []
 
 
+def test_none_syncs_for_nobody_but_who_asks() -> None:
+    world = World(durability=Durability.NONE)
+    done = world.put("a")
+    world.clock.run()
+    world.clock.advance(10.0)
+    assert done == [None] and world.disk.pending == [] and list(world.reboot().scan(0)) == ["a"]
+
+
 def test_interval_syncs_again_what_came_while_a_sync_ran() -> None:
     world = World()
     world.put("a")
@@ -248,7 +257,7 @@ def test_whoever_asks_hears_when_all_that_was_put_is_synced(durability: Durabili
     assert heard[3:] == ["written"] and world.disk.synced[FIRST] == len(world.disk.files[FIRST])
 
 
-@pytest.mark.parametrize("durability", Durability)
+@pytest.mark.parametrize("durability", SYNCING)
 def test_a_failed_sync_is_fatal_and_nothing_is_acknowledged_after_it(durability: Durability) -> None:
     world = World(durability=durability)
     waiting = world.put("a")
@@ -262,7 +271,7 @@ def test_a_failed_sync_is_fatal_and_nothing_is_acknowledged_after_it(durability:
     assert waiting == ([] if durability is Durability.ALWAYS else [None])
 
 
-@pytest.mark.parametrize("durability", Durability)
+@pytest.mark.parametrize("durability", SYNCING)
 def test_a_full_segment_makes_no_batch_wait_and_is_synced_before_the_next(durability: Durability) -> None:
     world = World(durability=durability, segment_bytes=100)
     first = world.put("a", b"x" * 100)

@@ -7,7 +7,7 @@ import pytest
 from cluster.config import node_settings
 from cluster.env import Disk, Env, OutputTick
 from cluster.node import Node
-from cluster.ports import RowTables
+from cluster.ports import Position, RowTables
 from cluster.replication.transfer import PartitionScan
 from cluster.simulation import World
 from cluster.simulation.disk import SimulatedDisk
@@ -80,9 +80,16 @@ def forget_losses(monkeypatch: pytest.MonkeyPatch) -> None:
     opened = SegmentLog.open
 
     def begin(
-        self: SegmentLog, epoch: int, segment: int, previous: tuple[int, int], records: object, *, marked: bool = True
+        self: SegmentLog,
+        epoch: int,
+        segment: int,
+        previous: Position,
+        records: object,
+        sizes: dict[int, int],
+        *,
+        marked: bool = True,
     ) -> None:
-        opened(self, epoch, segment, previous, [], marked=marked)
+        opened(self, epoch, segment, previous, [], sizes, marked=marked)
 
     monkeypatch.setattr(SegmentLog, "open", begin)
 

@@ -12,7 +12,7 @@ from cluster.storage.record import Record
 from cluster.storage.segments import SegmentLog
 from cluster.storage.store import Store
 from tests.simulation.safeguards.registry import Safeguard
-from tests.storage.test_power_loss import Chronicle, lives
+from tests.storage.chronicle import Chronicle, lives
 
 Rows = Iterable[tuple[bytes, bytes | None]]
 Written = Callable[[OSError | None], None]
@@ -25,14 +25,15 @@ def killed_and_booted(seed: int) -> None:
 
 def a_log_loses_an_end_that_the_tables_have(seed: int) -> None:
     """The tables were written, and the log not synced yet, when the power went. What is put then outlives a kill."""
-    chronicle = Chronicle(seed, Durability.INTERVAL, TableKind.DISK)
+    chronicle = Chronicle(seed, Durability.INTERVAL, TableKind.DISK, segment_bytes=4000)
     with chronicle.world as world:
-        chronicle.live(puts=225)
+        chronicle.boot()
+        chronicle.put_evenly(225)
         world.power_loss("n1", torn=False)
-        chronicle.acknowledged.clear()
-        chronicle.live(rebooted=True, puts=8)  # fewer than are written to the tables at once
+        chronicle.boot(rebooted=True, lost_since=0.0)
+        chronicle.put_evenly(8)  # fewer than are written to the tables at once
         world.crash("n1")
-        chronicle.live(puts=0)
+        chronicle.boot()
         assert chronicle.position > (2, 0), "the tables were written too early: nothing was tested"
 
 
@@ -55,10 +56,11 @@ def begin_behind_the_last_segment(monkeypatch: pytest.MonkeyPatch) -> None:
         segment: int,
         previous: Position,
         records: Sequence[Record],
+        sizes: dict[int, int],
         *,
         marked: bool = True,
     ) -> None:
-        opened(self, epoch, previous[0] + 1, previous, records, marked=marked)
+        opened(self, epoch, previous[0] + 1, previous, records, sizes, marked=marked)
 
     monkeypatch.setattr(SegmentLog, "open", begin)
 
