@@ -30,7 +30,7 @@ from cluster.layout.partition import partition_of
 from cluster.limits import KEY_BYTES_MAX, REPLICAS_MAX, VALUE_BYTES_MAX
 from cluster.versions.context import encode_clock, make_token, open_token
 from cluster.wire.frames import Body, trace_id
-from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
+from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone, first_keys
 
 KEYS_MAX = 1000
 """Keys in a page unless the caller says otherwise."""
@@ -355,19 +355,10 @@ def get_result(key: str, got: Got, seconds: float) -> GetResult:
 
 
 def merge_pages(answers: dict[str, Body | ClusterError], limit: int) -> KeysResult:
-    """The first `limit` keys out of the pages of all nodes: each lists what it holds, so the union is what the cluster
-    holds. Raises the error of a node when none answered.
-
-    A node that has more than it sent says nothing about keys behind where it looked, so the page ends where the first
-    of them stopped.
-    """
+    """The first `limit` keys out of the pages of all nodes. Raises the error of a node when none answered."""
     pages = [answer for answer in answers.values() if isinstance(answer, KeysFound)]
     silent = [name for name, answer in answers.items() if not isinstance(answer, KeysFound)]
     if not pages:
         raise next(answer for answer in answers.values() if isinstance(answer, ClusterError))
-    end = min((page.after for page in pages if page.after), default="")
-    keys = sorted({key for page in pages for key in page.keys})
-    known = [key for key in keys if not end or key <= end]
-    if len(known) > limit:
-        end = known[limit - 1]
-    return KeysResult(known[:limit], bool(end), silent, end)
+    page = first_keys(pages, limit)
+    return KeysResult(page.keys, bool(page.after), silent, page.after)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from cluster.env import Clock, Network
+from cluster.errors import ClusterError
 from cluster.layout import LayoutView
 from cluster.messaging.topics import NodeTopics
 from cluster.ports import Facts, Inbound, Messenger, Recorder
@@ -46,6 +47,8 @@ class GatewayHost:
     facts: Facts
     view: LayoutView
     alive: Callable[[], list[str]]
+    empty_bucket: Callable[[str, float, Callable[[ClusterError | None], None]], None]
+    """`(name, deadline, done)`: by an entry of the chain, all that a bucket holds ends."""
 
 
 class Gateway(Protocol):

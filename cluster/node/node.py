@@ -11,7 +11,7 @@ from typing import Any
 
 from cluster.chain.bucket import Bucket
 from cluster.chain.chain import read_chain
-from cluster.chain.entry import forgotten
+from cluster.chain.entry import ChainEntry, forgotten
 from cluster.config import NodeSettings, TableKind
 from cluster.env import Env, OutputTick, StallWatch
 from cluster.errors import ClusterError, Damaged, StorageFull
@@ -218,6 +218,7 @@ class Node:
             facts=self.membership,
             view=self.view,
             alive=self.membership.alive,
+            empty_bucket=self._empty_bucket,
         )
 
     def _wire(self) -> None:
@@ -364,6 +365,14 @@ class Node:
         self.peer_clocks.look()
         if any(name in before and before[name].emptied < bucket.emptied for name, bucket in defined.items()):
             self.replication.collecting.look_again()
+
+    def _empty_bucket(self, name: str, deadline: float, done: Callable[[ClusterError | None], None]) -> None:
+        """Whoever is not there yet takes it over as soon as it is met: that is no error."""
+
+        def decided(outcome: ChainEntry | ClusterError, late: list[str]) -> None:
+            done(outcome if isinstance(outcome, ClusterError) else None)
+
+        self.answers.buckets.empty(name, deadline, decided)
 
     def _tell_clients(self, draining: Draining) -> None:
         """Those that speak our own protocol are told; others find the door closed."""

@@ -75,6 +75,20 @@ class KeysFound(Struct, array_like=True, gc=False, tag=15):
     after: str
 
 
+def first_keys(pages: list[KeysFound], limit: int) -> KeysFound:
+    """The first `limit` keys out of pages of several nodes: each lists what it holds, so the union is what there is.
+
+    A node that has more than it sent says nothing about keys behind where it looked, so the page ends where the first
+    of them stopped.
+    """
+    end = min((page.after for page in pages if page.after), default="")
+    keys = sorted({key for page in pages for key in page.keys})
+    known = [key for key in keys if not end or key <= end]
+    if len(known) > limit:
+        end = known[limit - 1]
+    return KeysFound(known[:limit], end)
+
+
 class ReadClock(Struct, array_like=True, gc=False, tag=18):
     """Read the node's wall clock."""
 

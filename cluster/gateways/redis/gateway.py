@@ -29,10 +29,6 @@ UNPROVEN_MAX = 64
 a keyboard some places."""
 OPERATION_S = 5.0
 """What an operation is given at most; the coordinator has a limit of its own, which is shorter."""
-LISTING_S = 2.0
-"""For one page of keys of all nodes."""
-CURSORS_MAX = 1024
-"""Positions of SCAN that a node remembers: the one used least recently is forgotten first."""
 FULL = b"-ERR max number of clients reached\r\n"
 
 _encode_fact = msgspec.msgpack.Encoder().encode
@@ -60,6 +56,8 @@ class RedisGateway:
         self.draining = False
         self.began = host.clock.now()
         self.offered = COMMANDS
+        self._prefix = host.random.randbytes(9).hex()
+        self._operations = 0
         self._unproven: dict[RedisSession, None] = {}
         self._dirty: dict[RedisSession, None] = {}
         self._listeners: list[StreamListener] = []
@@ -152,6 +150,11 @@ class RedisGateway:
                 session.flush()
 
     # -- operations
+
+    def operation_id(self) -> str:
+        """Different for any two writes."""
+        self._operations += 1
+        return f"{self._prefix}-{self._operations}"
 
     def ask(
         self, session: RedisSession, body: "Struct", then: Callable[[Any], None], limit_s: float = OPERATION_S

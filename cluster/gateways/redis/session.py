@@ -98,7 +98,30 @@ class GatewayRequest:
         """What has begun is carried out, as in Redis, also when its client goes away."""
 
 
-class RedisCall:
+class Asking:
+    """Whatever has this node carry something out."""
+
+    __slots__ = ()
+
+    session: "RedisSession"
+
+    def fail(self, error: ClusterError | str) -> None:
+        """End with an error."""
+        raise NotImplementedError
+
+    def ask(self, body: "Struct", then: Callable[[Any], None]) -> None:
+        """Have this node carry out `body`; `then` gets the answer, and an error ends it."""
+
+        def answered(outcome: Outcome) -> None:
+            if isinstance(outcome, ClusterError):
+                self.fail(outcome)
+            else:
+                then(outcome)
+
+        self.session.gateway.ask(self.session, body, answered)
+
+
+class RedisCall(Asking):
     """One command under way."""
 
     __slots__ = ("command", "keys", "output", "session", "words")
@@ -127,17 +150,6 @@ class RedisCall:
     def fail(self, error: ClusterError | str) -> None:
         """Answer with an error; a text begins with its kind."""
         self.reply(refusal(error) if isinstance(error, ClusterError) else ErrorReply(error))
-
-    def ask(self, body: "Struct", then: Callable[[Any], None]) -> None:
-        """Have this node carry out `body`; `then` gets the answer, and an error ends the call."""
-
-        def answered(outcome: Outcome) -> None:
-            if isinstance(outcome, ClusterError):
-                self.fail(outcome)
-            else:
-                then(outcome)
-
-        self.session.gateway.ask(self.session, body, answered)
 
 
 @dataclass(slots=True)
