@@ -125,8 +125,8 @@ class Reads:
     def _local(self, body: Get, partition: int, inbound: Inbound) -> None:
         """What this node alone holds. Its absence is an answer only with a vote behind it."""
         replication = self.replication
+        blob = replication.store.logged(TABLE_KV, partition, body.key)  # first: reading may find damage
         vote = replication.status.vote(partition) if replication.view.mine(partition) else NO_VOTE
-        blob = replication.store.logged(TABLE_KV, partition, body.key)
         if vote != VOTING and (blob is None or not replication.mergeables[TABLE_KV].shows(blob, body.key)):
             inbound.fail(QuorumMissing(f"{replication.me} holds nothing under {body.key!r}: {NOT_SURE[vote]}"))
         else:

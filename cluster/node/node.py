@@ -405,7 +405,8 @@ class Node:
         self.hooks.on_fatal(f"{reason}. Started again, it takes a new id and recovers")
 
     def _damaged(self, partition: int, reason: str) -> None:
-        """A row that this node holds cannot be read any more. Said once, or each read of it would sync the log."""
+        """A row that this node holds cannot be read any more. Said once, or each such row would sync the log."""
+        self.actors.renew()  # the row's clock is not known, so no dot of the present actor may come next
         if partition in self.store.recovering or (partition == HINTS and self.store.hints_lost):
             return
         self.events.record("storage.damaged", reason, partition=partition)

@@ -7,6 +7,7 @@ from threading import Timer
 import pytest
 
 from cluster.emulator import cluster as emulator
+from cluster.errors import ClusterError
 from tests.processes.commands import ask, dsectl
 from tests.processes.fleet import Ledger, Real, real, until
 
@@ -26,7 +27,13 @@ def files_of_tables(fleet: Real, node: str) -> list[Path]:
 
 def write(fleet: Real, ledger: Ledger, more: int) -> None:
     wanted = len(ledger.acknowledged) + more
-    until(lambda: bool(ledger.write(fleet.client)) and len(ledger.acknowledged) >= wanted)
+
+    def written() -> bool:
+        for _ in range(wanted - len(ledger.acknowledged)):
+            ledger.write(fleet.client)
+        return len(ledger.acknowledged) >= wanted
+
+    until(written)
 
 
 def test_a_node_that_is_killed_at_any_time_loses_nothing() -> None:
@@ -92,4 +99,28 @@ def test_tables_that_cannot_be_read_are_made_anew_and_completed_from_the_peers()
         emulator.start_nodes(fleet.name, ["n1"])
         until(fleet.settled)
         assert "cannot be read" in fleet.events("n1", "storage.damaged")[0]["cause"]
+        assert ledger.lost(fleet.client) == []
+
+
+def test_rows_that_cannot_be_read_are_completed_from_the_peers() -> None:
+    ledger = Ledger(padding=PADDING[:20_000])
+    with real(3, store="disk") as fleet:
+        until(fleet.settled)
+        write(fleet, ledger, 250)
+        until(lambda: bool(files_of_tables(fleet, "n1")))
+        fleet.kill("n1")
+        [first, *_] = sorted(files_of_tables(fleet, "n1"))
+        data = bytearray(first.read_bytes())
+        data[1_000_000] ^= 1
+        first.write_bytes(data)
+        emulator.start_nodes(fleet.name, ["n1"])
+        for key in ledger.acknowledged:  # while it recovers, and after
+            try:
+                found = fleet.client.kv.get(key, only="n1").siblings
+            except ClusterError:
+                continue
+            assert found == [ledger.written[key]]
+        until(fleet.settled)
+        assert "cannot be read" in fleet.events("n1", "storage.damaged")[0]["cause"]
+        assert fleet.events("n1", "owner.complete")
         assert ledger.lost(fleet.client) == []

@@ -1,10 +1,14 @@
 """With tables on the disk a node promises what it promises with tables in memory, whatever a crash leaves of them."""
 
+import errno
 from dataclasses import replace
 from random import Random
 
 from cluster.config import NodeSettings, node_settings
+from cluster.replication.mergeable import TABLE_KV
 from cluster.simulation.fleet import Fleet
+from cluster.simulation.sorted import SimulatedSortedRows
+from cluster.wire.kv import Got
 from tests.simulation import test_no_loss
 from tests.simulation.account import Account
 
@@ -38,3 +42,59 @@ def test_power_losses_in_turn(seed: int) -> None:
         assert any(node.tables is not None and node.tables.position > (0, 0) for node in fleet.nodes.values())
         account.check()
         assert not fleet.fatal
+
+
+def test_a_row_that_cannot_be_read_is_no_absence_and_comes_back(seed: int) -> None:
+    """Each owner in turn finds that it cannot read a row. None of them denies it, and no write takes its place."""
+    with Fleet.running(seed, 3, settings=on_disk()) as fleet:
+        random, account = Random(f"{seed}/damage"), Account(fleet)
+        for number in range(60):
+            account.write(fleet.names[number % 3])
+            fleet.world.run_for(0.01)
+        fleet.until(fleet.settled)
+        for name in random.sample(fleet.names, 3):
+            damaged = damage_rows(fleet, name, random)
+            actor = fleet.nodes[name].actors.actor
+            for key in damaged:
+                found = fleet.get(name, key, local=True)
+                fleet.put(name, key, b"beside it")  # before it could be completed
+                fleet.wait(found)
+                assert not isinstance(found.answer, Got) or account.writes[key][0] in found.answer.siblings, "denied"
+            assert fleet.nodes[name].actors.actor != actor
+            assert fleet.nodes[name].events.since(kind="storage.damaged")
+            fleet.until(fleet.settled, timeout=60.0)
+            for key in damaged:
+                value = account.writes[key][0]
+                answer = fleet.wait(fleet.get(name, key, strict=True)).answer
+                assert isinstance(answer, Got) and value in answer.siblings, "a write took its place"
+
+
+def damage_rows(fleet: Fleet, name: str, random: Random) -> list[str]:
+    """Some rows in the database of a node fail their checksums from now on, until they are written again. Returns their
+    keys."""
+    tables = fleet.nodes[name].tables
+    assert tables is not None
+    rows = tables._rows
+    assert isinstance(rows, SimulatedSortedRows)
+    keys = [key for key in rows._rows if key[0] == TABLE_KV + 1]
+    chosen = random.sample(keys, 5)
+    damaged = set(chosen)
+    whole, page, apply = rows.get, rows.page, rows._apply
+
+    def get(key: bytes) -> bytes | None:
+        if key in damaged:
+            raise OSError(errno.EBADMSG, "checksum mismatch")
+        return whole(key)
+
+    def read(start: bytes, end: bytes, limit: int, bytes_max: int | None) -> tuple[list[tuple[bytes, bytes]], bool]:
+        found, more = page(start, end, limit, bytes_max)
+        if any(key in damaged for key, _ in found):
+            raise OSError(errno.EBADMSG, "checksum mismatch")
+        return found, more
+
+    def applied(batch: list[tuple[bytes, bytes | None]]) -> None:
+        apply(batch)
+        damaged.difference_update(key for key, _ in batch)
+
+    rows.get, rows.page, rows._apply = get, read, applied  # type: ignore[method-assign]
+    return [key[3:].decode() for key in chosen]
