@@ -127,6 +127,7 @@ _dsectl_argument() {
         'kv import 0') kind=file ;;
         'kv export 0') kind=file ;;
         'bucket show 0') kind=bucket ;;
+        'bucket empty 0') kind=bucket ;;
         'publish 0') kind=subject ;;
         'publish 1') kind=value ;;
         'subscribe 0') kind=subject ;;
@@ -148,7 +149,7 @@ _dsectl_argument() {
 _dsectl_command() {
     case "$1" in
         del) command=delete ;;
-        up | down | rm | ps | status | env | logs | demo | add | leave | forget | revert | kill | restart | pause | resume | partition | slow | disk | clock | heal | faults | members | ring | explain | events | health | hints | repair | watch | put | get | delete | keys | 'kv import' | 'kv export' | 'bucket create' | 'bucket list' | 'bucket show' | publish | subscribe | services | describe | request | drain | undrain | 'load kv' | 'load publish' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | complete | shell | help) command=$1 ;;
+        up | down | rm | ps | status | env | logs | demo | add | leave | forget | revert | kill | restart | pause | resume | partition | slow | disk | clock | heal | faults | members | ring | explain | events | health | hints | repair | watch | put | get | delete | keys | 'kv import' | 'kv export' | 'bucket create' | 'bucket list' | 'bucket show' | 'bucket empty' | publish | subscribe | services | describe | request | drain | undrain | 'load kv' | 'load publish' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | complete | shell | help) command=$1 ;;
         kv) first=kv ;;
         bucket) first=bucket ;;
         load) first=load ;;
@@ -161,7 +162,7 @@ _dsectl_words() {
     case "$1" in
         '') _dsectl_reply up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv bucket publish subscribe services describe request drain undrain load recipe present learn completions complete shell help ;;
         kv) _dsectl_reply import export ;;
-        bucket) _dsectl_reply create list show ;;
+        bucket) _dsectl_reply create list show empty ;;
         load) _dsectl_reply kv publish request ;;
         recipe) _dsectl_reply run check list show ;;
     esac

@@ -240,6 +240,8 @@ function __dsectl_argument
             echo 'file'
         case 'bucket show 0'
             echo 'bucket'
+        case 'bucket empty 0'
+            echo 'bucket'
         case 'publish 0'
             echo 'subject'
         case 'publish 1'
@@ -277,7 +279,7 @@ function __dsectl_command
     switch "$argv[1]"
         case del
             echo 'delete'
-        case up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys 'kv import' 'kv export' 'bucket create' 'bucket list' 'bucket show' publish subscribe services describe request drain undrain 'load kv' 'load publish' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
+        case up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys 'kv import' 'kv export' 'bucket create' 'bucket list' 'bucket show' 'bucket empty' publish subscribe services describe request drain undrain 'load kv' 'load publish' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
             echo $argv[1]
     end
 end
@@ -320,7 +322,7 @@ function __dsectl_words
             printf '%s\t%s\n' delete 'Delete a key'
             printf '%s\t%s\n' keys 'List live keys'
             printf '%s\t%s\n' kv 'import, export'
-            printf '%s\t%s\n' bucket 'create, list, show'
+            printf '%s\t%s\n' bucket 'create, list, show, empty'
             printf '%s\t%s\n' publish 'Publish a message to the subscribers of its subject'
             printf '%s\t%s\n' subscribe 'Print messages as they arrive'
             printf '%s\t%s\n' services 'List services and their endpoints'
@@ -343,6 +345,7 @@ function __dsectl_words
             printf '%s\t%s\n' create 'Create a bucket: keys with rules of their own'
             printf '%s\t%s\n' list 'List the buckets'
             printf '%s\t%s\n' show 'Show the rules of a bucket'
+            printf '%s\t%s\n' empty 'Delete all keys of an lww bucket at once'
         case load
             printf '%s\t%s\n' kv 'Read and write keys at a rate, and account for each write'
             printf '%s\t%s\n' publish 'Publish at a rate, and count what arrives'

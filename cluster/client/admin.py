@@ -176,6 +176,14 @@ class Admin(Questions[S]):
         return (yield from self._decided("create-bucket", arguments, timeout, help))
 
     @operation
+    def empty_bucket(self, name: str, *, timeout: float | None = None) -> Steps[dict[str, Any]]:
+        """End at once all that an lww bucket holds: one entry of the chain, however many keys there are. Returns once
+        all live members have it, with those that do not yet (`late`). Raises NotFound, Usage for a bucket that keeps
+        siblings, and as `create_bucket`."""
+        help = "`dsectl bucket list` shows the buckets; `dsectl delete` deletes a key of one that keeps siblings."
+        return (yield from self._decided("empty-bucket", {"name": check_text(name, "a bucket")}, timeout, help))
+
+    @operation
     def metrics(self, *, node: str | None = None) -> Steps[dict[str, Any]]:
         """Counters of one node."""
         return (yield from self._table(node, "metrics"))
@@ -194,7 +202,7 @@ class Admin(Questions[S]):
             try:
                 answer: dict[str, Any] = _value((yield Send(query, left, None, name)))
                 return answer
-            except (Usage, AlreadyExists) as refused:  # the same at every node that has the same chain
+            except (Usage, AlreadyExists, NotFound) as refused:  # the same at every node that has the same chain
                 if unknown is None:
                     raise type(refused)(refused.message, help=help) from None
             except ClusterError as failed:

@@ -8,14 +8,16 @@ sections 4.4, 4.5 and 6.4.
 from collections.abc import Callable
 from functools import partial
 
+from cluster.chain.bucket import LWW
 from cluster.errors import ClusterError, Damaged, Maybe, QuorumMissing, TooLarge, Usage
 from cluster.kv.actors import Actors
 from cluster.kv.buckets import Buckets
 from cluster.kv.forward import Forwarder
 from cluster.kv.objects import split, with_object
-from cluster.kv.operations import MaybeRow, Operations, digest_of, update_row
+from cluster.kv.operations import MaybeRow, Operations, digest_of
 from cluster.kv.peerclocks import PeerClocks
 from cluster.kv.reads import ANSWER_S, Reads, check_key, leave_time_to_answer
+from cluster.kv.registers import Registers
 from cluster.kv.updates import Updates
 from cluster.layout import partition_of
 from cluster.limits import (
@@ -109,6 +111,7 @@ class Coordinator:
         """Those of them that ended without an acknowledgement: `maybe`, or a definite no."""
         self.operations = Operations(replication.store)
         self.updates = Updates(self)
+        self.registers = Registers(self)
 
     # -- writes
 
@@ -120,7 +123,9 @@ class Coordinator:
         if len(body.value) > VALUE_BYTES_MAX:
             raise TooLarge(f"a value has at most {VALUE_BYTES_MAX} bytes, this one {len(body.value)}")
         partition = partition_of(body.key)
-        if body.coordinator:
+        if self.buckets.of(body.key).resolver == LWW:
+            self.registers.put(body, partition, inbound)
+        elif body.coordinator:
             self._retry(body, partition, inbound)
         elif self.replication.view.mine(partition):
             self._coordinate(body, partition, inbound)
@@ -155,14 +160,21 @@ class Coordinator:
             partition,
             inbound,
             blob,
-            dot,
+            partial(maybe_row, body, blob, dot),
             lambda outcome, acks, hints: PutDone(outcome, acks, hints, token, me, siblings, durability),
         )
 
     def replicate(
-        self, body: Put | Update, partition: int, inbound: Inbound, blob: bytes, dot: Dot, answer: Answer
+        self,
+        body: Put | Update,
+        partition: int,
+        inbound: Inbound,
+        blob: bytes,
+        remembered: Callable[[], MaybeRow | None],
+        answer: Answer,
     ) -> None:
-        """Replicate a row with the write `dot` in it, and answer with the verdict."""
+        """Replicate a row with a write in it, and answer with the verdict. `remembered` is asked when that is `maybe`:
+        what a retry of the write is to find."""
         replication = self.replication
 
         def decided(outcome: str, write: WriteOperation) -> None:
@@ -172,7 +184,7 @@ class Coordinator:
             self.writes.note(replication.env.clock.now() - inbound.arrived)
             if outcome in (NO, MAYBE):
                 self.writes_failed += 1
-            if outcome == MAYBE and (row := maybe_row(body, blob, dot)):
+            if outcome == MAYBE and (row := remembered()):
                 self.operations.remember(body.operation, partition, row)
             if outcome == NO:  # what was refused for a reason of its own is refused for that reason
                 error = write.error
@@ -319,10 +331,8 @@ class Coordinator:
         self.updates.update(body, partition_of(body.key), inbound)
 
 
-def maybe_row(body: Put | Update, blob: bytes, dot: Dot) -> MaybeRow | None:
+def maybe_row(body: Put, blob: bytes, dot: Dot) -> MaybeRow | None:
     """What is to be remembered of a write that ends as `maybe`; None for a retry of what was replaced since."""
-    if type(body) is Update:
-        return update_row(body, dot)
     for written in decode(blob).siblings:
         if written.dot == dot:
             return MaybeRow(body.key, *dot, written.stamp, digest_of(written.value, written.deleted))

@@ -12,7 +12,16 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from cluster.errors import ClusterError, DeadlinePassed, Maybe, Overloaded, QuorumMissing, StaleLayout, Unreachable
+from cluster.errors import (
+    ClusterError,
+    DeadlinePassed,
+    Maybe,
+    Overloaded,
+    QuorumMissing,
+    StaleLayout,
+    Unreachable,
+    WrongClock,
+)
 from cluster.ports import Inbound, Outcome
 from cluster.replication.context import ReplicationContext
 from cluster.replication.quorum import MAYBE, UNANSWERED
@@ -162,7 +171,7 @@ class ForwardedPut(Generic[Write]):
             self.forwarder.context.reach.failed(owner)
         if isinstance(outcome, PutDone | Updated):
             self.inbound.reply(outcome)
-        elif isinstance(outcome, Unreachable | Overloaded | StaleLayout):
+        elif isinstance(outcome, Unreachable | Overloaded | StaleLayout | WrongClock):
             self.next()
         elif isinstance(outcome, ClusterError) and outcome.definite:
             self.inbound.fail(outcome)

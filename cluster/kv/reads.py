@@ -5,6 +5,7 @@ A row shows the values of its object; without any, what its cell shows. Dynamo (
 
 from functools import partial
 
+from cluster.chain.bucket import LWW
 from cluster.env import Slices
 from cluster.errors import ClusterError, Overloaded, QuorumMissing, TooLarge, Usage
 from cluster.kv.buckets import Buckets
@@ -161,7 +162,9 @@ class Reads:
         cell = present(cell, self.buckets.base_of(body.key), int(self.replication.env.clock.wall() * 1000))
         kind = kind_of(cell)
         if kind == KIND_NONE:
-            return None
+            # Of a register that was deleted, too, the next write of this reader has to win over what it has seen.
+            is_lww = self.buckets.of(body.key).resolver == LWW
+            return ([], encode_cell_context(cell), kind, 0) if is_lww else None
         if kind == KIND_SET and not body.cell:
             raise wrong_type(body.key, kind, "a value")
         text = text_of(cell)

@@ -12,13 +12,15 @@ is never applied a second time, and what is not remembered stays a `maybe`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from cluster.chain.bucket import LWW
 from cluster.errors import ClusterError, DeadlinePassed, Maybe, QuorumMissing, Usage
 from cluster.kv.changes import Changed, carry_out, check_change, wrong_type
 from cluster.kv.objects import joined, split
-from cluster.kv.operations import update_row
+from cluster.kv.operations import MaybeRow, update_row
 from cluster.ports import Inbound
 from cluster.replication.mergeable import TABLE_KV
 from cluster.replication.reader import ReadOperation
@@ -29,6 +31,7 @@ from cluster.versions import (
     CellContext,
     CellEvent,
     Clock,
+    Dot,
     StableClock,
     Versions,
     check_cell,
@@ -41,7 +44,7 @@ from cluster.versions import (
     text_of,
     visible,
 )
-from cluster.wire.kv import Update, Updated
+from cluster.wire.kv import Put, Update, Updated
 
 if TYPE_CHECKING:
     from cluster.kv.coordinator import Coordinator
@@ -114,7 +117,7 @@ class Updates:
         if context is not None:
             check_seen(context.clock, stored, stable)
         cell = present(stored, self.coordinator.buckets.base_of(key), self._now_ms())
-        event = self._event(partition, key, cell, context, held, row, stable)
+        event = self.event(partition, key, cell, context, held, row)
         bucket = coordinator.buckets.of(key)
         ends_ms = int((clock.wall() + bucket.ttl_s) * 1000) if bucket.ttl_s else 0
         made = carry_out(body, cell, event, context, lww=self._is_lww(key), ends_ms=ends_ms)
@@ -134,7 +137,7 @@ class Updates:
         coordinator.operations.begun(body.operation, update_row(body, (event.actor, event.number)))
         self._replicate(body, partition, inbound, blob, event, made, degraded)
 
-    def _event(
+    def event(
         self,
         partition: int,
         key: str,
@@ -142,9 +145,9 @@ class Updates:
         context: CellContext | None,
         held: bytes | None,
         row: bytes | None,
-        stable: StableClock,
     ) -> CellEvent:
-        """The event of a write, by an actor of which this node surely holds all that it gave on the key."""
+        """The event of a write, by an actor of which this node surely holds all that it gave on the key, and with a
+        stamp above all that it is to win over. Raises WrongClock where stamps decide and this node's may not."""
         coordinator = self.coordinator
         lww = self._is_lww(key)
         if lww:
@@ -157,6 +160,7 @@ class Updates:
         stamp = coordinator.clock.tick(wall_s)
         if lww and stamp <= newest:  # however far ahead: what is written next has to win
             stamp = newest + 1
+        stable = self.replication.stable_clock(partition) if self.replication.status.complete(partition) else {}
         own = newest_events(held)
         actor = actors.actor if mine else actors.for_fallback(key, own)
         known = max(own.get(actor, 0), stable.get(actor.partition(".")[0], 0))
@@ -184,18 +188,31 @@ class Updates:
         def answer(outcome: str, acks: int, hints: int) -> Updated:
             return Updated(outcome, acks, hints, token, me, durability, made.changed, made.value, degraded)
 
-        self.coordinator.replicate(body, partition, inbound, blob, (event.actor, event.number), answer)
+        row = update_row(body, (event.actor, event.number))
+        self.coordinator.replicate(body, partition, inbound, blob, lambda: row, answer)
 
     def _retry(self, body: Update, partition: int, inbound: Inbound) -> None:
-        """Bring what a first attempt wrote to the owners again; it is never applied a second time."""
+        found = self.again(body, partition, inbound, partial(update_row, body))
+        if found is not None:
+            held, stored, record = found
+            cell = present(stored, self.coordinator.buckets.base_of(body.key), self._now_ms())
+            made = Changed(stored, 0, text_of(cell))
+            self._replicate(body, partition, inbound, held, CellEvent(0, *record.dot), made, degraded=True)
+
+    def again(
+        self, body: Put | Update, partition: int, inbound: Inbound, row_of: Callable[[Dot], MaybeRow]
+    ) -> tuple[bytes, Cell, MaybeRow] | None:
+        """Of a retry the row that is held with what the first attempt wrote, or with what replaced it, its cell, and
+        what is remembered of the attempt: it is never applied a second time. None when another node began it, and is
+        asked. `row_of` the event that it was: what is remembered then of this body."""
         replication, operation = self.replication, body.operation
         if body.coordinator != replication.me:
             self.coordinator.forwarder.give_back(body, inbound)
-            return
+            return None
         record = self.coordinator.operations.find(operation, body.key)
         if record is None:
             raise Maybe(f"{replication.me} has no record of operation {operation}: read the key")
-        if record != update_row(body, record.dot):
+        if record.digest != row_of(record.dot).digest:
             raise Usage(f"operation {operation} is repeated with another change")
         held = self.coordinator.held(partition, body.key)
         _, stored = split(held)
@@ -203,9 +220,7 @@ class Updates:
             if is_settled(replication.stable_clock(partition), *record.dot):
                 raise Maybe(f"operation {operation} is over: it was replaced, or nobody has it; read the key")
             raise Maybe(f"{replication.me} does not hold operation {operation} any more: read the key")
-        cell = present(stored, self.coordinator.buckets.base_of(body.key), self._now_ms())
-        event = CellEvent(0, *record.dot)
-        self._replicate(body, partition, inbound, held, event, Changed(stored, 0, text_of(cell)), degraded=True)
+        return held, stored, record
 
     # -- puts and gets that meet a cell
 

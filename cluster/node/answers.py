@@ -12,20 +12,17 @@ from cluster.errors import ClusterError, NotFound, Usage
 from cluster.kv.reads import check_key
 from cluster.layout import PARTITIONS, partition_of, token
 from cluster.node.buckets import BucketChanges
+from cluster.node.explained import told_row
 from cluster.node.ready import Ready
 from cluster.node.vitals import problems, vitals
-from cluster.observe.rfc3339 import format_time
 from cluster.ports import Inbound
 from cluster.replication.mergeable import TABLE_KV
-from cluster.versions import AHEAD_MAX_S, Sibling, decode, digest, wall_of
 from cluster.wire.admin import AdminAnswer, AdminQuery, read_arguments
 
 if TYPE_CHECKING:
     from cluster.node.node import Node
 
 EVENTS_MAX = 1000
-SIBLINGS_MAX, VALUE_BYTES_SHOWN = 100, 1024
-"""Of one copy in one answer: as many siblings, and so much of each value, as somebody reads."""
 Arguments = dict[str, Any]
 
 
@@ -152,22 +149,12 @@ class Answers:
         if not isinstance(key, str) or not key:
             raise Usage("explain needs a key")
         check_key(key)
-        context = self.node.replication.context
+        node, context = self.node, self.node.replication.context
         partition = partition_of(key)
         blob = context.store.logged(TABLE_KV, partition, key)
-        held: dict[str, Any] | None = None
-        if blob is not None:
-            versions = decode(blob)
-            newest = max((wall_of(sibling.stamp) for sibling in versions.siblings), default=0.0)
-            ahead_s = newest - self.node.env.clock.wall()
-            held = {
-                "clock": versions.clock,
-                "digest": digest(blob).hex(),
-                "siblings": [_sibling(sibling) for sibling in versions.siblings[:SIBLINGS_MAX]],
-                "siblings_count": len(versions.siblings),
-                "ahead_s": round(ahead_s, 3) if ahead_s > AHEAD_MAX_S else 0.0,
-            }
+        held = None if blob is None else told_row(blob, node.buckets.base_of(key), node.env.clock.wall())
         return {
+            "bucket": self.buckets.told_of(key),
             "partition": partition,
             "token": f"{token(key):016x}",
             "owners": list(context.view.owners(partition)),
@@ -221,14 +208,3 @@ class Answers:
             "requests_expired": node.rpc.expired + node.replication.replica.expired,
             "events": node.events.count,
         }
-
-
-def _sibling(sibling: Sibling) -> dict[str, Any]:
-    """One value of a copy: who wrote it, in which write, and when by that node's clock."""
-    return {
-        "value": None if sibling.deleted else sibling.value[:VALUE_BYTES_SHOWN],
-        "bytes": len(sibling.value),
-        "author": sibling.actor.partition(".")[0].rpartition("-")[0] or sibling.actor,
-        "dot": [sibling.actor, sibling.counter],
-        "at": format_time(wall_of(sibling.stamp)),
-    }

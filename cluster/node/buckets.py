@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from cluster.chain.bucket import SIBLINGS, Bucket
+from cluster.chain.bucket import SIBLINGS, Bucket, bucket_name
 from cluster.chain.entry import ChainEntry, with_bucket, with_emptied
 from cluster.errors import ClusterError, NotFound, NotYet, Usage
 from cluster.ports import Inbound, Outcome
@@ -170,6 +170,11 @@ class BucketChanges:
                 node.env.clock.call_later(LOOK_S, wait, entry)
 
         node.layouts.chain.propose(change, deadline - ANSWER_S, decided, change_id)
+
+    def told_of(self, key: str) -> dict[str, Any]:
+        """The bucket that a key belongs to; its name is empty for the default one."""
+        buckets = self._node.buckets
+        return self._told(bucket_name(key, buckets.defined), buckets.of(key))
 
     def _told(self, name: str, bucket: Bucket) -> dict[str, Any]:
         layout = self._node.view.entry

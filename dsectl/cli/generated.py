@@ -43,6 +43,7 @@ ENTRIES = (
     Entry(name='bucket create', help='Create a bucket: keys with rules of their own.', group='kv', rank=31, module='dsectl.commands.buckets', function='create', plain=(1,)),
     Entry(name='bucket list', help='List the buckets.', group='kv', rank=32, readonly=True, module='dsectl.commands.buckets', function='list_buckets', plain=(0,)),
     Entry(name='bucket show', help='Show the rules of a bucket.', group='kv', rank=33, readonly=True, module='dsectl.commands.buckets', function='show', plain=(1,)),
+    Entry(name='bucket empty', help='Delete all keys of an lww bucket at once.', group='kv', rank=34, module='dsectl.commands.buckets', function='empty', plain=(1,)),
     Entry(name='publish', help='Publish a message to the subscribers of its subject.', group='messages', rank=1, module='dsectl.commands.messages', function='publish', plain=(2,)),
     Entry(name='subscribe', help='Print messages as they arrive.', group='messages', rank=2, streams=('',), module='dsectl.commands.messages', function='subscribe', plain=(1,)),
     Entry(name='services', help='List services and their endpoints.', group='requests', rank=1, readonly=True, module='dsectl.commands.requests', function='services', plain=(0,)),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.cli.values import check_text
+from dsectl.ui.cells import rules
 from dsectl.ui.table import table
 from dsectl.ui.text import Paint, shown
 from dsectl.ui.units import show_duration
@@ -47,9 +48,8 @@ def create(
     )
 
     def view(console: Console) -> None:
-        console.line(f"bucket {made['bucket']}: {_rules(made)}")
-        if made["late"]:
-            console.note(f"note: not taken over yet by {', '.join(made['late'])}, which will when it answers again")
+        console.line(f"bucket {made['bucket']}: {rules(made)}")
+        _note_late(made["late"], console)
 
     return Answer(made, view)
 
@@ -75,9 +75,22 @@ def show(bucket: Annotated[str, typer.Argument(metavar="BUCKET", help="Bucket to
     return Answer(found, lambda console: console.lines(_table([found], console.paint, console.columns)))
 
 
-def _rules(bucket: dict[str, Any]) -> str:
-    expiry = f", expires after {show_duration(bucket['ttl_s'])}" if bucket["ttl_s"] else ""
-    return f"{bucket['resolver']}, R={bucket['r']} W={bucket['w']}{expiry}"
+@command("bucket empty", "Delete all keys of an lww bucket at once.", group="kv", rank=34)
+def empty(bucket: Annotated[str, typer.Argument(metavar="BUCKET", help="Bucket to empty.")]) -> Answer:
+    """One entry of the chain ends all that was written before, however many keys there are; what is written from now on
+    stays. For a bucket with siblings, `dsectl delete` deletes single keys."""
+    done = current().client().admin.empty_bucket(check_text(bucket, "bucket"), timeout=current().options.timeout_s)
+
+    def view(console: Console) -> None:
+        console.line(f"bucket {done['bucket']} is empty")
+        _note_late(done["late"], console)
+
+    return Answer(done, view)
+
+
+def _note_late(late: list[str], console: Console) -> None:
+    if late:
+        console.note(f"note: not taken over yet by {', '.join(late)}, which will when it answers again")
 
 
 def _table(buckets: list[dict[str, Any]], paint: Paint, columns: int | None) -> list[str]:

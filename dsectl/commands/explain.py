@@ -8,6 +8,7 @@ from cluster.errors import ClusterError
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.cli.values import as_json, check_text
+from dsectl.ui.cells import cell_lines, chosen, rules
 from dsectl.ui.events import events_lines
 from dsectl.ui.table import Cell, table
 from dsectl.ui.text import Paint, count, shown
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 ANSWER_S = 1.0
 STEPS_MAX = 20
 DIGEST_SHOWN = 12
+NOTHING: dict[str, Any] = {
+    "clock": None,
+    "digest": None,
+    "siblings": [],
+    "siblings_count": 0,
+    "cell": None,
+    "ahead_s": 0.0,
+}
 
 
 @command("explain", "Show a key's owners and what each replica holds.", group="inspect", rank=3, readonly=True)
@@ -27,8 +36,9 @@ def explain(
     id: Annotated[str, typer.Argument(metavar="KEY", help="Key to explain.")],
     key: Annotated[bool, typer.Option("--key", help="Read the argument as a key (the default).")] = False,
 ) -> Answer:
-    """Owners and fallbacks; the clock and digest of each copy, and its siblings: value, author and dot; hints that wait
-    for an owner; and the last decisions."""
+    """Bucket, owners and fallbacks; the clock and digest of each copy, and its siblings: value, author and dot; of a
+    register, counter or set its stamps, its end, and what a merge of the copies chooses; hints that wait for an owner;
+    and the last decisions."""
     from cluster.client.dispatch import nobody
 
     client = current().client()
@@ -49,13 +59,16 @@ def merge(key: str, answered: dict[str, dict[str, Any]], silent: list[str]) -> d
     holders = [name for name in [*owners, *answered] if name in answered and (name in owners or answered[name]["held"])]
     hints_at = {name: answer["hints_for"] for name, answer in answered.items() if answer["hints_for"]}
     steps = sorted((step for answer in answered.values() for step in answer["steps"]), key=lambda step: step["at"])
+    replicas = {name: _replica_json(answered[name]) for name in dict.fromkeys(holders)}
     return {
         "key": key,
+        "bucket": one["bucket"],
         "partition": one["partition"],
         "token": one["token"],
         "owners": owners,
         "fallbacks": one["fallbacks"],
-        "replicas": {name: _replica_json(answered[name]) for name in dict.fromkeys(holders)},
+        "replicas": replicas,
+        "merge": chosen(_cells(replicas)),
         "hints": sum(len(targets) for targets in hints_at.values()),
         "hints_at": hints_at,
         "silent": silent,
@@ -64,16 +77,25 @@ def merge(key: str, answered: dict[str, dict[str, Any]], silent: list[str]) -> d
 
 
 def _replica_json(answer: dict[str, Any]) -> dict[str, Any]:
-    held = answer["held"] or {"clock": None, "digest": None, "siblings": [], "siblings_count": 0, "ahead_s": 0.0}
-    siblings = []
-    for one in held["siblings"]:
-        data: bytes | None = one["value"]
-        value = None if data is None else as_json(data)
-        if data is not None and len(data) < one["bytes"]:  # the beginning, maybe cut within a character
-            text = data.decode(errors="ignore")
-            value = text if len(data) - len(text.encode()) < 4 else value
-        siblings.append({**one, "value": value})
-    return {**held, "siblings": siblings, "votes": answer["voting"]}
+    held = answer["held"] or NOTHING
+    siblings = [{**one, "value": _value_json(one)} for one in held["siblings"]]
+    cell = held["cell"]
+    if cell is not None:
+        cell = {**cell, "value": _value_json(cell), "items": [as_json(item) for item in cell["items"]]}
+    return {**held, "siblings": siblings, "cell": cell, "votes": answer["voting"]}
+
+
+def _value_json(one: dict[str, Any]) -> Any:
+    data: bytes | None = one["value"]
+    if data is not None and len(data) < one["bytes"]:  # the beginning, maybe cut within a character
+        text = data.decode(errors="ignore")
+        if len(data) - len(text.encode()) < 4:
+            return text
+    return None if data is None else as_json(data)
+
+
+def _cells(replicas: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: one["cell"] for name, one in replicas.items() if one["cell"] is not None}
 
 
 def explain_lines(found: dict[str, Any], paint: Paint, columns: int | None) -> list[str]:
@@ -97,6 +119,7 @@ def explain_lines(found: dict[str, Any], paint: Paint, columns: int | None) -> l
     lines = [
         f"{paint(shown(found['key']), 'strong')}  partition {found['partition']}  token {found['token']}",
         f"owners {' '.join(found['owners'])}  fallbacks {' '.join(found['fallbacks']) or 'none'}",
+        *([f"bucket {found['bucket']['bucket']}: {rules(found['bucket'])}"] if found["bucket"]["bucket"] else []),
         "",
         *table(heading, rows, paint, columns, right=("SIBLINGS",)),
     ]
@@ -104,6 +127,8 @@ def explain_lines(found: dict[str, Any], paint: Paint, columns: int | None) -> l
     if siblings:
         titles = ("DOT", "AUTHOR", "WRITTEN", "HELD BY", "VALUE")
         lines += ["", f"{count(len(siblings), 'sibling')}:", *table(titles, siblings, paint, columns)]
+    if cells := cell_lines(_cells(found["replicas"]), paint, columns):
+        lines += ["", *cells]
     if found["hints"]:
         waiting = ", ".join(f"{holder} for {' '.join(targets)}" for holder, targets in found["hints_at"].items())
         lines += ["", paint(f"{count(found['hints'], 'hint')} waiting: {waiting}", "warn")]

@@ -115,13 +115,21 @@ def sibling(author: str, counter: int, value: bytes | None, size: int | None = N
 
 def held(digest: str | None, hints_for: list[str] | None = None, *siblings: dict[str, Any]) -> dict[str, Any]:
     return {
+        "bucket": {"bucket": "", "resolver": "siblings", "r": 2, "w": 2, "ttl_s": None},
         "partition": 7,
         "token": "07ff",
         "owners": ["n1", "n2", "n3"],
         "fallbacks": ["n4"],
         "held": None
         if digest is None
-        else {"clock": {"n1-a.1.0": 3}, "digest": digest, "siblings": list(siblings), "siblings_count": len(siblings)},
+        else {
+            "clock": {"n1-a.1.0": 3},
+            "digest": digest,
+            "siblings": list(siblings),
+            "siblings_count": len(siblings),
+            "cell": None,
+            "ahead_s": 0.0,
+        },
         "hints_for": hints_for or [],
         "voting": True,
         "steps": [
@@ -371,3 +379,54 @@ def test_accept_loss_when_nobody_is_waited_for(run: Run, serve: Serve) -> None:
     failed = run("repair", "n1", "--accept-loss")
     assert failed.code == 1 and "waits for no owner" in failed.err
     assert run("repair", "--accept-loss").code == 2, "of which node?"
+
+
+def register(author: str, milliseconds: int, value: bytes | None, **fields: Any) -> dict[str, Any]:
+    at, stamp = f"2026-03-01T12:00:00.{milliseconds:03}Z", milliseconds << 16
+    generation = {"author": author, "dot": [f"{author}-a.1.0", 1], "at": at, "stamp": stamp}
+    return {"kind": "" if value is None else "value", "state": "deleted" if value is None else "live",
+            "generation": generation, "value": value, "bytes": len(value or b""), "number": None, "counts": {},
+            "items": [], "items_count": 0, "expires": None} | fields  # fmt: skip
+
+
+def held_cell(digest: str, cell: dict[str, Any]) -> dict[str, Any]:
+    answer = held(digest)
+    answer["held"] = {**answer["held"], "cell": cell}
+    answer["bucket"] = {"bucket": "last", "resolver": "lww", "r": 2, "w": 3, "ttl_s": 90.0}
+    return answer
+
+
+def test_explain_shows_what_a_merge_of_registers_chooses(run: Run, serve: Serve) -> None:
+    ends = {"author": "n3", "dot": ["n3-a.1.0", 2], "at": "x", "stamp": 1, "ends": "2026-03-01T12:01:30.007Z"}
+    serve(
+        answering(explain=held_cell("aa", register("n1", 5, b"old"))),
+        answering(explain=held_cell("bb", register("n3", 7, b"new", expires=ends))),
+        answering(explain=held_cell("cc", register("n2", 6, None))),
+    )
+    found = run("explain", "last/k", "--json").json
+    assert found["bucket"]["resolver"] == "lww" and found["replicas"]["n1"]["cell"]["value"] == "old"
+    merge = found["merge"]
+    assert (merge["why"], merge["held_by"], merge["generation"]["author"]) == ("the greatest stamp wins", ["n2"], "n3")
+    assert [event["author"] for event in merge["lost"]] == ["n1", "n2"]
+    lines = [" ".join(line.split()) for line in run("explain", "last/k").lines]
+    assert "bucket last: lww, R=2 W=3, expires after 1.5m" in lines
+    assert lines[lines.index("CELL STAMP AUTHOR ENDS HELD BY VALUE") :][1:5] == [
+        "value 12:00:00.007 n3 12:01:30.007 n2 new",
+        "deleted 12:00:00.006 n2 n3",
+        "value 12:00:00.005 n1 n1 old",
+        "a merge: the greatest stamp wins: n3 at 12:00:00.007, over n1 at 12:00:00.005, n2 at 12:00:00.006",
+    ]
+
+
+def test_explain_shows_what_counters_and_sets_are_made_of(run: Run, serve: Serve) -> None:
+    none: dict[str, Any] = {"generation": None, "value": None}
+    counts = {"n1-a.1.0": 3, "n2-a.1.0": -1}
+    items = [f"item-{number}".encode() for number in range(10)]
+    serve(
+        answering(explain=held_cell("aa", register("n1", 1, b"", kind="counter", number=2, counts=counts) | none)),
+        answering(explain=held_cell("bb", register("n1", 1, b"", kind="set", items=items, items_count=300) | none)),
+    )
+    lines = [" ".join(line.split()) for line in run("explain", "last/k").lines]
+    assert "counter n1 2 (n1-a.1.0:+3 n2-a.1.0:-1)" in lines and "a merge: all copies are joined" in lines
+    [items_line] = [line for line in lines if line.startswith("set n2 300 items: item-0, item-1")]
+    assert items_line.endswith("item-7 and 292 more")

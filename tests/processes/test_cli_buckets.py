@@ -4,6 +4,7 @@ from typing import Any
 
 from cluster.emulator.home import Home
 from tests.processes.commands import Done, ask, dsectl
+from tests.processes.fleet import until
 
 
 def test_a_bucket_is_made_kept_and_named_by_who_lacks_it(home: Home) -> None:
@@ -44,3 +45,49 @@ def test_what_cannot_be_is_refused_with_what_helps(home: Home) -> None:
         assert done.code == code and says in done.err and "dsectl bucket list" in done.err, done
     found: Any = ask("bucket", "list")
     assert [one["bucket"] for one in found] == ["orders"]
+
+
+def test_in_an_lww_bucket_the_last_writer_wins_until_it_expires_or_is_emptied(home: Home) -> None:
+    ask("up", "-n", "3")
+    ask("bucket", "create", "last", "--resolver", "lww")
+    ask("bucket", "create", "short", "--resolver", "lww", "--ttl", "500ms")
+    for name in ("n1", "n2", "n3"):
+        assert ask("put", "last/k", f"by {name}", "--blind", "--via", name)["siblings"] == 1
+    assert ask("get", "last/k")["siblings"] == ["by n3"]
+    found = ask("explain", "last/k")
+    assert (found["bucket"]["bucket"], found["bucket"]["resolver"]) == ("last", "lww")
+    assert found["merge"]["why"] == "all copies are the same" and found["merge"]["held_by"] == found["owners"]
+    cells = [replica["cell"] for replica in found["replicas"].values()]
+    assert {(cell["kind"], cell["value"], cell["state"]) for cell in cells} == {("value", "by n3", "live")}
+    assert "bucket last: lww, R=2 W=2" in dsectl("explain", "last/k").out
+    dsectl("delete", "last/k", "--via", "n1")
+    assert Done("get", "last/k").code == 6 and ask("explain", "last/k")["replicas"]["n1"]["cell"]["state"] == "deleted"
+
+    ask("put", "short/k", "soon gone")
+    assert ask("explain", "short/k")["replicas"]["n1"]["cell"]["expires"]["ends"] > found["merge"]["generation"]["at"]
+    until(lambda: Done("get", "short/k").code == 6)
+    assert ask("keys")["keys"] == [] and ask("explain", "short/k")["replicas"]["n2"]["cell"]["state"] == "expired"
+
+    for number in range(5):
+        dsectl("put", f"last/{number}", "v")
+    dsectl("kill", "n1", "n2", "n3")
+    dsectl("restart", "--all")
+    assert dsectl("bucket", "empty", "last").out == "bucket last is empty\n"
+    assert ask("keys")["keys"] == [] and ask("explain", "last/3")["replicas"]["n1"]["cell"]["state"] == "emptied"
+    dsectl("put", "last/3", "new")
+    dsectl("kill", "n1", "n2", "n3")
+    dsectl("restart", "--all")
+    assert ask("keys")["keys"] == ["last/3"] and ask("get", "last/3")["value"] == "new"
+    assert Done("bucket", "empty", "nope").code == 6
+
+
+def test_a_node_with_a_wrong_clock_stamps_nothing(home: Home) -> None:
+    ask("up", "-n", "3")
+    ask("bucket", "create", "last", "--resolver", "lww")
+    dsectl("clock", "n2", "--skew", "5m")
+    refused = Done("put", "last/k", "v", "--via", "n2")
+    assert refused.code == 7 and "the clock of n2 is 300 s ahead of those of its peers" in refused.err, refused
+    assert ask("put", "last/k", "v", "--via", "n1")["outcome"] == "ok"
+    assert ask("put", "k", "v", "--via", "n2")["outcome"] == "ok", "what nobody compares by its stamp"
+    dsectl("heal")
+    assert ask("put", "last/k", "w", "--via", "n2")["outcome"] == "ok"

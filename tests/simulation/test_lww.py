@@ -1,10 +1,16 @@
 """Buckets in which the last writer wins: by clocks that differ, and that are wrong."""
 
+from typing import Any
+
 import pytest
 
-from cluster.errors import WrongClock
+from cluster.errors import Usage, WrongClock
+from cluster.layout import PARTITIONS, partition_of
+from cluster.replication.mergeable import TABLE_KV
 from cluster.simulation.fleet import Fleet
-from tests.simulation.safeguards.scenes import boot
+from cluster.wire.admin import AdminAnswer
+from cluster.wire.kv import Keys, KeysFound, PutDone
+from tests.simulation.safeguards.scenes import acknowledged, boot, got, read, settle
 from tests.simulation.test_buckets import created
 
 
@@ -50,3 +56,191 @@ def test_nobody_reads_a_clock_that_no_bucket_needs(seed: int) -> None:
         fleet.world.set_clock("n3", skew=90.0)
         fleet.world.run_for(5.0)
         assert set(ahead_s(fleet).values()) == {0}
+
+
+def empty(fleet: Fleet, via: str) -> dict[str, Any]:
+    result = fleet.wait(fleet.ask(via, "empty-bucket", {"name": "last"}), 10.0)
+    assert isinstance(result.answer, AdminAnswer), result.error
+    value: dict[str, Any] = result.answer.value
+    return value
+
+
+def keys(fleet: Fleet, prefix: str = "last/") -> list[str]:
+    """All that the nodes list."""
+    asked = [fleet._ask(name, Keys(prefix, "", 1000), 5.0) for name in fleet.up]
+    found: dict[str, None] = {}
+    for one in asked:
+        answer = fleet.wait(one).answer
+        assert isinstance(answer, KeysFound) and not answer.after
+        found |= dict.fromkeys(answer.keys)
+    return sorted(found)
+
+
+def rows(fleet: Fleet) -> int:
+    partitions = range(PARTITIONS)
+    return sum(node.store.count(TABLE_KV, partition) for node in fleet.nodes.values() for partition in partitions)
+
+
+def bring_back(fleet: Fleet, name: str, key: str, row: bytes) -> None:
+    """A copy of before that comes late."""
+    node = fleet.nodes[name]
+    partition = partition_of(key)
+    merged = node.replication.context.merge_in(TABLE_KV, partition, key, row)
+    node.store.put(TABLE_KV, partition, key, merged, None)
+
+
+def test_the_last_write_wins_and_a_delete_is_one(seed: int) -> None:
+    with lww(seed) as fleet:
+        for name in fleet.names:
+            done = acknowledged(fleet, name, "last/k", name.encode())
+            assert done.outcome == "ok" and done.siblings == 1
+            assert [read(fleet, other, "last/k") for other in fleet.names] == [[name.encode()]] * 5
+        assert keys(fleet) == ["last/k"]
+        acknowledged(fleet, "n3", "last/k", b"", deleted=True)
+        assert read(fleet, "n1", "last/k") == [] and keys(fleet) == []
+        acknowledged(fleet, "n4", "last/k", b"again")
+        assert read(fleet, "n1", "last/k") == [b"again"]
+        settle(fleet)
+        assert len({fleet.stored(name, "last/k") for name in fleet.owners("last/k")}) == 1
+
+
+def test_who_has_read_wins_whatever_the_clocks_say(seed: int) -> None:
+    """Also over what its coordinator does not hold."""
+    with lww(seed) as fleet:
+        owners = fleet.owners("last/k")
+        fleet.world.set_clock(owners[0], skew=50.0)
+        fleet.world.run_for(5.0)
+        fleet.world.partition([[owners[0], owners[1]], [name for name in fleet.names if name not in owners[:2]]])
+        acknowledged(fleet, owners[0], "last/k", b"first")
+        seen = got(fleet, owners[1], "last/k")
+        assert seen.siblings == [b"first"]
+        acknowledged(fleet, owners[2], "last/k", b"second", context=seen.context)
+        fleet.world.heal()
+        settle(fleet)
+        assert read(fleet, "n1", "last/k", strict=True) == [b"second"]
+        blind = acknowledged(fleet, owners[1], "last/k", b"third")
+        assert blind.outcome == "ok" and read(fleet, "n1", "last/k", strict=True) == [b"third"]
+
+
+def test_a_clock_that_is_wrong_stamps_nothing_and_another_owner_does(seed: int) -> None:
+    with lww(seed) as fleet:
+        owners = fleet.owners("last/k")
+        other = next(name for name in fleet.names if name not in owners)
+        fleet.world.set_clock(owners[0], skew=(-1) ** seed * 90.0)
+        for change in ({}, {"deleted": True}):
+            refused = fleet.wait(fleet.put(owners[0], "last/k", b"", **change)).error
+            assert (
+                isinstance(refused, WrongClock) and refused.definite and f"the clock of {owners[0]}" in refused.message
+            )
+        assert acknowledged(fleet, other, "last/k", b"v").coordinator == owners[1]
+        assert read(fleet, owners[0], "last/k") == [b"v"], "it reads"
+        assert acknowledged(fleet, owners[0], "k", b"v").outcome == "ok", "and what is not stamped it writes"
+        error = fleet.wait(fleet.ask(owners[0], "empty-bucket", {"name": "last"})).error
+        assert isinstance(error, WrongClock)
+        assert any(event["kind"] == "clock.wrong" for event in fleet.nodes[owners[0]].events.since())
+        fleet.world.set_clock(owners[0])
+        acknowledged(fleet, owners[0], "last/k", b"w")
+
+
+def test_two_sides_that_do_not_see_each_other_end_with_the_later_write(seed: int) -> None:
+    with lww(seed) as fleet:
+        sides = fleet.world.random("sides")
+        last: dict[str, bytes] = {}
+        fleet.fault("partition", groups=[["n1", "n2"], ["n3", "n4", "n5"]])
+        fleet.world.run_for(5.0)
+        for key in (f"last/{number}" for number in range(20)):
+            for via in sides.sample(["n1", "n4"], 2):
+                if isinstance(fleet.wait(fleet.put(via, key, via.encode())).answer, PutDone):
+                    last[key] = via.encode()
+                fleet.world.run_for(0.01)
+        fleet.heal()
+        settle(fleet)
+        assert len(last) == 20
+        for key, value in last.items():
+            assert read(fleet, "n2", key, strict=True) == [value]
+            assert len({fleet.stored(name, key) for name in fleet.owners(key)}) == 1
+
+
+def test_what_a_bucket_with_a_time_to_live_holds_ends_everywhere_and_stays_gone(seed: int) -> None:
+    with Fleet.running(seed, 3) as fleet:
+        created(fleet, "n1", "last", resolver="lww", ttl_s=30.0)
+        for number in range(10):
+            acknowledged(fleet, "n2", f"last/{number}", b"v")
+        fleet.world.run_for(20.0)
+        acknowledged(fleet, "n3", "last/0", b"w")
+        kept = [(name, fleet.stored(name, "last/5")) for name in fleet.owners("last/5")]
+        assert len(keys(fleet)) == 10
+        fleet.world.run_for(11.0)
+        assert keys(fleet) == ["last/0"] and read(fleet, "n1", "last/5") == [] and read(fleet, "n1", "last/0") == [b"w"]
+        fleet.world.run_for(20.0)
+        assert keys(fleet) == []
+        fleet.until(lambda: rows(fleet) == 0, 400.0)
+        for name, row in kept:
+            assert row is not None
+            bring_back(fleet, name, "last/5", row)
+        assert read(fleet, "n1", "last/5") == []
+        fleet.until(lambda: rows(fleet) == 0, 400.0)
+        acknowledged(fleet, "n1", "last/5", b"new")
+        assert read(fleet, "n3", "last/5") == [b"new"]
+
+
+def test_emptied_a_bucket_shows_nothing_of_before_and_all_of_after(seed: int) -> None:
+    with lww(seed) as fleet:
+        created(fleet, "n1", "other", resolver="lww")
+        fleet.world.set_clock("n4", skew=40.0)
+        for number in range(20):
+            acknowledged(fleet, fleet.names[number % 5], f"last/{number}", b"v")
+        acknowledged(fleet, "n1", "other/k", b"v")
+        row = fleet.stored(fleet.owners("last/7")[1], "last/7")
+        assert row is not None
+        assert empty(fleet, "n3")["late"] == []
+        for name in fleet.names:
+            assert all(read(fleet, name, f"last/{number}") == [] for number in range(20))
+        assert keys(fleet) == [] and keys(fleet, "") == ["other/k"]
+        for name in fleet.names:
+            acknowledged(fleet, name, f"last/{name}", b"w")
+            assert read(fleet, "n1", f"last/{name}") == [b"w"], "whatever its clock says"
+        acknowledged(fleet, "n2", "last/3", b"w")
+        assert read(fleet, "n5", "last/3") == [b"w"]
+        fleet.until(lambda: rows(fleet) == 3 * 7, 60.0)
+        bring_back(fleet, fleet.owners("last/7")[1], "last/7", row)
+        assert read(fleet, "n1", "last/7") == [] and "last/7" not in keys(fleet)
+        fleet.crash("n2")
+        boot(fleet, "n2")
+        settle(fleet)
+        assert len(keys(fleet)) == 6
+
+
+def test_an_object_that_was_written_while_the_bucket_was_made_is_read_and_then_replaced(seed: int) -> None:
+    with Fleet.running(seed, 5) as fleet:
+        acknowledged(fleet, "n1", "last/k", b"object")
+        rows = {name: fleet.stored(name, "last/k") for name in fleet.owners("last/k")}
+        acknowledged(fleet, "n1", "last/k", b"", deleted=True, context=got(fleet, "n1", "last/k").context)
+        created(fleet, "n1", "last", resolver="lww")
+        for name, row in rows.items():
+            assert row is not None
+            fleet.nodes[name].store.put(TABLE_KV, partition_of("last/k"), "last/k", row, None)
+        assert read(fleet, "n2", "last/k") == [b"object"]
+        acknowledged(fleet, "n3", "last/k", b"register")
+        assert read(fleet, "n4", "last/k") == [b"register"]
+        acknowledged(fleet, "n3", "last/k", b"", deleted=True)
+        assert read(fleet, "n4", "last/k") == []
+
+
+def test_a_retry_is_found_where_it_began_and_refused_with_another_value(seed: int) -> None:
+    with lww(seed) as fleet:
+        owners = fleet.owners("last/k")
+        fleet.world.partition([[owners[0]], [name for name in fleet.names if name != owners[0]]])
+        asked = fleet.put(owners[0], "last/k", b"v", operation="once")
+        maybe = fleet.wait(asked).answer
+        assert isinstance(maybe, PutDone) and (maybe.outcome, maybe.coordinator) == ("maybe", owners[0])
+        fleet.world.heal()
+        settle(fleet)
+        other: dict[str, Any] = {"operation": "once", "coordinator": owners[0]}
+        wrong = fleet.wait(fleet.put(owners[1], "last/k", b"w", **other)).error
+        assert isinstance(wrong, Usage)
+        again = acknowledged(fleet, owners[1], "last/k", b"v", **other)
+        assert again.outcome == "ok" and read(fleet, "n1", "last/k") == [b"v"]
+        acknowledged(fleet, "n1", "last/k", b"later")
+        acknowledged(fleet, owners[1], "last/k", b"v", **other)
+        assert read(fleet, "n1", "last/k") == [b"later"], "it was replaced since"
