@@ -28,11 +28,25 @@ from cluster.errors import ClusterError, Unreachable, Usage
 from cluster.layout.entry import LayoutEntry
 from cluster.limits import CLIENT_TIMEOUT_S
 from cluster.wire.caller import Caller, Done, Outcome
-from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
+from cluster.wire.kv import AddItems, Get, Got, Increment, Keys, KeysFound, KvOperation, Put, PutDone, Update, Updated
 from cluster.wire.requests import CallDone
 from cluster.wire.topics import Message, Publish, Published
 
-__all__ = ["CallDone", "Calls", "Client", "Got", "KeysFound", "Message", "Outcome", "Published", "PutDone", "connect"]
+__all__ = [
+    "AddItems",
+    "CallDone",
+    "Calls",
+    "Client",
+    "Got",
+    "Increment",
+    "KeysFound",
+    "Message",
+    "Outcome",
+    "Published",
+    "PutDone",
+    "Updated",
+    "connect",
+]
 
 CLOSE_S = 1.0
 """How long closing waits for what is still to be written."""
@@ -296,9 +310,9 @@ class Calls:
     """Operations by callback: no future and no task for any, so that one process offers tens of thousands a second.
 
     Over the router of an open client. `timeout` in seconds bounds each operation. `done` is called once, never before
-    the method returns, with the body of the reply (`PutDone`, `Got`, `KeysFound`, `Published`, `CallDone`) or with a
-    ClusterError, whose `definite` says whether the operation surely did not happen. Contexts are encoded clocks, and
-    the caller keeps them. Arguments are not checked here.
+    the method returns, with the body of the reply (`PutDone`, `Updated`, `Got`, `KeysFound`, `Published`, `CallDone`)
+    or with a ClusterError, whose `definite` says whether the operation surely did not happen. Contexts are encoded
+    clocks, and the caller keeps them. Arguments are not checked here.
     """
 
     def __init__(self, session: AioSession, timeout: float) -> None:
@@ -312,9 +326,16 @@ class Calls:
         """Write; the value replaces what `context` covers, and nothing for None."""
         return self._call(Put(key, value, self._operation_id(), context), monotonic() + self.timeout, done, key)
 
-    def get(self, key: str, done: Done, strict: bool = False, within: float | None = None) -> Dispatch:
-        """Read. `within` so many seconds, when that is not the `timeout`."""
-        return self._call(Get(key, 0, strict), monotonic() + (self.timeout if within is None else within), done, key)
+    def update(self, key: str, change: KvOperation, done: Done) -> Dispatch:
+        """Change what is there, as the operation says."""
+        return self._call(Update(key, self._operation_id(), change), monotonic() + self.timeout, done, key)
+
+    def get(
+        self, key: str, done: Done, strict: bool = False, within: float | None = None, cell: bool = False
+    ) -> Dispatch:
+        """Read. `within` so many seconds, when that is not the `timeout`. `cell`: of a set the items."""
+        deadline = monotonic() + (self.timeout if within is None else within)
+        return self._call(Get(key, 0, strict, cell=cell), deadline, done, key)
 
     def keys(self, node: str, prefix: str, after: str, limit: int, done: Done) -> Dispatch:
         """The keys that one node owns, in order, behind `after`."""

@@ -12,9 +12,10 @@ from random import Random
 from time import monotonic
 
 from cluster.client.aio import Calls, Got, KeysFound, Outcome
+from dsectl.load.cells import CellKey, is_updated
 from dsectl.load.generator import FamilyLoad, OfferedOperation
 from dsectl.load.ledger import Key, Ledger, is_acknowledged, read_all
-from dsectl.load.plan import INSERT, READ, RMW, SCAN, WRITE, KeySpace, LoadPlan, key_chooser, kind_chooser
+from dsectl.load.plan import INCR, INSERT, READ, RMW, SADD, SCAN, WRITE, KeySpace, LoadPlan, key_chooser, kind_chooser
 from dsectl.load.tally import KindTally, Tally
 
 SCAN_KEYS_MAX = 100
@@ -110,6 +111,24 @@ class _KeyScan(OfferedOperation):
             self.load.ended(refused)
 
 
+class _CellUpdate(OfferedOperation):
+    """One increment, or addition to a set; others may be under way on the same key."""
+
+    __slots__ = ("cell", "item")
+    load: "KvLoad"
+
+    def __init__(self, load: "KvLoad", kind: KindTally, cell: CellKey, due: float) -> None:
+        super().__init__(load, kind, due)
+        self.cell = cell
+        self.item, change = cell.begin()
+        load.calls.update(cell.name, change, self)
+
+    def __call__(self, outcome: Outcome) -> None:
+        refused = self.count(outcome, is_updated(outcome))
+        self.cell.settle(self.item, outcome)
+        self.load.ended(refused)
+
+
 CHANGES = {WRITE: _Write, RMW: _ReadThenWrite}
 
 
@@ -137,7 +156,12 @@ class KvLoad(FamilyLoad):
         self._pick = key_chooser(KeySpace(plan.keys.count, plan.keys.distribution or plan.mix.distribution), random)
         self._busy = 0
         self._waiting: deque[tuple[type[_Write], KindTally, float]] = deque()
-        self._undecided: list[Key] | None = None
+        self._cells = {
+            kind: [CellKey(kind, f"{ledger.prefix}{kind}-{number:06d}") for number in range(plan.keys.count)]
+            for kind in (INCR, SADD)
+            if kind in plan.mix.shares
+        }
+        self._undecided: list[Key | CellKey] | None = None
         """Keys that were not read back yet; None before it begins."""
 
     def start(self, due: float) -> None:
@@ -154,6 +178,9 @@ class KvLoad(FamilyLoad):
             self.ledger.add()
             self._busy += 1
             _Write(self, tally, len(keys) - 1, due).send()
+        elif kind in self._cells:
+            cells = self._cells[kind]
+            _CellUpdate(self, tally, cells[self._pick(len(keys)) % len(cells)], due)
         elif self._busy >= len(keys):
             self._waiting.append((CHANGES[kind], tally, due))
         else:
@@ -183,15 +210,14 @@ class KvLoad(FamilyLoad):
         """Read all keys back; those in doubt again and again for so long. The first time is given FIRST_S at least.
         When it is cancelled, what was read by then counts."""
         until = monotonic() + patience_s
-        left = self._undecided = self.ledger.written()
+        left = self._undecided = self._written()
         settled, at_least = False, monotonic() + FIRST_S
         while True:
             answers: dict[str, Outcome] = {}
             try:
                 await read_all(self.calls, left, max(until, at_least), answers)
             finally:
-                decide = self.ledger.decide
-                left = [key for key in left if not decide(key, answers.get(key.name), settled, self.found)]
+                left = [key for key in left if not self._decide(key, answers.get(key.name), settled)]
                 self._undecided = left
             at_least = 0.0
             if not left or monotonic() >= until:
@@ -201,4 +227,12 @@ class KvLoad(FamilyLoad):
 
     def end(self) -> None:
         """What was not read back is unchecked."""
-        self.found.unchecked = len(self.ledger.written() if self._undecided is None else self._undecided)
+        self.found.unchecked = len(self._written() if self._undecided is None else self._undecided)
+
+    def _written(self) -> list[Key | CellKey]:
+        return [*self.ledger.written(), *(cell for cells in self._cells.values() for cell in cells if cell.sent)]
+
+    def _decide(self, key: Key | CellKey, answer: Outcome | None, settled: bool) -> bool:
+        if isinstance(key, CellKey):
+            return key.decide(answer, settled, self.found)
+        return self.ledger.decide(key, answer, settled, self.found)

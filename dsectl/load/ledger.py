@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeGuard
 
 from cluster.client.aio import Calls, Got, Outcome, PutDone
 from cluster.errors import ClusterError
+from dsectl.load.cells import CellKey
 from dsectl.load.plan import Payloads
 from dsectl.load.tally import LoadReport
 
@@ -28,6 +29,7 @@ class Key:
     """One key, from its first write to its last."""
 
     __slots__ = ("acknowledged", "busy", "context", "doubtful", "name", "refused", "sent", "value")
+    cell = False
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -182,17 +184,17 @@ AT_ONCE = 64
 PREPARE_S = 30.0
 
 
-async def read_all(calls: Calls, keys: Iterable[Key], until: float, answers: dict[str, Outcome]) -> None:
+async def read_all(calls: Calls, keys: Iterable[Key | CellKey], until: float, answers: dict[str, Outcome]) -> None:
     """Read each key strictly, some at a time; its outcome is put among the answers, by name. Those that the time did
     not suffice for are missing."""
 
     def reads() -> Iterator[Begin]:
-        for name in [key.name for key in keys]:
+        for key in list(keys):
             left_s = until - monotonic()
             if left_s <= 0:
                 return
-            begin = partial(calls.get, name, strict=True, within=min(calls.timeout, left_s))
-            yield begin, partial(answers.__setitem__, name)
+            begin = partial(calls.get, key.name, strict=True, within=min(calls.timeout, left_s), cell=key.cell)
+            yield begin, partial(answers.__setitem__, key.name)
 
     await some_at_a_time(reads())
 

@@ -152,9 +152,10 @@ def key_chooser(space: KeySpace, random: Random) -> Callable[[int], int]:
     return latest if space.distribution == LATEST else lambda count: scattered[zipf.rank(draw())]
 
 
-READ, WRITE, INSERT, SCAN, RMW = "read", "write", "insert", "scan", "rmw"
-KINDS = (READ, WRITE, INSERT, SCAN, RMW)
-"""`write` meets a key that exists, `insert` makes one, `scan` lists keys in order, `rmw` reads, then writes."""
+READ, WRITE, INSERT, SCAN, RMW, INCR, SADD = "read", "write", "insert", "scan", "rmw", "incr", "sadd"
+KINDS = (READ, WRITE, INSERT, SCAN, RMW, INCR, SADD)
+"""`write` meets a key that exists, `insert` makes one, `scan` lists keys in order, `rmw` reads, then writes; `incr` and
+`sadd` meet counters and sets, as many as there are keys."""
 
 
 class Mix(Struct, frozen=True):
@@ -178,7 +179,8 @@ PRESETS = {
     "F": Mix({READ: 50, RMW: 50}),
 }
 _MIX_HELP = (
-    "Write shares, as in read=50,write=50 (kinds: read, write, insert, scan, rmw), or the letter of a YCSB workload: "
+    "Write shares, as in read=50,write=50 (kinds: read, write, insert, scan, rmw, incr, sadd), or the letter of a YCSB "
+    "workload: "
     "A read/write 50/50, B 95/5, C read only, D read/insert 95/5 of the latest, E scan/insert 95/5, F read/rmw 50/50."
 )
 

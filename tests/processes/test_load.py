@@ -68,6 +68,23 @@ def test_a_kill_a_pause_and_a_partition_under_load_lose_nothing(cluster_of_five:
     assert found["ok"] > 100 and found["checked"] >= 200
 
 
+def test_a_kill_a_pause_and_a_partition_lose_no_increment_and_no_item(cluster_of_five: Real) -> None:
+    """A partition that counts and adds on both sides, as well."""
+    job = started("kv", "--rate", "200", "--for", "60s", "--keys", "20", "--mix", "incr=1,sadd=1")
+    cluster_of_five.kill("n1")
+    until(lambda: sum(ask("hints", "-C", "real")["by_target"].values()) > 0)
+    cluster_of_five.start("n1")
+    ask("partition", "n4,n5", "rest", "-C", "real")
+    until(lambda: ask("members", "-C", "real", "--via", "n3")["n4"]["state"] != "alive")
+    ask("pause", "n2", "-C", "real")
+    until(lambda: ask("members", "-C", "real", "--via", "n3")["n2"]["state"] != "alive")
+    ask("resume", "n2", "-C", "real")
+    ask("heal", "-C", "real")
+    found = ended(job)
+    assert found["lost"] == found["unexpected"] == found["unchecked"] == 0, found
+    assert all(found["operations"][kind]["ok"] > 50 for kind in ("incr", "sadd")) and found["checked"] == 40
+
+
 def test_a_write_that_is_taken_away_is_lost_and_a_foreign_value_is_unexpected(cluster_of_five: Real) -> None:
     """Somebody else deletes one key of the load, and writes to another."""
     job = started("kv", "--rate", "50", "--for", "60s", "--keys", "50", "--mix", "write=1,read=1")

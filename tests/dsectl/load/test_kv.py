@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from cluster.client.aio import Got, KeysFound, Outcome, PutDone
+from cluster.client.aio import AddItems, Got, Increment, KeysFound, Outcome, PutDone, Updated
 from cluster.errors import Maybe, QuorumMissing, Unreachable
 from cluster.versions.context import encode_clock
 from cluster.wire.caller import Done
+from dsectl.load.cells import ITEMS_MAX
 from dsectl.load.kv import KvLoad
 from dsectl.load.ledger import Ledger
 from dsectl.load.plan import KeySpace, LoadPlan, Payloads, parse_mix
@@ -31,6 +32,8 @@ class Store:
     def __init__(self) -> None:
         self.timeout = 5.0
         self.values: dict[str, bytes] = {}
+        self.counters: dict[str, int] = {}
+        self.sets: dict[str, set[bytes]] = {}
         self.waiting: deque[tuple[Done, Outcome]] = deque()
         self.puts: list[tuple[str, bytes | None]] = []
         self.gets: list[tuple[str, bool]] = []
@@ -45,10 +48,24 @@ class Store:
             self.values[key] = value
         self.waiting.append((done, OK if answer is None else answer))
 
-    def get(self, key: str, done: Done, strict: bool = False, within: float | None = None) -> None:
+    def update(self, key: str, change: Increment | AddItems, done: Done) -> None:
+        answer = self.on_put(key)
+        if answer is None:
+            if isinstance(change, Increment):
+                self.counters[key] = self.counters.get(key, 0) + change.by
+            else:
+                self.sets.setdefault(key, set()).update(change.items)
+        self.waiting.append((done, Updated("ok", 2, 0, CLOCK, "n1") if answer is None else answer))
+
+    def get(self, key: str, done: Done, strict: bool = False, within: float | None = None, cell: bool = False) -> None:
         self.gets.append((key, strict))
         found = self.values.get(key)
         answer = self.on_get(key) or (got() if found is None else got(found))
+        if key in self.counters:
+            answer = got(b"%d" % self.counters[key])
+        elif key in self.sets:
+            assert cell, "a set has no value"
+            answer = got(*self.sets[key])
         if strict:
             asyncio.get_running_loop().call_soon(done, answer)
         else:
@@ -237,7 +254,7 @@ def test_reading_back_ends_in_time_though_nobody_answers() -> None:
     """However many keys there are: silent nodes cost one deadline, not one for each."""
     rig = written(500)
 
-    def silent(key: str, done: Done, strict: bool = False, within: float | None = None) -> None:
+    def silent(key: str, done: Done, strict: bool = False, within: float | None = None, cell: bool = False) -> None:
         assert within is not None
         asyncio.get_running_loop().call_later(within, done, Unreachable("silent"))
 
@@ -245,3 +262,44 @@ def test_reading_back_ends_in_time_though_nobody_answers() -> None:
     began = time.monotonic()
     report = rig.read_back(0.2)
     assert time.monotonic() - began < 5 and report.unchecked == 500
+
+
+def test_increments_and_additions_meet_on_one_key() -> None:
+    rig = Rig("incr=1,sadd=1", keys=1)
+    rig.offer(500)
+    assert len(rig.store.waiting) == 500, "none waits for another"
+    rig.store.answer()
+    (total,), (items,) = rig.store.counters.values(), rig.store.sets.values()
+    assert total == rig.tally.kinds["incr"].ok > 200 and len(items) == ITEMS_MAX
+    found = rig.read_back()
+    assert (found.checked, found.lost, found.unexpected, found.unchecked) == (2, 0, 0, 0)
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_a_lost_increment_and_a_lost_item_are_found_once_all_has_settled(settled: bool) -> None:
+    rig = Rig("incr=1,sadd=1", keys=1)
+    rig.offer(100)
+    rig.store.answer()
+    (counter,), (name,) = rig.store.counters, rig.store.sets
+    rig.store.counters[counter] -= 3
+    rig.store.sets[name].discard(b"item-01")
+    found = rig.read_back(0.2, settled=settled)
+    assert (found.lost, found.unexpected, found.unchecked) == ((4, 0, 0) if settled else (0, 0, 2))
+    assert not settled or "3 increments were acknowledged and are lost" in " ".join(found.examples)
+
+
+def test_what_was_never_added_is_unexpected_and_what_may_have_been_is_not() -> None:
+    rig = Rig("incr=1,sadd=1", keys=1)
+    rig.offer(100)
+    rig.store.answer()
+    for outcome, number in ((QuorumMissing("few"), 50), (Maybe("?"), 50), (Updated("maybe", 1, 0, CLOCK, "n1"), 50)):
+        rig.store.on_put = lambda key, outcome=outcome: outcome  # type: ignore[misc]
+        rig.offer(number)
+        rig.store.answer()
+    (counter,), (name,) = rig.store.counters, rig.store.sets
+    doubtful = rig.tally.kinds["incr"].maybe
+    rig.store.counters[counter] += doubtful
+    assert rig.read_back().unexpected == 0, "all that may have happened has"
+    rig.store.counters[counter] += 2
+    rig.store.sets[name].add(b"foreign")
+    assert rig.read_back().unexpected == 3
