@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from cluster.client.aio_topics import Subscription as Subscription
     from cluster.client.blocking import BlockingCluster as BlockingCluster
     from cluster.client.blocking import connect_blocking as connect_blocking
-    from cluster.client.kv import GetResult as GetResult
+    from cluster.client.cells import ChangeResult as ChangeResult
+    from cluster.client.cells import CountResult as CountResult
+    from cluster.client.cells import MembersResult as MembersResult
+    from cluster.client.keyed import GetResult as GetResult
     from cluster.client.kv import KeysResult as KeysResult
     from cluster.client.kv import PutResult as PutResult
     from cluster.client.requests import CallResult as CallResult
@@ -58,7 +61,9 @@ _WHERE = {
     "cluster.client.aio": ("Client", "connect"),
     "cluster.client.aio_topics": ("Subscription",),
     "cluster.client.blocking": ("BlockingCluster", "connect_blocking"),
-    "cluster.client.kv": ("GetResult", "KeysResult", "PutResult"),
+    "cluster.client.cells": ("ChangeResult", "CountResult", "MembersResult"),
+    "cluster.client.keyed": ("GetResult",),
+    "cluster.client.kv": ("KeysResult", "PutResult"),
     "cluster.client.requests": ("CallResult",),
     "cluster.client.topics": ("PublishResult", "TopicMessage"),
     "cluster.errors": (

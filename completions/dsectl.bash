@@ -59,6 +59,13 @@ _dsectl_option() {
         'keys --after') kind=key ;;
         'kv import --prefix') kind=any ;;
         'kv export --prefix') kind=any ;;
+        'incr --w') kind=any ;;
+        'decr --w') kind=any ;;
+        'sadd --w') kind=any ;;
+        'srem --w') kind=any ;;
+        'srem --ctx') kind=any ;;
+        'smembers --r') kind=any ;;
+        'smembers --only') kind=node ;;
         'bucket create --resolver') kind='choice siblings lww' ;;
         'bucket create --r') kind=any ;;
         'bucket create --w') kind=any ;;
@@ -126,6 +133,11 @@ _dsectl_argument() {
         'delete 0') kind=key ;;
         'kv import 0') kind=file ;;
         'kv export 0') kind=file ;;
+        'incr 0') kind=key ;;
+        'decr 0') kind=key ;;
+        'sadd 0') kind=key ;;
+        'srem 0') kind=key ;;
+        'smembers 0') kind=key ;;
         'bucket show 0') kind=bucket ;;
         'bucket empty 0') kind=bucket ;;
         'publish 0') kind=subject ;;
@@ -142,14 +154,14 @@ _dsectl_argument() {
         'present 0') kind='recipe a-node-leaves a-sixth-node a-wiped-disk a-zone-dies crash-recovery deadlines-and-no-responders failure-detection hinted-handoff many-helpers one-membership one-way-links partition-and-heal pause-versus-kill quorum read-repair repair-without-a-reader routing-around-a-slow-node siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics' ;;
         'completions 0') kind='choice bash zsh fish' ;;
         'complete 0') kind='choice key subject service operation' ;;
-        'help '*) kind='choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv bucket publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes glossary' ;;
+        'help '*) kind='choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv incr decr sadd srem smembers bucket publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes glossary' ;;
     esac
 }
 
 _dsectl_command() {
     case "$1" in
         del) command=delete ;;
-        up | down | rm | ps | status | env | logs | demo | add | leave | forget | revert | kill | restart | pause | resume | partition | slow | disk | clock | heal | faults | members | ring | explain | events | health | hints | repair | watch | put | get | delete | keys | 'kv import' | 'kv export' | 'bucket create' | 'bucket list' | 'bucket show' | 'bucket empty' | publish | subscribe | services | describe | request | drain | undrain | 'load kv' | 'load publish' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | complete | shell | help) command=$1 ;;
+        up | down | rm | ps | status | env | logs | demo | add | leave | forget | revert | kill | restart | pause | resume | partition | slow | disk | clock | heal | faults | members | ring | explain | events | health | hints | repair | watch | put | get | delete | keys | 'kv import' | 'kv export' | incr | decr | sadd | srem | smembers | 'bucket create' | 'bucket list' | 'bucket show' | 'bucket empty' | publish | subscribe | services | describe | request | drain | undrain | 'load kv' | 'load publish' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | complete | shell | help) command=$1 ;;
         kv) first=kv ;;
         bucket) first=bucket ;;
         load) first=load ;;
@@ -160,7 +172,7 @@ _dsectl_command() {
 
 _dsectl_words() {
     case "$1" in
-        '') _dsectl_reply up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv bucket publish subscribe services describe request drain undrain load recipe present learn completions complete shell help ;;
+        '') _dsectl_reply up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv incr decr sadd srem smembers bucket publish subscribe services describe request drain undrain load recipe present learn completions complete shell help ;;
         kv) _dsectl_reply import export ;;
         bucket) _dsectl_reply create list show empty ;;
         load) _dsectl_reply kv publish request ;;
@@ -197,6 +209,11 @@ _dsectl_options() {
         keys) _dsectl_reply --limit --after ;;
         'kv import') _dsectl_reply --prefix ;;
         'kv export') _dsectl_reply --prefix --resume ;;
+        incr) _dsectl_reply --w --strict ;;
+        decr) _dsectl_reply --w --strict ;;
+        sadd) _dsectl_reply --w --strict ;;
+        srem) _dsectl_reply --w --strict --ctx ;;
+        smembers) _dsectl_reply --r --only --strict ;;
         'bucket create') _dsectl_reply --resolver --r --w --ttl ;;
         publish) _dsectl_reply --literal ;;
         subscribe) _dsectl_reply --count --wait ;;

@@ -109,6 +109,20 @@ function __dsectl_option
             echo 'any'
         case 'kv export --prefix'
             echo 'any'
+        case 'incr --w'
+            echo 'any'
+        case 'decr --w'
+            echo 'any'
+        case 'sadd --w'
+            echo 'any'
+        case 'srem --w'
+            echo 'any'
+        case 'srem --ctx'
+            echo 'any'
+        case 'smembers --r'
+            echo 'any'
+        case 'smembers --only'
+            echo 'node'
         case 'bucket create --resolver'
             echo 'choice siblings lww'
         case 'bucket create --r'
@@ -238,6 +252,16 @@ function __dsectl_argument
             echo 'file'
         case 'kv export 0'
             echo 'file'
+        case 'incr 0'
+            echo 'key'
+        case 'decr 0'
+            echo 'key'
+        case 'sadd 0'
+            echo 'key'
+        case 'srem 0'
+            echo 'key'
+        case 'smembers 0'
+            echo 'key'
         case 'bucket show 0'
             echo 'bucket'
         case 'bucket empty 0'
@@ -271,7 +295,7 @@ function __dsectl_argument
         case 'complete 0'
             echo 'choice key subject service operation'
         case 'help *'
-            echo 'choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv bucket publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes glossary'
+            echo 'choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv incr decr sadd srem smembers bucket publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes glossary'
     end
 end
 
@@ -279,7 +303,7 @@ function __dsectl_command
     switch "$argv[1]"
         case del
             echo 'delete'
-        case up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys 'kv import' 'kv export' 'bucket create' 'bucket list' 'bucket show' 'bucket empty' publish subscribe services describe request drain undrain 'load kv' 'load publish' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
+        case up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys 'kv import' 'kv export' incr decr sadd srem smembers 'bucket create' 'bucket list' 'bucket show' 'bucket empty' publish subscribe services describe request drain undrain 'load kv' 'load publish' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
             echo $argv[1]
     end
 end
@@ -322,6 +346,11 @@ function __dsectl_words
             printf '%s\t%s\n' delete 'Delete a key'
             printf '%s\t%s\n' keys 'List live keys'
             printf '%s\t%s\n' kv 'import, export'
+            printf '%s\t%s\n' incr 'Add to a counter'
+            printf '%s\t%s\n' decr 'Subtract from a counter'
+            printf '%s\t%s\n' sadd 'Add items to a set'
+            printf '%s\t%s\n' srem 'Remove items from a set'
+            printf '%s\t%s\n' smembers 'List the items of a set'
             printf '%s\t%s\n' bucket 'create, list, show, empty'
             printf '%s\t%s\n' publish 'Publish a message to the subscribers of its subject'
             printf '%s\t%s\n' subscribe 'Print messages as they arrive'
@@ -471,6 +500,23 @@ function __dsectl_options
         case 'kv export'
             printf '%s\t%s\n' --prefix 'Beginning of the keys (default: all)'
             printf '%s\t%s\n' --resume 'Go on where an interrupted export to the same file ended'
+        case incr
+            printf '%s\t%s\n' --w 'Copies to wait for (default: the cluster’s W)'
+            printf '%s\t%s\n' --strict 'Count owners only, and read them first'
+        case decr
+            printf '%s\t%s\n' --w 'Copies to wait for (default: the cluster’s W)'
+            printf '%s\t%s\n' --strict 'Count owners only, and read them first'
+        case sadd
+            printf '%s\t%s\n' --w 'Copies to wait for (default: the cluster’s W)'
+            printf '%s\t%s\n' --strict 'Count owners only, and read them first'
+        case srem
+            printf '%s\t%s\n' --w 'Copies to wait for (default: the cluster’s W)'
+            printf '%s\t%s\n' --strict 'Count owners only, and read them first'
+            printf '%s\t%s\n' --ctx 'Context to remove (default: what the set holds now)'
+        case smembers
+            printf '%s\t%s\n' --r 'Owners to ask (default: the cluster’s R)'
+            printf '%s\t%s\n' --only 'Node to read from, asking no other'
+            printf '%s\t%s\n' --strict 'Ask N-W+1 voting owners or more: see all ok writes'
         case 'bucket create'
             printf '%s\t%s\n' --resolver 'What becomes of concurrent writes (default: all stay, as siblings)'
             printf '%s\t%s\n' --r 'Owners to ask (default: the cluster’s R)'

@@ -16,6 +16,8 @@ from cluster.limits import (
     FRAME_BYTES_MAX,
     HEADER_BYTES_MAX,
     HEADERS_MAX,
+    ITEM_BYTES_MAX,
+    ITEMS_MAX,
     KEY_BYTES_MAX,
     MERGED_BYTES_MAX,
     NAME_BYTES_MAX,
@@ -29,6 +31,7 @@ from cluster.limits import (
     SIBLINGS_WARN,
     SUBJECT_BYTES_MAX,
     SUBSCRIPTIONS_MAX,
+    UPDATE_ITEMS_MAX,
     VALUE_BYTES_MAX,
 )
 from cluster.messaging.topics import ID_BYTES_MAX
@@ -52,6 +55,10 @@ ROWS = {
     "value": (size(VALUE_BYTES_MAX), "too-large"),
     "siblings of a key": (f"{SIBLINGS_MAX}; an event at {SIBLINGS_WARN}", "siblings"),
     "key with all its siblings and its clock": (size(OBJECT_BYTES_MAX), "siblings"),
+    "items of a set": (str(ITEMS_MAX), "too-large"),
+    "item of a set": (f"{ITEM_BYTES_MAX} bytes", "too-large"),
+    "items added or removed at a time": (str(UPDATE_ITEMS_MAX), "too-large"),
+    "counter": ("64 bits, with a sign", "usage"),
     "entries of a key's clock": (
         f"{CLOCK_ACTORS_MAX}; {CLOCK_ACTORS_MAX + CLOCK_ACTORS_SPARE} for a delete",
         "clock-full",

@@ -16,7 +16,8 @@ from typing import Any, Self, TypeVar, cast
 from cluster.client.admin import Admin, Questions
 from cluster.client.aio_topics import MOVE_S, Subscription, Topics, check_loop
 from cluster.client.dispatch import Dispatch
-from cluster.client.kv import Contexts, Kv
+from cluster.client.keyed import Contexts
+from cluster.client.kv import Kv
 from cluster.client.locate import Address, Location, addresses, find
 from cluster.client.operation import Bounded, Gather, Send, Steps, check_count, check_name
 from cluster.client.requests import Requests, call_body

@@ -23,7 +23,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from cluster.client.admin import Admin, Questions
-from cluster.client.kv import Contexts, Kv
+from cluster.client.keyed import Contexts
+from cluster.client.kv import Kv
 from cluster.client.locate import Address, Location, find
 from cluster.client.operation import Bounded, Gather, Send, Steps, check_nodes
 from cluster.client.router import Router

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from cluster.client.aio import AioSession
     from cluster.client.blocking import BlockingSession
-    from cluster.client.kv import Contexts
+    from cluster.client.keyed import Contexts
     from cluster.client.locate import Location
 
     class ClientSession(Protocol):

@@ -41,6 +41,7 @@ from cluster.replication.reader import Reader
 from cluster.replication.writer import WriteOperation, Writer
 from cluster.versions import (
     EMPTY,
+    Context,
     Dot,
     HybridClock,
     Sibling,
@@ -48,6 +49,7 @@ from cluster.versions import (
     context_after,
     covers,
     decode,
+    decode_cell_context,
     decode_clock,
     decode_context,
     encode,
@@ -230,7 +232,7 @@ class Coordinator:
                 # All that is here was read, so it is not worth decoding what goes, and one value is under every limit.
                 blob, token = replace_all(clock, actor, number, operation, stamp, body.value, body.deleted)
                 return blob, token, 1, (actor, number)
-        context = decode_context(seen) if seen else None
+        context = object_context(seen)
         try:
             stored, cell = split(held)
         except Damaged:
@@ -281,7 +283,7 @@ class Coordinator:
             held = replication.hints.find(TABLE_KV, partition, key)
         try:
             stored = EMPTY if held is None else decode(held)
-            context = decode_context(body.context) if body.context else None
+            context = object_context(body.context)
         except ClusterError as error:
             inbound.fail(error)
             return
@@ -329,6 +331,13 @@ class Coordinator:
         self.begin_write(inbound, body.hops)
         check_write(body, self.replication.settings.n)
         self.updates.update(body, partition_of(body.key), inbound)
+
+
+def object_context(blob: bytes | None) -> Context | None:
+    """What has been seen of an object; nothing for who has seen a cell of that key. Raises BadContext."""
+    if not blob:
+        return None
+    return decode_context(blob) if decode_cell_context(blob) is None else None
 
 
 def maybe_row(body: Put, blob: bytes, dot: Dot) -> MaybeRow | None:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cluster.client.kv import Contexts, Kv
+from cluster.client.keyed import Contexts
+from cluster.client.kv import Kv
 from cluster.client.locate import Address, Location
 from cluster.client.operation import Send, Steps
 from cluster.client.router import Router

@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Callable
 from time import monotonic
 
 from cluster.client.aio import Client
-from cluster.client.kv import GetResult, KeysResult
+from cluster.client.keyed import GetResult
+from cluster.client.kv import KeysResult
 from cluster.errors import ClusterError, QuorumMissing
 from dsectl.bulk.importing import PATIENCE
 from dsectl.bulk.line import format_line

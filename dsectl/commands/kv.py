@@ -83,6 +83,8 @@ def get(
         "coordinator": found.coordinator,
         "ms": found.ms,
     }
+    if found.kind:
+        fields["kind"] = found.kind
     if not found.found:
         message = f"no key {key!r}" + (f" at {only}" if only else "")
         if found.degraded:

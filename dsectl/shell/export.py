@@ -76,7 +76,7 @@ VOLATILE = (
     *("key", "coordinator", "answered", "view", "cluster", "name"),
 )
 """Names of what changes from look to look without meaning anything, or says again what was asked."""
-GISTS = {"get": "value", "status": "verdict", "hints": "pending", "health": "healthy"}
+GISTS = {"get": "value", "smembers": "items", "status": "verdict", "hints": "pending", "health": "healthy"}
 """The value in a result that says most."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from cluster.client.aio import Client
-from cluster.client.kv import first_attempt
+from cluster.client.keyed import first_attempt
 from cluster.errors import (
     ClusterError,
     DeadlinePassed,

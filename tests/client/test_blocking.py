@@ -7,7 +7,7 @@ from time import monotonic
 import pytest
 
 from cluster.client.blocking import BlockingCluster
-from cluster.client.kv import first_attempt
+from cluster.client.keyed import first_attempt
 from cluster.errors import (
     BadContext,
     ClusterError,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cluster.client.kv import Contexts
+from cluster.client.keyed import Contexts
 from cluster.versions.context import encode_clock
 
 

@@ -52,6 +52,33 @@ def test_bytes_survive_the_way_there_and_back() -> None:
     assert "base64" in ask("get", "blob")["value"]
 
 
+def test_counters_and_sets() -> None:
+    for number, node in enumerate(("n1", "n2", "n3"), 1):
+        counted = ask("incr", "hits", "2", "--via", node)
+        assert (counted["value"], counted["outcome"], counted["degraded"]) == (2 * number, "ok", False)
+    assert ask("decr", "hits")["value"] == 5 and ask("get", "hits")["value"] == "5"
+    assert ask("sadd", "tags", "x", "y", "--via", "n1")["changed"] == 2
+    seen = ask("smembers", "tags", "--via", "n2")
+    assert seen["items"] == ["x", "y"]
+    ask("sadd", "tags", "x", "--via", "n3")
+    assert ask("srem", "tags", "x", "y", "--ctx", seen["context"])["changed"] == 1, "x was added anew"
+    assert ask("smembers", "tags")["items"] == ["x"]
+    assert ask("incr", "tags", code=1)["error"]["code"] == "wrong-type"
+    assert ask("put", "hits", "5", code=1)["error"]["code"] == "wrong-type"
+    dsectl("delete", "tags")
+    dsectl("delete", "hits")
+    assert ask("smembers", "tags")["items"] == [] and ask("get", "hits", code=6)["value"] is None
+
+
+def test_a_counter_goes_on_over_sigkill() -> None:
+    """Each increment that was acknowledged is in the sum, once."""
+    dsectl("incr", "hits", "--via", "n1")
+    dsectl("kill", "n1")
+    assert ask("incr", "hits", "10", "--via", "n2")["value"] == 11
+    dsectl("restart", "n1")
+    assert ask("incr", "hits", "100", "--via", "n1", "--strict")["value"] == 111
+
+
 def test_keys() -> None:
     for number in range(30):
         dsectl("put", f"k{number:02}", "v", "--blind")

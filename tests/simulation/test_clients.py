@@ -2,7 +2,7 @@
 
 import pytest
 
-from cluster.client.kv import GetResult
+from cluster.client.keyed import GetResult
 from cluster.config import node_settings
 from cluster.errors import Maybe
 from cluster.simulation.client import Carried

@@ -5,7 +5,8 @@ from collections import deque
 from typing import Any, cast
 
 from cluster.client.aio import Client
-from cluster.client.kv import GetResult, KeysResult, PutResult
+from cluster.client.keyed import GetResult
+from cluster.client.kv import KeysResult, PutResult
 from cluster.errors import ClusterError, QuorumMissing
 
 
