@@ -61,9 +61,10 @@ class Operations:
             oldest = next(iter(self._rows))
             self._store.put(TABLE_OPERATIONS, self._rows.pop(oldest)[0], oldest, None, None)
 
-    def begun(self, operation: str, row: MaybeRow) -> None:
-        """An update was applied here. The cell has no place for its id, so a client that never heard how it ended finds
-        it here, as long as this node runs."""
+    def ended(self, operation: str, row: MaybeRow) -> None:
+        """A write of a cell was not refused. The cell has no place for its id, so a client that never heard how it
+        ended finds it here, as long as this node runs. Not before: of what was refused no later event may be taken as
+        a proof that it is there."""
         self._recent[operation] = row
         if len(self._recent) > MAYBES_MAX:
             del self._recent[next(iter(self._recent))]

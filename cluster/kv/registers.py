@@ -76,7 +76,6 @@ class Registers:
         check_cell(made, stored or NO_CELL, len(blob), len(held or b""))
         if not coordinator.replication.view.mine(partition):
             coordinator.actors.gave(key, event.actor, event.number)
-        coordinator.operations.begun(body.operation, _row(body, event))
         return blob, made, event
 
     def _replicate(
@@ -88,10 +87,12 @@ class Registers:
             dot = [event.actor, event.number]
             replication.steps.add(inbound.trace, "coordinate", key=body.key, dot=dot, stamp=event.stamp)
 
+        row = _row(body, event)
+
         def answer(outcome: str, acks: int, hints: int) -> PutDone:
+            coordinator.operations.ended(body.operation, row)
             return PutDone(outcome, acks, hints, token, me, 1, durability)
 
-        row = _row(body, event)
         coordinator.replicate(body, partition, inbound, blob, lambda: row, answer)
 
     def _retry(self, body: Put, partition: int, inbound: Inbound) -> None:

@@ -134,7 +134,6 @@ class Updates:
         check_cell(made.cell, stored or NO_CELL, len(blob), len(row or b""))
         if not replication.view.mine(partition):
             coordinator.actors.gave(key, event.actor, event.number)
-        coordinator.operations.begun(body.operation, update_row(body, (event.actor, event.number)))
         self._replicate(body, partition, inbound, blob, event, made, degraded)
 
     def event(
@@ -185,10 +184,12 @@ class Updates:
             fields = {"key": body.key, "dot": [event.actor, event.number], "change": type(body.change).__name__}
             replication.steps.add(inbound.trace, "coordinate", **fields)
 
+        row = update_row(body, (event.actor, event.number))
+
         def answer(outcome: str, acks: int, hints: int) -> Updated:
+            self.coordinator.operations.ended(body.operation, row)
             return Updated(outcome, acks, hints, token, me, durability, made.changed, made.value, degraded)
 
-        row = update_row(body, (event.actor, event.number))
         self.coordinator.replicate(body, partition, inbound, blob, lambda: row, answer)
 
     def _retry(self, body: Update, partition: int, inbound: Inbound) -> None:

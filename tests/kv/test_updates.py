@@ -184,3 +184,18 @@ def test_an_answer_that_was_lost_is_found_where_it_was_given(fleet: Fleet) -> No
 
 def test_a_context_that_is_damaged_is_refused(fleet: Fleet) -> None:
     assert isinstance(refused(fleet, fleet.update("n1", "k", Remove(), context=b"\xc1\x92")), BadContext)
+
+
+def test_what_was_refused_is_not_taken_for_done_by_what_came_after_it(fleet: Fleet) -> None:
+    """The answer was lost, and the client believes that it may have been counted."""
+    name, *others = fleet.owners("hits")
+    for other in [*others, *(one for one in fleet.names if one not in (name, *others))]:
+        fleet.crash(other)
+    fleet.until(lambda: all(fleet.nodes[name].reach.avoided(other) for other in fleet.names if other != name))
+    assert isinstance(refused(fleet, fleet.update(name, "hits", Increment(5), operation="once")), QuorumMissing)
+    fleet.start()
+    fleet.until(fleet.settled)
+    assert change(fleet, name, "hits", Increment(1)).coordinator == name
+    again = fleet.update(name, "hits", Increment(5), operation="once", coordinator=name)
+    assert isinstance(refused(fleet, again), Maybe)
+    assert got(fleet, "n1", "hits").siblings == [b"1"]
