@@ -54,6 +54,19 @@ class RealDisk:
         with open(self._path(path), "rb") as file:
             return file.read()
 
+    def read_part(self, path: str, start: int, size: int, done: Callable[[bytes | OSError], None]) -> None:
+        """Read so many bytes from the medium, in a thread, and call back in a later pass."""
+
+        def ended(future: asyncio.Future[bytes]) -> None:
+            if future.cancelled():
+                return  # the loop is shutting down
+            error = future.exception()
+            if error is not None and not isinstance(error, OSError):
+                raise error
+            done(future.result() if error is None else error)
+
+        self._loop.run_in_executor(None, read_medium, self._path(path), start, size).add_done_callback(ended)
+
     def write(self, path: str, data: bytes) -> None:
         """Replace the file atomically and durably. On an error the old file is still there, whole."""
         self.check_room(path)
@@ -193,6 +206,18 @@ def force_late(descriptor: int, delay_s: float) -> None:
     if delay_s:
         time.sleep(delay_s)
     force(descriptor)
+
+
+def read_medium(path: str, start: int, size: int) -> bytes:
+    """Read a part of a file. What the kernel has of it in memory is let go of first, if it stands on the medium: there
+    damage is that this reads for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if sys.platform != "darwin":
+            os.posix_fadvise(descriptor, start, size, os.POSIX_FADV_DONTNEED)
+        return os.pread(descriptor, size, start)
+    finally:
+        os.close(descriptor)
 
 
 def private(path: str, flags: int) -> int:

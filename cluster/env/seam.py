@@ -174,6 +174,10 @@ class Disk(Protocol):
     def read(self, path: str) -> bytes:
         """The whole file. Raises FileNotFoundError."""
 
+    def read_part(self, path: str, start: int, size: int, done: Callable[[bytes | OSError], None]) -> None:
+        """Read so many bytes from the medium rather than from the kernel's memory, as far as the system lets us, and
+        call back in a later pass."""
+
     def write(self, path: str, data: bytes) -> None:
         """Replace the file atomically and durably: temporary file, sync, rename, sync of the folder."""
 

@@ -283,6 +283,7 @@ class Node:
         self.drain.start()
         self.layouts.start()
         self.peer_clocks.start()
+        self.store.scrubber.start()
         self.replication.start(returning=not self.boot.newborn, hints_lost_now=bool(recovery.lost))
         if self.tables is not None:
             if self.tables.damaged:

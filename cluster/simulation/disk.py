@@ -107,6 +107,26 @@ class SimulatedDisk:
         """The whole file. Raises FileNotFoundError."""
         return bytes(self._content(path).data)
 
+    def read_part(
+        self,
+        process: SimulatedProcess,
+        path: str,
+        start: int,
+        size: int,
+        done: Callable[[bytes | OSError], None],
+    ) -> None:
+        """Read so many bytes, as the file is then."""
+
+        def read() -> None:
+            try:
+                found: bytes | OSError = bytes(self._content(path).data[start : start + size])
+            except FileNotFoundError as error:
+                found = error
+            self._schedule.deliver(process, done, found)
+
+        when = self._schedule.now + self._random.uniform(SYNC_MIN_S, SYNC_MAX_S)
+        self._schedule.at(when, self._schedule.kernel, read)
+
     def write(self, path: str, data: bytes) -> None:
         """Replace the file atomically and durably."""
         self._take_room(len(data))
@@ -279,6 +299,10 @@ class ProcessDisk:
     def read(self, path: str) -> bytes:
         """The whole file. Raises FileNotFoundError."""
         return self._disk.read(path)
+
+    def read_part(self, path: str, start: int, size: int, done: Callable[[bytes | OSError], None]) -> None:
+        """Read so many bytes, and call back in a while."""
+        self._disk.read_part(self._process, path, start, size, done)
 
     def write(self, path: str, data: bytes) -> None:
         """Replace the file atomically and durably."""

@@ -124,11 +124,11 @@ class Checkpoints:
         self.done = 0
         """Checkpoints since the boot."""
 
-    def start(self, begun: dict[int, Position]) -> None:
-        """With where the last checkpoint of each partition began, as the log has it."""
-        self._begun = begun
-        if self._next() is not None:
-            self.grown()
+    def start(self, begun: dict[int, Position], damaged: int) -> None:
+        """With where the last checkpoint of each partition began, as the log has it, and the last segment that holds
+        damage."""
+        self._begun, self._through = begun, damaged
+        self.grown()
 
     def grown(self) -> None:
         """The log is longer than `limit`."""
@@ -143,6 +143,8 @@ class Checkpoints:
     def drop(self, segment: int) -> None:
         """The segment is damaged, and what it holds is whole here: write all of it again, and remove the segment."""
         self._through = max(self._through, segment)
+        if segment == self._log.end[0]:
+            self._log.end_segment()
         self.grown()
 
     def _step(self) -> None:
@@ -156,7 +158,7 @@ class Checkpoints:
             if partition is None:
                 self._running = False
                 return
-            self._copy = Copy(partition, self._log.end, self._tables)
+            self._copy = Copy(partition, self._log.next_place, self._tables)
         records = self._copy.pages() if self._copy.left else self._last(self._copy)
         try:
             if records:

@@ -192,6 +192,26 @@ def encode_records(records: Iterable[Record], seed: int, offset: int) -> bytes:
     return b"".join(parts)
 
 
+def verify(data: bytes, seed: int, offset: int) -> tuple[int, int]:
+    """How many bytes of `data`, which stands at `offset` of the segment with that seed, are whole records; and how many
+    the next one has that is not there as a whole: 0 when nothing is left, -1 when it is damaged."""
+    at, size = 0, len(data)
+    while at < size:
+        body = at + HEADER_BYTES
+        if body > size:
+            return at, HEADER_BYTES
+        header_crc, _, _, _, length, payload_crc = _unpack_header(data, at)
+        if header_crc != crc32(data[at + 4 : body], seed ^ (offset + at)):
+            return at, -1
+        end = body + length
+        if end > size:
+            return at, HEADER_BYTES + length
+        if payload_crc != crc32(data[body:end]):
+            return at, -1
+        at = end
+    return at, 0
+
+
 def scan(data: bytes, segment: int) -> Iterator[Record | Damage | Torn]:
     """All that a segment holds, in order; a Torn comes last. The caller has refused versions that it does not know."""
     seed, size = seed_of(segment), len(data)

@@ -201,6 +201,11 @@ class Replay:
             if left:
                 yield partition, left
 
+    def damaged(self) -> int:
+        """The last segment that holds damage; 0 when none does."""
+        found = [self._anywhere, *self._found.values()]
+        return max((segment for spans in found for segment, _, _ in spans), default=0)
+
     def _goes_on(self, data: bytes, number: int) -> bool:
         """Whether the segment counts; what is missing before it is damage, or else what a crash explains."""
         header = decode_segment_header(data, number)

@@ -80,6 +80,7 @@ class SegmentLog:
         """Whether nothing is written any more."""
         self._unsynced = False  # bytes were appended that no sync, running or finished, covers
         self._syncing = False
+        self._ending = False  # the next append begins a segment, however short this one is
         self._waiting: list[Done] = []  # acknowledgements that the next sync will cover
         self._timer: Timer | None = None
 
@@ -111,12 +112,13 @@ class SegmentLog:
     def append(self, records: Iterable[Record]) -> None:
         """Give a batch to the kernel in one write. Raises OSError, and then nothing of it is kept."""
         assert self._file is not None
-        if self._file.size >= self.full_bytes and self._old is None:
+        if self._is_full:
             # Begin the next segment. Its header goes with its first batch, so a crash in between leaves it empty.
             following = self._env.disk.append(segment_path(self._segment + 1))
             assert following.size == 0, "the segment after the last one exists"
             self._previous = (self._segment, self._file.size)
             self.sizes[self._segment] = self._file.size
+            self._ending = False
             if self._unsynced or self._syncing:
                 self._old = self._file
             else:
@@ -206,6 +208,26 @@ class SegmentLog:
         for file in (self._begin, self._old, self._file):
             if file is not None:
                 file.close()
+
+    def end_segment(self) -> None:
+        """Append no more to the present segment, as soon as that can be."""
+        self._ending = self._file is not None and self._file.size > 0
+
+    def size_of(self, segment: int) -> int:
+        """How long the segment is; 0 for one that is not there."""
+        if segment == self._segment and self._file is not None:
+            return self._file.size
+        return self.sizes.get(segment, 0)
+
+    @property
+    def _is_full(self) -> bool:
+        assert self._file is not None
+        return self._old is None and (self._ending or self._file.size >= self.full_bytes)
+
+    @property
+    def next_place(self) -> Position:
+        """Where the next record will stand, or before."""
+        return (self._segment + 1, 0) if self._is_full else self.end
 
     @property
     def first(self) -> int:

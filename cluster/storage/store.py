@@ -24,6 +24,7 @@ from cluster.storage.identity import Boot
 from cluster.storage.memory import MemoryTables
 from cluster.storage.record import LOSS, RELEASE, ROW, TABLE_MAX, Record, Span, encode_loss, encode_release, encode_row
 from cluster.storage.recovery import HINTS, Recovery, Replay
+from cluster.storage.scrubber import Scrubber
 from cluster.storage.segments import Done, SegmentLog, segment_path
 
 Change = tuple[int, int, str, bytes | None]
@@ -83,6 +84,8 @@ class Store:
         self.checkpoints = Checkpoints(
             env.clock, self._log, self._all, self._between, self._outstanding, lambda: self._lost, record
         )
+        self.scrubber = Scrubber(env.clock, env.disk, self._log, self._damaged)
+        self._record = record
         self.recovering: dict[int, str] = {}
         """Partitions that may lack rows, with the reason. They keep what is good and must cast no vote. To be changed
         by `lose` and `complete` only."""
@@ -122,7 +125,7 @@ class Store:
             )
         except OSError as error:
             raise StorageFull(f"{segment_path(replay.last_number + 1)} cannot be begun: {error}") from error
-        self.checkpoints.start(replay.begun)
+        self.checkpoints.start(replay.begun, replay.damaged())
         return Recovery(
             replay.records,
             sum(replay.sizes.values()),
@@ -271,6 +274,11 @@ class Store:
     def settle_hints(self, done: Done | None = None) -> None:
         """Nobody lacks what the lost hints held any more, as far as `hints_lost` says now."""
         self.complete(HINTS, done)
+
+    def _damaged(self, segment: int, reason: str) -> None:
+        """The log has lost something that the tables have."""
+        self._record("storage.damaged", f"{reason}; what it held is written again from the tables", segment=segment)
+        self.checkpoints.drop(segment)
 
     def _declare(self, partitions: Iterable[int], reason: str) -> list[Record]:
         self._losses += 1

@@ -63,6 +63,13 @@ class MemoryDisk:
             raise FileNotFoundError(path)
         return bytes(self.files[path])
 
+    def read_part(self, path: str, start: int, size: int, done: Callable[[bytes | OSError], None]) -> None:
+        try:
+            found: bytes | OSError = self.read(path)[start : start + size]
+        except OSError as error:
+            found = error
+        done(found)
+
     def write(self, path: str, data: bytes) -> None:
         if self.refusal is not None:
             raise self.refusal
@@ -159,6 +166,7 @@ class World:
         self.fatal: list[OSError] = []
         self.undone_calls = 0
         self.said: list[str] = []
+        self.recorded: list[str] = []
         self.settings = StorageSettings(durability=durability, segment_bytes=segment_bytes)
         self.env = env = Env(self.clock, Random(0), self.disk, cast(Network, None), spawn=cast(Any, None))
         self.store = Store(
@@ -168,6 +176,7 @@ class World:
             on_fatal=self.fatal.append,
             on_undone=self.count_undone,
             on_full=self.said.append,
+            record=lambda kind, cause, **fields: self.recorded.append(kind),
         )
         if recover:
             self.recovery = self.recover()
