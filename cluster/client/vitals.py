@@ -59,6 +59,8 @@ class Vitals(Struct, frozen=True):
     """Why it is not healthy, one by one; empty when it is."""
     may_have_lost: list[str] = []
     moving: Moving | None = None
+    storage: dict[str, str | int] = {}
+    """What it promises about its disk, how long its log is, and what was copied and verified since the boot."""
 
     def counted(self, kind: str) -> Mapping[int, int]:
         """The durations of one kind, by bucket."""

@@ -112,6 +112,7 @@ class Answers:
             "uptime_s": round(node.env.clock.now() - node.started_at, 3),
             "gateways": {name: gateway.status() for name, gateway in node.gateways.items()},
             "durability": node.settings.storage.durability.value,
+            "storage": node.store.status(),
             "store": node.settings.storage.tables.value,
             "faults_generation": node.faults.generation,
             "stalls": node.stall.count,

@@ -64,6 +64,7 @@ def vitals(node: "Node", arguments: dict[str, Any]) -> dict[str, Any]:
             "moved_rows": moved.rows,
             "moved_partitions": moved.partitions,
         },
+        "storage": node.store.status(),
         "latency": {
             "writes": node.kv.writes.sparse(),
             "reads": node.kv.reading.latencies.sparse(),

@@ -62,6 +62,7 @@ class Store:
     ) -> None:
         self._env = env
         self._tick = tick
+        self._settings = settings
         self._always = settings.durability is Durability.ALWAYS
         self._on_undone = on_undone
         self._on_full = on_full
@@ -308,6 +309,19 @@ class Store:
                 self.recovering[partition] = text
             else:
                 self.recovering.pop(partition, None)
+
+    def status(self) -> dict[str, str | int]:
+        """For `status --json`: the promise, the log, and what was copied and verified since the boot."""
+        return {
+            "durability": self._settings.durability.value,
+            "store": self._settings.tables.value,
+            "log_bytes": self._log.bytes,
+            "log_segments": len(self._log.sizes) + 1,
+            "checkpoints": self.checkpoints.done,
+            "copied_bytes": self.checkpoints.copied_bytes,
+            "scrubs": self.scrubber.rounds,
+            "damaged_segments": self.scrubber.damaged,
+        }
 
     # -- the end of a pass
 

@@ -90,6 +90,7 @@ class NodeSnapshot:
         if self.vitals is not None:
             said, moved = self.vitals, {key: total for key, total in self.vitals.totals.items() if "moved" in key}
             fields |= {"epoch": said.epoch, "hints": sum(said.hints.values()), "draining": said.draining, **moved}
+            fields["storage"] = said.storage
         return fields
 
 

@@ -317,3 +317,12 @@ def test_pages_hold_what_is_there_now() -> None:
         for key, value in decode_page(item[3]).items()
     }
     assert last and set(last) <= {f"k{key}" for key in range(10)}
+
+
+def test_the_status_tells_how_long_the_log_is() -> None:
+    world = cut()
+    status = world.store.status()
+    assert status["log_bytes"] == sum(len(world.disk.files[path]) for path in world.disk.segments)
+    assert status["log_segments"] == len(world.disk.segments)
+    assert isinstance(status["checkpoints"], int) and status["checkpoints"] >= 3
+    assert (status["durability"], status["store"]) == ("interval", "memory")
