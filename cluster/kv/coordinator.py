@@ -106,7 +106,7 @@ class Coordinator:
         self.clock = HybridClock()
         self._limited = LimitedRecorder(replication.env.clock, replication.record)
         self.forwarder = Forwarder(replication, durability)
-        self.reading = Reads(replication, reader, buckets, self.forwarder)
+        self.reading = Reads(replication, reader, buckets, peer_clocks, self.forwarder)
         self.writes = Latencies()
         """Of the writes that this node coordinated, from their arrival here to the verdict."""
         self.writes_failed = 0

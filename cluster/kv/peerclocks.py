@@ -2,7 +2,9 @@
 
 The last writer wins by a stamp near wall time, so a node whose clock is far off must not give any: ahead, it would win
 over all that is written for as long as it is ahead; behind, it would acknowledge what never wins. No node knows the
-right time, and the median of its peers' is right as long as most of them are. Asked for only where a bucket needs it.
+right time, and the median of all their clocks is right as long as most of them are: with its own among them, so that
+of three nodes the two that agree go on. What has expired such a node judges by that median, too. Asked for only where a
+bucket needs it.
 
 What is kept of a peer is its wall time at a time of this node's monotonic clock: a jump of either wall clock shows, its
 own at once. Pure but for the messages: times and replies are passed in.
@@ -53,15 +55,15 @@ class PeerClocks:
         self._record = record
         self._read: dict[str, tuple[float, float]] = {}
         """By peer: when it answered, and its wall time less this node's monotonic time."""
-        self._origin: float | None = None
-        """The median of those."""
+        self._origins: list[float] = []
+        """These times, ascending."""
         self._wrong = False
         messenger.handle(ReadClock, self._answer)
 
     def start(self) -> None:
         """Look from now on."""
         self.look()
-        again_s = FIRST_POLL_S if self._needed() and self._origin is None else POLL_S
+        again_s = FIRST_POLL_S if self._needed() and not self._origins else POLL_S
         self._env.clock.call_later(again_s, self.start)
 
     def _answer(self, inbound: Inbound) -> None:
@@ -102,13 +104,21 @@ class PeerClocks:
         self._read[peer] = now, origin
         for name in [name for name, (at, _) in self._read.items() if now - at > KEPT_S]:
             del self._read[name]
-        self._origin = median(origin for _, origin in self._read.values())
+        self._origins = sorted(origin for _, origin in self._read.values())
 
     @property
     def ahead_s(self) -> float:
-        """How far this node's wall clock is ahead of its peers', behind when it is negative. 0 while nobody has said:
+        """How far this node's wall clock is ahead of the median, behind when it is negative. 0 while nobody has said:
         who is alone has nobody to disagree with."""
-        return 0.0 if self._origin is None else self._env.clock.wall() - self._env.clock.now() - self._origin
+        if not self._origins:
+            return 0.0
+        own = self._env.clock.wall() - self._env.clock.now()
+        return own - median([*self._origins, own])
+
+    def wall_s(self) -> float:
+        """Seconds since 1970: by this node's clock, or if that is wrong by the median."""
+        wall_s, ahead_s = self._env.clock.wall(), self.ahead_s
+        return wall_s if abs(ahead_s) <= AHEAD_MAX_S else wall_s - ahead_s
 
     def check(self) -> None:
         """Raise WrongClock where this node's clock is too far off to give a stamp."""

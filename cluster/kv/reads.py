@@ -13,6 +13,7 @@ from cluster.kv.changes import wrong_type
 from cluster.kv.forward import Forwarder
 from cluster.kv.listing import LISTINGS_MAX, Listed, Listing
 from cluster.kv.objects import split
+from cluster.kv.peerclocks import PeerClocks
 from cluster.layout import partition_of
 from cluster.limits import FRAME_BYTES_MAX, KEY_BYTES_MAX, KEY_CHARS
 from cluster.observe.latency import Latencies
@@ -71,8 +72,16 @@ def leave_time_to_answer(inbound: Inbound) -> None:
 class Reads:
     """One node's part in reading the key-value store."""
 
-    def __init__(self, replication: ReplicationContext, reader: Reader, buckets: Buckets, forwarder: Forwarder) -> None:
+    def __init__(
+        self,
+        replication: ReplicationContext,
+        reader: Reader,
+        buckets: Buckets,
+        peer_clocks: PeerClocks,
+        forwarder: Forwarder,
+    ) -> None:
         self.replication = replication
+        self.peer_clocks = peer_clocks
         self.reader = reader
         self.buckets = buckets
         self.forwarder = forwarder
@@ -159,7 +168,7 @@ class Reads:
     def _shown_cell(self, body: Get, cell: Cell) -> tuple[list[bytes], bytes, str, int] | None:
         """What a reader is given of a cell: values or items, its context, its kind, and its end; None for nothing.
         Raises WrongType for a set where a value is asked for."""
-        cell = present(cell, self.buckets.base_of(body.key), int(self.replication.env.clock.wall() * 1000))
+        cell = present(cell, self.buckets.base_of(body.key), int(self.peer_clocks.wall_s() * 1000))
         kind = kind_of(cell)
         if kind == KIND_NONE:
             # Of a register that was deleted, too, the next write of this reader has to win over what it has seen.

@@ -235,7 +235,7 @@ class Updates:
         return self.coordinator.buckets.of(key).resolver == LWW
 
     def _now_ms(self) -> int:
-        return int(self.replication.env.clock.wall() * 1000)
+        return int(self.coordinator.peer_clocks.wall_s() * 1000)
 
 
 def newest_events(row: bytes | None) -> Clock:

@@ -154,7 +154,7 @@ class Node:
             tables=self.tables,
             record=self.events.record,
         )  # fmt: skip
-        rows = KvRows(env.clock.wall, self.buckets.base_of)
+        rows = KvRows(lambda: self.peer_clocks.wall_s(), self.buckets.base_of)
         mergeables: dict[int, Mergeable] = {TABLE_KV: rows, TABLE_STABLE: StableClocks()}
         boot = f"{self.boot.id}-{self.boot.epoch}"
         context = ReplicationContext(

@@ -1,12 +1,14 @@
 """Buckets are defined once, everywhere, whatever crashes or is cut off meanwhile; their rules hold for their keys."""
 
+from random import Random
 from typing import Any
 
 from cluster.errors import AlreadyExists, ClusterError, QuorumMissing, Usage
 from cluster.simulation.fleet import Fleet, SimulatedRequest
 from cluster.wire.admin import AdminAnswer
 from cluster.wire.kv import PutDone
-from tests.simulation.safeguards.scenes import acknowledged, boot, crash_and_wait, got
+from tests.simulation.nemesis import Nemesis
+from tests.simulation.safeguards.scenes import acknowledged, boot, crash_and_wait, got, settle
 
 
 def create(fleet: Fleet, via: str, name: str, timeout: float = 5.0, **options: Any) -> SimulatedRequest:
@@ -140,3 +142,39 @@ def test_its_quorums_are_those_of_writes_and_reads_that_name_none(seed: int) -> 
         assert acknowledged(fleet, fleet.up[0], "all/k", b"v").outcome == "ok-sloppy", "a fallback is the third"
         one = fleet.wait(fleet.put(fleet.up[0], "one/k", b"v")).answer
         assert isinstance(one, PutDone) and one.outcome == "ok-sloppy" and one.acks == 1, "fewer than W: never `ok`"
+
+
+def test_definitions_survive_what_happens_to_nodes_and_links(seed: int) -> None:
+    """What was acknowledged is everywhere, what was refused is nowhere, all in one chain. Some are asked for twice."""
+    with Fleet.running(seed, 5) as fleet:
+        random = Random(f"{seed}/definitions")
+        nemesis = Nemesis(fleet, random, down_max=2)
+        asked: list[tuple[str, str, int, SimulatedRequest]] = []
+        for number in range(40):
+            if number % 3 == 0:
+                nemesis.act()
+            if nemesis.running:
+                name, w = f"b{random.randrange(12)}", random.choice((1, 1, 2))
+                id = f"change-{number}"
+                if asked and random.random() < 0.3:
+                    id, name, w, _ = random.choice(asked)
+                asked.append((id, name, w, create(fleet, random.choice(nemesis.running), name, 1.5, w=w, id=id)))
+            fleet.world.run_for(random.choice((0.0, 0.02, 0.3)))
+        nemesis.end()
+        fleet.world.run_for(2.0)
+        settle(fleet, 60.0)
+        chain = fleet.nodes["n1"].layouts.chain.entries
+        assert len(whats(fleet)) == 1 and {tuple(node.buckets.defined.items()) for node in fleet.nodes.values()} == {
+            tuple(chain[-1].buckets.items())
+        }
+        changes = [entry.change_id for entry in chain[1:]]
+        assert len(set(changes)) == len(changes)
+        acknowledged = 0
+        for id, name, w, result in asked:
+            if isinstance(result.answer, AdminAnswer):
+                acknowledged += 1
+                assert chain[-1].buckets[name].w == w
+            others = [one for one in asked if one[0] == id and one[3] is not result]
+            if result.error is not None and result.error.definite and not others:
+                assert id not in changes, f"{name} was refused ({result.error.message}), and is there"
+        assert acknowledged > 3

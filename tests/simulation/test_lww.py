@@ -1,5 +1,6 @@
 """Buckets in which the last writer wins: by clocks that differ, and that are wrong."""
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from cluster.replication.mergeable import TABLE_KV
 from cluster.simulation.fleet import Fleet
 from cluster.wire.admin import AdminAnswer
 from cluster.wire.kv import Keys, KeysFound, PutDone
+from tests.simulation.lastwrites import LastWrites
+from tests.simulation.nemesis import CONDITIONS, STEPS, Nemesis
 from tests.simulation.safeguards.scenes import acknowledged, boot, got, read, settle
 from tests.simulation.test_buckets import created
 
@@ -33,6 +36,7 @@ def test_each_node_has_the_median_of_its_peers_clocks(seed: int) -> None:
         fleet.world.set_clock("n1", skew=-30.0)
         fleet.world.run_for(5.0)
         assert ahead_s(fleet) == {"n1": -30, "n2": 0, "n3": 90, "n4": 0, "n5": 0}
+        assert abs(fleet.nodes["n3"].peer_clocks.wall_s() - fleet.nodes["n2"].env.clock.wall()) < 0.1
         for name, node in fleet.nodes.items():
             if name == "n3":
                 with pytest.raises(WrongClock, match=r"the clock of n3 is .* s ahead of those of its peers"):
@@ -47,6 +51,13 @@ def test_each_node_has_the_median_of_its_peers_clocks(seed: int) -> None:
             fleet.nodes["n3"].peer_clocks.check()
         fleet.world.set_clock("n3", skew=0.0)
         fleet.nodes["n3"].peer_clocks.check()
+
+
+def test_of_three_the_two_whose_clocks_agree_go_on(seed: int) -> None:
+    with lww(seed, 3) as fleet:
+        fleet.world.set_clock("n2", skew=300.0)
+        fleet.world.run_for(5.0)
+        assert ahead_s(fleet) == {"n1": 0, "n2": 300, "n3": 0}
 
 
 def test_nobody_reads_a_clock_that_no_bucket_needs(seed: int) -> None:
@@ -244,3 +255,43 @@ def test_a_retry_is_found_where_it_began_and_refused_with_another_value(seed: in
         acknowledged(fleet, "n1", "last/k", b"later")
         acknowledged(fleet, owners[1], "last/k", b"v", **other)
         assert read(fleet, "n1", "last/k") == [b"later"], "it was replaced since"
+
+
+class Skews(Nemesis):
+    """Its clocks differ, some of them by more than may stamp."""
+
+    def skew(self) -> None:
+        victim, apart_ms = self.random.choice(self.running), self.random.choice((100.0, 25_000.0, 3_600_000.0))
+        self.fleet.fault("clock", nodes=[victim], skew_ms=self.random.uniform(-apart_ms, apart_ms))
+
+
+CONDITIONS[Skews.skew] = lambda self: bool(self.running) and self._count("clock") < 2  # type: ignore[index]
+
+
+def skewed(seed: int, *, ttl_s: float = 0.0, down_max: int = 2, rounds: int = 14) -> LastWrites:
+    """Users, faults and clocks that differ, then peace, then the account."""
+    with Fleet.running(seed, 5) as fleet:
+        created(fleet, "n1", "last", resolver="lww", ttl_s=ttl_s)
+        random = Random(f"{seed}/last")
+        steps: list[Any] = [*STEPS, Skews.skew, Skews.skew, Skews.skew]
+        nemesis, account = Skews(fleet, random, down_max=down_max, steps=steps), LastWrites(fleet, random, ttl_s)
+        for _ in range(rounds):
+            nemesis.act()
+            for _ in range(16):
+                account.act(nemesis)
+                fleet.world.run_for(random.choice((0.0, 0.01, 0.05, 0.3)))
+        nemesis.end()
+        fleet.world.run_for(1.5)
+        settle(fleet, 120.0)
+        account.check()
+        assert not fleet.fatal
+        return account
+
+
+def test_the_greatest_write_is_kept_whatever_clocks_and_nodes_do(seed: int) -> None:
+    account = skewed(seed)
+    assert account.checked > 5 and sum(len(writes) for writes in account.writes.values()) > 40
+
+
+def test_the_same_of_writes_that_expire(seed: int) -> None:
+    skewed(seed, ttl_s=2.0)
