@@ -75,6 +75,8 @@ class Tallies:
     reads: list[tuple[str, frozenset[int], SimulatedRequest]] = field(default_factory=list)
     seen: dict[str, Seen] = field(default_factory=dict)
     retried: int = 0
+    promised: tuple[str, ...] = ACKNOWLEDGED
+    """How those ended that are to be there."""
 
     def act(self, via: str) -> None:
         """One operation through a node, of any kind."""
@@ -167,7 +169,11 @@ class Tallies:
         for place, one in enumerate(self.counted[key]):
             times = total // 4**place % 4
             what = f"{key}: increment {place}, which ended {one.outcome}, is counted {times} times"
-            assert times <= 1 and (times == 1 or not one.acknowledged) and (times == 0 or one.may_have_happened), what
+            assert (
+                times <= 1
+                and (times == 1 or one.outcome not in self.promised)
+                and (times == 0 or one.may_have_happened)
+            ), what
         assert total < 4 ** len(self.counted[key]), f"{key} is {total}, more than was ever counted"
 
     def _check_set(self, key: str, got: Got) -> None:
@@ -180,10 +186,10 @@ class Tallies:
             attempted = any(
                 isinstance(r.change, RemoveItems) and item in r.change.items and r.may_have_happened for r in removals
             )
-            if one.acknowledged and not attempted:
+            if one.outcome in self.promised and not attempted:
                 assert item in items, f"{key}: {item!r} was added ({one.outcome}), never removed, and is gone"
             again = [other for _, other in additions if other.change == one.change and other.may_have_happened]
-            gone = any(number in r.seen and r.acknowledged for r in removals)
+            gone = any(number in r.seen and r.outcome in self.promised for r in removals)
             if taken and gone and len(again) == 1:
                 assert item not in items, f"{key}: {item!r} was seen and removed, and is back"
         known = {self._item(number) for number, one in additions if one.may_have_happened}
