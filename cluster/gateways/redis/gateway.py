@@ -52,12 +52,14 @@ class RedisGateway:
         self.cursors: dict[int, str] = {}
         """Where a SCAN goes on, by the number that its client was given."""
         self.served = 0
-        """Connections since the boot."""
+        """Connections since the boot, or since CONFIG RESETSTAT."""
+        self.carried_out = 0
+        """Commands, likewise."""
         self.draining = False
         self.began = host.clock.now()
         self.offered = COMMANDS
         self._prefix = host.random.randbytes(9).hex()
-        self._operations = 0
+        self._operations = self._numbers = 0
         self._unproven: dict[RedisSession, None] = {}
         self._dirty: dict[RedisSession, None] = {}
         self._listeners: list[StreamListener] = []
@@ -114,7 +116,8 @@ class RedisGateway:
         if len(self._unproven) >= UNPROVEN_MAX:
             next(iter(self._unproven)).abort()
         self.served += 1
-        session = RedisSession(self, self.served, peer)
+        self._numbers += 1
+        session = RedisSession(self, self._numbers, peer)
         self.sessions[session] = self._unproven[session] = None
         return session
 
@@ -201,8 +204,10 @@ class RedisGateway:
             if len(words) < 2:
                 return ErrorReply(f"ERR wrong number of arguments for '{name.lower()}' command")
             what = words[1].decode(errors="backslashreplace")[:128]
-            reason = REFUSED.get(f"{name.lower()}|{what.lower()}", "docs/redis.md lists those that are")
-            return ErrorReply(f"ERR unknown subcommand '{what}' of {name.upper()}: {reason}")
+            reason = REFUSED.get(f"{name.lower()}|{what.lower()}")
+            if reason is not None:
+                return ErrorReply(f"ERR {name.upper()} {what.upper()} is not offered here: {reason}")
+            return ErrorReply(f"ERR unknown subcommand '{what}' of {name.upper()}")
         some = " ".join(repr(word[:32].decode(errors="backslashreplace")) for word in words[1:4])
         return ErrorReply(f"ERR unknown command '{name}', with args beginning with: {some}")
 

@@ -102,10 +102,12 @@ def pubsub_numsub(call: RedisCall) -> None:
     call.reply(found)
 
 
-@PUBSUB.add("pubsub|numpat", 2, "How many patterns somebody listens to, at all nodes.", flags="pubsub")
+@PUBSUB.add(
+    "pubsub|numpat", 2, "How many patterns clients listen to.", flags="pubsub", limits="Of the node that is asked."
+)
 def pubsub_numpat(call: RedisCall) -> None:
     """PUBSUB NUMPAT."""
-    call.reply(sum(not is_subject(name) for name in call.session.gateway.host.topics.patterns()))
+    call.reply(len({glob for session in call.session.gateway.sessions for glob in session.patterns}))
 
 
 def end_subscriptions(session: RedisSession) -> None:

@@ -40,9 +40,10 @@ def config_get(call: RedisCall) -> None:
     call.reply({name: value for name, value in CONFIG.items() if any(glob.fullmatch(name) for glob in meant)})
 
 
-@SERVER.add("config|resetstat", 2, "Accepted: counts are those of `dsectl status`.")
+@SERVER.add("config|resetstat", 2, "Lets the counts of INFO begin anew.", limits="Of the node that is asked.")
 def config_resetstat(call: RedisCall) -> None:
     """CONFIG RESETSTAT."""
+    call.session.gateway.served = call.session.gateway.carried_out = 0
     call.ok()
 
 
@@ -57,6 +58,7 @@ def info(call: RedisCall) -> None:
         "Server": {
             "redis_version": VERSION,
             "redis_mode": "standalone",
+            "arch_bits": 64,
             "server_name": "dsectl",
             "dsectl_cluster": host.cluster,
             "dsectl_node": host.node,
@@ -66,7 +68,10 @@ def info(call: RedisCall) -> None:
         },
         "Clients": {"connected_clients": clients, "pubsub_clients": listening, "blocked_clients": 0},
         "Persistence": {"loading": 0, "aof_enabled": 1},
-        "Stats": {"total_connections_received": gateway.served},
+        "Stats": {
+            "total_connections_received": gateway.served,
+            "total_commands_processed": gateway.carried_out,
+        },
         "Replication": {"role": "master", "connected_slaves": 0},
         "Cluster": {"cluster_enabled": 0},
         "Keyspace": {},

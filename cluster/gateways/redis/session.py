@@ -351,6 +351,7 @@ class RedisSession:
                     return False
                 self._alone = True
             self.last_command = command.name
+            self.gateway.carried_out += 1
         self._calls.append(call)
         self._under_way += 1
         if error is not None:

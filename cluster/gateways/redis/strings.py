@@ -8,6 +8,8 @@ from cluster.gateways.redis.keyed import (
     Part,
     for_each,
     integer,
+    is_sure,
+    key_of,
     read,
     read_value,
     update,
@@ -16,7 +18,7 @@ from cluster.gateways.redis.refused import TWO_WRITERS
 from cluster.gateways.redis.session import REPLY_BYTES_MAX, RedisCall, syntax_error
 from cluster.gateways.redis.table import ALL_KEYS, ONE_KEY, PAIRS, CommandTable
 from cluster.limits import VALUE_BYTES_MAX
-from cluster.wire.kv import Append, Expire, Got, Increment, SetRange, SetValue, Updated
+from cluster.wire.kv import Append, Expire, Got, Increment, Put, PutDone, SetRange, SetValue, Updated
 
 STRINGS = CommandTable("string")
 ENDS = {b"ex": (1000, True), b"px": (1, True), b"exat": (1000, False), b"pxat": (1, False)}
@@ -74,8 +76,13 @@ def set_(call: RedisCall) -> None:
 
 
 def put(call: RedisCall | Part, key: bytes, value: bytes, then: Callable[[], None]) -> None:
-    """Set a key, whatever it holds."""
-    update(call, key, SetValue(value), lambda done: then())
+    """Set a key, whatever it holds: unlike an update it reads nothing before."""
+
+    def done(answer: PutDone) -> None:
+        if is_sure(call, answer):
+            then()
+
+    call.ask(Put(key_of(key), value, call.session.gateway.operation_id()), done)
 
 
 @STRINGS.add("setex", 4, "Sets a key that ends after seconds.", ONE_KEY, "write denyoom")
