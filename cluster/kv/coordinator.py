@@ -66,7 +66,7 @@ from cluster.versions import (
 from cluster.wire.kv import Put, PutDone, Update, Updated
 
 Answer = Callable[[str, int, int], PutDone | Updated]
-"""`(outcome, acks, hints)`: the reply to a write."""
+"""`(outcome, acks, hints)`: the reply to a write, which notes what a retry of it is to find."""
 
 
 def check_write(body: Put | Update, w_max: int) -> None:
@@ -125,7 +125,7 @@ class Coordinator:
         if len(body.value) > VALUE_BYTES_MAX:
             raise TooLarge(f"a value has at most {VALUE_BYTES_MAX} bytes, this one {len(body.value)}")
         partition = partition_of(body.key)
-        if self.buckets.of(body.key).resolver == LWW:
+        if self.buckets.defined and self.buckets.of(body.key).resolver == LWW:
             self.registers.put(body, partition, inbound)
         elif body.coordinator:
             self._retry(body, partition, inbound)
@@ -156,27 +156,16 @@ class Coordinator:
         if inbound.trace:
             fields = {"key": body.key, "dot": list(dot), "siblings": siblings}
             self.replication.steps.add(inbound.trace, "coordinate", **fields)
-        me, durability = self.replication.view.me, self.durability
-        self.replicate(
-            body,
-            partition,
-            inbound,
-            blob,
-            partial(maybe_row, body, blob, dot),
-            lambda outcome, acks, hints: PutDone(outcome, acks, hints, token, me, siblings, durability),
-        )
 
-    def replicate(
-        self,
-        body: Put | Update,
-        partition: int,
-        inbound: Inbound,
-        blob: bytes,
-        remembered: Callable[[], MaybeRow | None],
-        answer: Answer,
-    ) -> None:
-        """Replicate a row with a write in it, and answer with the verdict. `remembered` is asked when that is `maybe`:
-        what a retry of the write is to find."""
+        def answer(outcome: str, acks: int, hints: int) -> PutDone:
+            if outcome == MAYBE and (row := maybe_row(body, blob, dot)):
+                self.operations.remember(body.operation, partition, row)
+            return PutDone(outcome, acks, hints, token, self.replication.me, siblings, self.durability)
+
+        self.replicate(body, partition, inbound, blob, answer)
+
+    def replicate(self, body: Put | Update, partition: int, inbound: Inbound, blob: bytes, answer: Answer) -> None:
+        """Replicate a row with a write in it, and answer with the verdict; not with `answer` when that is a no."""
         replication = self.replication
 
         def decided(outcome: str, write: WriteOperation) -> None:
@@ -186,8 +175,6 @@ class Coordinator:
             self.writes.note(replication.env.clock.now() - inbound.arrived)
             if outcome in (NO, MAYBE):
                 self.writes_failed += 1
-            if outcome == MAYBE and (row := remembered()):
-                self.operations.remember(body.operation, partition, row)
             if outcome == NO:  # what was refused for a reason of its own is refused for that reason
                 error = write.error
                 reached = error is not None and not isinstance(error, UNANSWERED)
@@ -196,13 +183,16 @@ class Coordinator:
                 inbound.reply(answer(outcome, len(write.filled), write.hints))
 
         write = partial(self.writer.write, trace=inbound.trace) if inbound.trace else self.writer.write
+        w = body.w
+        if not w and self.buckets.defined:
+            w = self.buckets.of(body.key).w
         try:
             write(
                 TABLE_KV,
                 partition,
                 body.key,
                 blob,
-                w=body.w or self.buckets.of(body.key).w,
+                w=w,
                 strict=body.strict,
                 deadline=inbound.deadline,
                 done=decided,
@@ -223,7 +213,7 @@ class Coordinator:
         dot of the write. Nothing is stored yet: raises for a context, or an object, that may not be."""
         replication, actors, key, operation = self.replication, self.actors, body.key, body.operation
         mine, seen = replication.view.mine(partition), body.context
-        held = self.held(partition, key)
+        held = replication.store.get(TABLE_KV, partition, key) if mine else self.held(partition, key)
         number = actors.number = actors.number + 1
         stamp = self.clock.tick(replication.env.clock.wall())
         if mine and held is not None and seen and has_clock(held, seen):

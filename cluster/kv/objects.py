@@ -90,27 +90,29 @@ def shows_cell(cell: Cell | None, base: Generation, now_ms: int) -> bool:
     return cell is not None and kind_of(present(cell, base, now_ms)) != KIND_NONE
 
 
+def merge_rows(held: bytes, other: bytes) -> bytes:
+    """The join of two rows; see `Mergeable`."""
+    if held[0] < FRONT_CELL > other[0]:
+        return merge_blobs(held, other)
+    if held == other:
+        return held
+    (mine, my_cell), (theirs, their_cell) = split(held), split(other)
+    cell = their_cell if my_cell is None else my_cell if their_cell is None else merge_cells(my_cell, their_cell)
+    merged = joined(merge(mine, theirs), cell)
+    return held if merged == held else other if merged == other else merged
+
+
 class KvRows:
     """The Mergeable of the rows of the key-value store. `wall_s` is the time now, in seconds since 1970: a cell that
     has expired shows nothing, and is deleted some time later. `base_of` a key: a cell of a generation below is over,
     since its bucket was emptied."""
 
+    merge = staticmethod(merge_rows)  # each copy that arrives is merged
     digest = staticmethod(digest)
 
     def __init__(self, wall_s: Callable[[], float], base_of: Callable[[str], Generation]) -> None:
         self._wall_s = wall_s
         self._base_of = base_of
-
-    def merge(self, held: bytes, other: bytes) -> bytes:
-        """The join; see `Mergeable`."""
-        if held[0] < FRONT_CELL > other[0]:
-            return merge_blobs(held, other)
-        if held == other:
-            return held
-        (mine, my_cell), (theirs, their_cell) = split(held), split(other)
-        cell = their_cell if my_cell is None else my_cell if their_cell is None else merge_cells(my_cell, their_cell)
-        merged = joined(merge(mine, theirs), cell)
-        return held if merged == held else other if merged == other else merged
 
     def check(self, blob: bytes) -> None:
         """Raise Damaged for bytes that are no row, and TooLarge for one that could not be shipped."""

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from cluster.layout import PARTITIONS
+from cluster.replication.quorum import MAYBE
 from cluster.storage import Store
 from cluster.versions import Actor, Dot
 from cluster.wire.kv import Update
@@ -61,10 +62,13 @@ class Operations:
             oldest = next(iter(self._rows))
             self._store.put(TABLE_OPERATIONS, self._rows.pop(oldest)[0], oldest, None, None)
 
-    def ended(self, operation: str, row: MaybeRow) -> None:
+    def ended(self, operation: str, partition: int, row: MaybeRow, outcome: str) -> None:
         """A write of a cell was not refused. The cell has no place for its id, so a client that never heard how it
         ended finds it here, as long as this node runs. Not before: of what was refused no later event may be taken as
         a proof that it is there."""
+        if outcome == MAYBE:
+            self.remember(operation, partition, row)
+            return
         self._recent[operation] = row
         if len(self._recent) > MAYBES_MAX:
             del self._recent[next(iter(self._recent))]

@@ -129,7 +129,9 @@ class Reads:
         if inbound.trace:
             steps.add(inbound.trace, "coordinate", key=body.key)
             read = partial(read, trace=inbound.trace)
-        r = body.r or self.buckets.of(body.key).r
+        r = body.r
+        if not r and self.buckets.defined:
+            r = self.buckets.of(body.key).r
         read(TABLE_KV, partition, body.key, r=r, strict=body.strict, deadline=inbound.deadline, done=found)
 
     def _local(self, body: Get, partition: int, inbound: Inbound) -> None:

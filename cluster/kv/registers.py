@@ -90,10 +90,10 @@ class Registers:
         row = _row(body, event)
 
         def answer(outcome: str, acks: int, hints: int) -> PutDone:
-            coordinator.operations.ended(body.operation, row)
+            coordinator.operations.ended(body.operation, partition, row, outcome)
             return PutDone(outcome, acks, hints, token, me, 1, durability)
 
-        coordinator.replicate(body, partition, inbound, blob, lambda: row, answer)
+        coordinator.replicate(body, partition, inbound, blob, answer)
 
     def _retry(self, body: Put, partition: int, inbound: Inbound) -> None:
         """Bring what a first attempt wrote to the owners again, or what replaced it since."""

@@ -187,10 +187,10 @@ class Updates:
         row = update_row(body, (event.actor, event.number))
 
         def answer(outcome: str, acks: int, hints: int) -> Updated:
-            self.coordinator.operations.ended(body.operation, row)
+            self.coordinator.operations.ended(body.operation, partition, row, outcome)
             return Updated(outcome, acks, hints, token, me, durability, made.changed, made.value, degraded)
 
-        self.coordinator.replicate(body, partition, inbound, blob, lambda: row, answer)
+        self.coordinator.replicate(body, partition, inbound, blob, answer)
 
     def _retry(self, body: Update, partition: int, inbound: Inbound) -> None:
         found = self.again(body, partition, inbound, partial(update_row, body))

@@ -126,8 +126,9 @@ def remember_before_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     replicate = Updates._replicate
 
     def early(self: Updates, *given: Any, **more: Any) -> None:
-        body, _, _, _, event, *_ = given
-        self.coordinator.operations.ended(body.operation, update_row(body, (event.actor, event.number)))
+        body, partition, _, _, event, *_ = given
+        row = update_row(body, (event.actor, event.number))
+        self.coordinator.operations.ended(body.operation, partition, row, "ok")
         replicate(self, *given, **more)
 
     monkeypatch.setattr(Updates, "_replicate", early)
