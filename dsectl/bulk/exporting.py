@@ -14,7 +14,7 @@ from cluster.client.aio import Client
 from cluster.client.keyed import GetResult
 from cluster.client.kv import KeysResult
 from cluster.errors import ClusterError, QuorumMissing
-from dsectl.bulk.importing import PATIENCE
+from dsectl.bulk.importing import PATIENCE, kind_of, read_key
 from dsectl.bulk.line import format_line
 
 IN_FLIGHT_MAX = 256
@@ -61,7 +61,7 @@ class Export:
         self._value_bytes = max(sum(map(len, found.siblings)), self._value_bytes * 7 // 8)
         self.last = found.key
         if found.found:  # else it was deleted since it was listed
-            line = format_line(found.key, found.siblings)
+            line = format_line(found.key, found.siblings, kind_of(found))
             write(line)
             self.keys += 1
             self.bytes += len(line)
@@ -103,7 +103,7 @@ class Export:
         until = monotonic() + PATIENCE * self._client.timeout
         while True:
             try:
-                return await self._client.kv.get(key)
+                return await read_key(self._client, key)
             except ClusterError as error:
                 if not error.retryable or monotonic() >= until:
                     raise type(error)(f"cannot read {key!r}: {error.message}", error.help, **error.detail) from None

@@ -15,8 +15,10 @@ from time import monotonic
 from typing import Any
 
 from cluster.client.aio import Client
-from cluster.errors import ClusterError, Maybe, Usage
-from dsectl.bulk.line import KeyLine, parse_line
+from cluster.client.keyed import GetResult
+from cluster.errors import ClusterError, Maybe, Usage, WrongType
+from cluster.limits import UPDATE_ITEMS_MAX
+from dsectl.bulk.line import COUNTER, SET, VALUE, KeyLine, parse_line
 from dsectl.bulk.reading import Line
 
 IN_FLIGHT_MAX = 256
@@ -118,15 +120,29 @@ class Import:
             self._freed.set()
 
     async def _write(self, line: KeyLine, until: float) -> bool:
-        """Make the key hold these values and no others; whether it did not."""
-        found = await self._repeat(until, partial(self._client.kv.get, line.key))
+        """Make the key hold this and nothing else; whether it did not. What it holds of another kind the cluster
+        refuses to change."""
+        kv, key = self._client.kv, line.key
+        found: GetResult = await self._repeat(until, partial(read_key, self._client, key))
         there, wanted = Counter(found.siblings), Counter(line.values)
-        if there == wanted:
+        if there == wanted and kind_of(found) == line.kind:
             return False
+        if line.kind == COUNTER:
+            counted = int(found.siblings[0]) if kind_of(found) == COUNTER else 0
+            await self._repeat(until, partial(kv.incr, key, int(line.values[0]) - counted))
+            return True
+        if line.kind == SET:
+            new, gone = list(wanted - there), list(there - wanted)
+            for first in range(0, len(new), UPDATE_ITEMS_MAX):
+                await self._repeat(until, partial(kv.sadd, key, new[first : first + UPDATE_ITEMS_MAX]))
+            for first in range(0, len(gone), UPDATE_ITEMS_MAX):
+                items = gone[first : first + UPDATE_ITEMS_MAX]
+                await self._repeat(until, partial(kv.srem, key, items, context=found.context))
+            return True
         # Values beside those that stay replace nothing; else all are written as siblings, instead of what is there.
         context = found.context if there - wanted else None
         for value in (wanted if context else wanted - there).elements():
-            put = partial(self._client.kv.put, line.key, value, context=context, blind=context is None)
+            put = partial(kv.put, key, value, context=context, blind=context is None)
             await self._repeat(until, put)
         return True
 
@@ -147,3 +163,18 @@ class Import:
                     raise (unsure or error) from None
             await asyncio.sleep(pause)
             pause = min(2 * pause, PAUSE_MAX_S)
+
+
+async def read_key(client: Client, key: str) -> GetResult:
+    """What a key holds, whatever kind it is of."""
+    try:
+        return await client.kv.get(key)
+    except WrongType:
+        found = await client.kv.smembers(key)
+        votes = found.answered, found.repaired, found.degraded
+        return GetResult(key, None, found.items, found.context, *votes, found.coordinator, found.ms, SET)
+
+
+def kind_of(found: GetResult) -> str:
+    """As a line has it: values are values, whether they are siblings or the last writer's."""
+    return found.kind if found.kind in (COUNTER, SET) else VALUE

@@ -44,10 +44,10 @@ def kv_import(
     file: Annotated[str, typer.Argument(metavar="FILE", help="File to read; `-` is standard input.")],
     prefix: Prefix = "",
 ) -> Iterator[Answer]:
-    """A line is {"key": "cart", "value": "book"}, as `kv export` writes it: `siblings` is a list of several values, and
-    {"base64": "AAE="} are bytes that are not text. Other values of the key are replaced; what it holds already is not
-    written again, so whatever ended an import, the same command goes on. A wrong line is reported with its number and
-    the others are written (exit 2)."""
+    """A line is {"key": "cart", "value": "book"}, as `kv export` writes it: `siblings` is a list of several values,
+    `number` a counter, `items` are those of a set, and {"base64": "AAE="} are bytes that are not text. Other values of
+    the key are replaced; what it holds already is not written again, so whatever ended an import, the same command goes
+    on. A wrong line is reported with its number and the others are written (exit 2)."""
     invocation, console = current(), current().console
     begin = check_text(prefix, "prefix")
     with ExitStack() as stack:
@@ -106,9 +106,10 @@ def kv_export(
         bool, typer.Option("--resume", help="Go on where an interrupted export to the same file ended.")
     ] = False,
 ) -> Iterator[Answer]:
-    """One line per key, in order: {"key": "cart", "value": "book"}, with `siblings` instead for several values, and
-    {"base64": "AAE="} for bytes that are not text. The file is called FILE.part until it is whole. It is no snapshot:
-    keys that are written meanwhile are in it or not. A key that cannot be read ends it."""
+    """One line per key, in order: {"key": "cart", "value": "book"}, with `siblings` instead for several values,
+    `number` for a counter, `items` for a set, and {"base64": "AAE="} for bytes that are not text. The file is called
+    FILE.part until it is whole. It is no snapshot: keys that are written meanwhile are in it or not. A key that cannot
+    be read ends it."""
     invocation, console = current(), current().console
     begin = check_text(prefix, "prefix")
     if resume and file == STREAM:

@@ -87,7 +87,7 @@ def test_wrong_lines_have_numbers_and_the_others_are_written(run: Run, serve: Se
     file.write_text('{"key":"a","value":"1"}\nnonsense\n{"key":"b"}\n{"key":"c","value":"1"}\n')
     ran = run("kv", "import", str(file))
     assert (ran.code, ran.out, sorted(node.rows)) == (2, "", ["a", "c"])
-    assert "line 3: either `value`" in ran.err and "error: line 2: not JSON" in ran.err
+    assert "line 3: one of `value`" in ran.err and "error: line 2: not JSON" in ran.err
     assert "2 written, 0 there already of 4 lines. The same command goes on" in ran.err
     found = run("kv", "import", str(file), "--json").json
     assert found["error"]["code"] == "usage" and found["unchanged"] == 2 and found["failed"] == 2

@@ -64,6 +64,23 @@ def test_there_and_back(three: Real, tmp_path: Path) -> None:
     assert dsectl("kv", "export", "-", "--prefix", "k00001", *C).out.encode() == lines(10, first=10)
 
 
+def test_counters_sets_and_registers(three: Real, tmp_path: Path) -> None:
+    file, again = tmp_path / "keys", tmp_path / "again"
+    ask("bucket", "create", "notes", "--resolver", "lww", *C)
+    ask("incr", "visitors", "34", *C)
+    ask("sadd", "basket", "ink", "pen", *C)
+    ask("put", "notes/ada", "monday", *C)
+    assert ask("kv", "export", str(file), *C)["keys"] == 3
+    assert b'{"key":"visitors","number":34}\n' in file.read_bytes()
+    ask("incr", "visitors", "6", *C)
+    ask("srem", "basket", "ink", *C)
+    ask("sadd", "basket", "paper", *C)
+    ask("put", "notes/ada", "tuesday", *C)
+    assert ask("kv", "import", str(file), *C)["written"] == 3
+    assert ask("kv", "import", str(file), *C)["unchanged"] == 3
+    assert ask("kv", "export", str(again), *C)["keys"] == 3 and again.read_bytes() == file.read_bytes()
+
+
 def test_an_import_that_is_killed_goes_on_and_writes_nothing_twice(three: Real, tmp_path: Path) -> None:
     process = piped_import()
     assert process.stdin is not None

@@ -5,9 +5,10 @@ from collections import deque
 from typing import Any, cast
 
 from cluster.client.aio import Client
+from cluster.client.cells import MembersResult
 from cluster.client.keyed import GetResult
 from cluster.client.kv import KeysResult, PutResult
-from cluster.errors import ClusterError, QuorumMissing
+from cluster.errors import ClusterError, QuorumMissing, WrongType
 
 
 class FakeKv:
@@ -15,7 +16,10 @@ class FakeKv:
 
     def __init__(self) -> None:
         self.rows: dict[str, list[bytes]] = {}
+        self.counters: dict[str, int] = {}
+        self.sets: dict[str, set[bytes]] = {}
         self.puts: list[tuple[str, bytes]] = []
+        self.updates = 0
         self.failures: deque[ClusterError] = deque()
         self.lost: deque[ClusterError] = deque()
         self.unreadable: set[str] = set()
@@ -29,6 +33,10 @@ class FakeKv:
         await self._wait()
         if key in self.unreadable:
             raise QuorumMissing("no quorum")
+        if key in self.sets:
+            raise WrongType("a set")
+        if key in self.counters:
+            return GetResult(key, b"", [b"%d" % self.counters[key]], "", 2, 0, False, "n1", 1.0, "counter")
         values = self.rows.get(key, [])
         return GetResult(key, None, list(values), str(len(self.puts)), 2, 0, False, "n1", 1.0)
 
@@ -46,6 +54,29 @@ class FakeKv:
             self._operations.add(error.detail.get("operation", ""))
             raise error
         return PutResult(key, "ok", "n1", 2, 0, "", "interval", len(self.rows[key]), 1.0)
+
+    async def smembers(self, key: str) -> MembersResult:
+        await self._wait()
+        return MembersResult(key, sorted(self.sets[key]), "seen", 2, 0, False, "n1", 1.0)
+
+    async def incr(self, key: str, by: int, *, retry: ClusterError | None = None) -> None:
+        await self._update(key)
+        self.counters[key] = self.counters.get(key, 0) + by
+
+    async def sadd(self, key: str, items: list[bytes], *, retry: ClusterError | None = None) -> None:
+        await self._update(key)
+        self.sets.setdefault(key, set()).update(items)
+
+    async def srem(self, key: str, items: list[bytes], *, context: str, retry: ClusterError | None = None) -> None:
+        await self._update(key)
+        assert context == "seen"
+        self.sets[key] -= set(items)
+
+    async def _update(self, key: str) -> None:
+        await self._wait()
+        if key in self.rows:
+            raise WrongType(f"{key} is a value")
+        self.updates += 1
 
     def _apply(self, key: str, value: bytes, context: str | None) -> None:
         self.puts.append((key, value))

@@ -7,7 +7,7 @@ import pytest
 from cluster.errors import QuorumMissing
 from dsectl.bulk import exporting
 from dsectl.bulk.exporting import BYTES_IN_FLIGHT_MAX, IN_FLIGHT_MAX, PAGE_KEYS, Export
-from dsectl.bulk.line import format_line
+from dsectl.bulk.line import COUNTER, SET, format_line
 from tests.dsectl.bulk.store import FakeClient
 
 
@@ -30,6 +30,13 @@ def test_all_keys_in_order_with_all_their_values() -> None:
     fake.kv.rows["k000007"] = [b"a", b"\xff"]
     assert run(fake) == [format_line(key, values) for key, values in sorted(fake.kv.rows.items())]
     assert fake.kv.in_flight_max <= IN_FLIGHT_MAX + 2
+
+
+def test_counters_and_sets() -> None:
+    fake = filled(1)
+    fake.kv.rows |= {"counter": [], "set": []}
+    fake.kv.counters, fake.kv.sets = {"counter": 7}, {"set": {b"a", b"b"}}
+    assert run(fake)[::2] == [format_line("counter", [b"7"], COUNTER), format_line("set", [b"a", b"b"], SET)]
 
 
 def test_a_prefix_and_a_beginning() -> None:

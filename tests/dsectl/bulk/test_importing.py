@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cluster.errors import ClusterError, Failed, Maybe, Overloaded, TooManySiblings
 from dsectl.bulk import importing
 from dsectl.bulk.importing import BYTES_IN_FLIGHT_MAX, IN_FLIGHT_MAX, REFUSED_MAX, Import
-from dsectl.bulk.line import format_line
+from dsectl.bulk.line import COUNTER, SET, format_line
 from dsectl.bulk.reading import Line
 from tests.dsectl.bulk.store import FakeClient
 
@@ -147,3 +147,21 @@ def test_nothing_is_tried_again_once_it_is_stopped() -> None:
     fake.kv.failures.extend([Overloaded("busy")] * 1000)
     job = run(fake, [format_line("k", [b"v"])], is_stopped=lambda: True)
     assert [error.error.code for error in job.errors] == ["overloaded"] and len(fake.kv.failures) == 999
+
+
+def test_counters_and_sets_become_what_the_file_says() -> None:
+    fake = FakeClient()
+    fake.kv.counters, fake.kv.sets = {"up": 3, "there": 7, "down": 9}, {"tags": {b"a", b"b"}, "same": {b"x"}}
+    counters = [format_line(key, [b"7"], COUNTER) for key in ("up", "there", "down", "fresh")]
+    sets = [format_line("tags", [b"b", b"c"], SET), format_line("same", [b"x"], SET), format_line("new", [b"y"], SET)]
+    job = run(fake, [*counters, *sets])
+    assert fake.kv.counters == dict.fromkeys(("up", "there", "down", "fresh"), 7)
+    assert fake.kv.sets == {"tags": {b"b", b"c"}, "same": {b"x"}, "new": {b"y"}}
+    assert (job.written, job.unchanged, job.errors, fake.kv.updates) == (5, 2, [], 6)
+
+
+def test_what_is_of_another_kind_is_not_replaced() -> None:
+    fake = FakeClient()
+    fake.kv.rows = {"k": [b"7"]}
+    job = run(fake, [format_line("k", [b"7"], COUNTER)])
+    assert [error.error.code for error in job.errors] == ["wrong-type"] and fake.kv.rows == {"k": [b"7"]}

@@ -7,18 +7,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.errors import TooLarge, Usage
-from cluster.limits import KEY_BYTES_MAX, SIBLINGS_MAX, VALUE_BYTES_MAX
-from dsectl.bulk.line import TAIL_BYTES, cut_after_last, format_line, parse_line
+from cluster.limits import ITEMS_MAX, KEY_BYTES_MAX, SIBLINGS_MAX, VALUE_BYTES_MAX
+from dsectl.bulk.line import COUNTER, SET, TAIL_BYTES, VALUE, cut_after_last, format_line, parse_line
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=50)
 
 
-@given(KEYS, st.lists(st.binary(max_size=50), min_size=1, max_size=5))
-def test_a_key_comes_back_as_it_was(key: str, values: list[bytes]) -> None:
-    line = format_line(key, values)
+@given(KEYS, st.lists(st.binary(max_size=50), min_size=1, max_size=5), st.sampled_from([VALUE, SET]))
+def test_a_key_comes_back_as_it_was(key: str, values: list[bytes], kind: str) -> None:
+    line = format_line(key, values, kind)
     assert line.count(b"\n") == 1 and line.endswith(b"\n")
     parsed = parse_line(7, line)
-    assert (parsed.number, parsed.key, parsed.values) == (7, key, values)
+    assert (parsed.number, parsed.key, parsed.kind, parsed.values) == (7, key, kind, values)
+
+
+@given(KEYS, st.integers(-(2**63), 2**63 - 1))
+def test_so_does_a_counter(key: str, number: int) -> None:
+    parsed = parse_line(1, format_line(key, [b"%d" % number], COUNTER))
+    assert (parsed.key, parsed.kind, parsed.values) == (key, COUNTER, [b"%d" % number])
 
 
 @pytest.mark.parametrize(
@@ -27,6 +33,9 @@ def test_a_key_comes_back_as_it_was(key: str, values: list[bytes]) -> None:
         (b'{"key":"cart","value":"book"}', "cart", [b"book"]),
         (b'{"key":"cart","siblings":["book",{"base64":"/wA="}]}', "cart", [b"book", b"\xff\x00"]),
         (b'{"key":"cart","value":"","siblings":[""],"context":"x","ms":1.5}', "cart", [b""]),
+        (b'{"key":"visitors","number":-34}', "visitors", [b"-34"]),
+        (b'{"key":"visitors","value":"34","siblings":["34"],"kind":"counter"}', "visitors", [b"34"]),
+        (b'{"key":"basket","items":["ink",{"base64":"/w=="}]}', "basket", [b"ink", b"\xff"]),
         (b'  {"value": null, "siblings": ["a", "b"], "key": "k"}\r', "k", [b"a", b"b"]),
     ],
 )
@@ -46,9 +55,9 @@ def test_what_is_a_line(line: bytes, key: str, values: list[bytes]) -> None:
         (b'{"key":1,"value":"book"}', "$.key"),
         (b'{"key":"cart","value":3}', "$.value"),
         (b'{"key":"cart","value":{"hex":"ff"}}', "$.value"),
-        (b'{"key":"cart"}', "`value` or `siblings`"),
-        (b'{"key":"cart","siblings":[]}', "`value` or `siblings`"),
-        (b'{"key":"cart","value":"a","siblings":["a","b"]}', "`value` or `siblings`"),
+        (b'{"key":"cart"}', "one of `value`, `siblings`"),
+        (b'{"key":"cart","siblings":[]}', "one of `value`, `siblings`"),
+        (b'{"key":"cart","value":"a","siblings":["a","b"]}', "one of `value`, `siblings`"),
         (b'{"key":"","value":"a"}', "at least one character"),
         (b'{"key":"cart","value":{"base64":"!"}}', "not base64"),
         (b'{"key":"cart","value":{"base64":"\xc3\xa9"}}', "not base64"),
@@ -64,6 +73,7 @@ def test_limits() -> None:
         format_line("k" * (KEY_BYTES_MAX + 1), [b""]),
         format_line("k", [b"v" * (VALUE_BYTES_MAX + 1)]),
         format_line("k", [b"v"] * (SIBLINGS_MAX + 1)),
+        format_line("k", [b"v"] * (ITEMS_MAX + 1), SET),
         None,
     ):
         with pytest.raises(TooLarge):
