@@ -36,7 +36,6 @@ from cluster.storage.record import (
     Begin,
     Damage,
     Mark,
-    Record,
     Span,
     Torn,
     decode_begin,
@@ -102,6 +101,7 @@ class Replay:
         self.begin = Begin()
         self.begun: dict[int, Position] = {}
         """Where the last checkpoint of each partition began."""
+        self._pending: dict[tuple[int, int], dict[str, bytes | None]] = {}  # rows of a segment, by table and partition
         self._found: dict[int, dict[Span, str]] = {}  # damage
         self._anywhere: dict[Span, str] = {}  # damage that may have been anybody's
         self._losses: dict[int, dict[Span, str]] = {}  # that are records
@@ -224,11 +224,30 @@ class Replay:
 
     def _apply(self, data: bytes, number: int, *, last: bool) -> tuple[int, bool]:
         """Apply what is whole; returns how many bytes of the segment stay, and whether it was cut there."""
-        end = HEADER_BYTES
+        try:
+            return self._scan(data, number, last=last)
+        finally:
+            self._load()
+
+    def _scan(self, data: bytes, number: int, *, last: bool) -> tuple[int, bool]:
+        end, pending, lasting = HEADER_BYTES, self._pending, self._lasting(number)
         for item in scan(data, number):
             if isinstance(item, tuple):
-                end += HEADER_BYTES + len(item[3])
-                self._apply_record(item, (number, end))
+                partition, table, kind, payload = item
+                end += HEADER_BYTES + len(payload)
+                self.records += 1
+                if kind in (ROW, PAGE):
+                    if table in lasting and self._has(table, (number, end)):
+                        continue
+                    rows = pending.get((table, partition))
+                    if rows is None:
+                        rows = pending[table, partition] = {}
+                    if kind == ROW:
+                        key, rows[key] = decode_row(payload)
+                    else:
+                        rows.update(decode_page(payload))
+                else:
+                    self._note(partition, kind, payload)
                 continue
             unsynced = self._torn_behind_mark and self.mark is not None and (number, item.start) >= self.mark.end
             if unsynced or (last and isinstance(item, Torn)):  # a crash explains it
@@ -249,24 +268,34 @@ class Replay:
         where = f"{segment_path(number)}, bytes {damage.start} to {damage.end}"
         spans[number, damage.start, damage.end] = f"{where}: {damage.reason}"
 
+    def _lasting(self, number: int) -> set[int]:
+        """The tables that may have what the segment gives."""
+        return {
+            table
+            for table, rows in self._tables.by_number.items()
+            if rows.position is not None and number <= rows.position[0]
+        }
+
     def _has(self, table: int, end: Position) -> bool:
         """Whether the table has what the log gives it up to there."""
         rows = self._tables.by_number.get(table)
         return rows is not None and rows.position is not None and end <= rows.position
 
-    def _apply_record(self, record: Record, end: Position) -> None:
-        partition, table, kind, payload = record
-        self.records += 1
-        if kind in (ROW, PAGE):
-            rows = self._tables.by_number.get(table) or self._tables.make(table)
-            if rows.position is not None and end <= rows.position:
-                return
-            if kind == ROW:
-                key, value = decode_row(payload)
-                rows.put(partition, key, value)
-            else:
-                rows.load(partition, decode_page(payload))
-        elif kind == LOSS:
+    def _load(self) -> None:
+        """Put what a segment had, of each row the last: many at once, which takes a third of the time."""
+        for (number, partition), rows in self._pending.items():
+            table = self._tables.by_number.get(number) or self._tables.make(number)
+            kept = {key: value for key, value in rows.items() if value is not None}
+            if len(kept) < len(rows):
+                for key, value in rows.items():
+                    if value is None:
+                        table.put(partition, key, None)
+            table.load(partition, kept)
+        self._pending.clear()
+
+    def _note(self, partition: int, kind: int, payload: bytes) -> None:
+        """A record that is no row."""
+        if kind == LOSS:
             span, reason = decode_loss(payload)
             self._losses.setdefault(partition, {})[span] = reason
             self._released.get(partition, set()).discard(span)  # a new id counts its boots from 1 again

@@ -21,7 +21,7 @@ READ_BYTES = 1 << 16
 """At a time, or one record."""
 REST_S = 0.06
 """Between two of them: 1 MiB a second, and less than a hundredth of a core."""
-ROUND_S = 60.0
+ROUND_S = 300.0
 """Between two rounds, and before the first: a boot has just read everything."""
 
 

@@ -223,7 +223,7 @@ def disk(
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Refuse what it writes, as without room.")] = False,
     flip_byte: Annotated[
-        bool, typer.Option("--flip-byte", help="Change one byte of its log; it notices when it restarts.")
+        bool, typer.Option("--flip-byte", help="Change one byte of its log; it notices when it next reads it.")
     ] = False,
     wipe: Annotated[
         bool, typer.Option("--wipe", help="Kill it, DELETE its data, and start it empty; peers complete it.")
@@ -245,7 +245,7 @@ def disk(
         return _lasting(nodefaults.fill_disk(files.name, node))
     if flip_byte:
         fault = nodefaults.flip_byte(files.name, node)
-        return _receipt(fault, f"{node} notices when it reads its log: `dsectl restart {node}`")
+        return _receipt(fault, f"{node} notices when it reads its log, within minutes or now: `dsectl restart {node}`")
     fault = nodefaults.wipe(files.name, node)
     restart_nodes(current().client(), files, [node], emulator.WAIT_S)
     return _receipt(fault, f"{node} runs under a new id; `dsectl repair {node} --status` shows what it still lacks")

@@ -12,8 +12,8 @@ from cluster.storage import Boot, Store
 
 BATCH = 20
 PARTITIONS = 7
-KEYS = 300
-SEGMENT_BYTES = 10_000
+KEYS = 100
+SEGMENT_BYTES = 4000
 
 
 def value_of(number: int) -> bytes:

@@ -17,7 +17,7 @@ from cluster.storage.record import BEGIN
 from tests.storage.endless_writer import KEYS, PARTITIONS, SEGMENT_BYTES, value_of
 
 ROOT = Path(__file__).parents[2]
-RECORDS = {Durability.INTERVAL: 20_000, Durability.NONE: 20_000, Durability.ALWAYS: 2000}
+RECORDS = {Durability.INTERVAL: 20_000, Durability.NONE: 20_000, Durability.ALWAYS: 400}
 """The last wait for the medium."""
 
 
@@ -27,7 +27,7 @@ def numbers_reported(folder: Path, durability: Durability) -> list[int]:
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         lines = []
-        deadline = Timer(60, child.kill)  # a writer that is stuck reports too little, and the test fails
+        deadline = Timer(120, child.kill)  # a writer that is stuck reports too little, and the test fails
         deadline.start()
         for line in child.stdout:
             lines.append(line)
