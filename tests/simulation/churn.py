@@ -13,7 +13,7 @@ from cluster.replication.mergeable import TABLE_HINTS, TABLE_KV
 from cluster.simulation.fleet import Fleet, SimulatedRequest
 from cluster.versions import decode
 from cluster.wire.kv import Put, PutDone
-from tests.simulation.safeguards.scenes import crash_and_wait, got, settle
+from tests.simulation.safeguards.scenes import crash_and_wait, got, read, settle
 from tests.simulation.witness import Witness
 
 COLLECTED_S = 60.0
@@ -103,6 +103,12 @@ class Churn:
             max((len(one.siblings) for one in objects), default=0),
             max((len(one.clock) for one in objects), default=0),
         )
+
+    def check(self) -> None:
+        """What was acknowledged last is there, alone."""
+        for key in self.keys:
+            wanted = [self.values[key]] if key in self.values else []
+            assert read(self.fleet, self.fleet.up[0], key, strict=True) == wanted, key
 
     def _rows(self, table: int) -> int:
         nodes = self.fleet.nodes.values()

@@ -5,17 +5,9 @@ from cluster.kv.operations import TABLE_OPERATIONS
 from cluster.replication.mergeable import TABLE_HINTS, TABLE_KV
 from cluster.simulation.fleet import Fleet
 from tests.simulation.churn import Churn
-from tests.simulation.safeguards.scenes import read
 
 RESTARTS = 40
 OUTAGES = 4
-
-
-def check_values(churn: Churn) -> None:
-    """What was acknowledged last is there, alone."""
-    for key in churn.keys:
-        wanted = [churn.values[key]] if key in churn.values else []
-        assert read(churn.fleet, churn.fleet.up[0], key, strict=True) == wanted, key
 
 
 def test_restarts_and_deletes_leave_nothing(seed: int) -> None:
@@ -24,7 +16,7 @@ def test_restarts_and_deletes_leave_nothing(seed: int) -> None:
         for number in range(RESTARTS):
             churn.restart(fleet.names[number % 5])
         left = churn.left()
-        check_values(churn)
+        churn.check()
         assert churn.deletes > RESTARTS / 2
         assert left.rows == {TABLE_KV: 3 * len(churn.values), TABLE_HINTS: 0, TABLE_OPERATIONS: 0}
         assert left.siblings <= 1 and left.actors <= 3, "the owners, each in one name"
@@ -38,7 +30,7 @@ def test_an_outage_of_all_owners_leaves_one_clock_entry(seed: int) -> None:
             entries += len(churn.lose_all_owners(churn.keys[0]))
             churn.restart(fleet.names[number])
         left = churn.left()
-        check_values(churn)
+        churn.check()
         assert left.siblings <= 1 and left.actors <= entries, (
             "one for each fallback that coordinated, not for each write"
         )
