@@ -7,11 +7,13 @@ A seed is a run. Every put has a number of its own as its value, so that a value
 from dataclasses import dataclass, field
 from math import inf
 
+import pytest
+
 from cluster.config import Durability, StorageSettings, TableKind
 from cluster.env import OutputTick
 from cluster.errors import ClusterError
 from cluster.simulation import World
-from cluster.storage import Boot, Store
+from cluster.storage import Boot, Store, checkpoints
 from cluster.storage.disk_tables import open_disk_tables
 from cluster.storage.record import MARK, decode_mark
 from cluster.storage.segments import segment_path
@@ -180,9 +182,10 @@ def partition_of(key: str) -> int:
 def lives(
     seed: int, durability: Durability, kind: TableKind, *, power: bool, grace: float = 0.0, flips: bool = False
 ) -> Chronicle:
-    """Some lives, each of which is checked against those before it."""
+    """Some lives, each of which is checked against those before it. A checkpoint takes as many slices as rows."""
     chronicle = Chronicle(seed, durability, kind, flips=flips)
-    with chronicle.world:
+    with chronicle.world, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints, "PAGE_ROWS", 1)
         for _ in range(LIVES):
             chronicle.live(power=power, lost_since=chronicle.died - grace if grace else inf)
     return chronicle

@@ -111,15 +111,22 @@ def test_no_page_holds_what_was_only_staged(monkeypatch: pytest.MonkeyPatch) -> 
     """A slice that falls into a pass waits for its batch, be it taken or refused."""
     monkeypatch.setattr(checkpoints, "PAGE_ROWS", 1)
     world = cut()
+    append = world.store._log.append
+
+    def room_for_pages(records: list[tuple[int, int, int, bytes]]) -> None:
+        if records[0][2] == ROW:
+            raise FULL
+        append(records)
+
+    monkeypatch.setattr(world.store._log, "append", room_for_pages)
     for _ in range(100):
-        world.store.checkpoints.grown()
+        world.store.checkpoints.drop(world.store._log.first)
         world.clock.time += 0.01  # the slice is due, and comes when this pass has staged something
         refused = world.put("k0", b"never"), world.put("new", b"never"), world.put("k3", None)
-        world.disk.refusal = FULL
         world.clock.run()
         assert all(isinstance(error, Exception) for (error,) in refused)
-        world.disk.refusal = None
-        rest(world, 0.1)
+    rest(world)
+    monkeypatch.setattr(world.store._log, "append", append)
     assert rows(world.reboot()) == {f"k{key}": b"19" for key in range(10)}
 
 

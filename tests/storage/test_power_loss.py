@@ -3,14 +3,7 @@
 import pytest
 
 from cluster.config import Durability, TableKind
-from cluster.storage import checkpoints
 from tests.storage.chronicle import SYNC_GRACE_S, lives
-
-
-@pytest.fixture(autouse=True)
-def many_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A checkpoint takes as many slices as its partition has rows."""
-    monkeypatch.setattr(checkpoints, "PAGE_ROWS", 1)
 
 
 @pytest.mark.parametrize("kind", TableKind)
