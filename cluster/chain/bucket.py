@@ -34,6 +34,11 @@ class Bucket(Struct, frozen=True, omit_defaults=True):
     emptied: int = 0
     """The stamp with which the bucket was last emptied: what was written with a lower one is gone."""
 
+    @property
+    def base(self) -> tuple[int, str, int]:
+        """The generation in which its cells begin: one below it is over."""
+        return self.emptied, "", 0
+
     def validate(self, name: str, n: int) -> None:
         """Raise Usage for a bucket that cannot be, in a cluster with `n` copies of each key."""
         if not NAME.fullmatch(name):

@@ -22,8 +22,7 @@ class Buckets:
 
     def base_of(self, key: str) -> Generation:
         """The generation in which a key's cell begins: one below it is over."""
-        emptied = self.of(key).emptied
-        return (emptied, "", 0) if emptied else BASE
+        return self.of(key).base if self.defined else BASE
 
     @property
     def any_lww(self) -> bool:

@@ -27,7 +27,6 @@ from cluster.versions import (
     encode,
     expires_ms,
     is_deleted,
-    is_over,
     kind_of,
     merge,
     merge_blobs,
@@ -68,7 +67,7 @@ def split(blob: bytes | None) -> tuple[Versions, Cell | None]:
         row = _decoder.decode(blob)
     except UNREADABLE as error:
         raise Damaged(f"a row cannot be read: {error}") from error
-    return Versions(row.clock, row.siblings, row.cloud), row.cell
+    return Versions(row.clock, row.siblings, row.cloud) if row.clock or row.cloud else EMPTY, row.cell
 
 
 def joined(versions: Versions, cell: Cell | None) -> bytes:
@@ -85,11 +84,6 @@ def with_object(held: bytes | None, written: bytes) -> bytes:
     return joined(decode(written), split(held)[1])
 
 
-def shows_cell(cell: Cell | None, base: Generation, now_ms: int) -> bool:
-    """Whether a reader is shown anything of it."""
-    return cell is not None and kind_of(present(cell, base, now_ms)) != KIND_NONE
-
-
 def merge_rows(held: bytes, other: bytes) -> bytes:
     """The join of two rows; see `Mergeable`."""
     if held[0] < FRONT_CELL > other[0]:
@@ -98,7 +92,12 @@ def merge_rows(held: bytes, other: bytes) -> bytes:
         return held
     (mine, my_cell), (theirs, their_cell) = split(held), split(other)
     cell = their_cell if my_cell is None else my_cell if their_cell is None else merge_cells(my_cell, their_cell)
-    merged = joined(merge(mine, theirs), cell)
+    versions = mine if mine is theirs else merge(mine, theirs)  # a row without an object has EMPTY
+    if cell is their_cell and (versions is theirs or versions == theirs):
+        return other
+    if cell is my_cell and (versions is mine or versions == mine):
+        return held
+    merged = joined(versions, cell)
     return held if merged == held else other if merged == other else merged
 
 
@@ -127,18 +126,19 @@ class KvRows:
     def shows(self, blob: bytes, key: str) -> bool:
         """Whether any sibling is not deleted, or its cell shows anything."""
         versions, cell = split(blob)
-        if any(not sibling.deleted for sibling in versions.siblings):
+        if versions.siblings and any(not sibling.deleted for sibling in versions.siblings):
             return True
-        return cell is not None and shows_cell(cell, self._base_of(key), self._now_ms())
+        return cell is not None and kind_of(self._present(cell, key, 0)) != KIND_NONE
 
     def is_deleted(self, blob: bytes, key: str) -> bool:
         """Whether nothing is left of it but tombstones."""
         if blob[0] != FRONT_CELL:
             return is_deleted(blob)
         versions, cell = split(blob)
-        if not all(sibling.deleted for sibling in versions.siblings):
+        assert cell is not None
+        if versions.siblings and any(not sibling.deleted for sibling in versions.siblings):
             return False
-        return cell is None or is_over(cell, self._base_of(key), self._now_ms())
+        return kind_of(self._present(cell, key, EXPIRED_SPARE_MS)) == KIND_NONE
 
     def ends_s(self, blob: bytes, key: str) -> float:
         """When its cell has expired for so long that it may be collected."""
@@ -173,5 +173,7 @@ class KvRows:
             return left
         return joined(EMPTY if left is None else decode(left), cell)
 
-    def _now_ms(self) -> int:
-        return int(self._wall_s() * 1000)
+    def _present(self, cell: Cell, key: str, spare_ms: int) -> Cell:
+        """The cell as it was found so long ago. What never ends costs no look at a clock."""
+        now_ms = int(self._wall_s() * 1000) - spare_ms if cell.expires[3] else 0
+        return present(cell, self._base_of(key), now_ms)

@@ -68,8 +68,8 @@ class Registers:
         held = coordinator.held(partition, key)
         versions, stored = split(held)
         context = decode_cell_context(body.context) if body.context else None
-        cell = present(stored, coordinator.buckets.base_of(key), int(wall_s * 1000))
-        event = coordinator.updates.event(partition, key, cell, context, held, held)
+        cell = present(stored, bucket.base, int(wall_s * 1000))
+        event = coordinator.updates.event(partition, key, cell, context, held, held, lww=True)
         ends_ms = int((wall_s + bucket.ttl_s) * 1000) if bucket.ttl_s and not body.deleted else 0
         made = set_value(cell, event, None if body.deleted else body.value, ends_ms)
         blob = joined(_without_values(versions, event, body.operation), made)

@@ -116,11 +116,12 @@ class Updates:
         context = decode_cell_context(body.context) if body.context else None
         if context is not None:
             check_seen(context.clock, stored, stable)
-        cell = present(stored, self.coordinator.buckets.base_of(key), self._now_ms())
-        event = self.event(partition, key, cell, context, held, row)
         bucket = coordinator.buckets.of(key)
+        lww = bucket.resolver == LWW
+        cell = present(stored, bucket.base, self._now_ms())
+        event = self.event(partition, key, cell, context, held, row, lww=lww)
         ends_ms = int((clock.wall() + bucket.ttl_s) * 1000) if bucket.ttl_s else 0
-        made = carry_out(body, cell, event, context, lww=self._is_lww(key), ends_ms=ends_ms)
+        made = carry_out(body, cell, event, context, lww=lww, ends_ms=ends_ms)
         if made.cell is cell:  # nothing to write: there was nothing to change
             me = replication.me
             seen = encode_cell_context(stored or NO_CELL)
@@ -144,11 +145,12 @@ class Updates:
         context: CellContext | None,
         held: bytes | None,
         row: bytes | None,
+        *,
+        lww: bool,
     ) -> CellEvent:
         """The event of a write, by an actor of which this node surely holds all that it gave on the key, and with a
         stamp above all that it is to win over. Raises WrongClock where stamps decide and this node's may not."""
         coordinator = self.coordinator
-        lww = self._is_lww(key)
         if lww:
             coordinator.peer_clocks.check()
         actors, mine = coordinator.actors, self.replication.view.mine(partition)

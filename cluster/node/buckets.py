@@ -15,7 +15,9 @@ from msgspec import Struct
 from cluster.chain.bucket import SIBLINGS, Bucket, bucket_name
 from cluster.chain.entry import ChainEntry, with_bucket, with_emptied
 from cluster.errors import ClusterError, NotFound, NotYet, Usage
+from cluster.observe.rfc3339 import format_time
 from cluster.ports import Inbound, Outcome
+from cluster.versions import wall_of
 from cluster.wire.admin import AdminAnswer, read_arguments
 from cluster.wire.kv import Keys, KeysFound
 
@@ -184,4 +186,5 @@ class BucketChanges:
             "r": bucket.r or layout.r,
             "w": bucket.w or layout.w,
             "ttl_s": bucket.ttl_s or None,
+            "emptied": format_time(wall_of(bucket.emptied)) if bucket.emptied else None,
         }

@@ -152,6 +152,10 @@ def number_of(cell: Cell) -> int | None:
 
 def merge_cells(a: Cell, b: Cell) -> Cell:
     """The join; the very object `a` or `b` where it equals it."""
+    newer, older = (a, b) if a.generation > b.generation else (b, a)
+    clock = join_clocks(a.clock, b.clock)
+    if newer.generation > older.generation and newer.expires >= older.expires and clock == newer.clock:
+        return newer  # a register that was written over the other one: of what arrives nearly all
     if a.generation > b.generation:
         newer = a
         counts, members = a.counts, a.members
@@ -161,9 +165,7 @@ def merge_cells(a: Cell, b: Cell) -> Cell:
     else:
         newer = a
         counts, members = _join_counts(a.counts, b.counts), _join_members(a, b)
-    joined = Cell(
-        newer.generation, newer.value, max(a.expires, b.expires), counts, members, join_clocks(a.clock, b.clock)
-    )
+    joined = Cell(newer.generation, newer.value, max(a.expires, b.expires), counts, members, clock)
     return a if joined == a else b if joined == b else joined
 
 
@@ -237,11 +239,6 @@ def unsettled_cell(cell: Cell, held: Cell | None, stable: StableClock) -> Cell |
     if is_news or any(not is_settled(stable, actor, number) for actor, number in cell.clock.items()):
         return cell if left == cell else left
     return None
-
-
-def is_over(cell: Cell, base: Generation, now_ms: int) -> bool:
-    """Whether it is nothing but a tombstone, and for so long that it may be collected."""
-    return kind_of(present(cell, base, now_ms - EXPIRED_SPARE_MS)) == KIND_NONE
 
 
 # -- bytes

@@ -101,7 +101,8 @@ def _table(buckets: list[dict[str, Any]], paint: Paint, columns: int | None) -> 
             str(one["r"]),
             str(one["w"]),
             show_duration(one["ttl_s"]) if one["ttl_s"] else "",
+            one["emptied"] or "",
         )
         for one in buckets
     ]
-    return table(("BUCKET", "RESOLVER", "R", "W", "TTL"), rows, paint, columns, right=("R", "W"))
+    return table(("BUCKET", "RESOLVER", "R", "W", "TTL", "EMPTIED"), rows, paint, columns, right=("R", "W"))

@@ -10,7 +10,7 @@ from cluster.wire.frames import Frame, Request
 from tests.client.fake_node import Peer, Script
 from tests.dsectl.conftest import Run, Serve
 
-ORDERS = {"bucket": "orders", "resolver": "lww", "r": 2, "w": 2, "ttl_s": 90.0}
+ORDERS = {"bucket": "orders", "resolver": "lww", "r": 2, "w": 2, "ttl_s": 90.0, "emptied": None}
 
 
 def node(slot: int, outcome: dict[str, Any] | ClusterError | None) -> Script:

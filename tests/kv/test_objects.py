@@ -1,5 +1,7 @@
 """Rows of the key-value store: an object, a cell, or both, each merged on its own."""
 
+from math import inf
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,6 +84,28 @@ def test_a_row_is_a_tombstone_when_both_are(versions: Versions, cell: Cell | Non
     ROWS.check(row)
     assert ROWS.shows(row, "k") is shows
     assert ROWS.is_deleted(row, "k") is not shows
+
+
+def test_what_has_expired_is_collected_when_every_clock_has_passed_it() -> None:
+    row = joined(EMPTY, set_value(NO_CELL, CellEvent(1, A, 1), b"x", ends_ms=990_000))
+    assert not ROWS.shows(row, "k") and not ROWS.is_deleted(row, "k") and ROWS.ends_s(row, "k") == 990 + 120
+    assert KvRows(lambda: 1110.0, lambda key: BASE).is_deleted(row, "k")
+    assert not KvRows(lambda: 1109.9, lambda key: BASE).is_deleted(row, "k")
+    assert ROWS.ends_s(joined(OBJECT, split(row)[1]), "k") == inf == ROWS.ends_s(encode(OBJECT), "k")
+
+
+def test_of_an_emptied_bucket_all_that_is_older_is_a_tombstone_at_once() -> None:
+    emptied = KvRows(lambda: 0.0, lambda key: (5, "", 0) if key == "b/k" else BASE)
+    older, newer = (joined(EMPTY, set_value(NO_CELL, CellEvent(stamp, A, 1), b"x")) for stamp in (4, 6))
+    assert emptied.is_deleted(older, "b/k") and not emptied.shows(older, "b/k") and emptied.shows(older, "k")
+    assert emptied.shows(newer, "b/k") and not emptied.is_deleted(newer, "b/k")
+    assert emptied.shows(joined(OBJECT, split(older)[1]), "b/k"), "an object has no stamp by which it would end"
+
+
+def test_a_register_that_was_written_over_another_needs_no_new_bytes() -> None:
+    first = set_value(NO_CELL, CellEvent(1, A, 1), b"x")
+    old, new = joined(EMPTY, first), joined(EMPTY, set_value(first, CellEvent(2, B, 1), b"y"))
+    assert ROWS.merge(old, new) is new and ROWS.merge(new, old) is new
 
 
 def test_of_an_old_copy_only_what_is_news_is_kept() -> None:

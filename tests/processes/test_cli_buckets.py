@@ -24,7 +24,7 @@ def test_a_bucket_is_made_kept_and_named_by_who_lacks_it(home: Home) -> None:
     assert [one["bucket"] for one in ask("bucket", "list", "--via", "n3")] == ["carts", "orders"]
 
 
-RULES = ("resolver", "r", "w", "ttl_s")
+RULES = ("resolver", "r", "w", "ttl_s", "emptied")
 
 
 def test_what_cannot_be_is_refused_with_what_helps(home: Home) -> None:
@@ -79,6 +79,8 @@ def test_in_an_lww_bucket_the_last_writer_wins_until_it_expires_or_is_emptied(ho
     dsectl("restart", "--all")
     assert ask("keys")["keys"] == ["last/3"] and ask("get", "last/3")["value"] == "new"
     assert Done("bucket", "empty", "nope").code == 6
+    emptied = {one["bucket"]: one["emptied"] for one in ask("bucket", "list")}
+    assert emptied["short"] is None and emptied["last"] > found["merge"]["generation"]["at"]
 
 
 def test_a_node_with_a_wrong_clock_stamps_nothing(home: Home) -> None:

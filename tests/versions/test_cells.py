@@ -35,7 +35,6 @@ from cluster.versions import (
     encode_cell_context,
     expires_ms,
     is_cell_context,
-    is_over,
     kind_of,
     merge_cells,
     newest_stamp,
@@ -282,12 +281,6 @@ def test_a_bucket_that_was_emptied_shows_nothing_older() -> None:
     assert present(None, emptied, NOW) == Cell(emptied, None, NEVER, {}, {}, {})
     counted = add_count(present(cell, emptied, NOW), CellEvent(7, A, 2), 1)
     assert text_of(merge_cells(counted, cell)) == b"1"
-
-
-def test_a_tombstone_of_a_time_is_collected_when_every_clock_has_passed_it() -> None:
-    cell = set_value(NO_CELL, CellEvent(5, A, 1), b"x", ends_ms=100)
-    assert not is_over(cell, BASE, 60_000) and is_over(cell, BASE, 200_000)
-    assert is_over(set_value(cell, CellEvent(6, A, 2), None), BASE, 0)
 
 
 def test_what_is_settled_and_not_held_was_removed() -> None:
