@@ -98,3 +98,22 @@ def damage_rows(fleet: Fleet, name: str, random: Random) -> list[str]:
 
     rows.get, rows.page, rows._apply = get, read, applied  # type: ignore[method-assign]
     return [key[3:].decode() for key in chosen]
+
+
+def test_tables_that_are_damaged_are_made_anew_and_what_the_log_has_no_more_comes_from_the_peers(seed: int) -> None:
+    with Fleet.running(seed, 3, settings=on_disk()) as fleet:
+        account, disk = Account(fleet), fleet.world.disk("n1")
+        while "begin" not in disk.names("log"):
+            assert len(account.writes) < 2000, "the log is never cut"
+            account.write("n2")
+            fleet.world.run_for(0.01)
+        fleet.until(fleet.settled)
+        fleet.crash("n1")
+        disk.flip_byte("table/rows", 100)
+        fleet.start("n1")
+        fleet.until(lambda: "n1" in fleet.up)
+        assert fleet.nodes["n1"].store.recovering, "it denies what it lost"
+        fleet.until(fleet.settled, timeout=60.0)
+        assert fleet.nodes["n1"].events.since(kind="storage.damaged")
+        assert not fleet.nodes["n1"].store.recovering
+        account.check()
