@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from cluster.config import node_settings
+from cluster.config import NodeSettings, node_settings
 from tests.simulation.nemesis import LOSSES, STEPS, Nemesis
 from tests.simulation.runs import MIXES, run
 
@@ -33,6 +33,7 @@ SITUATIONS = {
     "tombstones.settled": "nothing older than some deletes could come back any more",
     "actor.minted": "a node gave up an actor whose dots it may have forgotten",
     "torn tail": "a write was cut by a power loss",
+    "storage.cut": "the beginning of a log was removed, behind checkpoints",
     "storage.full": "the log refused a batch, which was undone",
     "node.stalled": "a node noticed that it had not run",
     "hidden end of a stream": "a reset or refusal that a partition keeps from its peer",
@@ -49,18 +50,23 @@ SITUATIONS = {
 }
 
 
+def short_segments(settings: NodeSettings) -> NodeSettings:
+    """So short that the log is cut all the time."""
+    return replace(settings, storage=replace(settings.storage, segment_bytes=4096))
+
+
 def suite() -> Iterator[dict[str, Any]]:
     """The options of each kind of run."""
     narrow = replace(node_settings().transport, queue_bytes_max=32 * 1024)
     yield from ({"mix": mix} for mix in MIXES)
-    yield {"mix": "deletes", "steps": LOSSES}
+    yield {"mix": "deletes", "steps": LOSSES, "settings": short_segments(node_settings())}
     yield {"mix": "deletes", "collects": True}
     yield {"mix": "siblings", "steps": [*STEPS, Nemesis.fill_disk, Nemesis.fill_disk, Nemesis.empty_disk]}
     yield {
         "mix": "siblings",
         "down_max": 5,
         "steps": [*STEPS, Nemesis.power_loss, Nemesis.power_loss],
-        "settings": node_settings(durability="always"),
+        "settings": short_segments(node_settings(durability="always")),
     }
     yield {"mix": "chains", "settings": replace(node_settings(), transport=narrow), "large_bytes": 60_000}
 
