@@ -1,9 +1,9 @@
 """Writes the keys of a file into a cluster, many at a time; each is read first, and what is there not written again.
 
 So an import needs no notes of how far it came: whoever was interrupted, at whatever point, gives the same lines again.
-A line whose write may or may not have happened is repeated as the same operation, at the node that knows it. What is
-refused for what it says is noted with its number, and the rest goes on; what the cluster does not take ends the import,
-after all that was sent has its answer. Of two lines with one key the later one counts.
+A line whose write may or may not have happened is repeated as the same operation, at the node that knows it. When that
+node is gone, or a line is refused for what it says, its number is noted and the rest goes on; what the cluster does not
+take ends the import, after all that was sent has its answer. Of two lines with one key the later one counts.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from dsectl.bulk.reading import Line
 IN_FLIGHT_MAX = 256
 BYTES_IN_FLIGHT_MAX = 16 * 1024 * 1024
 """Of lines; one alone may be larger."""
-REFUSED_MAX = 100
+ERRORS_MAX = 100
 """So many wrong lines are no slip: it is another file."""
 PATIENCE = 2.0
 """For so many timeouts what is refused for now is tried again; with that of the command line, longer than a node is
@@ -87,7 +87,7 @@ class Import:
             line = parse_line(number, data)
         except Usage as error:
             self.errors.append(LineError(number, "", error))
-            self._ends = self._ends or len(self.errors) >= REFUSED_MAX
+            self._ends = self._ends or len(self.errors) >= ERRORS_MAX
             return
         if not line.key.startswith(self._prefix):
             self.passed_over += 1
@@ -105,7 +105,16 @@ class Import:
 
     async def _import(self, line: KeyLine) -> None:
         try:
-            if await self._write(line, monotonic() + PATIENCE * self._client.timeout):
+            try:
+                written = await self._write(line, monotonic() + PATIENCE * self._client.timeout)
+            except Maybe as error:  # nobody can tell that it happened, but by its being there
+                try:
+                    written = self._is_there(line, await read_key(self._client, line.key))
+                except ClusterError:
+                    written = False
+                if not written:
+                    raise error from None
+            if written:
                 self.written += 1
             else:
                 self.unchanged += 1
@@ -113,7 +122,8 @@ class Import:
                 self._on_first()
         except ClusterError as error:
             self.errors.append(LineError(line.number, line.key, error))
-            self._ends = True
+            # What only a node that died can tell says nothing of the other lines.
+            self._ends = self._ends or not isinstance(error, Maybe) or len(self.errors) >= ERRORS_MAX
         finally:
             del self._tasks[line.key]
             self._bytes_in_flight -= line.size
@@ -125,7 +135,7 @@ class Import:
         kv, key = self._client.kv, line.key
         found: GetResult = await self._repeat(until, partial(read_key, self._client, key))
         there, wanted = Counter(found.siblings), Counter(line.values)
-        if there == wanted and kind_of(found) == line.kind:
+        if self._is_there(line, found):
             return False
         if line.kind == COUNTER:
             counted = int(found.siblings[0]) if kind_of(found) == COUNTER else 0
@@ -145,6 +155,9 @@ class Import:
             put = partial(kv.put, key, value, context=context, blind=context is None)
             await self._repeat(until, put)
         return True
+
+    def _is_there(self, line: KeyLine, found: GetResult) -> bool:
+        return Counter(found.siblings) == Counter(line.values) and kind_of(found) == line.kind
 
     async def _repeat(self, until: float, operation: Callable[..., Any]) -> Any:
         """Carry it out, again and again while that may help, after a `maybe` as the same operation. One that is never

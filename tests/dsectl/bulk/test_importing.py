@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cluster.errors import ClusterError, Failed, Maybe, Overloaded, TooManySiblings
 from dsectl.bulk import importing
-from dsectl.bulk.importing import BYTES_IN_FLIGHT_MAX, IN_FLIGHT_MAX, REFUSED_MAX, Import
+from dsectl.bulk.importing import BYTES_IN_FLIGHT_MAX, ERRORS_MAX, IN_FLIGHT_MAX, Import
 from dsectl.bulk.line import COUNTER, SET, format_line
 from dsectl.bulk.reading import Line
 from tests.dsectl.bulk.store import FakeClient
@@ -102,7 +102,7 @@ def test_a_wrong_line_is_noted_and_the_others_are_written() -> None:
 def test_another_file_is_left_soon() -> None:
     fake = FakeClient()
     job = run(fake, (b"nonsense" for _ in range(1_000_000)))
-    assert job.lines == len(job.errors) == REFUSED_MAX
+    assert job.lines == len(job.errors) == ERRORS_MAX
 
 
 def test_what_is_refused_for_now_is_tried_again(impatient: None) -> None:
@@ -124,9 +124,6 @@ def test_a_write_that_may_have_happened_is_repeated_as_the_same(impatient: None)
     [
         ([TooManySiblings("too many")], "siblings", True),
         ([Overloaded("busy")] * 100_000, "overloaded", True),
-        ([maybe()], "maybe", False),
-        ([maybe(operation="o1", coordinator="n1"), Failed("it does not know")], "maybe", False),
-        ([maybe(operation="o1", coordinator="n1"), *[Overloaded("busy")] * 100_000], "maybe", False),
     ],
 )
 def test_what_the_cluster_does_not_take_ends_it(
@@ -140,6 +137,38 @@ def test_what_the_cluster_does_not_take_ends_it(
     assert (error.line, error.key, error.error.code, error.error.definite) == (8, "k7", code, definite)
     assert job.lines - 2 <= job.unchanged < job.lines, "all that were begun are counted"
     assert fake.kv.in_flight == 0
+
+
+@pytest.mark.parametrize(
+    "errors",
+    [
+        [maybe()],
+        [maybe(operation="o1", coordinator="n1"), Failed("it does not know")],
+        [maybe(operation="o1", coordinator="n1"), *[Overloaded("busy")] * 100_000],
+    ],
+)
+def test_what_nobody_can_tell_is_noted_and_the_rest_goes_on(impatient: None, errors: list[ClusterError]) -> None:
+    fake = FakeClient()
+    fake.kv.failures.extend(errors)
+    fake.kv.rows = {f"k{number}": [b"v"] for number in range(2000) if number != 7}
+    job = run(fake, [format_line(f"k{number}", [b"v"]) for number in range(2000)])
+    [error] = job.errors
+    assert (error.line, error.key, error.error.code, error.error.definite) == (8, "k7", "maybe", False)
+    assert job.unchanged == 1999
+
+
+def test_what_nobody_can_tell_and_is_there_is_written(impatient: None) -> None:
+    fake = FakeClient()
+    fake.kv.lost.append(maybe())
+    job = run(fake, [format_line("k", [b"v"])])
+    assert (job.written, job.errors, fake.kv.puts) == (1, [], [("k", b"v")])
+
+
+def test_many_of_them_end_it(impatient: None) -> None:
+    fake = FakeClient()
+    fake.kv.failures.extend(maybe() for _ in range(5000))
+    job = run(fake, [format_line(f"k{number}", [b"v"]) for number in range(5000)])
+    assert ERRORS_MAX <= len(job.errors) < 1000 and job.lines < 5000
 
 
 def test_nothing_is_tried_again_once_it_is_stopped() -> None:
