@@ -35,8 +35,8 @@ CLOCK_ACTORS_MAX = 256
 Clocks are not pruned (a pruned entry lets what was replaced come back), so the limit is only far off: 8 KB."""
 CLOCK_ACTORS_SPARE = 64
 """More of them for a delete, which is the way out of a full clock."""
-ITEMS_MAX = 16_384
-"""Of a set. Each write ships all of them: with short items and one actor these are some 700 KB."""
+ITEMS_MAX = 8192
+"""Of a set. Each write reads, merges and ships all of them: with short items 400 KB, and some milliseconds."""
 ITEM_BYTES_MAX = 1024
 UPDATE_ITEMS_MAX = 4096
 """Items that one message adds or removes."""

@@ -27,7 +27,7 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 
 from cluster.limits import VALUE_BYTES_MAX
-from cluster.versions.join import join_clocks
+from cluster.versions.join import descends, join_clocks
 from cluster.versions.stable import StableClock, is_settled
 from cluster.versions.versions import Actor, Clock
 
@@ -151,11 +151,14 @@ def number_of(cell: Cell) -> int | None:
 
 
 def merge_cells(a: Cell, b: Cell) -> Cell:
-    """The join; the very object `a` or `b` where it equals it."""
-    newer, older = (a, b) if a.generation > b.generation else (b, a)
-    clock = join_clocks(a.clock, b.clock)
-    if newer.generation > older.generation and newer.expires >= older.expires and clock == newer.clock:
-        return newer  # a register that was written over the other one: of what arrives nearly all
+    """The join; the very object `a` or `b` where it equals it.
+
+    Each change of a cell, a removal too, is an event in its clock. So a cell whose clock covers all of the other's has
+    all that the other has, or has seen it go: the usual case, in which a large set need not be gone through.
+    """
+    covered, covers = descends(a.clock, b.clock), descends(b.clock, a.clock)
+    if covered != covers:
+        return a if covered else b
     if a.generation > b.generation:
         newer = a
         counts, members = a.counts, a.members
@@ -165,7 +168,9 @@ def merge_cells(a: Cell, b: Cell) -> Cell:
     else:
         newer = a
         counts, members = _join_counts(a.counts, b.counts), _join_members(a, b)
-    joined = Cell(newer.generation, newer.value, max(a.expires, b.expires), counts, members, clock)
+    joined = Cell(
+        newer.generation, newer.value, max(a.expires, b.expires), counts, members, join_clocks(a.clock, b.clock)
+    )
     return a if joined == a else b if joined == b else joined
 
 
