@@ -124,7 +124,9 @@ class DiskTables:
         self._unsaid.clear()
 
     def close(self) -> None:
-        """Release the files. What is in memory only is in the log."""
+        """Release the files. What is in memory only is in the log. A process that ends may read a little longer: that
+        what it reads is closed is no damage."""
+        self.on_damage = lambda partition, reason: None
         self._rows.close()
 
     def _write(self, extent: _Extent) -> None:

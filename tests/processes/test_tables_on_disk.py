@@ -1,5 +1,7 @@
 """`up --store disk` on real processes and a real database: killed at any moment it loses nothing."""
 
+import os
+import signal
 from pathlib import Path
 from random import Random
 from threading import Timer
@@ -123,4 +125,23 @@ def test_rows_that_cannot_be_read_are_completed_from_the_peers() -> None:
         until(fleet.settled)
         assert "cannot be read" in fleet.events("n1", "storage.damaged")[0]["cause"]
         assert fleet.events("n1", "owner.complete")
+        assert ledger.lost(fleet.client) == []
+
+
+def test_a_node_that_is_stopped_while_it_writes_complains_of_nothing() -> None:
+    ledger = Ledger(padding=PADDING)
+    with real(3, store="disk") as fleet:
+        until(fleet.settled)
+        write(fleet, ledger, 40)
+        for node in ("n1", "n2"):
+            pid = emulator.processes(fleet.files)[node].pid
+            assert pid is not None
+            stopped = Timer(0.1, os.kill, [pid, signal.SIGTERM])
+            stopped.start()
+            write(fleet, ledger, 20)
+            stopped.join()
+            until(lambda node=node: emulator.processes(fleet.files)[node].pid is None)  # type: ignore[misc]
+            text = (fleet.files.node(node) / "node.log").read_text()
+            assert "storage.damaged" not in text and "Traceback" not in text, text
+            fleet.start(node)
         assert ledger.lost(fleet.client) == []

@@ -20,9 +20,12 @@ class FakeRows:
     def __init__(self) -> None:
         self.rows: dict[bytes, bytes] = {}
         self.bad: set[bytes] = set()
+        self.closed = False
         self.under_way: list[tuple[list[tuple[bytes, bytes | None]], Callable[[OSError | None], None]]] = []
 
     def get(self, key: bytes) -> bytes | None:
+        if self.closed:
+            raise OSError(errno.EIO, "closed")
         if key in self.bad:
             raise OSError(errno.EBADMSG, "checksum mismatch")
         return self.rows.get(key)
@@ -39,7 +42,7 @@ class FakeRows:
         self.under_way.append((list(rows), done))
 
     def close(self) -> None:
-        pass
+        self.closed = True
 
     def finish(self, error: OSError | None = None) -> None:
         rows, done = self.under_way.pop(0)
@@ -126,6 +129,15 @@ def test_a_row_that_cannot_be_read_is_reported_once_and_can_be_set_again() -> No
     assert held.table.scan(1, "", 10) == ([], False), "nothing is shown of what cannot be read"
     held.put("bad", 3)
     assert held.table.get(1, "bad") == bytes(3)
+
+
+def test_what_is_closed_is_not_damaged() -> None:
+    held, said = Tables(), list[int]()
+    held.put("k", 2000)
+    held.rows.finish()
+    held.tables.watch(lambda partition, reason: said.append(partition))
+    held.tables.close()
+    assert held.table.get(1, "k") is None and said == []
 
 
 def test_hints_are_charged_to_a_partition_of_their_own() -> None:
