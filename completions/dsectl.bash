@@ -153,7 +153,7 @@ _dsectl_argument() {
         'recipe show 0') kind='recipe a-crash-in-a-checkpoint a-node-leaves a-sixth-node a-wiped-disk a-zone-dies counters crash-recovery data-larger-than-memory deadlines-and-no-responders failure-detection hinted-handoff last-writer-wins many-helpers one-membership one-way-links or-set partition-and-heal pause-versus-kill quorum read-repair repair-without-a-reader routing-around-a-slow-node siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics' ;;
         'present 0') kind='recipe a-crash-in-a-checkpoint a-node-leaves a-sixth-node a-wiped-disk a-zone-dies counters crash-recovery data-larger-than-memory deadlines-and-no-responders failure-detection hinted-handoff last-writer-wins many-helpers one-membership one-way-links or-set partition-and-heal pause-versus-kill quorum read-repair repair-without-a-reader routing-around-a-slow-node siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics' ;;
         'completions 0') kind='choice bash zsh fish' ;;
-        'complete 0') kind='choice key subject service operation' ;;
+        'complete 0') kind='choice key bucket subject service operation' ;;
         'help '*) kind='choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv incr decr sadd srem smembers bucket publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes glossary' ;;
     esac
 }
@@ -305,7 +305,7 @@ _dsectl_offer() {  # what $kind names and $cur begins
         zone) _dsectl_zones ;;
         fault) _dsectl_faults ;;
         file) _dsectl_files ;;
-        key | subject | service | operation) _dsectl_ask "$1" ;;
+        key | bucket | subject | service | operation) _dsectl_ask "$1" ;;
         recipe) shift; _dsectl_reply "$@"; _dsectl_files ;;
         value)
             [[ $cur == @* ]] || return

@@ -293,7 +293,7 @@ function __dsectl_argument
         case 'completions 0'
             echo 'choice bash zsh fish'
         case 'complete 0'
-            echo 'choice key subject service operation'
+            echo 'choice key bucket subject service operation'
         case 'help *'
             echo 'choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv incr decr sadd srem smembers bucket publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes glossary'
     end
@@ -683,7 +683,7 @@ function __dsectl_offer
             test -r $file; or return
             string match -rv '"active":false|"kind":"(kill|pause)"' <$file |
                 string replace -rf '.*"id":"([^"]*)".*' '$1'
-        case key subject service operation
+        case key bucket subject service operation
             # Names in the cluster, which says nothing when no node answers soon.
             command -q $argv[5]; or return
             command $argv[5] complete $kind[1] "$typed" -C $argv[2] 2>/dev/null | string replace -r '^' -- "$lead"

@@ -213,6 +213,7 @@ PROGRAM = """#!/bin/sh
 case "$2 $5" in
     'key shop-2') echo elsewhere ;;
     'key '*) printf '%s\\n' user:1 user:2 'two words' cart ;;
+    'bucket '*) printf '%s\\n' orders carts ;;
     'operation '*) echo flaky. ;;
     'subject '*) echo 'orders.*' ;;
 esac
@@ -228,6 +229,7 @@ LIVE_COMPLETED = [
     ("dsectl get ca", "<get><cart>"),
     ("dsectl get tw", "<get><two words>"),
     ("dsectl request fl", "<request><flaky.>"),
+    ("dsectl bucket show or", "<bucket><show><orders>"),
 ]
 
 
