@@ -163,6 +163,14 @@ def test_what_a_quorum_lacks_is_said(fleet: Fleet, redis: SimulatedRedis) -> Non
         assert str(reply).split()[0] in ("CLUSTERDOWN", "MAYBE", "TRYAGAIN"), (line, reply)
 
 
+def test_what_is_not_known_is_said(fleet: Fleet, redis: SimulatedRedis) -> None:
+    """The other owners have the write, and do not say so: it may still appear."""
+    redis.ask("SET", "k", "v")
+    fleet.pause("n2", "n3", "n4")
+    redis.send(["SET", "a", 1], ["MSET", "b", 1, "c", 2])
+    assert [str(reply).split()[0] for reply in redis.take(2, timeout=10.0)] == ["MAYBE", "MAYBE"]
+
+
 def test_cursors_are_bounded(redis: SimulatedRedis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keyspace, "CURSORS_MAX", 2)
     for number in range(20):
