@@ -239,9 +239,16 @@ def unsettled_cell(cell: Cell, held: Cell | None, stable: StableClock) -> Cell |
         }
         if kept:
             members[item] = kept
-    left = Cell(generation, value, expires, counts, members, cell.clock)
+    clock = cell.clock
+    if generation != cell.generation:
+        # The clock may cover what was counted in the generation that is here, and was dropped under the one that is
+        # over: it is to claim no more than what is left.
+        clock = {actor: max(count.number, count.cleared) for actor, count in counts.items()}
+        for actor, number in (event for events in members.values() for event in events.items()):
+            clock[actor] = max(number, clock.get(actor, 0))
+    left = Cell(generation, value, expires, counts, members, clock)
     is_news = value is not None or counts or members
-    if is_news or any(not is_settled(stable, actor, number) for actor, number in cell.clock.items()):
+    if is_news or any(not is_settled(stable, actor, number) for actor, number in clock.items()):
         return cell if left == cell else left
     return None
 

@@ -303,6 +303,9 @@ def test_a_settled_register_that_is_not_held_does_not_hide_what_came_after_it() 
     anew = add_count(NO_CELL, CellEvent(70, C, 9), 1)
     left = unsettled_cell(stale, anew, {"n1-aa": 3})
     assert left is not None and total_of(merge_cells(anew, left)) == 3
+    seen = add_count(merge_cells(deleted, anew), CellEvent(80, B, 10), 4)  # it has read the new count, and dropped it
+    left = unsettled_cell(seen, anew, {"n1-aa": 3})
+    assert left is not None and total_of(merge_cells(anew, left)) == 5
 
 
 def test_a_context_of_an_object_has_seen_nothing_of_a_cell() -> None:
