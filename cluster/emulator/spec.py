@@ -65,7 +65,7 @@ class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True):
         for part in (self.gateway or "").split(",") if self.gateway else ():
             name, colon, port = part.strip().partition(":")
             if name not in GATEWAYS:
-                raise Usage(f"unknown gateway {name!r}: one of {', '.join(GATEWAYS)}")
+                raise Usage(f"unknown gateway {name!r}: expected {' or '.join(GATEWAYS)}")
             if name in found:
                 raise Usage(f"gateway {name} is named twice")
             if colon and not (port.isascii() and port.isdigit()):

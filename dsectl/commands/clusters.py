@@ -92,7 +92,8 @@ def up(
             ready, option = f"\nready after {show_duration(report.ready_s)}", _option()
             console.note(f"{ready}; `dsectl{option} put KEY VALUE` writes, `dsectl help` lists the rest")
             for name, at in current().files().gateways.items():
-                console.note(f"{name}: {', '.join(at.values())}; `dsectl{option} env` prints the password")
+                where = ", ".join(f"{node} {address}" for node, address in at.items())
+                console.note(f"{name}: {where}; `dsectl{option} env` prints the password")
 
     if report.failed:
         error = combined(report.failed)
