@@ -25,6 +25,8 @@ KEYS = int(os.environ.get("KEYS", "100000"))
 STEP = 250
 AT_ONCE = 256
 COLLECTED_S = 600.0
+UNFOLLOWED = "not looked through"
+"""Of a node that does not know yet which tombstones it has."""
 
 
 def simulated() -> None:
@@ -67,7 +69,7 @@ async def collected(client: Client) -> None:
     while True:
         found = await client.admin.ask_all(None, "repair")
         states = [one["deleted"] for one in found.values() if isinstance(one, dict)]
-        if len(states) == len(found) and not any(one["left"] or one["waits"] for one in states):
+        if len(states) == len(found) and not any(one["left"] or UNFOLLOWED in one["waits"] for one in states):
             return
         assert time.monotonic() < until, found
         await asyncio.sleep(1.0)
