@@ -134,6 +134,11 @@ class RealDisk:
         """Delete a file; harmless when it is missing."""
         remove_if_there(self._path(path))
 
+    def remove_soon(self, path: str) -> None:
+        """Delete a large file in a thread."""
+        removed = self._loop.run_in_executor(None, remove_if_there, self._path(path))
+        removed.add_done_callback(lambda future: future.cancelled() or future.exception())
+
 
 class RealAppendFile:
     """A file opened for appending. `size` is its length while this is its only writer."""

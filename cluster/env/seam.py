@@ -198,6 +198,10 @@ class Disk(Protocol):
     def remove(self, path: str) -> None:
         """Delete a file; harmless when it is missing."""
 
+    def remove_soon(self, path: str) -> None:
+        """Delete a large file, which takes the system some milliseconds, beside the loop. It may fail, and nobody hears
+        of it."""
+
 
 class DiskFaults(Protocol):
     """What a user wished upon a disk: asked by the disk before an operation, which it counts."""

@@ -33,9 +33,9 @@ from cluster.storage.segments import SegmentLog
 PAGE_BYTES = 1 << 16
 PAGE_ROWS = 512
 """What is copied in one slice at most, or one row: a quarter of a millisecond."""
-RATE_BYTES = 8 << 20
-"""A second. It grows with the log, up to the next number: a node that is written to faster than it copies would need a
-disk without end."""
+RATE_BYTES = 6 << 20
+"""A second. It grows with the cube of the log, up to the next number: a node that is written to faster than it copies
+would need a disk without end."""
 RATE_BYTES_MAX = 32 << 20
 REST_MIN_S = 0.001
 REST_SHARE = 6
@@ -177,7 +177,8 @@ class Checkpoints:
         self._rest(size, self._clock.now() - began)
 
     def _rest(self, size: int = 0, took_s: float = 0.0) -> None:
-        rate = min(RATE_BYTES_MAX, RATE_BYTES * max(1.0, self._log.bytes / max(1, self.limit)))
+        over = max(1.0, self._log.bytes / max(1, self.limit))
+        rate = min(RATE_BYTES_MAX, RATE_BYTES * over**3)
         self._clock.call_later(max(REST_MIN_S, size / rate, REST_SHARE * took_s), self._between, self._step)
 
     def _last(self, copy: Copy) -> list[Record]:

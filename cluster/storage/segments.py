@@ -46,8 +46,8 @@ Done = Callable[[ClusterError | None], None]
 """Called once: with None when the write is as durable as the settings promise, or with why it was not kept."""
 
 
-REMOVE_REST_S = 0.005
-"""The files of a cut go one by one: each takes the file system a moment."""
+REMOVE_REST_S = 0.05
+"""The files of a cut go one by one: each takes the file system some milliseconds."""
 
 
 def segment_path(segment: int) -> str:
@@ -180,7 +180,7 @@ class SegmentLog:
             size = sum(self.sizes.pop(number) for number in before)
             self.bytes -= size
             for turn, number in enumerate(before):
-                self._env.clock.call_later(turn * REMOVE_REST_S, self._env.disk.remove, segment_path(number))
+                self._env.clock.call_later(turn * REMOVE_REST_S, self._env.disk.remove_soon, segment_path(number))
             done(len(before), size)
 
         try:

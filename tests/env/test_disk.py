@@ -96,3 +96,24 @@ def test_two_nodes_do_not_share_files(stage: Stage) -> None:
     stage.env("one").disk.write("name", b"one")
     stage.env("two").disk.write("name", b"two")
     assert stage.env("one").disk.read("name") == b"one"
+
+
+def test_a_part_is_read_in_a_later_pass(stage: Stage) -> None:
+    disk = stage.env("node").disk
+    disk.write("log/0001", b"0123456789")
+    read: list[bytes | OSError] = []
+    disk.read_part("log/0001", 3, 4, read.append)
+    disk.read_part("log/0001", 8, 4, read.append)
+    disk.read_part("missing", 0, 4, read.append)
+    assert read == []
+    stage.until(lambda: len(read) == 3)
+    assert {one for one in read if isinstance(one, bytes)} == {b"3456", b"89"}
+    assert [type(one) for one in read if isinstance(one, OSError)] == [FileNotFoundError]
+
+
+def test_what_is_removed_soon_goes(stage: Stage) -> None:
+    disk = stage.env("node").disk
+    disk.write("log/0001", b"0123456789")
+    disk.remove_soon("log/0001")
+    disk.remove_soon("missing")
+    stage.until(lambda: disk.names("log") == [])

@@ -99,6 +99,8 @@ class MemoryDisk:
     def remove(self, path: str) -> None:
         self.files.pop(path, None)
 
+    remove_soon = remove
+
 
 class Call:
     """A call that is still to come."""
