@@ -17,12 +17,22 @@ from msgspec.structs import replace
 
 from cluster.ballot.acceptor import Accepted, Acceptor, AcceptorState, Promised
 from cluster.ballot.proposer import Phase, Proposer
-from cluster.chain.entry import FOLDER, ChainEntry, Change, decode_chain, digest, encode_chain, entry_path, genesis
+from cluster.chain.entry import (
+    FOLDER,
+    ChainEntry,
+    Change,
+    behind,
+    decode_chain,
+    digest,
+    encode_chain,
+    entry_path,
+    genesis,
+)
 from cluster.env import Env
 from cluster.errors import ClusterError, Damaged, Maybe, NotYet, OtherChain, QuorumMissing, StaleLayout, StorageFull
 from cluster.layout.entry import LayoutEntry
 from cluster.ports import Inbound, Messenger, Outcome, Recorder
-from cluster.wire.chain import Accept, AcceptAnswer, Decided, Entries, Prepare, Promise
+from cluster.wire.chain import Accept, AcceptAnswer, Adopted, Decided, Entries, Prepare, Promise
 from cluster.wire.handshake import LANE_CONTROL
 
 BALLOT_FILE: Final = "ballot.json"
@@ -57,7 +67,7 @@ def read_chain(env: Env, first: LayoutEntry) -> list[ChainEntry]:
         if entry.slot == entries[-1].slot + 1:
             if entry.follows != digest(entries[-1]):
                 break
-            entries.append(entry)
+            entries.append(behind(entries[-1], entry))
     return entries
 
 
@@ -203,6 +213,7 @@ class Chain:
     def _pushed(self, inbound: Inbound) -> None:
         body: Decided = inbound.body
         self.learn(body.entries, inbound.sender)
+        inbound.reply(Adopted(self.entry.slot))
 
     def fetch(self, peer: str) -> None:
         """Ask a peer for the entries that it has and this node does not; one question to a peer at a time."""
@@ -272,6 +283,7 @@ class Chain:
         self.full = self._waits_for_room = True
 
     def _adopt(self, entry: ChainEntry) -> None:
+        entry = behind(self.entry, entry)
         self._before(entry)
         try:
             self.env.disk.write(entry_path(entry.slot), encode_chain(entry))
@@ -301,6 +313,16 @@ class Chain:
         """A proposal has ended."""
         self._proposal = None
         done(outcome)
+
+    def give(self, peers: list[str], entry: ChainEntry, deadline: float, done: Callable[[str], None]) -> None:
+        """Push an entry that is decided to these; `done` with each that has it then."""
+
+        def answered(peer: str, outcome: Outcome) -> None:
+            if type(outcome) is Adopted and outcome.slot >= entry.slot:
+                done(peer)
+
+        if peers:
+            self.messenger.request(peers, Decided([encode_chain(entry)]), deadline, answered, LANE_CONTROL)
 
     def announce(self, blob: bytes) -> None:
         """Push the entry that was just decided to every member, and to those that are none any more."""

@@ -303,6 +303,12 @@ def encode_chain(entry: ChainEntry) -> bytes:
     return msgspec.json.encode(entry)
 
 
+def behind(before: ChainEntry, entry: ChainEntry) -> ChainEntry:
+    """The entry, with the very layout of the one before where it is the same: a bucket may be emptied every second, and
+    a layout with its owners is some ten kilobytes in memory."""
+    return replace(entry, layout=before.layout) if entry.layout == before.layout else entry
+
+
 def entry_path(slot: int) -> str:
     """Where a node keeps an entry; the names sort as the slots do."""
     return f"{FOLDER}/{slot:08}.json"

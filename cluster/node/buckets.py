@@ -24,7 +24,7 @@ from cluster.wire.kv import Keys, KeysFound
 if TYPE_CHECKING:
     from cluster.node.node import Node
 
-LOOK_S: Final = 0.02
+LOOK_S: Final = 0.005
 LOOKS_S: Final = 1.0
 """So long a member is given to say whether it holds keys of the name; who says nothing is not waited for."""
 ANSWER_S: Final = 0.1
@@ -152,10 +152,12 @@ class BucketChanges:
         self, change: Callable[[ChainEntry], ChainEntry], change_id: str, deadline: float, done: Decided
     ) -> None:
         """Have it decided, and wait until all live members have the entry."""
-        node = self._node
+        node, given = self._node, list[str]()
 
         def decided(outcome: ChainEntry | ClusterError) -> None:
             if isinstance(outcome, ChainEntry):
+                others = [name for name in node.membership.alive() if name != node.member.name]
+                node.layouts.chain.give(others, outcome, deadline - ANSWER_S, given.append)
                 wait(outcome)
             elif isinstance(outcome, NotYet) and node.env.clock.now() < deadline - 2 * ANSWER_S:
                 # This node has another change under way.
@@ -164,7 +166,9 @@ class BucketChanges:
                 done(outcome, [])
 
         def wait(entry: ChainEntry) -> None:
-            has = {name for name, progress in node.layouts.all_progress().items() if progress.slot >= entry.slot}
+            # What members announce comes with gossip, from those too that were away when it was given to them.
+            progress = node.layouts.all_progress()
+            has = {*given, *(name for name, one in progress.items() if one.slot >= entry.slot)}
             behind = [name for name in node.membership.alive() if name not in has]
             if not behind or node.env.clock.now() >= deadline - ANSWER_S:
                 done(entry, [name for name in node.view.members if name not in has])

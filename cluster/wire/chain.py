@@ -55,4 +55,10 @@ class Decided(Struct, array_like=True, gc=False, tag=85):
     entries: list[bytes]
 
 
-ChainBody = Prepare | Promise | Accept | AcceptAnswer | Entries | Decided
+class Adopted(Struct, array_like=True, gc=False, tag=86):
+    """The answer to entries that are pushed: the last slot that is decided, as far as the node knows then."""
+
+    slot: int
+
+
+ChainBody = Prepare | Promise | Accept | AcceptAnswer | Entries | Decided | Adopted

@@ -45,9 +45,13 @@ def test_it_is_everywhere_when_its_creation_returns(seed: int) -> None:
         for node in fleet.nodes.values():
             assert (node.buckets.of("orders/7").r, node.buckets.of("order/7").r) == (1, 0)
             assert node.view.number == 1, "no request is stale"
+            first, second = node.layouts.chain.entries
+            assert second.layout is first.layout, "a definition takes no room for another layout"
         fleet.crash("n3")
         boot(fleet, "n3")
         assert fleet.nodes["n3"].buckets.of("orders/7").w == 3, "and after a restart, before anybody is asked"
+        first, second = fleet.nodes["n3"].layouts.chain.entries
+        assert second.layout is first.layout
 
 
 def test_who_has_not_taken_it_over_is_named_and_does_when_it_can(seed: int) -> None:

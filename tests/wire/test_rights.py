@@ -17,6 +17,7 @@ ANSWERS_AND_PUSHES = {
         "Got",
         "KeysFound",
         "ClockRead",
+        "Adopted",
         "Replicated",
         "Attested",
         "Scanned",
