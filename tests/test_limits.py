@@ -37,6 +37,7 @@ from cluster.limits import (
 from cluster.messaging.topics import ID_BYTES_MAX
 from cluster.transport.transport import UNPROVEN_MAX
 from cluster.versions import CONTEXT_BYTES_MAX, DOTS_MAX
+from dsectl.bulk.line import LINE_BYTES_MAX
 from dsectl.load.plan import IN_FLIGHT_MAX, KEYS_MAX
 from dsectl.reference import DOCS
 
@@ -63,6 +64,7 @@ ROWS = {
         f"{CLOCK_ACTORS_MAX}; {CLOCK_ACTORS_MAX + CLOCK_ACTORS_SPARE} for a delete",
         "clock-full",
     ),
+    "line of `kv import`": (size(LINE_BYTES_MAX), "too-large"),
     "operation id": (f"1 to {OPERATION_BYTES_MAX} bytes of printable ASCII", "too-large"),
     "context": (size(CONTEXT_BYTES_MAX), "bad-context"),
     "N, R and W": (f"1 to {REPLICAS_MAX}", "usage"),

@@ -54,6 +54,8 @@ OTHERWISE = {
     **dict.fromkeys(("set", "write", "store"), ("put",)),
     **dict.fromkeys(("read", "fetch", "cat", "show"), ("get",)),
     **dict.fromkeys(("scan", "prefix"), ("keys",)),
+    **dict.fromkeys(("import", "restore", "ingest"), ("kv import",)),
+    **dict.fromkeys(("export", "dump", "backup"), ("kv export",)),
     **dict.fromkeys(("pub", "emit"), ("publish",)),
     **dict.fromkeys(("sub", "listen"), ("subscribe",)),
     **dict.fromkeys(("call", "rpc", "invoke"), ("request",)),
