@@ -408,11 +408,15 @@ class Node:
     def _damaged(self, partition: int, reason: str) -> None:
         """A row that this node holds cannot be read any more. Said once, or each such row would sync the log."""
         self.actors.renew()  # the row's clock is not known, so no dot of the present actor may come next
-        if partition in self.store.recovering or (partition == HINTS and self.store.hints_lost):
+        if partition in self.store.recovering:
             return
         self.events.record("storage.damaged", reason, partition=partition)
         try:
-            self.replication.lost(reason, [partition])
+            if partition == HINTS:
+                self.store.lose([HINTS], reason)
+                self.replication.context.hint_loss.lost_now(self.store.hints_lost)
+            else:
+                self.replication.lost(reason, [partition])
         except StorageFull as error:
             self.events.record("storage.damaged", error.message, partition=partition)
 

@@ -32,6 +32,7 @@ class HintLoss:
         self._disk = disk
         self._boot = boot
         self._told: LossNotice | None = None
+        self._later = 0  # losses found while this boot runs
 
     def recover(self, reason: str, fresh: bool) -> None:
         """`reason` as the store remembers it, empty for none; `fresh`: this boot found it."""
@@ -45,6 +46,11 @@ class HintLoss:
             return  # everybody is told again
         if before is not None and before.reason == reason:
             self._told = before
+
+    def lost_now(self, reason: str) -> None:
+        """More was lost just now: another loss than whatever members know of, `reason` as the store has it."""
+        self._later += 1
+        self._told = LossNotice(f"{self._boot}-{self._later}", reason, [])
 
     @property
     def id(self) -> str:

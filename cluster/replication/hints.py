@@ -138,12 +138,18 @@ class HintStore:
     def waiting_for(self, target: str, accept: Callable[[HintKey], bool], limit: int) -> list[tuple[HintKey, bytes]]:
         """Up to `limit` copies for an owner that are accepted, oldest first, without what the log may yet refuse."""
         found: list[tuple[HintKey, bytes]] = []
+        unreadable: list[HintKey] = []
         for hint in self._by_target.get(target, ()):
             if len(found) >= limit:
                 break
-            blob = self._store.logged(TABLE_HINTS, hint.partition, hint.row()) if accept(hint) else None
-            if blob is not None:
-                found.append((hint, blob))
+            if accept(hint):
+                blob = self._store.logged(TABLE_HINTS, hint.partition, hint.row())
+                if blob is not None:
+                    found.append((hint, blob))
+                elif self.get(hint) is None:  # its table cannot read it any more; the owner is told of that
+                    unreadable.append(hint)
+        for hint in unreadable:
+            self._forget(hint)
         return found
 
     def by_target(self) -> dict[str, int]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from random import Random
 
 from cluster.config import NodeSettings, node_settings
-from cluster.replication.mergeable import TABLE_KV
+from cluster.replication.mergeable import TABLE_HINTS, TABLE_KV
 from cluster.simulation.fleet import Fleet
 from cluster.simulation.sorted import SimulatedSortedRows
 from cluster.wire.kv import Got
@@ -13,10 +13,10 @@ from tests.simulation import test_no_loss
 from tests.simulation.account import Account
 
 
-def on_disk(durability: str = "interval", generation_bytes: int = 4000) -> NodeSettings:
+def on_disk(durability: str = "interval", replication: str | None = None) -> NodeSettings:
     """Tables that are written over and over."""
-    settings = node_settings(durability=durability, store="disk")
-    storage = replace(settings.storage, generation_bytes=generation_bytes, segment_bytes=8000)
+    settings = node_settings(replication=replication, durability=durability, store="disk")
+    storage = replace(settings.storage, generation_bytes=4000, segment_bytes=8000)
     return replace(settings, storage=storage)
 
 
@@ -69,14 +69,32 @@ def test_a_row_that_cannot_be_read_is_no_absence_and_comes_back(seed: int) -> No
                 assert isinstance(answer, Got) and value in answer.siblings, "a write took its place"
 
 
-def damage_rows(fleet: Fleet, name: str, random: Random) -> list[str]:
+def test_an_owner_whose_hints_cannot_be_read_is_told_so_and_completes_itself(seed: int) -> None:
+    with Fleet.running(seed, 3, settings=on_disk(replication="2/1/2")) as fleet:
+        fleet.crash("n3")
+        fleet.until(lambda: all(fleet.believes(name, "n3") == "dead" for name in fleet.up), 60.0)
+        account = Account(fleet)
+        for number in range(80):
+            account.write(fleet.up[number % 2])
+            fleet.world.run_for(0.01)
+        fleet.world.run_for(1.0)
+        for name in fleet.up:
+            damage_rows(fleet, name, Random(seed), TABLE_HINTS)
+        fleet.start("n3")
+        fleet.until(fleet.settled, timeout=60.0)
+        assert any(fleet.nodes[name].events.since(kind="storage.damaged") for name in ("n1", "n2"))
+        assert fleet.nodes["n3"].events.since(kind="owner.recovering"), "it was told that it has all of them"
+        account.check()
+
+
+def damage_rows(fleet: Fleet, name: str, random: Random, table: int = TABLE_KV) -> list[str]:
     """Some rows in the database of a node fail their checksums from now on, until they are written again. Returns their
     keys."""
     tables = fleet.nodes[name].tables
     assert tables is not None
     rows = tables._rows
     assert isinstance(rows, SimulatedSortedRows)
-    keys = [key for key in rows._rows if key[0] == TABLE_KV + 1]
+    keys = [key for key in rows._rows if key[0] == table + 1]
     chosen = random.sample(keys, 5)
     damaged = set(chosen)
     whole, page, apply = rows.get, rows.page, rows._apply
