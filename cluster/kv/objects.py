@@ -8,7 +8,7 @@ objects from bytes finds the object of such a row, and has to know itself that t
 
 from collections.abc import Callable
 from math import inf
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -19,7 +19,11 @@ from cluster.versions import (
     EXPIRED_SPARE_MS,
     KIND_NONE,
     Cell,
+    Clock,
+    Count,
+    Expiry,
     Generation,
+    Members,
     StableClock,
     Versions,
     decode,
@@ -53,12 +57,40 @@ class CellRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     cell: Cell
 
 
+class CellOutline(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A cell without what may be large in it."""
+
+    generation: Generation
+    value: msgspec.Raw
+    expires: Expiry
+    counts: dict[Actor, Count]
+    members: msgspec.Raw
+    clock: dict[Actor, int]
+
+
+class CellRowOutline(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A row with a cell, whose value and items are passed over."""
+
+    clock: dict[Actor, int]
+    siblings: tuple[Sibling, ...]
+    cloud: tuple[Dot, ...]
+    cell: CellOutline
+
+
+Parts: TypeAlias = tuple[Versions, Cell | None]
+"""The object of a row, `EMPTY` for none, and its cell."""
+
+_NIL: Final = b"\xc0"
+_NO_ITEMS: Final = b"\x80"
+_SOME_ITEM: Final[Members] = {b"": {}}
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(CellRow)
+_outline_decoder = msgspec.msgpack.Decoder(CellRowOutline)
 
 
-def split(blob: bytes | None) -> tuple[Versions, Cell | None]:
-    """The object, `EMPTY` for none, and the cell of a row. Raises Damaged."""
+def split(blob: bytes | None) -> Parts:
+    """The parts of a row. Raises Damaged."""
     if blob is None:
         return EMPTY, None
     if blob[0] != FRONT_CELL:
@@ -68,6 +100,20 @@ def split(blob: bytes | None) -> tuple[Versions, Cell | None]:
     except UNREADABLE as error:
         raise Damaged(f"a row cannot be read: {error}") from error
     return Versions(row.clock, row.siblings, row.cloud) if row.clock or row.cloud else EMPTY, row.cell
+
+
+def outlined(blob: bytes) -> Parts:
+    """The parts of a row with a cell, for whoever asks what the cell is and not what is in it: any value is an empty
+    one, and of any items there is one. Raises Damaged."""
+    try:
+        row = _outline_decoder.decode(blob)
+    except UNREADABLE as error:
+        raise Damaged(f"a row cannot be read: {error}") from error
+    cell = row.cell
+    value = None if bytes(cell.value) == _NIL else b""
+    members: Members = {} if bytes(cell.members) == _NO_ITEMS else _SOME_ITEM
+    outline = Cell(cell.generation, value, cell.expires, cell.counts, members, cell.clock)
+    return Versions(row.clock, row.siblings, row.cloud), outline
 
 
 def joined(versions: Versions, cell: Cell | None) -> bytes:
@@ -84,15 +130,32 @@ def with_object(held: bytes | None, written: bytes) -> bytes:
     return joined(decode(written), split(held)[1])
 
 
+def join_parts(a: Parts, b: Parts) -> Parts:
+    """The join of two rows, part by part."""
+    (mine, my_cell), (theirs, their_cell) = a, b
+    cell = their_cell if my_cell is None else my_cell if their_cell is None else merge_cells(my_cell, their_cell)
+    return mine if mine is theirs else merge(mine, theirs), cell  # a row without an object has EMPTY
+
+
+def newest_events(parts: Parts) -> Clock:
+    """By actor the newest event that a row names, in its object or in its cell."""
+    versions, cell = parts
+    if cell is None:
+        return versions.clock
+    if not versions.clock:
+        return cell.clock
+    both = {**versions.clock, **cell.clock}
+    return {actor: max(versions.clock.get(actor, 0), cell.clock.get(actor, 0)) for actor in both}
+
+
 def merge_rows(held: bytes, other: bytes) -> bytes:
     """The join of two rows; see `Mergeable`."""
     if held[0] < FRONT_CELL > other[0]:
         return merge_blobs(held, other)
     if held == other:
         return held
-    (mine, my_cell), (theirs, their_cell) = split(held), split(other)
-    cell = their_cell if my_cell is None else my_cell if their_cell is None else merge_cells(my_cell, their_cell)
-    versions = mine if mine is theirs else merge(mine, theirs)  # a row without an object has EMPTY
+    (mine, my_cell), (theirs, their_cell) = a, b = split(held), split(other)
+    versions, cell = join_parts(a, b)
     if cell is their_cell and (versions is theirs or versions == theirs):
         return other
     if cell is my_cell and (versions is mine or versions == mine):
@@ -125,7 +188,7 @@ class KvRows:
 
     def shows(self, blob: bytes, key: str) -> bool:
         """Whether any sibling is not deleted, or its cell shows anything."""
-        versions, cell = split(blob)
+        versions, cell = split(blob) if blob[0] != FRONT_CELL else outlined(blob)
         if versions.siblings and any(not sibling.deleted for sibling in versions.siblings):
             return True
         return cell is not None and kind_of(self._present(cell, key, 0)) != KIND_NONE
@@ -134,7 +197,7 @@ class KvRows:
         """Whether nothing is left of it but tombstones."""
         if blob[0] != FRONT_CELL:
             return is_deleted(blob)
-        versions, cell = split(blob)
+        versions, cell = outlined(blob)
         assert cell is not None
         if versions.siblings and any(not sibling.deleted for sibling in versions.siblings):
             return False
@@ -144,7 +207,7 @@ class KvRows:
         """When its cell has expired for so long that it may be collected."""
         if blob[0] != FRONT_CELL:
             return inf
-        versions, cell = split(blob)
+        versions, cell = outlined(blob)
         assert cell is not None
         ends_ms = expires_ms(cell)
         stays = not ends_ms or any(not sibling.deleted for sibling in versions.siblings)
@@ -154,7 +217,7 @@ class KvRows:
         """By node id the highest number of an event that it names."""
         found = newest(blob)
         if blob[0] == FRONT_CELL:
-            _, cell = split(blob)
+            _, cell = outlined(blob)
             assert cell is not None
             for actor, number in cell.clock.items():
                 id = actor.partition(".")[0]

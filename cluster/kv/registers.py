@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cluster.errors import ClusterError
-from cluster.kv.objects import joined, split
+from cluster.kv.objects import joined, newest_events, split
 from cluster.kv.operations import MaybeRow, digest_of
 from cluster.ports import Inbound
 from cluster.versions import (
@@ -66,10 +66,11 @@ class Registers:
         coordinator, key = self.coordinator, body.key
         bucket, wall_s = coordinator.buckets.of(key), coordinator.replication.env.clock.wall()
         held = coordinator.held(partition, key)
-        versions, stored = split(held)
+        versions, stored = parts = split(held)
         context = decode_cell_context(body.context) if body.context else None
         cell = present(stored, bucket.base, int(wall_s * 1000))
-        event = coordinator.updates.event(partition, key, cell, context, held, held, lww=True)
+        events = newest_events(parts)
+        event = coordinator.updates.event(partition, key, cell, context, events, events, lww=True)
         ends_ms = int((wall_s + bucket.ttl_s) * 1000) if bucket.ttl_s and not body.deleted else 0
         made = set_value(cell, event, None if body.deleted else body.value, ends_ms)
         blob = joined(_without_values(versions, event, body.operation), made)

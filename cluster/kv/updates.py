@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from cluster.chain.bucket import LWW
 from cluster.errors import ClusterError, DeadlinePassed, Maybe, QuorumMissing, Usage
 from cluster.kv.changes import Changed, carry_out, check_change, wrong_type
-from cluster.kv.objects import joined, split
+from cluster.kv.objects import join_parts, joined, newest_events, split
 from cluster.kv.operations import MaybeRow, update_row
 from cluster.ports import Inbound
 from cluster.replication.mergeable import TABLE_KV
@@ -107,9 +107,10 @@ class Updates:
         held = coordinator.held(partition, key)
         # What no vote brought may have been deleted where the votes are: it is shown to readers, and written nowhere.
         found = None if read.unrepaired else read.merged
-        merge = replication.mergeables[TABLE_KV].merge
-        row = held if found is None else found if held is None else merge(held, found)
-        versions, stored = split(row)
+        own = parts = split(held)
+        if found is not None and found != held:
+            parts = join_parts(own, split(found))
+        versions, stored = parts
         if visible(versions):
             raise wrong_type(key, "", "a counter or a set")
         stable = replication.stable_clock(partition) if replication.status.complete(partition) else {}
@@ -119,7 +120,7 @@ class Updates:
         bucket = coordinator.buckets.of(key)
         lww = bucket.resolver == LWW
         cell = present(stored, bucket.base, self._now_ms())
-        event = self.event(partition, key, cell, context, held, row, lww=lww)
+        event = self.event(partition, key, cell, context, newest_events(own), newest_events(parts), lww=lww)
         ends_ms = int((clock.wall() + bucket.ttl_s) * 1000) if bucket.ttl_s else 0
         made = carry_out(body, cell, event, context, lww=lww, ends_ms=ends_ms)
         if made.cell is cell:  # nothing to write: there was nothing to change
@@ -132,7 +133,7 @@ class Updates:
             )
             return
         blob = joined(versions, made.cell)
-        check_cell(made.cell, stored or NO_CELL, len(blob), len(row or b""))
+        check_cell(made.cell, stored or NO_CELL, len(blob), max(len(held or b""), len(found or b"")))
         if not replication.view.mine(partition):
             coordinator.actors.gave(key, event.actor, event.number)
         self._replicate(body, partition, inbound, blob, event, made, degraded)
@@ -143,13 +144,14 @@ class Updates:
         key: str,
         cell: Cell,
         context: CellContext | None,
-        held: bytes | None,
-        row: bytes | None,
+        own: Clock,
+        seen: Clock,
         *,
         lww: bool,
     ) -> CellEvent:
         """The event of a write, by an actor of which this node surely holds all that it gave on the key, and with a
-        stamp above all that it is to win over. Raises WrongClock where stamps decide and this node's may not."""
+        stamp above all that it is to win over. `own` are the newest events that this node holds of the key, `seen`
+        those that it knows of. Raises WrongClock where stamps decide and this node's may not."""
         coordinator = self.coordinator
         if lww:
             coordinator.peer_clocks.check()
@@ -162,10 +164,9 @@ class Updates:
         if lww and stamp <= newest:  # however far ahead: what is written next has to win
             stamp = newest + 1
         stable = self.replication.stable_clock(partition) if self.replication.status.complete(partition) else {}
-        own = newest_events(held)
         actor = actors.actor if mine else actors.for_fallback(key, own)
         known = max(own.get(actor, 0), stable.get(actor.partition(".")[0], 0))
-        elsewhere = max(newest_events(row).get(actor, 0), 0 if context is None else context.clock.get(actor, 0))
+        elsewhere = max(seen.get(actor, 0), 0 if context is None else context.clock.get(actor, 0))
         if elsewhere > known or own.get(actor, 0) >= number:
             actor = coordinator.mint(mine, key)
         return CellEvent(stamp, actor, number)
@@ -238,17 +239,6 @@ class Updates:
 
     def _now_ms(self) -> int:
         return int(self.coordinator.peer_clocks.wall_s() * 1000)
-
-
-def newest_events(row: bytes | None) -> Clock:
-    """By actor the newest event that a row names, in its object or in its cell."""
-    versions, cell = split(row)
-    if cell is None:
-        return versions.clock
-    if not versions.clock:
-        return cell.clock
-    both = {**versions.clock, **cell.clock}
-    return {actor: max(versions.clock.get(actor, 0), cell.clock.get(actor, 0)) for actor in both}
 
 
 def check_seen(seen: Clock, cell: Cell | None, stable: StableClock) -> None:
