@@ -298,7 +298,7 @@ class WrongClock(ClusterError):
     retryable = True
     exit_code = 7
     help_text = (
-        "Set the node's clock (`dsectl heal` ends a fault of it), or write through another owner: `dsectl explain KEY` "
+        "Set the node's clock (`dsectl heal` ends a fault of it), or write through another node: `dsectl status` "
         "names them, --via chooses one."
     )
 

@@ -10,7 +10,16 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from cluster.errors import ClusterError, DeadlinePassed, HandshakeRefused, Maybe, Overloaded, StaleLayout, Unreachable
+from cluster.errors import (
+    ClusterError,
+    DeadlinePassed,
+    HandshakeRefused,
+    Maybe,
+    Overloaded,
+    StaleLayout,
+    Unreachable,
+    WrongClock,
+)
 from cluster.wire.caller import REPEATABLE, Caller, Done, Outcome
 from cluster.wire.frames import Body
 from cluster.wire.kv import Keys
@@ -30,16 +39,23 @@ LEARNED_MAX = 4096
 def may_go_elsewhere(error: ClusterError, repeatable: bool) -> bool:
     """Whether another node may be tried after `error` from one: it surely did nothing, or doing it twice is harmless.
 
-    Definite refusals with a reason of their own (no quorum, overload, a bad argument) are answers, not obstacles.
+    Definite refusals with a reason of their own (no quorum, overload, a bad argument) are answers, not obstacles. That
+    its clock is wrong says something of one node alone.
     """
-    return isinstance(error, Unreachable | HandshakeRefused | StaleLayout) or (
+    return isinstance(error, Unreachable | HandshakeRefused | StaleLayout | WrongClock) or (
         repeatable and isinstance(error, DeadlinePassed | Maybe)
     )
 
 
 def nobody(cluster: str, errors: dict[str, ClusterError]) -> ClusterError:
     """The one error to raise when no node could be reached; `errors` says why, by node."""
-    for kind in (HandshakeRefused, DeadlinePassed, Overloaded, Maybe):  # these say more than that a node is not there
+    for kind in (
+        WrongClock,
+        HandshakeRefused,
+        DeadlinePassed,
+        Overloaded,
+        Maybe,
+    ):  # these say more than that a node is not there
         for error in errors.values():
             if isinstance(error, kind):
                 return error

@@ -13,6 +13,7 @@ from cluster.errors import (
     QuorumMissing,
     StaleLayout,
     Unreachable,
+    WrongClock,
 )
 from cluster.wire.kv import Get
 
@@ -28,7 +29,9 @@ def test_what_may_have_happened_goes_elsewhere_only_if_it_may_be_repeated(error:
     assert may_go_elsewhere(error, True) and not may_go_elsewhere(error, False)
 
 
-@pytest.mark.parametrize("error", [Unreachable("x"), HandshakeRefused("x"), StaleLayout("x")], ids=repr)
+@pytest.mark.parametrize(
+    "error", [Unreachable("x"), HandshakeRefused("x"), StaleLayout("x"), WrongClock("x")], ids=repr
+)
 def test_what_was_not_sent_goes_elsewhere(error: ClusterError) -> None:
     assert may_go_elsewhere(error, False)
 
@@ -40,6 +43,7 @@ def test_what_was_not_sent_goes_elsewhere(error: ClusterError) -> None:
         ([Unreachable("1"), HandshakeRefused("2")], HandshakeRefused),
         ([Unreachable("1"), DeadlinePassed("2")], DeadlinePassed),
         ([Overloaded("1"), Unreachable("2")], Overloaded),
+        ([Unreachable("1"), WrongClock("2")], WrongClock),
         ([BadMessage("1")], BadMessage),
         ([], DeadlinePassed),
     ],

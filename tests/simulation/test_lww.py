@@ -10,7 +10,8 @@ from cluster.layout import PARTITIONS, partition_of
 from cluster.replication.mergeable import TABLE_KV
 from cluster.simulation.fleet import Fleet
 from cluster.wire.admin import AdminAnswer
-from cluster.wire.kv import Keys, KeysFound, PutDone
+from cluster.wire.kv import Keys, KeysFound, Put, PutDone
+from tests.simulation.clients import client_of
 from tests.simulation.lastwrites import LastWrites
 from tests.simulation.nemesis import CONDITIONS, STEPS, Nemesis
 from tests.simulation.safeguards.scenes import acknowledged, boot, got, read, settle
@@ -144,7 +145,10 @@ def test_a_clock_that_is_wrong_stamps_nothing_and_another_owner_does(seed: int) 
                 isinstance(refused, WrongClock) and refused.definite and f"the clock of {owners[0]}" in refused.message
             )
         assert acknowledged(fleet, other, "last/k", b"v").coordinator == owners[1]
-        assert read(fleet, owners[0], "last/k") == [b"v"], "it reads"
+        asked = Put("last/k", b"w", "operation-of-a-client")
+        done = fleet.wait(client_of(fleet).ask(asked, key="last/k")).answer
+        assert isinstance(done, PutDone) and done.coordinator != owners[0], "a client goes to another owner"
+        assert read(fleet, owners[0], "last/k") == [b"w"], "it reads"
         assert acknowledged(fleet, owners[0], "k", b"v").outcome == "ok", "and what is not stamped it writes"
         error = fleet.wait(fleet.ask(owners[0], "empty-bucket", {"name": "last"})).error
         assert isinstance(error, WrongClock)
