@@ -38,6 +38,8 @@ CLOCK_ACTORS_SPARE = 64
 ITEMS_MAX = 8192
 """Of a set. Each write reads, merges and ships all of them: with short items 400 KB, and some milliseconds."""
 ITEM_BYTES_MAX = 1024
+COUNTER_MAX = 2**63 - 1
+"""Above 0 and below."""
 UPDATE_ITEMS_MAX = 4096
 """Items that one message adds or removes."""
 OBJECT_BYTES_MAX = 2 * VALUE_BYTES_MAX + 64 * 1024

@@ -15,13 +15,9 @@ from msgspec import Struct
 from cluster.client.keyed import Keyed, check_context, check_key, check_write, confirmed, first_attempt
 from cluster.client.operation import S, Steps, check_bytes, check_timeout, operation
 from cluster.errors import ClusterError, TooLarge, Usage, WrongType
-from cluster.limits import ITEM_BYTES_MAX, UPDATE_ITEMS_MAX
-from cluster.versions.context import make_token
+from cluster.limits import COUNTER_MAX, ITEM_BYTES_MAX, UPDATE_ITEMS_MAX
+from cluster.versions.context import CELL_FRONT, make_token
 from cluster.wire.kv import AddItems, Increment, KvOperation, Remove, RemoveItems, Update, Updated
-
-NUMBER_MAX = 2**63 - 1
-CELL_CONTEXT = b"\xc1"
-"""How the context of a counter or set begins."""
 
 
 class CountResult(Struct, frozen=True):
@@ -200,7 +196,7 @@ class Cells(Keyed[S]):
             body.context = check_context(key, context)
         elif isinstance(body.change, RemoveItems):
             seen = contexts.recall(key)
-            if retry is None and not (seen or b"").startswith(CELL_CONTEXT):
+            if retry is None and not (seen or b"").startswith(CELL_FRONT):
                 _, limit = yield from self._read_before(key, limit, trace)
                 seen = contexts.recall(key)
             body.context = seen
@@ -242,7 +238,7 @@ class Cells(Keyed[S]):
 
 def check_number(number: Any) -> int:
     """`number`; raises Usage for what is not an integer of 64 bits."""
-    if type(number) is not int or abs(number) > NUMBER_MAX:
+    if type(number) is not int or abs(number) > COUNTER_MAX:
         raise Usage(f"a counter counts whole numbers of 64 bits, not {number!r}")
     return int(number)
 

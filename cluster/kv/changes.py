@@ -8,7 +8,7 @@ bits. An operation that changes nothing gives the very cell, which need not be w
 from typing import Final, NamedTuple
 
 from cluster.errors import TooLarge, Usage, WrongType
-from cluster.limits import ITEM_BYTES_MAX, UPDATE_ITEMS_MAX, VALUE_BYTES_MAX
+from cluster.limits import COUNTER_MAX, ITEM_BYTES_MAX, UPDATE_ITEMS_MAX, VALUE_BYTES_MAX
 from cluster.versions import (
     KIND_NONE,
     KIND_SET,
@@ -39,7 +39,6 @@ from cluster.wire.kv import (
     Update,
 )
 
-NUMBER_MAX: Final = 2**63 - 1
 CONDITIONS: Final = ("", "nx", "xx", "gt", "lt")
 REGISTERS: Final = (SetValue, Expire, Append, SetRange)
 """What needs a bucket where the last write wins."""
@@ -62,7 +61,7 @@ def check_change(change: KvOperation, lww: bool) -> None:
             if (longest := max(map(len, items))) > ITEM_BYTES_MAX:
                 raise TooLarge(f"an item has at most {ITEM_BYTES_MAX} bytes, this one {longest}")
         case Increment(by):
-            if abs(by) > NUMBER_MAX:
+            if abs(by) > COUNTER_MAX:
                 raise TooLarge(f"a counter has 64 bits, too few for {by}")
         case SetValue(value) | Append(value):
             check_length(len(value))
@@ -101,10 +100,10 @@ def carry_out(
             number = number_of(cell)
             if kind == KIND_SET or number is None:
                 raise wrong_type(update.key, kind, "a number")
-            if abs(number + by) > NUMBER_MAX:
+            if abs(number + by) > COUNTER_MAX:
                 raise Usage(f"{number} and {by} are over the 64 bits of a counter")
             counted = add_count(cell, event, by)
-            if abs(counted.counts[event.actor].total) > NUMBER_MAX:
+            if abs(counted.counts[event.actor].total) > COUNTER_MAX:
                 raise Usage(f"{event.actor} has counted as far as 64 bits go: delete the counter")
             return Changed(counted, value=b"%d" % (number + by))
         case AddItems(items):

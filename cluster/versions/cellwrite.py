@@ -8,17 +8,15 @@ The functions are total: that a counter is not added to as a set is refused by w
 """
 
 from collections.abc import Collection, Mapping
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
 from cluster import errors
 from cluster.limits import CLOCK_ACTORS_MAX, CLOCK_ACTORS_SPARE, ITEMS_MAX, OBJECT_BYTES_MAX
 from cluster.versions.cell import KIND_NONE, Cell, Count, kind_of
+from cluster.versions.context import CELL_FRONT
 from cluster.versions.versions import NUMBER_MAX, UNREADABLE, Actor, Clock
-
-CONTEXT_FRONT: Final = b"\xc1"
-"""How the context of a cell begins: a byte that stands in no MessagePack, and so in no context of an object."""
 
 
 class CellEvent(NamedTuple):
@@ -137,7 +135,7 @@ def check_cell(cell: Cell, held: Cell, written_bytes: int, held_bytes: int) -> N
 
 def encode_cell_context(cell: Cell) -> bytes:
     """The canonical bytes of what a reader of all of the cell has seen."""
-    return CONTEXT_FRONT + _context_encoder.encode(CellContext(newest_stamp(cell), cell.clock))
+    return CELL_FRONT + _context_encoder.encode(CellContext(newest_stamp(cell), cell.clock))
 
 
 def decode_cell_context(blob: bytes) -> CellContext | None:
@@ -153,4 +151,4 @@ def decode_cell_context(blob: bytes) -> CellContext | None:
 
 def is_cell_context(blob: bytes) -> bool:
     """Whether it is of a cell."""
-    return blob.startswith(CONTEXT_FRONT)
+    return blob.startswith(CELL_FRONT)

@@ -25,6 +25,9 @@ names, and a dot for each sibling of a read that shows only a part."""
 DOTS_MAX: Final = 8
 """Of its own writes that a writer is handed beside siblings that it never saw; the newest has replaced the others."""
 
+CELL_FRONT: Final = b"\xc1"
+"""How the context of a cell begins: a byte that stands in no MessagePack, and so in no context of an object."""
+
 _CHECKSUM_BYTES = 6
 _CHECKSUM_KEY = b"dsectl context 2"  # the number changes with the format
 

@@ -3,8 +3,8 @@
 import pytest
 
 from cluster.errors import ClusterError, TooLarge, Usage, WrongType
-from cluster.kv.changes import NUMBER_MAX, Changed, carry_out, check_change
-from cluster.limits import ITEM_BYTES_MAX, UPDATE_ITEMS_MAX, VALUE_BYTES_MAX
+from cluster.kv.changes import Changed, carry_out, check_change
+from cluster.limits import COUNTER_MAX, ITEM_BYTES_MAX, UPDATE_ITEMS_MAX, VALUE_BYTES_MAX
 from cluster.versions import (
     NO_CELL,
     Cell,
@@ -124,8 +124,8 @@ def test_a_value_ends_as_it_says_or_as_its_bucket_does() -> None:
 @pytest.mark.parametrize(
     ("cell", "change", "error"),
     [
-        (COUNTER, Increment(NUMBER_MAX), Usage),
-        (NO_CELL, Increment(NUMBER_MAX + 1), TooLarge),
+        (COUNTER, Increment(COUNTER_MAX), Usage),
+        (NO_CELL, Increment(COUNTER_MAX + 1), TooLarge),
         (NO_CELL, AddItems([]), TooLarge),
         (NO_CELL, AddItems([b"x"] * (UPDATE_ITEMS_MAX + 1)), TooLarge),
         (NO_CELL, RemoveItems([bytes(ITEM_BYTES_MAX + 1)]), TooLarge),
