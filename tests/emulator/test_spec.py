@@ -32,7 +32,7 @@ def test_defaults_fill_what_was_not_said() -> None:
         ({"replication": "three"}, "N/R/W"),
         ({"profile": "wan"}, "unknown profile"),
         ({"durability": "sometimes"}, "unknown durability"),
-        ({"store": "tape"}, "not offered"),
+        ({"store": "tape"}, "unknown store"),
         ({"base_port": 80}, "1024"),
         ({"base_port": 65533}, "1024 to 65535"),
         ({"ttl_s": 0.0}, "above 0"),
