@@ -82,7 +82,8 @@ def test_a_kill_a_pause_and_a_partition_lose_no_increment_and_no_item(cluster_of
     ask("heal", "-C", "real")
     found = ended(job)
     assert found["lost"] == found["unexpected"] == found["unchecked"] == 0, found
-    assert all(found["operations"][kind]["ok"] > 50 for kind in ("incr", "sadd")) and found["checked"] == 40
+    assert all(found["operations"][kind]["ok"] > 50 for kind in ("incr", "sadd"))
+    assert found["checked"] >= 30, "of 40: in a short load the keys at the end of the distribution may never be drawn"
 
 
 def test_a_write_that_is_taken_away_is_lost_and_a_foreign_value_is_unexpected(cluster_of_five: Real) -> None:
