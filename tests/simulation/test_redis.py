@@ -24,6 +24,9 @@ def test_counts_members_and_order_survive_faults(seed: int) -> None:
                 fleet.fault("partition", groups=[[victim], [name for name in fleet.names if name != victim]])
             elif how:
                 getattr(fleet, how)(victim)
+            else:  # all is well only once the links that were cut in the turn before have carried something again
+                fleet.until(fleet.settled, timeout=60.0)
+                fleet.world.run_for(1.0)
             for name, client in clients.items():
                 member = f"{name}-{turn}"
                 client.send(
