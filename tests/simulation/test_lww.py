@@ -134,6 +134,24 @@ def test_who_has_read_wins_whatever_the_clocks_say(seed: int) -> None:
         assert blind.outcome == "ok" and read(fleet, "n1", "last/k", strict=True) == [b"third"]
 
 
+def test_what_is_written_wins_over_what_is_there_though_all_clocks_were_ahead(seed: int) -> None:
+    """By more than a clock follows: else nothing could replace it for two hours."""
+    with lww(seed) as fleet:
+        owners = fleet.owners("last/k")
+        for name in fleet.names:
+            fleet.world.set_clock(name, skew=7200.0)
+        fleet.world.run_for(5.0)
+        acknowledged(fleet, owners[0], "last/k", b"first")
+        settle(fleet)
+        for name in fleet.names:
+            fleet.world.set_clock(name)
+        fleet.world.run_for(5.0)
+        assert acknowledged(fleet, owners[1], "last/k", b"second").coordinator == owners[1]
+        assert read(fleet, "n1", "last/k") == [b"second"]
+        acknowledged(fleet, owners[2], "last/k", b"", deleted=True)
+        assert read(fleet, "n1", "last/k") == []
+
+
 def test_a_clock_that_is_wrong_stamps_nothing_and_another_owner_does(seed: int) -> None:
     with lww(seed) as fleet:
         owners = fleet.owners("last/k")
