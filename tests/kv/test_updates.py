@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from cluster.errors import BadContext, ClusterError, Maybe, QuorumMissing, Usage, WrongType
+from cluster.kv.objects import split
 from cluster.simulation.fleet import Fleet, SimulatedRequest
 from cluster.wire.kv import AddItems, Append, Got, Increment, KvOperation, PutDone, Remove, RemoveItems, Updated
+from tests.simulation.test_buckets import created
 
 
 @pytest.fixture
@@ -199,3 +201,25 @@ def test_what_was_refused_is_not_taken_for_done_by_what_came_after_it(fleet: Fle
     again = fleet.update(name, "hits", Increment(5), operation="once", coordinator=name)
     assert isinstance(refused(fleet, again), Maybe)
     assert got(fleet, "n1", "hits").siblings == [b"1"]
+
+
+@pytest.mark.parametrize("kind", ["counter", "register"])
+def test_a_fallback_adds_one_clock_entry_an_outage_and_not_one_a_change(fleet: Fleet, kind: str) -> None:
+    created(fleet, "n1", "last", resolver="lww")
+    key = "hits" if kind == "counter" else "last/k"
+    owners, fallback = fleet.owners(key), fleet.fallbacks(key)[0]
+    for outage in range(1, 3):
+        for name in owners:
+            fleet.crash(name)
+        fleet.until(lambda: all(fleet.believes(name, owner) == "dead" for name in fleet.up for owner in owners), 60)
+        for number in range(10):
+            if kind == "counter":
+                assert change(fleet, fallback, key, Increment(1)).outcome == "ok-sloppy"
+            else:
+                answer = fleet.wait(fleet.put(fallback, key, b"%d" % number)).answer
+                assert isinstance(answer, PutDone) and answer.outcome == "ok-sloppy"
+        fleet.start(*owners)
+        fleet.until(fleet.settled, 120)
+        assert got(fleet, owners[0], key).siblings == [b"%d" % (10 * outage) if kind == "counter" else b"9"]
+        _, cell = split(fleet.stored(owners[0], key))
+        assert cell is not None and len(cell.clock) == outage
