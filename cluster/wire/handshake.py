@@ -31,6 +31,8 @@ from cluster.wire.rights import ROLE_CLIENT, ROLE_NODE, ROLES, role_key
 VERSION = 2
 MESSAGE_BYTES_MAX = 1024
 NONCE_BYTES = 16
+FIRST_BYTES = 16
+"""Of what is no handshake, so many are said: whose protocol it is stands there."""
 EXCHANGE_S = 0.25
 
 LANE_CONTROL, LANE_FOREGROUND, LANE_BACKGROUND = 0, 1, 2
@@ -120,7 +122,7 @@ def _first_message(data: bytes) -> tuple[Hello | Challenge | Proof | Refusal | N
         for body, stop in split_lengths(data, MESSAGE_BYTES_MAX):
             return _decode(body), stop
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadMessage("not a handshake of dsectl") from None
+        raise BadMessage(f"not a handshake of dsectl: it begins with {data[:FIRST_BYTES].hex(' ')}") from None
     return None, 0
 
 

@@ -129,6 +129,11 @@ def test_garbage_never_opens_the_door(data: bytes) -> None:
     assert two.peer is None
 
 
+def test_what_is_no_handshake_is_shown() -> None:
+    with pytest.raises(BadMessage, match=r"it begins with 00 00 00 02 92 06$"):
+        listener().feed(with_length(b"\x92\x06"), NOW)
+
+
 def test_an_oversized_message_is_refused_before_it_arrives() -> None:
     with pytest.raises(BadMessage, match="at most"):
         listener().feed(b"\x7f\xff\xff\xff", NOW)
