@@ -25,6 +25,7 @@ from msgspec.structs import replace
 
 from cluster.ballot.proposer import majority
 from cluster.chain.bucket import LWW, Bucket, check_count
+from cluster.chain.queue import BINDINGS_MAX, Queue, check_queues
 from cluster.errors import (
     AlreadyExists,
     Damaged,
@@ -70,6 +71,8 @@ class ChainEntry(Struct, frozen=True, omit_defaults=True):
     """The number of the layout that was forced last; 0: none ever was."""
     buckets: dict[str, Bucket] = {}
     """By name, in the order of the names, so that equal entries give equal bytes."""
+    queues: dict[str, Queue] = {}
+    """By name, in the order of the names."""
     goes_on: str = ""
     """The change of members that is under way still, where `what` is something else that was decided meanwhile."""
 
@@ -87,6 +90,7 @@ class ChainEntry(Struct, frozen=True, omit_defaults=True):
         check_count(self.buckets)
         for name, bucket in self.buckets.items():
             bucket.validate(name, self.layout.n)
+        check_queues(self.queues, self.slot)
 
     @property
     def change_of_members(self) -> str:
@@ -228,7 +232,7 @@ def switched(entry: ChainEntry) -> ChainEntry:
     voters = {**entry.acceptors, **entry.joining}
     stay = {member.name: voters[member.name] for member in layout.members if member.name in voters}
     what = f"{entry.change_of_members}: done"
-    return ChainEntry(entry.slot + 1, what, layout, stay, fork=entry.fork, buckets=entry.buckets)
+    return ChainEntry(entry.slot + 1, what, layout, stay, fork=entry.fork, buckets=entry.buckets, queues=entry.queues)
 
 
 def reverted(entry: ChainEntry) -> ChainEntry:
@@ -270,6 +274,56 @@ def with_emptied(entry: ChainEntry, name: str, stamp: int) -> ChainEntry:
         raise Usage(f"bucket {name} keeps siblings, which have no order by which to end them: delete its keys")
     emptied = replace(bucket, emptied=max(stamp, bucket.emptied + 1))
     return replace(_aside(entry, f"empty bucket {name}"), buckets={**entry.buckets, name: emptied})
+
+
+def with_queue(entry: ChainEntry, name: str, queue: Queue) -> ChainEntry:
+    """A queue is created, and its id is the slot of that entry; `entry` itself where there is one with the same
+    options."""
+    there = entry.queues.get(name)
+    if there is not None:
+        if there.same_options(queue):
+            return entry
+        raise AlreadyExists(f"queue {name} exists, with other options")
+    next = _aside(entry, f"create queue {name}")
+    return _with_queues(next, {**entry.queues, name: replace(queue, id=next.slot)})
+
+
+def without_queue(entry: ChainEntry, name: str) -> ChainEntry:
+    """A queue is deleted, with all that is in it."""
+    _queue(entry, name)
+    for other, queue in entry.queues.items():
+        if queue.dead_letter == name:
+            raise Usage(f"queue {other} sends its dead letters to {name}: delete {other} first")
+    left = {one: queue for one, queue in entry.queues.items() if one != name}
+    return _with_queues(_aside(entry, f"delete queue {name}"), left)
+
+
+def with_binding(entry: ChainEntry, name: str, pattern: str, *, bound: bool) -> ChainEntry:
+    """A queue takes what is published to subjects that match, or takes it no more."""
+    queue = _queue(entry, name)
+    if (pattern in queue.patterns) == bound:
+        if bound:
+            return entry
+        raise NotFound(f"queue {name} is not bound to {pattern}")
+    left = tuple(one for one in queue.patterns if one != pattern)
+    if bound and len(left) == BINDINGS_MAX:
+        raise Usage(f"a queue is bound to at most {BINDINGS_MAX} patterns")
+    changed = replace(queue, patterns=(*left, pattern) if bound else left)
+    what = f"{'bind' if bound else 'unbind'} queue {name} {'to' if bound else 'from'} {pattern}"
+    return _with_queues(_aside(entry, what), {**entry.queues, name: changed})
+
+
+def _queue(entry: ChainEntry, name: str) -> Queue:
+    queue = entry.queues.get(name)
+    if queue is None:
+        raise NotFound(f"no queue {name!r}", help="`dsectl queue list` lists the queues.")
+    return queue
+
+
+def _with_queues(entry: ChainEntry, queues: dict[str, Queue]) -> ChainEntry:
+    changed = replace(entry, queues=dict(sorted(queues.items())))
+    check_queues(changed.queues, changed.slot)
+    return changed
 
 
 def _refuse_second_change(entry: ChainEntry) -> None:

@@ -18,11 +18,12 @@ from cluster.wire.admin import AdminBody
 from cluster.wire.chain import ChainBody
 from cluster.wire.kv import KvBody
 from cluster.wire.membership import MembershipBody
+from cluster.wire.queues import QueueBody
 from cluster.wire.replication import ReplicationBody
 from cluster.wire.requests import RequestBody
 from cluster.wire.topics import TopicBody
 
-Body = KvBody | ReplicationBody | TopicBody | RequestBody | AdminBody | MembershipBody | ChainBody
+Body = KvBody | ReplicationBody | TopicBody | RequestBody | AdminBody | MembershipBody | ChainBody | QueueBody
 
 
 class Request(Struct, array_like=True, gc=False, tag=1):

@@ -17,6 +17,16 @@ from cluster.wire.admin import AdminQuery
 from cluster.wire.chain import Accept, Decided, Entries, Prepare
 from cluster.wire.kv import Get, Keys, Put, ReadClock, Update
 from cluster.wire.membership import PushPull, StreamPing, Tell
+from cluster.wire.queues import (
+    QueueAck,
+    QueueExtend,
+    QueueReceive,
+    QueueReturn,
+    QueueSend,
+    ShardDone,
+    ShardLook,
+    ShardTake,
+)
 from cluster.wire.replication import (
     Attest,
     BatchRefused,
@@ -50,7 +60,15 @@ MAY_SEND: dict[type, tuple[str, ...]] = {
     Publish: _SESSIONS,
     Subscribe: _SESSIONS,
     Unsubscribe: _SESSIONS,
+    QueueSend: _ENTRY,
+    QueueReceive: _SESSIONS,
+    QueueAck: _ENTRY,
+    QueueReturn: _ENTRY,
+    QueueExtend: _ENTRY,
     # Between owners.
+    ShardTake: _NODES,
+    ShardDone: _NODES,
+    ShardLook: _NODES,
     Replicate: _NODES,
     ReplicateBatch: _NODES,
     ReplicatedBatch: _NODES,
@@ -99,6 +117,10 @@ NODES_ONLY: dict[type, tuple[Callable[[Any], Any], str]] = {
     Put: (attrgetter("hops"), "only nodes forward a put"),
     Update: (attrgetter("hops"), "only nodes forward an update"),
     Get: (attrgetter("hops"), "only nodes forward a get"),
+    QueueSend: (attrgetter("hops"), "only nodes forward what is sent to a queue"),
+    QueueAck: (attrgetter("hops"), "only nodes forward an acknowledgement"),
+    QueueReturn: (attrgetter("hops"), "only nodes forward a return"),
+    QueueExtend: (attrgetter("hops"), "only nodes forward an extension"),
     Call: (attrgetter("routed"), "only nodes route a call; name the node with `only`"),
 }
 """Fields that only nodes may set. A hop that never was would make a node coordinate what it does not own."""

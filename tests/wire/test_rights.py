@@ -10,6 +10,11 @@ from cluster.wire.requests import Call
 from cluster.wire.rights import MAY_SEND, NODES_ONLY, ROLES, forbidden, role_key
 
 ANSWERS_AND_PUSHES = {
+    "QueueSent",
+    "QueueReceived",
+    "QueueAnswered",
+    "ShardTaken",
+    "ShardSeen",
     *("Promise", "AcceptAnswer", "Compared", "LeavesFound"),
     *(
         "PutDone",
@@ -28,7 +33,22 @@ ANSWERS_AND_PUSHES = {
     ),
     *("CallDone", "AdminAnswer", "Draining", "PushPullReply", "StreamPong", "Told"),
 }
-FOR_CLIENTS = {"Put", "Update", "Get", "Keys", "Call", "Publish", "Subscribe", "Unsubscribe", "AdminQuery"}
+FOR_CLIENTS = {
+    "QueueSend",
+    "QueueReceive",
+    "QueueAck",
+    "QueueReturn",
+    "QueueExtend",
+    "Put",
+    "Update",
+    "Get",
+    "Keys",
+    "Call",
+    "Publish",
+    "Subscribe",
+    "Unsubscribe",
+    "AdminQuery",
+}
 
 
 @pytest.mark.parametrize("body", get_args(Body), ids=lambda body: body.__name__)

@@ -1,0 +1,1 @@
+"""Work queues: leaderless, at least once, ordered by nothing, lost never."""
