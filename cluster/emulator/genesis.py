@@ -88,7 +88,7 @@ def _write(folder: Path, record: ClusterRecord, secret: bytes) -> None:
     durable = record.spec.durability == "always"  # what is promised to outlive power loss needs a cluster that does
     make_folder(folder / "nodes")
     layout = encode_entry(record.entry())
-    buckets = {name: BUCKETS[name] for name in record.spec.gateways()}
+    buckets = {name: BUCKETS[name] for name in record.spec.gateways() if name in BUCKETS}
     chain = {entry_path(entry.slot): encode_chain(entry) for entry in first_entries(record.entry(), buckets)[1:]}
     write_new(folder / SECRET_FILE, secret, durable)
     write_new(folder / LAYOUT_FILE, layout, durable)

@@ -1,4 +1,4 @@
-"""The bucket that each gateway keeps its keys in; a cluster that has the gateway is born with it. Loads no node."""
+"""The bucket that a gateway keeps its keys in; a cluster that has the gateway is born with it. Loads no node."""
 
 from cluster.chain.bucket import LWW, Bucket
 

@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from cluster.env import Clock, Network
-from cluster.errors import ClusterError
+import msgspec
+
+from cluster.env import Address, Clock, Network
+from cluster.errors import BadMessage, ClusterError
 from cluster.layout import LayoutView
 from cluster.messaging.topics import NodeTopics
 from cluster.ports import Facts, Inbound, Messenger, Recorder
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 FACT = "gateways"
 """Under this kind a node announces where its gateways listen: msgpack, host and port by the gateway's name."""
 
+_encode_fact = msgspec.msgpack.Encoder().encode
+_decode_fact = msgspec.msgpack.Decoder(dict[str, Address]).decode
+
 
 @dataclass(frozen=True, slots=True)
 class GatewayPorts:
@@ -24,6 +29,36 @@ class GatewayPorts:
     port: int
     shared: int = 0
     """The port that all nodes of the machine share, for clients that know one address; 0: there is none."""
+
+
+class GatewayAddresses:
+    """Where the gateways of all nodes listen: one fact a node, of all that it has."""
+
+    def __init__(self, facts: Facts, alive: Callable[[], list[str]]) -> None:
+        self._facts = facts
+        self._alive = alive
+        self._here: dict[str, Address] = {}
+
+    def set(self, name: str, at: Address | None) -> None:
+        """This node's gateway of that name listens there, or (None) no more."""
+        if at is None:
+            self._here.pop(name, None)
+        else:
+            self._here[name] = at
+        self._facts.announce(FACT, _encode_fact(self._here))
+
+    def peers(self, name: str) -> dict[str, Address]:
+        """Where the gateways of that name of all live members listen, by node."""
+        alive, found = self._alive(), dict[str, Address]()
+        for node, body in sorted(self._facts.facts(FACT).items()):
+            if node in alive and body:
+                try:
+                    at = _decode_fact(body).get(name)
+                except msgspec.DecodeError as error:
+                    raise BadMessage(f"{node} does not say where its gateways are: {error}") from None
+                if at is not None:
+                    found[node] = at
+        return found
 
 
 @dataclass(frozen=True)
@@ -44,7 +79,7 @@ class GatewayHost:
     handlers: Mapping[type, Callable[[Inbound], None]]
     """Who takes a message of a type from a gateway."""
     topics: NodeTopics
-    facts: Facts
+    addresses: "GatewayAddresses"
     view: LayoutView
     alive: Callable[[], list[str]]
     empty_bucket: Callable[[str, float, Callable[[ClusterError | None], None]], None]

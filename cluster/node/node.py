@@ -16,7 +16,7 @@ from cluster.config import NodeSettings, TableKind
 from cluster.env import Env, OutputTick, StallWatch
 from cluster.errors import ClusterError, Damaged, StorageFull
 from cluster.faults import Fault, FaultBook, decode_faults
-from cluster.gateways.host import GatewayHost, GatewayPorts, make_gateways
+from cluster.gateways.host import GatewayAddresses, GatewayHost, GatewayPorts, make_gateways
 from cluster.kv.actors import Actors
 from cluster.kv.buckets import Buckets
 from cluster.kv.coordinator import Coordinator
@@ -215,7 +215,7 @@ class Node:
             messenger=self.rpc,
             handlers=self.rpc.handlers_of(ROLE_GATEWAY),
             topics=self.topics,
-            facts=self.membership,
+            addresses=GatewayAddresses(self.membership, self.membership.alive),
             view=self.view,
             alive=self.membership.alive,
             empty_bucket=self._empty_bucket,

@@ -103,7 +103,7 @@ class Fleet:
         env = self.world.env(name)
         if not env.disk.names(""):
             env.disk.write("layout.json", encode_entry(self.entry))
-            for entry in first_entries(self.entry, {one: BUCKETS[one] for one in self.gateways})[1:]:
+            for entry in first_entries(self.entry, {one: BUCKETS[one] for one in self.gateways if one in BUCKETS})[1:]:
                 env.disk.write(entry_path(entry.slot), encode_chain(entry))
             for path, data in newborn_files(name, f"{name}-{env.random.randbytes(4).hex()}").items():
                 env.disk.write(path, data)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cluster.env import Link
+from cluster.env import Address
 from cluster.errors import ClusterError, Failed, Maybe, QuorumMissing
 from cluster.gateways.redis.glob import Pattern
 from cluster.gateways.redis.resp import (
@@ -26,8 +26,8 @@ from cluster.gateways.redis.resp import (
     encode,
 )
 from cluster.gateways.redis.table import RedisCommand
+from cluster.gateways.session import OUTPUT_BYTES_MAX, GatewaySession
 from cluster.ports import Outcome
-from cluster.wire.rights import ROLE_GATEWAY
 from cluster.wire.topics import Message
 
 if TYPE_CHECKING:
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 
 CALLS_MAX = 64
 """Commands of one connection that are under way, or whose replies wait for those before them."""
-OUTPUT_BYTES_MAX = 8 * 1024 * 1024
-"""What waits for a client that does not read. Only messages of topics go on while it does not; a connection with more
-than this is ended, as in Redis, so that its client learns that it has missed some."""
 REPLY_BYTES_MAX = 16 * 1024 * 1024
 """Of one command that gathers from many keys."""
 BROWSER_WORDS = (b"post", b"host:")
@@ -58,44 +55,6 @@ def refusal(error: ClusterError) -> ErrorReply:
     if error.definite and error.retryable:
         return ErrorReply(f"TRYAGAIN {error.message}")
     return ErrorReply(f"ERR {error.message}")
-
-
-class GatewayRequest:
-    """A message to this node's own handler, from within: see `ports.Inbound`. `then` gets its outcome, once."""
-
-    __slots__ = ("arrived", "body", "deadline", "link", "then")
-
-    sender = ""
-    role = ROLE_GATEWAY
-    trace = ""
-
-    def __init__(
-        self, link: "RedisSession", body: "Struct", now: float, deadline: float, then: Callable[[Any], None]
-    ) -> None:
-        self.link = link
-        self.body = body
-        self.arrived = now
-        self.deadline = deadline
-        self.then = then
-
-    def sender_time(self, at: float) -> float:
-        """It has the same clock."""
-        return at
-
-    def reply(self, body: "Struct") -> None:
-        """Answer."""
-        self.then(body)
-
-    def fail(self, error: ClusterError) -> None:
-        """Answer with an error."""
-        self.then(error)
-
-    def push(self, body: "Struct") -> bool:
-        """A message of a topic."""
-        return self.link.push(body)
-
-    def on_cancel(self, function: Callable[[], None]) -> None:
-        """What has begun is carried out, as in Redis, also when its client goes away."""
 
 
 class Asking:
@@ -162,17 +121,13 @@ class ChannelSubscription:
     number: int = 0
 
 
-class RedisSession:
-    """See the module. A `LinkHandler` for the stream, and an `InboundLink` for the topics."""
+class RedisSession(GatewaySession):
+    """See the module."""
 
-    def __init__(self, gateway: "RedisGateway", number: int, peer: tuple[str, int]) -> None:
-        self.gateway = gateway
-        self.number = number
-        self.peer = peer
-        self.began = gateway.host.clock.now()
-        self.on_close: list[Callable[[], None]] = []
-        self.ended = False
-        self.proven = False
+    gateway: "RedisGateway"
+
+    def __init__(self, gateway: "RedisGateway", number: int, peer: Address) -> None:
+        super().__init__(gateway, number, peer)
         self.name = ""
         self.library: dict[str, str] = {}
         """What the client says of itself: `lib-name`, `lib-ver`."""
@@ -184,72 +139,37 @@ class RedisSession:
         self.numbers = 0
         """The last number that a subscription was given."""
         self._reader = RequestReader(UNPROVEN_LIMITS)
-        self._link: Link | None = None
         self._calls: deque[RedisCall] = deque()
         self._next: RedisCall | None = None  # read, and not begun: something before it must end first
         self._under_way = 0
         self._busy: set[bytes] = set()  # their keys
         self._alone = False  # whether one of them lets no other begin
-        self._out: list[bytes] = []
-        self._out_bytes = 0
         self._behind_bytes = 0  # of messages that wait for the replies before them
-        self._writes_paused = False
-        self._reads_paused = False
         self._working = False
-        self._closing = False
-
-    # -- LinkHandler
-
-    def connected(self, link: Link) -> None:
-        """The stream is open."""
-        self._link = link
 
     def received(self, data: bytes) -> None:
         """Bytes came."""
         if not self._closing:
             self._reader.feed(data)
-            self._work()
+            self.work()
 
     def lost(self, reason: str) -> None:
         """The stream is over."""
-        self._link, self._closing, self.ended = None, True, True
         self._calls.clear()
-        for function in self.on_close:
-            function()
-        self.gateway.ended(self)
-
-    def pause(self) -> None:
-        """The client does not read."""
-        self._writes_paused = True
-
-    def resume(self) -> None:
-        """It has read."""
-        self._writes_paused = False
-        self._work()
+        super().lost(reason)
 
     # -- what handlers do to their connection
 
     def prove(self) -> None:
         """The password was right."""
-        self.proven = True
+        super().prove()
         self._reader.limits = PROVEN_LIMITS
-        self.gateway.proven(self)
 
     def reset(self) -> None:
         """As a connection that has just been made: it has to prove itself again."""
-        self.proven, self.name, self.protocol = False, "", RESP2
+        self.name, self.protocol = "", RESP2
         self._reader.limits = UNPROVEN_LIMITS
-        self.gateway.unproven(self)
-
-    def close(self) -> None:
-        """Read no more; close once what is under way has been answered."""
-        self._closing = True
-
-    def abort(self) -> None:
-        """End it at once."""
-        self._closing = True
-        if self._link is not None:
-            self._link.abort()
+        self.unprove()
 
     @property
     def idle(self) -> bool:
@@ -281,16 +201,13 @@ class RedisSession:
         self._append(encode(value, self.protocol))
         waiting = self._out_bytes + self._behind_bytes
         if waiting > OUTPUT_BYTES_MAX:
-            self.gateway.host.record(
-                "redis.closed", f"a client does not read: {waiting} bytes wait for it", peer=self.peer[0]
-            )
-            self.abort()
+            self.cut_off(waiting)
         else:
             self.gateway.mark(self)
 
     # -- requests
 
-    def _work(self) -> None:
+    def work(self) -> None:
         """Begin what can begin, then write what is answered; the one place where either happens."""
         if self._working:
             return
@@ -315,7 +232,7 @@ class RedisSession:
         finally:
             self._working = False
         self._write()
-        self._settle()
+        self.settle(reads=self._may_read() and self._next is None)
 
     def _may_read(self) -> bool:
         return not (self._closing or self._alone or self._writes_paused or len(self._calls) >= CALLS_MAX)
@@ -375,10 +292,6 @@ class RedisSession:
 
     # -- replies
 
-    def flush(self) -> None:
-        """At the end of a pass in which a call of it ended: write, and go on with what waited for that."""
-        self._work()
-
     def _append(self, output: bytes) -> None:
         """Send what is no reply, behind the replies that are still to come."""
         if self._calls:
@@ -387,11 +300,7 @@ class RedisSession:
             self._calls.append(call)
             self._behind_bytes += len(output)
         else:
-            self._send(output)
-
-    def _send(self, output: bytes) -> None:
-        self._out.append(output)
-        self._out_bytes += len(output)
+            self.send(output)
 
     def _write(self) -> None:
         calls = self._calls
@@ -399,26 +308,8 @@ class RedisSession:
             call = calls.popleft()
             if not call.words:
                 self._behind_bytes -= len(call.output or b"")
-            self._send(call.output or b"")
-        if self._out and not self._writes_paused and self._link is not None:
-            data, self._out, self._out_bytes = self._out, [], 0
-            self._link.write(data[0] if len(data) == 1 else b"".join(data))
-
-    def _settle(self) -> None:
-        """Close, when all is said; read, when more can begin."""
-        link, calls = self._link, self._calls
-        if link is None:
-            return
-        if self._closing and not calls and self._next is None and not self._out:
-            link.close()
-            return
-        reads = self._may_read() and self._next is None
-        if reads == self._reads_paused:
-            self._reads_paused = not reads
-            if reads:
-                link.resume_reading()
-            else:
-                link.pause_reading()
+            self.send(call.output or b"")
+        self.write()
 
 
 def wrong_arity(name: str) -> ErrorReply:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster.gateways.redis import gateway as gateway_module
-from cluster.gateways.redis.session import OUTPUT_BYTES_MAX
+from cluster.gateways import listening
+from cluster.gateways.session import OUTPUT_BYTES_MAX
 from cluster.simulation.fleet import Fleet
 from tests.gateways.redis.simulated import PASSWORD, RedisError, SimulatedRedis, request
 
@@ -72,7 +72,7 @@ def test_what_cannot_be_read_is_answered_behind_the_rest_and_ends_the_connection
 
 
 def test_one_more_unproven_connection_ends_the_oldest(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway_module, "UNPROVEN_MAX", 2)
+    monkeypatch.setattr(listening, "UNPROVEN_MAX", 2)
     proven = SimulatedRedis(fleet, "n1", name="proven")
     waiting = [SimulatedRedis(fleet, "n1", name=f"c{number}", prove=False) for number in range(3)]
     assert waiting[0].closed()
@@ -81,7 +81,7 @@ def test_one_more_unproven_connection_ends_the_oldest(fleet: Fleet, monkeypatch:
 
 
 def test_a_full_house_is_said(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway_module, "CLIENTS_MAX", 1)
+    monkeypatch.setattr(listening, "CLIENTS_MAX", 1)
     SimulatedRedis(fleet, "n1", name="first")
     late = SimulatedRedis(fleet, "n1", name="second", prove=False)
     assert late.closed() == "closed"
