@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from cluster.chain.bucket import DEFAULT, LWW, Bucket, bucket_name
+from cluster.chain.bucket import DEFAULT, LWW, Bucket
 from cluster.versions import BASE, Generation
 
 
@@ -18,7 +18,10 @@ class Buckets:
 
     def of(self, key: str) -> Bucket:
         """What holds for a key. Costs an attribute where nothing is defined: each operation asks."""
-        return self.defined.get(bucket_name(key, self.defined), DEFAULT) if self.defined else DEFAULT
+        if not self.defined:
+            return DEFAULT
+        name, slash, _ = key.partition("/")
+        return self.defined.get(name, DEFAULT) if slash else DEFAULT
 
     def base_of(self, key: str) -> Generation:
         """The generation in which a key's cell begins: one below it is over."""

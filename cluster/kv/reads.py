@@ -25,6 +25,7 @@ from cluster.replication.reader import Reader, ReadOperation
 from cluster.versions import (
     KIND_NONE,
     KIND_SET,
+    KIND_VALUE,
     NOTHING,
     Cell,
     Context,
@@ -170,15 +171,17 @@ class Reads:
     def _shown_cell(self, body: Get, cell: Cell) -> tuple[list[bytes], bytes, str, int] | None:
         """What a reader is given of a cell: values or items, its context, its kind, and its end; None for nothing.
         Raises WrongType for a set where a value is asked for."""
-        cell = present(cell, self.buckets.base_of(body.key), int(self.peer_clocks.wall_s() * 1000))
+        bucket = self.buckets.of(body.key)
+        # What never ends costs no look at a clock.
+        now_ms = int(self.peer_clocks.wall_s() * 1000) if cell.expires[3] else 0
+        cell = present(cell, bucket.base, now_ms)
         kind = kind_of(cell)
         if kind == KIND_NONE:
             # Of a register that was deleted, too, the next write of this reader has to win over what it has seen.
-            is_lww = self.buckets.of(body.key).resolver == LWW
-            return ([], encode_cell_context(cell), kind, 0) if is_lww else None
+            return ([], encode_cell_context(cell), kind, 0) if bucket.resolver == LWW else None
         if kind == KIND_SET and not body.cell:
             raise wrong_type(body.key, kind, "a value")
-        text = text_of(cell)
+        text = cell.value if kind == KIND_VALUE and not cell.counts else text_of(cell)
         values = sorted(cell.members) if text is None else [text]
         return values, encode_cell_context(cell), kind, expires_ms(cell)
 

@@ -111,7 +111,7 @@ def _row(body: Put, event: CellEvent) -> MaybeRow:
 def _without_values(versions: Versions, event: CellEvent, operation: str) -> Versions:
     """The object of the row, deleted: a put that crossed the creation of the bucket may have left one, and readers
     would be shown that for ever."""
-    if all(sibling.deleted for sibling in versions.siblings):
+    if not versions.siblings or all(sibling.deleted for sibling in versions.siblings):
         return versions
     seen = Context(versions.clock, versions.cloud)
     return put(versions, event.actor, event.number, seen, operation, event.stamp, b"", deleted=True)
