@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cluster.errors import Forbidden as Forbidden
     from cluster.errors import HandshakeRefused as HandshakeRefused
     from cluster.errors import Inconclusive as Inconclusive
+    from cluster.errors import LeaseLost as LeaseLost
     from cluster.errors import LimitReached as LimitReached
     from cluster.errors import Maybe as Maybe
     from cluster.errors import NoResponders as NoResponders
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from cluster.errors import NotYet as NotYet
     from cluster.errors import OtherChain as OtherChain
     from cluster.errors import Overloaded as Overloaded
+    from cluster.errors import QueueFull as QueueFull
     from cluster.errors import QuorumMissing as QuorumMissing
     from cluster.errors import ServiceError as ServiceError
     from cluster.errors import StaleLayout as StaleLayout
@@ -78,6 +80,7 @@ _WHERE = {
         "Forbidden",
         "HandshakeRefused",
         "Inconclusive",
+        "LeaseLost",
         "LimitReached",
         "Maybe",
         "NoResponders",
@@ -85,6 +88,7 @@ _WHERE = {
         "NotYet",
         "OtherChain",
         "Overloaded",
+        "QueueFull",
         "QuorumMissing",
         "ServiceError",
         "StaleLayout",

@@ -193,6 +193,16 @@ class LimitReached(ClusterError):
     help_text = "End what is not needed any more, or use another node; the limits are in docs/limits.md."
 
 
+class LeaseLost(ClusterError):
+    """The lease that a receipt proves has ended: its time is over, or its node was restarted."""
+
+    code = "lease-lost"
+    definite = True
+    help_text = (
+        "The message is delivered again. A late receipt acknowledges it all the same, but does not extend it."
+    )
+
+
 class Inconclusive(ClusterError):
     """The test did not test: a fault touched nothing, or a threshold had no samples."""
 
@@ -321,6 +331,16 @@ class Overloaded(ClusterError):
     retryable = True
     exit_code = 7
     help_text = "Send less, or wait: the node refuses what it could not finish in time."
+
+
+class QueueFull(ClusterError):
+    """A queue holds as many messages, or bytes, as it may."""
+
+    code = "queue-full"
+    definite = True
+    retryable = True
+    exit_code = 7
+    help_text = "Receive and acknowledge some of its messages, then send again."
 
 
 class StorageFull(ClusterError):

@@ -2,6 +2,7 @@
 
 import re
 
+from cluster.chain.queue import ALL_BINDINGS_MAX, BINDINGS_MAX, QUEUES_MAX, SHARDS_MAX
 from cluster.config import NodeSettings
 from cluster.emulator.spec import NODES_MAX
 from cluster.errors import EXIT_CODES, REGISTRY
@@ -69,6 +70,9 @@ ROWS = {
     "context": (size(CONTEXT_BYTES_MAX), "bad-context"),
     "N, R and W": (f"1 to {REPLICAS_MAX}", "usage"),
     "buckets of a cluster": (f"{BUCKETS_MAX}, with names of 32 characters", "usage"),
+    "queues of a cluster": (f"{QUEUES_MAX}, with names of 32 characters", "usage"),
+    "shards of a queue": (f"{SHARDS_MAX}", "usage"),
+    "patterns that a queue is bound to": (f"{BINDINGS_MAX}, of all queues {ALL_BINDINGS_MAX}", "usage"),
     "subject of a message": (f"{SUBJECT_BYTES_MAX} bytes", "too-large"),
     "payload of a message, a request or a reply": (size(VALUE_BYTES_MAX), "too-large"),
     "id of a message": (f"{ID_BYTES_MAX} bytes", "too-large"),

@@ -17,6 +17,8 @@ SHARDS_MAX: Final = 64
 QUEUES_MAX: Final = 256
 BINDINGS_MAX: Final = 64
 """Patterns of one queue."""
+ALL_BINDINGS_MAX: Final = 1024
+"""Patterns of all queues: each entry of the chain carries them, so this bounds it to some hundred kilobytes."""
 VISIBILITY_S: Final = 30.0
 VISIBILITY_MAX_S: Final = 12 * 3600.0
 RETENTION_S: Final = 4 * 86400.0
@@ -85,6 +87,8 @@ def check_queues(defined: Mapping[str, Queue], slot: int) -> None:
     later entries, dead letters that go nowhere or in a circle."""
     if len(defined) > QUEUES_MAX:
         raise Usage(f"a cluster has at most {QUEUES_MAX} queues")
+    if sum(len(queue.patterns) for queue in defined.values()) > ALL_BINDINGS_MAX:
+        raise Usage(f"the queues of a cluster are bound to at most {ALL_BINDINGS_MAX} patterns together")
     ids = [queue.id for queue in defined.values()]
     if len(set(ids)) != len(ids) or any(id > slot for id in ids):
         raise Usage("the ids of queues are the slots of the entries that created them")

@@ -6,6 +6,7 @@ error takes its place. The connections stay, so that a live view asks again and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from cluster.client.operation import (
@@ -15,6 +16,7 @@ from cluster.client.operation import (
     Send,
     Steps,
     check_count,
+    check_delay,
     check_name,
     check_nodes,
     check_text,
@@ -26,6 +28,7 @@ from cluster.wire.admin import AdminAnswer, AdminQuery
 from cluster.wire.frames import Body, trace_id
 
 DEPTH_MAX = 32
+LIST_QUEUES = "`dsectl queue list` lists the queues."
 LOOK_S = 1.0
 """So long a node is given to say which chain it has, before a change is asked of the others."""
 
@@ -184,6 +187,83 @@ class Admin(Questions[S]):
         return (yield from self._decided("empty-bucket", {"name": check_text(name, "a bucket")}, timeout, help))
 
     @operation
+    def queues(self, *, timeout: float | None = None) -> Steps[list[dict[str, Any]]]:
+        """The queues that are defined, in the order of their names, each with what is in it: see `queue`."""
+        return (yield from self._queues({}, timeout))
+
+    @operation
+    def queue(self, name: str, *, timeout: float | None = None) -> Steps[dict[str, Any]]:
+        """One queue: its options, and what the nodes that answer say of it. `depth` counts its messages, of which
+        `in_flight` are leased; `oldest_s` is the age of the oldest. `redelivered` and `dead` (moved to the dead-letter
+        queue) count since the nodes booted. `shards_unknown` are in none of these numbers. Raises NotFound."""
+        try:
+            [found] = yield from self._queues({"name": check_text(name, "a queue")}, timeout)
+        except NotFound as error:
+            raise NotFound(error.message, help=LIST_QUEUES) from None
+        return found
+
+    def _queues(self, arguments: dict[str, Any], timeout: float | None) -> Steps[list[dict[str, Any]]]:
+        """Every node says what it holds of shards that it owns; the definitions are those of the newest chain."""
+        query = AdminQuery("queues", arguments)
+        outcomes = yield Gather(dict.fromkeys(self._session.location.nodes, query), check_timeout(timeout))
+        answers = [_value(outcome) for outcome in outcomes.values()]
+        found = [answer for answer in answers if isinstance(answer, dict)]
+        if not found:
+            raise next((error for error in answers if isinstance(error, NotFound)), answers[0])
+        newest = max(found, key=lambda answer: int(answer["slot"]))
+        return [_counted(one, [answer["held"].get(one["name"], {}) for answer in found]) for one in newest["queues"]]
+
+    @operation
+    def create_queue(
+        self,
+        name: str,
+        *,
+        shards: int | None = None,
+        visibility: float | None = None,
+        max_receives: int | None = None,
+        dead_letter: str | None = None,
+        retention: float | None = None,
+        delay: float | None = None,
+        max_depth: int | None = None,
+        timeout: float | None = None,
+    ) -> Steps[dict[str, Any]]:
+        """Define a queue. `visibility` of a lease, `retention` and `delay` in seconds; after `max_receives` deliveries
+        a message goes to the queue `dead_letter`; None: as docs/queues.md says. Returns it once all live members have
+        it, with those that do not yet (`late`). One that is defined so already is no error. Raises NotFound for a
+        dead-letter queue that is none, and as `create_bucket`."""
+        options = {
+            "shards": None if shards is None else check_count(shards, "shards", 1),
+            "visibility_s": check_timeout(visibility, "visibility"),
+            "max_receives": None if max_receives is None else check_count(max_receives, "max_receives"),
+            "dead_letter": check_name(dead_letter, "dead_letter"),
+            "retention_s": check_timeout(retention, "retention"),
+            "delay_s": check_delay(delay),
+            "max_depth": None if max_depth is None else check_count(max_depth, "max_depth"),
+        }
+        arguments = {option: value for option, value in options.items() if value is not None}
+        arguments["name"] = check_text(name, "a queue")
+        return (yield from self._decided("create-queue", arguments, timeout, LIST_QUEUES))
+
+    @operation
+    def delete_queue(self, name: str, *, timeout: float | None = None) -> Steps[dict[str, Any]]:
+        """End a queue with all that is in it. Raises NotFound, Usage where another queue sends its dead letters there,
+        and as `create_bucket`."""
+        arguments = {"name": check_text(name, "a queue")}
+        return (yield from self._decided("delete-queue", arguments, timeout, LIST_QUEUES))
+
+    @operation
+    def bind_queue(self, name: str, pattern: str, *, timeout: float | None = None) -> Steps[dict[str, Any]]:
+        """Send to a queue what is published to subjects that match, from then on. Raises as `create_queue`."""
+        arguments = {"name": check_text(name, "a queue"), "pattern": check_text(pattern, "a pattern")}
+        return (yield from self._decided("bind-queue", arguments, timeout, LIST_QUEUES))
+
+    @operation
+    def unbind_queue(self, name: str, pattern: str, *, timeout: float | None = None) -> Steps[dict[str, Any]]:
+        """Send it no more. Raises NotFound for a pattern that the queue is not bound to, and as `create_queue`."""
+        arguments = {"name": check_text(name, "a queue"), "pattern": check_text(pattern, "a pattern")}
+        return (yield from self._decided("unbind-queue", arguments, timeout, LIST_QUEUES))
+
+    @operation
     def metrics(self, *, node: str | None = None) -> Steps[dict[str, Any]]:
         """Counters of one node."""
         return (yield from self._table(node, "metrics"))
@@ -229,6 +309,28 @@ class Admin(Questions[S]):
         if isinstance(answer, ClusterError):
             raise answer
         return answer
+
+
+def _counted(defined: dict[str, Any], held: Sequence[dict[int, dict[str, Any]]]) -> dict[str, Any]:
+    """A queue with what the nodes say of its shards, each of those that it owns: the word of the one that gives its
+    messages out counts, else of the one that holds most. What was counted since a boot adds up over all nodes."""
+    shards = []
+    for shard in range(defined["shards"]):
+        said = [one[shard] for one in held if shard in one]
+        if said:
+            shards.append(max(said, key=lambda one: (one["gives"], one["depth"])))
+    ages = [one["oldest_s"] for one in shards if one["oldest_s"] is not None]
+    known = {shard for one in held for shard in one}
+    return {
+        **defined,
+        "depth": sum(one["depth"] for one in shards),
+        "in_flight": sum(one["in_flight"] for one in shards),
+        "oldest_s": max(ages, default=None),
+        "bytes": sum(one["bytes"] for one in shards),
+        "redelivered": sum(one["redelivered"] for each in held for one in each.values()),
+        "dead": sum(one["dead"] for each in held for one in each.values()),
+        "shards_unknown": [shard for shard in range(defined["shards"]) if shard not in known],
+    }
 
 
 def _arguments(arguments: object) -> dict[str, Any]:

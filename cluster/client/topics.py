@@ -40,13 +40,21 @@ WATCH_S = 0.5
 """How often a subscription looks whether its node still says anything."""
 
 
+class QueuePublish(Struct, frozen=True):
+    """What became of a published message at a queue that is bound to its subject: its `id` there, and the outcome."""
+
+    queue: str
+    id: str
+    outcome: str
+
+
 class PublishResult(Struct, frozen=True):
-    """A message that was sent towards `subscribers` subscriptions and taken by `queues` queues."""
+    """A message that was sent towards `subscribers` subscriptions, and to each of `queues`."""
 
     subject: str
     id: str
     subscribers: int
-    queues: int
+    queues: list[QueuePublish]
 
 
 class TopicMessage(Struct, frozen=True):
@@ -73,7 +81,7 @@ class Publishing(Family[S]):
             raise TooLarge(f"the payload has {len(payload)} bytes; {VALUE_BYTES_MAX} are allowed")
         body = Publish(check_subject(subject), payload, headers=check_headers(headers))
         done = expect(Published, (yield Send(body, check_timeout(timeout))))
-        return PublishResult(subject, done.id, done.subscribers, done.queues)
+        return PublishResult(subject, done.id, done.subscribers, [QueuePublish(*one) for one in done.queues])
 
 
 def check_subject(subject: object) -> str:

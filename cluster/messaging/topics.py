@@ -109,7 +109,7 @@ class NodeTopics:
                     reached += subscribers
                 else:
                     self.dropped += 1
-        return Published(id, reached, 0)
+        return Published(id, reached, [])
 
     def subscriptions(self) -> list[NodeSubscription]:
         """All subscriptions of this node's clients."""

@@ -4,6 +4,7 @@ Each answer is this node's own view and says nothing for others; whoever wants t
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -12,7 +13,9 @@ from cluster.errors import ClusterError, NotFound, Usage
 from cluster.kv.reads import check_key
 from cluster.layout import PARTITIONS, partition_of, token
 from cluster.node.buckets import BucketChanges
+from cluster.node.definitions import Definitions
 from cluster.node.explained import told_row
+from cluster.node.queues import QueueDefinitions
 from cluster.node.ready import Ready
 from cluster.node.vitals import problems, vitals
 from cluster.ports import Inbound
@@ -40,13 +43,19 @@ class Answers:
 
     def __init__(self, node: "Node") -> None:
         self.node = node
-        self.buckets = BucketChanges(node)
+        definitions = Definitions(node)
+        self.buckets = BucketChanges(node, definitions)
+        queues = QueueDefinitions(node, definitions)
         self._waiting: dict[str, Callable[[Arguments, Inbound], None]] = {
             "ready": Ready(node).answer,
             "drain": node.drain.drain,
             "change": node.layouts.change,
             "create-bucket": self.buckets.create,
             "empty-bucket": self.buckets.empty_for,
+            "create-queue": queues.create,
+            "delete-queue": queues.delete,
+            "bind-queue": queues.bind,
+            "unbind-queue": partial(queues.bind, bound=False),
         }
         """Those that are answered when something is so."""
         self._questions: dict[str, Callable[[Arguments], Any]] = {
@@ -60,6 +69,7 @@ class Answers:
             "hints": self.hints,
             "layout": lambda arguments: node.layouts.status(),
             "buckets": self.buckets.defined,
+            "queues": queues.defined,
             "changes": lambda arguments: node.layouts.changes(),
             "repair": lambda arguments: node.replication.repair_status(),
             "compare": lambda arguments: node.replication.antientropy.hurry(),

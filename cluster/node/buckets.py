@@ -1,5 +1,4 @@
-"""Definitions of buckets: what a node does when it is asked for one, from the look at what is there to the last member
-that has taken the entry over.
+"""Definitions of buckets: what a node does when it is asked for one, from the look at what is there to the entry.
 
 A bucket may change what the bytes of a key are, so none is defined over keys that exist. All live members are asked;
 what those that are not alive hold is not known. A write that crosses the entry on its way keeps its bytes: a node reads
@@ -14,24 +13,19 @@ from msgspec import Struct
 
 from cluster.chain.bucket import SIBLINGS, Bucket, bucket_name
 from cluster.chain.entry import ChainEntry, with_bucket, with_emptied
-from cluster.errors import ClusterError, NotFound, NotYet, Usage
+from cluster.errors import ClusterError, NotFound, Usage
+from cluster.node.definitions import ANSWER_S, Decided, Definitions, answering
 from cluster.observe.rfc3339 import format_time
 from cluster.ports import Inbound, Outcome
 from cluster.versions import wall_of
-from cluster.wire.admin import AdminAnswer, read_arguments
+from cluster.wire.admin import read_arguments
 from cluster.wire.kv import Keys, KeysFound
 
 if TYPE_CHECKING:
     from cluster.node.node import Node
 
-LOOK_S: Final = 0.005
 LOOKS_S: Final = 1.0
 """So long a member is given to say whether it holds keys of the name; who says nothing is not waited for."""
-ANSWER_S: Final = 0.1
-"""So long before its deadline a wait ends, so that what was decided still arrives, with who has not taken it over."""
-
-Decided = Callable[[ChainEntry | ClusterError, list[str]], None]
-"""(the entry, the members that have not taken it over); or (why not, [])."""
 
 
 class BucketQuery(Struct):
@@ -48,8 +42,9 @@ class BucketQuery(Struct):
 class BucketChanges:
     """One node's answers about buckets."""
 
-    def __init__(self, node: "Node") -> None:
+    def __init__(self, node: "Node", definitions: Definitions) -> None:
         self._node = node
+        self._definitions = definitions
 
     def defined(self, arguments: Mapping[str, Any]) -> Any:
         """The buckets that are defined, as this node has them: of `name` alone, if that is given. Raises NotFound."""
@@ -75,14 +70,8 @@ class BucketChanges:
             if found and name not in chain.entry.buckets:
                 inbound.fail(Usage(f"there are keys under {name}/ already, such as {found[0]!r}"))
             else:
-                self._decide(change, query.id, inbound.deadline, decided)
-
-        def decided(outcome: ChainEntry | ClusterError, late: list[str]) -> None:
-            if isinstance(outcome, ClusterError):
-                inbound.fail(outcome)
-            else:
-                made = self._told(name, outcome.buckets[name])
-                inbound.reply(AdminAnswer({**made, "slot": outcome.slot, "late": late}))
+                done = answering(inbound, lambda entry: self._told(name, entry.buckets[name]))
+                self._definitions.decide(change, query.id, inbound.deadline, done)
 
         if change(chain.entry) is chain.entry:
             looked([])
@@ -102,7 +91,8 @@ class BucketChanges:
                 done(error, [])
                 return
             clock.observe(newest, wall_s)
-            self._decide(partial(with_emptied, name=name, stamp=clock.tick(wall_s)), change_id, deadline, done)
+            change = partial(with_emptied, name=name, stamp=clock.tick(wall_s))
+            self._definitions.decide(change, change_id, deadline, done)
 
         try:
             with_emptied(node.layouts.chain.entry, name, 0)
@@ -115,13 +105,7 @@ class BucketChanges:
     def empty_for(self, arguments: dict[str, Any], inbound: Inbound) -> None:
         """The same, for an admin query."""
         query = read_arguments(arguments, BucketQuery)
-
-        def done(outcome: ChainEntry | ClusterError, late: list[str]) -> None:
-            if isinstance(outcome, ClusterError):
-                inbound.fail(outcome)
-            else:
-                inbound.reply(AdminAnswer({"bucket": query.name, "slot": outcome.slot, "late": late}))
-
+        done = answering(inbound, lambda entry: {"bucket": query.name})
         self.empty(query.name, inbound.deadline, done, query.id)
 
     def _look(self, prefix: str, deadline: float, done: Callable[[list[str]], None]) -> None:
@@ -147,35 +131,6 @@ class BucketChanges:
         if others:
             node.rpc.request(others, Keys(prefix, "", 1), ends_at, told)
         node.kv.reading.list_keys(prefix, "", 1, ends_at, listed)
-
-    def _decide(
-        self, change: Callable[[ChainEntry], ChainEntry], change_id: str, deadline: float, done: Decided
-    ) -> None:
-        """Have it decided, and wait until all live members have the entry."""
-        node, given = self._node, list[str]()
-
-        def decided(outcome: ChainEntry | ClusterError) -> None:
-            if isinstance(outcome, ChainEntry):
-                others = [name for name in node.membership.alive() if name != node.member.name]
-                node.layouts.chain.give(others, outcome, deadline - ANSWER_S, given.append)
-                wait(outcome)
-            elif isinstance(outcome, NotYet) and node.env.clock.now() < deadline - 2 * ANSWER_S:
-                # This node has another change under way.
-                node.env.clock.call_later(LOOK_S, self._decide, change, change_id, deadline, done)
-            else:
-                done(outcome, [])
-
-        def wait(entry: ChainEntry) -> None:
-            # What members announce comes with gossip, from those too that were away when it was given to them.
-            progress = node.layouts.all_progress()
-            has = {*given, *(name for name, one in progress.items() if one.slot >= entry.slot)}
-            behind = [name for name in node.membership.alive() if name not in has]
-            if not behind or node.env.clock.now() >= deadline - ANSWER_S:
-                done(entry, [name for name in node.view.members if name not in has])
-            else:
-                node.env.clock.call_later(LOOK_S, wait, entry)
-
-        node.layouts.chain.propose(change, deadline - ANSWER_S, decided, change_id)
 
     def told_of(self, key: str) -> dict[str, Any]:
         """The bucket that a key belongs to; its name is empty for the default one."""

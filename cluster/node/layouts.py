@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from cluster.chain.bucket import Bucket
 from cluster.chain.chain import Chain
 from cluster.chain.entry import FORK_NUMBERS, ChainEntry, added, forced, forgotten, left, renamed, reverted, switched
 from cluster.chain.transition import (
@@ -65,7 +64,7 @@ class Layouts:
         entries: list[ChainEntry],
         newborn: bool,
         members_changed: Callable[[LayoutEntry], None],
-        buckets_changed: Callable[[dict[str, Bucket]], None],
+        definitions_changed: Callable[[ChainEntry], None],
         stop: Callable[[str], None],
     ) -> None:
         self._env = env
@@ -75,7 +74,7 @@ class Layouts:
         self._replication = replication
         self._record = record
         self._members_changed = members_changed
-        self._buckets_changed = buckets_changed
+        self._definitions_changed = definitions_changed
         self._stop = stop
         self.chain = Chain(env, view.me, newborn, entries, rpc, record, self._before, self._after, stop)
         self._announced: Progress | None = None
@@ -133,7 +132,7 @@ class Layouts:
             self._members_changed(entry.layout)
             self._accept_loss()
             self._view.adopt(entry.layout)
-        self._buckets_changed(entry.buckets)
+        self._definitions_changed(entry)
         self._stop_if_gone()
         self._tell()
 

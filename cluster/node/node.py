@@ -9,7 +9,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cluster.chain.bucket import Bucket
 from cluster.chain.chain import read_chain
 from cluster.chain.entry import ChainEntry, forgotten
 from cluster.config import NodeSettings, TableKind
@@ -132,7 +131,7 @@ class Node:
         self.layouts = Layouts(
             env, self.view, self.rpc, self.membership, self.membership.alive, self.replication, record,
             entries=self.entries, newborn=self.boot.newborn, members_changed=self._members_changed,
-            buckets_changed=self._buckets_changed, stop=self._stop_for_good,
+            definitions_changed=self._definitions_changed, stop=self._stop_for_good,
         )  # fmt: skip
         self._build_services(name)
         self.gateways = make_gateways(self._gateway_host(secret), gateways or {})
@@ -360,8 +359,8 @@ class Node:
             self.drain.leave()
             self.env.clock.call_later(LEAVE_S, self.hooks.on_fatal, f"{me} has left the cluster")
 
-    def _buckets_changed(self, defined: dict[str, Bucket]) -> None:
-        before = self.buckets.defined
+    def _definitions_changed(self, entry: ChainEntry) -> None:
+        before, defined = self.buckets.defined, entry.buckets
         self.buckets.adopt(defined)
         self.peer_clocks.look()
         if any(name in before and before[name].emptied < bucket.emptied for name, bucket in defined.items()):

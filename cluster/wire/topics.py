@@ -14,11 +14,12 @@ class Publish(Struct, array_like=True, gc=False, tag=30):
 
 
 class Published(Struct, array_like=True, gc=False, tag=31):
-    """How many subscriptions it was sent towards (not: received by), and how many queues took it."""
+    """How many subscriptions it was sent towards (not: received by), and what became of it at each queue that is bound
+    to its subject: queue, id there, and outcome as of a send."""
 
     id: str
     subscribers: int
-    queues: int
+    queues: list[tuple[str, str, str]]
 
 
 class Relay(Struct, array_like=True, gc=False, tag=32):

@@ -36,7 +36,7 @@ def publish(
     def view(console: Console) -> None:
         parts = [f"sent to {count(done.subscribers, 'subscription')}"]
         if done.queues:
-            parts.append(count(done.queues, "queue"))
+            parts.append(", ".join(f"queue {one.queue} ({console.paint.state(one.outcome)})" for one in done.queues))
         console.line("  ".join([" and ".join(parts), console.paint(done.id, "dim")]))
 
     return Answer(done, view)

@@ -24,7 +24,7 @@ def reply_to(body: object, name: str) -> Body | None:
         case Keys(prefix=prefix):
             return KeysFound([f"{prefix}1", f"{prefix}{name}"], "")
         case Publish(id=id):
-            return Published(id or "m1", 1, 0)
+            return Published(id or "m1", 1, [])
         case Call(payload=payload):
             return CallDone(payload, name)
         case AdminQuery(what=what, arguments=arguments):

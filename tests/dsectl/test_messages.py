@@ -16,7 +16,7 @@ def test_publish(run: Run, serve: Serve) -> None:
     [node] = serve()
     assert run("publish", "orders.new", "hello").out == "sent to 1 subscription  m1\n"
     found = run("publish", "orders.new", "hello", "--json").json
-    assert found == {"subject": "orders.new", "id": "m1", "subscribers": 1, "queues": 0}
+    assert found == {"subject": "orders.new", "id": "m1", "subscribers": 1, "queues": []}
     assert node.bodies(Publish)[0].payload == b"hello"
 
 

@@ -63,7 +63,7 @@ class Keeper:
             peer.reply(frame, Subscribed(1))
         elif isinstance(body, Publish):
             self.publish(body)
-            peer.reply(frame, Published("id", 1, 0))
+            peer.reply(frame, Published("id", 1, []))
         elif isinstance(body, Call):
             peer.reply(frame, CallDone(body.payload, "n1"))
         elif isinstance(body, AdminQuery) and body.what == "vitals":

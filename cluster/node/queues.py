@@ -1,0 +1,103 @@
+"""Definitions of queues: what a node answers when one is to be created, deleted, bound or listed.
+
+A queue holds nothing when it is created, since its id is new; so unlike with buckets nobody has to look for what is
+there. What is in the queues is no concern of this file.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from cluster.chain.entry import with_binding, with_queue, without_queue
+from cluster.chain.queue import RETENTION_S, SHARDS, VISIBILITY_S, Queue
+from cluster.errors import NotFound
+from cluster.messaging.subject import split_pattern
+from cluster.node.definitions import Definitions, answering
+from cluster.ports import Inbound
+from cluster.wire.admin import read_arguments
+
+if TYPE_CHECKING:
+    from cluster.node.node import Node
+
+
+class QueueOptions(Struct, forbid_unknown_fields=True):
+    """The queue to create; `id` names the change."""
+
+    name: str
+    shards: int = SHARDS
+    visibility_s: float = VISIBILITY_S
+    max_receives: int = 0
+    dead_letter: str = ""
+    retention_s: float = RETENTION_S
+    delay_s: float = 0.0
+    max_depth: int = 0
+    id: str = ""
+
+
+class QueueNamed(Struct):
+    """The queue to delete; `id` names the change."""
+
+    name: str
+    id: str = ""
+
+
+class QueueBinding(Struct):
+    """The queue, and the pattern of the subjects that it takes; `id` names the change."""
+
+    name: str
+    pattern: str
+    id: str = ""
+
+
+class QueueDefinitions:
+    """One node's answers about which queues there are."""
+
+    def __init__(self, node: "Node", definitions: Definitions) -> None:
+        self._node = node
+        self._definitions = definitions
+
+    def defined(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The queues that are defined, as this node has them: `name` alone, if that is given. Raises NotFound. `held`
+        is what this node says of the shards that it owns, by queue and shard."""
+        entry, name = self._node.layouts.chain.entry, arguments.get("name")
+        if name is not None and name not in entry.queues:
+            raise NotFound(f"no queue {name!r}")
+        queues = {one: queue for one, queue in entry.queues.items() if name in (None, one)}
+        held: dict[str, dict[int, dict[str, Any]]] = {}
+        return {"slot": entry.slot, "queues": [_told(one, queue) for one, queue in queues.items()], "held": held}
+
+    def create(self, arguments: dict[str, Any], inbound: Inbound) -> None:
+        """Define a queue. Raises Usage, NotFound for a dead-letter queue that is none, or AlreadyExists."""
+        query = read_arguments(arguments, QueueOptions)
+        options = {name: value for name, value in asdict(query).items() if name not in ("name", "id")}
+        change = partial(with_queue, name=query.name, queue=Queue(1, **options))  # its id comes with the entry
+        done = answering(inbound, lambda entry: _told(query.name, entry.queues[query.name]))
+        self._definitions.decide(change, query.id, inbound.deadline, done)
+
+    def delete(self, arguments: dict[str, Any], inbound: Inbound) -> None:
+        """End a queue, with all that is in it. Raises NotFound, or Usage where it takes dead letters of another."""
+        query = read_arguments(arguments, QueueNamed)
+        done = answering(inbound, lambda entry: {"name": query.name})
+        self._definitions.decide(partial(without_queue, name=query.name), query.id, inbound.deadline, done)
+
+    def bind(self, arguments: dict[str, Any], inbound: Inbound, *, bound: bool = True) -> None:
+        """Send what is published to matching subjects to a queue, too, or send it no more. Raises NotFound or Usage."""
+        query = read_arguments(arguments, QueueBinding)
+        split_pattern(query.pattern)
+        change = partial(with_binding, name=query.name, pattern=query.pattern, bound=bound)
+        done = answering(inbound, lambda entry: _told(query.name, entry.queues[query.name]))
+        self._definitions.decide(change, query.id, inbound.deadline, done)
+
+
+def _told(name: str, queue: Queue) -> dict[str, Any]:
+    return {
+        "name": name,
+        **asdict(queue),
+        "max_receives": queue.max_receives or None,
+        "dead_letter": queue.dead_letter or None,
+        "max_depth": queue.max_depth or None,
+        "patterns": list(queue.patterns),
+    }
