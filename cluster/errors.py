@@ -198,9 +198,7 @@ class LeaseLost(ClusterError):
 
     code = "lease-lost"
     definite = True
-    help_text = (
-        "The message is delivered again. A late receipt acknowledges it all the same, but does not extend it."
-    )
+    help_text = "The message is delivered again. A late receipt acknowledges it all the same, but does not extend it."
 
 
 class Inconclusive(ClusterError):
