@@ -62,6 +62,9 @@ class Vitals(Struct, frozen=True):
     storage: dict[str, str | int] = {}
     """What it promises about its disk, how long its log is, and what was copied and verified since the boot."""
 
+    gateways: dict[str, dict[str, int]] = {}
+    """Of each gateway its port, the one that all nodes share (0: none), its clients, and places for more."""
+
     def counted(self, kind: str) -> Mapping[int, int]:
         """The durations of one kind, by bucket."""
         return dict(self.latency.get(kind, ()))

@@ -103,7 +103,7 @@ class Gateway(Protocol):
         """How much the node has to finish."""
 
     def status(self) -> dict[str, int]:
-        """Its ports, and how many clients it has."""
+        """Its ports, how many clients it has, and for how many more there are places."""
 
 
 def make_gateways(host: GatewayHost, ports: Mapping[str, GatewayPorts]) -> dict[str, Gateway]:

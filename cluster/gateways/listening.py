@@ -87,8 +87,14 @@ class ListeningGateway(Generic[S]):
             session.drain()
 
     def status(self) -> dict[str, int]:
-        """Its ports, and how many clients it has."""
-        return {"port": self.ports.port, "shared": self.ports.shared, "clients": len(self.sessions)}
+        """Its ports, how many clients it has, and for how many more there are places."""
+        places = CLIENTS_MAX - self._proven_count
+        ports = self.ports
+        return {"port": ports.port, "shared": ports.shared, "clients": len(self.sessions), "places": max(0, places)}
+
+    @property
+    def _proven_count(self) -> int:
+        return len(self.sessions) - len(self._unproven)
 
     @property
     def in_flight(self) -> int:
@@ -98,7 +104,7 @@ class ListeningGateway(Generic[S]):
     # -- connections
 
     def _accept(self, peer: Address) -> LinkHandler | None:
-        if len(self.sessions) - len(self._unproven) >= CLIENTS_MAX:
+        if self._proven_count >= CLIENTS_MAX:
             return _Turned(self.full)
         if len(self._unproven) >= UNPROVEN_MAX:
             next(iter(self._unproven)).abort()

@@ -65,6 +65,7 @@ def vitals(node: "Node", arguments: dict[str, Any]) -> dict[str, Any]:
             "moved_partitions": moved.partitions,
         },
         "storage": node.store.status(),
+        "gateways": {name: gateway.status() for name, gateway in node.gateways.items()},
         "latency": {
             "writes": node.kv.writes.sparse(),
             "reads": node.kv.reading.latencies.sparse(),
@@ -85,6 +86,9 @@ def problems(node: "Node", not_voting: list[str]) -> list[str]:
     if refused:
         first = ", ".join(f"{hint.key!r} by {hint.target} ({code})" for hint, code in list(refused.items())[:3])
         found.append(f"holds {len(refused)} hints that are refused: {first}")
+    for name, gateway in node.gateways.items():
+        if not gateway.status()["places"]:
+            found.append(f"its {name} gateway turns clients away: {gateway.status()['clients']} are connected")
     lost = [name for name, view in node.membership.table().items() if view.state in ("dead", "suspect")]
     if lost:
         found.append(f"cannot reach {', '.join(lost)}")

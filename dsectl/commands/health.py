@@ -35,13 +35,20 @@ def health() -> Answer:
         nodes[name] = {"healthy": not node.problems, "reasons": node.problems}
         if node.vitals is not None:
             nodes[name] |= {"may_have_lost": node.vitals.may_have_lost, "draining": node.vitals.draining}
+            if node.vitals.gateways:
+                nodes[name]["gateways"] = node.vitals.gateways
 
     def view(console: Console) -> None:
         rows = [
-            (name, ("unhealthy", "bad") if node.problems else state("healthy"), "; ".join(node.problems))
+            (
+                name,
+                ("unhealthy", "bad") if node.problems else state("healthy"),
+                ", ".join(f"{one} {of['clients']}" for one, of in node.vitals.gateways.items()) if node.vitals else "",
+                "; ".join(node.problems),
+            )
             for name, node in seen.nodes.items()
         ]
-        console.lines(table(("NODE", "HEALTH", "REASONS"), rows, console.paint, console.columns))
+        console.lines(table(("NODE", "HEALTH", "CLIENTS OF", "REASONS"), rows, console.paint, console.columns))
 
     return Answer({"healthy": seen.healthy, "nodes": nodes}, view, 0 if seen.healthy else Failed.exit_code)
 

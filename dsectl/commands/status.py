@@ -52,7 +52,7 @@ def status() -> Answer:
 
 
 def status_lines(status: dict[str, Any], paint: Paint, columns: int | None) -> list[str]:
-    """The verdict with its reason, then a line for each node."""
+    """The verdict with its reason, then a line for each node, and one for each gateway."""
     head = f"{paint(status['cluster'], 'strong')}  {paint.state(status['verdict'])}  {status['reason']}"
     rows = [
         (
@@ -67,7 +67,26 @@ def status_lines(status: dict[str, Any], paint: Paint, columns: int | None) -> l
         for name, node in status["nodes"].items()
     ]
     heading = ("NODE", "STATE", "ZONE", "PORT", "PID", "MEMORY", "NOTE")
-    return [head, "", *table(heading, rows, paint, columns, right=("PORT", "PID", "MEMORY"))]
+    lines = [head, "", *table(heading, rows, paint, columns, right=("PORT", "PID", "MEMORY"))]
+    if gateways := gateway_rows(status["nodes"]):
+        titles = ("GATEWAY", "PORT", "CLIENTS", "AT EACH NODE")
+        lines += ["", *table(titles, gateways, paint, columns, right=("PORT", "CLIENTS"))]
+    return lines
+
+
+def gateway_rows(nodes: dict[str, dict[str, Any]]) -> list[tuple[Cell, ...]]:
+    """Of each gateway its shared port, its clients, and the port and the clients at each node that answers."""
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    for node, of in nodes.items():
+        for name, one in of.get("gateways", {}).items():
+            found.setdefault(name, {})[node] = one
+    rows: list[tuple[Cell, ...]] = []
+    for name, at in found.items():
+        shared = max(one["shared"] for one in at.values())
+        each = [f"{node}:{one['port']} ({one['clients']})" for node, one in at.items()]
+        clients = sum(one["clients"] for one in at.values())
+        rows.append((name, str(shared or ""), str(clients), "  ".join(each)))
+    return rows
 
 
 @command("members", "Show which nodes are alive, as one node or all see it.", group="inspect", rank=1, readonly=True)

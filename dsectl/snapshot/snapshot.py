@@ -91,6 +91,8 @@ class NodeSnapshot:
             said, moved = self.vitals, {key: total for key, total in self.vitals.totals.items() if "moved" in key}
             fields |= {"epoch": said.epoch, "hints": sum(said.hints.values()), "draining": said.draining, **moved}
             fields["storage"] = said.storage
+            if said.gateways:
+                fields["gateways"] = said.gateways
         return fields
 
 

@@ -6,8 +6,9 @@ import msgspec
 
 from cluster.client.vitals import Vitals
 from cluster.wire.admin import AdminQuery
-from dsectl.commands.status import matrix_lines
+from dsectl.commands.status import matrix_lines, status_lines
 from dsectl.ui.charts import UNICODE
+from dsectl.ui.text import PLAIN
 from tests.client.fake_node import Script
 from tests.client.scripts import answering
 from tests.dsectl.conftest import Run, Serve
@@ -260,6 +261,37 @@ def test_health_of_a_well_cluster(run: Run, serve: Serve) -> None:
     serve(saying(vitals()))
     ran = run("health")
     assert (ran.code, ran.lines) == (0, ["NODE  HEALTH", "n1    healthy"])
+
+
+def test_gateways_and_their_clients_are_shown(run: Run, serve: Serve) -> None:
+    def with_clients(number: int) -> Vitals:
+        redis = {"port": 6378 + number, "shared": 6000, "clients": number, "places": 1024 - number}
+        return msgspec.structs.replace(vitals(), gateways={"redis": redis})
+
+    serve(saying(with_clients(1)), saying(with_clients(2)), answering())
+    assert run("health", "--json").json["nodes"]["n2"]["gateways"]["redis"]["clients"] == 2
+    assert [line.split()[2:4] for line in run("health").lines[1:3]] == [["redis", "1"], ["redis", "2"]]
+
+
+def test_status_shows_gateways_below_the_nodes() -> None:
+    def node(number: int) -> dict[str, Any]:
+        redis = {"port": 6378 + number, "shared": 6000, "clients": number, "places": 9}
+        return {
+            "state": "running",
+            "zone": "z1",
+            "port": 1,
+            "pid": 1,
+            "rss_mb": 1.0,
+            "note": "",
+            "gateways": {"redis": redis},
+        }
+
+    shown = {"cluster": "c", "verdict": "green", "reason": "", "nodes": {"n1": node(1), "n2": node(2)}}
+    assert status_lines(shown, PLAIN, None)[-3:] == [
+        "",
+        "GATEWAY  PORT  CLIENTS  AT EACH NODE",
+        "redis    6000        3  n1:6379 (1)  n2:6380 (2)",
+    ]
 
 
 def test_hints_are_summed(run: Run, serve: Serve) -> None:

@@ -46,6 +46,8 @@ def test_redis_py_works_unchanged(three: Real) -> None:
     with redis.Redis.from_url(three.files.gateway_variables["REDIS_URL"], decode_responses=True) as any_node:
         assert any_node.set("cart", "book", ex=100) and any_node.get("cart") == "book"
         assert 98 <= any_node.ttl("cart") <= 100
+        nodes = ask("status", *C)["nodes"]
+        assert sum(node["gateways"]["redis"]["clients"] for node in nodes.values()) == 1
     for protocol in (2, 3):
         with client(three, "n2", protocol=protocol) as r:
             assert r.get("cart") == "book"

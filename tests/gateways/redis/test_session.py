@@ -6,6 +6,7 @@ import pytest
 
 from cluster.gateways import listening
 from cluster.gateways.session import OUTPUT_BYTES_MAX
+from cluster.node.vitals import problems
 from cluster.simulation.fleet import Fleet
 from tests.gateways.redis.simulated import PASSWORD, RedisError, SimulatedRedis, request
 
@@ -86,6 +87,7 @@ def test_a_full_house_is_said(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> 
     late = SimulatedRedis(fleet, "n1", name="second", prove=False)
     assert late.closed() == "closed"
     assert error(late.replies[0]) == "ERR max number of clients reached"
+    assert problems(fleet.nodes["n1"], []) == ["its redis gateway turns clients away: 1 are connected"]
 
 
 def test_unknown_and_refused_commands_say_why(fleet: Fleet) -> None:
