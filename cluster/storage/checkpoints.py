@@ -33,17 +33,18 @@ from cluster.storage.segments import SegmentLog
 PAGE_BYTES = 1 << 16
 PAGE_ROWS = 512
 """What is copied in one slice at most, or one row: a quarter of a millisecond."""
-RATE_BYTES = 6 << 20
-"""A second. It grows with the cube of the log, up to the next number: a node that is written to faster than it copies
-would need a disk without end."""
+RATE_BYTES = 4 << 20
+"""A second, of a log that is just too long. It grows with the cube of the log, up to the next number: a node that is
+written to faster than it copies would need a disk without end, and one that nobody writes to has time."""
 RATE_BYTES_MAX = 32 << 20
 REST_MIN_S = 0.001
-REST_SHARE = 6
+REST_SHARE = 8
 """A rest is so many times as long as the slice before it: with a slow disk, or other processes on its core, a node
-copies less."""
-GROWTH = 1.75
-"""The log may be so many times as long as what is alive in it; then a byte that is written costs 1.3 that are
-copied."""
+copies less. It shrinks with the square of the log, or a node at its limit would never catch up."""
+GROWTH = 1.25
+"""The log may be so many times as long as what is alive in it. The nearer to that it is, the more is copied for a byte
+that is written (1.3 at 1.75 times, 4 at 1.25), so a busy node has a longer one. What is alive grows as well: a row
+that all its owners have written has their clock entries."""
 ROW_BYTES = 24
 PARTITION_BYTES = 64
 """What a row takes in the log beside key and value, and a partition beside its rows."""
@@ -179,7 +180,8 @@ class Checkpoints:
     def _rest(self, size: int = 0, took_s: float = 0.0) -> None:
         over = max(1.0, self._log.bytes / max(1, self.limit))
         rate = min(RATE_BYTES_MAX, RATE_BYTES * over**3)
-        self._clock.call_later(max(REST_MIN_S, size / rate, REST_SHARE * took_s), self._between, self._step)
+        rest_s = max(REST_MIN_S, size / rate, REST_SHARE * took_s / over**2)
+        self._clock.call_later(rest_s, self._between, self._step)
 
     def _last(self, copy: Copy) -> list[Record]:
         """What ends a checkpoint: what the partition lacks, and that this was all. Nothing yet when that is being
