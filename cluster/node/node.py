@@ -29,6 +29,8 @@ from cluster.node.drain import Drain
 from cluster.node.layouts import LAYOUT_FILE, Layouts
 from cluster.node.receipts import Receipts
 from cluster.observe.events import Events, LimitedRecorder, Steps
+from cluster.queues.defined import Defined
+from cluster.queues.shards import Shards
 from cluster.replication.collection import StableClocks
 from cluster.replication.context import ReplicationContext
 from cluster.replication.hintloss import HintLoss
@@ -153,6 +155,8 @@ class Node:
             tables=self.tables,
             record=self.events.record,
         )  # fmt: skip
+        self.defined = Defined(self.entries[-1])
+        self.shards = Shards(env, self.store, self.defined)
         rows = KvRows(lambda: self.peer_clocks.wall_s(), self.buckets.base_of)
         mergeables: dict[int, Mergeable] = {TABLE_KV: rows, TABLE_STABLE: StableClocks()}
         boot = f"{self.boot.id}-{self.boot.epoch}"
@@ -272,6 +276,7 @@ class Node:
         if minted and not self.boot.newborn:
             self.events.record("actor.minted", minted, actor=self.actors.actor)
         self.kv.operations.recover()
+        self.shards.recover()
         self.reload_faults()
         self.receipts.start()
         self.transport.start((self.member.host, self.member.port))
@@ -360,6 +365,7 @@ class Node:
             self.env.clock.call_later(LEAVE_S, self.hooks.on_fatal, f"{me} has left the cluster")
 
     def _definitions_changed(self, entry: ChainEntry) -> None:
+        self.defined.adopt(entry)
         before, defined = self.buckets.defined, entry.buckets
         self.buckets.adopt(defined)
         self.peer_clocks.look()

@@ -59,7 +59,7 @@ class DigestTrees:
         """More was written to these partitions than is followed."""
         self.on_changed: Callable[[Iterable[int]], None] = lambda partitions: None
         """These partitions were written since the last look."""
-        store.on_written = self.note
+        store.on_written.append(self.note)
 
     def note(self, changes: list[Change]) -> None:
         """The log has these changes. Called at the end of each pass that wrote."""

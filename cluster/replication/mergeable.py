@@ -14,8 +14,10 @@ from cluster.storage import TABLE_HINTS
 TABLE_KV = 0
 TABLE_STABLE = 3
 """Of each partition the stable clock, see `collection`. (2 are the operations of `cluster.kv`, of one node only.)"""
+TABLE_QUEUES = 4
+"""The rows of shards of queues, see `cluster.queues.rows`."""
 
-__all__ = ["TABLE_HINTS", "TABLE_KV", "TABLE_STABLE", "Mergeable", "check_merged"]
+__all__ = ["TABLE_HINTS", "TABLE_KV", "TABLE_QUEUES", "TABLE_STABLE", "Mergeable", "check_merged"]
 
 
 def excess(mergeable: "Mergeable", merged: bytes) -> str:

@@ -97,7 +97,7 @@ class Store:
         """Why the disk refused the last batch; empty since one was written again."""
         self.full_since = 0.0
         """Unix time of the first refusal."""
-        self.on_written: Callable[[list[Change]], None] = lambda changes: None
+        self.on_written: list[Callable[[list[Change]], None]] = []
         """Called at the end of each pass with what the log was given: table, partition, key, and the value before."""
         self.undone = 0
         """How many changes were undone since the boot."""
@@ -376,7 +376,8 @@ class Store:
         self._all.commit(self._log.end)
         if self.full:
             self._say_full("")
-        self.on_written(changes)
+        for on_written in self.on_written:
+            on_written(changes)
         self._rest()
         if self._log.bytes > self.checkpoints.limit:
             self.checkpoints.grown()

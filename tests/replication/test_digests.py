@@ -28,7 +28,7 @@ class Rows:
 
     def __init__(self) -> None:
         self.rows: dict[tuple[int, int], dict[str, bytes]] = {}
-        self.on_written: Callable[[list[Any]], None] = nobody
+        self.on_written: list[Callable[[list[Any]], None]] = []
 
     def put(self, key: str, value: bytes | None, table: int = TABLE_KV) -> None:
         rows = self.rows.setdefault((table, partition_of(key)), {})
@@ -37,7 +37,8 @@ class Rows:
             rows.pop(key, None)
         else:
             rows[key] = value
-        self.on_written([(table, partition_of(key), key, before)])
+        for on_written in self.on_written:
+            on_written([(table, partition_of(key), key, before)])
 
     def logged(self, table: int, partition: int, key: str) -> bytes | None:
         return self.rows.get((table, partition), {}).get(key)
@@ -193,5 +194,6 @@ def test_a_builder_is_spoiled_by_a_flood_to_its_partition() -> None:
 def test_a_pass_that_changed_nothing_is_no_change() -> None:
     rows, trees = made()
     before = list(built(trees))
-    rows.on_written([])
+    for on_written in rows.on_written:
+        on_written([])
     assert trees.tree(7) == before
