@@ -95,6 +95,15 @@ _dsectl_option() {
         'load publish --intervals') kind=file ;;
         'load publish --processes') kind=any ;;
         'load publish --settle') kind=any ;;
+        'load queue --rate') kind=any ;;
+        'load queue --for') kind=any ;;
+        'load queue --clients') kind=any ;;
+        'load queue --consumers') kind=any ;;
+        'load queue --size') kind=any ;;
+        'load queue --require') kind=any ;;
+        'load queue --intervals') kind=file ;;
+        'load queue --processes') kind=any ;;
+        'load queue --settle') kind=any ;;
         'load request --rate') kind=any ;;
         'load request --for') kind=any ;;
         'load request --clients') kind=any ;;
@@ -161,7 +170,7 @@ _dsectl_argument() {
 _dsectl_command() {
     case "$1" in
         del) command=delete ;;
-        up | down | rm | ps | status | env | logs | demo | add | leave | forget | revert | kill | restart | pause | resume | partition | slow | disk | clock | heal | faults | members | ring | explain | events | health | hints | repair | watch | put | get | delete | keys | 'kv import' | 'kv export' | incr | decr | sadd | srem | smembers | 'bucket create' | 'bucket list' | 'bucket show' | 'bucket empty' | publish | subscribe | services | describe | request | drain | undrain | 'load kv' | 'load publish' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | complete | shell | help) command=$1 ;;
+        up | down | rm | ps | status | env | logs | demo | add | leave | forget | revert | kill | restart | pause | resume | partition | slow | disk | clock | heal | faults | members | ring | explain | events | health | hints | repair | watch | put | get | delete | keys | 'kv import' | 'kv export' | incr | decr | sadd | srem | smembers | 'bucket create' | 'bucket list' | 'bucket show' | 'bucket empty' | publish | subscribe | services | describe | request | drain | undrain | 'load kv' | 'load publish' | 'load queue' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | complete | shell | help) command=$1 ;;
         kv) first=kv ;;
         bucket) first=bucket ;;
         load) first=load ;;
@@ -175,7 +184,7 @@ _dsectl_words() {
         '') _dsectl_reply up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv incr decr sadd srem smembers bucket publish subscribe services describe request drain undrain load recipe present learn completions complete shell help ;;
         kv) _dsectl_reply import export ;;
         bucket) _dsectl_reply create list show empty ;;
-        load) _dsectl_reply kv publish request ;;
+        load) _dsectl_reply kv publish queue request ;;
         recipe) _dsectl_reply run check list show ;;
     esac
 }
@@ -221,6 +230,7 @@ _dsectl_options() {
         drain) _dsectl_reply --wait ;;
         'load kv') _dsectl_reply --rate --for --clients --mix --keys --size --require --intervals --processes --settle --seed ;;
         'load publish') _dsectl_reply --rate --for --clients --subscribers --size --require --intervals --processes --settle ;;
+        'load queue') _dsectl_reply --rate --for --clients --consumers --size --require --intervals --processes --settle ;;
         'load request') _dsectl_reply --rate --for --clients --size --require --intervals --processes ;;
         'recipe run') _dsectl_reply --all --junit --tap --repeat --side-by-side --keep --strict --red ;;
         'recipe check') _dsectl_reply --all --strict ;;

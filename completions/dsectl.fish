@@ -181,6 +181,24 @@ function __dsectl_option
             echo 'any'
         case 'load publish --settle'
             echo 'any'
+        case 'load queue --rate'
+            echo 'any'
+        case 'load queue --for'
+            echo 'any'
+        case 'load queue --clients'
+            echo 'any'
+        case 'load queue --consumers'
+            echo 'any'
+        case 'load queue --size'
+            echo 'any'
+        case 'load queue --require'
+            echo 'any'
+        case 'load queue --intervals'
+            echo 'file'
+        case 'load queue --processes'
+            echo 'any'
+        case 'load queue --settle'
+            echo 'any'
         case 'load request --rate'
             echo 'any'
         case 'load request --for'
@@ -303,7 +321,7 @@ function __dsectl_command
     switch "$argv[1]"
         case del
             echo 'delete'
-        case up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys 'kv import' 'kv export' incr decr sadd srem smembers 'bucket create' 'bucket list' 'bucket show' 'bucket empty' publish subscribe services describe request drain undrain 'load kv' 'load publish' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
+        case up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys 'kv import' 'kv export' incr decr sadd srem smembers 'bucket create' 'bucket list' 'bucket show' 'bucket empty' publish subscribe services describe request drain undrain 'load kv' 'load publish' 'load queue' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
             echo $argv[1]
     end
 end
@@ -359,7 +377,7 @@ function __dsectl_words
             printf '%s\t%s\n' request 'Call a service'
             printf '%s\t%s\n' drain 'Finish the requests in flight at nodes; send no new ones'
             printf '%s\t%s\n' undrain 'Let drained nodes take requests again'
-            printf '%s\t%s\n' load 'kv, publish, request'
+            printf '%s\t%s\n' load 'kv, publish, queue, request'
             printf '%s\t%s\n' recipe 'run, check, list, show'
             printf '%s\t%s\n' present 'Go through a recipe as a lesson, block by block'
             printf '%s\t%s\n' learn 'List the lessons by principle'
@@ -378,6 +396,7 @@ function __dsectl_words
         case load
             printf '%s\t%s\n' kv 'Read and write keys at a rate, and account for each write'
             printf '%s\t%s\n' publish 'Publish at a rate, and count what arrives'
+            printf '%s\t%s\n' queue 'Send to a queue at a rate, and account for each message'
             printf '%s\t%s\n' request 'Call a service at a rate'
         case recipe
             printf '%s\t%s\n' run 'Run recipes as tests, each on a cluster of its own'
@@ -554,6 +573,16 @@ function __dsectl_options
             printf '%s\t%s\n' --intervals 'File for a line of JSON per second; - is stdout'
             printf '%s\t%s\n' --processes 'Generator processes, when one is too slow'
             printf '%s\t%s\n' --settle 'Time that reading back waits for repair (default: 10s)'
+        case 'load queue'
+            printf '%s\t%s\n' --rate 'Operations per second, whatever is answered (default: 100)'
+            printf '%s\t%s\n' --for 'Duration of the load (default: 10s)'
+            printf '%s\t%s\n' --clients 'Clients at once; without --rate, each sends when it is answered'
+            printf '%s\t%s\n' --consumers 'Consumers per generator'
+            printf '%s\t%s\n' --size 'Payload size, or a range: 64B..4KiB (default: 100B)'
+            printf '%s\t%s\n' --require 'Limit that must hold, as in ’p99<250ms’ or ’failed<1%’; the load fails if it does not'
+            printf '%s\t%s\n' --intervals 'File for a line of JSON per second; - is stdout'
+            printf '%s\t%s\n' --processes 'Generator processes, when one is too slow'
+            printf '%s\t%s\n' --settle 'Time that draining may take (default: 20s)'
         case 'load request'
             printf '%s\t%s\n' --rate 'Operations per second, whatever is answered (default: 100)'
             printf '%s\t%s\n' --for 'Duration of the load (default: 10s)'

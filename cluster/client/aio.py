@@ -30,6 +30,15 @@ from cluster.layout.entry import LayoutEntry
 from cluster.limits import CLIENT_TIMEOUT_S
 from cluster.wire.caller import Caller, Done, Outcome
 from cluster.wire.kv import AddItems, Get, Got, Increment, Keys, KeysFound, KvOperation, Put, PutDone, Update, Updated
+from cluster.wire.queues import (
+    Outgoing,
+    QueueAck,
+    QueueAnswered,
+    QueueReceive,
+    QueueReceived,
+    QueueSend,
+    QueueSent,
+)
 from cluster.wire.requests import CallDone
 from cluster.wire.topics import Message, Publish, Published
 
@@ -45,6 +54,9 @@ __all__ = [
     "Outcome",
     "Published",
     "PutDone",
+    "QueueAnswered",
+    "QueueReceived",
+    "QueueSent",
     "Updated",
     "connect",
 ]
@@ -311,9 +323,9 @@ class Calls:
     """Operations by callback: no future and no task for any, so that one process offers tens of thousands a second.
 
     Over the router of an open client. `timeout` in seconds bounds each operation. `done` is called once, never before
-    the method returns, with the body of the reply (`PutDone`, `Updated`, `Got`, `KeysFound`, `Published`, `CallDone`)
-    or with a ClusterError, whose `definite` says whether the operation surely did not happen. Contexts are encoded
-    clocks, and the caller keeps them. Arguments are not checked here.
+    the method returns, with the body of the reply (`PutDone`, `Updated`, `Got`, `KeysFound`, `Published`, `CallDone`,
+    `QueueSent`, `QueueReceived`, `QueueAnswered`) or with a ClusterError, whose `definite` says whether the operation
+    surely did not happen. Contexts are encoded clocks, and the caller keeps them. Arguments are not checked here.
     """
 
     def __init__(self, session: AioSession, timeout: float) -> None:
@@ -345,6 +357,19 @@ class Calls:
     def publish(self, subject: str, payload: bytes, done: Done) -> Dispatch:
         """Send a message towards every matching subscription."""
         return self._call(Publish(subject, payload), monotonic() + self.timeout, done)
+
+    def send(self, queue: str, messages: list[Outgoing], done: Done) -> Dispatch:
+        """Send messages to a queue; each has a result of its own."""
+        return self._call(QueueSend(queue, messages), monotonic() + self.timeout, done)
+
+    def receive(self, queue: str, max: int, wait_s: float, visibility_s: float, receiver: str, done: Done) -> Dispatch:
+        """Lease up to `max` messages, and wait so long for the first. A visibility of 0 is the queue's own."""
+        body = QueueReceive(queue, max, wait_s, visibility_s, receiver)
+        return self._call(body, monotonic() + self.timeout + wait_s, done)
+
+    def ack(self, receipts: list[str], done: Done) -> Dispatch:
+        """These messages are done with; each receipt has a result of its own."""
+        return self._call(QueueAck(receipts), monotonic() + self.timeout, done)
 
     def call(self, operation: str, payload: bytes, done: Done) -> Dispatch:
         """Call `SERVICE.OPERATION` with arguments that are JSON already."""

@@ -30,6 +30,7 @@ from cluster.storage import newborn_files
 from cluster.wire.admin import AdminQuery
 from cluster.wire.frames import Body
 from cluster.wire.kv import Get, KvOperation, Put, Update
+from cluster.wire.queues import Outgoing, QueueAck, QueueExtend, QueueReceive, QueueReturn, QueueSend
 from cluster.wire.requests import Call
 
 __all__ = ["Fleet", "OpenLink", "SimulatedRequest"]
@@ -311,6 +312,35 @@ class Fleet:
         """Call `SERVICE.OPERATION` through a node."""
         service, _, name = operation.partition(".")
         return self._ask(via, Call(service, name, payload, only=only), timeout)
+
+    def create_queue(self, via: str, name: str, **options: Any) -> SimulatedRequest:
+        """Define a queue; see `chain.queue.Queue` for the options."""
+        return self.ask(via, "create-queue", {"name": name, **options})
+
+    def send(
+        self, via: str, queue: str, messages: Sequence[bytes | Outgoing], timeout: float = 1.0
+    ) -> SimulatedRequest:
+        """Send bodies, or messages with all their fields, to a queue."""
+        outgoing = [(one, None, -1.0, "") if isinstance(one, bytes) else one for one in messages]
+        return self._ask(via, QueueSend(queue, outgoing), timeout)
+
+    def receive(
+        self, via: str, queue: str, max: int = 10, wait_s: float = 0.0, visibility_s: float = 0.0, timeout: float = 1.0
+    ) -> SimulatedRequest:
+        """Lease messages."""
+        return self._ask(via, QueueReceive(queue, max, wait_s, visibility_s), wait_s + timeout)
+
+    def ack(self, via: str, receipts: list[str], timeout: float = 1.0) -> SimulatedRequest:
+        """These messages are done with."""
+        return self._ask(via, QueueAck(receipts), timeout)
+
+    def nack(self, via: str, receipts: list[str], delay_s: float = 0.0, timeout: float = 1.0) -> SimulatedRequest:
+        """These are to be delivered again."""
+        return self._ask(via, QueueReturn(receipts, delay_s), timeout)
+
+    def extend(self, via: str, receipts: list[str], visibility_s: float, timeout: float = 1.0) -> SimulatedRequest:
+        """These leases last longer."""
+        return self._ask(via, QueueExtend(receipts, visibility_s), timeout)
 
     def ask(
         self, node: str, what: str, arguments: dict[str, Any] | None = None, timeout: float = 5.0

@@ -1,4 +1,4 @@
-"""load kv, load publish, load request: offer operations on a schedule, measure, and account for what was promised."""
+"""load kv, publish, queue, request: offer operations on a schedule, measure, and account for what was promised."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -20,6 +20,7 @@ from dsectl.load.account import Limit, account_of, judge, parse_limit
 from dsectl.load.plan import (
     KV,
     PUBLISH,
+    QUEUE,
     REQUEST,
     KeySpace,
     LoadPlan,
@@ -41,6 +42,9 @@ RATE_MAX = 1_000_000.0
 PROCESSES_MAX = 64
 CLIENTS_MAX = 10_000
 SUBSCRIBERS_MAX = 100
+CONSUMERS_MAX = 100
+DRAIN_S = 20.0
+"""Two leases of the load's own queue, and time to notice a node that died."""
 
 
 def parse_rate(text: str) -> float:
@@ -168,7 +172,32 @@ def publish(
     yield from _run(plan, require, intervals)
 
 
-@command("load request", "Call a service at a rate.", group="load", rank=3)
+@command("load queue", "Send to a queue at a rate, and account for each message.", group="load", rank=3)
+def queue(
+    rate: Rate = None,
+    seconds: For = None,
+    clients: Clients = None,
+    consumers: Annotated[int, typer.Option(metavar="N", min=1, max=CONSUMERS_MAX, help="Consumers per generator.")] = 1,
+    size: Size = None,
+    require: Require = None,
+    intervals: Intervals = None,
+    processes: Processes = 1,
+    settle: Annotated[
+        float | None, typer.Option(metavar="D", help="Time that draining may take (default: 20s).")
+    ] = None,
+) -> Iterator[Answer]:
+    """Sends to a queue of its own, which consumers drain, and compares what was acknowledged with what came. Delivery
+    is at least once: what comes twice is counted, and --require 'duplicated<1%' limits it. Exit 1: an acknowledged
+    message never came, or one came that nobody sent, or a limit did not hold. Exit 3: the queue was not drained in
+    time, so nothing is known of what is left. Ctrl-C ends it with its account."""
+    plan = _plan(
+        QUEUE, rate=rate, seconds=seconds, clients=clients, consumers=consumers, sizes=size, processes=processes,
+        settle_s=DRAIN_S if settle is None else settle,
+    )  # fmt: skip
+    yield from _run(plan, require, intervals)
+
+
+@command("load request", "Call a service at a rate.", group="load", rank=4)
 def request(
     operation: Annotated[str, typer.Argument(metavar="[SERVICE.OPERATION]", help="Operation to call.")] = ECHO,
     arguments: Annotated[

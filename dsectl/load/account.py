@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import Struct
 
 from cluster.errors import Usage
-from dsectl.load.plan import KV, PUBLISH, LoadPlan
+from dsectl.load.plan import KV, PUBLISH, QUEUE, LoadPlan
 from dsectl.load.tally import EXAMPLES_MAX, PERCENTILES, KindReport, LoadReport, decode, merge, rate
 from dsectl.ui.units import duration, show_duration
 from dsectl.ui.verdicts import Verdict, verdict_on
@@ -55,6 +55,9 @@ def account_of(plan: LoadPlan, report: LoadReport, at: str) -> Account:
     if plan.family == PUBLISH:
         found |= {name: getattr(report, name) for name in ("delivered", "dropped", "unheard")}
         found["delivery"] = decode(report.delivery).summary()
+    elif plan.family == QUEUE:
+        found |= {name: getattr(report, name) for name in ("delivered", "acked", "recovered")}
+        found["delivery"] = decode(report.delivery).summary()
     else:
         found["stale"] = report.stale
     if plan.family == KV and plan.mix.reads:
@@ -64,11 +67,17 @@ def account_of(plan: LoadPlan, report: LoadReport, at: str) -> Account:
     return found
 
 
+def counted(account: Account, *names: str) -> str:
+    """`980 delivered, 10 dropped`."""
+    return ", ".join(f"{account[name]:,} {name}" for name in names)
+
+
 def promises(account: Account) -> str:
     """What became of what a family of load is promised, in a line."""
     if account["load"] == PUBLISH:
-        names = ("delivered", "dropped", "duplicated", "unexpected")
-        return ", ".join(f"{account[name]:,} {name}" for name in names)
+        return counted(account, "delivered", "dropped", "duplicated", "unexpected")
+    if account["load"] == QUEUE:
+        return counted(account, "delivered", "acked", "lost", "unexpected", "duplicated", "recovered")
     if account["load"] == KV:
         unread = f", {account['unchecked']:,} could not be read" if account["unchecked"] else ""
         stale = f"; {account['stale']:,} reads were behind" if account["stale"] else ""
@@ -78,7 +87,7 @@ def promises(account: Account) -> str:
 
 
 LATENCIES = {name.removesuffix("_ms"): name for name in PERCENTILES}
-LIMITED_COUNTS = ("failed", "maybe", "declared", "unsent", "stale", "dropped", "unheard")
+LIMITED_COUNTS = ("failed", "maybe", "declared", "unsent", "stale", "dropped", "unheard", "duplicated")
 ACHIEVED = "achieved"
 SIDES = ("response", "service", "delivery")
 SIGNS: dict[str, Callable[[float, float], bool]] = {"<": lt, "<=": le, ">": gt, ">=": ge}
@@ -154,7 +163,8 @@ def seen_by(limit: Limit, account: Account) -> float | None:
         return None
     if not limit.percent:
         return float(value)
-    whole = account["delivered"] + value if limit.path == ("dropped",) else account["offered"] + account["unsent"]
+    of_deliveries = limit.path in (("dropped",), ("duplicated",)) and "delivered" in account
+    whole = account["delivered"] + value if of_deliveries else account["offered"] + account["unsent"]
     return 100 * value / whole if whole else None
 
 
@@ -190,10 +200,10 @@ def judge(account: Account, limits: Sequence[Limit] = ()) -> Verdict:
 def broken(account: Account) -> Iterator[str]:
     """What was promised and did not hold."""
     if account["lost"]:
-        yield f"{account['lost']} acknowledged writes are lost"
+        yield f"{account['lost']} acknowledged {'messages' if account['load'] == QUEUE else 'writes'} are lost"
     if account["unexpected"]:
         yield f"{account['unexpected']} times something was read or received that was never sent"
-    if account["duplicated"]:
+    if account["duplicated"] and account["load"] != QUEUE:
         yield f"{account['duplicated']} messages came twice"
 
 
@@ -209,7 +219,9 @@ def untested(account: Account) -> Iterator[str]:
         yield "no operation succeeded"
     if "prepared" in account and account["prepared"] < PREPARED_MIN * account["keys"]:
         yield f"only {account['prepared']} of {account['keys']} keys could be written before it began"
-    if account["unchecked"]:
+    if account["unchecked"] and account["load"] == QUEUE:
+        yield "the queue was not drained: what has not come may still be in it"
+    elif account["unchecked"]:
         yield f"{account['unchecked']} keys could not be read back strictly from a repaired cluster"
     if account["load"] == PUBLISH and account["ok"] and not account["delivered"]:
         yield "no message arrived at all"

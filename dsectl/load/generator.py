@@ -208,6 +208,9 @@ class FamilyLoad:
     def end(self) -> None:
         """Write down what can be said only when nothing follows."""
 
+    async def remove(self) -> None:
+        """Take away what it made for itself and nobody needs afterwards; may be cancelled."""
+
 
 class OfferedOperation:
     """One operation, called back with its outcome. Small, since a process begins tens of thousands a second."""

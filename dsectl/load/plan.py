@@ -215,7 +215,7 @@ def kind_chooser(mix: Mix, random: Random) -> Callable[[], str]:
     return lambda: kinds[bisect(bounds, draw() * total)]
 
 
-KV, PUBLISH, REQUEST = "kv", "publish", "request"
+KV, PUBLISH, REQUEST, QUEUE = "kv", "publish", "request", "queue"
 IN_FLIGHT_MAX = 20_000
 """Of an open loop, over all processes: half a second of the most that one process offers. What is due beyond that
 waits, and its waiting counts."""
@@ -241,6 +241,8 @@ class LoadPlan(Struct, frozen=True):
     arguments: str = ""
     """JSON; empty for a text of its own with each call."""
     subscribers: int = 1
+    consumers: int = 1
+    """Of each generator's queue."""
     via: str | None = None
     timeout_s: float = CLIENT_TIMEOUT_S
     settle_s: float = SETTLE_S

@@ -16,8 +16,9 @@ from cluster.errors import ClusterError, NotFound
 from dsectl.load.generator import ArrivalSchedule, FamilyLoad, Generator
 from dsectl.load.kv import KvLoad
 from dsectl.load.ledger import Ledger, prepare_keys
-from dsectl.load.plan import KV, PUBLISH, LoadPlan, Payloads
+from dsectl.load.plan import KV, PUBLISH, QUEUE, LoadPlan, Payloads
 from dsectl.load.publish import PublishLoad
+from dsectl.load.queue import QueueLoad
 from dsectl.load.request import RequestLoad
 from dsectl.load.tally import Interval, LoadReport, Tally
 from dsectl.snapshot.observer import Observer
@@ -30,7 +31,7 @@ WIND_UP_S = 5.0
 """From an interrupt to the account at most: who sends SIGTERM sends SIGKILL next, Docker after 10 s."""
 
 
-CHECKS = {KV: "reading acknowledged writes back", PUBLISH: "waiting for the last messages"}
+CHECKS = {KV: "reading acknowledged writes back", PUBLISH: "waiting for the last messages", QUEUE: "draining the queue"}
 T = TypeVar("T")
 
 
@@ -84,6 +85,7 @@ class _Session:
             hooks.on_phase(CHECKS[plan.family] + (", Ctrl-C again stops that" if hooks.interrupts() else ""))
         await self._unless_cut(load.check(plan.settle_s))
         load.end()
+        await self._unless_cut(load.remove())
         return self.tally.report()
 
     async def _prepare(self) -> FamilyLoad:
@@ -92,6 +94,10 @@ class _Session:
             publish = PublishLoad(plan, calls, tally)
             self.found.prepared = await publish.prepare()
             return publish
+        if plan.family == QUEUE:
+            consumed = QueueLoad(plan, calls, tally, self.client)
+            self.found.prepared = await consumed.prepare()
+            return consumed
         if plan.family != KV:
             await check_operation(self.client, plan.operation)
             return RequestLoad(plan, calls, tally)

@@ -200,6 +200,10 @@ class LoadReport(Struct, tag=True):
     """And those that could not be."""
     delivered: int = 0
     """Different messages, counted once for each subscription that has it."""
+    acked: int = 0
+    """Messages of a queue whose consumption was acknowledged."""
+    recovered: int = 0
+    """Messages of a queue whose send ended in doubt, and that came."""
     dropped: int = 0
     """Of the accepted messages, how many deliveries are missing."""
     unheard: int = 0

@@ -5,7 +5,7 @@ from typing import Self
 
 from dsectl.cli.console import Console
 from dsectl.load.account import Account, promises
-from dsectl.load.plan import KV, PUBLISH, LoadPlan
+from dsectl.load.plan import KV, PUBLISH, QUEUE, LoadPlan
 from dsectl.load.tally import Interval, Summary
 from dsectl.ui.charts import UNICODE, spark
 from dsectl.ui.screen import Block
@@ -41,6 +41,8 @@ def plan_line(plan: LoadPlan) -> str:
         what = f"{kinds}; {plan.keys.count:,} keys, {distribution}"
     elif plan.family == PUBLISH:
         what = count(plan.subscribers, "subscriber")
+    elif plan.family == QUEUE:
+        what = count(plan.consumers, "consumer")
     else:
         what = plan.operation
     if plan.rate is None:

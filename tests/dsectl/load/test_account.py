@@ -33,6 +33,10 @@ def publish(**changes: Any) -> Account:
     return good(load="publish", **{"delivered": 980, "dropped": 10, "unheard": 0, "delivery": summary(), **changes})
 
 
+def queue(**changes: Any) -> Account:
+    return good(load="queue", **{"delivered": 990, "acked": 990, "recovered": 1, "delivery": summary(), **changes})
+
+
 def verdict(account: Account, *limits: str) -> str:
     return judge(account, [parse_limit(limit) for limit in limits]).verdict
 
@@ -40,6 +44,11 @@ def verdict(account: Account, *limits: str) -> str:
 def test_a_good_load_passes() -> None:
     assert verdict(good()) == PASSED and judge(good()).exit_code == 0
     assert verdict(publish()) == PASSED
+    assert verdict(queue(duplicated=3)) == PASSED, "at least once"
+    assert (
+        verdict(queue(duplicated=3), "duplicated<1%") == PASSED
+        and verdict(queue(duplicated=99), "duplicated<1%") == FAILED
+    )
 
 
 @pytest.mark.parametrize("broken", ["lost", "unexpected", "duplicated"])
@@ -47,6 +56,11 @@ def test_one_broken_promise_is_red_whatever_else(broken: str) -> None:
     assert verdict(good(**{broken: 1})) == FAILED
     assert verdict(good(**{broken: 1}, unchecked=5, missed=900, ok=0)) == FAILED, "inconclusive must not hide it"
     assert judge(good(**{broken: 1})).exit_code == 1
+
+
+@pytest.mark.parametrize("broken", ["lost", "unexpected"])
+def test_a_queue_promises_at_least_once(broken: str) -> None:
+    assert verdict(queue(**{broken: 1}, unchecked=5)) == FAILED
 
 
 @pytest.mark.parametrize(
@@ -62,6 +76,7 @@ def test_one_broken_promise_is_red_whatever_else(broken: str) -> None:
         (good(interrupted=True, seconds=3.21), "interrupted after 3.21s of 10s"),
         (good(unanswered=3), "3 operations were not answered yet"),
         (publish(delivered=0), "no message arrived"),
+        (queue(unchecked=1), "the queue was not drained"),
     ],
 )
 def test_what_was_not_tested_is_inconclusive(account: Account, reason: str) -> None:
