@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from random import Random
 
 
+IDLE = "idle"
+"""Why a connection ended that this side let go: it says nothing of the peer."""
+
+
 class Backoff:
     """When one peer may be dialled again. Pure: time and randomness are passed in."""
 
@@ -46,7 +50,7 @@ class Lane:
     """At most one connection, ours to dial. `address` gives where the peer is, None while that is unknown; `backoff`
     is shared by the peer's lanes."""
 
-    __slots__ = ("_address", "_backoff", "_end", "_on_ended", "_on_opened", "connection", "lane", "peer")
+    __slots__ = ("_address", "_backoff", "_end", "_let_go", "_on_ended", "_on_opened", "connection", "lane", "peer")
 
     def __init__(
         self,
@@ -62,6 +66,7 @@ class Lane:
         self.lane = lane
         self.connection: Connection | None = None
         self._end = end
+        self._let_go: Connection | None = None
         self._backoff = backoff
         self._address = address
         self._on_opened = on_opened
@@ -96,13 +101,14 @@ class Lane:
             self.connection = None
         if connection.peer is None:
             self._backoff.failed(self._end.env.clock.now(), self._end.env.random)
-        self._on_ended(connection, reason)
+        self._on_ended(connection, IDLE if connection is self._let_go else reason)
 
     def _close_when_idle(self, connection: Connection, writes_before: int) -> None:
         """Background traffic comes in bursts: what carried nothing since the last look is let go."""
         if connection.ended:
             return
         if connection.writes == writes_before:
+            self._let_go = connection
             connection.close()
         else:
             later = self._end.settings.idle_close_s

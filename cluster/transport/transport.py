@@ -13,7 +13,7 @@ from cluster.env import Address, Env, OutputTick, StreamListener
 from cluster.faults import FaultBook
 from cluster.ports import Recorder
 from cluster.transport.connection import Connection, LocalEnd, Outbox
-from cluster.transport.lane import Backoff, Lane
+from cluster.transport.lane import IDLE, Backoff, Lane
 from cluster.wire.handshake import LANE_CONTROL, LANE_FOREGROUND, Party
 from cluster.wire.rights import ROLE_CLIENT, ROLE_NODE
 
@@ -48,7 +48,7 @@ class Transport:
         self.on_end: list[Callable[[Connection, str, bool], None]] = []
         """(connection, reason, hidden): a dialled connection ended, or could not be made. Hidden: nobody can know."""
         self.on_lost: list[Callable[[str, str], None]] = []
-        """(peer, reason), of those that are not hidden."""
+        """(peer, reason), of those that are not hidden, and that this node did not let go."""
         self.on_contact: list[Callable[[str], None]] = []
         """(peer): a handshake with it succeeded."""
         self.on_client: list[Callable[[Connection], None]] = []
@@ -145,11 +145,11 @@ class Transport:
         peer, was_open = connection.target, connection.peer is not None
         # Across a partition nobody hears a refusal or a reset; that nothing came in time, everybody can tell.
         hidden = self.faults.hides(peer) and reason != "timeout"
-        if not hidden and (reason not in ("aborted", "closed") or was_open):
+        if not hidden and reason != IDLE and (reason not in ("aborted", "closed") or was_open):
             self.faults.note_failure(peer, reason)
         for ended in self.on_end:
             ended(connection, reason, hidden)
-        if hidden:
+        if hidden or reason == IDLE:
             return
         for function in self.on_lost:
             function(peer, reason)

@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from cluster.config import node_settings
 from cluster.simulation.fleet import Fleet
+from cluster.wire.handshake import LANE_BACKGROUND
 from cluster.wire.kv import PutDone
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,3 +113,25 @@ def test_kills_and_pauses_are_recorded_and_end_with_the_return(seed: int) -> Non
         assert [fault.active for fault in fleet.faults.faults] == [False, False]
         fleet.until(fleet.settled, 60.0)
         assert sum(sum(receipts(fleet, fault.id).values()) for fault in fleet.faults.faults) > 0
+
+
+def test_a_connection_that_a_node_lets_go_says_nothing_of_the_peer(seed: int) -> None:
+    """Owners compare with all others at the same moment, so that they let go of them at the same moment, too. With both
+    others left out, writes would be refused."""
+    settings = node_settings()
+    short = replace(settings, transport=replace(settings.transport, idle_close_s=1.0))
+    with Fleet.running(seed, 3, settings=short) as fleet:
+        lanes = {name: node.transport._lanes for name, node in fleet.nodes.items()}
+
+        def open_lanes() -> set[tuple[str, str]]:
+            found = {(name, peer) for name in lanes for (peer, lane) in lanes[name] if lane == LANE_BACKGROUND}
+            return {(name, peer) for name, peer in found if lanes[name][peer, LANE_BACKGROUND].connection is not None}
+
+        fleet.wait(fleet.put("n1", "cart", b"book"))
+        fleet.until(lambda: len(open_lanes()) == 6)
+        nodes = fleet.nodes.values()
+        fleet.world.run_until_true(
+            lambda: not open_lanes() or not all(node.reach.all_well() for node in nodes), timeout=60.0, step=0
+        )
+        assert not open_lanes() and all(node.reach.all_well() for node in nodes)
+        assert fleet.wait(fleet.put("n1", "cart", b"book")).error is None
