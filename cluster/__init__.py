@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from cluster import errors as errors
     from cluster.client.aio import Client as Client
     from cluster.client.aio import connect as connect
+    from cluster.client.aio_queues import AioWorkQueue as AioWorkQueue
+    from cluster.client.aio_queues import Consumer as Consumer
     from cluster.client.aio_topics import Subscription as Subscription
     from cluster.client.blocking import BlockingCluster as BlockingCluster
     from cluster.client.blocking import connect_blocking as connect_blocking
@@ -21,8 +23,15 @@ if TYPE_CHECKING:
     from cluster.client.keyed import GetResult as GetResult
     from cluster.client.kv import KeysResult as KeysResult
     from cluster.client.kv import PutResult as PutResult
+    from cluster.client.queues import Batch as Batch
+    from cluster.client.queues import OutgoingMessage as OutgoingMessage
+    from cluster.client.queues import QueueMessage as QueueMessage
+    from cluster.client.queues import ReceiptResult as ReceiptResult
+    from cluster.client.queues import SendResult as SendResult
+    from cluster.client.queues import WorkQueue as WorkQueue
     from cluster.client.requests import CallResult as CallResult
     from cluster.client.topics import PublishResult as PublishResult
+    from cluster.client.topics import QueuePublish as QueuePublish
     from cluster.client.topics import TopicMessage as TopicMessage
     from cluster.errors import AlreadyExists as AlreadyExists
     from cluster.errors import BadContext as BadContext
@@ -61,13 +70,15 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "cluster.client.aio": ("Client", "connect"),
+    "cluster.client.aio_queues": ("AioWorkQueue", "Consumer"),
     "cluster.client.aio_topics": ("Subscription",),
     "cluster.client.blocking": ("BlockingCluster", "connect_blocking"),
     "cluster.client.cells": ("ChangeResult", "CountResult", "MembersResult"),
     "cluster.client.keyed": ("GetResult",),
     "cluster.client.kv": ("KeysResult", "PutResult"),
+    "cluster.client.queues": ("Batch", "OutgoingMessage", "QueueMessage", "ReceiptResult", "SendResult", "WorkQueue"),
     "cluster.client.requests": ("CallResult",),
-    "cluster.client.topics": ("PublishResult", "TopicMessage"),
+    "cluster.client.topics": ("PublishResult", "QueuePublish", "TopicMessage"),
     "cluster.errors": (
         "AlreadyExists",
         "BadContext",

@@ -21,6 +21,9 @@ HEADER_BYTES_MAX = 4096
 """All headers of a message."""
 SERVICES_MAX = 256
 """Services of a node, which it announces whole as well."""
+QUEUE_BATCH_MAX = 256
+"""Messages or receipts of one call: what a shard keeps in one row, too."""
+DEDUP_ID_BYTES_MAX = 128
 BUCKETS_MAX = 256
 """Each entry of the chain carries them all; so many come to some ten kilobytes."""
 FACT_BYTES_MAX = 512 * 1024

@@ -27,6 +27,13 @@ async def main() -> None:
         reveal_type(await c.topics.publish("a", b"v"))  # PublishResult
         async for message in c.topics.subscribe("a"):
             reveal_type(message)  # TopicMessage
+        jobs = c.queues["jobs"]
+        reveal_type(await jobs.send(b"v"))  # SendResult
+        reveal_type(await jobs.receive(max=10, wait=5))  # Batch
+        for leased in await jobs.receive():
+            reveal_type(await jobs.ack(leased.receipt))  # ReceiptResult
+        async for leased in jobs.consume(concurrency=8):
+            reveal_type(leased)  # QueueMessage
         reveal_type(await c.requests.call("echo.echo"))  # CallResult
         reveal_type(await c.requests.client(Echo).echo(Text("hi")))  # Struct | None
         await c.requests.client(Echo).echo("hi")  # error: incompatible type "str"
@@ -39,6 +46,7 @@ def blocking() -> None:
         reveal_type(c.kv.put("k", b"v"))  # PutResult
         reveal_type(c.kv.get("k").siblings)  # list[bytes]
         reveal_type(c.topics.subscribe("a").next(1.0))  # TopicMessage | None
+        reveal_type(c.queues["jobs"].receive()[0].body)  # bytes
         reveal_type(c.requests.client(Echo).echo(Text("hi")))  # Struct | None
         text: str = c.requests.call("echo.echo").reply  # error: Incompatible types in assignment
         reveal_type(c.admin.ring())  # list[dict[str, Any]]

@@ -6,7 +6,6 @@ error takes its place. The connections stay, so that a live view asks again and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from cluster.client.operation import (
@@ -204,14 +203,21 @@ class Admin(Questions[S]):
 
     def _queues(self, arguments: dict[str, Any], timeout: float | None) -> Steps[list[dict[str, Any]]]:
         """Every node says what it holds of shards that it owns; the definitions are those of the newest chain."""
+        from cluster.queues.figures import figures
+
         query = AdminQuery("queues", arguments)
         outcomes = yield Gather(dict.fromkeys(self._session.location.nodes, query), check_timeout(timeout))
-        answers = [_value(outcome) for outcome in outcomes.values()]
-        found = [answer for answer in answers if isinstance(answer, dict)]
+        answers = {node: _value(outcome) for node, outcome in outcomes.items()}
+        found = {node: answer for node, answer in answers.items() if isinstance(answer, dict)}
         if not found:
-            raise next((error for error in answers if isinstance(error, NotFound)), answers[0])
-        newest = max(found, key=lambda answer: int(answer["slot"]))
-        return [_counted(one, [answer["held"].get(one["name"], {}) for answer in found]) for one in newest["queues"]]
+            errors = list(answers.values())
+            raise next((error for error in errors if isinstance(error, NotFound)), errors[0])
+        newest = max(found.values(), key=lambda answer: int(answer["slot"]))
+        told = [{**one, **figures(one["name"], one["shards"], found)} for one in newest["queues"]]
+        for one in told:
+            for shard, owners in zip(one["by_shard"], newest["owners"][one["name"]], strict=True):
+                shard["owners"] = owners
+        return told
 
     @operation
     def create_queue(
@@ -309,28 +315,6 @@ class Admin(Questions[S]):
         if isinstance(answer, ClusterError):
             raise answer
         return answer
-
-
-def _counted(defined: dict[str, Any], held: Sequence[dict[int, dict[str, Any]]]) -> dict[str, Any]:
-    """A queue with what the nodes say of its shards, each of those that it owns: the word of the one that gives its
-    messages out counts, else of the one that holds most. What was counted since a boot adds up over all nodes."""
-    shards = []
-    for shard in range(defined["shards"]):
-        said = [one[shard] for one in held if shard in one]
-        if said:
-            shards.append(max(said, key=lambda one: (one["gives"], one["depth"])))
-    ages = [one["oldest_s"] for one in shards if one["oldest_s"] is not None]
-    known = {shard for one in held for shard in one}
-    return {
-        **defined,
-        "depth": sum(one["depth"] for one in shards),
-        "in_flight": sum(one["in_flight"] for one in shards),
-        "oldest_s": max(ages, default=None),
-        "bytes": sum(one["bytes"] for one in shards),
-        "redelivered": sum(one["redelivered"] for each in held for one in each.values()),
-        "dead": sum(one["dead"] for each in held for one in each.values()),
-        "shards_unknown": [shard for shard in range(defined["shards"]) if shard not in known],
-    }
 
 
 def _arguments(arguments: object) -> dict[str, Any]:

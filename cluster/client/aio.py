@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Any, Self, TypeVar, cast
 
 from cluster.client.admin import Admin, Questions
+from cluster.client.aio_queues import AioQueues
 from cluster.client.aio_topics import MOVE_S, Subscription, Topics, check_loop
 from cluster.client.dispatch import Dispatch
 from cluster.client.keyed import Contexts
@@ -237,6 +238,11 @@ class AioSession(Bounded, Questions["AioSession"]):
                 stream.abort()
 
     @property
+    def is_open(self) -> bool:
+        """Whether it was entered, and not closed since."""
+        return self._router is not None and not self._router.closed
+
+    @property
     def router(self) -> Router:
         """The callback core. Raises Unreachable when the session is not open, and Usage on another loop."""
         if self._router is None or self._router.closed:
@@ -315,6 +321,7 @@ class Client(AioSession):
         super().__init__(location, via, timeout, seed)
         self.kv: Kv[AioSession] = Kv(self)
         self.topics = Topics(self)
+        self.queues = AioQueues(self)
         self.requests: Requests[AioSession] = Requests(self)
         self.admin: Admin[AioSession] = Admin(self)
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from cluster.client.blocking_topics import BlockingTopics
+    from cluster.client.queues import Queues
     from cluster.client.requests import Requests
 
 READ_BYTES = 256 * 1024
@@ -343,6 +344,13 @@ class BlockingCluster(BlockingSession):
         from cluster.client.blocking_topics import BlockingTopics
 
         return BlockingTopics(self)
+
+    @cached_property
+    def queues(self) -> Queues[BlockingSession]:
+        """Work queues."""
+        from cluster.client.queues import Queues
+
+        return Queues(self)
 
     @cached_property
     def requests(self) -> Requests[BlockingSession]:

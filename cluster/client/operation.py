@@ -204,9 +204,9 @@ def check_wait(value: object) -> float:
     return inf if limit is None else limit
 
 
-def check_delay(value: object) -> float | None:
-    """Seconds, 0 or more; None: as the queue says. Raises Usage."""
-    return 0.0 if type(value) in (int, float) and value == 0 else check_timeout(value, "a delay")
+def check_delay(value: object, what: str = "the delay") -> float | None:
+    """Seconds, also none; None stays. Raises Usage."""
+    return 0.0 if type(value) in (int, float) and value == 0 else check_timeout(value, what)
 
 
 def check_timeout(value: object, what: str = "timeout") -> float | None:

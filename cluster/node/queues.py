@@ -60,14 +60,19 @@ class QueueDefinitions:
         self._definitions = definitions
 
     def defined(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The queues that are defined, as this node has them: `name` alone, if that is given. Raises NotFound. `held`
-        is what this node says of the shards that it owns, by queue and shard."""
+        """The queues that are defined, as this node has them: `name` alone, if that is given. Raises NotFound. `owners`
+        are those of each shard; `held` is what this node says of the shards that it owns, by queue and shard."""
         entry, name = self._node.layouts.chain.entry, arguments.get("name")
         if name is not None and name not in entry.queues:
             raise NotFound(f"no queue {name!r}")
         queues = {one: queue for one, queue in entry.queues.items() if name in (None, one)}
         held: dict[str, dict[int, dict[str, Any]]] = {}
-        return {"slot": entry.slot, "queues": [_told(one, queue) for one, queue in queues.items()], "held": held}
+        owners = {
+            one: [self._node.view.owners(shard_partition(queue.id, shard)) for shard in range(queue.shards)]
+            for one, queue in queues.items()
+        }
+        told = [_told(one, queue) for one, queue in queues.items()]
+        return {"slot": entry.slot, "queues": told, "owners": owners, "held": held}
 
     def create(self, arguments: dict[str, Any], inbound: Inbound) -> None:
         """Define a queue. Raises Usage, NotFound for a dead-letter queue that is none, or AlreadyExists."""

@@ -59,14 +59,16 @@ from cluster.wire.handshake import (
     role_key,
 )
 from cluster.wire.kv import Get, Keys
+from cluster.wire.queues import QueueAck, QueueExtend
 from cluster.wire.silence import Silence
 from cluster.wire.topics import Subscribe, Unsubscribe
 
 Outcome = Body | ClusterError
 Done = Callable[[Outcome], object]
 
-REPEATABLE = frozenset({Get, Keys, AdminQuery, Subscribe, Unsubscribe})
-"""Bodies that may be sent twice. An Ask that acts (`reload-faults`) acts the same when it is repeated."""
+REPEATABLE = frozenset({Get, Keys, AdminQuery, Subscribe, Unsubscribe, QueueAck, QueueExtend})
+"""Bodies that may be sent twice. An Ask that acts (`reload-faults`) acts the same when it is repeated; what is done
+with a message of a queue is done once, and its lease extended from when it was asked for last."""
 CALLS_MAX = 65_536
 """Calls that wait on one connection; at 40,000 a second these are the answers of more than a second."""
 OUT_BYTES_MAX = 32 * 1024 * 1024

@@ -1,0 +1,178 @@
+"""Queues through both clients: what is sent, what comes back, and what is said of what is not known."""
+
+from collections.abc import Callable
+
+import pytest
+
+from cluster.client.blocking import BlockingCluster
+from cluster.client.queues import ACK_AGAIN, LEASED_IN_VAIN, SENT_ONCE, SENT_TWICE, Batch, OutgoingMessage
+from cluster.errors import ClusterError, LeaseLost, Maybe, NotFound, QueueFull, TooLarge, Usage
+from cluster.limits import DEDUP_ID_BYTES_MAX, QUEUE_BATCH_MAX
+from cluster.wire.frames import Body, Frame, Request
+from cluster.wire.queues import QueueAck, QueueAnswered, QueueExtend, QueueReceive, QueueReturn, QueueSend, QueueSent
+from tests.client.conftest import StartNode
+from tests.client.fake_node import FakeNode, Peer, Script, location
+from tests.client.fake_queue import FakeQueue
+from tests.client.scripts import hangs_up
+
+
+def open_cluster(*nodes: FakeNode, timeout: float = 5.0) -> BlockingCluster:
+    return BlockingCluster(location(*nodes), timeout=timeout)
+
+
+def answers(body: Body) -> Script:
+    def script(peer: Peer, frame: Frame) -> None:
+        if isinstance(frame, Request):
+            peer.reply(frame, body)
+
+    return script
+
+
+def test_a_message_is_sent_received_and_acknowledged(start_node: StartNode) -> None:
+    queue = FakeQueue()
+    node = start_node("n1", queue)
+    with open_cluster(node) as c:
+        jobs = c.queues["jobs"]
+        sent = jobs.send(b"resize 7", headers={"kind": "image"}, dedup_id="42")
+        assert (sent.id, sent.outcome, sent.acks, sent.duplicate, sent.error) == ("q2-0-a-1", "ok", 2, False, None)
+        jobs.send(b"later", delay=5.0)
+        [message] = jobs.receive(visibility=2.5)
+        assert (message.id, message.body, message.attempt) == (sent.id, b"resize 7", 1)
+        assert message.headers == {"kind": "image"}
+        assert (message.dedup_id, message.lease_until - message.sent_at) == ("42", 30.0)
+        assert jobs.extend(message.receipt, 9.0).outcome == "ok"
+        assert jobs.ack(message.receipt).outcome == "ok" == c.queues.ack(message.receipt).outcome, "and once more"
+    first, second = node.bodies(QueueSend)
+    assert first.messages == [(b"resize 7", {"kind": "image"}, -1.0, "42")]
+    assert second.messages == [(b"later", None, 5.0, "")]
+    assert node.bodies(QueueReceive)[0] == QueueReceive("jobs", 1, 0.0, 2.5)
+    assert node.bodies(QueueExtend)[0] == QueueExtend([message.receipt], 9.0)
+
+
+def test_a_batch_says_where_it_could_not_look(start_node: StartNode) -> None:
+    queue = FakeQueue()
+    node = start_node("n1", queue)
+    with open_cluster(node) as c:
+        jobs = c.queues["jobs"]
+        queue.unreachable = [3, 5]
+        batch = jobs.receive(10)
+        assert (list(batch), batch.shards_unreachable, batch.is_empty) == ([], (3, 5), False)
+        queue.unreachable = []
+        assert jobs.receive(10).is_empty
+        queue.put(b"a", b"b")
+        batch = jobs.receive(10)
+        assert isinstance(batch, Batch) and [one.body for one in batch] == [b"a", b"b"] and not batch.is_empty
+    assert node.bodies(QueueReceive)[-1].max == 10
+
+
+def test_a_receive_may_wait_longer_than_the_client_does_otherwise(start_node: StartNode) -> None:
+    node = start_node("n1", FakeQueue())
+    with open_cluster(node, timeout=0.5) as c, pytest.raises(Maybe) as raised:
+        c.queues["jobs"].receive(wait=0.2, timeout=0.1)
+    assert raised.value.help == LEASED_IN_VAIN
+    [body] = node.bodies(QueueReceive)
+    assert body.wait_s == 0.2
+
+
+def test_a_returned_message_comes_again_and_an_old_receipt_returns_nothing(start_node: StartNode) -> None:
+    queue = FakeQueue()
+    queue.put(b"a")
+    node = start_node("n1", queue)
+    with open_cluster(node) as c:
+        jobs = c.queues["jobs"]
+        [first] = jobs.receive()
+        jobs.nack(first.receipt, delay=1.5)
+        [again] = jobs.receive()
+        assert (again.id, again.attempt) == (first.id, 2)
+        late: list[Callable[[], object]] = [
+            lambda: jobs.nack(first.receipt),
+            lambda: jobs.extend(first.receipt, 5.0),
+        ]
+        for lost in late:
+            with pytest.raises(LeaseLost) as raised:
+                lost()
+            assert raised.value.definite and raised.value.detail["receipt"] == first.receipt
+        old, current = jobs.nack_batch([first.receipt, again.receipt])
+        assert (old.outcome, current.outcome) == ("no", "ok") and isinstance(old.error, LeaseLost)
+        assert jobs.ack(first.receipt).outcome == "ok", "the work is done, whoever has it now"
+    assert node.bodies(QueueReturn)[0] == QueueReturn([first.receipt], 1.5)
+
+
+def test_a_batch_of_sends_has_a_result_for_each(start_node: StartNode) -> None:
+    results = [
+        ("q2-0-a-1", "ok", 2, False, ("", "")),
+        ("", "no", 0, False, ("queue-full", "jobs is full")),
+        ("q2-0-a-2", "maybe", 1, False, ("maybe", "too few owners answered")),
+        ("q2-0-a-3", "maybe", 1, False, ("maybe", "too few owners answered")),
+    ]
+    node = start_node("n1", answers(QueueSent(results)))
+    with open_cluster(node) as c:
+        messages: list[OutgoingMessage | bytes] = [
+            b"a",
+            b"b",
+            OutgoingMessage(body=b"c"),
+            OutgoingMessage(body=b"d", dedup_id="d"),
+        ]
+        one, full, unsure, known = c.queues["jobs"].send_batch(messages)
+        assert one.error is None and isinstance(full.error, QueueFull) and full.error.retryable
+        assert isinstance(unsure.error, Maybe) and isinstance(known.error, Maybe)
+        assert (unsure.error.help, known.error.help) == (SENT_TWICE, SENT_ONCE)
+        assert unsure.error.detail == {"id": "q2-0-a-2", "outcome": "maybe"}
+        assert c.queues["jobs"].send_batch([]) == []
+    assert len(node.bodies(QueueSend)) == 1
+
+
+@pytest.mark.parametrize(("dedup_id", "help"), [(None, SENT_TWICE), ("42", SENT_ONCE)])
+def test_a_send_whose_node_is_lost_is_not_repeated(start_node: StartNode, dedup_id: str | None, help: str) -> None:
+    nodes = [start_node(f"n{number}", hangs_up) for number in (1, 2)]
+    with open_cluster(*nodes) as c, pytest.raises(Maybe) as raised:
+        c.queues["jobs"].send(b"a", dedup_id=dedup_id)
+    assert raised.value.help == help
+    assert [len(node.bodies(QueueSend)) for node in nodes] == [1, 0]
+
+
+def test_an_acknowledgement_is_repeated_at_another_node(start_node: StartNode) -> None:
+    queue = FakeQueue()
+    nodes = [start_node("n1", hangs_up), start_node("n2", queue)]
+    with open_cluster(*nodes) as c:
+        assert c.queues.ack("1.1").outcome == "ok"
+        assert c.queues.extend_batch([], 1.0) == []
+    assert queue.acknowledged == ["1.1"] and len(nodes[0].bodies(QueueAck)) == 1
+    node = start_node("n3", answers(QueueAnswered([("maybe", ("maybe", "too few"))])))
+    with open_cluster(node) as c, pytest.raises(Maybe) as raised:
+        c.queues.ack("1.1")
+    assert raised.value.help == ACK_AGAIN and raised.value.detail == {"receipt": "1.1", "outcome": "maybe"}
+
+
+def test_a_queue_that_is_none(start_node: StartNode) -> None:
+    with open_cluster(start_node("n1", FakeQueue())) as c:
+        attempts: list[Callable[[], object]] = [lambda: c.queues["nope"].send(b"a"), lambda: c.queues["nope"].receive()]
+        for attempt in attempts:
+            with pytest.raises(NotFound, match="no queue 'nope'"):
+                attempt()
+
+
+def test_what_cannot_be_sent_is_refused_before(start_node: StartNode) -> None:
+    node = start_node("n1", FakeQueue())
+    with open_cluster(node) as c:
+        jobs = c.queues["jobs"]
+        refused: list[tuple[type[ClusterError], Callable[[], object]]] = [
+            (Usage, lambda: jobs.send("text")),  # type: ignore[arg-type]
+            (TooLarge, lambda: jobs.send(bytes(1 << 20) + b"x")),
+            (Usage, lambda: jobs.send(b"a", delay=-1.0)),
+            (Usage, lambda: jobs.send(b"a", dedup_id="")),
+            (Usage, lambda: jobs.send(b"a", dedup_id="x" * (DEDUP_ID_BYTES_MAX + 1))),
+            (TooLarge, lambda: jobs.send_batch([b""] * (QUEUE_BATCH_MAX + 1))),
+            (Usage, lambda: jobs.receive(0)),
+            (Usage, lambda: jobs.receive(QUEUE_BATCH_MAX + 1)),
+            (Usage, lambda: jobs.receive(wait=-1.0)),
+            (Usage, lambda: jobs.receive(visibility=0.0)),
+            (Usage, lambda: jobs.ack_batch("receipt")),
+            (TooLarge, lambda: jobs.ack_batch(["r"] * (QUEUE_BATCH_MAX + 1))),
+            (Usage, lambda: jobs.extend("r", None)),  # type: ignore[arg-type]
+            (Usage, lambda: c.queues[7]),  # type: ignore[index]
+        ]
+        for kind, attempt in refused:
+            with pytest.raises(kind):
+                attempt()
+    assert not [frame for frame in node.frames if isinstance(frame, Request)]
