@@ -17,6 +17,7 @@ from cluster.errors import NotFound
 from cluster.messaging.subject import split_pattern
 from cluster.node.definitions import Definitions, answering
 from cluster.ports import Inbound
+from cluster.queues.rows import partition_of_shard
 from cluster.wire.admin import read_arguments
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class QueueDefinitions:
         queues = {one: queue for one, queue in entry.queues.items() if name in (None, one)}
         held: dict[str, dict[int, dict[str, Any]]] = {}
         owners = {
-            one: [self._node.view.owners(shard_partition(queue.id, shard)) for shard in range(queue.shards)]
+            one: [self._node.view.owners(partition_of_shard(queue.id, shard)) for shard in range(queue.shards)]
             for one, queue in queues.items()
         }
         told = [_told(one, queue) for one, queue in queues.items()]
