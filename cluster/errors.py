@@ -312,13 +312,15 @@ class WrongClock(ClusterError):
 
 
 class NoResponders(ClusterError):
-    """No live node offers the service."""
+    """No live node offers the service, or nobody listens to the subject."""
 
     code = "no-responders"
     definite = True
     retryable = True
     exit_code = 7
-    help_text = "`dsectl services` lists the services and the state of their endpoints."
+    help_text = (
+        "`dsectl services` lists the services and the state of their endpoints, `dsectl subscriptions` who listens."
+    )
 
 
 class Overloaded(ClusterError):

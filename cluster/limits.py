@@ -28,7 +28,7 @@ BUCKETS_MAX = 256
 """Each entry of the chain carries them all; so many come to some ten kilobytes."""
 FACT_BYTES_MAX = 512 * 1024
 """What a node announces under one kind: the patterns, or the services."""
-assert PATTERNS_MAX * (SUBJECT_BYTES_MAX + 16) <= FACT_BYTES_MAX
+assert PATTERNS_MAX * (SUBJECT_BYTES_MAX + NAME_BYTES_MAX + 16) <= FACT_BYTES_MAX
 
 SIBLINGS_WARN = 5
 SIBLINGS_MAX = 50

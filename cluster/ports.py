@@ -146,8 +146,8 @@ class Facts(Protocol):
     def facts(self, kind: str) -> dict[str, bytes]:
         """The facts of all members, by name."""
 
-    def unknown(self) -> list[str]:
-        """The members that may be alive, and of which nothing is held that they announced in their present boot."""
+    def unknown(self, kind: str) -> list[str]:
+        """The members that may be alive, and of which no fact of this kind is held from their present boot."""
 
     def tell(self, kind: str, done: Callable[[int], None]) -> None:
         """Push this node's fact to all live members; `done` with how many hold it, this node included."""

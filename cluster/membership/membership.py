@@ -161,13 +161,13 @@ class Membership:
             if (member := members[name]).heard and (epoch := member.incarnation.epoch) > 0
         }
 
-    def unknown(self) -> list[str]:
-        """The members that may be alive, and of which nothing is held that they announced in their present boot."""
+    def unknown(self, kind: str) -> list[str]:
+        """The members that may be alive, and of which no fact of this kind is held from their present boot."""
         facts, members = self._announcing.facts, self._table.members
         return [
             name
             for name in self._table.alive()
-            if not (member := members[name]).heard or not facts.versions(name, member.incarnation.epoch)
+            if not (member := members[name]).heard or kind not in facts.versions(name, member.incarnation.epoch)
         ]
 
     def fetch(self, name: str) -> None:

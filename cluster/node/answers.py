@@ -80,6 +80,7 @@ class Answers:
             "services": lambda arguments: node.requests.services(),
             "describe": lambda arguments: node.requests.describe(str(arguments.get("service", ""))),
             "patterns": lambda arguments: node.topics.patterns(),
+            "subscriptions": lambda arguments: node.topics.subscribers(),
             "metrics": self.metrics,
             "vitals": lambda arguments: vitals(node, arguments),
             "ping": lambda arguments: None,  # a client asks whether this process runs at all

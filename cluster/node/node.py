@@ -191,8 +191,9 @@ class Node:
     def _build_services(self, name: str) -> None:
         record = self.events.record
         self.topics = NodeTopics(
-            name, f"{self.boot.id}-{self.boot.epoch}", self.env.clock, self.rpc, self.membership, record
-        )
+            name, f"{self.boot.id}-{self.boot.epoch}", self.env.clock, self.env.random, self.rpc, self.membership,
+            self.reach.avoided, record,
+        )  # fmt: skip
         self.requests = ServiceHosting(name, self.env, self.rpc, self.membership, self.reach, record, self.hooks.sleep)
         self.kv.forwarder.is_draining = self.requests.registry.is_draining
         router, server = self.requests.router, self.requests.server

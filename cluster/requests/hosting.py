@@ -128,7 +128,7 @@ class ServiceHosting:
         """Whether this node has just started, and may not have heard yet who offers what."""
         if self._learn_until == float("-inf"):
             return False
-        if self._clock.now() >= self._learn_until or not self._facts.unknown():
+        if self._clock.now() >= self._learn_until or not self._facts.unknown(KIND):
             self._learn_until = float("-inf")  # once and for all
             return False
         return True

@@ -41,7 +41,7 @@ from cluster.wire.replication import (
     Survey,
 )
 from cluster.wire.requests import Call
-from cluster.wire.topics import Publish, Relay, Subscribe, Unsubscribe
+from cluster.wire.topics import GroupRelay, Publish, Relay, Subscribe, TopicRequest, Unsubscribe
 
 ROLE_NODE, ROLE_CLIENT, ROLE_WORKER, ROLE_GATEWAY = "node", "client", "worker", "gateway"
 ROLES = (ROLE_NODE, ROLE_CLIENT, ROLE_WORKER, ROLE_GATEWAY)
@@ -60,6 +60,7 @@ MAY_SEND: dict[type, tuple[str, ...]] = {
     Publish: _SESSIONS,
     Subscribe: _SESSIONS,
     Unsubscribe: _SESSIONS,
+    TopicRequest: _SESSIONS,
     QueueSend: _ENTRY,
     QueueReceive: _SESSIONS,
     QueueAck: _ENTRY,
@@ -82,6 +83,7 @@ MAY_SEND: dict[type, tuple[str, ...]] = {
     ReadClock: _NODES,
     # Fan-out and membership.
     Relay: _NODES,
+    GroupRelay: _NODES,
     PushPull: _NODES,
     StreamPing: _NODES,
     Tell: _NODES,

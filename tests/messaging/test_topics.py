@@ -1,12 +1,13 @@
 """Topics of several nodes, back to back."""
 
 from timeit import timeit
+from unittest.mock import ANY
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.errors import ClusterError, LimitReached, TooLarge, Usage
+from cluster.errors import ClusterError, LimitReached, NoResponders, Overloaded, TooLarge, Usage
 from cluster.limits import (
     FACT_BYTES_MAX,
     HEADER_BYTES_MAX,
@@ -16,10 +17,12 @@ from cluster.limits import (
     SUBSCRIPTIONS_MAX,
     VALUE_BYTES_MAX,
 )
+from cluster.messaging import topics as topics_module
 from cluster.messaging.barrier import TIMEOUT_S
 from cluster.messaging.subject import matches
+from cluster.messaging.topics import LEARN_S
 from cluster.wire.frames import Body
-from cluster.wire.topics import Publish, Published, Relay, Subscribe, Subscribed, Unsubscribe
+from cluster.wire.topics import Publish, Published, Relay, Subscribe, Subscribed, TopicRequest, Unsubscribe
 from tests.messaging.test_matching import patterns, subjects
 from tests.messaging.world import FakeLink, World, one_way
 
@@ -140,7 +143,7 @@ def test_a_lost_connection_drops_its_subscriptions() -> None:
     assert world.publish("n1", "a") == 1
     assert world.publish("n1", "b") == 0
     assert [id(subscription.link) for subscription in world.topics["n1"].subscriptions()] == [id(other)]
-    assert world.topics["n1"]._patterns == {"a": 1}
+    assert world.topics["n1"]._patterns == {("a", ""): 1}
 
 
 def test_a_connection_may_close_while_it_is_pushed_to() -> None:
@@ -185,7 +188,171 @@ def test_the_interest_of_a_restarted_node_is_void_until_it_announces_again() -> 
     assert world.publish("n1", "a") == 1
 
 
+# -- queue groups
+
+
+def test_one_member_of_each_group_gets_a_message_whatever_its_pattern() -> None:
+    world = World(3)
+    places = (("n2", "a.*"), ("n2", ">"), ("n3", "a.b"))
+    crew = [world.subscribe(node, pattern, group="crew") for node, pattern in places]
+    other, alone = world.subscribe("n3", "a.b", group="other"), world.subscribe("n2", "a.b")
+    for number in range(60):
+        assert world.publish("n1", "a.b", b"%d" % number) == 3
+    assert sorted(int(payload) for link in crew for _, _, payload in link.seen()) == list(range(60))
+    assert all(len(link.got) > 5 for link in crew), "every member takes part, at its node's share"
+    assert len(other.got) == len(alone.got) == 60
+
+
+def test_a_member_at_the_publishers_node_comes_first() -> None:
+    world = World(2)
+    here, there = world.subscribe("n1", "a", group="g"), world.subscribe("n2", "a", group="g")
+    for _ in range(9):
+        world.publish("n1", "a")
+    assert len(here.got) == 9 and not there.got and not world.messengers["n1"].sent
+
+
+def test_a_member_without_room_is_passed_over_here_and_elsewhere() -> None:
+    world = World(3)
+    full = [world.subscribe(node, "a", FakeLink(room=0), group="g") for node in ("n1", "n1", "n2")]
+    well = world.subscribe("n3", "a", group="g")
+    for _ in range(9):
+        world.publish("n1", "a")
+    assert len(well.got) == 9 and not any(link.got for link in full)
+    assert sum(topics.dropped for topics in world.topics.values()) == 0
+
+
+def test_what_no_member_has_room_for_is_counted_at_one_of_them() -> None:
+    world = World(2)
+    world.subscribe("n1", "a", FakeLink(room=0), group="g")
+    world.subscribe("n2", "a", FakeLink(room=0), group="g")
+    world.publish("n1", "a")
+    assert [[one["dropped"] for one in topics.subscribers()] for topics in world.topics.values()] == [[0], [1]]
+    assert world.topics["n2"].dropped == 1
+
+
+def test_a_node_whose_last_member_has_just_left_passes_the_message_on() -> None:
+    world = World(3)
+    leaving, staying = world.subscribe("n2", "a", group="g"), world.subscribe("n3", "a", group="g")
+    world.avoided.append("n3")  # so that n2 is chosen
+    inbound = world.send("n1", Publish("a", b"x"))
+    leaving.close()
+    world.clock.advance()
+    assert isinstance(inbound.answers[0], Published) and inbound.answers[0].subscribers == 1
+    assert not leaving.got and staying.seen() == [(1, "a", b"x")]
+
+
+@pytest.mark.parametrize("how", ["avoided", "full", "dead"])
+def test_a_node_that_cannot_be_reached_is_passed_over(how: str) -> None:
+    world = World(3)
+    world.subscribe("n2", "a", group="g")
+    well = world.subscribe("n3", "a", group="g")
+    if how == "avoided":
+        world.avoided.append("n2")
+    elif how == "full":
+        world.messengers["n1"].full.append("n2")
+    else:
+        world.facts["n1"].set_state("n2", "dead")
+    for _ in range(20):
+        assert world.publish("n1", "a") == 1
+    assert len(well.got) == 20
+
+
+def test_a_node_that_does_not_answer_is_still_better_than_none() -> None:
+    world = World(2)
+    link = world.subscribe("n2", "a", group="g")
+    world.avoided.append("n2")
+    assert world.publish("n1", "a") == 1 and len(link.got) == 1
+
+
+def test_a_group_ends_with_its_last_member() -> None:
+    world = World(2)
+    link = world.subscribe("n2", "a", group="g")
+    world.unsubscribe("n2", link)
+    world.clock.advance()
+    world.facts["n1"].learn("n2", "topics", world.facts["n2"].known["n2"])
+    assert world.publish("n1", "a") == 0
+    assert world.topics["n2"]._patterns == {} and world.topics["n2"]._groups.count == 0
+
+
+# -- requests
+
+
+def test_a_request_gets_the_first_answer_wherever_it_is_published() -> None:
+    world = World(3)
+    link = world.subscribe("n2", "time", group="clocks")
+    inbound = world.send("n1", TopicRequest("time", b"?", {"zone": "utc"}))
+    world.clock.advance()
+    asked = link.got[0]
+    assert asked.headers == {"zone": "utc"} and asked.reply.startswith("_REPLY.n1.")
+    for payload in (b"noon", b"one"):
+        world.publish("n3", asked.reply, payload)
+    assert [getattr(answer, "payload", None) for answer in inbound.answers] == [b"noon"]
+    assert world.topics["n1"]._matcher._tree.is_empty()
+    assert world.clock.pending() == 0
+
+
+def test_a_request_that_nobody_listens_for_fails_at_once_and_leaves_nothing() -> None:
+    world = World(2)
+    assert isinstance(world.ask("n1", TopicRequest("time", b"?")), NoResponders)
+    assert isinstance(world.ask("n1", TopicRequest("a..b", b"?")), Usage)
+    assert world.topics["n1"]._matcher._tree.is_empty() and world.clock.pending() == 0
+
+
+@pytest.mark.parametrize("how", ["cancelled", "late"])
+def test_an_inbox_ends_with_its_request(how: str) -> None:
+    world = World(1)
+    link = world.subscribe("n1", "time")
+    inbound = world.send("n1", TopicRequest("time", b"?"))
+    if how == "late":
+        world.clock.advance(6.0)
+    else:
+        inbound.cancel()
+    assert world.publish("n1", link.got[0].reply, b"noon") == 0
+    assert inbound.answers == []
+
+
+# -- the first moments of a node
+
+
+def test_what_is_published_before_the_interest_of_others_is_known_is_kept_in_order() -> None:
+    world = World(2)
+    link = world.subscribe("n2", "a")
+    world.facts["n1"].missing = ["n2"]
+    world.topics["n1"] = world._make("n1")
+    here = world.subscribe("n1", "a")
+    inbounds = [world.send("n1", Publish("a", payload)) for payload in (b"one", b"two")]
+    world.clock.advance(LEARN_S / 2)
+    assert not link.got and not inbounds[0].answers
+    world.facts["n1"].missing = []
+    world.clock.advance(0.1)
+    assert [message.payload for message in link.got] == [message.payload for message in here.got] == [b"one", b"two"]
+    assert [inbound.answers for inbound in inbounds] == [[Published(ANY, 2, ANY)]] * 2
+
+
+def test_it_is_not_kept_for_ever_nor_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topics_module, "KEPT_MAX", 2)
+    world = World(2)
+    world.facts["n1"].missing = ["n2"]
+    world.topics["n1"] = world._make("n1")
+    inbounds = [world.send("n1", Publish("a", b"")) for _ in range(3)]
+    assert isinstance(inbounds[2].answers[0], Overloaded)
+    world.clock.advance(LEARN_S + 0.1)
+    assert [inbound.answers for inbound in inbounds[:2]] == [[Published(ANY, 0, ANY)]] * 2
+
+
 # -- bounds
+
+
+def test_what_each_subscription_got_and_missed_is_counted() -> None:
+    world = World(1)
+    world.subscribe("n1", "a", FakeLink(room=2))
+    world.subscribe("n1", ">", group="g")
+    for _ in range(5):
+        world.publish("n1", "a")
+    assert world.topics["n1"].subscribers() == [
+        {"pattern": "a", "group": "", "delivered": 2, "dropped": 3},
+        {"pattern": ">", "group": "g", "delivered": 5, "dropped": 0},
+    ]
 
 
 def test_a_full_queue_drops_counts_and_tells() -> None:
@@ -231,7 +398,10 @@ def test_limits_of_subscriptions() -> None:
         (Publish("a", b"", "", {"k": "v" * HEADER_BYTES_MAX}), TooLarge),
         (Publish("a", b"", "", {f"k{n}": "" for n in range(HEADERS_MAX + 1)}), TooLarge),
         (Subscribe(1, "a..b"), Usage),
-        (Subscribe(1, "a", "workers"), Usage),
+        (Subscribe(1, "a", "two words"), Usage),
+        (Subscribe(1, "a", "g" * 65), TooLarge),
+        (Publish("a", b"", reply="b.*"), Usage),
+        (TopicRequest("a.*", b""), Usage),
         (Unsubscribe(1), Usage),
     ],
 )

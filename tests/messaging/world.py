@@ -1,6 +1,7 @@
 """Several nodes' topics joined back to back: connections and facts made of callbacks, a clock moved by hand."""
 
 from collections.abc import Callable
+from random import Random
 from typing import Any, cast
 
 from cluster.errors import ClusterError
@@ -39,15 +40,19 @@ class FakeInbound:
 
     def __init__(self, body: Any, link: "FakeLink") -> None:
         self.body = body
-        self.deadline = 0.0
+        self.deadline = 5.0
         self.link = link
         self.answers: list[Body | ClusterError] = []
+        self.cancel: Callable[[], None] = lambda: None
 
     def reply(self, body: Body) -> None:
         self.answers.append(body)
 
     def fail(self, error: ClusterError) -> None:
         self.answers.append(error)
+
+    def on_cancel(self, function: Callable[[], None]) -> None:
+        self.cancel = function
 
 
 class FakeMessenger:
@@ -87,6 +92,7 @@ class FakeFacts:
         self.known: dict[str, bytes] = {}
         self.states: dict[str, str] = {}
         self.announced = 0
+        self.missing: list[str] = []
 
     def state(self, name: str) -> str:
         return self.states.get(name, "alive")
@@ -100,8 +106,8 @@ class FakeFacts:
         self.announced += 1
         self.learn(self.node, kind, body)
 
-    def unknown(self) -> list[str]:
-        return []
+    def unknown(self, kind: str) -> list[str]:
+        return self.missing
 
     def facts(self, kind: str) -> dict[str, bytes]:
         return dict(self.known)
@@ -129,6 +135,7 @@ class World:
     def __init__(self, size: int) -> None:
         self.clock = HandClock()
         self.deaf: list[str] = []
+        self.avoided: list[str] = []
         self.events: list[tuple[str, dict[str, Any]]] = []
         names = [f"n{number + 1}" for number in range(size)]
         self.messengers = {name: FakeMessenger(self, name) for name in names}
@@ -138,9 +145,19 @@ class World:
 
     def _make(self, name: str) -> NodeTopics:
         topics = NodeTopics(
-            name, f"{name}-1", self.clock, cast(Any, self.messengers[name]), self.facts[name], self._record
+            name,
+            f"{name}-1",
+            self.clock,
+            Random(7),
+            cast(Any, self.messengers[name]),
+            self.facts[name],
+            self.avoided.__contains__,
+            self._record,
         )
         topics.start()
+        for facts in self.facts.values():  # as gossip does
+            if facts.node != name:
+                facts.learn(name, "topics", self.facts[name].known[name])
         return topics
 
     def _record(self, kind: str, cause: str, **fields: Any) -> None:
@@ -162,9 +179,11 @@ class World:
         (answer,) = inbound.answers
         return answer
 
-    def subscribe(self, node: str, pattern: str, link: FakeLink | None = None, number: int = 1) -> FakeLink:
+    def subscribe(
+        self, node: str, pattern: str, link: FakeLink | None = None, number: int = 1, group: str = ""
+    ) -> FakeLink:
         link = link or FakeLink()
-        self.ask(node, Subscribe(number, pattern), link)
+        self.ask(node, Subscribe(number, pattern, group), link)
         return link
 
     def unsubscribe(self, node: str, link: FakeLink, number: int = 1) -> Any:

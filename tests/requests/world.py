@@ -234,7 +234,7 @@ class FakeFacts:
             for function in facts.on_fact:
                 function(self.node, kind, body)
 
-    def unknown(self) -> list[str]:
+    def unknown(self, kind: str) -> list[str]:
         return list(self.unheard)
 
     def facts(self, kind: str) -> dict[str, bytes]:

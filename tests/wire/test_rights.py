@@ -30,6 +30,7 @@ ANSWERS_AND_PUSHES = {
         "Published",
         "Message",
         "Subscribed",
+        "TopicReply",
     ),
     *("CallDone", "AdminAnswer", "Draining", "PushPullReply", "StreamPong", "Told"),
 }
