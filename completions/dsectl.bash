@@ -70,6 +70,8 @@ _dsectl_option() {
         'bucket create --r') kind=any ;;
         'bucket create --w') kind=any ;;
         'bucket create --ttl') kind=any ;;
+        'publish --header') kind=any ;;
+        'subscribe --group') kind=any ;;
         'subscribe --count') kind=any ;;
         'subscribe --wait') kind=any ;;
         'request --only') kind=node ;;
@@ -163,14 +165,14 @@ _dsectl_argument() {
         'present 0') kind='recipe a-crash-in-a-checkpoint a-node-leaves a-sixth-node a-wiped-disk a-zone-dies counters crash-recovery data-larger-than-memory deadlines-and-no-responders failure-detection hinted-handoff last-writer-wins many-helpers one-membership one-way-links or-set partition-and-heal pause-versus-kill quorum read-repair repair-without-a-reader routing-around-a-slow-node siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics' ;;
         'completions 0') kind='choice bash zsh fish' ;;
         'complete 0') kind='choice key bucket subject service operation' ;;
-        'help '*) kind='choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv incr decr sadd srem smembers bucket publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes glossary' ;;
+        'help '*) kind='choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv incr decr sadd srem smembers bucket publish subscribe subscriptions services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes glossary' ;;
     esac
 }
 
 _dsectl_command() {
     case "$1" in
         del) command=delete ;;
-        up | down | rm | ps | status | env | logs | demo | add | leave | forget | revert | kill | restart | pause | resume | partition | slow | disk | clock | heal | faults | members | ring | explain | events | health | hints | repair | watch | put | get | delete | keys | 'kv import' | 'kv export' | incr | decr | sadd | srem | smembers | 'bucket create' | 'bucket list' | 'bucket show' | 'bucket empty' | publish | subscribe | services | describe | request | drain | undrain | 'load kv' | 'load publish' | 'load queue' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | complete | shell | help) command=$1 ;;
+        up | down | rm | ps | status | env | logs | demo | add | leave | forget | revert | kill | restart | pause | resume | partition | slow | disk | clock | heal | faults | members | ring | explain | events | health | hints | repair | watch | put | get | delete | keys | 'kv import' | 'kv export' | incr | decr | sadd | srem | smembers | 'bucket create' | 'bucket list' | 'bucket show' | 'bucket empty' | publish | subscribe | subscriptions | services | describe | request | drain | undrain | 'load kv' | 'load publish' | 'load queue' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | complete | shell | help) command=$1 ;;
         kv) first=kv ;;
         bucket) first=bucket ;;
         load) first=load ;;
@@ -181,7 +183,7 @@ _dsectl_command() {
 
 _dsectl_words() {
     case "$1" in
-        '') _dsectl_reply up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv incr decr sadd srem smembers bucket publish subscribe services describe request drain undrain load recipe present learn completions complete shell help ;;
+        '') _dsectl_reply up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv incr decr sadd srem smembers bucket publish subscribe subscriptions services describe request drain undrain load recipe present learn completions complete shell help ;;
         kv) _dsectl_reply import export ;;
         bucket) _dsectl_reply create list show empty ;;
         load) _dsectl_reply kv publish queue request ;;
@@ -224,8 +226,8 @@ _dsectl_options() {
         srem) _dsectl_reply --w --strict --ctx ;;
         smembers) _dsectl_reply --r --only --strict ;;
         'bucket create') _dsectl_reply --resolver --r --w --ttl ;;
-        publish) _dsectl_reply --literal ;;
-        subscribe) _dsectl_reply --count --wait ;;
+        publish) _dsectl_reply --literal --header --request ;;
+        subscribe) _dsectl_reply --group --count --wait ;;
         request) _dsectl_reply --only --deadline ;;
         drain) _dsectl_reply --wait ;;
         'load kv') _dsectl_reply --rate --for --clients --mix --keys --size --require --intervals --processes --settle --seed ;;

@@ -131,6 +131,10 @@ function __dsectl_option
             echo 'any'
         case 'bucket create --ttl'
             echo 'any'
+        case 'publish --header'
+            echo 'any'
+        case 'subscribe --group'
+            echo 'any'
         case 'subscribe --count'
             echo 'any'
         case 'subscribe --wait'
@@ -313,7 +317,7 @@ function __dsectl_argument
         case 'complete 0'
             echo 'choice key bucket subject service operation'
         case 'help *'
-            echo 'choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv incr decr sadd srem smembers bucket publish subscribe services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes glossary'
+            echo 'choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv incr decr sadd srem smembers bucket publish subscribe subscriptions services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes glossary'
     end
 end
 
@@ -321,7 +325,7 @@ function __dsectl_command
     switch "$argv[1]"
         case del
             echo 'delete'
-        case up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys 'kv import' 'kv export' incr decr sadd srem smembers 'bucket create' 'bucket list' 'bucket show' 'bucket empty' publish subscribe services describe request drain undrain 'load kv' 'load publish' 'load queue' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
+        case up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys 'kv import' 'kv export' incr decr sadd srem smembers 'bucket create' 'bucket list' 'bucket show' 'bucket empty' publish subscribe subscriptions services describe request drain undrain 'load kv' 'load publish' 'load queue' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
             echo $argv[1]
     end
 end
@@ -372,6 +376,7 @@ function __dsectl_words
             printf '%s\t%s\n' bucket 'create, list, show, empty'
             printf '%s\t%s\n' publish 'Publish a message to the subscribers of its subject'
             printf '%s\t%s\n' subscribe 'Print messages as they arrive'
+            printf '%s\t%s\n' subscriptions 'List subscriptions, and what each got and missed'
             printf '%s\t%s\n' services 'List services and their endpoints'
             printf '%s\t%s\n' describe 'Show a service’s operations'
             printf '%s\t%s\n' request 'Call a service'
@@ -543,7 +548,10 @@ function __dsectl_options
             printf '%s\t%s\n' --ttl 'Time to live of each write, with lww (default: no end)'
         case publish
             printf '%s\t%s\n' --literal 'Send - and @FILE as they are'
+            printf '%s\t%s\n' --header 'Header of the message; may be repeated'
+            printf '%s\t%s\n' --request 'Wait for one answer, and print it'
         case subscribe
+            printf '%s\t%s\n' --group 'Group, of which one member gets each message (default: none)'
             printf '%s\t%s\n' --count 'Number of messages to end after (default: no end)'
             printf '%s\t%s\n' --wait 'Time to end after (default: no end)'
         case request

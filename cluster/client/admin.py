@@ -128,6 +128,11 @@ class Admin(Questions[S]):
         return (yield from self._table(node, "patterns"))
 
     @operation
+    def subscriptions(self, *, node: str | None = None) -> Steps[list[dict[str, Any]]]:
+        """The subscriptions of the clients of a node, each with how many messages it was sent and has missed."""
+        return (yield from self._list(node, "subscriptions"))
+
+    @operation
     def services(self, *, node: str | None = None) -> Steps[list[dict[str, Any]]]:
         """Services and their endpoints."""
         return (yield from self._list(node, "services"))

@@ -29,7 +29,16 @@ from cluster.client.router import Router
 from cluster.errors import BadMessage, ClusterError, DeadlinePassed, LimitReached, TooLarge, Unreachable, Usage
 from cluster.limits import HEADERS_MAX, NAME_BYTES_MAX, SUBJECT_BYTES_MAX, VALUE_BYTES_MAX
 from cluster.wire.caller import Caller, Outcome
-from cluster.wire.topics import Message, Publish, Published, Subscribe, Subscribed, Unsubscribe
+from cluster.wire.topics import (
+    Message,
+    Publish,
+    Published,
+    Subscribe,
+    Subscribed,
+    TopicReply,
+    TopicRequest,
+    Unsubscribe,
+)
 
 BUFFER = 10_000
 """Messages that wait for the reader, unless it says otherwise."""
@@ -66,6 +75,8 @@ class TopicMessage(Struct, frozen=True):
     node: str
     headers: dict[str, str]
     gap: bool = False
+    reply: str = ""
+    """Where whoever published it awaits an answer: publish there."""
 
 
 class Publishing(Family[S]):
@@ -73,15 +84,37 @@ class Publishing(Family[S]):
 
     @operation
     def publish(
-        self, subject: str, payload: bytes, *, headers: dict[str, str] | None = None, timeout: float | None = None
+        self,
+        subject: str,
+        payload: bytes,
+        *,
+        headers: dict[str, str] | None = None,
+        reply: str = "",
+        timeout: float | None = None,
     ) -> Steps[PublishResult]:
-        """Send a message towards every matching subscription."""
-        payload = check_bytes(payload, "the payload")
-        if len(payload) > VALUE_BYTES_MAX:
-            raise TooLarge(f"the payload has {len(payload)} bytes; {VALUE_BYTES_MAX} are allowed")
-        body = Publish(check_subject(subject), payload, headers=check_headers(headers))
+        """Send a message towards every matching subscription. `reply`: the subject where answers to it are awaited."""
+        payload = check_payload(payload)
+        body = Publish(check_subject(subject), payload, "", check_headers(headers), reply and check_subject(reply))
         done = expect(Published, (yield Send(body, check_timeout(timeout))))
         return PublishResult(subject, done.id, done.subscribers, [QueuePublish(*one) for one in done.queues])
+
+    @operation
+    def request(
+        self, subject: str, payload: bytes, *, headers: dict[str, str] | None = None, timeout: float | None = None
+    ) -> Steps[TopicMessage]:
+        """Send a message, and wait for the first answer: what a subscriber publishes to the `reply` of the message that
+        it got. Raises NoResponders at once when nobody listens."""
+        body = TopicRequest(check_subject(subject), check_payload(payload), check_headers(headers))
+        done = expect(TopicReply, (yield Send(body, check_timeout(timeout))))
+        return TopicMessage(done.subject, done.payload, done.id, done.node, done.headers or {})
+
+
+def check_payload(payload: object) -> bytes:
+    """What a message carries. Raises Usage or TooLarge."""
+    data = check_bytes(payload, "the payload")
+    if len(data) > VALUE_BYTES_MAX:
+        raise TooLarge(f"the payload has {len(data)} bytes; {VALUE_BYTES_MAX} are allowed")
+    return data
 
 
 def check_subject(subject: object) -> str:
@@ -204,7 +237,15 @@ class Listening:
             self._messages.popleft()
             self.dropped += 1
         self._messages.append(
-            TopicMessage(message.subject, message.payload, message.id, message.node, message.headers or {}, self._gap)
+            TopicMessage(
+                message.subject,
+                message.payload,
+                message.id,
+                message.node,
+                message.headers or {},
+                self._gap,
+                message.reply,
+            )
         )
         self._gap = False
         self.on_change()

@@ -32,7 +32,7 @@ class Row(Struct, array_like=True, frozen=True):
     group: str = ""
 
 
-class Route(NamedTuple):
+class SubjectRoute(NamedTuple):
     """Where a subject is wanted."""
 
     nodes: tuple[tuple[str, int], ...]
@@ -69,7 +69,7 @@ class Interest:
     def __init__(self) -> None:
         self._patterns: dict[str, dict[tuple[str, str], int]] = {}
         self._tree: PatternTree[tuple[str, str, str]] = PatternTree()  # (node, pattern, group)
-        self._cache: dict[str, Route] = {}
+        self._cache: dict[str, SubjectRoute] = {}
 
     def update(self, node: str, body: bytes) -> None:
         """Replace what is known of `node`. Raises BadMessage, and then nothing is known of it."""
@@ -89,7 +89,7 @@ class Interest:
         for pattern, group in self._patterns.pop(node, ()):
             self._tree.remove(pattern, (node, pattern, group))
 
-    def route(self, subject: str) -> Route:
+    def route(self, subject: str) -> SubjectRoute:
         """Who wants a message of this subject, sorted. Raises Usage for a bad subject."""
         found = self._cache.get(subject)
         if found is None:
@@ -103,7 +103,7 @@ class Interest:
                 nodes = wanted.setdefault(group, {})
                 nodes[node] = nodes.get(node, 0) + self._patterns[node][pattern, group]
             groups = {group: tuple(sorted(nodes.items())) for group, nodes in sorted(wanted.items())}
-            found = self._cache[subject] = Route(groups.pop(""), groups)
+            found = self._cache[subject] = SubjectRoute(groups.pop(""), groups)
         return found
 
     def patterns(self) -> dict[str, int]:

@@ -51,6 +51,7 @@ ENTRIES = (
     Entry(name='bucket empty', help='Delete all keys of an lww bucket at once.', group='kv', rank=34, module='dsectl.commands.buckets', function='empty', plain=(1,)),
     Entry(name='publish', help='Publish a message to the subscribers of its subject.', group='messages', rank=1, module='dsectl.commands.messages', function='publish', plain=(2,)),
     Entry(name='subscribe', help='Print messages as they arrive.', group='messages', rank=2, streams=('',), module='dsectl.commands.messages', function='subscribe', plain=(1,)),
+    Entry(name='subscriptions', help='List subscriptions, and what each got and missed.', group='messages', rank=3, readonly=True, module='dsectl.commands.messages', function='subscriptions', plain=(0,)),
     Entry(name='services', help='List services and their endpoints.', group='requests', rank=1, readonly=True, module='dsectl.commands.requests', function='services', plain=(0,)),
     Entry(name='describe', help="Show a service's operations.", group='requests', rank=2, readonly=True, module='dsectl.commands.requests', function='describe', plain=(1,)),
     Entry(name='request', help='Call a service.', group='requests', rank=3, module='dsectl.commands.requests', function='request', plain=(1,)),

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
-from cluster.errors import DeadlinePassed, Failed
+from cluster.errors import ClusterError, DeadlinePassed, Failed, Usage
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.cli.values import as_json, check_text, one_line, read_value
+from dsectl.ui.table import table
 from dsectl.ui.text import count, shown
 from dsectl.ui.units import show_duration
 
@@ -29,9 +30,17 @@ def publish(
     subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="Subject, as in `orders.eu.new`.")],
     payload: Annotated[str, typer.Argument(metavar="PAYLOAD", help="Payload; `-` is standard input, `@FILE` a file.")],
     literal: Annotated[bool, typer.Option("--literal", help="Send `-` and `@FILE` as they are.")] = False,
+    header: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=TEXT", help="Header of the message; may be repeated.")
+    ] = None,
+    request: Annotated[bool, typer.Option("--request", help="Wait for one answer, and print it.")] = False,
 ) -> Answer:
-    """It goes to every subscription whose pattern matches, and is not kept: later subscribers do not get it."""
-    done = current().client().topics.publish(check_text(subject, "subject"), read_value(payload, literal))
+    """It goes to every subscription whose pattern matches, of each group to one, and is not kept: later subscribers do
+    not get it. With --request the message names an inbox: what a subscriber publishes there is the answer."""
+    topics, headers = current().client().topics, _headers(header or [])
+    if request:
+        return _shown(topics.request(check_text(subject, "subject"), read_value(payload, literal), headers=headers))
+    done = topics.publish(check_text(subject, "subject"), read_value(payload, literal), headers=headers)
 
     def view(console: Console) -> None:
         parts = [f"sent to {count(done.subscribers, 'subscription')}"]
@@ -45,6 +54,9 @@ def publish(
 @command("subscribe", "Print messages as they arrive.", group="messages", rank=2, streams=("",))
 def subscribe(
     pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="Subjects: `*` is one token, a last `>` the rest.")],
+    group: Annotated[
+        str, typer.Option(metavar="G", help="Group, of which one member gets each message (default: none).")
+    ] = "",
     count: Annotated[
         int, typer.Option(metavar="N", min=0, help="Number of messages to end after (default: no end).")
     ] = 0,
@@ -53,7 +65,7 @@ def subscribe(
     """One line a message, until Ctrl-C. With --count, fewer messages are a failure: exit 5 when --wait has passed, and
     exit 1 when a job was stopped before."""
     invocation, seen = current(), 0
-    with invocation.client().topics.subscribe(check_text(pattern, "pattern")) as subscription:
+    with invocation.client().topics.subscribe(check_text(pattern, "pattern"), group=group) as subscription:
         announced = f"announced to {subscription.nodes} node{'' if subscription.nodes == 1 else 's'}"
         invocation.console.note(f"subscribed to {shown(pattern)} at {subscription.node}; {announced}")
         invocation.ready()
@@ -78,12 +90,53 @@ def subscribe(
         raise Failed(f"{seen} of {count} messages came before it was stopped", help=NOT_KEPT)
 
 
+@command("subscriptions", "List subscriptions, and what each got and missed.", group="messages", rank=3, readonly=True)
+def subscriptions() -> Answer:
+    """Of the clients of all nodes that answer, those of gateways among them; counted since each subscribed."""
+    from cluster.client.dispatch import nobody
+
+    answers = current().client().ask_all(None, "subscriptions")
+    reached = {node: answer for node, answer in answers.items() if not isinstance(answer, ClusterError)}
+    if not reached:
+        raise nobody(current().cluster, answers)
+    found = [{"node": node, **one} for node, answer in reached.items() for one in answer]
+
+    def view(console: Console) -> None:
+        rows = [
+            (one["node"], shown(one["pattern"]), shown(one["group"]), str(one["delivered"]), str(one["dropped"]))
+            for one in found
+        ]
+        if rows:
+            headings = ("NODE", "PATTERN", "GROUP", "DELIVERED", "DROPPED")
+            console.lines(table(headings, rows, console.paint, console.columns))
+        else:
+            console.note("nobody is subscribed to anything")
+        if len(reached) < len(answers):
+            silent = ", ".join(node for node in answers if node not in reached)
+            console.note(f"note: without the subscriptions of {silent}, which did not answer")
+
+    return Answer(found, view)
+
+
+def _headers(given: list[str]) -> dict[str, str] | None:
+    headers: dict[str, str] = {}
+    for one in given:
+        name, equals, text = one.partition("=")
+        if not name or not equals:
+            raise Usage(f"invalid header {one!r}: expected NAME=TEXT")
+        headers[check_text(name, "header")] = check_text(text, "header")
+    return headers or None
+
+
 def _shown(message: TopicMessage) -> Answer:
     def view(console: Console) -> None:
         if console.options.raw:
             console.bytes(message.payload + b"\n")
         else:
-            console.line(f"{console.paint(shown(message.subject), 'name')}  {one_line(message.payload)}")
+            headers = "  ".join(f"{shown(name)}={shown(text)}" for name, text in message.headers.items())
+            line = f"{console.paint(shown(message.subject), 'name')}  {one_line(message.payload)}"
+            console.line(f"{line}  {console.paint(headers, 'dim')}" if headers else line)
 
     fields = {"subject": message.subject, "payload": as_json(message.payload), "id": message.id, "node": message.node}
-    return Answer({**fields, "headers": message.headers} if message.headers else fields, view)
+    more = {"headers": message.headers, "reply": message.reply}
+    return Answer(fields | {name: value for name, value in more.items() if value}, view)

@@ -8,7 +8,16 @@ from cluster.wire.admin import AdminAnswer, AdminQuery
 from cluster.wire.frames import Body, Frame, Reply, Request, encode_frame
 from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
 from cluster.wire.requests import Call, CallDone
-from cluster.wire.topics import Message, Publish, Published, Subscribe, Subscribed, Unsubscribe
+from cluster.wire.topics import (
+    Message,
+    Publish,
+    Published,
+    Subscribe,
+    Subscribed,
+    TopicReply,
+    TopicRequest,
+    Unsubscribe,
+)
 from tests.client.fake_node import Peer, Script
 
 CLOCK = encode_clock({"a1": 3})
@@ -27,6 +36,10 @@ def reply_to(body: object, name: str) -> Body | None:
             return Published(id or "m1", 1, [])
         case Call(payload=payload):
             return CallDone(payload, name)
+        case TopicRequest():
+            return TopicReply(f"_REPLY.{name}.1", b"noon", "m2", name, {"from": "clock"})
+        case AdminQuery(what="subscriptions"):
+            return AdminAnswer([{"pattern": "orders.>", "group": "crew", "delivered": 7, "dropped": 2}])
         case AdminQuery(what=what, arguments=arguments):
             said = {"node": name, "what": what, "arguments": arguments}
             return AdminAnswer([said] if what in ("ring", "events", "services") else said)

@@ -5,10 +5,11 @@ import pytest
 
 from cluster.wire.frames import Frame, Request
 from cluster.wire.requests import Call
-from cluster.wire.topics import Message, Publish, Subscribe, Subscribed
+from cluster.wire.topics import Message, Publish, Subscribe, Subscribed, TopicRequest
 from dsectl.cli.app import invoke
 from dsectl.commands.requests import parse_arguments
 from tests.client.fake_node import Peer
+from tests.client.scripts import healthy
 from tests.dsectl.conftest import Run, Serve, Terminal
 
 
@@ -18,6 +19,42 @@ def test_publish(run: Run, serve: Serve) -> None:
     found = run("publish", "orders.new", "hello", "--json").json
     assert found == {"subject": "orders.new", "id": "m1", "subscribers": 1, "queues": []}
     assert node.bodies(Publish)[0].payload == b"hello"
+
+
+def test_headers_are_sent_and_an_answer_is_awaited(run: Run, serve: Serve) -> None:
+    [node] = serve()
+    assert run("publish", "orders.new", "hello", "--header", "a=1", "--header", "b=x=y").code == 0
+    assert node.bodies(Publish)[0].headers == {"a": "1", "b": "x=y"}
+    ran = run("publish", "time", "?", "--header", "zone=utc", "--request")
+    assert (ran.code, ran.out) == (0, "_REPLY.n1.1  noon  from=clock\n")
+    assert node.bodies(TopicRequest)[0].headers == {"zone": "utc"}
+    found = run("publish", "time", "?", "--request", "--json").json
+    assert found["payload"] == "noon" and found["headers"] == {"from": "clock"}
+    refused = run("publish", "a", "b", "--header", "nothing")
+    assert refused.code == 2 and "expected NAME=TEXT" in refused.err
+
+
+def test_a_member_of_a_group(run: Run, serve: Serve) -> None:
+    [node] = serve()
+    assert run("subscribe", "orders.>", "--group", "crew", "--count", "1").code == 0
+    assert node.bodies(Subscribe)[0].group == "crew"
+
+
+def test_subscriptions_of_all_nodes(run: Run, serve: Serve) -> None:
+    serve(healthy("n1"), healthy("n2"))
+    ran = run("subscriptions")
+    assert [line.split() for line in ran.out.splitlines()] == [
+        ["NODE", "PATTERN", "GROUP", "DELIVERED", "DROPPED"],
+        ["n1", "orders.>", "crew", "7", "2"],
+        ["n2", "orders.>", "crew", "7", "2"],
+    ]
+    assert run("subscriptions", "--json").json[1] == {
+        "node": "n2",
+        "pattern": "orders.>",
+        "group": "crew",
+        "delivered": 7,
+        "dropped": 2,
+    }
 
 
 def test_subscribe_prints_a_line_for_each_message(run: Run, serve: Serve) -> None:

@@ -48,6 +48,7 @@ FOR_CLIENTS = {
     "Publish",
     "Subscribe",
     "Unsubscribe",
+    "TopicRequest",
     "AdminQuery",
 }
 

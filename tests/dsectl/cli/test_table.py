@@ -110,7 +110,3 @@ def test_what_a_command_prints_is_printed_in_one_place() -> None:
     for path in (TABLE.parents[1] / "commands").glob("*.py"):
         source = path.read_text(encoding="utf-8")
         assert "console.value(" not in source and "typer.Exit" not in source, path.name
-
-
-def test_a_group_of_subscribers_is_not_offered_before_it_works(run: Run) -> None:
-    assert "--group" not in run("help", "subscribe").out
