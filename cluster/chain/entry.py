@@ -17,7 +17,7 @@ random offset, so that no request is routed by a number that both branches have.
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -286,6 +286,15 @@ def with_queue(entry: ChainEntry, name: str, queue: Queue) -> ChainEntry:
         raise AlreadyExists(f"queue {name} exists, with other options")
     next = _aside(entry, f"create queue {name}")
     return _with_queues(next, {**entry.queues, name: replace(queue, id=next.slot)})
+
+
+def with_options(entry: ChainEntry, name: str, options: Mapping[str, Any]) -> ChainEntry:
+    """A queue goes on with other options; `entry` itself where it has them. How many shards it has is fixed."""
+    queue = _queue(entry, name)
+    changed = replace(queue, **options)
+    if changed == queue:
+        return entry
+    return _with_queues(_aside(entry, f"alter queue {name}"), {**entry.queues, name: changed})
 
 
 def without_queue(entry: ChainEntry, name: str) -> ChainEntry:

@@ -148,6 +148,14 @@ class ClusterFiles:
         redis = self.gateways.get("redis")
         if redis:
             found["REDIS_URL"] = f"redis://:{self.gateway_password}@{redis.get('any') or next(iter(redis.values()))}/0"
+        sqs = self.gateways.get("sqs")
+        if sqs:
+            found |= {
+                "AWS_ENDPOINT_URL_SQS": f"http://{sqs.get('any') or next(iter(sqs.values()))}",
+                "AWS_ACCESS_KEY_ID": "dsectl",
+                "AWS_SECRET_ACCESS_KEY": self.gateway_password,
+                "AWS_DEFAULT_REGION": "us-east-1",
+            }
         return found
 
     @property

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from cluster.chain.queue import Queue
 from cluster.env import Address, Clock, Network
 from cluster.errors import BadMessage, ClusterError
 from cluster.layout import LayoutView
@@ -84,6 +85,10 @@ class GatewayHost:
     alive: Callable[[], list[str]]
     empty_bucket: Callable[[str, float, Callable[[ClusterError | None], None]], None]
     """`(name, deadline, done)`: by an entry of the chain, all that a bucket holds ends."""
+    queues: Callable[[], Mapping[str, Queue]]
+    """The queues that are defined, as this node has them."""
+    admin: Callable[[Inbound], None]
+    """Answers the admin queries about queues. Raises Forbidden for any other."""
 
 
 class Gateway(Protocol):
@@ -113,4 +118,8 @@ def make_gateways(host: GatewayHost, ports: Mapping[str, GatewayPorts]) -> dict[
         from cluster.gateways.redis.gateway import RedisGateway
 
         gateways["redis"] = RedisGateway(host, ports["redis"])
+    if "sqs" in ports:
+        from cluster.gateways.sqs.gateway import SqsGateway
+
+        gateways["sqs"] = SqsGateway(host, ports["sqs"])
     return gateways

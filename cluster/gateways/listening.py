@@ -147,7 +147,9 @@ class ListeningGateway(Generic[S]):
 
     # -- operations
 
-    def ask(self, session: S, body: "Struct", then: Callable[[Any], None], limit_s: float = OPERATION_S) -> None:
+    def ask(
+        self, session: S, body: "Struct", then: Callable[[Any], None], limit_s: float = OPERATION_S
+    ) -> GatewayRequest:
         """Have this node carry out `body`; `then` gets the answer or the error, once."""
         now = self.host.clock.now()
         request = GatewayRequest(session, body, now, now + limit_s, then)
@@ -155,6 +157,7 @@ class ListeningGateway(Generic[S]):
             self.host.handlers[type(body)](request)
         except ClusterError as error:
             then(error)
+        return request
 
     def peers(self) -> dict[str, Address]:
         """Where this gateway listens at all live members, by node."""

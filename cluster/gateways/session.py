@@ -144,7 +144,7 @@ class GatewaySession:
 class GatewayRequest:
     """A message to this node's own handler, from within: see `ports.Inbound`. `then` gets its outcome, once."""
 
-    __slots__ = ("arrived", "body", "deadline", "link", "then")
+    __slots__ = ("_cancels", "arrived", "body", "deadline", "link", "then")
 
     sender = ""
     role = ROLE_GATEWAY
@@ -158,6 +158,15 @@ class GatewayRequest:
         self.arrived = now
         self.deadline = deadline
         self.then = then
+        self._cancels: Callable[[], None] | None = None
+
+    def cancel(self) -> bool:
+        """Nobody waits for it any more: what waits for something to happen ends, what has begun is carried out. Returns
+        whether it only waited."""
+        if self._cancels is None:
+            return False
+        self._cancels()
+        return True
 
     def sender_time(self, at: float) -> float:
         """It has the same clock."""
@@ -176,4 +185,6 @@ class GatewayRequest:
         return self.link.push(body)
 
     def on_cancel(self, function: Callable[[], None]) -> None:
-        """What has begun is carried out, also when its client goes away."""
+        """Called by `cancel`, if the session calls that. A protocol whose operations are short carries out what has
+        begun, also when its client goes away."""
+        self._cancels = function

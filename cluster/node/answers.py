@@ -53,6 +53,7 @@ class Answers:
             "create-bucket": self.buckets.create,
             "empty-bucket": self.buckets.empty_for,
             "create-queue": queues.create,
+            "alter-queue": queues.alter,
             "delete-queue": queues.delete,
             "bind-queue": queues.bind,
             "unbind-queue": partial(queues.bind, bound=False),

@@ -13,7 +13,7 @@ from cluster.chain.chain import read_chain
 from cluster.chain.entry import ChainEntry, forgotten
 from cluster.config import NodeSettings, TableKind
 from cluster.env import Env, OutputTick, StallWatch
-from cluster.errors import ClusterError, Damaged, StorageFull
+from cluster.errors import ClusterError, Damaged, Forbidden, StorageFull
 from cluster.faults import Fault, FaultBook, decode_faults
 from cluster.gateways.host import GatewayAddresses, GatewayHost, GatewayPorts, make_gateways
 from cluster.kv.actors import Actors
@@ -29,6 +29,7 @@ from cluster.node.drain import Drain
 from cluster.node.layouts import LAYOUT_FILE, Layouts
 from cluster.node.receipts import Receipts
 from cluster.observe.events import Events, LimitedRecorder, Steps
+from cluster.ports import Inbound
 from cluster.queues.defined import Defined
 from cluster.queues.shards import Shards
 from cluster.replication.collection import StableClocks
@@ -77,6 +78,10 @@ class NodeHooks:
     """The node cannot go on: end the process."""
     sleep: Callable[[float], Coroutine[Any, Any, None]]
     """How a service's handler waits."""
+
+
+GATEWAY_QUERIES = frozenset(("queues", "create-queue", "alter-queue", "delete-queue", "purge-queue"))
+"""Admin queries that a gateway may pass on: what its clients may do to queues."""
 
 
 class Node:
@@ -223,6 +228,8 @@ class Node:
             view=self.view,
             alive=self.membership.alive,
             empty_bucket=self._empty_bucket,
+            queues=lambda: self.layouts.chain.entry.queues,
+            admin=self._gateway_query,
         )
 
     def _wire(self) -> None:
@@ -380,6 +387,11 @@ class Node:
             done(outcome if isinstance(outcome, ClusterError) else None)
 
         self.answers.buckets.empty(name, deadline, decided)
+
+    def _gateway_query(self, inbound: Inbound) -> None:
+        if inbound.body.what not in GATEWAY_QUERIES:
+            raise Forbidden(f"a gateway may not ask {inbound.body.what!r}")
+        self.answers.answer(inbound)
 
     def _tell_clients(self, draining: Draining) -> None:
         """Those that speak our own protocol are told; others find the door closed."""

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict
 
-from cluster.chain.entry import with_binding, with_queue, without_queue
+from cluster.chain.entry import with_binding, with_options, with_queue, without_queue
 from cluster.chain.queue import RETENTION_S, SHARDS, VISIBILITY_S, Queue
 from cluster.errors import NotFound
 from cluster.messaging.subject import split_pattern
@@ -35,6 +35,19 @@ class QueueOptions(Struct, forbid_unknown_fields=True):
     retention_s: float = RETENTION_S
     delay_s: float = 0.0
     max_depth: int = 0
+    id: str = ""
+
+
+class QueueChange(Struct, forbid_unknown_fields=True):
+    """The queue, and the options that change; `id` names the change."""
+
+    name: str
+    visibility_s: float | UnsetType = UNSET
+    max_receives: int | UnsetType = UNSET
+    dead_letter: str | UnsetType = UNSET
+    retention_s: float | UnsetType = UNSET
+    delay_s: float | UnsetType = UNSET
+    max_depth: int | UnsetType = UNSET
     id: str = ""
 
 
@@ -82,6 +95,15 @@ class QueueDefinitions:
         change = partial(with_queue, name=query.name, queue=Queue(1, **options))  # its id comes with the entry
         done = answering(inbound, lambda entry: _told(query.name, entry.queues[query.name]))
         self._definitions.decide(change, query.id, inbound.deadline, done)
+
+    def alter(self, arguments: dict[str, Any], inbound: Inbound) -> None:
+        """Change options of a queue, for what is sent and received from then on. Raises as `create`."""
+        query = read_arguments(arguments, QueueChange)
+        options = {name: one for name, one in asdict(query).items() if name not in ("name", "id") and one is not UNSET}
+        done = answering(inbound, lambda entry: _told(query.name, entry.queues[query.name]))
+        self._definitions.decide(
+            partial(with_options, name=query.name, options=options), query.id, inbound.deadline, done
+        )
 
     def delete(self, arguments: dict[str, Any], inbound: Inbound) -> None:
         """End a queue, with all that is in it. Raises NotFound, or Usage where it takes dead letters of another."""

@@ -20,6 +20,7 @@ from cluster.chain.entry import (
     switched,
     with_binding,
     with_bucket,
+    with_options,
     with_queue,
     without_queue,
 )
@@ -49,6 +50,17 @@ def test_created_again_with_the_same_options_it_is_there_whatever_was_bound_sinc
     assert with_queue(BOUND, "jobs", Queue(1, max_receives=3, dead_letter="dead")) is BOUND
     with pytest.raises(AlreadyExists, match="with other options"):
         with_queue(BOUND, "jobs", Queue(1, shards=4, max_receives=3, dead_letter="dead"))
+
+
+def test_altered_it_is_the_same_queue_with_its_bindings() -> None:
+    altered = with_options(BOUND, "jobs", {"visibility_s": 5.0, "max_receives": 0, "dead_letter": ""})
+    before, after = BOUND.queues["jobs"], altered.queues["jobs"]
+    assert after == replace(before, visibility_s=5.0, max_receives=0, dead_letter="") and altered.slot == 5
+    assert with_options(altered, "jobs", {"visibility_s": 5.0}) is altered
+    with pytest.raises(Usage, match="in a circle"):
+        with_options(BOUND, "dead", {"max_receives": 1, "dead_letter": "jobs"})
+    with pytest.raises(NotFound, match="no queue 'other'"):
+        with_options(BOUND, "other", {"visibility_s": 5.0})
 
 
 def test_bound_twice_it_is_bound_once_and_unbound_it_takes_nothing_more() -> None:
