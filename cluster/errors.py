@@ -198,7 +198,7 @@ class LeaseLost(ClusterError):
 
     code = "lease-lost"
     definite = True
-    help_text = "The message is delivered again. A late receipt acknowledges it all the same, but does not extend it."
+    help_text = "The message is delivered again; `dsectl ack` takes a late receipt, `nack` and `extend` do not."
 
 
 class Inconclusive(ClusterError):
@@ -275,7 +275,7 @@ class NotFound(ClusterError):
     code = "not-found"
     definite = True
     exit_code = 6
-    help_text = "`dsectl keys`, `dsectl members` and `dsectl services` list what exists."
+    help_text = "`dsectl keys`, `dsectl members`, `dsectl queue list` and `dsectl services` list what exists."
 
 
 class QuorumMissing(ClusterError):
@@ -340,7 +340,7 @@ class QueueFull(ClusterError):
     definite = True
     retryable = True
     exit_code = 7
-    help_text = "Receive and acknowledge some of its messages, then send again."
+    help_text = "`dsectl queue show QUEUE` shows its depth; receive and acknowledge messages, then send again."
 
 
 class StorageFull(ClusterError):

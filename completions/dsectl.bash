@@ -74,6 +74,21 @@ _dsectl_option() {
         'subscribe --group') kind=any ;;
         'subscribe --count') kind=any ;;
         'subscribe --wait') kind=any ;;
+        'queue create --shards') kind=any ;;
+        'queue create --visibility') kind=any ;;
+        'queue create --max-receives') kind=any ;;
+        'queue create --dead-letter') kind=queue ;;
+        'queue create --retention') kind=any ;;
+        'queue create --delay') kind=any ;;
+        'queue create --max-depth') kind=any ;;
+        'queue redrive --to') kind=queue ;;
+        'queue redrive --limit') kind=any ;;
+        'send --delay') kind=any ;;
+        'send --dedup-id') kind=any ;;
+        'receive --max') kind=any ;;
+        'receive --wait') kind=any ;;
+        'receive --visibility') kind=any ;;
+        'nack --delay') kind=any ;;
         'request --only') kind=node ;;
         'request --deadline') kind=any ;;
         'drain --wait') kind=any ;;
@@ -154,6 +169,17 @@ _dsectl_argument() {
         'publish 0') kind=subject ;;
         'publish 1') kind=value ;;
         'subscribe 0') kind=subject ;;
+        'queue show 0') kind=queue ;;
+        'queue delete 0') kind=queue ;;
+        'queue bind 0') kind=queue ;;
+        'queue bind 1') kind=subject ;;
+        'queue unbind 0') kind=queue ;;
+        'queue unbind 1') kind=subject ;;
+        'queue purge 0') kind=queue ;;
+        'queue redrive 0') kind=queue ;;
+        'send 0') kind=queue ;;
+        'send 1') kind=value ;;
+        'receive 0') kind=queue ;;
         'describe 0') kind=service ;;
         'request 0') kind=operation ;;
         'drain '*) kind=node ;;
@@ -164,17 +190,18 @@ _dsectl_argument() {
         'recipe show 0') kind='recipe a-crash-in-a-checkpoint a-node-leaves a-sixth-node a-wiped-disk a-zone-dies counters crash-recovery data-larger-than-memory deadlines-and-no-responders failure-detection hinted-handoff last-writer-wins many-helpers one-membership one-way-links or-set partition-and-heal pause-versus-kill quorum read-repair repair-without-a-reader routing-around-a-slow-node siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics' ;;
         'present 0') kind='recipe a-crash-in-a-checkpoint a-node-leaves a-sixth-node a-wiped-disk a-zone-dies counters crash-recovery data-larger-than-memory deadlines-and-no-responders failure-detection hinted-handoff last-writer-wins many-helpers one-membership one-way-links or-set partition-and-heal pause-versus-kill quorum read-repair repair-without-a-reader routing-around-a-slow-node siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics' ;;
         'completions 0') kind='choice bash zsh fish' ;;
-        'complete 0') kind='choice key bucket subject service operation' ;;
-        'help '*) kind='choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv incr decr sadd srem smembers bucket publish subscribe subscriptions services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns recipes glossary' ;;
+        'complete 0') kind='choice key bucket queue subject service operation' ;;
+        'help '*) kind='choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv incr decr sadd srem smembers bucket publish subscribe subscriptions queue send receive ack nack extend services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns queues recipes glossary' ;;
     esac
 }
 
 _dsectl_command() {
     case "$1" in
         del) command=delete ;;
-        up | down | rm | ps | status | env | logs | demo | add | leave | forget | revert | kill | restart | pause | resume | partition | slow | disk | clock | heal | faults | members | ring | explain | events | health | hints | repair | watch | put | get | delete | keys | 'kv import' | 'kv export' | incr | decr | sadd | srem | smembers | 'bucket create' | 'bucket list' | 'bucket show' | 'bucket empty' | publish | subscribe | subscriptions | services | describe | request | drain | undrain | 'load kv' | 'load publish' | 'load queue' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | complete | shell | help) command=$1 ;;
+        up | down | rm | ps | status | env | logs | demo | add | leave | forget | revert | kill | restart | pause | resume | partition | slow | disk | clock | heal | faults | members | ring | explain | events | health | hints | repair | watch | put | get | delete | keys | 'kv import' | 'kv export' | incr | decr | sadd | srem | smembers | 'bucket create' | 'bucket list' | 'bucket show' | 'bucket empty' | publish | subscribe | subscriptions | 'queue create' | 'queue list' | 'queue show' | 'queue delete' | 'queue bind' | 'queue unbind' | 'queue purge' | 'queue redrive' | send | receive | ack | nack | extend | services | describe | request | drain | undrain | 'load kv' | 'load publish' | 'load queue' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | complete | shell | help) command=$1 ;;
         kv) first=kv ;;
         bucket) first=bucket ;;
+        queue) first=queue ;;
         load) first=load ;;
         recipe) first=recipe ;;
         *) lost=1 ;;
@@ -183,9 +210,10 @@ _dsectl_command() {
 
 _dsectl_words() {
     case "$1" in
-        '') _dsectl_reply up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv incr decr sadd srem smembers bucket publish subscribe subscriptions services describe request drain undrain load recipe present learn completions complete shell help ;;
+        '') _dsectl_reply up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv incr decr sadd srem smembers bucket publish subscribe subscriptions queue send receive ack nack extend services describe request drain undrain load recipe present learn completions complete shell help ;;
         kv) _dsectl_reply import export ;;
         bucket) _dsectl_reply create list show empty ;;
+        queue) _dsectl_reply create list show delete bind unbind purge redrive ;;
         load) _dsectl_reply kv publish queue request ;;
         recipe) _dsectl_reply run check list show ;;
     esac
@@ -228,6 +256,11 @@ _dsectl_options() {
         'bucket create') _dsectl_reply --resolver --r --w --ttl ;;
         publish) _dsectl_reply --literal --header --request ;;
         subscribe) _dsectl_reply --group --count --wait ;;
+        'queue create') _dsectl_reply --shards --visibility --max-receives --dead-letter --retention --delay --max-depth ;;
+        'queue redrive') _dsectl_reply --to --limit ;;
+        send) _dsectl_reply --delay --dedup-id --literal ;;
+        receive) _dsectl_reply --max --wait --visibility --ack --until-empty ;;
+        nack) _dsectl_reply --delay ;;
         request) _dsectl_reply --only --deadline ;;
         drain) _dsectl_reply --wait ;;
         'load kv') _dsectl_reply --rate --for --clients --mix --keys --size --require --intervals --processes --settle --seed ;;

@@ -275,6 +275,26 @@ class Admin(Questions[S]):
         return (yield from self._decided("unbind-queue", arguments, timeout, LIST_QUEUES))
 
     @operation
+    def purge_queue(self, name: str, *, timeout: float | None = None) -> Steps[dict[str, Any]]:
+        """Delete all messages of a queue, also those that are leased; how many, in `purged`. Raises NotFound, Maybe
+        when some may stay."""
+        return (yield from self._acted("purge-queue", {"name": check_text(name, "a queue")}, timeout, LIST_QUEUES))
+
+    @operation
+    def redrive_queue(
+        self, name: str, *, to: str | None = None, limit: int = 0, timeout: float | None = None
+    ) -> Steps[dict[str, Any]]:
+        """Move dead letters from the queue `name` to the queue `to` (None: the one that sends its dead letters there),
+        at most `limit` of them (0: all). `moved` says how many, `left` whether others are left. Raises NotFound, Usage
+        where none or several queues send their dead letters there."""
+        arguments = {
+            "name": check_text(name, "a queue"),
+            "to": check_name(to, "`to`") or "",
+            "limit": check_count(limit, "limit"),
+        }
+        return (yield from self._acted("redrive-queue", arguments, timeout, LIST_QUEUES))
+
+    @operation
     def metrics(self, *, node: str | None = None) -> Steps[dict[str, Any]]:
         """Counters of one node."""
         return (yield from self._table(node, "metrics"))
@@ -284,11 +304,9 @@ class Admin(Questions[S]):
         that harmless: a node that finds it in the chain answers with what was decided."""
         query = AdminQuery(what, {**arguments, "id": self._session.operation_id()})
         left = check_timeout(timeout) or self._session.timeout
-        states = yield Gather(dict.fromkeys(self._session.location.nodes, AdminQuery("layout")), min(LOOK_S, left))
-        found = {name: state.value for name, state in states.items() if isinstance(state, AdminAnswer)}
         unknown: ClusterError | None = None
-        error: ClusterError = Unreachable(f"no node of cluster {self._session.location.name!r} answers")
-        for name in sorted(found, key=lambda name: [-found[name].get(part, 0) for part in ("number", "slot", "alive")]):
+        error: ClusterError = Unreachable("no node answers")
+        for name in (yield from self._newest(left)):
             left /= 2  # half of the time for each: however many are asked, it is not exceeded
             try:
                 answer: dict[str, Any] = _value((yield Send(query, left, None, name)))
@@ -300,6 +318,26 @@ class Admin(Questions[S]):
                 error = failed
                 unknown = unknown if failed.definite else failed
         raise unknown or error
+
+    def _acted(self, what: str, arguments: dict[str, Any], timeout: float | None, help: str) -> Steps[dict[str, Any]]:
+        """Have one node do what is not to be done twice, the one that knows most."""
+        left = check_timeout(timeout) or self._session.timeout
+        node = (yield from self._newest(left))[0]
+        answer: dict[str, Any] | ClusterError = _value((yield Send(AdminQuery(what, arguments), left, None, node)))
+        if isinstance(answer, NotFound):
+            raise NotFound(answer.message, help=help)
+        if isinstance(answer, ClusterError):
+            raise answer
+        return answer
+
+    def _newest(self, timeout_s: float) -> Steps[list[str]]:
+        """The nodes that answer, those with the newest chain, and of those the ones that see most others, first. Raises
+        Unreachable where none does."""
+        states = yield Gather(dict.fromkeys(self._session.location.nodes, AdminQuery("layout")), min(LOOK_S, timeout_s))
+        found = {name: state.value for name, state in states.items() if isinstance(state, AdminAnswer)}
+        if not found:
+            raise Unreachable(f"no node of cluster {self._session.location.name!r} answers")
+        return sorted(found, key=lambda name: [-found[name].get(part, 0) for part in ("number", "slot", "alive")])
 
     def _table(self, node: str | None, what: str, arguments: dict[str, Any] | None = None) -> Steps[dict[str, Any]]:
         answer = yield from self._query(node, what, arguments)

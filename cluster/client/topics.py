@@ -26,7 +26,17 @@ from cluster.client.operation import (
     operation,
 )
 from cluster.client.router import Router
-from cluster.errors import BadMessage, ClusterError, DeadlinePassed, LimitReached, TooLarge, Unreachable, Usage
+from cluster.errors import (
+    BadMessage,
+    ClusterError,
+    DeadlinePassed,
+    LimitReached,
+    Maybe,
+    QuorumMissing,
+    TooLarge,
+    Unreachable,
+    Usage,
+)
 from cluster.limits import HEADERS_MAX, NAME_BYTES_MAX, SUBJECT_BYTES_MAX, VALUE_BYTES_MAX
 from cluster.wire.caller import Caller, Outcome
 from cluster.wire.topics import (
@@ -92,11 +102,27 @@ class Publishing(Family[S]):
         reply: str = "",
         timeout: float | None = None,
     ) -> Steps[PublishResult]:
-        """Send a message towards every matching subscription. `reply`: the subject where answers to it are awaited."""
+        """Send a message towards every matching subscription, and to each queue that is bound to its subject: once this
+        returns, W nodes have it for each of those. `reply`: the subject where answers to it are awaited.
+
+        Raises Maybe or QuorumMissing where a queue may not have it, or has it not; `detail` says what became of it at
+        each. Subscriptions are sent to all the same."""
         payload = check_payload(payload)
         body = Publish(check_subject(subject), payload, "", check_headers(headers), reply and check_subject(reply))
         done = expect(Published, (yield Send(body, check_timeout(timeout))))
-        return PublishResult(subject, done.id, done.subscribers, [QueuePublish(*one) for one in done.queues])
+        queues = [QueuePublish(*one) for one in done.queues]
+        missed = [one for one in queues if one.outcome in ("maybe", "no")]
+        if missed:
+            what = ", ".join(f"{one.queue} ({one.outcome})" for one in missed)
+            unsure = any(one.outcome == "maybe" for one in missed)
+            kind, where = (Maybe, "may be missing in") if unsure else (QuorumMissing, "is missing in")
+            told = [{"queue": one.queue, "id": one.id, "outcome": one.outcome} for one in queues]
+            raise kind(
+                f"the message {where} queue{'s' if len(missed) > 1 else ''} {what}",
+                help="Published again, it may come twice to subscribers and to the queues that have it.",
+                subject=subject, id=done.id, subscribers=done.subscribers, queues=told,
+            )  # fmt: skip
+        return PublishResult(subject, done.id, done.subscribers, queues)
 
     @operation
     def request(

@@ -23,7 +23,7 @@ def completions(
 ) -> Answer:
     """bash and zsh: `source <(dsectl completions bash)` in the shell's startup file, in zsh behind compinit. fish: save
     it as `~/.config/fish/completions/dsectl.fish`. Clusters, nodes, zones and faults are read from disk; keys, buckets,
-    subjects, services and operations are asked for with `dsectl complete`."""
+    queues, subjects, services and operations are asked for with `dsectl complete`."""
     from dsectl.cli.resources import resource  # loads much, and `complete` needs none of it
 
     if shell not in FILES:
@@ -41,7 +41,9 @@ def completions(
     barred="it is for people",
 )
 def complete(
-    kind: Annotated[str, typer.Argument(metavar="key|bucket|subject|service|operation", help="Kind of name to list.")],
+    kind: Annotated[
+        str, typer.Argument(metavar="key|bucket|queue|subject|service|operation", help="Kind of name to list.")
+    ],
     begun: Annotated[str, typer.Argument(metavar="[TEXT]", help="Beginning of the names.")] = "",
 ) -> Answer:
     """The completion files ask it. It prints nothing when no node answers within 300 ms."""

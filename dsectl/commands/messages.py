@@ -36,7 +36,10 @@ def publish(
     request: Annotated[bool, typer.Option("--request", help="Wait for one answer, and print it.")] = False,
 ) -> Answer:
     """It goes to every subscription whose pattern matches, of each group to one, and is not kept: later subscribers do
-    not get it. With --request the message names an inbox: what a subscriber publishes there is the answer."""
+    not get it. With --request the message names an inbox: what a subscriber publishes there is the answer.
+
+    Queues that are bound to such a pattern (`dsectl queue bind`) keep it; where one may not have it, the exit code is
+    5."""
     topics, headers = current().client().topics, _headers(header or [])
     if request:
         return _shown(topics.request(check_text(subject, "subject"), read_value(payload, literal), headers=headers))

@@ -15,7 +15,7 @@ T = TypeVar("T")
 LOOK_S = 0.3
 """What takes longer is not offered: a Tab that hangs is worse than one that offers less."""
 KEYS_MAX = 100
-ASKED = ("key", "bucket", "subject", "service", "operation")
+ASKED = ("key", "bucket", "queue", "subject", "service", "operation")
 """The kinds of names that only nodes know; `NameKind` calls them so, too."""
 
 
@@ -49,6 +49,8 @@ def names_in_cluster(cluster: str, kind: str, begun: str) -> list[str]:
                 return client.kv.keys(begun, limit=KEYS_MAX).keys
             case "bucket":
                 return [one["bucket"] for one in client.admin.buckets()]
+            case "queue":
+                return [one["name"] for one in client.admin.queues(timeout=LOOK_S)]
             case "subject":
                 return list(client.ask(None, "patterns", timeout=LOOK_S))
             case "service":

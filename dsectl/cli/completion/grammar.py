@@ -37,6 +37,7 @@ class NameKind(StrEnum):
     """One of `Value.choices`, or a file."""
     KEY = "key"
     BUCKET = "bucket"
+    QUEUE = "queue"
     VALUE = "value"
     """Bytes of any kind; behind `@` a file."""
     SUBJECT = "subject"
@@ -246,6 +247,7 @@ KINDS = {
     **dict.fromkeys(("FROM", "TO"), NameKind.END),
     **dict.fromkeys(("PAYLOAD", "BODY"), NameKind.VALUE),
     "PATTERN": NameKind.SUBJECT,
+    "DLQ": NameKind.QUEUE,
     "SERVICE.OPERATION": NameKind.OPERATION,
 }
 """What help calls the kinds of words; most have their own name."""

@@ -22,7 +22,7 @@ def test_the_kinds_are_those_of_the_grammar() -> None:
 def test_another_kind_is_refused(run: Run, serve: Serve) -> None:
     serve()
     ran = run("complete", "node")
-    assert ran.code == 2 and "expected key, bucket, subject, service, operation" in ran.err
+    assert ran.code == 2 and "expected key, bucket, queue, subject, service, operation" in ran.err
 
 
 def test_nobody_who_answers_is_no_error_and_not_waited_for(run: Run, serve: Serve) -> None:

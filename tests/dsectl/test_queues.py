@@ -1,0 +1,252 @@
+"""queue …, send, receive, ack, nack, extend: whom they ask, what they print, and how they end."""
+
+from typing import Any
+
+import pytest
+
+from cluster.errors import AlreadyExists, ClusterError, LeaseLost, Maybe, QueueFull
+from cluster.wire.admin import AdminAnswer, AdminQuery
+from cluster.wire.frames import Body, Frame, Request
+from cluster.wire.queues import (
+    QueueAck,
+    QueueAnswered,
+    QueueExtend,
+    QueueReceive,
+    QueueReturn,
+    QueueSend,
+    QueueSent,
+)
+from cluster.wire.topics import Publish, Published
+from tests.client.fake_node import Peer, Script
+from tests.client.fake_queue import FakeQueue
+from tests.dsectl.conftest import Run, Serve
+
+JOBS = {"name": "jobs", "id": 3, "shards": 2, "visibility_s": 30.0, "max_receives": 5, "dead_letter": "dead"}
+JOBS |= {"retention_s": 345600.0, "delay_s": 0.0, "max_depth": None, "patterns": ["orders.>"]}
+HELD = {"gives": True, "depth": 4, "bytes": 40, "in_flight": 1, "oldest_s": 75.0, "redelivered": 2, "dead": 1}
+
+
+def node(rest: Script | Body | None = None, slot: int = 2, **answers: Any) -> Script:
+    """A node with a queue `jobs`; `answers` to further admin queries, and how it takes anything else."""
+    queues = {"slot": slot, "queues": [JOBS], "owners": {"jobs": [["n1", "n2"], ["n2", "n1"]]}, "held": {}}
+    known = {"layout": {"slot": slot, "number": 1, "alive": 3}, "queues": queues, **answers}
+
+    def script(peer: Peer, frame: Frame) -> None:
+        if isinstance(frame, Request) and isinstance(frame.body, AdminQuery):
+            answer = known[frame.body.what.replace("-", "_")]
+            if isinstance(answer, ClusterError):
+                peer.fail(frame, answer.code, answer.message)
+            else:
+                peer.reply(frame, AdminAnswer(answer))
+        elif callable(rest):
+            rest(peer, frame)
+        elif isinstance(frame, Request) and rest is not None:
+            peer.reply(frame, rest)
+
+    return script
+
+
+def asked(fake: Any, what: str) -> dict[str, Any]:
+    [arguments] = [body.arguments for body in fake.bodies(AdminQuery) if body.what == what]
+    return {name: value for name, value in arguments.items() if name != "id"}
+
+
+def test_create_sends_what_was_given_and_no_more(run: Run, serve: Serve) -> None:
+    [fake] = serve(node(create_queue={**JOBS, "slot": 3, "late": ["n3"]}))
+    words = ("--shards", "2", "--max-receives", "5", "--dead-letter", "dead", "--delay", "0s")
+    ran = run("queue", "create", "jobs", *words)
+    rules = "2 shards, leases of 30s, messages kept for 96h, after 5 deliveries to dead, bound to orders.>"
+    assert (ran.code, ran.out) == (0, f"queue jobs: {rules}\n")
+    assert "not taken over yet by n3" in ran.err
+    options = {"shards": 2, "max_receives": 5, "dead_letter": "dead", "delay_s": 0.0}
+    assert asked(fake, "create-queue") == {"name": "jobs", **options}
+
+
+def test_what_exists_otherwise_is_refused_with_what_helps(run: Run, serve: Serve) -> None:
+    serve(node(create_queue=AlreadyExists("queue jobs exists, with other options")))
+    ran = run("queue", "create", "jobs")
+    assert ran.code == 1 and "queue jobs exists, with other options" in ran.err and "`dsectl queue list`" in ran.err
+
+
+def test_the_list_and_a_queue_add_up_what_the_nodes_say(run: Run, serve: Serve) -> None:
+    base = {"slot": 2, "queues": [JOBS], "owners": {"jobs": [["n1", "n2"], ["n2", "n1"]]}}
+    first = {**base, "held": {"jobs": {0: HELD, 1: {**HELD, "gives": False, "depth": 9, "dead": 0}}}}
+    second = {**base, "held": {"jobs": {0: {**HELD, "gives": False, "depth": 1}}}}
+    serve(node(queues=first), node(queues=second))
+    heading, row = (line.split() for line in run("queue", "list").lines)
+    assert heading[:3] == ["QUEUE", "SHARDS", "DEPTH"] and heading[-2:] == ["BOUND", "TO"]
+    assert row == ["jobs", "2", "13", "2", "75s", "6", "2", "dead", "after", "5", "orders.>"]
+    [found] = run("queue", "list", "--json").json
+    assert (found["depth"], found["in_flight"], found["oldest_s"], found["dead"]) == (13, 2, 75.0, 2)
+    shown = run("queue", "show", "jobs", "--json").json
+    assert (shown["name"], shown["depth"], shown["redelivered"], shown["shards"]) == ("jobs", 13, 6, 2)
+    zero, one = shown["by_shard"]
+    assert (zero["giver"], zero["owners"]) == ("n1", ["n1", "n2"])
+    assert (one["giver"], one["depth"]) == (None, 9)
+    text = run("queue", "show", "jobs").out
+    assert text.startswith("queue jobs: 2 shards, leases of 30s") and "GIVER" in text
+
+
+def test_shards_of_which_nobody_speaks_are_said(run: Run, serve: Serve) -> None:
+    serve(node())
+    ran = run("queue", "show", "jobs")
+    assert "no owner answered for shards 0, 1" in ran.err and "unknown" in ran.out
+    assert run("queue", "show", "jobs", "--json").json["shards_unknown"] == [0, 1]
+    assert "for shards of jobs" in run("queue", "list").err
+
+
+def test_bind_unbind_and_delete_are_changes_of_the_chain(run: Run, serve: Serve) -> None:
+    changed = {**JOBS, "slot": 4, "late": []}
+    [fake] = serve(
+        node(bind_queue=changed, unbind_queue={**changed, "patterns": []}, delete_queue={**changed, "name": "jobs"})
+    )
+    assert run("queue", "bind", "jobs", "orders.>").out == "queue jobs is bound to orders.>\n"
+    assert run("queue", "unbind", "jobs", "orders.>").out == "queue jobs is bound to nothing\n"
+    assert run("queue", "delete", "jobs").out == "queue jobs is deleted\n"
+    assert asked(fake, "bind-queue") == asked(fake, "unbind-queue") == {"name": "jobs", "pattern": "orders.>"}
+
+
+def test_purge_and_redrive_are_asked_of_the_node_with_the_newest_chain(run: Run, serve: Serve) -> None:
+    moved = {"from": "dead", "to": "jobs", "moved": 7, "left": True}
+    newest = node(slot=3, purge_queue={"queue": "jobs", "purged": 12}, redrive_queue=moved)
+    old, fake = serve(node(slot=2), newest)
+    assert run("queue", "purge", "jobs").out == "purged 12 messages of jobs\n"
+    ran = run("queue", "redrive", "dead")
+    assert ran.out == "moved 7 messages from dead to jobs\n" and "more are left" in ran.err
+    assert asked(fake, "redrive-queue") == {"name": "dead", "to": "", "limit": 0}
+    assert {body.what for body in old.bodies(AdminQuery)} == {"layout"}
+
+
+def test_a_message_is_sent_received_and_acknowledged(run: Run, serve: Serve) -> None:
+    [fake] = serve(node(FakeQueue()))
+    assert run("send", "jobs", "resize 7").out == "sent  ok  2 acks  q2-0-a-1\n"
+    sent = run("send", "jobs", "-5", "--json", "--delay", "2s", "--dedup-id", "42")
+    assert sent.code == 2 and "behind `--`" in sent.out
+    sent = run("send", "jobs", "--json", "--dedup-id", "42", "--", "-5")
+    assert sent.json == {"queue": "jobs", "id": "q2-0-a-2", "outcome": "ok", "acks": 2, "duplicate": False}
+    assert [body.messages[0][0] for body in fake.bodies(QueueSend)] == [b"resize 7", b"-5"]
+    ran = run("receive", "jobs")
+    assert ran.out == "resize 7\n  1.1  leased until 22:13:50\n" and ran.code == 0
+    found = run("receive", "jobs", "--max", "10", "--visibility", "5s", "--json").json
+    [message] = found["messages"]
+    assert message == {
+        "id": "q2-0-a-2", "body": "-5", "attempt": 1, "receipt": "2.1", "dedup_id": "42",
+        "lease_until": "2023-11-14T22:13:50.000Z", "sent_at": "2023-11-14T22:13:20.000Z",
+    }  # fmt: skip
+    assert found["shards_unreachable"] == []
+    assert run("ack", "1.1", "2.1").out == "acknowledged 2 messages\n"
+    assert run("receive", "jobs").err == "note: no messages\n"
+    assert [(body.max, body.visibility_s) for body in fake.bodies(QueueReceive)] == [(1, 0.0), (10, 5.0), (1, 0.0)]
+
+
+@pytest.mark.parametrize("json", [True, False])
+def test_until_empty_prints_and_acknowledges_everything(run: Run, serve: Serve, json: bool) -> None:
+    queue = FakeQueue()
+    queue.put(*(b"%d" % number for number in range(5)))
+    serve(node(queue))
+    ran = run("receive", "jobs", "--until-empty", "--ack", "--max", "2", *(["--json"] if json else ["--raw"]))
+    assert ran.code == 0 and sorted(queue.acknowledged) == ["1.1", "2.1", "3.1", "4.1", "5.1"]
+    bodies = [message["body"] for message in ran.json["messages"]] if json else ran.lines
+    assert bodies == ["0", "1", "2", "3", "4"]
+    assert ran.err == ("" if json else "note: the queue is empty\n")
+
+
+def test_a_queue_that_may_not_be_empty_is_inconclusive(run: Run, serve: Serve) -> None:
+    queue = FakeQueue()
+    queue.unreachable = [3, 5]
+    serve(node(queue))
+    ran = run("receive", "jobs")
+    assert ran.code == 3 and ran.out == "" and "shards 3, 5 may hold some" in ran.err
+    queue.put(b"a")
+    found = run("receive", "jobs", "--until-empty", "--json")
+    assert found.code == 3 and found.json["shards_unreachable"] == [3, 5]
+    assert [message["body"] for message in found.json["messages"]] == ["a"]
+    assert found.json["error"]["code"] == "inconclusive"
+
+
+def test_a_single_receipt_that_is_refused_is_an_error_and_of_many_each_is_told(run: Run, serve: Serve) -> None:
+    queue = FakeQueue()
+    queue.put(b"a")
+    [fake] = serve(node(queue))
+    run("receive", "jobs")
+    assert run("extend", "1.1", "90s").out == "extended 1 lease, for 1.5m from now\n"
+    ran = run("nack", "7.1")
+    assert ran.code == LeaseLost.exit_code and "the lease is over" in ran.err and "`dsectl ack`" in ran.err
+    ran = run("nack", "1.1", "7.1", "--delay", "250ms")
+    assert ran.code == 1 and ran.out == "returned 1 message\n" and "7.1: the lease is over" in ran.err
+    found = run("nack", "1.2", "7.1", "--json")
+    assert found.code == 1 and found.json["returned"] == 0 and found.json["error"]["code"] == "lease-lost"
+    assert [one["outcome"] for one in found.json["results"]] == ["no", "no"]
+    assert fake.bodies(QueueReturn)[1].delay_s == 0.25 and fake.bodies(QueueExtend)[0].visibility_s == 90.0
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (QueueFull("queue jobs is full"), 7, "receive and acknowledge"),
+        (Maybe("too few owners answered in time"), 5, "may be there twice"),
+    ],
+)
+def test_a_send_that_fails_says_what_is_known(
+    run: Run, serve: Serve, error: ClusterError, code: int, says: str
+) -> None:
+    outcome = "maybe" if code == 5 else "no"
+    serve(node(QueueSent([("q3-0-a-7" if code == 5 else "", outcome, 1, False, (error.code, error.message))])))
+    ran = run("send", "jobs", "a")
+    assert ran.code == code and error.message in ran.err and says in ran.err
+    found = run("send", "jobs", "a", "--json").json
+    assert (found["queue"], found["outcome"], found["error"]["definite"]) == ("jobs", outcome, code != 5)
+
+
+def test_a_receive_without_an_answer_says_that_messages_come_again(run: Run, serve: Serve) -> None:
+    def script(peer: Peer, frame: Frame) -> None:
+        if isinstance(frame, Request):
+            peer.fail(frame, "maybe", "the giver was lost")
+
+    serve(node(script))
+    ran = run("receive", "jobs")
+    assert ran.code == 5 and "delivered again when their visibility has passed" in ran.err
+
+
+def test_a_publish_says_which_queues_have_it(run: Run, serve: Serve) -> None:
+    answer: list[Published] = [Published("m1", 0, [("jobs", "q3-1-a-4", "ok")])]
+
+    def script(peer: Peer, frame: Frame) -> None:
+        if isinstance(frame, Request) and isinstance(frame.body, Publish):
+            peer.reply(frame, answer[0])
+
+    serve(node(script))
+    assert run("publish", "orders.new", "x").out == "sent to 0 subscriptions and queue jobs (ok)  m1\n"
+    found = run("publish", "orders.new", "x", "--json").json
+    assert found["queues"] == [{"queue": "jobs", "id": "q3-1-a-4", "outcome": "ok"}]
+    answer[0] = Published("m1", 0, [("jobs", "q3-1-a-4", "ok"), ("mails", "", "maybe"), ("logs", "", "no")])
+    ran = run("publish", "orders.new", "x", "--json")
+    assert ran.code == 5 and [one["outcome"] for one in ran.json["queues"]] == ["ok", "maybe", "no"]
+    assert "mails (maybe), logs (no)" in ran.json["error"]["message"]
+
+
+def test_names_of_queues_are_completed(run: Run, serve: Serve) -> None:
+    serve(node())
+    assert run("complete", "queue", "jo").out == "jobs\n"
+
+
+def test_acknowledging_when_it_printed_is_refused_as_it_is(run: Run, serve: Serve) -> None:
+    queue = FakeQueue()
+    queue.put(b"a")
+
+    def script(peer: Peer, frame: Frame) -> None:
+        if isinstance(frame, Request) and isinstance(frame.body, QueueAck):
+            peer.reply(frame, QueueAnswered([("maybe", ("maybe", "too few"))]))
+        else:
+            queue(peer, frame)
+
+    serve(node(script))
+    ran = run("receive", "jobs", "--ack")
+    assert ran.code == 5 and ran.out.startswith("a\n") and "too few" in ran.err
+
+
+def test_a_body_cannot_command_the_terminal(run: Run, serve: Serve) -> None:
+    queue = FakeQueue()
+    queue.put(b"a\x1b[2J\n\xff")
+    serve(node(queue))
+    assert run("receive", "jobs").lines[0] == "a\\x1b[2J\\n\\xff"
