@@ -1,8 +1,9 @@
 """Chooses the node for each operation, and another one while that is harmless. Pure: a session carries for it.
 
 The callback core of every client: an operation is one small object, no task and no future. A key's operation goes to
-one of its owners, in turn, which saves a hop (`spread`); a one-shot client does not compute owners and stays with the
-first node that answers, since the nodes forward.
+one of its owners, which saves a hop (`spread`): in turn, and a put always to the same while that one is well, since the
+clock of an object has an entry for each node that coordinated a write of it. A one-shot client does not compute owners
+and stays with the first node that answers, since the nodes forward.
 
 Whatever was sent and may have happened is never sent again (`cluster/wire/caller.py`). One beat, every 20 ms while
 anything waits, ends what is overdue and watches nodes that have gone quiet (`cluster/wire/silence.py`): they are
@@ -13,10 +14,12 @@ is dialled again, `link.py` says.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Container, Iterator, Sequence
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from cluster.client.dispatch import Dispatch, ignore, nobody
 from cluster.client.link import DIAL_AGAIN_S, NodeLink
@@ -85,7 +88,7 @@ class Router:
         self._secret = location.secret
         self._me = client_party(location.name, carrier.random_bytes(8).hex(), carrier.boot_id())
         self._operations = count(1)
-        self._prefix = carrier.random_bytes(9).hex()
+        self._prefix = b64encode(carrier.random_bytes(9), b"._").decode("ascii")
         self._nodes: dict[str, NodeLink] = {}
         self._all: Sequence[NodeLink] = ()
         self._owners: Sequence[Sequence[NodeLink]] = ()
@@ -157,8 +160,8 @@ class Router:
 
     def operation_id(self) -> str:
         """The same in every retry of one logical write, different for any two writes of any two clients: 72 random bits
-        name the client, a counter the write."""
-        return f"{self._prefix}-{next(self._operations)}"
+        name the client, a counter the write. Short, since every copy of the value has it."""
+        return f"{self._prefix}{next(self._operations):x}"
 
     # -- operations
 
@@ -174,8 +177,11 @@ class Router:
         if node is None:
             if self._spread:
                 nodes = self._owners[partition_of(key)] if key is not None and self._owners else self._all
-                self._turn = turn = self._turn + 1
-                caller = nodes[turn % len(nodes)].caller
+                if type(body) is Put:
+                    place = crc32(body.key.encode())
+                else:
+                    place = self._turn = self._turn + 1
+                caller = nodes[place % len(nodes)].caller
                 if caller is not None and caller.good and self._start(operation, caller, self.now()):
                     return operation
         elif node not in self._nodes:

@@ -1,8 +1,8 @@
 """The rows of the key-value store as replication sees them: bytes that merge.
 
 A row is an object, a cell, or both, each joined on its own: a put and an increment of one key that race lose neither.
-An object alone has its own bytes (an array of two, or of three with a cloud), so that the usual row costs nothing more.
-A row with a cell is an array of four: the object's three fields, empty where there is none, and the cell. What reads
+An object alone has its own bytes (`cluster.versions.encoding`), so that the usual row costs nothing more. A row with a
+cell is an array of four: the object's three fields, empty where there is none, and the cell. What reads
 objects from bytes finds the object of such a row, and has to know itself that there is more.
 """
 
@@ -29,6 +29,7 @@ from cluster.versions import (
     decode,
     digest,
     encode,
+    encode_exactly,
     expires_ms,
     is_deleted,
     kind_of,
@@ -42,7 +43,8 @@ from cluster.versions import (
     unsettled,
     unsettled_cell,
 )
-from cluster.versions.versions import UNREADABLE, Actor, Dot, Sibling
+from cluster.versions.encoding import UNREADABLE
+from cluster.versions.versions import Actor, Dot, Sibling
 
 FRONT_CELL: Final = 0x94
 """The first byte of a row with a cell."""
@@ -84,7 +86,6 @@ _NIL: Final = b"\xc0"
 _NO_ITEMS: Final = b"\x80"
 _SOME_ITEM: Final[Members] = {b"": {}}
 
-_encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(CellRow)
 _outline_decoder = msgspec.msgpack.Decoder(CellRowOutline)
 
@@ -120,7 +121,7 @@ def joined(versions: Versions, cell: Cell | None) -> bytes:
     """The canonical bytes of a row."""
     if cell is None:
         return encode(versions)
-    return _encoder.encode(CellRow(versions.clock, versions.siblings, versions.cloud, sorted_cell(cell)))
+    return encode_exactly(CellRow(versions.clock, versions.siblings, versions.cloud, sorted_cell(cell)))
 
 
 def with_object(held: bytes | None, written: bytes) -> bytes:
@@ -150,7 +151,7 @@ def newest_events(parts: Parts) -> Clock:
 
 def merge_rows(held: bytes, other: bytes) -> bytes:
     """The join of two rows; see `Mergeable`."""
-    if held[0] < FRONT_CELL > other[0]:
+    if held[0] != FRONT_CELL != other[0]:
         return merge_blobs(held, other)
     if held == other:
         return held

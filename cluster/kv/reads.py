@@ -23,6 +23,7 @@ from cluster.replication.mergeable import TABLE_KV
 from cluster.replication.quorum import CATCHING_UP, MAY_MISS_HINTS, NO_VOTE, VOTING
 from cluster.replication.reader import Reader, ReadOperation
 from cluster.versions import (
+    FRONT_SHORT,
     KIND_NONE,
     KIND_SET,
     KIND_VALUE,
@@ -30,6 +31,7 @@ from cluster.versions import (
     Cell,
     Context,
     Versions,
+    decode_short,
     distinct,
     encode_cell_context,
     encode_clock,
@@ -152,6 +154,12 @@ class Reads:
             inbound.reply(Got([], NO_CONTEXT, answered, repaired, degraded, self.replication.me))
             return
         try:
+            if blob[0] == FRONT_SHORT and len(blob) <= GOT_BYTES_MAX:  # the usual row, of which only this is looked at
+                short = decode_short(blob)
+                values = [] if short.value is None else [short.value]
+                token = encode_clock(short.clock)
+                inbound.reply(Got(values, token, answered, repaired, degraded, self.replication.me))
+                return
             versions, cell = split(blob)
             values = visible(versions)
             if cell is not None and not values and (got := self._shown_cell(body, cell)) is not None:

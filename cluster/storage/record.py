@@ -35,9 +35,9 @@ BEGIN = "log/begin"
 """Where in a node's directory the segments lie, and the two small files beside them."""
 
 MAGIC = b"dsl"
-VERSION = 3
-VERSIONS_READ = (2, 3)
-"""Version 2 had neither pages nor checkpoints."""
+VERSION = 4
+VERSIONS_READ = (2, 3, 4)
+"""Version 2 had neither pages nor checkpoints, and 3 no objects in the short form."""
 HEADER_BYTES = 16
 """Of a segment as of a record, so that one rule says which tails are too short to hold either."""
 

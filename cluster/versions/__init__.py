@@ -53,6 +53,16 @@ from cluster.versions.context import (
     make_token,
     open_token,
 )
+from cluster.versions.encoding import (
+    FRONT_SHORT,
+    decode,
+    decode_short,
+    digest,
+    encode,
+    encode_exactly,
+    has_clock,
+    outline,
+)
 from cluster.versions.join import descends, join_clocks, merge, merge_blobs
 from cluster.versions.stable import StableClock, is_deleted, is_settled, newest, unsettled
 from cluster.versions.versions import (
@@ -65,14 +75,9 @@ from cluster.versions.versions import (
     Versions,
     actor_name,
     covers,
-    decode,
-    digest,
     distinct,
-    encode,
     first_number,
-    has_clock,
     is_tombstone,
-    outline,
     visible,
 )
 from cluster.versions.write import check_growth, context_after, proves_amnesia, put, replace_all, restore
@@ -84,6 +89,7 @@ __all__ = [
     "DOTS_MAX",
     "EMPTY",
     "EXPIRED_SPARE_MS",
+    "FRONT_SHORT",
     "KIND_COUNTER",
     "KIND_NONE",
     "KIND_SET",
@@ -119,6 +125,7 @@ __all__ = [
     "decode_cell_context",
     "decode_clock",
     "decode_context",
+    "decode_short",
     "descends",
     "digest",
     "distinct",
@@ -126,6 +133,7 @@ __all__ = [
     "encode_cell_context",
     "encode_clock",
     "encode_context",
+    "encode_exactly",
     "expires_ms",
     "first_number",
     "has_clock",

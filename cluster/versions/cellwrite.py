@@ -16,7 +16,8 @@ from cluster import errors
 from cluster.limits import CLOCK_ACTORS_MAX, CLOCK_ACTORS_SPARE, ITEMS_MAX, OBJECT_BYTES_MAX
 from cluster.versions.cell import KIND_NONE, Cell, Count, kind_of
 from cluster.versions.context import CELL_FRONT
-from cluster.versions.versions import NUMBER_MAX, UNREADABLE, Actor, Clock
+from cluster.versions.encoding import UNREADABLE
+from cluster.versions.versions import NUMBER_MAX, Actor, Clock
 
 
 class CellEvent(NamedTuple):

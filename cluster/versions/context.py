@@ -17,7 +17,8 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 
 from cluster import errors
-from cluster.versions.versions import NUMBER_MAX, UNREADABLE, Actor, Clock, Dot, covers
+from cluster.versions.encoding import UNREADABLE
+from cluster.versions.versions import NUMBER_MAX, Actor, Clock, Dot, covers
 
 CONTEXT_BYTES_MAX: Final = 512 * 1024
 """Over whatever a node hands out: clocks at their limit in all owners that did not hear of each other, with the longest

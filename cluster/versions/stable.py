@@ -15,14 +15,15 @@ and the clock does not grow with each outage that mints an actor. Pure; who may 
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from cluster.versions.versions import Actor, Outline, Versions, decode, encode, outline
+from cluster.versions.encoding import FRONT_CLOUD, FRONT_SHORT, NIL, Outline, decode, decode_short, encode, outline
+from cluster.versions.versions import Actor, Versions
 
 StableClock: TypeAlias = Mapping[str, int]
 """Node id -> the highest number that is settled, and all below it."""
 
 _DELETED_END = b"\xc3\xc4\x00"
-"""How the last sibling of an object without a cloud ends when it is deleted: true, and a value of no bytes."""
-_ARRAY_OF_THREE = 0x93
+"""How the last sibling of an object in the long form, without a cloud, ends when it is deleted: true, and a value of no
+bytes."""
 
 
 def is_settled(stable: StableClock, actor: Actor, number: int) -> bool:
@@ -43,7 +44,9 @@ def newest(blob: bytes) -> dict[str, int]:
 
 def is_deleted(blob: bytes) -> bool:
     """Whether nothing is left of the object but tombstones. Most objects are told by their last bytes."""
-    if blob[0] != _ARRAY_OF_THREE and not blob.endswith(_DELETED_END):
+    if blob[0] == FRONT_SHORT:
+        return blob[-1] == NIL and decode_short(blob).value is None
+    if blob[0] != FRONT_CLOUD and not blob.endswith(_DELETED_END):
         return False
     siblings = decode(blob).siblings
     return bool(siblings) and all(sibling.deleted for sibling in siblings)

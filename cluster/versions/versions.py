@@ -1,4 +1,4 @@
-"""Dotted version vector sets: all that a replica knows of one key, and its canonical encoding.
+"""Dotted version vector sets: all that a replica knows of one key.
 
 An object is a clock (a version vector: for each actor the highest number seen) and the siblings that nothing seen has
 superseded, each with its own dot. A dot that the clock covers and no sibling carries is a write that was seen and
@@ -35,17 +35,14 @@ A reader is shown the distinct values, in an order that all replicas agree on. A
 coordinator has two dots and is one write: siblings with the same operation id collapse to the one with the lowest dot.
 Tombstones are no values, but they count as siblings. Choosing one of several values is a resolver's part.
 
-What is written and joined is in `write` and `join`.
+What is written and joined is in `write` and `join`, and the bytes of an object in `encoding`.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from hashlib import blake2b
 from operator import attrgetter
 from typing import Annotated, Final, TypeAlias
 
 import msgspec
-
-from cluster import errors
 
 Actor: TypeAlias = str
 Clock: TypeAlias = dict[Actor, int]
@@ -57,9 +54,7 @@ million boots stay below the 62 bits that a counter has on the wire."""
 NUMBER_MAX: Final = 2**62
 EPOCH_MAX: Final = (NUMBER_MAX >> _COUNT_BITS) - 1
 
-DIGEST_BYTES = 8
-
-_Counter: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+Counter: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Sibling(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -85,41 +80,15 @@ class Sibling(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Versions(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The clock, the siblings and the cloud of one key, all sorted."""
 
-    clock: dict[Actor, _Counter]
+    clock: dict[Actor, Counter]
     siblings: tuple[Sibling, ...]
-    cloud: tuple[tuple[Actor, _Counter], ...] = ()
+    cloud: tuple[tuple[Actor, Counter], ...] = ()
 
 
 EMPTY = Versions({}, ())
 
 dot_of: Callable[[Sibling], Dot] = attrgetter("actor", "counter")  # quicker as a sort key than the property
 _by_stamp = attrgetter("stamp", "actor", "counter")
-
-# What decoding raises on garbage; the last for containers nested thousands deep.
-UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-
-class OutlineDot(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The front of an encoded Sibling."""
-
-    actor: Actor
-    counter: int
-
-
-class Outline(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What tells two objects apart, read from the same bytes as Versions: clock and dots, without the values."""
-
-    clock: dict[Actor, _Counter]
-    siblings: tuple[OutlineDot, ...]
-    cloud: tuple[tuple[Actor, _Counter], ...] = ()
-
-
-_ARRAY_OF_TWO: Final = 0x92
-_FRONT: Final = bytes([_ARRAY_OF_TWO])
-
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Versions)
-_outline_decoder = msgspec.msgpack.Decoder(Outline)
 
 
 def actor_name(node_id: str, epoch: int, mint: int) -> Actor:
@@ -142,44 +111,6 @@ def covers(clock: Mapping[Actor, int], cloud: Collection[Dot], actor: Actor, cou
 def beyond(clock: Mapping[Actor, int], *clouds: Collection[Dot]) -> tuple[Dot, ...]:
     """The dots of the clouds that the clock does not cover, sorted."""
     return tuple(sorted({dot for cloud in clouds for dot in cloud if dot[1] > clock.get(dot[0], 0)}))
-
-
-def encode(versions: Versions) -> bytes:
-    """The canonical bytes of `versions`: equal objects, as `put` and `merge` make them, have equal bytes."""
-    return _encoder.encode(versions if versions.cloud else (versions.clock, versions.siblings))
-
-
-def encode_parts(clock: Clock, siblings: tuple[Sibling, ...]) -> tuple[bytes, bytes]:
-    """The bytes of an object without a cloud, and those of its clock, which are part of them."""
-    clock_bytes = _encoder.encode(clock)
-    return _FRONT + clock_bytes + _encoder.encode(siblings), clock_bytes
-
-
-def decode(blob: bytes) -> Versions:
-    """The object that `blob` holds; raises `errors.Damaged` for anything else."""
-    try:
-        return _decoder.decode(blob)
-    except UNREADABLE as error:
-        raise errors.Damaged(f"an object cannot be read: {error}") from error
-
-
-def outline(blob: bytes) -> Outline:
-    """Clock and dots of the object that `blob` holds; raises `errors.Damaged` for anything else."""
-    try:
-        return _outline_decoder.decode(blob)
-    except UNREADABLE as error:
-        raise errors.Damaged(f"an object cannot be read: {error}") from error
-
-
-def has_clock(blob: bytes, clock_bytes: bytes) -> bool:
-    """Whether the encoded object has no cloud, and the encoded `clock_bytes` for its clock: both are canonical, and an
-    object is the byte of an array of two and then its clock."""
-    return blob[0] == _ARRAY_OF_TWO and blob.startswith(clock_bytes, 1)
-
-
-def digest(blob: bytes) -> bytes:
-    """Eight bytes that differ, for all practical purposes, when encoded objects differ."""
-    return blake2b(blob, digest_size=DIGEST_BYTES).digest()
 
 
 def distinct(versions: Versions) -> tuple[Sibling, ...]:

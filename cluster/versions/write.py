@@ -15,6 +15,7 @@ may have been superseded since is the caller's part.
 from cluster import errors
 from cluster.limits import CLOCK_ACTORS_MAX, CLOCK_ACTORS_SPARE, OBJECT_BYTES_MAX, SIBLINGS_MAX
 from cluster.versions.context import Context, join_dot
+from cluster.versions.encoding import Short, encode_exactly
 from cluster.versions.join import join_clocks
 from cluster.versions.stable import StableClock
 from cluster.versions.versions import (
@@ -26,7 +27,6 @@ from cluster.versions.versions import (
     covers,
     distinct,
     dot_of,
-    encode_parts,
     is_tombstone,
 )
 
@@ -95,13 +95,17 @@ def replace_all(
 ) -> tuple[bytes, bytes]:
     """`put` and `encode` in one for the usual case: the writer has read all of an object with `clock` and no cloud.
 
-    Returns the bytes of the new object and those of its clock, the context with which the writer goes on.
+    Returns the bytes of the new object and those of its clock, the context with which the writer goes on. What is
+    deleted has no value.
     """
     assert number > clock.get(actor, 0), f"{actor} has forgotten writes: mint a new actor"
     advanced = {**clock, actor: number}
     if actor not in clock:
         advanced = dict(sorted(advanced.items()))
-    return encode_parts(advanced, (Sibling(actor, number, operation, stamp, deleted, value),))
+    place = 0 if len(advanced) == 1 else [*advanced].index(actor)
+    return encode_exactly(Short(advanced, place, operation, stamp, None if deleted else value)), encode_exactly(
+        advanced
+    )
 
 
 def context_after(result: Versions, operation: str, context: Context | None) -> Context:

@@ -28,7 +28,7 @@ from cluster.wire.clock import SenderClock
 from cluster.wire.frames import split_lengths, with_length
 from cluster.wire.rights import ROLE_CLIENT, ROLE_NODE, ROLES, role_key
 
-VERSION = 2
+VERSION = 3
 MESSAGE_BYTES_MAX = 1024
 NONCE_BYTES = 16
 FIRST_BYTES = 16
