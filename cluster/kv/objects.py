@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from cluster.errors import Damaged, TooLarge
+from cluster.layout import partition_of
 from cluster.replication.mergeable import excess
 from cluster.versions import (
     EMPTY,
@@ -172,10 +173,19 @@ class KvRows:
 
     merge = staticmethod(merge_rows)  # each copy that arrives is merged
     digest = staticmethod(digest)
+    place = staticmethod(partition_of)
 
     def __init__(self, wall_s: Callable[[], float], base_of: Callable[[str], Generation]) -> None:
         self._wall_s = wall_s
         self._base_of = base_of
+
+    def mark(self, key: str) -> str:
+        """The row itself is kept for who missed it."""
+        return ""
+
+    def wanted(self, blob: bytes, key: str) -> bool:
+        """Always: no other row covers it."""
+        return True
 
     def check(self, blob: bytes) -> None:
         """Raise Damaged for bytes that are no row, and TooLarge for one that could not be shipped."""
@@ -214,7 +224,7 @@ class KvRows:
         stays = not ends_ms or any(not sibling.deleted for sibling in versions.siblings)
         return inf if stays else (ends_ms + EXPIRED_SPARE_MS) / 1000
 
-    def newest(self, blob: bytes) -> dict[str, int]:
+    def newest(self, blob: bytes, key: str) -> dict[str, int]:
         """By node id the highest number of an event that it names."""
         found = newest(blob)
         if blob[0] == FRONT_CELL:
@@ -225,7 +235,7 @@ class KvRows:
                 found[id] = max(number, found.get(id, 0))
         return found
 
-    def unsettled(self, blob: bytes, held: bytes | None, stable: StableClock) -> bytes | None:
+    def unsettled(self, blob: bytes, key: str, held: bytes | None, stable: StableClock) -> bytes | None:
         """What is news of a copy; see `Mergeable`."""
         if blob[0] != FRONT_CELL and (held is None or held[0] != FRONT_CELL):
             return unsettled(blob, held, stable)

@@ -31,12 +31,13 @@ from cluster.node.receipts import Receipts
 from cluster.observe.events import Events, LimitedRecorder, Steps
 from cluster.ports import Inbound
 from cluster.queues.defined import Defined
+from cluster.queues.queuerows import QueueRows
 from cluster.queues.shards import Shards
 from cluster.replication.collection import StableClocks
 from cluster.replication.context import ReplicationContext
 from cluster.replication.hintloss import HintLoss
 from cluster.replication.hints import HintStore
-from cluster.replication.mergeable import TABLE_KV, TABLE_STABLE, Mergeable
+from cluster.replication.mergeable import TABLE_KV, TABLE_QUEUES, TABLE_STABLE, Mergeable
 from cluster.replication.replication import Replication
 from cluster.replication.throttle import Throttle
 from cluster.replication.voting import VotingStatus
@@ -47,6 +48,7 @@ from cluster.storage import Identity, Store, read_document
 from cluster.storage.disk_tables import DiskTables, open_disk_tables
 from cluster.storage.recovery import HINTS
 from cluster.transport import DatagramEndpoint, Transport
+from cluster.versions import Actor
 from cluster.wire.admin import AdminQuery, Draining
 from cluster.wire.handshake import ROLE_NODE, Party
 from cluster.wire.kv import Get, Keys, Put, Update
@@ -56,6 +58,7 @@ from cluster.wire.replication import (
     Fetch,
     Fetched,
     Leaves,
+    Offer,
     Replicate,
     ReplicateBatch,
     ReplicatedBatch,
@@ -163,7 +166,8 @@ class Node:
         self.defined = Defined(self.entries[-1])
         self.shards = Shards(env, self.store, self.defined)
         rows = KvRows(lambda: self.peer_clocks.wall_s(), self.buckets.base_of)
-        mergeables: dict[int, Mergeable] = {TABLE_KV: rows, TABLE_STABLE: StableClocks()}
+        queue_rows = QueueRows(self.shards, self.defined, self._has_ended, env.clock.wall)
+        mergeables: dict[int, Mergeable] = {TABLE_KV: rows, TABLE_STABLE: StableClocks(), TABLE_QUEUES: queue_rows}
         boot = f"{self.boot.id}-{self.boot.epoch}"
         context = ReplicationContext(
             boot=boot,
@@ -250,7 +254,12 @@ class Node:
         handle(Compare, self.replication.antientropy.on_compare)
         handle(Leaves, self.replication.antientropy.on_leaves)
         handle(Survey, self.replication.collecting.on_survey)
+        handle(Offer, replica.on_offer)
+        self.replication.collecting.retiring = lambda: (
+            (TABLE_QUEUES, partition, key) for partition, key in self.shards.retiring(self._has_ended)
+        )
         handle(AdminQuery, self.answers.answer)
+        self.membership.on_change.append(lambda *_: self.shards.boots_changed())
         self.membership.on_change.append(lambda name, _, new: self.replication.member_changed(name, new == "alive"))
         self.membership.on_refuted.append(self.replication.catchup.begin)
         self.rpc.on_layout = self.layouts.judge
@@ -392,6 +401,14 @@ class Node:
         if inbound.body.what not in GATEWAY_QUERIES:
             raise Forbidden(f"a gateway may not ask {inbound.body.what!r}")
         self.answers.answer(inbound)
+
+    def _has_ended(self, actor: Actor) -> bool:
+        """Whether this node has heard of a later boot of the actor's node than the actor's, or of a successor of it."""
+        id, epoch, _ = actor.split(".")
+        name = self.membership.name_of(id)
+        if name is None:  # unless it has not spoken yet, since this node began
+            return self.membership.heard_in_this_boot() == len(self.view.members)
+        return self.membership.view(name).epoch > int(epoch)
 
     def _tell_clients(self, draining: Draining) -> None:
         """Those that speak our own protocol are told; others find the door closed."""

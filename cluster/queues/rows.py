@@ -32,10 +32,9 @@ CHUNK_BITS: Final = 4096
 """Items whose bits share a row: 512 bytes, which a write of one bit costs the log at most."""
 FULL: Final = (1 << CHUNK_BITS) - 1
 
-KIND_BLOCK, KIND_BITS, KIND_FLOOR, KIND_NOTES, KIND_DEDUP = "b", "d", "f", "n", "u"
+KIND_BITS, KIND_FLOOR, KIND_BLOCK, KIND_NOTES, KIND_DEDUP = "b", "f", "i", "n", "u"
+"""In the order of keys: whoever reads a shard learns what is done before it meets the items."""
 _NUMBERED: Final = (KIND_BLOCK, KIND_BITS, KIND_NOTES)
-MARK: Final = b"\x91\x06"
-"""Not a row but a hint: what is kept for an owner that missed rows of a shard, instead of each of them."""
 
 
 class Item(Struct, array_like=True, frozen=True, gc=False):
@@ -143,18 +142,23 @@ def partition_of_shard(queue: int, shard: int) -> int:
 
 
 def place_of(key: str) -> int:
-    """The partition of a row, or of a mark, whatever comes after the shard."""
+    """The partition of a row, or of a mark; it depends on the shard alone."""
     return partition_of(key.partition("/")[0])
+
+
+def mark_of(key: str) -> str:
+    """What the keys of all rows of the same shard begin with, and no others."""
+    return key[: key.find("/") + 1]
 
 
 def block_key(queue: int, shard: int, actor: Actor, first: int) -> str:
     """Of the block whose first item has that number."""
-    return f"{queue}.{shard}/b{actor}/{first:016}"
+    return f"{queue}.{shard}/i{actor}/{first:016}"
 
 
 def bits_key(queue: int, shard: int, actor: Actor, chunk: int) -> str:
     """Of the bits of a chunk."""
-    return f"{queue}.{shard}/d{actor}/{chunk}"
+    return f"{queue}.{shard}/b{actor}/{chunk}"
 
 
 def floor_key(queue: int, shard: int, actor: Actor) -> str:
@@ -193,15 +197,6 @@ def parse_key(key: str) -> RowKey:
     if not actor or "/" in actor:
         raise Damaged(f"{key!r} is the key of no row of a queue")
     return RowKey(queue, shard, kind, actor, number)
-
-
-def shard_of(key: str) -> tuple[int, int]:
-    """Queue and shard of a row or mark. Raises Damaged."""
-    try:
-        queue, shard = map(int, key.partition("/")[0].split("."))
-    except ValueError as error:
-        raise Damaged(f"{key!r} is the key of no row of a queue") from error
-    return queue, shard
 
 
 # -- items

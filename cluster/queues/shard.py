@@ -29,7 +29,7 @@ from cluster.queues.rows import (
     decode_dedup,
     decode_floor,
     decode_notes,
-    kind_of_row,
+    floor_key,
     notes_key,
     outline_block,
     parse_item_id,
@@ -151,6 +151,16 @@ class Shard:
             last = self.blocks[actor, chunks[max(chunks)][-1]]
             end = max(end, last.first + last.count)
         return end
+
+    def rows_of(self, actor: Actor) -> list[str]:
+        """The keys of what is said of an actor's items, none of which lives."""
+        keys = [notes_key(self.queue, self.number, *name) for name in self._early if name[0] == actor]
+        done = self.done.get(actor)
+        if done is not None:
+            keys += [bits_key(self.queue, self.number, actor, chunk) for chunk in done.chunks]
+            if done.floor:
+                keys.append(floor_key(self.queue, self.number, actor))
+        return keys
 
     def actors(self) -> list[Actor]:
         """All that this node has anything of."""
@@ -349,8 +359,3 @@ class Shard:
         self.size -= block.size
         if self.watcher is not None:
             self.watcher.gone(block)
-
-
-def fits(key: RowKey, blob: bytes) -> bool:
-    """Whether the bytes are a row of the kind that the key says."""
-    return kind_of_row(blob) == key.kind

@@ -4,7 +4,7 @@ The index follows the log, not what is staged: what is given out of it can be re
 a slice a pass, after the pass that covered them; a removal that the log refuses is tried again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from cluster.env import Env
@@ -15,6 +15,7 @@ from cluster.queues.rows import KIND_DEDUP, bits_key, encode_floor, floor_key, p
 from cluster.queues.shard import Shard
 from cluster.replication.mergeable import TABLE_QUEUES
 from cluster.storage import Store
+from cluster.versions import Actor
 
 Change = tuple[int, int, str, bytes | None]
 
@@ -37,6 +38,10 @@ class Shards:
         """Those with rows to be removed."""
         self._deleted: dict[int, None] = {}
         """Queues whose rows are to be removed."""
+        self._idle: dict[Actor, dict[Shard, None]] = {}
+        """By actor the shards in which something is said of it, and none of its items lives."""
+        self._seen: dict[Actor, None] = {}
+        """Idle actors whose boot was asked after, as far as this node had heard then."""
         self._timer = False
         self._ages = False
         store.on_written.append(self.on_written)
@@ -62,6 +67,20 @@ class Shards:
     def all(self) -> Iterable[Shard]:
         """All there are."""
         return (shard for shards in self._shards.values() for shard in shards.values())
+
+    def retiring(self, has_ended: Callable[[Actor], bool]) -> Iterator[tuple[int, str]]:
+        """The rows, by partition and key, of idle actors whose boots have ended; each once, until something changes."""
+        for actor in list(self._idle):
+            if actor not in self._seen:
+                self._seen[actor] = None
+                if has_ended(actor):
+                    for shard in self._idle[actor]:
+                        partition = partition_of_shard(shard.queue, shard.number)
+                        yield from ((partition, key) for key in shard.rows_of(actor))
+
+    def boots_changed(self) -> None:
+        """A boot may have ended."""
+        self._seen.clear()
 
     def recover(self) -> None:
         """Index what the log brought back. Once, before the first pass."""
@@ -97,9 +116,24 @@ class Shards:
             return  # whoever let it in will not read it either
         if shard.covered or shard.folded:
             self._covering[parsed.queue, parsed.shard] = shard
+        self._note_idle(shard, parsed.actor)
         if parsed.kind == KIND_DEDUP and not self._ages:
             self._ages = True
             self._env.clock.call_later(AGE_S, self._age)
+
+    def _note_idle(self, shard: Shard, actor: Actor) -> None:
+        shards = self._idle.get(actor)
+        if actor in shard.done and not shard.lives(actor):
+            if shards is None:
+                shards = self._idle[actor] = {}
+            if shard not in shards:
+                shards[shard] = None
+                self._seen.pop(actor, None)
+        elif shards is not None and shard in shards:
+            del shards[shard]
+            if not shards:
+                del self._idle[actor]
+                self._seen.pop(actor, None)
 
     # -- removing
 

@@ -88,6 +88,8 @@ class Collecting:
         self._sweeping: dict[int, None] = {}
         self._resting: dict[int, float] = {}
         self._round: CutRound | None = None
+        self.retiring: Callable[[], Iterable[tuple[int, int, str]]] = tuple
+        """Rows, by table, partition and key, that have become tombstones though nothing was written to them."""
         antientropy.trees.on_rows = self._written
         antientropy.trees.on_many = lambda partitions: self._unfollowed.update(dict.fromkeys(partitions))
 
@@ -204,7 +206,7 @@ class Collecting:
         """Whether this is a tombstone of which nothing is newer than the stable clock."""
         table, key = row
         mergeable = self.context.mergeables[table]
-        return blob is not None and mergeable.is_deleted(blob, key) and covered(mergeable.newest(blob), stable)
+        return blob is not None and mergeable.is_deleted(blob, key) and covered(mergeable.newest(blob, key), stable)
 
     # -- rounds
 
@@ -222,6 +224,8 @@ class Collecting:
             del self._unfollowed[partition]
         self._walk(rested)
         self._walk_ended()
+        for table, partition, key in self.retiring():
+            self._note(table, partition, key)
         busy = self._round is not None or len(self._writes) + len(self._reads) > BUSY_OPERATIONS
         if self._tombstones and not busy and self.layout and not self._away():
             partitions = self._ripe()
@@ -269,7 +273,7 @@ class Collecting:
             blob, mergeable = context.store.logged(table, partition, key), context.mergeables[table]
             if blob is None or not mergeable.is_deleted(blob, key):
                 continue
-            newest = mergeable.newest(blob)
+            newest = mergeable.newest(blob, key)
             if cut.covers(newest):
                 found[0] = join_stable(found[0], newest)
             elif rested:  # else it was written since

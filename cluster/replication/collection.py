@@ -81,6 +81,16 @@ def covered(newest: Mapping[str, int], stable: StableClock) -> bool:
 class StableClocks:
     """The Mergeable of stable clocks. They are settled themselves: no copy of one is old."""
 
+    place = staticmethod(partition_of)
+
+    def mark(self, key: str) -> str:
+        """The clock itself is kept for who missed it."""
+        return ""
+
+    def wanted(self, blob: bytes, key: str) -> bool:
+        """Always."""
+        return True
+
     def merge(self, held: bytes, other: bytes) -> bytes:
         """The join; see `Mergeable`."""
         mine, theirs = decode_stable(held), decode_stable(other)
@@ -110,11 +120,11 @@ class StableClocks:
         """Nor will it."""
         return inf
 
-    def newest(self, blob: bytes) -> dict[str, int]:
+    def newest(self, blob: bytes, key: str) -> dict[str, int]:
         """It names no event of its own."""
         return {}
 
-    def unsettled(self, blob: bytes, held: bytes | None, stable: StableClock) -> bytes | None:
+    def unsettled(self, blob: bytes, key: str, held: bytes | None, stable: StableClock) -> bytes | None:
         """All of it."""
         return blob
 

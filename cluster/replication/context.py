@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from cluster.config import ReplicationSettings
 from cluster.env import Env
 from cluster.errors import Usage
-from cluster.layout import LayoutView, partition_of
+from cluster.layout import LayoutView
 from cluster.limits import KEY_BYTES_MAX
 from cluster.observe.events import Steps
 from cluster.ports import Recorder
@@ -61,7 +61,7 @@ class ReplicationContext:
         mergeable = self.mergeables.get(table)
         if mergeable is None or table == TABLE_HINTS:
             raise Usage(f"unknown table {table}")
-        if not 0 < len(key) <= KEY_BYTES_MAX or partition_of(key) != partition:
+        if not 0 < len(key) <= KEY_BYTES_MAX or mergeable.place(key) != partition:
             raise Usage(f"partition {partition} has no such key")
         return mergeable
 
@@ -75,13 +75,20 @@ class ReplicationContext:
             known = self._stable[partition] = blob, decode_stable(blob)
         return known[1]
 
+    def wanted(self, table: int, partition: int, key: str, blob: bytes) -> bool:
+        """Whether a copy says anything: one of a row that is not held may be covered by other rows. Raises Damaged."""
+        return self.store.get(table, partition, key) is not None or self.mergeables[table].wanted(blob, key)
+
     def news(self, table: int, partition: int, key: str, blob: bytes) -> bytes | None:
         """A copy that may be old, without what was replaced and perhaps collected since; None when nothing is left of
         it. An owner that lost data cannot tell, and keeps all. Raises Damaged."""
-        stable = self.stable_clock(partition)
+        stable, mergeable = self.stable_clock(partition), self.mergeables[table]
+        held = self.store.get(table, partition, key)
+        if held is None and not mergeable.wanted(blob, key):
+            return None
         if not stable or not self.status.complete(partition):
             return blob
-        return self.mergeables[table].unsettled(blob, self.store.get(table, partition, key), stable)
+        return mergeable.unsettled(blob, key, held, stable)
 
     def merge_in(self, table: int, partition: int, key: str, blob: bytes) -> bytes:
         """The join of `blob` with what is held here; not stored yet. Raises TooLarge, see `check_merged`."""

@@ -17,7 +17,8 @@ from cluster.errors import BadMessage, ClusterError, Damaged, TooLarge, TooManyS
 from cluster.ports import Outcome
 from cluster.replication.context import ReplicationContext
 from cluster.replication.hints import HintKey
-from cluster.replication.mergeable import TABLE_HINTS
+from cluster.replication.marks import MarkDelivery
+from cluster.replication.mergeable import MARK, TABLE_HINTS
 from cluster.replication.quorum import UNANSWERED
 from cluster.wire.handshake import LANE_BACKGROUND
 from cluster.wire.replication import Replicate, Replicated
@@ -98,7 +99,9 @@ class Handoff:
         context = self.context
         for hint in list(islice(context.hints.astray, context.settings.hint_batch)):
             blob = context.store.logged(TABLE_HINTS, hint.partition, hint.row())
-            if blob is not None:
+            if blob == MARK and not context.view.holds(hint.partition):
+                context.hints.delivered(hint, blob)  # the owners of now have all that this node could bring
+            elif blob is not None:
                 _Redirected(context, hint, blob).start()
 
     def _may_try(self, hint: HintKey) -> bool:
@@ -113,25 +116,49 @@ class Handoff:
     def _send(self, hint: HintKey, blob: bytes) -> None:
         context = self.context
         self._sending[hint.target][hint] = blob
+        if blob == MARK:
+            self._send_marked(hint)
+            return
         context.throttle.take(len(blob))
 
         def answered(target: str, outcome: Outcome) -> None:
             self._sending[target].pop(hint, None)
             if type(outcome) is Replicated:
-                self._tries.pop(hint, None)
                 context.hints.delivered(hint, blob)
-                self._delivered[target] = self._delivered.get(target, 0) + 1
-                if context.hints.pending(target):
-                    self._deliver(target)
-                elif not self._sending[target]:
-                    count = self._delivered.pop(target)
-                    context.record("hint.delivered", f"{target} can be reached again", target=target, count=count)
+                self._took(hint, 1)
             elif isinstance(outcome, ClusterError):
                 self._failed(hint, outcome)
 
         body = Replicate(hint.table, hint.partition, hint.key, blob, synced=True)
         deadline = context.env.clock.now() + context.settings.write_timeout_s
         context.messenger.request([hint.target], body, deadline, answered, LANE_BACKGROUND)
+
+    def _send_marked(self, mark: HintKey) -> None:
+        """All that a mark stands for; it goes unless it was raised again meanwhile."""
+        hints = self.context.hints
+
+        def ended(error: ClusterError | None) -> None:
+            self._sending[mark.target].pop(mark, None)
+            if error is not None:
+                self._failed(mark, error)
+                return
+            if hints.raised(mark) == delivery.raised:
+                hints.delivered(mark, MARK)
+            self._took(mark, delivery.sent)
+
+        delivery = MarkDelivery(self.context, mark, ended)
+        delivery.start()
+
+    def _took(self, hint: HintKey, rows: int) -> None:
+        """The target has taken what this hint held."""
+        context, target = self.context, hint.target
+        self._tries.pop(hint, None)
+        self._delivered[target] = self._delivered.get(target, 0) + rows
+        if context.hints.pending(target):
+            self._deliver(target)
+        elif not self._sending[target]:
+            count = self._delivered.pop(target)
+            context.record("hint.delivered", f"{target} can be reached again", target=target, count=count)
 
     def _failed(self, hint: HintKey, error: ClusterError) -> None:
         context = self.context
@@ -159,7 +186,7 @@ class Handoff:
         """A hint for this very node (its owner came back under our name): merge it into our own store."""
         context = self.context
         for hint, blob in context.hints.waiting_for(context.me, lambda hint: True, context.settings.hint_batch):
-            news = context.news(hint.table, hint.partition, hint.key, blob)
+            news = None if blob == MARK else context.news(hint.table, hint.partition, hint.key, blob)
             if news is None:
                 context.hints.delivered(hint, blob)
                 continue

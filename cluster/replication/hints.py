@@ -1,8 +1,9 @@
 """Hints: copies kept for owners that could not take them, durable, bounded, and never given up.
 
 A hint that counted towards W is never evicted or expired: a full store refuses new ones instead. One row per (owner,
-table, key): later hints for the same key merge into it. Dynamo (2007) section 4.6. Owners are named, not identified:
-a place keeps its name when its directory is lost, and whoever holds the place needs the copy.
+table, key): later hints for the same key merge into it. Dynamo (2007) section 4.6. Where W owners have what an owner
+missed, one mark may stand for many rows that it missed: see `marks`. Owners are named, not identified: a place keeps
+its name when its directory is lost, and whoever holds the place needs the copy.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 from cluster.errors import ClusterError, StorageFull, TooLarge
 from cluster.layout import PARTITIONS
-from cluster.replication.mergeable import TABLE_HINTS, Mergeable, check_merged
+from cluster.replication.mergeable import MARK, TABLE_HINTS, Mergeable, check_merged
 from cluster.storage import Store
 
 RECOVERY_PAGE = 1024
@@ -55,6 +56,7 @@ class HintStore:
         self._bytes = 0
         self._by_target: dict[str, dict[HintKey, int]] = {}
         self._refused: dict[HintKey, str] = {}
+        self._raised: dict[HintKey, int] = {}
         self._takers = takers
         self.astray: dict[HintKey, None] = {}
         """Copies for who does not own their partition any more, or has been forgotten."""
@@ -73,6 +75,13 @@ class HintStore:
     def add(self, hint: HintKey, blob: bytes, done: Done) -> None:
         """Keep a copy; `done` when it is as durable as the cluster promises, or with an error and nothing kept."""
         held = self._store.get(TABLE_HINTS, hint.partition, hint.row())
+        if held == blob == MARK:
+            self._raised[hint] = self._raised.get(hint, 0) + 1
+            if self._store.logged(TABLE_HINTS, hint.partition, hint.row()) is not None:
+                done(None)
+            else:
+                self._store.then(done)
+            return
         merged = blob if held is None else self._mergeables[hint.table].merge(held, blob)
         try:
             check_merged(self._mergeables[hint.table], held, merged)
@@ -90,6 +99,10 @@ class HintStore:
 
         self._note(hint, len(merged))
         self._store.put(TABLE_HINTS, hint.partition, hint.row(), merged, added)
+
+    def raised(self, hint: HintKey) -> int:
+        """How often a mark was raised again while it was there."""
+        return self._raised.get(hint, 0)
 
     def get(self, hint: HintKey) -> bytes | None:
         """The copy kept under this key."""
@@ -183,5 +196,6 @@ class HintStore:
         self._bytes -= rows.pop(hint, 0)
         self.astray.pop(hint, None)
         self._refused.pop(hint, None)
+        self._raised.pop(hint, None)
         if not rows:
             self._by_target.pop(hint.target, None)

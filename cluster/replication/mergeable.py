@@ -16,8 +16,10 @@ TABLE_STABLE = 3
 """Of each partition the stable clock, see `collection`. (2 are the operations of `cluster.kv`, of one node only.)"""
 TABLE_QUEUES = 4
 """The rows of shards of queues, see `cluster.queues.rows`."""
+MARK = b"\xc0"
+"""The value of a mark, which is a hint: see `Mergeable.mark`."""
 
-__all__ = ["TABLE_HINTS", "TABLE_KV", "TABLE_QUEUES", "TABLE_STABLE", "Mergeable", "check_merged"]
+__all__ = ["MARK", "TABLE_HINTS", "TABLE_KV", "TABLE_QUEUES", "TABLE_STABLE", "Mergeable", "check_merged"]
 
 
 def excess(mergeable: "Mergeable", merged: bytes) -> str:
@@ -43,12 +45,22 @@ def check_merged(mergeable: "Mergeable", held: bytes | None, merged: bytes) -> N
 class Mergeable(Protocol):
     """The operations of one table's objects, on encoded bytes."""
 
+    def place(self, key: str) -> int:
+        """The partition of a key; none of them for one that cannot be."""
+
+    def mark(self, key: str) -> str:
+        """What is kept for an owner that missed a row, where W others have it: a mark under this key, the beginning of
+        the keys of all rows that it stands for. Empty: the row itself."""
+
     def merge(self, held: bytes, other: bytes) -> bytes:
         """The join; `held` itself (the same object) when `other` adds nothing. `other` may come from elsewhere: Damaged
         is raised for bytes that are no object."""
 
     def check(self, blob: bytes) -> None:
         """Raise Damaged for bytes that are no object, and TooLarge for one that could not be shipped."""
+
+    def wanted(self, blob: bytes, key: str) -> bool:
+        """Whether a copy of a row that is not held says anything: other rows may cover it. Raises Damaged."""
 
     def parts(self, blob: bytes) -> int:
         """How many values it has side by side."""
@@ -65,9 +77,9 @@ class Mergeable(Protocol):
     def ends_s(self, blob: bytes, key: str) -> float:
         """When it will be deleted by itself, in seconds since 1970; infinity for never."""
 
-    def newest(self, blob: bytes) -> dict[str, int]:
+    def newest(self, blob: bytes, key: str) -> dict[str, int]:
         """By node id the highest number of an event that it names."""
 
-    def unsettled(self, blob: bytes, held: bytes | None, stable: Mapping[str, int]) -> bytes | None:
+    def unsettled(self, blob: bytes, key: str, held: bytes | None, stable: Mapping[str, int]) -> bytes | None:
         """What of a copy is news to an owner that lacks nothing, holds `held`, and knows that all up to the stable
         clock is settled; None for nothing."""

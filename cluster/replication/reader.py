@@ -6,7 +6,7 @@ costs no second round. Dynamo (2007) sections 4.5 and 4.7 (read repair).
 
 from collections.abc import Callable, Sequence
 
-from cluster.errors import ClusterError, Maybe, QuorumMissing, TooLarge
+from cluster.errors import ClusterError, Damaged, Maybe, QuorumMissing, TooLarge
 from cluster.ports import Inbound, Outcome
 from cluster.replication.context import ReplicationContext
 from cluster.replication.mergeable import Mergeable, excess
@@ -292,8 +292,11 @@ class ReadOperation(QuorumRead):
             )
         if len(others) < len(behind):
             try:
+                if not context.wanted(self.table, self.partition, self.key, merged):
+                    self._settled(me, True)
+                    return
                 blob = context.merge_in(self.table, self.partition, self.key, merged)
-            except TooLarge:
+            except (Damaged, TooLarge):
                 self._settled(me, False)
                 return
             context.store.put(

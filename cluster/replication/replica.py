@@ -3,6 +3,7 @@
 from functools import partial
 
 from cluster.errors import ClusterError, Usage, from_code
+from cluster.layout import PARTITIONS
 from cluster.limits import BATCH_BYTES_MAX, MERGED_BYTES_CHECKED
 from cluster.ports import Inbound
 from cluster.replication.context import ReplicationContext
@@ -16,6 +17,8 @@ from cluster.wire.replication import (
     BatchRefused,
     Fetched,
     Found,
+    Offer,
+    Offered,
     Replicate,
     Replicated,
     ReplicatedBatch,
@@ -61,7 +64,11 @@ class Replica:
             return
         try:
             # What was a hint may be older than all that is held here; a repair comes from owners that vote.
-            blob = context.news(body.table, body.partition, body.key, body.blob) if body.synced else body.blob
+            blob: bytes | None = body.blob
+            if body.synced:
+                blob = context.news(body.table, body.partition, body.key, body.blob)
+            elif not context.wanted(body.table, body.partition, body.key, body.blob):
+                blob = None
             if blob is None:
                 stored(None)  # it is over and done with: nothing of it is to be kept
                 return
@@ -81,7 +88,7 @@ class Replica:
         stable_clock = context.stable_clock
         now = inbound.sender_time(context.env.clock.now())
         merged: list[int] = []
-        old: list[int] = []  # of what is replaced and collected: nothing to keep
+        old: list[int] = []  # of what is covered, or replaced and collected: nothing to keep
         failed: list[tuple[int, str, str]] = []
         for id, deadline, table, partition, key, blob in inbound.body.copies:
             if deadline <= now:
@@ -96,6 +103,9 @@ class Replica:
                     raise Usage(f"{context.me} does not own partition {partition}")
                 if held is None:
                     mergeable.check(blob)
+                    if not mergeable.wanted(blob, key):
+                        old.append(id)
+                        continue
                 if stable_clock(partition):
                     # Its coordinator may have lost data, and have added to what it still had of a deleted key.
                     news = context.news(table, partition, key, blob)
@@ -174,6 +184,25 @@ class Replica:
         self.context.steps.add(inbound.trace, "look", sender=inbound.sender, held=held, votes=vote == VOTING)
         inbound.reply(body)
         return True
+
+    def on_offer(self, inbound: Inbound) -> None:
+        """Another owner has rows that this one may have missed."""
+        context = self.context
+        body: Offer = inbound.body
+        if not (0 <= body.partition < PARTITIONS and context.view.holds(body.partition)):
+            inbound.fail(Usage(f"{context.me} does not own partition {body.partition}"))
+            return
+        lacking: list[int] = []
+        try:
+            for place, (key, digest) in enumerate(body.rows):
+                mergeable = context.check_place(body.table, body.partition, key)
+                held = context.store.get(body.table, body.partition, key)
+                if held is None or mergeable.digest(held) != digest:
+                    lacking.append(place)
+        except ClusterError as error:
+            inbound.fail(error)
+            return
+        inbound.reply(Offered(lacking))
 
     def attest(self, inbound: Inbound) -> None:
         """How many copies wait here for the asker; writes that were in flight when its round began count as well. A

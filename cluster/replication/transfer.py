@@ -23,7 +23,7 @@ from cluster.ports import Inbound, Outcome
 from cluster.replication.collection import NOTHING_SETTLED
 from cluster.replication.context import ReplicationContext
 from cluster.replication.digests import row_sum
-from cluster.replication.mergeable import TABLE_HINTS
+from cluster.replication.mergeable import TABLE_HINTS, TABLE_STABLE
 from cluster.replication.throttle import LOOKED_AT_BYTES
 from cluster.wire.handshake import LANE_BACKGROUND
 from cluster.wire.replication import Scan, Scanned
@@ -140,7 +140,9 @@ class PartitionScan:
         self.informed = informed
         self._doubtful: dict[tuple[int, str], bytes | None] = {}
         """Rows of this node that the source has not, or has less of: then what it has."""
-        self._tables = [table for table in sorted(self.context.mergeables) if table != TABLE_HINTS]
+        # What a stable clock covers may be gone by the time it is read, so it comes behind all rows.
+        self._tables = [table for table in sorted(self.context.mergeables) if table not in (TABLE_HINTS, TABLE_STABLE)]
+        self._tables.append(TABLE_STABLE)
         self._complete = True
         self._asked_all = False
         """Nothing is left to be asked for."""
@@ -231,7 +233,9 @@ class PartitionScan:
                 mergeable = context.check_place(table, self.partition, key)
                 mergeable.check(blob)
                 held = context.store.get(table, self.partition, key)
-                news = mergeable.unsettled(blob, held, stable) if stable else blob
+                if held is None and not mergeable.wanted(blob, key):
+                    continue
+                news = mergeable.unsettled(blob, key, held, stable) if stable else blob
                 if news is None:
                     continue
                 merged = context.merge_in(table, self.partition, key, news)
@@ -266,7 +270,7 @@ class PartitionScan:
             for row in list(self._doubtful)[:PAGE_ROWS]:
                 theirs, (table, key) = self._doubtful.pop(row), row
                 held = context.store.get(table, self.partition, key)
-                left = None if held is None else context.mergeables[table].unsettled(held, theirs, stable)
+                left = None if held is None else context.mergeables[table].unsettled(held, key, theirs, stable)
                 if left != held:
                     context.store.put(table, self.partition, key, left, None)
                     changed = True

@@ -10,6 +10,7 @@ from cluster.errors import ClusterError, Maybe, QuorumMissing, StaleLayout, TooL
 from cluster.ports import Inbound, Outcome
 from cluster.replication.context import ReplicationContext
 from cluster.replication.hints import HintKey
+from cluster.replication.mergeable import MARK
 from cluster.replication.quorum import MAYBE, NO, OK, OK_SLOPPY, UNANSWERED, QuorumWrite, next_fallback, split_owners
 from cluster.rpc import BatchedCalls
 from cluster.transport import Connection
@@ -41,9 +42,11 @@ class Writer:
         deadline: float,
         done: WriteDone,
         trace: str = "",
+        here: bytes | None = None,
     ) -> None:
-        """Store `blob` here (as an owner, or as a fallback) and at the other owners. Raises QuorumMissing before
-        anything is sent when too few can be reached: a definite no."""
+        """Store `blob` here (as an owner, or as a fallback) and at the other owners. With `here` this is what an owner
+        stores, and `blob` only what it adds. Raises QuorumMissing before anything is sent when too few can be reached:
+        a definite no."""
         context, me = self.context, self.me
         view = context.view
         mine, reachable = view.mine(partition), view.others(partition)
@@ -73,7 +76,7 @@ class Writer:
             operation.sets = sets
             mine = view.holds(partition)
         self.calls.begin(operation)
-        operation.start(mine, reachable, missing)
+        operation.start(mine, reachable, missing, blob if here is None else here)
 
     def answered(self, inbound: Inbound) -> None:
         """An owner has dealt with a batch."""
@@ -164,13 +167,13 @@ class WriteOperation(QuorumWrite):
         self.spread: dict[str, str] | None = None
         """Fallback -> the owner for whom it keeps a hint, while there are any."""
 
-    def start(self, mine: bool, reachable: Sequence[str], missing: Sequence[str]) -> None:
+    def start(self, mine: bool, reachable: Sequence[str], missing: Sequence[str], here: bytes) -> None:
         """Apply here first, then send."""
         writer, table, partition, key, blob = self.writer, self.table, self.partition, self.key, self.blob
         context = writer.context
         self.outstanding = len(reachable) + mine
         if mine:
-            context.store.put(table, partition, key, blob, self._stored_here)
+            context.store.put(table, partition, key, here, self._stored_here)
         if reachable:
             if self.trace:
                 context.steps.add(self.trace, "replicate", key=key, to=list(reachable), here=mine, bytes=len(blob))
@@ -243,8 +246,12 @@ class WriteOperation(QuorumWrite):
         return self.spread is not None and owner in self.spread.values()
 
     def _use_fallback(self, owner: str, keep_if_none: bool = True) -> None:
-        """Send the copy of `owner` to the next fallback as a hint; to this node's own hints when there is none."""
+        """Send the copy of `owner` to the next fallback as a hint; to this node's own hints when there is none, and
+        where a mark there says enough."""
         context = self.writer.context
+        if keep_if_none and self._mark() and self._owners_suffice():
+            self._hint_here(owner, counts=False)
+            return
         name = next_fallback(context.view.fallbacks(self.partition), [*self.taken, context.me], context.avoided)
         if name is None or context.env.clock.now() >= self.deadline:
             if keep_if_none:
@@ -272,9 +279,25 @@ class WriteOperation(QuorumWrite):
             self._use_fallback(owner)
         self._failed(outcome if isinstance(outcome, ClusterError) else Maybe(f"{name} answered out of turn"))
 
-    def _hint_here(self, owner: str, counts: bool) -> None:
-        """Keep the copy of `owner` among this node's own hints; it counts only when this node is no owner itself."""
+    def _mark(self) -> str:
+        """The key of the mark that stands for this row; empty where the row itself must be kept: who has no copy of
+        its own could not deliver it."""
         context = self.writer.context
+        return context.mergeables[self.table].mark(self.key) if context.view.mine(self.partition) else ""
+
+    def _owners_suffice(self) -> bool:
+        """Whether owners alone have this write, or may still, in the number that it needs."""
+        there = {self.writer.me, *self.waiting, *(owner for owner, node in self.filled.items() if owner == node)}
+        return all(sum(name in there for name in names) >= self.needed for names in self._sets())
+
+    def _sets(self) -> tuple[tuple[str, ...], ...]:
+        return (self.writer.context.view.owners(self.partition),)
+
+    def _hint_here(self, owner: str, counts: bool) -> None:
+        """Keep the copy of `owner` among this node's own hints, or a mark for it; it counts only when this node is no
+        owner itself."""
+        context = self.writer.context
+        mark = "" if counts else self._mark()
         self.outstanding += 1
 
         def kept(error: ClusterError | None) -> None:
@@ -290,7 +313,8 @@ class WriteOperation(QuorumWrite):
             else:
                 self.tell(self.on_kept())
 
-        context.hints.add(HintKey(owner, self.table, self.partition, self.key), self.blob, kept)
+        hint = HintKey(owner, self.table, self.partition, mark or self.key)
+        context.hints.add(hint, MARK if mark else self.blob, kept)
 
     # -- the verdict
 
@@ -329,16 +353,19 @@ class MovingWrite(ExplainedWrite):
     sets: tuple[tuple[str, ...], ...]
     """The owners in force, and those to come."""
 
-    def start(self, mine: bool, reachable: Sequence[str], missing: Sequence[str]) -> None:
+    def start(self, mine: bool, reachable: Sequence[str], missing: Sequence[str], here: bytes) -> None:
         """As of any write. A node that is only to come may hold more of the key than the write that it coordinates
         has seen."""
         context = self.writer.context
         if mine and not context.view.mine(self.partition):
             try:
-                self.blob = context.merge_in(self.table, self.partition, self.key, self.blob)
+                self.blob = here = context.merge_in(self.table, self.partition, self.key, here)
             except TooLarge:
                 mine, missing = False, (*missing, context.me)
-        WriteOperation.start(self, mine, reachable, missing)
+        WriteOperation.start(self, mine, reachable, missing, here)
+
+    def _sets(self) -> tuple[tuple[str, ...], ...]:
+        return self.sets
 
     def on_ack(self, slot: str, node: str) -> str | None:
         """See `QuorumWrite.on_ack`; decided once both sets are."""

@@ -163,6 +163,20 @@ class Surveyed(Struct, array_like=True, gc=False, tag=95):
     roots: dict[int, bytes]
 
 
+class Offer(Struct, array_like=True, gc=False, tag=96):
+    """The sender has these rows of a partition, by key and digest: which does the owner lack, or have otherwise?"""
+
+    table: int
+    partition: int
+    rows: list[tuple[str, bytes]]
+
+
+class Offered(Struct, array_like=True, gc=False, tag=97):
+    """The places of those rows in the offer."""
+
+    lacking: list[int]
+
+
 ReplicationBody = (
     Replicate
     | Replicated
@@ -181,4 +195,6 @@ ReplicationBody = (
     | LeavesFound
     | Survey
     | Surveyed
+    | Offer
+    | Offered
 )

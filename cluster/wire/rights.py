@@ -34,6 +34,7 @@ from cluster.wire.replication import (
     Fetch,
     Fetched,
     Leaves,
+    Offer,
     Replicate,
     ReplicateBatch,
     ReplicatedBatch,
@@ -79,6 +80,7 @@ MAY_SEND: dict[type, tuple[str, ...]] = {
     Scan: _NODES,
     Compare: _NODES,
     Leaves: _NODES,
+    Offer: _NODES,
     Survey: _NODES,
     ReadClock: _NODES,
     # Fan-out and membership.

@@ -52,9 +52,8 @@ def test_rows_merge_in_any_order_to_the_same_bytes(a: bytes, b: bytes, c: bytes)
     assert ROWS.merge(a, a) is a
     ab = ROWS.merge(a, b)
     assert ROWS.merge(ab, b) is ab
-    assert ROWS.newest(ab) == {
-        id: max(ROWS.newest(a).get(id, 0), ROWS.newest(b).get(id, 0)) for id in {**ROWS.newest(a), **ROWS.newest(b)}
-    }
+    mine, theirs = ROWS.newest(a, "k"), ROWS.newest(b, "k")
+    assert ROWS.newest(ab, "k") == {id: max(mine.get(id, 0), theirs.get(id, 0)) for id in {**mine, **theirs}}
 
 
 def test_an_object_and_a_cell_that_race_lose_neither() -> None:
@@ -110,12 +109,12 @@ def test_a_register_that_was_written_over_another_needs_no_new_bytes() -> None:
 
 def test_of_an_old_copy_only_what_is_news_is_kept() -> None:
     both = joined(OBJECT, COUNTER)
-    assert ROWS.unsettled(both, None, {}) == both
-    assert ROWS.unsettled(both, None, {"n1-aa": 1}) == joined(EMPTY, COUNTER)
-    assert ROWS.unsettled(both, None, {"n2-bb": 2}) == encode(OBJECT)
-    assert ROWS.unsettled(both, None, {"n1-aa": 1, "n2-bb": 2}) is None
-    assert ROWS.unsettled(both, both, {"n1-aa": 1, "n2-bb": 2}) == both
-    assert ROWS.unsettled(encode(OBJECT), both, {"n1-aa": 1}) == encode(OBJECT)
+    assert ROWS.unsettled(both, "k", None, {}) == both
+    assert ROWS.unsettled(both, "k", None, {"n1-aa": 1}) == joined(EMPTY, COUNTER)
+    assert ROWS.unsettled(both, "k", None, {"n2-bb": 2}) == encode(OBJECT)
+    assert ROWS.unsettled(both, "k", None, {"n1-aa": 1, "n2-bb": 2}) is None
+    assert ROWS.unsettled(both, "k", both, {"n1-aa": 1, "n2-bb": 2}) == both
+    assert ROWS.unsettled(encode(OBJECT), "k", both, {"n1-aa": 1}) == encode(OBJECT)
 
 
 @pytest.mark.parametrize("blob", [b"\x94", b"\x94\x80\x90\x90\x90", b"\x94\x80\x90\x90\xc0", b"\x91\x80"])

@@ -38,7 +38,8 @@ def test_a_numbered_key_is_read_back_and_lies_where_its_shard_does(make: Callabl
     found = rows.parse_key(key)
     assert (found.queue, found.shard, found.actor, found.number) == (17, 3, ACTOR, 4097)
     assert rows.place_of(key) == rows.partition_of_shard(17, 3) == partition_of("17.3")
-    assert rows.shard_of(key) == rows.shard_of(rows.shard_key(17, 3)) == (17, 3)
+    assert rows.mark_of(key) == rows.mark_of("17.3/") == "17.3/"
+    assert rows.place_of("17.3/") == rows.place_of(key)
 
 
 def test_floors_and_dedup_rows_have_no_number() -> None:
@@ -53,7 +54,7 @@ def test_blocks_of_an_actor_stand_in_the_order_of_their_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["", "a", "1/b", "1.2", "1.2/", "1.2/x", "1.2/bactor", "1.2/bactor/x", "1.2/b/7", "1.2/fa/b"]
+    "key", ["", "a", "1/b", "1.2", "1.2/", "1.2/x", "1.2/bactor", "1.2/iactor/x", "1.2/b/7", "1.2/fa/b"]
 )
 def test_a_key_of_no_row_is_refused(key: str) -> None:
     with pytest.raises(Damaged):
@@ -126,7 +127,7 @@ def test_rows_of_two_kinds_do_not_merge() -> None:
 
 
 @pytest.mark.parametrize(
-    "blob", [b"", b"\x92", b"\xc0\xc1", rows.MARK, b"\x93\x02\xcd\xff\xff\xc4\x01\x01", b"\x96\x01\0\0\x02\0\x90"]
+    "blob", [b"", b"\x92", b"\xc0\xc1", b"\xc0", b"\x93\x02\xcd\xff\xff\xc4\x01\x01", b"\x96\x01\0\0\x02\0\x90"]
 )
 def test_bytes_that_are_no_row_are_refused(blob: bytes) -> None:
     with pytest.raises(Damaged):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster.layout import partition_of
 from cluster.replication.quorum import (
     CATCHING_UP,
     MAY_MISS_HINTS,
@@ -120,6 +121,14 @@ def test_no_order_of_acknowledgements_makes_more_slots_than_owners(events: list[
 class Letters:
     """A Mergeable of sets of letters, of which capitals are shown."""
 
+    place = staticmethod(partition_of)
+
+    def mark(self, key: str) -> str:
+        return ""
+
+    def wanted(self, blob: bytes, key: str) -> bool:
+        return True
+
     def parts(self, blob: bytes) -> int:
         return len(blob)
 
@@ -138,10 +147,10 @@ class Letters:
     def ends_s(self, blob: bytes, key: str) -> float:
         return inf
 
-    def newest(self, blob: bytes) -> dict[str, int]:
+    def newest(self, blob: bytes, key: str) -> dict[str, int]:
         return {}
 
-    def unsettled(self, blob: bytes, held: bytes | None, stable: Mapping[str, int]) -> bytes | None:
+    def unsettled(self, blob: bytes, key: str, held: bytes | None, stable: Mapping[str, int]) -> bytes | None:
         return blob
 
     def shows(self, blob: bytes, key: str) -> bool:

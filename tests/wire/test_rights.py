@@ -27,6 +27,7 @@ ANSWERS_AND_PUSHES = {
         "Attested",
         "Scanned",
         "Surveyed",
+        "Offered",
         "Published",
         "Message",
         "Subscribed",
