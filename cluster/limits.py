@@ -26,6 +26,8 @@ QUEUE_BATCH_MAX = 256
 DEDUP_ID_BYTES_MAX = 128
 BUCKETS_MAX = 256
 """Each entry of the chain carries them all; so many come to some ten kilobytes."""
+QUEUE_SHARD_BYTES_MAX = 256 * 1024 * 1024
+"""Of all messages in a shard of a queue."""
 FACT_BYTES_MAX = 512 * 1024
 """What a node announces under one kind: the patterns, or the services."""
 assert PATTERNS_MAX * (SUBJECT_BYTES_MAX + NAME_BYTES_MAX + 16) <= FACT_BYTES_MAX

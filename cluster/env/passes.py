@@ -34,12 +34,13 @@ class OutputTick:
     costs one write for the log and one a connection, however many operations it carried (group commit).
     """
 
-    __slots__ = ("_armed", "_clock", "_running", "write_log", "write_sockets")
+    __slots__ = ("_armed", "_before", "_clock", "_running", "write_log", "write_sockets")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._armed = False
         self._running = False
+        self._before: list[Callable[[], None]] = []
         self.write_log: Callable[[], None] = _nothing
         self.write_sockets: Callable[[], None] = _nothing
 
@@ -48,6 +49,11 @@ class OutputTick:
         if not self._armed:
             self._armed = True
             self._clock.call_soon(self._run)
+
+    def before_log(self, function: Callable[[], None]) -> None:
+        """Call once at the end of this pass, before the log is written: what the pass has gathered becomes one put."""
+        self._before.append(function)
+        self.arm()
 
     def arm_sockets(self) -> None:
         """Something is queued for a socket: while the two writers run it leaves with this pass, and needs no other."""
@@ -58,6 +64,10 @@ class OutputTick:
     def _run(self) -> None:
         self._armed, self._running = False, True
         try:
+            if self._before:
+                before, self._before = self._before, []
+                for function in before:
+                    function()
             self.write_log()
             self.write_sockets()
         finally:

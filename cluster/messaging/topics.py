@@ -11,7 +11,7 @@ it acknowledges; the members that it waits for may be down, so that is bounded.
 A publish costs two dictionary look-ups and one send for each receiver: no task, no timer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ from cluster.messaging.matching import Matcher
 from cluster.messaging.subject import split_subject
 from cluster.ports import Facts, Inbound, InboundLink, Messenger, Recorder
 from cluster.wire.frames import OneWay, encode_frame
+from cluster.wire.queues import Outgoing
 from cluster.wire.topics import (
     GroupRelay,
     Message,
@@ -48,6 +49,10 @@ from cluster.wire.topics import (
 if TYPE_CHECKING:
     from random import Random
 
+SUBJECT = "subject"
+"""The header in which a queue finds what a message was published to."""
+ToQueues = Callable[[list[str], Outgoing, float, Callable[[list[tuple[str, str, str]]], None]], None]
+"""(queues, message, deadline, done): `done` takes queue, id there and outcome of each."""
 ID_BYTES_MAX = 2 * NAME_BYTES_MAX
 LEARN_S = TIMEOUT_S
 """For so long after its start a node that does not hold everybody's interest keeps what is published: as long as those
@@ -107,6 +112,9 @@ class NodeTopics:
         self._matcher: Matcher[NodeSubscription] = Matcher()  # of those in no group
         self._groups: Groups[NodeSubscription] = Groups()
         self._interest = Interest()
+        self.to_queues: ToQueues = lambda queues, message, deadline, done: done([])
+        """Sends what was published to the queues that are bound to its subject."""
+        self._bound: Matcher[str] | None = None  # while there are any
         self._inboxes = Inboxes(node, random.randbytes(6).hex(), clock, self._listen)
         self._links: dict[InboundLink, dict[int, NodeSubscription]] = {}
         self._patterns: dict[tuple[str, str], int] = {}  # pattern and group: subscriptions here
@@ -166,6 +174,14 @@ class NodeTopics:
                 reached += self._deliver_to_group(relay, deadline)
         return Published(id, reached, [])
 
+    def bind(self, patterns: Mapping[str, Sequence[str]]) -> None:
+        """What is published from now on goes to these queues, too, each with the patterns that it is bound to."""
+        bound: Matcher[str] = Matcher()
+        for queue, its in patterns.items():
+            for pattern in its:
+                bound.add(pattern, queue)
+        self._bound = bound if any(patterns.values()) else None
+
     def subscriptions(self) -> list[NodeSubscription]:
         """All subscriptions of this node's clients."""
         return [subscription for numbered in self._links.values() for subscription in numbered.values()]
@@ -193,9 +209,21 @@ class NodeTopics:
             return
         body: Publish = inbound.body
         try:
-            inbound.reply(self.publish(body.subject, body.payload, body.id, body.headers, inbound.deadline, body.reply))
+            published = self.publish(body.subject, body.payload, body.id, body.headers, inbound.deadline, body.reply)
         except ClusterError as error:
             inbound.fail(error)
+            return
+        queues = sorted(self._bound.match(body.subject)) if self._bound is not None else []
+        if not queues:
+            inbound.reply(published)
+            return
+
+        def taken(results: list[tuple[str, str, str]]) -> None:
+            inbound.reply(Published(published.id, published.subscribers, results))
+
+        # Whoever publishes again under an id that it chose sends nothing twice.
+        message = body.payload, {**(body.headers or {}), SUBJECT: body.subject}, -1.0, body.id
+        self.to_queues(queues, message, inbound.deadline, taken)
 
     def on_request(self, inbound: Inbound) -> None:
         """From a client that waits for somebody's answer. Raises Usage."""

@@ -57,6 +57,8 @@ class Answers:
             "delete-queue": queues.delete,
             "bind-queue": queues.bind,
             "unbind-queue": partial(queues.bind, bound=False),
+            "purge-queue": node.queues.purging.answer,
+            "redrive-queue": node.queues.redriving.answer,
         }
         """Those that are answered when something is so."""
         self._questions: dict[str, Callable[[Arguments], Any]] = {

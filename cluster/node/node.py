@@ -27,6 +27,7 @@ from cluster.messaging.topics import NodeTopics
 from cluster.node.answers import Answers
 from cluster.node.drain import Drain
 from cluster.node.layouts import LAYOUT_FILE, Layouts
+from cluster.node.queues import make_queues
 from cluster.node.receipts import Receipts
 from cluster.observe.events import Events, LimitedRecorder, Steps
 from cluster.ports import Inbound
@@ -158,7 +159,7 @@ class Node:
         self.store = Store(
             env, self.tick, settings.storage,
             on_fatal=lambda error: self.hooks.on_fatal(f"the log could not be synced: {error}"),
-            on_undone=self.actors.renew,
+            on_undone=self._undone,
             on_full=self._full,
             tables=self.tables,
             record=self.events.record,
@@ -189,12 +190,13 @@ class Node:
         self.replication = Replication(context, self.actors.renew, lambda: (self.boot.id, self.actors.number))
         self.peer_clocks = PeerClocks(
             env, self.member.name, self.rpc, self.membership.alive, self.events.record,
-            needed=lambda: self.buckets.any_lww, newest_stamp=lambda: self.kv.clock.last,
+            needed=lambda: self.buckets.any_lww or bool(self.defined.by_name), newest_stamp=lambda: self.kv.clock.last,
         )  # fmt: skip
         self.kv = Coordinator(
             context, self.replication.writer, self.replication.reader, self.actors, self.buckets, self.peer_clocks,
             settings.storage.durability.value,
         )  # fmt: skip
+        self.queues = make_queues(self)
         context.throttle.foreground = [self.kv.writes, self.kv.reading.latencies]
 
     def _build_services(self, name: str) -> None:
@@ -203,6 +205,9 @@ class Node:
             name, f"{self.boot.id}-{self.boot.epoch}", self.env.clock, self.env.random, self.rpc, self.membership,
             self.reach.avoided, record,
         )  # fmt: skip
+        self.topics.to_queues = self.queues.publish
+        self._bind_queues()
+        self.defined.on_change.append(self._bind_queues)
         self.requests = ServiceHosting(name, self.env, self.rpc, self.membership, self.reach, record, self.hooks.sleep)
         self.kv.forwarder.is_draining = self.requests.registry.is_draining
         router, server = self.requests.router, self.requests.server
@@ -305,6 +310,7 @@ class Node:
         self.layouts.start()
         self.peer_clocks.start()
         self.store.scrubber.start()
+        self.queues.start()
         self.replication.start(returning=not self.boot.newborn, hints_lost_now=bool(recovery.lost))
         if self.tables is not None:
             if self.tables.damaged:
@@ -389,6 +395,9 @@ class Node:
         if any(name in before and before[name].emptied < bucket.emptied for name, bucket in defined.items()):
             self.replication.collecting.look_again()
 
+    def _bind_queues(self) -> None:
+        self.topics.bind({name: queue.patterns for name, queue in self.defined.by_name.items()})
+
     def _empty_bucket(self, name: str, deadline: float, done: Callable[[ClusterError | None], None]) -> None:
         """Whoever is not there yet takes it over as soon as it is met: that is no error."""
 
@@ -454,6 +463,11 @@ class Node:
                 self.replication.lost(reason, [partition])
         except StorageFull as error:
             self.events.record("storage.damaged", error.message, partition=partition)
+
+    def _undone(self) -> None:
+        """The log refused a batch, whose copies may have left: nothing more is written in the names that it used."""
+        self.actors.renew()
+        self.queues.context.renew()
 
     def _full(self, reason: str) -> None:
         """The disk refused a write for the first time, or has taken one again."""

@@ -17,11 +17,34 @@ from cluster.errors import NotFound
 from cluster.messaging.subject import split_pattern
 from cluster.node.definitions import Definitions, answering
 from cluster.ports import Inbound
+from cluster.queues.context import QueueContext
+from cluster.queues.node import NodeQueues
 from cluster.queues.rows import partition_of_shard
+from cluster.queues.steps import ItemSteps
 from cluster.wire.admin import read_arguments
 
 if TYPE_CHECKING:
     from cluster.node.node import Node
+
+
+def make_queues(node: "Node") -> NodeQueues:
+    """The queues of a node that has its store and its replication."""
+    context = QueueContext(
+        replication=node.replication.context,
+        writer=node.replication.writer,
+        reader=node.replication.reader,
+        defined=node.defined,
+        shards=node.shards,
+        tick=node.tick,
+        id=node.boot.id,
+        epoch=node.boot.epoch,
+        wall_s=node.peer_clocks.wall_s,
+        ahead_s=lambda: node.peer_clocks.ahead_s,
+        is_draining=lambda name: node.requests.registry.is_draining(name),
+        record=node.events.record,
+        steps=ItemSteps(node.env.clock.wall),
+    )
+    return NodeQueues(context)
 
 
 class QueueOptions(Struct, forbid_unknown_fields=True):
@@ -80,7 +103,7 @@ class QueueDefinitions:
         if name is not None and name not in entry.queues:
             raise NotFound(f"no queue {name!r}")
         queues = {one: queue for one, queue in entry.queues.items() if name in (None, one)}
-        held: dict[str, dict[int, dict[str, Any]]] = {}
+        held = {one: self._node.queues.stats(one) for one in queues if one in self._node.defined.by_name}
         owners = {
             one: [self._node.view.owners(partition_of_shard(queue.id, shard)) for shard in range(queue.shards)]
             for one, queue in queues.items()

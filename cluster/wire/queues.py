@@ -24,11 +24,13 @@ ReturnResult: TypeAlias = tuple[str, Failed]
 
 
 class QueueSend(Struct, array_like=True, gc=False, tag=100):
-    """Accept these for the queue of that name. `hops` counts forwards."""
+    """Accept these for the queue of that name. `hops` counts forwards. `stays`, of nodes only: a deduplication id is
+    remembered for as long as its item lives."""
 
     queue: str
     messages: list[Outgoing]
     hops: int = 0
+    stays: bool = False
 
 
 class QueueSent(Struct, array_like=True, gc=False, tag=101):
@@ -100,8 +102,8 @@ class QueueAnswered(Struct, array_like=True, gc=False, tag=107):
 
 
 class ShardTake(Struct, array_like=True, gc=False, tag=110):
-    """To the giver of these shards of queue `queue`: lease up to `max` items together. With `wait` the answer comes
-    once there is one, or never: the asker cancels. `last_resort`: no voting owner of them can be reached."""
+    """To the giver of these shards of queue `queue`: lease up to `max` items together. With `wait`, where there are
+    none, ShardReady follows once there may be. `last_resort`: no voting owner of them can be reached."""
 
     queue: int
     shards: list[int]
@@ -134,11 +136,42 @@ class ShardLook(Struct, array_like=True, gc=False, tag=113):
     digests: dict[int, bytes]
 
 
-class ShardSeen(Struct, array_like=True, gc=False, tag=114):
-    """By shard: whether this node holds copies for owners of it (`hints`), and as an owner that lost nothing, the
-    rows whose keys and digests differ: empty when all are the same, None from who is no such owner."""
+Seen: TypeAlias = tuple[bool, bytes, list[tuple[str, bytes]] | None]
+"""Whether this node holds copies for owners of a shard; as an owner that lost nothing, the digest of what it has of it,
+and where that differs from a digest that came with the question, its rows: keys and digests. None for the rows: it is
+no such owner."""
 
-    shards: dict[int, tuple[bool, list[tuple[str, bytes]] | None]]
+
+class ShardSeen(Struct, array_like=True, gc=False, tag=114):
+    """By shard."""
+
+    shards: dict[int, Seen]
+
+
+class ShardReady(Struct, array_like=True, gc=False, tag=115):
+    """One way, from a giver to who waits: take again, there may be something."""
+
+    queue: int
+
+
+class ShardRelease(Struct, array_like=True, gc=False, tag=116):
+    """One way, to a giver: these leases reached nobody. Give the items again, as if they had not been given."""
+
+    receipts: list[str]
+
+
+class ShardPurge(Struct, array_like=True, gc=False, tag=117):
+    """To an owner: mark all items of these shards done that any node knows of, at W owners."""
+
+    queue: int
+    shards: list[int]
+
+
+class ShardPurged(Struct, array_like=True, gc=False, tag=118):
+    """So many there were; and the outcome, as of an acknowledgement."""
+
+    count: int
+    result: ReturnResult
 
 
 QueueBody = (
@@ -155,4 +188,8 @@ QueueBody = (
     | ShardDone
     | ShardLook
     | ShardSeen
+    | ShardReady
+    | ShardRelease
+    | ShardPurge
+    | ShardPurged
 )

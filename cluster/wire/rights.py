@@ -25,6 +25,9 @@ from cluster.wire.queues import (
     QueueSend,
     ShardDone,
     ShardLook,
+    ShardPurge,
+    ShardReady,
+    ShardRelease,
     ShardTake,
 )
 from cluster.wire.replication import (
@@ -71,6 +74,9 @@ MAY_SEND: dict[type, tuple[str, ...]] = {
     ShardTake: _NODES,
     ShardDone: _NODES,
     ShardLook: _NODES,
+    ShardPurge: _NODES,
+    ShardReady: _NODES,
+    ShardRelease: _NODES,
     Replicate: _NODES,
     ReplicateBatch: _NODES,
     ReplicatedBatch: _NODES,
@@ -121,7 +127,7 @@ NODES_ONLY: dict[type, tuple[Callable[[Any], Any], str]] = {
     Put: (attrgetter("hops"), "only nodes forward a put"),
     Update: (attrgetter("hops"), "only nodes forward an update"),
     Get: (attrgetter("hops"), "only nodes forward a get"),
-    QueueSend: (attrgetter("hops"), "only nodes forward what is sent to a queue"),
+    QueueSend: (lambda body: body.hops or body.stays, "only nodes forward what is sent to a queue"),
     QueueAck: (attrgetter("hops"), "only nodes forward an acknowledgement"),
     QueueReturn: (attrgetter("hops"), "only nodes forward a return"),
     QueueExtend: (attrgetter("hops"), "only nodes forward an extension"),

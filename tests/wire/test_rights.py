@@ -14,6 +14,7 @@ ANSWERS_AND_PUSHES = {
     "QueueReceived",
     "QueueAnswered",
     "ShardTaken",
+    "ShardPurged",
     "ShardSeen",
     *("Promise", "AcceptAnswer", "Compared", "LeavesFound"),
     *(

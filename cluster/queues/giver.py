@@ -1,0 +1,343 @@
+"""What one owner of a shard gives of it: which items are visible, who has leased which, and until when. Pure.
+
+Only what was leased, is delayed, or came back has a state of its own here. All else is given by walking over the live
+blocks, lazily, in the order in which they arrived. Time is passed in, on the monotonic clock; a wall clock is needed
+for delays and expiry alone, because those began at another node.
+
+A giver writes down each lease, for whoever gives next (`LeaseNote`): a successor counts attempts from there, and waits
+for the leases of its predecessor as if they were its own. So what is kept here may be forgotten (`rest`): the notes say
+it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from heapq import heapify, heappop, heappush
+from typing import Final
+
+from cluster.queues.rows import Item, ItemBlock, LeaseNote, dedup_hash, item_id
+from cluster.queues.shard import LiveBlock, Shard
+
+HELD_MAX: Final = 100_000
+"""Items of a shard with a state of their own; while there are so many, nothing more is leased."""
+BLOCKS_WALKED_MAX: Final = 256
+"""Blocks that are opened in one go: delayed ones may be many, and show nothing."""
+TIMERS_SPARE: Final = 1024
+"""Timers of what is done with are left until there are so many of them, and more than of what is not."""
+RELEASED: Final = -1
+"""The remaining time of a lease that reached nobody: its attempt does not count."""
+
+Load = Callable[[LiveBlock], ItemBlock | None]
+"""The items of a block; None when they cannot be read."""
+
+
+class HeldItem:
+    """The state of one item. Until `until` nobody is given it: it is leased, or has to wait."""
+
+    __slots__ = ("attempt", "block", "counter", "index", "leased", "receiver", "until")
+
+    def __init__(
+        self, block: LiveBlock, index: int, attempt: int, counter: int, until: float, leased: bool, receiver: str
+    ) -> None:
+        self.block = block
+        self.index = index
+        self.attempt = attempt
+        """How often it was leased, this lease included."""
+        self.counter = counter
+        self.until = until
+        self.leased = leased
+        self.receiver = receiver
+
+    @property
+    def number(self) -> int:
+        """The number that its actor gave the item."""
+        return self.block.first + self.index
+
+
+class Taken:
+    """What `take` found."""
+
+    __slots__ = ("expired", "leases", "more", "overdue", "repeated")
+
+    def __init__(self) -> None:
+        self.leases: list[tuple[HeldItem, ItemBlock, Item]] = []
+        self.overdue: list[tuple[HeldItem, ItemBlock, Item]] = []
+        """Leased to nobody: they were delivered as often as the queue allows."""
+        self.expired: list[tuple[LiveBlock, int]] = []
+        self.repeated: list[tuple[LiveBlock, int]] = []
+        """The same was sent before, under its deduplication id, and that is given instead."""
+        self.more = False
+        """There may be more all the same: so far it was enough for one go."""
+
+
+class Giver:
+    """Gives of one shard. `counter` numbers the leases of this boot of the node."""
+
+    def __init__(
+        self,
+        shard: Shard,
+        me: str,
+        epoch: int,
+        counter: Iterator[int],
+        load: Load,
+        on_added: Callable[[int], None],
+    ) -> None:
+        """`on_added(queue)`: there may be more to give."""
+        self.shard = shard
+        self.me = me
+        self.epoch = epoch
+        self.in_flight = 0
+        self.redelivered = 0
+        self._load = load
+        self._counter = counter
+        self._on_added = on_added
+        self._held: dict[tuple[str, int], HeldItem] = {}
+        self._timers: list[tuple[float, int, HeldItem]] = []
+        self._ready: deque[tuple[LiveBlock, int, int]] = deque()  # block, index, attempts so far
+        self._walking = False
+        self._fresh: deque[LiveBlock] = deque()
+        self._waiting: list[tuple[float, int, LiveBlock]] = []  # blocks of which nothing is due yet
+        self._kept: dict[tuple[str, int], set[int]] = {}  # of blocks that are walked over again: what is leased
+        self._open: tuple[LiveBlock, ItemBlock, deque[int]] | None = None
+        self._loaded: tuple[LiveBlock, ItemBlock] | None = None
+        shard.watcher = self
+
+    # -- what becomes of the shard
+
+    def added(self, block: LiveBlock) -> None:
+        """There is one more block."""
+        if self._walking:
+            self._fresh.append(block)
+        self._on_added(self.shard.queue)
+
+    def done(self, block: LiveBlock, mask: int) -> None:
+        """These of its items are done with."""
+        held, actor, first = self._held, block.actor, block.first
+        if not held:
+            return
+        while mask:
+            low = mask & -mask
+            mask ^= low
+            one = held.pop((actor, first + low.bit_length() - 1), None)
+            if one is not None and one.leased:
+                self.in_flight -= 1
+
+    def gone(self, block: LiveBlock) -> None:
+        """It is not there any more."""
+        if self._loaded is not None and self._loaded[0] is block:
+            self._loaded = None
+
+    def noted(self, block: LiveBlock) -> None:
+        """Another giver has leased some of it: looked at when the items are met."""
+
+    # -- giving
+
+    def take(
+        self,
+        count: int,
+        now: float,
+        wall_ms: int,
+        visibility_s: float,
+        *,
+        receiver: str = "",
+        max_receives: int = 0,
+        expires: bool = True,
+    ) -> Taken:
+        """Lease up to `count` items that are visible. `expires`: this node's clock is right enough to say so."""
+        taken = Taken()
+        if not self._walking:
+            self._walk()  # before what was leased comes back, which the walk leaves out
+        self._advance(now)
+        walked, until, leases = 0, now + visibility_s, taken.leases
+        while len(leases) < count and len(self._held) < HELD_MAX:
+            if self._ready:
+                block, index, attempts = self._ready.popleft()
+                items = self._items(block)
+            elif self._open is not None:
+                block, items, left = self._open
+                if not left:
+                    self._open = None
+                    continue
+                index, attempts = left.popleft(), 0
+            elif not self._fresh:
+                break
+            elif walked == BLOCKS_WALKED_MAX:
+                taken.more = True
+                break
+            else:
+                walked += 1
+                self._begin(self._fresh.popleft(), now, wall_ms)
+                continue
+            if items is None or not block.undone >> index & 1:
+                continue
+            note = block.notes.get(index) if block.notes else None
+            if note is not None and note.attempt > attempts:  # another has given it meanwhile, or this one long ago
+                attempts = _attempts(note)
+                if (ends := block.noted_at[index] + note.remaining_ms / 1000) > now:
+                    self._hold(block, index, attempts, ends)
+                    continue
+            if expires and wall_ms >= items.expires_ms:
+                taken.expired.append((block, index))
+                continue
+            item = items.items[index]
+            if item.dedup_id and self._is_repeated(block, index, item.dedup_id):
+                taken.repeated.append((block, index))
+                continue
+            held = HeldItem(block, index, attempts + 1, next(self._counter), until, True, receiver)
+            self._held[block.actor, block.first + index] = held
+            heappush(self._timers, (until, held.counter, held))
+            self.in_flight += 1
+            if max_receives and attempts >= max_receives:
+                taken.overdue.append((held, items, item))
+                continue
+            self.redelivered += attempts > 0
+            leases.append((held, items, item))
+        if len(self._timers) > 2 * len(self._held) + TIMERS_SPARE:
+            self._timers = [(held.until, held.counter, held) for held in self._held.values()]
+            heapify(self._timers)
+        return taken
+
+    def note_of(self, held: HeldItem, now: float) -> LeaseNote:
+        """What is to be written down of a lease that was just given."""
+        return LeaseNote(held.attempt, self.epoch, held.counter, self.me, int((held.until - now) * 1000))
+
+    def lease(self, actor: str, number: int, counter: int, now: float) -> HeldItem | None:
+        """The lease that a receipt of this giver names, if it is the item's current one."""
+        held = self._held.get((actor, number))
+        return held if held is not None and held.leased and held.counter == counter and held.until > now else None
+
+    def extend(self, held: HeldItem, now: float, visibility_s: float) -> LeaseNote:
+        """The lease lasts so long from now on. What is to be noted."""
+        held.until = now + visibility_s
+        return self._again(held, visibility_s)
+
+    def put_back(self, held: HeldItem, now: float, delay_s: float) -> LeaseNote:
+        """The lease is over: give the item again after the delay. What is to be noted."""
+        if delay_s > 0:
+            held.leased, held.until = False, now + delay_s
+            self.in_flight -= 1
+            return self._again(held, delay_s)
+        self._end(held)
+        if self._walking:  # else the next walk finds it
+            self._ready.append((held.block, held.index, held.attempt))
+        return LeaseNote(held.attempt, self.epoch, next(self._counter), self.me, 0)
+
+    def release(self, held: HeldItem) -> LeaseNote:
+        """The lease reached nobody: give the item again, as if it had not been given. What is to be noted."""
+        self._end(held)
+        if self._walking:
+            self._ready.appendleft((held.block, held.index, held.attempt - 1))
+        return LeaseNote(held.attempt, self.epoch, next(self._counter), self.me, RELEASED)
+
+    def next_at(self) -> float | None:
+        """When something may become visible by itself; None for never."""
+        times = [heap[0][0] for heap in (self._timers, self._waiting) if heap]
+        return min(times, default=None)
+
+    def may_give(self, now: float) -> bool:
+        """Whether it is worth while to take."""
+        if not self._walking:
+            return bool(self.shard.blocks)
+        self._advance(now)
+        return bool(self._ready or self._open or self._fresh)
+
+    def rest(self) -> None:
+        """Keep the leases and forget the rest, which grows while another node gives: the walk begins anew."""
+        self._walking = False
+        self._fresh.clear()
+        self._waiting.clear()
+        self._ready.clear()
+        self._open = self._loaded = None
+        self._held = {key: held for key, held in self._held.items() if held.leased}
+        self._timers = [(held.until, held.counter, held) for held in self._held.values()]
+        heapify(self._timers)
+
+    # -- the walk
+
+    def _walk(self) -> None:
+        self._walking = True
+        self._fresh.extend(self.shard.blocks.values())
+        self._kept = {}
+        for held in self._held.values():
+            self._kept.setdefault((held.block.actor, held.block.first), set()).add(held.index)
+
+    def _begin(self, block: LiveBlock, now: float, wall_ms: int) -> None:
+        """Open a block, but for what is leased, or not due."""
+        undone = block.undone
+        items = self._items(block) if undone else None
+        if items is None:
+            return
+        left = deque(index for index in range(block.count) if undone >> index & 1)
+        kept = self._kept.pop((block.actor, block.first), None) if self._kept else None
+        delayed = any(item.delay_ms for item in items.items)
+        if kept or delayed or block.notes:
+            visible: deque[int] = deque()
+            later: list[tuple[float, int, int]] = []
+            for index in left:
+                if kept and index in kept:
+                    continue
+                attempts, note = 0, block.notes.get(index)
+                remaining_s = 0.0
+                if note is not None:
+                    attempts, remaining_s = _attempts(note), block.noted_at[index] + note.remaining_ms / 1000 - now
+                elif delay_ms := items.items[index].delay_ms:
+                    # By the wall clocks of two nodes: never longer than the delay itself, however wrong they are.
+                    remaining_s = min(items.accepted_ms + delay_ms - wall_ms, delay_ms) / 1000
+                if remaining_s > 0:
+                    later.append((now + remaining_s, index, attempts))
+                else:
+                    visible.append(index)
+            if not visible and not kept and len(later) > 1:  # one timer, and the block is not kept in memory
+                heappush(self._waiting, (min(later)[0], next(self._counter), block))
+                return
+            for until, index, attempts in later:
+                self._hold(block, index, attempts, until)
+            left = visible
+        self._open = block, items, left
+
+    def _items(self, block: LiveBlock) -> ItemBlock | None:
+        if self._loaded is not None and self._loaded[0] is block:
+            return self._loaded[1]
+        items = self._load(block)
+        if items is not None:
+            self._loaded = block, items
+        return items
+
+    def _is_repeated(self, block: LiveBlock, index: int, dedup_id: str) -> bool:
+        """Whether another item stands for the id: two were accepted on two sides of a partition."""
+        shard, dedup = self.shard, self.shard.dedup.get(dedup_hash(dedup_id))
+        return dedup is not None and dedup.item != item_id(shard.queue, shard.number, block.actor, block.first + index)
+
+    # -- what has a state of its own
+
+    def _advance(self, now: float) -> None:
+        """What was waited for until now may be given again."""
+        timers, waiting = self._timers, self._waiting
+        while timers and timers[0][0] <= now:
+            _, _, held = heappop(timers)
+            key = held.block.actor, held.number
+            if self._held.get(key) is held and held.until <= now:
+                self._end(held)
+                self._ready.append((held.block, held.index, held.attempt))
+        while waiting and waiting[0][0] <= now:
+            self._fresh.append(heappop(waiting)[2])
+
+    def _hold(self, block: LiveBlock, index: int, attempts: int, until: float) -> None:
+        held = HeldItem(block, index, attempts, next(self._counter), until, False, "")
+        self._held[block.actor, held.number] = held
+        heappush(self._timers, (until, held.counter, held))
+
+    def _again(self, held: HeldItem, remaining_s: float) -> LeaseNote:
+        number = next(self._counter)
+        heappush(self._timers, (held.until, number, held))
+        return LeaseNote(held.attempt, self.epoch, number, self.me, int(remaining_s * 1000))
+
+    def _end(self, held: HeldItem) -> None:
+        if self._held.pop((held.block.actor, held.number), None) is held:
+            self.in_flight -= held.leased
+
+
+def _attempts(note: LeaseNote) -> int:
+    """How often an item was delivered."""
+    return note.attempt - (note.remaining_ms == RELEASED)
