@@ -422,6 +422,7 @@ class Node:
     def _tell_clients(self, draining: Draining) -> None:
         """Those that speak our own protocol are told; others find the door closed."""
         self.transport.push_clients(draining)
+        self.queues.receiving.drain(draining.draining)
         for gateway in self.gateways.values():
             gateway.drain(draining.draining)
 

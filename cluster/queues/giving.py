@@ -151,8 +151,8 @@ class Giving:
     def find(self, receipt: Receipt) -> tuple[Giver, HeldItem]:
         """The lease that a receipt names. Raises LeaseLost unless it is the current one of its item, and of this boot
         of this node."""
-        context = self.context
-        if (receipt.giver, receipt.epoch) == (context.me, context.epoch):
+        context, partition = self.context, partition_of_shard(receipt.queue, receipt.shard)
+        if (receipt.giver, receipt.epoch) == (context.me, context.epoch) and context.replication.view.mine(partition):
             giver = self.known(receipt.queue, receipt.shard)
             held = giver and giver.lease(receipt.actor, receipt.number, receipt.counter, context.now())
             if giver and held:

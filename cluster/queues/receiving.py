@@ -53,6 +53,7 @@ class Receiving:
         """Of each queue the groups while all owners can be reached and give."""
         self._turn = 0
         self._timer: Timer | None = None
+        self.draining = False
         giving.on_visible = self._visible_here
         context.replication.view.on_change.append(lambda entry: self._usual.clear())
         context.defined.on_change.append(self._usual.clear)
@@ -106,6 +107,13 @@ class Receiving:
         until = self.context.now() + REFUSAL_S
         for shard in shards:
             self._refusing[giver, queue.id, shard] = until
+
+    def drain(self, draining: bool) -> None:
+        """Nobody waits here while this node drains: who does is answered as if its time were over."""
+        self.draining = draining
+        if draining:
+            for receive in [receive for parked in self._parked.values() for receive in parked]:
+                receive.hurry()
 
     # -- who waits
 
@@ -179,7 +187,8 @@ class Receive:
         self.found: list[Delivered] = []
         self.givers: dict[str, list[Delivered]] = {}
         """What was found, by giver."""
-        self.until = min(arrived + body.wait_s, deadline - TAKE_S) if body.wait_s > 0 else 0.0
+        waits = body.wait_s > 0 and not receiving.draining
+        self.until = min(arrived + body.wait_s, deadline - TAKE_S) if waits else 0.0
         self.timer: Timer | None = None
         self.left: list[tuple[Group, list[int]]] = []
         self.tries = 0
@@ -206,6 +215,13 @@ class Receive:
             receiving.unpark(self)
             self._end()
         return self.ended
+
+    def hurry(self) -> None:
+        """Its time is over."""
+        self.until = 0.0
+        if self.timer is not None:
+            self.timer.cancel()
+            self._time_over()
 
     def cancel(self) -> None:
         """Nobody waits for it any more."""

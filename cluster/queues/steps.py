@@ -28,6 +28,8 @@ class ItemSteps:
 
     def note(self, what: str, queue: int, shard: int, actor: str, numbers: Sequence[int], **details: Any) -> None:
         """These items, by their numbers (a range, or a list that nobody changes), were treated so."""
+        if len(numbers) > 2 and (last := max(numbers)) - (first := min(numbers)) == len(numbers) - 1:
+            numbers = range(first, last + 1)  # the usual case weighs next to nothing
         self._ring.append((self._wall_s(), what, queue, shard, actor, numbers, details))
 
     def of(self, id: ItemId) -> list[dict[str, Any]]:

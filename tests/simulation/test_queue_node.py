@@ -271,3 +271,25 @@ def test_what_is_published_goes_to_every_queue_that_is_bound_to_its_subject(seed
         fleet.wait(fleet.ask("n2", "delete-queue", {"name": "all"}))
         last = fleet.wait(fleet._ask("n3", Publish("orders.new", b"a"), 1.0))
         assert isinstance(last.answer, Published) and last.answer.queues == []
+
+
+def test_a_node_that_drains_keeps_nobody_waiting(seed: int) -> None:
+    with fleet_with(seed) as fleet:
+        waiting = fleet.receive("n1", "jobs", 1, 20.0, timeout=5.0)
+        fleet.world.run_for(0.5)
+        began = fleet.world.now
+        assert fleet.wait(fleet.ask("n1", "drain")).error is None
+        assert answer(fleet.wait(waiting)).shards_unreachable == []
+        assert answer(fleet.wait(fleet.receive("n1", "jobs", 1, 20.0, timeout=5.0))).messages == []
+        assert fleet.world.now - began < 1.0
+
+
+def test_a_receive_that_is_called_off_keeps_nothing(seed: int) -> None:
+    with fleet_with(seed) as fleet:
+        sent(fleet, "n1", *(b"%d" % number for number in range(30)))
+        for via in fleet.names:
+            gone = fleet.receive(via, "jobs", 30, timeout=5.0)
+            gone.link.ended = True  # its client has gone before it is answered
+        fleet.world.run_for(0.5)
+        messages = received(fleet, "n1", 30)
+        assert len(messages) == 30 and {message.attempt for message in messages} == {1}
