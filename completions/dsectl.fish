@@ -488,7 +488,7 @@ function __dsectl_options
             printf '%s\t%s\n' --profile 'Timing of failure detection (default: local)'
             printf '%s\t%s\n' --durability 'When writes reach the disk (default: interval)'
             printf '%s\t%s\n' --store 'Where the nodes keep their rows (default: memory)'
-            printf '%s\t%s\n' --gateway 'Protocol that other programs use, at each node; PORT is that of n1 (default: none)'
+            printf '%s\t%s\n' --gateway 'Protocols that other programs use, at each node; PORT is that of n1 (default: none)'
             printf '%s\t%s\n' --base-port 'Port of n1; the others follow (default: any that are free)'
             printf '%s\t%s\n' --ttl 'Time to live of the nodes (default: no end)'
             printf '%s\t%s\n' --wait 'Time to wait until it is ready (default: 30s)'

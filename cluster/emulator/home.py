@@ -145,6 +145,9 @@ class ClusterFiles:
     def gateway_variables(self) -> dict[str, str]:
         """What unmodified programs read from their environment: addresses with the password in them."""
         found: dict[str, str] = {}
+        nats = self.gateways.get("nats")
+        if nats:
+            found["NATS_URL"] = f"nats://{self.gateway_password}@{nats.get('any') or next(iter(nats.values()))}"
         redis = self.gateways.get("redis")
         if redis:
             found["REDIS_URL"] = f"redis://:{self.gateway_password}@{redis.get('any') or next(iter(redis.values()))}/0"

@@ -18,7 +18,7 @@ DEFAULTS: Final = {
     "durability": "interval",
     "store": "memory",
 }
-GATEWAYS: Final = ("redis",)
+GATEWAYS: Final = ("nats", "redis")
 
 
 class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,6 +39,9 @@ class GatewayAddresses:
         self._facts = facts
         self._alive = alive
         self._here: dict[str, Address] = {}
+        self._watchers: list[Callable[[], None]] = []
+        facts.on_fact.append(self._on_fact)
+        facts.on_change.append(self._on_change)
 
     def set(self, name: str, at: Address | None) -> None:
         """This node's gateway of that name listens there, or (None) no more."""
@@ -61,6 +64,22 @@ class GatewayAddresses:
                     found[node] = at
         return found
 
+    def watch(self, function: Callable[[], None]) -> None:
+        """Call when `peers` may have changed."""
+        if function not in self._watchers:
+            self._watchers.append(function)
+
+    def _on_fact(self, node: str, kind: str, body: bytes) -> None:
+        if kind == FACT:
+            self._changed()
+
+    def _on_change(self, node: str, old: str, new: str) -> None:
+        self._changed()
+
+    def _changed(self) -> None:
+        for function in self._watchers:
+            function()
+
 
 @dataclass(frozen=True)
 class GatewayHost:
@@ -81,6 +100,8 @@ class GatewayHost:
     """Who takes a message of a type from a gateway."""
     topics: NodeTopics
     addresses: "GatewayAddresses"
+    offers: Callable[[str], bool]
+    """Whether a service of that name can be called."""
     view: LayoutView
     alive: Callable[[], list[str]]
     empty_bucket: Callable[[str, float, Callable[[ClusterError | None], None]], None]
@@ -114,6 +135,10 @@ class Gateway(Protocol):
 def make_gateways(host: GatewayHost, ports: Mapping[str, GatewayPorts]) -> dict[str, Gateway]:
     """The gateways of a node, by name; a node without one does not load its code."""
     gateways: dict[str, Gateway] = {}
+    if "nats" in ports:
+        from cluster.gateways.nats.gateway import NatsGateway
+
+        gateways["nats"] = NatsGateway(host, ports["nats"])
     if "redis" in ports:
         from cluster.gateways.redis.gateway import RedisGateway
 

@@ -234,6 +234,7 @@ class Node:
             handlers=self.rpc.handlers_of(ROLE_GATEWAY),
             topics=self.topics,
             addresses=GatewayAddresses(self.membership, self.membership.alive),
+            offers=lambda service: bool(self.requests.registry.candidates(service)),
             view=self.view,
             alive=self.membership.alive,
             empty_bucket=self._empty_bucket,

@@ -46,8 +46,8 @@ def up(
     gateway: Annotated[
         str | None,
         typer.Option(
-            metavar="redis[:PORT]",
-            help="Protocol that other programs use, at each node; PORT is that of n1 (default: none).",
+            metavar="nats|redis[:PORT],...",
+            help="Protocols that other programs use, at each node; PORT is that of n1 (default: none).",
         ),
     ] = None,
     base_port: Annotated[
@@ -173,7 +173,7 @@ def ps() -> Answer:
     aside=True,
 )
 def env() -> Answer:
-    """`eval "$(dsectl env)"` sets the variables, with gateways those that unmodified programs read, as REDIS_URL. The
+    """`eval "$(dsectl env)"` sets the variables, with gateways those that unmodified programs read, as NATS_URL. The
     secret itself is not printed; the password of the gateways, which is made from it, is part of their addresses."""
     files = current().files()
     addresses = {name: f"{host}:{port}" for name, (host, port) in files.addresses.items()}

@@ -1,0 +1,1 @@
+"""NATS clients onto topics and services: subjects, queue groups, requests."""
