@@ -147,7 +147,8 @@ class Handoff:
             self._took(mark, delivery.sent)
 
         delivery = MarkDelivery(self.context, mark, ended)
-        delivery.start()
+        # In the next pass: a row that was missed in this one is not in the log yet, where rows are looked for.
+        self.context.env.clock.call_soon(delivery.start)
 
     def _took(self, hint: HintKey, rows: int) -> None:
         """The target has taken what this hint held."""
