@@ -276,6 +276,7 @@ class Shard:
         fresh = done.add(chunk, bits)
         if fresh:
             self._settle(actor, chunk, fresh)
+            self._cover_early(actor)
             if done.folded() > done.floor:
                 self.folded[actor] = None
 
@@ -294,6 +295,7 @@ class Shard:
                 block = self.blocks[actor, first]
                 # The last may reach beyond the floor.
                 self._done(block, block.undone & ~done.undone(first, block.count))
+        self._cover_early(actor)
         if done.folded() > floor:
             self.folded[actor] = None
 
@@ -338,6 +340,12 @@ class Shard:
             self._cover_block(block.actor, block.first)
             if block.notes:
                 self.covered[notes_key(self.queue, self.number, block.actor, block.first)] = None
+
+    def _cover_early(self, actor: Actor) -> None:
+        """Notes of blocks that will not come any more: nobody wants what is done."""
+        for name in [name for name in self._early if name[0] == actor and self.is_done(*name)]:
+            del self._early[name]
+            self.covered[notes_key(self.queue, self.number, *name)] = None
 
     def _cover_block(self, actor: Actor, first: int) -> None:
         self.covered[block_key(self.queue, self.number, actor, first)] = None

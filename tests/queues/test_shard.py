@@ -190,6 +190,20 @@ def test_notes_wait_for_their_block() -> None:
     assert (live.notes, live.noted_at) == (later, {1: 7.0, 0: 9.0})
 
 
+@pytest.mark.parametrize("by_floor", [False, True])
+def test_notes_whose_block_is_done_before_it_comes_go(by_floor: bool) -> None:
+    copy = Copy()
+    key = rows.notes_key(1, 0, A, 5)
+    copy.take(key, rows.encode_notes({1: NOTE}))
+    copy.take(rows.notes_key(1, 0, B, 5), rows.encode_notes({1: NOTE}))
+    assert key in copy.rows
+    floor = (rows.floor_key(1, 0, A), rows.encode_floor(1))
+    for done, blob in [floor] if by_floor else bits([5, 6]):
+        copy.take(done, blob)
+    copy.tidy()
+    assert key not in copy.rows and rows.notes_key(1, 0, B, 5) in copy.rows
+
+
 @pytest.mark.parametrize(("stays", "forgets"), [(False, True), (True, False)])
 def test_a_dedup_row_is_remembered_for_its_time_or_while_its_item_lives(stays: bool, forgets: bool) -> None:
     copy = Copy()
