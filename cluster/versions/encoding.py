@@ -122,7 +122,7 @@ def decode_short(blob: bytes) -> Short:
     except UNREADABLE as error:
         raise errors.Damaged(f"an object cannot be read: {error}") from error
     if short.place >= len(short.clock):
-        raise errors.Damaged("an object cannot be read: its dot is no entry of its clock")
+        raise errors.Damaged("an object cannot be read: its dot is not in its clock")
     return short
 
 

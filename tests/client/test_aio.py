@@ -83,6 +83,21 @@ async def test_keys_go_to_their_owners(start_node: StartNode) -> None:
         assert seen == set(placement(where.entry).owners(partition_of(key)))
 
 
+async def test_the_puts_of_a_key_go_to_one_owner_and_those_of_many_to_all(start_node: StartNode) -> None:
+    """An object's clock has an entry for each node that ever coordinated a write of it."""
+    nodes = [start_node(f"n{number}", healthy(f"n{number}")) for number in range(1, 4)]
+    where = location(*nodes)
+    coordinators: dict[str, set[str]] = {}
+    for seed in (1, 2):
+        async with Client(where, seed=seed) as c:
+            await all_up(c)
+            for turn in range(48):
+                key = f"k{turn % 16}"
+                coordinators.setdefault(key, set()).add((await c.kv.put(key, b"")).coordinator)
+    assert all(len(seen) == 1 for seen in coordinators.values()), "of whichever client"
+    assert set.union(*coordinators.values()) == {"n1", "n2", "n3"}
+
+
 async def all_up(c: Client) -> None:
     """Every node has answered once."""
     answers = await c.ask_all(None, "members")

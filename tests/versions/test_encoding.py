@@ -25,6 +25,7 @@ from cluster.versions import (
     is_deleted,
     is_tombstone,
     merge,
+    merge_blobs,
     newest,
     outline,
     put,
@@ -100,13 +101,25 @@ actors = st.sampled_from([A, B, "n3-00000003.1.0"])
 clocks = st.dictionaries(actors, st.integers(1, NUMBER_MAX), min_size=1).map(lambda clock: dict(sorted(clock.items())))
 
 
-@given(clocks, st.data(), st.text(max_size=20), st.integers(0, 2**62), st.none() | st.binary(max_size=300))
-def test_the_short_form_is_read_as_what_it_stands_for(
-    clock: dict[str, int], data: st.DataObject, operation: str, stamp: int, value: bytes | None
-) -> None:
-    actor = data.draw(st.sampled_from(sorted(clock)))
-    versions = Versions(clock, (Sibling(actor, clock[actor], operation, stamp, value is None, value or b""),))
-    blob = encode(versions)
+values = st.none() | st.binary(max_size=300) | st.just(b"\xc0")
+
+
+@st.composite
+def single(draw: st.DrawFn) -> Versions:
+    """An object that has the short form."""
+    clock, value = draw(clocks), draw(values)
+    actor = draw(st.sampled_from(sorted(clock)))
+    text = st.text(max_size=20)
+    return Versions(
+        clock,
+        (Sibling(actor, clock[actor], draw(text), draw(st.integers(0, 2**62)), value is None, value or b""),),
+    )
+
+
+@given(single())
+def test_the_short_form_is_read_as_what_it_stands_for(versions: Versions) -> None:
+    blob, clock, (sibling,) = encode(versions), versions.clock, versions.siblings
+    actor, value = sibling.actor, None if sibling.deleted else sibling.value
     assert blob[0] == FRONT_SHORT and decode(blob) == versions and encode(decode(blob)) == blob
     assert is_deleted(blob) == is_tombstone(versions) == (value is None)
     shape, short = outline(blob), decode_short(blob)
@@ -116,6 +129,21 @@ def test_the_short_form_is_read_as_what_it_stands_for(
     assert (short.clock, short.value) == (clock, value) and list(short.clock)[short.place] == actor
     assert clock_of(blob) == clock and has_clock(blob, encode_clock(clock))
     assert newest(blob) == {name.partition(".")[0]: number for name, number in clock.items()}
+
+
+few = st.dictionaries(actors, st.integers(1, 3), min_size=1).map(lambda clock: dict(sorted(clock.items())))
+
+
+@given(few, few, st.data())
+def test_the_short_form_merges_as_any_object(a: dict[str, int], b: dict[str, int], data: st.DataObject) -> None:
+    """Whatever either has seen of the other: also what no sequence of writes leads to."""
+    mine, theirs = (
+        Versions(clock, (Sibling(actor, clock[actor], f"{actor}/{clock[actor]}", 1, False, b"v"),))
+        for clock in (a, b)
+        for actor in [data.draw(st.sampled_from(sorted(clock)))]
+    )
+    merged, joined = merge_blobs(encode(mine), encode(theirs)), merge(mine, theirs)
+    assert merged == encode(joined) == merge_blobs(encode(theirs), encode(mine))
 
 
 def test_stored_bytes_have_no_room_to_spare() -> None:
