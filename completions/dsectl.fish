@@ -630,7 +630,7 @@ function __dsectl_options
             printf '%s\t%s\n' --delay 'Time before a message is visible (default: none)'
             printf '%s\t%s\n' --max-depth 'Messages that it holds at most (default: as many as fit)'
         case 'queue redrive'
-            printf '%s\t%s\n' --to 'Queue to move them to (default: the one they came from)'
+            printf '%s\t%s\n' --to 'Queue to move them to (default: where each came from)'
             printf '%s\t%s\n' --limit 'Messages to move at most (default: all)'
         case send
             printf '%s\t%s\n' --delay 'Time before it is visible (default: the queue’s)'

@@ -284,9 +284,9 @@ class Admin(Questions[S]):
     def redrive_queue(
         self, name: str, *, to: str | None = None, limit: int = 0, timeout: float | None = None
     ) -> Steps[dict[str, Any]]:
-        """Move dead letters from the queue `name` to the queue `to` (None: the one that sends its dead letters there),
-        at most `limit` of them (0: all). `moved` says how many, `left` whether others are left. Raises NotFound, Usage
-        where none or several queues send their dead letters there."""
+        """Move dead letters from the queue `name` to the queue `to` (None: each to where it came from), at most `limit`
+        of them (0: all). `moved` says how many, `left` whether others are left. Raises NotFound, and Usage for one that
+        did not come as a dead letter."""
         arguments = {
             "name": check_text(name, "a queue"),
             "to": check_name(to, "`to`") or "",

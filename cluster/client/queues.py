@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
+from cluster.client.admin import LIST_QUEUES
 from cluster.client.operation import (
     Family,
     S,
@@ -26,7 +27,7 @@ from cluster.client.operation import (
     operation,
 )
 from cluster.client.topics import check_headers
-from cluster.errors import BadMessage, ClusterError, Maybe, TooLarge, Usage, from_code
+from cluster.errors import BadMessage, ClusterError, Maybe, NotFound, TooLarge, Usage, from_code
 from cluster.limits import DEDUP_ID_BYTES_MAX, QUEUE_BATCH_MAX, VALUE_BYTES_MAX
 from cluster.wire.queues import (
     Delivered,
@@ -198,6 +199,8 @@ class WorkQueue(Settling[S]):
         advice = [SENT_ONCE if message[3] else SENT_TWICE for message in messages]
         try:
             done = expect(QueueSent, (yield Send(QueueSend(self.name, messages), check_timeout(timeout))))
+        except NotFound as error:
+            raise NotFound(error.message, help=LIST_QUEUES) from None
         except Maybe as error:
             help = SENT_ONCE if set(advice) == {SENT_ONCE} else SENT_TWICE
             raise Maybe(error.message, help=help, **error.detail) from None
@@ -225,6 +228,8 @@ class WorkQueue(Settling[S]):
         body = QueueReceive(self.name, count, wait_s, leased_s)
         try:
             found = expect(QueueReceived, (yield Send(body, limit)))
+        except NotFound as error:
+            raise NotFound(error.message, help=LIST_QUEUES) from None
         except Maybe as error:
             raise Maybe(error.message, help=LEASED_IN_VAIN, **error.detail) from None
         return Batch(map(_message, found.messages), found.shards_unreachable)

@@ -48,8 +48,9 @@ def publish(
     def view(console: Console) -> None:
         parts = [f"sent to {count(done.subscribers, 'subscription')}"]
         if done.queues:
-            parts.append(", ".join(f"queue {one.queue} ({console.paint.state(one.outcome)})" for one in done.queues))
-        console.line("  ".join([" and ".join(parts), console.paint(done.id, "dim")]))
+            kept = ", ".join(f"{one.queue} ({console.paint.state(one.outcome)})" for one in done.queues)
+            parts.append(f"kept by {'queue' if len(done.queues) == 1 else 'queues'} {kept}")
+        console.line("  ".join([", ".join(parts), console.paint(done.id, "dim")]))
 
     return Answer(done, view)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.cli.values import check_text
-from dsectl.ui.queues import queues_table, rules, shards_table
+from dsectl.ui.queues import contents, queues_table, rules, shards_table
 from dsectl.ui.text import count, shown
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def show(queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Queue to sh
 
     def view(console: Console) -> None:
         console.line(f"queue {console.paint(found['name'], 'name')}: {rules(found)}")
-        console.lines(queues_table([{**found, "patterns": [], "dead_letter": None}], console.paint, console.columns))
+        console.line(contents(found))
         console.line("")
         console.lines(shards_table(found["by_shard"], console.paint, console.columns))
         if found["shards_unknown"]:
@@ -144,18 +144,20 @@ def purge(queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Queue to p
 def redrive(
     queue: Annotated[str, typer.Argument(metavar="DLQ", help="Queue that holds the dead letters.")],
     to: Annotated[
-        str | None, typer.Option(metavar="QUEUE", help="Queue to move them to (default: the one they came from).")
+        str | None, typer.Option(metavar="QUEUE", help="Queue to move them to (default: where each came from).")
     ] = None,
     limit: Annotated[int, typer.Option(metavar="N", min=0, help="Messages to move at most (default: all).")] = 0,
 ) -> Answer:
-    """Each gets a new id, and its deliveries count from the beginning. Without --to, exactly one queue must send its
-    dead letters to DLQ."""
+    """Each gets a new id, and its deliveries count from the beginning. A message that did not come as a dead letter
+    goes nowhere without --to."""
     target = None if to is None else check_text(to, "queue")
     timeout = current().options.timeout_s
     done = current().client().admin.redrive_queue(check_text(queue, "queue"), to=target, limit=limit, timeout=timeout)
 
     def view(console: Console) -> None:
-        console.line(f"moved {count(done['moved'], 'message')} from {done['from']} to {done['to']}")
+        console.line(
+            f"moved {count(done['moved'], 'message')} from {done['from']} to {done['to'] or 'where they came from'}"
+        )
         if done["left"] and not limit:
             console.note("note: more are left; run it again")
 

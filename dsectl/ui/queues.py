@@ -23,6 +23,13 @@ def rules(queue: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
+def contents(queue: dict[str, Any]) -> str:
+    """What is in a queue."""
+    oldest = "" if queue["oldest_s"] is None else f", the oldest {show_age(queue['oldest_s'])} old"
+    counted = f"{queue['redelivered']:,} redelivered and {queue['dead']:,} dead since the nodes booted"
+    return f"{count(queue['depth'], 'message')}, {queue['in_flight']:,} in flight{oldest}; {counted}"
+
+
 def queues_table(queues: Sequence[dict[str, Any]], paint: Paint, columns: int | None) -> list[str]:
     """A line for each queue."""
     header = ("QUEUE", "SHARDS", "DEPTH", "IN FLIGHT", "OLDEST", "REDELIVERED", "DEAD", "DEAD LETTERS TO", "BOUND TO")

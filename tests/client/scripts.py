@@ -7,6 +7,7 @@ from cluster.versions.context import encode_clock
 from cluster.wire.admin import AdminAnswer, AdminQuery
 from cluster.wire.frames import Body, Frame, Reply, Request, encode_frame
 from cluster.wire.kv import Get, Got, Keys, KeysFound, Put, PutDone
+from cluster.wire.queues import Delivered, QueueAck, QueueAnswered, QueueReceive, QueueReceived, QueueSend, QueueSent
 from cluster.wire.requests import Call, CallDone
 from cluster.wire.topics import (
     Message,
@@ -34,6 +35,12 @@ def reply_to(body: object, name: str) -> Body | None:
             return KeysFound([f"{prefix}1", f"{prefix}{name}"], "")
         case Publish(id=id):
             return Published(id or "m1", 1, [])
+        case QueueSend(messages=messages):
+            return QueueSent([("q2-0-a-1", "ok", 2, False, ("", ""))] * len(messages))
+        case QueueReceive():
+            return QueueReceived([Delivered("q2-0-a-1", b"work", None, 1, "receipt", 0, 30_000)], [])
+        case QueueAck(receipts=receipts):
+            return QueueAnswered([("ok", ("", ""))] * len(receipts))
         case Call(payload=payload):
             return CallDone(payload, name)
         case TopicRequest():

@@ -37,6 +37,8 @@ def loaded(environment: dict[str, str], *words: str) -> list[str]:
         ("delete", "k"),
         ("keys",),
         ("publish", "s", "m"),
+        ("send", "q", "m"),
+        ("receive", "q"),
         ("get", "k", "--json"),
         ("complete", "key", "a"),
     ],

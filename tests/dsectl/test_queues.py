@@ -83,8 +83,10 @@ def test_the_list_and_a_queue_add_up_what_the_nodes_say(run: Run, serve: Serve) 
     zero, one = shown["by_shard"]
     assert (zero["giver"], zero["owners"]) == ("n1", ["n1", "n2"])
     assert (one["giver"], one["depth"]) == (None, 9)
-    text = run("queue", "show", "jobs").out
-    assert text.startswith("queue jobs: 2 shards, leases of 30s") and "GIVER" in text
+    lines = run("queue", "show", "jobs").lines
+    rules, said, titles = lines[0], lines[1], lines[3]
+    assert rules.startswith("queue jobs: 2 shards, leases of 30s") and "GIVER" in titles
+    assert said == "13 messages, 2 in flight, the oldest 75s old; 6 redelivered and 2 dead since the nodes booted"
 
 
 def test_shards_of_which_nobody_speaks_are_said(run: Run, serve: Serve) -> None:
@@ -216,7 +218,7 @@ def test_a_publish_says_which_queues_have_it(run: Run, serve: Serve) -> None:
             peer.reply(frame, answer[0])
 
     serve(node(script))
-    assert run("publish", "orders.new", "x").out == "sent to 0 subscriptions and queue jobs (ok)  m1\n"
+    assert run("publish", "orders.new", "x").out == "sent to 0 subscriptions, kept by queue jobs (ok)  m1\n"
     found = run("publish", "orders.new", "x", "--json").json
     assert found["queues"] == [{"queue": "jobs", "id": "q3-1-a-4", "outcome": "ok"}]
     answer[0] = Published("m1", 0, [("jobs", "q3-1-a-4", "ok"), ("mails", "", "maybe"), ("logs", "", "no")])

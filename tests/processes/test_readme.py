@@ -105,7 +105,11 @@ def test_the_transcript_of_the_readme(environment: dict[str, str], tmp_path: Pat
 
 def test_the_python_of_the_readme_and_of_its_page(environment: dict[str, str], tmp_path: Path) -> None:
     """As pasted, twice: what it prints each time is what stands behind the `print`."""
-    programs = [*blocks("README.md", "python"), *blocks("docs/python-api.md", "python")]
+    programs = [
+        *blocks("README.md", "python"),
+        *blocks("docs/python-api.md", "python"),
+        *blocks("docs/queues.md", "python"),
+    ]
     whole = [program for program in programs if "asyncio.run(" in program or "connect_blocking" in program]
     assert len(whole) >= 3 and "asyncio.run(" in whole[0]
     assert run("dsectl up -n 3", environment, tmp_path)[0] == 0
