@@ -18,7 +18,7 @@ DEFAULTS: Final = {
     "durability": "interval",
     "store": "memory",
 }
-GATEWAYS: Final = ("nats", "redis")
+GATEWAYS: Final = ("nats", "redis", "sqs")
 
 
 class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True):

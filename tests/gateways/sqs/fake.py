@@ -1,26 +1,20 @@
 """An SQS gateway whose node is played by the test: each message for a queue is answered by a function, or kept."""
 
 from collections.abc import Callable
-from http import HTTPStatus
 from random import Random
 from types import SimpleNamespace
 from typing import Any
 
-import httptools
-from msgspec import json
-
 from cluster.chain.queue import Queue
 from cluster.errors import ClusterError
 from cluster.gateways.host import GatewayPorts
-from cluster.gateways.http1 import HttpRequest
 from cluster.gateways.sqs.gateway import SqsGateway, SqsSession
 from cluster.ports import Inbound
 from cluster.wire.admin import AdminAnswer
 from cluster.wire.queues import QueueAck, QueueExtend, QueueReceive, QueueReturn, QueueSend
-from tests.gateways.sqs.signing import signed
+from tests.gateways.sqs.requesting import Response, encoded
 
 PASSWORD = "secret"
-HOST = "127.0.0.1:9"
 
 
 class FakeNode:
@@ -98,58 +92,22 @@ class FakeClient:
 
     def send(self, action: str, body: object, **headers: str) -> None:
         """Send a signed request."""
-        data = body if isinstance(body, bytes) else json.encode(body)
-        head = {"host": HOST, "x-amz-target": f"AmazonSQS.{action}", **headers}
-        request = signed(HttpRequest("POST", "/", head, data, True), PASSWORD)
-        lines = [f"{name}: {value}" for name, value in request.headers.items()]
-        self.raw("\r\n".join(["POST / HTTP/1.1", *lines, f"Content-Length: {len(data)}", "", ""]).encode() + data)
+        self.raw(encoded(action, body, PASSWORD, **headers))
 
     def raw(self, data: bytes) -> None:
         """Send bytes."""
         self.session.received(data)
 
-    def take(self) -> "Response":
+    def take(self) -> Response:
         """The one response that has come."""
         self.node.flush()
-        response = Response(self.written)
+        response = Response()
+        response.feed(self.written)
+        assert response.whole, self.written
         self.written = b""
         return response
 
-    def ask(self, action: str, body: object, **headers: str) -> "Response":
+    def ask(self, action: str, body: object, **headers: str) -> Response:
         """A request and its response."""
         self.send(action, body, **headers)
         return self.take()
-
-
-class Response:
-    """A response, read by the other half of httptools."""
-
-    def __init__(self, data: bytes) -> None:
-        self.headers: dict[str, str] = {}
-        self.data = b""
-        self.count = 0
-        parser = httptools.HttpResponseParser(self)
-        parser.feed_data(data)
-        assert self.count == 1, data
-        self.status = HTTPStatus(parser.get_status_code())
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[name.decode().lower()] = value.decode()
-
-    def on_body(self, part: bytes) -> None:
-        self.data += part
-
-    def on_message_complete(self) -> None:
-        self.count += 1
-
-    @property
-    def json(self) -> Any:
-        """Its body."""
-        return json.decode(self.data)
-
-    @property
-    def error(self) -> str:
-        """The code by which programs catch it."""
-        assert self.status != HTTPStatus.OK, self.data
-        assert self.json["message"] and "#" in self.json["__type"]
-        return self.headers["x-amzn-query-error"]

@@ -1,12 +1,15 @@
 """What each action asks of the node, and what its client is told."""
 
+import re
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cluster.chain.queue import Queue
 from cluster.errors import AlreadyExists, LeaseLost, Maybe, QueueFull, QuorumMissing
+from cluster.gateways.sqs.actions import ACTIONS, UNSUPPORTED
 from cluster.gateways.sqs.messages import UNREACHABLE
 from cluster.wire.queues import (
     Delivered,
@@ -20,7 +23,8 @@ from cluster.wire.queues import (
     QueueSent,
     SendResult,
 )
-from tests.gateways.sqs.fake import HOST, FakeClient, FakeNode
+from tests.gateways.sqs.fake import FakeClient, FakeNode
+from tests.gateways.sqs.requesting import HOST
 
 URL = f"http://{HOST}/000000000000/jobs"
 OK = ("", "")
@@ -286,6 +290,14 @@ def test_queues_are_altered_purged_and_deleted(node: FakeNode, client: FakeClien
         ("delete-queue", "jobs"),
     ]
     assert node.admin_asked[0][1]["delay_s"] == 7.0
+
+
+def test_every_action_of_sqs_is_documented_as_offered_or_not() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "sqs.md").read_text(encoding="utf-8")
+    offered = page.rpartition("The other actions are offered:")[2]
+    words = set(re.findall(r"[A-Z][a-z]+[A-Za-z]+", offered))
+    assert words == ACTIONS.keys() - {"ListQueueTags"} and not ACTIONS.keys() & UNSUPPORTED.keys()
+    assert all(name in page for name in UNSUPPORTED)
 
 
 # -- the door

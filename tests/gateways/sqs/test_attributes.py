@@ -10,6 +10,7 @@ from cluster.gateways.sqs.attributes import (
     attributes_of,
     chosen,
     from_headers,
+    md5_of,
     md5_of_attributes,
     options_of,
     to_headers,
@@ -45,10 +46,13 @@ def test_the_md5_is_that_of_sqs() -> None:
     """As botocore's and boto's own tests have it."""
     one = {"timestamp": AttributeValue("Number", "1493147359900")}
     assert md5_of_attributes(one) == "235c5c510d26fb653d073faed50ae77c"
+    blob = {"blob": AttributeValue("Binary", None, b"\x00\x01")}
+    told = b"\0\0\0\4blob" + b"\0\0\0\6Binary" + b"\2" + b"\0\0\0\2\x00\x01"
+    assert md5_of_attributes(blob) == md5_of(told)
     two = {
         "timestamp": AttributeValue("Number", "1493147359900"),
         "id": AttributeValue("String", "x"),
-        "blob": AttributeValue("Binary", None, b"\x00\x01"),
+        **blob,
     }
     assert md5_of_attributes(two) == md5_of_attributes(dict(reversed(two.items()))) != md5_of_attributes(one)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cluster.gateways.http1 import HttpRequest
 from cluster.gateways.sqs.signature import BadSignature, Verifier
-from tests.gateways.sqs.signing import signed
+from tests.gateways.sqs.requesting import signed
 
 
 def request(**changes: object) -> HttpRequest:
