@@ -28,7 +28,8 @@ from cluster.queues.rows import (
 )
 from cluster.queues.shard import LiveBlock, Shard
 from cluster.queues.steps import EXPIRED, EXTENDED, LEASED, REPEATED, RETURNED
-from cluster.replication.mergeable import TABLE_QUEUES
+from cluster.replication.hints import HintKey
+from cluster.replication.mergeable import MARK, TABLE_QUEUES
 from cluster.wire.queues import Delivered, ShardReady, ShardRelease, ShardTake, ShardTaken
 
 AWAIT_S: Final = 2.0
@@ -289,14 +290,18 @@ class Giving:
         self.context.steps.note(what, shard.queue, shard.number, held.block.actor, [held.number], **details)
 
     def _write(self, shard: Shard, block: LiveBlock, notes: dict[int, LeaseNote]) -> None:
-        """Here, and to the other owners that can be reached, in this pass; nobody waits for them."""
+        """Here, and to the other owners that can be reached, in this pass; nobody waits for them. One that cannot be
+        reached is marked: back again it would give what is leased, if nothing else was written meanwhile."""
         context, replication = self.context, self.context.replication
         partition = partition_of_shard(shard.queue, shard.number)
         key, delta = notes_key(shard.queue, shard.number, block.actor, block.first), encode_notes(notes)
         held = replication.store.get(TABLE_QUEUES, partition, key)
         replication.store.put(TABLE_QUEUES, partition, key, delta if held is None else merge_rows(held, delta), None)
-        others = [
-            name for name in replication.view.takers(partition) if name != context.me and not replication.avoided(name)
-        ]
+        others = [name for name in replication.view.takers(partition) if name != context.me]
+        if not replication.reach.all_well():
+            mark = replication.mergeables[TABLE_QUEUES].mark(key)
+            for name in filter(replication.avoided, others):
+                replication.hints.add(HintKey(name, TABLE_QUEUES, partition, mark), MARK, lambda error: None)
+            others = [name for name in others if not replication.avoided(name)]
         # The number 0 is that of no write: whoever answers answers nobody.
         context.writer.calls.call(others, (0, context.write_deadline(), TABLE_QUEUES, partition, key, delta))

@@ -291,7 +291,8 @@ class Sending:
 
 
 class SendForward:
-    """A send at one owner after the other: the next one gets it only if the one before surely did nothing."""
+    """A send at one owner after the other: the next one gets it only if the one before surely did nothing. What an
+    owner that was reached refuses, as because it is full, no other node accepts in its place."""
 
     def __init__(
         self,
@@ -308,11 +309,14 @@ class SendForward:
         self.deadline = min(deadline, context.now() + context.replication.settings.write_timeout_s)
         self.sent = sent
         self.accept = accept
+        self.refusal: ClusterError | None = None
 
     def next(self) -> None:
-        """Try the next owner; without one accept it here."""
+        """Try the next owner; where none could be reached accept it here."""
         if self.left and self.context.now() < self.deadline:
             self.context.ask(self.left.pop(0), self.body, self.deadline, self._answered)
+        elif self.refusal is not None:
+            self.sent(refused(self.refusal, len(self.body.messages)))
         else:
             self.accept(self.body, self.sent)
 
@@ -320,6 +324,8 @@ class SendForward:
         if isinstance(outcome, QueueSent):
             self.sent(outcome.results)
         elif is_refused(outcome):
+            if isinstance(outcome, ClusterError) and not isinstance(outcome, Unreachable):
+                self.refusal = outcome
             self.next()
         else:
             self.sent(unknown(outcome, len(self.body.messages)))

@@ -132,6 +132,16 @@ class Nemesis:
         self.fleet.world.stall(victim, seconds, after_calls=self.random.choice((0, 0, 1, 2)))
         self._starved[victim] = self.fleet.world.now + seconds
 
+    def kill_zone(self) -> None:
+        """All nodes of one zone, at once."""
+        members = {member.name: member.zone for member in self.fleet.entry.members}
+        zone = members[self._victim()]
+        for name in [name for name in self._healthy() if members.get(name) == zone]:
+            self.fleet.kill(name)
+
+    def rest(self) -> None:
+        """Nothing."""
+
     # -- disks and clocks
 
     def damage(self) -> None:
@@ -242,6 +252,8 @@ CONDITIONS: dict[Step, Callable[[Nemesis], bool]] = {
     Nemesis.pause: Nemesis._may_take,
     Nemesis.resume: lambda self: bool(self.paused),
     Nemesis.stall: Nemesis._may_take,
+    Nemesis.kill_zone: lambda self: len(self._healthy()) == len(self.fleet.names),
+    Nemesis.rest: lambda self: True,
     Nemesis.damage: lambda self: bool(self._with_logs()),
     Nemesis.wipe: lambda self: bool(self._with_logs()),
     Nemesis.outage: Nemesis._may_lose_power,
