@@ -7,6 +7,7 @@ is not acknowledged in time is delivered again. Consuming with leases that last 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -42,6 +43,8 @@ from cluster.wire.queues import (
     QueueSent,
 )
 
+RECEIVER_MAX = 64
+"""Characters of the name of a receiver."""
 SENT_TWICE = "It may be in the queue: sent again it may be there twice, unless both have the same deduplication id."
 SENT_ONCE = "Send it again with the same deduplication id: it is kept once."
 LEASED_IN_VAIN = "Messages may have been leased for it: they are delivered again when their visibility has passed."
@@ -217,15 +220,18 @@ class WorkQueue(Settling[S]):
         *,
         wait: float = 0.0,
         visibility: float | None = None,
+        receiver: str | None = None,
         timeout: float | None = None,
     ) -> Steps[Batch]:
         """Lease up to `max` messages for `visibility` seconds (None: the queue's); wait up to `wait` seconds for the
-        first. `timeout` is what it may take beyond that. Raises NotFound for a queue that is none."""
+        first. `receiver` says to people who has them (None: this process of this host), see `dsectl explain --message`.
+        `timeout` is what it may take beyond that. Raises NotFound for a queue that is none."""
         count = check_count(max, "max", 1, QUEUE_BATCH_MAX)
         wait_s = check_delay(wait, "the wait") or 0.0
         leased_s = 0.0 if visibility is None else _visibility(visibility)
         limit = wait_s + (check_timeout(timeout) or self._session.timeout)
-        body = QueueReceive(self.name, count, wait_s, leased_s)
+        who = f"{os.uname().nodename}:{os.getpid()}" if receiver is None else check_text(receiver, "a receiver")
+        body = QueueReceive(self.name, count, wait_s, leased_s, who[:RECEIVER_MAX])
         try:
             found = expect(QueueReceived, (yield Send(body, limit)))
         except NotFound as error:

@@ -65,6 +65,9 @@ class Vitals(Struct, frozen=True):
     gateways: dict[str, dict[str, int]] = {}
     """Of each gateway its port, the one that all nodes share (0: none), its clients, and places for more."""
 
+    queues: dict[str, dict[str, int]] = {}
+    """Of the shards that it gives out: `depth`, `in_flight`, `redelivered` and `dead`, by queue. All nodes' add up."""
+
     def counted(self, kind: str) -> Mapping[int, int]:
         """The durations of one kind, by bucket."""
         return dict(self.latency.get(kind, ()))

@@ -19,6 +19,7 @@ from cluster.node.queues import QueueDefinitions
 from cluster.node.ready import Ready
 from cluster.node.vitals import problems, vitals
 from cluster.ports import Inbound
+from cluster.queues.explained import told_message
 from cluster.replication.mergeable import TABLE_KV
 from cluster.wire.admin import AdminAnswer, AdminQuery, read_arguments
 
@@ -66,6 +67,7 @@ class Answers:
             "members": self.members,
             "ring": self.ring,
             "explain": self.explain,
+            "explain-message": lambda arguments: told_message(node.queues.context, str(arguments.get("id", ""))),
             "events": self.events,
             "trace": lambda arguments: node.steps.of(str(arguments.get("id", ""))),
             "health": self.health,

@@ -66,6 +66,7 @@ def vitals(node: "Node", arguments: dict[str, Any]) -> dict[str, Any]:
         },
         "storage": node.store.status(),
         "gateways": {name: gateway.status() for name, gateway in node.gateways.items()},
+        "queues": node.queues.given(),
         "latency": {
             "writes": node.kv.writes.sparse(),
             "reads": node.kv.reading.latencies.sparse(),

@@ -33,6 +33,7 @@ from cluster.wire.queues import (
 )
 
 REST_S: Final = 30.0
+GIVEN: Final = ("depth", "in_flight", "redelivered", "dead")
 
 Bound = tuple[str, str, str]
 """A queue, the id of a message there, and the outcome as of a send."""
@@ -92,6 +93,16 @@ class NodeQueues:
                 self.sending.deliver(queue, [message], deadline, partial(sent, queue))
             except NotFound as error:  # it was deleted just now
                 sent(queue, refused(error, 1))
+
+    def given(self) -> dict[str, dict[str, int]]:
+        """Of each queue the figures of the shards that this node gives of, together; the nodes' add up to the queue's.
+        Queues without any are left out."""
+        found: dict[str, dict[str, int]] = {}
+        for name in self.context.defined.by_name:
+            shards = [one for one in self.stats(name).values() if one["gives"]]
+            if shards:
+                found[name] = {what: sum(one[what] for one in shards) for what in GIVEN}
+        return found
 
     def stats(self, name: str) -> dict[int, dict[str, Any]]:
         """Of each shard of a queue that this node owns: whether it gives of it, and what it knows. What it counts, it

@@ -28,7 +28,7 @@ ENTRIES = (
     Entry(name='faults', help='List faults, and how much each affected.', group='faults', rank=10, readonly=True, module='dsectl.commands.faults', function='faults', plain=(0,)),
     Entry(name='members', help='Show which nodes are alive, as one node or all see it.', group='inspect', rank=1, readonly=True, module='dsectl.commands.status', function='members', plain=(0,)),
     Entry(name='ring', help='Draw which nodes own which partitions.', group='inspect', rank=2, readonly=True, module='dsectl.commands.status', function='ring', plain=(0,)),
-    Entry(name='explain', help="Show a key's owners and what each replica holds.", group='inspect', rank=3, readonly=True, module='dsectl.commands.explain', function='explain', plain=(1,)),
+    Entry(name='explain', help='Show who owns a key or message, and what each holds.', group='inspect', rank=3, readonly=True, module='dsectl.commands.explain', function='explain', plain=(1,)),
     Entry(name='events', help='Show what nodes decided, and why.', group='inspect', rank=4, readonly=True, streams=('-f', '--follow'), module='dsectl.commands.events', function='events', plain=(0,)),
     Entry(name='health', help='Check that every node is healthy; exit 1 if not.', group='inspect', rank=5, readonly=True, module='dsectl.commands.health', function='health', plain=(0,)),
     Entry(name='hints', help='Count the hints that wait for absent owners.', group='inspect', rank=6, readonly=True, module='dsectl.commands.health', function='hints', plain=(0,)),

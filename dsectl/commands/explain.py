@@ -1,15 +1,16 @@
-"""`explain KEY`: where a key belongs, and what every node holds of it, asked directly."""
+"""`explain ID`: where a key or a message of a queue belongs, and what every node holds of it, asked directly."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cluster.errors import ClusterError
+from cluster.errors import ClusterError, Usage
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.cli.values import as_json, check_text
 from dsectl.ui.cells import cell_lines, chosen, rules
 from dsectl.ui.events import events_lines
+from dsectl.ui.messages import message_lines
 from dsectl.ui.table import Cell, table
 from dsectl.ui.text import Paint, count, shown
 from dsectl.ui.units import clock as time_of_day
@@ -31,23 +32,31 @@ NOTHING: dict[str, Any] = {
 }
 
 
-@command("explain", "Show a key's owners and what each replica holds.", group="inspect", rank=3, readonly=True)
+@command("explain", "Show who owns a key or message, and what each holds.", group="inspect", rank=3, readonly=True)
 def explain(
-    id: Annotated[str, typer.Argument(metavar="KEY", help="Key to explain.")],
+    id: Annotated[str, typer.Argument(metavar="ID", help="Key to explain, or id of a message.")],
     key: Annotated[bool, typer.Option("--key", help="Read the argument as a key (the default).")] = False,
+    message: Annotated[bool, typer.Option("--message", help="Read it as the id of a message of a queue.")] = False,
 ) -> Answer:
     """Bucket, owners and fallbacks; the clock and digest of each copy, and its siblings: value, author and dot; of a
     register, counter or set its stamps, its end, and what a merge of the copies chooses; hints that wait for an owner;
-    and the last decisions."""
+    and the last decisions. Of a message (--message) who accepted it, who leased it to whom and how often, and when it
+    was acknowledged."""
     from cluster.client.dispatch import nobody
 
+    if key and message:
+        raise Usage("--key and --message exclude each other")
+    what, arguments = ("explain-message", {"id": id}) if message else ("explain", {"key": check_text(id, "key")})
     client = current().client()
     limit = min(ANSWER_S, client.timeout)
-    answers = client.ask_all(None, "explain", {"key": check_text(id, "key")}, timeout=limit)
+    answers = client.ask_all(None, what, arguments, timeout=limit)
     answered = {name: answer for name, answer in answers.items() if not isinstance(answer, ClusterError)}
     silent = {name: answer for name, answer in answers.items() if isinstance(answer, ClusterError)}
     if not answered:
-        raise nobody(current().cluster, silent)
+        raise next((error for error in silent.values() if isinstance(error, Usage)), nobody(current().cluster, silent))
+    if message:
+        told = merge_message(answered, list(silent))
+        return Answer(told, lambda console: console.lines(message_lines(told, console.paint, console.columns)))
     found = merge(id, answered, list(silent))
     return Answer(found, lambda console: console.lines(explain_lines(found, console.paint, console.columns)))
 
@@ -74,6 +83,50 @@ def merge(key: str, answered: dict[str, dict[str, Any]], silent: list[str]) -> d
         "silent": silent,
         "steps": steps[-STEPS_MAX:],
     }
+
+
+def merge_message(answered: dict[str, dict[str, Any]], silent: list[str]) -> dict[str, Any]:
+    """The answers of all nodes as one. Done at one is done; the latest lease is the one that counts."""
+    one = next(iter(answered.values()))
+    states = {answer["state"] for answer in answered.values()}
+    held = [answer["held"] for answer in answered.values() if answer["held"]]
+    leases = [copy["lease"] for copy in held if copy["lease"]]
+    steps = told_steps([{"node": name, **step} for name, answer in answered.items() for step in answer["steps"]])
+    some = held[0] if held else {}
+    nodes = {
+        name: {field: answer[field] for field in ("state", "votes")} | {"lease": (answer["held"] or {}).get("lease")}
+        for name, answer in answered.items()
+        if name in one["owners"] or answer["state"] != "none"
+    }
+    return {
+        **{field: one[field] for field in ("id", "queue", "shard", "partition", "owners", "fallbacks", "accepted_by")},
+        "state": next((state for state in ("done", "live") if state in states), "none"),
+        **{
+            field: some.get(field)
+            for field in ("accepted_at", "visible_at", "expires_at", "bytes", "headers", "dedup_id")
+        },
+        "body": _value_json({"value": some["body"], "bytes": some["bytes"]}) if some else None,
+        "lease": max(leases, key=lambda lease: (lease["attempt"], lease["left_s"]), default=None),
+        "nodes": nodes,
+        "silent": silent,
+        "steps": steps,
+    }
+
+
+def told_steps(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Steps of all nodes, oldest first, without details that say nothing. A lease after another one says why."""
+    told: list[dict[str, Any]] = []
+    before = ""
+    for step in sorted(steps, key=lambda step: str(step["at"])):
+        one = {name: value for name, value in step.items() if value not in ("", None)}
+        if step["step"] == "leased":
+            if before:
+                one["why"] = "it was returned" if before == "returned" else "its lease ended"
+            before = "leased"
+        elif step["step"] == "returned":
+            before = "returned"
+        told.append(one)
+    return told
 
 
 def _replica_json(answer: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from dsectl.load.account import Account, broken, untested
 from dsectl.ui.text import count
 from dsectl.ui.verdicts import Verdict, verdict_on
 
+LOADS = 4
+
 
 @dataclass
 class Step:
@@ -31,9 +33,11 @@ class Findings:
     ready_s: float | None = None
     load: dict[str, Account] = field(default_factory=dict)
     writes: int = 0
-    """Acknowledged so far; likewise the two that follow."""
+    """Acknowledged so far; likewise those that follow."""
     messages: int = 0
     requests: int = 0
+    jobs: int = 0
+    """Messages of a queue, acknowledged by those who took them."""
     coordinators: dict[str, int] = field(default_factory=dict)
     """Acknowledged writes, by the node that coordinated."""
     answered_by: dict[str, int] = field(default_factory=dict)
@@ -47,6 +51,7 @@ class Findings:
     writes_in_outage: int = 0
     messages_in_outage: int = 0
     requests_in_outage: dict[str, int] = field(default_factory=dict)
+    jobs_in_outage: int = 0
     longest_gap_s: float | None = None
     """The longest time without an acknowledged write from the kill until the node listens again."""
     avoided_s: float | None = None
@@ -102,12 +107,13 @@ def judge(found: Findings) -> Verdict:
         "no write was acknowledged while a node was down": found.writes_in_outage == 0,
         "no message arrived while a node was down": found.messages_in_outage == 0,
         "no request was answered while a node was down": not found.requests_in_outage,
+        "no job was done while a node was down": found.jobs_in_outage == 0,
         "no hint was ever stored, so none was delivered": found.hints_peak == 0,
         "the node was not started again": found.restart_s is None,
         f"{victim} was not seen to be alive again": found.alive_again_s is None,
         "the waiting hints could not be counted": found.hints_left is None,
         f"{found.hints_left} hints were still waiting": found.hints_left,
-        "not every load gave its account": len(found.load) < 3,
+        "not every load gave its account": len(found.load) < LOADS,
         "the key that the story follows was not read back": found.showcase_kept is None,
         f"the owners of {count(uncompared, 'key')} were not compared": uncompared > 0,
         "the node that returned owns nothing that was written without it": found.keys_caught_up == 0,

@@ -21,7 +21,7 @@ from dsectl.cli.loop import run_loop
 from dsectl.demo.findings import Findings, Step, judge
 from dsectl.demo.witness import Witness, WitnessedCalls, within
 from dsectl.load.account import account_of, promises
-from dsectl.load.plan import KV, PUBLISH, READ, REQUEST, UNIFORM, WRITE, KeySpace, LoadPlan, Mix
+from dsectl.load.plan import KV, PUBLISH, QUEUE, READ, REQUEST, UNIFORM, WRITE, KeySpace, LoadPlan, Mix
 from dsectl.load.session import Hooks, run_session
 from dsectl.load.tally import LoadReport
 from dsectl.snapshot.observer import Observer, Poller
@@ -47,7 +47,7 @@ PATIENCE_S = 3.0
 """For owners to become equal: a write under way becomes a hint within 1 s, and hints are sent again each 0.25 s."""
 SHOWCASE = "cart"
 BEFORE, DURING = b"book", b"book, pen"
-RATES = {KV: 400.0, PUBLISH: 80.0, REQUEST: 80.0}
+RATES = {KV: 400.0, PUBLISH: 80.0, REQUEST: 80.0, QUEUE: 80.0}
 """Operations a second: well below what two busy cores do."""
 MIX = Mix({WRITE: 3, READ: 1}, UNIFORM)
 KEYS = 500
@@ -168,7 +168,7 @@ class DemoStory:
 
     async def _calm(self) -> None:
         found, witness, say = self.found, self.witness, self.teller.say
-        self.teller.step("Writes, messages and requests flow")
+        self.teller.step("Writes, messages, requests and jobs of a queue flow")
         await self.client.kv.put(SHOWCASE, BEFORE)
         where = await self.client.admin.explain(SHOWCASE)
         found.victim = where["owners"][0]
@@ -194,6 +194,7 @@ class DemoStory:
             f"{found.messages_across} published at other nodes"
         )
         say(f"{count(found.requests, 'request')} answered: {_counts(found.answered_by)}")
+        say(f"{count(found.jobs, 'job')} taken from the queue and done")
 
     async def _crash(self) -> None:
         found, victim, timed = self.found, self.found.victim, self.teller.timed
@@ -219,7 +220,7 @@ class DemoStory:
         say(f"{SHOWCASE!r} is written again, {DURING.decode()!r} instead of {BEFORE.decode()!r}")
         began = time.monotonic()
         await asyncio.sleep(OUTAGE_S)
-        answered = (witness.writes, witness.messages, witness.requests)
+        answered = (witness.writes, witness.messages, witness.requests, witness.jobs)
         await self._when(
             lambda: found.hints_peak > 0 and all(one and one[-1].began >= self.ended_at for one in answered),
             began,
@@ -230,6 +231,7 @@ class DemoStory:
         found.writes_in_outage = len(within(witness.writes, self.ended_at, now))
         found.messages_in_outage = len(within(witness.messages, self.ended_at, now))
         found.requests_in_outage = dict(Counter(one.node for one in within(witness.requests, self.ended_at, now)))
+        found.jobs_in_outage = len(within(witness.jobs, self.ended_at, now))
         self.outage_keys = {one.key for one in within(witness.writes, self.ended_at, now)} | {SHOWCASE}
         say(
             f"{count(found.writes_in_outage, 'write')} acknowledged without it; "
@@ -237,6 +239,7 @@ class DemoStory:
         )
         say(f"{count(found.messages_in_outage, 'message')} delivered by {witness.subscriber}")
         say(f"{count(sum(found.requests_in_outage.values()), 'request')} answered: {_counts(found.requests_in_outage)}")
+        say(f"{count(found.jobs_in_outage, 'job')} taken from the queue and done")
 
     async def _come_back(self) -> None:
         found, timed = self.found, self.teller.timed
@@ -257,7 +260,7 @@ class DemoStory:
     async def _check(self) -> None:
         found, say = self.found, self.teller.say
         self.teller.step("Everything that was acknowledged is checked")
-        say("the loads end, and every key is read back strictly")
+        say("the loads end, every key is read back strictly, and the queue is drained")
         await self._end_loads()
         for family, account in found.load.items():
             say(f"load {family}: {promises(account)}")

@@ -7,7 +7,7 @@ from dsectl.cli.console import Console
 from dsectl.demo.findings import Findings
 from dsectl.demo.story import Teller
 from dsectl.load.account import promises
-from dsectl.load.plan import KV, PUBLISH, REQUEST
+from dsectl.load.plan import KV, PUBLISH, QUEUE, REQUEST
 from dsectl.ui.screen import Block
 from dsectl.ui.table import Cell, state, table_lines
 from dsectl.ui.text import STATES, Line, Paint, shown
@@ -59,7 +59,7 @@ class LiveTeller(Teller):
         """Show them with the picture, which is drawn anew when it is old."""
         found, now = self.found, time.monotonic()
         self.matrix, self.hints = matrix, hints
-        self._samples.append((now, (found.writes, found.messages, found.requests)))
+        self._samples.append((now, (found.writes, found.messages, found.requests, found.jobs)))
         while len(self._samples) > 2 and self._samples[1][0] <= now - RATE_WINDOW_S:
             self._samples.popleft()
         if now - self._drawn_at >= DRAW_S:
@@ -96,17 +96,17 @@ class LiveTeller(Teller):
         return table_lines(["node", "as the others see it"], rows)
 
     def _flow(self) -> list[Line]:
-        titles = ["writes", "messages", "requests", "hints waiting"]
+        titles = ["writes", "messages", "requests", "jobs", "hints waiting"]
         waiting = ("?" if self.hints is None else str(self.hints), "good" if self.hints == 0 else "warn")
         rates: list[Cell] = [""] * len(titles)
         if len(self._samples) > 1:
             (began, first), (ended, last) = self._samples[0], self._samples[-1]
             elapsed = max(ended - began, RATE_WINDOW_S / 10)
-            rates[:3] = [
+            rates[:4] = [
                 (f"{(after - before) / elapsed:.0f}", "strong") for before, after in zip(first, last, strict=True)
             ]
         found = self.found
-        totals = [str(total) for total in (found.writes, found.messages, found.requests)]
+        totals = [str(total) for total in (found.writes, found.messages, found.requests, found.jobs)]
         return table_lines(["", *titles], [["in all", *totals, waiting], ["a second", *rates]], right=titles)
 
 
@@ -114,7 +114,7 @@ def summary_lines(found: Findings, verdict: Verdict, paint: Paint) -> list[str]:
     """The last words."""
     left = "unknown" if found.hints_left is None else str(found.hints_left)
     lines = [""]
-    for name, family in (("keys", KV), ("messages", PUBLISH), ("requests", REQUEST)):
+    for name, family in (("keys", KV), ("messages", PUBLISH), ("requests", REQUEST), ("jobs", QUEUE)):
         if (one := found.load.get(family)) is not None:
             counts = ", ".join(
                 f"{one[what]:,} {what}" for what in ("ok", "failed", "maybe") if one[what] or what == "ok"

@@ -8,7 +8,7 @@ from itertools import pairwise
 from time import monotonic
 from typing import NamedTuple
 
-from cluster.client.aio import CallDone, Calls, Client, Message, Outcome
+from cluster.client.aio import CallDone, Calls, Client, Message, Outcome, QueueAnswered
 from cluster.client.aio_topics import Subscription
 from cluster.client.dispatch import Dispatch
 from dsectl.demo.findings import Findings
@@ -34,6 +34,7 @@ class Witness:
         self.writes: list[Answered] = []
         self.messages: list[Answered] = []
         self.requests: list[Answered] = []
+        self.jobs: list[Answered] = []
         self.subscriber = ""
         """The node that delivers the messages."""
         self.hinted_at: list[float] = []
@@ -77,6 +78,19 @@ class WitnessedCalls(Calls):
             done(outcome)
 
         return super().put(key, value, context, answered)
+
+    def ack(self, receipts: list[str], done: Done) -> Dispatch:
+        """Messages of a queue are done with."""
+        began = monotonic()
+
+        def answered(outcome: Outcome) -> None:
+            if type(outcome) is QueueAnswered:
+                count = sum(verdict in ("ok", "ok-sloppy") for verdict, _ in outcome.results)
+                self.witness.jobs += [Answered(began, monotonic(), "")] * count
+                self.found.jobs += count
+            done(outcome)
+
+        return super().ack(receipts, answered)
 
     def call(self, operation: str, payload: bytes, done: Done) -> Dispatch:
         """Call a service."""

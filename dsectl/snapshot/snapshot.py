@@ -162,6 +162,17 @@ class Snapshot:
                 found[target] = found.get(target, 0) + number
         return {target: number for target, number in found.items() if number}
 
+    def queues(self) -> dict[str, dict[str, int]]:
+        """Of each queue what the nodes that answer say of the shards that they give out, together; those that hold
+        anything, or did since the nodes booted."""
+        found: dict[str, dict[str, int]] = {}
+        for node in self.nodes.values():
+            for name, said in (node.vitals.queues if node.vitals else {}).items():
+                total = found.setdefault(name, {})
+                for what, number in said.items():
+                    total[what] = total.get(what, 0) + number
+        return dict(sorted(found.items()))
+
     def to_json(self) -> dict[str, Any]:
         """What `status --json` prints."""
         moving = self.moving

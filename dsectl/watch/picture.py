@@ -22,6 +22,7 @@ EVENTS_MIN = 3
 ENDED_SHOWN_S = 15.0
 """A fault that has ended stays on the screen for so long."""
 TARGET_MAX = 40
+QUEUES_SHOWN = 8
 GROUP_COLUMNS, KIND_COLUMNS, SUBJECT_COLUMNS = 6, 17, 9
 
 VERDICT_BARS = {"green": "bar-good", "amber": "bar-warn", "red": "bar-bad"}
@@ -97,9 +98,10 @@ def _body(
     lines = node_lines(history, columns, min(len(snapshot.nodes) + 1, room), focus, glyphs, step)
     left = room - len(lines)
     faults = shown_faults(history, snapshot.wall)
-    waiting = hint_lines(snapshot)
+    waiting, queues = hint_lines(snapshot), queue_lines(snapshot)
     wide = columns >= WIDE
-    below = max(len(faults) + len(waiting), EVENTS_MIN) + 1 if wide else len(faults) + bool(faults) + EVENTS_MIN + 1
+    listed = len(faults) + len(queues)
+    below = max(listed + len(waiting), EVENTS_MIN) + 1 if wide else listed + bool(faults) + EVENTS_MIN + 1
     chart_rows = min(8, max((left - 4) // 4, 0), left - below - 4)
     if chart_rows > 0:
         lines += [[], *chart_lines(history, columns, chart_rows, focus, glyphs, step)]
@@ -109,14 +111,17 @@ def _body(
         left -= 1
     if wide and left >= 2:
         half = columns * 2 // 5
-        listed = fault_lines(faults, max(1, left - 3 - len(waiting)), snapshot.wall)
-        one = [_title("faults", none=not faults), *listed, _title("hints", none=not waiting), *waiting][:left]
+        told = fault_lines(faults, max(1, left - 3 - len(waiting) - len(queues)), snapshot.wall)
+        one = [_title("faults", none=not faults), *told, *queues, _title("hints", none=not waiting), *waiting][:left]
         other = [_title("events", focus), *event_lines(history, left - 1, focus)]
         return lines + beside(one, other, half, 3, columns - half - 3)
     if faults and left >= 2:
-        listed = fault_lines(faults, max(1, min(len(faults), left - 2 - EVENTS_MIN, left - 1)), snapshot.wall)
-        lines += [_title("faults"), *listed]
-        left -= len(listed) + 1
+        told = fault_lines(faults, max(1, min(len(faults), left - 2 - EVENTS_MIN, left - 1)), snapshot.wall)
+        lines += [_title("faults"), *told]
+        left -= len(told) + 1
+    if queues and left >= len(queues) + EVENTS_MIN + 1:
+        lines += queues
+        left -= len(queues)
     if left >= 2:
         lines += [_title("events", focus), *event_lines(history, left - 1, focus)]
     return lines
@@ -131,6 +136,8 @@ def plain_lines(history: History, columns: int, glyphs: Glyphs = UNICODE, every_
         lines += [[], *flow(figures(history), columns, "   ")]
         faults = shown_faults(history, snapshot.wall)
         lines += [[], _title("faults"), *fault_lines(faults, len(faults), snapshot.wall)] if faults else []
+        queues = queue_lines(snapshot)
+        lines += [[], *queues] if queues else []
         lines += [[], _title("events"), *event_lines(history, PLAIN_EVENTS, None)]
         lines += [[], *flow(_legend(glyphs), columns, "  ")]
     return [fit(line, columns) for line in lines]
@@ -246,6 +253,21 @@ def hint_lines(snapshot: Snapshot) -> list[Line]:
             [piece(target, 4, "name"), piece(number(total), 6, "warn", right=True), (f"  kept by {held}", "dim")]
         )
     return lines
+
+
+def queue_lines(snapshot: Snapshot) -> list[Line]:
+    """What is in each queue, under a heading; nothing where there is no queue."""
+    lines: list[Line] = []
+    for name, said in list(snapshot.queues().items())[:QUEUES_SHOWN]:
+        line = [
+            piece(name, 16, "name"),
+            piece(number(said["depth"]), 6, "" if said["depth"] else "dim", right=True),
+            (f"  {number(said['in_flight'])} in flight", "" if said["in_flight"] else "dim"),
+        ]
+        for what, style in (("redelivered", "warn"), ("dead", "bad")):
+            line += [(f"  {number(said[what])} {what}", style)] if said[what] else []
+        lines.append(line)
+    return [_title("queues"), *lines] if lines else []
 
 
 # -- events

@@ -9,7 +9,7 @@ from msgspec import json
 
 from dsectl.demo.findings import Findings, Step, judge
 from dsectl.load.account import Account, account_of
-from dsectl.load.plan import KV, PUBLISH, REQUEST, LoadPlan
+from dsectl.load.plan import KV, PUBLISH, QUEUE, REQUEST, LoadPlan
 from dsectl.load.tally import LoadReport
 from dsectl.ui.verdicts import FAILED, INCONCLUSIVE, PASSED
 
@@ -28,7 +28,7 @@ def good() -> Findings:
         nodes=5,
         victim="n1",
         ready_s=0.4,
-        load={family: account(family) for family in (KV, PUBLISH, REQUEST)},
+        load={family: account(family) for family in (KV, PUBLISH, REQUEST, QUEUE)},
         writes=101,
         messages=49,
         requests=50,
@@ -39,6 +39,7 @@ def good() -> Findings:
         writes_in_outage=40,
         messages_in_outage=20,
         requests_in_outage={"n2": 20},
+        jobs_in_outage=20,
         longest_gap_s=0.02,
         avoided_s=0.02,
         not_alive_s=0.02,
@@ -79,6 +80,7 @@ BREAKS: list[tuple[str, Callable[[Findings], object]]] = [
     ("1 messages came twice (load publish)", _load(PUBLISH, duplicated=1)),
     ("never sent (load publish)", _load(PUBLISH, unexpected=1)),
     ("never sent (load request)", _load(REQUEST, unexpected=1)),
+    ("1 acknowledged messages are lost (load queue)", _load(QUEUE, lost=1)),
 ]
 
 
@@ -106,6 +108,8 @@ GAPS: list[tuple[str, Callable[[Findings], object]]] = [
     ("no write was acknowledged while", _set("writes_in_outage", 0)),
     ("no message arrived while", _set("messages_in_outage", 0)),
     ("no request was answered while", _set("requests_in_outage", {})),
+    ("no job was done while", _set("jobs_in_outage", 0)),
+    ("the queue was not drained", _load(QUEUE, unchecked=1)),
     ("no hint was ever stored", _set("hints_peak", 0)),
     ("could not be counted", _set("hints_left", None)),
     ("time was up", _set("cut_short", True)),

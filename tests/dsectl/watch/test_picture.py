@@ -72,6 +72,23 @@ def test_a_small_screen_says_what_matters() -> None:
     assert "▼" in page and "▲" in page and lines[-1].startswith("q quit")
 
 
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (200, 50)])
+def test_queues_add_up_over_the_nodes_that_give_of_them(columns: int, rows: int) -> None:
+    history = crashed()
+    said = {"depth": 6, "in_flight": 2, "redelivered": 0, "dead": 0}
+    one, two = vitals(9.0), vitals(9.0)
+    told = {
+        "n1": msgspec.structs.replace(one, queues={"jobs": said}),
+        "n2": msgspec.structs.replace(two, queues={"jobs": {**said, "redelivered": 1}, "dead": {**said, "depth": 0}}),
+    }
+    history.add(snapshot(9.0, dict(told)))
+    page = text(history, columns, rows)
+    line = next(line for line in page if line.startswith("jobs "))
+    assert line.split()[:4] == ["jobs", "12", "4", "in"] and "1 redelivered" in line and "dead" not in line
+    assert any("QUEUES" in one for one in page)
+    assert "jobs" in "\n".join(painted(one, PLAIN) for one in plain_lines(history, 100))
+
+
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (100, 24), (200, 50), (30, 10), (40, 12)])
 def test_all_nodes_come_before_anything_else(columns: int, rows: int) -> None:
     history = crashed()
