@@ -1,7 +1,8 @@
-"""put W=2 and get R=2 over three nodes, durability interval: operations a second, p50 and p99, by number in flight.
+"""put W=2 and get R=2 over three nodes: operations a second, p50 and p99, by number in flight.
 
-64-byte keys, 100-byte values. The load is one process on the client's callback core; each slot in flight has its own
-keys and writes with the context of its last write, as so many sessions would.
+`DURABILITY=always python -m tests.bench.bench_kv` for another durability than interval. 64-byte keys, 100-byte values.
+The load is one process on the client's callback core; each slot in flight has its own keys and writes with the context
+of its last write, as so many sessions would.
 """
 
 import asyncio
@@ -85,7 +86,7 @@ def main() -> None:
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
     flights = [int(text) for text in os.environ.get("FLIGHTS", "1,16,64,256").split(",")]
-    with fresh_cluster(3):
+    with fresh_cluster(3, durability=os.environ.get("DURABILITY", "interval")):
         contexts: dict[str, bytes] = {}
         for slots in flights:
             for write in (True, False):

@@ -3,7 +3,7 @@ again."""
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 import cluster
 from cluster.client.blocking import BlockingCluster
 from cluster.emulator import cluster as emulator
-from cluster.emulator.home import ClusterFiles
+from cluster.emulator.disk import tail
+from cluster.emulator.home import NODE_LOG_FILE, ClusterFiles, find_home, load_cluster
 from cluster.emulator.spec import ClusterSpec
 from cluster.errors import ClusterError
 
@@ -113,13 +114,28 @@ class Real:
 
 
 @contextmanager
+def last_words(name: str, lines: int = 25) -> Iterator[None]:
+    """What fails inside tells what each node's process does and logged last: the cluster is gone when it is read."""
+    try:
+        yield
+    except Exception as error:
+        with suppress(ClusterError):
+            files = load_cluster(name, find_home())
+            for node, process in emulator.processes(files).items():
+                said = tail(files.node(node) / NODE_LOG_FILE, lines)
+                error.add_note(f"{node} ({process.state}):\n{said}")
+        raise
+
+
+@contextmanager
 def real(nodes: int = 5, **options: Any) -> Iterator[Real]:
     """A cluster on a leash, below the DSECTL_HOME of the test; removed at the end."""
     report = emulator.up(ClusterSpec(name="real", nodes=nodes, **options), 30.0, leashed=True)
     try:
         with cluster.connect_blocking("real") as client:
             client.timeout = 3.0
-            yield Real(report.files, client)
+            with last_words("real"):
+                yield Real(report.files, client)
     finally:
         emulator.remove("real")
         assert emulator.clusters() == []

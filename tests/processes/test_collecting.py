@@ -9,7 +9,7 @@ from cluster.emulator import cluster as emulator
 from cluster.emulator.spec import ClusterSpec
 from cluster.errors import ClusterError
 from tests.processes.commands import dsectl
-from tests.processes.fleet import Real, until
+from tests.processes.fleet import Real, last_words, until
 
 KEYS = [f"key-{number}" for number in range(2000)]
 KEPT, DELETED = KEYS[::20], [key for number, key in enumerate(KEYS) if number % 20]
@@ -47,7 +47,7 @@ def check(fleet: Real) -> None:
 def test_deleted_keys_are_gone_and_none_comes_back() -> None:
     report = emulator.up(ClusterSpec(name="real", nodes=5), 30.0)
     try:
-        with cluster.connect_blocking("real") as client:
+        with cluster.connect_blocking("real") as client, last_words("real"):
             client.timeout = 3.0
             fleet = Real(report.files, client)
             for key in KEYS:
@@ -66,7 +66,7 @@ def test_deleted_keys_are_gone_and_none_comes_back() -> None:
             assert "tombstones collected" in dsectl("repair", "--status", "-C", "real").out
             emulator.down("real")
             files = emulator.up(ClusterSpec(name="real"), 30.0).files
-        with cluster.connect_blocking("real") as client:
+        with cluster.connect_blocking("real") as client, last_words("real"):
             client.timeout = 3.0
             fleet = Real(files, client)
             until(fleet.settled)
