@@ -136,6 +136,7 @@ class Consumer:
             while (held := await self._next()) is not None:
                 yield held.message
                 self._finish(held)
+                held = None  # whoever ends the wait for the next one gives nothing back
             self._check()
         finally:
             self._loops -= 1

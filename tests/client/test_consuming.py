@@ -57,6 +57,24 @@ async def test_a_loop_that_is_left_gives_back_the_message_it_was_at_and_those_it
     assert sorted(queue.returned) == [("1.1", 1.0), ("2.1", 0.0), ("3.1", 0.0)] and not queue.acknowledged
 
 
+async def test_a_loop_that_is_cancelled_between_two_messages_gives_nothing_back(start_node: StartNode) -> None:
+    queue = FakeQueue()
+    queue.put(b"a")
+    node = start_node("n1", queue)
+    async with open_client(node) as c:
+
+        async def loop() -> None:
+            async for _ in c.queues["jobs"].consume(visibility=30.0):
+                pass
+
+        looping = asyncio.create_task(loop())
+        await until(queue, lambda: bool(queue.acknowledged) and len(queue.parked) == 1)
+        looping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await looping
+    assert queue.acknowledged == ["1.1"] and not queue.returned
+
+
 async def test_an_exception_returns_the_message_with_a_pause_that_doubles(start_node: StartNode) -> None:
     queue = FakeQueue()
     queue.put(b"poison")
