@@ -159,8 +159,9 @@ def options_of(attributes: Mapping[str, str]) -> dict[str, Any]:
     for name, value in attributes.items():
         if name in SECONDS:
             option, most = SECONDS[name]
-            if not (value.isascii() and value.isdigit()) or int(value) > most:
-                raise SqsError("InvalidAttributeValue", f"{name} is a number of seconds up to {most:g}, not {value!r}")
+            if not (value.isascii() and value.isdigit() and len(value) < 10) or int(value) > most:
+                what = f"{name} is a number of seconds up to {most:g}, not {value[:64]!r}"
+                raise SqsError("InvalidAttributeValue", what)
             # No lease at all cannot be: the shortest one that a queue may have is as good.
             options[option] = max(float(value), 0.001) if option == "visibility_s" else float(value)
         elif name == "RedrivePolicy":

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 from msgspec import DecodeError, Struct, ValidationError, json
 
@@ -44,7 +43,7 @@ class SqsCall:
         except ValidationError as error:
             kind = "MissingParameter" if "missing required field" in str(error) else "InvalidParameterValue"
             raise SqsError(kind, str(error)) from None
-        except (DecodeError, UnicodeDecodeError) as error:
+        except (DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise SqsError("SerializationException", f"the request is not JSON: {error}") from None
 
     def reply(self, body: object = NOTHING, headers: dict[str, str] | None = None) -> None:
@@ -77,7 +76,7 @@ class SqsCall:
 
     def name_of(self, url: str) -> str:
         """The queue that a URL, or a name alone, means. Raises SqsError."""
-        name = urlsplit(url).path.rstrip("/").rpartition("/")[2]
+        name = url.rstrip("/").rpartition("/")[2]
         if name not in self.host.queues():
             raise SqsError("QueueDoesNotExist", f"no queue {name[:80]!r}: `dsectl queue list` lists the queues")
         return name

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cluster.chain.queue import Queue
 from cluster.errors import AlreadyExists, LeaseLost, Maybe, QueueFull, QuorumMissing
@@ -307,6 +309,45 @@ def test_what_is_no_action_is_refused_with_a_reason(client: FakeClient) -> None:
     assert client.ask("Fly", {}).error == "InvalidAction;Sender"
     assert "redrive" in client.ask("StartMessageMoveTask", {}).json["message"]
     assert "query protocol" in client.ask("", b"Action=ListQueues").json["message"]
+
+
+ODD = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(allow_nan=False, allow_infinity=False),
+        st.sampled_from(["", URL, "jobs", "http://[", "r1", "All", "String", "1" * 5000, "{", "a" * 300]),
+        st.text(max_size=9),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(["Id", "DataType", "StringValue", "a"]), inner)
+    ),
+    max_leaves=6,
+)  # fmt: skip
+FIELDS = [
+    "QueueUrl", "QueueName", "Attributes", "AttributeNames", "Entries", "MessageBody", "MessageAttributes",
+    "ReceiptHandle", "VisibilityTimeout", "MaxNumberOfMessages", "WaitTimeSeconds", "DelaySeconds", "NextToken",
+]  # fmt: skip
+
+
+@given(st.sampled_from(list(ACTIONS)), st.dictionaries(st.sampled_from(FIELDS), ODD), st.booleans())
+def test_whatever_is_asked_is_answered(action: str, fields: dict[str, Any], of_queue: bool) -> None:
+    def done(body: Any) -> QueueAnswered:
+        return QueueAnswered([("ok", OK)] * len(body.receipts))
+
+    node = FakeNode()
+    node.admin_answer = {"held": {}}
+    node.answers = {
+        QueueSend: lambda body: QueueSent([("i", "ok", 2, False, OK)] * len(body.messages)),
+        QueueReceive: lambda body: QueueReceived([message()], []),
+        QueueAck: done, QueueReturn: done, QueueExtend: done,
+    }  # fmt: skip
+    client = FakeClient(node)
+    client.ask(action, fields | ({"QueueUrl": URL} if of_queue else {}))
+    assert client.session.idle and not client.closed
+
+
+@pytest.mark.parametrize("body", [b"[" * 300_000, b'{"a":' * 100_000, b"\xff", b'"\\ud800"', b"null"])
+def test_what_is_no_request_is_answered(client: FakeClient, body: bytes) -> None:
+    assert client.ask("ListQueues", body).status == HTTPStatus.BAD_REQUEST
 
 
 def test_nothing_is_done_without_a_signature(node: FakeNode, client: FakeClient) -> None:

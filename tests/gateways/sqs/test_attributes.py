@@ -113,6 +113,7 @@ def test_options_of_a_queue_come_back() -> None:
         ("VisibilityTimeout", "43201", "InvalidAttributeValue"),
         ("VisibilityTimeout", "-1", "InvalidAttributeValue"),
         ("DelaySeconds", "x", "InvalidAttributeValue"),
+        ("DelaySeconds", "9" * 5000, "InvalidAttributeValue"),
         ("RedrivePolicy", "{", "InvalidAttributeValue"),
         ("RedrivePolicy", '{"maxReceiveCount":3}', "InvalidAttributeValue"),
         ("ReceiveMessageWaitTimeSeconds", "20", "InvalidAttributeValue"),
