@@ -4,7 +4,7 @@ A message goes to topics as it is read, so the publishes of a connection keep th
 it is done: subscriptions that every live node knows of, publishes that have their outcome. A publish that awaits an
 answer waits for the subscriptions before it, too, or its answer could be published where the inbox is not known yet.
 
-Subjects that begin with `$` are the server's own: `$JS.API.>` has no responders here, `$SYS` says what the node is.
+Some subjects are the server's own: `$JS.API.>` has no responders here, and at `$SYS.>` it says what it is.
 
 What is wrong with one subject or message is said as a permissions violation: clients hand that to their program and go
 on, while they take any other `-ERR` for the end of the connection.
@@ -47,6 +47,7 @@ SERVICE_S = 30.0
 """How long a call of a service may take: clients of NATS do not say how long they wait."""
 LAME_DUCK_S = 0.5
 """Between the news that a node drains and the end of its connections, for clients that move by themselves."""
+OWN_SUBJECTS = ("$JS.API.", "$SYS.")
 OK, PING, PONG = b"+OK\r\n", b"PING\r\n", b"PONG\r\n"
 
 
@@ -235,7 +236,7 @@ class NatsSession(GatewaySession):
             headers = parse_headers(command.headers) or None
         self._publishing += 1
         self._own = True
-        if command.subject.startswith("$"):
+        if command.subject.startswith(OWN_SUBJECTS):
             said = answer(self.gateway, command.subject) if command.reply else None
             if said is not None:
                 self.gateway.ask(self, Publish(command.reply, said), lambda published: None)
@@ -302,6 +303,8 @@ class NatsSession(GatewaySession):
                 self._by_number.pop(to.number, None)
                 if isinstance(outcome, LimitReached):
                     self._end("maximum subscriptions exceeded")
+                elif "" in command.subject.split("."):
+                    self.send(b"-ERR 'Invalid Subject'\r\n")  # as in nats-server, which stays, while clients go
                 else:
                     self._refuse("Subscription", command.subject, outcome)
             self._go_on()
