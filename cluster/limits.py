@@ -26,6 +26,8 @@ QUEUE_BATCH_MAX = 256
 DEDUP_ID_BYTES_MAX = 128
 BUCKETS_MAX = 256
 """Each entry of the chain carries them all; so many come to some ten kilobytes."""
+QUEUE_RECEIVE_BYTES_MAX = 4 * 1024 * 1024
+"""Of the messages that a receive gets; the last one may go beyond. One at least, however large."""
 QUEUE_SHARD_BYTES_MAX = 256 * 1024 * 1024
 """Of all messages in a shard of a queue."""
 FACT_BYTES_MAX = 512 * 1024
@@ -65,6 +67,7 @@ MERGED_BYTES_CHECKED = 10 * SIBLINGS_MERGED_MAX
 
 assert REPLICAS_MAX * OBJECT_BYTES_MAX <= MERGED_BYTES_MAX
 assert VALUE_BYTES_MAX + KEY_BYTES_MAX + 64 * 1024 <= OBJECT_BYTES_MAX
+assert 2 * (QUEUE_RECEIVE_BYTES_MAX + VALUE_BYTES_MAX + HEADER_BYTES_MAX) < FRAME_BYTES_MAX
 assert SIBLINGS_WARN < SIBLINGS_MAX < CLOCK_ACTORS_MAX
 
 CLIENT_TIMEOUT_S = 5.0

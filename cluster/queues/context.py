@@ -6,7 +6,7 @@ from itertools import count
 
 from cluster.chain.queue import Queue
 from cluster.env import OutputTick
-from cluster.errors import ClusterError, Maybe, NotFound, Unreachable
+from cluster.errors import ClusterError, Maybe, NotFound, QueueFull
 from cluster.ports import Outcome, Recorder
 from cluster.queues.defined import Defined
 from cluster.queues.rows import partition_of_shard
@@ -117,7 +117,5 @@ class QueueContext:
 def is_refused(outcome: Outcome) -> bool:
     """Whether a node surely did not act, for a reason that says nothing about the next one."""
     return (
-        isinstance(outcome, ClusterError)
-        and outcome.definite
-        and (isinstance(outcome, Unreachable) or outcome.retryable)
+        isinstance(outcome, ClusterError) and outcome.definite and outcome.retryable and type(outcome) is not QueueFull
     )

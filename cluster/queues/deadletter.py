@@ -9,6 +9,7 @@ from typing import Final
 
 from cluster.chain.queue import Queue
 from cluster.errors import ClusterError
+from cluster.observe.events import LimitedRecorder
 from cluster.queues.acking import Acking
 from cluster.queues.context import QueueContext
 from cluster.queues.giver import HeldItem
@@ -30,6 +31,7 @@ class DeadLetters:
         self.context = context
         self.sending = sending
         self.acking = acking
+        self._record = LimitedRecorder(context.replication.env.clock, context.record)
         self.sent: dict[tuple[int, int], int] = {}
         """How many went to another queue, by queue and shard."""
 
@@ -50,6 +52,8 @@ class DeadLetters:
             for (actor, number), result in zip(numbers, results, strict=True):
                 if result[1] not in (NO, MAYBE):
                     done.setdefault(actor, []).append(number)
+                else:
+                    self._failed(queue, result[4][1] or "it is not known whether it took them")
             if done:
                 count = sum(map(len, done.values()))
                 self.sent[queue.id, shard] = self.sent.get((queue.id, shard), 0) + count
@@ -58,5 +62,8 @@ class DeadLetters:
         try:
             self.sending.deliver(queue.dead_letter, messages, self.context.write_deadline(), sent, stays=True)
         except ClusterError as error:
-            name = self.context.defined.name_of(queue.id)
-            self.context.record("queue.dead-letter", f"not sent to {queue.dead_letter}: {error.message}", queue=name)
+            self._failed(queue, error.message)
+
+    def _failed(self, queue: Queue, why: str) -> None:
+        name = self.context.defined.name_of(queue.id)
+        self._record("queue.dead-letter", f"{queue.dead_letter} did not take a message of {name}: {why}", queue=name)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heappush
 from typing import Final
 
+from cluster.limits import QUEUE_RECEIVE_BYTES_MAX
 from cluster.queues.rows import Item, ItemBlock, LeaseNote, dedup_hash, item_id
 from cluster.queues.shard import LiveBlock, Shard
 
@@ -58,7 +59,7 @@ class HeldItem:
 class Taken:
     """What `take` found."""
 
-    __slots__ = ("expired", "leases", "more", "overdue", "repeated")
+    __slots__ = ("expired", "leases", "more", "overdue", "repeated", "size")
 
     def __init__(self) -> None:
         self.leases: list[tuple[HeldItem, ItemBlock, Item]] = []
@@ -67,6 +68,8 @@ class Taken:
         self.expired: list[tuple[LiveBlock, int]] = []
         self.repeated: list[tuple[LiveBlock, int]] = []
         """The same was sent before, under its deduplication id, and that is given instead."""
+        self.size = 0
+        """Bytes of what was leased."""
         self.more = False
         """There may be more all the same: so far it was enough for one go."""
 
@@ -143,14 +146,16 @@ class Giver:
         receiver: str = "",
         max_receives: int = 0,
         expires: bool = True,
+        bytes_max: int = QUEUE_RECEIVE_BYTES_MAX,
     ) -> Taken:
-        """Lease up to `count` items that are visible. `expires`: this node's clock is right enough to say so."""
+        """Lease up to `count` items that are visible, the last of which may go beyond `bytes_max`. `expires`: this
+        node's clock is right enough to say so."""
         taken = Taken()
         if not self._walking:
             self._walk()  # before what was leased comes back, which the walk leaves out
         self._advance(now)
         walked, until, leases = 0, now + visibility_s, taken.leases
-        while len(leases) < count and len(self._held) < HELD_MAX:
+        while len(leases) < count and taken.size < bytes_max and len(self._held) < HELD_MAX:
             if self._ready:
                 block, index, attempts = self._ready.popleft()
                 items = self._items(block)
@@ -192,6 +197,7 @@ class Giver:
                 taken.overdue.append((held, items, item))
                 continue
             self.redelivered += attempts > 0
+            taken.size += len(item.body)
             leases.append((held, items, item))
         if len(self._timers) > 2 * len(self._held) + TIMERS_SPARE:
             self._timers = [(held.until, held.counter, held) for held in self._held.values()]

@@ -11,6 +11,7 @@ from typing import Any, Final
 from cluster.chain.queue import Queue
 from cluster.env import Timer
 from cluster.errors import Damaged, LeaseLost
+from cluster.limits import QUEUE_RECEIVE_BYTES_MAX
 from cluster.ports import Inbound
 from cluster.queues.context import QueueContext
 from cluster.queues.giver import Giver, HeldItem
@@ -92,8 +93,10 @@ class Giving:
         visibility_s: float,
         receiver: str = "",
         last_resort: bool = False,
+        bytes_max: int = QUEUE_RECEIVE_BYTES_MAX,
     ) -> tuple[list[Delivered], dict[int, str]]:
-        """Lease up to `count` items of these shards, and those of them that this node does not give of."""
+        """Lease up to `count` items of these shards, the last of which may go beyond `bytes_max`; and those of the
+        shards that this node does not give of."""
         context = self.context
         delivered: list[Delivered] = []
         refused: dict[int, str] = {}
@@ -108,7 +111,7 @@ class Giving:
                 refused[number] = why
                 continue
             self._taken_at[queue.id, number] = now
-            if len(delivered) >= count:
+            if len(delivered) >= count or bytes_max <= 0:
                 continue
             giver = self.giver(queue.id, number)
             taken = giver.take(
@@ -119,7 +122,9 @@ class Giving:
                 receiver=receiver,
                 max_receives=queue.max_receives,
                 expires=expires,
+                bytes_max=bytes_max,
             )
+            bytes_max -= taken.size
             if taken.leases or taken.overdue:
                 self._write_notes(giver, [held for held, _, _ in (*taken.leases, *taken.overdue)], now)
                 until_ms = wall_ms + int(visibility_s * 1000)

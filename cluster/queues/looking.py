@@ -21,8 +21,9 @@ from cluster.replication.reader import ReadOperation
 from cluster.wire.handshake import LANE_FOREGROUND
 from cluster.wire.queues import Seen, ShardLook, ShardSeen
 
-ROWS_MAX: Final = 4096
-"""Of one shard at one owner: where there are more, nobody calls it empty. What is done with takes few rows."""
+ROWS_MAX: Final = 16384
+"""Of all shards that are asked about, at one owner: where there are more, nobody calls them empty. What is done with
+takes few rows."""
 PAGE: Final = 256
 DIFFERENCES_MAX: Final = 512
 """Rows of one queue that are read in one look; owners that differ by more find together in the background."""
@@ -40,21 +41,22 @@ class Looking:
     def on_look(self, inbound: Inbound) -> None:
         """Say what this node has."""
         body: ShardLook = inbound.body
-        shards = {number: self.seen(body.queue, number, digest) for number, digest in body.digests.items()}
+        most = ROWS_MAX // max(1, len(body.digests))
+        shards = {number: self.seen(body.queue, number, digest, most) for number, digest in body.digests.items()}
         inbound.reply(ShardSeen(shards))
 
-    def seen(self, queue: int, number: int, digest: bytes) -> Seen:
+    def seen(self, queue: int, number: int, digest: bytes, most: int) -> Seen:
         """What this node has of a shard; its rows where they are others than those of the digest."""
         replication, partition = self.context.replication, partition_of_shard(queue, number)
         if not replication.view.mine(partition):
             return self._keeps_hints(queue, number), b"", None
         if not replication.status.complete(partition):
             return False, b"", None
-        rows = self.rows(queue, number)
+        rows = self.rows(queue, number, most)
         own = blake2b(repr(rows).encode(), digest_size=8).digest()
         return False, own, [] if own == digest else rows
 
-    def rows(self, queue: int, number: int) -> list[tuple[str, bytes]]:
+    def rows(self, queue: int, number: int, most: int) -> list[tuple[str, bytes]]:
         """The rows that say what lives in a shard, and what is done with: keys and digests. A block never changes, so
         its key is enough."""
         store, partition, prefix = (
@@ -64,7 +66,7 @@ class Looking:
         )
         rows: list[tuple[str, bytes]] = []
         after, more = "", True
-        while more and len(rows) < ROWS_MAX:
+        while more and len(rows) < most:
             page, more = store.scan(TABLE_QUEUES, partition, after, PAGE, prefix=prefix)
             for after, blob in page:
                 kind = after[len(prefix)]
@@ -95,6 +97,7 @@ class EmptinessCheck:
         self.queue = queue
         self.deadline = deadline
         self.looked = looked
+        self.most = ROWS_MAX // queue.shards
         self.own: dict[int, Seen] = {}
         self.seen: dict[str, dict[int, Seen]] = {}
         self.waiting = 0
@@ -105,7 +108,7 @@ class EmptinessCheck:
         context, queue = self.context, self.queue
         replication = context.replication
         # Of shards that it does not own itself, this node has no digest to compare with: owners send their rows.
-        self.own = {shard: self.looking.seen(queue.id, shard, b"") for shard in range(queue.shards)}
+        self.own = {shard: self.looking.seen(queue.id, shard, b"", self.most) for shard in range(queue.shards)}
         body = ShardLook(queue.id, {shard: seen[1] for shard, seen in self.own.items()})
         names = [name for name in replication.live() if name != context.me and not replication.avoided(name)]
         self.waiting = len(names) + 1
@@ -139,8 +142,8 @@ class EmptinessCheck:
             whole = {name: answers[name] for name in owners if name in answers and answers[name][2] is not None}
             if len({digest for _, digest, _ in whole.values()}) == 1:
                 continue
-            rows = [dict(found or self.looking.rows(queue.id, shard)) for _, _, found in whole.values()]
-            if any(len(found) >= ROWS_MAX for found in rows):
+            rows = [dict(found or self.looking.rows(queue.id, shard, self.most)) for _, _, found in whole.values()]
+            if any(len(found) >= self.most for found in rows):
                 self.unreachable[shard] = None
                 continue
             keys = dict.fromkeys(key for found in rows for key in found)

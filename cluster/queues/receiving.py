@@ -14,7 +14,7 @@ from typing import Final
 from cluster.chain.queue import VISIBILITY_MAX_S, Queue
 from cluster.env import Timer
 from cluster.errors import Usage
-from cluster.limits import QUEUE_BATCH_MAX
+from cluster.limits import QUEUE_BATCH_MAX, QUEUE_RECEIVE_BYTES_MAX
 from cluster.ports import Inbound, Outcome
 from cluster.queues.context import ANSWER_S, QueueContext
 from cluster.queues.giving import Giving
@@ -185,6 +185,7 @@ class Receive:
         self.deadline = deadline
         self.answer = answer
         self.found: list[Delivered] = []
+        self.size = 0
         self.givers: dict[str, list[Delivered]] = {}
         """What was found, by giver."""
         waits = body.wait_s > 0 and not receiving.draining
@@ -233,12 +234,14 @@ class Receive:
 
     def _take(self, shards: Sequence[int], last_resort: bool) -> tuple[list[Delivered], dict[int, str]]:
         body = self.body
-        most = body.max - len(self.found)
-        return self.receiving.giving.take(self.queue, shards, most, body.visibility_s, body.receiver, last_resort)
+        most, bytes_max = body.max - len(self.found), QUEUE_RECEIVE_BYTES_MAX - self.size
+        return self.receiving.giving.take(
+            self.queue, shards, most, body.visibility_s, body.receiver, last_resort, bytes_max
+        )
 
     def _ask(self) -> None:
         body = self.body
-        while self.left and len(self.found) < body.max:
+        while self.left and len(self.found) < body.max and self.size < QUEUE_RECEIVE_BYTES_MAX:
             (giver, last_resort), shards = self.left.pop(0)
             if giver == self.context.me:
                 self._got(giver, *self._take(shards, last_resort))
@@ -271,6 +274,7 @@ class Receive:
     def _got(self, giver: str, messages: list[Delivered], refused: dict[int, str]) -> None:
         if messages:
             self.found += messages
+            self.size += sum(len(message.body) for message in messages)
             self.givers.setdefault(giver, []).extend(messages)
         if refused:
             self.receiving.refused(giver, self.queue, list(refused))

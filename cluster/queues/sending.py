@@ -206,7 +206,7 @@ class Sending:
         context, queue, items = self.context, block.queue, block.items
         count = len(items)
         try:
-            shard = self._choose(queue) if block.shard is None else block.shard
+            shard = self._choose(queue, block.shard)
         except ClusterError as error:
             self._failed(block, error)
             return
@@ -270,10 +270,10 @@ class Sending:
         for count, sent in block.senders:
             sent(refused(error, count))
 
-    def _choose(self, queue: Queue) -> int:
-        """The next shard in turn that has room, of those that this node owns; any, where it owns none. Raises
-        QueueFull, and Unreachable where it may not even accept for owners."""
-        view, mine = self.context.replication.view, self.owned(queue)
+    def _choose(self, queue: Queue, wanted: int | None) -> int:
+        """The shard that is wanted, if it has room; or the next in turn that has, of those that this node owns; any,
+        where it owns none. Raises QueueFull, and Unreachable where it may not even accept for owners."""
+        view, mine = self.context.replication.view, self.owned(queue) if wanted is None else [wanted]
         self._turn += 1
         if not mine:
             number = self._turn % queue.shards
@@ -309,23 +309,24 @@ class SendForward:
         self.deadline = min(deadline, context.now() + context.replication.settings.write_timeout_s)
         self.sent = sent
         self.accept = accept
-        self.refusal: ClusterError | None = None
+        self.full: QueueFull | None = None
 
     def next(self) -> None:
-        """Try the next owner; where none could be reached accept it here."""
+        """Try the next owner; accept it here where none can be reached."""
         if self.left and self.context.now() < self.deadline:
             self.context.ask(self.left.pop(0), self.body, self.deadline, self._answered)
-        elif self.refusal is not None:
-            self.sent(refused(self.refusal, len(self.body.messages)))
+        elif self.full is not None:
+            self.sent(refused(self.full, len(self.body.messages)))
         else:
             self.accept(self.body, self.sent)
 
     def _answered(self, outcome: Outcome) -> None:
         if isinstance(outcome, QueueSent):
             self.sent(outcome.results)
+        elif isinstance(outcome, QueueFull):  # the shards of the next one may have room
+            self.full = outcome
+            self.next()
         elif is_refused(outcome):
-            if isinstance(outcome, ClusterError) and not isinstance(outcome, Unreachable):
-                self.refusal = outcome
             self.next()
         else:
             self.sent(unknown(outcome, len(self.body.messages)))

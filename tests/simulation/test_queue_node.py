@@ -186,11 +186,13 @@ def test_an_expired_message_is_not_delivered(seed: int) -> None:
         assert set(depth(fleet)) == {0}
 
 
-def test_a_full_queue_refuses_and_takes_again_once_some_is_received(seed: int) -> None:
-    with fleet_with(seed, shards=1, max_depth=3) as fleet:
+@pytest.mark.parametrize("dedup", [False, True])
+def test_a_full_queue_refuses_and_takes_again_once_some_is_received(seed: int, dedup: bool) -> None:
+    with fleet_with(seed, 5, shards=1, max_depth=3) as fleet:
         sent(fleet, "n1", b"a", b"b", b"c")
-        refused = fleet.wait(fleet.send("n1", "jobs", [b"d"]))
-        assert isinstance(refused.error, QueueFull)
+        for via in fleet.names:  # also through those that own nothing
+            refused = fleet.wait(fleet.send(via, "jobs", [(b"d", None, -1.0, via if dedup else "")]))
+            assert isinstance(refused.error, QueueFull)
         acked(fleet, "n1", received(fleet, "n1", 1))
         sent(fleet, "n1", b"d")
 
@@ -293,3 +295,24 @@ def test_a_receive_that_is_called_off_keeps_nothing(seed: int) -> None:
         fleet.world.run_for(0.5)
         messages = received(fleet, "n1", 30)
         assert len(messages) == 30 and {message.attempt for message in messages} == {1}
+
+
+def test_a_copy_that_a_fallback_keeps_is_no_empty_queue(seed: int) -> None:
+    with Fleet.running(seed, 5) as fleet:
+        fleet.wait(fleet.create_queue("n1", "jobs", shards=1))
+        first, second, third = owners(fleet, 0)
+        fallback, other = (name for name in fleet.names if name not in owners(fleet, 0))
+        for name in (first, second):
+            fleet.crash(name)
+        fleet.until(lambda: len(fleet.nodes[third].membership.alive()) == 3, SOON_S)
+        sent(fleet, third, b"a")
+        keeper = next(name for name in (fallback, other) if fleet.hints(name))
+        asker = other if keeper == fallback else fallback
+        fleet.crash(third)
+        fleet.fault("partition", groups=[[keeper], [first, second]])
+        fleet.start(first, second)
+        fleet.until(lambda: first in fleet.nodes and len(fleet.nodes[asker].membership.alive()) == 4, SOON_S)
+        found = answer(fleet.wait(fleet.receive(asker, "jobs", 1, timeout=5.0)))
+        assert found.messages == [] and found.shards_unreachable == [0]
+        fleet.heal()
+        assert [message.body for message in received(fleet, asker, wait_s=10.0)] == [b"a"]
