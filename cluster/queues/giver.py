@@ -155,7 +155,7 @@ class Giver:
             self._walk()  # before what was leased comes back, which the walk leaves out
         self._advance(now)
         walked, until, leases = 0, now + visibility_s, taken.leases
-        while len(leases) < count and taken.size < bytes_max and len(self._held) < HELD_MAX:
+        while len(leases) < count and taken.size < bytes_max and not self.is_full:
             if self._ready:
                 block, index, attempts = self._ready.popleft()
                 items = self._items(block)
@@ -240,6 +240,11 @@ class Giver:
         """When something may become visible by itself; None for never."""
         times = [heap[0][0] for heap in (self._timers, self._waiting) if heap]
         return min(times, default=None)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more is leased, though there may be more."""
+        return len(self._held) >= HELD_MAX
 
     def may_give(self, now: float) -> bool:
         """Whether it is worth while to take."""

@@ -35,8 +35,13 @@ from cluster.wire.queues import Delivered, ShardReady, ShardRelease, ShardTake, 
 
 AWAIT_S: Final = 2.0
 """So long a giver remembers who waits; who waits longer asks again before."""
+EXPIRED_MAX: Final = 64
+"""Blocks of expired items that are ended in one go."""
 REST_AFTER_S: Final = 60.0
 """A giver that nobody has taken from for so long forgets its walk."""
+
+FULL: Final = "too many of its messages are leased"
+"""Why a giver has nothing more, of a shard that is not empty."""
 
 Overdue = Callable[[Queue, int, list[tuple[HeldItem, ItemBlock, Item]]], None]
 Over = Callable[[int, int, dict[str, list[int]], str], None]
@@ -125,6 +130,8 @@ class Giving:
                 bytes_max=bytes_max,
             )
             bytes_max -= taken.size
+            if giver.is_full and not taken.leases:
+                refused[number] = FULL
             if taken.leases or taken.overdue:
                 self._write_notes(giver, [held for held, _, _ in (*taken.leases, *taken.overdue)], now)
                 until_ms = wall_ms + int(visibility_s * 1000)
@@ -240,6 +247,26 @@ class Giving:
             elif waiting:
                 self._waiting.setdefault(queue, {}).update(waiting)
                 self._arm(queue)
+
+    def expire(self) -> bool:
+        """Be done with a slice of what has expired, though nobody receives it; whether there may be more. What is
+        given is looked at when it is."""
+        context = self.context
+        wall_ms, left = int(context.wall_s() * 1000), EXPIRED_MAX
+        if not context.is_clock_right():
+            return False
+        for shard in context.shards.all():
+            queue, number = shard.queue, shard.number
+            over: dict[str, list[int]] = {}
+            for block in shard.blocks.values():
+                if block.expires_ms > wall_ms or not left:
+                    break  # they stand about in the order of their age
+                left -= 1
+                numbers = [block.first + place for place in range(block.count) if block.undone >> place & 1]
+                over.setdefault(block.actor, []).extend(numbers)
+            if over and context.owners(queue, number)[:1] == [context.me] and not self.refuses(queue, number, False):
+                self.on_over(queue, number, over, EXPIRED)
+        return not left
 
     def rest(self) -> None:
         """Once a minute or so: what nobody has taken from for a while need not be followed."""

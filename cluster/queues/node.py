@@ -33,6 +33,7 @@ from cluster.wire.queues import (
 )
 
 REST_S: Final = 30.0
+EXPIRE_S: Final = 1.0
 GIVEN: Final = ("depth", "in_flight", "redelivered", "dead")
 
 Bound = tuple[str, str, str]
@@ -69,7 +70,13 @@ class NodeQueues:
 
     def start(self) -> None:
         """Once the store has recovered."""
-        self.context.replication.env.clock.call_later(REST_S, self._rest)
+        clock = self.context.replication.env.clock
+        clock.call_later(REST_S, self._rest)
+        clock.call_later(EXPIRE_S, self._expire)
+
+    def _expire(self) -> None:
+        more = self.giving.expire()
+        self.context.replication.env.clock.call_later(EXPIRE_S / 10 if more else EXPIRE_S, self._expire)
 
     def _rest(self) -> None:
         self.giving.rest()

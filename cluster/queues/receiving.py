@@ -17,7 +17,7 @@ from cluster.errors import Usage
 from cluster.limits import QUEUE_BATCH_MAX, QUEUE_RECEIVE_BYTES_MAX
 from cluster.ports import Inbound, Outcome
 from cluster.queues.context import ANSWER_S, QueueContext
-from cluster.queues.giving import Giving
+from cluster.queues.giving import FULL, Giving
 from cluster.queues.looking import Looking
 from cluster.wire.queues import Delivered, QueueReceive, QueueReceived, ShardRelease, ShardTake, ShardTaken
 
@@ -186,6 +186,8 @@ class Receive:
         self.answer = answer
         self.found: list[Delivered] = []
         self.size = 0
+        self.full: dict[int, None] = {}
+        """Shards that hold more than may be leased at a time."""
         self.givers: dict[str, list[Delivered]] = {}
         """What was found, by giver."""
         waits = body.wait_s > 0 and not receiving.draining
@@ -276,6 +278,7 @@ class Receive:
             self.found += messages
             self.size += sum(len(message.body) for message in messages)
             self.givers.setdefault(giver, []).extend(messages)
+        self.full.update(dict.fromkeys(shard for shard, why in refused.items() if why == FULL))
         if refused:
             self.receiving.refused(giver, self.queue, list(refused))
             self.tries += 1
@@ -309,7 +312,8 @@ class Receive:
 
     def _end(self) -> None:
         self._stop()
-        if not self.answer(QueueReceived(self.found, [] if self.found else self.unreachable or [])):
+        unreachable = [] if self.found else sorted({*(self.unreachable or ()), *self.full})
+        if not self.answer(QueueReceived(self.found, unreachable)):
             self._give_back()
         if self.found and self.then is not None:
             self.then()

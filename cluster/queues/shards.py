@@ -93,6 +93,8 @@ class Shards:
                 for key, blob in page:
                     self._take(key, blob)
                     after = key
+        for shard in self.all():  # the rows come in the order of their keys
+            shard.blocks = dict(sorted(shard.blocks.items(), key=lambda item: item[1].accepted_ms))
         self._find_deleted()
 
     def on_written(self, changes: list[Change]) -> None:

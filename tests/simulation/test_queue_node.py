@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from cluster.errors import LeaseLost, NotFound, QueueFull
+from cluster.queues import giver
 from cluster.queues.rows import partition_of_shard
 from cluster.simulation.fleet import Fleet
 from cluster.simulation.result import SimulatedRequest
@@ -184,6 +185,14 @@ def test_an_expired_message_is_not_delivered(seed: int) -> None:
         fleet.world.run_for(2.0)
         assert drain(fleet, "n2") == [b"b"]
         assert set(depth(fleet)) == {0}
+        sent(fleet, "n1", b"c")  # and though nobody receives it, it goes
+        fleet.world.run_for(4.0)
+        assert set(depth(fleet)) == {1}
+        fleet.until(lambda: set(depth(fleet)) == {0}, 3.0)
+        fleet.fault("clock", nodes=["n1"], skew_ms=3_600_000.0)
+        sent(fleet, "n1", b"d")
+        fleet.world.run_for(4.0)
+        assert drain(fleet, "n1") == [b"d"]
 
 
 @pytest.mark.parametrize("dedup", [False, True])
@@ -237,11 +246,11 @@ def test_two_nodes_less_keep_a_queue_from_being_called_empty(seed: int) -> None:
 
 def test_a_successor_gives_no_lease_a_second_time_and_counts_on(seed: int) -> None:
     with fleet_with(seed, shards=1, visibility_s=4.0) as fleet:
-        [giver, _, other] = [str(name) for name in owners(fleet, 0)]
+        [first, _, other] = [str(name) for name in owners(fleet, 0)]
         sent(fleet, other, b"a")
         [message] = received(fleet, other)
         began = fleet.world.now
-        fleet.crash(giver)
+        fleet.crash(first)
         [again] = received(fleet, other, wait_s=10.0)
         assert (again.attempt, again.id) == (2, message.id)
         assert 3.5 <= fleet.world.now - began <= 5.0
@@ -316,3 +325,16 @@ def test_a_copy_that_a_fallback_keeps_is_no_empty_queue(seed: int) -> None:
         assert found.messages == [] and found.shards_unreachable == [0]
         fleet.heal()
         assert [message.body for message in received(fleet, asker, wait_s=10.0)] == [b"a"]
+
+
+def test_a_queue_of_which_too_much_is_leased_is_not_called_empty(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(giver, "HELD_MAX", 3)
+    with fleet_with(seed, shards=1) as fleet:
+        sent(fleet, "n1", *(b"%d" % number for number in range(5)))
+        messages = received(fleet, "n1")
+        assert len(messages) == 3
+        found = answer(fleet.wait(fleet.receive("n1", "jobs", 10, timeout=5.0)))
+        assert found.messages == [] and found.shards_unreachable == [0]
+        acked(fleet, "n2", messages)
+        fleet.world.run_for(0.5)
+        assert len(received(fleet, "n1")) == 2
