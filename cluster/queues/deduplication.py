@@ -12,7 +12,7 @@ drops the item that the row does not name.
 from typing import Final, Protocol
 
 from cluster.chain.queue import Queue
-from cluster.errors import ClusterError, DeadlinePassed, Maybe, Overloaded, QuorumMissing
+from cluster.errors import ClusterError, DeadlinePassed, Maybe, QueueFull, QuorumMissing
 from cluster.ports import Outcome
 from cluster.queues.context import QueueContext, is_refused
 from cluster.queues.results import HOPS_MAX, NOTHING, Gathered, Sent, refused, unknown
@@ -102,7 +102,7 @@ class Deduplication:
                     return
                 held = context.shards.of(queue.id, shard).dedup
                 if len(held) >= DEDUP_MAX and dedup_hash(dedup_id) not in held:
-                    raise Overloaded(f"{DEDUP_MAX} deduplication ids are remembered in a shard: send without, or later")
+                    raise QueueFull(f"{DEDUP_MAX} deduplication ids are remembered in a shard: send without, or later")
                 self._accept(queue, [message], decided, shard, stays)
             except ClusterError as refusal:
                 decided(refused(refusal, 1))

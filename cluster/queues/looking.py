@@ -14,7 +14,8 @@ from cluster.chain.queue import Queue
 from cluster.errors import ClusterError
 from cluster.ports import Inbound, Outcome
 from cluster.queues.context import QueueContext
-from cluster.queues.rows import KIND_BLOCK, KIND_NOTES, partition_of_shard
+from cluster.queues.rows import KIND_BLOCK, KIND_DEDUP, KIND_NOTES, partition_of_shard
+from cluster.queues.shard import Shard
 from cluster.replication.hints import HintKey
 from cluster.replication.mergeable import TABLE_HINTS, TABLE_QUEUES
 from cluster.replication.reader import ReadOperation
@@ -22,11 +23,13 @@ from cluster.wire.handshake import LANE_FOREGROUND
 from cluster.wire.queues import Seen, ShardLook, ShardSeen
 
 ROWS_MAX: Final = 16384
-"""Of all shards that are asked about, at one owner: where there are more, nobody calls them empty. What is done with
-takes few rows."""
+"""Of all shards that are asked about, at one owner: where owners differ and have more, nobody calls them empty."""
 PAGE: Final = 256
 DIFFERENCES_MAX: Final = 512
 """Rows of one queue that are read in one look; owners that differ by more find together in the background."""
+
+NOTHING: Final = Shard(0, 0).digest()
+"""Of a shard that nothing is known of."""
 
 Looked = Callable[[list[int]], None]
 """Takes the shards that cannot be reached."""
@@ -52,9 +55,9 @@ class Looking:
             return self._keeps_hints(queue, number), b"", None
         if not replication.status.complete(partition):
             return False, b"", None
-        rows = self.rows(queue, number, most)
-        own = blake2b(repr(rows).encode(), digest_size=8).digest()
-        return False, own, [] if own == digest else rows
+        shard = self.context.shards.get(queue, number)
+        own = NOTHING if shard is None else shard.digest()
+        return False, own, [] if own == digest else self.rows(queue, number, most)
 
     def rows(self, queue: int, number: int, most: int) -> list[tuple[str, bytes]]:
         """The rows that say what lives in a shard, and what is done with: keys and digests. A block never changes, so
@@ -70,7 +73,7 @@ class Looking:
             page, more = store.scan(TABLE_QUEUES, partition, after, PAGE, prefix=prefix)
             for after, blob in page:
                 kind = after[len(prefix)]
-                if kind != KIND_NOTES:
+                if kind not in (KIND_NOTES, KIND_DEDUP):
                     rows.append((after, b"" if kind == KIND_BLOCK else blake2b(blob, digest_size=8).digest()))
         return rows
 

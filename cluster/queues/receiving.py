@@ -56,7 +56,7 @@ class Receiving:
         self.draining = False
         giving.on_visible = self._visible_here
         context.replication.view.on_change.append(lambda entry: self._usual.clear())
-        context.defined.on_change.append(self._usual.clear)
+        context.defined.on_change.append(self._defined)
 
     def receive(self, inbound: Inbound) -> None:
         """Handle a receive. Raises NotFound and Usage."""
@@ -73,7 +73,9 @@ class Receiving:
             inbound.reply(received)
             return True
 
-        inbound.on_cancel(self.begin(queue, body, inbound.arrived, inbound.deadline, answer).cancel)
+        receive = self.begin(queue, body, inbound.arrived, inbound.deadline, answer)
+        if not receive.ended:
+            inbound.on_cancel(receive.cancel)
 
     def begin(self, queue: Queue, body: QueueReceive, arrived: float, deadline: float, answer: Answer) -> "Receive":
         """Receive; `answer` may come before this returns."""
@@ -89,10 +91,12 @@ class Receiving:
         if shards is None and usual and (known := self._usual.get(queue.id)) is not None:
             return known if self._turn % OTHERS_FIRST else known[1:] + known[:1]
         now = context.now()
+        if self._refusing:
+            self._refusing = {key: until for key, until in self._refusing.items() if until > now}
         groups: dict[Group, list[int]] = {}
         for shard in range(queue.shards) if shards is None else shards:
             owners = context.owners(queue.id, shard)
-            giver = next((name for name in owners if self._refusing.get((name, queue.id, shard), 0.0) <= now), None)
+            giver = next((name for name in owners if (name, queue.id, shard) not in self._refusing), None)
             if giver is not None:
                 groups.setdefault((giver, False), []).append(shard)
             elif owners:
@@ -113,6 +117,13 @@ class Receiving:
         self.draining = draining
         if draining:
             for receive in [receive for parked in self._parked.values() for receive in parked]:
+                receive.hurry()
+
+    def _defined(self) -> None:
+        """Queues were created, deleted or changed: nobody waits for what is deleted."""
+        self._usual.clear()
+        for queue in [queue for queue in self._parked if self.context.defined.is_deleted(queue)]:
+            for receive in list(self._parked[queue]):
                 receive.hurry()
 
     # -- who waits
@@ -155,8 +166,6 @@ class Receiving:
     def _look(self) -> None:
         """Of each queue the one that has waited longest asks all givers."""
         self._timer = None
-        now = self.context.now()
-        self._refusing = {key: until for key, until in self._refusing.items() if until > now}
         for queue in list(self._parked):
             if (receive := next(iter(self._parked.get(queue, {})), None)) is not None:
                 receive.poll()

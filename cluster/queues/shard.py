@@ -8,6 +8,7 @@ them is a row as well, so equal owners stay equal, and a late copy is not wanted
 
 from bisect import bisect_right, insort
 from collections import deque
+from hashlib import blake2b
 from typing import Final, Protocol
 
 from cluster.queues.done import DoneBits
@@ -105,6 +106,8 @@ class Shard:
         self.done: dict[Actor, DoneBits] = {}
         self.dedup: dict[str, Dedup] = {}
         """By the hash of the id."""
+        self.names = 0
+        """Equal where the same blocks live, whichever way they came."""
         self.watcher: ShardWatcher | None = None
         self.covered: dict[str, None] = {}
         """Keys of rows that are to be removed."""
@@ -181,6 +184,14 @@ class Shard:
         if kind == KIND_NOTES:  # of a block that has not come yet, or lives
             return (actor, number) in self.blocks or not done.is_done(number)
         return True
+
+    def digest(self) -> bytes:
+        """Equal where the same is alive, and the same is known to be done with."""
+        done = sorted(
+            (actor, bits.folded(), sorted((chunk, its) for chunk, its in bits.chunks.items() if chunk >= bits.folded()))
+            for actor, bits in self.done.items()
+        )
+        return blake2b(repr((self.names, done)).encode(), digest_size=8).digest()
 
     # -- fed
 
@@ -260,6 +271,7 @@ class Shard:
             insort(firsts, first)
         self.depth += undone.bit_count()
         self.size += outline.size
+        self.names ^= _hash(actor, first)
         early = self._early.pop((actor, first), None)
         if early is not None:
             block.note(*early)
@@ -355,6 +367,7 @@ class Shard:
     def _end(self, block: LiveBlock) -> None:
         actor, first = block.actor, block.first
         del self.blocks[actor, first]
+        self.names ^= _hash(actor, first)
         chunks, chunk = self._firsts[actor], first // CHUNK_BITS
         firsts = chunks[chunk]
         if len(firsts) > 1:
@@ -367,3 +380,7 @@ class Shard:
         self.size -= block.size
         if self.watcher is not None:
             self.watcher.gone(block)
+
+
+def _hash(actor: Actor, first: int) -> int:
+    return int.from_bytes(blake2b(f"{actor}/{first}".encode(), digest_size=8).digest(), "big")

@@ -116,10 +116,12 @@ def test_equal_copies_have_equal_rows_whichever_way_they_came(
         other.take(key, blob)
     other.tidy()
     assert one.rows == other.rows
+    assert one.shard.digest() == other.shard.digest()
     for key, blob in copies:  # what is late adds nothing
         one.take(key, blob)
     one.tidy()
     assert one.rows == other.rows
+    assert one.shard.digest() == other.shard.digest()
 
 
 def test_a_block_that_is_done_takes_no_room_and_is_not_wanted_again() -> None:

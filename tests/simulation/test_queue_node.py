@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from cluster.errors import LeaseLost, NotFound, QueueFull
+from cluster.limits import QUEUE_RECEIVE_BYTES_MAX
 from cluster.queues import giver
 from cluster.queues.rows import partition_of_shard
 from cluster.simulation.fleet import Fleet
 from cluster.simulation.result import SimulatedRequest
 from cluster.wire.admin import AdminAnswer
-from cluster.wire.queues import Delivered, QueueAnswered, QueueReceived, QueueSent, SendResult
+from cluster.wire.queues import Delivered, Outgoing, QueueAnswered, QueueReceived, QueueSent, SendResult
 from cluster.wire.topics import Publish, Published
 
 SOON_S = 30.0
@@ -212,7 +213,11 @@ def test_a_queue_that_is_not_there_is_refused(seed: int) -> None:
             assert isinstance(fleet.wait(ended).error, NotFound)
         sent(fleet, "n1", b"a")
         [message] = received(fleet, "n1")
+        waiting = fleet.receive("n3", "jobs", wait_s=10.0)
+        fleet.world.run_for(0.2)
+        began = fleet.world.now
         fleet.wait(fleet.ask("n1", "delete-queue", {"name": "jobs"}))
+        assert answer(fleet.wait(waiting)).messages == [] and fleet.world.now - began < 1.0
         assert acked(fleet, "n2", [message]) == ["no"]
 
 
@@ -338,3 +343,53 @@ def test_a_queue_of_which_too_much_is_leased_is_not_called_empty(seed: int, monk
         acked(fleet, "n2", messages)
         fleet.world.run_for(0.5)
         assert len(received(fleet, "n1")) == 2
+
+
+def test_the_results_of_a_batch_are_in_its_order_whichever_ways_its_messages_go(seed: int) -> None:
+    with fleet_with(seed, 5) as fleet:
+        batch: list[Outgoing] = [
+            (b"%d" % number * 40_000, None, 1.0 if number % 3 == 1 else -1.0, "x" if number % 5 == 0 else "")
+            for number in range(30)
+        ]
+        for via in fleet.names:
+            ended = fleet.wait(fleet.send(via, "jobs", batch))
+            assert isinstance(ended.answer, QueueSent), ended.error
+            results = ended.answer.results
+            assert {outcome for _, outcome, _, _, _ in results} == {"ok"}
+            assert len({result[0] for result in results[::5]}) == 1
+            bodies: dict[str, bytes] = {}
+            while found := received(fleet, via, 256, wait_s=1.5):
+                bodies |= {message.id: message.body for message in found}
+                acked(fleet, via, found)
+            expected = {
+                result[0]: body for result, (body, _, _, dedup_id) in zip(results, batch, strict=True) if not dedup_id
+            }
+            assert expected.items() <= bodies.items()
+            assert len(bodies) == len(expected) + (via == "n1")
+
+
+def test_a_receive_gets_no_more_bytes_than_fit_a_frame(seed: int) -> None:
+    with fleet_with(seed) as fleet:
+        for _ in range(3):
+            sent(fleet, "n1", *[b"v" * 1_000_000] * 6)
+        sizes = []
+        while found := received(fleet, "n2", 256):
+            sizes.append(sum(len(message.body) for message in found))
+            acked(fleet, "n2", found)
+        assert sum(sizes) == 18_000_000
+        assert max(sizes) < 2 * (QUEUE_RECEIVE_BYTES_MAX + 1_000_000)
+
+
+def test_two_that_were_accepted_apart_under_one_deduplication_id_become_one(seed: int) -> None:
+    with fleet_with(seed, 5, shards=1) as fleet:
+        [a, b, c] = owners(fleet, 0)
+        [d, e] = (name for name in fleet.names if name not in (a, b, c))
+        fleet.fault("partition", groups=[[a, d], [b, c, e]])
+        fleet.until(lambda: c not in fleet.nodes[a].membership.alive(), SOON_S)
+        for via in (a, b):
+            fleet.wait(fleet.send(via, "jobs", [(b"x", None, -1.0, "id")], 2.0))
+        fleet.heal()
+        fleet.until(fleet.settled, 60.0)
+        fleet.world.run_for(3.0)
+        assert drain(fleet, e) == [b"x"]
+        fleet.until(lambda: set(depth(fleet)) == {0}, 5.0)
