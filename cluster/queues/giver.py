@@ -22,8 +22,12 @@ from cluster.queues.shard import LiveBlock, Shard
 
 HELD_MAX: Final = 100_000
 """Items of a shard with a state of their own; while there are so many, nothing more is leased."""
-BLOCKS_WALKED_MAX: Final = 256
-"""Blocks that are opened in one go: delayed ones may be many, and show nothing."""
+STEPS_MAX: Final = 8192
+"""Of the walk in one go: it may meet much that is not due, or is leased, and show nothing."""
+OPENING_STEPS: Final = 32
+"""To decode a block costs so many steps of passing one over."""
+ENDED_MAX: Final = 256
+"""Items that are not given but ended in one go."""
 TIMERS_SPARE: Final = 1024
 """Timers of what is done with are left until there are so many of them, and more than of what is not."""
 RELEASED: Final = -1
@@ -101,6 +105,7 @@ class Giver:
         self._walking = False
         self._fresh: deque[LiveBlock] = deque()
         self._waiting: list[tuple[float, int, LiveBlock]] = []  # blocks of which nothing is due yet
+        self._due: deque[LiveBlock] = deque()  # and of which something is now
         self._kept: dict[tuple[str, int], set[int]] = {}  # of blocks that are walked over again: what is leased
         self._open: tuple[LiveBlock, ItemBlock, deque[int]] | None = None
         self._loaded: tuple[LiveBlock, ItemBlock] | None = None
@@ -154,8 +159,11 @@ class Giver:
         if not self._walking:
             self._walk()  # before what was leased comes back, which the walk leaves out
         self._advance(now)
-        walked, until, leases = 0, now + visibility_s, taken.leases
+        steps, until, leases = 0, now + visibility_s, taken.leases
         while len(leases) < count and taken.size < bytes_max and not self.is_full:
+            if len(taken.expired) + len(taken.repeated) + len(taken.overdue) >= ENDED_MAX:
+                taken.more = True
+                break
             if self._ready:
                 block, index, attempts = self._ready.popleft()
                 items = self._items(block)
@@ -165,14 +173,16 @@ class Giver:
                     self._open = None
                     continue
                 index, attempts = left.popleft(), 0
+            elif self._due:
+                self._begin(self._due.popleft(), now, wall_ms, is_due=True)
+                continue
             elif not self._fresh:
                 break
-            elif walked == BLOCKS_WALKED_MAX:
+            elif steps >= STEPS_MAX:
                 taken.more = True
                 break
             else:
-                walked += 1
-                self._begin(self._fresh.popleft(), now, wall_ms)
+                steps += OPENING_STEPS if self._begin(self._fresh.popleft(), now, wall_ms) else 1
                 continue
             if items is None or not block.undone >> index & 1:
                 continue
@@ -251,13 +261,14 @@ class Giver:
         if not self._walking:
             return bool(self.shard.blocks)
         self._advance(now)
-        return bool(self._ready or self._open or self._fresh)
+        return bool(self._ready or self._open or self._due or self._fresh)
 
     def rest(self) -> None:
         """Keep the leases and forget the rest, which grows while another node gives: the walk begins anew."""
         self._walking = False
         self._fresh.clear()
         self._waiting.clear()
+        self._due.clear()
         self._ready.clear()
         self._open = self._loaded = None
         self._held = {key: held for key, held in self._held.items() if held.leased}
@@ -273,12 +284,18 @@ class Giver:
         for held in self._held.values():
             self._kept.setdefault((held.block.actor, held.block.first), set()).add(held.index)
 
-    def _begin(self, block: LiveBlock, now: float, wall_ms: int) -> None:
-        """Open a block, but for what is leased, or not due."""
+    def _begin(self, block: LiveBlock, now: float, wall_ms: int, is_due: bool = False) -> bool:
+        """Open a block, but for what is leased, or not due. Whether it had to be read. `is_due`: the least delay of its
+        items has been waited for."""
         undone = block.undone
+        if undone and block.delay_ms and not is_due:
+            remaining_s = _remaining_s(block, block.delay_ms, wall_ms)
+            if remaining_s > 0:
+                heappush(self._waiting, (now + remaining_s, next(self._counter), block))
+                return False
         items = self._items(block) if undone else None
         if items is None:
-            return
+            return False
         left = deque(index for index in range(block.count) if undone >> index & 1)
         kept = self._kept.pop((block.actor, block.first), None) if self._kept else None
         delayed = any(item.delay_ms for item in items.items)
@@ -293,19 +310,17 @@ class Giver:
                 if note is not None:
                     attempts, remaining_s = _attempts(note), block.noted_at[index] + note.remaining_ms / 1000 - now
                 elif delay_ms := items.items[index].delay_ms:
-                    # By the wall clocks of two nodes: never longer than the delay itself, however wrong they are.
-                    remaining_s = min(items.accepted_ms + delay_ms - wall_ms, delay_ms) / 1000
+                    rest_s = (delay_ms - block.delay_ms) / 1000
+                    remaining_s = rest_s if is_due else _remaining_s(block, delay_ms, wall_ms)
                 if remaining_s > 0:
                     later.append((now + remaining_s, index, attempts))
                 else:
                     visible.append(index)
-            if not visible and not kept and len(later) > 1:  # one timer, and the block is not kept in memory
-                heappush(self._waiting, (min(later)[0], next(self._counter), block))
-                return
             for until, index, attempts in later:
                 self._hold(block, index, attempts, until)
             left = visible
         self._open = block, items, left
+        return True
 
     def _items(self, block: LiveBlock) -> ItemBlock | None:
         if self._loaded is not None and self._loaded[0] is block:
@@ -332,7 +347,7 @@ class Giver:
                 self._end(held)
                 self._ready.append((held.block, held.index, held.attempt))
         while waiting and waiting[0][0] <= now:
-            self._fresh.append(heappop(waiting)[2])
+            self._due.append(heappop(waiting)[2])
 
     def _hold(self, block: LiveBlock, index: int, attempts: int, until: float) -> None:
         held = HeldItem(block, index, attempts, next(self._counter), until, False, "")
@@ -352,3 +367,9 @@ class Giver:
 def _attempts(note: LeaseNote) -> int:
     """How often an item was delivered."""
     return note.attempt - (note.remaining_ms == RELEASED)
+
+
+def _remaining_s(block: LiveBlock, delay_ms: int, wall_ms: int) -> float:
+    """How long until what was delayed is due. By the wall clocks of two nodes: never longer than the delay itself,
+    however wrong they are."""
+    return min(block.accepted_ms + delay_ms - wall_ms, delay_ms) / 1000

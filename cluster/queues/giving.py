@@ -14,7 +14,7 @@ from cluster.errors import Damaged, LeaseLost
 from cluster.limits import QUEUE_RECEIVE_BYTES_MAX
 from cluster.ports import Inbound
 from cluster.queues.context import QueueContext
-from cluster.queues.giver import Giver, HeldItem
+from cluster.queues.giver import Giver, HeldItem, Taken
 from cluster.queues.receipts import Receipt, decode_receipt, encode_receipt
 from cluster.queues.rows import (
     Item,
@@ -40,8 +40,10 @@ EXPIRED_MAX: Final = 64
 REST_AFTER_S: Final = 60.0
 """A giver that nobody has taken from for so long forgets its walk."""
 
-FULL: Final = "too many of its messages are leased"
-"""Why a giver has nothing more, of a shard that is not empty."""
+FULL: Final = "it is not known what else there is"
+"""Why a giver has nothing, of a shard that may not be empty: too much is leased, or ended."""
+TURNS_MAX: Final = 4
+"""So often a giver goes on in one go that has met nothing yet."""
 
 Overdue = Callable[[Queue, int, list[tuple[HeldItem, ItemBlock, Item]]], None]
 Over = Callable[[int, int, dict[str, list[int]], str], None]
@@ -119,36 +121,39 @@ class Giving:
             if len(delivered) >= count or bytes_max <= 0:
                 continue
             giver = self.giver(queue.id, number)
-            taken = giver.take(
-                count - len(delivered),
-                now,
-                wall_ms,
-                visibility_s,
-                receiver=receiver,
-                max_receives=queue.max_receives,
-                expires=expires,
-                bytes_max=bytes_max,
-            )
-            bytes_max -= taken.size
-            if giver.is_full and not taken.leases:
+            for _ in range(TURNS_MAX):
+                taken = giver.take(
+                    count - len(delivered),
+                    now,
+                    wall_ms,
+                    visibility_s,
+                    receiver=receiver,
+                    max_receives=queue.max_receives,
+                    expires=expires,
+                    bytes_max=bytes_max,
+                )
+                bytes_max -= taken.size
+                delivered += self._taken(queue, giver, taken, now, wall_ms + int(visibility_s * 1000))
+                if not taken.more or taken.leases:
+                    break
+            if (giver.is_full or taken.more) and not taken.leases:
                 refused[number] = FULL
-            if taken.leases or taken.overdue:
-                self._write_notes(giver, [held for held, _, _ in (*taken.leases, *taken.overdue)], now)
-                until_ms = wall_ms + int(visibility_s * 1000)
-                delivered += [
-                    self._delivered(giver.shard, held, block, item, until_ms) for held, block, item in taken.leases
-                ]
-            if taken.overdue:
-                self.on_overdue(queue, number, taken.overdue)
-            for what, ended in ((EXPIRED, taken.expired), (REPEATED, taken.repeated)):
-                if ended:
-                    over: dict[str, list[int]] = {}
-                    for block, index in ended:
-                        over.setdefault(block.actor, []).append(block.first + index)
-                    self.on_over(queue.id, number, over, what)
-            if taken.more:
-                self._wake(queue.id)
         return delivered, refused
+
+    def _taken(self, queue: Queue, giver: Giver, taken: Taken, now: float, until_ms: int) -> list[Delivered]:
+        """Write down what was leased, and have what was met besides dealt with."""
+        number = giver.shard.number
+        if taken.leases or taken.overdue:
+            self._write_notes(giver, [held for held, _, _ in (*taken.leases, *taken.overdue)], now)
+        if taken.overdue:
+            self.on_overdue(queue, number, taken.overdue)
+        for what, ended in ((EXPIRED, taken.expired), (REPEATED, taken.repeated)):
+            if ended:
+                over: dict[str, list[int]] = {}
+                for block, index in ended:
+                    over.setdefault(block.actor, []).append(block.first + index)
+                self.on_over(queue.id, number, over, what)
+        return [self._delivered(giver.shard, held, block, item, until_ms) for held, block, item in taken.leases]
 
     def on_take(self, inbound: Inbound) -> None:
         """Another node takes for its clients."""

@@ -288,11 +288,12 @@ class Receive:
             self.size += sum(len(message.body) for message in messages)
             self.givers.setdefault(giver, []).extend(messages)
         self.full.update(dict.fromkeys(shard for shard, why in refused.items() if why == FULL))
-        if refused:
-            self.receiving.refused(giver, self.queue, list(refused))
+        elsewhere = [shard for shard, why in refused.items() if why != FULL]
+        if elsewhere:
+            self.receiving.refused(giver, self.queue, elsewhere)
             self.tries += 1
             if self.tries <= TRIES_MAX:
-                self.left += self.receiving.groups(self.queue, refused)
+                self.left += self.receiving.groups(self.queue, elsewhere)
 
     # -- the end
 
@@ -310,6 +311,7 @@ class Receive:
     def _looked(self, unreachable: list[int]) -> None:
         if not self.ended:
             self.unreachable = unreachable
+            self.full.clear()
             self.poll()
 
     def _stop(self) -> None:

@@ -47,13 +47,14 @@ class Item(Struct, array_like=True, frozen=True, gc=False):
 
 
 class ItemBlock(Struct, array_like=True, frozen=True, gc=False, tag=1):
-    """Items that were accepted together, numbered in their order. `count` and `size` (the bytes of the row's items,
-    about) say what whoever does not want to read them needs to know."""
+    """Items that were accepted together, numbered in their order. `count`, `size` (the bytes of the row's items, about)
+    and `delay_ms` (before it nothing is visible) say what whoever does not want to read them needs to know."""
 
     accepted_ms: int
     expires_ms: int
     count: int
     size: int
+    delay_ms: int
     items: list[Item]
 
 
@@ -64,6 +65,7 @@ class BlockOutline(Struct, array_like=True, frozen=True, gc=False, tag=1):
     expires_ms: int
     count: int
     size: int
+    delay_ms: int
 
 
 class Bits(Struct, array_like=True, frozen=True, gc=False, tag=2):
@@ -233,8 +235,8 @@ def parse_item_id(text: str) -> ItemId:
 
 def encode_block(accepted_ms: int, expires_ms: int, items: list[Item]) -> bytes:
     """A new block."""
-    size = sum(len(item.body) for item in items)
-    return _encoder.encode(ItemBlock(accepted_ms, expires_ms, len(items), size, items))
+    size, delay_ms = sum(len(item.body) for item in items), min(item.delay_ms for item in items)
+    return _encoder.encode(ItemBlock(accepted_ms, expires_ms, len(items), size, delay_ms, items))
 
 
 def decode_block(blob: bytes) -> ItemBlock:

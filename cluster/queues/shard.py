@@ -51,7 +51,9 @@ BlockName = tuple[Actor, int]
 class LiveBlock:
     """A block of which something is undone."""
 
-    __slots__ = ("accepted_ms", "actor", "count", "expires_ms", "first", "noted_at", "notes", "size", "undone")
+    __slots__ = (
+        "accepted_ms", "actor", "count", "delay_ms", "expires_ms", "first", "noted_at", "notes", "size", "undone",
+    )  # fmt: skip
 
     def __init__(self, actor: Actor, first: int, outline: BlockOutline, undone: int) -> None:
         self.actor = actor
@@ -60,6 +62,7 @@ class LiveBlock:
         self.size = outline.size
         self.accepted_ms = outline.accepted_ms
         self.expires_ms = outline.expires_ms
+        self.delay_ms = outline.delay_ms
         self.undone = undone
         """A bit for each item that is not done, the lowest for the first."""
         self.notes: dict[int, LeaseNote] = {}

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cluster.queues.giver import BLOCKS_WALKED_MAX, Giver, HeldItem, Taken
+from cluster.queues import giver
+from cluster.queues.giver import Giver, HeldItem, Taken
 from cluster.queues.rows import (
     KIND_BITS,
     KIND_BLOCK,
@@ -58,7 +59,9 @@ class Scene:
     def send(self, first: int, *items: Item, retention_s: float = 3600.0, actor: str = ACTOR) -> None:
         wall_ms = WALL_MS + int(self.now * 1000)
         ends_ms = wall_ms + int(retention_s * 1000)
-        self.blocks[actor, first] = ItemBlock(wall_ms, ends_ms, len(items), 0, list(items))
+        self.blocks[actor, first] = ItemBlock(
+            wall_ms, ends_ms, len(items), 0, min(item.delay_ms for item in items), list(items)
+        )
         self.shard.put(RowKey(1, 0, KIND_BLOCK, actor, first), encode_block(wall_ms, ends_ms, list(items)), self.now)
 
     def take(self, most: int = 10, max_receives: int = 0, expires: bool = True) -> Taken:
@@ -160,11 +163,11 @@ def test_an_extended_lease_ends_later() -> None:
 def test_a_lease_that_reached_nobody_does_not_count() -> None:
     scene = Scene()
     scene.send(0, item("a"))
-    for giver in ("n1", "n2"):
+    for name in ("n1", "n2"):
         [(held, _, _)] = scene.take(max_receives=1).leases
         assert held.attempt == 1
         scene.note(held, scene.giver.release(held))
-        scene.successor(giver)
+        scene.successor(name)
 
 
 def test_what_was_delivered_too_often_is_leased_to_nobody() -> None:
@@ -208,13 +211,18 @@ def test_a_clock_that_is_wrong_delays_by_the_delay_at_most() -> None:
     assert len(scene.giver.take(1, scene.now + 5, wall_ms, VISIBILITY_S).leases) == 1
 
 
-def test_many_delayed_blocks_do_not_hold_up_the_pass() -> None:
+def test_much_that_is_not_due_or_ends_does_not_hold_up_the_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(giver, "STEPS_MAX", 10)
+    monkeypatch.setattr(giver, "ENDED_MAX", 10)
     scene = Scene()
-    for number in range(BLOCKS_WALKED_MAX + 1):
+    for number in range(11):
         scene.send(number, item("later", 5000))
-    scene.send(BLOCKS_WALKED_MAX + 1, item("now"))
+    scene.send(11, *(item(str(number)) for number in range(11)), retention_s=-1.0)
+    scene.send(22, item("now"))
     taken = scene.take()
     assert taken.leases == [] and taken.more
+    taken = scene.take()
+    assert taken.leases == [] and len(taken.expired) == 10 and taken.more
     assert scene.bodies() == [b"now"]
 
 

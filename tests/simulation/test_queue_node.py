@@ -393,3 +393,16 @@ def test_two_that_were_accepted_apart_under_one_deduplication_id_become_one(seed
         fleet.world.run_for(3.0)
         assert drain(fleet, e) == [b"x"]
         fleet.until(lambda: set(depth(fleet)) == {0}, 5.0)
+
+
+def test_many_messages_that_are_not_due_keep_no_queue_from_being_empty_nor_hide_one_that_is(seed: int) -> None:
+    with fleet_with(seed, shards=1, delay_s=900.0) as fleet:
+        for number in range(300):
+            fleet.send(fleet.names[number % 3], "jobs", [b"later"])
+            if number % 10 == 0:
+                fleet.world.run_for(0.01)
+        fleet.world.run_for(1.0)
+        found = answer(fleet.wait(fleet.receive("n2", "jobs", 1, timeout=5.0)))
+        assert (found.messages, found.shards_unreachable) == ([], [])
+        fleet.wait(fleet.send("n1", "jobs", [(b"now", None, 0.0, "")]))
+        assert [message.body for message in received(fleet, "n3")] == [b"now"]
