@@ -295,7 +295,7 @@ class HttpSession(GatewaySession):
             return
         self._working = True
         try:
-            while self.current is None and not self._closing:
+            while self._may_begin():
                 request = self.reader.next()
                 if request is None:
                     break
@@ -305,7 +305,10 @@ class HttpSession(GatewaySession):
         finally:
             self._working = False
         self.write()
-        self.settle(reads=self.current is None and not self._closing and not self._writes_paused)
+        self.settle(reads=self._may_begin())
+
+    def _may_begin(self) -> bool:
+        return self.current is None and not self._closing and not self._writes_paused
 
     def _begin(self, request: HttpRequest) -> None:
         self.current = request

@@ -378,6 +378,15 @@ def test_a_client_that_waits_with_its_body_is_told_to_go_on(client: FakeClient) 
     assert client.written == b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
+def test_a_client_that_does_not_read_is_not_read_either(node: FakeNode, client: FakeClient) -> None:
+    client.session.pause()
+    for _ in range(2):
+        client.send("ListQueues", {})
+    assert client.session.reader.next() is not None and client.paused and not client.written
+    client.session.resume()
+    assert client.take().json == {"QueueUrls": [URL]} and not client.paused
+
+
 def test_bodies_without_a_proof_are_bounded_together(node: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cluster.gateways.http1.UNPROVEN_BYTES_MAX", 1000)
     head = b"POST / HTTP/1.1\r\nHost: 127.0.0.1:9\r\nContent-Length: 5000\r\n\r\n"
