@@ -29,7 +29,7 @@ OPENING_STEPS: Final = 32
 ENDED_MAX: Final = 256
 """Items that are not given but ended in one go."""
 TIMERS_SPARE: Final = 1024
-"""Timers of what is done with are left until there are so many of them, and more than of what is not."""
+"""Timers and blocks of what is done with are left until there are so many of them, and more than of what is not."""
 RELEASED: Final = -1
 """The remaining time of a lease that reached nobody: its attempt does not count."""
 
@@ -117,6 +117,8 @@ class Giver:
         """There is one more block."""
         if self._walking:
             self._fresh.append(block)
+            if len(self._fresh) > 2 * len(self.shard.blocks) + TIMERS_SPARE:  # another node gives meanwhile
+                self._fresh = deque(one for one in self._fresh if one.undone)
         self._on_added(self.shard.queue)
 
     def done(self, block: LiveBlock, mask: int) -> None:

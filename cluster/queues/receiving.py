@@ -74,7 +74,7 @@ class Receiving:
             return True
 
         receive = self.begin(queue, body, inbound.arrived, inbound.deadline, answer)
-        if not receive.ended:
+        if not receive.ended:  # what is answered already would be kept for as long as the connection
             inbound.on_cancel(receive.cancel)
 
     def begin(self, queue: Queue, body: QueueReceive, arrived: float, deadline: float, answer: Answer) -> "Receive":

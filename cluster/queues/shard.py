@@ -52,7 +52,8 @@ class LiveBlock:
     """A block of which something is undone."""
 
     __slots__ = (
-        "accepted_ms", "actor", "count", "delay_ms", "expires_ms", "first", "noted_at", "notes", "size", "undone",
+        "accepted_ms", "actor", "count", "delay_ms", "expires_ms", "first", "has_notes", "noted_at", "notes", "size",
+        "undone",
     )  # fmt: skip
 
     def __init__(self, actor: Actor, first: int, outline: BlockOutline, undone: int) -> None:
@@ -65,17 +66,25 @@ class LiveBlock:
         self.delay_ms = outline.delay_ms
         self.undone = undone
         """A bit for each item that is not done, the lowest for the first."""
+        self.has_notes = False
+        """Whether there is a row of notes."""
         self.notes: dict[int, LeaseNote] = {}
-        """The last known lease of each item, by its place."""
+        """The last known lease of each item that is not done, by its place."""
         self.noted_at: dict[int, float] = {}
         """When each note came: what remained of its time began to run then, on this node's clock."""
 
     def note(self, notes: dict[int, LeaseNote], now: float) -> bool:
         """The notes are these; whether any is another than before."""
-        fresh = {place: now for place, note in notes.items() if self.notes.get(place) != note}
-        self.noted_at.update(fresh)
-        self.notes = notes
+        self.has_notes = True
+        fresh = [place for place, note in notes.items() if self.undone >> place & 1 and self.notes.get(place) != note]
+        for place in fresh:
+            self.notes[place], self.noted_at[place] = notes[place], now
         return bool(fresh)
+
+    def forget(self, places: int) -> None:
+        """These are done with: whoever still has the block somewhere needs no notes of them."""
+        for place in [place for place in self.notes if places >> place & 1]:
+            del self.notes[place], self.noted_at[place]
 
 
 class ShardWatcher(Protocol):
@@ -347,13 +356,15 @@ class Shard:
         if not places:
             return
         block.undone ^= places
+        if block.notes:
+            block.forget(places)
         self.depth -= places.bit_count()
         if self.watcher is not None:
             self.watcher.done(block, places)
         if not block.undone:
             self._end(block)
             self._cover_block(block.actor, block.first)
-            if block.notes:
+            if block.has_notes:
                 self.covered[notes_key(self.queue, self.number, block.actor, block.first)] = None
 
     def _cover_early(self, actor: Actor) -> None:

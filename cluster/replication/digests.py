@@ -104,8 +104,9 @@ class DigestTrees:
         for partition in changed:
             for builder in self._building.pop(partition, ()):
                 builder.spoiled = True
-        if busy:
+        if busy or len(self._before) > FOLLOWED_MAX:  # or rows that are ever others would wait here, without end
             self.let_go()
+        if busy:
             self.on_many(changed)
         self.on_changed(changed)
 

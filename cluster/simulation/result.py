@@ -47,6 +47,7 @@ class SimulatedRequest:
 
     def on_cancel(self, function: Callable[[], None]) -> None:
         """Nobody here cancels."""
+        assert not self.ended, "answered already: it would be kept for as long as the connection"
 
     def fail(self, error: ClusterError) -> None:
         """The node's refusal."""

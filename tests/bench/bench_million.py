@@ -180,9 +180,14 @@ async def measure(files: ClusterFiles) -> None:
 
 
 def restart_s(files: ClusterFiles, node: str) -> float:
-    """Seconds from the start of a killed node until it votes again."""
+    """Seconds from the start of a node that was killed just now until it votes again."""
     emulator.kill(files.name, [node])
     time.sleep(2.0)
+    return starts_s(files, node)
+
+
+def starts_s(files: ClusterFiles, node: str) -> float:
+    """Seconds from the start of a killed node until it votes again."""
     began = time.monotonic()
     emulator.start_nodes(files.name, [node])
     with cluster.connect_blocking(files.name) as client:

@@ -181,6 +181,23 @@ def test_an_item_is_found_in_its_block_alone() -> None:
     assert shard.end(A) == CHUNK_BITS + 10
 
 
+def test_what_is_done_has_no_notes_in_memory() -> None:
+    copy = Copy()
+    copy.take(*block(0, 3))
+    live = copy.shard.blocks[A, 0]
+    copy.take(rows.notes_key(1, 0, A, 0), rows.encode_notes({0: NOTE, 1: NOTE}))
+    for key, blob in bits([0]):
+        copy.take(key, blob)
+    assert list(live.notes) == list(live.noted_at) == [1]
+    copy.take(rows.notes_key(1, 0, A, 0), rows.encode_notes({0: NOTE, 2: NOTE}))
+    assert list(live.notes) == list(live.noted_at) == [1, 2]
+    for key, blob in bits([1, 2]):
+        copy.take(key, blob)
+    assert not live.notes and not live.noted_at
+    copy.tidy()
+    assert list(copy.rows) == [rows.bits_key(1, 0, A, 0)]
+
+
 def test_notes_wait_for_their_block() -> None:
     copy = Copy()
     copy.take(rows.notes_key(1, 0, A, 0), rows.encode_notes({1: NOTE}), now=7.0)

@@ -157,6 +157,22 @@ def test_more_than_can_be_followed_is_let_go_and_said() -> None:
     assert trees.tree(7) is None and changed == [7]
 
 
+def test_rows_that_are_ever_others_do_not_wait_without_end() -> None:
+    """Fewer a look than are let go at once, and more than are summed up."""
+    rows, trees = made()
+    rows.put(KEYS[0], b"v")
+    built(trees)
+    for number in range(1, len(KEYS)):
+        rows.put(KEYS[number], b"v")
+        rows.put(KEYS[number - 1], None)
+        if number % 50 == 0:
+            trees.look()
+            assert len(trees._before) <= FOLLOWED_MAX
+    followed = trees.tree(7) or built(trees)
+    trees.let_go()
+    assert followed == built(trees)
+
+
 def test_hints_are_no_rows_of_a_partition() -> None:
     rows, trees = made()
     before = root_of(built(trees))
