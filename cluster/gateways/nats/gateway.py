@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 VERSION = "2.10.0"
 """Of nats-server: clients ask for it to know which features there may be."""
+PENDING_BYTES_MAX = 64 * 1024 * 1024
+"""What may wait for one client that does not read fast enough, as in nats-server: bursts of its publishers are long."""
+PENDING_ALL_BYTES_MAX = 4 * PENDING_BYTES_MAX
+"""For all clients of the node of whom much waits."""
 PING_S = 60.0
 """How often a client is asked whether it still lives; one that leaves two unanswered is cut off. nats-server: 120 s."""
 
@@ -33,6 +37,8 @@ class NatsGateway(ListeningGateway[NatsSession]):
         """Of the connections that are over."""
         self.slow = 0
         """How many of them did not read what they were sent."""
+        self.behind: dict[NatsSession, None] = {}
+        """Those for whom more waits than a client of another gateway may leave unread."""
         self._peers: dict[str, Address] = {}
         self._pinging: Timer | None = None
 
@@ -52,6 +58,11 @@ class NatsGateway(ListeningGateway[NatsSession]):
         super().stop()
         if self._pinging is not None:
             self._pinging.cancel()
+
+    def has_room(self, session: NatsSession, waiting: int) -> bool:
+        """Whether so many bytes may wait for a client: its share of what all those that are behind may have."""
+        self.behind[session] = None
+        return waiting <= min(PENDING_BYTES_MAX, PENDING_ALL_BYTES_MAX // len(self.behind))
 
     def info(self, session: NatsSession) -> bytes:
         """The INFO line for a connection."""

@@ -111,7 +111,14 @@ class NatsSession(GatewaySession):
     def lost(self, reason: str) -> None:
         """The stream is over."""
         super().lost(reason)
+        self.gateway.behind.pop(self, None)
         self.gateway.traffic.add(self.traffic)
+
+    def write(self) -> None:
+        """Give the link what waits, if the client reads."""
+        super().write()
+        if not self._out_bytes and self.gateway.behind:
+            self.gateway.behind.pop(self, None)
 
     def drain(self) -> None:
         """Say that this node goes, and end the connection a little later."""
@@ -160,7 +167,7 @@ class NatsSession(GatewaySession):
         to.delivered += 1
         if to.delivered == to.max:
             self._unsubscribe(to)
-        if self._out_bytes > OUTPUT_BYTES_MAX:
+        if self._out_bytes > OUTPUT_BYTES_MAX and not self.gateway.has_room(self, self._out_bytes):
             self.gateway.slow += 1
             self.cut_off(self._out_bytes)
         elif not self._working:

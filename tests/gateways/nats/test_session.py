@@ -180,12 +180,17 @@ def test_what_a_subject_may_not_be_is_no_end_of_the_connection(fleet: Fleet) -> 
     ]
 
 
-def test_a_client_that_does_not_read_is_cut_off(fleet: Fleet) -> None:
+def test_a_client_that_does_not_read_is_cut_off(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway_module, "PENDING_ALL_BYTES_MAX", 2 * OUTPUT_BYTES_MAX)
     listener, other = SimulatedNats(fleet, "n1", name="a"), SimulatedNats(fleet, "n1", name="b")
     listener.raw(b"SUB c 1\r\n")
     listener.flush()
     fleet.world.pause("a")
     for _ in range(OUTPUT_BYTES_MAX // 500_000 + 4):
+        other.publish("c", bytes(500_000))
+    other.flush()
+    assert len(sessions(fleet, "n1")) == 2, "one alone may have more"
+    for _ in range(2 * OUTPUT_BYTES_MAX // 500_000):
         other.publish("c", bytes(500_000))
     fleet.until(lambda: len(sessions(fleet, "n1")) == 1)
     assert any(event["kind"] == "nats.closed" for event in fleet.nodes["n1"].events.since())
