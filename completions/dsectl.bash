@@ -179,6 +179,9 @@ _dsectl_argument() {
         'send 0') kind=queue ;;
         'send 1') kind=value ;;
         'receive 0') kind=queue ;;
+        'ack '*) kind=receipt ;;
+        'nack '*) kind=receipt ;;
+        'extend '*) kind=receipt ;;
         'describe 0') kind=service ;;
         'request 0') kind=operation ;;
         'drain '*) kind=node ;;
@@ -349,7 +352,7 @@ _dsectl_offer() {  # what $kind names and $cur begins
         zone) _dsectl_zones ;;
         fault) _dsectl_faults ;;
         file) _dsectl_files ;;
-        key | bucket | subject | service | operation) _dsectl_ask "$1" ;;
+        key | bucket | queue | subject | service | operation) _dsectl_ask "$1" ;;
         recipe) shift; _dsectl_reply "$@"; _dsectl_files ;;
         value)
             [[ $cur == @* ]] || return

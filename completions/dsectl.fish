@@ -344,6 +344,12 @@ function __dsectl_argument
             echo 'value'
         case 'receive 0'
             echo 'queue'
+        case 'ack *'
+            echo 'receipt'
+        case 'nack *'
+            echo 'receipt'
+        case 'extend *'
+            echo 'receipt'
         case 'describe 0'
             echo 'service'
         case 'request 0'
@@ -809,7 +815,7 @@ function __dsectl_offer
             test -r $file; or return
             string match -rv '"active":false|"kind":"(kill|pause)"' <$file |
                 string replace -rf '.*"id":"([^"]*)".*' '$1'
-        case key bucket subject service operation
+        case key bucket queue subject service operation
             # Names in the cluster, which says nothing when no node answers soon.
             command -q $argv[5]; or return
             command $argv[5] complete $kind[1] "$typed" -C $argv[2] 2>/dev/null | string replace -r '^' -- "$lead"

@@ -29,7 +29,8 @@ from cluster.wire.frames import Body, trace_id
 DEPTH_MAX = 32
 LIST_QUEUES = "`dsectl queue list` lists the queues."
 LOOK_S = 1.0
-"""So long a node is given to say which chain it has, before a change is asked of the others."""
+"""So long a node is given to say which chain it has, before a change is asked of the others; or what is in the queues
+that it keeps."""
 
 
 class Questions(Family[S]):
@@ -211,7 +212,8 @@ class Admin(Questions[S]):
         from cluster.queues.figures import figures
 
         query = AdminQuery("queues", arguments)
-        outcomes = yield Gather(dict.fromkeys(self._session.location.nodes, query), check_timeout(timeout))
+        limit = check_timeout(timeout) or min(LOOK_S, self._session.timeout)
+        outcomes = yield Gather(dict.fromkeys(self._session.location.nodes, query), limit)
         answers = {node: _value(outcome) for node, outcome in outcomes.items()}
         found = {node: answer for node, answer in answers.items() if isinstance(answer, dict)}
         if not found:

@@ -48,4 +48,4 @@ def decode_receipt(text: str) -> Receipt:
             raise ValueError
         return _decode(body)
     except (ValueError, msgspec.DecodeError):
-        raise Usage("what was given is not the receipt of a message: expected that of a `receive`") from None
+        raise Usage("invalid receipt: expected one as `receive` gives it, with each message") from None

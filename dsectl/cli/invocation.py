@@ -29,6 +29,8 @@ class Session:
     def __init__(self, cluster: str | None = None) -> None:
         self.cluster = cluster
         """The cluster of commands that name none."""
+        self.receipts: dict[str, None] = {}
+        """Of messages that were received and are not settled yet, the latest last: long words, which Tab offers."""
         self._clients: dict[tuple[str, str | None, int, int], BlockingCluster] = {}
 
     def client(self, cluster: str, via: str | None) -> "BlockingCluster":

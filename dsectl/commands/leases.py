@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from dsectl.cli.console import Console
 
 BATCH_MAX = 256
+RECEIPTS_MAX = 100
+"""That a session remembers."""
 
 
 @command("send", "Send a message to a queue.", group="messages", rank=21)
@@ -84,6 +86,10 @@ def receive(
             if batch.shards_unreachable:
                 fields = {"error": _inconclusive(batch).to_dict(), **fields}
             yield Answer(fields, lambda console: None, _code(batch))
+        for message in () if ack else batch:
+            invocation.session.receipts[message.receipt] = None
+            if len(invocation.session.receipts) > RECEIPTS_MAX:
+                del invocation.session.receipts[next(iter(invocation.session.receipts))]
         if ack:
             _raise_first(jobs.ack_batch([message.receipt for message in batch]))
         if is_last:
@@ -96,6 +102,7 @@ def ack(
 ) -> Answer:
     """They are never delivered again. May be repeated, and is good with a receipt whose lease is over, too."""
     done = current().client().queues.ack_batch(receipts)
+    _forget(done)
     return _settled(done, "acknowledged", lambda number: f"acknowledged {count(number, 'message')}")
 
 
@@ -109,6 +116,7 @@ def nack(
     """Only the current lease of a message gives it back: another one is refused as `lease-lost`, since the message has
     been delivered again, or will be."""
     done = current().client().queues.nack_batch(receipts, delay=delay or 0.0)
+    _forget(done)
     return _settled(done, "returned", lambda number: f"returned {count(number, 'message')}")
 
 
@@ -161,6 +169,13 @@ def _inconclusive(batch: Batch) -> Inconclusive:
 
 def _code(batch: Batch) -> int:
     return Inconclusive.exit_code if batch.shards_unreachable else 0
+
+
+def _forget(results: list[ReceiptResult]) -> None:
+    """Receipts that are worth nothing any more, nor are those of which nobody knows."""
+    for result in results:
+        if result.error is None or result.error.definite:
+            current().session.receipts.pop(result.receipt, None)
 
 
 def _raise_first(results: list[ReceiptResult]) -> None:

@@ -22,12 +22,15 @@ from dsectl.shell.toolbar import ClusterView
 class LiveNames:
     """The names of the cluster in use, by kind."""
 
-    def __init__(self, view: Callable[[], ClusterView], jobs: Mapping[str, Job]) -> None:
+    def __init__(self, view: Callable[[], ClusterView], jobs: Mapping[str, Job], receipts: dict[str, None]) -> None:
         self._view = view
         self._jobs = jobs
+        self._receipts = receipts
 
     def of(self, kind: NameKind, begun: str) -> list[str]:
         """The names of a kind, at least those that begin with `begun`; none when no node answers in time."""
+        if kind is NameKind.RECEIPT:
+            return list(reversed(self._receipts))
 
         def find() -> Iterable[str]:
             view = self._view()

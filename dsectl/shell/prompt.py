@@ -77,7 +77,7 @@ class Prompt:
         self.grammar = LazyGrammar(
             lambda error: self.above.say(console.paint(f"completion is off: {shown(str(error))}", "bad"))
         )
-        names = LiveNames(lambda: self.poller.view, self.shell.interpreter.jobs)
+        names = LiveNames(lambda: self.poller.view, self.shell.interpreter.jobs, self.shell.session.receipts)
         completer = LineCompleter(self.grammar, names, self.shell.interpreter)
         folder = find_home().folder
         try:

@@ -17,6 +17,7 @@ from cluster.wire.queues import (
     QueueSent,
 )
 from cluster.wire.topics import Publish, Published
+from dsectl.cli.invocation import Session
 from tests.client.fake_node import Peer, Script
 from tests.client.fake_queue import FakeQueue
 from tests.dsectl.conftest import Run, Serve
@@ -151,6 +152,20 @@ def test_until_empty_prints_and_acknowledges_everything(run: Run, serve: Serve, 
     bodies = [message["body"] for message in ran.json["messages"]] if json else ran.lines
     assert bodies == ["0", "1", "2", "3", "4"]
     assert ran.err == ("" if json else "note: the queue is empty\n")
+
+
+def test_a_session_knows_the_receipts_that_are_not_settled(run: Run, serve: Serve) -> None:
+    queue = FakeQueue()
+    queue.put(b"a", b"b", b"c")
+    serve(node(queue))
+    session = Session()
+    run("receive", "jobs", "--max", "2", session=session)
+    run("receive", "jobs", "--ack", session=session)
+    assert list(session.receipts) == ["1.1", "2.1"]
+    run("nack", "1.1", session=session)
+    run("ack", "2.1", session=session)
+    assert not session.receipts
+    session.close()
 
 
 def test_a_queue_that_may_not_be_empty_is_inconclusive(run: Run, serve: Serve) -> None:

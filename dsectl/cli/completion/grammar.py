@@ -38,6 +38,8 @@ class NameKind(StrEnum):
     KEY = "key"
     BUCKET = "bucket"
     QUEUE = "queue"
+    RECEIPT = "receipt"
+    """Of a message that this session received; elsewhere nothing is offered."""
     VALUE = "value"
     """Bytes of any kind; behind `@` a file."""
     SUBJECT = "subject"

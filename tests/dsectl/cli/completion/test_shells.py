@@ -214,6 +214,7 @@ case "$2 $5" in
     'key shop-2') echo elsewhere ;;
     'key '*) printf '%s\\n' user:1 user:2 'two words' cart ;;
     'bucket '*) printf '%s\\n' orders carts ;;
+    'queue '*) printf '%s\\n' jobs dead ;;
     'operation '*) echo flaky. ;;
     'subject '*) echo 'orders.*' ;;
 esac
@@ -230,6 +231,8 @@ LIVE_COMPLETED = [
     ("dsectl get tw", "<get><two words>"),
     ("dsectl request fl", "<request><flaky.>"),
     ("dsectl bucket show or", "<bucket><show><orders>"),
+    ("dsectl receive jo", "<receive><jobs>"),
+    ("dsectl queue redrive de", "<queue><redrive><dead>"),
 ]
 
 
