@@ -32,6 +32,7 @@ from cluster.wire.frames import Body
 from cluster.wire.kv import Get, KvOperation, Put, Update
 from cluster.wire.queues import Outgoing, QueueAck, QueueExtend, QueueReceive, QueueReturn, QueueSend
 from cluster.wire.requests import Call
+from cluster.wire.topics import Publish
 
 __all__ = ["Fleet", "OpenLink", "SimulatedRequest"]
 
@@ -312,6 +313,10 @@ class Fleet:
         """Call `SERVICE.OPERATION` through a node."""
         service, _, name = operation.partition(".")
         return self._ask(via, Call(service, name, payload, only=only), timeout)
+
+    def publish(self, via: str, subject: str, payload: bytes, timeout: float = 1.0) -> SimulatedRequest:
+        """Publish to whoever listens, and to the queues that are bound."""
+        return self._ask(via, Publish(subject, payload), timeout)
 
     def create_queue(self, via: str, name: str, **options: Any) -> SimulatedRequest:
         """Define a queue; see `chain.queue.Queue` for the options."""

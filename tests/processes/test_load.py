@@ -86,6 +86,26 @@ def test_a_kill_a_pause_and_a_partition_lose_no_increment_and_no_item(cluster_of
     assert found["checked"] >= 30, "of 40: in a short load the keys at the end of the distribution may never be drawn"
 
 
+def test_a_kill_a_pause_and_a_partition_lose_no_message_of_a_queue(cluster_of_five: Real) -> None:
+    """Two consumers; everything comes, and the queue is drained once all has healed."""
+    job = started("queue", "--rate", "200", "--for", "60s", "--consumers", "2", "--settle", "40s")
+    cluster_of_five.kill("n1")
+    until(lambda: ask("members", "-C", "real", "--via", "n3")["n1"]["state"] == "dead")
+    cluster_of_five.start("n1")
+    ask("pause", "n2", "-C", "real")
+    until(lambda: ask("members", "-C", "real", "--via", "n3")["n2"]["state"] != "alive")
+    ask("resume", "n2", "-C", "real")
+    ask("partition", "n4,n5", "rest", "-C", "real")
+    until(lambda: ask("members", "-C", "real", "--via", "n3")["n4"]["state"] != "alive")
+    ask("heal", "-C", "real")
+    ask("disk", "n3", "--full", "-C", "real")
+    until(lambda: "n3" in ask("status", "-C", "real")["reason"])
+    ask("heal", "-C", "real")
+    found = ended(job)
+    assert found["lost"] == found["unexpected"] == found["unchecked"] == 0, found
+    assert found["ok"] > 100 and found["delivered"] >= found["ok"], found
+
+
 def test_a_write_that_is_taken_away_is_lost_and_a_foreign_value_is_unexpected(cluster_of_five: Real) -> None:
     """Somebody else deletes one key of the load, and writes to another."""
     job = started("kv", "--rate", "50", "--for", "60s", "--keys", "50", "--mix", "write=1,read=1")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cluster.layout import placement
-from cluster.queues import giver, rows, sending
+from cluster.queues import deadletter, giver, rows, sending
 from cluster.queues.acking import Acking
 from cluster.queues.context import QueueContext
 from cluster.queues.deadletter import DeadLetters
@@ -16,13 +16,16 @@ from cluster.queues.defined import Defined
 from cluster.queues.giver import Giver
 from cluster.queues.giving import Giving
 from cluster.queues.looking import Looking
+from cluster.queues.node import NodeQueues
 from cluster.queues.queuerows import QueueRows
 from cluster.queues.receipts import Receipt, decode_receipt
+from cluster.queues.receiving import Receiving
 from cluster.queues.rows import partition_of_shard
 from cluster.replication.hints import HintStore
 from cluster.replication.mergeable import MARK
 from cluster.simulation.fleet import Fleet
 from cluster.wire.queues import Delivered, QueueAnswered, QueueReceived, QueueSent
+from cluster.wire.topics import Published
 from tests.simulation.queues import rows as rows_of
 from tests.simulation.safeguards.registry import Safeguard
 from tests.simulation.safeguards.scenes import boot, settle
@@ -178,6 +181,33 @@ def an_owner_accepts_alone_and_is_lost(seed: int) -> None:
             assert scene.receive(other, wait_s=2.0), "what was acknowledged is lost"
 
 
+def a_publish_is_accepted_alone(seed: int) -> None:
+    """The same of a publication to whose subject the queue is bound."""
+    with Fleet.running(seed, 5) as fleet:
+        scene = Scene(fleet)
+        owner, other, _ = scene.owners
+        assert fleet.wait(fleet.ask(owner, "bind-queue", {"name": "jobs", "pattern": "orders.*"})).error is None
+        scene.apart(owner)
+        request = fleet.publish(owner, "orders.new", b"one")
+        fleet.world.run_for(1.5)
+        fleet.power_loss(owner, silent=True)
+        fleet.world.heal()
+        scene.noticed(owner)
+        answer = request.answer
+        if isinstance(answer, Published) and all(outcome in ACKNOWLEDGED for _, _, outcome in answer.queues):
+            assert scene.receive(other, wait_s=2.0), "what a publish said is in the queue is lost"
+
+
+def publish_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    publish = NodeQueues.publish
+
+    def early(self: NodeQueues, queues: Any, message: Any, deadline: float, done: Callable[[Any], None]) -> None:
+        publish(self, queues, message, deadline, lambda bound: None)
+        done([(queue, "", "ok") for queue in queues])
+
+    monkeypatch.setattr(NodeQueues, "publish", early)
+
+
 # -- bits
 
 
@@ -287,6 +317,24 @@ def a_poisoned_message_and_a_new_giver(seed: int) -> None:
 
 def count_attempts_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(giver, "_attempts", lambda note: 0)
+
+
+def a_client_that_waits_goes_away(seed: int) -> None:
+    """A message comes for it through another node; somebody else gets it at once, as if it had not been given."""
+    with Fleet.running(seed, 5) as fleet:
+        scene = Scene(fleet, visibility_s=60.0)
+        name, other, _ = scene.owners
+        via = scene.others[0]
+        request = fleet.receive(via, "jobs", wait_s=10.0)
+        fleet.world.run_for(0.2)
+        request.link.ended = True
+        scene.send(other, b"one")
+        fleet.world.run_for(0.5)
+        assert scene.one(name).attempt == 1
+
+
+def forget_whom_a_lease_did_not_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Receiving, "release", lambda self, giver, messages: None)
 
 
 # -- who gives
@@ -464,6 +512,32 @@ def a_giver_dies_between_the_two_steps(seed: int) -> None:
         fleet.world.run_for(3.0)
         came = scene.receive(other, wait_s=2.0) or scene.receive(other, "dead", wait_s=2.0)
         assert [one.body for one in came] == [b"one"], "neither in the queue nor among the dead letters"
+
+
+def a_giver_dies_when_the_letter_is_sent(seed: int) -> None:
+    """Before anybody has the message as done, so its successor sends it again."""
+    with Fleet.running(seed, 5) as fleet:
+        scene = Scene(fleet, max_receives=1, dead_letter="dead", visibility_s=0.5)
+        name, other, third = scene.owners
+        scene.send(other, b"one")
+        settle(fleet)
+        scene.one(other)
+        dead = fleet.nodes[name].defined.by_name["dead"].id
+        others = [one for one in fleet.names if one != name]
+        fleet.world.run_for(0.7)
+        fleet.receive(third, "jobs")
+        fleet.world.run_until_true(
+            lambda: any(fleet.nodes[one].shards.of(dead, 0).blocks for one in others), 10.0, step=0
+        )
+        fleet.crash(name)
+        scene.noticed(name)
+        fleet.world.run_for(3.0)
+        assert scene.receive(other, wait_s=2.0) == []
+        assert [one.body for one in scene.receive(other, "dead", wait_s=2.0)] == [b"one"]
+
+
+def send_dead_letters_without_an_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadletter, "item_id", lambda *given: "")
 
 
 def mark_dead_letters_before_they_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -671,6 +745,12 @@ SAFEGUARDS: Sequence[Safeguard] = [
         an_owner_accepts_alone_and_is_lost,
     ),
     Safeguard(
+        "a publish waits for its queues",
+        "What a publish says is in a queue is delivered.",
+        publish_without_waiting,
+        a_publish_is_accepted_alone,
+    ),
+    Safeguard(
         "bits are joined by OR",
         "What was not acknowledged is delivered again, whatever else was.",
         count_the_bits,
@@ -693,6 +773,12 @@ SAFEGUARDS: Sequence[Safeguard] = [
         "A message is dead-lettered after so many deliveries, whoever gave it.",
         count_attempts_anew,
         a_poisoned_message_and_a_new_giver,
+    ),
+    Safeguard(
+        "leases that reached nobody are released",
+        "A client that goes away delays no message and counts no attempt.",
+        forget_whom_a_lease_did_not_reach,
+        a_client_that_waits_goes_away,
     ),
     Safeguard(
         "a giver votes",
@@ -735,6 +821,12 @@ SAFEGUARDS: Sequence[Safeguard] = [
         "A message that was delivered too often is in one queue or the other.",
         mark_dead_letters_before_they_are_sent,
         a_giver_dies_between_the_two_steps,
+    ),
+    Safeguard(
+        "a dead letter has the id of its message",
+        "A crash between the two steps repeats the first, and it collapses.",
+        send_dead_letters_without_an_id,
+        a_giver_dies_when_the_letter_is_sent,
     ),
     Safeguard(
         "deduplication ids are read at a quorum",
