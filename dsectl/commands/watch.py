@@ -138,6 +138,7 @@ def snapshot_json(history: History) -> dict[str, Any]:
         },
         "total": _rates_json(rates[None]),
         "hints": {"pending": sum(hints.values()), "by_target": hints},
+        "queues": snapshot.queues(),
         "faults": [fault for fault in history.faults() if fault["active"]],
         "events": sorted(events, key=lambda event: (event["at"], event["node"])),
     }

@@ -163,8 +163,7 @@ class Snapshot:
         return {target: number for target, number in found.items() if number}
 
     def queues(self) -> dict[str, dict[str, int]]:
-        """Of each queue what the nodes that answer say of the shards that they give out, together; those that hold
-        anything, or did since the nodes booted."""
+        """Of each queue what the nodes that answer say of the shards that they give out, together."""
         found: dict[str, dict[str, int]] = {}
         for node in self.nodes.values():
             for name, said in (node.vitals.queues if node.vitals else {}).items():

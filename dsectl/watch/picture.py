@@ -256,9 +256,9 @@ def hint_lines(snapshot: Snapshot) -> list[Line]:
 
 
 def queue_lines(snapshot: Snapshot) -> list[Line]:
-    """What is in each queue, under a heading; nothing where there is no queue."""
+    """What is in each queue, the deepest first, under a heading; nothing where there is no queue."""
     lines: list[Line] = []
-    for name, said in list(snapshot.queues().items())[:QUEUES_SHOWN]:
+    for name, said in sorted(snapshot.queues().items(), key=lambda one: -one[1]["depth"])[:QUEUES_SHOWN]:
         line = [
             piece(name, 16, "name"),
             piece(number(said["depth"]), 6, "" if said["depth"] else "dim", right=True),
