@@ -24,6 +24,7 @@ VISIBILITY_MAX_S: Final = 12 * 3600.0
 RETENTION_S: Final = 4 * 86400.0
 RETENTION_MAX_S: Final = 14 * 86400.0
 DELAY_MAX_S: Final = 900.0
+WAIT_MAX_S: Final = 20.0
 RECEIVES_MAX: Final = 1000
 DEPTH_MAX: Final = 100_000_000
 
@@ -44,6 +45,8 @@ class Queue(Struct, frozen=True, omit_defaults=True):
     """An item that was not consumed expires after so long."""
     delay_s: float = 0.0
     """An item becomes visible so long after it was sent, unless its sender says otherwise."""
+    wait_s: float = 0.0
+    """How long a receive waits that comes through a gateway and does not say."""
     max_depth: int = 0
     """So many items may be in it, about: each shard takes its part; 0: what the limits allow."""
     patterns: tuple[str, ...] = ()
@@ -63,6 +66,7 @@ class Queue(Struct, frozen=True, omit_defaults=True):
             ("max_receives", self.max_receives, 0, RECEIVES_MAX),
             ("the retention in seconds", self.retention_s, 1.0, RETENTION_MAX_S),
             ("the delay in seconds", self.delay_s, 0.0, DELAY_MAX_S),
+            ("the wait in seconds", self.wait_s, 0.0, WAIT_MAX_S),
             ("max_depth", self.max_depth, 0, DEPTH_MAX),
             ("the number of patterns", len(self.patterns), 0, BINDINGS_MAX),
         ):
@@ -78,7 +82,7 @@ class Queue(Struct, frozen=True, omit_defaults=True):
     def _options(self) -> tuple[object, ...]:
         return (
             self.shards, self.visibility_s, self.max_receives, self.dead_letter, self.retention_s, self.delay_s,
-            self.max_depth,
+            self.wait_s, self.max_depth,
         )  # fmt: skip
 
 

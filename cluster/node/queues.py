@@ -57,6 +57,7 @@ class QueueOptions(Struct, forbid_unknown_fields=True):
     dead_letter: str = ""
     retention_s: float = RETENTION_S
     delay_s: float = 0.0
+    wait_s: float = 0.0
     max_depth: int = 0
     id: str = ""
 
@@ -70,6 +71,7 @@ class QueueChange(Struct, forbid_unknown_fields=True):
     dead_letter: str | UnsetType = UNSET
     retention_s: float | UnsetType = UNSET
     delay_s: float | UnsetType = UNSET
+    wait_s: float | UnsetType = UNSET
     max_depth: int | UnsetType = UNSET
     id: str = ""
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from msgspec import Struct, ValidationError, json
 
-from cluster.chain.queue import DELAY_MAX_S, RETENTION_MAX_S, VISIBILITY_MAX_S, Queue
+from cluster.chain.queue import DELAY_MAX_S, RETENTION_MAX_S, VISIBILITY_MAX_S, WAIT_MAX_S, Queue
 from cluster.gateways.sqs.errors import SqsError
 
 ACCOUNT: Final = "000000000000"
@@ -131,7 +131,6 @@ class RedrivePolicy(Struct):
 _redrive: Final = json.Decoder(RedrivePolicy, strict=False)
 FIXED: Final = {
     "MaximumMessageSize": ("1048576", "a message has at most 1 MiB, in every queue"),
-    "ReceiveMessageWaitTimeSeconds": ("0", "say WaitTimeSeconds with each receive"),
     "SqsManagedSseEnabled": ("false", "what is stored is not encrypted"),
 }
 """Attributes with one value, and why they have no other."""
@@ -145,6 +144,7 @@ SECONDS: Final = {
     "VisibilityTimeout": ("visibility_s", VISIBILITY_MAX_S),
     "MessageRetentionPeriod": ("retention_s", RETENTION_MAX_S),
     "DelaySeconds": ("delay_s", DELAY_MAX_S),
+    "ReceiveMessageWaitTimeSeconds": ("wait_s", WAIT_MAX_S),
 }
 
 

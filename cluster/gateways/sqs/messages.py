@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from msgspec import to_builtins
 
-from cluster.chain.queue import DELAY_MAX_S, VISIBILITY_MAX_S
+from cluster.chain.queue import DELAY_MAX_S, VISIBILITY_MAX_S, WAIT_MAX_S
 from cluster.errors import from_code
 from cluster.gateways.listening import OPERATION_S
 from cluster.gateways.sqs.attributes import (
@@ -55,7 +55,6 @@ from cluster.wire.queues import (
 )
 from cluster.wire.queues import Outgoing as QueueOutgoing
 
-WAIT_MAX_S: Final = 20
 RECEIVE_MAX: Final = 10
 UNREACHABLE: Final = "x-dsectl-shards-unreachable"
 """The header that names the shards that may hold messages though none was received."""
@@ -136,13 +135,15 @@ def receive_message(call: SqsCall) -> None:
     request = call.read(ReceiveMessage)
     name = call.name_of(request.queue_url)
     check_range("MaxNumberOfMessages", request.max_number_of_messages, 1, RECEIVE_MAX)
-    check_range("WaitTimeSeconds", request.wait_time_seconds, 0, WAIT_MAX_S)
+    wait = request.wait_time_seconds
+    if wait is not None:
+        check_range("WaitTimeSeconds", wait, 0, int(WAIT_MAX_S))
+    wait_s = call.host.queues()[name].wait_s if wait is None else float(wait)
     visibility = request.visibility_timeout
     if visibility is not None:
         check_range("VisibilityTimeout", visibility, 0, int(VISIBILITY_MAX_S))
     # 0 is the queue's own for the node: without a lease at all it is the shortest there can be.
     lease_s = 0.0 if visibility is None else float(visibility) or 0.001
-    wait_s = float(request.wait_time_seconds)
     system = {*request.attribute_names, *request.message_system_attribute_names}
 
     def received(answer: QueueReceived) -> None:

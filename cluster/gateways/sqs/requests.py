@@ -93,7 +93,7 @@ class ReceiveMessage(OfQueue):
     message_attribute_names: list[str] = []
     max_number_of_messages: int = 1
     visibility_timeout: int | None = None
-    wait_time_seconds: int = 0
+    wait_time_seconds: int | None = None
 
 
 class DeleteMessage(OfQueue):

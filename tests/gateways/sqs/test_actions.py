@@ -176,6 +176,14 @@ def test_a_receive_asks_for_what_was_said(node: FakeNode, client: FakeClient) ->
     assert client.take().json == {} and not client.paused
     client.send("ReceiveMessage", {"QueueUrl": URL, "VisibilityTimeout": 0})
     assert 0.0 < node.asked[1].body.visibility_s < 0.1, "0 would be the queue's own"
+    assert node.asked[1].body.wait_s == 0.0
+    node.asked[1].then(QueueReceived([], []))
+    node.defined["jobs"] = Queue(1, wait_s=7.0)
+    for said, wait_s in (({}, 7.0), ({"WaitTimeSeconds": 0}, 0.0)):
+        client.take()
+        client.send("ReceiveMessage", {"QueueUrl": URL, **said})
+        assert node.asked[-1].body.wait_s == wait_s
+        node.asked[-1].then(QueueReceived([], []))
 
 
 def test_a_client_that_goes_away_calls_its_receive_off_and_what_comes_is_returned(

@@ -88,11 +88,13 @@ def test_receivers_choose_attributes_by_name_by_prefix_or_all() -> None:
 def test_options_of_a_queue_come_back() -> None:
     policy = '{"deadLetterTargetArn":"arn:aws:sqs:eu:000000000000:dead","maxReceiveCount":"3"}'
     options = options_of(
-        {"VisibilityTimeout": "60", "DelaySeconds": "5", "MessageRetentionPeriod": "120", "RedrivePolicy": policy,
+        {"VisibilityTimeout": "60", "DelaySeconds": "5", "MessageRetentionPeriod": "120",
+         "ReceiveMessageWaitTimeSeconds": "20", "RedrivePolicy": policy,
          "MaximumMessageSize": "1048576"}
     )  # fmt: skip
     assert options == {
-        "visibility_s": 60.0, "delay_s": 5.0, "retention_s": 120.0, "dead_letter": "dead", "max_receives": 3,
+        "visibility_s": 60.0, "delay_s": 5.0, "retention_s": 120.0, "wait_s": 20.0, "dead_letter": "dead",
+        "max_receives": 3,
     }  # fmt: skip
     told = attributes_of("jobs", Queue(2, **options), "eu")
     assert options_of(
@@ -116,7 +118,7 @@ def test_options_of_a_queue_come_back() -> None:
         ("DelaySeconds", "9" * 5000, "InvalidAttributeValue"),
         ("RedrivePolicy", "{", "InvalidAttributeValue"),
         ("RedrivePolicy", '{"maxReceiveCount":3}', "InvalidAttributeValue"),
-        ("ReceiveMessageWaitTimeSeconds", "20", "InvalidAttributeValue"),
+        ("ReceiveMessageWaitTimeSeconds", "21", "InvalidAttributeValue"),
         ("FifoQueue", "true", "InvalidAttributeName"),
         ("Fly", "1", "InvalidAttributeName"),
     ],
