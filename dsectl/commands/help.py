@@ -18,8 +18,8 @@ from dsectl.ui.text import Paint
 def help(
     topic: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]", help="Command or topic to explain.")] = None,
 ) -> Answer:
-    """Topics: exit-codes, errors, options, environment, values, units, outcomes, patterns, faults, watch, recipes,
-    glossary; and each term of it, as in `dsectl help hint`."""
+    """Topics: exit-codes, errors, options, environment, values, units, outcomes, patterns, queues, faults, watch,
+    recipes, glossary; and each term of it, as in `dsectl help hint`."""
     if not topic:
         commands = {
             entry.name: {"help": entry.help, "group": entry.group, "readonly": entry.readonly, "alias": entry.alias}

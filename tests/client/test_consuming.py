@@ -195,6 +195,24 @@ async def test_stopped_while_nothing_comes_it_takes_its_receive_back(start_node:
         await until(queue, lambda: not queue.parked)
 
 
+async def test_it_ends_with_its_client(start_node: StartNode) -> None:
+    queue = FakeQueue()
+    queue.put(b"a")
+    node = start_node("n1", queue)
+    c = open_client(node)
+    await c.__aenter__()
+    seen = []
+
+    async def loop() -> None:
+        seen.extend([message.body async for message in c.queues["jobs"].consume(visibility=30.0)])
+
+    looping = asyncio.create_task(loop())
+    await until(queue, lambda: bool(queue.acknowledged) and len(queue.parked) == 1)
+    await c.close()
+    await looping
+    assert seen == [b"a"]
+
+
 async def test_cancelled_it_gives_back_what_its_handlers_were_at(start_node: StartNode) -> None:
     queue = FakeQueue()
     queue.put(b"a", b"b")
