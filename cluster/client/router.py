@@ -1,9 +1,9 @@
 """Chooses the node for each operation, and another one while that is harmless. Pure: a session carries for it.
 
 The callback core of every client: an operation is one small object, no task and no future. A key's operation goes to
-one of its owners, which saves a hop (`spread`): in turn, and a put always to the same while that one is well, since the
-clock of an object has an entry for each node that coordinated a write of it. A one-shot client does not compute owners
-and stays with the first node that answers, since the nodes forward.
+one of its owners, which saves a hop (`spread`): in turn, and a put to the same one each time, or the next while that is
+not well, since the clock of an object has an entry for each node that coordinated a write of it. A one-shot client does
+not compute owners and stays with the first node that answers, since the nodes forward.
 
 Whatever was sent and may have happened is never sent again (`cluster/wire/caller.py`). One beat, every 20 ms while
 anything waits, ends what is overdue and watches nodes that have gone quiet (`cluster/wire/silence.py`): they are
@@ -178,7 +178,7 @@ class Router:
             if self._spread:
                 nodes = self._owners[partition_of(key)] if key is not None and self._owners else self._all
                 if type(body) is Put:
-                    place = crc32(body.key.encode())
+                    place = crc32(body.key.encode())  # see `_candidates`
                 else:
                     place = self._turn = self._turn + 1
                 caller = nodes[place % len(nodes)].caller
@@ -214,7 +214,7 @@ class Router:
             if caller is None or not self._start(operation, caller, now):
                 self._fail(operation)
             return
-        left = [node for node in self._candidates(operation.key) if node.name not in tried]
+        left = [node for node in self._candidates(operation) if node.name not in tried]
         for node in left:
             if node.caller is not None and node.caller.good and self._start(operation, node.caller, now):
                 return
@@ -245,12 +245,16 @@ class Router:
             self._keep_beating()
         return True
 
-    def _candidates(self, key: str | None) -> list[NodeLink]:
+    def _candidates(self, operation: Dispatch) -> list[NodeLink]:
         """The nodes that may do it, the best first; those that are not good come in order, too."""
         if not self._spread:
             return list(self._all)
+        key = operation.key
         owners = self._owners[partition_of(key)] if key is not None and self._owners else ()
         nodes = list(self._in_turn())
+        if key is not None and owners and type(operation.body) is Put:
+            place = crc32(key.encode()) % len(owners)
+            nodes = [*owners[place:], *owners[:place], *(node for node in nodes if node not in owners)]
         return sorted(nodes, key=lambda node: node not in owners) if owners else nodes
 
     def _in_turn(self) -> Iterator[NodeLink]:
@@ -417,7 +421,7 @@ class Router:
     def _hedge(self, operation: Dispatch, first: Caller, now: float) -> None:
         """Ask another node, too; whoever answers first is taken."""
         tried: Container[str] = operation.tried or ()
-        for node in self._candidates(operation.key):
+        for node in self._candidates(operation):
             caller = node.caller
             if caller is not None and caller.good and caller is not first and node.name not in tried:
                 try:

@@ -98,6 +98,18 @@ async def test_the_puts_of_a_key_go_to_one_owner_and_those_of_many_to_all(start_
     assert set.union(*coordinators.values()) == {"n1", "n2", "n3"}
 
 
+async def test_while_the_owner_that_a_key_is_put_to_is_not_well_one_other_takes_its_puts(start_node: StartNode) -> None:
+    nodes = [start_node("n1", refuses("unreachable")), *(start_node(name, healthy(name)) for name in ("n2", "n3"))]
+    taken: dict[str, set[str]] = {}
+    async with Client(location(*nodes), seed=1) as c:
+        await all_up_or_gone(c)
+        for turn in range(64):
+            key = f"k{turn % 16}"
+            taken.setdefault(key, set()).add((await c.kv.put(key, b"")).coordinator)
+    assert all(len(coordinators) == 1 for coordinators in taken.values())
+    assert set.union(*taken.values()) == {"n2", "n3"}
+
+
 async def all_up(c: Client) -> None:
     """Every node has answered once."""
     answers = await c.ask_all(None, "members")
