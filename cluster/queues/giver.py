@@ -134,9 +134,16 @@ class Giver:
                 self.in_flight -= 1
 
     def gone(self, block: LiveBlock) -> None:
-        """It is not there any more."""
+        """It is not there any more. Of one that is not done with this node is no owner now; should it become one
+        again, another block stands for the same items, with what was noted of them meanwhile."""
         if self._loaded is not None and self._loaded[0] is block:
             self._loaded = None
+        if block.undone:
+            for number in range(block.first, block.first + block.count):
+                held = self._held.get((block.actor, number))
+                if held is not None:
+                    self._end(held)
+            block.undone = 0  # wherever the walk meets it, there is nothing in it
 
     def noted(self, block: LiveBlock) -> None:
         """Another giver has leased some of it: looked at when the items are met."""

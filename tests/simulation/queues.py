@@ -17,7 +17,7 @@ from functools import partial
 from random import Random
 
 from cluster.errors import ClusterError
-from cluster.queues.rows import parse_key
+from cluster.queues.rows import parse_item_id, parse_key
 from cluster.replication.mergeable import TABLE_QUEUES
 from cluster.simulation.fleet import Fleet, SimulatedRequest
 from cluster.wire.queues import Delivered, Outgoing, QueueAnswered, QueueReceived, QueueSent
@@ -29,6 +29,8 @@ RECEIVES_MAX = 3
 PROMISED = ("ok", "ok-sloppy")
 ANSWER_S = 2.5
 """After so long nobody answers any more: the node that was asked is gone."""
+LOOK_MAX_S = 0.5
+"""So long after an answer it is looked at, at most."""
 DRAIN_S = 90.0
 """Of virtual time: long enough for every lease to end again and again."""
 
@@ -220,7 +222,7 @@ class Workload:
             for message in answer.messages:
                 self._deliver(receive, message)
             if receive.queue == JOBS and not answer.messages and not answer.shards_unreachable:
-                hidden = receive.promised - self.tainted - self.asked_for_at.keys()
+                hidden = receive.promised - self.tainted - self.asked_for_at.keys() - self._leased()
                 self.empties += bool(receive.promised)
                 self.suspects.append(Emptiness(hidden, now, [*self.receives, *ended]))
         for suspect in [one for one in self.suspects if not any(other in self.receives for other in one.overlapping)]:
@@ -231,6 +233,24 @@ class Workload:
                 if self.asked_for_at.get(number, now) >= suspect.said_at
             }
             assert not left, f"at {suspect.said_at:.3f} the queue said that it is empty, and hid {sorted(left)}"
+
+    def _leased(self) -> set[int]:
+        """Messages that are leased, or were a moment ago: those of a take whose answer got lost between two nodes wait
+        for the end of their lease, like any others."""
+        found: set[int] = set()
+        for one in self.sent:
+            for request, place in one.tries:
+                if isinstance(request.answer, QueueSent) and (id := request.answer.results[place][0]):
+                    item = parse_item_id(id)
+                    for node in self.fleet.nodes.values():
+                        shard = node.shards.get(item.queue, item.shard)
+                        block = None if shard is None else shard.find(item.actor, item.number)
+                        index = item.number - (0 if block is None else block.first)
+                        if block is not None and (note := block.notes.get(index)) is not None:
+                            ends = block.noted_at[index] + note.remaining_ms / 1000
+                            if ends + LOOK_MAX_S > node.env.clock.now():
+                                found.add(one.number)
+        return found
 
     def _deliver(self, receive: Receive, message: Delivered) -> None:
         word, _, digits = message.body.partition(b" ")
