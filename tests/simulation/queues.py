@@ -11,6 +11,7 @@ What must hold:
 - the dead-letter queue has what was delivered often enough, and nothing else; no message is in both for good.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -117,8 +118,8 @@ class Workload:
         self.acked: set[str] = set()
         self.tainted: set[int] = set()
         """Messages that an unanswered receive may have leased."""
-        self.empties = 0
-        """Empty answers that promised something."""
+        self.situations: Counter[str] = Counter()
+        """What came to pass."""
         self.at_peace = False
         self._came_in_peace: set[str] = set()
         self._create(DEAD)
@@ -211,6 +212,7 @@ class Workload:
             if isinstance(request.answer, QueueAnswered):
                 pairs = zip(ids, request.answer.results, strict=True)
                 self.acked |= {id for id, (outcome, _) in pairs if outcome in self.promised}
+                self.situations.update(f"acknowledgement: {outcome}" for outcome, _ in request.answer.results)
         now = self.fleet.world.now
         ended = [one for one in self.receives if one.request.ended or now > one.asked_at + ANSWER_S]
         self.receives = [one for one in self.receives if one not in ended]
@@ -221,9 +223,10 @@ class Workload:
                 continue
             for message in answer.messages:
                 self._deliver(receive, message)
+            self.situations["empty is not known"] += bool(answer.shards_unreachable)
             if receive.queue == JOBS and not answer.messages and not answer.shards_unreachable:
                 hidden = receive.promised - self.tainted - self.asked_for_at.keys() - self._leased()
-                self.empties += bool(receive.promised)
+                self.situations["empty is said"] += bool(receive.promised)
                 self.suspects.append(Emptiness(hidden, now, [*self.receives, *ended]))
         for suspect in [one for one in self.suspects if not any(other in self.receives for other in one.overlapping)]:
             self.suspects.remove(suspect)
@@ -262,6 +265,8 @@ class Workload:
             f"message {number} was refused for certain, and came"
         )
         assert message.attempt >= 1 and message.receipt
+        self.situations["delivered again"] += message.attempt > 1
+        self.situations["dead letter"] += receive.queue == DEAD
         self.asked_for_at.setdefault(number, receive.asked_at)
         if receive.queue == DEAD:
             self.dead_ids.setdefault(number, set()).add(message.id)
@@ -337,6 +342,7 @@ class Workload:
         account = TotalQueue()
         for one in self.sent:
             number, verdicts = account.begin(), one.verdicts()
+            self.situations.update(f"send: {verdict}" for verdict in verdicts)
             if any(verdict in self.promised for verdict in verdicts):
                 account.sent_ok(number)
             elif set(verdicts) == {"no"}:
