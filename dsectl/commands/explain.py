@@ -118,7 +118,7 @@ def told_steps(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     told: list[dict[str, Any]] = []
     before = ""
     for step in sorted(steps, key=lambda step: str(step["at"])):
-        one = {name: value for name, value in step.items() if value not in ("", None)}
+        one = {name: value for name, value in step.items() if value not in ("", None, 0.0)}
         if step["step"] == "leased":
             if before:
                 one["why"] = "it was returned" if before == "returned" else "its lease ended"
