@@ -84,9 +84,10 @@ def test_programs_of_dsectl_and_of_nats_meet(fleet: Fleet) -> None:
 
 
 def test_pong_is_a_barrier(fleet: Fleet) -> None:
-    """What is published anywhere behind the PONG of a SUB arrives."""
+    """What is published anywhere behind the PONG of a SUB arrives, however late a node learns of it."""
     listener, other = SimulatedNats(fleet, "n2", name="a"), SimulatedNats(fleet, "n3", name="b")
-    for number in range(20):
+    fleet.world.slow("n2", "n3", delay=0.2)
+    for number in range(5):
         listener.raw(b"SUB s.%d %d\r\n" % (number, number))
         listener.flush()
         other.publish(f"s.{number}")
@@ -94,14 +95,16 @@ def test_pong_is_a_barrier(fleet: Fleet) -> None:
 
 
 def test_an_answer_finds_an_inbox_that_is_as_old_as_its_request(fleet: Fleet) -> None:
+    """Also when it is published at a node that learns late of the inbox."""
     service, client = SimulatedNats(fleet, "n3", name="a"), SimulatedNats(fleet, "n1", name="b")
+    elsewhere = SimulatedNats(fleet, "n2", name="c")
     service.raw(b"SUB time crew 1\r\n")
     service.flush()
-    for number in range(20):  # each with an inbox of its own, and no flush between
+    fleet.world.slow("n1", "n2", delay=0.2)
+    for number in range(5):  # each with an inbox of its own, and no flush between
         client.raw(b"SUB _INBOX.%d %d\r\n" % (number, number))
         client.publish("time", b"?", f"_INBOX.{number}")
-        asked = service.take()[0]
-        service.publish(asked.reply, b"noon")
+        elsewhere.publish(service.take()[0].reply, b"noon")
         assert client.take() == [(f"_INBOX.{number}", str(number), "", b"noon", {}, "")]
 
 
@@ -136,6 +139,28 @@ def test_verbose_and_no_echo(fleet: Fleet) -> None:
     client.publish("a")
     client.flush()
     assert client.lines == ["+OK", "PONG", "+OK", "+OK", "PONG"] and client.messages == []
+
+
+def test_a_member_that_wants_no_echo_leaves_its_own_message_to_another(fleet: Fleet) -> None:
+    one, other = SimulatedNats(fleet, "n1", name="a", echo=False), SimulatedNats(fleet, "n2", name="b")
+    for client in (one, other):
+        client.raw(b"SUB work crew 1\r\n")
+        client.flush()
+    one.publish("work")
+    assert other.take()[0].subject == "work" and not one.messages
+
+
+def test_what_is_published_to_a_bound_queue_is_there_once_pong_comes(fleet: Fleet) -> None:
+    fleet.wait(fleet.create_queue("n1", "jobs"))
+    fleet.wait(fleet.ask("n1", "bind-queue", {"name": "jobs", "pattern": "orders.>"}))
+    client = SimulatedNats(fleet, "n2")
+    client.raw(b"SUB _INBOX.x 1\r\n")
+    client.publish("orders.new", b"book", "_INBOX.x")
+    client.flush()
+    assert client.messages == [], "a queue that took it is no lack of responders"
+    received = fleet.receive("n3", "jobs", wait_s=1.0)
+    fleet.wait(received)
+    assert [message.body for message in received.answer.messages] == [b"book"]  # type: ignore[union-attr]
 
 
 def test_no_responders(fleet: Fleet) -> None:
