@@ -137,7 +137,10 @@ def _shown(message: TopicMessage) -> Answer:
         if console.options.raw:
             console.bytes(message.payload + b"\n")
         else:
-            headers = "  ".join(f"{shown(name)}={shown(text)}" for name, text in message.headers.items())
+            said = [f"{name}={text}" for name, text in message.headers.items()]
+            if message.reply:
+                said.append(f"answer to {message.reply}")
+            headers = "  ".join(shown(one) for one in said)
             line = f"{console.paint(shown(message.subject), 'name')}  {one_line(message.payload)}"
             console.line(f"{line}  {console.paint(headers, 'dim')}" if headers else line)
 

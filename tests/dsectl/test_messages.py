@@ -34,6 +34,16 @@ def test_headers_are_sent_and_an_answer_is_awaited(run: Run, serve: Serve) -> No
     assert refused.code == 2 and "expected NAME=TEXT" in refused.err
 
 
+def test_a_message_says_where_its_answer_is_awaited(run: Run, serve: Serve) -> None:
+    def script(peer: Peer, frame: Frame) -> None:
+        if isinstance(frame, Request) and isinstance(frame.body, Subscribe):
+            peer.reply(frame, Subscribed(1))
+            peer.push(Message(1, "time", b"?", "m1", "n1", 0, {"a": "b"}, "_REPLY.n1.7"))
+
+    serve(script)
+    assert run("subscribe", "time", "--count", "1").out == "time  ?  a=b  answer to _REPLY.n1.7\n"
+
+
 def test_a_member_of_a_group(run: Run, serve: Serve) -> None:
     [node] = serve()
     assert run("subscribe", "orders.>", "--group", "crew", "--count", "1").code == 0
