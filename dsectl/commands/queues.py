@@ -95,7 +95,8 @@ def show(queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Queue to sh
         console.line("")
         console.lines(shards_table(found["by_shard"], console.paint, console.columns))
         if found["shards_unknown"]:
-            unknown = f"shard{'s' if len(found['shards_unknown']) > 1 else ''} {_numbers(found['shards_unknown'])}"
+            numbers = ", ".join(map(str, found["shards_unknown"]))
+            unknown = f"shard{'s' if len(found['shards_unknown']) > 1 else ''} {numbers}"
             console.note(f"note: {UNKNOWN} for {unknown}: what is in there is not counted")
 
     return Answer(found, view)
@@ -182,7 +183,3 @@ def _bound(queue: str, pattern: str, how: str) -> Answer:
 def _note_late(late: list[str], console: Console) -> None:
     if late:
         console.note(f"note: not taken over yet by {', '.join(late)}, which will when it answers again")
-
-
-def _numbers(numbers: list[int]) -> str:
-    return ", ".join(map(str, numbers))
