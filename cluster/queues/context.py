@@ -9,10 +9,12 @@ from cluster.env import OutputTick
 from cluster.errors import ClusterError, Maybe, NotFound, QueueFull
 from cluster.ports import Outcome, Recorder
 from cluster.queues.defined import Defined
-from cluster.queues.rows import partition_of_shard
+from cluster.queues.rows import merge_rows, partition_of_shard
 from cluster.queues.shards import Shards
 from cluster.queues.steps import ItemSteps
 from cluster.replication.context import ReplicationContext
+from cluster.replication.hints import HintKey
+from cluster.replication.mergeable import MARK, TABLE_QUEUES
 from cluster.replication.quorum import UNANSWERED
 from cluster.replication.reader import Reader
 from cluster.replication.writer import Writer
@@ -93,6 +95,22 @@ class QueueContext:
         """The owners of a shard that can be reached, in order."""
         avoided = self.replication.avoided
         return [name for name in self.replication.view.owners(partition_of_shard(queue, shard)) if not avoided(name)]
+
+    def spread(self, partition: int, key: str, row: bytes) -> None:
+        """Join a row here, and at the other owners that can be reached, in this pass; nobody waits for them."""
+        replication = self.replication
+        others = [name for name in replication.view.takers(partition) if name != self.me]
+        if replication.view.holds(partition):
+            held = replication.store.get(TABLE_QUEUES, partition, key)
+            replication.store.put(TABLE_QUEUES, partition, key, row if held is None else merge_rows(held, row), None)
+        if not replication.reach.all_well():
+            # One that cannot be reached is marked: back again it would go by what it has, if nothing else was written.
+            if mark := replication.mergeables[TABLE_QUEUES].mark(key):
+                for name in filter(replication.avoided, others):
+                    replication.hints.add(HintKey(name, TABLE_QUEUES, partition, mark), MARK, lambda error: None)
+            others = [name for name in others if not replication.avoided(name)]
+        # The number 0 is that of no write: whoever answers answers nobody.
+        self.writer.calls.call(others, (0, self.write_deadline(), TABLE_QUEUES, partition, key, row))
 
     def ask(self, peer: str, body: QueueBody, deadline: float, done: Callable[[Outcome], None]) -> None:
         """Call another node. What was sent to one that falls silent ends as `maybe` at once: whoever waits for it in a

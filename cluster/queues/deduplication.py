@@ -5,18 +5,30 @@ the row of the id at so many owners that one of those which acknowledged the fir
 when none has it. The row and the block of the item are put in one pass, the block first, so whoever has the row has the
 item. Found, the item is brought to the owners again: its first send may have ended as `maybe`.
 
-It is exact while one side reaches a quorum of owners. Two that were accepted apart merge to one row, and the giver
-drops the item that the row does not name.
+Two that were accepted apart, on two sides of a partition or by a node that died with its own, merge to one row. It
+names the one that W owners have, which is said by a second write of the row, or else the smaller id; the giver drops
+the others, and all of them once one is done with. So it is exact while one side reaches a quorum of owners.
 """
 
 from typing import Final, Protocol
+
+from msgspec.structs import replace
 
 from cluster.chain.queue import Queue
 from cluster.errors import ClusterError, DeadlinePassed, Maybe, QueueFull, QuorumMissing
 from cluster.ports import Outcome
 from cluster.queues.context import QueueContext, is_refused
 from cluster.queues.results import HOPS_MAX, NOTHING, Gathered, Sent, refused, unknown
-from cluster.queues.rows import Dedup, block_key, decode_dedup, dedup_hash, dedup_key, parse_item_id, partition_of_shard
+from cluster.queues.rows import (
+    Dedup,
+    block_key,
+    decode_dedup,
+    dedup_hash,
+    dedup_key,
+    encode_dedup,
+    parse_item_id,
+    partition_of_shard,
+)
 from cluster.queues.shard import DEDUP_MAX, DEDUP_S
 from cluster.replication.mergeable import TABLE_QUEUES
 from cluster.replication.quorum import MAYBE, NO, OK
@@ -26,6 +38,8 @@ from cluster.wire.queues import Outgoing, QueueSend, QueueSent, SendResult
 
 READ_SHARE: Final = 0.4
 """Of the time that is left, for the look before the write."""
+LATE_S: Final = 0.2
+"""A look that ends so long after its deadline ends at a node that did not run."""
 
 
 class AcceptInShard(Protocol):
@@ -91,14 +105,18 @@ class Deduplication:
                 again([(id, outcome, holders, True, failed)])
 
         def found(read: ReadOperation, error: ClusterError | None) -> None:
-            # Where no quorum of owners can be reached a send is accepted all the same: at least once.
+            # Where no quorum of owners can be reached a send is accepted all the same: at least once. Not where this
+            # node stood still meanwhile: another one may have decided.
+            if context.now() >= deadline + LATE_S:
+                decided(refused(DeadlinePassed("the owners were asked too long whether it was sent before"), 1))
+                return
             if error is not None and not isinstance(error, QuorumMissing | DeadlinePassed | Maybe):
                 decided(refused(error, 1))
                 return
             try:
                 dedup = None if read.merged is None else decode_dedup(read.merged)
                 if dedup is not None and (dedup.stays or context.wall_s() < dedup.accepted_ms / 1000 + DEDUP_S):
-                    self._bring(queue.id, shard, dedup, decided)
+                    self._bring(queue.id, shard, key, dedup, decided)
                     return
                 held = context.shards.of(queue.id, shard).dedup
                 if len(held) >= DEDUP_MAX and dedup_hash(dedup_id) not in held:
@@ -108,17 +126,18 @@ class Deduplication:
                 decided(refused(refusal, 1))
 
         view, settings = context.replication.view, context.replication.settings
+        deadline = context.now() + READ_SHARE * (context.write_deadline() - context.now())
         context.reader.read(
             TABLE_QUEUES,
             partition,
             key,
             r=max(1, len(view.owners(partition)) - settings.w + 1),
             strict=False,
-            deadline=context.now() + READ_SHARE * (context.write_deadline() - context.now()),
+            deadline=deadline,
             done=found,
         )
 
-    def _bring(self, queue: int, shard: int, dedup: Dedup, decided: Sent) -> None:
+    def _bring(self, queue: int, shard: int, row_key: str, dedup: Dedup, decided: Sent) -> None:
         """It was sent before: make sure that W owners have it."""
         context, item = self.context, parse_item_id(dedup.item)
         held = context.shards.of(queue, shard)
@@ -133,6 +152,8 @@ class Deduplication:
         assert blob is not None
 
         def written(outcome: str, write: WriteOperation) -> None:
+            if outcome not in (NO, MAYBE) and not dedup.sure:
+                context.spread(partition, row_key, encode_dedup(replace(dedup, sure=True)))
             # A refusal says nothing of the first send.
             decided([(dedup.item, MAYBE if outcome == NO else outcome, len(write.filled), True, NOTHING)])
 

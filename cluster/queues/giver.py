@@ -17,7 +17,7 @@ from heapq import heapify, heappop, heappush
 from typing import Final
 
 from cluster.limits import QUEUE_RECEIVE_BYTES_MAX
-from cluster.queues.rows import Item, ItemBlock, LeaseNote, dedup_hash, item_id
+from cluster.queues.rows import Item, ItemBlock, LeaseNote, dedup_hash, item_id, parse_item_id
 from cluster.queues.shard import LiveBlock, Shard
 
 HELD_MAX: Final = 100_000
@@ -30,6 +30,9 @@ ENDED_MAX: Final = 256
 """Items that are not given but ended in one go."""
 TIMERS_SPARE: Final = 1024
 """Timers and blocks of what is done with are left until there are so many of them, and more than of what is not."""
+WAITS, REPEATED = "waits", "repeated"
+WAIT_S: Final = 1.0
+"""What waits for another item is looked at again after so long."""
 RELEASED: Final = -1
 """The remaining time of a lease that reached nobody: its attempt does not count."""
 
@@ -106,6 +109,7 @@ class Giver:
         self._fresh: deque[LiveBlock] = deque()
         self._waiting: list[tuple[float, int, LiveBlock]] = []  # blocks of which nothing is due yet
         self._due: deque[LiveBlock] = deque()  # and of which something is now
+        self._second: dict[tuple[str, int], tuple[LiveBlock, int, str]] = {}  # what waits for another item
         self._kept: dict[tuple[str, int], set[int]] = {}  # of blocks that are walked over again: what is leased
         self._open: tuple[LiveBlock, ItemBlock, deque[int]] | None = None
         self._loaded: tuple[LiveBlock, ItemBlock] | None = None
@@ -205,8 +209,12 @@ class Giver:
                 taken.expired.append((block, index))
                 continue
             item = items.items[index]
-            if item.dedup_id and self._is_repeated(block, index, item.dedup_id):
-                taken.repeated.append((block, index))
+            if item.dedup_id and (what := self._waits_for(block, index, item.dedup_id)):
+                if what == REPEATED:
+                    taken.repeated.append((block, index))
+                else:
+                    self._hold(block, index, attempts, now + WAIT_S)
+                    self._second[block.actor, block.first + index] = block, index, item.dedup_id
                 continue
             held = HeldItem(block, index, attempts + 1, next(self._counter), until, True, receiver)
             self._held[block.actor, block.first + index] = held
@@ -226,6 +234,15 @@ class Giver:
     def note_of(self, held: HeldItem, now: float) -> LeaseNote:
         """What is to be written down of a lease that was just given."""
         return LeaseNote(held.attempt, self.epoch, held.counter, self.me, int((held.until - now) * 1000))
+
+    def repeated(self) -> list[tuple[LiveBlock, int]]:
+        """What waited for another item under its deduplication id, and is not needed any more."""
+        self._second = {key: one for key, one in self._second.items() if one[0].undone >> one[1] & 1}
+        return [
+            (block, index)
+            for block, index, id in self._second.values()
+            if self._waits_for(block, index, id) == REPEATED
+        ]
 
     def lease(self, actor: str, number: int, counter: int, now: float) -> HeldItem | None:
         """The lease that a receipt of this giver names, if it is the item's current one."""
@@ -339,10 +356,21 @@ class Giver:
             self._loaded = block, items
         return items
 
-    def _is_repeated(self, block: LiveBlock, index: int, dedup_id: str) -> bool:
-        """Whether another item stands for the id: two were accepted on two sides of a partition."""
+    def _waits_for(self, block: LiveBlock, index: int, dedup_id: str) -> str:
+        """Whether the item has to wait for another one under its deduplication id (WAITS), or is not needed any more
+        (REPEATED), or neither. Two were accepted apart, on two sides of a partition or by a node that died with its
+        own. Which of them stands for the id may change as rows come together: so only what is done with, because it
+        was delivered, ends the others."""
         shard, dedup = self.shard, self.shard.dedup.get(dedup_hash(dedup_id))
-        return dedup is not None and dedup.item != item_id(shard.queue, shard.number, block.actor, block.first + index)
+        if dedup is None:
+            return ""
+        own = item_id(shard.queue, shard.number, block.actor, block.first + index)
+        for other in map(parse_item_id, {dedup.item: None, **dict.fromkeys(dedup.others)}):
+            name = item_id(*other)
+            if name != own and shard.is_done(other.actor, other.number):
+                return REPEATED
+        stands = parse_item_id(dedup.item)
+        return WAITS if dedup.item != own and shard.find(stands.actor, stands.number) is not None else ""
 
     # -- what has a state of its own
 

@@ -23,14 +23,12 @@ from cluster.queues.rows import (
     block_key,
     decode_block,
     encode_notes,
-    merge_rows,
     notes_key,
     partition_of_shard,
 )
 from cluster.queues.shard import LiveBlock, Shard
 from cluster.queues.steps import EXPIRED, EXTENDED, LEASED, REPEATED, RETURNED
-from cluster.replication.hints import HintKey
-from cluster.replication.mergeable import MARK, TABLE_QUEUES
+from cluster.replication.mergeable import TABLE_QUEUES
 from cluster.wire.queues import Delivered, ShardReady, ShardRelease, ShardTake, ShardTaken
 
 AWAIT_S: Final = 2.0
@@ -147,13 +145,17 @@ class Giving:
             self._write_notes(giver, [held for held, _, _ in (*taken.leases, *taken.overdue)], now)
         if taken.overdue:
             self.on_overdue(queue, number, taken.overdue)
-        for what, ended in ((EXPIRED, taken.expired), (REPEATED, taken.repeated)):
-            if ended:
-                over: dict[str, list[int]] = {}
-                for block, index in ended:
-                    over.setdefault(block.actor, []).append(block.first + index)
-                self.on_over(queue.id, number, over, what)
+        self._end(queue.id, number, taken.expired, EXPIRED)
+        self._end(queue.id, number, taken.repeated, REPEATED)
         return [self._delivered(giver.shard, held, block, item, until_ms) for held, block, item in taken.leases]
+
+    def _end(self, queue: int, shard: int, items: Sequence[tuple[LiveBlock, int]], what: str) -> None:
+        """These are done with, and were given to nobody."""
+        over: dict[str, list[int]] = {}
+        for block, index in items:
+            over.setdefault(block.actor, []).append(block.first + index)
+        if over:
+            self.on_over(queue, shard, over, what)
 
     def on_take(self, inbound: Inbound) -> None:
         """Another node takes for its clients."""
@@ -260,6 +262,9 @@ class Giving:
         wall_ms, left = int(context.wall_s() * 1000), EXPIRED_MAX
         if not context.is_clock_right():
             return False
+        for queue, givers in self._givers.items():
+            for number, giver in givers.items():
+                self._end(queue, number, giver.repeated(), REPEATED)
         for shard in context.shards.all():
             queue, number = shard.queue, shard.number
             over: dict[str, list[int]] = {}
@@ -327,18 +332,6 @@ class Giving:
         self.context.steps.note(what, shard.queue, shard.number, held.block.actor, [held.number], **details)
 
     def _write(self, shard: Shard, block: LiveBlock, notes: dict[int, LeaseNote]) -> None:
-        """Here, and to the other owners that can be reached, in this pass; nobody waits for them. One that cannot be
-        reached is marked: back again it would give what is leased, if nothing else was written meanwhile."""
-        context, replication = self.context, self.context.replication
         partition = partition_of_shard(shard.queue, shard.number)
-        key, delta = notes_key(shard.queue, shard.number, block.actor, block.first), encode_notes(notes)
-        held = replication.store.get(TABLE_QUEUES, partition, key)
-        replication.store.put(TABLE_QUEUES, partition, key, delta if held is None else merge_rows(held, delta), None)
-        others = [name for name in replication.view.takers(partition) if name != context.me]
-        if not replication.reach.all_well():
-            mark = replication.mergeables[TABLE_QUEUES].mark(key)
-            for name in filter(replication.avoided, others):
-                replication.hints.add(HintKey(name, TABLE_QUEUES, partition, mark), MARK, lambda error: None)
-            others = [name for name in others if not replication.avoided(name)]
-        # The number 0 is that of no write: whoever answers answers nobody.
-        context.writer.calls.call(others, (0, context.write_deadline(), TABLE_QUEUES, partition, key, delta))
+        key = notes_key(shard.queue, shard.number, block.actor, block.first)
+        self.context.spread(partition, key, encode_notes(notes))

@@ -7,7 +7,8 @@ A shard is no object of its own. It is rows, each merged alone, so that no write
 - a *floor*: how many of an actor's rows of bits are full, counted from its first item; merged by max. It stands in
   place of them, so that what is done takes no more room than the gaps in it;
 - *notes* of a block: who leased which of its items, and for how long; the latest lease of each item wins;
-- a *dedup* row: the item that was sent with a deduplication id. Of two that were accepted apart the smaller id wins.
+- a *dedup* row: the item that was sent with a deduplication id. Of two that were accepted apart the one that W owners
+  have wins, and else the smaller id.
 
 The numbers of an actor's items in a shard are dense and begin at 0. An actor is a boot of the node that accepted them,
 and takes another name whenever its log undid a write, so that no number is ever given twice, or missing within.
@@ -35,6 +36,7 @@ FULL: Final = (1 << CHUNK_BITS) - 1
 KIND_BITS, KIND_FLOOR, KIND_BLOCK, KIND_NOTES, KIND_DEDUP = "b", "f", "i", "n", "u"
 """In the order of keys: whoever reads a shard learns what is done before it meets the items."""
 _NUMBERED: Final = (KIND_BLOCK, KIND_BITS, KIND_NOTES)
+DEDUP_OTHERS_MAX: Final = 8
 
 
 class Item(Struct, array_like=True, frozen=True, gc=False):
@@ -106,6 +108,10 @@ class Dedup(Struct, array_like=True, frozen=True, gc=False, tag=5):
     item: str
     accepted_ms: int
     stays: bool = False
+    others: tuple[str, ...] = ()
+    """More that were accepted under the id, apart from this one: once one of them is done with, all are."""
+    sure: bool = False
+    """W owners have the item."""
 
 
 QueueRow = ItemBlock | Bits | Floor | Notes | Dedup
@@ -356,8 +362,11 @@ def merge_rows(held: bytes, other: bytes) -> bytes:
         notes = merge_notes(dict(row.notes), dict(copy.notes))
         return held if notes == dict(row.notes) else encode_notes(notes)
     if isinstance(row, Dedup) and isinstance(copy, Dedup):
-        first = min(row, copy, key=lambda dedup: (dedup.item, dedup.accepted_ms))
-        both_dedup = msgspec.structs.replace(first, stays=row.stays or copy.stays)
+        first = min(row, copy, key=lambda dedup: (not dedup.sure, dedup.item, dedup.accepted_ms))
+        others = sorted({row.item, copy.item, *row.others, *copy.others} - {first.item})
+        both_dedup = msgspec.structs.replace(
+            first, stays=row.stays or copy.stays, others=tuple(others[:DEDUP_OTHERS_MAX])
+        )
         return held if both_dedup == row else encode_dedup(both_dedup)
     return max(held, other)  # blocks do not change: one of them is damaged, and nobody can say which
 

@@ -241,7 +241,13 @@ class Sending:
 
         def answer_with_rows() -> None:
             if len(verdicts) == 1 + len(rows):
-                answer(max(verdicts, key=lambda verdict: _WORSE[verdict[0]])[0], verdicts[0][1])
+                outcome = max(verdicts, key=lambda verdict: _WORSE[verdict[0]])[0]
+                if outcome != MAYBE:
+                    for number, dedup_id in rows:
+                        key = dedup_key(queue.id, shard, dedup_id)
+                        sure = Dedup(f"{prefix}{number}", accepted_ms, block.stays, sure=True)
+                        context.spread(partition, key, encode_dedup(sure))
+                answer(outcome, verdicts[0][1])
 
         def answer(outcome: str, holders: int) -> None:
             number = first

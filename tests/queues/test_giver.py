@@ -279,16 +279,47 @@ def test_a_giver_that_rests_keeps_its_leases_and_finds_the_rest_again() -> None:
     assert scene.bodies() == [b"a", b"c", b"d", b"e"]
 
 
-def test_of_two_items_with_one_deduplication_id_the_one_that_its_row_names_is_given() -> None:
+OTHER = "n0-00000000.1.0"
+
+
+def accepted_apart(scene: Scene, stands: str, other: str) -> None:
+    row = encode_dedup(Dedup(item_id(1, 0, stands, 0), WALL_MS, others=(item_id(1, 0, other, 0),)))
+    scene.shard.put(RowKey(1, 0, KIND_DEDUP, dedup_hash("x"), 0), row, scene.now)
+
+
+def test_of_two_items_with_one_deduplication_id_one_is_given_and_the_other_ends_with_it() -> None:
     scene = Scene()
     scene.send(0, item("a", dedup_id="x"))
-    other = "n0-00000000.1.0"
-    scene.send(0, item("b", dedup_id="x"), actor=other)
-    row = encode_dedup(Dedup(item_id(1, 0, other, 0), WALL_MS))
-    scene.shard.put(RowKey(1, 0, KIND_DEDUP, dedup_hash("x"), 0), row, scene.now)
+    scene.send(0, item("b", dedup_id="x"), actor=OTHER)
+    accepted_apart(scene, OTHER, ACTOR)
     taken = scene.take()
     assert [found.body for _, _, found in taken.leases] == [b"b"]
-    assert [(block.actor, index) for block, index in taken.repeated] == [(ACTOR, 0)]
+    assert taken.repeated == [] and scene.giver.repeated() == []
+    scene.shard.put(RowKey(1, 0, KIND_BITS, OTHER, 0), encode_bits(1), scene.now)
+    assert [(block.actor, index) for block, index in scene.giver.repeated()] == [(ACTOR, 0)]
+
+
+def test_whichever_item_stands_for_its_deduplication_id_in_the_end_is_there_to_be_given() -> None:
+    scene = Scene()
+    scene.send(0, item("a", dedup_id="x"))
+    scene.send(0, item("b", dedup_id="x"), actor=OTHER)
+    accepted_apart(scene, OTHER, ACTOR)
+    assert [found.body for _, _, found in scene.take().leases] == [b"b"]
+    accepted_apart(scene, ACTOR, OTHER)  # more has come together
+    scene.now += VISIBILITY_S
+    taken = scene.take()
+    assert [found.body for _, _, found in taken.leases] == [b"a"] and taken.repeated == []
+
+
+def test_of_two_items_with_one_deduplication_id_none_is_given_once_one_is_done_with() -> None:
+    scene = Scene()
+    scene.send(0, item("a", dedup_id="x"))
+    assert scene.bodies() == [b"a"]
+    scene.ack(0)
+    scene.send(0, item("b", dedup_id="x"), actor=OTHER)  # its node was away with it
+    accepted_apart(scene, OTHER, ACTOR)
+    taken = scene.take()
+    assert taken.leases == [] and [block.actor for block, _ in taken.repeated] == [OTHER]
 
 
 def test_timers_of_what_is_done_with_do_not_pile_up() -> None:

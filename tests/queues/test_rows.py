@@ -21,7 +21,12 @@ note = st.builds(
 )
 notes = st.dictionaries(st.integers(0, 3), note, min_size=1)
 dedup = st.builds(
-    Dedup, st.sampled_from([f"q7-0-{ACTOR}-{number}" for number in range(3)]), st.integers(0, 3), st.booleans()
+    Dedup,
+    st.sampled_from([f"q7-0-{ACTOR}-{number}" for number in range(3)]),
+    st.just(1000),
+    st.booleans(),
+    st.just(()),
+    st.booleans(),
 )
 
 KINDS: dict[str, st.SearchStrategy[bytes]] = {

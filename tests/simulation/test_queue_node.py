@@ -385,9 +385,10 @@ def test_two_that_were_accepted_apart_under_one_deduplication_id_become_one(seed
         [a, b, c] = owners(fleet, 0)
         [d, e] = (name for name in fleet.names if name not in (a, b, c))
         fleet.fault("partition", groups=[[a, d], [b, c, e]])
-        fleet.until(lambda: c not in fleet.nodes[a].membership.alive(), SOON_S)
-        for via in (a, b):
-            fleet.wait(fleet.send(via, "jobs", [(b"x", None, -1.0, "id")], 2.0))
+        sides = {a: {a, d}, b: {b, c, e}}
+        fleet.until(lambda: all(set(fleet.nodes[via].membership.alive()) == sides[via] for via in sides), SOON_S)
+        for via in sides:
+            sent(fleet, via, b"x", dedup_id="id")
         fleet.heal()
         fleet.until(fleet.settled, 60.0)
         fleet.world.run_for(3.0)
