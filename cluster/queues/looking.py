@@ -145,7 +145,12 @@ class EmptinessCheck:
             whole = {name: answers[name] for name in owners if name in answers and answers[name][2] is not None}
             if len({digest for _, digest, _ in whole.values()}) == 1:
                 continue
-            rows = [dict(found or self.looking.rows(queue.id, shard, self.most)) for _, _, found in whole.values()]
+            # Who has the same sends no rows; nor does one that has none, which is another thing.
+            own = self.own[shard][1]
+            rows = [
+                dict(self.looking.rows(queue.id, shard, self.most) if digest == own else found or ())
+                for _, digest, found in whole.values()
+            ]
             if any(len(found) >= self.most for found in rows):
                 self.unreachable[shard] = None
                 continue

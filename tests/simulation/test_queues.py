@@ -80,6 +80,18 @@ def test_a_full_queue_is_full_whichever_node_is_asked(seed: int) -> None:
         scene.send(scene.others[0], b"three")
 
 
+def test_a_giver_that_has_nothing_at_all_is_not_taken_for_one_that_has_the_same(seed: int) -> None:
+    """Its disk was full when the first message came; another owner is asked whether there is any."""
+    with Fleet.running(seed, 5) as fleet:
+        scene = Scene(fleet)
+        name, other, _ = scene.owners
+        fleet.fault("disk-full", nodes=[name])
+        fleet.world.run_for(0.1)
+        scene.send(other, b"one")
+        answer = scene.look(other)
+        assert answer.messages or answer.shards_unreachable, "said empty, and has a message itself"
+
+
 def test_a_giver_does_not_give_what_another_gave_meanwhile(seed: int) -> None:
     """It is silent for a while, in the middle of a block, of which its successor leases the rest."""
     with Fleet.running(seed, 5) as fleet:
