@@ -392,6 +392,7 @@ class Shard:
             del self._firsts[actor]
         self.depth -= block.undone.bit_count()
         self.size -= block.size
+        block.notes, block.noted_at = {}, {}  # who still has the block keeps 300 bytes, and not some kilobytes
         if self.watcher is not None:
             self.watcher.gone(block)
 

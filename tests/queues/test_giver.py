@@ -73,14 +73,14 @@ class Scene:
 
     def leave_and_come_back(self) -> None:
         """The partition goes to another node, and comes back with all that it has."""
-        blocks = dict(self.shard.blocks)
+        blocks = {name: block.notes for name, block in self.shard.blocks.items()}
         for actor, first in blocks:
             self.shard.drop(RowKey(1, 0, KIND_BLOCK, actor, first))
         for actor, first in blocks:
             block = self.blocks[actor, first]
             blob = encode_block(block.accepted_ms, block.expires_ms, block.items)
             self.shard.put(RowKey(1, 0, KIND_BLOCK, actor, first), blob, self.now)
-            if notes := blocks[actor, first].notes:
+            if notes := blocks[actor, first]:
                 self.shard.put(RowKey(1, 0, KIND_NOTES, actor, first), encode_notes(notes), self.now)
 
     def bodies(self, most: int = 10) -> list[bytes]:
