@@ -1,6 +1,7 @@
 """The NATS gateway on real processes, with nats-py as it is. Tests skip where it is not installed."""
 
 import asyncio
+import gc
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,13 @@ pytestmark = [  # nats-py leaves its streams to the collector
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """What nats-py left behind is collected within the test, where warnings of it are ignored."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def gossip_is_lost_while_all_start(seed: int) -> None:
         lose(fleet, 0.5)
         fleet.start()
         fleet.until(lambda: len(fleet.nodes) == len(fleet.names))
-        wait_known(fleet, fleet.names, 5.0)
+        wait_known(fleet, fleet.names, 8.0)
 
 
 def fetch_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
