@@ -611,7 +611,7 @@ def one_id_is_accepted_on_two_sides(seed: int) -> None:
 
 
 def give_of_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Giver, "_is_repeated", lambda self, block, index, dedup_id: False)
+    monkeypatch.setattr(Giver, "_waits_for", lambda self, block, index, dedup_id: "")
 
 
 def an_answer_to_a_forward_is_lost(seed: int) -> None:
