@@ -95,6 +95,7 @@ def a_maybe_is_counted_again(seed: int) -> None:
         assert isinstance(answer, Updated) and answer.outcome == "maybe", answer
         fleet.world.heal()
         settle(fleet)
+        fleet.until(lambda: not any(node.reach.avoided(name) for node in fleet.nodes.values()))
         for via in fleet.names:
             changed(fleet, via, "hits", Increment(5), operation="once", coordinator=name)
         assert shown(fleet, "hits") == [b"5"]
