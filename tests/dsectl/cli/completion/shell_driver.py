@@ -40,7 +40,7 @@ class Shell:
         """The words that are shown after `line` and TAB, but for those of `line`."""
         self._heard = ""
         self._type(line + "\t")
-        return {*self._until_mark().split()} - {*line.split(), PROMPT}
+        return {*self._until_mark().partition("printf")[0].split()} - {*line.split(), PROMPT}
 
     def runs(self, line: str) -> str:
         """What is shown when `line`, TAB and Enter are typed."""
@@ -58,7 +58,8 @@ class Shell:
         os.write(self._master, text.encode())
 
     def _until_mark(self) -> str:
-        """Let the shell say a word that nobody has typed, and return what came before the typing of it."""
+        """Let the shell say a word that nobody has typed, and return what came before. What is typed for that is in it,
+        and may come before the output of a program that still runs: the terminal echoes what nobody reads yet."""
         self._count += 1
         typed, said = f"printf 'end%s\\n' {self._count}x", f"end{self._count}x"
         self._type(f"{CLEAR_LINE}{typed}\r")
@@ -67,7 +68,7 @@ class Shell:
             ready, _, _ = select.select([self._master], [], [], max(0.0, deadline - time.monotonic()))
             assert ready, f"the shell hangs: {self._heard!r}"
             self._heard += os.read(self._master, 65536).decode(errors="replace")
-        return _text(self._heard).partition("printf")[0]
+        return _text(self._heard).partition(said)[0]
 
 
 def _text(heard: str) -> str:
