@@ -7,6 +7,7 @@ costs no second round. Dynamo (2007) sections 4.5 and 4.7 (read repair).
 from collections.abc import Callable, Sequence
 
 from cluster.errors import ClusterError, Damaged, Maybe, QuorumMissing, TooLarge
+from cluster.observe.events import LimitedRecorder
 from cluster.ports import Inbound, Outcome
 from cluster.replication.context import ReplicationContext
 from cluster.replication.mergeable import Mergeable, excess
@@ -27,6 +28,8 @@ class Reader:
         self.context = context
         self.calls: BatchedCalls[ReadOperation] = context.messenger.batched(Fetch)
         self.in_flight = self.calls.in_flight
+        self.record = LimitedRecorder(context.env.clock, context.record)
+        """Of repairs: an owner whose disk is full is repaired in vain by each read."""
 
     def read(
         self,
@@ -309,7 +312,7 @@ class ReadOperation(QuorumRead):
         self.unrepaired |= not ok
         if not self.repairing and self.done is not None:
             cause = f"answers differed among {', '.join(self.answers)}"
-            self.reader.context.record("read.repair", cause, key=self.key, repaired=self.repaired)
+            self.reader.record("read.repair", cause, key=self.key, repaired=self.repaired)
             self._end(None)
 
     def _end(self, error: ClusterError | None) -> None:

@@ -36,7 +36,7 @@ def test_a_message_is_sent_received_and_acknowledged(start_node: StartNode) -> N
         sent = jobs.send(b"resize 7", headers={"kind": "image"}, dedup_id="42")
         assert (sent.id, sent.outcome, sent.acks, sent.duplicate, sent.error) == ("q2-0-a-1", "ok", 2, False, None)
         jobs.send(b"later", delay=5.0)
-        [message] = jobs.receive(visibility=2.5)
+        [message] = jobs.receive(visibility=2.5, receiver="me")
         assert (message.id, message.body, message.attempt) == (sent.id, b"resize 7", 1)
         assert message.headers == {"kind": "image"}
         assert (message.dedup_id, message.lease_until - message.sent_at) == ("42", 30.0)
@@ -45,7 +45,7 @@ def test_a_message_is_sent_received_and_acknowledged(start_node: StartNode) -> N
     first, second = node.bodies(QueueSend)
     assert first.messages == [(b"resize 7", {"kind": "image"}, -1.0, "42")]
     assert second.messages == [(b"later", None, 5.0, "")]
-    assert node.bodies(QueueReceive)[0] == QueueReceive("jobs", 1, 0.0, 2.5)
+    assert node.bodies(QueueReceive)[0] == QueueReceive("jobs", 1, 0.0, 2.5, "me")
     assert node.bodies(QueueExtend)[0] == QueueExtend([message.receipt], 9.0)
 
 

@@ -51,7 +51,8 @@ def test_a_port_by_number_is_that_of_n1(home: Home) -> None:
 
 @pytest.mark.parametrize(
     ("gateway", "said"),
-    [("nats", "unknown gateway 'nats': expected redis"), ("redis:x", "invalid port"), ("redis,redis", "named twice"),
+    [("http", "unknown gateway 'http': expected nats or redis or sqs"), ("redis:x", "invalid port"),
+     ("redis,redis", "named twice"),
      ("redis:80", "1024 to 65535"), ("redis:65535", "1024 to 65535"), ("redis:", "invalid port")],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(gateway: str, said: str) -> None:

@@ -99,7 +99,7 @@ def test_a_kill_a_pause_and_a_partition_lose_no_message_of_a_queue(cluster_of_fi
     until(lambda: ask("members", "-C", "real", "--via", "n3")["n4"]["state"] != "alive")
     ask("heal", "-C", "real")
     ask("disk", "n3", "--full", "-C", "real")
-    until(lambda: "n3" in ask("status", "-C", "real")["reason"])
+    until(lambda: ask("faults", "-C", "real")[-1]["affected"] > 0)  # the status may have more to say just then
     ask("heal", "-C", "real")
     found = ended(job)
     assert found["lost"] == found["unexpected"] == found["unchecked"] == 0, found
