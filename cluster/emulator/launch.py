@@ -107,7 +107,9 @@ class Launch:
             raise Failed(f"node {silent[0]} ended while it was starting", help=said or None)
 
     def _readable(self, timeout_s: float) -> bool:
-        return bool(select.select([self._pipe], [], [], max(0.0, timeout_s))[0])
+        poll = select.poll()  # `select` takes no descriptor above 1,023, and a program may have opened so many
+        poll.register(self._pipe, select.POLLIN)
+        return bool(poll.poll(1000 * max(0.0, timeout_s)))
 
     def _take(self, heard: Callable[[str], None]) -> bool:
         """Read what was said; False at the end of file."""

@@ -165,16 +165,27 @@ class Announcing:
             self._gossip.add(self.facts.for_packet(rumor))
 
     def tell(self, kind: str, done: Callable[[int], None]) -> None:
-        """Send the own fact to all live members; `done(count)` when all have answered or had a second to."""
-        context = self.context
-        me = context.me.name
-        peers = [name for name in context.table.alive() if name != me]
-        if not peers:
-            context.clock.call_soon(done, 1)
-            return
-        answers = _FactHolders(len(peers), done)
-        body = Tell([self.facts.rumor(me, kind)])
-        context.messenger.request(peers, body, context.clock.now() + TELL_TIMEOUT_S, answers.take, LANE_CONTROL)
+        """Send the own fact to all live members, and again to those that could not be reached, as of one that has just
+        booted; `done(count)` when all have answered or had a second to."""
+        context, confirmed = self.context, dict[str, None]()
+        me, ends_at = context.me.name, context.clock.now() + TELL_TIMEOUT_S
+
+        def attempt() -> None:
+            left = [name for name in context.table.alive() if name != me and name not in confirmed]
+            if not left or context.clock.now() >= ends_at:
+                done(len(confirmed) + 1)
+                return
+
+            def answered(count: int) -> None:
+                if all(name in confirmed for name in left):
+                    attempt()
+                else:
+                    context.clock.call_later(TELL_AGAIN_S, attempt)
+
+            answers = _FactHolders(len(left), answered, confirmed)
+            context.messenger.request(left, Tell([self.facts.rumor(me, kind)]), ends_at, answers.take, LANE_CONTROL)
+
+        context.clock.call_soon(attempt)
 
     def tell_all(self, kind: str, done: Callable[[int], None]) -> None:
         """As `tell`, and again to those that have not answered, until all live members have. Once something newer was
@@ -229,9 +240,9 @@ class Announcing:
 class _FactHolders:
     """Counts who holds the fact."""
 
-    def __init__(self, waiting: int, done: Callable[[int], object], confirmed: dict[str, None] | None = None) -> None:
+    def __init__(self, waiting: int, done: Callable[[int], object], confirmed: dict[str, None]) -> None:
         self.waiting = waiting
-        self.confirmed = {} if confirmed is None else confirmed
+        self.confirmed = confirmed
         self.done = done
 
     def take(self, peer: str, outcome: Outcome) -> None:

@@ -32,6 +32,13 @@ async def connect(url: str) -> Any:
     return await nats.connect(url, pending_size=8 * 1024 * 1024)
 
 
+async def flush(client: Any) -> None:
+    """All that the client was given is carried out. Twice: nats-py writes a PING before what it has buffered, so the
+    first one may be answered before a subscription has been sent."""
+    await client.flush()
+    await client.flush()
+
+
 async def subscribe(pipe: Connection, url: str) -> None:
     """Count what arrives until the last message or two seconds of silence."""
     client = await connect(url)
@@ -46,7 +53,7 @@ async def subscribe(pipe: Connection, url: str) -> None:
             over.set()
 
     await client.subscribe("bench.>", cb=take, pending_msgs_limit=MESSAGES, pending_bytes_limit=1 << 30)
-    await client.flush()
+    await flush(client)
     pipe.send("ready")
     try:
         await asyncio.wait_for(over.wait(), 60.0)
@@ -64,7 +71,7 @@ async def respond(pipe: Connection, url: str) -> None:
         await message.respond(message.data)
 
     await client.subscribe("bench", cb=answer)
-    await client.flush()
+    await flush(client)
     pipe.send("ready")
     await asyncio.to_thread(pipe.recv)
     await client.close()
