@@ -157,6 +157,9 @@ class Deduplication:
             # A refusal says nothing of the first send.
             decided([(dedup.item, MAYBE if outcome == NO else outcome, len(write.filled), True, NOTHING)])
 
-        context.writer.write(
-            TABLE_QUEUES, partition, key, blob, w=0, strict=False, deadline=context.write_deadline(), done=written
-        )
+        try:
+            context.writer.write(
+                TABLE_QUEUES, partition, key, blob, w=0, strict=False, deadline=context.write_deadline(), done=written
+            )
+        except ClusterError as error:  # nor does one that comes at once
+            decided([(dedup.item, MAYBE, 0, True, (error.code, error.message))])

@@ -135,6 +135,18 @@ def test_what_is_sent_again_under_its_deduplication_id_is_one_message(seed: int)
         assert drain(fleet, "n1") == [b"a"]
 
 
+def test_a_send_that_is_repeated_where_no_quorum_is_left_is_never_denied(seed: int) -> None:
+    """The message is there: that this time nobody else took it says nothing of the first send."""
+    with fleet_with(seed, shards=1) as fleet:
+        giver, *others = owners(fleet, 0)
+        [(id, *_)] = sent(fleet, giver, b"a", dedup_id="x")
+        fleet.fault("partition", groups=[[giver], others])
+        fleet.until(lambda: fleet.nodes[giver].membership.alive() == [giver], SOON_S)
+        again = fleet.wait(fleet.send(giver, "jobs", [(b"a", None, -1.0, "x")]))
+        assert isinstance(again.answer, QueueSent), again.error
+        assert [result[:4] for result in again.answer.results] == [(id, "maybe", 0, True)]
+
+
 def test_a_delayed_message_is_not_received_before_it_is_due(seed: int) -> None:
     with fleet_with(seed, delay_s=2.0) as fleet:
         began = fleet.world.now
