@@ -7,7 +7,6 @@ them to what it has. A return and an extension are of the current lease, and go 
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
 
 from cluster.chain.queue import VISIBILITY_MAX_S
 from cluster.errors import ClusterError, LeaseLost, Maybe, QuorumMissing, Usage
@@ -17,15 +16,13 @@ from cluster.queues.context import QueueContext, is_refused
 from cluster.queues.done import chunks_of
 from cluster.queues.giving import Giving
 from cluster.queues.receipts import Receipt, decode_receipt
-from cluster.queues.results import NOTHING
+from cluster.queues.results import NOTHING, WORSE
 from cluster.queues.rows import bits_key, decode_bits, encode_bits, partition_of_shard
 from cluster.queues.steps import ACKNOWLEDGED
 from cluster.replication.mergeable import TABLE_QUEUES
-from cluster.replication.quorum import MAYBE, NO, OK, OK_SLOPPY, UNANSWERED
+from cluster.replication.quorum import MAYBE, NO, OK, UNANSWERED
 from cluster.replication.writer import WriteOperation
 from cluster.wire.queues import QueueAck, QueueAnswered, QueueExtend, QueueReturn, ReturnResult, ShardDone
-
-_WORSE: Final = {OK: 0, OK_SLOPPY: 1, MAYBE: 2, NO: 3}
 
 Marked = Callable[[ReturnResult], None]
 Numbers = dict[str, list[int]]
@@ -44,7 +41,7 @@ class Marking:
 
     def decided(self, result: ReturnResult) -> None:
         """Of one row."""
-        if _WORSE[result[0]] > _WORSE[self.worst[0]]:
+        if WORSE[result[0]] > WORSE[self.worst[0]]:
             self.worst = result
         self.left -= 1
         if not self.left:

@@ -23,6 +23,7 @@ from cluster.queues.rows import (
     block_key,
     decode_block,
     encode_notes,
+    item_id,
     notes_key,
     partition_of_shard,
 )
@@ -305,9 +306,8 @@ class Giving:
     def _delivered(self, shard: Shard, held: HeldItem, block: ItemBlock, item: Item, until_ms: int) -> Delivered:
         actor, number = held.block.actor, held.block.first + held.index
         receipt = Receipt(shard.queue, shard.number, actor, number, self.context.me, self.context.epoch, held.counter)
-        id = f"q{shard.queue}-{shard.number}-{actor}-{number}"
         return Delivered(
-            id,
+            item_id(shard.queue, shard.number, actor, number),
             item.body,
             item.headers,
             held.attempt,

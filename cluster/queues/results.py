@@ -1,17 +1,19 @@
-"""The results of sends, on their way back to the senders. Pure."""
+"""The results of sends, on their way back to the senders, and the order of outcomes. Pure."""
 
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 from cluster.errors import ClusterError, Maybe
 from cluster.ports import Outcome
-from cluster.replication.quorum import MAYBE, NO
+from cluster.replication.quorum import MAYBE, NO, OK, OK_SLOPPY
 from cluster.wire.queues import Failed, SendResult
 
 HOPS_MAX: Final = 2
 """Layouts may differ for a moment while they change; a send that still wanders after this is accepted where it is."""
 NOTHING: Final[Failed] = ("", "")
 """No error."""
+WORSE: Final = {OK: 0, OK_SLOPPY: 1, MAYBE: 2, NO: 3}
+"""What consists of several writes ends as the worst of them: the order of outcomes."""
 
 Sent: TypeAlias = Callable[[list[SendResult]], None]
 """Takes one result for each message, in their order."""

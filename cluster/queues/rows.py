@@ -221,7 +221,12 @@ class ItemId(NamedTuple):
 
 def item_id(queue: int, shard: int, actor: Actor, number: int) -> str:
     """As people and clients see it."""
-    return f"q{queue}-{shard}-{actor}-{number}"
+    return f"{id_prefix(queue, shard, actor)}{number}"
+
+
+def id_prefix(queue: int, shard: int, actor: Actor) -> str:
+    """What the ids of an actor's items in a shard begin with; the number follows."""
+    return f"q{queue}-{shard}-{actor}-"
 
 
 def parse_item_id(text: str) -> ItemId:

@@ -10,7 +10,6 @@ What is sent with a deduplication id goes to the giver of the shard that the id 
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
 
 from cluster.chain.queue import DELAY_MAX_S, Queue
 from cluster.errors import ClusterError, QueueFull, QuorumMissing, TooLarge, Unreachable, Usage, from_code
@@ -25,7 +24,7 @@ from cluster.limits import (
 from cluster.ports import Inbound, Outcome
 from cluster.queues.context import QueueContext, is_refused
 from cluster.queues.deduplication import Deduplication
-from cluster.queues.results import HOPS_MAX, NOTHING, Gathered, Sent, refused, unknown
+from cluster.queues.results import HOPS_MAX, NOTHING, WORSE, Gathered, Sent, refused, unknown
 from cluster.queues.rows import (
     BLOCK_BYTES_MAX,
     BLOCK_ITEMS_MAX,
@@ -36,6 +35,8 @@ from cluster.queues.rows import (
     dedup_key,
     encode_block,
     encode_dedup,
+    id_prefix,
+    item_id,
     partition_of_shard,
 )
 from cluster.queues.steps import ACCEPTED
@@ -43,8 +44,6 @@ from cluster.replication.mergeable import TABLE_QUEUES
 from cluster.replication.quorum import MAYBE, NO, OK, OK_SLOPPY, UNANSWERED
 from cluster.replication.writer import WriteOperation
 from cluster.wire.queues import Outgoing, QueueSend, QueueSent, SendResult
-
-_WORSE: Final = {OK: 0, OK_SLOPPY: 1, MAYBE: 2}
 
 
 class OpenBlock:
@@ -61,6 +60,11 @@ class OpenBlock:
         self.size = 0
         self.senders: list[tuple[int, Sent]] = []
         """How many items, and who hears of them, in the order of the items."""
+
+    def refuse(self, error: ClusterError) -> None:
+        """Nothing of it was accepted."""
+        for count, sent in self.senders:
+            sent(refused(error, count))
 
 
 class Sending:
@@ -203,78 +207,18 @@ class Sending:
             self._put(block)
 
     def _put(self, block: OpenBlock) -> None:
-        context, queue, items = self.context, block.queue, block.items
-        count = len(items)
+        context, queue = self.context, block.queue
         try:
             shard = self._choose(queue, block.shard)
+            if context.actor != self._actor:
+                self._actor = context.actor
+                self._numbers.clear()
+            first = self._numbers.get((queue.id, shard), 0)
+            BlockWrite(context, block, shard, first).start()
         except ClusterError as error:
-            self._failed(block, error)
+            block.refuse(error)
             return
-        actor, partition = context.actor, partition_of_shard(queue.id, shard)
-        if actor != self._actor:
-            self._actor = actor
-            self._numbers.clear()
-        first = self._numbers.get((queue.id, shard), 0)
-        accepted_ms = int(context.wall_s() * 1000)
-        blob = encode_block(accepted_ms, accepted_ms + int(queue.retention_s * 1000), items)
-        prefix = f"q{queue.id}-{shard}-{actor}-"
-        mine = context.replication.view.mine(partition)
-        rows = [(first + place, item.dedup_id) for place, item in enumerate(items)] if block.shard is not None else []
-        verdicts: list[tuple[str, int]] = []
-
-        def decided(outcome: str, write: WriteOperation) -> None:
-            if not mine and outcome in (NO, MAYBE) and context.actor == actor:
-                context.renew()  # it may be nowhere, and no number may be missing
-            if outcome == NO:
-                error = write.error
-                reached = error is not None and not isinstance(error, UNANSWERED)
-                self._failed(block, error if error is not None and reached else QuorumMissing(str(error)))
-            elif rows:
-                verdicts.insert(0, (outcome, len(write.filled)))
-                answer_with_rows()
-            else:
-                answer(outcome, len(write.filled))
-
-        def remembered(outcome: str, write: WriteOperation) -> None:
-            verdicts.append((outcome if outcome in (OK, OK_SLOPPY) else MAYBE, len(write.filled)))
-            answer_with_rows()
-
-        def answer_with_rows() -> None:
-            if len(verdicts) == 1 + len(rows):
-                outcome = max(verdicts, key=lambda verdict: _WORSE[verdict[0]])[0]
-                if outcome != MAYBE:
-                    for number, dedup_id in rows:
-                        key = dedup_key(queue.id, shard, dedup_id)
-                        sure = Dedup(f"{prefix}{number}", accepted_ms, block.stays, sure=True)
-                        context.spread(partition, key, encode_dedup(sure))
-                answer(outcome, verdicts[0][1])
-
-        def answer(outcome: str, holders: int) -> None:
-            number = first
-            for of_sender, sent in block.senders:
-                if of_sender == 1:
-                    sent([(f"{prefix}{number}", outcome, holders, False, NOTHING)])
-                else:
-                    numbers = range(number, number + of_sender)
-                    sent([(f"{prefix}{number}", outcome, holders, False, NOTHING) for number in numbers])
-                number += of_sender
-
-        deadline = context.write_deadline()
-        write = partial(context.writer.write, TABLE_QUEUES, partition, w=0, strict=False, deadline=deadline)
-        try:
-            write(block_key(queue.id, shard, actor, first), blob, done=decided)
-        except ClusterError as error:
-            self._failed(block, error)
-            return
-        self._numbers[queue.id, shard] = first + count
-        context.steps.note(ACCEPTED, queue.id, shard, actor, range(first, first + count))
-        for number, dedup_id in rows:
-            row = encode_dedup(Dedup(f"{prefix}{number}", accepted_ms, block.stays))
-            write(dedup_key(queue.id, shard, dedup_id), row, done=remembered)
-
-    def _failed(self, block: OpenBlock, error: ClusterError) -> None:
-        for count, sent in block.senders:
-            sent(refused(error, count))
+        self._numbers[queue.id, shard] = first + len(block.items)
 
     def _choose(self, queue: Queue, wanted: int | None) -> int:
         """The shard that is wanted, if it has room; or the next in turn that has, of those that this node owns; any,
@@ -294,6 +238,95 @@ class Sending:
                 return number
         name = self.context.defined.name_of(queue.id)
         raise QueueFull(f"the shards of {name} at {view.me} are full: messages are sent faster than they are received")
+
+
+class BlockWrite:
+    """A block on its way to W owners, with the rows of its deduplication ids: the senders hear the worst verdict of
+    all."""
+
+    __slots__ = (
+        "accepted_ms",
+        "actor",
+        "block",
+        "context",
+        "dedup_ids",
+        "first",
+        "holders",
+        "left",
+        "mine",
+        "partition",
+        "shard",
+        "worst",
+    )
+
+    def __init__(self, context: QueueContext, block: OpenBlock, shard: int, first: int) -> None:
+        self.context = context
+        self.block = block
+        self.shard = shard
+        self.first = first
+        self.actor = context.actor
+        self.partition = partition_of_shard(block.queue.id, shard)
+        self.mine = context.replication.view.mine(self.partition)
+        self.accepted_ms = int(context.wall_s() * 1000)
+        # Only what was sent to this very shard is remembered: the id has named it.
+        ids = [item.dedup_id for item in block.items] if block.shard is not None else []
+        self.dedup_ids = [(first + place, dedup_id) for place, dedup_id in enumerate(ids)]
+        self.left = 1 + len(ids)
+        self.worst = OK
+        self.holders = 0
+
+    def start(self) -> None:
+        """Put the block, and behind it the rows: whoever has a row has the item. Raises what refuses the block, and
+        then no number was given."""
+        context, block, queue = self.context, self.block, self.block.queue
+        write = partial(
+            context.writer.write, TABLE_QUEUES, self.partition, w=0, strict=False, deadline=context.write_deadline()
+        )
+        expires_ms = self.accepted_ms + int(queue.retention_s * 1000)
+        blob = encode_block(self.accepted_ms, expires_ms, block.items)
+        write(block_key(queue.id, self.shard, self.actor, self.first), blob, done=self._decided)
+        numbers = range(self.first, self.first + len(block.items))
+        context.steps.note(ACCEPTED, queue.id, self.shard, self.actor, numbers)
+        for number, dedup_id in self.dedup_ids:
+            try:
+                write(dedup_key(queue.id, self.shard, dedup_id), self._row(number), done=self._remembered)
+            except ClusterError:  # the block is on its way
+                self._end_one(MAYBE)
+
+    def _row(self, number: int, sure: bool = False) -> bytes:
+        item = item_id(self.block.queue.id, self.shard, self.actor, number)
+        return encode_dedup(Dedup(item, self.accepted_ms, self.block.stays, sure=sure))
+
+    def _decided(self, outcome: str, write: WriteOperation) -> None:
+        context = self.context
+        if not self.mine and outcome in (NO, MAYBE) and context.actor == self.actor:
+            context.renew()  # it may be nowhere, and no number may be missing
+        if outcome == NO:
+            error = write.error
+            reached = error is not None and not isinstance(error, UNANSWERED)
+            self.block.refuse(error if error is not None and reached else QuorumMissing(str(error)))
+        else:
+            self.holders = len(write.filled)
+            self._end_one(outcome)
+
+    def _remembered(self, outcome: str, write: WriteOperation) -> None:
+        self._end_one(outcome if outcome in (OK, OK_SLOPPY) else MAYBE)
+
+    def _end_one(self, outcome: str) -> None:
+        if WORSE[outcome] > WORSE[self.worst]:
+            self.worst = outcome
+        self.left -= 1
+        if self.left:
+            return
+        if self.worst != MAYBE:
+            for number, dedup_id in self.dedup_ids:
+                key = dedup_key(self.block.queue.id, self.shard, dedup_id)
+                self.context.spread(self.partition, key, self._row(number, sure=True))
+        prefix, number = id_prefix(self.block.queue.id, self.shard, self.actor), self.first
+        for count, sent in self.block.senders:
+            end = number + count
+            sent([(f"{prefix}{each}", self.worst, self.holders, False, NOTHING) for each in range(number, end)])
+            number = end
 
 
 class SendForward:
