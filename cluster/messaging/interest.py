@@ -2,8 +2,8 @@
 
 A node's fact of kind `topics` is a msgpack list of rows, one a pattern and group, with how many subscriptions it has
 there. So a publisher relays a message only where it is wanted, once a node (and once for each group, at one of the
-nodes that have members), and knows how many subscriptions it went towards.
-What is known of a node is as old as its last fact: interest is for routing, and the receiver matches again. Pure.
+nodes that have members), and knows how many subscriptions it went towards. What is known of a node is as old as its
+last fact: interest is for routing, and the receiver matches again. Pure.
 """
 
 from collections.abc import Mapping

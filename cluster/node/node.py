@@ -13,9 +13,9 @@ from cluster.chain.chain import read_chain
 from cluster.chain.entry import ChainEntry, forgotten
 from cluster.config import NodeSettings, TableKind
 from cluster.env import Env, OutputTick, StallWatch
-from cluster.errors import ClusterError, Damaged, Forbidden, StorageFull
+from cluster.errors import ClusterError, Damaged, StorageFull
 from cluster.faults import Fault, FaultBook, decode_faults
-from cluster.gateways.host import GatewayAddresses, GatewayHost, GatewayPorts, make_gateways
+from cluster.gateways.host import GatewayPorts, make_gateways
 from cluster.kv.actors import Actors
 from cluster.kv.buckets import Buckets
 from cluster.kv.coordinator import Coordinator
@@ -26,11 +26,11 @@ from cluster.membership import Membership, OwnIdentity, SeedMember
 from cluster.messaging.topics import NodeTopics
 from cluster.node.answers import Answers
 from cluster.node.drain import Drain
+from cluster.node.gateways import gateway_host
 from cluster.node.layouts import LAYOUT_FILE, Layouts
 from cluster.node.queues import make_queues
 from cluster.node.receipts import Receipts
 from cluster.observe.events import Events, LimitedRecorder, Steps
-from cluster.ports import Inbound
 from cluster.queues.defined import Defined
 from cluster.queues.queuerows import QueueRows
 from cluster.queues.shards import Shards
@@ -66,7 +66,6 @@ from cluster.wire.replication import (
     Scan,
     Survey,
 )
-from cluster.wire.rights import ROLE_GATEWAY, gateway_password
 
 LEAVE_S = 1.0
 """A member that has left goes on so long, for its clients to turn to others and for what it has under way."""
@@ -82,10 +81,6 @@ class NodeHooks:
     """The node cannot go on: end the process."""
     sleep: Callable[[float], Coroutine[Any, Any, None]]
     """How a service's handler waits."""
-
-
-GATEWAY_QUERIES = frozenset(("queues", "create-queue", "alter-queue", "delete-queue", "purge-queue"))
-"""Admin queries that a gateway may pass on: what its clients may do to queues."""
 
 
 class Node:
@@ -145,7 +140,7 @@ class Node:
             definitions_changed=self._definitions_changed, stop=self._stop_for_good,
         )  # fmt: skip
         self._build_services(name)
-        self.gateways = make_gateways(self._gateway_host(secret), gateways or {})
+        self.gateways = make_gateways(gateway_host(self, secret), gateways or {})
         self.answers = Answers(self)
         self._wire()
 
@@ -217,30 +212,6 @@ class Node:
             lambda: sum(gateway.in_flight for gateway in self.gateways.values()),
         )  # fmt: skip
         self.drain = Drain(self.env, record, self.requests.drain, self._tell_clients, in_flight)
-
-    def _gateway_host(self, secret: bytes) -> GatewayHost:
-        env = self.env
-        return GatewayHost(
-            node=self.member.name,
-            id=self.boot.id,
-            cluster=self.view.entry.cluster,
-            address=self.member.host,
-            password=gateway_password(secret),
-            clock=env.clock,
-            network=env.network,
-            record=self.events.record,
-            random=env.random,
-            messenger=self.rpc,
-            handlers=self.rpc.handlers_of(ROLE_GATEWAY),
-            topics=self.topics,
-            addresses=GatewayAddresses(self.membership, self.membership.alive),
-            offers=lambda service: bool(self.requests.registry.candidates(service)),
-            view=self.view,
-            alive=self.membership.alive,
-            empty_bucket=self._empty_bucket,
-            queues=lambda: self.layouts.chain.entry.queues,
-            admin=self._gateway_query,
-        )
 
     def _wire(self) -> None:
         """Who hears of what."""
@@ -398,19 +369,6 @@ class Node:
 
     def _bind_queues(self) -> None:
         self.topics.bind({name: queue.patterns for name, queue in self.defined.by_name.items()})
-
-    def _empty_bucket(self, name: str, deadline: float, done: Callable[[ClusterError | None], None]) -> None:
-        """Whoever is not there yet takes it over as soon as it is met: that is no error."""
-
-        def decided(outcome: ChainEntry | ClusterError, late: list[str]) -> None:
-            done(outcome if isinstance(outcome, ClusterError) else None)
-
-        self.answers.buckets.empty(name, deadline, decided)
-
-    def _gateway_query(self, inbound: Inbound) -> None:
-        if inbound.body.what not in GATEWAY_QUERIES:
-            raise Forbidden(f"a gateway may not ask {inbound.body.what!r}")
-        self.answers.answer(inbound)
 
     def _has_ended(self, actor: Actor) -> bool:
         """Whether this node has heard of a later boot of the actor's node than the actor's, or of a successor of it."""

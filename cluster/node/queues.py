@@ -1,7 +1,8 @@
-"""Definitions of queues: what a node answers when one is to be created, deleted, bound or listed.
+"""The queues of a node: how they are put together, and what it answers when one is to be created, deleted, bound or
+listed. What is in them is the affair of `cluster.queues`.
 
 A queue holds nothing when it is created, since its id is new; so unlike with buckets nobody has to look for what is
-there. What is in the queues is no concern of this file.
+there.
 """
 
 from collections.abc import Mapping

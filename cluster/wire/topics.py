@@ -5,8 +5,7 @@ from msgspec import Struct
 
 class Publish(Struct, array_like=True, gc=False, tag=30):
     """A client's message for everyone whose pattern matches. Sent as a request it is answered with Published; sent one
-    way it is fire and forget. `id` empty: the node makes one. `reply`: the subject where answers are
-    awaited, if any."""
+    way it is fire and forget. `id` empty: the node makes one. `reply`: where answers are awaited, if any."""
 
     subject: str
     payload: bytes
