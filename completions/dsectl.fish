@@ -631,7 +631,7 @@ function __dsectl_options
             printf '%s\t%s\n' --visibility 'Time that a lease lasts (default: 30s)'
             printf '%s\t%s\n' --max-receives 'Deliveries before a message is a dead letter (default: no end)'
             printf '%s\t%s\n' --dead-letter 'Queue for dead letters'
-            printf '%s\t%s\n' --retention 'Time after which a message expires (default: 96h)'
+            printf '%s\t%s\n' --retention 'Time after which a message expires (default: 4d)'
             printf '%s\t%s\n' --delay 'Time before a message is visible (default: none)'
             printf '%s\t%s\n' --max-depth 'Messages that it holds at most (default: as many as fit)'
         case 'queue redrive'

@@ -105,7 +105,7 @@ def errors_page() -> str:
 def topics_page() -> str:
     """docs/topics.md, which `dsectl help TOPIC` reads, with the tables of what stands in the code renewed."""
     units = [
-        ("duration", ", ".join(SECONDS), "250ms 5s 2m 1.5h"),
+        ("duration", ", ".join(SECONDS), "250ms 5s 2m 1.5h 4d"),
         ("size", ", ".join(BYTES), "512B 64KiB 1MiB 10MB"),
         ("probability", "0 to 1, or %", "0.1 10%"),
     ]

@@ -32,7 +32,7 @@ def create(
     ] = None,
     dead_letter: Annotated[str | None, typer.Option(metavar="QUEUE", help="Queue for dead letters.")] = None,
     retention: Annotated[
-        float | None, typer.Option(metavar="D", help="Time after which a message expires (default: 96h).")
+        float | None, typer.Option(metavar="D", help="Time after which a message expires (default: 4d).")
     ] = None,
     delay: Annotated[
         float | None, typer.Option(metavar="D", help="Time before a message is visible (default: none).")

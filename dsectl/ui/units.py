@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from cluster.errors import Usage
 
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?|\.\d+)([a-zA-Z%]*)", re.ASCII)
-SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 BYTES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "kB": 1000, "MB": 1000**2, "GB": 1000**3}
 
 
@@ -27,7 +27,7 @@ def _with_unit(text: str, units: Mapping[str, float], noun: str, expected: str) 
 
 
 def duration(text: str) -> float:
-    """Seconds: `250ms`, `5s`, `2m`, `1.5h`. A number needs its unit."""
+    """Seconds: `250ms`, `5s`, `2m`, `1.5h`, `4d`. A number needs its unit."""
     parts = _split(text)
     hint = f"; did you mean {text.strip()}s?" if parts is not None and not parts[1] else ""
     return _with_unit(text, SECONDS, "duration", f"250ms, 5s, 2m{hint}")
@@ -77,7 +77,7 @@ def show_duration(seconds: float | None, digits: int = 3) -> str:
     return text + unit
 
 
-_STEPS = {"us": 1000.0, "ms": 1000.0, "s": 60.0, "m": 60.0, "h": float("inf")}
+_STEPS = {"us": 1000.0, "ms": 1000.0, "s": 60.0, "m": 60.0, "h": 24.0, "d": float("inf")}
 """Units and how many of one make the next."""
 
 

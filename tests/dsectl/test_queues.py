@@ -56,7 +56,7 @@ def test_create_sends_what_was_given_and_no_more(run: Run, serve: Serve) -> None
     [fake] = serve(node(create_queue={**JOBS, "slot": 3, "late": ["n3"]}))
     words = ("--shards", "2", "--max-receives", "5", "--dead-letter", "dead", "--delay", "0s")
     ran = run("queue", "create", "jobs", *words)
-    rules = "2 shards, leases of 30s, messages kept for 96h, after 5 deliveries to dead, bound to orders.>"
+    rules = "2 shards, leases of 30s, messages kept for 4d, after 5 deliveries to dead, bound to orders.>"
     assert (ran.code, ran.out) == (0, f"queue jobs: {rules}\n")
     assert "not taken over yet by n3" in ran.err
     options = {"shards": 2, "max_receives": 5, "dead_letter": "dead", "delay_s": 0.0}

@@ -22,7 +22,7 @@ from dsectl.ui.units import (
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("250ms", 0.25), ("5s", 5), ("2m", 120), ("1.5h", 5400), ("0s", 0), (".5s", 0.5), ("50us", 0.00005), (" 5s ", 5)],
+    [("250ms", 0.25), ("5s", 5), ("2m", 120), ("1.5h", 5400), ("4d", 345_600), ("0s", 0), (".5s", 0.5), ("50us", 0.00005), (" 5s ", 5)],
 )
 def test_durations(text: str, seconds: float) -> None:
     assert duration(text) == pytest.approx(seconds)
@@ -73,7 +73,7 @@ def test_what_is_no_probability(text: str) -> None:
     [
         (0.25, "250ms"), (5, "5s"), (90, "1.5m"), (3600, "1h"), (0.00005, "50us"), (0, "0s"), (-1, "0s"), (1e-9, "0s"),
         (0.0009999, "1ms"), (0.9996, "1s"), (59.96, "1m"), (59.94, "59.9s"), (3599.9, "1h"), (12.345, "12.3s"),
-        (360_000, "100h"),
+        (86_399, "1d"), (82_800, "23h"), (345_600, "4d"), (360_000, "4.17d"),
     ],
 )  # fmt: skip
 def test_durations_are_shown_as_they_are_written(seconds: float, text: str) -> None:
