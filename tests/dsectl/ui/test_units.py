@@ -22,7 +22,17 @@ from dsectl.ui.units import (
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("250ms", 0.25), ("5s", 5), ("2m", 120), ("1.5h", 5400), ("4d", 345_600), ("0s", 0), (".5s", 0.5), ("50us", 0.00005), (" 5s ", 5)],
+    [
+        ("250ms", 0.25),
+        ("5s", 5),
+        ("2m", 120),
+        ("1.5h", 5400),
+        ("4d", 345_600),
+        ("0s", 0),
+        (".5s", 0.5),
+        ("50us", 0.00005),
+        (" 5s ", 5),
+    ],
 )
 def test_durations(text: str, seconds: float) -> None:
     assert duration(text) == pytest.approx(seconds)
