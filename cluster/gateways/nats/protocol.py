@@ -120,7 +120,7 @@ class CommandReader:
                 raise NatsError(UNKNOWN)
             try:
                 command: Command | tuple[str, str, int, int] = read(rest)
-            except (UnicodeDecodeError, ValueError, IndexError):
+            except (ValueError, RecursionError):  # of JSON, too, that cannot be read, or is nested too deeply
                 raise NatsError(PARSER) from None
             if not isinstance(command, tuple):
                 return command
@@ -143,13 +143,6 @@ class CommandReader:
             raise NatsError(PARSER)
         self._waiting, self._at = None, end + 2
         return Pub(subject, reply, data[at : at + headers], data[at + headers : end])
-
-
-def _connect(rest: bytes) -> Connect:
-    try:
-        return _decode_connect(rest)
-    except msgspec.DecodeError as error:
-        raise ValueError(str(error)) from None
 
 
 def _pub(rest: bytes) -> tuple[str, str, int, int]:
@@ -194,7 +187,7 @@ _READERS: Final[dict[bytes, Any]] = {
     b"HPUB": _hpub,
     b"SUB": _sub,
     b"UNSUB": _unsub,
-    b"CONNECT": _connect,
+    b"CONNECT": _decode_connect,
     b"PING": lambda rest: _PING,
     b"PONG": lambda rest: _PONG,
 }

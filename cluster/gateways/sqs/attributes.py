@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import md5
 from typing import Any, Final
 
-from msgspec import Struct, ValidationError, json
+from msgspec import DecodeError, Struct, json
 
 from cluster.chain.queue import DELAY_MAX_S, RETENTION_MAX_S, VISIBILITY_MAX_S, WAIT_MAX_S, Queue
 from cluster.gateways.sqs.errors import SqsError
@@ -181,7 +181,7 @@ def _redrive_options(value: str) -> dict[str, Any]:
         return {"dead_letter": "", "max_receives": 0}
     try:
         policy = _redrive.decode(value)
-    except (ValidationError, ValueError) as error:
+    except (DecodeError, RecursionError) as error:
         raise SqsError("InvalidAttributeValue", f"RedrivePolicy cannot be read: {error}") from None
     name = policy.deadLetterTargetArn.rpartition(":")[2]
     if not name or policy.maxReceiveCount < 1:

@@ -64,6 +64,10 @@ class SqsCall:
         """Ask this node an admin query; an error ends the action."""
         self.session.gateway.ask_node(self.session, what, arguments, partial(self.answered, then))
 
+    def ask_all(self, what: str, arguments: dict[str, Any], then: Callable[[dict[str, Any]], None]) -> None:
+        """Ask all live nodes an admin query: `then` gets, by node, what those say that do in time."""
+        self.session.gateway.ask_all(self.session, what, arguments, partial(self.answered, then))
+
     def answered(self, then: Callable[[Any], None], outcome: Any) -> None:
         """Go on with an answer, or end with an error."""
         if isinstance(outcome, ClusterError):

@@ -98,7 +98,7 @@ def get_queue_attributes(call: SqsCall) -> None:
         answer(dict(zip(COUNTS, (str(max(0, said["depth"] - leased)), str(leased), "0"), strict=True)))
 
     if "All" in names or any(one in COUNTS for one in names):
-        call.session.gateway.ask_all(call.session, "queues", {"name": name}, counted)
+        call.ask_all("queues", {"name": name}, counted)
     else:
         answer({})
 

@@ -83,6 +83,7 @@ def test_garbage_ends_in_an_error_of_the_protocol_or_waits(data: bytes) -> None:
         (b"SUB \xff 1\r\n", "Parser Error"),
         (b"UNSUB\r\n", "Parser Error"),
         (b"CONNECT {\r\n", "Parser Error"),
+        (b'CONNECT {"a":' + b"[" * 4000 + b"\r\n", "Parser Error"),
         (b"PUB a %d\r\n" % (VALUE_BYTES_MAX + 1), "Maximum Payload Violation"),
         (b"PUB a 9999999999\r\n", "Parser Error"),
         (b"HPUB a %d %d\r\n" % (HEADER_BLOCK_BYTES_MAX + 1, HEADER_BLOCK_BYTES_MAX + 1), "Maximum Payload Violation"),

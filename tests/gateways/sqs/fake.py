@@ -28,15 +28,22 @@ class FakeNode:
         """What answers a message at once, by its type."""
         self.admin_asked: list[tuple[str, dict[str, Any]]] = []
         self.admin_answer: Any = {}
+        self.others: list[str] = []
+        """The other live nodes."""
+        self.heard: list[Callable[[str, Any], None]] = []
+        """Takes what others answer."""
         self.events: list[str] = []
         self.flushes: list[Callable[[], None]] = []
         handlers = dict.fromkeys((QueueSend, QueueReceive, QueueAck, QueueReturn, QueueExtend), self._handle)
         host: Any = SimpleNamespace(
             node="n1", address="127.0.0.1", password=PASSWORD, random=Random(1), handlers=handlers, admin=self._admin,
             clock=SimpleNamespace(now=lambda: 5.0, wall=lambda: 1e9),
-            messenger=SimpleNamespace(at_flush=lambda function: self.flushes.append(function)),
+            messenger=SimpleNamespace(
+                at_flush=lambda function: self.flushes.append(function),
+                request=lambda names, body, deadline, heard, lane: self.heard.append(heard),
+            ),
             record=lambda kind, cause, **fields: self.events.append(kind),
-            queues=lambda: self.defined, alive=lambda: ["n1"],
+            queues=lambda: self.defined, alive=lambda: ["n1", *self.others],
         )  # fmt: skip
         self.gateway = SqsGateway(host, GatewayPorts(9))
 

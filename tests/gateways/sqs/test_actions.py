@@ -13,6 +13,7 @@ from cluster.chain.queue import Queue
 from cluster.errors import AlreadyExists, LeaseLost, Maybe, QueueFull, QuorumMissing
 from cluster.gateways.sqs.actions import ACTIONS, UNSUPPORTED
 from cluster.gateways.sqs.messages import UNREACHABLE
+from cluster.wire.admin import AdminAnswer
 from cluster.wire.queues import (
     Delivered,
     QueueAck,
@@ -288,6 +289,34 @@ def test_attributes_of_a_queue_and_its_counts(node: FakeNode, client: FakeClient
     assert client.ask("GetQueueAttributes", some).json == {"Attributes": {"DelaySeconds": "0"}}
     sources = client.ask("ListDeadLetterSourceQueues", {"QueueUrl": URL.replace("jobs", "dead")}).json
     assert sources == {"queueUrls": [URL]}
+
+
+def test_counts_are_those_of_the_nodes_that_answer(node: FakeNode, client: FakeClient) -> None:
+    def held(shard: int, depth: int) -> dict[str, Any]:
+        figures = {
+            "gives": True,
+            "depth": depth,
+            "bytes": 9,
+            "in_flight": 1,
+            "oldest_s": 1.0,
+            "redelivered": 0,
+            "dead": 0,
+        }
+        return {"held": {"jobs": {shard: figures}}}
+
+    node.others, node.admin_answer = ["n2", "n3"], held(0, 5)
+    for names in (["All"], ["All", "Fly"]):
+        client.send("GetQueueAttributes", {"QueueUrl": URL, "AttributeNames": names})
+        hear = node.heard.pop()
+        hear("n2", AdminAnswer(held(1, 3)))
+        assert not client.written
+        hear("n3", Maybe("lost"))
+        answer = client.take()
+        if "Fly" in names:
+            assert answer.error == "InvalidAttributeName;Sender"
+        else:
+            assert answer.json["Attributes"]["ApproximateNumberOfMessages"] == "6"
+            assert answer.json["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "2"
 
 
 def test_queues_are_altered_purged_and_deleted(node: FakeNode, client: FakeClient) -> None:

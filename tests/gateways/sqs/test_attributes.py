@@ -117,6 +117,7 @@ def test_options_of_a_queue_come_back() -> None:
         ("DelaySeconds", "x", "InvalidAttributeValue"),
         ("DelaySeconds", "9" * 5000, "InvalidAttributeValue"),
         ("RedrivePolicy", "{", "InvalidAttributeValue"),
+        ("RedrivePolicy", '{"a":' * 100_000, "InvalidAttributeValue"),
         ("RedrivePolicy", '{"maxReceiveCount":3}', "InvalidAttributeValue"),
         ("ReceiveMessageWaitTimeSeconds", "21", "InvalidAttributeValue"),
         ("FifoQueue", "true", "InvalidAttributeName"),
