@@ -22,12 +22,13 @@ from cluster.client.operation import (
     check_timeout,
     operation,
 )
-from cluster.errors import AlreadyExists, BadMessage, ClusterError, NotFound, Unreachable, Usage
+from cluster.errors import AlreadyExists, BadMessage, ClusterError, Maybe, NotFound, Unreachable, Usage
 from cluster.wire.admin import AdminAnswer, AdminQuery
 from cluster.wire.frames import Body, trace_id
 
 DEPTH_MAX = 32
 LIST_QUEUES = "`dsectl queue list` lists the queues."
+PURGE_AGAIN = "Purge it again when all nodes answer; what is sent until then goes, too."
 LOOK_S = 1.0
 """So long a node is given to say which chain it has, before a change is asked of the others; or what is in the queues
 that it keeps."""
@@ -280,7 +281,10 @@ class Admin(Questions[S]):
     def purge_queue(self, name: str, *, timeout: float | None = None) -> Steps[dict[str, Any]]:
         """Delete all messages of a queue, also those that are leased; how many, in `purged`. Raises NotFound, Maybe
         when some may stay."""
-        return (yield from self._acted("purge-queue", {"name": check_text(name, "a queue")}, timeout, LIST_QUEUES))
+        try:
+            return (yield from self._acted("purge-queue", {"name": check_text(name, "a queue")}, timeout, LIST_QUEUES))
+        except Maybe as error:
+            raise Maybe(error.message, help=PURGE_AGAIN, **error.detail) from None
 
     @operation
     def redrive_queue(
@@ -325,9 +329,10 @@ class Admin(Questions[S]):
         """Have one node do what is not to be done twice, the one that knows most."""
         left = check_timeout(timeout) or self._session.timeout
         node = (yield from self._newest(left))[0]
-        answer: dict[str, Any] | ClusterError = _value((yield Send(AdminQuery(what, arguments), left, None, node)))
-        if isinstance(answer, NotFound):
-            raise NotFound(answer.message, help=help)
+        try:
+            answer: dict[str, Any] | ClusterError = _value((yield Send(AdminQuery(what, arguments), left, None, node)))
+        except NotFound as refused:
+            raise NotFound(refused.message, help=help) from None
         if isinstance(answer, ClusterError):
             raise answer
         return answer

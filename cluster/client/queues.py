@@ -295,7 +295,7 @@ def _error(failed: tuple[str, str], maybe: str | None, **detail: Any) -> Cluster
     code, message = failed
     if not code:
         return None
-    return from_code(code, message, help=maybe if code == Maybe.code else None, **detail)
+    return from_code(code, message, help={Maybe.code: maybe, NotFound.code: LIST_QUEUES}.get(code), **detail)
 
 
 One = TypeVar("One", SendResult, ReceiptResult)

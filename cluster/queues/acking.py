@@ -188,6 +188,7 @@ class Acking:
                 elsewhere.setdefault(receipt.giver, []).append(place)
                 continue
             try:
+                context.queue_of(receipt.queue)
                 change(receipt)
             except ClusterError as error:
                 answers.one(place, failed(error))

@@ -1,16 +1,17 @@
 """Purge: all messages that a queue has now are done with, and those that are sent meanwhile may stay.
 
 An owner of each shard first finds together with the others, as a receive does before it says *empty*; then it marks all
-that it knows of every actor. An item that is only at nodes which are out of sight comes back with them.
+that it knows of every actor. An item that is only at nodes which are out of sight comes back with them: where there may
+be such, the purge ends as `maybe`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
 from cluster.chain.queue import Queue
-from cluster.errors import ClusterError, QuorumMissing, from_code
+from cluster.errors import ClusterError, Maybe, QuorumMissing, from_code
 from cluster.ports import Inbound, Outcome
 from cluster.queues.acking import Marking, failed
 from cluster.queues.context import ANSWER_S, QueueContext
@@ -27,10 +28,12 @@ from cluster.queues.rows import (
 )
 from cluster.queues.steps import PURGED
 from cluster.replication.mergeable import TABLE_QUEUES
-from cluster.replication.quorum import NO, OK, OK_SLOPPY
+from cluster.replication.quorum import MAYBE, NO, OK, OK_SLOPPY
 from cluster.replication.writer import WriteOperation
 from cluster.wire.admin import AdminAnswer, read_arguments
 from cluster.wire.queues import ReturnResult, ShardPurge, ShardPurged
+
+HIDDEN: Final = "purged what can be reached; too few members answer to rule out that shards {} hold more"
 
 
 class PurgeQuery(Struct):
@@ -98,7 +101,9 @@ class Purging:
             rows = [(shard, key, row, here) for shard in shards for key, row, here in self._rows(queue.id, shard)]
             count = sum(self.context.shards.of(queue.id, shard).depth for shard in shards)
             marking = Marking(len(rows) + 1, lambda result: purged(ShardPurged(count, result)))
-            marking.decided((OK, NOTHING))
+            marking.decided(
+                (MAYBE, (Maybe.code, HIDDEN.format(", ".join(map(str, unreachable))))) if unreachable else (OK, NOTHING)
+            )
             for shard, key, row, here in rows:
                 self._write(partition_of_shard(queue.id, shard), key, row, here, marking)
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from cluster.chain.queue import VISIBILITY_MAX_S, Queue
 from cluster.env import Timer
-from cluster.errors import Usage
+from cluster.errors import NotFound, Usage
 from cluster.limits import QUEUE_BATCH_MAX, QUEUE_RECEIVE_BYTES_MAX
 from cluster.ports import Inbound, Outcome
 from cluster.queues.context import ANSWER_S, QueueContext
@@ -70,7 +70,10 @@ class Receiving:
         def answer(received: QueueReceived) -> bool:
             if inbound.link.ended:
                 return False
-            inbound.reply(received)
+            if not received.messages and self.context.defined.is_deleted(queue.id):
+                inbound.fail(NotFound(f"queue {body.queue!r} was deleted"))  # one that is gone is not empty
+            else:
+                inbound.reply(received)
             return True
 
         receive = self.begin(queue, body, inbound.arrived, inbound.deadline, answer)

@@ -22,13 +22,14 @@ UNKNOWN = "no owner answered"
 def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the queue.")],
     shards: Annotated[
-        int | None, typer.Option(metavar="N", help="Shards, each on N owners of its own (default: 8).")
+        int | None, typer.Option(metavar="N", min=1, help="Shards, each on N owners of its own (default: 8).")
     ] = None,
     visibility: Annotated[
         float | None, typer.Option(metavar="D", help="Time that a lease lasts (default: 30s).")
     ] = None,
     max_receives: Annotated[
-        int | None, typer.Option(metavar="N", help="Deliveries before a message is a dead letter (default: no end).")
+        int | None,
+        typer.Option(metavar="N", min=0, help="Deliveries before a message is a dead letter (default: no end)."),
     ] = None,
     dead_letter: Annotated[str | None, typer.Option(metavar="QUEUE", help="Queue for dead letters.")] = None,
     retention: Annotated[
@@ -38,7 +39,8 @@ def create(
         float | None, typer.Option(metavar="D", help="Time before a message is visible (default: none).")
     ] = None,
     max_depth: Annotated[
-        int | None, typer.Option(metavar="N", help="Messages that it holds at most (default: as many as fit).")
+        int | None,
+        typer.Option(metavar="N", min=0, help="Messages that it holds at most (default: as many as fit)."),
     ] = None,
 ) -> Answer:
     """A majority of the members decides, and the command returns when all that live have taken it over. Created again
@@ -136,7 +138,8 @@ def unbind(
 
 @command("queue purge", "Delete all messages of a queue.", group="messages", rank=17)
 def purge(queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Queue to purge.")]) -> Answer:
-    """Also those that are leased. What is sent while it runs may stay."""
+    """Also those that are leased. What is sent while it runs may stay. Exit 5 says that nodes which do not answer may
+    hold more."""
     done = current().client().admin.purge_queue(check_text(queue, "queue"), timeout=current().options.timeout_s)
     return Answer(done, lambda console: console.line(f"purged {count(done['purged'], 'message')} of {done['queue']}"))
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from cluster.errors import AlreadyExists, ClusterError, LeaseLost, Maybe, QueueFull
+from cluster.client.admin import LIST_QUEUES, PURGE_AGAIN
+from cluster.errors import AlreadyExists, ClusterError, LeaseLost, Maybe, NotFound, QueueFull
 from cluster.wire.admin import AdminAnswer, AdminQuery
 from cluster.wire.frames import Body, Frame, Request
 from cluster.wire.queues import (
@@ -118,6 +119,33 @@ def test_purge_and_redrive_are_asked_of_the_node_with_the_newest_chain(run: Run,
     assert ran.out == "moved 7 messages from dead to jobs\n" and "more are left" in ran.err
     assert asked(fake, "redrive-queue") == {"name": "dead", "to": "", "limit": 0}
     assert {body.what for body in old.bodies(AdminQuery)} == {"layout"}
+
+
+@pytest.mark.parametrize("command", ["purge", "redrive"])
+def test_what_helps_where_there_is_no_queue(run: Run, serve: Serve, command: str) -> None:
+    none = NotFound("no queue 'jobs'")
+    serve(node(purge_queue=none, redrive_queue=none))
+    ran = run("queue", command, "jobs")
+    assert ran.code == 6 and LIST_QUEUES in ran.err
+
+
+def test_a_purge_that_could_not_look_everywhere_is_run_again(run: Run, serve: Serve) -> None:
+    serve(node(purge_queue=Maybe("shards 1, 2 may hold more")))
+    ran = run("queue", "purge", "jobs")
+    assert ran.code == 5 and "shards 1, 2" in ran.err and PURGE_AGAIN in ran.err
+
+
+def test_a_receipt_of_a_deleted_queue_names_the_list(run: Run, serve: Serve) -> None:
+    serve(node(QueueAnswered([("no", ("not-found", "no queue has the id 4: it was deleted"))])))
+    for command in (("ack", "r"), ("nack", "r"), ("extend", "r", "5s")):
+        ran = run(*command)
+        assert ran.code == 6 and LIST_QUEUES in ran.err
+
+
+@pytest.mark.parametrize("option", [("--shards", "0"), ("--max-receives", "-1"), ("--max-depth", "-1")])
+def test_a_number_that_no_queue_has_is_refused_by_its_option(run: Run, option: tuple[str, str]) -> None:
+    ran = run("queue", "create", "jobs", *option)
+    assert ran.code == 2 and f"invalid {option[0]}" in ran.err
 
 
 def test_a_message_is_sent_received_and_acknowledged(run: Run, serve: Serve) -> None:

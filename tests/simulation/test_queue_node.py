@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from cluster.errors import LeaseLost, NotFound, QueueFull
+from cluster.errors import LeaseLost, Maybe, NotFound, QueueFull
 from cluster.limits import QUEUE_RECEIVE_BYTES_MAX
 from cluster.queues import giver
 from cluster.queues.rows import partition_of_shard
@@ -190,6 +190,19 @@ def test_a_purge_ends_what_is_there_and_nothing_that_comes_later(seed: int) -> N
         assert drain(fleet, "n4") == [b"later"]
 
 
+def test_a_purge_says_where_it_could_not_look(seed: int) -> None:
+    with fleet_with(seed, 5) as fleet:
+        fleet.crash("n4")
+        fleet.until(lambda: len(fleet.nodes["n1"].membership.alive()) == 4, SOON_S)
+        sent(fleet, "n1", b"a", b"b")
+        purged = fleet.wait(fleet.ask("n1", "purge-queue", {"name": "jobs"}))
+        assert isinstance(purged.answer, AdminAnswer) and purged.answer.value["purged"] == 2, "one node hides nothing"
+        fleet.crash("n5")
+        fleet.until(lambda: len(fleet.nodes["n1"].membership.alive()) == 3, SOON_S)
+        unsure = fleet.wait(fleet.ask("n1", "purge-queue", {"name": "jobs"}))
+        assert isinstance(unsure.error, Maybe) and "shards 0, 1" in unsure.error.message
+
+
 def test_an_expired_message_is_not_delivered(seed: int) -> None:
     with fleet_with(seed, retention_s=5.0) as fleet:
         sent(fleet, "n1", b"a")
@@ -229,8 +242,10 @@ def test_a_queue_that_is_not_there_is_refused(seed: int) -> None:
         fleet.world.run_for(0.2)
         began = fleet.world.now
         fleet.wait(fleet.ask("n1", "delete-queue", {"name": "jobs"}))
-        assert answer(fleet.wait(waiting)).messages == [] and fleet.world.now - began < 1.0
-        assert acked(fleet, "n2", [message]) == ["no"]
+        assert isinstance(fleet.wait(waiting).error, NotFound) and fleet.world.now - began < 1.0
+        for settle in (Fleet.ack, Fleet.nack):
+            ended = fleet.wait(settle(fleet, "n2", [message.receipt]))
+            assert isinstance(ended.answer, QueueAnswered) and ended.answer.results[0][1][0] == NotFound.code
 
 
 @pytest.mark.parametrize("stop", [Fleet.crash, Fleet.pause], ids=["killed", "paused"])
