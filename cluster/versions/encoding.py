@@ -22,7 +22,7 @@ FRONT_CLOUD: Final = 0x93
 """The first byte of an object with a cloud."""
 FRONT_SHORT: Final = 0x95
 """The first byte of the short form."""
-_FRONTS_ALL_SEEN: Final = (0x95, 0x92)
+_FRONTS_ALL_SEEN: Final = (FRONT_SHORT, 0x92)
 """Those of objects that have no cloud."""
 NIL: Final = 0xC0
 

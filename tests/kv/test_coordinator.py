@@ -7,6 +7,7 @@ import pytest
 from cluster.config import node_settings
 from cluster.layout import partition_of
 from cluster.limits import KEY_BYTES_MAX, VALUE_BYTES_MAX
+from cluster.observe.events import FLOOD_FIRST
 from cluster.simulation.fleet import Fleet, SimulatedRequest
 from cluster.wire.kv import Got, PutDone
 
@@ -195,6 +196,17 @@ def test_a_read_repairs_the_owner_that_is_behind(fleet: Fleet) -> None:
     found = got(fleet.wait(fleet.get(owners[0], "cart", r=3)))
     assert found.siblings == [b"book"] and found.repaired == 1
     assert got(fleet.wait(fleet.get(owners[1], "cart", local=True))).siblings == [b"book"]
+
+
+def test_an_owner_that_each_read_repairs_does_not_fill_the_events(fleet: Fleet) -> None:
+    """As one whose disk is full is repaired in vain."""
+    owners, _ = places(fleet, "cart")
+    fleet.wait(fleet.put(owners[0], "cart", b"book"))
+    behind = fleet.nodes[owners[1]]
+    for _ in range(FLOOD_FIRST + 5):
+        behind.store._tables[0].put(partition_of("cart"), "cart", None)
+        assert got(fleet.wait(fleet.get(owners[0], "cart", r=3))).repaired == 1
+    assert len(fleet.nodes[owners[0]].events.since(kind="read.repair")) == FLOOD_FIRST
 
 
 def test_a_strict_read_asks_as_many_as_see_every_acknowledged_write() -> None:

@@ -22,7 +22,7 @@ from cluster.messaging.barrier import TIMEOUT_S
 from cluster.messaging.subject import matches
 from cluster.messaging.topics import LEARN_S
 from cluster.wire.frames import Body
-from cluster.wire.topics import Publish, Published, Relay, Subscribe, Subscribed, TopicRequest, Unsubscribe
+from cluster.wire.topics import GroupRelay, Publish, Published, Relay, Subscribe, Subscribed, TopicRequest, Unsubscribe
 from tests.messaging.test_matching import patterns, subjects
 from tests.messaging.world import FakeLink, World, one_way
 
@@ -429,13 +429,15 @@ def test_the_longest_patterns_that_are_allowed_can_be_announced() -> None:
         Relay("a", bytes(VALUE_BYTES_MAX + 1), "1", "n2"),
         Relay("a", b"", "i" * 200, "n2"),
         Relay("a", b"", "1", "n2", {"k": "v" * HEADER_BYTES_MAX}),
+        GroupRelay("a", bytes(VALUE_BYTES_MAX + 1), "1", "n2", "crew", []),
+        GroupRelay("a", b"", "1", "n2", "crew", [], reply="b.*"),
     ],
 )
-def test_what_a_peer_relays_is_checked(body: Relay) -> None:
+def test_what_a_peer_relays_is_checked(body: Relay | GroupRelay) -> None:
     world = World(2)
-    link = world.subscribe("n1", "a")
+    links = world.subscribe("n1", "a"), world.subscribe("n1", "a", group="crew")
     world.send("n1", body, FakeLink())
-    assert link.got == []
+    assert not any(link.got for link in links)
 
 
 def test_a_number_is_used_once_a_connection() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cluster.layout import partition_of
+from cluster.replication import digests
 from cluster.replication.digests import FOLLOWED_MAX, DigestTrees, differing, leaf_of, pack_leaves, root_of
 from cluster.replication.mergeable import TABLE_HINTS, TABLE_KV
 
@@ -157,8 +158,10 @@ def test_more_than_can_be_followed_is_let_go_and_said() -> None:
     assert trees.tree(7) is None and changed == [7]
 
 
-def test_rows_that_are_ever_others_do_not_wait_without_end() -> None:
+def test_rows_that_are_ever_others_do_not_wait_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer a look than are let go at once, and more than are summed up."""
+    monkeypatch.setattr(digests, "FOLLOWED_MAX", 150)
+    monkeypatch.setattr(digests, "SLICE_ROWS", 8)
     rows, trees = made()
     rows.put(KEYS[0], b"v")
     built(trees)
@@ -166,8 +169,9 @@ def test_rows_that_are_ever_others_do_not_wait_without_end() -> None:
         rows.put(KEYS[number], b"v")
         rows.put(KEYS[number - 1], None)
         if number % 50 == 0:
+            assert not trees.busy
             trees.look()
-            assert len(trees._before) <= FOLLOWED_MAX
+            assert len(trees._before) <= 150
     followed = trees.tree(7) or built(trees)
     trees.let_go()
     assert followed == built(trees)
