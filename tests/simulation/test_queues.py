@@ -10,7 +10,7 @@ from cluster.simulation.fleet import Fleet
 from tests.simulation.growth import Growth
 from tests.simulation.nemesis import LOSSES, STEPS, Nemesis, Step
 from tests.simulation.queues import PROMISED, Workload, rows
-from tests.simulation.safeguards.queues import Scene
+from tests.simulation.safeguards.queuescene import Scene
 from tests.simulation.safeguards.scenes import settle
 
 STEPS_OF_NEMESIS = 12
