@@ -106,6 +106,17 @@ def test_transcript_tell_is_a_barrier() -> None:
     assert counts[1] == 4, "one that is silent does not count, and holds the barrier up for a second at most"
 
 
+def test_who_announced_another_kind_is_unknown_all_the_same() -> None:
+    world = World(3)
+    world.start()
+    for name in world.names:
+        world[name].announce("service", b"x")
+    for name in ("n1", "n2"):
+        world[name].announce("interest", b"x")
+    world.run(1.0)
+    assert (world["n1"].unknown("service"), world["n1"].unknown("interest")) == ([], ["n3"])
+
+
 def test_transcript_tell_alone() -> None:
     world = World(1)
     world.start()

@@ -232,6 +232,19 @@ def test_a_full_queue_refuses_and_takes_again_once_some_is_received(seed: int, d
         sent(fleet, "n1", b"d")
 
 
+def test_what_is_sent_after_the_log_refused_some_is_numbered_under_another_name(seed: int) -> None:
+    """Numbers of the old one are missing for ever, and what is done with would not fold any more."""
+    with fleet_with(seed) as fleet:
+        [(before, *_)] = sent(fleet, "n1", b"a")
+        fleet.world.disk("n1").full_after(0)
+        refused = fleet.wait(fleet.send("n1", "jobs", [(b"b", None, -1.0, "")]))
+        fleet.world.disk("n1").full_after(None)
+        fleet.until(lambda: not fleet.nodes["n1"].store.full)
+        assert fleet.nodes["n1"].store.undone > 0, refused
+        [(after, *_)] = sent(fleet, "n1", b"c")
+        assert (before.rpartition(".")[2], after.rpartition(".")[2]) == ("0-0", "1-0")
+
+
 def test_a_queue_that_is_not_there_is_refused(seed: int) -> None:
     with fleet_with(seed) as fleet:
         for ended in (fleet.send("n1", "none", [b"a"]), fleet.receive("n1", "none")):

@@ -1,8 +1,15 @@
-"""Redial times grow, jitter, and end when the peer is heard."""
+"""Redial times grow, jitter, and end when the peer is heard; and what this side lets go is no failure."""
 
 from random import Random
 
+import pytest
+
+from cluster.faults import FaultBook
+from cluster.simulation import World
 from cluster.transport.lane import Backoff
+from cluster.wire.admin import AdminQuery
+from cluster.wire.handshake import LANE_BACKGROUND
+from tests.transport.small import peers
 
 
 def test_it_doubles_up_to_the_most_and_never_waits_longer() -> None:
@@ -29,3 +36,20 @@ def test_hearing_the_peer_lets_it_be_dialled_at_once() -> None:
     backoff.failed(1.0, Random(3))
     backoff.reset()
     assert not backoff.blocked(1.0)
+
+
+def test_a_connection_that_ends_because_it_is_idle_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    failures: list[str] = []
+    monkeypatch.setattr(FaultBook, "note_failure", lambda self, peer, what: failures.append(what))
+    with World(7) as world:
+        one, _ = peers(world, "n1", "n2")
+        ended: list[str] = []
+        one.transport.on_end.append(lambda connection, reason, hidden: ended.append(reason))
+
+        def ask() -> None:
+            deadline = one.env.clock.now() + 1.0
+            one.rpc.request(["n2"], AdminQuery("name", {}), deadline, one._on_answer, LANE_BACKGROUND)
+
+        one.env.clock.call_soon(ask)
+        world.run_until_true(lambda: bool(ended), timeout=100.0)
+        assert (one.outcome(), ended, one.lost, failures) == ("n2", ["idle"], [], [])
