@@ -91,10 +91,11 @@ class SqsGateway(ListeningGateway[SqsSession]):
     @property
     def full(self) -> bytes:  # type: ignore[override]
         """Sent to a connection for which there is no place."""
-        error = SqsError("ServiceUnavailable", "this node has all the clients that it takes")
+        reason = "this node has all the clients that it takes"
+        error = SqsError("ServiceUnavailable", reason, HTTPStatus.SERVICE_UNAVAILABLE)
         wall_s = self.host.clock.wall()
         head: dict[str, Any] = JSON | error.headers()
-        return encode_response(HTTPStatus.SERVICE_UNAVAILABLE, head, error.body(), wall_s=wall_s, keep_alive=False)
+        return encode_response(error.status, head, error.body(), wall_s=wall_s, keep_alive=False)
 
     def make_session(self, number: int, peer: Address) -> SqsSession:
         """A connection was accepted."""
