@@ -1,6 +1,6 @@
 """Connections of the NATS gateway on a simulated cluster."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -8,8 +8,10 @@ import pytest
 
 from cluster.gateways import listening
 from cluster.gateways.nats import gateway as gateway_module
+from cluster.gateways.nats import session as session_module
+from cluster.gateways.nats.gateway import NatsGateway
 from cluster.gateways.session import OUTPUT_BYTES_MAX
-from cluster.limits import VALUE_BYTES_MAX
+from cluster.limits import SUBSCRIPTIONS_MAX, VALUE_BYTES_MAX
 from cluster.simulation.fleet import Fleet
 from tests.gateways.nats.simulated import PASSWORD, SimulatedNats
 
@@ -58,7 +60,8 @@ def test_limits_come_before_the_password(fleet: Fleet, monkeypatch: pytest.Monke
     monkeypatch.setattr(listening, "UNPROVEN_MAX", 2)
     waiting = [SimulatedNats(fleet, "n1", name=f"c{number}", prove=False) for number in range(3)]
     assert waiting[0].closed() and not waiting[1].ended and not waiting[2].ended
-    monkeypatch.setattr(listening, "CLIENTS_MAX", 0)
+    monkeypatch.setattr(listening, "CLIENTS_MAX", 1)
+    assert SimulatedNats(fleet, "n1", name="first").lines == ["PONG"], "they take nobody's place"
     late = SimulatedNats(fleet, "n1", name="late", prove=False)
     assert late.closed() and late.lines == ["-ERR 'maximum connections exceeded'"]
 
@@ -133,6 +136,45 @@ def test_unsub_and_unsub_after_so_many(fleet: Fleet) -> None:
     assert len(client.messages) == 6 and not sessions(fleet, "n1")[0].subscriptions
 
 
+def test_of_two_subscriptions_with_one_sid_the_first_stays(fleet: Fleet) -> None:
+    client = SimulatedNats(fleet, "n1")
+    client.raw(b"SUB a 1\r\nSUB b 1\r\n")
+    client.publish("b")
+    client.publish("a")
+    client.flush()
+    assert [message.subject for message in client.messages] == ["a"]
+
+
+def test_more_subscriptions_than_there_may_be_end_the_connection(fleet: Fleet) -> None:
+    client = SimulatedNats(fleet, "n1")
+    client.raw(b"".join(b"SUB s.%d %d\r\n" % (number, number) for number in range(SUBSCRIPTIONS_MAX)))
+    client.flush()
+    assert client.lines == ["PONG", "PONG"]
+    client.raw(b"SUB more more\r\n")
+    assert client.closed() and client.lines[-1] == "-ERR 'maximum subscriptions exceeded'"
+
+
+@pytest.mark.parametrize("command", [b"SUB a.%d %d\r\n", b"PUB orders.%d %d0\r\n1234567890\r\n"])
+def test_no_more_is_read_while_much_is_under_way(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, command: bytes) -> None:
+    fleet.wait(fleet.create_queue("n1", "jobs"))
+    fleet.wait(fleet.ask("n1", "bind-queue", {"name": "jobs", "pattern": "orders.>"}))
+    monkeypatch.setattr(session_module, "UNDER_WAY_MAX", 3)
+    client, seen = SimulatedNats(fleet, "n1"), set[tuple[int, bool]]()
+    [session] = sessions(fleet, "n1")
+    fleet.world.slow("n1", "n2", delay=0.2)
+    fleet.world.slow("n1", "n3", delay=0.2)
+    for number in range(10):
+        client.raw(command % ((number, number) if command.startswith(b"SUB") else (number, 1)))
+    client.raw(b"PING\r\n")
+
+    def done() -> bool:
+        seen.add((session._subscribing + session._publishing, session._reads_paused))
+        return len(client.lines) == 2
+
+    fleet.world.run_until_true(done, step=0)
+    assert max(seen) == (3, True) and session._reads_paused is False
+
+
 def test_verbose_and_no_echo(fleet: Fleet) -> None:
     client = SimulatedNats(fleet, "n1", verbose=True, echo=False)
     client.raw(b"SUB a 1\r\n")
@@ -194,33 +236,61 @@ def test_what_a_subject_may_not_be_is_no_end_of_the_connection(fleet: Fleet) -> 
     client.publish("a*b")
     client.publish("a..b")
     client.raw(b"SUB a*b 1\r\n")
+    client.raw(b"SUB a..b 2\r\n")
     client.publish("a", b"x", headers=b"NATS/1.0\r\nk: %b\r\n\r\n" % (b"v" * 5000))
     client.flush()
     assert [line.split(":")[0] for line in client.lines[1:]] == [
         '-ERR \'Permissions Violation for Publish to "a*b"',
         '-ERR \'Permissions Violation for Publish to "a..b"',
         '-ERR \'Permissions Violation for Subscription to "a*b"',
+        "-ERR 'Invalid Subject'",
         '-ERR \'Permissions Violation for Publish to "a"',
         "PONG",
     ]
 
 
+def publish_until(what: Callable[[], bool], publisher: SimulatedNats) -> int:
+    """Publish until something has happened; returns how many bytes that took."""
+    for number in range(100):
+        if what():
+            return number * 500_000
+        publisher.publish("c", bytes(500_000))
+        publisher.flush()
+    raise AssertionError("nothing has happened")
+
+
 def test_a_client_that_does_not_read_is_cut_off(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway_module, "PENDING_ALL_BYTES_MAX", 2 * OUTPUT_BYTES_MAX)
+    gateway = fleet.nodes["n1"].gateways["nats"]
+    assert isinstance(gateway, NatsGateway)
     listener, other = SimulatedNats(fleet, "n1", name="a"), SimulatedNats(fleet, "n1", name="b")
     listener.raw(b"SUB c 1\r\n")
     listener.flush()
     fleet.world.pause("a")
-    for _ in range(OUTPUT_BYTES_MAX // 500_000 + 4):
-        other.publish("c", bytes(500_000))
-    other.flush()
-    assert len(sessions(fleet, "n1")) == 2, "one alone may have more"
-    for _ in range(2 * OUTPUT_BYTES_MAX // 500_000):
-        other.publish("c", bytes(500_000))
-    fleet.until(lambda: len(sessions(fleet, "n1")) == 1)
-    assert any(event["kind"] == "nats.closed" for event in fleet.nodes["n1"].events.since())
+    publish_until(lambda: len(gateway.behind) == 1, other)
+    assert len(gateway.sessions) == 2, "one alone may have more"
+    publish_until(lambda: len(gateway.sessions) == 1, other)
+    assert not gateway.behind and any(event["kind"] == "nats.closed" for event in fleet.nodes["n1"].events.since())
     fleet.world.resume("a")
     assert listener.closed()
+
+
+def test_who_has_read_is_not_behind_any_more_and_nobody_may_be_behind_by_all(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway_module, "PENDING_BYTES_MAX", 2 * OUTPUT_BYTES_MAX)
+    gateway = fleet.nodes["n1"].gateways["nats"]
+    assert isinstance(gateway, NatsGateway)
+    listener, other = SimulatedNats(fleet, "n1", name="a"), SimulatedNats(fleet, "n1", name="b")
+    listener.raw(b"SUB c 1\r\n")
+    listener.flush()
+    fleet.world.pause("a")
+    sent = publish_until(lambda: bool(gateway.behind), other)
+    fleet.world.resume("a")
+    listener.take(sent // 500_000)
+    assert not gateway.behind, "the others have its share"
+    fleet.world.pause("a")
+    assert publish_until(lambda: len(gateway.sessions) == 1, other) >= 2 * OUTPUT_BYTES_MAX
 
 
 def test_a_client_that_lives_no_more_is_ended(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,8 +305,16 @@ def test_a_client_that_lives_no_more_is_ended(fleet: Fleet, monkeypatch: pytest.
 
 def test_a_node_that_drains_says_so_and_lets_go_of_its_clients(fleet: Fleet) -> None:
     client, other = SimulatedNats(fleet, "n1", name="a"), SimulatedNats(fleet, "n2", name="b")
-    fleet.wait(fleet.ask("n1", "drain", {}))
-    assert client.closed() == "closed"
+    old = SimulatedNats(fleet, "n2", name="old", protocol=0)
+    client.raw(b"SUB _INBOX.* 1\r\n")
+    client.flush()
+    drained = fleet.ask("n1", "drain", {})
+    fleet.until(lambda: len(client.infos) == 2)
+    began = fleet.world.now
+    client.publish("$SYS.REQ.SERVER.PING.HEALTHZ", b"", "_INBOX.1")
+    assert msgspec.json.decode(client.take()[0].payload)["data"] == {"status": "unavailable"}
+    assert client.closed() == "closed" and fleet.world.now - began > 0.4, "it could have moved by itself"
+    fleet.wait(drained)
     assert [info.get("ldm", False) for info in client.infos] == [False, True]
     assert len(client.infos[-1]["connect_urls"]) == 2  # type: ignore[arg-type]
     fleet.until(lambda: len(other.infos[-1]["connect_urls"]) == 2)  # type: ignore[arg-type]
@@ -246,16 +324,21 @@ def test_a_node_that_drains_says_so_and_lets_go_of_its_clients(fleet: Fleet) -> 
     again = SimulatedNats(fleet, "n1", name="d")
     assert again.lines == ["PONG"] and "ldm" not in again.infos[0]
     fleet.until(lambda: len(other.infos[-1]["connect_urls"]) == 3)  # type: ignore[arg-type]
+    assert len(old.infos) == 1, "it would not know what to do with another"
 
 
 def test_the_node_says_what_nats_server_would(fleet: Fleet) -> None:
     client = SimulatedNats(fleet, "n1")
     client.raw(b"SUB _INBOX.* 1\r\n")
     client.publish("a", b"12345")
+    gone = SimulatedNats(fleet, "n1", name="gone")
+    gone.publish("a", b"1234567")
+    gone.raw(b"FLY\r\n")
+    assert gone.closed()
     for number, what in enumerate(("VARZ", "CONNZ", "HEALTHZ", "FLY")):
         client.publish(f"$SYS.REQ.SERVER.PING.{what}", b"", f"_INBOX.{number}")
     varz, connz, healthz, refused = client.take(4)
-    assert msgspec.json.decode(varz.payload)["data"]["in_bytes"] == 5
+    assert msgspec.json.decode(varz.payload)["data"]["in_bytes"] == 12
     assert msgspec.json.decode(connz.payload)["data"]["connections"][0]["subscriptions"] == 1
     assert msgspec.json.decode(healthz.payload)["data"] == {"status": "ok"}
     assert refused.status == "503"

@@ -81,6 +81,14 @@ def test_one_more_unproven_connection_ends_the_oldest(fleet: Fleet, monkeypatch:
     assert proven.ask("PING") == "PONG"
 
 
+def test_a_connection_that_was_reset_has_no_place_of_its_own(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "UNPROVEN_MAX", 1)
+    client = SimulatedRedis(fleet, "n1", name="a")
+    assert client.ask("RESET") == "RESET"
+    other = SimulatedRedis(fleet, "n1", name="b", prove=False)
+    assert client.closed() and not other.ended
+
+
 def test_a_full_house_is_said(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "CLIENTS_MAX", 1)
     SimulatedRedis(fleet, "n1", name="first")

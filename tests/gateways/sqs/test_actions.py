@@ -27,10 +27,11 @@ from cluster.wire.queues import (
     SendResult,
 )
 from tests.gateways.sqs.fake import FakeClient, FakeNode
-from tests.gateways.sqs.requesting import HOST
+from tests.gateways.sqs.requesting import HOST, Response
 
 URL = f"http://{HOST}/000000000000/jobs"
 OK = ("", "")
+STRING = {"DataType": "String"}
 
 
 @pytest.fixture
@@ -138,6 +139,17 @@ def test_entries_of_a_batch_fail_alone(node: FakeNode, client: FakeClient) -> No
         ([{"Id": "a", "MessageBody": "x"}] * 2, "BatchEntryIdsNotDistinct"),
         ([{"Id": "a b", "MessageBody": "x"}], "InvalidBatchEntryId"),
         ([{"Id": str(n), "MessageBody": "x" * 600_000} for n in range(2)], "BatchRequestTooLong"),
+        (
+            [
+                {
+                    "Id": n,
+                    "MessageBody": "x" * 500_000,
+                    "MessageAttributes": {"a": STRING | {"StringValue": "y" * 30_000}},
+                }
+                for n in "ab"
+            ],
+            "BatchRequestTooLong",
+        ),
     ],
 )
 def test_batches_that_are_refused_as_a_whole(client: FakeClient, entries: list[Any], type_: str) -> None:
@@ -147,7 +159,9 @@ def test_batches_that_are_refused_as_a_whole(client: FakeClient, entries: list[A
 
 def test_what_is_received_is_shown_as_sqs_shows_it(node: FakeNode, client: FakeClient) -> None:
     headers = {"kind": "new", "n": "7", "sqs-type.n": "Number", "AWSTraceHeader": "Root=1"}
-    node.answers[QueueReceive] = lambda body: QueueReceived([message(headers=headers), message(2, body=b"\xff")], [])
+    node.answers[QueueReceive] = lambda body: QueueReceived(
+        [message(headers=headers), message(2, body=b"\xff", dedup_id="d")], []
+    )
     request_ = {"QueueUrl": URL, "MaxNumberOfMessages": 2, "MessageAttributeNames": ["n"], "AttributeNames": ["All"]}
     one, other = client.ask("ReceiveMessage", request_).json["Messages"]
     assert one == {
@@ -160,6 +174,7 @@ def test_what_is_received_is_shown_as_sqs_shows_it(node: FakeNode, client: FakeC
         "MD5OfMessageAttributes": one["MD5OfMessageAttributes"],
     }
     assert other["Body"] == "/w==" and other["MessageAttributes"]["sqs-body"]["StringValue"] == "base64"
+    assert other["Attributes"]["MessageDeduplicationId"] == "d"
 
 
 def test_nothing_received_is_said_with_the_shards_that_may_hold_some(node: FakeNode, client: FakeClient) -> None:
@@ -342,6 +357,12 @@ def test_every_action_of_sqs_is_documented_as_offered_or_not() -> None:
 # -- the door
 
 
+def test_a_full_house_is_said(node: FakeNode) -> None:
+    answer = Response()
+    answer.feed(node.gateway.full)
+    assert (answer.status, answer.error) == (HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailable;Receiver")
+
+
 def test_what_is_no_action_is_refused_with_a_reason(client: FakeClient) -> None:
     assert client.ask("Fly", {}).error == "InvalidAction;Sender"
     assert "redrive" in client.ask("StartMessageMoveTask", {}).json["message"]
@@ -427,12 +448,17 @@ def test_a_client_that_does_not_read_is_not_read_either(node: FakeNode, client: 
 def test_bodies_without_a_proof_are_bounded_together(node: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cluster.gateways.http1.UNPROVEN_BYTES_MAX", 1000)
     head = b"POST / HTTP/1.1\r\nHost: 127.0.0.1:9\r\nContent-Length: 5000\r\n\r\n"
+    proven = FakeClient(node)
+    proven.ask("ListQueues", {})
+    proven.raw(head + b"x" * 2000)
     clients = [FakeClient(node) for _ in range(3)]
     for client in clients[:2]:
         client.raw(head + b"x" * 400)
         assert not client.closed
     clients[2].raw(head + b"x" * 400)
     assert clients[2].take().status == HTTPStatus.SERVICE_UNAVAILABLE and clients[2].closed
+    proven.raw(b"x")
+    assert not proven.closed, "whoever has proven it has a share of its own"
 
 
 def test_while_the_node_drains_connections_end_behind_their_answers(node: FakeNode, client: FakeClient) -> None:

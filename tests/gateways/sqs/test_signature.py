@@ -83,5 +83,7 @@ def test_what_is_not_signed_as_it_should_be_is_refused() -> None:
     good = signed(request(), "secret")
     without = {name: value for name, value in good.headers.items() if name != "x-amz-target"}
     assert refused(replace(good, headers=without)) == "IncompleteSignature", "a header that is signed, and not sent"
+    other_day = {**good.headers, "x-amz-date": "20260302T120000Z"}
+    assert refused(replace(good, headers=other_day)) == "IncompleteSignature"
     hostless = signed(request(headers={"x-a": "1"}), "secret")
     assert refused(hostless) == "IncompleteSignature"
