@@ -2,7 +2,9 @@
 
 import pytest
 
+from cluster.errors import ClusterError, StorageFull
 from cluster.queues import rows
+from cluster.replication.hints import HintKey
 from cluster.replication.mergeable import MARK, TABLE_QUEUES
 from cluster.simulation.fleet import Fleet
 from tests.simulation.queueitems import ShardItems
@@ -62,6 +64,25 @@ def test_an_owner_that_was_away_has_one_mark_and_then_all_rows(seed: int, done_m
         assert items.undone(away) == items.left() == ([] if done_meanwhile else sorted(items.accepted))
         fleet.until(items.equal, SOON_S)
         assert not any(hint_rows(fleet, name) for name in fleet.up)
+
+
+def test_a_mark_that_is_raised_again_is_kept_no_sooner_than_it_is_in_the_log(seed: int) -> None:
+    with Fleet.running(seed, 3) as fleet:
+        node = fleet.nodes["n1"]
+        hints, mark = node.replication.context.hints, HintKey("n2", TABLE_QUEUES, 0, "1.0/")
+        kept: list[ClusterError | None] = []
+        at_once: list[int] = []
+
+        def add_twice() -> None:
+            hints.add(mark, MARK, kept.append)
+            hints.add(mark, MARK, kept.append)
+            at_once.append(len(kept))
+
+        fleet.world.disk("n1").full_after(0)
+        node.env.clock.call_soon(add_twice)
+        fleet.until(lambda: len(kept) == 2)
+        assert at_once == [0] and all(isinstance(error, StorageFull) for error in kept), kept
+        assert hints.get(mark) is None
 
 
 def test_a_mark_that_is_raised_again_while_it_is_delivered_stays(seed: int) -> None:
