@@ -1,0 +1,127 @@
+"""Rules of queues that have one moment each, too rare for the workload of `test_queues` to meet it surely."""
+
+from collections.abc import Callable
+
+import pytest
+
+from cluster.queues import sending
+from cluster.queues.rows import CHUNK_BITS, bits_key, decode_bits, parse_item_id, place_of
+from cluster.replication.mergeable import TABLE_QUEUES
+from tests.simulation.test_queue_node import SOON_S, acked, answer, depth, drain, fleet_with, owners, received, sent
+
+
+def test_an_owner_that_cannot_keep_what_it_lacks_keeps_a_queue_from_being_called_empty(seed: int) -> None:
+    with fleet_with(seed, shards=1) as fleet:
+        giver, other, _ = owners(fleet, 0)
+        fleet.fault("disk-full", nodes=[giver])
+        fleet.world.run_for(0.1)
+        sent(fleet, other, b"a")
+        found = answer(fleet.wait(fleet.receive(other, "jobs", 10, timeout=5.0)))
+        assert found.messages or found.shards_unreachable == [0]
+        fleet.heal()
+        fleet.until(fleet.settled, 60.0)
+        assert drain(fleet, other) == [b"a"]
+
+
+def test_what_comes_for_a_receive_that_has_gone_is_given_again_at_once(seed: int) -> None:
+    with fleet_with(seed, 5, shards=1) as fleet:
+        giver = owners(fleet, 0)[0]
+        via = next(name for name in fleet.names if name not in owners(fleet, 0))
+        sent(fleet, giver, b"a")
+        gone, asked = fleet.receive(via, "jobs", 1, timeout=5.0), list[str]()
+
+        def call_off(function: Callable[[], None]) -> None:
+            asked.append(giver)
+            function()  # the giver has been asked, and has not answered
+
+        gone.on_cancel = call_off  # type: ignore[method-assign]
+        fleet.world.run_for(0.5)
+        assert asked
+        [message] = received(fleet, giver)
+        assert message.attempt == 1
+
+
+def test_a_node_numbers_from_the_first_on_once_numbers_may_be_missing(seed: int) -> None:
+    """Or the floor of its present name would never rise."""
+    with fleet_with(seed, shards=1) as fleet:
+        via = owners(fleet, 0)[1]
+        first = parse_item_id(sent(fleet, via, b"a")[0][0])
+        fleet.nodes[via].queues.context.renew()
+        second = parse_item_id(sent(fleet, via, b"b")[0][0])
+        assert (first.number, second.number) == (0, 0) and first.actor != second.actor
+
+
+def test_a_shard_takes_so_many_bytes(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "QUEUE_SHARD_BYTES_MAX", 1000)
+    with fleet_with(seed, shards=1) as fleet:
+        via = owners(fleet, 0)[0]
+        sent(fleet, via, bytes(1000))
+        refused = fleet.wait(fleet.send(via, "jobs", [b"x"]))
+        assert refused.error is not None and refused.error.code == "queue-full"
+
+
+def test_a_giver_whose_clock_is_somewhat_wrong_ends_nothing(seed: int) -> None:
+    """By so little that it is not corrected by its peers'."""
+    with fleet_with(seed, shards=1, retention_s=20.0) as fleet:
+        giver, other, _ = owners(fleet, 0)
+        fleet.world.run_for(3.0)
+        sent(fleet, other, b"a")
+        fleet.fault("clock", nodes=[giver], skew_ms=30_000.0)
+        fleet.world.run_for(5.0)
+        assert drain(fleet, other) == [b"a"]
+
+
+def test_a_purge_ends_more_than_a_chunk_of_bits_has(seed: int) -> None:
+    with fleet_with(seed, shards=1) as fleet:
+        via = owners(fleet, 0)[0]
+        for _ in range(CHUNK_BITS // 256 + 1):
+            sent(fleet, via, *([b"x"] * 256))
+        fleet.wait(fleet.ask(via, "purge-queue", {"name": "jobs"}))
+        fleet.until(lambda: set(depth(fleet)) == {0}, SOON_S)
+
+
+def test_what_is_redriven_twice_is_one_message(seed: int) -> None:
+    """It has the id of the dead letter, should that be sent again because it could not be marked."""
+    with fleet_with(seed, shards=1) as fleet:
+        fleet.wait(fleet.create_queue("n1", "other"))
+        [(id, *_)] = sent(fleet, "n1", b"a")
+        fleet.wait(fleet.ask("n2", "redrive-queue", {"name": "jobs", "to": "other", "limit": 1}))
+        [message] = received(fleet, "n3", queue="other")
+        assert message.dedup_id == f"redrive:{id}"
+
+
+def test_an_owner_keeps_what_was_acknowledged_before(seed: int) -> None:
+    """An acknowledgement ships its own bits alone, and is joined to the others, also where it began."""
+    with fleet_with(seed, shards=1) as fleet:
+        via = owners(fleet, 0)[0]
+        sent(fleet, via, b"a", b"b", b"c")
+        messages = received(fleet, via)
+        for message in messages[:2]:
+            assert acked(fleet, via, [message]) == ["ok"]
+        id = parse_item_id(messages[0].id)
+        key = bits_key(id.queue, id.shard, id.actor, 0)
+        fleet.until(lambda: not fleet.nodes[via].replication.writer.in_flight, SOON_S)
+        for name, node in fleet.nodes.items():
+            held = node.store.get(TABLE_QUEUES, place_of(key), key)
+            assert held is not None and decode_bits(held).bit_count() == 2, name
+
+
+def test_a_dead_letter_that_its_target_may_have_is_kept_until_it_surely_has_it(seed: int) -> None:
+    with fleet_with(seed, shards=1) as fleet:
+        fleet.wait(fleet.create_queue("n1", "dead", shards=1))
+        fleet.wait(fleet.create_queue("n1", "work", shards=1, max_receives=1, dead_letter="dead", visibility_s=0.5))
+        sent(fleet, "n1", b"a", queue="work")
+        giver = next(name for name, node in fleet.nodes.items() if node.queues.stats("work")[0]["gives"])
+        assert received(fleet, giver, queue="work")
+        node = fleet.nodes[giver]
+        maybe = [("q1-0-a.1.0-0", "maybe", 1, False, ("", ""))]
+        deliver = node.queues.sending.deliver
+        node.queues.sending.deliver = lambda *_, **__: _[3](maybe)  # type: ignore[method-assign]
+        fleet.world.run_for(1.0)
+        assert received(fleet, giver, queue="work") == []
+        fleet.world.run_for(1.0)
+        assert depth(fleet, "work") == [1, 1, 1]
+        node.queues.sending.deliver = deliver  # type: ignore[method-assign]
+        assert received(fleet, giver, queue="work") == []
+        fleet.until(lambda: set(depth(fleet, "work")) == {0}, SOON_S)
+        assert drain(fleet, giver, "dead") == [b"a"]
