@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from cluster.client.aio import Client
+from cluster.client.aio import Calls, Client
 from cluster.client.keyed import first_attempt
 from cluster.errors import (
     ClusterError,
@@ -382,6 +382,12 @@ async def test_a_callback_that_fails_takes_nothing_with_it(start_node: StartNode
         c.router.call(Get("a"), c.router.now() + 5, fail)
         assert (await c.kv.get("b")).found
     assert seen == ["a callback of a call failed"]
+
+
+async def test_a_receive_by_callback_may_take_its_wait_longer_than_the_timeout(start_node: StartNode) -> None:
+    async with open_client(start_node("n1", silence)) as c:
+        waiting = Calls(c, 5.0).receive("jobs", 1, 20.0, 0.0, "me", lambda outcome: None)
+        assert 24.0 < waiting.deadline - c.router.now() <= 25.0
 
 
 async def test_a_new_layout_is_used(start_node: StartNode) -> None:

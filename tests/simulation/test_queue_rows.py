@@ -8,6 +8,7 @@ from cluster.replication.hints import HintKey
 from cluster.replication.mergeable import MARK, TABLE_QUEUES
 from cluster.simulation.fleet import Fleet
 from tests.simulation.queueitems import ShardItems
+from tests.simulation.safeguards.growth import add, hold
 from tests.simulation.safeguards.scenes import boot, crash_and_wait, settle
 
 SOON_S = 30.0
@@ -199,6 +200,22 @@ def test_a_shard_moves_with_its_partition(seed: int) -> None:
         assert all(items.undone(name) == items.left() for name in items.owners)
         assert sum(1 for name in fleet.up if items.rows(name)) == 3
         assert all((name in items.owners) == bool(items.shard(name).depth) for name in fleet.up)
+
+
+def test_while_owners_change_a_mark_is_enough_only_if_those_to_come_suffice_too(seed: int) -> None:
+    with Fleet.running(seed, 5) as fleet:
+        shards = [ShardItems(fleet, number) for number in range(8)]
+        hold(fleet, True)
+        add(fleet, "n1", "n6")
+        fleet.until(lambda: "n6" in fleet.nodes and all(node.view.moving for node in fleet.nodes.values()), 10.0)
+        view = fleet.nodes["n1"].view
+        items = next(one for one in shards if "n6" in view.coming(one.partition))
+        one, away = [name for name in items.owners if name in view.coming(items.partition)]
+        crash_and_wait(fleet, away, "n6")
+        for _ in range(5):
+            items.accept(one, 2)
+        items.run()
+        assert fleet.nodes[one].view.moving and len(items.accepted) == 10
 
 
 def test_a_node_that_boots_finds_all_that_it_had(seed: int) -> None:
