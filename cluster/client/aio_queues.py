@@ -22,8 +22,6 @@ from cluster.limits import QUEUE_BATCH_MAX
 if TYPE_CHECKING:
     from cluster.client.aio import AioSession  # noqa: F401 - in the base of a class
 
-    pass
-
 POLL_S = 20.0
 """So long a node holds a receive that finds nothing."""
 AGAIN_S, AGAIN_MAX_S = 0.05, 1.0

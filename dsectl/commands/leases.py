@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cluster.errors import ClusterError, Inconclusive
+from cluster.limits import QUEUE_BATCH_MAX
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.cli.values import as_json, check_text, one_line, read_value
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from cluster.client.queues import Batch, QueueMessage, ReceiptResult
     from dsectl.cli.console import Console
 
-BATCH_MAX = 256
 RECEIPTS_MAX = 100
 """That a session remembers."""
 
@@ -58,7 +58,7 @@ def receive(
     queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Queue to receive from.")],
     most: Annotated[
         int | None,
-        typer.Option("--max", metavar="N", min=1, max=BATCH_MAX, help="Messages at a time (default: 1)."),
+        typer.Option("--max", metavar="N", min=1, max=QUEUE_BATCH_MAX, help="Messages at a time (default: 1)."),
     ] = None,
     wait: Annotated[float | None, typer.Option(metavar="D", help="Time to wait for one (default: none).")] = None,
     visibility: Annotated[
@@ -73,7 +73,7 @@ def receive(
     is not known: shards that may hold messages cannot be reached. --until-empty receives 256 at a time, or --max."""
     invocation = current()
     jobs = invocation.client().queues[check_text(queue, "queue")]
-    limit = most or (BATCH_MAX if until_empty else 1)
+    limit = most or (QUEUE_BATCH_MAX if until_empty else 1)
     gathered: list[dict[str, Any]] = []
     while True:
         batch = jobs.receive(limit, wait=wait or 0.0, visibility=visibility)

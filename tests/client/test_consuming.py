@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from cluster.client import aio_queues
 from cluster.client.aio import Client
+from cluster.client.aio_queues import ACK_TRIES
 from cluster.client.queues import QueueMessage
 from cluster.errors import Maybe, NotFound, QuorumMissing
 from cluster.wire.queues import QueueAck, QueueExtend, QueueReceive
@@ -156,6 +158,22 @@ async def test_an_acknowledgement_whose_outcome_is_not_known_is_repeated(start_n
             consumer.stop()
         assert (consumer.done, consumer.lost) == (1, 0)
     assert queue.acknowledged == ["1.1"] and len(node.bodies(QueueAck)) == 3
+
+
+async def test_an_acknowledgement_that_never_succeeds_is_given_up(
+    start_node: StartNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aio_queues, "AGAIN_S", 0.001)
+    queue = FakeQueue()
+    queue.put(b"a")
+    queue.failing[QueueAck] = [Maybe("too few answered") for _ in range(2 * ACK_TRIES)]
+    node = start_node("n1", queue)
+    async with open_client(node) as c:
+        consumer = c.queues["jobs"].consume(visibility=30.0)
+        async for _ in consumer:
+            consumer.stop()
+        assert (consumer.done, consumer.lost) == (0, 1)
+    assert len(node.bodies(QueueAck)) == ACK_TRIES
 
 
 async def test_it_goes_on_after_a_node_was_lost_and_ends_where_there_is_no_queue(start_node: StartNode) -> None:

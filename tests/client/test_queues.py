@@ -1,6 +1,7 @@
 """Queues through both clients: what is sent, what comes back, and what is said of what is not known."""
 
 from collections.abc import Callable
+from time import monotonic
 
 import pytest
 
@@ -72,6 +73,13 @@ def test_a_receive_may_wait_longer_than_the_client_does_otherwise(start_node: St
     assert raised.value.help == LEASED_IN_VAIN
     [body] = node.bodies(QueueReceive)
     assert body.wait_s == 0.2
+    queue = FakeQueue()
+    queue.put(b"a")
+    node, began = start_node("n2", queue), monotonic()
+    with open_cluster(node, timeout=0.5) as c:
+        c.queues["jobs"].receive(wait=20.0, timeout=3.0)
+    [deadline] = [frame.deadline for frame in node.frames if isinstance(frame, Request)]
+    assert began + 23.0 <= deadline <= monotonic() + 23.0
 
 
 def test_a_returned_message_comes_again_and_an_old_receipt_returns_nothing(start_node: StartNode) -> None:

@@ -139,6 +139,17 @@ async def test_giving_up_while_it_registers_tells_the_node(start_node: StartNode
         assert c.router.receivers == {}
 
 
+async def test_a_node_that_may_have_registered_it_too_late_is_told(start_node: StartNode) -> None:
+    late, node = start_node("n1", refuses("deadline")), start_node("n2", sends(name="n2"))
+    async with open_client(late, node) as c:
+        for _ in range(4):
+            async with c.topics.subscribe("a.b") as subscription:
+                assert subscription.node == "n2"
+        numbers = [body.subscription for body in late.bodies(Subscribe)]
+        await asyncio.to_thread(late.wait, lambda: len(late.bodies(Unsubscribe)) == len(numbers))
+    assert numbers and [body.subscription for body in late.bodies(Unsubscribe)] == numbers
+
+
 async def test_closing_the_client_ends_the_iteration(start_node: StartNode) -> None:
     node = start_node("n1", healthy())
     seen = []

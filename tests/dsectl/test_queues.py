@@ -6,6 +6,7 @@ import pytest
 
 from cluster.client.admin import LIST_QUEUES, PURGE_AGAIN
 from cluster.errors import AlreadyExists, ClusterError, LeaseLost, Maybe, NotFound, QueueFull
+from cluster.limits import QUEUE_BATCH_MAX
 from cluster.wire.admin import AdminAnswer, AdminQuery
 from cluster.wire.frames import Body, Frame, Request
 from cluster.wire.queues import (
@@ -19,6 +20,7 @@ from cluster.wire.queues import (
 )
 from cluster.wire.topics import Publish, Published
 from dsectl.cli.invocation import Session
+from dsectl.commands.leases import RECEIPTS_MAX
 from tests.client.fake_node import Peer, Script
 from tests.client.fake_queue import FakeQueue
 from tests.dsectl.conftest import Run, Serve
@@ -110,6 +112,13 @@ def test_bind_unbind_and_delete_are_changes_of_the_chain(run: Run, serve: Serve)
     assert asked(fake, "bind-queue") == asked(fake, "unbind-queue") == {"name": "jobs", "pattern": "orders.>"}
 
 
+def test_a_queue_is_shown_as_the_newest_chain_defines_it(run: Run, serve: Serve) -> None:
+    changed = {**JOBS, "visibility_s": 60.0}
+    newest = {"slot": 3, "queues": [changed], "owners": {"jobs": [["n1", "n2"], ["n2", "n1"]]}, "held": {}}
+    serve(node(slot=2), node(slot=3, queues=newest), node(slot=2))
+    assert "leases of 1m" in run("queue", "show", "jobs").out
+
+
 def test_purge_and_redrive_are_asked_of_the_node_with_the_newest_chain(run: Run, serve: Serve) -> None:
     moved = {"from": "dead", "to": "jobs", "moved": 7, "left": True}
     newest = node(slot=3, purge_queue={"queue": "jobs", "purged": 12}, redrive_queue=moved)
@@ -180,6 +189,22 @@ def test_until_empty_prints_and_acknowledges_everything(run: Run, serve: Serve, 
     bodies = [message["body"] for message in ran.json["messages"]] if json else ran.lines
     assert bodies == ["0", "1", "2", "3", "4"]
     assert ran.err == ("" if json else "note: the queue is empty\n")
+
+
+def test_until_empty_takes_as_many_at_a_time_as_it_may(run: Run, serve: Serve) -> None:
+    [fake] = serve(node(FakeQueue()))
+    run("receive", "jobs", "--until-empty")
+    assert [body.max for body in fake.bodies(QueueReceive)] == [QUEUE_BATCH_MAX]
+
+
+def test_a_session_forgets_its_oldest_receipts(run: Run, serve: Serve) -> None:
+    queue = FakeQueue()
+    queue.put(*[b""] * (RECEIPTS_MAX + 2))
+    serve(node(queue))
+    session = Session()
+    run("receive", "jobs", "--max", str(RECEIPTS_MAX + 2), session=session)
+    assert list(session.receipts) == [f"{number}.1" for number in range(3, RECEIPTS_MAX + 3)]
+    session.close()
 
 
 def test_a_session_knows_the_receipts_that_are_not_settled(run: Run, serve: Serve) -> None:

@@ -181,6 +181,17 @@ def test_what_never_came_is_lost_once_no_lease_can_hide_it(loaded: Loaded) -> No
     assert "never came" in found.examples[0]
 
 
+def test_an_empty_answer_to_what_was_asked_before_the_last_delivery_proves_nothing(loaded: Loaded) -> None:
+    body = loaded.send(OK)
+    loaded.load._receive("another")
+    loaded.now += 0.1
+    loaded.receive(body)
+    loaded.calls.receives.reverse()  # the one that was asked before that delivery is answered after it
+    loaded.now += 0.1
+    loaded.receive()
+    assert not loaded.load.is_drained
+
+
 def test_an_empty_answer_that_could_not_look_everywhere_proves_nothing(loaded: Loaded) -> None:
     loaded.send(OK)
     loaded.now += VISIBILITY_S + 2

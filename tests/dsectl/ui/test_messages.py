@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from dsectl.commands.explain import merge_message
 from dsectl.ui.messages import message_lines
 from dsectl.ui.text import PLAIN
@@ -61,6 +63,11 @@ def test_done_at_one_is_done() -> None:
     found = merge_message({"n1": answer("live", lease(1, 0.0)), "n2": answer("done")}, ["n3"])
     assert found["state"] == "done" and found["nodes"]["n1"]["state"] == "live" and found["silent"] == ["n3"]
     assert "done: it is not delivered again" in lines(answer("live"), answer("done"))
+
+
+@pytest.mark.parametrize("nth", ["1st", "2nd", "3rd", "4th", "11th", "13th", "21st", "111th", "123rd"])
+def test_deliveries_are_numbered_as_people_do(nth: str) -> None:
+    assert f"for the {nth} time" in lines(answer("live", lease(int(nth[:-2]), 3.0)))
 
 
 def test_what_nobody_has_is_said_so_and_owners_that_do_not_answer() -> None:
