@@ -98,7 +98,7 @@ def test_a_maybe_is_tried_again_and_counted_once(seed: int) -> None:
             again = sure(fleet, lambda: client.kv.incr("hits", 5, retry=late.error))
             assert again.value == 5, again.outcome
         with pytest.raises(Usage):
-            result(fleet, client.kv.incr("hits", 6, retry=late.error))
+            sure(fleet, lambda: client.kv.incr("hits", 6, retry=late.error))
 
 
 @pytest.mark.parametrize(
