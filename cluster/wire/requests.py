@@ -4,8 +4,11 @@ from msgspec import Struct
 
 
 class Call(Struct, array_like=True, gc=False, tag=40):
-    """Call `operation` of `service` with a JSON `payload`. `routed`: balanced already, run it here. `key` is for
-    affinity. `only`: this node's endpoint and no other."""
+    """Call `operation` of `service` with a JSON `payload`. `key` is for affinity. `routed`: balanced already, run it
+    here, at `endpoint` (empty: in the node itself). `only`: this endpoint, or this node's, and no other. `version`: of
+    this version alone; 0 is any. `priority`: 0 is normal, 1 is shed first. `attempt`: of the call above that made this
+    one, whose layer tries again; 0 when there is none. `hedge`: the caller asks for a second attempt beside a slow one.
+    """
 
     service: str
     operation: str
@@ -13,17 +16,27 @@ class Call(Struct, array_like=True, gc=False, tag=40):
     key: str = ""
     routed: bool = False
     only: str = ""
+    endpoint: str = ""
+    version: int = 0
+    priority: int = 0
+    attempt: int = 0
+    hedge: bool = False
 
 
 class CallDone(Struct, array_like=True, gc=False, tag=41):
     """The handler's JSON reply, which node ran it, how many endpoints were tried. `hedged`: one beside another.
-    `repeatable`: the operation is readonly or idempotent, so that a client may send the next such call twice."""
+    `repeatable`: the operation is readonly or idempotent, so that a client may send the next such call twice.
+    `endpoint` and `version` ran it; an empty endpoint is the node. `error`: the name of the declared error that the
+    handler raised; `payload` is its fields then."""
 
     payload: bytes
     node: str
     attempts: int = 1
     hedged: bool = False
     repeatable: bool = False
+    endpoint: str = ""
+    version: int = 0
+    error: str = ""
 
 
 RequestBody = Call | CallDone
