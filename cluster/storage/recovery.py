@@ -11,6 +11,10 @@ loss that leaves no such trace (a log that is gone or ends before its mark, a re
 record names the damage and the losses that a partition was completed from; it stands behind the rows that completed it,
 so it never outlives them. Naming them matters: damage that appears later in an older part of the log is not excused by
 a release that was written before anyone had seen it.
+
+Damage before the place where the last checkpoint of a partition began takes nothing from it, since the checkpoint has
+every row that was alive. It does not have those that were removed, though, and the damaged record may have been the
+removal, of a row that stands further back in the log. So such a partition is built again, from its checkpoint on.
 """
 
 from collections.abc import Iterator
@@ -134,6 +138,7 @@ class Replay:
                 self._disk.truncate(segment_path(number), size)  # what will be served is synced like a new write
             self.end = (number, size)
             self.sizes[number] = size
+        self._build_again()
 
     def _segments(self) -> Iterator[tuple[int, bytes, bool]]:
         """Number, bytes, and whether it is the last, of each segment that was begun. An empty file is none, and is
@@ -181,10 +186,7 @@ class Replay:
         return ""
 
     def losses(self) -> Iterator[tuple[int, dict[Span, str]]]:
-        """Each partition that lacks rows, with the spans to blame and why.
-
-        Damage before the place where the last checkpoint of a partition began took nothing: what was there was written
-        again, from rows that were whole. Hints are of any partition, so theirs counts until the log is cut."""
+        """Each partition that lacks rows, with the spans to blame and why."""
         if not self._losses and not self._found and not self._anywhere:
             return
         seen = {partition for table in self._tables.by_number.values() for partition in table.partitions()}
@@ -192,14 +194,53 @@ class Replay:
         if self._anywhere:
             seen.update(range(PARTITIONS), (HINTS,))
         for partition in sorted(seen):
-            begun = (0, 0) if partition == HINTS else self.begun.get(partition, (0, 0))
             found = self._found.get(partition, {}) | self._anywhere
             spans = dict(self._losses.get(partition, {}))
-            spans |= {span: reason for span, reason in found.items() if (span[0], span[2]) > begun}
+            spans |= {span: reason for span, reason in found.items() if not self._excused(partition, span)}
             released = self._released.get(partition, set())
             left = {span: reason for span, reason in spans.items() if span not in released}
             if left:
                 yield partition, left
+
+    def _excused(self, partition: int, span: Span) -> bool:
+        """Whether damage took nothing from the partition: what was there was written again, from rows that were whole.
+        Not so where the tables outlive the log, since no checkpoint copies their rows; and hints are of any partition,
+        so theirs counts until the log is cut."""
+        if partition == HINTS or any(table.position is not None for table in self._tables.by_number.values()):
+            return False
+        return (span[0], span[2]) <= self.begun.get(partition, (0, 0))
+
+    def _build_again(self) -> None:
+        """The partitions of which damage was excused: rows that their checkpoints do not have were removed."""
+        begun = {
+            partition: place
+            for partition, place in self.begun.items()
+            if any(self._excused(partition, span) for span in self._found.get(partition, {}) | self._anywhere)
+        }
+        if not begun:
+            return
+        for table in self._tables.by_number.values():
+            for partition in begun:
+                for key in table.keys(partition):
+                    table.put(partition, key, None)
+        first = min(begun.values())[0]
+        for number in self.sizes:
+            if number < first:
+                continue
+            data = read_document(self._disk, segment_path(number))
+            if data is None:
+                raise Damaged(f"{segment_path(number)} was read and is gone")
+            place = HEADER_BYTES
+            for item in scan(data, number):
+                if isinstance(item, tuple):
+                    partition, of_table, kind, payload = item
+                    if kind in (ROW, PAGE) and partition in begun and (number, place) >= begun[partition]:
+                        rows = [decode_row(payload)] if kind == ROW else decode_page(payload).items()
+                        self._pending.setdefault((of_table, partition), {}).update(rows)
+                    place += HEADER_BYTES + len(payload)
+                elif isinstance(item, Damage):
+                    place = item.end
+            self._load()
 
     def damaged(self) -> int:
         """The last segment that holds damage; 0 when none does."""

@@ -370,3 +370,24 @@ def test_the_status_tells_how_long_the_log_is() -> None:
     assert status["log_segments"] == len(world.disk.segments)
     assert isinstance(status["checkpoints"], int) and status["checkpoints"] >= 3
     assert (status["durability"], status["store"]) == ("interval", "memory")
+
+
+@pytest.mark.parametrize("header", [False, True])
+def test_a_row_whose_damaged_removal_was_before_a_checkpoint_stays_removed(header: bool) -> None:
+    """The checkpoint has every row that was alive, so the damage takes nothing; what it does not have is no more."""
+    world = World(segment_bytes=1 << 20)
+    world.put("gone", b"old")
+    world.put("kept", b"value")
+    rest(world, 0.1)
+    [path] = world.disk.segments
+    begin = len(world.disk.files[path])
+    world.put("gone", None)
+    rest(world, 0.1)
+    assert len(world.disk.files[path]) > begin
+    world.store.checkpoints.drop(1)
+    while CHECKPOINT not in kinds(world):
+        world.clock.advance(0.01)
+    world.disk.files[path][begin + (4 if header else HEADER_BYTES)] ^= 1
+    again = world.reboot()
+    assert again.scan(0) == {"kept": b"value"}
+    assert 0 not in again.recovery.recovering
