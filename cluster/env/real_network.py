@@ -1,7 +1,8 @@
 """Streams and datagrams of the real world, as thin as asyncio allows: TCP or its short cut, and UDP.
 
-`RealLink` is the loop's protocol and the node's link in one object, and hands bytes on through bound methods: the loop
-calls `LinkHandler.received` itself. Sockets are made and bound here, so that listening and its errors are synchronous.
+`RealLink` is the loop's protocol and the node's link in one object. A pass reads one buffer of a stream at most: libuv
+goes on reading while buffers come full, 32 of them, and a client that floods its socket would hold up all others for
+half a second. Sockets are made and bound here, so that listening and its errors are synchronous.
 Datagrams are read and sent on the bare socket: measured a tenth cheaper than the loop's datagram transport.
 Hosts are numeric addresses; a name would block the loop while it is resolved.
 """
@@ -16,6 +17,8 @@ from cluster.env.real_local import bound_locally, open_stream
 from cluster.env.seam import Address, LinkHandler
 
 DATAGRAM_SIZE_MAX = 65_535
+READ_BYTES_FULL = 200_000
+"""A read of so many bytes has probably left some: uvloop's buffer holds 256,000."""
 DATAGRAMS_PER_PASS = 64  # bounds how long one busy socket keeps the others waiting
 RECEIVE_BUFFER_SIZE = 4 << 20  # datagrams that outlast a stall; the system may grant less
 BACKLOG = 1024
@@ -46,7 +49,7 @@ class RealNetwork:
         """Open a stream; the outcome comes to the handler in a later pass."""
 
         async def open_link() -> None:
-            link = RealLink(handler, to)
+            link = RealLink(self._loop, handler, to)
             try:
                 async with asyncio.timeout(timeout):
                     await open_stream(self._loop, link, *to)
@@ -66,26 +69,25 @@ class RealNetwork:
 class RealLink(asyncio.Protocol):
     """One side of a stream: the node's `Link`, and the loop's protocol behind it."""
 
-    __slots__ = ("_accept", "_ended", "_handler", "_reason", "_transport", "data_received", "peer", "write")
+    __slots__ = ("_accept", "_ended", "_handler", "_loop", "_reading", "_reason", "_transport", "peer", "write")
 
     def __init__(
         self,
+        loop: asyncio.AbstractEventLoop,
         handler: LinkHandler | None,
         peer: Address = ("", 0),
         accept: Callable[[Address], LinkHandler | None] | None = None,
     ) -> None:
+        self._loop = loop
         self._accept = accept
+        self._reading = True  # as far as the handler wants
         self._transport: asyncio.Transport | None = None
         self._reason = ""
         self._ended = False
         self.peer = peer
         self.write: Callable[[bytes | bytearray], None] = discard
         if handler is not None:
-            self._attach(handler)
-
-    def _attach(self, handler: LinkHandler) -> None:
-        self._handler = handler
-        self.data_received = handler.received  # type: ignore[method-assign]
+            self._handler = handler
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The loop's word for an open stream."""
@@ -99,10 +101,20 @@ class RealLink(asyncio.Protocol):
                 self._ended = True  # nobody to tell
                 transport.close()
                 return
-            self._attach(handler)
-            transport.set_protocol(self)  # the loop looked `data_received` up before there was one
+            self._handler = handler
         self.write = transport.write
         self._handler.connected(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came. Whoever fills the buffer has its next turn in the next pass."""
+        if len(data) >= READ_BYTES_FULL and self._reading and self._transport is not None:
+            self._transport.pause_reading()
+            self._loop.call_soon(self._read_on)
+        self._handler.received(data)
+
+    def _read_on(self) -> None:
+        if self._reading and self._transport is not None and not self._ended:
+            self._transport.resume_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
         """The loop's word for a stream that ended, or a dial that failed."""
@@ -121,11 +133,13 @@ class RealLink(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Take no more bytes for now."""
+        self._reading = False
         if self._transport is not None and not self._ended:
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Take bytes again."""
+        self._reading = True
         if self._transport is not None and not self._ended:
             self._transport.resume_reading()
 
@@ -175,7 +189,7 @@ class RealListener:
         here = sockets[-1].getsockname()[0]
 
         def link() -> RealLink:
-            return RealLink(None, (here, 0), accept)
+            return RealLink(loop, None, (here, 0), accept)
 
         for bound in sockets:
             if self._closed:

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from cluster.env import Address, Env
-from cluster.env.real_network import RealLink
+from cluster.env import Address, Env, real_local
+from cluster.env.real_network import READ_BYTES_FULL, RealLink
 from tests.env.stages import RealStage, Recorder, Stage
 
 
@@ -76,6 +76,49 @@ def test_what_was_written_before_a_close_arrives(stage: Stage) -> None:
     pair.close(stage)
 
 
+def test_a_flood_leaves_every_pass_some_time(real_stage: RealStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever writes faster than the node reads gets one buffer a pass: between two of them the others have theirs."""
+    monkeypatch.setattr(real_local, "LOOPBACK", ())
+    pair, stage = Pair(real_stage), real_stage
+    clock, passes, reads = stage.env("server").clock, 0, list[int]()
+
+    def count() -> None:
+        nonlocal passes
+        passes += 1
+        clock.call_soon(count)
+
+    def received(data: bytes) -> None:
+        reads.extend([passes] * (len(data) >= READ_BYTES_FULL))
+        pair.server.data += data
+
+    pair.server.received = received  # type: ignore[method-assign]
+    count()
+    pair.client.link.write(bytes(16_000_000))
+    stage.until(lambda: len(pair.server.data) == 16_000_000)
+    assert 1 < len(reads) == len(set(reads))
+
+
+def test_reading_that_was_stopped_stays_so_after_a_full_buffer(
+    real_stage: RealStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(real_local, "LOOPBACK", ())
+    pair, stage = Pair(real_stage), real_stage
+
+    def received(data: bytes) -> None:
+        pair.server.data += data
+        pair.server.link.pause_reading()
+
+    pair.server.received = received  # type: ignore[method-assign]
+    pair.client.link.write(bytes(16_000_000))
+    for _ in range(3):
+        before = len(pair.server.data)
+        stage.until(lambda: len(pair.server.data) > before)  # noqa: B023 - called before the next turn
+        read, passes = len(pair.server.data), iter(range(10))
+        stage.until(lambda: next(passes, None) is None)  # noqa: B023
+        assert len(pair.server.data) == read
+        pair.server.link.resume_reading()
+
+
 def test_an_abort_reaches_the_other_side(stage: Stage) -> None:
     pair = Pair(stage)
     pair.client.link.abort()
@@ -104,7 +147,7 @@ def test_a_socket_that_the_loop_has_closed_already_is_no_error() -> None:
 
         def write(self, data: bytes) -> None: ...
 
-    link = RealLink(Recorder())
+    link = RealLink(cast(Any, None), Recorder())
     link.connection_made(cast(Any, Transport()))
     link.abort()
     assert aborted == [True]
