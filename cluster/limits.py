@@ -56,6 +56,10 @@ REPLICAS_MAX = 7
 BATCH_BYTES_MAX = 1024 * 1024
 """A batch of copies over this is closed and another begun, so that the last copy begins below it."""
 FRAME_BYTES_MAX = 16 * 1024 * 1024
+PARTS_WINDOW_BYTES = 64 * 1024
+"""What of one reply in parts may be under way. A node on the same machine is kept busy by a fraction of it."""
+PART_BYTES_MAX = PARTS_WINDOW_BYTES // 2
+"""Of one part: the next is on its way while the credit for this one comes back."""
 MERGED_BYTES_MAX = FRAME_BYTES_MAX - BATCH_BYTES_MAX - 256 * 1024
 """A key as merging may leave it. Nothing is refused while the largest set of owners, each filling its copy to the limit
 of a put without hearing of the others, comes together; it fits a frame behind the rest of a batch and its envelope."""

@@ -72,6 +72,13 @@ class Inbound(Protocol):
     def push(self, body: Struct) -> bool:
         """Send a one-way message back; False when it is dropped."""
 
+    def on_credit(self, function: Callable[[int], None]) -> None:
+        """The answer will have parts: one window of them without credit, and then as many bytes as `function` is called
+        with. See `cluster.wire.parts`."""
+
+    def part(self, data: bytes) -> bool:
+        """Send a part of the answer, within the credit. False when it is lost: nobody waits, or the queue is full."""
+
     def on_cancel(self, function: Callable[[], None]) -> None:
         """Call when the sender no longer waits: it cancelled, or its connection ended."""
 
@@ -82,8 +89,21 @@ class Messenger(Protocol):
     def handle(self, body_type: type, handler: Callable[[Inbound], None]) -> None:
         """Give all requests and one-way messages of a type to `handler`."""
 
-    def request(self, peers: Sequence[str], body: Struct, deadline: float, done: Done, lane: int = ...) -> int:
-        """Call each of `peers`; `done` comes once for each, never before this returns. Returns an id for `finish`."""
+    def request(
+        self,
+        peers: Sequence[str],
+        body: Struct,
+        deadline: float,
+        done: Done,
+        lane: int = ...,
+        *,
+        on_part: Callable[[bytes], None] | None = None,
+    ) -> int:
+        """Call each of `peers`; `done` comes once for each, never before this returns. Returns an id for `finish`.
+        `on_part` takes the parts of an answer that has any, which may be that of one peer only."""
+
+    def credit(self, id: int, count: int) -> None:
+        """So many bytes of the parts that came for a request were taken: as many more may come."""
 
     def finish(self, id: int, cancel: bool = False) -> None:
         """Make no more callbacks for a request; with `cancel`, send the peers that nobody waits."""

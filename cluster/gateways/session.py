@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.env import Address, Link
 from cluster.errors import ClusterError
+from cluster.wire.requests import CallDone
 from cluster.wire.rights import ROLE_GATEWAY
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class GatewaySession:
 class GatewayRequest:
     """A message to this node's own handler, from within: see `ports.Inbound`. `then` gets its outcome, once."""
 
-    __slots__ = ("_cancels", "arrived", "body", "deadline", "link", "then")
+    __slots__ = ("_cancels", "_credit", "_parts", "arrived", "body", "deadline", "link", "then")
 
     sender = ""
     role = ROLE_GATEWAY
@@ -159,6 +160,8 @@ class GatewayRequest:
         self.deadline = deadline
         self.then = then
         self._cancels: Callable[[], None] | None = None
+        self._credit: Callable[[int], None] | None = None
+        self._parts: list[bytes] = []
 
     def cancel(self) -> bool:
         """Nobody waits for it any more: what waits for something to happen ends, what has begun is carried out. Returns
@@ -173,7 +176,9 @@ class GatewayRequest:
         return at
 
     def reply(self, body: "Struct") -> None:
-        """Answer."""
+        """Answer, with what came in parts before the rest."""
+        if self._parts and type(body) is CallDone:
+            body.payload = b"".join([*self._parts, body.payload])
         self.then(body)
 
     def fail(self, error: ClusterError) -> None:
@@ -183,6 +188,17 @@ class GatewayRequest:
     def push(self, body: "Struct") -> bool:
         """A message of a topic."""
         return self.link.push(body)
+
+    def on_credit(self, function: Callable[[int], None]) -> None:
+        """A large reply comes in parts. Here it is kept, so each of them may be followed by another at once."""
+        self._credit = function
+
+    def part(self, data: bytes) -> bool:
+        """A part of the answer."""
+        assert self._credit is not None
+        self._parts.append(data)
+        self._credit(len(data))
+        return True
 
     def on_cancel(self, function: Callable[[], None]) -> None:
         """Called by `cancel`, if the session calls that. A protocol whose operations are short carries out what has

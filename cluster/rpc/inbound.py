@@ -15,7 +15,20 @@ from cluster.env import Clock
 from cluster.errors import BadMessage, ClusterError, Maybe, StaleLayout, Usage, from_code
 from cluster.ports import Done
 from cluster.transport import Connection
-from cluster.wire.frames import Cancel, Failure, Frame, FrameReader, Invalid, OneWay, Reply, Request, Stamp
+from cluster.wire.frames import (
+    Cancel,
+    Credit,
+    Failure,
+    Frame,
+    FrameReader,
+    Invalid,
+    OneWay,
+    Part,
+    Reply,
+    Request,
+    Stamp,
+)
+from cluster.wire.parts import Window
 from cluster.wire.rights import PLACED, ROLE_NODE, forbidden
 
 ONE_WAY_S = 3600.0
@@ -41,6 +54,9 @@ class InboundReceiver(Protocol):
     def on_fault(self, peer: str, what: str, error: ClusterError) -> None:
         """A one-way message could not be carried out, and its sender cannot be told."""
 
+    def on_part(self, id: int, peer: str, data: bytes) -> None:
+        """A part of an answer came."""
+
     @property
     def on_answer(self) -> Callable[[str], None]:
         """Called with the peer when bytes came on a connection that was dialled from here."""
@@ -55,7 +71,9 @@ class InboundReceiver(Protocol):
 class InboundSession:
     """What came on one proven connection, and what is still to be answered on it."""
 
-    __slots__ = ("_clock", "_handlers", "_reader", "_receiver", "cancels", "connection", "peer", "role", "sender")
+    __slots__ = (
+        "_clock", "_handlers", "_reader", "_receiver", "cancels", "connection", "peer", "role", "sender", "windows",
+    )  # fmt: skip
 
     def __init__(self, receiver: InboundReceiver, clock: Clock, connection: Connection) -> None:
         peer = connection.peer
@@ -65,6 +83,8 @@ class InboundSession:
         self.role = peer.role
         self.sender = peer.name if peer.role == ROLE_NODE else ""
         self.cancels: dict[int, Callable[[], None]] = {}
+        self.windows: dict[int, tuple[Window, Callable[[int], None]]] = {}
+        """Of the answers that have parts, and whom to give the credit to."""
         self._receiver = receiver
         self._clock = clock
         self._reader = FrameReader()
@@ -139,7 +159,13 @@ class InboundSession:
             done = receiver.answered(frame.id, self.peer) if self.sender else None
             if done is not None:
                 done(self.peer, from_code(frame.code, frame.message))
+        elif isinstance(frame, Part):
+            if self.sender:
+                receiver.on_part(frame.id, self.peer, frame.data)
+        elif isinstance(frame, Credit):
+            self._credit(frame)
         elif isinstance(frame, Cancel):
+            self.windows.pop(frame.id, None)
             cancel = self.cancels.pop(frame.id, None)
             if cancel is not None:
                 cancel()
@@ -151,7 +177,19 @@ class InboundSession:
                 if done is not None:
                     done(self.peer, Maybe(f"{self.peer} sent an invalid answer: {frame.message}"))
 
+    def _credit(self, frame: Credit) -> None:
+        if frame.id not in self.windows:
+            return  # answered meanwhile
+        window, on_credit = self.windows[frame.id]
+        try:
+            window.give(frame.count)
+        except BadMessage as error:
+            self.connection.refuse(error)
+        else:
+            on_credit(frame.count)
+
     def _closed(self) -> None:
+        self.windows.clear()
         cancels, self.cancels = self.cancels, {}
         for function in cancels.values():
             function()
@@ -200,6 +238,8 @@ class InboundMessage:
             session = self._session
             if session.cancels:
                 session.cancels.pop(self.id, None)
+            if session.windows:
+                session.windows.pop(self.id, None)
             session.connection.send(Reply(self.id, body))
 
     def fail(self, error: ClusterError) -> None:
@@ -207,7 +247,22 @@ class InboundMessage:
         if self.id:
             session = self._session
             session.cancels.pop(self.id, None)
+            session.windows.pop(self.id, None)
             session.connection.send(Failure(self.id, error.code, error.message, error.detail.get("layout", 0)))
+
+    def on_credit(self, function: Callable[[int], None]) -> None:
+        """The answer will have parts."""
+        if self.id and not self._session.connection.ended:
+            self._session.windows[self.id] = (Window(), function)
+
+    def part(self, data: bytes) -> bool:
+        """A part of the answer; False when it is lost."""
+        session = self._session
+        found = session.windows.get(self.id)
+        if found is None:
+            return False  # nobody waits any more
+        found[0].take(len(data))
+        return session.connection.send(Part(self.id, data))
 
     def on_cancel(self, function: Callable[[], None]) -> None:
         """Call when the sender no longer waits: it cancelled, or its connection ended."""

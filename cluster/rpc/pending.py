@@ -5,18 +5,20 @@ connection of that peer, a later one above all, says nothing about it. Deadlines
 interval, so a call costs one list append, a reply one dictionary look-up, and no call has a timer of its own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from cluster.ports import Done
 from cluster.transport import Connection
+from cluster.wire.parts import Window
 
 
 class PendingCall:
     """One call: who has not answered yet, on which connection (None: it was never written), and whom to give it to.
-    `again` is the message of a placed call and its lane: it goes out once more when it was routed by an old layout."""
+    `again` is the message of a placed call and its lane: it goes out once more when it was routed by an old layout.
+    `on_part` takes the parts of an answer that has any."""
 
-    __slots__ = ("again", "deadline", "done", "left")
+    __slots__ = ("again", "deadline", "done", "left", "on_part", "window")
 
     def __init__(
         self,
@@ -24,11 +26,15 @@ class PendingCall:
         deadline: float,
         done: Done,
         again: tuple[Any, int] | None = None,
+        on_part: Callable[[bytes], None] | None = None,
     ) -> None:
         self.left = left
         self.deadline = deadline
         self.done = done
         self.again = again
+        self.on_part = on_part
+        self.window: Window | None = None
+        """Of the parts, once one has come."""
 
 
 class Pending:

@@ -14,14 +14,15 @@ from typing import Any
 from cluster import ports
 from cluster.env import Clock
 from cluster.env.passes import READ_FIRST_S, SWEEP_LATE_S
-from cluster.errors import ClusterError, Forbidden, Maybe, Overloaded, StaleLayout, Unreachable, from_code
+from cluster.errors import BadMessage, ClusterError, Forbidden, Maybe, Overloaded, StaleLayout, Unreachable, from_code
 from cluster.ports import Done
 from cluster.rpc.batches import BatchedCalls
 from cluster.rpc.inbound import HOLD, PROCEED, STALE, Handler, InboundMessage, InboundSession
 from cluster.rpc.pending import Pending, PendingCall
 from cluster.transport import Connection, Transport
-from cluster.wire.frames import Cancel, OneWay, Request, encode_frame
+from cluster.wire.frames import Cancel, Credit, OneWay, Request, encode_frame
 from cluster.wire.handshake import LANE_FOREGROUND
+from cluster.wire.parts import Window
 from cluster.wire.replication import BatchRefused, ReplicationBody
 from cluster.wire.rights import MAY_SEND, NODES_ONLY, PLACED, ROLE_NODE, ROLES
 
@@ -94,10 +95,12 @@ class Rpc:
         done: Done,
         lane: int = LANE_FOREGROUND,
         trace: str = "",
+        on_part: Callable[[bytes], None] | None = None,
     ) -> int:
         """Call each of `peers`; `done(peer, outcome)` comes once for each, never before this returns.
 
-        Returns an id for `finish`. `deadline` is on the local monotonic clock. `trace` goes with the call.
+        Returns an id for `finish`. `deadline` is on the local monotonic clock. `trace` goes with the call. `on_part`
+        takes the parts of an answer that has any; for them there is one peer, and `credit`.
         """
         id = self.next_id()
         placed = type(body) in PLACED
@@ -111,7 +114,7 @@ class Rpc:
             elif not connection.send_encoded(data):
                 left[peer] = None
                 self._clock.call_soon(self._unsent, id, peer, Overloaded(f"the queue to {peer} is full"))
-        self.pending.add(id, PendingCall(left, deadline, done, (body, lane) if placed else None))
+        self.pending.add(id, PendingCall(left, deadline, done, (body, lane) if placed else None, on_part))
         if not self.sweeping:
             self.sweep_soon()
         return id
@@ -123,6 +126,34 @@ class Rpc:
             for connection in waiting.left.values():
                 if connection is not None:
                     connection.send(Cancel(id))
+
+    def credit(self, id: int, count: int) -> None:
+        """So many bytes of the parts of an answer were taken: as many more may come."""
+        waiting = self.pending.waiting.get(id)
+        if waiting is None or waiting.window is None:
+            return  # it has ended meanwhile
+        waiting.window.give(count)
+        for peer, connection in waiting.left.items():
+            if connection is not None and not connection.send(Credit(id, count)):
+                # Without it no more parts come, and nobody would say so before the deadline.
+                self._clock.call_soon(self._unsent, id, peer, Maybe(f"the queue to {peer} is full"))
+
+    def on_part(self, id: int, peer: str, data: bytes) -> None:
+        """A part of an answer came. What is more than was allowed ends the call; what is late is passed over."""
+        waiting = self.pending.waiting.get(id)
+        if waiting is None or peer not in waiting.left:
+            return
+        try:
+            if waiting.on_part is None:
+                raise BadMessage("a part of a reply that has none")
+            if waiting.window is None:
+                waiting.window = Window()
+            waiting.window.take(len(data))
+        except BadMessage as error:
+            self.finish(id, cancel=True)
+            waiting.done(peer, Maybe(f"{peer} sent an invalid answer: {error}"))
+            return
+        waiting.on_part(data)
 
     def send(self, peer: str, body: Any, lane: int = LANE_FOREGROUND) -> bool:
         """One way. False when it was dropped here: no connection is to be had, or the queue is full."""

@@ -34,6 +34,9 @@ class SimulatedRequest:
         self.trace = ""
         self.answer: Body | None = None
         self.error: ClusterError | None = None
+        self.parts: list[bytes] = []
+        """Of the answer: whoever asks here takes them at once."""
+        self._credit: Callable[[int], None] | None = None
 
     @property
     def ended(self) -> bool:
@@ -44,6 +47,17 @@ class SimulatedRequest:
         """The node's answer."""
         assert not self.ended, "answered twice"
         self.answer = body
+
+    def on_credit(self, function: Callable[[int], None]) -> None:
+        """The answer will have parts."""
+        self._credit = function
+
+    def part(self, data: bytes) -> bool:
+        """A part of the node's answer."""
+        assert not self.ended and self._credit is not None
+        self.parts.append(data)
+        self._credit(len(data))
+        return True
 
     def on_cancel(self, function: Callable[[], None]) -> None:
         """Nobody here cancels."""

@@ -34,15 +34,17 @@ from cluster.errors import (
     Usage,
     from_code,
 )
-from cluster.limits import FRAME_BYTES_MAX
+from cluster.limits import FRAME_BYTES_MAX, PARTS_WINDOW_BYTES, VALUE_BYTES_MAX
 from cluster.wire.admin import AdminQuery, Draining
 from cluster.wire.frames import (
     Body,
     Cancel,
+    Credit,
     Failure,
     FrameReader,
     Invalid,
     OneWay,
+    Part,
     Reply,
     Request,
     Stamp,
@@ -59,7 +61,9 @@ from cluster.wire.handshake import (
     role_key,
 )
 from cluster.wire.kv import Get, Keys
+from cluster.wire.parts import Window
 from cluster.wire.queues import QueueAck, QueueExtend
+from cluster.wire.requests import Call, CallDone
 from cluster.wire.silence import Silence
 from cluster.wire.topics import Subscribe, Unsubscribe
 
@@ -96,6 +100,18 @@ def expired(body: Body, node: str) -> ClusterError:
     if type(body) in REPEATABLE:
         return DeadlinePassed(f"{node} did not answer in time")
     return Maybe(f"{node} did not answer in time: the operation may have happened", node=node)
+
+
+class IncomingParts:
+    """What has come of a reply before its end. `take` gets each part, and then gives the credit; without it they are
+    put together here."""
+
+    __slots__ = ("joined", "take", "window")
+
+    def __init__(self, take: Callable[[bytes], object] | None) -> None:
+        self.window = Window()
+        self.take = take
+        self.joined = bytearray()
 
 
 class Caller:
@@ -142,6 +158,7 @@ class Caller:
         self.armed = False
         """There is something to `take`."""
         self._last_id = 0
+        self._parts: dict[int, IncomingParts] = {}
 
     @property
     def peer(self) -> Party | None:
@@ -150,8 +167,18 @@ class Caller:
 
     # -- what the user wants
 
-    def call(self, body: Body, deadline: float, done: Done, now: float, layout: int = 0, trace: str = "") -> int:
-        """Send a request; `done` is called once, never before this returns, with the reply or an error.
+    def call(
+        self,
+        body: Body,
+        deadline: float,
+        done: Done,
+        now: float,
+        layout: int = 0,
+        trace: str = "",
+        on_part: Callable[[bytes], object] | None = None,
+    ) -> int:
+        """Send a request; `done` is called once, never before this returns, with the reply or an error. `on_part` is
+        called with each part of the reply, and whoever takes it gives `credit`; without it, a reply comes whole.
 
         Returns the number to cancel it by. Raises Overloaded, Unreachable when the connection has ended, and Usage for
         what cannot be encoded: nothing is sent then.
@@ -164,12 +191,21 @@ class Caller:
         data = _encode(Request(id, deadline, layout, body, trace))
         self._last_id = id
         self.pending[id] = (done, deadline, body)
+        if on_part is not None:
+            self._parts[id] = IncomingParts(on_part)
         self._out[id] = data
         self._out_bytes += len(data)
         if not self.armed:
             self.armed = True
             self.on_output()
         return id
+
+    def credit(self, id: int, count: int) -> None:
+        """So many bytes of the parts of a reply were taken: as many more may come. Harmless when it has ended."""
+        incoming = self._parts.get(id)
+        if incoming is not None:
+            incoming.window.give(count)
+            self._queue(encode_frame(Credit(id, count)))
 
     def oneway(self, body: Body) -> bool:
         """Send a body that wants no answer; False when it is refused. It may be lost with the connection."""
@@ -239,13 +275,18 @@ class Caller:
             self._answered = found
             if found:
                 self._first = b""
-        reader, take = self._reader, self.pending.pop
+        reader, take, parts = self._reader, self.pending.pop, self._parts
         frames = reader.serve(data)
         for frame in frames:
             if isinstance(frame, Stamp):
                 continue  # answers are not dated
             if type(frame) is Reply:
                 call = take(frame.id, None)
+                if parts:
+                    incoming = parts.pop(frame.id, None)
+                    if incoming is not None and incoming.joined and type(frame.body) is CallDone:
+                        incoming.joined += frame.body.payload
+                        frame.body.payload = bytes(incoming.joined)
                 if call is not None:
                     try:  # as `_tell`
                         call[0](frame.body)
@@ -257,8 +298,15 @@ class Caller:
                     self.good = self.ready and not self.draining
                 else:
                     self.on_push(frame.body)
+            elif isinstance(frame, Part):
+                try:
+                    self._part(frame)
+                except BadMessage as error:
+                    self.end(error)
+                    return
             elif isinstance(frame, Failure):
                 call = take(frame.id, None)
+                parts.pop(frame.id, None)
                 if call is not None:
                     self._tell(call[0], from_code(frame.code, frame.message))
             elif isinstance(frame, Invalid):
@@ -297,6 +345,7 @@ class Caller:
             return
         self.error, self.ready, self.good = error, False, False
         waiting, self._out = self._out, {}
+        self._parts.clear()
         calls = list(self.pending.items())
         self.pending.clear()  # not replaced: this may be told while `feed` goes through frames that answer them
         self.on_end()
@@ -314,8 +363,34 @@ class Caller:
         words = Unreachable(f"{self.name}: {error.message}") if self.again else error
         self.end(words, unsent=list(self.pending))
 
+    def _part(self, frame: Part) -> None:
+        """A part of a reply came. One that is late is passed over. Raises BadMessage for what was not asked for."""
+        if frame.id > self._last_id:
+            raise BadMessage(f"{self.name} sent a part of a reply to no request")
+        call = self.pending.get(frame.id)
+        if call is None:
+            return
+        incoming = self._parts.get(frame.id)
+        if incoming is None:
+            if type(call[2]) is not Call:
+                raise BadMessage(f"{self.name} sent a part of a reply that has none")
+            incoming = self._parts[frame.id] = IncomingParts(None)
+        incoming.window.take(len(frame.data))
+        if incoming.take is not None:
+            try:
+                incoming.take(frame.data)
+            except Exception as error:
+                self.on_bug(error)
+            return
+        incoming.joined += frame.data
+        if len(incoming.joined) > VALUE_BYTES_MAX:
+            raise BadMessage(f"{self.name} sent a reply of more than {VALUE_BYTES_MAX} bytes")
+        if incoming.window.left < PARTS_WINDOW_BYTES // 2:
+            self.credit(frame.id, PARTS_WINDOW_BYTES - incoming.window.left)
+
     def _withdraw(self, id: int) -> bool:
         """Take a call back. Returns whether it had been sent, and so needs a Cancel."""
+        self._parts.pop(id, None)
         data = self._out.pop(id, None)
         if data is not None:
             self._out_bytes -= len(data)

@@ -1,4 +1,4 @@
-"""Frames: four bytes of length, then one msgpack array. Six kinds carry every message between nodes and clients.
+"""Frames: four bytes of length, then one msgpack array. Eight kinds carry every message between nodes and clients.
 
 Every write of a connection begins with a `Stamp`, the time of the write on the sender's monotonic clock, in seconds;
 deadlines travel as absolute times of that clock (see `cluster.wire.clock` for what the receiver makes of them). So a
@@ -74,7 +74,21 @@ class Stamp(Struct, array_like=True, gc=False, tag=6):
     at: float
 
 
-Frame = Request | Reply | Failure | OneWay | Cancel | Stamp
+class Part(Struct, array_like=True, gc=False, tag=7):
+    """Bytes of the answer to request `id`, before its Reply or Failure; see `cluster.wire.parts`."""
+
+    id: int
+    data: bytes
+
+
+class Credit(Struct, array_like=True, gc=False, tag=8):
+    """The sender of request `id` has taken `count` bytes of its parts: so many more may come."""
+
+    id: int
+    count: int
+
+
+Frame = Request | Reply | Failure | OneWay | Cancel | Stamp | Part | Credit
 
 
 class Invalid(Struct, gc=False):

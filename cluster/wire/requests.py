@@ -8,6 +8,7 @@ class Call(Struct, array_like=True, gc=False, tag=40):
     here, at `endpoint` (empty: in the node itself). `only`: this endpoint, or this node's, and no other. `version`: of
     this version alone; 0 is any. `priority`: 0 is normal, 1 is shed first. `attempt`: of the call above that made this
     one, whose layer tries again; 0 when there is none. `hedge`: the caller asks for a second attempt beside a slow one.
+    `stream`: the caller takes a reply in rows; an operation that streams is called by no other.
     """
 
     service: str
@@ -21,13 +22,15 @@ class Call(Struct, array_like=True, gc=False, tag=40):
     priority: int = 0
     attempt: int = 0
     hedge: bool = False
+    stream: bool = False
 
 
 class CallDone(Struct, array_like=True, gc=False, tag=41):
     """The handler's JSON reply, which node ran it, how many endpoints were tried. `hedged`: one beside another.
     `repeatable`: the operation is readonly or idempotent, so that a client may send the next such call twice.
     `endpoint` and `version` ran it; an empty endpoint is the node. `error`: the name of the declared error that the
-    handler raised; `payload` is its fields then."""
+    handler raised; `payload` is its fields then. A reply in parts has its first bytes in them (see
+    `cluster.wire.parts`). `replies`: how many rows a streaming operation gave; None for any other."""
 
     payload: bytes
     node: str
@@ -37,6 +40,7 @@ class CallDone(Struct, array_like=True, gc=False, tag=41):
     endpoint: str = ""
     version: int = 0
     error: str = ""
+    replies: int | None = None
 
 
 RequestBody = Call | CallDone

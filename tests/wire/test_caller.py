@@ -15,14 +15,26 @@ from cluster.errors import (
     Unreachable,
     Usage,
 )
-from cluster.limits import FRAME_BYTES_MAX
+from cluster.limits import FRAME_BYTES_MAX, PART_BYTES_MAX, PARTS_WINDOW_BYTES, VALUE_BYTES_MAX
 from cluster.wire import caller as module
 from cluster.wire.admin import AdminAnswer, AdminQuery
 from cluster.wire.caller import Caller, Outcome, client_party, expired, lost
-from cluster.wire.frames import Body, Cancel, Failure, Frame, FrameReader, OneWay, Reply, Request, encode_frame
+from cluster.wire.frames import (
+    Body,
+    Cancel,
+    Credit,
+    Failure,
+    Frame,
+    FrameReader,
+    OneWay,
+    Part,
+    Reply,
+    Request,
+    encode_frame,
+)
 from cluster.wire.handshake import NONCE_BYTES, ROLE_NODE, HandshakeListener, Party, refusal
 from cluster.wire.kv import Get, Got, Keys, Put
-from cluster.wire.requests import Call
+from cluster.wire.requests import Call, CallDone
 from cluster.wire.topics import Message, Publish, Subscribe
 
 SECRET = b"s" * 32
@@ -272,3 +284,98 @@ def test_a_bug_of_one_caller_takes_nothing_with_it(reply: Callable[[int], Frame]
     good = pair.call(Get("b"))
     pair.answer(reply(bad), Reply(good, GOT))
     assert len(bugs) == 1 and pair.outcomes == [GOT] and pair.caller.error is None
+
+
+# -- replies in parts
+
+CALL = Call("a", "b", b"{}")
+
+
+def test_a_reply_in_parts_comes_whole_and_its_credit_goes_back_meanwhile() -> None:
+    pair, data = Pair().prove(), bytes(range(256)) * 1024
+    id = pair.call(CALL)
+    pair.say()
+    given = 0
+    for start in range(0, len(data), PART_BYTES_MAX):
+        pair.answer(Part(id, data[start : start + PART_BYTES_MAX]))
+        for frame in pair.say():
+            assert isinstance(frame, Credit)
+            given += frame.count
+        assert start + PART_BYTES_MAX - given <= PARTS_WINDOW_BYTES // 2
+    pair.answer(Reply(id, CallDone(b"end", "n1")))
+    assert pair.outcomes == [CallDone(data + b"end", "n1")] and not pair.caller.pending
+
+
+def test_who_takes_the_parts_gives_the_credit() -> None:
+    pair, parts = Pair().prove(), list[bytes]()
+    id = pair.caller.call(CALL, pair.now + 1, pair.outcomes.append, pair.now, on_part=parts.append)
+    pair.say()
+    pair.answer(Part(id, b"one"), Part(id, bytes(PARTS_WINDOW_BYTES - 3)))
+    assert not pair.say()
+    pair.caller.credit(id, 3)
+    assert pair.say() == [Credit(id, 3)]
+    pair.answer(Part(id, b"two"), Reply(id, CallDone(b"", "n1", replies=3)))
+    assert [len(part) for part in parts] == [3, PARTS_WINDOW_BYTES - 3, 3]
+    assert pair.outcomes == [CallDone(b"", "n1", replies=3)]
+    pair.caller.credit(id, 1)
+    assert not pair.say(), "it has ended"
+
+
+def test_late_parts_are_passed_over() -> None:
+    pair = Pair().prove()
+    first, second = pair.call(CALL), pair.call(CALL)
+    pair.caller.cancel(first)
+    pair.answer(Part(first, b"late"), Reply(second, CallDone(b"1", "n1")), Part(second, b"later"))
+    assert pair.caller.error is None and len(pair.outcomes) == 1
+
+
+def hostile_parts() -> list[tuple[Body, list[Callable[[int], Part]]]]:
+    """Requests, and parts that answer them against the rules."""
+    whole = PARTS_WINDOW_BYTES
+    return [
+        (CALL, [lambda id: Part(id, bytes(whole)), lambda id: Part(id, b"1")]),
+        (CALL, [lambda id: Part(id, b"")]),
+        (CALL, [lambda id: Part(id + 1, b"1")]),
+        (Get("k"), [lambda id: Part(id, b"1")]),
+    ]
+
+
+@pytest.mark.parametrize(("body", "parts"), hostile_parts())
+def test_parts_against_the_rules_end_the_connection(body: Body, parts: list[Callable[[int], Part]]) -> None:
+    pair, nobody = Pair().prove(), list[bytes]()
+    on_part = nobody.append if type(body) is Call else None
+    id = pair.caller.call(body, pair.now + 1, pair.outcomes.append, pair.now, on_part=on_part)
+    pair.say()
+    for part in parts:
+        pair.answer(part(id))
+    assert isinstance(pair.caller.error, BadMessage) and len(pair.outcomes) == 1
+
+
+def test_a_reply_that_grows_without_end_ends_the_connection() -> None:
+    pair = Pair().prove()
+    id = pair.call(CALL)
+    pair.say()
+    for _ in range(VALUE_BYTES_MAX // PART_BYTES_MAX + 1):
+        pair.answer(Part(id, bytes(PART_BYTES_MAX)))
+    assert isinstance(pair.caller.error, BadMessage) and isinstance(pair.outcomes[0], Maybe)
+
+
+@pytest.mark.parametrize("how", ["cancel", "give up", "deadline", "failure", "end"])
+def test_nothing_is_kept_of_a_reply_that_does_not_come_to_its_end(how: str) -> None:
+    pair = Pair().prove()
+    id = pair.call(CALL)
+    pair.say()
+    pair.answer(Part(id, b"one"))
+    match how:
+        case "cancel":
+            pair.caller.cancel(id)
+        case "give up":
+            pair.caller.give_up(id)
+        case "deadline":
+            pair.caller.sweep(pair.now + 2)
+        case "failure":
+            pair.answer(Failure(id, "service-error", "broke"))
+        case "end":
+            pair.caller.end(Unreachable("reset"))
+    assert not pair.caller._parts and not pair.caller.pending
+    assert (how == "cancel") == (not pair.outcomes)

@@ -88,7 +88,7 @@ def is_sure(call: Asking, answer: Updated | PutDone) -> bool:
     return False
 
 
-class Part(Asking):
+class CommandPart(Asking):
     """One key's part of a command over several."""
 
     __slots__ = ("_failed", "answer", "session")
@@ -111,7 +111,7 @@ class Part(Asking):
 def for_each(
     call: RedisCall,
     items: Sequence[Item],
-    begin: Callable[[Part, Item], None],
+    begin: Callable[[CommandPart, Item], None],
     finish: Callable[[list[Any]], None],
 ) -> None:
     """Begin a part for each item, some at a time; `finish` with what each was answered by, in the order of the items,
@@ -133,7 +133,7 @@ def for_each(
         beginning = True
         while not over and under_way < AT_ONCE and (place := next(places, None)) is not None:
             under_way += 1
-            part = Part(call.session, partial(answered, place), failed)
+            part = CommandPart(call.session, partial(answered, place), failed)
             try:
                 begin(part, items[place])
             except ClusterError as error:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from cluster.errors import ClusterError, Failed, QuorumMissing
 from cluster.gateways.redis.glob import compile_glob, literal_prefix
-from cluster.gateways.redis.keyed import BUCKET, PREFIX, Part, for_each, integer, read, update
+from cluster.gateways.redis.keyed import BUCKET, PREFIX, CommandPart, for_each, integer, read, update
 from cluster.gateways.redis.resp import Simple
 from cluster.gateways.redis.session import REPLY_BYTES_MAX, RedisCall, syntax_error
 from cluster.gateways.redis.strings import now_ms
@@ -29,7 +29,7 @@ UNITS = {b"expire": (1000, True), b"pexpire": (1, True), b"expireat": (1000, Fal
 def del_(call: RedisCall) -> None:
     """DEL key…: how many were there."""
 
-    def begin(part: Part, key: bytes) -> None:
+    def begin(part: CommandPart, key: bytes) -> None:
         update(part, key, Remove(), lambda done: part.answer(done.changed))
 
     for_each(call, call.words[1:], begin, lambda counts: call.reply(sum(counts)))
@@ -40,7 +40,7 @@ def del_(call: RedisCall) -> None:
 def exists(call: RedisCall) -> None:
     """EXISTS key…: one that is named twice counts twice."""
 
-    def begin(part: Part, key: bytes) -> None:
+    def begin(part: CommandPart, key: bytes) -> None:
         read(part, key, lambda got: part.answer(bool(got.siblings)))
 
     for_each(call, call.words[1:], begin, lambda there: call.reply(sum(there)))
@@ -208,7 +208,7 @@ def scan(call: RedisCall) -> None:
             call.reply([str(next_cursor), names])
             return
 
-        def begin(part: Part, name: str) -> None:
+        def begin(part: CommandPart, name: str) -> None:
             read(part, name.encode(), lambda got: part.answer(type_of(got)))
 
         def end(kinds: list[str]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from cluster.errors import Failed, Usage
 from cluster.gateways.redis.keyed import (
     INTEGER_MAX,
-    Part,
+    CommandPart,
     for_each,
     integer,
     is_sure,
@@ -75,7 +75,7 @@ def set_(call: RedisCall) -> None:
         update(call, key, SetValue(value, ends_ms, keep), lambda done: call.ok(), strict=keep)
 
 
-def put(call: RedisCall | Part, key: bytes, value: bytes, then: Callable[[], None]) -> None:
+def put(call: RedisCall | CommandPart, key: bytes, value: bytes, then: Callable[[], None]) -> None:
     """Set a key, whatever it holds: unlike an update it reads nothing before."""
 
     def done(answer: PutDone) -> None:
@@ -134,7 +134,7 @@ def mget(call: RedisCall) -> None:
     """MGET key…."""
     size = 0
 
-    def begin(part: Part, key: bytes) -> None:
+    def begin(part: CommandPart, key: bytes) -> None:
         def got(answer: Got) -> None:
             nonlocal size
             value = answer.siblings[-1] if answer.siblings and answer.kind != "set" else None
@@ -156,7 +156,7 @@ def mset(call: RedisCall) -> None:
         raise Failed("wrong number of arguments for 'mset' command")
     pairs = dict(zip(call.words[1::2], call.words[2::2], strict=True))  # of the same key the last one
 
-    def begin(part: Part, pair: tuple[bytes, bytes]) -> None:
+    def begin(part: CommandPart, pair: tuple[bytes, bytes]) -> None:
         put(part, *pair, lambda: part.answer(None))
 
     for_each(call, list(pairs.items()), begin, lambda answers: call.ok())
