@@ -124,10 +124,17 @@ _dsectl_option() {
         'load request --rate') kind=any ;;
         'load request --for') kind=any ;;
         'load request --clients') kind=any ;;
+        'load request --mix') kind=any ;;
+        'load request --deadline') kind=any ;;
+        'load request --retries') kind=any ;;
+        'load request --backoff') kind=any ;;
+        'load request --keys') kind=any ;;
+        'load request --low') kind=any ;;
         'load request --size') kind=any ;;
         'load request --require') kind=any ;;
         'load request --intervals') kind=file ;;
         'load request --processes') kind=any ;;
+        'load request --seed') kind=any ;;
         'recipe run --junit') kind=file ;;
         'recipe run --repeat') kind=any ;;
         'recipe run --side-by-side') kind=any ;;
@@ -186,7 +193,7 @@ _dsectl_argument() {
         'request 0') kind=operation ;;
         'drain '*) kind=node ;;
         'undrain '*) kind=node ;;
-        'load request 0') kind=operation ;;
+        'load request '*) kind=operation ;;
         'recipe run '*) kind='recipe a-crash-in-a-checkpoint a-node-leaves a-sixth-node a-wiped-disk a-zone-dies at-least-once back-pressure competing-consumers counters crash-recovery data-larger-than-memory deadlines-and-no-responders deduplication failure-detection fan-out hinted-handoff last-writer-wins many-helpers one-membership one-way-links or-set partition-and-heal pause-versus-kill poison-message quorum read-repair repair-without-a-reader routing-around-a-slow-node siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics' ;;
         'recipe check '*) kind='recipe a-crash-in-a-checkpoint a-node-leaves a-sixth-node a-wiped-disk a-zone-dies at-least-once back-pressure competing-consumers counters crash-recovery data-larger-than-memory deadlines-and-no-responders deduplication failure-detection fan-out hinted-handoff last-writer-wins many-helpers one-membership one-way-links or-set partition-and-heal pause-versus-kill poison-message quorum read-repair repair-without-a-reader routing-around-a-slow-node siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics' ;;
         'recipe show 0') kind='recipe a-crash-in-a-checkpoint a-node-leaves a-sixth-node a-wiped-disk a-zone-dies at-least-once back-pressure competing-consumers counters crash-recovery data-larger-than-memory deadlines-and-no-responders deduplication failure-detection fan-out hinted-handoff last-writer-wins many-helpers one-membership one-way-links or-set partition-and-heal pause-versus-kill poison-message quorum read-repair repair-without-a-reader routing-around-a-slow-node siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics' ;;
@@ -268,7 +275,7 @@ _dsectl_options() {
         'load kv') _dsectl_reply --rate --for --clients --mix --keys --size --require --intervals --processes --settle --seed ;;
         'load publish') _dsectl_reply --rate --for --clients --subscribers --size --require --intervals --processes --settle ;;
         'load queue') _dsectl_reply --rate --for --clients --consumers --size --require --intervals --processes --settle ;;
-        'load request') _dsectl_reply --rate --for --clients --size --require --intervals --processes ;;
+        'load request') _dsectl_reply --rate --for --clients --mix --deadline --retries --backoff --keys --low --hedge --size --require --intervals --processes --seed ;;
         'recipe run') _dsectl_reply --all --junit --tap --repeat --side-by-side --keep --strict --red ;;
         'recipe check') _dsectl_reply --all --strict ;;
         shell) _dsectl_reply -c --vi --emacs ;;

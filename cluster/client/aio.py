@@ -21,7 +21,7 @@ from cluster.client.keyed import Contexts
 from cluster.client.kv import Kv
 from cluster.client.locate import Address, Location, addresses, find
 from cluster.client.operation import Bounded, Gather, Send, Steps, check_count, check_name
-from cluster.client.requests import Requests, call_body
+from cluster.client.requests import Requests
 from cluster.client.router import Router
 from cluster.client.topics import Listening
 from cluster.env.real_boot import boot_id
@@ -40,11 +40,12 @@ from cluster.wire.queues import (
     QueueSend,
     QueueSent,
 )
-from cluster.wire.requests import CallDone
+from cluster.wire.requests import Call, CallDone
 from cluster.wire.topics import Message, Publish, Published
 
 __all__ = [
     "AddItems",
+    "Call",
     "CallDone",
     "Calls",
     "Client",
@@ -378,11 +379,10 @@ class Calls:
         """These messages are done with; each receipt has a result of its own."""
         return self._call(QueueAck(receipts), monotonic() + self.timeout, done)
 
-    def call(self, operation: str, payload: bytes, done: Done) -> Dispatch:
-        """Call `SERVICE.OPERATION` with arguments that are JSON already."""
-        body = call_body(operation, None)
-        body.payload = payload
-        return self._call(body, monotonic() + self.timeout, done)
+    def call(self, body: Call, done: Done, within: float | None = None) -> Dispatch:
+        """Call a service, `within` so many seconds, when that is not the `timeout`. The body is not changed, and may be
+        sent again."""
+        return self._call(body, monotonic() + (self.timeout if within is None else within), done)
 
     def subscription(self, pattern: str, take: Callable[[Message], None]) -> Subscription:
         """A subscription, to be started, that hands each message to `take` as it comes, and keeps none."""

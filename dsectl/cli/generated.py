@@ -73,7 +73,7 @@ ENTRIES = (
     Entry(name='load kv', help='Read and write keys at a rate, and account for each write.', group='load', rank=1, module='dsectl.commands.load', function='kv', plain=(0,)),
     Entry(name='load publish', help='Publish at a rate, and count what arrives.', group='load', rank=2, module='dsectl.commands.load', function='publish', plain=(0,)),
     Entry(name='load queue', help='Send to a queue at a rate, and account for each message.', group='load', rank=3, module='dsectl.commands.load', function='queue', plain=(0,)),
-    Entry(name='load request', help='Call a service at a rate.', group='load', rank=4, module='dsectl.commands.load', function='request', plain=(0, 1)),
+    Entry(name='load request', help='Call services at a rate.', group='load', rank=4, module='dsectl.commands.load', function='request', plain=(0,)),
     Entry(name='recipe run', help='Run recipes as tests, each on a cluster of its own.', group='recipes', rank=1, barred='it is for people', module='dsectl.commands.recipes', function='run', plain=(0,)),
     Entry(name='recipe check', help='Check recipes without running them.', group='recipes', rank=2, readonly=True, barred='it is for people', module='dsectl.commands.recipes', function='check', plain=(0,)),
     Entry(name='recipe list', help='List the recipes that come with dsectl.', group='recipes', rank=3, readonly=True, barred='it is for people', module='dsectl.commands.recipes', function='list_', plain=(0,)),

@@ -25,12 +25,14 @@ from dsectl.load.plan import (
     KeySpace,
     LoadPlan,
     Mix,
+    OfferedRequest,
+    RequestOptions,
     Sizes,
     parse_keys,
     parse_mix,
+    parse_share,
     parse_sizes,
 )
-from dsectl.load.request import ECHO
 from dsectl.load.run import run_load
 from dsectl.load.session import Hooks
 from dsectl.load.tally import Interval
@@ -43,6 +45,7 @@ PROCESSES_MAX = 64
 CLIENTS_MAX = 10_000
 SUBSCRIBERS_MAX = 100
 CONSUMERS_MAX = 100
+RETRIES_MAX = 100
 DRAIN_S = 20.0
 """Two leases of the load's own queue, and time to notice a node that died."""
 
@@ -197,31 +200,109 @@ def queue(
     yield from _run(plan, require, intervals)
 
 
-@command("load request", "Call a service at a rate.", group="load", rank=4)
+@command("load request", "Call services at a rate.", group="load", rank=4)
 def request(
-    operation: Annotated[str, typer.Argument(metavar="[SERVICE.OPERATION]", help="Operation to call.")] = ECHO,
-    arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME=TEXT|NAME:=JSON]...", help="Its arguments.")
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SERVICE.OPERATION[=SHARE] [NAME=TEXT|NAME:=JSON]...]...",
+            help="Operations, each with its share of the calls and its arguments (default: echo.echo).",
+        ),
     ] = None,
     rate: Rate = None,
     seconds: For = None,
     clients: Clients = None,
+    mix: Annotated[
+        str | None, typer.Option(metavar="MIX", help="More operations with shares, as in echo.echo=80,flaky.work=20.")
+    ] = None,
+    deadline: Annotated[
+        float | None,
+        typer.Option(parser=parse_time, metavar="D", help="Time that each attempt has (default: that of --timeout)."),
+    ] = None,
+    retries: Annotated[
+        int, typer.Option(metavar="N", min=0, max=RETRIES_MAX, help="Retries of its own for whatever was no answer.")
+    ] = 0,
+    backoff: Annotated[
+        float | None,
+        typer.Option(
+            parser=parse_time,
+            metavar="D",
+            help="Longest pause before the first of them, doubled for each next (default: none).",
+        ),
+    ] = None,
+    keys: Annotated[
+        KeySpace | None,
+        typer.Option(
+            parser=parse_keys,
+            metavar="KEYS",
+            help="Keys for affinity, as in 1000, zipfian, uniform:5000 (default: none).",
+        ),
+    ] = None,
+    low: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="Share of the calls with low priority, counted by themselves (default: none)."),
+    ] = None,
+    hedge: Annotated[bool, typer.Option("--hedge", help="Ask for a hedge with each call.")] = False,
     size: Size = None,
     require: Require = None,
     intervals: Intervals = None,
     processes: Processes = 1,
+    seed: Seed = None,
 ) -> Iterator[Answer]:
-    """Calls one operation again and again. An answer of echo.echo must be what was said, else it is `unexpected` (exit
-    1). An error that the service answers with is `declared`: it did its part, and --require 'declared<5%' limits it.
-    Ctrl-C ends it with its account."""
-    if not all(check_text(operation, "operation").rpartition(".")[::2]):
-        raise Usage(f"{operation!r} does not name an operation: SERVICE.OPERATION")
-    given = parse_arguments(arguments or [])
+    """Calls operations again and again, in a mix: `echo.echo=80 flaky.set=20 latency_ms:=5`. What stands behind an
+    operation are its arguments. An answer of echo.echo must be what was said, else it is `unexpected` (exit 1). An
+    error that the service declares is `declared`: it did its part, and --require 'declared<5%' limits it.
+
+    --retries is naive on purpose, as many clients are: it sends again whatever was no answer, also an overload, with
+    the whole deadline and without a budget. The account says apart what the cluster tried again, what this load did,
+    what was hedged and what was shed. Ctrl-C ends it with its account."""
+    offered = parse_requests(words or [], mix)
+    if backoff is not None and not retries:
+        raise Usage("--backoff is a pause before retries", help="`--retries 3 --backoff 50ms` makes three at most.")
+    options = RequestOptions(offered, deadline, retries, backoff or 0.0, keys is not None, low or 0.0, hedge)
     plan = _plan(
-        REQUEST, rate=rate, seconds=seconds, clients=clients, operation=operation, sizes=size, processes=processes,
-        arguments=json.encode(given).decode() if given else "",
+        REQUEST, rate=rate, seconds=seconds, clients=clients, requests=options, keys=keys, sizes=size,
+        processes=processes, seed=seed,
     )  # fmt: skip
     yield from _run(plan, require, intervals)
+
+
+_REQUESTS_HELP = (
+    "Write operations, each with its share and its arguments behind it: echo.echo=80 flaky.set=20 latency_ms:=5; or "
+    "shares alone with --mix echo.echo=80,flaky.work=20."
+)
+
+
+def parse_requests(words: list[str], mix: str | None) -> tuple[OfferedRequest, ...]:
+    """The operations of a mix, `echo.echo` when none is named. A word with a dot before its first `=` is an operation,
+    since no argument has one in its name. Raises Usage."""
+    named: list[tuple[str, list[str]]] = []  # as written, with the words of arguments behind it
+    for word in words:
+        name, equals, _ = check_text(word, "word").partition("=")
+        if equals and "." not in name:
+            if not named:
+                raise Usage(f"the argument {word!r} stands before any operation", help=_REQUESTS_HELP)
+            named[-1][1].append(word)
+        else:
+            named.append((word, []))
+    if mix is not None:
+        named += [(part.strip(), []) for part in check_text(mix, "mix").split(",")]
+    found: dict[str, OfferedRequest] = {}
+    for word, arguments in named:
+        operation, equals, share = word.partition("=")
+        if not all(operation.rpartition(".")[::2]):
+            raise Usage(f"{operation!r} does not name an operation: SERVICE.OPERATION", help=_REQUESTS_HELP)
+        if operation in found:
+            raise Usage(f"{operation} is named twice", help=_REQUESTS_HELP)
+        given = parse_arguments(arguments)
+        found[operation] = OfferedRequest(
+            operation,
+            parse_share(operation, share, _REQUESTS_HELP) if equals else 1.0,
+            json.encode(given).decode() if given else "",
+        )
+    if found and not any(one.share for one in found.values()):
+        raise Usage("the mix has no operation at all", help=_REQUESTS_HELP)
+    return tuple(one for one in found.values() if one.share) or (OfferedRequest(),)
 
 
 def _plan(family: str, *, processes: int, clients: int | None, rate: float | None, **others: Any) -> LoadPlan:

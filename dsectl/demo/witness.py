@@ -8,7 +8,7 @@ from itertools import pairwise
 from time import monotonic
 from typing import NamedTuple
 
-from cluster.client.aio import CallDone, Calls, Client, Message, Outcome, QueueAnswered
+from cluster.client.aio import Call, CallDone, Calls, Client, Message, Outcome, QueueAnswered
 from cluster.client.aio_topics import Subscription
 from cluster.client.dispatch import Dispatch
 from dsectl.demo.findings import Findings
@@ -92,7 +92,7 @@ class WitnessedCalls(Calls):
 
         return super().ack(receipts, answered)
 
-    def call(self, operation: str, payload: bytes, done: Done) -> Dispatch:
+    def call(self, body: Call, done: Done, within: float | None = None) -> Dispatch:
         """Call a service."""
         began, found = monotonic(), self.found
 
@@ -103,7 +103,7 @@ class WitnessedCalls(Calls):
                 found.answered_by[outcome.node] = found.answered_by.get(outcome.node, 0) + 1
             done(outcome)
 
-        return super().call(operation, payload, answered)
+        return super().call(body, answered, within)
 
     def subscription(self, pattern: str, take: Callable[[Message], None]) -> Subscription:
         """Subscribe."""

@@ -17,8 +17,8 @@ from typing import Any
 from msgspec import Struct
 
 from cluster.errors import Usage
-from dsectl.load.plan import KV, PUBLISH, QUEUE, LoadPlan
-from dsectl.load.tally import EXAMPLES_MAX, PERCENTILES, KindReport, LoadReport, decode, merge, rate
+from dsectl.load.plan import KV, PUBLISH, QUEUE, REQUEST, LoadPlan
+from dsectl.load.tally import EFFORTS, EXAMPLES_MAX, PERCENTILES, KindReport, LoadReport, decode, merge, rate
 from dsectl.ui.units import duration, show_duration
 from dsectl.ui.verdicts import Verdict, verdict_on
 
@@ -58,6 +58,10 @@ def account_of(plan: LoadPlan, report: LoadReport, at: str) -> Account:
     elif plan.family == QUEUE:
         found |= {name: getattr(report, name) for name in ("delivered", "acked", "recovered")}
         found["delivery"] = decode(report.delivery).summary()
+    elif plan.family == REQUEST:
+        found |= {**whole.efforts, "declared_errors": report.declared_errors}
+        for name, one in report.kinds.items():
+            found["operations"][name] |= one.efforts
     else:
         found["stale"] = report.stale
     if plan.family == KV and plan.mix.reads:
@@ -87,7 +91,7 @@ def promises(account: Account) -> str:
 
 
 LATENCIES = {name.removesuffix("_ms"): name for name in PERCENTILES}
-LIMITED_COUNTS = ("failed", "maybe", "declared", "unsent", "stale", "dropped", "unheard", "duplicated")
+LIMITED_COUNTS = ("failed", "maybe", "declared", "unsent", "stale", "dropped", "unheard", "duplicated", *EFFORTS)
 ACHIEVED = "achieved"
 SIDES = ("response", "service", "delivery")
 SIGNS: dict[str, Callable[[float, float], bool]] = {"<": lt, "<=": le, ">": gt, ">=": ge}

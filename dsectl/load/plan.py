@@ -185,6 +185,17 @@ _MIX_HELP = (
 )
 
 
+def parse_share(kind: str, text: str, help: str) -> float:
+    """How large a part of a mix is, `80` or `80%`; shares need not add up to anything. Raises Usage."""
+    try:
+        share = float(text.removesuffix("%"))
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < float("inf"):
+        raise Usage(f"the share of {kind} is a number from 0, not {text!r}", help=help)
+    return share
+
+
 def parse_mix(text: str) -> Mix:
     """A letter from A to F, or shares. Raises Usage."""
     preset = PRESETS.get(text.strip().upper())
@@ -197,12 +208,7 @@ def parse_mix(text: str) -> Mix:
             raise Usage(f'invalid mix "{part.strip()}": expected read=50,write=50, or A to F', help=_MIX_HELP)
         if kind in shares:
             raise Usage(f"the mix names {kind} twice", help=_MIX_HELP)
-        try:
-            shares[kind] = float(number.removesuffix("%"))
-        except ValueError:
-            shares[kind] = -1.0
-        if not 0 <= shares[kind] < float("inf"):
-            raise Usage(f"the share of {kind} is a number from 0, not {number!r}", help=_MIX_HELP)
+        shares[kind] = parse_share(kind, number, _MIX_HELP)
     if not any(shares.values()):
         raise Usage(f"the mix {text!r} has no operation at all", help=_MIX_HELP)
     return Mix({kind: share for kind, share in shares.items() if share})
@@ -216,6 +222,36 @@ def kind_chooser(mix: Mix, random: Random) -> Callable[[], str]:
 
 
 KV, PUBLISH, REQUEST, QUEUE = "kv", "publish", "request", "queue"
+ECHO = "echo.echo"
+
+
+class OfferedRequest(Struct, frozen=True):
+    """An operation of a service that a load calls, and its share of the calls. `arguments` is JSON; empty for none, or
+    of `echo.echo` for a text of its own with each call."""
+
+    operation: str = ECHO
+    share: float = 1.0
+    arguments: str = ""
+
+
+class RequestOptions(Struct, frozen=True):
+    """How a load calls services. The retries are the load's own, beside those of the nodes: `retries` more attempts
+    after whatever was no answer, each with the whole deadline, at once or after a pause of up to `backoff_s`, which
+    doubles each time (full jitter)."""
+
+    mix: tuple[OfferedRequest, ...] = (OfferedRequest(),)
+    deadline_s: float | None = None
+    """Of each attempt; None: that of the client."""
+    retries: int = 0
+    backoff_s: float = 0.0
+    keyed: bool = False
+    """Each call has one of the plan's keys, for affinity."""
+    low: float = 0.0
+    """The part of the calls, from 0 to 1, that has low priority."""
+    hedge: bool = False
+    """Each call asks for a hedge."""
+
+
 IN_FLIGHT_MAX = 20_000
 """Of an open loop, over all processes: half a second of the most that one process offers. What is due beyond that
 waits, and its waiting counts."""
@@ -237,9 +273,7 @@ class LoadPlan(Struct, frozen=True):
     mix: Mix = PRESETS["A"]
     keys: KeySpace = KeySpace()
     sizes: Sizes = Sizes()
-    operation: str = "echo.echo"
-    arguments: str = ""
-    """JSON; empty for a text of its own with each call."""
+    requests: RequestOptions = RequestOptions()
     subscribers: int = 1
     consumers: int = 1
     """Of each generator's queue."""

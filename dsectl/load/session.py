@@ -99,7 +99,8 @@ class _Session:
             self.found.prepared = await consumed.prepare()
             return consumed
         if plan.family != KV:
-            await check_operation(self.client, plan.operation)
+            for one in plan.requests.mix:
+                await check_operation(self.client, one.operation)
             return RequestLoad(plan, calls, tally)
         ledger = Ledger(f"{plan.name}-", plan.keys.count, Payloads(plan.sizes))
         entry = self.client.location.entry

@@ -1,9 +1,11 @@
 """Counts and latencies of what was offered, by kind of operation; and the report and the intervals made of them.
 
 Every operation ends as exactly one of: `ok`; `declared` (a service answered with an error of its own: the cluster did
-its part); `maybe` (it may have happened); `failed` (it surely did not). Latencies are those of all that were answered,
-and of those that ran out of time, which took at least so long. A refusal has no latency: were it counted, a cluster
-that refuses everything at once would look quick.
+its part); `maybe` (it may have happened); `failed` (it surely did not). What it took beside that are its efforts: it
+was `shed` (refused as too much, one of the failures), `hedged`, or tried again, by the cluster or by the load.
+
+Latencies are those of all that were answered, and of those that ran out of time, which took at least so long. A refusal
+has no latency: were it counted, a cluster that refuses everything at once would look quick.
 
 Latencies are kept in an HdrHistogram: microseconds, three significant digits, up to an hour. The library answers False
 to a value that is out of range and counts nothing, so the answer is looked at, and values are brought into range first.
@@ -19,7 +21,7 @@ from hdrh.histogram import HdrHistogram
 from msgspec import Struct, field
 
 from cluster.client.aio import Outcome
-from cluster.errors import ClusterError, DeadlinePassed, ServiceError
+from cluster.errors import ClusterError, DeadlinePassed, Overloaded, ServiceError
 
 LOWEST_US, HIGHEST_US, DIGITS = 1, 3_600_000_000, 3
 EXACT_BITS = 11
@@ -107,6 +109,9 @@ def decode(encoded: bytes) -> Latency:
 
 US = 1_000_000
 COUNTS = ("ok", "failed", "maybe", "declared")
+EFFORTS = ("shed", "hedged", "cluster_retries", "load_retries")
+"""Operations that were shed or hedged; attempts beyond the first, by the cluster for what it answered, and by the load.
+"""
 EXAMPLES_MAX = 5
 
 
@@ -115,6 +120,7 @@ class KindTally:
 
     def __init__(self) -> None:
         self.ok = self.failed = self.maybe = self.declared = 0
+        self.shed = self.hedged = self.cluster_retries = self.load_retries = 0
         self.service, self.response = Latency(), Latency()
         self.totals = Latency(), Latency()
         self._service, self._response = self.service.fresh.append, self.response.fresh.append
@@ -139,6 +145,10 @@ class KindReport(Struct, kw_only=True):
     failed: int = 0
     maybe: int = 0
     declared: int = 0
+    shed: int = 0
+    hedged: int = 0
+    cluster_retries: int = 0
+    load_retries: int = 0
     service: bytes = b""
     response: bytes = b""
 
@@ -146,6 +156,11 @@ class KindReport(Struct, kw_only=True):
     def counts(self) -> dict[str, int]:
         """How many ended how."""
         return {name: getattr(self, name) for name in COUNTS}
+
+    @property
+    def efforts(self) -> dict[str, int]:
+        """What that took."""
+        return {name: getattr(self, name) for name in EFFORTS}
 
     def summaries(self) -> dict[str, Summary]:
         """Of service and response."""
@@ -164,7 +179,8 @@ class Interval(KindReport, tag=True, kw_only=True):
         """As JSON."""
         rates = {"offered_per_s": rate(self.offered, self.seconds), "achieved_per_s": rate(self.ok, self.seconds)}
         times = {"until_s": round(self.until_s, 3), "seconds": round(self.seconds, 3)}
-        return {**times, **self.counts, **rates, "in_flight": self.in_flight, **self.summaries()}
+        counts = {**self.counts, **self.efforts}
+        return {**times, **counts, **rates, "in_flight": self.in_flight, **self.summaries()}
 
 
 class LoadReport(Struct, tag=True):
@@ -173,6 +189,8 @@ class LoadReport(Struct, tag=True):
     kinds: dict[str, KindReport] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
     """By code."""
+    declared_errors: dict[str, int] = field(default_factory=dict)
+    """By name: those that a service declares."""
     lag: bytes = b""
     """How long operations that were due waited for the generator itself."""
     offered: int = 0
@@ -240,6 +258,7 @@ class Tally:
             kind.declared += 1
             kind.timed(due, sent, now)
             return False
+        kind.shed += isinstance(outcome, Overloaded)
         code, definite = (outcome.code, outcome.definite) if isinstance(outcome, ClusterError) else ("maybe", False)
         self.found.errors[code] = self.found.errors.get(code, 0) + 1
         if definite:
@@ -249,6 +268,12 @@ class Tally:
         if not definite or isinstance(outcome, DeadlinePassed):
             kind.timed(due, sent, now)
         return definite
+
+    def answered_with_error(self, kind: KindTally, name: str, due: float, sent: float, now: float) -> None:
+        """Count an operation that a service answered with an error that it declares: it did its part."""
+        kind.declared += 1
+        kind.timed(due, sent, now)
+        self.found.declared_errors[name] = self.found.declared_errors.get(name, 0) + 1
 
     def count_fresh(self) -> None:
         """Count fresh latencies; often, so that it never takes long."""
@@ -260,10 +285,10 @@ class Tally:
     def interval(self, until_s: float, seconds: float, in_flight: int) -> Interval:
         """What happened since the last one."""
         service, response = Latency(), Latency()
-        now = {"offered": self.offered, **dict.fromkeys(COUNTS, 0)}
+        now = {"offered": self.offered, **dict.fromkeys((*COUNTS, *EFFORTS), 0)}
         for kind in self.kinds.values():
             kind.take(service, response)
-            for name in COUNTS:
+            for name in (*COUNTS, *EFFORTS):
                 now[name] += getattr(kind, name)
         new: dict[str, Any] = {name: number - self._before.get(name, 0) for name, number in now.items()}
         self._before = now
@@ -276,7 +301,7 @@ class Tally:
         for name, kind in self.kinds.items():
             kind.take(Latency(), Latency())
             service, response = (total.encode() for total in kind.totals)
-            counts = {one: getattr(kind, one) for one in COUNTS}
+            counts = {one: getattr(kind, one) for one in (*COUNTS, *EFFORTS)}
             found.kinds[name] = KindReport(**counts, service=service, response=response)
         found.lag, found.offered, found.unsent_for = self.lag.encode(), self.offered, self.unsent.encode()
         return found

@@ -17,6 +17,8 @@ from dsectl.ui.verdicts import PASSED, Verdict
 PERCENTILES = {"p50_ms": "P50", "p90_ms": "P90", "p99_ms": "P99", "p999_ms": "P99.9", "max_ms": "MAX"}
 ALARMS = {"failed": "bad", "maybe": "warn", "declared": "warn"}
 """How a number above 0 of these is shown."""
+EFFORTS = {"shed": "shed", "hedged": "hedged", "cluster_retries": "retries", "load_retries": "retries of its own"}
+"""What these are called in a line, where there are any."""
 BAR_COLUMNS = 40
 CURVE_COLUMNS = 60
 """Seconds of the curve of p99 that are shown."""
@@ -44,13 +46,30 @@ def plan_line(plan: LoadPlan) -> str:
     elif plan.family == QUEUE:
         what = count(plan.consumers, "consumer")
     else:
-        what = plan.operation
+        what = _requests(plan)
     if plan.rate is None:
         how = f"closed loop, {count(plan.clients or 0, 'client')}"
     else:
         how = f"{plan.rate:,.10g}/s" + (f" by {count(plan.clients, 'client')} at most" if plan.clients else "")
     processes = f", {plan.processes} processes" if plan.processes > 1 else ""
     return f"load {plan.family}  {shown(what)}  {how}{processes}"
+
+
+def _requests(plan: LoadPlan) -> str:
+    """Which operations are called, and how."""
+    options = plan.requests
+    total = sum(one.share for one in options.mix)
+    shares = [f" {100 * one.share / total:.3g}%" if len(options.mix) > 1 else "" for one in options.mix]
+    what = ", ".join(f"{one.operation}{share}" for one, share in zip(options.mix, shares, strict=True))
+    backoff = f" after up to {show_duration(options.backoff_s)}" if options.backoff_s else " at once"
+    how = [
+        f"deadline {show_duration(options.deadline_s)}" if options.deadline_s else "",
+        count(options.retries, "retry", "retries") + backoff if options.retries else "",
+        count(plan.keys.count, "key") if options.keyed else "",
+        f"{100 * options.low:.3g}% of low priority" if options.low else "",
+        "hedged" if options.hedge else "",
+    ]
+    return "; ".join([what, *filter(None, how)])
 
 
 class PlainProgress:
@@ -74,7 +93,8 @@ class PlainProgress:
     def interval(self, interval: Interval) -> None:
         """A second is over."""
         service, response = interval.summaries().values()
-        wrong = [f"  {getattr(interval, name)} {name}" for name in ALARMS if getattr(interval, name)]
+        words = {**{name: name for name in ALARMS}, **EFFORTS}
+        wrong = [f"  {number:,} {word}" for name, word in words.items() if (number := getattr(interval, name))]
         self.phase(
             f"{show_duration(interval.until_s):>6}  {interval.offered / interval.seconds:8,.0f}/s offered"
             f"  {interval.ok / interval.seconds:8,.0f}/s ok"
@@ -159,6 +179,11 @@ def summary_lines(account: Account, verdict: Verdict, paint: Paint, columns: int
         "",
         *([f"account  {promises(account)}"] if verdict.verdict != PASSED else []),
     ]
+    efforts = [f"{account[name]:,} {word}" for name, word in EFFORTS.items() if account.get(name)]
+    if efforts:
+        lines.append("effort   " + ", ".join(efforts))
+    if account.get("declared_errors"):
+        lines.append("declared " + ", ".join(f"{name} {n:,}" for name, n in account["declared_errors"].items()))
     if account["errors"]:
         lines.append("errors   " + ", ".join(f"{code} {number:,}" for code, number in account["errors"].items()))
     lines += [f"example  {shown(text)}" for text in account["examples"]]

@@ -293,8 +293,8 @@ def global_options() -> tuple[Option, ...]:
 
 
 def value_of(metavar: str) -> Value:
-    """What a word must be that help calls `metavar`: `[NODE]...` is as `NODE`."""
-    name = metavar.replace("[", "").replace("]", "").removesuffix("...").partition(" ")[0]
+    """What a word must be that help calls `metavar`: `[NODE]...` is as `NODE`, and `[VERSION=SHARE]` as `VERSION`."""
+    name = re.split("[ =]", metavar.replace("[", "").replace("]", "").removesuffix("..."))[0]
     if name == "RECIPE":
         names = (one.name for one in folder("recipes").iterdir())
         recipes = sorted(one.removesuffix(".md") for one in names if one.endswith(".md") and one != "README.md")

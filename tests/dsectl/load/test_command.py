@@ -35,21 +35,37 @@ PERCENTILES = {"p50_ms", "p90_ms", "p99_ms", "p999_ms", "max_ms"}
 
 class Keeper:
     """A node that keeps what it is given. `forgets` names keys, by their end, that it reports missing; `hints` is how
-    many it says it holds; `twice` delivers each message two times; `refuses` fails every call with that code."""
+    many it says it holds; `twice` delivers each message two times; `refuses` fails every call with that code, and with
+    `every` only one of so many; `done` is what it says of each call that it answered."""
 
-    def __init__(self, forgets: str = "", twice: bool = False, refuses: str = "", hints: int = 0) -> None:
+    def __init__(
+        self,
+        forgets: str = "",
+        twice: bool = False,
+        refuses: str = "",
+        hints: int = 0,
+        every: int = 1,
+        done: CallDone | None = None,
+    ) -> None:
         self.values: dict[str, bytes] = {}
         self.forgets = forgets
         self.twice = twice
         self.refuses = refuses
         self.hints = hints
+        self.every = every
+        self.done = done
+        self.calls: list[Call] = []
+        self.lefts_s: list[float] = []
         self.subscriber: tuple[Peer, int] | None = None
 
     def __call__(self, peer: Peer, frame: Frame) -> None:
         if not isinstance(frame, Request):
             return
         body = frame.body
-        if self.refuses and isinstance(body, Call | Put | Get):
+        if isinstance(body, Call):
+            self.calls.append(body)
+            self.lefts_s.append(frame.deadline - time.monotonic())
+        if self.refuses and isinstance(body, Call | Put | Get) and (len(self.calls) - 1) % self.every == 0:
             peer.fail(frame, self.refuses)
         elif isinstance(body, Put):
             self.values[body.key] = body.value
@@ -65,11 +81,11 @@ class Keeper:
             self.publish(body)
             peer.reply(frame, Published("id", 1, []))
         elif isinstance(body, Call):
-            peer.reply(frame, CallDone(body.payload, "n1"))
+            peer.reply(frame, self.done or CallDone(body.payload, "n1"))
         elif isinstance(body, AdminQuery) and body.what == "vitals":
             peer.reply(frame, AdminAnswer(msgspec.to_builtins(vitals(hints={"n2": self.hints} if self.hints else {}))))
         elif isinstance(body, AdminQuery) and body.what == "describe":
-            peer.reply(frame, AdminAnswer({"operations": {"echo": {}, "work": {}}}))
+            peer.reply(frame, AdminAnswer({"operations": {"echo": {}, "whoami": {}, "work": {}}}))
 
     def publish(self, body: Publish) -> None:
         assert self.subscriber is not None
@@ -146,6 +162,50 @@ def test_requests(serve: Serve, run: Run) -> None:
     assert load(run, "request", "flaky.work", "n:=1", "--for", "100ms")["operations"]["flaky.work"]["ok"] == 10
 
 
+def test_a_mix_of_operations_has_the_shares_and_the_arguments_that_were_said(serve: Serve, run: Run) -> None:
+    keeper = Keeper()
+    serve(keeper)
+    words = ("request", "echo.echo=80%", "flaky.work=20", "n:=1", "--rate", "500", "--for", "400ms", "--seed", "7")
+    found = load(run, *words)
+    calls = {name: one["ok"] for name, one in found["operations"].items()}
+    assert sum(calls.values()) == 200 and 140 <= calls["echo.echo"] <= 180, "80 of 100 as a rule"
+    payloads = {(call.service, call.operation): call.payload for call in keeper.calls}
+    assert payloads["flaky", "work"] == b'{"n":1}' and b"load-" in payloads["echo", "echo"]
+    keeper.calls.clear()
+    again = load(run, "request", "--mix", "echo.echo=80,flaky.work=20", *words[4:])
+    assert {name: one["ok"] for name, one in again["operations"].items()} == calls, "the same seed, the same choices"
+
+
+def test_keys_priorities_deadlines_and_hedges_go_with_the_calls(serve: Serve, run: Run) -> None:
+    keeper = Keeper()
+    serve(keeper)
+    words = ("--keys", "4", "--low", "50%", "--deadline", "700ms", "--hedge", "--for", "300ms", "--rate", "300")
+    found = load(run, "request", *words)
+    low, normal = (found["operations"][name]["ok"] for name in ("echo.echo:low", "echo.echo"))
+    assert low + normal == 90 and 20 <= low <= 70
+    assert sum(call.priority for call in keeper.calls) == low and all(call.hedge for call in keeper.calls)
+    assert len({call.key for call in keeper.calls}) == 4 and all(call.key.startswith("load-") for call in keeper.calls)
+    assert 0.3 < max(keeper.lefts_s) <= 0.7
+
+
+def test_retries_of_its_own_are_naive_and_counted_apart_from_those_of_the_cluster(serve: Serve, run: Run) -> None:
+    keeper = Keeper(refuses="overloaded", every=2, done=CallDone(b"{}", "n1", attempts=4, hedged=True))
+    serve(keeper)
+    found = load(run, "request", "flaky.work", "--for", "300ms", "--retries", "1", "--require", "shed<=0")
+    assert found["ok"] == 30 and found["load_retries"] == 30 and len(keeper.calls) == 60
+    assert (found["cluster_retries"], found["hedged"], found["shed"]) == (60, 30, 0)
+    keeper.every = 1
+    found = load(run, "request", "flaky.work", "--for", "100ms", "--retries", "2", "--backoff", "20ms", code=3)
+    assert (found["failed"], found["shed"], found["load_retries"]) == (10, 10, 20)
+    assert load(run, "request", "--for", "100ms", "--require", "shed<1%", code=1)["reasons"][0].startswith("shed<1%")
+
+
+def test_declared_errors_are_named(serve: Serve, run: Run) -> None:
+    serve(Keeper(done=CallDone(b'{"message":"sold"}', "n1", error="SoldOut")))
+    found = load(run, "request", "flaky.work", "--for", "200ms", "--retries", "3", code=3)
+    assert found["declared_errors"] == {"SoldOut": 20} and found["declared"] == 20 and found["load_retries"] == 0
+
+
 def test_an_error_that_a_service_declares_is_no_failure(serve: Serve, run: Run) -> None:
     serve(Keeper(refuses="service-error"))
     found = load(run, "request", "flaky.work", "--for", "200ms", code=3)
@@ -173,6 +233,9 @@ def test_no_key_could_be_prepared(serve: Serve, run: Run) -> None:
         ("kv", "--for", "5"),
         ("kv", "--require", "p99>250ms"), ("publish", "--clients", "0"), ("kv", "--clients", "1", "--processes", "2"),
         ("kv", "--keys", "1", "--processes", "2"), ("request", "echo"), ("request", "echo.echo", "x"),
+        ("request", "n:=1", "echo.echo"), ("request", "echo.echo=x"), ("request", "echo.echo", "echo.echo=2"),
+        ("request", "echo.echo=0"), ("request", "--mix", "echo"), ("request", "--backoff", "5ms"),
+        ("request", "--low", "2"),
         ("kv", "--intervals", "/nowhere/at/all"), ("publish", "--mix", "A"),
     ],
     ids=" ".join,
@@ -199,6 +262,14 @@ def test_no_cluster(run: Run) -> None:
 def test_an_unknown_operation(serve: Serve, run: Run) -> None:
     serve(Keeper())
     assert load(run, "request", "echo.nothing", code=6)["error"]["code"] == "not-found"
+
+
+def test_people_see_what_it_took(serve: Serve, run: Run) -> None:
+    serve(Keeper(refuses="overloaded", every=3, done=CallDone(b"{}", "n1", attempts=2)))
+    words = ("load", "request", "echo.whoami=1", "flaky.work=3", "--rate", "100", "--for", "1200ms", "--retries", "1")
+    ran = run(*words, "--deadline", "1s", "--backoff", "1ms")
+    assert "echo.whoami 25%, flaky.work 75%; deadline 1s; 1 retry after up to 1ms" in ran.err, ran.err
+    assert "retries of its own" in ran.err and "effort   " in ran.out and " retries, " in ran.out, ran
 
 
 def test_progress_is_lines_off_a_terminal_and_nothing_when_quiet(serve: Serve, run: Run) -> None:
