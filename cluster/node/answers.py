@@ -83,6 +83,7 @@ class Answers:
             "reload-faults": self.reload_faults,
             "undrain": node.drain.undrain,
             "services": lambda arguments: node.requests.services(),
+            "services-stats": self.services_stats,
             "describe": lambda arguments: node.requests.describe(str(arguments.get("service", ""))),
             "patterns": lambda arguments: node.topics.patterns(),
             "subscriptions": lambda arguments: node.topics.subscribers(),
@@ -196,6 +197,16 @@ class Answers:
             "reasons": reasons,
             "may_have_lost": node.replication.completing.losses,
             "draining": node.drain.draining,  # as it was told to: it is well
+        }
+
+    def services_stats(self, arguments: Arguments) -> Any:
+        """What became of the calls that clients brought to this node, since its boot: whoever asks twice takes the
+        difference. Rows without an endpoint are of whole calls, the others of single attempts."""
+        node = self.node
+        return {
+            "epoch": node.boot.epoch,
+            "uptime_s": round(node.env.clock.now() - node.started_at, 6),
+            "rows": node.requests.router.figures(),
         }
 
     def hints(self, arguments: Arguments) -> Any:

@@ -203,7 +203,9 @@ class Node:
         self.topics.to_queues = self.queues.publish
         self._bind_queues()
         self.defined.on_change.append(self._bind_queues)
-        self.requests = ServiceHosting(name, self.env, self.rpc, self.membership, self.reach, record, self.hooks.sleep)
+        self.requests = ServiceHosting(
+            name, self.env, self.rpc, self.membership, self.reach, record, self.hooks.sleep, self._in_my_zone
+        )
         self.kv.forwarder.is_draining = self.requests.registry.is_draining
         router, server = self.requests.router, self.requests.server
         writes, reads = self.replication.writer.in_flight, self.replication.reader.in_flight
@@ -366,6 +368,9 @@ class Node:
         self.peer_clocks.look()
         if any(name in before and before[name].emptied < bucket.emptied for name, bucket in defined.items()):
             self.replication.collecting.look_again()
+
+    def _in_my_zone(self, name: str) -> bool:
+        return any(one.name == name and one.zone == self.member.zone for one in self.view.entry.all_members)
 
     def _bind_queues(self) -> None:
         self.topics.bind({name: queue.patterns for name, queue in self.defined.by_name.items()})

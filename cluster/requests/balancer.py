@@ -3,27 +3,28 @@
 Two choices leave the longest queue at log log n instead of log n / log log n for one (Mitzenmacher, "The Power of Two
 Choices in Randomized Load Balancing", IEEE TPDS 2001), and unlike the best of all they do not herd on one endpoint.
 The latency is Finagle's and Linkerd's peak EWMA: it jumps to a worse observation at once, forgets it over `TAU_S`, and
-decays between observations too, so that an endpoint that is avoided is tried again. Pure: time and randomness are
-passed in.
+decays between observations too, so that an endpoint that is avoided is tried again. The zone of the caller comes first,
+and another one gets the call when the best of the two here is worse by half. Pure: time and randomness are passed in.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import exp
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from random import Random
+from typing import TypeVar
 
 TAU_S = 2.0
 """Finagle's default is 10 s; here people watch recoveries that take seconds."""
 FLOOR_S = 0.001
 """Latencies below this are alike: the hop to another node must not look worse than calling oneself."""
 PENALTY_S = 1.0
-"""What a failure to answer at all counts as, or a node that refuses quickly would look like the quickest."""
+"""What a failure counts as, or an endpoint that fails quickly would look like the quickest."""
+SHED_PENALTY_S = 0.1
+"""And a call that was shed: its endpoint works, but has more than enough."""
+SPILL = 1.5
+"""Another zone is used when the own one costs so many times as much."""
 
 
 class EndpointLoad:
-    """What is known of one endpoint's node."""
+    """What is known of the load of one endpoint."""
 
     __slots__ = ("in_flight", "latency_s", "observed_at")
 
@@ -41,6 +42,11 @@ class EndpointLoad:
             self.latency_s = self.latency_s * kept + latency_s * (1.0 - kept)
         self.observed_at = now
 
+    def took_at_least(self, latency_s: float, now: float) -> None:
+        """A call was cancelled after so long: how long it would have taken is not known."""
+        if latency_s > self.latency_s:
+            self.observe(latency_s, now)
+
     def cost(self, now: float) -> float:
         """Seconds of latency that a call there may expect, times those who wait already."""
         latency_s = self.latency_s
@@ -49,46 +55,29 @@ class EndpointLoad:
         return (latency_s if latency_s > FLOOR_S else FLOOR_S) * (self.in_flight + 1)
 
 
-class Balancer:
-    """The loads of all nodes that this node calls."""
+T = TypeVar("T", bound=EndpointLoad)
 
-    def __init__(self, random: "Random") -> None:
-        self._random = random.random
-        self._loads: dict[str, EndpointLoad] = {}
 
-    def choose(self, nodes: Sequence[str], now: float) -> str:
-        """One of `nodes`, of which there is at least one."""
-        count = len(nodes)
-        if count == 1:
-            return nodes[0]
-        one = int(self._random() * count)
-        other = int(self._random() * (count - 1))
-        if other >= one:
-            other += 1
-        first, second = nodes[one], nodes[other]
-        loads = self._loads
-        cost = (loads.get(first) or self.load(first)).cost(now)
-        return first if cost <= (loads.get(second) or self.load(second)).cost(now) else second
+def better_of_two(endpoints: Sequence[T], random: Callable[[], float], now: float) -> T:
+    """One of `endpoints`, of which there is at least one; `random()` draws from 0 to 1."""
+    count = len(endpoints)
+    if count == 1:
+        return endpoints[0]
+    one = int(random() * count)
+    other = int(random() * (count - 1))
+    if other >= one:
+        other += 1
+    first, second = endpoints[one], endpoints[other]
+    return first if first.cost(now) <= second.cost(now) else second
 
-    def begin(self, node: str) -> EndpointLoad:
-        """A call is sent; give what this returns to its `end`."""
-        load = self._loads.get(node) or self.load(node)
-        load.in_flight += 1
-        return load
 
-    def end(self, load: EndpointLoad, latency_s: float, now: float, answered: bool = True) -> None:
-        """A call ended. `answered` False: the node refused it, or could not be reached, or was silent."""
-        assert load.in_flight > 0
-        load.in_flight -= 1
-        load.observe(latency_s if answered else max(latency_s, PENALTY_S), now)
-
-    def forget(self, node: str) -> None:
-        """The node died or came back: what was known of it says nothing any more."""
-        self._loads.pop(node, None)
-
-    def load(self, node: str) -> EndpointLoad:
-        """What is known of a node."""
-        load = self._loads.get(node)
-        if load is None:
-            load = self._loads[node] = EndpointLoad()
-        return load
+def nearest(local: Sequence[T], others: Sequence[T], random: Callable[[], float], now: float) -> T:
+    """The better of two in the own zone, unless the better of two in `others` costs much less. One of the sequences has
+    an endpoint."""
+    if not others:
+        return better_of_two(local, random, now)
+    far = better_of_two(others, random, now)
+    if not local:
+        return far
+    near = better_of_two(local, random, now)
+    return near if near.cost(now) <= SPILL * far.cost(now) else far

@@ -1,22 +1,24 @@
 """The requests of one node: its services, everyone's endpoints, and the way between them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cluster.env import Env
 from cluster.errors import BadMessage, LimitReached, NotFound
 from cluster.limits import FACT_BYTES_MAX, SERVICES_MAX
 from cluster.ports import Facts, Messenger, Recorder
-from cluster.requests.balancer import Balancer
 from cluster.requests.demo import demo_services
 from cluster.requests.description import describe, openapi
+from cluster.requests.pool import Pools
 from cluster.requests.registry import (
     KIND,
     KIND_DRAIN,
+    WORKERS_MAX,
     Offer,
     Registry,
     decode_offers,
     encode_offers,
+    joined,
     offer,
 )
 from cluster.requests.router import RequestRouter
@@ -29,7 +31,8 @@ LEARN_S = 3.0
 
 
 class ServiceHosting:
-    """Assembles the parts and keeps the registry by the facts. `services` are instances; without, the demo services."""
+    """Assembles the parts and keeps the registry by the facts. `is_local(node)`: it is in this node's zone. `services`
+    are instances; without, the demo services."""
 
     def __init__(
         self,
@@ -40,20 +43,23 @@ class ServiceHosting:
         reach: Reach,
         record: Recorder,
         sleep: Sleep,
+        is_local: Callable[[str], bool],
         services: Sequence[object] | None = None,
     ) -> None:
         self.node = node
         self.registry = Registry()
-        self.balancer = Balancer(env.random)
+        self.pools = Pools(self.registry, env.random, record, is_local)
         self.server = Server(node, env.clock, env.spawn, sleep, record)
         self.router = RequestRouter(
-            env.clock, messenger, self.registry, self.balancer, self.server, reach, self.is_learning
+            env.clock, env.random, messenger, self.registry, self.pools, self.server, reach, self.is_learning
         )
         self._clock = env.clock
         self._learn_until = float("-inf")
         self._facts = facts
         self._record = record
-        self._offers: dict[str, Offer] = {}
+        self._offers: dict[int, list[tuple[str, Offer]]] = {0: []}  # by worker; 0 is this node itself
+        self._silent: dict[int, None] = {}
+        self._reach = reach
         self._started = False
         for instance in demo_services(env.random) if services is None else services:
             self.host(instance)
@@ -66,7 +72,7 @@ class ServiceHosting:
                 return
             self.registry.set_state(name, new)
             if new == "dead" or "suspect" not in (old, new):
-                self.balancer.forget(name)  # it died, or is back, or (alive, alive) is another boot
+                self.pools.forget(name, self._clock.now())  # it died, or is back, or (alive, alive) is another boot
 
         self._started = True
         self._learn_until = self._clock.now() + LEARN_S
@@ -86,29 +92,47 @@ class ServiceHosting:
     def host(self, instance: object) -> Definition:
         """Offer one more service. Raises Usage, or LimitReached."""
         definition = definition_of(instance)
-        offers = {**self._offers, definition.name: offer(definition)}
-        if len(offers) > SERVICES_MAX or len(encode_offers(offers)) > FACT_BYTES_MAX:
+        offers = {**self._offers, 0: [*self._offers[0], (definition.name, offer(definition))]}
+        self._check(offers)
+        self.server.host(instance)
+        self._offers = offers
+        self._announce()
+        return definition
+
+    def offer_worker(self, worker: int, offers: Mapping[str, Offer]) -> None:
+        """Announce that a worker beside this node offers these, by service, instead of what it offered; none: that it
+        is gone. `offers` are of one worker, as `registry.offer` makes them. Raises LimitReached."""
+        assert worker > 0
+        others = {number: its for number, its in self._offers.items() if number != worker}
+        self._silent.pop(worker, None)
+        if offers:
+            others = dict(sorted({**others, worker: list(offers.items())}.items()))
+            self._check(others)
+        self._offers = others
+        self._announce()
+
+    def set_worker_silent(self, worker: int, silent: bool) -> None:
+        """A worker does not answer this node, or does again: nobody is to call it meanwhile."""
+        if silent != (worker in self._silent):
+            self._silent = (
+                {**self._silent, worker: None} if silent else {one: None for one in self._silent if one != worker}
+            )
+            self._announce()
+
+    def _check(self, offers: dict[int, list[tuple[str, Offer]]]) -> None:
+        """Raise LimitReached for more than a node can announce."""
+        together = joined(offers, {})
+        if sum(map(len, together.values())) > SERVICES_MAX or len(encode_offers(together)) > FACT_BYTES_MAX:
             raise LimitReached(
                 f"a node hosts at most {SERVICES_MAX} services, of so many operations as it can announce"
             )
-        self.server.host(instance)
-        self._offers = offers
-        if self._started:
-            self._announce()
-        return definition
+        if len(offers) > WORKERS_MAX:
+            raise LimitReached(f"a node has at most {WORKERS_MAX - 1} workers")
 
     def services(self) -> list[dict[str, Any]]:
-        """Every service with its endpoints, as this node sees them."""
-        return [
-            {
-                "service": service,
-                "endpoints": [
-                    {"node": one.node, "state": one.state, "reason": one.reason, "version": one.version}
-                    for one in self.registry.endpoints(service)
-                ],
-            }
-            for service in self.registry.services()
-        ]
+        """Every service with its endpoints, and why each is called or not, as this node sees them."""
+        now = self._clock.now()
+        return [pool.told(self._reach.avoided, now) for pool in self.pools.all(now)]
 
     def describe(self, service: str) -> dict[str, Any]:
         """A service that this node hosts. Raises NotFound."""
@@ -134,8 +158,10 @@ class ServiceHosting:
         return True
 
     def _announce(self) -> None:
-        self.registry.update(self.node, dict(self._offers), "alive")
-        self._facts.announce(KIND, encode_offers(self._offers))
+        if self._started:
+            offers = joined(self._offers, self._silent)
+            self.registry.update(self.node, offers, "alive")
+            self._facts.announce(KIND, encode_offers(offers))
 
     def _on_fact(self, name: str, kind: str, body: bytes) -> None:
         if name == self.node:

@@ -1,8 +1,10 @@
-"""Which nodes offer which service, and whether a call should go there.
+"""Which endpoints offer which service, and whether a call may go there.
 
-Each node announces its own services as a fact of kind `services`; the state of an endpoint follows from the state of
-its member. Failure detection only routes: a suspected node is passed over while another is ready, and asked when none
-is. A node that drains is not asked. Pure; facts and states are passed in.
+Each node announces its own services, and those of the workers beside it, as a fact of kind `services`; several versions
+of a service stand side by side. The state of an endpoint follows from the state of its member and from what its node
+says of its workers. Failure detection only routes: a suspected node is passed over while another is ready, and called
+when none is. A node that drains is not called. What this node has seen of an endpoint itself is the affair of `pool`.
+Pure; facts and states are passed in.
 """
 
 from dataclasses import dataclass
@@ -18,27 +20,41 @@ from cluster.requests.service import OPERATIONS_MAX, Definition
 KIND = "services"
 KIND_DRAIN = "drain"
 """The fact of a node that drains; its body is empty when it does not."""
+WORKERS_MAX = 64
+"""Workers of a node that offer one version of a service."""
 
 
 class Offer(Struct, array_like=True, frozen=True):
-    """What a node announces of one service: enough to route, the rest is asked of it."""
+    """What a node announces of one version of a service: enough to route, the rest is asked of it."""
 
     version: int
     digest: str
     readonly: list[str]
     idempotent: list[str] = []
     """Those that are idempotent without being readonly."""
+    workers: list[int] = msgspec.field(default_factory=lambda: [0])
+    """Who runs it; 0 is the node itself."""
+    silent: list[int] = []
+    """Those of them that do not answer their node."""
+
+
+Offers = dict[str, list[Offer]]
+"""Of one node, by service."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A service on a node. `state`: ready, draining, ejected or unreachable, and the reason unless ready."""
+    """One version of a service, in a node or in a worker beside it. `state`: ready, draining, ejected or unreachable,
+    and the reason unless ready."""
 
+    name: str
+    """`n2`, or `n2/1`."""
     node: str
-    state: str
-    reason: str
+    worker: int
     version: int
     digest: str
+    state: str
+    reason: str
 
 
 _STATES = {
@@ -49,23 +65,39 @@ _STATES = {
     "left": ("unreachable", "left the cluster"),
 }
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(dict[str, Offer]).decode
+_decode = msgspec.msgpack.Decoder(Offers).decode
 
 
 def offer(definition: Definition) -> Offer:
-    """What is announced of a service."""
+    """What is announced of a version of a service that a node, or a worker, runs itself."""
     traits = {name: one.traits for name, one in definition.operations.items()}
     readonly = [name for name, one in traits.items() if one.readonly]
     idempotent = [name for name, one in traits.items() if one.idempotent and not one.readonly]
     return Offer(definition.version, describe(definition)["digest"], readonly, idempotent)
 
 
-def encode_offers(offers: dict[str, Offer]) -> bytes:
+def joined(by_worker: dict[int, list[tuple[str, Offer]]], silent: dict[int, None]) -> Offers:
+    """The offers of a node, from what each of its workers (0: the node itself) offers: `(service, offer)`."""
+    found: dict[tuple[str, int, str], Offer] = {}
+    for worker, offers in by_worker.items():
+        for service, one in offers:
+            key = (service, one.version, one.digest)
+            before = found.get(key)
+            workers = [worker] if before is None else [*before.workers, worker]
+            quiet = [other for other in workers if other in silent]
+            found[key] = msgspec.structs.replace(one, workers=workers, silent=quiet)
+    made: Offers = {}
+    for (service, _, _), one in found.items():
+        made.setdefault(service, []).append(one)
+    return made
+
+
+def encode_offers(offers: Offers) -> bytes:
     """The fact's body."""
     return _encode(offers)
 
 
-def decode_offers(body: bytes) -> dict[str, Offer]:
+def decode_offers(body: bytes) -> Offers:
     """The offers of a node, by service; an empty body is void, and says none. Raises BadMessage."""
     if not body:
         return {}
@@ -73,8 +105,10 @@ def decode_offers(body: bytes) -> dict[str, Offer]:
         offers = _decode(body)
     except msgspec.DecodeError as error:
         raise BadMessage(f"not a table of services: {error}") from None
-    if len(offers) > SERVICES_MAX or any(
-        len(one.readonly) + len(one.idempotent) > OPERATIONS_MAX for one in offers.values()
+    if sum(map(len, offers.values())) > SERVICES_MAX or any(
+        len(one.readonly) + len(one.idempotent) > OPERATIONS_MAX or len(one.workers) > WORKERS_MAX
+        for versions in offers.values()
+        for one in versions
     ):
         raise BadMessage("a table of services that breaks its limits")
     return offers
@@ -84,23 +118,23 @@ class Registry:
     """The endpoints of the cluster, as this node sees them."""
 
     def __init__(self) -> None:
-        self._offers: dict[str, dict[str, Offer]] = {}  # by node, by service
+        self.generation = 0
+        """Raised by every change."""
+        self._offers: dict[str, Offers] = {}  # by node
         self._states: dict[str, str] = {}
-        self._candidates: dict[str, tuple[str, ...]] = {}
-        self._alive: tuple[str, ...] | None = None
         self._draining: dict[str, None] = {}
 
-    def update(self, node: str, offers: dict[str, Offer], state: str) -> None:
+    def update(self, node: str, offers: Offers, state: str) -> None:
         """Replace what a node offers; `state` is its member's."""
         self._offers[node] = offers
         self._states[node] = state
-        self._changed()
+        self.generation += 1
 
     def set_state(self, node: str, state: str) -> None:
         """The member's state changed."""
         if node in self._offers:
             self._states[node] = state
-            self._changed()
+            self.generation += 1
 
     def set_draining(self, node: str, draining: bool) -> None:
         """The node began or ended to drain."""
@@ -108,7 +142,7 @@ class Registry:
             self._draining[node] = None
         else:
             self._draining.pop(node, None)
-        self._changed()
+        self.generation += 1
 
     def is_draining(self, node: str) -> bool:
         """Whether the node takes nothing new."""
@@ -119,65 +153,50 @@ class Registry:
         self._offers.pop(node, None)
         self._draining.pop(node, None)
         self._states.pop(node, None)
-        self._changed()
-
-    def alive(self) -> tuple[str, ...]:
-        """The nodes that announced something and are alive. Sorted."""
-        if self._alive is None:
-            self._alive = tuple(node for node, state in sorted(self._states.items()) if state == "alive")
-        return self._alive
-
-    def candidates(self, service: str) -> tuple[str, ...]:
-        """The nodes to choose from: the ready ones, or the suspected ones when none is ready. Sorted."""
-        found = self._candidates.get(service)
-        if found is None:
-            offering = [
-                (node, self._states[node])
-                for node, offers in sorted(self._offers.items())
-                if service in offers and node not in self._draining
-            ]
-            ready = tuple(node for node, state in offering if state == "alive")
-            found = ready or tuple(node for node, state in offering if state == "suspect")
-            if found:  # what nobody offers is not kept: names come from callers
-                self._candidates[service] = found
-        return found
-
-    def can_call(self, service: str, node: str) -> bool:
-        """Whether this very node may be called: one that is suspected may be alive."""
-        offers = self._offers.get(node)
-        return (
-            offers is not None
-            and service in offers
-            and self._states[node] in ("alive", "suspect")
-            and node not in self._draining
-        )
-
-    def endpoints(self, service: str) -> list[Endpoint]:
-        """Everyone who announced the service, dead or alive, sorted by node."""
-        found = []
-        for node, offers in sorted(self._offers.items()):
-            one, state = offers.get(service), self._states[node]
-            if one is not None:
-                said, reason = _STATES.get(state, ("unreachable", state))
-                if state in ("alive", "suspect") and node in self._draining:
-                    said, reason = "draining", "it takes no new requests"
-                found.append(Endpoint(node, said, reason, one.version, one.digest))
-        return found
+        self.generation += 1
 
     def services(self) -> list[str]:
         """All names, sorted."""
         return sorted({service: None for offers in self._offers.values() for service in offers})
 
+    def endpoints(self, service: str) -> list[Endpoint]:
+        """Everyone who announced the service, dead or alive, sorted by node, worker and version."""
+        found = []
+        for node, offers in sorted(self._offers.items()):
+            state, reason = _STATES.get(self._states[node], ("unreachable", self._states[node]))
+            if self._states[node] in ("alive", "suspect") and node in self._draining:
+                state, reason = "draining", "it takes no new requests"
+            for one in offers.get(service, ()):
+                for worker in one.workers:
+                    name = f"{node}/{worker}" if worker else node
+                    said = ("ejected", f"{node} hears nothing of it") if worker in one.silent else (state, reason)
+                    found.append(Endpoint(name, node, worker, one.version, one.digest, *said))
+        return sorted(found, key=lambda one: (one.node, one.worker, one.version))
+
+    def routable(self, service: str) -> list[Endpoint]:
+        """Those to choose from: the ready ones, or the suspected ones when none is ready."""
+        endpoints = self.endpoints(service)
+        return [one for one in endpoints if one.state == "ready"] or [one for one in endpoints if self.can_call(one)]
+
+    def can_call(self, endpoint: Endpoint) -> bool:
+        """Whether this very endpoint may be called: a node that is suspected may be alive."""
+        return endpoint.state == "ready" or (
+            endpoint.state == "unreachable" and self._states.get(endpoint.node) == "suspect"
+        )
+
+    def candidates(self, service: str) -> tuple[str, ...]:
+        """The nodes to choose from. Sorted."""
+        return tuple({one.node: None for one in self.routable(service)})
+
     def is_readonly(self, service: str, operation: str) -> bool:
         """Whether everyone who offers the service says that the operation changes nothing."""
-        found = [offers[service] for offers in self._offers.values() if service in offers]
+        found = self._versions(service)
         return bool(found) and all(operation in one.readonly for one in found)
 
     def is_repeatable(self, service: str, operation: str) -> bool:
         """Whether everyone who offers the service says that the operation may be carried out twice."""
-        found = [offers[service] for offers in self._offers.values() if service in offers]
+        found = self._versions(service)
         return bool(found) and all(operation in one.readonly or operation in one.idempotent for one in found)
 
-    def _changed(self) -> None:
-        self._candidates.clear()
-        self._alive = None
+    def _versions(self, service: str) -> list[Offer]:
+        return [one for offers in self._offers.values() for one in offers.get(service, ())]

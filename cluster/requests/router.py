@@ -1,42 +1,52 @@
-"""Takes a client's call to an endpoint: here, or on another node, or on the next when the first surely did not act.
+"""Takes a client's call to an endpoint: here, or on another node, or on the next when that is harmless.
 
-A call is tried again, on an endpoint not yet tried, after a failure that is definite and retryable; after an unknown
-outcome only when its operation may be repeated (`readonly` or `idempotent`). Attempts are bounded, and the deadline
-bounds them all. What a handler answered, an error included, is never tried again.
+This node is the *entry node* of the call, and alone in trying again. A call goes to an endpoint not yet tried after a
+failure that is definite and retryable; after an unknown outcome only when its operation may be repeated (`readonly` or
+`idempotent`). Attempts are bounded, the service's budget bounds what they add to the load of the cluster, and the
+deadline bounds them all. Only what was surely never sent costs no budget. A call that a handler made carries the
+attempt of the call above: that one is tried again, so this one is not. What a handler answered is never tried again.
 
 A node that has just started holds a call of a service that it does not know until it has heard the other nodes: they
 may offer it.
 
 A node that falls silent (rpc/reach.py) ends what waits there: what may be repeated goes elsewhere, anything else is
 `maybe` then, and never sent again. A handler that takes its time is no silence, because its node answers pings. Shortly
-before the verdict a readonly call is *hedged*: sent to another endpoint as well, and the first answer counts (Dean and
-Barroso, "The Tail at Scale", 2013). Hedges have a budget, so that they cannot double the load of a cluster that is
-merely slow.
+before the verdict a readonly call is sent to another endpoint as well, and the first answer counts. A readonly call
+whose client asks for it is *hedged* likewise once it has taken longer than 95 % of the operation's calls do.
 """
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from cluster.env import Clock
+from msgspec.structs import replace
+
+from cluster.env import Clock, Timer
 from cluster.errors import BadMessage, ClusterError, Maybe, NoResponders, NotFound, Overloaded, Unreachable
 from cluster.observe.latency import Latencies
 from cluster.ports import Inbound, Messenger, Outcome
-from cluster.requests.balancer import Balancer, EndpointLoad
+from cluster.requests.figures import OperationFigures
+from cluster.requests.pool import Pool, PoolEndpoint, Pools
 from cluster.requests.registry import Registry
 from cluster.requests.server import Run, Server
 from cluster.rpc.reach import Reach
 from cluster.wire.requests import Call, CallDone
+
+if TYPE_CHECKING:
+    from random import Random
 
 ATTEMPTS_MAX = 3
 """With two choices each, three misses mean that the cluster is the problem."""
 ROUTED_MAX = 32768
 """Calls that one node routes at a time."""
 LEARN_POLL_S = 0.02
-HEDGE_AFTER_S = 0.05
+QUIET_S = 0.05
 """How long a ping may be unanswered: one that runs answers it in a few milliseconds, whatever its handlers do."""
-HEDGES_PER_CALL, HEDGES_PER_S = 0.2, 10.0
-HEDGES_MIN, HEDGES_MAX = 10.0, 1000.0
-"""The budget of hedges: a fifth of the calls and ten a second; so many at the start, and at most so many saved up."""
+HEDGE_S = 0.05
+"""A hedge waits so long while too few calls were seen to know their p95."""
+JITTER_S = 0.01
+"""A call that was shed waits up to so long before its second attempt, and twice as long before its third: whoever was
+shed in the same moment would meet again elsewhere. What was lost or refused has waited already, each for itself."""
 
 
 class RequestRouter:
@@ -45,29 +55,27 @@ class RequestRouter:
     def __init__(
         self,
         clock: Clock,
+        random: "Random",
         messenger: Messenger,
         registry: Registry,
-        balancer: Balancer,
+        pools: Pools,
         server: Server,
         reach: Reach,
         is_learning: Callable[[], bool],
     ) -> None:
         self.clock = clock
+        self.random = random
         self.messenger = messenger
         self.registry = registry
-        self.balancer = balancer
+        self.pools = pools
         self.server = server
         self.is_learning = is_learning
         self.reach = reach
         self.calls_here: dict[_Routed, None] = {}
         """The calls that clients brought here and that have not ended, oldest first."""
-        self.retried = 0
-        self.hedged = 0
         self.calls = Latencies()
         """Of the calls that clients brought here, from their arrival to the answer."""
         self.failed = 0
-        self._hedges = HEDGES_MIN
-        self._earned_at = clock.now()
         messenger.handle(Call, self.on_call)
         reach.on_silent.append(self._silent)
         reach.on_quiet.append(self._quiet)
@@ -82,20 +90,33 @@ class RequestRouter:
         elif len(self.calls_here) >= ROUTED_MAX:
             inbound.fail(Overloaded(f"{self.server.node} routes {ROUTED_MAX} calls already"))
         else:
-            if self._hedges < HEDGES_MAX:
-                self._hedges += HEDGES_PER_CALL
             routed = _Routed(self, inbound, call)
             self.calls_here[routed] = None
             routed.attempt()
             if not routed.ended:
                 inbound.on_cancel(routed.cancel)
 
-    def candidates(self, service: str) -> tuple[str, ...]:
-        """The nodes to choose from: those that answer, or all when none does."""
-        nodes, reach = self.registry.candidates(service), self.reach
-        if reach.all_well():
-            return nodes
-        return tuple(node for node in nodes if not reach.avoided(node)) or nodes
+    def figures(self) -> list[dict[str, Any]]:
+        """What became of the calls that clients brought here: a row an operation, whose endpoint is empty, and a row
+        for the attempts at each endpoint."""
+        rows = []
+        for pool in self.pools.all(self.clock.now()):
+            for operation, of in pool.operations.items():
+                rows.append(
+                    {
+                        "service": pool.service,
+                        "operation": operation,
+                        "endpoint": "",
+                        "version": 0,
+                        "in_flight": of.in_flight,
+                        **of.told(),
+                    }
+                )
+            for (name, version), endpoint in pool.endpoints.items():
+                for operation, at in endpoint.figures.items():
+                    row = {"service": pool.service, "operation": operation, "endpoint": name, "version": version}
+                    rows.append({**row, "in_flight": endpoint.in_flight, **at.told()})
+        return rows
 
     # -- silent nodes
 
@@ -111,31 +132,24 @@ class RequestRouter:
 
     def _quiet(self, node: str, unanswered_s: float) -> None:
         """The node has not even answered a ping for so long."""
-        if unanswered_s < HEDGE_AFTER_S:
+        if unanswered_s < QUIET_S:
             return
         now = self.clock.now()
-        self._hedges = min(HEDGES_MAX, self._hedges + (now - self._earned_at) * HEDGES_PER_S)
-        self._earned_at = now
         for attempt in self._attempts_at(node):
-            if attempt.open and now - attempt.started >= HEDGE_AFTER_S and self._hedges >= 1.0:
-                attempt.routed.hedge()
-
-    def took_hedge(self) -> None:
-        """A call was sent a second time while the first waits."""
-        self._hedges -= 1.0
-        self.hedged += 1
+            if attempt.open and now - attempt.started >= QUIET_S:
+                attempt.routed.call_another()
 
 
 class _EndpointCall:
     """One endpoint that was called for a routed call."""
 
-    __slots__ = ("load", "node", "open", "request_id", "routed", "run", "started")
+    __slots__ = ("endpoint", "node", "open", "request_id", "routed", "run", "started")
 
-    def __init__(self, routed: "_Routed", node: str, started: float, load: EndpointLoad) -> None:
+    def __init__(self, routed: "_Routed", endpoint: PoolEndpoint, started: float) -> None:
         self.routed = routed
-        self.node = node
+        self.endpoint = endpoint
+        self.node = endpoint.announced.node
         self.started = started
-        self.load = load
         self.open = True
         self.request_id = 0
         self.run: Run | None = None
@@ -149,110 +163,146 @@ class _EndpointCall:
 
     def on_outcome(self, outcome: CallDone | ClusterError) -> None:
         """It ended."""
+        routed = self.routed
         self.run = None
-        self._close(isinstance(outcome, CallDone) or not (outcome.retryable or isinstance(outcome, Maybe)))
-        self.routed.on_outcome(self, outcome)
+        self.open = False
+        assert routed.pool is not None
+        routed.pool.end(self.endpoint, routed.call.operation, outcome, self.started, routed.router.clock.now())
+        routed.on_outcome(self, outcome)
 
     def give_up(self) -> None:
         """The node is silent."""
-        self.cancel(answered=False)
-        service = f"{self.routed.call.service}.{self.routed.call.operation}"
-        self.routed.on_outcome(self, Maybe(f"{self.node} fell silent while it had {service}: it may have run"))
+        call, request_id = self.routed.call, self.request_id
+        self.request_id = 0
+        self.routed.router.messenger.finish(request_id, cancel=True)
+        name = self.endpoint.announced.name
+        self.on_outcome(Maybe(f"{name} fell silent while it had {call.service}.{call.operation}: it may have run"))
 
-    def cancel(self, answered: bool = True) -> None:
+    def cancel(self) -> None:
         """Nobody waits for it any more."""
         if not self.open:
             return
-        self._close(answered)
+        self.open = False
+        router, pool = self.routed.router, self.routed.pool
+        assert pool is not None
+        pool.cancelled(self.endpoint, self.started, router.clock.now())
         if self.run is not None:
             self.run.cancel()
         elif self.request_id:
-            self.routed.router.messenger.finish(self.request_id, cancel=True)
-
-    def _close(self, answered: bool) -> None:
-        router = self.routed.router
-        now = router.clock.now()
-        self.open = False
-        router.balancer.end(self.load, now - self.started, now, answered)
+            router.messenger.finish(self.request_id, cancel=True)
 
 
 class _Routed:
-    """One call on its way: an attempt, and perhaps a hedge beside it."""
+    """One call on its way: an attempt, and perhaps another beside it."""
 
-    __slots__ = ("call", "ended", "failure", "hedged", "inbound", "open", "router", "tried")
+    __slots__ = (
+        "call", "ended", "failure", "figures", "hedge_timer", "hedged", "inbound", "nested", "open", "pool", "router",
+        "tried", "version",
+    )  # fmt: skip
 
     def __init__(self, router: RequestRouter, inbound: Inbound, call: Call) -> None:
         self.router = router
         self.inbound = inbound
         self.call = call
-        self.tried: list[str] = []
+        self.version = call.version
+        self.nested = call.attempt > 0
+        """A handler made the call, and its own call is the one that is tried again."""
+        self.pool: Pool | None = None
+        self.figures: OperationFigures | None = None
+        self.tried: list[PoolEndpoint] = []
         self.open: list[_EndpointCall] = []
         self.failure: ClusterError | None = None
         self.hedged = False
+        self.hedge_timer: Timer | None = None
         self.ended = False
-        call.routed = True
 
     def attempt(self) -> None:
         """Choose an endpoint and call it, or give up."""
         if self.ended:
             return
-        router, tried = self.router, self.tried
+        router, pool = self.router, self.pool
         now = router.clock.now()
-        nodes = self._left()
-        if not nodes and not tried and now < self.inbound.deadline and router.is_learning():
+        if pool is None:
+            pool = self._find_pool(now)
+        endpoint = None if pool is None or len(self.tried) >= ATTEMPTS_MAX else self._choose(pool, now)
+        if endpoint is None and not self.tried and now < self.inbound.deadline and router.is_learning():
             router.clock.call_later(LEARN_POLL_S, self.attempt)
-        elif not nodes or (tried and now >= self.inbound.deadline):
+        elif endpoint is None or (self.tried and now >= self.inbound.deadline):
             self._end(self._given_up())
         else:
-            router.retried += bool(tried)
-            self._call(router.balancer.choose(nodes, now), now)
+            self._call(endpoint, now)
 
-    def hedge(self) -> None:
-        """Call another endpoint beside the one that is slow, if that is harmless and there is one."""
-        router, call = self.router, self.call
-        if self.hedged or not router.registry.is_readonly(call.service, call.operation):
+    def _find_pool(self, now: float) -> Pool | None:
+        pool = self.pool = self.router.pools.of(self.call.service, now)
+        if pool is not None:
+            pool.budget.calls += 1
+            self.figures = pool.operations.get(self.call.operation) or pool.figures_of(self.call.operation)
+            self.figures.in_flight += 1
+        return pool
+
+    def _choose(self, pool: Pool, now: float) -> PoolEndpoint | None:
+        router, reach = self.router, self.router.reach
+        if self.tried and router.pools.of(self.call.service, now) is not pool:
+            return None  # nobody offers it any more
+        return pool.choose(self.call, self.version, self.tried, None if reach.all_well() else reach.avoided, now)
+
+    def call_another(self, *, asked: bool = False) -> None:
+        """Call another endpoint beside one that is slow, if that is harmless, can be paid for, and there is one.
+        `asked` by the client, and not because the node does not run."""
+        router, call, pool, figures = self.router, self.call, self.pool, self.figures
+        if self.hedged or self.ended or not self.open or pool is None or figures is None:
             return
         now = router.clock.now()
-        nodes = self._left()
-        if nodes and now < self.inbound.deadline:
+        if self.nested or now >= self.inbound.deadline or not router.registry.is_readonly(call.service, call.operation):
+            return
+        endpoint = self._choose(pool, now)
+        if endpoint is not None and (pool.budget.take_hedge(now) if asked else pool.budget.take_retry(now)):
             self.hedged = True
-            router.took_hedge()
-            self._call(router.balancer.choose(nodes, now), now)
+            figures.hedges += 1
+            self._call(endpoint, now)
 
-    def _left(self) -> tuple[str, ...]:
-        """The endpoints that are left to try."""
-        tried, only = self.tried, self.call.only
-        if only:
-            return () if tried or not self.router.registry.can_call(self.call.service, only) else (only,)
-        nodes = self.router.candidates(self.call.service)
-        if tried:
-            if len(tried) >= ATTEMPTS_MAX:
-                return ()
-            nodes = tuple(node for node in nodes if node not in tried)
-        return nodes
-
-    def _call(self, node: str, now: float) -> None:
-        router = self.router
-        self.tried.append(node)
-        attempt = _EndpointCall(self, node, now, router.balancer.begin(node))
+    def _call(self, endpoint: PoolEndpoint, now: float) -> None:
+        router, pool, tried = self.router, self.pool, self.tried
+        assert pool is not None
+        tried.append(endpoint)
+        call, number = self.call, len(tried)
+        if number > 1:  # the one before may still be read
+            call = self.call = replace(call)
+        if call.attempt < number:
+            call.attempt = number
+        call.routed = True
+        call.endpoint, call.version = endpoint.worker, endpoint.announced.version
+        pool.begin(endpoint, call.operation, retry=number > 1 and not self.open, hedge=bool(self.open))
+        attempt = _EndpointCall(self, endpoint, now)
         self.open.append(attempt)
-        if node == router.server.node:
-            if len(self.tried) == 1:
+        if attempt.node == router.server.node:
+            if number == 1:
                 # Counting from the arrival shows what plain handlers before this one in the same pass took: while they
                 # run nothing is in flight, and without it this node would keep every call to itself.
                 attempt.started = self.inbound.arrived
-            run = router.server.run(self.call, self.inbound.deadline, attempt.on_outcome)
+            run = router.server.run(call, self.inbound.deadline, attempt.on_outcome)
             if run is not None:  # else it has ended already, and perhaps another attempt is under way
                 attempt.run = run
         else:
-            attempt.request_id = router.messenger.request((node,), self.call, self.inbound.deadline, attempt.on_answer)
+            attempt.request_id = router.messenger.request(
+                (attempt.node,), call, self.inbound.deadline, attempt.on_answer
+            )
+        if call.hedge and number == 1 and not self.ended:
+            self._hedge_later(now)
+
+    def _hedge_later(self, now: float) -> None:
+        assert self.figures is not None
+        p95_s = self.figures.p95_s(now)
+        delay_s = HEDGE_S if p95_s is None else p95_s
+        self.hedge_timer = self.router.clock.call_later(delay_s, partial(self.call_another, asked=True))
 
     def on_outcome(self, attempt: _EndpointCall, outcome: CallDone | ClusterError) -> None:
         """An attempt ended: with it the call, unless another is under way or may follow."""
         self.open.remove(attempt)
         if isinstance(outcome, CallDone):
-            outcome.attempts = len(self.tried)
-            outcome.hedged = self.hedged
+            announced = attempt.endpoint.announced
+            outcome.attempts, outcome.hedged = len(self.tried), self.hedged
+            outcome.endpoint, outcome.version = announced.name, announced.version
             self._end(outcome)
             return
         may_retry = outcome.retryable
@@ -265,7 +315,30 @@ class _Routed:
         if self.failure is None or self.failure.definite:
             self.failure = outcome  # an unknown outcome stays unknown, whatever is refused later
         if not self.open:
+            self._retry(outcome)
+
+    def _retry(self, outcome: ClusterError) -> None:
+        """Go on elsewhere, at once or after a while, if that is allowed."""
+        router, pool = self.router, self.pool
+        assert pool is not None and self.figures is not None
+        now = router.clock.now()
+        if len(self.tried) >= ATTEMPTS_MAX or now >= self.inbound.deadline:
+            self._end(self._given_up())
+            return
+        if not isinstance(outcome, Unreachable) and (
+            self.nested or self._choose(pool, now) is None or not pool.budget.take_retry(now)
+        ):
+            self._end(self._given_up())
+            return
+        self.figures.retries += 1
+        if not isinstance(outcome, Overloaded):
             self.attempt()
+            return
+        wait_s = router.random.random() * JITTER_S * (1 << len(self.tried) - 1)
+        if now + wait_s < self.inbound.deadline:
+            router.clock.call_later(wait_s, self.attempt)
+        else:
+            self._end(self._given_up())
 
     def _given_up(self) -> ClusterError:
         service, registry = self.call.service, self.router.registry
@@ -273,33 +346,55 @@ class _Routed:
             endpoints = registry.endpoints(service)
             if not endpoints:
                 return NotFound(f"no node has announced a service {service!r}")
-            states = ", ".join(f"{one.node} is {one.state} ({one.reason})" for one in endpoints)
+            if self.version and not any(one.version == self.version for one in endpoints):
+                known = ", ".join(map(str, sorted({one.version for one in endpoints})))
+                return NotFound(f"no node has announced version {self.version} of service {service}: there is {known}")
+            told = (
+                []
+                if self.pool is None
+                else self.pool.told(self.router.reach.avoided, self.router.clock.now())["endpoints"]
+            )
+            states = ", ".join(f"{one['endpoint']} is {one['state']} ({one['reason']})" for one in told)
             return NoResponders(f"no endpoint of {service} can be called: {states}")
         if isinstance(self.failure, Unreachable):
-            return NoResponders(f"no endpoint of {service} answered; tried {', '.join(self.tried)}: {self.failure}")
+            tried = ", ".join(one.announced.name for one in self.tried)
+            return NoResponders(f"no endpoint of {service} answered; tried {tried}: {self.failure}")
         return self.failure
 
     def _end(self, outcome: CallDone | ClusterError) -> None:
         self.ended = True
-        if self.open:  # the loser of a hedge
+        self._leave()
+        router, figures = self.router, self.figures
+        seconds = router.clock.now() - self.inbound.arrived
+        router.calls.note(seconds)
+        done = isinstance(outcome, CallDone)
+        router.failed += not done
+        if figures is not None:
+            if isinstance(outcome, Overloaded):
+                figures.shed += 1
+            else:
+                figures.latencies.note(seconds)
+                figures.failed += not done
+                figures.declared += isinstance(outcome, CallDone) and bool(outcome.error)
+        _answer(self.inbound, outcome)
+
+    def _leave(self) -> None:
+        """Nothing is under way for it any more."""
+        if self.open:  # the loser of a hedge, or the client does not wait
             for attempt in self.open:
                 attempt.cancel()
             self.open.clear()
-        router = self.router
-        router.calls_here.pop(self, None)
-        router.calls.note(router.clock.now() - self.inbound.arrived)
-        router.failed += not isinstance(outcome, CallDone)
-        _answer(self.inbound, outcome)
+        if self.hedge_timer is not None:
+            self.hedge_timer.cancel()
+        if self.figures is not None:
+            self.figures.in_flight -= 1
+        self.router.calls_here.pop(self, None)
 
     def cancel(self) -> None:
         """The client no longer waits."""
-        if self.ended:
-            return
-        self.ended = True
-        self.router.calls_here.pop(self, None)
-        for attempt in self.open:
-            attempt.cancel()
-        self.open.clear()
+        if not self.ended:
+            self.ended = True
+            self._leave()
 
 
 def _answer(inbound: Inbound, outcome: CallDone | ClusterError) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.requests.balancer import FLOOR_S, PENALTY_S, TAU_S, Balancer, EndpointLoad
+from cluster.requests.balancer import FLOOR_S, PENALTY_S, TAU_S, EndpointLoad, better_of_two, nearest
 
 NODES = ("n1", "n2", "n3", "n4")
 
@@ -48,22 +48,31 @@ def test_a_latency_stays_between_the_observed_ones(observed: list[tuple[float, f
         assert load.cost(now) >= FLOOR_S
 
 
-@given(st.lists(st.sampled_from(NODES), min_size=1, unique=True), st.integers(0, 1000))
-def test_the_chosen_is_one_of_those_offered(nodes: list[str], seed: int) -> None:
-    assert Balancer(Random(seed)).choose(nodes, 0.0) in nodes
+Loads = dict[str, EndpointLoad]
 
 
-def spread(latencies_s: dict[str, float], calls: int = 4000) -> Counter[str]:
-    """Where `calls` calls go, one each millisecond."""
-    balancer, chosen, under_way = Balancer(Random(1)), Counter[str](), list[tuple[float, str, EndpointLoad]]()
+def loads(*names: str) -> Loads:
+    return {name: EndpointLoad() for name in names}
+
+
+def spread(latencies_s: dict[str, float], calls: int = 4000, *, far: tuple[str, ...] = ()) -> Counter[str]:
+    """Where `calls` calls go, one each millisecond; those in `far` are in another zone."""
+    random, chosen, under_way = Random(1).random, Counter[str](), list[tuple[float, str]]()
+    known = loads(*latencies_s)
+    name_of = {id(load): name for name, load in known.items()}
+    local = [load for name, load in known.items() if name not in far]
+    others = [load for name, load in known.items() if name in far]
     for number in range(calls):
         now = number / 1000
-        for end, node, load in [one for one in under_way if one[0] <= now]:
-            balancer.end(load, latencies_s[node], end)
+        for end, name in [one for one in under_way if one[0] <= now]:
+            known[name].in_flight -= 1
+            known[name].observe(latencies_s[name], end)
         under_way = [one for one in under_way if one[0] > now]
-        node = balancer.choose(tuple(latencies_s), now)
-        chosen[node] += 1
-        under_way.append((now + latencies_s[node], node, balancer.begin(node)))
+        load = nearest(local, others, random, now)
+        load.in_flight += 1
+        name = name_of[id(load)]
+        chosen[name] += 1
+        under_way.append((now + latencies_s[name], name))
     return chosen
 
 
@@ -82,33 +91,57 @@ def test_a_slow_endpoint_gets_little() -> None:
     assert 0 < shares["slow"] < 250  # a quarter of the first second, before anything is known, and a trickle
 
 
-def test_an_endpoint_that_refuses_at_once_is_avoided() -> None:
-    balancer = Balancer(Random(1))
-    chosen = Counter[str]()
+def test_an_endpoint_that_fails_at_once_is_avoided() -> None:
+    known, random, chosen = loads("n1", "n2"), Random(1).random, Counter[str]()
     for number in range(1000):
-        now = number / 1000
-        node = balancer.choose(NODES[:2], now)
-        chosen[node] += 1
-        balancer.end(balancer.begin(node), 0.0001, now, answered=node != "n1")
+        load = better_of_two(list(known.values()), random, number / 1000)
+        failed = load is known["n1"]
+        chosen["n1" if failed else "n2"] += 1
+        load.observe(PENALTY_S if failed else 0.0001, number / 1000)
     assert chosen["n1"] == 1
-    assert balancer.load("n1").latency_s == PENALTY_S
 
 
-def test_what_is_forgotten_starts_anew() -> None:
-    balancer = Balancer(Random(1))
-    under_way = balancer.begin("n1")
-    balancer.forget("n1")
-    balancer.end(under_way, 9.0, 0.0)
-    assert balancer.load("n1").in_flight == 0 and balancer.load("n1").latency_s == 0.0
+def test_the_own_zone_comes_first() -> None:
+    assert spread({"n1": 0.0005, "n2": 0.0005, "far": 0.0005}, far=("far",))["far"] == 0
+
+
+def test_another_zone_takes_what_is_over() -> None:
+    """Ten calls under way at a time: the own zone has to be half as busy again before one goes elsewhere."""
+    shares = spread({"near": 0.010, "far": 0.010}, far=("far",))
+    assert 0.5 < shares["near"] / 4000 < 0.7, shares
+    assert spread({"near": 0.100, "far": 0.010}, far=("far",))["far"] > 3000
+
+
+@pytest.mark.parametrize(("near_in_flight", "goes_far"), [(0, False), (1, True), (2, True)])
+def test_where_it_spills(near_in_flight: int, goes_far: bool) -> None:
+    near, far = EndpointLoad(), EndpointLoad()
+    near.in_flight = near_in_flight
+    assert (nearest([near], [far], Random(1).random, 0.0) is far) == goes_far
+    near.in_flight, far.in_flight = 2, 1  # 3 : 2, which is just not too much
+    assert nearest([near], [far], Random(1).random, 0.0) is near
+
+
+@given(st.integers(0, 4), st.integers(0, 4), st.integers(0, 1000))
+def test_the_chosen_is_one_of_those_offered(near: int, far: int, seed: int) -> None:
+    local, others = [EndpointLoad() for _ in range(near)], [EndpointLoad() for _ in range(far)]
+    if near + far:
+        assert nearest(local, others, Random(seed).random, 0.0) in [*local, *others]
+
+
+def test_a_cancelled_call_shows_that_it_was_slow_and_never_that_it_was_quick() -> None:
+    load = EndpointLoad()
+    load.observe(0.5, 0.0)
+    load.took_at_least(0.1, 0.1)
+    assert load.latency_s == 0.5
+    load.took_at_least(2.0, 2.0)
+    assert load.latency_s == 2.0
 
 
 @pytest.mark.bench
 def test_the_cost_of_a_choice() -> None:
-    balancer = Balancer(Random(1))
-    for node in NODES:
-        balancer.load(node).observe(0.01, 0.0)
-    took = (
-        timeit(lambda: balancer.end(balancer.begin(balancer.choose(NODES, 1.0)), 0.01, 1.0), number=100_000) / 100_000
-    )
+    known, random = list(loads(*NODES).values()), Random(1).random
+    for load in known:
+        load.observe(0.01, 0.0)
+    took = timeit(lambda: nearest(known, (), random, 1.0).observe(0.01, 1.0), number=100_000) / 100_000
     print(f"a choice and its end {took * 1e9:.0f} ns")  # noqa: T201
     assert took < 1e-4

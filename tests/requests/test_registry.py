@@ -9,7 +9,8 @@ from cluster.requests.registry import Registry, decode_offers, encode_offers, of
 from cluster.requests.service import definition_of
 from tests.requests.pricing import Pricing
 
-OFFERS = {"pricing": offer(definition_of(Pricing))}
+OFFER = offer(definition_of(Pricing))
+OFFERS = {"pricing": [OFFER]}
 
 
 def registry(**states: str) -> Registry:
@@ -59,17 +60,11 @@ def test_candidates_follow_changes() -> None:
     assert made.endpoints("pricing") == [] and made.services() == []
 
 
-def test_names_that_nobody_offers_take_no_room() -> None:
-    made = registry(n1="alive")
-    assert [made.candidates(f"x{number}") for number in range(10)] == [()] * 10
-    assert made._candidates == {}
-
-
 def test_readonly_needs_every_offer_to_say_so() -> None:
     made = registry(n1="alive")
     assert made.is_readonly("pricing", "quote") and not made.is_readonly("pricing", "order")
     assert not made.is_readonly("other", "quote")
-    made.update("n2", {"pricing": msgspec.structs.replace(OFFERS["pricing"], readonly=[])}, "alive")
+    made.update("n2", {"pricing": [msgspec.structs.replace(OFFER, readonly=[])]}, "alive")
     assert not made.is_readonly("pricing", "quote")
 
 
@@ -86,8 +81,10 @@ def test_facts_survive_their_encoding() -> None:
         b"\xff",
         msgspec.msgpack.encode([]),
         msgspec.msgpack.encode({"a": "b"}),
-        msgspec.msgpack.encode({f"s{n}": (1, "", []) for n in range(SERVICES_MAX + 1)}),
-        msgspec.msgpack.encode({"s": (1, "", ["o"] * 1000)}),
+        msgspec.msgpack.encode({f"s{n}": [(1, "", [])] for n in range(SERVICES_MAX + 1)}),
+        msgspec.msgpack.encode({"s": [(1, "", [])] * (SERVICES_MAX + 1)}),
+        msgspec.msgpack.encode({"s": [(1, "", ["o"] * 1000)]}),
+        msgspec.msgpack.encode({"s": [(1, "", [], [], list(range(1000)))]}),
     ],
 )
 def test_bad_facts(body: bytes) -> None:

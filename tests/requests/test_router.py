@@ -89,14 +89,14 @@ def test_a_definite_failure_is_tried_elsewhere(error: type[ClusterError]) -> Non
     world.messengers["n1"].faults["n2"] = error
     answers = [world.call("n1", "pricing.reset") for _ in range(20)]
     assert {(node, attempts) for _, node, attempts in answers} <= {("n3", 1), ("n3", 2)}
-    assert answers.count((None, "n3", 2)) == world.nodes["n1"].router.retried >= 1
+    assert answers.count((None, "n3", 2)) == world.total("n1", "retries") >= 1
     assert world.at_rest()
 
 
 def test_an_unknown_outcome_is_tried_again_only_when_readonly() -> None:
     world = pricing_on("n2", "n3")
     world.messengers["n1"].faults |= {"n2": Maybe, "n3": Maybe}
-    world.nodes["n1"].balancer.choose = lambda nodes, now: nodes[0]  # type: ignore[method-assign]
+    world.prefer("n1", "pricing")
     assert isinstance(world.call("n1", "pricing.reset"), Maybe)
     assert world.messengers["n1"].sent == ["n2"]
     del world.messengers["n1"].faults["n3"]
@@ -106,7 +106,7 @@ def test_an_unknown_outcome_is_tried_again_only_when_readonly() -> None:
 def test_an_unknown_outcome_is_not_made_definite_by_a_refusal() -> None:
     world = pricing_on("n2", "n3")
     world.messengers["n1"].faults |= {"n2": Maybe, "n3": Unreachable}
-    world.nodes["n1"].balancer.choose = lambda nodes, now: nodes[0]  # type: ignore[method-assign]
+    world.prefer("n1", "pricing")
     assert isinstance(world.call("n1", "pricing.quote", sku="pen"), Maybe)
     assert world.messengers["n1"].sent == ["n2", "n3"]
 
@@ -136,7 +136,7 @@ def test_attempts_are_bounded() -> None:
 
 def test_a_full_node_here_sends_the_call_on() -> None:
     world = pricing_on("n1", "n2")
-    world.nodes["n1"].balancer.choose = lambda nodes, now: nodes[0]  # type: ignore[method-assign]
+    world.prefer("n1", "pricing")
     for _ in range(CONCURRENCY_MAX):
         world.send("n1", "pricing.look", routed=True, sku="pen")
     inbound = world.send("n1", "pricing.look", sku="pen")
@@ -188,14 +188,13 @@ def test_a_client_that_leaves_cancels_the_handler_here() -> None:
 def test_services_and_their_endpoints() -> None:
     world = pricing_on("n2", "n3")
     world.facts["n1"].set_state("n3", "dead")
-    assert world.nodes["n1"].services() == [
-        {
-            "service": "pricing",
-            "endpoints": [
-                {"node": "n2", "state": "ready", "reason": "", "version": 3},
-                {"node": "n3", "state": "unreachable", "reason": "dead", "version": 3},
-            ],
-        }
+    (told,) = world.nodes["n1"].services()
+    assert (told["service"], told["panic"], told["weights"]) == ("pricing", False, {})
+    assert [
+        (one["endpoint"], one["node"], one["version"], one["state"], one["reason"]) for one in told["endpoints"]
+    ] == [
+        ("n2", "n2", 3, "ready", ""),
+        ("n3", "n3", 3, "unreachable", "dead"),
     ]
 
 
@@ -210,12 +209,19 @@ def test_void_and_bad_facts_end_the_endpoints() -> None:
 
 def test_another_boot_starts_with_a_clean_load() -> None:
     world = pricing_on("n2", "n3")
-    world.nodes["n1"].balancer.load("n2").observe(9.0, 0.0)
+
+    def latency_ms() -> float:
+        (told,) = world.nodes["n1"].services()
+        return float(told["endpoints"][0]["evidence"]["latency_ms"])
+
+    world.prefer("n1", "pricing", "n2")
+    world.call("n1", "pricing.order", items=[{"sku": "pen", "count": 1}])
+    assert latency_ms() > 1000
     world.facts["n1"].set_state("n2", "suspect")
     world.facts["n1"].set_state("n2", "alive")
-    assert world.nodes["n1"].balancer.load("n2").latency_s == 9.0
+    assert latency_ms() > 1000
     world.facts["n1"].set_state("n2", "alive")
-    assert world.nodes["n1"].balancer.load("n2").latency_s == 0.0
+    assert latency_ms() == 0.0
 
 
 def test_flaky_does_as_it_is_told_on_one_node() -> None:
@@ -293,9 +299,7 @@ def stopped(*silent: str, on: int = 5) -> World:
     world = World(on, lambda: [Pricing()])
     for node in silent:
         world.messengers[node].stopped = True
-    world.nodes["n1"].balancer.choose = lambda nodes, now: next(  # type: ignore[method-assign]
-        (node for node in silent if node in nodes), nodes[0]
-    )
+    world.prefer("n1", "pricing", *silent)
     return world
 
 
@@ -312,7 +316,7 @@ def test_a_readonly_call_at_a_stopped_node_costs_no_more_than_its_hedge() -> Non
     answer, seconds = ended_after(world, "pricing.quote", sku="pen")
     assert (answer.node, answer.attempts, answer.hedged) == ("n1", 2, True)
     assert seconds < 0.15
-    assert world.nodes["n1"].router.hedged == 1
+    assert world.total("n1", "hedges") == 1
 
 
 def test_an_idempotent_call_goes_elsewhere_when_the_node_is_silent() -> None:
@@ -346,12 +350,12 @@ def test_the_last_endpoint_is_called_although_it_is_silent() -> None:
     for node in ("n1", "n2", "n4"):
         world.nodes["n1"].registry.forget(node)
     assert isinstance(ended_after(world, "pricing.reset")[0], Maybe)
-    assert world.nodes["n1"].router.candidates("pricing") == ("n3",)
+    assert ended_after(world, "pricing.reset", deadline_s=0.1)[0].code == "maybe"
 
 
 def test_a_slow_handler_is_not_silence() -> None:
     world = stopped(on=5)
-    world.nodes["n1"].balancer.choose = lambda nodes, now: "n3"  # type: ignore[method-assign]
+    world.prefer("n1", "pricing", "n3")
     answer, seconds = ended_after(world, "pricing.order", items=[{"sku": "pen", "count": 1}])
     assert (answer.node, answer.attempts, answer.hedged) == ("n3", 1, False)
     assert seconds >= 1.0
@@ -365,14 +369,22 @@ def test_what_was_read_too_late_is_not_started() -> None:
     assert waited.deadline < world.clock.now(), "the node drops it unread"
 
 
-def test_hedges_have_a_budget() -> None:
+def test_what_leaves_a_quiet_node_has_a_budget() -> None:
     world = stopped("n3")
-    for _ in range(40):
-        world.send("n1", "pricing.quote", sku="pen")
+    calls = [world.send("n1", "pricing.quote", sku="pen") for _ in range(200)]
     world.clock.advance(0.14)
-    assert 10 <= world.nodes["n1"].router.hedged <= 20
-    world.clock.advance(0.2)
-    assert not world.nodes["n1"].router.calls_here, "the others went elsewhere when the node was given up"
+    assert world.total("n1", "hedges") == 140, "a fifth of the calls, and a hundred"
+    world.clock.advance(0.3)
+    answers = [call.answers[0] for call in calls]
+    assert sum(isinstance(answer, Maybe) for answer in answers) == 60
+
+
+def test_many_calls_that_may_be_repeated_leave_a_silent_node() -> None:
+    world = stopped("n3")
+    calls = [world.send("n1", "pricing.order", items=[]) for _ in range(90)]
+    world.clock.advance(0.5)
+    assert [call.answers[0].node for call in calls] == ["n1"] * 90  # type: ignore[union-attr]
+    assert world.total("n1", "retries") == 90
 
 
 # -- a node that has just started

@@ -9,6 +9,7 @@ import msgspec
 from cluster.env import Env
 from cluster.errors import ClusterError, Maybe, from_code
 from cluster.requests import ServiceHosting
+from cluster.requests.pool import Avoided, PoolEndpoint
 from cluster.rpc.reach import BEAT_S, Reach
 from cluster.wire.frames import Body, FrameReader, Reply, Request, encode_frame
 from cluster.wire.handshake import LANE_FOREGROUND
@@ -263,7 +264,7 @@ class World:
         env = Env(self.clock, Random(name), nothing, nothing, self.loop.spawn)
         hosted = None if services is None else services()
         reach = self.messengers[name].reach
-        return ServiceHosting(name, env, messenger, facts, reach, self.record, sleep, hosted)
+        return ServiceHosting(name, env, messenger, facts, reach, self.record, sleep, lambda node: True, hosted)
 
     def record(self, kind: str, cause: str, **fields: Any) -> None:
         self.events.append((kind, cause, fields))
@@ -286,11 +287,31 @@ class World:
         assert isinstance(answer, ClusterError)
         return answer
 
+    def prefer(self, via: str, service: str, *names: str) -> None:
+        """Calls through `via` go to the first of these endpoints that is left, and to the first of all otherwise."""
+        pool = self.nodes[via].pools.of(service, self.clock.now())
+        assert pool is not None
+
+        def choose(
+            call: Call, version: int, tried: list[PoolEndpoint], avoided: Avoided | None, now: float
+        ) -> PoolEndpoint | None:
+            left = [one for one in pool._routable if one not in tried]
+            if avoided is not None:
+                left = [one for one in left if not avoided(one.announced.node)] or left
+            wanted = [one for name in names for one in left if one.announced.name == name]
+            return next(iter([*wanted, *left]), None)
+
+        pool.choose = choose  # type: ignore[method-assign]
+
+    def total(self, via: str, what: str) -> int:
+        """A figure of the whole calls that clients brought to `via`."""
+        return sum(row[what] for row in self.nodes[via].router.figures() if not row["endpoint"])
+
     def at_rest(self) -> bool:
         """Whether nothing is under way and nothing is counted as if it were."""
         return (
             self.clock.pending() == 0
             and all(task.ended for task in self.loop.tasks)
             and all(node.server.running == len(node.router.calls_here) == 0 for node in self.nodes.values())
-            and all(load.in_flight == 0 for node in self.nodes.values() for load in node.balancer._loads.values())
+            and all(row["in_flight"] == 0 for node in self.nodes.values() for row in node.router.figures())
         )

@@ -142,8 +142,9 @@ def call_what_fell_silent_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever does not answer has surely not run it."""
 
     def give_up(self: _EndpointCall) -> None:
-        self.cancel(answered=False)
-        self.routed.on_outcome(self, Unreachable(f"{self.node} fell silent"))
+        self.routed.router.messenger.finish(self.request_id, cancel=True)
+        self.request_id = 0
+        self.on_outcome(Unreachable(f"{self.node} fell silent"))
 
     monkeypatch.setattr(_EndpointCall, "give_up", give_up)
 

@@ -126,7 +126,8 @@ def an_endpoint_dies_behind_a_partition(seed: int) -> None:
         while not charged[1]:
             fleet.world.run_for(0.0001)
         assert not payment.ended
-        ran = next(name for name in ("n2", "n3") if fleet.nodes["n1"].requests.balancer.load(name).in_flight)
+        (told,) = [one for one in fleet.nodes["n1"].requests.services() if one["service"] == "pay"]
+        ran = next(one["node"] for one in told["endpoints"] if one["evidence"]["in_flight"])
         healed = partition_by_rule(fleet, "n1", ran)
         fleet.world.run_for(0.001)
         fleet.crash(ran)
