@@ -8,7 +8,7 @@ from cluster.errors import BadMessage, LimitReached, NotFound
 from cluster.limits import FACT_BYTES_MAX, SERVICES_MAX
 from cluster.ports import Facts, Messenger, Recorder
 from cluster.requests.demo import demo_services
-from cluster.requests.description import describe, openapi
+from cluster.requests.description import describe
 from cluster.requests.pool import Pools
 from cluster.requests.registry import (
     KIND,
@@ -137,10 +137,6 @@ class ServiceHosting:
     def describe(self, service: str) -> dict[str, Any]:
         """A service that this node hosts. Raises NotFound."""
         return describe(self._definition(service))
-
-    def openapi(self, service: str) -> dict[str, Any]:
-        """A service that this node hosts, as OpenAPI 3.1. Raises NotFound."""
-        return openapi(self._definition(service))
 
     def _definition(self, service: str) -> Definition:
         definition = self.server.definitions.get(service)

@@ -7,28 +7,35 @@
 
 A method takes at most one Struct and at most one `CallContext`, in any order, and returns a Struct or None. A plain
 method runs at once and must not wait; an async one runs on the node's loop. Time comes from the node's clock and
-waiting from its loop, both through the context, so a handler runs unchanged in the simulated world. Traits are promises
-of the author: `readonly` changes nothing (so a call with an unknown outcome is tried again elsewhere), `idempotent` may
-be repeated. What breaks the form is a `Usage` when the class is made, not a surprise when it is called.
+waiting from its loop, both through the context, so a handler runs unchanged in the simulated world. An async generator
+(`-> AsyncIterator[Price]`) replies with a stream of Structs. Traits are promises of the author: `readonly` changes
+nothing (so a call with an unknown outcome is tried again elsewhere), `idempotent` may be repeated. What breaks the form
+is a `Usage` when the class is made, not a surprise when it is called.
 """
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from cluster.env import Clock
 from cluster.errors import ClusterError, Usage
 from cluster.limits import NAME_BYTES_MAX
+from cluster.requests.declared import declared_types
+from cluster.requests.method import OperationMethod
 
-F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C", bound=type)
+M = TypeVar("M", bound=Callable[..., Any])
 Sleep = Callable[[float], Awaitable[None]]
 
 OPERATIONS_MAX = 64
+CONCURRENCY_MAX = 65_536
+VERSION_MAX = 1_000_000
+PRIORITIES = ("normal", "low")
+"""Their places are the numbers on the wire."""
 SCHEMA_PLACE = "#/components/schemas/{name}"
 _NAME = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
 
@@ -61,11 +68,13 @@ class Nothing(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Traits:
-    """What the author promises of an operation. `timeout_s` caps the caller's deadline."""
+    """What the author promises of an operation. `timeout_s` caps the caller's deadline; `priority` as in a call: 0 is
+    normal, 1 is shed first."""
 
     readonly: bool = False
     idempotent: bool = False
     timeout_s: float | None = None
+    priority: int = 0
     errors: tuple[type[Exception], ...] = ()
 
 
@@ -78,23 +87,34 @@ class Operation:
     traits: Traits
     request: type[msgspec.Struct]
     reply: type[msgspec.Struct] | None
+    """Of a stream: one of its replies."""
     request_as: str
     """The parameter that takes the request; empty when there is none."""
     context_as: str
     """The parameter that takes the CallContext; empty when there is none."""
     is_async: bool
+    streams: bool = False
+    """It is an async generator."""
 
 
 @dataclass(frozen=True)
 class Definition:
-    """One class, taken apart. `schemas` are the JSON Schemas of all its types, by name; `references` point to them."""
+    """One class, taken apart. `concurrency`: how many calls an endpoint runs together, None for the default. `schemas`
+    are the JSON Schemas of all its types, by name; `references` point to them."""
 
     name: str
     version: int
     summary: str
+    concurrency: int | None
     operations: dict[str, Operation]
     schemas: dict[str, Any] = field(repr=False)
     references: dict[type, dict[str, Any]] = field(repr=False)
+
+
+class _Marking(Protocol):
+    """Generic in what it is called with, unlike a Callable that is returned."""
+
+    def __call__(self, method: M) -> OperationMethod[M]: ...
 
 
 def operation(
@@ -102,38 +122,45 @@ def operation(
     readonly: bool = False,
     idempotent: bool = False,
     timeout_s: float | None = None,
+    priority: Literal["normal", "low"] = "normal",
     errors: Sequence[type[Exception]] = (),
-) -> Callable[[F], F]:
-    """Make a method an operation. `errors` are what it raises on purpose; a readonly operation is idempotent too."""
+) -> _Marking:
+    """Make a method an operation. `errors` are what it raises on purpose, and what its callers get; a readonly
+    operation is idempotent too; one of low priority is the first that an endpoint with too much to do refuses."""
+    if priority not in PRIORITIES:
+        raise Usage(f"the priority of an operation is {' or '.join(PRIORITIES)}, not {priority!r}")
+    traits = Traits(readonly, idempotent or readonly, timeout_s, PRIORITIES.index(priority), tuple(errors))
+    return lambda method: OperationMethod(method, traits)
 
-    def mark(method: F) -> F:
-        method.__operation__ = Traits(readonly, idempotent or readonly, timeout_s, tuple(errors))  # type: ignore[attr-defined]
-        return method
 
-    return mark
-
-
-def service(*, name: str, version: int = 1) -> Callable[[C], C]:
+def service(*, name: str, version: int = 1, concurrency: int | None = None) -> Callable[[C], C]:
     """Make a class a service. Raises Usage when it is not one."""
 
     def define(made: C) -> C:
         _check_name(name, "service")
-        if version < 1:
+        if not 1 <= version <= VERSION_MAX:
             raise Usage(f"the version of service {name} is 1 or more, not {version}")
-        methods = {key: value for kind in reversed(made.__mro__) for key, value in vars(kind).items()}
-        marked = {key: value for key, value in methods.items() if hasattr(value, "__operation__")}
-        if not 0 < len(marked) <= OPERATIONS_MAX:
+        if concurrency is not None and not 1 <= concurrency <= CONCURRENCY_MAX:
+            raise Usage(f"the concurrency of service {name} is 1 to {CONCURRENCY_MAX}, not {concurrency}")
+        members = {key: value for kind in reversed(made.__mro__) for key, value in vars(kind).items()}
+        methods = {key: value for key, value in members.items() if isinstance(value, OperationMethod)}
+        if not 0 < len(methods) <= OPERATIONS_MAX:
             raise Usage(
-                f"service {name} has {len(marked)} operations: decorate 1 to {OPERATIONS_MAX} with @operation()"
+                f"service {name} has {len(methods)} operations: decorate 1 to {OPERATIONS_MAX} with @operation()"
             )
-        operations = {key: _operation(f"{name}.{key}", key, method) for key, method in marked.items()}
-        types = dict.fromkeys(kind for one in operations.values() for kind in (one.request, one.reply) if kind)
+        operations = {key: _operation(f"{name}.{key}", key, method) for key, method in methods.items()}
+        types: dict[type, None] = {}
+        for one in operations.values():
+            types |= dict.fromkeys(kind for kind in (one.request, one.reply) if kind)
+            types |= dict.fromkeys(declared_types(one.traits.errors))
         try:
             references, schemas = msgspec.json.schema_components(types, ref_template=SCHEMA_PLACE)
         except (TypeError, RuntimeError) as error:
             raise Usage(f"service {name} has a type that JSON cannot carry: {error}") from None
         places = dict(zip(types, references, strict=True))
-        made.__service__ = Definition(name, version, _summary(made), operations, dict(schemas), places)  # type: ignore[attr-defined]
+        made.__service__ = Definition(  # type: ignore[attr-defined]
+            name, version, _summary(made), concurrency, operations, dict(schemas), places
+        )
         return made
 
     return define
@@ -148,28 +175,35 @@ def definition_of(made: Any) -> Definition:
     return found
 
 
-def _operation(full: str, name: str, method: Any) -> Operation:
+def _operation(full: str, name: str, method: OperationMethod[Any]) -> Operation:
     _check_name(name, "operation")
-    traits: Traits = method.__operation__
-    if not inspect.isfunction(method):
+    traits, function = method.traits, method.function
+    if not inspect.isfunction(function):
         raise Usage(f"{full} is not a plain method: put @operation() directly above its def")
     if traits.timeout_s is not None and not 0 < traits.timeout_s < float("inf"):
         raise Usage(f"timeout_s of {full} is above 0, not {traits.timeout_s}")
     for error in traits.errors:
         if not (isinstance(error, type) and issubclass(error, Exception)) or issubclass(error, ClusterError):
             raise Usage(f"{full} declares {error!r}: an error is an exception class of the service's own")
+    if len({error.__name__ for error in traits.errors}) < len(traits.errors):
+        raise Usage(f"{full} declares two errors of one name: a caller knows them by their names")
     try:
-        hints = get_type_hints(method)
+        hints = get_type_hints(function)
     except (NameError, TypeError) as why:
         raise Usage(f"the types of {full} cannot be found: {why}") from None
-    request, request_as, context_as = _parameters(full, method, hints)
-    reply = hints.get("return", ...)
-    if reply is type(None):
+    request, request_as, context_as = _parameters(full, function, hints)
+    reply, streams = hints.get("return", ...), inspect.isasyncgenfunction(function)
+    if streams:
+        rows = get_args(reply) if get_origin(reply) in (AsyncIterator, AsyncIterable, AsyncGenerator) else ()
+        if not rows or not _is_struct(rows[0]):
+            raise Usage(f"{full} yields its replies: it must say that it returns an AsyncIterator of a msgspec.Struct")
+        reply = rows[0]
+    elif reply is type(None):
         reply = None
     elif not _is_struct(reply):
         raise Usage(f"{full} must say that it returns a msgspec.Struct, or None")
-    is_async = inspect.iscoroutinefunction(method)
-    return Operation(name, _summary(method), traits, request, reply, request_as, context_as, is_async)
+    is_async = streams or inspect.iscoroutinefunction(function)
+    return Operation(name, _summary(function), traits, request, reply, request_as, context_as, is_async, streams)
 
 
 def _parameters(full: str, method: Any, hints: dict[str, Any]) -> tuple[type[msgspec.Struct], str, str]:

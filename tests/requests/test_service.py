@@ -1,6 +1,7 @@
 """Classes as services: what is taken, what is refused, how it is described."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -85,6 +86,19 @@ def unknown(self: Any, request: "Missing") -> None:  # type: ignore[name-defined
     ...
 
 
+async def unsaid(self: Any):  # type: ignore[no-untyped-def]
+    yield Price(1)
+
+
+async def texts(self: Any) -> AsyncIterator[str]:
+    yield ""
+
+
+@dataclass
+class Awkward(Exception):
+    number: complex
+
+
 def exotic(self: Any, request: Complex) -> None: ...
 
 
@@ -106,9 +120,13 @@ def exotic(self: Any, request: Complex) -> None: ...
         ({"Big": offered()}, "expected a-z"),
         ({"_hidden": offered()}, "expected a-z"),
         ({"a": offered(timeout_s=0)}, "timeout_s"),
+        ({"a": operation()(unsaid)}, "yields its replies"),
+        ({"a": operation()(texts)}, "yields its replies"),
+        ({"a": offered(errors=[UnknownItem, type("UnknownItem", (Exception,), {})])}, "two errors of one name"),
+        ({"a": offered(errors=[Awkward])}, "JSON cannot carry"),
         ({"a": offered(errors=[Usage])}, "an exception class of the service's own"),
         ({"a": offered(errors=["Oops"])}, "an exception class"),
-        ({"a": type("Callable", (), {"__operation__": None})()}, "not a plain method"),
+        ({"a": operation()(staticmethod(text))}, "not a plain method"),
     ],
 )
 def test_what_is_not_a_service(members: dict[str, Callable[..., Any]], message: str) -> None:
@@ -120,6 +138,41 @@ def test_what_is_not_a_service(members: dict[str, Callable[..., Any]], message: 
 def test_names_that_are_refused(name: str) -> None:
     with pytest.raises(Usage):
         service(name=name)(type("Bad", (), {"a": offered()}))
+
+
+@pytest.mark.parametrize("concurrency", [0, -1, 65_537])
+def test_concurrency_is_bounded(concurrency: int) -> None:
+    with pytest.raises(Usage, match="concurrency"):
+        service(name="bad", concurrency=concurrency)(type("Bad", (), {"a": offered()}))
+
+
+def test_a_priority_is_one_of_two() -> None:
+    assert [offered(priority=name).traits.priority for name in ("normal", "low")] == [0, 1]
+    with pytest.raises(Usage, match="normal or low"):
+        offered(priority="high")
+
+
+def test_a_stream_is_described_by_one_of_its_replies() -> None:
+    @service(name="prices", concurrency=8)
+    class Prices:
+        @operation(readonly=True, priority="low")
+        async def watch(self, request: Item) -> AsyncIterator[Price]:
+            yield Price(1)
+
+    definition = definition_of(Prices)
+    watch = definition.operations["watch"]
+    assert (watch.streams, watch.is_async, watch.reply) == (True, True, Price)
+    assert definition.concurrency == 8 and watch.traits.priority == 1
+    assert describe(Prices)["operations"]["watch"]["streams"]
+    responses = openapi(describe(Prices))["paths"]["/services/prices/watch"]["post"]["responses"]
+    assert list(responses["200"]["content"]) == ["application/jsonl"]
+
+
+def test_an_instance_has_the_method_itself_and_the_class_no_call() -> None:
+    assert Pricing().quote(request=Item("x", 2)) == Price(20)
+    assert Pricing.quote.__doc__ == "The price of an item."
+    with pytest.raises(Usage, match="called through a client"):
+        vars(Pricing)["quote"](Item("x"))
 
 
 def test_other_things_are_no_services() -> None:
@@ -137,7 +190,16 @@ def test_a_description_is_json_with_schemas() -> None:
         "readonly": True,
         "idempotent": True,
         "timeout_s": None,
-        "errors": ["UnknownItem"],
+        "priority": "normal",
+        "streams": False,
+        "errors": {
+            "UnknownItem": {
+                "title": "UnknownItem",
+                "type": "object",
+                "properties": {"message": {"type": "string"}},
+                "required": ["message"],
+            }
+        },
         "request": {"$ref": "#/components/schemas/Item"},
         "reply": {"$ref": "#/components/schemas/Price"},
     }
@@ -158,20 +220,21 @@ def test_the_digest_tells_definitions_apart() -> None:
 
 
 def test_the_openapi_document() -> None:
-    document = msgspec.json.decode(msgspec.json.encode(openapi(Pricing())))
+    document = msgspec.json.decode(msgspec.json.encode(openapi(describe(Pricing()))))
     assert document["openapi"] == "3.1.0"
     assert document["info"] == {"title": "pricing", "version": "3", "description": "What things cost."}
-    post = document["paths"]["/pricing/quote"]["post"]
+    post = document["paths"]["/services/pricing/quote"]["post"]
     assert post["operationId"] == "pricing.quote"
     assert post["requestBody"]["required"]
-    assert post["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Item"}
-    assert "UnknownItem" in post["responses"]["default"]["description"]
-    assert not document["paths"]["/pricing/reset"]["post"]["requestBody"]["required"]
+    item = {"$ref": "#/components/schemas/pricing.Item"}
+    assert post["requestBody"]["content"]["application/json"]["schema"] == item
+    assert "UnknownItem" in post["responses"]["422"]["description"]
+    assert not document["paths"]["/services/pricing/reset"]["post"]["requestBody"]["required"]
 
 
 def test_references_point_to_what_is_there() -> None:
-    document = openapi(Pricing)
-    names = [ref.rpartition("/")[2] for ref in references(document)]
+    document = openapi(describe(Pricing))
+    names = [ref.removeprefix("#/components/schemas/") for ref in references(document)]
     assert names and all(name in document["components"]["schemas"] for name in names)
 
 
@@ -184,6 +247,5 @@ def references(value: Any) -> list[str]:
 def test_missing_services_are_not_described() -> None:
     node = World(1).nodes["n1"]
     assert node.describe("echo")["operations"]["whoami"]["readonly"]
-    assert node.openapi("flaky")["info"]["title"] == "flaky"
     with pytest.raises(NotFound):
         node.describe("pricing")
