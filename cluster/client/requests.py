@@ -1,31 +1,50 @@
 """Calls of services: by name with JSON, or typed by the service's class. The node that is asked balances them."""
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, overload
 
 from msgspec import DecodeError, MsgspecError, Struct, ValidationError, json
 
-from cluster.client.operation import Family, S, Send, Steps, check_name, check_text, check_timeout, expect, operation
-from cluster.errors import BadMessage, TooLarge, Usage
-from cluster.limits import NAME_BYTES_MAX, VALUE_BYTES_MAX
+from cluster.client.operation import (
+    Family,
+    S,
+    Send,
+    Steps,
+    check_count,
+    check_flag,
+    check_name,
+    check_text,
+    check_timeout,
+    expect,
+    operation,
+)
+from cluster.errors import BadMessage, ServiceError, TooLarge, Usage
+from cluster.limits import KEY_BYTES_MAX, NAME_BYTES_MAX, VALUE_BYTES_MAX
 from cluster.wire.requests import Call, CallDone
 
 if TYPE_CHECKING:
     from cluster.client.aio import AioSession
     from cluster.client.blocking import BlockingSession
-    from cluster.requests.service import Definition
+    from cluster.requests.method import Blocking
+    from cluster.requests.service import Definition, Operation
+
+Service = TypeVar("Service")
+BlockingService = TypeVar("BlockingService", bound="Blocking")
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 """What a call by name is answered with."""
 
 
 class CallResult(Struct, frozen=True):
-    """A reply of a service: `reply` is the decoded JSON, `attempts` how many endpoints were tried."""
+    """A reply of a service: `reply` is the decoded JSON, `attempts` how many endpoints were tried. `endpoint` ran it:
+    `n2`, or its worker `n2/1`."""
 
     service: str
     operation: str
     reply: Json
     node: str
+    endpoint: str
+    version: int
     attempts: int
     hedged: bool
     ms: float
@@ -37,93 +56,157 @@ class Requests(Family[S]):
 
     @operation
     def call(
-        self, operation: str, arguments: object = None, *, deadline: float | None = None, only: str | None = None
+        self,
+        operation: str,
+        arguments: object = None,
+        *,
+        deadline: float | None = None,
+        key: str | None = None,
+        only: str | None = None,
+        hedge: bool = False,
+        version: int = 0,
     ) -> Steps[CallResult]:
-        """Call `SERVICE.OPERATION` with arguments that can be JSON. `deadline` in seconds; `only` names the node
-        whose endpoint is to answer, and no other. Raises ServiceError for what the service refuses, Maybe when the
-        deadline passes after the call was sent."""
-        body = call_body(operation, arguments, only)
+        """Call `SERVICE.OPERATION` with arguments that can be JSON. `deadline` in seconds. `key`: calls with the same
+        one go to the same endpoint while they can. `only` names the node or endpoint (`n2/1`) that is to answer, and no
+        other. `hedge` asks for a second attempt beside a slow one, of a readonly operation. `version`: of the service;
+        0 is any. Raises ServiceError for an error of the service, Maybe when the deadline passes after the call was
+        sent."""
+        body = call_body(operation, arguments, only, key, hedge, version)
         began = monotonic()
         done = expect(CallDone, (yield Send(body, check_timeout(deadline, "deadline"))))
         return call_result(body, done, monotonic() - began)
 
-    def client(self, service: object, *, deadline: float | None = None) -> "TypedClient[S]":
-        """A client whose methods are the operations of `service`, a class made with `@service`. Raises Usage."""
+    @overload
+    def client(
+        self: "Requests[AioSession]",
+        service: type[Service],
+        *,
+        deadline: float | None = None,
+        version: int | None = None,
+    ) -> type[Service]: ...
+    @overload
+    def client(
+        self: "Requests[BlockingSession]",
+        service: type[BlockingService],
+        *,
+        deadline: float | None = None,
+        version: int | None = None,
+    ) -> type[BlockingService]: ...
+    @overload
+    def client(
+        self: "Requests[BlockingSession]",
+        service: type,
+        *,
+        deadline: float | None = None,
+        version: int | None = None,
+    ) -> "TypedClient[BlockingSession]": ...
+    def client(self, service: type, *, deadline: float | None = None, version: int | None = None) -> Any:
+        """A client whose methods are the operations of `service`, a class made with `@service`. It calls endpoints of
+        that class's version, of another `version`, or of any for 0. Raises Usage.
+
+        A type checker sees the class itself: `await client.quote(Quote(sku="x"), deadline=0.5)` is a `Price`. For a
+        blocking client it does so with a class that begins with `cluster.requests.Blocking`.
+        """
         from cluster.requests.service import definition_of
 
-        return TypedClient(self._session, definition_of(service), check_timeout(deadline, "deadline"))
+        definition = definition_of(service)
+        wanted = definition.version if version is None else check_count(version, "a version")
+        return TypedClient(self._session, definition, check_timeout(deadline, "deadline"), wanted)
 
 
-class AioOperation(Protocol):
-    """An operation of a service, called through the asyncio client."""
-
-    async def __call__(
-        self, request: Struct | None = None, *, deadline: float | None = None, only: str | None = None
-    ) -> Struct | None:
-        """The operation's reply."""
-
-
-class BlockingOperation(Protocol):
-    """An operation of a service, called through the blocking client."""
+class UntypedOperation(Protocol):
+    """An operation whose types are not known where it is called: narrow its reply with `isinstance`."""
 
     def __call__(
-        self, request: Struct | None = None, *, deadline: float | None = None, only: str | None = None
+        self,
+        request: Struct | None = None,
+        *,
+        deadline: float | None = None,
+        key: str | None = None,
+        only: str | None = None,
+        hedge: bool = False,
     ) -> Struct | None:
         """The operation's reply."""
 
 
 class TypedClient(Family[S]):
-    """`await client.quote(Quote(sku="x"), deadline=0.5)`: a msgspec Struct in, the operation's Struct (or None) out.
+    """A msgspec Struct in, the operation's Struct (or None) out; a declared error is raised as the class it is."""
 
-    A type checker sees no more than `Struct | None`, since a class of services says nothing of its clients: narrow it
-    with `isinstance`. At run time the reply is always of the type that the operation declares.
-    """
-
-    def __init__(self, session: S, definition: "Definition", deadline: float | None) -> None:
+    def __init__(self, session: S, definition: "Definition", deadline: float | None, version: int) -> None:
         super().__init__(session)
         self._definition = definition
         self._deadline = deadline
+        self._version = version
 
-    @overload
-    def __getattr__(self: "TypedClient[AioSession]", name: str) -> AioOperation: ...
+    if TYPE_CHECKING:
 
-    @overload
-    def __getattr__(self: "TypedClient[BlockingSession]", name: str) -> BlockingOperation: ...
+        def __getattr__(self, name: str) -> UntypedOperation: ...
 
-    def __getattr__(self, name: str) -> Any:
-        found = self._definition.operations.get(name)
-        if found is None:
-            raise AttributeError(f"service {self._definition.name} has no operation {name!r}")
+    else:
 
-        def call(request: object = None, *, deadline: float | None = None, only: str | None = None) -> object:
-            return self._session.run(self._steps(name, request, deadline, only))
+        def __getattr__(self, name: str) -> Any:
+            found = self._definition.operations.get(name)
+            if found is None:
+                raise AttributeError(f"service {self._definition.name} has no operation {name!r}")
 
-        call.__name__, call.__doc__ = name, found.summary
-        return call
+            def call(
+                request: object = None,
+                *,
+                deadline: float | None = None,
+                key: str | None = None,
+                only: str | None = None,
+                hedge: bool = False,
+            ) -> object:
+                return self._session.run(self._steps(found, request, deadline, key, only, hedge))
+
+            call.__name__, call.__doc__ = name, found.summary
+            return call
 
     def __dir__(self) -> list[str]:
         return sorted(self._definition.operations)
 
-    def _steps(self, name: str, request: object, deadline: float | None, only: str | None) -> Steps[Struct | None]:
-        service, found = self._definition.name, self._definition.operations[name]
+    def _steps(
+        self, found: "Operation", request: object, deadline: object, key: object, only: object, hedge: object
+    ) -> Steps[Struct | None]:
+        from cluster.requests.fields import field_problem
+
+        name = f"{self._definition.name}.{found.name}"
         if request is None:
             request = found.request()
         if not isinstance(request, found.request):
-            raise Usage(f"{service}.{name} takes {found.request.__name__}, not {type(request).__name__}")
-        body = call_body(f"{service}.{name}", request, only)
+            raise Usage(f"{name} takes {found.request.__name__}, not {type(request).__name__}")
+        body = call_body(name, request, only, key, hedge, self._version)
         try:  # a Struct takes any value in its fields
             json.decode(body.payload, type=found.request)
-        except MsgspecError as error:
-            raise Usage(f"{found.request.__name__} of {service}.{name}: {error}") from None
+        except DecodeError as error:
+            raise Usage(f"{name}: {field_problem(error)}") from None
         limit = self._deadline if deadline is None else check_timeout(deadline, "deadline")
         done = expect(CallDone, (yield Send(body, limit)))
+        if done.error:
+            raise self._declared(name, found, done)
         try:
             return json.decode(done.payload, type=found.reply)
         except (DecodeError, ValidationError, UnicodeDecodeError) as error:
-            raise BadMessage(f"{service}.{name} replied with something else: {error}") from None
+            raise BadMessage(f"{name} replied with something else: {error}") from None
+
+    def _declared(self, name: str, found: "Operation", done: CallDone) -> Exception:
+        """The exception that the handler raised; a ServiceError when this class does not declare it."""
+        from cluster.requests.declared import decode_error
+
+        for kind in found.traits.errors:
+            if kind.__name__ == done.error:
+                return decode_error(kind, done.payload)
+        return service_error(name, done)
 
 
-def call_body(target: object, arguments: object, only: object = None) -> Call:
+def call_body(
+    target: object,
+    arguments: object,
+    only: object = None,
+    key: object = None,
+    hedge: object = False,
+    version: object = 0,
+) -> Call:
     """The request for `service.operation`; the operation is what follows the last dot. Raises Usage or TooLarge."""
     service, _, name = check_text(target, "an operation").rpartition(".")
     if not service or not name:
@@ -137,15 +220,51 @@ def call_body(target: object, arguments: object, only: object = None) -> Call:
         raise Usage(f"the arguments of {target} cannot be JSON: {error}") from None
     if len(payload) > VALUE_BYTES_MAX:
         raise TooLarge(f"the arguments have {len(payload)} bytes; {VALUE_BYTES_MAX} are allowed")
-    return Call(service, name, payload, only=check_name(only, "`only`") or "")
+    affinity = check_name(key, "`key`") or ""
+    if len(affinity.encode()) > KEY_BYTES_MAX:
+        raise TooLarge(f"`key` has {len(affinity.encode())} bytes; {KEY_BYTES_MAX} are allowed")
+    return Call(
+        service,
+        name,
+        payload,
+        key=affinity,
+        only=check_name(only, "`only`") or "",
+        hedge=check_flag(hedge, "`hedge`"),
+        version=check_count(version, "a version"),
+    )
 
 
 def call_result(call: Call, done: CallDone, seconds: float) -> CallResult:
-    """The result of a request. Raises BadMessage when the reply is not JSON."""
+    """The result of a request. Raises ServiceError for a declared error, BadMessage when the reply is not JSON."""
+    name = f"{call.service}.{call.operation}"
+    if done.error:
+        raise service_error(name, done)
     try:
         reply = json.decode(done.payload)
     except (DecodeError, UnicodeDecodeError) as error:
-        raise BadMessage(f"{call.service}.{call.operation} did not reply with JSON: {error}") from None
-    hedged = bool(getattr(done, "hedged", False))
-    ms = round(seconds * 1000, 3)
-    return CallResult(call.service, call.operation, reply, done.node, done.attempts, hedged, ms, "")
+        raise BadMessage(f"{name} did not reply with JSON: {error}") from None
+    return CallResult(
+        call.service,
+        call.operation,
+        reply,
+        done.node,
+        done.endpoint or done.node,
+        done.version,
+        done.attempts,
+        done.hedged,
+        round(seconds * 1000, 3),
+        "",
+    )
+
+
+def service_error(name: str, done: CallDone) -> ServiceError:
+    """A declared error for a caller that does not have its class: the name and the fields are in `detail`."""
+    from cluster.requests.declared import error_message
+
+    message, fields = error_message(done.payload)
+    return ServiceError(
+        f"{name} raised {done.error}: {message}" if message else f"{name} raised {done.error}",
+        error=done.error,
+        data=fields,
+        endpoint=done.endpoint or done.node,
+    )

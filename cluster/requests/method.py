@@ -72,7 +72,7 @@ if TYPE_CHECKING:
             self: "AioOperation[Request, R]", request: Request, **options: Unpack[CallOptions]
         ) -> Coroutine[Any, Any, R]: ...
         def __call__(self, *arguments: Any, **options: Any) -> Any:
-            """The reply."""
+            """Call it."""
 
     class BlockingOperation(Generic[Request, Returned_co]):
         """An operation as the blocking client calls it."""
@@ -98,7 +98,7 @@ if TYPE_CHECKING:
         @overload
         def __call__(self: "BlockingOperation[Request, R]", request: Request, **options: Unpack[CallOptions]) -> R: ...
         def __call__(self, *arguments: Any, **options: Any) -> Any:
-            """The reply."""
+            """Call it."""
 
 
 class OperationMethod(Generic[Method_co]):

@@ -111,7 +111,7 @@ class Definition:
     references: dict[type, dict[str, Any]] = field(repr=False)
 
 
-class _Marking(Protocol):
+class _Decorator(Protocol):
     """Generic in what it is called with, unlike a Callable that is returned."""
 
     def __call__(self, method: M) -> OperationMethod[M]: ...
@@ -124,7 +124,7 @@ def operation(
     timeout_s: float | None = None,
     priority: Literal["normal", "low"] = "normal",
     errors: Sequence[type[Exception]] = (),
-) -> _Marking:
+) -> _Decorator:
     """Make a method an operation. `errors` are what it raises on purpose, and what its callers get; a readonly
     operation is idempotent too; one of low priority is the first that an endpoint with too much to do refuses."""
     if priority not in PRIORITIES:

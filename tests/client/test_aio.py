@@ -341,7 +341,7 @@ async def test_requests_by_name_and_by_class(start_node: StartNode) -> None:
         with pytest.raises(ClusterError, match="something else"):
             await echo.whoami()
         with pytest.raises(AttributeError):
-            echo.shout  # noqa: B018
+            echo.shout  # type: ignore[attr-defined]  # noqa: B018
         with pytest.raises(Usage):
             c.requests.client(str)
 
