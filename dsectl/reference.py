@@ -150,7 +150,35 @@ def redis_page() -> str:
     return GENERATED.sub(renewed, (DOCS / "redis.md").read_text(encoding="utf-8"))
 
 
-PAGES = {"redis.md": redis_page, "cli.md": cli_page, "errors.md": errors_page, "topics.md": topics_page}
+def http_page() -> str:
+    """docs/http.md, with the table of the gateway's routes renewed."""
+    from cluster.gateways.http.gateway import TABLE as ROUTES
+    from cluster.gateways.http.openapi import OF_SERVICES, REASONS
+
+    routes = ["| request | what it does | parameters | answers |", "| --- | --- | --- | --- |"]
+    for one in ROUTES.routes:
+        asked = ", ".join(f"`{parameter.name}`" for parameter in one.parameters if parameter.place != "path")
+        statuses = sorted([*one.replies, *one.problems] if one.shown else [200, 422, *OF_SERVICES])
+        methods = f"{one.method}, HEAD" if one.readonly else one.method
+        answers = ", ".join(map(str, statuses))
+        routes.append(f"| `{methods} {one.path}` | {one.summary} | {asked} | {answers} |")
+    statuses_ = ["| status | what it means |", "| --- | --- |"]
+    statuses_ += [f"| {status} | {reason} |" for status, reason in REASONS.items()]
+    tables = {"routes": routes, "statuses": statuses_}
+
+    def renewed(mark: re.Match[str]) -> str:
+        return mark[1] + "\n\n" + "\n".join(tables[mark[2]]) + "\n"
+
+    return GENERATED.sub(renewed, (DOCS / "http.md").read_text(encoding="utf-8"))
+
+
+PAGES = {
+    "http.md": http_page,
+    "redis.md": redis_page,
+    "cli.md": cli_page,
+    "errors.md": errors_page,
+    "topics.md": topics_page,
+}
 
 
 def main() -> None:

@@ -145,6 +145,10 @@ class ClusterFiles:
     def gateway_variables(self) -> dict[str, str]:
         """What unmodified programs read from their environment: addresses with the password in them."""
         found: dict[str, str] = {}
+        http = self.gateways.get("http")
+        if http:
+            at = http.get("any") or next(iter(http.values()))
+            found["DSECTL_HTTP_URL"] = f"http://dsectl:{self.gateway_password}@{at}"
         nats = self.gateways.get("nats")
         if nats:
             found["NATS_URL"] = f"nats://{self.gateway_password}@{nats.get('any') or next(iter(nats.values()))}"

@@ -18,7 +18,7 @@ DEFAULTS: Final = {
     "durability": "interval",
     "store": "memory",
 }
-GATEWAYS: Final = ("nats", "redis", "sqs")
+GATEWAYS: Final = ("http", "nats", "redis", "sqs")
 
 
 class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from cluster.errors import BadMessage, ClusterError
 from cluster.layout import LayoutView
 from cluster.messaging.topics import NodeTopics
 from cluster.ports import Facts, Inbound, Messenger, Recorder
+from cluster.requests.registry import Registry
 
 if TYPE_CHECKING:
     from random import Random
@@ -100,6 +101,8 @@ class GatewayHost:
     """Who takes a message of a type from a gateway."""
     topics: NodeTopics
     addresses: "GatewayAddresses"
+    registry: Registry
+    """Who offers which service, as this node sees it."""
     offers: Callable[[str], bool]
     """Whether a service of that name can be called."""
     view: LayoutView
@@ -109,7 +112,7 @@ class GatewayHost:
     queues: Callable[[], Mapping[str, Queue]]
     """The queues that are defined, as this node has them."""
     admin: Callable[[Inbound], None]
-    """Answers the admin queries about queues. Raises Forbidden for any other."""
+    """Answers the admin queries about queues, and what a service is. Raises Forbidden for any other."""
 
 
 class Gateway(Protocol):
@@ -135,6 +138,10 @@ class Gateway(Protocol):
 def make_gateways(host: GatewayHost, ports: Mapping[str, GatewayPorts]) -> dict[str, Gateway]:
     """The gateways of a node, by name; a node without one does not load its code."""
     gateways: dict[str, Gateway] = {}
+    if "http" in ports:
+        from cluster.gateways.http.gateway import HttpGateway
+
+        gateways["http"] = HttpGateway(host, ports["http"])
     if "nats" in ports:
         from cluster.gateways.nats.gateway import NatsGateway
 

@@ -30,6 +30,8 @@ UNPROVEN_BYTES_MAX: Final = 32 * 1024 * 1024
 body, so it is checked last."""
 LOOPBACK: Final = frozenset(("localhost", "127.0.0.1", "[::1]"))
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+BODILESS: Final = frozenset((HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED))
+"""Statuses that no body follows, nor its length: a client would wait for it (RFC 9110 section 6.4.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,13 +212,16 @@ def _date(wall_s: int) -> str:
 
 
 def encode_response(
-    status: HTTPStatus, headers: Mapping[str, str], body: bytes, *, wall_s: float, keep_alive: bool
+    status: HTTPStatus, headers: Mapping[str, str], body: bytes, *, wall_s: float, keep_alive: bool, head: bool = False
 ) -> bytes:
-    """A response with its length, its date, and whether the connection goes on."""
-    lines = [f"HTTP/1.1 {status.value} {status.phrase}", f"Date: {_date(int(wall_s))}", f"Content-Length: {len(body)}"]
+    """A response with its length, its date, and whether the connection goes on. `head`: the body is not sent along."""
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", f"Date: {_date(int(wall_s))}"]
+    if status not in BODILESS:
+        lines.append(f"Content-Length: {len(body)}")
     lines += [f"{name}: {' '.join(value.splitlines())}" for name, value in headers.items()]
     lines.append("Connection: keep-alive" if keep_alive else "Connection: close")
-    return "\r\n".join([*lines, "\r\n"]).encode("latin-1", "backslashreplace") + body
+    encoded = "\r\n".join([*lines, "\r\n"]).encode("latin-1", "backslashreplace")
+    return encoded if head or status in BODILESS else encoded + body
 
 
 class HttpSession(GatewaySession):
@@ -229,6 +234,7 @@ class HttpSession(GatewaySession):
         """The request that is under way."""
         self.waits_for: GatewayRequest | None = None
         """What the node carries out for it; called off when the client goes away."""
+        self._only_waits = True
         self._working = False
 
     # -- what a protocol adds
@@ -247,20 +253,23 @@ class HttpSession(GatewaySession):
 
     # -- for it
 
-    def carry_out(self, body: Struct, then: Callable[[Any], None], limit_s: float) -> None:
+    def carry_out(
+        self, body: Struct, then: Callable[[Any], None], limit_s: float, *, trace: str = "", only_waits: bool = True
+    ) -> None:
         """Have the node carry out what answers the request under way; see `ListeningGateway.ask`. `then` is called also
-        when the client has gone: see `ended`."""
+        when the client has gone: see `ended`. `only_waits`: a node that drains may call it off, if nothing has come."""
         request = self.current
-        waits_for = self.gateway.ask(self, body, then, limit_s)
+        waits_for = self.gateway.ask(self, body, then, limit_s, trace)
         if self.current is request:
-            self.waits_for = waits_for
+            self.waits_for, self._only_waits = waits_for, only_waits
 
     def respond(self, status: HTTPStatus, headers: Mapping[str, str], body: bytes) -> None:
         """Answer the request that is under way."""
         request, self.current, self.waits_for = self.current, None, None
         keep_alive = request is not None and request.keep_alive and not self.gateway.draining and not self._closing
         wall_s = self.gateway.host.clock.wall()
-        self.send(encode_response(status, headers, body, wall_s=wall_s, keep_alive=keep_alive))
+        head = request is not None and request.method == "HEAD"
+        self.send(encode_response(status, headers, body, wall_s=wall_s, keep_alive=keep_alive, head=head))
         if not keep_alive:
             self.close()
         if not self._working:
@@ -324,7 +333,7 @@ class HttpSession(GatewaySession):
     def drain(self) -> None:
         """The node wants to let go of it: what only waits is called off."""
         super().drain()
-        if self.waits_for is not None and self.waits_for.cancel():
+        if self.waits_for is not None and self._only_waits and self.waits_for.cancel():
             self.called_off()
 
     def lost(self, reason: str) -> None:

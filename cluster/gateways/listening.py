@@ -10,9 +10,12 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from cluster.env import Address, Link, LinkHandler, StreamListener
-from cluster.errors import ClusterError
+from cluster.errors import ClusterError, QuorumMissing
 from cluster.gateways.host import GatewayHost, GatewayPorts
 from cluster.gateways.session import GatewayRequest, GatewaySession
+from cluster.ports import Outcome
+from cluster.wire.admin import AdminAnswer, AdminQuery
+from cluster.wire.kv import Keys, KeysFound, first_keys
 
 if TYPE_CHECKING:
     from msgspec import Struct
@@ -25,6 +28,10 @@ UNPROVEN_MAX = 64
 a keyboard some places."""
 OPERATION_S = 5.0
 """What an operation is given at most; the coordinator has a limit of its own, which is shorter."""
+DEFINE_S = 10.0
+"""For a majority to decide a definition, and all live members to take it over."""
+PAGE_S = 2.0
+"""For one page of keys of all nodes."""
 
 
 class ListeningGateway(Generic[S]):
@@ -43,6 +50,8 @@ class ListeningGateway(Generic[S]):
         self.draining = False
         self.began = host.clock.now()
         self._numbers = 0
+        self._prefix = host.random.randbytes(9).hex()
+        self._operations = 0
         self._unproven: dict[S, None] = {}
         self._dirty: dict[S, None] = {}
         self._listeners: list[StreamListener] = []
@@ -147,17 +156,61 @@ class ListeningGateway(Generic[S]):
 
     # -- operations
 
+    def operation_id(self) -> str:
+        """Different for any two writes, and changes of definitions."""
+        self._operations += 1
+        return f"{self._prefix}-{self._operations}"
+
     def ask(
-        self, session: S, body: "Struct", then: Callable[[Any], None], limit_s: float = OPERATION_S
+        self, session: S, body: "Struct", then: Callable[[Any], None], limit_s: float = OPERATION_S, trace: str = ""
     ) -> GatewayRequest:
-        """Have this node carry out `body`; `then` gets the answer or the error, once."""
+        """Have this node carry out `body`; `then` gets the answer or the error, once. `trace`: a W3C traceparent."""
         now = self.host.clock.now()
-        request = GatewayRequest(session, body, now, now + limit_s, then)
+        request = GatewayRequest(session, body, now, now + limit_s, then, trace)
         try:
             self.host.handlers[type(body)](request)
         except ClusterError as error:
             then(error)
         return request
+
+    def ask_node(
+        self, session: S, what: str, arguments: dict[str, Any], then: Callable[[Any], None], limit_s: float = DEFINE_S
+    ) -> None:
+        """Have this node answer an admin query: `then` gets what it says, or the error."""
+
+        def answered(outcome: Outcome) -> None:
+            then(outcome.value if isinstance(outcome, AdminAnswer) else outcome)
+
+        now = self.host.clock.now()
+        request = GatewayRequest(session, AdminQuery(what, arguments), now, now + limit_s, answered)
+        try:
+            self.host.admin(request)
+        except ClusterError as error:
+            then(error)
+
+    def list_keys(self, session: S, body: Keys, then: Callable[[KeysFound | ClusterError], None]) -> None:
+        """A page of keys out of those of all live nodes, in order; without enough of them an error."""
+        host = self.host
+        alive = host.alive()
+        waiting = dict.fromkeys(alive)
+        pages: list[KeysFound] = []
+
+        def answered(name: str, outcome: object) -> None:
+            del waiting[name]
+            if isinstance(outcome, KeysFound):
+                pages.append(outcome)
+            if waiting:
+                return
+            silent = len(host.view.members) - len(pages)
+            if silent >= host.view.entry.n:
+                then(QuorumMissing(f"{silent} nodes do not answer: keys may be missing"))
+            else:
+                then(first_keys(pages, body.limit))
+
+        others = [name for name in alive if name != host.node]
+        if others:
+            host.messenger.request(others, body, host.clock.now() + PAGE_S, answered)
+        self.ask(session, body, lambda outcome: answered(host.node, outcome), PAGE_S)
 
     def peers(self) -> dict[str, Address]:
         """Where this gateway listens at all live members, by node."""

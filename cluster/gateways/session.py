@@ -145,20 +145,21 @@ class GatewaySession:
 class GatewayRequest:
     """A message to this node's own handler, from within: see `ports.Inbound`. `then` gets its outcome, once."""
 
-    __slots__ = ("_cancels", "_credit", "_parts", "arrived", "body", "deadline", "link", "then")
+    __slots__ = ("_cancels", "_credit", "_parts", "arrived", "body", "deadline", "link", "then", "trace")
 
     sender = ""
     role = ROLE_GATEWAY
-    trace = ""
 
     def __init__(
-        self, link: GatewaySession, body: "Struct", now: float, deadline: float, then: Callable[[Any], None]
-    ) -> None:
+        self, link: GatewaySession, body: "Struct", now: float, deadline: float, then: Callable[[Any], None],
+        trace: str = "",
+    ) -> None:  # fmt: skip
         self.link = link
         self.body = body
         self.arrived = now
         self.deadline = deadline
         self.then = then
+        self.trace = trace
         self._cancels: Callable[[], None] | None = None
         self._credit: Callable[[int], None] | None = None
         self._parts: list[bytes] = []

@@ -12,8 +12,8 @@ from cluster.wire.rights import ROLE_GATEWAY, gateway_password
 if TYPE_CHECKING:
     from cluster.node.node import Node
 
-GATEWAY_QUERIES: Final = frozenset(("queues", "create-queue", "alter-queue", "delete-queue", "purge-queue"))
-"""Admin queries that a gateway may pass on: what its clients may do to queues."""
+GATEWAY_QUERIES: Final = frozenset(("queues", "create-queue", "alter-queue", "delete-queue", "purge-queue", "describe"))
+"""Admin queries that a gateway may pass on: what its clients may do to queues, and what a service is."""
 
 
 def gateway_host(node: "Node", secret: bytes) -> GatewayHost:
@@ -45,6 +45,7 @@ def gateway_host(node: "Node", secret: bytes) -> GatewayHost:
         handlers=node.rpc.handlers_of(ROLE_GATEWAY),
         topics=node.topics,
         addresses=GatewayAddresses(node.membership, node.membership.alive),
+        registry=node.requests.registry,
         offers=lambda service: bool(node.requests.registry.candidates(service)),
         view=node.view,
         alive=node.membership.alive,

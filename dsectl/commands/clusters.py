@@ -46,7 +46,7 @@ def up(
     gateway: Annotated[
         str | None,
         typer.Option(
-            metavar="nats|redis|sqs[:PORT],...",
+            metavar="http|nats|redis|sqs[:PORT],...",
             help="Protocols that other programs use, at each node; PORT is that of n1 (default: none).",
         ),
     ] = None,

@@ -51,7 +51,7 @@ def test_a_port_by_number_is_that_of_n1(home: Home) -> None:
 
 @pytest.mark.parametrize(
     ("gateway", "said"),
-    [("http", "unknown gateway 'http': expected nats or redis or sqs"), ("redis:x", "invalid port"),
+    [("smtp", "unknown gateway 'smtp': expected http or nats or redis or sqs"), ("redis:x", "invalid port"),
      ("redis,redis", "named twice"),
      ("redis:80", "1024 to 65535"), ("redis:65535", "1024 to 65535"), ("redis:", "invalid port")],
 )  # fmt: skip

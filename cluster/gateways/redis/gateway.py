@@ -29,17 +29,10 @@ class RedisGateway(ListeningGateway[RedisSession]):
         self.carried_out = 0
         """Commands since the boot; CONFIG RESETSTAT begins this, and `served`, anew."""
         self.offered = COMMANDS
-        self._prefix = host.random.randbytes(9).hex()
-        self._operations = 0
 
     def make_session(self, number: int, peer: Address) -> RedisSession:
         """A connection was accepted."""
         return RedisSession(self, number, peer)
-
-    def operation_id(self) -> str:
-        """Different for any two writes."""
-        self._operations += 1
-        return f"{self._prefix}-{self._operations}"
 
     # -- commands
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 
-from cluster.errors import ClusterError, Failed, QuorumMissing
+from cluster.errors import ClusterError, Failed
 from cluster.gateways.redis.glob import compile_glob, literal_prefix
 from cluster.gateways.redis.keyed import BUCKET, PREFIX, CommandPart, for_each, integer, read, update
 from cluster.gateways.redis.resp import Simple
 from cluster.gateways.redis.session import REPLY_BYTES_MAX, RedisCall, syntax_error
 from cluster.gateways.redis.strings import now_ms
 from cluster.gateways.redis.table import ALL_KEYS, ONE_KEY, CommandTable
-from cluster.wire.kv import Expire, Got, Keys, KeysFound, Remove, first_keys
+from cluster.wire.kv import Expire, Got, Keys, KeysFound, Remove
 
 KEYSPACE = CommandTable("generic")
 PAGE_KEYS = 4096
@@ -17,8 +17,6 @@ SCAN_COUNT = 10
 """Keys that a SCAN looks at unless COUNT says otherwise."""
 CURSORS_MAX = 1024
 """Positions of SCAN that a node remembers: the oldest is forgotten first."""
-PAGE_S = 2.0
-"""For one page of keys of all nodes."""
 EMPTY_S = 5.0
 WALKS = "Walks over all keys, a page at a time; other clients are served meanwhile."
 UNITS = {b"expire": (1000, True), b"pexpire": (1, True), b"expireat": (1000, False), b"pexpireat": (1, False)}
@@ -249,28 +247,14 @@ def walk(call: RedisCall, prefix: str, page: Callable[[list[str]], bool], end: C
 
 def list_keys(call: RedisCall, prefix: str, after: str, limit: int, then: Callable[[KeysFound], None]) -> None:
     """A page of keys out of those of all live nodes, in order; without enough of them the call fails."""
-    host = call.session.gateway.host
-    alive = host.alive()
-    waiting = dict.fromkeys(alive)
-    pages: list[KeysFound] = []
 
-    def answered(name: str, outcome: object) -> None:
-        del waiting[name]
-        if isinstance(outcome, KeysFound):
-            pages.append(outcome)
-        if waiting:
-            return
-        silent = len(host.view.members) - len(pages)
-        if silent >= host.view.entry.n:
-            call.fail(QuorumMissing(f"{silent} nodes do not answer: keys may be missing"))
+    def listed(outcome: KeysFound | ClusterError) -> None:
+        if isinstance(outcome, ClusterError):
+            call.fail(outcome)
         else:
-            then(first_keys(pages, limit))
+            then(outcome)
 
-    body = Keys(PREFIX + prefix, after, limit)
-    others = [name for name in alive if name != host.node]
-    if others:
-        host.messenger.request(others, body, host.clock.now() + PAGE_S, answered)
-    call.session.gateway.ask(call.session, body, lambda outcome: answered(host.node, outcome), PAGE_S)
+    call.session.gateway.list_keys(call.session, Keys(PREFIX + prefix, after, limit), listed)
 
 
 # -- that all go

@@ -13,20 +13,16 @@ from cluster.errors import ClusterError
 from cluster.gateways.host import GatewayHost, GatewayPorts
 from cluster.gateways.http1 import HttpLimits, HttpRequest, HttpSession, encode_response
 from cluster.gateways.listening import ListeningGateway
-from cluster.gateways.session import GatewayRequest
 from cluster.gateways.sqs.actions import ACTIONS, UNSUPPORTED
 from cluster.gateways.sqs.call import JSON, SqsCall
 from cluster.gateways.sqs.errors import SqsError, of_cluster
 from cluster.gateways.sqs.signature import BadSignature, Verifier
-from cluster.ports import Outcome
 from cluster.wire.admin import AdminAnswer, AdminQuery
 from cluster.wire.handshake import LANE_CONTROL
 
 LIMITS: Final = HttpLimits(body_bytes=4 * 1024 * 1024)
 """A message of 1 MiB, of which most characters need an escape in JSON."""
 TARGET: Final = "AmazonSQS."
-DEFINE_S: Final = 10.0
-"""For a majority to decide a definition, and all live members to take it over."""
 COUNT_S: Final = 1.0
 """For the nodes to say how many messages they hold."""
 
@@ -60,10 +56,6 @@ class SqsSession(HttpSession):
     def called_off(self) -> None:
         """Nothing was received."""
         self.respond(HTTPStatus.OK, JSON, b"{}")
-
-    def change_id(self) -> str:
-        """Names a change of a definition; different for any two."""
-        return f"sqs-{self.gateway.host.random.randbytes(12).hex()}"
 
     def fail(self, error: SqsError) -> None:
         """Answer the request under way with an error."""
@@ -102,18 +94,6 @@ class SqsGateway(ListeningGateway[SqsSession]):
         return SqsSession(self, number, peer, LIMITS)
 
     # -- what only admin queries answer
-
-    def ask_node(
-        self, session: SqsSession, what: str, arguments: dict[str, Any], then: Callable[[Any], None],
-        limit_s: float = DEFINE_S,
-    ) -> None:  # fmt: skip
-        """Have this node answer an admin query: `then` gets what it says, or the error."""
-
-        def answered(outcome: Outcome) -> None:
-            then(outcome.value if isinstance(outcome, AdminAnswer) else outcome)
-
-        now = self.host.clock.now()
-        self.host.admin(GatewayRequest(session, AdminQuery(what, arguments), now, now + limit_s, answered))
 
     def ask_all(
         self, session: SqsSession, what: str, arguments: dict[str, Any], then: Callable[[dict[str, Any]], None]

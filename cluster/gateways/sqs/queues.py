@@ -38,7 +38,7 @@ def create_queue(call: SqsCall) -> None:
         return
     call.ask_node(
         "create-queue",
-        {"name": name, "id": call.session.change_id(), **options},
+        {"name": name, "id": call.session.gateway.operation_id(), **options},
         lambda answer: call.reply({"QueueUrl": call.url_of(name)}),
     )
 
@@ -71,7 +71,9 @@ def list_dead_letter_source_queues(call: SqsCall) -> None:
 def delete_queue(call: SqsCall) -> None:
     """DeleteQueue."""
     name = call.name_of(call.read(OfQueue).queue_url)
-    call.ask_node("delete-queue", {"name": name, "id": call.session.change_id()}, lambda answer: call.reply())
+    call.ask_node(
+        "delete-queue", {"name": name, "id": call.session.gateway.operation_id()}, lambda answer: call.reply()
+    )
 
 
 def purge_queue(call: SqsCall) -> None:
@@ -107,7 +109,7 @@ def set_queue_attributes(call: SqsCall) -> None:
     """SetQueueAttributes."""
     request = call.read(SetQueueAttributes)
     name, options = call.name_of(request.queue_url), options_of(request.attributes)
-    arguments = {"name": name, "id": call.session.change_id(), **options}
+    arguments = {"name": name, "id": call.session.gateway.operation_id(), **options}
     call.ask_node("alter-queue", arguments, lambda answer: call.reply())
 
 

@@ -1,0 +1,139 @@
+"""Services over HTTP: an operation is a POST of its JSON, whichever node has it."""
+
+import re
+from http import HTTPStatus
+from typing import Final
+
+from msgspec import Raw, Struct, json
+
+from cluster.errors import ClusterError, NotFound, ServiceError, Usage
+from cluster.gateways.http.call import JSON, HttpCall
+from cluster.gateways.http.parameters import HEADER, PATH, PRINTABLE, Parameter
+from cluster.gateways.http.problems import HttpProblem, of_cluster
+from cluster.gateways.http.routes import HttpReply, HttpRoute
+from cluster.limits import NAME_BYTES_MAX
+from cluster.wire.requests import Call, CallDone
+
+NODE, ENDPOINT, VERSION, ATTEMPTS = "Dsectl-Node", "Dsectl-Endpoint", "Dsectl-Version", "Dsectl-Attempts"
+LOW: Final = "low"
+_CONTENT_TYPE: Final = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE)
+_PLACE: Final = re.compile(r"\brequest((?:\.[^\s.:\[]+|\[[^\]]*\])*)")
+"""How a service names the field that is wrong."""
+
+
+class ServiceLine(Struct):
+    """A service: its versions, and how many of its endpoints can be called, as this node sees them."""
+
+    service: str
+    versions: list[int]
+    ready: int
+    endpoints: int
+
+
+class Services(Struct):
+    """All services."""
+
+    services: list[ServiceLine]
+
+
+def call_service(call: HttpCall) -> None:
+    """Call an operation."""
+    values, request = call.values, call.request
+    if request.body:
+        given = request.headers.get("content-type", "application/json")
+        if not _CONTENT_TYPE.fullmatch(given):
+            raise HttpProblem(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", f"the body is JSON, not {given[:64]}",
+                help="Send `Content-Type: application/json`; `curl --json` does.",
+            )  # fmt: skip
+    if values[ONLY.name] and not _has_endpoint(call, values["service"], values[ONLY.name]):
+        raise NotFound(f"{values['service'][:64]} has no endpoint {values[ONLY.name]}")
+    body = Call(
+        values["service"], values["operation"], request.body or b"{}", values[KEY.name],
+        only=values[ONLY.name], version=values[VERSION], priority=int(values[PRIORITY.name] == LOW),
+        hedge=values[HEDGE.name],
+    )  # fmt: skip
+
+    def called(outcome: CallDone | ClusterError) -> None:
+        if isinstance(outcome, Usage):
+            place = _PLACE.search(outcome.message)
+            call.fail(of_cluster(outcome, path=f"${place[1]}" if place else ""))
+        elif isinstance(outcome, ClusterError):
+            call.fail(outcome)
+        else:
+            _answer(call, outcome)
+
+    call.attempt(body, called)
+
+
+def _has_endpoint(call: HttpCall, service: str, only: str) -> bool:
+    return any(one.node == only for one in call.gateway.host.registry.endpoints(service))
+
+
+def _answer(call: HttpCall, done: CallDone) -> None:
+    headers = {NODE: done.node, ATTEMPTS: str(done.attempts)}
+    if done.endpoint:
+        headers[ENDPOINT] = done.endpoint
+    if done.version:
+        headers[VERSION] = str(done.version)
+    if not done.error:
+        call.reply(HTTPStatus.OK, JSON | headers, done.payload)
+        return
+    fields = json.decode(done.payload)
+    message = fields.get("message", "") if isinstance(fields, dict) else ""
+    call.fail(
+        HttpProblem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            ServiceError.code,
+            str(message) or done.error,
+            definite=ServiceError.definite,
+            help=f"The service declares this error: {done.error}.",
+            headers=headers,
+            error=done.error,
+            fields=Raw(done.payload),
+        )
+    )
+
+
+def list_services(call: HttpCall) -> None:
+    """All services, as this node sees them."""
+    registry = call.gateway.host.registry
+    found = []
+    for name in registry.services():
+        endpoints = registry.endpoints(name)
+        versions = sorted({one.version for one in endpoints})
+        found.append(ServiceLine(name, versions, sum(one.state == "ready" for one in endpoints), len(endpoints)))
+    call.json(Services(found))
+
+
+KEY: Final = Parameter(
+    "Dsectl-Key", HEADER, "Calls with the same key go to the same endpoint, as long as it is well.", default="",
+    bytes_max=256, pattern=PRINTABLE,
+)  # fmt: skip
+ONLY: Final = Parameter(
+    "Dsectl-Only", HEADER, "This node, or endpoint, and no other.", default="", bytes_max=64, pattern="^[a-z0-9/-]+$"
+)
+PRIORITY: Final = Parameter(
+    "Dsectl-Priority", HEADER, "What is low is shed first.", default="normal", values=("normal", LOW)
+)
+HEDGE: Final = Parameter(
+    "Dsectl-Hedge", HEADER, "Have a slow call of a readonly operation made at a second endpoint, too.", "boolean",
+    default=False,
+)  # fmt: skip
+OF_VERSION: Final = Parameter(
+    VERSION, HEADER, "This version of the service alone; 0: any.", "integer", default=0, low=0, high=2**31 - 1
+)
+OPTIONS: Final = (KEY, PRIORITY, OF_VERSION, ONLY, HEDGE)
+"""What a call of any operation may say."""
+ROUTES: Final = (
+    HttpRoute(
+        "POST", "/services/{service}/{operation}", call_service, "services.call", "Call an operation of a service.",
+        (Parameter("service", PATH, "The name of the service.", bytes_max=NAME_BYTES_MAX),
+         Parameter("operation", PATH, "The name of the operation.", bytes_max=NAME_BYTES_MAX), *OPTIONS),
+        shown=False,
+    ),
+    HttpRoute(
+        "GET", "/services", list_services, "services.list", "List the services.",
+        replies={200: HttpReply("The services, as this node sees them.", Services)}, readonly=True,
+    ),
+)  # fmt: skip
