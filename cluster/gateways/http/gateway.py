@@ -84,7 +84,7 @@ class HttpApiSession(HttpSession):
             self.prove()
 
     def _check(self, route: HttpRoute, request: HttpRequest) -> None:
-        """Raise HttpProblem for a header that asks for what cannot be promised: it would be silently ignored otherwise."""
+        """Raise HttpProblem for a header that asks for what cannot be promised: else it would be ignored."""
         headers = request.headers
         keyed = any(one.name == IDEMPOTENCY_KEY and one.place == HEADER for one in route.parameters)
         if IDEMPOTENCY_KEY.lower() in headers and not keyed:

@@ -162,7 +162,8 @@ ROUTES: Final = (
                    "Of those sent with the same key within 5 minutes, one is kept: the deduplication id.",
                    bytes_min=1, bytes_max=DEDUP_ID_BYTES_MAX, pattern=PRINTABLE)),
         body="The message.",
-        replies={200: HttpReply("W owners have it.", Sent), 202: HttpReply("W nodes have it, fallbacks among them.", Sent)},
+        replies={200: HttpReply("W owners have it.", Sent),
+                 202: HttpReply("W nodes have it, fallbacks among them.", Sent)},
         problems=(404, 413, 429),
     ),
     HttpRoute(
