@@ -29,13 +29,13 @@ class Descriptions:
         wanted: dict[str, str] = {}
         asked: list[tuple[str, int, str, list[str]]] = []
         for name in registry.services():
-            endpoints = [one for one in registry.endpoints(name) if one.state in ("ready", "draining")]
+            endpoints = [one for one in registry.endpoints(name) if one.state != "unreachable"]
             if not endpoints:
                 continue
             newest = max(endpoints, key=lambda one: one.version)
             wanted[name] = newest.digest
             if newest.digest not in self._kept:
-                nodes = [one.node for one in endpoints if one.digest == newest.digest]
+                nodes = list(dict.fromkeys(one.node for one in endpoints if one.digest == newest.digest))
                 nodes.sort(key=lambda node: node != host.node)  # this one needs no connection
                 asked.append((name, newest.version, newest.digest, nodes))
         self._kept = {digest: one for digest, one in self._kept.items() if digest in wanted.values()}

@@ -67,7 +67,7 @@ def call_service(call: HttpCall) -> None:
 
 
 def _has_endpoint(call: HttpCall, service: str, only: str) -> bool:
-    return any(one.node == only for one in call.gateway.host.registry.endpoints(service))
+    return any(only in (one.name, one.node) for one in call.gateway.host.registry.endpoints(service))
 
 
 def _answer(call: HttpCall, done: CallDone) -> None:

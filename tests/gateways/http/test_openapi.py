@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cluster.errors import NotFound
 from cluster.gateways.http.gateway import TABLE
@@ -45,7 +46,7 @@ class Pricing:
 
 def announced(made: type) -> dict[str, Any]:
     definition = definition_of(made)
-    return {definition.name: offer(definition)}
+    return {definition.name: [offer(definition)]}
 
 
 @pytest.fixture
@@ -106,13 +107,15 @@ def test_descriptions_are_kept_until_they_change(node: FakeNode) -> None:
     first = client.take().json
     assert client.ask("GET", "/openapi.json").json == first
     assert len(node.sent) == len(node.admin_asked) == 1
-    node.registry.update("n2", {"pricing": Offer(4, "other", [])}, "alive")
+    node.registry.update("n2", {"pricing": [Offer(4, "other", [])]}, "alive")
     client.send("GET", "/openapi.json")
     assert len(node.sent) == 2
 
 
 def test_the_next_node_is_asked_and_a_service_that_none_describes_is_named(node: FakeNode) -> None:
     node.registry.update("n3", announced(Pricing), "alive")
+    [one] = announced(Pricing)["pricing"]
+    node.registry.update("n2", {"pricing": [replace(one, workers=[1, 2])]}, "alive")
     client = FakeClient(node)
     client.send("GET", "/openapi.json")
     node.heard[0]("n2", NotFound("no such service"))
