@@ -34,8 +34,9 @@ class InboundLink(Protocol):
     def ended(self) -> bool:
         """Whether nothing can be sent on it any more."""
 
-    def push(self, body: Struct) -> bool:
-        """Send one way; False when the bounded queue is full, and the body is dropped."""
+    def push(self, body: Struct, small: bool = False) -> bool:
+        """Send one way; False when the bounded queue is full, and the body is dropped. A `small` body (up to
+        `cluster.wire.frames.SMALL_BYTES`) may share a frame with others."""
 
 
 class Inbound(Protocol):
@@ -113,6 +114,10 @@ class Messenger(Protocol):
 
     def send_encoded(self, peer: str, data: bytes, lane: int = ...) -> bool:
         """As `send`, of a frame encoded once for many peers."""
+
+    def gather(self, peer: str, body: Struct, deadline: float) -> bool:
+        """As `send`, of a small body (`cluster.wire.frames.SMALL_BYTES`) that shares a frame with its neighbours. Who
+        reads it after the deadline, or a neighbour's after it, drops it."""
 
     def at_flush(self, function: Callable[[], None]) -> None:
         """Call once at the end of this pass, after the log and before the sockets are written."""

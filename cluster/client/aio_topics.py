@@ -121,10 +121,10 @@ class Subscription:
 
     async def next(self, timeout: float | None = None) -> TopicMessage | None:
         """The next message; None at the end, or after `timeout` seconds."""
-        limit = check_wait(timeout)
         check_loop(self._loop)
         if self._listening.readable:  # what has come already needs no timer
             return self._listening.pop()
+        limit = check_wait(timeout)
         await self.start()
         try:
             async with asyncio.timeout(None if limit == inf else limit):

@@ -193,10 +193,14 @@ class Router:
 
     def oneway(self, body: Body) -> bool:
         """Send a body that wants no answer to a node that is ready. False when there is none, or its queue is full."""
-        for node in self._in_turn():
-            if node.caller is not None and node.caller.good:
-                return node.caller.oneway(body)
-        return False
+        if self._spread:
+            self._turn += 1
+        first = self._all[self._turn % len(self._all)]
+        if first.caller is not None and first.caller.good:  # as nearly always
+            return first.caller.oneway(body)
+        good = (node.caller for node in self._all if node.caller is not None and node.caller.good)
+        caller = next(good, None)
+        return caller is not None and caller.oneway(body)
 
     def send(self, operation: Dispatch) -> None:
         """Send an operation to the best node that it has not tried; let it wait for one that is being dialled; or end

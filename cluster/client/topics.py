@@ -76,7 +76,7 @@ class PublishResult(Struct, frozen=True):
     queues: list[QueuePublish]
 
 
-class TopicMessage(Struct, frozen=True):
+class TopicMessage(Struct, frozen=True, gc=False):
     """A message of a subscription. `gap`: the subscription moved to another node before it, so some may be missing."""
 
     subject: str
@@ -255,14 +255,13 @@ class Listening:
 
     def receive(self, message: Message) -> None:
         """Keep a message for the reader."""
-        self.dropped += message.dropped
+        if message.dropped:
+            self.dropped += message.dropped
         if self._take is not None:
             self._take(message)
             return
-        if len(self._messages) >= self._buffer:
-            self._messages.popleft()
-            self.dropped += 1
-        self._messages.append(
+        messages = self._messages
+        messages.append(
             TopicMessage(
                 message.subject,
                 message.payload,
@@ -274,7 +273,11 @@ class Listening:
             )
         )
         self._gap = False
-        self.on_change()
+        if len(messages) == 1:  # a reader waits only where there was none
+            self.on_change()
+        elif len(messages) > self._buffer:
+            messages.popleft()
+            self.dropped += 1
 
     def end(self) -> None:
         """No more messages; what was received can still be read."""

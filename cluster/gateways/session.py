@@ -51,7 +51,7 @@ class GatewaySession:
         session was marked, and when a client that had stopped reading has read."""
         raise NotImplementedError
 
-    def push(self, body: "Struct") -> bool:
+    def push(self, body: "Struct", small: bool = False) -> bool:
         """A message of a topic, unless there is no room for it."""
         return False
 

@@ -35,7 +35,7 @@ class Inbox:
         self.timer: Timer | None = None
         self._inbound = inbound
 
-    def push(self, body: "Struct") -> bool:
+    def push(self, body: "Struct", small: bool = False) -> bool:
         """The answer, unless there was one already."""
         if self.ended or not isinstance(body, Message):
             return False

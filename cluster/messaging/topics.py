@@ -32,7 +32,7 @@ from cluster.messaging.interest import KIND, Interest, encode_interest
 from cluster.messaging.matching import Matcher
 from cluster.messaging.subject import split_subject
 from cluster.ports import Facts, Inbound, InboundLink, Messenger, Recorder
-from cluster.wire.frames import OneWay, encode_frame
+from cluster.wire.frames import SMALL_BYTES, OneWay, encode_frame
 from cluster.wire.queues import Outgoing
 from cluster.wire.topics import (
     GroupRelay,
@@ -161,17 +161,19 @@ class NodeTopics:
         if subscriptions:
             reached = self._deliver(subscriptions, subject, payload, id, self.node, headers, reply)
         if route.nodes:
-            data = encode_frame(OneWay(Relay(subject, payload, id, self.node, headers, reply), deadline))
+            relay = Relay(subject, payload, id, self.node, headers, reply)
+            small = headers is None and len(payload) <= SMALL_BYTES
+            data = b"" if small else encode_frame(OneWay(relay, deadline))
             for peer, subscribers in route.nodes:
-                if self._messenger.send_encoded(peer, data):
+                if self._messenger.gather(peer, relay, deadline) if small else self._messenger.send_encoded(peer, data):
                     self.relayed += 1
                     reached += subscribers
                 else:
                     self.dropped += 1
         if route.groups or self._groups.count:
             for group in {**self._groups.of(subject), **route.groups}:
-                relay = GroupRelay(subject, payload, id, self.node, group, [], headers, reply)
-                reached += self._deliver_to_group(relay, deadline)
+                to_one = GroupRelay(subject, payload, id, self.node, group, [], headers, reply)
+                reached += self._deliver_to_group(to_one, deadline)
         return Published(id, reached, [])
 
     def bind(self, patterns: Mapping[str, Sequence[str]]) -> None:
@@ -293,8 +295,10 @@ class NodeTopics:
         reply: str,
     ) -> int:
         reached = 0
+        small = headers is None and len(payload) <= SMALL_BYTES
         for to in subscriptions:
-            if to.link.push(Message(to.number, subject, payload, id, node, to.dropped, headers, reply)):
+            message = Message(to.number, subject, payload, id, node, to.dropped, headers, reply)
+            if to.link.push(message, small):
                 reached += 1
                 to.delivered += 1
                 if to.dropped:

@@ -23,6 +23,7 @@ from cluster.wire.frames import (
     FrameReader,
     Invalid,
     OneWay,
+    OneWays,
     Part,
     Reply,
     Request,
@@ -107,17 +108,20 @@ class InboundSession:
                         done(self.peer, frame.body)  # type: ignore[union-attr]
             elif kind is Request:
                 self._request(frame, frame.deadline + clock.offset, sent, now)  # type: ignore[arg-type, union-attr]
-            elif kind is OneWay:
-                handler = handlers.get(type(frame.body))  # type: ignore[union-attr]
+            elif kind is OneWay or kind is OneWays:
+                bodies = (frame.body,) if kind is OneWay else frame.bodies  # type: ignore[union-attr]
                 deadline = frame.deadline  # type: ignore[union-attr]
                 if deadline and (deadline := deadline + clock.offset) <= now:
-                    receiver.expired += 1
-                elif handler is not None:
-                    inbound = InboundMessage(self, 0, frame.body, deadline or sent + ONE_WAY_S, sent)  # type: ignore[union-attr]
+                    receiver.expired += len(bodies)
+                    continue
+                for body in bodies:
+                    handler = handlers.get(type(body))
+                    if handler is None:
+                        continue
                     try:
-                        handler(inbound)
+                        handler(InboundMessage(self, 0, body, deadline or sent + ONE_WAY_S, sent))
                     except ClusterError as error:
-                        receiver.on_fault(self.peer, type(inbound.body).__name__, error)
+                        receiver.on_fault(self.peer, type(body).__name__, error)
             elif kind is Stamp:
                 sent = frame.at if clock.same else clock.stamped(frame.at, now)  # type: ignore[union-attr]
             else:

@@ -20,7 +20,7 @@ from cluster.errors import BadMessage, ClusterError, HandshakeRefused
 from cluster.faults import FaultBook
 from cluster.ports import Recorder
 from cluster.wire.clock import SenderClock
-from cluster.wire.frames import STAMP, STAMP_AT, Frame, OneWay, append_frame, stamp_into
+from cluster.wire.frames import ONE_WAYS_MAX, STAMP, STAMP_AT, Body, Frame, OneWay, OneWays, append_frame, stamp_into
 from cluster.wire.handshake import NONCE_BYTES, Dialler, HandshakeListener, Party, refusal
 from cluster.wire.rights import ROLE_NODE, role_key
 
@@ -122,6 +122,8 @@ class Connection:
         self._link: Link | None = None
         self._out = bytearray()  # empty, or a stamp to be filled in and frames
         self._out_max = end.settings.queue_bytes_max
+        self._gathered: list[Body] = []  # one way, behind all that `_out` holds
+        self._gathered_until = 0.0
         self._paused = False
         self._mark = end.outbox.mark
         self._receive: Callable[[bytes], None] = lambda data: None
@@ -165,6 +167,7 @@ class Connection:
         self.ended = True
         self.open = False
         self._out = bytearray()
+        self._gathered = []
         for timer in (self._timer, self._release):
             if timer is not None:
                 timer.cancel()
@@ -193,8 +196,11 @@ class Connection:
             out += STAMP
             if self.open and not self._paused:
                 self._mark(self)
-        elif len(out) > self._out_max:
-            return False
+        else:
+            if self._gathered:
+                self._settle()
+            if len(out) > self._out_max:
+                return False
         append_frame(out, frame)
         return True
 
@@ -207,17 +213,46 @@ class Connection:
             out += STAMP
             if self.open and not self._paused:
                 self._mark(self)
-        elif len(out) > self._out_max:
-            return False
+        else:
+            if self._gathered:
+                self._settle()
+            if len(out) > self._out_max:
+                return False
         out += data
         return True
 
-    def push(self, body: Struct) -> bool:
-        """Send a one-way message to whoever is there. False when the queue is full: it is dropped."""
-        return self.send(OneWay(body))  # type: ignore[arg-type]
+    def push(self, body: Struct, small: bool = False) -> bool:
+        """Send a one-way message to whoever is there. False when the queue is full: it is dropped. A `small` one is
+        gathered."""
+        return self.gather(body) if small else self.send(OneWay(body))  # type: ignore[arg-type]
+
+    def gather(self, body: Body, deadline: float = 0.0) -> bool:
+        """Queue a small one-way message (SMALL_BYTES) for a frame that it shares with its neighbours. False when it is
+        refused, as by `send`."""
+        gathered, out = self._gathered, self._out
+        if not out:
+            if self.ended:
+                return False
+            out += STAMP
+            if self.open and not self._paused:
+                self._mark(self)
+        elif len(out) > self._out_max:
+            return False
+        gathered.append(body)
+        self._gathered_until = deadline
+        if len(gathered) >= ONE_WAYS_MAX:
+            self._settle()
+        return True
+
+    def _settle(self) -> None:
+        """What was gathered becomes a frame, in its place among the others."""
+        gathered, self._gathered = self._gathered, []
+        append_frame(self._out, OneWays(gathered, self._gathered_until))
 
     def flush(self, now: float) -> None:
         """One write for all that is queued; the buffer goes with it, and a fresh one takes its place."""
+        if self._gathered:
+            self._settle()
         out = self._out
         if out and self.open and not self._paused and self._link is not None:
             self._out = bytearray()

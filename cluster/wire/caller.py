@@ -37,6 +37,8 @@ from cluster.errors import (
 from cluster.limits import FRAME_BYTES_MAX, PARTS_WINDOW_BYTES, VALUE_BYTES_MAX
 from cluster.wire.admin import AdminQuery, Draining
 from cluster.wire.frames import (
+    ONE_WAYS_MAX,
+    SMALL_BYTES,
     Body,
     Cancel,
     Credit,
@@ -44,12 +46,14 @@ from cluster.wire.frames import (
     FrameReader,
     Invalid,
     OneWay,
+    OneWays,
     Part,
     Reply,
     Request,
     Stamp,
     encode_frame,
     stamped,
+    with_length,
 )
 from cluster.wire.handshake import (
     LANE_FOREGROUND,
@@ -77,6 +81,7 @@ CALLS_MAX = 65_536
 """Calls that wait on one connection; at 40,000 a second these are the answers of more than a second."""
 OUT_BYTES_MAX = 32 * 1024 * 1024
 """What may wait for a node that does not read; more is refused at once."""
+_encode_any = msgspec.msgpack.Encoder().encode
 GRACE_S = 0.1
 """How much longer a client waits than it tells the node, so that the node's better informed `maybe` gets through."""
 SILENT = "silent"
@@ -155,6 +160,7 @@ class Caller:
         self._first = b""
         self._out: dict[int, bytes] = {}  # by call, in the order of the calls, until taken
         self._out_bytes = 0
+        self._gathered: list[msgspec.Raw] = []  # encoded bodies that go one way, behind all that `_out` holds
         self.armed = False
         """There is something to `take`."""
         self._last_id = 0
@@ -187,8 +193,10 @@ class Caller:
             raise Unreachable(self.error.message)
         if len(self.pending) >= CALLS_MAX or self._out_bytes > OUT_BYTES_MAX:
             raise Overloaded(f"{self.name}: too much is waiting for this node")
+        if self._gathered:
+            self._settle()
         id = self._last_id + 1
-        data = _encode(Request(id, deadline, layout, body, trace))
+        data = with_length(_encode(Request(id, deadline, layout, body, trace), body))
         self._last_id = id
         self.pending[id] = (done, deadline, body)
         if on_part is not None:
@@ -211,7 +219,16 @@ class Caller:
         """Send a body that wants no answer; False when it is refused. It may be lost with the connection."""
         if self.error is not None or self._out_bytes > OUT_BYTES_MAX:
             return False
-        self._queue(_encode(OneWay(body)))
+        data = _encode(body, body)
+        if len(data) > SMALL_BYTES:
+            self._queue(encode_frame(OneWay(msgspec.Raw(data))))  # type: ignore[arg-type]
+            return True
+        self._gathered.append(msgspec.Raw(data))
+        self._out_bytes += len(data)
+        if len(self._gathered) >= ONE_WAYS_MAX:
+            self._settle()
+        else:
+            self._arm()
         return True
 
     def cancel(self, id: int) -> None:
@@ -231,6 +248,8 @@ class Caller:
 
     def take(self, now: float) -> dict[int, bytes]:
         """Everything to write now, by number and in order; it counts as sent from here on."""
+        if self._gathered:
+            self._settle()
         self.armed = False
         first = {}
         if not self._started:
@@ -292,6 +311,9 @@ class Caller:
                         call[0](frame.body)
                     except Exception as error:
                         self.on_bug(error)
+            elif type(frame) is OneWays:
+                for body in frame.bodies:
+                    self.on_push(body)
             elif isinstance(frame, OneWay):
                 if isinstance(frame.body, Draining):
                     self.draining = frame.body.draining
@@ -399,7 +421,15 @@ class Caller:
             self._queue(encode_frame(Cancel(id)))
         return True
 
+    def _settle(self) -> None:
+        """What was gathered becomes a frame, in its place among the others."""
+        gathered, self._gathered = self._gathered, []
+        self._out_bytes -= sum(map(len, gathered))
+        self._queue(encode_frame(OneWays(gathered)))  # type: ignore[arg-type]
+
     def _queue(self, data: bytes) -> None:
+        if self._gathered:
+            self._settle()
         self._last_id += 1
         self._out[self._last_id] = data
         self._out_bytes += len(data)
@@ -417,12 +447,12 @@ class Caller:
             self.on_bug(error)
 
 
-def _encode(frame: Request | OneWay) -> bytes:
-    """The bytes of a frame, refused here when the node would have to close the connection over it."""
+def _encode(message: Request | Body, body: Body) -> bytes:
+    """A message, refused here when the node would have to close the connection over it."""
     try:
-        data = encode_frame(frame)
+        data = _encode_any(message)
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
-        raise Usage(f"{type(frame.body).__name__.lower()}: an argument cannot be sent: {error}") from None
+        raise Usage(f"{type(body).__name__.lower()}: an argument cannot be sent: {error}") from None
     if len(data) > FRAME_BYTES_MAX:
         raise TooLarge(f"the message has {len(data)} bytes; {FRAME_BYTES_MAX} are allowed")
     return data

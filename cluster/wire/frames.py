@@ -1,4 +1,4 @@
-"""Frames: four bytes of length, then one msgpack array. Eight kinds carry every message between nodes and clients.
+"""Frames: four bytes of length, then one msgpack array. Nine kinds carry every message between nodes and clients.
 
 Every write of a connection begins with a `Stamp`, the time of the write on the sender's monotonic clock, in seconds;
 deadlines travel as absolute times of that clock (see `cluster.wire.clock` for what the receiver makes of them). So a
@@ -62,6 +62,14 @@ class OneWay(Struct, array_like=True, gc=False, tag=4):
     deadline: float = 0.0
 
 
+class OneWays(Struct, array_like=True, gc=False, tag=9):
+    """Several small bodies that want no answer, in their order: a frame each would cost more than they do. `deadline`
+    is that of the last."""
+
+    bodies: list[Body]
+    deadline: float = 0.0
+
+
 class Cancel(Struct, array_like=True, gc=False, tag=5):
     """The sender no longer waits for request `id`."""
 
@@ -88,7 +96,7 @@ class Credit(Struct, array_like=True, gc=False, tag=8):
     count: int
 
 
-Frame = Request | Reply | Failure | OneWay | Cancel | Stamp | Part | Credit
+Frame = Request | Reply | Failure | OneWay | OneWays | Cancel | Stamp | Part | Credit
 
 
 class Invalid(Struct, gc=False):
@@ -142,6 +150,9 @@ def with_length(body: bytes) -> bytes:
     return _length_bytes(len(body)) + body
 
 
+SMALL_BYTES = 1024
+ONE_WAYS_MAX = 64
+"""A body of so many bytes at most shares a frame, with so many others at most."""
 GATHER_BYTES = 128 * 1024
 """Of a frame that lacks more than this the pieces are gathered: two reads of a socket."""
 VIEW_BYTES = 64 * 1024

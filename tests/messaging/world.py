@@ -20,7 +20,7 @@ class FakeLink:
         self.room = room
         self.got: list[Message] = []
 
-    def push(self, body: Body) -> bool:
+    def push(self, body: Body, small: bool = False) -> bool:
         if len(self.got) >= self.room:
             return False
         assert isinstance(body, Message)
@@ -74,6 +74,9 @@ class FakeMessenger:
         self.sent.append(peer)
         self.world.clock.call_soon(self.world.messengers[peer].arrive, data)
         return True
+
+    def gather(self, peer: str, body: Body, deadline: float) -> bool:
+        return self.send_encoded(peer, encode_frame(OneWay(body, deadline)))
 
     def arrive(self, data: bytes) -> None:
         for frame in FrameReader().feed(data):

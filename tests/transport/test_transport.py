@@ -11,8 +11,10 @@ from cluster.faults import Fault, FaultDocument
 from cluster.ports import Inbound
 from cluster.rpc.inbound import HOLD, PROCEED, STALE
 from cluster.simulation import World
+from cluster.wire.frames import ONE_WAYS_MAX
 from cluster.wire.kv import Get
 from cluster.wire.replication import Scanned
+from cluster.wire.topics import Relay
 from tests.transport.small import Peer, peers
 
 
@@ -236,6 +238,56 @@ def test_a_full_queue_refuses_at_once() -> None:
         world.run_for(1.0)
         outcomes = sorted(str(getattr(answer, "code", answer)) for _, answer in one.answers)
         assert outcomes == ["n2", "n2", "overloaded", "overloaded", "overloaded"]
+
+
+def test_what_shares_a_frame_keeps_its_place_among_the_others() -> None:
+    with World(1) as world:
+        one, two = peers(world, "n1", "n2")
+        taken: list[tuple[str, float]] = []
+        two.rpc.handle(Relay, lambda inbound: taken.append((inbound.body.id, inbound.deadline - two.env.clock.now())))
+
+        def send() -> None:
+            deadline = one.env.clock.now() + 1.0
+            for number in range(ONE_WAYS_MAX + 3):
+                assert one.rpc.gather("n2", Relay("a", b"", str(number), "n1"), deadline)
+                if number == 1:
+                    assert one.rpc.send("n2", Relay("a", b"", "alone", "n1"))
+
+        one.env.clock.call_soon(send)
+        world.run_for(0.5)
+        wanted = [str(number) for number in range(ONE_WAYS_MAX + 3)]
+        assert [id for id, _ in taken] == [*wanted[:2], "alone", *wanted[2:]]
+        assert all(0.9 < left <= 1.0 for id, left in taken if id != "alone")
+
+
+def test_what_shares_a_frame_expires_with_it() -> None:
+    with World(1) as world:
+        one, two = peers(world, "n1", "n2")
+        taken: list[object] = []
+        two.rpc.handle(Relay, taken.append)
+
+        def send() -> None:
+            for number in range(3):
+                assert one.rpc.gather("n2", Relay("a", b"", str(number), "n1"), one.env.clock.now())
+
+        one.env.clock.call_soon(send)
+        world.run_for(0.5)
+        assert taken == [] and two.rpc.expired == 3
+
+
+def test_a_full_queue_refuses_what_would_share_a_frame() -> None:
+    with World(1) as world:
+        one, _ = peers(world, "n1", "n2")
+        end = one.transport._end
+        end.settings = replace(end.settings, queue_bytes_max=1000)
+        sent: list[bool] = []
+
+        def send() -> None:
+            sent.extend(one.rpc.gather("n2", Relay("a", b"x" * 100, "id", "n1"), 0.0) for _ in range(1000))
+
+        one.env.clock.call_soon(send)
+        world.run_for(0.5)
+        assert 1 < sum(sent) <= 2 * ONE_WAYS_MAX
 
 
 def test_who_is_heard_is_dialled_at_once_however_often_that_was_refused() -> None:

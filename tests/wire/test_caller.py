@@ -18,8 +18,10 @@ from cluster.errors import (
 from cluster.limits import FRAME_BYTES_MAX, PART_BYTES_MAX, PARTS_WINDOW_BYTES, VALUE_BYTES_MAX
 from cluster.wire import caller as module
 from cluster.wire.admin import AdminAnswer, AdminQuery
-from cluster.wire.caller import Caller, Outcome, client_party, expired, lost
+from cluster.wire.caller import OUT_BYTES_MAX, Caller, Outcome, client_party, expired, lost
 from cluster.wire.frames import (
+    ONE_WAYS_MAX,
+    SMALL_BYTES,
     Body,
     Cancel,
     Credit,
@@ -27,6 +29,7 @@ from cluster.wire.frames import (
     Frame,
     FrameReader,
     OneWay,
+    OneWays,
     Part,
     Reply,
     Request,
@@ -264,11 +267,45 @@ def test_pushes_and_one_way_messages() -> None:
     pushed: list[Body] = []
     pair.caller.on_push = pushed.append
     message = Message(1, "a.b", b"", "m1", "n1")
-    pair.answer(OneWay(message))
-    assert pushed == [message]
-    assert pair.caller.oneway(Publish("a", b"")) and pair.say() == [OneWay(Publish("a", b""))]
+    pair.answer(OneWay(message), OneWays([message, message]))
+    assert pushed == [message] * 3
+    assert pair.caller.oneway(Publish("a", b"")) and pair.say() == [OneWays([Publish("a", b"")])]
     pair.caller.end(Unreachable("gone"))
     assert not pair.caller.oneway(Publish("a", b""))
+
+
+def test_small_one_way_messages_share_a_frame_and_all_keep_their_order() -> None:
+    pair = Pair().prove()
+    small, large = Publish("a", b"x"), Publish("a", b"x" * SMALL_BYTES)
+    for body in (small, small, large, small):
+        assert pair.caller.oneway(body)
+    id = pair.call(Get("k"))
+    assert pair.caller.oneway(small)
+    said = pair.say()
+    assert said[:3] == [OneWays([small, small]), OneWay(large), OneWays([small])]
+    assert isinstance(said[3], Request) and said[3].id == id and said[4:] == [OneWays([small])]
+    for _ in range(ONE_WAYS_MAX + 1):
+        assert pair.caller.oneway(small)
+    assert pair.say() == [OneWays([small] * ONE_WAYS_MAX), OneWays([small])]
+
+
+def test_what_cannot_be_encoded_is_refused_where_it_is_sent_and_spoils_no_neighbour() -> None:
+    pair = Pair().prove()
+    assert pair.caller.oneway(Publish("a", b""))
+    with pytest.raises(Usage):
+        pair.caller.oneway(Publish("\ud800", b""))
+    assert pair.say() == [OneWays([Publish("a", b"")])]
+
+
+def test_a_node_that_does_not_read_is_sent_no_more_one_way() -> None:
+    pair = Pair().prove()
+    sent = 0
+    while pair.caller.oneway(Publish("a", b"x" * 900)):
+        sent += 1
+        assert sent < 100_000
+    assert sent * 900 >= OUT_BYTES_MAX // 2
+    said = [frame.bodies for frame in pair.say() if isinstance(frame, OneWays)]
+    assert sum(map(len, said)) == sent and pair.caller.oneway(Publish("a", b""))
 
 
 @pytest.mark.parametrize("reply", [lambda id: Reply(id, AdminAnswer(1)), lambda id: Failure(id, "usage", "no")])

@@ -16,6 +16,7 @@ from cluster.wire.frames import (
     FrameReader,
     Invalid,
     OneWay,
+    OneWays,
     Reply,
     Request,
     Stamp,
@@ -26,7 +27,7 @@ from cluster.wire.frames import (
 )
 from cluster.wire.kv import Get, Got, Put
 from cluster.wire.replication import Fetched, Replicate, ReplicateBatch, ReplicatedBatch
-from cluster.wire.topics import Relay
+from cluster.wire.topics import Message, Relay
 
 FRAMES: list[Frame] = [
     Request(7, 1000, 1, Put("cart", b"\x00book", "op-1", context=b"c", strict=True)),
@@ -37,6 +38,7 @@ FRAMES: list[Frame] = [
     OneWay(ReplicatedBatch([1], [(2, "storage-full", "the log refused it")])),
     Failure(7, "no-quorum", "2 nodes are needed"),
     OneWay(Relay("a.b", b"x" * 5000, "id", "n1")),
+    OneWays([Relay("a.b", b"x", "id", "n1"), Message(1, "a", b"", "id", "n1", 2)], 3.5),
     Request(1, 1, 1, Replicate(0, 255, "k", b"", hint_for="n2")),
     Cancel(8),
 ]

@@ -147,7 +147,7 @@ class NatsSession(GatewaySession):
 
     # -- topics
 
-    def push(self, body: "Struct") -> bool:
+    def push(self, body: "Struct", small: bool = False) -> bool:
         """A message for one of its subscriptions."""
         if self.ended or not isinstance(body, Message):
             return False

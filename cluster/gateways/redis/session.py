@@ -183,7 +183,7 @@ class RedisSession(GatewaySession):
 
     # -- topics
 
-    def push(self, body: "Struct") -> bool:
+    def push(self, body: "Struct", small: bool = False) -> bool:
         """A message for one of its subscriptions; behind the replies that it still waits for."""
         if self.ended or not isinstance(body, Message):
             return False
