@@ -39,6 +39,23 @@ class InboundLink(Protocol):
         `cluster.wire.frames.SMALL_BYTES`) may share a frame with others."""
 
 
+class CalledLink(InboundLink, Protocol):
+    """A connection that its other side has dialled, and on which that side is called."""
+
+    def send(self, frame: Any) -> bool:
+        """Send a frame of `cluster.wire.frames`; False when nothing more can be sent."""
+
+
+class AnswerTaker(Protocol):
+    """Takes what answers the requests that were sent on one connection."""
+
+    def answered(self, id: int, outcome: Outcome) -> None:
+        """An answer, also one that is late or that nobody asked for."""
+
+    def part(self, id: int, data: bytes) -> None:
+        """A part of an answer that is still to come."""
+
+
 class Inbound(Protocol):
     """One request or one-way message that arrived. Answered at most once, now or later; answers to a one-way message,
     or to a connection that ended, go nowhere. Times are on the local monotonic clock."""
@@ -105,6 +122,10 @@ class Messenger(Protocol):
 
     def credit(self, id: int, count: int) -> None:
         """So many bytes of the parts that came for a request were taken: as many more may come."""
+
+    def call_back(self, inbound: Inbound, answers: AnswerTaker) -> CalledLink:
+        """The connection of whoever sent this and is no node, to send requests on. What answers them there goes to
+        `answers`, by their numbers, which are the caller's own; nothing that another connection brings does."""
 
     def finish(self, id: int, cancel: bool = False) -> None:
         """Make no more callbacks for a request; with `cancel`, send the peers that nobody waits."""

@@ -28,7 +28,7 @@ from cluster.errors import ClusterError, DeadlinePassed, NotFound, Overloaded, U
 from cluster.layout.partition import PARTITIONS, partition_of
 from cluster.wire.admin import AdminQuery
 from cluster.wire.caller import Caller, client_party
-from cluster.wire.handshake import NONCE_BYTES
+from cluster.wire.handshake import NONCE_BYTES, ROLE_CLIENT, role_key
 from cluster.wire.kv import Get, Put, Update
 from cluster.wire.silence import BEAT_LATE_S
 from cluster.wire.topics import Message
@@ -85,7 +85,7 @@ class Router:
         self.now = carrier.now
         self._spread = spread
         self._turn = turn
-        self._secret = location.secret
+        self._key = role_key(location.secret, ROLE_CLIENT)
         self._me = client_party(location.name, carrier.random_bytes(8).hex(), carrier.boot_id())
         self._operations = count(1)
         self._prefix = b64encode(carrier.random_bytes(9), b"._").decode("ascii")
@@ -291,7 +291,7 @@ class Router:
             return None
         node.dialled_at = now
         node.stop_timer()
-        node.caller = caller = Caller(node.name, self._secret, self._me, self._carrier.random_bytes(NONCE_BYTES))
+        node.caller = caller = Caller(node.name, self._key, self._me, self._carrier.random_bytes(NONCE_BYTES))
 
         def ready() -> None:
             node.failures = 0

@@ -73,7 +73,8 @@ class InboundSession:
     """What came on one proven connection, and what is still to be answered on it."""
 
     __slots__ = (
-        "_clock", "_handlers", "_reader", "_receiver", "cancels", "connection", "peer", "role", "sender", "windows",
+        "_clock", "_handlers", "_reader", "_receiver", "answers", "cancels", "connection", "peer", "role", "sender",
+        "windows",
     )  # fmt: skip
 
     def __init__(self, receiver: InboundReceiver, clock: Clock, connection: Connection) -> None:
@@ -86,6 +87,8 @@ class InboundSession:
         self.cancels: dict[int, Callable[[], None]] = {}
         self.windows: dict[int, tuple[Window, Callable[[int], None]]] = {}
         """Of the answers that have parts, and whom to give the credit to."""
+        self.answers: ports.AnswerTaker | None = None
+        """Of who calls on this connection, although the other side has dialled it: a worker's host."""
         self._receiver = receiver
         self._clock = clock
         self._reader = FrameReader()
@@ -106,6 +109,8 @@ class InboundSession:
                     done = receiver.answered(frame.id, self.peer)  # type: ignore[union-attr]
                     if done is not None:
                         done(self.peer, frame.body)  # type: ignore[union-attr]
+                elif self.answers is not None:
+                    self.answers.answered(frame.id, frame.body)  # type: ignore[union-attr]
             elif kind is Request:
                 self._request(frame, frame.deadline + clock.offset, sent, now)  # type: ignore[arg-type, union-attr]
             elif kind is OneWay or kind is OneWays:
@@ -163,9 +168,13 @@ class InboundSession:
             done = receiver.answered(frame.id, self.peer) if self.sender else None
             if done is not None:
                 done(self.peer, from_code(frame.code, frame.message))
+            elif self.answers is not None:
+                self.answers.answered(frame.id, from_code(frame.code, frame.message))
         elif isinstance(frame, Part):
             if self.sender:
                 receiver.on_part(frame.id, self.peer, frame.data)
+            elif self.answers is not None:
+                self.answers.part(frame.id, frame.data)
         elif isinstance(frame, Credit):
             self._credit(frame)
         elif isinstance(frame, Cancel):
@@ -180,6 +189,8 @@ class InboundSession:
                 done = receiver.answered(frame.id, self.peer)
                 if done is not None:
                     done(self.peer, Maybe(f"{self.peer} sent an invalid answer: {frame.message}"))
+            elif frame.kind in (2, 3) and self.answers is not None:
+                self.answers.answered(frame.id, Maybe(f"a {self.role} sent an invalid answer: {frame.message}"))
 
     def _credit(self, frame: Credit) -> None:
         if frame.id not in self.windows:
@@ -217,6 +228,10 @@ class InboundMessage:
     def link(self) -> Connection:
         """Where it came from."""
         return self._session.connection
+
+    def answers_to(self, answers: ports.AnswerTaker) -> None:
+        """Give what answers requests on this connection to `answers`, from now on."""
+        self._session.answers = answers
 
     @property
     def sender(self) -> str:

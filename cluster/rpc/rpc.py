@@ -85,6 +85,13 @@ class Rpc:
         """Who takes messages of a type, whoever may send them."""
         return next(of[body_type] for of in self._handlers.values() if body_type in of)
 
+    def call_back(self, inbound: ports.Inbound, answers: ports.AnswerTaker) -> Connection:
+        """Whoever sent this, and is no node, is called on the connection that it came on. Its answers there go to
+        `answers`, and no other's: the numbers of these requests are its own."""
+        assert isinstance(inbound, InboundMessage)
+        inbound.answers_to(answers)
+        return inbound.link
+
     # -- calls
 
     def request(

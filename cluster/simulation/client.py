@@ -5,16 +5,16 @@ It is a process of the world like any other, may be paused, and dies with its pr
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cluster.client.dialled import DialledStream
 from cluster.client.keyed import Contexts
 from cluster.client.kv import Kv
 from cluster.client.locate import Address, Location
 from cluster.client.operation import Send, Steps
 from cluster.client.router import Router
-from cluster.env import Env, Link, Timer
-from cluster.errors import ClusterError, Unreachable
+from cluster.env import Env, Timer
+from cluster.errors import ClusterError
 from cluster.limits import CLIENT_TIMEOUT_S
 from cluster.wire.caller import Caller, Outcome
 from cluster.wire.frames import Body
@@ -109,9 +109,9 @@ class SimulatedClient:
         """See Carrier."""
         return self.env.random.randbytes(size)
 
-    def dial(self, address: Address, caller: Caller) -> "SimulatedStream":
+    def dial(self, address: Address, caller: Caller) -> DialledStream:
         """See Carrier."""
-        return SimulatedStream(self.env, address, caller)
+        return DialledStream(self.env, address, caller, timeout_s=60.0)  # the router gives up long before
 
     # -- operations
 
@@ -149,52 +149,3 @@ class SimulatedClient:
     def get(self, key: str, *, strict: bool = False, timeout: float = 5.0) -> ClientOperation:
         """Read."""
         return self.ask(Get(key, 0, strict), key=key, timeout=timeout)
-
-
-class SimulatedStream:
-    """One connection, from the dial on."""
-
-    def __init__(self, env: Env, address: Address, caller: Caller) -> None:
-        self._env = env
-        self._caller = caller
-        self._link: Link | None = None
-        self._paused = False
-        caller.on_output = partial(env.clock.call_soon, self._flush)
-        env.network.dial(address, self, timeout=60.0)  # the router gives up long before
-
-    def connected(self, link: Link) -> None:
-        """The stream is open: the handshake begins."""
-        self._link = link
-        if self._caller.error is not None:
-            link.abort()
-        else:
-            self._flush()
-
-    def received(self, data: bytes) -> None:
-        """Bytes came."""
-        self._caller.feed(data, self._env.clock.now())
-
-    def lost(self, reason: str) -> None:
-        """The stream ended, or could not be made."""
-        self._link = None
-        self._caller.end(Unreachable(f"{self._caller.name}: {reason}"))
-
-    def pause(self) -> None:
-        """The node reads slower than this side writes."""
-        self._paused = True
-
-    def resume(self) -> None:
-        """The node has caught up."""
-        self._paused = False
-        self._flush()
-
-    def close(self) -> None:
-        """End it, after what was written."""
-        if self._link is not None:
-            self._link.close()
-
-    def _flush(self) -> None:
-        if self._link is not None and not self._paused:
-            frames = self._caller.take(self._env.clock.now())
-            if frames:
-                self._link.write(b"".join(frames.values()))

@@ -36,6 +36,7 @@ from cluster.errors import (
 )
 from cluster.limits import FRAME_BYTES_MAX, PARTS_WINDOW_BYTES, VALUE_BYTES_MAX
 from cluster.wire.admin import AdminQuery, Draining
+from cluster.wire.clock import SenderClock
 from cluster.wire.frames import (
     ONE_WAYS_MAX,
     SMALL_BYTES,
@@ -43,6 +44,7 @@ from cluster.wire.frames import (
     Cancel,
     Credit,
     Failure,
+    Frame,
     FrameReader,
     Invalid,
     OneWay,
@@ -62,7 +64,6 @@ from cluster.wire.handshake import (
     Party,
     is_worth_another_dial,
     refused_proof,
-    role_key,
 )
 from cluster.wire.kv import Get, Keys
 from cluster.wire.parts import Window
@@ -122,7 +123,8 @@ class IncomingParts:
 class Caller:
     """The calls of one connection, from the first byte of its handshake to its end."""
 
-    def __init__(self, name: str, secret: bytes, me: Party, nonce: bytes) -> None:
+    def __init__(self, name: str, key: bytes, me: Party, nonce: bytes) -> None:
+        """`key` proves the role of `me`."""
         self.name = name
         self.ready = False
         """The node has proven itself. Calls made before wait here."""
@@ -148,10 +150,11 @@ class Caller:
         """Called before the calls are told, so that they find another node."""
         self.on_push: Callable[[Body], object] = _nothing
         """Called with every body that the node sends on its own."""
+        self.on_requests: Callable[[list[Frame | Invalid], float], list[Frame | Invalid]] | None = None
+        """Of a worker, which its node calls on this connection: takes out what is for it, and gives back the rest."""
         self.on_bug: Callable[[Exception], object] = _reraise
         """A caller's `done` has raised: that must not take the connection, and all other calls, with it."""
         # An address that was given without a name has the address as its name: any node may answer there.
-        key = role_key(secret, me.role)
         self._dialler = Dialler(key, me, LANE_FOREGROUND, nonce, "" if ":" in name else name)
         self._started = False
         self._greeting = b""
@@ -165,6 +168,11 @@ class Caller:
         """There is something to `take`."""
         self._last_id = 0
         self._parts: dict[int, IncomingParts] = {}
+
+    @property
+    def clock(self) -> SenderClock:
+        """The node's, once `ready`."""
+        return self._dialler.clock
 
     @property
     def peer(self) -> Party | None:
@@ -231,6 +239,11 @@ class Caller:
             self._arm()
         return True
 
+    def answer(self, frame: Reply | Failure | Part) -> None:
+        """Send what answers a request of the node; it is dropped when the connection has ended."""
+        if self.error is None:
+            self._queue(encode_frame(frame))
+
     def cancel(self, id: int) -> None:
         """Forget a call without an outcome, and tell the node. Harmless when it is over."""
         if self.pending.pop(id, None) is not None:
@@ -296,6 +309,8 @@ class Caller:
                 self._first = b""
         reader, take, parts = self._reader, self.pending.pop, self._parts
         frames = reader.serve(data)
+        if self.on_requests is not None:
+            frames = self.on_requests(frames, now)
         for frame in frames:
             if isinstance(frame, Stamp):
                 continue  # answers are not dated

@@ -43,4 +43,35 @@ class CallDone(Struct, array_like=True, gc=False, tag=41):
     replies: int | None = None
 
 
-RequestBody = Call | CallDone
+class Register(Struct, array_like=True, gc=False, tag=42):
+    """A worker offers one version of a service, and takes at most `concurrency` calls of it at a time on the connection
+    that this comes on. `description` is what `describe` shows, as JSON, and `digest` that of the definition. The others
+    name operations by their traits; `low` are those of low priority. `number`: to be the node's worker of this number,
+    as 3 of n2/3; 0: of the lowest that is free. Answered with Registered."""
+
+    service: str
+    version: int
+    digest: str
+    description: bytes
+    concurrency: int
+    readonly: list[str]
+    idempotent: list[str]
+    low: list[str] = []
+    number: int = 0
+
+
+class Registered(Struct, array_like=True, gc=False, tag=43):
+    """The name of the endpoint that the worker is from now on, as n2/1."""
+
+    endpoint: str
+
+
+class Unregister(Struct, array_like=True, gc=False, tag=44):
+    """The worker takes no more. Answered with Unregistered."""
+
+
+class Unregistered(Struct, array_like=True, gc=False, tag=45):
+    """All live members have it that the worker takes no more, and nothing is in flight to it."""
+
+
+RequestBody = Call | CallDone | Register | Registered | Unregister | Unregistered

@@ -2,8 +2,8 @@
 
 Keys are derived from the cluster's secret, one a role; workers and gateways are given theirs only. Whoever reads the
 secret itself (nodes, and the command line) can derive all: against a person this guards from accidents, no more.
-`worker` has its key and its rights, and no user yet: services are not hosted outside of nodes. A gateway lives in its
-node, so its key proves nothing to a node: the password for its clients is made from it.
+A worker hosts a service beside its node: it registers, answers the calls that come on its connection, and may call. A
+gateway lives in its node, so its key proves nothing to a node: the password for its clients is made from it.
 What is not in the table is an answer or a push, and nobody may send it on its own. Pure.
 """
 
@@ -44,7 +44,7 @@ from cluster.wire.replication import (
     Scan,
     Survey,
 )
-from cluster.wire.requests import Call
+from cluster.wire.requests import Call, Register, Unregister
 from cluster.wire.topics import GroupRelay, Publish, Relay, Subscribe, TopicRequest, Unsubscribe
 
 ROLE_NODE, ROLE_CLIENT, ROLE_WORKER, ROLE_GATEWAY = "node", "client", "worker", "gateway"
@@ -61,6 +61,8 @@ MAY_SEND: dict[type, tuple[str, ...]] = {
     Get: _ENTRY,
     Keys: _ENTRY,
     Call: (*_ENTRY, ROLE_WORKER),
+    Register: (ROLE_WORKER,),
+    Unregister: (ROLE_WORKER,),
     Publish: _SESSIONS,
     Subscribe: _SESSIONS,
     Unsubscribe: _SESSIONS,

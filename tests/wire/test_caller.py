@@ -28,6 +28,7 @@ from cluster.wire.frames import (
     Failure,
     Frame,
     FrameReader,
+    Invalid,
     OneWay,
     OneWays,
     Part,
@@ -35,7 +36,15 @@ from cluster.wire.frames import (
     Request,
     encode_frame,
 )
-from cluster.wire.handshake import NONCE_BYTES, ROLE_NODE, HandshakeListener, Party, refusal
+from cluster.wire.handshake import (
+    NONCE_BYTES,
+    ROLE_CLIENT,
+    ROLE_NODE,
+    HandshakeListener,
+    Party,
+    refusal,
+    role_key,
+)
 from cluster.wire.kv import Get, Got, Keys, Put
 from cluster.wire.requests import Call, CallDone
 from cluster.wire.topics import Message, Publish, Subscribe
@@ -52,7 +61,7 @@ class Pair:
     def __init__(self, secret: bytes = SECRET, name: str = "n1") -> None:
         self.now = 100.0
         self.woken = 0
-        self.caller = Caller("n1", SECRET, client_party("c", "x", "boot"), bytes(NONCE_BYTES))
+        self.caller = Caller("n1", role_key(SECRET, ROLE_CLIENT), client_party("c", "x", "boot"), bytes(NONCE_BYTES))
         self.caller.on_output = self._wake
         self.listener = HandshakeListener(secret, Party("c", ROLE_NODE, name, "id", 1), bytes(NONCE_BYTES))
         self.reader = FrameReader()
@@ -416,3 +425,31 @@ def test_nothing_is_kept_of_a_reply_that_does_not_come_to_its_end(how: str) -> N
             pair.caller.end(Unreachable("reset"))
     assert not pair.caller._parts and not pair.caller.pending
     assert (how == "cancel") == (not pair.outcomes)
+
+
+def test_a_worker_takes_requests_out_of_what_comes_and_answers_them() -> None:
+    pair = Pair().prove()
+    taken: list[Frame | Invalid] = []
+
+    def take(frames: list[Frame | Invalid], now: float) -> list[Frame | Invalid]:
+        taken.extend(frame for frame in frames if isinstance(frame, Request | Cancel))
+        return [frame for frame in frames if not isinstance(frame, Request | Cancel)]
+
+    pair.caller.on_requests = take
+    id = pair.call(Get("k"))
+    pair.say()
+    call = Request(7, 3.0, 0, Call("pay", "charge", b"{}"))
+    pair.answer(call, Reply(id, GOT), Cancel(7))
+    assert taken == [call, Cancel(7)] and pair.outcomes == [GOT]
+    refusal = Failure(7, "maybe", "it was cancelled")
+    pair.caller.answer(refusal)
+    assert refusal in pair.say()
+    pair.caller.end(Unreachable("n1: closed"))
+    pair.caller.answer(refusal)
+    assert pair.say() == []
+
+
+def test_a_client_that_is_sent_a_request_ends_the_connection() -> None:
+    pair = Pair().prove()
+    pair.answer(Request(7, 3.0, 0, Get("k")))
+    assert isinstance(pair.caller.error, BadMessage)
