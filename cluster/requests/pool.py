@@ -190,12 +190,18 @@ class Pool:
             figures.hedges += hedge
 
     def end(
-        self, endpoint: PoolEndpoint, operation: str, outcome: CallDone | ClusterError, began: float, now: float
+        self,
+        endpoint: PoolEndpoint,
+        operation: str,
+        outcome: CallDone | ClusterError,
+        began: float,
+        now: float,
+        first_s: float | None = None,
     ) -> None:
-        """The attempt ended."""
+        """The attempt ended. `first_s`: of an answer in parts, after how long the first of them came."""
         assert endpoint.in_flight > 0
         endpoint.in_flight -= 1
-        seconds = now - began
+        seconds = now - began if first_s is None else first_s
         figures = endpoint.figures.get(operation) or self.figures_at(endpoint, operation)
         if isinstance(outcome, CallDone):
             figures.latencies.note(seconds)

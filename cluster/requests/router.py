@@ -13,6 +13,9 @@ A node that falls silent (rpc/reach.py) ends what waits there: what may be repea
 `maybe` then, and never sent again. A handler that takes its time is no silence, because its node answers pings. Shortly
 before the verdict a readonly call is sent to another endpoint as well, and the first answer counts. A readonly call
 whose client asks for it is *hedged* likewise once it has taken longer than 95 % of the operation's calls do.
+
+A reply in parts (`cluster.wire.parts`) is passed on part by part, and so is the client's credit, so that nothing of it
+is kept here. With its first part the call belongs to the endpoint that sent it: another would begin anew.
 """
 
 from collections.abc import Callable
@@ -22,12 +25,22 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from cluster.env import Clock, Timer
-from cluster.errors import BadMessage, ClusterError, Maybe, NoResponders, NotFound, Overloaded, Unreachable
+from cluster.errors import (
+    BadMessage,
+    ClusterError,
+    DeadlinePassed,
+    Maybe,
+    NoResponders,
+    NotFound,
+    Overloaded,
+    Unreachable,
+)
 from cluster.observe.latency import Latencies
 from cluster.ports import Inbound, Messenger, Outcome
 from cluster.requests.figures import OperationFigures
 from cluster.requests.pool import Pool, PoolEndpoint, Pools
 from cluster.requests.registry import Registry
+from cluster.requests.replying import answer
 from cluster.requests.server import Run, Server
 from cluster.rpc.reach import Reach
 from cluster.wire.requests import Call, CallDone
@@ -84,7 +97,7 @@ class RequestRouter:
         """Run here what another node has routed; route what a client brings."""
         call: Call = inbound.body
         if call.routed:
-            run = self.server.run(call, inbound.deadline, partial(_answer, inbound))
+            run = self.server.run(call, inbound.deadline, partial(answer, inbound, self.clock))
             if run is not None:
                 inbound.on_cancel(run.cancel)
         elif len(self.calls_here) >= ROUTED_MAX:
@@ -143,7 +156,7 @@ class RequestRouter:
 class _EndpointCall:
     """One endpoint that was called for a routed call."""
 
-    __slots__ = ("endpoint", "node", "open", "request_id", "routed", "run", "started")
+    __slots__ = ("credit", "endpoint", "first_s", "node", "open", "request_id", "routed", "run", "started")
 
     def __init__(self, routed: "_Routed", endpoint: PoolEndpoint, started: float) -> None:
         self.routed = routed
@@ -151,8 +164,24 @@ class _EndpointCall:
         self.node = endpoint.announced.node
         self.started = started
         self.open = True
+        self.credit: Callable[[int], None] | None = None
+        """Where the client's credit goes, once there are parts."""
+        self.first_s: float | None = None
+        """When the first part came: a stream takes as long as it is read, which says nothing of the endpoint."""
         self.request_id = 0
         self.run: Run | None = None
+
+    def on_part(self, data: bytes) -> None:
+        """A part of the answer came from another node."""
+        if self.credit is None:
+            self.credit = partial(self.routed.router.messenger.credit, self.request_id)
+        self.part(data)
+
+    def part(self, data: bytes) -> bool:
+        """Pass a part of the answer on. False when it is lost."""
+        if self.first_s is None:
+            self.first_s = self.routed.router.clock.now() - self.started
+        return self.open and self.routed.part(self, data)
 
     def on_answer(self, peer: str, outcome: Outcome) -> None:
         """What came from another node, or what became of the way there."""
@@ -163,11 +192,14 @@ class _EndpointCall:
 
     def on_outcome(self, outcome: CallDone | ClusterError) -> None:
         """It ended."""
-        routed = self.routed
+        routed, now = self.routed, self.routed.router.clock.now()
         self.run = None
         self.open = False
         assert routed.pool is not None
-        routed.pool.end(self.endpoint, routed.call.operation, outcome, self.started, routed.router.clock.now())
+        if self.first_s is not None and now >= routed.inbound.deadline:  # of a stream that had no end
+            routed.pool.cancelled(self.endpoint, now - self.first_s, now)
+        else:
+            routed.pool.end(self.endpoint, routed.call.operation, outcome, self.started, now, self.first_s)
         routed.on_outcome(self, outcome)
 
     def give_up(self) -> None:
@@ -185,7 +217,8 @@ class _EndpointCall:
         self.open = False
         router, pool = self.routed.router, self.routed.pool
         assert pool is not None
-        pool.cancelled(self.endpoint, self.started, router.clock.now())
+        now = router.clock.now()
+        pool.cancelled(self.endpoint, self.started if self.first_s is None else now - self.first_s, now)
         if self.run is not None:
             self.run.cancel()
         elif self.request_id:
@@ -197,6 +230,7 @@ class _Routed:
 
     __slots__ = (
         "call", "ended", "failure", "figures", "hedge_timer", "hedged", "inbound", "nested", "open", "pool", "router",
+        "source",
         "tried", "version",
     )  # fmt: skip
 
@@ -212,6 +246,8 @@ class _Routed:
         self.tried: list[PoolEndpoint] = []
         self.open: list[_EndpointCall] = []
         self.failure: ClusterError | None = None
+        self.source: _EndpointCall | None = None
+        """Whose parts the client gets, once there are any."""
         self.hedged = False
         self.hedge_timer: Timer | None = None
         self.ended = False
@@ -250,7 +286,7 @@ class _Routed:
         """Call another endpoint beside one that is slow, if that is harmless, can be paid for, and there is one.
         `asked` by the client, and not because the node does not run."""
         router, call, pool, figures = self.router, self.call, self.pool, self.figures
-        if self.hedged or self.ended or not self.open or pool is None or figures is None:
+        if self.hedged or self.ended or not self.open or pool is None or figures is None or not self.may_begin_anew():
             return
         now = router.clock.now()
         if self.nested or now >= self.inbound.deadline or not router.registry.is_readonly(call.service, call.operation):
@@ -285,7 +321,7 @@ class _Routed:
                 attempt.run = run
         else:
             attempt.request_id = router.messenger.request(
-                (attempt.node,), call, self.inbound.deadline, attempt.on_answer
+                (attempt.node,), call, self.inbound.deadline, attempt.on_answer, on_part=attempt.on_part
             )
         if call.hedge and number == 1 and not self.ended:
             self._hedge_later(now)
@@ -296,6 +332,25 @@ class _Routed:
         delay_s = HEDGE_S if p95_s is None else p95_s
         self.hedge_timer = self.router.clock.call_later(delay_s, partial(self.call_another, asked=True))
 
+    def part(self, attempt: _EndpointCall, data: bytes) -> bool:
+        """Pass a part of an attempt's answer on to the client. False when it is lost."""
+        if self.source is None:
+            assert attempt.credit is not None
+            self.source = attempt
+            self.inbound.on_credit(attempt.credit)
+            for other in [one for one in self.open if one is not attempt]:  # the loser of a hedge
+                other.cancel()
+                self.open.remove(other)
+        if self.inbound.part(data):
+            return True
+        if not self.ended:
+            self._end(Maybe("a part of the reply was lost: the queue to its reader is full"))
+        return False
+
+    def may_begin_anew(self) -> bool:
+        """Whether the client has had no part of an answer yet."""
+        return self.source is None
+
     def on_outcome(self, attempt: _EndpointCall, outcome: CallDone | ClusterError) -> None:
         """An attempt ended: with it the call, unless another is under way or may follow."""
         self.open.remove(attempt)
@@ -303,6 +358,11 @@ class _Routed:
             announced = attempt.endpoint.announced
             outcome.attempts, outcome.hedged = len(self.tried), self.hedged
             outcome.endpoint, outcome.version = announced.name, announced.version
+            self._end(outcome)
+            return
+        if not self.may_begin_anew():
+            if outcome.retryable and not isinstance(outcome, DeadlinePassed):  # it is not as if nothing had happened
+                outcome = Maybe(f"{attempt.endpoint.announced.name} stopped in the middle of its reply: {outcome}")
             self._end(outcome)
             return
         may_retry = outcome.retryable
@@ -366,6 +426,8 @@ class _Routed:
         self._leave()
         router, figures = self.router, self.figures
         seconds = router.clock.now() - self.inbound.arrived
+        if self.source is not None and self.source.first_s is not None:
+            seconds = self.source.started + self.source.first_s - self.inbound.arrived
         router.calls.note(seconds)
         done = isinstance(outcome, CallDone)
         router.failed += not done
@@ -376,7 +438,7 @@ class _Routed:
                 figures.latencies.note(seconds)
                 figures.failed += not done
                 figures.declared += isinstance(outcome, CallDone) and bool(outcome.error)
-        _answer(self.inbound, outcome)
+        answer(self.inbound, router.clock, outcome)
 
     def _leave(self) -> None:
         """Nothing is under way for it any more."""
@@ -395,10 +457,3 @@ class _Routed:
         if not self.ended:
             self.ended = True
             self._leave()
-
-
-def _answer(inbound: Inbound, outcome: CallDone | ClusterError) -> None:
-    if isinstance(outcome, CallDone):
-        inbound.reply(outcome)
-    else:
-        inbound.fail(outcome)

@@ -71,6 +71,11 @@ class PartWriter:
             if not self._waiting:
                 self.on_sent()
 
+    def stop(self) -> None:
+        """Send no more, and keep nothing."""
+        self.failed = True
+        self._waiting.clear()
+
     def _push(self) -> None:
         waiting, window = self._waiting, self._window
         self._pushing = True
@@ -79,6 +84,5 @@ class PartWriter:
             del waiting[: len(part)]
             window.take(len(part))
             if not self._send(part):
-                self.failed = True
-                waiting.clear()
+                self.stop()
         self._pushing = False

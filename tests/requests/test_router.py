@@ -274,7 +274,7 @@ def test_calls_that_wait_for_a_busy_loop_make_this_node_look_busy() -> None:
 def test_the_cost_of_a_call() -> None:
     world = World(2)
     for name in world.nodes:
-        world.messengers[name].request = lambda peers, body, deadline, done, lane=1: 1  # type: ignore[method-assign]
+        world.messengers[name].request = lambda *_, **__: 1  # type: ignore[method-assign]
     handle, rounds = world.messengers["n1"].handlers[Call], 50_000
     payload = msgspec.json.encode({"text": "x" * 100})
 

@@ -14,6 +14,7 @@ from cluster.rpc.reach import BEAT_S, Reach
 from cluster.wire.frames import Body, FrameReader, Reply, Request, encode_frame
 from cluster.wire.handshake import LANE_FOREGROUND
 from cluster.wire.membership import StreamPing, StreamPong
+from cluster.wire.parts import Window
 from cluster.wire.requests import Call, CallDone
 from tests.observe.hand_clock import HandClock
 
@@ -79,19 +80,49 @@ class Loop:
 class FakeInbound:
     """One message that arrived, and what was answered."""
 
-    def __init__(self, body: Any, deadline: float, arrived: float, answer: Answer | None = None) -> None:
+    def __init__(
+        self,
+        body: Any,
+        deadline: float,
+        arrived: float,
+        answer: Answer | None = None,
+        pass_on: Callable[[bytes], None] | None = None,
+    ) -> None:
         self.body = body
         self.deadline = deadline
         self.arrived = arrived
         self.answers: list[Body | ClusterError] = []
         self.cancels: list[Callable[[], None]] = []
+        self.parts: list[bytes] = []
+        self.loses = False
+        """What comes is lost: as when the queue to the client is full."""
+        self.window = Window()
         self._answer = answer
+        self._pass_on = pass_on
+        self._credit: Callable[[int], None] | None = None
 
     def reply(self, body: Body) -> None:
         self._take(body)
 
     def fail(self, error: ClusterError) -> None:
         self._take(error)
+
+    def on_credit(self, function: Callable[[int], None]) -> None:
+        self._credit = function
+
+    def part(self, data: bytes) -> bool:
+        assert self._credit is not None and not self.answers
+        self.window.take(len(data))
+        self.parts.append(data)
+        if self._pass_on is not None:
+            self._pass_on(data)
+        return not self.loses
+
+    def give(self, count: int) -> None:
+        assert self._credit is not None
+        if not self.answers:
+            self.window.give(count)
+            self._credit(count)
 
     def on_cancel(self, function: Callable[[], None]) -> None:
         self.cancels.append(function)
@@ -125,6 +156,8 @@ class FakeMessenger:
         self.requests = 0
         self.sent: list[str] = []
         self.cancelled: list[int] = []
+        self.takers: dict[int, Callable[[bytes], None] | None] = {}
+        """Who takes the parts of an answer."""
         self.waiting: dict[int, tuple[str, FakeInbound | None, Callable[[str, Body | ClusterError], None]]] = {}
 
     def handle(self, body_type: type, handler: Callable[[Any], None]) -> None:
@@ -137,6 +170,8 @@ class FakeMessenger:
         deadline: float,
         done: Callable[[str, Body | ClusterError], None],
         lane: int = LANE_FOREGROUND,
+        *,
+        on_part: Callable[[bytes], None] | None = None,
     ) -> int:
         (peer,) = peers
         clock = self.world.clock
@@ -144,6 +179,7 @@ class FakeMessenger:
             self.sent.append(peer)
         self.requests += 1
         id = self.requests
+        self.takers[id] = on_part
         (frame,) = FrameReader().feed(encode_frame(Request(id, deadline, 0, body)))
         assert isinstance(frame, Request)
         if not self.waiting:
@@ -176,7 +212,15 @@ class FakeMessenger:
             clock.call_later(delay_s, origin.reach.heard, self.node)
             clock.call_later(delay_s, origin.finished, id, sent)
 
-        inbound = FakeInbound(frame.body, frame.deadline, clock.now(), answer)
+        def part(data: bytes) -> None:
+            def take() -> None:
+                on_part = origin.takers[id]
+                if id in origin.waiting and on_part is not None:
+                    on_part(data)
+
+            clock.call_later(delay_s, take)
+
+        inbound = FakeInbound(frame.body, frame.deadline, clock.now(), answer, part)
         if id in origin.waiting:
             origin.waiting[id] = (origin.waiting[id][0], inbound, origin.waiting[id][2])
         self.handlers[type(frame.body)](inbound)
@@ -201,6 +245,10 @@ class FakeMessenger:
         if id in self.waiting:
             peer, _, done = self.waiting.pop(id)
             done(peer, outcome)
+
+    def credit(self, id: int, count: int) -> None:
+        if id in self.waiting and (inbound := self.waiting[id][1]) is not None:
+            self.world.clock.call_later(self.world.delay_s, inbound.give, count)
 
     def finish(self, id: int, cancel: bool = False) -> None:
         _, inbound, _ = self.waiting.pop(id)
