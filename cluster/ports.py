@@ -286,5 +286,8 @@ class RowTables(Protocol):
     def commit(self, end: Position) -> None:
         """All that was put so far stands in the log, which ends there."""
 
+    def status(self) -> dict[str, int]:
+        """What `status --json` says of tables that outlive the log."""
+
     def close(self) -> None:
         """Release what they hold. What was not committed is forgotten."""

@@ -557,7 +557,7 @@ function __dsectl_options
         case disk
             printf '%s\t%s\n' --slow 'Time to add to each append and sync of its log'
             printf '%s\t%s\n' --full 'Refuse what it writes, as without room'
-            printf '%s\t%s\n' --flip-byte 'Change one byte of its log; it notices when it next reads it'
+            printf '%s\t%s\n' --flip-byte 'Change one byte of its log or tables; it notices when it next reads it'
             printf '%s\t%s\n' --wipe 'Kill it, DELETE its data, and start it empty; peers complete it'
         case clock
             printf '%s\t%s\n' --skew 'Time that it is ahead; -5m is behind'

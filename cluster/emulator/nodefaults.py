@@ -19,6 +19,7 @@ from cluster.emulator.spec import timestamp
 from cluster.errors import Failed
 from cluster.faults import Fault, add_fault
 from cluster.faults.disk import RECEIPTS
+from cluster.storage.disk_tables import FOLDER as TABLE_FOLDER
 from cluster.storage.record import FOLDER as LOG_FOLDER
 from cluster.storage.record import HEADER_BYTES
 
@@ -44,17 +45,21 @@ def skew_clock(name: str, node: str, skew_ms: float, *, world: cluster.LocalMach
 
 
 def flip_byte(name: str, node: str, *, world: cluster.LocalMachine | None = None) -> Fault:
-    """Change one byte of the records in the node's log. It is never written again by the node, which only appends.
-    Raises Failed when the log holds no record."""
+    """Change one byte of the records in the node's log, or of the rows in the files of its tables. The node appends to
+    the one, and writes each of the others once. Raises Failed when there is neither."""
     where = world or cluster.LocalMachine()
     folder = load_cluster(name, where.home).node(node)
-    segments = sorted((folder / LOG_FOLDER).glob("*.log"))
-    sizes = [max(0, path.stat().st_size - HEADER_BYTES) for path in segments]
+    places = [
+        (path, HEADER_BYTES, path.stat().st_size - HEADER_BYTES) for path in sorted((folder / LOG_FOLDER).glob("*.log"))
+    ]
+    # Behind the rows a file of the tables has what finds them again, without which none of them could be read.
+    places += [(path, 0, path.stat().st_size * 9 // 10) for path in sorted((folder / TABLE_FOLDER).glob("*.sst"))]
+    sizes = [max(0, size) for _, _, size in places]
     if not any(sizes):
         raise Failed(f"the log of node {node} holds no record", help="Write something first: `dsectl put cart book`.")
-    # A byte of a record, each as likely as any other.
-    [(file, size)] = RANDOM.choices(list(zip(segments, sizes, strict=True)), sizes)
-    offset = HEADER_BYTES + RANDOM.randrange(size)
+    # Each byte as likely as any other.
+    [(file, start, size)] = RANDOM.choices(places, sizes)
+    offset = start + RANDOM.randrange(size)
     with disk_errors(f"write {file}"):
         descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
         try:

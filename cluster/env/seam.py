@@ -6,7 +6,7 @@ people and for hybrid clocks, and never for timeouts. Nothing here waits: what t
 
 import errno
 import os
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
@@ -143,6 +143,15 @@ class AppendFile(Protocol):
         """Release the file; no implicit sync."""
 
 
+class Salvaged(Struct, frozen=True):
+    """What was read of a range of keys."""
+
+    rows: int
+    whole: bool
+    """Whether nothing is missing. What is missing lay between two of its keys: rows, and what had replaced or removed
+    older ones, which are left out as well."""
+
+
 class SortedRows(Protocol):
     """Keys and values of bytes in the order of the keys, in a folder of their own. They outlive the process.
 
@@ -164,8 +173,25 @@ class SortedRows(Protocol):
         may be iterated in another thread. After an error it is not known which is the case; writing them again is
         harmless. Does not block."""
 
+    def verify(self, cursor: bytes, done: Callable[[bytes | OSError], None]) -> None:
+        """Read some rows from the medium rather than from memory, as far as the system lets us, and verify them; `done`
+        in a later pass with where to go on, which is empty behind the last one, or with what is wrong there; EAGAIN is
+        nothing, and the same cursor again. Begins with an empty cursor. One at a time."""
+
+    def salvage(self, ranges: Sequence[tuple[bytes, bytes]], done: Callable[[list[Salvaged] | OSError], None]) -> None:
+        """Copy what can be read of these ranges of keys, each from its first and below its second, and call back in a
+        later pass; writes that are called meanwhile begin when `switch` or `abandon` has ended. Takes a while, and as
+        much room again as the rows."""
+
+    def switch(self, rows: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Go on with the copy, and with these rows in it, in place of what could not be read. Blocks for some
+        milliseconds. Raises OSError, and then all is as it was."""
+
+    def abandon(self) -> None:
+        """Delete the copy."""
+
     def close(self) -> None:
-        """Release the files, once the write under way has ended."""
+        """Release the files, once the write under way has ended; a copy under way is given up."""
 
 
 class Disk(Protocol):

@@ -289,7 +289,7 @@ class Node:
         if self.tables is not None:
             if self.tables.damaged:
                 self.events.record("storage.damaged", f"{self.tables.damaged}; it was made anew")
-            self.tables.watch(self._damaged)
+            self.tables.watch(self._damaged, self._tables_lost)
         for gateway in self.gateways.values():
             gateway.start()
         self._beat()
@@ -416,18 +416,24 @@ class Node:
 
     def _damaged(self, partition: int, reason: str) -> None:
         """A row that this node holds cannot be read any more. Said once, or each such row would sync the log."""
-        self.actors.renew()  # the row's clock is not known, so no dot of the present actor may come next
         if partition in self.store.recovering:
+            self.actors.renew()
             return
-        self.events.record("storage.damaged", reason, partition=partition)
         try:
-            if partition == HINTS:
-                self.store.lose([HINTS], reason)
-                self.replication.context.hint_loss.lost_now(self.store.hints_lost)
-            else:
-                self.replication.lost(reason, [partition])
+            self._tables_lost([partition], reason)
         except StorageFull as error:
             self.events.record("storage.damaged", error.message, partition=partition)
+
+    def _tables_lost(self, partitions: list[int], reason: str) -> None:
+        """These partitions lack rows from now on; written down when this returns. Raises StorageFull."""
+        self.actors.renew()  # their clocks are not known, so no dot of the present actor may come next
+        self.events.record("storage.damaged", reason, partitions=partitions)
+        if HINTS in partitions:
+            self.store.lose([HINTS], reason)
+            self.replication.context.hint_loss.lost_now(self.store.hints_lost)
+        if others := [partition for partition in partitions if partition != HINTS]:
+            self.replication.lack(others, reason)
+            self.env.clock.call_soon(self.replication.rows_gone, others, reason)  # in this pass some are still read
 
     def _undone(self) -> None:
         """The log refused a batch, whose copies may have left: nothing more is written in the names that it used."""

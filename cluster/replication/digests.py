@@ -8,7 +8,7 @@ What was written is only noted with the pass that wrote it, and summed up later,
 is worth following, the sums are let go, and made again from the rows when it is quiet. Pure but for the store it reads.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from hashlib import blake2b
 from typing import Final
 
@@ -114,6 +114,14 @@ class DigestTrees:
         """Keep no tree: each is made anew when it is wanted."""
         self._trees.clear()
         self._before.clear()
+
+    def forget(self, partitions: Container[int]) -> None:
+        """Rows of these partitions went without a change that was noted."""
+        self._trees = {partition: tree for partition, tree in self._trees.items() if partition not in partitions}
+        self._before = {row: before for row, before in self._before.items() if row[1] not in partitions}
+        for partition, builders in self._building.items():
+            for builder in builders:
+                builder.spoiled = builder.spoiled or partition in partitions
 
     def _sum(self, table: int, key: str, blob: bytes | None) -> int:
         return 0 if blob is None else row_sum(table, key, self._mergeables[table].digest(blob))

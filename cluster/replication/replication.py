@@ -62,6 +62,14 @@ class Replication:
         self._say_recovering(dict.fromkeys(partitions, reason))
         self.completing.wake()
 
+    def rows_gone(self, partitions: Iterable[int], reason: str) -> None:
+        """These partitions, of which it was written down that they lack rows, have lost them by now: nobody put or
+        removed these rows."""
+        gone = dict.fromkeys(partitions, reason)
+        self.antientropy.trees.forget(gone)
+        self._say_recovering(gone)
+        self.completing.wake()
+
     def lack(self, partitions: Iterable[int], reason: str) -> None:
         """These partitions lack rows, on the disk before this returns: this node lost them, or is to own them. Raises
         StorageFull."""

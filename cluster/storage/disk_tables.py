@@ -7,7 +7,8 @@ replays the log from there (an LSM tree whose log is the node's own: O'Neil et a
 1996). Nothing waits for the database: when it falls too far behind, as on a full disk, `refuses` says so, and the log
 takes no more.
 
-A row that the database cannot read back is damage: it is reported once, and then missing.
+A row that the database cannot read back is damage: it is reported once, and then missing. `table_scrubber` looks for
+such rows before anybody asks for them, and replaces the database by what can be read of it.
 """
 
 import errno
@@ -15,11 +16,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from cluster.env import Clock, Env, SortedRows
+from cluster.env import Clock, Env, Salvaged, SortedRows
 from cluster.errors import Damaged
 from cluster.ports import Page, Position, RowTable, TableStat
 from cluster.storage.record import PARTITION_MAX, TABLE_MAX
 from cluster.storage.recovery import HINTS, TABLE_HINTS
+from cluster.storage.table_scrubber import Range, TableScrubber
 
 FOLDER = "table"
 """Where in a node's directory the database lies."""
@@ -66,6 +68,8 @@ class DiskTables:
         self._made: dict[int, DiskTable] = {}
         self.by_number: dict[int, RowTable] = {}
         self._end: Position = (0, 0)  # of the log, behind the last pass
+        self._extent = _Extent(VERSION, (0, 0), {})  # that the database has
+        self._salvaging: list[tuple[int, int]] = []  # table and partition of each range that is being copied
         self._writing = False
         self._failure = ""
         self.fresh_bytes = 0
@@ -76,11 +80,14 @@ class DiskTables:
         """Why what lay in the folder was of no use, and was deleted."""
         self._unsaid: list[tuple[int, str]] = []
         self.on_damage: Callable[[int, str], None] = lambda partition, reason: self._unsaid.append((partition, reason))
+        self._on_lost: Callable[[list[int], str], None] = lambda partitions, reason: None
+        self.scrubber = TableScrubber(clock, rows, self._ranges, self._replace)
         blob = rows.get(_EXTENT)
         if blob is not None:
             extent = _decode_extent(blob)
             if extent.version != VERSION:
                 raise Damaged(f"{FOLDER} has version {extent.version} of the format, and only {VERSION} is known")
+            self._extent = extent
             self.position = self._end = extent.position
             for number, counts in extent.rows.items():
                 self._add(number, counts)
@@ -116,30 +123,60 @@ class DiskTables:
         waiting = f"{self.fresh_bytes / 1e6:.0f} MB wait to be written to its table"
         return f"{waiting}: {self._failure}" if self._failure else waiting
 
-    def watch(self, on_damage: Callable[[int, str], None]) -> None:
-        """Report damage, with partition and reason, also what was found before."""
-        self.on_damage = on_damage
+    def watch(self, on_damage: Callable[[int, str], None], on_lost: Callable[[list[int], str], None]) -> None:
+        """From now on verify the rows, and report damage, also what was found before: `on_damage` gets the partition of
+        a row that cannot be read, and why; `on_lost` the partitions that will lack rows from now on, which it must have
+        written down when it returns (or raise StorageFull)."""
+        self.on_damage, self._on_lost = on_damage, on_lost
+        self.scrubber.start()
         for partition, reason in self._unsaid:
             on_damage(partition, reason)
+            self.scrubber.mend(reason)
         self._unsaid.clear()
+
+    def status(self) -> dict[str, int]:
+        """How often all rows were verified since the boot, and how often they were replaced by what could be read."""
+        return {"table_scrubs": self.scrubber.rounds, "damaged_tables": self.scrubber.damaged}
 
     def close(self) -> None:
         """Release the files. What is in memory only is in the log. A process that ends may read a little longer: that
         what it reads is closed is no damage."""
         self.on_damage = lambda partition, reason: None
+        self.scrubber.stop()
         self._rows.close()
 
     def _write(self, extent: _Extent) -> None:
         def done(error: OSError | None) -> None:
             if error is not None:
                 self._failure = error.strerror or str(error)
+                if error.errno == errno.EBADMSG:
+                    self.scrubber.mend(self._failure)  # merging what was written met it
                 self._clock.call_later(RETRY_S, self._write, extent)
                 return
-            self._failure, self._writing, self.position = "", False, extent.position
+            self._failure, self._writing, self.position, self._extent = "", False, extent.position, extent
             for table in self._made.values():
                 table.writing = {}
 
         self._rows.write(self._generation(extent), done)
+
+    def _ranges(self) -> list[Range]:
+        self._salvaging = [(number, partition) for number, table in self._made.items() for partition in table.counts]
+        starts = [self._made[number].prefix(partition) for number, partition in self._salvaging]
+        return [(start, _behind(start)) for start in starts]
+
+    def _replace(self, found: list[Salvaged], reason: str) -> list[tuple[bytes, bytes | None]]:
+        """The copy is about to be what the database has."""
+        copied = list(zip(self._salvaging, found, strict=True))
+        lost = {charged(number, partition): None for (number, partition), one in copied if not one.whole}
+        self._on_lost(list(lost), f"its table cannot be read: {reason}")
+        for table in self._made.values():
+            table.forget_seen()
+        had, has = self._extent.rows, dict[int, dict[int, int]]()
+        for (number, partition), one in copied:
+            has.setdefault(number, {})[partition] = one.rows
+            self._made[number].counts[partition] += one.rows - had.get(number, {}).get(partition, 0)
+        self._extent = _Extent(VERSION, self._extent.position, has)
+        return [(_EXTENT, _encode_extent(self._extent))]
 
     def _generation(self, extent: _Extent) -> Iterator[tuple[bytes, bytes | None]]:
         """Made row by row in the thread that writes it."""
@@ -291,8 +328,8 @@ class DiskTable:
             self._seen, self._seen_bytes = {}, 0
 
     def _damage(self, partition: int, error: OSError) -> None:
-        charged = HINTS if self._number == TABLE_HINTS else partition
-        self._tables.on_damage(charged, f"its table cannot be read: {error}")
+        self._tables.on_damage(charged(self._number, partition), f"its table cannot be read: {error}")
+        self._tables.scrubber.mend(error.strerror or str(error))
 
 
 def open_disk_tables(env: Env, generation_bytes: int) -> DiskTables:
@@ -309,6 +346,11 @@ def open_disk_tables(env: Env, generation_bytes: int) -> DiskTables:
             return tables
     except OSError as error:
         raise Damaged(f"{FOLDER} cannot be opened: {error}") from error
+
+
+def charged(table: int, partition: int) -> int:
+    """The partition that lacks something when rows of this one are lost."""
+    return HINTS if table == TABLE_HINTS else partition
 
 
 def _behind(prefix: bytes) -> bytes:

@@ -33,6 +33,10 @@ class MemoryTables:
     def commit(self, end: Position) -> None:
         """The log has it, and nobody else needs it."""
 
+    def status(self) -> dict[str, int]:
+        """Nothing: they live in the log."""
+        return {}
+
     def close(self) -> None:
         """Nothing is held."""
 

@@ -327,6 +327,7 @@ class Store:
             "copied_bytes": self.checkpoints.copied_bytes,
             "scrubs": self.scrubber.rounds,
             "damaged_segments": self.scrubber.damaged,
+            **self._all.status(),
         }
 
     # -- the end of a pass

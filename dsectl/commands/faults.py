@@ -223,7 +223,8 @@ def disk(
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Refuse what it writes, as without room.")] = False,
     flip_byte: Annotated[
-        bool, typer.Option("--flip-byte", help="Change one byte of its log; it notices when it next reads it.")
+        bool,
+        typer.Option("--flip-byte", help="Change one byte of its log or tables; it notices when it next reads it."),
     ] = False,
     wipe: Annotated[
         bool, typer.Option("--wipe", help="Kill it, DELETE its data, and start it empty; peers complete it.")
@@ -231,8 +232,9 @@ def disk(
 ) -> Answer:
     """--slow and --full last until `dsectl heal`, through restarts too. An append that is late stops the whole node for
     as long; a node whose disk is full cannot start. --flip-byte and --wipe are done once, and nothing takes them back:
-    a node reads its log when it starts, so `dsectl restart NODE` shows a flipped byte; a wiped node comes back under a
-    new id, and votes once its peers have given it what it lacks."""
+    a node reads its log when it starts, and the files of its tables (`up --store disk`) soon after, so `dsectl restart
+    NODE` shows a flipped byte; a wiped node comes back under a new id, and votes once its peers have given it what it
+    lacks."""
     if sum((slow is not None, full, flip_byte, wipe)) != 1:
         raise Usage(
             "disk needs one of --slow D, --full, --flip-byte and --wipe",
@@ -245,7 +247,9 @@ def disk(
         return _lasting(nodefaults.fill_disk(files.name, node))
     if flip_byte:
         fault = nodefaults.flip_byte(files.name, node)
-        return _receipt(fault, f"{node} notices when it reads its log, within minutes or now: `dsectl restart {node}`")
+        return _receipt(
+            fault, f"{node} notices when it reads that file, within minutes or now: `dsectl restart {node}`"
+        )
     fault = nodefaults.wipe(files.name, node)
     restart_nodes(current().client(), files, [node], emulator.WAIT_S)
     return _receipt(fault, f"{node} runs under a new id; `dsectl repair {node} --status` shows what it still lacks")

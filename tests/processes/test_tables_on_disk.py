@@ -128,6 +128,25 @@ def test_rows_that_cannot_be_read_are_completed_from_the_peers() -> None:
         assert ledger.lost(fleet.client) == []
 
 
+def test_a_flipped_byte_in_the_tables_is_found_though_nobody_reads_it_and_made_good() -> None:
+    ledger = Ledger(padding=PADDING[:20_000])
+    with real(3, store="disk") as fleet:
+        until(fleet.settled)
+        write(fleet, ledger, 250)
+        until(lambda: bool(files_of_tables(fleet, "n1")))
+        fleet.kill("n1")
+        files = [ask("disk", "n1", "--flip-byte", "-C", fleet.name)["file"] for _ in range(30)]
+        assert any(file.startswith("table/") for file in files)
+        emulator.start_nodes(fleet.name, ["n1"])
+        until(lambda: fleet.ask("n1", "status")["storage"]["damaged_tables"] == 1)
+        assert any(".sst" in event["cause"] for event in fleet.events("n1", "storage.damaged"))
+        until(fleet.settled)
+        assert fleet.events("n1", "owner.complete")
+        write(fleet, ledger, 250)  # written and merged: what was damaged is gone
+        assert ledger.lost(fleet.client) == []
+        assert not fleet.ask("n1", "status")["full"]
+
+
 def test_a_node_that_is_stopped_while_it_writes_complains_of_nothing() -> None:
     ledger = Ledger(padding=PADDING)
     with real(3, store="disk") as fleet:

@@ -4,13 +4,17 @@ import errno
 from dataclasses import replace
 from random import Random
 
+import pytest
+
 from cluster.config import NodeSettings, node_settings
 from cluster.replication.mergeable import TABLE_HINTS, TABLE_KV
 from cluster.simulation.fleet import Fleet
 from cluster.simulation.sorted import SimulatedSortedRows
+from cluster.storage import table_scrubber
 from cluster.wire.kv import Got
 from tests.simulation import test_no_loss
 from tests.simulation.account import Account
+from tests.simulation.test_damage import assert_equal
 
 
 def on_disk(durability: str = "interval", replication: str | None = None) -> NodeSettings:
@@ -87,6 +91,36 @@ def test_an_owner_whose_hints_cannot_be_read_is_told_so_and_completes_itself(see
         account.check()
 
 
+def test_a_byte_that_flips_in_the_tables_of_a_node_that_runs_is_found_and_made_good(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody reads the rows. Their partitions are completed, and what is in their place is whole, after a crash too."""
+    monkeypatch.setattr(table_scrubber, "ROUND_S", 2.0)
+    with Fleet.running(seed, 3, settings=on_disk()) as fleet:
+        random, account = Random(f"{seed}/rot"), Account(fleet)
+        for number in range(80):
+            account.write(fleet.names[number % 3])
+            fleet.world.run_for(0.01)
+        fleet.until(fleet.settled)
+        victim = random.choice(fleet.names)
+        tables, disk = fleet.nodes[victim].tables, fleet.world.disk(victim)
+        assert tables is not None
+        disk.flip_byte("table/rows", random.randrange(8, len(disk.read("table/rows"))))
+        fleet.until(lambda: tables.scrubber.damaged > 0, timeout=60.0)
+        assert fleet.nodes[victim].events.since(kind="storage.damaged")
+        fleet.until(fleet.settled, timeout=60.0)
+        for key, (value, *_) in account.writes.items():
+            assert fleet.wait(fleet.get(victim, key, strict=True)).answer is not None, value
+        account.check()
+        fleet.crash(victim)
+        fleet.start(victim)
+        fleet.until(fleet.settled, timeout=60.0)
+        again = fleet.nodes[victim].tables
+        assert again is not None and not again.damaged
+        account.check()
+        assert_equal(fleet)
+
+
 def damage_rows(fleet: Fleet, name: str, random: Random, table: int = TABLE_KV) -> list[str]:
     """Some rows in the database of a node fail their checksums from now on, until they are written again. Returns their
     keys."""
@@ -110,8 +144,8 @@ def damage_rows(fleet: Fleet, name: str, random: Random, table: int = TABLE_KV) 
             raise OSError(errno.EBADMSG, "checksum mismatch")
         return found, more
 
-    def applied(batch: list[tuple[bytes, bytes | None]]) -> None:
-        apply(batch)
+    def applied(batch: list[tuple[bytes, bytes | None]], place: int) -> None:
+        apply(batch, place)
         damaged.difference_update(key for key, _ in batch)
 
     rows.get, rows.page, rows._apply = get, read, applied  # type: ignore[method-assign]

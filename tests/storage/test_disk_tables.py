@@ -1,14 +1,15 @@
 """Tables on the disk when the disk misbehaves: rows that cannot be read, and writes that are refused."""
 
 import errno
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import pytest
 
-from cluster.env import SortedRows
-from cluster.errors import Damaged
+from cluster.env import Salvaged, SortedRows
+from cluster.errors import Damaged, StorageFull
 from cluster.storage.disk_tables import GENERATIONS_MAX, RETRY_S, SEGMENTS_MAX, DiskTables, open_disk_tables
 from cluster.storage.recovery import HINTS, TABLE_HINTS
+from cluster.storage.table_scrubber import MEND_RETRY_S
 from tests.storage.memory_disk import HandClock, World
 
 GENERATION_BYTES = 1000
@@ -41,6 +42,21 @@ class FakeRows:
     def write(self, rows: Iterable[tuple[bytes, bytes | None]], done: Callable[[OSError | None], None]) -> None:
         self.under_way.append((list(rows), done))
 
+    def verify(self, cursor: bytes, done: Callable[[bytes | OSError], None]) -> None:
+        done(b"")
+
+    def salvage(self, ranges: Sequence[tuple[bytes, bytes]], done: Callable[[list[Salvaged] | OSError], None]) -> None:
+        self.ranges = ranges
+        self.salvaged = done
+
+    def switch(self, rows: Iterable[tuple[bytes, bytes | None]]) -> None:
+        self.rows = {key: value for key, value in self.rows.items() if key not in self.bad}
+        self.bad.clear()
+        self.rows.update((key, value) for key, value in rows if value is not None)
+
+    def abandon(self) -> None:
+        self.abandoned = True
+
     def close(self) -> None:
         self.closed = True
 
@@ -52,6 +68,10 @@ class FakeRows:
                 if value is None:
                     self.rows.pop(key, None)
         done(error)
+
+
+def nothing_lost(partitions: list[int], reason: str) -> None:
+    """It is known already."""
 
 
 class Tables:
@@ -123,7 +143,7 @@ def test_a_row_that_cannot_be_read_is_reported_once_and_can_be_set_again() -> No
     held.rows.bad.add(key)
     said: list[tuple[int, str]] = []
     assert held.table.get(1, "bad") is None
-    held.tables.watch(lambda partition, reason: said.append((partition, reason)))
+    held.tables.watch(lambda partition, reason: said.append((partition, reason)), nothing_lost)
     assert held.table.get(1, "bad") is None and held.table.get(1, "good") == bytes(2000)
     assert said == [(1, "its table cannot be read: [Errno 74] checksum mismatch")]
     assert held.table.scan(1, "", 10) == ([], False), "nothing is shown of what cannot be read"
@@ -135,14 +155,14 @@ def test_what_is_closed_is_not_damaged() -> None:
     held, said = Tables(), list[int]()
     held.put("k", 2000)
     held.rows.finish()
-    held.tables.watch(lambda partition, reason: said.append(partition))
+    held.tables.watch(lambda partition, reason: said.append(partition), nothing_lost)
     held.tables.close()
     assert held.table.get(1, "k") is None and said == []
 
 
 def test_hints_are_charged_to_a_partition_of_their_own() -> None:
     held, said = Tables(), list[int]()
-    held.tables.watch(lambda partition, reason: said.append(partition))
+    held.tables.watch(lambda partition, reason: said.append(partition), nothing_lost)
     table = held.tables.make(TABLE_HINTS)
     held.rows.bad.add(bytes((TABLE_HINTS + 1, 0, 7)) + b"k")
     assert table.get(7, "k") is None and said == [HINTS]
@@ -174,3 +194,57 @@ def test_what_is_damaged_is_made_anew() -> None:
     env.open_sorted = opened
     tables = open_disk_tables(env, GENERATION_BYTES)
     assert "checksum mismatch" in tables.damaged and tables.by_number[0].position == (0, 0)
+
+
+def damaged_tables() -> tuple[Tables, list[tuple[list[int], str]]]:
+    """Two partitions of two rows each, one of which cannot be read; and what was lost of it."""
+    held, lost = Tables(), list[tuple[list[int], str]]()
+    for partition in (1, 2):
+        for key in ("a", "b"):
+            held.table.put(partition, key, bytes(600))
+    held.tables.commit((1, 1))
+    held.rows.finish()
+    held.rows.bad.add(held.table.prefix(2) + b"a")  # type: ignore[attr-defined]
+    held.tables.watch(lambda partition, reason: None, lambda partitions, reason: lost.append((partitions, reason)))
+    return held, lost
+
+
+def test_what_cannot_be_read_is_noted_as_lost_before_the_rest_takes_its_place() -> None:
+    held, lost = damaged_tables()
+    assert held.table.get(2, "a") is None
+    assert [start for start, _ in held.rows.ranges] == [bytes((1, 0, 1)), bytes((1, 0, 2))]
+    assert lost == []
+    held.rows.salvaged([Salvaged(2, True), Salvaged(1, False)])
+    assert lost == [([2], "its table cannot be read: checksum mismatch")]
+    assert held.table.scan(2, "", 10)[0] == [("b", bytes(600))]
+    assert held.table.stat(1).rows == 2 and held.table.stat(2).rows == 1
+    again = DiskTables(held.rows, held.clock, GENERATION_BYTES)
+    assert again.position == (1, 1) and again.by_number[0].stat(2).rows == 1
+    assert held.tables.status()["damaged_tables"] == 1
+
+
+def test_what_is_lost_and_cannot_be_noted_stays_where_it_is() -> None:
+    held, _ = damaged_tables()
+
+    def refused(partitions: list[int], reason: str) -> None:
+        raise StorageFull("no room")
+
+    held.tables._on_lost = refused
+    held.table.get(2, "a")
+    for _ in range(2):
+        held.rows.abandoned = False
+        held.rows.salvaged([Salvaged(2, True), Salvaged(1, False)])
+        assert held.rows.abandoned and held.rows.bad and held.table.stat(2).rows == 2
+        held.clock.advance(MEND_RETRY_S)
+
+
+def test_a_write_that_meets_damage_has_it_replaced() -> None:
+    """As when RocksDB merges what was written with what is damaged, which fails each write from then on."""
+    held, lost = damaged_tables()
+    held.put("c", 2000)
+    held.rows.finish(OSError(errno.EBADMSG, "checksum mismatch"))
+    held.rows.salvaged([Salvaged(2, True), Salvaged(1, False)])
+    assert [partitions for partitions, _ in lost] == [[2]]
+    held.clock.advance(RETRY_S)
+    held.rows.finish()
+    assert held.tables.position == (1, held.end) and held.table.get(1, "c") == bytes(2000)

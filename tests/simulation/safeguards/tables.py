@@ -5,13 +5,20 @@ from collections.abc import Callable, Iterable, Sequence
 import pytest
 
 from cluster.config import Durability, TableKind
+from cluster.layout import partition_of as partition_of_key
 from cluster.ports import Position
+from cluster.replication.replication import Replication
+from cluster.simulation.fleet import Fleet
 from cluster.simulation.sorted import SimulatedSortedRows
-from cluster.storage.disk_tables import DiskTable
+from cluster.storage import table_scrubber
+from cluster.storage.disk_tables import DiskTable, DiskTables
 from cluster.storage.record import Record
 from cluster.storage.segments import SegmentLog
 from cluster.storage.store import Store
+from cluster.wire.kv import Got
+from tests.simulation.account import Account
 from tests.simulation.safeguards.registry import Safeguard
+from tests.simulation.test_tables_on_disk import on_disk
 from tests.storage.chronicle import Chronicle, lives
 
 Rows = Iterable[tuple[bytes, bytes | None]]
@@ -35,6 +42,30 @@ def a_log_loses_an_end_that_the_tables_have(seed: int) -> None:
         world.crash("n1")
         chronicle.boot()
         assert chronicle.position > (2, 0), "the tables were written too early: nothing was tested"
+
+
+def a_table_rots(seed: int) -> None:
+    """A byte flips in the tables of a node that runs. It goes on without what it cannot read, and does not deny it."""
+    settings = on_disk(replication="2/1/2")
+    with pytest.MonkeyPatch.context() as patch, Fleet(seed, 3, settings=settings) as fleet:
+        patch.setattr(table_scrubber, "ROUND_S", 2.0)
+        fleet.start()
+        fleet.until(fleet.converged)
+        account = Account(fleet)
+        for number in range(80):
+            account.write(fleet.names[number % 3])
+            fleet.world.run_for(0.01)
+        fleet.until(fleet.settled)
+        tables, disk = fleet.nodes["n1"].tables, fleet.world.disk("n1")
+        assert tables is not None
+        disk.flip_byte("table/rows", len(disk.read("table/rows")) // 2)
+        fleet.world.run_until_true(lambda: tables.scrubber.damaged > 0, timeout=60.0, step=0)
+        mine = [key for key in account.writes if fleet.nodes["n1"].view.mine(partition_of_key(key))]
+        for key, read in {key: fleet.get("n1", key, local=True) for key in mine}.items():
+            found = fleet.wait(read).answer
+            assert not isinstance(found, Got) or account.writes[key][0] in found.siblings, "denied"
+        fleet.until(fleet.settled, timeout=60.0)
+        account.check()
 
 
 def write_the_position_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,6 +122,26 @@ def write_what_the_log_has_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Store, "put", write)
 
 
+def note_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = DiskTables.watch
+
+    def watched(self: DiskTables, on_damage: Callable[[int, str], None], on_lost: object) -> None:
+        watch(self, on_damage, lambda partitions, reason: None)
+
+    monkeypatch.setattr(DiskTables, "watch", watched)
+
+
+def scan_what_is_about_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    lack = Replication.lack
+
+    def lacks(self: Replication, partitions: Iterable[int], reason: str) -> None:
+        lacking = list(partitions)
+        lack(self, lacking, reason)
+        self.rows_gone(lacking, reason)
+
+    monkeypatch.setattr(Replication, "lack", lacks)
+
+
 SAFEGUARDS = [
     Safeguard(
         "rows and position in one batch",
@@ -124,5 +175,19 @@ SAFEGUARDS = [
         write_what_the_log_has_not_taken,
         killed_and_booted,
         range(1, 9),
+    ),
+    Safeguard(
+        "what a copy of damaged tables lacks is noted as lost",
+        "A node whose tables were replaced by what could be read votes on nothing that it lost.",
+        note_no_loss,
+        a_table_rots,
+        range(1, 5),
+    ),
+    Safeguard(
+        "a partition is completed once its rows are gone",
+        "What a node is about to lose is not taken for what it has when its peers complete it.",
+        scan_what_is_about_to_go,
+        a_table_rots,
+        range(1, 5),
     ),
 ]
