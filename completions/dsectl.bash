@@ -193,6 +193,7 @@ _dsectl_argument() {
         'request 0') kind=operation ;;
         'drain '*) kind=node ;;
         'undrain '*) kind=node ;;
+        'services weight 0') kind=service ;;
         'load request '*) kind=operation ;;
         'recipe run '*) kind='recipe a-crash-in-a-checkpoint a-node-leaves a-sixth-node a-wiped-disk a-zone-dies at-least-once back-pressure competing-consumers counters crash-recovery data-larger-than-memory deadlines-and-no-responders deduplication failure-detection fan-out hinted-handoff last-writer-wins many-helpers one-membership one-way-links or-set partition-and-heal pause-versus-kill poison-message quorum read-repair repair-without-a-reader routing-around-a-slow-node siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics' ;;
         'recipe check '*) kind='recipe a-crash-in-a-checkpoint a-node-leaves a-sixth-node a-wiped-disk a-zone-dies at-least-once back-pressure competing-consumers counters crash-recovery data-larger-than-memory deadlines-and-no-responders deduplication failure-detection fan-out hinted-handoff last-writer-wins many-helpers one-membership one-way-links or-set partition-and-heal pause-versus-kill poison-message quorum read-repair repair-without-a-reader routing-around-a-slow-node siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics' ;;
@@ -207,7 +208,7 @@ _dsectl_argument() {
 _dsectl_command() {
     case "$1" in
         del) command=delete ;;
-        up | down | rm | ps | status | env | logs | demo | add | leave | forget | revert | kill | restart | pause | resume | partition | slow | disk | clock | heal | faults | members | ring | explain | events | health | hints | repair | watch | put | get | delete | keys | 'kv import' | 'kv export' | incr | decr | sadd | srem | smembers | 'bucket create' | 'bucket list' | 'bucket show' | 'bucket empty' | publish | subscribe | subscriptions | 'queue create' | 'queue list' | 'queue show' | 'queue delete' | 'queue bind' | 'queue unbind' | 'queue purge' | 'queue redrive' | send | receive | ack | nack | extend | services | describe | request | drain | undrain | 'load kv' | 'load publish' | 'load queue' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | complete | shell | help) command=$1 ;;
+        up | down | rm | ps | status | env | logs | demo | add | leave | forget | revert | kill | restart | pause | resume | partition | slow | disk | clock | heal | faults | members | ring | explain | events | health | hints | repair | watch | put | get | delete | keys | 'kv import' | 'kv export' | incr | decr | sadd | srem | smembers | 'bucket create' | 'bucket list' | 'bucket show' | 'bucket empty' | publish | subscribe | subscriptions | 'queue create' | 'queue list' | 'queue show' | 'queue delete' | 'queue bind' | 'queue unbind' | 'queue purge' | 'queue redrive' | send | receive | ack | nack | extend | services | describe | request | drain | undrain | 'services weight' | 'load kv' | 'load publish' | 'load queue' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | complete | shell | help) command=$1 ;;
         kv) first=kv ;;
         bucket) first=bucket ;;
         queue) first=queue ;;
@@ -223,6 +224,7 @@ _dsectl_words() {
         kv) _dsectl_reply import export ;;
         bucket) _dsectl_reply create list show empty ;;
         queue) _dsectl_reply create list show delete bind unbind purge redrive ;;
+        services) _dsectl_reply weight ;;
         load) _dsectl_reply kv publish queue request ;;
         recipe) _dsectl_reply run check list show ;;
     esac
@@ -272,6 +274,7 @@ _dsectl_options() {
         nack) _dsectl_reply --delay ;;
         request) _dsectl_reply --only --deadline ;;
         drain) _dsectl_reply --wait ;;
+        'services weight') _dsectl_reply --even ;;
         'load kv') _dsectl_reply --rate --for --clients --mix --keys --size --require --intervals --processes --settle --seed ;;
         'load publish') _dsectl_reply --rate --for --clients --subscribers --size --require --intervals --processes --settle ;;
         'load queue') _dsectl_reply --rate --for --clients --consumers --size --require --intervals --processes --settle ;;

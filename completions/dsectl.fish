@@ -372,6 +372,8 @@ function __dsectl_argument
             echo 'node'
         case 'undrain *'
             echo 'node'
+        case 'services weight 0'
+            echo 'service'
         case 'load request *'
             echo 'operation'
         case 'recipe run *'
@@ -395,7 +397,7 @@ function __dsectl_command
     switch "$argv[1]"
         case del
             echo 'delete'
-        case up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys 'kv import' 'kv export' incr decr sadd srem smembers 'bucket create' 'bucket list' 'bucket show' 'bucket empty' publish subscribe subscriptions 'queue create' 'queue list' 'queue show' 'queue delete' 'queue bind' 'queue unbind' 'queue purge' 'queue redrive' send receive ack nack extend services describe request drain undrain 'load kv' 'load publish' 'load queue' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
+        case up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys 'kv import' 'kv export' incr decr sadd srem smembers 'bucket create' 'bucket list' 'bucket show' 'bucket empty' publish subscribe subscriptions 'queue create' 'queue list' 'queue show' 'queue delete' 'queue bind' 'queue unbind' 'queue purge' 'queue redrive' send receive ack nack extend services describe request drain undrain 'services weight' 'load kv' 'load publish' 'load queue' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
             echo $argv[1]
     end
 end
@@ -483,6 +485,8 @@ function __dsectl_words
             printf '%s\t%s\n' unbind 'Send a queue no longer what is published'
             printf '%s\t%s\n' purge 'Delete all messages of a queue'
             printf '%s\t%s\n' redrive 'Move dead letters back to a queue'
+        case services
+            printf '%s\t%s\n' weight 'Share the calls of a service by its versions'
         case load
             printf '%s\t%s\n' kv 'Read and write keys at a rate, and account for each write'
             printf '%s\t%s\n' publish 'Publish at a rate, and count what arrives'
@@ -668,6 +672,8 @@ function __dsectl_options
             printf '%s\t%s\n' --deadline 'Time to give up after (default: that of --timeout)'
         case drain
             printf '%s\t%s\n' --wait 'Time to wait for requests in flight (default: 5s)'
+        case 'services weight'
+            printf '%s\t%s\n' --even 'Remove the weights: all endpoints get equal shares'
         case 'load kv'
             printf '%s\t%s\n' --rate 'Operations per second, whatever is answered (default: 100)'
             printf '%s\t%s\n' --for 'Duration of the load (default: 10s)'

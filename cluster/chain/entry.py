@@ -26,6 +26,7 @@ from msgspec.structs import replace
 from cluster.ballot.proposer import majority
 from cluster.chain.bucket import LWW, Bucket, check_count
 from cluster.chain.queue import BINDINGS_MAX, Queue, check_queues
+from cluster.chain.weights import Weights, check_weights
 from cluster.errors import (
     AlreadyExists,
     Damaged,
@@ -73,6 +74,8 @@ class ChainEntry(Struct, frozen=True, omit_defaults=True):
     """By name, in the order of the names, so that equal entries give equal bytes."""
     queues: dict[str, Queue] = {}
     """By name, in the order of the names."""
+    weights: Weights = {}
+    """How calls are shared by the versions of services."""
     goes_on: str = ""
     """The change of members that is under way still, where `what` is something else that was decided meanwhile."""
 
@@ -91,6 +94,7 @@ class ChainEntry(Struct, frozen=True, omit_defaults=True):
         for name, bucket in self.buckets.items():
             bucket.validate(name, self.layout.n)
         check_queues(self.queues, self.slot)
+        check_weights(self.weights)
 
     @property
     def change_of_members(self) -> str:
@@ -232,7 +236,10 @@ def switched(entry: ChainEntry) -> ChainEntry:
     voters = {**entry.acceptors, **entry.joining}
     stay = {member.name: voters[member.name] for member in layout.members if member.name in voters}
     what = f"{entry.change_of_members}: done"
-    return ChainEntry(entry.slot + 1, what, layout, stay, fork=entry.fork, buckets=entry.buckets, queues=entry.queues)
+    return ChainEntry(
+        entry.slot + 1, what, layout, stay,
+        fork=entry.fork, buckets=entry.buckets, queues=entry.queues, weights=entry.weights,
+    )  # fmt: skip
 
 
 def reverted(entry: ChainEntry) -> ChainEntry:
@@ -320,6 +327,18 @@ def with_binding(entry: ChainEntry, name: str, pattern: str, *, bound: bool) -> 
     changed = replace(queue, patterns=(*left, pattern) if bound else left)
     what = f"{'bind' if bound else 'unbind'} queue {name} {'to' if bound else 'from'} {pattern}"
     return _with_queues(_aside(entry, what), {**entry.queues, name: changed})
+
+
+def with_weights(entry: ChainEntry, service: str, shares: Mapping[int, float]) -> ChainEntry:
+    """The calls of a service are shared so by its versions, or evenly by endpoint again (none); `entry` itself where
+    they are already."""
+    weights = {name: one for name, one in entry.weights.items() if name != service}
+    if shares:
+        weights[service] = dict(sorted(shares.items()))
+    if weights == entry.weights:
+        return entry
+    check_weights(weights)
+    return replace(_aside(entry, f"weigh the versions of service {service}"), weights=dict(sorted(weights.items())))
 
 
 def _queue(entry: ChainEntry, name: str) -> Queue:

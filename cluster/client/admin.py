@@ -27,6 +27,7 @@ from cluster.wire.admin import AdminAnswer, AdminQuery
 from cluster.wire.frames import Body, trace_id
 
 DEPTH_MAX = 32
+LIST_SERVICES = "`dsectl services` lists services and their versions."
 LIST_QUEUES = "`dsectl queue list` lists the queues."
 PURGE_AGAIN = "Purge it again when all nodes answer; what is sent until then goes, too."
 LOOK_S = 1.0
@@ -138,6 +139,30 @@ class Admin(Questions[S]):
     def services(self, *, node: str | None = None) -> Steps[list[dict[str, Any]]]:
         """Services and their endpoints."""
         return (yield from self._list(node, "services"))
+
+    @operation
+    def service_stats(self, *, node: str | None = None) -> Steps[dict[str, Any]]:
+        """What became of the calls that clients brought to a node since its boot: a row an operation, and one for the
+        attempts at each endpoint, whose latencies are counted in the buckets of `cluster.observe.latency`."""
+        return (yield from self._table(node, "services-stats"))
+
+    @operation
+    def weigh_service(
+        self, service: str, weights: dict[int, float] | None = None, *, timeout: float | None = None
+    ) -> Steps[dict[str, Any]]:
+        """Share the calls of a service by its versions, in percent; None: evenly by endpoint. Versions without a weight
+        share what is left. Returns the weights, the versions that nobody offers yet (`absent`), and as `create_bucket`
+        the nodes that have not taken it over (`late`). Raises NotFound for an unknown service, Usage for weights that
+        cannot be, and as `create_bucket`."""
+        if weights is not None and not isinstance(weights, dict):
+            raise Usage("weights are a dict: percent by version")
+        shares: dict[str, float] = {}
+        for version, share in (weights or {}).items():
+            if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 100:
+                raise Usage(f"the weight of version {version!r} is a number from 0 to 100, in percent")
+            shares[str(check_count(version, "version", 1))] = float(share)
+        arguments = {"service": check_text(service, "a service"), "weights": shares}
+        return (yield from self._decided("weigh-service", arguments, timeout, LIST_SERVICES))
 
     @operation
     def describe(self, service: str, *, node: str | None = None) -> Steps[dict[str, Any]]:

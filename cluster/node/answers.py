@@ -18,6 +18,7 @@ from cluster.node.explained import told_row
 from cluster.node.queues import QueueDefinitions
 from cluster.node.ready import Ready
 from cluster.node.vitals import problems, vitals
+from cluster.node.weights import ServiceWeights
 from cluster.ports import Inbound
 from cluster.queues.explained import told_message
 from cluster.replication.mergeable import TABLE_KV
@@ -53,6 +54,7 @@ class Answers:
             "change": node.layouts.change,
             "create-bucket": self.buckets.create,
             "empty-bucket": self.buckets.empty_for,
+            "weigh-service": ServiceWeights(node, definitions).weigh,
             "create-queue": queues.create,
             "alter-queue": queues.alter,
             "delete-queue": queues.delete,
@@ -195,6 +197,7 @@ class Answers:
         return {
             "healthy": not reasons,
             "reasons": reasons,
+            "services": node.requests.not_ready(),
             "may_have_lost": node.replication.completing.losses,
             "draining": node.drain.draining,  # as it was told to: it is well
         }

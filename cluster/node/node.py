@@ -206,6 +206,7 @@ class Node:
         self.requests = ServiceHosting(
             name, self.env, self.rpc, self.membership, self.reach, record, self.hooks.sleep, self._in_my_zone
         )
+        self.requests.pools.weigh(self.entries[-1].weights)
         self.kv.forwarder.is_draining = self.requests.registry.is_draining
         router, server = self.requests.router, self.requests.server
         writes, reads = self.replication.writer.in_flight, self.replication.reader.in_flight
@@ -363,6 +364,7 @@ class Node:
 
     def _definitions_changed(self, entry: ChainEntry) -> None:
         self.defined.adopt(entry)
+        self.requests.pools.weigh(entry.weights)
         before, defined = self.buckets.defined, entry.buckets
         self.buckets.adopt(defined)
         self.peer_clocks.look()

@@ -90,6 +90,7 @@ def problems(node: "Node", not_voting: list[str]) -> list[str]:
     for name, gateway in node.gateways.items():
         if not gateway.status()["places"]:
             found.append(f"its {name} gateway turns clients away: {gateway.status()['clients']} are connected")
+    found += node.requests.panics()
     lost = [name for name, view in node.membership.table().items() if view.state in ("dead", "suspect")]
     if lost:
         found.append(f"cannot reach {', '.join(lost)}")

@@ -58,7 +58,7 @@ class ServiceHosting:
         self._facts = facts
         self._record = record
         self._offers: dict[int, list[tuple[str, Offer]]] = {0: []}  # by worker; 0 is this node itself
-        self._silent: dict[int, None] = {}
+        self._away: dict[int, str] = {}
         self._reach = reach
         self._started = False
         for instance in demo_services(env.random) if services is None else services:
@@ -104,19 +104,18 @@ class ServiceHosting:
         is gone. `offers` are of one worker, as `registry.offer` makes them. Raises LimitReached."""
         assert worker > 0
         others = {number: its for number, its in self._offers.items() if number != worker}
-        self._silent.pop(worker, None)
+        self._away.pop(worker, None)
         if offers:
             others = dict(sorted({**others, worker: list(offers.items())}.items()))
             self._check(others)
         self._offers = others
         self._announce()
 
-    def set_worker_silent(self, worker: int, silent: bool) -> None:
-        """A worker does not answer this node, or does again: nobody is to call it meanwhile."""
-        if silent != (worker in self._silent):
-            self._silent = (
-                {**self._silent, worker: None} if silent else {one: None for one in self._silent if one != worker}
-            )
+    def set_worker_away(self, worker: int, why: str) -> None:
+        """Nobody is to call this worker now: it drains (`registry.AWAY_DRAINING`), or what is wrong with it. Empty: it
+        may be called again."""
+        if why != self._away.get(worker, ""):
+            self._away = {number: its for number, its in {**self._away, worker: why}.items() if its}
             self._announce()
 
     def _check(self, offers: dict[int, list[tuple[str, Offer]]]) -> None:
@@ -133,6 +132,26 @@ class ServiceHosting:
         """Every service with its endpoints, and why each is called or not, as this node sees them."""
         now = self._clock.now()
         return [pool.told(self._reach.avoided, now) for pool in self.pools.all(now)]
+
+    def not_ready(self) -> list[dict[str, Any]]:
+        """The endpoints that are not called, or fail and are called all the same, as this node sees them."""
+        return [
+            {"service": told["service"], **one}
+            for told in self.services()
+            for one in told["endpoints"]
+            if one["state"] != "ready" or one["evidence"]["back_in_s"]
+        ]
+
+    def panics(self) -> list[str]:
+        """The services of which so many endpoints fail that all are called, for people."""
+        found = []
+        for told in self.services():
+            failing = [one["endpoint"] for one in told["endpoints"] if one["evidence"]["back_in_s"]]
+            if told["panic"]:
+                found.append(
+                    f"panic: {', '.join(failing)} of service {told['service']} fail, and are called all the same"
+                )
+        return found
 
     def describe(self, service: str) -> dict[str, Any]:
         """A service that this node hosts. Raises NotFound."""
@@ -155,7 +174,7 @@ class ServiceHosting:
 
     def _announce(self) -> None:
         if self._started:
-            offers = joined(self._offers, self._silent)
+            offers = joined(self._offers, self._away)
             self.registry.update(self.node, offers, "alive")
             self._facts.announce(KIND, encode_offers(offers))
 

@@ -20,6 +20,7 @@ from cluster.requests.service import OPERATIONS_MAX, Definition
 KIND = "services"
 KIND_DRAIN = "drain"
 """The fact of a node that drains; its body is empty when it does not."""
+AWAY_DRAINING = "draining"
 WORKERS_MAX = 64
 """Workers of a node that offer one version of a service."""
 
@@ -34,8 +35,8 @@ class Offer(Struct, array_like=True, frozen=True):
     """Those that are idempotent without being readonly."""
     workers: list[int] = msgspec.field(default_factory=lambda: [0])
     """Who runs it; 0 is the node itself."""
-    silent: list[int] = []
-    """Those of them that do not answer their node."""
+    away: dict[int, str] = {}
+    """Those of them that are not to be called now, and why: `AWAY_DRAINING`, or what is wrong with them."""
 
 
 Offers = dict[str, list[Offer]]
@@ -76,7 +77,7 @@ def offer(definition: Definition) -> Offer:
     return Offer(definition.version, describe(definition)["digest"], readonly, idempotent)
 
 
-def joined(by_worker: dict[int, list[tuple[str, Offer]]], silent: dict[int, None]) -> Offers:
+def joined(by_worker: dict[int, list[tuple[str, Offer]]], away: dict[int, str]) -> Offers:
     """The offers of a node, from what each of its workers (0: the node itself) offers: `(service, offer)`."""
     found: dict[tuple[str, int, str], Offer] = {}
     for worker, offers in by_worker.items():
@@ -84,8 +85,8 @@ def joined(by_worker: dict[int, list[tuple[str, Offer]]], silent: dict[int, None
             key = (service, one.version, one.digest)
             before = found.get(key)
             workers = [worker] if before is None else [*before.workers, worker]
-            quiet = [other for other in workers if other in silent]
-            found[key] = msgspec.structs.replace(one, workers=workers, silent=quiet)
+            gone = {other: away[other] for other in workers if other in away}
+            found[key] = msgspec.structs.replace(one, workers=workers, away=gone)
     made: Offers = {}
     for (service, _, _), one in found.items():
         made.setdefault(service, []).append(one)
@@ -169,7 +170,11 @@ class Registry:
             for one in offers.get(service, ()):
                 for worker in one.workers:
                     name = f"{node}/{worker}" if worker else node
-                    said = ("ejected", f"{node} hears nothing of it") if worker in one.silent else (state, reason)
+                    why = one.away.get(worker)
+                    if why is not None and state == "ready":
+                        said = ("draining", "it finishes what it has") if why == AWAY_DRAINING else ("ejected", why)
+                    else:
+                        said = state, reason
                     found.append(Endpoint(name, node, worker, one.version, one.digest, *said))
         return sorted(found, key=lambda one: (one.node, one.worker, one.version))
 

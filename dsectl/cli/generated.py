@@ -70,6 +70,7 @@ ENTRIES = (
     Entry(name='request', help='Call a service.', group='requests', rank=3, module='dsectl.commands.requests', function='request', plain=(1,)),
     Entry(name='drain', help='Finish the requests in flight at nodes; send no new ones.', group='requests', rank=4, module='dsectl.commands.faults', function='drain', plain=(0,)),
     Entry(name='undrain', help='Let drained nodes take requests again.', group='requests', rank=5, module='dsectl.commands.faults', function='undrain', plain=(0,)),
+    Entry(name='services weight', help='Share the calls of a service by its versions.', group='requests', rank=7, module='dsectl.commands.weights', function='weight', plain=(1,)),
     Entry(name='load kv', help='Read and write keys at a rate, and account for each write.', group='load', rank=1, module='dsectl.commands.load', function='kv', plain=(0,)),
     Entry(name='load publish', help='Publish at a rate, and count what arrives.', group='load', rank=2, module='dsectl.commands.load', function='publish', plain=(0,)),
     Entry(name='load queue', help='Send to a queue at a rate, and account for each message.', group='load', rank=3, module='dsectl.commands.load', function='queue', plain=(0,)),

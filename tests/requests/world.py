@@ -320,7 +320,10 @@ class World:
     def send(self, node: str, name: str, routed: bool = False, deadline_s: float = 5.0, **fields: Any) -> FakeInbound:
         """A client's call to `node`, without letting time pass."""
         service, _, operation = name.partition(".")
-        call = Call(service, operation, msgspec.json.encode(fields), "", routed)
+        return self.ask(node, Call(service, operation, msgspec.json.encode(fields), "", routed), deadline_s)
+
+    def ask(self, node: str, call: Call, deadline_s: float = 5.0) -> FakeInbound:
+        """The same, of a call that is made already."""
         inbound = FakeInbound(call, self.clock.now() + deadline_s, self.clock.now())
         self.messengers[node].handlers[Call](inbound)
         return inbound
@@ -343,7 +346,7 @@ class World:
         def choose(
             call: Call, version: int, tried: list[PoolEndpoint], avoided: Avoided | None, now: float
         ) -> PoolEndpoint | None:
-            left = [one for one in pool._routable if one not in tried]
+            left = [one for one in pool._routable if one not in tried and call.only in ("", one.announced.name)]
             if avoided is not None:
                 left = [one for one in left if not avoided(one.announced.node)] or left
             wanted = [one for name in names for one in left if one.announced.name == name]
