@@ -149,13 +149,15 @@ class Pool:
         elif version:
             group = self._versions.get(version, NOBODY)
         elif self.weights:
-            group = self._versions[self._draw(call.key)] if self._shares else NOBODY
+            drawn = draw_of(call.key) if call.key else self._random()
+            group = next((self._versions[version] for until, version in self._shares if drawn < until), NOBODY)
         else:
             group = self._all
         if tried or avoided is not None:
             left = _left(group, tried, avoided)
-            if left is NOBODY and not call.only and not version and self._shares:
-                left = _left(self._of_all_shares(), tried, avoided)
+            if left is NOBODY and not call.only and not version:  # none of the version that was drawn
+                groups = [self._versions[version] for _, version in self._shares]
+                left = _left((sum((one for one, _ in groups), ()), sum((far for _, far in groups), ())), tried, avoided)
             group = left
         local, others = group
         if not local and not others:
@@ -170,14 +172,6 @@ class Pool:
         if found:  # names come from callers
             self._named[only] = found
         return found
-
-    def _draw(self, key: str) -> int:
-        drawn = draw_of(key) if key else self._random()
-        return next((version for until, version in self._shares if drawn < until), self._shares[-1][1])
-
-    def _of_all_shares(self) -> Group:
-        groups = [self._versions[version] for _, version in self._shares]
-        return tuple(one for local, _ in groups for one in local), tuple(one for _, far in groups for one in far)
 
     # -- what became of it
 
@@ -331,16 +325,13 @@ class Pools:
         """The weights of versions, in percent, by service."""
         if weights != self._weights:
             self._weights = weights
-            self._anew()
+            for pool in self._pools.values():
+                pool.generation = -1  # to be filled again
 
     def forget(self, node: str, now: float) -> None:
         """The node died or came back."""
         for pool in self._pools.values():
             pool.forget(node, now)
-
-    def _anew(self) -> None:
-        for pool in self._pools.values():
-            pool.generation = -1
 
 
 def is_failure(error: ClusterError) -> bool:
@@ -364,7 +355,7 @@ def shares(counts: Mapping[int, int], weights: Mapping[int, float]) -> list[tupl
         if part > 0:
             until += part / total
             found.append((until, version))
-    return found
+    return [*found[:-1], (1.0, found[-1][1])] if found else []
 
 
 def _left(group: Group, tried: list[PoolEndpoint], avoided: Avoided | None) -> Group:

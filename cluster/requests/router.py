@@ -324,13 +324,10 @@ class _Routed:
                 (attempt.node,), call, self.inbound.deadline, attempt.on_answer, on_part=attempt.on_part
             )
         if call.hedge and number == 1 and not self.ended:
-            self._hedge_later(now)
-
-    def _hedge_later(self, now: float) -> None:
-        assert self.figures is not None
-        p95_s = self.figures.p95_s(now)
-        delay_s = HEDGE_S if p95_s is None else p95_s
-        self.hedge_timer = self.router.clock.call_later(delay_s, partial(self.call_another, asked=True))
+            assert self.figures is not None
+            p95_s = self.figures.p95_s(now)
+            delay_s = HEDGE_S if p95_s is None else p95_s
+            self.hedge_timer = router.clock.call_later(delay_s, partial(self.call_another, asked=True))
 
     def part(self, attempt: _EndpointCall, data: bytes) -> bool:
         """Pass a part of an attempt's answer on to the client. False when it is lost."""

@@ -234,6 +234,19 @@ def test_a_call_that_ends_in_time_is_not_hedged() -> None:
     took(world, Call("s", "look", b"{}", hedge=True))
     world.clock.advance(1.0)
     assert ran == {"n3": 1} and at_rest(world)
+    here = World(1)
+    here.ask("n1", Call("echo", "echo", b"{}", hedge=True))
+    assert here.clock.pending() == 0, "nothing is left of a hedge that nobody needs"
+
+
+def test_the_first_attempt_keeps_its_own_call() -> None:
+    """Its endpoint may not have begun it yet."""
+    world = World(2)
+    held: list[Call] = []
+    world.nodes["n1"].server.run = lambda call, *rest: held.append(call)  # type: ignore[method-assign]
+    world.prefer("n1", "echo", "n1")
+    answer = answered(world, world.ask("n1", Call("echo", "whoami", b"{}", hedge=True)))
+    assert answer.hedged and [call.attempt for call in held] == [1]
 
 
 def test_hedges_are_a_twentieth_of_the_calls_and_a_few() -> None:
@@ -280,6 +293,9 @@ def test_a_worker_is_announced_called_set_aside_and_withdrawn() -> None:
     node.set_worker_away(1, "silent for 1 s")
     states = {one["endpoint"]: (one["state"], one["reason"]) for one in world.nodes["n1"].services()[0]["endpoints"]}
     assert states == {"n2": ("ready", ""), "n2/1": ("ejected", "silent for 1 s")}
+    node.offer_worker(1, {"pricing": made})
+    assert world.nodes["n1"].not_ready() == [], "it has come back"
+    node.set_worker_away(1, "silent for 1 s")
     node.set_worker_away(1, "")
     assert answered(world, world.ask("n1", quote(only="n2/1"))).endpoint == "n2/1"
     node.offer_worker(1, {})
