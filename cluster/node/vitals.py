@@ -33,6 +33,7 @@ def vitals(node: "Node", arguments: dict[str, Any]) -> dict[str, Any]:
     seen = query.seen if query.epoch == node.boot.epoch else 0
     limit = max(0, min(query.limit, EVENTS_MAX))
     not_voting = node.replication.not_voting()
+    calls, calls_failed = node.requests.router.totals()
     return {
         "epoch": node.boot.epoch,
         "uptime_s": round(node.env.clock.now() - node.started_at, 6),
@@ -57,7 +58,7 @@ def vitals(node: "Node", arguments: dict[str, Any]) -> dict[str, Any]:
             "published": node.topics.published,
             "delivered": node.topics.delivered,
             "dropped": node.topics.dropped,
-            "calls_failed": node.requests.router.failed,
+            "calls_failed": calls_failed,
             "served": node.requests.server.served,
             "serve_failed": node.requests.server.failed,
             "moved_bytes": moved.bytes,
@@ -70,7 +71,7 @@ def vitals(node: "Node", arguments: dict[str, Any]) -> dict[str, Any]:
         "latency": {
             "writes": node.kv.writes.sparse(),
             "reads": node.kv.reading.latencies.sparse(),
-            "calls": node.requests.router.calls.sparse(),
+            "calls": calls.sparse(),
         },
         "event_count": node.events.count,
         "events": node.events.newest(seen, limit),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cluster.errors import ClusterError, Maybe, Overloaded
 from cluster.ports import Recorder
 from cluster.requests.affinity import belongs_to, draw_of, seed_of
-from cluster.requests.balancer import PENALTY_S, SHED_PENALTY_S, EndpointLoad, nearest
+from cluster.requests.balancer import PENALTY_S, SHED_PENALTY_S, EndpointLoad, better_of_two, nearest
 from cluster.requests.budget import RetryBudget
 from cluster.requests.ejection import FailureRecord, in_use, next_return
 from cluster.requests.figures import Figures, OperationFigures
@@ -160,6 +160,8 @@ class Pool:
                 left = _left((sum((one for one, _ in groups), ()), sum((far for _, far in groups), ())), tried, avoided)
             group = left
         local, others = group
+        if not others and not call.key:
+            return better_of_two(local, self._random, now) if local else None
         if not local and not others:
             return None
         if call.key:
@@ -175,13 +177,12 @@ class Pool:
 
     # -- what became of it
 
-    def begin(self, endpoint: PoolEndpoint, operation: str, *, retry: bool, hedge: bool) -> None:
-        """An attempt is sent to it."""
+    def begin_another(self, endpoint: PoolEndpoint, operation: str, *, hedge: bool) -> None:
+        """An attempt that is not a call's first is sent to it. Of a first one the router raises `in_flight`."""
         endpoint.in_flight += 1
-        if retry or hedge:
-            figures = self.figures_at(endpoint, operation)
-            figures.retries += retry
-            figures.hedges += hedge
+        figures = self.figures_at(endpoint, operation)
+        figures.retries += not hedge
+        figures.hedges += hedge
 
     def end(
         self,
@@ -199,7 +200,8 @@ class Pool:
         figures = endpoint.figures.get(operation) or self.figures_at(endpoint, operation)
         if isinstance(outcome, CallDone):
             figures.latencies.note(seconds)
-            figures.declared += bool(outcome.error)
+            if outcome.error:
+                figures.declared += 1
             endpoint.observe(seconds, now)
         elif isinstance(outcome, Overloaded):
             figures.shed += 1
@@ -309,17 +311,18 @@ class Pools:
             pool = self._pools[service] = Pool(service, self._random, self._record, now)
         if pool.generation != self._registry.generation:
             pool.fill(self._registry, self._weights.get(service, {}), self._is_local, now)
-            if not pool.endpoints:
-                del self._pools[service]
-                return None
         if now >= pool.look_at:
             pool.look(now)
-        return pool
+        return pool if pool.endpoints else None
 
     def all(self, now: float) -> list[Pool]:
         """All that somebody has announced, sorted by service."""
         found = [self.of(service, now) for service in self._registry.services()]
         return [pool for pool in found if pool is not None]
+
+    def ever(self) -> list[Pool]:
+        """Also those that nobody announces any more: what they have counted stays counted."""
+        return [pool for _, pool in sorted(self._pools.items())]
 
     def weigh(self, weights: Mapping[str, Mapping[int, float]]) -> None:
         """The weights of versions, in percent, by service."""

@@ -86,9 +86,8 @@ class RequestRouter:
         self.reach = reach
         self.calls_here: dict[_Routed, None] = {}
         """The calls that clients brought here and that have not ended, oldest first."""
-        self.calls = Latencies()
-        """Of the calls that clients brought here, from their arrival to the answer."""
-        self.failed = 0
+        self.unrouted = OperationFigures()
+        """Of calls of services that nobody has announced."""
         messenger.handle(Call, self.on_call)
         reach.on_silent.append(self._silent)
         reach.on_quiet.append(self._quiet)
@@ -109,22 +108,21 @@ class RequestRouter:
             if not routed.ended:
                 inbound.on_cancel(routed.cancel)
 
+    def totals(self) -> tuple[Latencies, int]:
+        """How long the calls took that clients brought here, from their arrival to the answer, and how many failed."""
+        figures = [self.unrouted, *(one for pool in self.pools.ever() for one in pool.operations.values())]
+        calls = Latencies()
+        calls.counts = [sum(counts) for counts in zip(*(one.latencies.counts for one in figures), strict=True)]
+        return calls, sum(one.failed + one.shed for one in figures)
+
     def figures(self) -> list[dict[str, Any]]:
         """What became of the calls that clients brought here: a row an operation, whose endpoint is empty, and a row
         for the attempts at each endpoint."""
         rows = []
-        for pool in self.pools.all(self.clock.now()):
+        for pool in self.pools.ever():
             for operation, of in pool.operations.items():
-                rows.append(
-                    {
-                        "service": pool.service,
-                        "operation": operation,
-                        "endpoint": "",
-                        "version": 0,
-                        "in_flight": of.in_flight,
-                        **of.told(),
-                    }
-                )
+                row = {"service": pool.service, "operation": operation, "endpoint": "", "version": 0}
+                rows.append({**row, "in_flight": of.in_flight, **of.told()})
             for (name, version), endpoint in pool.endpoints.items():
                 for operation, at in endpoint.figures.items():
                     row = {"service": pool.service, "operation": operation, "endpoint": name, "version": version}
@@ -230,8 +228,7 @@ class _Routed:
 
     __slots__ = (
         "call", "ended", "failure", "figures", "hedge_timer", "hedged", "inbound", "nested", "open", "pool", "router",
-        "source",
-        "tried", "version",
+        "source", "tried", "version",
     )  # fmt: skip
 
     def __init__(self, router: RequestRouter, inbound: Inbound, call: Call) -> None:
@@ -242,7 +239,7 @@ class _Routed:
         self.nested = call.attempt > 0
         """A handler made the call, and its own call is the one that is tried again."""
         self.pool: Pool | None = None
-        self.figures: OperationFigures | None = None
+        self.figures = router.unrouted
         self.tried: list[PoolEndpoint] = []
         self.open: list[_EndpointCall] = []
         self.failure: ClusterError | None = None
@@ -259,7 +256,12 @@ class _Routed:
         router, pool = self.router, self.pool
         now = router.clock.now()
         if pool is None:
-            pool = self._find_pool(now)
+            service, operation = self.call.service, self.call.operation
+            pool = self.pool = router.pools.of(service, now)
+            if pool is not None:
+                pool.budget.calls += 1
+                self.figures = figures = pool.operations.get(operation) or pool.figures_of(operation)
+                figures.in_flight += 1
         endpoint = None if pool is None or len(self.tried) >= ATTEMPTS_MAX else self._choose(pool, now)
         if endpoint is None and not self.tried and now < self.inbound.deadline and router.is_learning():
             router.clock.call_later(LEARN_POLL_S, self.attempt)
@@ -267,14 +269,6 @@ class _Routed:
             self._end(self._given_up())
         else:
             self._call(endpoint, now)
-
-    def _find_pool(self, now: float) -> Pool | None:
-        pool = self.pool = self.router.pools.of(self.call.service, now)
-        if pool is not None:
-            pool.budget.calls += 1
-            self.figures = pool.operations.get(self.call.operation) or pool.figures_of(self.call.operation)
-            self.figures.in_flight += 1
-        return pool
 
     def _choose(self, pool: Pool, now: float) -> PoolEndpoint | None:
         router, reach = self.router, self.router.reach
@@ -285,8 +279,8 @@ class _Routed:
     def call_another(self, *, asked: bool = False) -> None:
         """Call another endpoint beside one that is slow, if that is harmless, can be paid for, and there is one.
         `asked` by the client, and not because the node does not run."""
-        router, call, pool, figures = self.router, self.call, self.pool, self.figures
-        if self.hedged or self.ended or not self.open or pool is None or figures is None or not self.may_begin_anew():
+        router, call, pool = self.router, self.call, self.pool
+        if self.hedged or self.ended or not self.open or pool is None or not self.may_begin_anew():
             return
         now = router.clock.now()
         if self.nested or now >= self.inbound.deadline or not router.registry.is_readonly(call.service, call.operation):
@@ -294,7 +288,7 @@ class _Routed:
         endpoint = self._choose(pool, now)
         if endpoint is not None and (pool.budget.take_hedge(now) if asked else pool.budget.take_retry(now)):
             self.hedged = True
-            figures.hedges += 1
+            self.figures.hedges += 1
             self._call(endpoint, now)
 
     def _call(self, endpoint: PoolEndpoint, now: float) -> None:
@@ -302,13 +296,15 @@ class _Routed:
         assert pool is not None
         tried.append(endpoint)
         call, number = self.call, len(tried)
-        if number > 1:  # the one before may still be read
-            call = self.call = replace(call)
+        if number == 1:
+            endpoint.in_flight += 1
+        else:
+            call = self.call = replace(call)  # the one before may still be read
+            pool.begin_another(endpoint, call.operation, hedge=bool(self.open))
         if call.attempt < number:
             call.attempt = number
         call.routed = True
         call.endpoint, call.version = endpoint.worker, endpoint.announced.version
-        pool.begin(endpoint, call.operation, retry=number > 1 and not self.open, hedge=bool(self.open))
         attempt = _EndpointCall(self, endpoint, now)
         self.open.append(attempt)
         if attempt.node == router.server.node:
@@ -324,7 +320,6 @@ class _Routed:
                 (attempt.node,), call, self.inbound.deadline, attempt.on_answer, on_part=attempt.on_part
             )
         if call.hedge and number == 1 and not self.ended:
-            assert self.figures is not None
             p95_s = self.figures.p95_s(now)
             delay_s = HEDGE_S if p95_s is None else p95_s
             self.hedge_timer = router.clock.call_later(delay_s, partial(self.call_another, asked=True))
@@ -377,7 +372,7 @@ class _Routed:
     def _retry(self, outcome: ClusterError) -> None:
         """Go on elsewhere, at once or after a while, if that is allowed."""
         router, pool = self.router, self.pool
-        assert pool is not None and self.figures is not None
+        assert pool is not None
         now = router.clock.now()
         if len(self.tried) >= ATTEMPTS_MAX or now >= self.inbound.deadline:
             self._end(self._given_up())
@@ -406,11 +401,8 @@ class _Routed:
             if self.version and not any(one.version == self.version for one in endpoints):
                 known = ", ".join(map(str, sorted({one.version for one in endpoints})))
                 return NotFound(f"no node has announced version {self.version} of service {service}: there is {known}")
-            told = (
-                []
-                if self.pool is None
-                else self.pool.told(self.router.reach.avoided, self.router.clock.now())["endpoints"]
-            )
+            assert self.pool is not None
+            told = self.pool.told(self.router.reach.avoided, self.router.clock.now())["endpoints"]
             states = ", ".join(f"{one['endpoint']} is {one['state']} ({one['reason']})" for one in told)
             return NoResponders(f"no endpoint of {service} can be called: {states}")
         if isinstance(self.failure, Unreachable):
@@ -421,21 +413,20 @@ class _Routed:
     def _end(self, outcome: CallDone | ClusterError) -> None:
         self.ended = True
         self._leave()
-        router, figures = self.router, self.figures
-        seconds = router.clock.now() - self.inbound.arrived
+        clock, figures = self.router.clock, self.figures
+        seconds = clock.now() - self.inbound.arrived
         if self.source is not None and self.source.first_s is not None:
             seconds = self.source.started + self.source.first_s - self.inbound.arrived
-        router.calls.note(seconds)
-        done = isinstance(outcome, CallDone)
-        router.failed += not done
-        if figures is not None:
-            if isinstance(outcome, Overloaded):
-                figures.shed += 1
-            else:
-                figures.latencies.note(seconds)
-                figures.failed += not done
-                figures.declared += isinstance(outcome, CallDone) and bool(outcome.error)
-        answer(self.inbound, router.clock, outcome)
+        if type(outcome) is CallDone:
+            figures.latencies.note(seconds)
+            if outcome.error:
+                figures.declared += 1
+        elif isinstance(outcome, Overloaded):
+            figures.shed += 1
+        else:
+            figures.latencies.note(seconds)
+            figures.failed += 1
+        answer(self.inbound, clock, outcome)
 
     def _leave(self) -> None:
         """Nothing is under way for it any more."""
@@ -445,7 +436,7 @@ class _Routed:
             self.open.clear()
         if self.hedge_timer is not None:
             self.hedge_timer.cancel()
-        if self.figures is not None:
+        if self.pool is not None:
             self.figures.in_flight -= 1
         self.router.calls_here.pop(self, None)
 

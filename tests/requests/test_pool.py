@@ -61,7 +61,7 @@ class Scene:
 
     def end(self, name: str, outcome: CallDone | ClusterError, began: float | None = None, version: int = 1) -> None:
         pool, endpoint = self.pool, self.endpoint(name, version)
-        pool.begin(endpoint, "o", retry=False, hedge=False)
+        endpoint.in_flight += 1
         pool.end(endpoint, "o", outcome, self.now if began is None else began, self.now)
 
     def states(self) -> dict[str, str]:
@@ -297,8 +297,8 @@ def test_figures() -> None:
     scene = Scene(n1=offers())
     for outcome in (CallDone(b"", ""), CallDone(b"", "", error="Unknown"), Overloaded(""), Maybe(""), Usage("")):
         scene.end("n1", outcome, began=-0.1)
-    scene.pool.begin(scene.endpoint("n1"), "o", retry=True, hedge=False)
-    scene.pool.begin(scene.endpoint("n1"), "o", retry=False, hedge=True)
+    scene.pool.begin_another(scene.endpoint("n1"), "o", hedge=False)
+    scene.pool.begin_another(scene.endpoint("n1"), "o", hedge=True)
     told = scene.endpoint("n1").figures["o"].told()
     assert sum(count for _, count in told.pop("latency")) == 4
     assert told == {"calls": 5, "failed": 2, "declared": 1, "shed": 1, "retries": 1, "hedges": 1}

@@ -172,6 +172,20 @@ def test_endpoints_that_fail_are_ejected_and_the_event_says_why() -> None:
     assert world.nodes["n1"].panics() == ["panic: n2, n3, n4 of service pricing fail, and are called all the same"]
 
 
+def test_what_was_counted_stays_counted_when_a_service_goes() -> None:
+    world = pricing(2)
+    answered(world, world.ask("n1", quote()))
+    router = world.nodes["n1"].router
+    before = router.totals()[0].sparse()
+    world.nodes["n1"].registry.update("n2", {}, "alive")
+    assert isinstance(answered(world, world.ask("n1", quote())), NotFound)
+    assert router.pools.of("pricing", world.clock.now()) is None
+    after, failed = router.totals()
+    assert sum(count for _, count in after.sparse()) == sum(count for _, count in before) + 1 == 2 and failed == 1
+    world.nodes["n1"].registry.update("n2", {"pricing": [world.nodes["n2"]._offers[0][0][1]]}, "alive")
+    assert answered(world, world.ask("n1", quote())).node == "n2"
+
+
 # -- hedges
 
 
