@@ -12,6 +12,7 @@ from cluster.gateways.http.describing import Description
 from cluster.gateways.http.problems import WAITS, ProblemBody
 from cluster.gateways.http.routes import COMMON, ETAG, HttpReply, HttpRoute
 from cluster.gateways.http.services import ATTEMPTS, NODE, OPTIONS
+from cluster.requests.description import openapi_parts
 
 SCHEMAS: Final = "#/components/schemas/"
 EVERY: Final = (400, 401, 403, 414, 431, 500, 503, 504)
@@ -79,12 +80,11 @@ def document(
         if description is None:
             silent.append(name)
             continue
-        found, components = openapi_paths(description, "/services")
-        for path, methods in _qualified(found, name).items():
-            _complete(methods["post"], name, copies)
-            paths[path] = methods
-        for title, schema in components["schemas"].items():
-            schemas[f"{name}.{title}"] = _qualified(schema, name)
+        operations, types = openapi_parts(description)
+        for methods in operations.values():
+            _complete(methods["post"], copies)
+        paths |= operations
+        schemas |= types
     return {
         "openapi": "3.1.0",
         "info": {
@@ -166,45 +166,12 @@ def _problem(status: int) -> dict[str, Any]:
     return described
 
 
-def openapi_paths(described: Description, prefix: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The operations of a service by their paths, and the components that they refer to."""
-    paths = {}
-    for name, one in described["operations"].items():
-        content = {"application/json": {"schema": one["reply"]}}
-        paths[f"{prefix}/{described['service']}/{name}"] = {
-            "post": {
-                "operationId": f"{described['service']}.{name}",
-                "summary": one["summary"],
-                "requestBody": {"content": {"application/json": {"schema": one["request"]}}},
-                "responses": {"200": {"description": "The reply.", "content": content}},
-            }
-        }
-    return paths, described["components"]
-
-
-def _complete(operation: dict[str, Any], service: str, copies: int) -> None:
+def _complete(operation: dict[str, Any], copies: int) -> None:
     """Add to an operation of a service what HTTP has beside it."""
-    operation["tags"] = [f"services: {service}"]
     operation["parameters"] = [one.describe(copies) for one in (*OPTIONS, *COMMON)]
     responses = operation["responses"]
-    responses.pop("default", None)
     responses["200"]["headers"] = {name: _header(name) for name in (NODE, ATTEMPTS)}
-    declared = responses.pop("422", None)
-    operation["responses"] = responses | ({"422": declared} if declared else {}) | _problems(OF_SERVICES)
-
-
-def _qualified(value: Any, service: str) -> Any:
-    """With the schemas of the service called by it: two services may have types of the same name."""
-    if isinstance(value, list):
-        return [_qualified(one, service) for one in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        key: f"{SCHEMAS}{service}.{one.removeprefix(SCHEMAS)}"
-        if key == "$ref" and isinstance(one, str)
-        else _qualified(one, service)
-        for key, one in value.items()
-    }
+    responses |= _problems(OF_SERVICES)
 
 
 ROUTES: Final = (

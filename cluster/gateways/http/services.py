@@ -4,7 +4,7 @@ import re
 from http import HTTPStatus
 from typing import Final
 
-from msgspec import Raw, Struct, json
+from msgspec import Struct
 
 from cluster.errors import ClusterError, NotFound, ServiceError, Usage
 from cluster.gateways.http.call import JSON, HttpCall
@@ -12,6 +12,7 @@ from cluster.gateways.http.parameters import HEADER, PATH, PRINTABLE, Parameter
 from cluster.gateways.http.problems import HttpProblem, of_cluster
 from cluster.gateways.http.routes import HttpReply, HttpRoute
 from cluster.limits import NAME_BYTES_MAX
+from cluster.requests.declared import error_message
 from cluster.wire.requests import Call, CallDone
 
 NODE, ENDPOINT, VERSION, ATTEMPTS = "Dsectl-Node", "Dsectl-Endpoint", "Dsectl-Version", "Dsectl-Attempts"
@@ -79,18 +80,17 @@ def _answer(call: HttpCall, done: CallDone) -> None:
     if not done.error:
         call.reply(HTTPStatus.OK, JSON | headers, done.payload)
         return
-    fields = json.decode(done.payload)
-    message = fields.get("message", "") if isinstance(fields, dict) else ""
+    message, fields = error_message(done.payload)
     call.fail(
         HttpProblem(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             ServiceError.code,
-            str(message) or done.error,
+            message or done.error,
             definite=ServiceError.definite,
             help=f"The service declares this error: {done.error}.",
             headers=headers,
             error=done.error,
-            fields=Raw(done.payload),
+            fields=fields,
         )
     )
 
