@@ -3,9 +3,9 @@ the session, and nothing is said of what the requests mean.
 
 httptools (llhttp) reads, strictly: two lengths, a bare line feed or a folded header end the connection. What it reads
 is bounded here, each limit as soon as it is known to be passed. The requests of one connection are carried out one
-after the other, and while one is under way no more is read. A web page must not be able to speak to a gateway, so a
-`Host` that is not this machine's and an `Origin` that is not the gateway's own are refused (RFC 9110 section 7.2; the
-second is what browsers send along). RFC 9112.
+after the other; while one is under way, the next is read and no more. A web page must not be able to speak to a
+gateway, so a `Host` that is not this machine's and an `Origin` that is not the gateway's own are refused (RFC 9110
+section 7.2; the second is what browsers send along). RFC 9112.
 """
 
 from collections import deque
@@ -28,6 +28,8 @@ PIPELINED_MAX: Final = 32
 UNPROVEN_BYTES_MAX: Final = 32 * 1024 * 1024
 """Of the bodies that all connections together send before any of them has proven who it is: a signature covers the
 body, so it is checked last."""
+READ_AHEAD_BYTES: Final = 64 * 1024
+"""Of the next body, while a request is under way. Reading on shows the end of a client that no longer waits."""
 LOOPBACK: Final = frozenset(("localhost", "127.0.0.1", "[::1]"))
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 BODILESS: Final = frozenset((HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED))
@@ -62,6 +64,8 @@ class HttpRequest:
     headers: dict[str, str]
     body: bytes
     keep_alive: bool
+    takes_chunks: bool = True
+    """Whether a body may be sent whose length is not known before: not to HTTP/1.0."""
 
     @property
     def path(self) -> str:
@@ -97,6 +101,11 @@ class HttpReader:
         self._chunks: list[bytes] = []
         self._body_bytes = 0
         self._in_head = True
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is enough for a client that waits for an answer: a request, or a large part of one."""
+        return bool(self._ready) or self._error is not None or self.held > READ_AHEAD_BYTES
 
     def feed(self, data: bytes) -> None:
         """More bytes. What is wrong with them comes out of `next`, behind the requests before it."""
@@ -181,6 +190,7 @@ class HttpReader:
                 self._headers,
                 b"".join(self._chunks),
                 self._parser.should_keep_alive(),
+                self._parser.get_http_version() == "1.1",
             )
         )
         self._begin()
@@ -212,16 +222,25 @@ def _date(wall_s: int) -> str:
 
 
 def encode_response(
-    status: HTTPStatus, headers: Mapping[str, str], body: bytes, *, wall_s: float, keep_alive: bool, head: bool = False
+    status: HTTPStatus,
+    headers: Mapping[str, str],
+    body: bytes | None,
+    *,
+    wall_s: float,
+    keep_alive: bool,
+    head: bool = False,
 ) -> bytes:
-    """A response with its length, its date, and whether the connection goes on. `head`: the body is not sent along."""
+    """A response with its length, its date, and whether the connection goes on. `head`: the body is not sent along.
+    Without a body it comes later, in chunks, or until the connection ends where that does not go on."""
     lines = [f"HTTP/1.1 {status.value} {status.phrase}", f"Date: {_date(int(wall_s))}"]
-    if status not in BODILESS:
+    if body is None:
+        lines += ["Transfer-Encoding: chunked"] if keep_alive else []
+    elif status not in BODILESS:
         lines.append(f"Content-Length: {len(body)}")
     lines += [f"{name}: {' '.join(value.splitlines())}" for name, value in headers.items()]
     lines.append("Connection: keep-alive" if keep_alive else "Connection: close")
     encoded = "\r\n".join([*lines, "\r\n"]).encode("latin-1", "backslashreplace")
-    return encoded if head or status in BODILESS else encoded + body
+    return encoded if body is None or head or status in BODILESS else encoded + body
 
 
 class HttpSession(GatewaySession):
@@ -235,6 +254,8 @@ class HttpSession(GatewaySession):
         self.waits_for: GatewayRequest | None = None
         """What the node carries out for it; called off when the client goes away."""
         self._only_waits = True
+        self._chunked: bool | None = None  # whether the body that is under way is sent in chunks; None: none is
+        self._taken = 0  # bytes of parts that were sent on, and for which no credit has been given
         self._working = False
 
     # -- what a protocol adds
@@ -254,12 +275,20 @@ class HttpSession(GatewaySession):
     # -- for it
 
     def carry_out(
-        self, body: Struct, then: Callable[[Any], None], limit_s: float, *, trace: str = "", only_waits: bool = True
+        self,
+        body: Struct,
+        then: Callable[[Any], None],
+        limit_s: float,
+        *,
+        trace: str = "",
+        only_waits: bool = True,
+        on_part: Callable[[bytes], None] | None = None,
     ) -> None:
         """Have the node carry out what answers the request under way; see `ListeningGateway.ask`. `then` is called also
-        when the client has gone: see `ended`. `only_waits`: a node that drains may call it off, if nothing has come."""
+        when the client has gone: see `ended`. `only_waits`: a node that drains may call it off, if nothing has come.
+        `on_part` is called with what `send_part` may send."""
         request = self.current
-        waits_for = self.gateway.ask(self, body, then, limit_s, trace)
+        waits_for = self.gateway.ask(self, body, then, limit_s, trace, on_part)
         if self.current is request:
             self.waits_for, self._only_waits = waits_for, only_waits
 
@@ -274,6 +303,35 @@ class HttpSession(GatewaySession):
             self.close()
         if not self._working:
             self.gateway.mark(self)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a body is under way, so that neither status nor headers can be said any more."""
+        return self._chunked is not None
+
+    def send_part(self, status: HTTPStatus, headers: Mapping[str, str], part: bytes) -> None:
+        """Send a part of a body whose length is not known; the first goes with status and headers. Whoever makes the
+        parts gets credit for those that the client reads."""
+        request = self.current
+        if request is None:
+            return
+        if self._chunked is None:
+            self._chunked = request.keep_alive and request.takes_chunks
+            wall_s = self.gateway.host.clock.wall()
+            self.send(encode_response(status, headers, None, wall_s=wall_s, keep_alive=self._chunked))
+        if part:
+            self.send(b"%x\r\n%b\r\n" % (len(part), part) if self._chunked else part)
+            self._taken += len(part)
+        self.gateway.mark(self)
+
+    def end_parts(self) -> None:
+        """That was all of the body. A body that fails is ended by `abort`: its client sees that it is not whole."""
+        if self._chunked:
+            self.send(b"0\r\n\r\n")
+        if not self._chunked or self.gateway.draining:
+            self.close()
+        self.current, self.waits_for, self._chunked, self._taken = None, None, None, 0
+        self.gateway.mark(self)
 
     # -- GatewaySession
 
@@ -314,7 +372,10 @@ class HttpSession(GatewaySession):
         finally:
             self._working = False
         self.write()
-        self.settle(reads=self._may_begin())
+        if self._taken and not self._writes_paused and self.waits_for is not None:
+            taken, self._taken = self._taken, 0
+            self.waits_for.credit(taken)
+        self.settle(reads=not self._closing and not self._writes_paused and not self.reader.is_full)
 
     def _may_begin(self) -> bool:
         return self.current is None and not self._closing and not self._writes_paused

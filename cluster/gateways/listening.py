@@ -162,11 +162,19 @@ class ListeningGateway(Generic[S]):
         return f"{self._prefix}-{self._operations}"
 
     def ask(
-        self, session: S, body: "Struct", then: Callable[[Any], None], limit_s: float = OPERATION_S, trace: str = ""
+        self,
+        session: S,
+        body: "Struct",
+        then: Callable[[Any], None],
+        limit_s: float = OPERATION_S,
+        trace: str = "",
+        on_part: Callable[[bytes], None] | None = None,
     ) -> GatewayRequest:
-        """Have this node carry out `body`; `then` gets the answer or the error, once. `trace`: a W3C traceparent."""
+        """Have this node carry out `body`; `then` gets the answer or the error, once. `trace`: a W3C traceparent.
+        `on_part` takes what comes of the answer before it, see `GatewayRequest`."""
         now = self.host.clock.now()
         request = GatewayRequest(session, body, now, now + limit_s, then, trace)
+        request.on_part = on_part
         try:
             self.host.handlers[type(body)](request)
         except ClusterError as error:

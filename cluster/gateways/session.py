@@ -145,7 +145,7 @@ class GatewaySession:
 class GatewayRequest:
     """A message to this node's own handler, from within: see `ports.Inbound`. `then` gets its outcome, once."""
 
-    __slots__ = ("_cancels", "_credit", "_parts", "arrived", "body", "deadline", "link", "then", "trace")
+    __slots__ = ("_cancels", "_credit", "_parts", "arrived", "body", "deadline", "link", "on_part", "then", "trace")
 
     sender = ""
     role = ROLE_GATEWAY
@@ -161,6 +161,8 @@ class GatewayRequest:
         self.then = then
         self.trace = trace
         self._cancels: Callable[[], None] | None = None
+        self.on_part: Callable[[bytes], None] | None = None
+        """Takes the parts of an answer as they come, and gives `credit` for them."""
         self._credit: Callable[[int], None] | None = None
         self._parts: list[bytes] = []
 
@@ -191,15 +193,22 @@ class GatewayRequest:
         return self.link.push(body)
 
     def on_credit(self, function: Callable[[int], None]) -> None:
-        """A large reply comes in parts. Here it is kept, so each of them may be followed by another at once."""
+        """A large reply comes in parts. Unless `on_part` takes them they are kept, each followed by another at once."""
         self._credit = function
 
     def part(self, data: bytes) -> bool:
         """A part of the answer."""
-        assert self._credit is not None
-        self._parts.append(data)
-        self._credit(len(data))
+        if self.on_part is not None:
+            self.on_part(data)
+        else:
+            self._parts.append(data)
+            self.credit(len(data))
         return True
+
+    def credit(self, count: int) -> None:
+        """So many bytes of the parts have been taken in."""
+        assert self._credit is not None
+        self._credit(count)
 
     def on_cancel(self, function: Callable[[], None]) -> None:
         """Called by `cancel`, if the session calls that. A protocol whose operations are short carries out what has

@@ -89,6 +89,12 @@ def dial(three: Real) -> Iterator[Dial]:
         client.connection.close()
 
 
+def clients_at(node: str) -> int:
+    """Connections at one node."""
+    count: int = ask("status", *C)["nodes"][node]["gateways"]["http"]["clients"]
+    return count
+
+
 def test_what_the_page_shows_happens(three: Real, tmp_path: Path) -> None:
     """`...` stands for anything. The first line makes the cluster, which is there."""
     if not shutil.which("curl"):
@@ -207,12 +213,24 @@ def test_calls_of_what_is_readonly_survive_the_death_of_another_node(three: Real
     assert nodes == {"n1", "n2", "n3"}
 
 
+def test_a_message_is_not_leased_for_a_client_that_has_gone(three: Real, dial: Dial) -> None:
+    dsectl("queue", "create", "jobs", *C)
+    gone = dial("n1")
+    gone.connection.request("GET", "/queues/jobs?wait=20", headers=gone.headers)
+    until(lambda: clients_at("n1") == 1)
+    gone.connection.close()
+    until(lambda: clients_at("n1") == 0)
+    other = dial("n2")
+    other.json("POST", "/queues/jobs", b"work")
+    assert [message["body"] for message in other.json("GET", "/queues/jobs?wait=10")["messages"]] == ["work"]
+
+
 def test_a_node_that_drains_lets_go_of_its_connections(three: Real, dial: Dial) -> None:
     at_one, shared = dial("n1"), dial()
     assert at_one.json("GET", "/health")["node"] == "n1"
-    assert ask("status", *C)["nodes"]["n1"]["gateways"]["http"]["clients"] >= 1
+    assert clients_at("n1") >= 1
     dsectl("drain", "n1", *C)
-    until(lambda: ask("status", *C)["nodes"]["n1"]["gateways"]["http"]["clients"] == 0)
+    until(lambda: clients_at("n1") == 0)
     with pytest.raises((HTTPException, OSError)):
         at_one.connection.auto_open = 0  # else it would dial again
         at_one.ask("GET", "/health")
@@ -235,7 +253,7 @@ def test_who_has_no_password_keeps_nobody_out(three: Real, dial: Dial) -> None:
                 pass  # it was the oldest already
         assert kept.json("GET", "/services")["services"]
         assert dial("n1").json("GET", "/services")["services"]
-        until(lambda: ask("status", *C)["nodes"]["n1"]["gateways"]["http"]["clients"] <= 70)
+        until(lambda: clients_at("n1") <= 70)
     finally:
         for one in slow:
             one.close()

@@ -75,11 +75,17 @@ class HttpCall:
         self.attempt(body, partial(self.answered, then), limit_s, only_waits=only_waits)
 
     def attempt(
-        self, body: Struct, then: Callable[[Any], None], limit_s: float | None = None, *, only_waits: bool = False
+        self,
+        body: Struct,
+        then: Callable[[Any], None],
+        limit_s: float | None = None,
+        *,
+        only_waits: bool = False,
+        on_part: Callable[[bytes], None] | None = None,
     ) -> None:
         """Have the node carry it out; `then` gets the answer or the error. See `HttpSession.carry_out`."""
         seconds = self.limit_s if limit_s is None else limit_s
-        self.session.carry_out(body, then, seconds, trace=self.trace, only_waits=only_waits)
+        self.session.carry_out(body, then, seconds, trace=self.trace, only_waits=only_waits, on_part=on_part)
 
     def answered(self, then: Callable[[Any], None], outcome: Any) -> None:
         """Go on with an answer, or end with an error."""

@@ -13,10 +13,13 @@ from cluster.gateways.http.problems import HttpProblem, of_cluster
 from cluster.gateways.http.routes import HttpReply, HttpRoute
 from cluster.limits import NAME_BYTES_MAX
 from cluster.requests.declared import error_message
+from cluster.requests.description import JSON_LINES
 from cluster.wire.requests import Call, CallDone
 
 NODE, ENDPOINT, VERSION, ATTEMPTS = "Dsectl-Node", "Dsectl-Endpoint", "Dsectl-Version", "Dsectl-Attempts"
 LOW: Final = "low"
+ROWS: Final = {"Content-Type": JSON_LINES, "Cache-Control": "no-store"}
+"""Of the replies of an operation that streams, one a line."""
 _CONTENT_TYPE: Final = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE)
 _PLACE: Final = re.compile(r"\brequest((?:\.[^\s.:\[]+|\[[^\]]*\])*)")
 """How a service names the field that is wrong."""
@@ -49,14 +52,23 @@ def call_service(call: HttpCall) -> None:
             )  # fmt: skip
     if values[ONLY.name] and not _has_endpoint(call, values["service"], values[ONLY.name]):
         raise NotFound(f"{values['service'][:64]} has no endpoint {values[ONLY.name]}")
+    rows = JSON_LINES in request.headers.get("accept", "")
     body = Call(
         values["service"], values["operation"], request.body or b"{}", values[KEY.name],
         only=values[ONLY.name], version=values[VERSION], priority=int(values[PRIORITY.name] == LOW),
-        hedge=values[HEDGE.name],
+        hedge=values[HEDGE.name], stream=rows,
     )  # fmt: skip
 
+    def more(part: bytes) -> None:
+        if not call.is_over:
+            call.session.send_part(HTTPStatus.OK, ROWS, part)
+
     def called(outcome: CallDone | ClusterError) -> None:
-        if isinstance(outcome, Usage):
+        if call.is_over:
+            return
+        if call.session.has_begun:
+            _end(call, outcome)
+        elif isinstance(outcome, Usage):
             place = _PLACE.search(outcome.message)
             call.fail(of_cluster(outcome, path=f"${place[1]}" if place else ""))
         elif isinstance(outcome, ClusterError):
@@ -64,7 +76,17 @@ def call_service(call: HttpCall) -> None:
         else:
             _answer(call, outcome)
 
-    call.attempt(body, called)
+    call.attempt(body, called, on_part=more if rows else None)
+
+
+def _end(call: HttpCall, outcome: CallDone | ClusterError) -> None:
+    """The last rows; an error leaves the body without its end, so that its client does not take it for whole."""
+    if isinstance(outcome, CallDone) and not outcome.error:
+        if outcome.payload:
+            call.session.send_part(HTTPStatus.OK, ROWS, outcome.payload)
+        call.session.end_parts()
+    else:
+        call.session.abort()
 
 
 def _has_endpoint(call: HttpCall, service: str, only: str) -> bool:
@@ -78,7 +100,7 @@ def _answer(call: HttpCall, done: CallDone) -> None:
     if done.version:
         headers[VERSION] = str(done.version)
     if not done.error:
-        call.reply(HTTPStatus.OK, JSON | headers, done.payload)
+        call.reply(HTTPStatus.OK, (JSON if done.replies is None else ROWS) | headers, done.payload)
         return
     message, fields = error_message(done.payload)
     call.fail(

@@ -241,6 +241,73 @@ def test_requests_in_one_piece_are_answered_in_their_order(node: FakeNode, clien
     ]
 
 
+ROWS = JSON | {"accept": "application/jsonl"}
+
+
+def test_rows_come_as_they_are_made_and_a_slow_client_gives_no_credit(node: FakeNode, client: FakeClient) -> None:
+    credits: list[int] = []
+    client.send("POST", ECHO, b"{}", **ROWS)
+    [asked] = node.asked
+    assert asked.body.stream
+    asked.on_credit(credits.append)
+    asked.part(b"1\n")
+    node.flush()
+    assert b"Transfer-Encoding: chunked\r\n" in client.written and client.written.endswith(b"\r\n\r\n2\r\n1\n\r\n")
+    assert credits == [2]
+    client.session.pause()
+    asked.part(b"22\n")
+    node.flush()
+    assert credits == [2] and not client.written.endswith(b"22\n\r\n")
+    client.session.resume()
+    assert credits == [2, 3]
+    asked.reply(CallDone(b"3\n", "n1", replies=3))
+    answer = client.take()
+    assert (answer.data, answer.headers["content-type"]) == (b"1\n22\n3\n", "application/jsonl")
+    assert client.ask("GET", "/health").status == HTTPStatus.OK  # the connection goes on
+
+
+def test_rows_that_fail_have_no_end(node: FakeNode, client: FakeClient) -> None:
+    client.send("POST", ECHO, b"{}", **ROWS)
+    node.asked[0].on_credit(lambda count: None)
+    node.asked[0].part(b"1\n")
+    node.asked[0].fail(Maybe("the node died"))
+    node.flush()
+    assert client.closed and not client.written.endswith(b"0\r\n\r\n")
+    other = FakeClient(node)  # before the first row there is a problem to tell
+    other.send("POST", ECHO, b"{}", **ROWS)
+    node.asked[1].fail(Maybe("the node died"))
+    assert other.take().status == HTTPStatus.GATEWAY_TIMEOUT
+
+
+def test_all_rows_at_once_and_for_an_old_client(node: FakeNode, client: FakeClient) -> None:
+    client.send("POST", ECHO, b"{}", **ROWS)
+    node.asked[0].reply(CallDone(b"1\n2\n", "n1", replies=2))
+    answer = client.take()
+    assert (answer.data, answer.headers["content-length"]) == (b"1\n2\n", "4")
+    assert answer.headers["content-type"] == "application/jsonl"
+    client.raw(encoded("POST", ECHO, b"{}", **ROWS).replace(b"HTTP/1.1", b"HTTP/1.0"))
+    node.asked[1].on_credit(lambda count: None)
+    node.asked[1].part(b"1\n")
+    node.asked[1].reply(CallDone(b"2\n", "n1", replies=2))
+    node.flush()
+    assert client.written.endswith(b"\r\n\r\n1\n2\n") and b"chunked" not in client.written and client.closed
+
+
+def test_the_next_request_is_read_while_one_is_under_way_and_no_more(node: FakeNode, client: FakeClient) -> None:
+    """So the end of a client that has gone is seen."""
+    client.send("POST", ECHO, b"{}", **JSON)
+    assert not client.paused
+    client.send("GET", "/health")
+    assert client.paused
+    node.asked[0].reply(CallDone(b"{}", "n1"))
+    node.flush()
+    assert not client.paused and client.written.count(b"HTTP/1.1 200 OK") == 2
+    client.written = b""
+    client.send("POST", ECHO, b"{}", **JSON)
+    client.raw(encoded("PUT", "/kv/k", b"x" * 100_000)[:-1])
+    assert client.paused
+
+
 PIECES = st.one_of(
     st.binary(max_size=200),
     st.sampled_from([
