@@ -1,5 +1,6 @@
 """The real node in a process: all blocks over the real world. Imported by the launcher once, before it forks."""
 
+import asyncio
 import os
 from collections.abc import Callable
 
@@ -34,7 +35,9 @@ def make_node(start: NodeStart, on_fatal: Callable[[str], None]) -> Runs:
         name=start.name,
         secret=start.secret,
         settings=record.spec.settings(),
-        hooks=NodeHooks(read_faults=read_faults, on_fatal=on_fatal, sleep=sleep),
+        hooks=NodeHooks(
+            read_faults=read_faults, on_fatal=on_fatal, sleep=sleep, future=asyncio.get_running_loop().create_future
+        ),
         gateways={name: GatewayPorts(port, record.shared_ports.get(name, 0)) for name, port in ports.items()},
     )
     node.events.on_event.append(write_event)

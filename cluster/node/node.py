@@ -43,6 +43,7 @@ from cluster.replication.replication import Replication
 from cluster.replication.throttle import Throttle
 from cluster.replication.voting import VotingStatus
 from cluster.requests import ServiceHosting
+from cluster.requests.nested import HandlerFuture
 from cluster.rpc import Rpc
 from cluster.rpc.reach import Reach
 from cluster.storage import Identity, Store, read_document
@@ -81,6 +82,8 @@ class NodeHooks:
     """The node cannot go on: end the process."""
     sleep: Callable[[float], Coroutine[Any, Any, None]]
     """How a service's handler waits."""
+    future: Callable[[], HandlerFuture]
+    """Makes what a handler waits for while others work for it."""
 
 
 class Node:
@@ -204,14 +207,22 @@ class Node:
         self._bind_queues()
         self.defined.on_change.append(self._bind_queues)
         self.requests = ServiceHosting(
-            name, self.env, self.rpc, self.membership, self.reach, record, self.hooks.sleep, self._in_my_zone
+            name,
+            self.env,
+            self.rpc,
+            self.membership,
+            self.reach,
+            record,
+            self.hooks.sleep,
+            self.hooks.future,
+            self._in_my_zone,
         )
         self.requests.pools.weigh(self.entries[-1].weights)
         self.kv.forwarder.is_draining = self.requests.registry.is_draining
         router, server = self.requests.router, self.requests.server
         writes, reads = self.replication.writer.in_flight, self.replication.reader.in_flight
         in_flight = (
-            lambda: len(router.calls_here), lambda: server.running, lambda: len(writes), lambda: len(reads),
+            lambda: len(router.calls_here), lambda: server.in_flight, lambda: len(writes), lambda: len(reads),
             lambda: sum(gateway.in_flight for gateway in self.gateways.values()),
         )  # fmt: skip
         self.drain = Drain(self.env, record, self.requests.drain, self._tell_clients, in_flight)

@@ -9,6 +9,7 @@ from cluster.limits import FACT_BYTES_MAX, SERVICES_MAX
 from cluster.ports import Facts, Messenger, Recorder
 from cluster.requests.demo import demo_services
 from cluster.requests.description import describe
+from cluster.requests.nested import HandlerFuture, NestedCalls
 from cluster.requests.pool import Pools
 from cluster.requests.registry import (
     KIND,
@@ -43,13 +44,15 @@ class ServiceHosting:
         reach: Reach,
         record: Recorder,
         sleep: Sleep,
+        future: Callable[[], HandlerFuture],
         is_local: Callable[[str], bool],
         services: Sequence[object] | None = None,
     ) -> None:
         self.node = node
         self.registry = Registry()
         self.pools = Pools(self.registry, env.random, record, is_local)
-        self.server = Server(node, env.clock, env.spawn, sleep, record)
+        nested = NestedCalls(env.clock, lambda inbound: self.router.on_call(inbound), future)
+        self.server = Server(node, env.clock, env.spawn, sleep, record, nested)
         self.router = RequestRouter(
             env.clock, env.random, messenger, self.registry, self.pools, self.server, reach, self.is_learning
         )

@@ -1,8 +1,10 @@
 """Runs the handlers of this node's services.
 
-A plain method is called at once: no task, no timer. An async one is spawned on the node's loop, its deadline cancels
-it, and at most `CONCURRENCY_MAX` run together; more are refused at once, while refusing is cheap. Whatever a handler
-raises is its caller's `ServiceError`, never the node's end; what it did not declare is also an event.
+A plain method is called at once: no task, no timer. For `PASS_S` of a pass, that is: what comes then waits for the next
+one, undecoded, so that handlers which take long do not keep the node from its peers. An async one is spawned on the
+node's loop, and its deadline cancels it; as many run together as the service allows, and for the others the gate
+decides (gate.py). Whatever a handler raises is its caller's `ServiceError`, never the node's end; what it did not
+declare is also an event.
 
 A cancelled handler keeps its place until it has really ended, so that one which ignores cancellation cannot pile up.
 """
@@ -19,80 +21,119 @@ from cluster.errors import (
     Maybe,
     NoResponders,
     NotFound,
-    Overloaded,
     ServiceError,
     TooLarge,
     Usage,
 )
 from cluster.limits import VALUE_BYTES_MAX
 from cluster.ports import Recorder
+from cluster.requests.admission import Admission
+from cluster.requests.gate import CONCURRENCY, Gate
+from cluster.requests.nested import NestedCalls
 from cluster.requests.service import CallContext, Definition, Operation, Sleep, definition_of
 from cluster.wire.requests import Call, CallDone
 
-CONCURRENCY_MAX = 1024
-"""Async handlers that run together on a node."""
+PASS_S = 0.005
+"""For so long plain handlers run in one pass; a peer waits 50 ms for a ping before it looks for another way."""
 
 Done = Callable[[CallDone | ClusterError], None]
 _encode = msgspec.json.Encoder().encode
 
 
 class Hosted:
-    """An operation bound to the instance that runs it here."""
+    """An operation bound to the instance that runs it here. `admission`: of the async operations of its service."""
 
-    __slots__ = ("decode", "function", "name", "operation")
+    __slots__ = ("admission", "decode", "function", "name", "operation")
 
-    def __init__(self, name: str, operation: Operation, instance: Any) -> None:
+    def __init__(self, name: str, operation: Operation, instance: Any, admission: "Admission[Run]") -> None:
         self.name = name
         self.operation = operation
         self.function = getattr(instance, operation.name)
         self.decode = msgspec.json.Decoder(operation.request).decode
+        self.admission = admission
 
 
 class Run:
-    """One async handler under way; `done` is called at most once."""
+    """One call that waits for its place, or whose handler is under way; `done` is called at most once."""
 
-    __slots__ = ("_counted", "_deadline", "_done", "_handle", "_hosted", "_server", "_started", "_timer")
+    __slots__ = (
+        "_admission", "_done", "_handle", "_has_place", "_hosted", "_server", "_started", "_timer", "call", "deadline",
+        "priority",
+    )  # fmt: skip
 
-    def __init__(self, server: "Server", hosted: Hosted, done: Done) -> None:
+    def __init__(
+        self,
+        server: "Server",
+        hosted: Hosted,
+        call: Call,
+        deadline: float,
+        done: Done,
+        admission: "Admission[Run]",
+    ) -> None:
+        self.call = call
+        self.deadline = deadline
+        self.priority = call.priority = max(call.priority, hosted.operation.traits.priority)
         self._server = server
         self._hosted = hosted
         self._done: Done | None = done
+        self._admission = admission
         self._handle: Timer | None = None
         self._timer: Timer | None = None
-        self._deadline = 0.0
+        self._has_place = False
         self._started = False
-        self._counted = True
 
     @property
     def answered(self) -> bool:
         """Whether nobody waits any more."""
         return self._done is None
 
-    def begin(self, arguments: dict[str, Any], deadline: float) -> None:
-        """Spawn the handler, bounded by the deadline."""
-        self._server.running += 1
-        self._deadline = deadline
-        self._handle = self._server.spawn(self._drive(arguments))
+    # -- what its admission says
 
-        def expire() -> None:
-            done = self._close()
-            if done is not None:
-                self._stop()
-                changed = self._started and not self._hosted.operation.traits.readonly
-                error = Maybe if changed else DeadlinePassed
-                done(error(f"{self._hosted.name} was cancelled on {self._server.node}: its deadline passed"))
-
+    def start(self) -> None:
+        """It has a place: decode it, and call the handler."""
+        self._has_place = True
+        server, hosted = self._server, self._hosted
+        now = server.clock.now()
+        if not hosted.operation.is_async:
+            self._answer(server.outcome(hosted, self.call, self.deadline, now))
+            self._release()
+            return
+        server.running += 1
+        timeout_s = hosted.operation.traits.timeout_s
+        if timeout_s is not None:
+            self.deadline = min(self.deadline, now + timeout_s)
+        try:
+            arguments = server.arguments(hosted, self.call, self.deadline)
+        except Usage as error:
+            self._answer(error)
+            self._release()
+            return
+        self._handle = server.spawn(self._drive(arguments))
         if not self.answered:
-            self._timer = self._server.clock.call_at(deadline, expire)
+            self._timer = server.clock.call_at(self.deadline, self._expire)
+
+    def refuse(self, error: ClusterError) -> None:
+        """It gets no place."""
+        self._answer(error)
+
+    # -- how it ends
 
     def cancel(self) -> None:
         """The caller no longer waits."""
         if self._close() is not None:
             self._stop()
 
+    def _expire(self) -> None:
+        done = self._close()
+        if done is not None:
+            self._stop()
+            changed = self._started and not self._hosted.operation.traits.readonly
+            error = Maybe if changed else DeadlinePassed
+            done(error(f"{self._hosted.name} was cancelled on {self._server.node}: its deadline passed"))
+
     async def _drive(self, arguments: dict[str, Any]) -> None:
         try:
-            if self._server.clock.now() >= self._deadline:  # it was in time when it was spawned, and nothing ran since
+            if self._server.clock.now() >= self.deadline:  # it was in time when it was spawned, and nothing ran since
                 self._answer(DeadlinePassed(f"{self._hosted.name} was not started: its deadline has passed"))
             elif not self.answered:
                 self._started = True
@@ -120,19 +161,23 @@ class Run:
         return done
 
     def _stop(self) -> None:
+        if not self._has_place:
+            self._admission.gate.discard(self)
+            return
         if self._handle is not None:
             self._handle.cancel()
         if not self._started:
             self._release()  # a coroutine that is cancelled before its first step never reaches its `finally`
 
     def _release(self) -> None:
-        if self._counted:
-            self._counted = False
-            self._server.running -= 1
+        if self._has_place:
+            self._has_place = False
+            self._server.running -= self._hosted.operation.is_async
+            self._admission.leave()
 
 
 class Server:
-    """The services of one node."""
+    """The services of one node. `nested` carries the calls that handlers make."""
 
     def __init__(
         self,
@@ -141,14 +186,23 @@ class Server:
         spawn: Callable[[Coroutine[Any, Any, Any]], Timer],
         sleep: Sleep,
         record: Recorder,
+        nested: NestedCalls,
     ) -> None:
         self.node = node
         self.clock = clock
         self.spawn = spawn
         self.running = 0
+        """Async handlers under way."""
         self.served = 0
         self.failed = 0
         self.definitions: dict[str, Definition] = {}
+        self.admissions: dict[str, Admission[Run]] = {}
+        """Of the async operations of each service."""
+        self._plain = Admission[Run](Gate(node, 0), clock)
+        """Plain ones that did not fit into their pass; it has a place while `_next_pass` runs."""
+        self._in_pass = False
+        self._pass_ends = 0.0
+        self._nested = nested
         self._sleep = sleep
         self._record = record
         self._hosted: dict[tuple[str, str], Hosted] = {}
@@ -161,10 +215,23 @@ class Server:
         if definition.name in self.definitions:
             raise Usage(f"this node hosts a service {definition.name} already")
         self.definitions[definition.name] = definition
+        gate = Gate[Run](f"{definition.name} on {self.node}", definition.concurrency or CONCURRENCY)
+        self.admissions[definition.name] = admission = Admission(gate, self.clock)
         for name, operation in definition.operations.items():
             full = f"{definition.name}.{name}"
-            self._hosted[definition.name, name] = Hosted(full, operation, instance)
+            self._hosted[definition.name, name] = Hosted(full, operation, instance, admission)
         return definition
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls run, or wait for their place."""
+        waiting = sum(admission.gate.waiting for admission in self.admissions.values())
+        return self.running + waiting + self._plain.gate.waiting
+
+    @property
+    def shed(self) -> int:
+        """How many calls were refused because they would have waited for too long."""
+        return sum(admission.gate.shed for admission in self.admissions.values()) + self._plain.gate.shed
 
     def run(self, call: Call, deadline: float, done: Done) -> Run | None:
         """Run a call here; `done` gets the reply or the error, once, perhaps before this returns. The Run, if one is
@@ -177,30 +244,64 @@ class Server:
         if now >= deadline:
             done(DeadlinePassed(f"{hosted.name} was not started: its deadline has passed"))
             return None
+        admission = hosted.admission
+        if not hosted.operation.is_async:
+            if not self._in_pass:
+                self._begin_pass(now)
+            if now < self._pass_ends and not self._plain.gate.waiting:
+                done(self.outcome(hosted, call, deadline, now))
+                return None
+            admission = self._plain
+        run = Run(self, hosted, call, deadline, done, admission)
+        admission.submit(run)
+        return None if run.answered else run
+
+    # -- plain handlers, pass by pass
+
+    def _begin_pass(self, now: float) -> None:
+        self._in_pass, self._pass_ends = True, now + PASS_S
+        self.clock.call_soon(self._next_pass)
+
+    def _next_pass(self) -> None:
+        self._in_pass = False
+        gate = self._plain.gate
+        if not gate.waiting:
+            return
+        self._begin_pass(self.clock.now())
+        gate.concurrency = 1
+        self._plain.look(self._pass_ends)
+        gate.concurrency = 0
+
+    # -- one call
+
+    def outcome(self, hosted: Hosted, call: Call, deadline: float, now: float) -> CallDone | ClusterError:
+        """Run a plain handler."""
+        timeout_s = hosted.operation.traits.timeout_s
+        if timeout_s is not None:
+            deadline = min(deadline, now + timeout_s)
+        try:
+            arguments = self.arguments(hosted, call, deadline)
+        except Usage as error:
+            return error
+        try:
+            return self.encode(hosted, hosted.function(**arguments))
+        except (Exception, SystemExit) as error:
+            return self.failure(hosted, error)
+
+    def arguments(self, hosted: Hosted, call: Call, deadline: float) -> dict[str, Any]:
+        """What a handler is given. Raises Usage for a payload that is not what it takes."""
         try:
             request = hosted.decode(call.payload or b"{}")
         except msgspec.DecodeError as error:
-            done(Usage(f"{hosted.name}: {error}", help=f"`dsectl describe {call.service}` shows what it takes."))
-            return None
+            help = f"`dsectl describe {call.service}` shows what it takes."
+            raise Usage(f"{hosted.name}: {error}", help=help) from None
         operation = hosted.operation
-        if operation.traits.timeout_s is not None:
-            deadline = min(deadline, now + operation.traits.timeout_s)
         arguments: dict[str, Any] = {operation.request_as: request} if operation.request_as else {}
         if operation.context_as:
-            arguments[operation.context_as] = CallContext(self.node, call.key, deadline, self.clock, self._sleep)
-        if operation.is_async:
-            if self.running >= CONCURRENCY_MAX:
-                done(Overloaded(f"{self.node} runs {self.running} calls already"))
-                return None
-            run = Run(self, hosted, done)
-            run.begin(arguments, deadline)
-            return None if run.answered else run
-        try:
-            outcome = self.encode(hosted, hosted.function(**arguments))
-        except (Exception, SystemExit) as error:
-            outcome = self.failure(hosted, error)
-        done(outcome)
-        return None
+            arguments[operation.context_as] = CallContext(
+                self.node, call, deadline, self.clock, self._sleep, self._nested
+            )
+        return arguments
 
     def encode(self, hosted: Hosted, reply: Any) -> CallDone | ClusterError:
         """The answer that carries what a handler returned."""

@@ -17,7 +17,7 @@ import inspect
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -26,6 +26,10 @@ from cluster.errors import ClusterError, Usage
 from cluster.limits import NAME_BYTES_MAX
 from cluster.requests.declared import declared_types
 from cluster.requests.method import OperationMethod
+from cluster.wire.requests import Call
+
+if TYPE_CHECKING:
+    from cluster.requests.nested import NestedCalls
 
 C = TypeVar("C", bound=type)
 M = TypeVar("M", bound=Callable[..., Any])
@@ -41,17 +45,23 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
 
 
 class CallContext:
-    """What a handler may know of the call it serves, and its only way to wait. `deadline` is on the node's monotonic
-    clock; the handler is cancelled when it passes."""
+    """What a handler may know of the call it serves, its only way to wait, and its way to call other services.
+    `deadline` is on the node's monotonic clock; the handler is cancelled when it passes."""
 
-    __slots__ = ("_clock", "_sleep", "deadline", "key", "node")
+    __slots__ = ("_clock", "_nested", "_sleep", "attempt", "deadline", "key", "node", "priority")
 
-    def __init__(self, node: str, key: str, deadline: float, clock: Clock, sleep: Sleep) -> None:
+    def __init__(
+        self, node: str, call: Call, deadline: float, clock: Clock, sleep: Sleep, nested: "NestedCalls"
+    ) -> None:
         self.node = node
-        self.key = key
+        self.key = call.key
+        self.priority = call.priority
+        """0 is normal, 1 is low; what it calls has it too."""
+        self.attempt = call.attempt
         self.deadline = deadline
         self._clock = clock
         self._sleep = sleep
+        self._nested = nested
 
     def remaining(self) -> float:
         """Seconds until the deadline, at least 0."""
@@ -60,6 +70,15 @@ class CallContext:
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         await self._sleep(seconds)
+
+    async def call(
+        self, operation: str, arguments: object = None, *, deadline: float | None = None, key: str = ""
+    ) -> Any:
+        """Call `SERVICE.OPERATION`, of this service or another; returns its reply as JSON values. It ends `deadline`
+        seconds from now, and never later than this call. Cancelled with this handler. Raises what it ended with: a
+        ServiceError for what the other handler raised."""
+        until = self.deadline if deadline is None else self._clock.now() + deadline
+        return await self._nested.call(self, operation, arguments, until, key)
 
 
 class Nothing(msgspec.Struct, forbid_unknown_fields=True):

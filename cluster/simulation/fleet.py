@@ -119,6 +119,7 @@ class Fleet:
             read_faults=lambda: encode_faults(self.faults) if self.faults.generation else None,
             on_fatal=fatal,
             sleep=asyncio.sleep,
+            future=lambda: asyncio.get_running_loop().create_future(),
         )
         node = self.nodes[name] = Node(env, name, SECRET, self.settings, hooks, self.gateways)
         for function in self.on_boot:

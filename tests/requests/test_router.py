@@ -9,9 +9,9 @@ import pytest
 
 from cluster.errors import ClusterError, Maybe, NoResponders, NotFound, Overloaded, ServiceError, Unreachable
 from cluster.requests.demo import Echo
+from cluster.requests.gate import CONCURRENCY, WAITING_MAX
 from cluster.requests.hosting import LEARN_S
 from cluster.requests.router import ATTEMPTS_MAX
-from cluster.requests.server import CONCURRENCY_MAX
 from cluster.wire.requests import Call
 from tests.requests.pricing import Pricing
 from tests.requests.world import FakeInbound, World
@@ -137,7 +137,7 @@ def test_attempts_are_bounded() -> None:
 def test_a_full_node_here_sends_the_call_on() -> None:
     world = pricing_on("n1", "n2")
     world.prefer("n1", "pricing")
-    for _ in range(CONCURRENCY_MAX):
+    for _ in range(CONCURRENCY + WAITING_MAX):
         world.send("n1", "pricing.look", routed=True, sku="pen")
     inbound = world.send("n1", "pricing.look", sku="pen")
     world.clock.advance(0.1)

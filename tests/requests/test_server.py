@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec import Struct
 
 from cluster.errors import (
     ClusterError,
@@ -14,15 +15,23 @@ from cluster.errors import (
     ServiceError,
     Usage,
 )
-from cluster.requests.server import CONCURRENCY_MAX, Server
+from cluster.requests import operation, service
+from cluster.requests.gate import CONCURRENCY, INTERVAL_S, TARGET_S, WAITING_MAX
+from cluster.requests.nested import NestedCalls
+from cluster.requests.server import PASS_S, Server
 from cluster.wire.requests import Call, CallDone
 from tests.observe.hand_clock import HandClock
 from tests.requests.pricing import Pricing
-from tests.requests.world import Loop, World, sleep
+from tests.requests.world import HandFuture, Loop, World, sleep
 
 
 def world() -> World:
     return World(1, lambda: [Pricing()])
+
+
+def nobody() -> NestedCalls:
+    """Of a server whose handlers call nobody."""
+    return NestedCalls(HandClock(), lambda inbound: None, HandFuture)
 
 
 def items(*names: str, count: int = 1) -> list[dict[str, Any]]:
@@ -172,19 +181,71 @@ def test_a_task_that_the_loop_cancels_is_answered() -> None:
 # -- bounds
 
 
-def test_more_than_the_bound_is_refused_and_plain_operations_go_on() -> None:
+def test_more_than_the_bound_waits_and_plain_operations_go_on() -> None:
     made = world()
-    inbounds = [made.send("n1", "pricing.order", routed=True, items=items("pen")) for _ in range(CONCURRENCY_MAX + 5)]
+    order: dict[str, Any] = {"items": items("pen")}
+    inbounds = [made.send("n1", "pricing.order", routed=True, **order) for _ in range(CONCURRENCY + WAITING_MAX + 5)]
     assert [type(inbound.answers[0]) for inbound in inbounds if inbound.answers] == [Overloaded] * 5
     assert made.send("n1", "pricing.quote", routed=True, sku="pen").answers
+    assert made.nodes["n1"].server.in_flight == CONCURRENCY + WAITING_MAX
+    made.clock.advance(TARGET_S + INTERVAL_S)
+    refused = [one.answers[0] for one in inbounds if one.answers]
+    assert len(refused) == WAITING_MAX + 5 and {type(one) for one in refused} == {Overloaded}
     made.clock.advance(2.0)
     assert made.at_rest()
-    assert isinstance(made.call("n1", "pricing.order", routed=True, items=items("pen")), tuple)
+    assert isinstance(made.call("n1", "pricing.order", routed=True, **order), tuple)
+
+
+def test_a_call_that_waits_and_is_cancelled_never_runs() -> None:
+    made = world()
+    made.nodes["n1"].server.admissions["pricing"].gate.concurrency = 1
+    first = made.send("n1", "pricing.look", routed=True, sku="pen")
+    second = made.send("n1", "pricing.look", routed=True, sku="pen")
+    second.cancel()
+    made.clock.advance(5.0)
+    assert [type(one) for one in first.answers] == [CallDone] and second.answers == []
+    assert len(made.loop.tasks) == 1 and made.at_rest()
+
+
+def test_a_payload_is_not_decoded_before_the_call_has_a_place() -> None:
+    made = world()
+    made.nodes["n1"].server.admissions["pricing"].gate.concurrency = 0
+    inbound = made.send("n1", "pricing.order", routed=True, items=1)
+    assert inbound.answers == []
+    made.clock.advance(1.0)
+    assert [type(one) for one in inbound.answers] == [Overloaded]
+
+
+class Slow(Struct):
+    """How long to keep the loop."""
+
+    seconds: float
+
+
+def test_plain_handlers_keep_a_pass_no_longer_than_its_share() -> None:
+    ran: list[float] = []
+    seen: list[int] = []
+
+    @service(name="slow")
+    class Plain:
+        @operation()
+        def work(self, request: Slow) -> None:
+            ran.append(request.seconds)
+
+    made = World(1, lambda: [Plain()])
+    made.clock.now = lambda: made.clock.time + sum(ran)  # type: ignore[method-assign]
+    inbounds = [made.send("n1", "slow.work", routed=True, seconds=PASS_S / 2) for _ in range(7)]
+    assert len(ran) == 2, "the others wait for the next pass"
+    made.clock.call_soon(lambda: seen.append(len(ran)))
+    made.clock.advance()
+    assert seen == [4], "what came in between is not kept waiting"
+    assert [len(one.answers) for one in inbounds] == [1] * 7 and len(ran) == 7
+    assert made.at_rest()
 
 
 def test_what_can_be_hosted() -> None:
     clock = HandClock()
-    server = Server("n1", clock, Loop(clock).spawn, sleep, lambda kind, cause, **fields: None)
+    server = Server("n1", clock, Loop(clock).spawn, sleep, lambda kind, cause, **fields: None, nobody())
     server.host(Pricing())
     with pytest.raises(Usage, match="already"):
         server.host(Pricing())

@@ -39,6 +39,27 @@ def sleep(seconds: float) -> Awaitable[None]:
     return Wait(seconds)
 
 
+class HandFuture:
+    """What a coroutine of this loop waits for."""
+
+    def __init__(self) -> None:
+        self.task: Task | None = None
+        self.result: list[Any] = []
+
+    def __await__(self) -> Generator["HandFuture", None, Any]:
+        while not self.result:
+            yield self
+        return self.result[0]
+
+    def done(self) -> bool:
+        return bool(self.result)
+
+    def set_result(self, result: Any, /) -> None:
+        self.result.append(result)
+        if self.task is not None:
+            self.task.timer = self.task.clock.call_soon(self.task.step)
+
+
 class Task:
     """A coroutine on the hand-driven clock; it starts in a later pass, as real ones do."""
 
@@ -56,13 +77,16 @@ class Task:
 
     def step(self, error: BaseException | None = None) -> None:
         try:
-            seconds = self.coroutine.throw(error) if error else self.coroutine.send(None)
+            waits = self.coroutine.throw(error) if error else self.coroutine.send(None)
         except StopIteration:
             self.ended = True
         except BaseException as raised:
             self.ended, self.error = True, raised
         else:
-            self.timer = self.clock.call_later(seconds, self.step)
+            if isinstance(waits, HandFuture):
+                waits.task = self
+            else:
+                self.timer = self.clock.call_later(waits, self.step)
 
 
 class Loop:
@@ -312,7 +336,9 @@ class World:
         env = Env(self.clock, Random(name), nothing, nothing, self.loop.spawn)
         hosted = None if services is None else services()
         reach = self.messengers[name].reach
-        return ServiceHosting(name, env, messenger, facts, reach, self.record, sleep, lambda node: True, hosted)
+        return ServiceHosting(
+            name, env, messenger, facts, reach, self.record, sleep, HandFuture, lambda node: True, hosted
+        )
 
     def record(self, kind: str, cause: str, **fields: Any) -> None:
         self.events.append((kind, cause, fields))
