@@ -152,8 +152,7 @@ class NodeTopics:
         that it reaches after the deadline (0: there is none) drops it: its publisher has given it up."""
         subscriptions = self._matcher.match(subject)
         route = self._interest.route(subject)
-        if len(payload) > VALUE_BYTES_MAX or len(id) > ID_BYTES_MAX or headers is not None or reply:
-            _check_size(payload, id, headers, reply)
+        _check_size(payload, id, headers, reply)
         self.published = count = self.published + 1
         if not id:
             id = f"{self._prefix}{count}"
@@ -435,8 +434,10 @@ def _check_size(payload: bytes, id: str, headers: dict[str, str] | None, reply: 
         raise TooLarge(f"a message id of {len(id)} characters where at most {ID_BYTES_MAX} are allowed")
     if reply:
         split_subject(reply)
-    if headers is not None and len(headers) > HEADERS_MAX:
+    if headers is None:
+        return
+    if len(headers) > HEADERS_MAX:
         raise TooLarge(f"{len(headers)} headers where at most {HEADERS_MAX} are allowed")
-    header_bytes = sum(len(name.encode()) + len(value.encode()) for name, value in (headers or {}).items())
+    header_bytes = sum(len(name.encode()) + len(value.encode()) for name, value in headers.items())
     if header_bytes > HEADER_BYTES_MAX:
         raise TooLarge(f"headers of {header_bytes} bytes where at most {HEADER_BYTES_MAX} are allowed")
