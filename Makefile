@@ -10,7 +10,7 @@ check:
 	.ci/run --no-install
 
 test:
-	.venv/bin/pytest -n auto -m untimed && .venv/bin/pytest -m timed
+	.venv/bin/pytest -n auto -m untimed && .venv/bin/pytest -n 2 -m timed
 
 bench:
 	.venv/bin/pytest -m bench

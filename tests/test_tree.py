@@ -256,7 +256,7 @@ def test_a_command_line_is_walked_by_one_set_of_rules() -> None:
 TRY = "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/dsectl demo"
 TEST = (
     "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && "
-    ".venv/bin/pytest -n auto -m untimed && .venv/bin/pytest -m timed"
+    ".venv/bin/pytest -n auto -m untimed && .venv/bin/pytest -n 2 -m timed"
 )
 
 
