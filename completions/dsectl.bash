@@ -49,6 +49,8 @@ _dsectl_option() {
         'repair --wait') kind=any ;;
         'watch --every') kind=any ;;
         'watch --count') kind=any ;;
+        'top --every') kind=any ;;
+        'top --count') kind=any ;;
         'put --w') kind=any ;;
         'put --ctx') kind=any ;;
         'get --r') kind=any ;;
@@ -201,14 +203,14 @@ _dsectl_argument() {
         'present 0') kind='recipe a-crash-in-a-checkpoint a-node-leaves a-sixth-node a-wiped-disk a-zone-dies at-least-once back-pressure competing-consumers counters crash-recovery data-larger-than-memory deadlines-and-no-responders deduplication failure-detection fan-out hinted-handoff last-writer-wins many-helpers one-membership one-way-links or-set partition-and-heal pause-versus-kill poison-message quorum read-repair repair-without-a-reader routing-around-a-slow-node siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics' ;;
         'completions 0') kind='choice bash zsh fish' ;;
         'complete 0') kind='choice key bucket queue subject service operation' ;;
-        'help '*) kind='choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv incr decr sadd srem smembers bucket publish subscribe subscriptions queue send receive ack nack extend services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns queues recipes glossary' ;;
+        'help '*) kind='choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch top put get delete keys kv incr decr sadd srem smembers bucket publish subscribe subscriptions queue send receive ack nack extend services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns queues recipes glossary' ;;
     esac
 }
 
 _dsectl_command() {
     case "$1" in
         del) command=delete ;;
-        up | down | rm | ps | status | env | logs | demo | add | leave | forget | revert | kill | restart | pause | resume | partition | slow | disk | clock | heal | faults | members | ring | explain | events | health | hints | repair | watch | put | get | delete | keys | 'kv import' | 'kv export' | incr | decr | sadd | srem | smembers | 'bucket create' | 'bucket list' | 'bucket show' | 'bucket empty' | publish | subscribe | subscriptions | 'queue create' | 'queue list' | 'queue show' | 'queue delete' | 'queue bind' | 'queue unbind' | 'queue purge' | 'queue redrive' | send | receive | ack | nack | extend | services | describe | request | drain | undrain | 'services weight' | 'load kv' | 'load publish' | 'load queue' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | complete | shell | help) command=$1 ;;
+        up | down | rm | ps | status | env | logs | demo | add | leave | forget | revert | kill | restart | pause | resume | partition | slow | disk | clock | heal | faults | members | ring | explain | events | health | hints | repair | watch | top | put | get | delete | keys | 'kv import' | 'kv export' | incr | decr | sadd | srem | smembers | 'bucket create' | 'bucket list' | 'bucket show' | 'bucket empty' | publish | subscribe | subscriptions | 'queue create' | 'queue list' | 'queue show' | 'queue delete' | 'queue bind' | 'queue unbind' | 'queue purge' | 'queue redrive' | send | receive | ack | nack | extend | services | describe | request | drain | undrain | 'services weight' | 'load kv' | 'load publish' | 'load queue' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | complete | shell | help) command=$1 ;;
         kv) first=kv ;;
         bucket) first=bucket ;;
         queue) first=queue ;;
@@ -220,7 +222,7 @@ _dsectl_command() {
 
 _dsectl_words() {
     case "$1" in
-        '') _dsectl_reply up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv incr decr sadd srem smembers bucket publish subscribe subscriptions queue send receive ack nack extend services describe request drain undrain load recipe present learn completions complete shell help ;;
+        '') _dsectl_reply up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch top put get delete keys kv incr decr sadd srem smembers bucket publish subscribe subscriptions queue send receive ack nack extend services describe request drain undrain load recipe present learn completions complete shell help ;;
         kv) _dsectl_reply import export ;;
         bucket) _dsectl_reply create list show empty ;;
         queue) _dsectl_reply create list show delete bind unbind purge redrive ;;
@@ -253,6 +255,7 @@ _dsectl_options() {
         events) _dsectl_reply -f --follow --since --kind --key --node --limit ;;
         repair) _dsectl_reply --status --accept-loss --wait ;;
         watch) _dsectl_reply --every --count ;;
+        top) _dsectl_reply --every --count ;;
         put) _dsectl_reply --w --strict --ctx --blind --literal ;;
         get) _dsectl_reply --r --only --strict ;;
         delete) _dsectl_reply --w --strict --ctx --blind ;;
@@ -272,6 +275,7 @@ _dsectl_options() {
         send) _dsectl_reply --delay --dedup-id --literal ;;
         receive) _dsectl_reply --max --wait --visibility --ack --until-empty ;;
         nack) _dsectl_reply --delay ;;
+        services) _dsectl_reply --matrix ;;
         request) _dsectl_reply --only --deadline ;;
         drain) _dsectl_reply --wait ;;
         'services weight') _dsectl_reply --even ;;

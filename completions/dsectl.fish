@@ -89,6 +89,10 @@ function __dsectl_option
             echo 'any'
         case 'watch --count'
             echo 'any'
+        case 'top --every'
+            echo 'any'
+        case 'top --count'
+            echo 'any'
         case 'put --w'
             echo 'any'
         case 'put --ctx'
@@ -389,7 +393,7 @@ function __dsectl_argument
         case 'complete 0'
             echo 'choice key bucket queue subject service operation'
         case 'help *'
-            echo 'choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys kv incr decr sadd srem smembers bucket publish subscribe subscriptions queue send receive ack nack extend services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns queues recipes glossary'
+            echo 'choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch top put get delete keys kv incr decr sadd srem smembers bucket publish subscribe subscriptions queue send receive ack nack extend services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns queues recipes glossary'
     end
 end
 
@@ -397,7 +401,7 @@ function __dsectl_command
     switch "$argv[1]"
         case del
             echo 'delete'
-        case up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch put get delete keys 'kv import' 'kv export' incr decr sadd srem smembers 'bucket create' 'bucket list' 'bucket show' 'bucket empty' publish subscribe subscriptions 'queue create' 'queue list' 'queue show' 'queue delete' 'queue bind' 'queue unbind' 'queue purge' 'queue redrive' send receive ack nack extend services describe request drain undrain 'services weight' 'load kv' 'load publish' 'load queue' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
+        case up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch top put get delete keys 'kv import' 'kv export' incr decr sadd srem smembers 'bucket create' 'bucket list' 'bucket show' 'bucket empty' publish subscribe subscriptions 'queue create' 'queue list' 'queue show' 'queue delete' 'queue bind' 'queue unbind' 'queue purge' 'queue redrive' send receive ack nack extend services describe request drain undrain 'services weight' 'load kv' 'load publish' 'load queue' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
             echo $argv[1]
     end
 end
@@ -435,6 +439,7 @@ function __dsectl_words
             printf '%s\t%s\n' hints 'Count the hints that wait for absent owners'
             printf '%s\t%s\n' repair 'Compare all replicas, and make equal what differs'
             printf '%s\t%s\n' watch 'Watch the cluster live'
+            printf '%s\t%s\n' top 'Watch services live'
             printf '%s\t%s\n' put 'Write a value'
             printf '%s\t%s\n' get 'Read a value'
             printf '%s\t%s\n' delete 'Delete a key'
@@ -591,6 +596,9 @@ function __dsectl_options
         case watch
             printf '%s\t%s\n' --every 'Time between two snapshots (default: 500ms)'
             printf '%s\t%s\n' --count 'Number of snapshots to end after (default: no end)'
+        case top
+            printf '%s\t%s\n' --every 'Time between two snapshots (default: 1s)'
+            printf '%s\t%s\n' --count 'Number of snapshots to end after (default: no end)'
         case put
             printf '%s\t%s\n' --w 'Copies to wait for (default: the cluster’s W)'
             printf '%s\t%s\n' --strict 'Count owners only, no fallbacks'
@@ -667,6 +675,8 @@ function __dsectl_options
             printf '%s\t%s\n' --until-empty 'Go on until the queue is empty'
         case nack
             printf '%s\t%s\n' --delay 'Time before they are delivered (default: none)'
+        case services
+            printf '%s\t%s\n' --matrix 'Show the view of every node'
         case request
             printf '%s\t%s\n' --only 'Node to call, and no other'
             printf '%s\t%s\n' --deadline 'Time to give up after (default: that of --timeout)'

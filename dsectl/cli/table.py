@@ -66,7 +66,7 @@ OTHERWISE = {
     **dict.fromkeys(("queues",), ("queue list",)),
     **dict.fromkeys(("bind", "binding"), ("queue bind",)),
     **dict.fromkeys(("info", "state", "nodes"), ("status", "members")),
-    **dict.fromkeys(("top", "monitor", "dashboard"), ("watch",)),
+    **dict.fromkeys(("monitor", "dashboard"), ("watch", "top")),
     **dict.fromkeys(("log", "tail"), ("logs",)),
     **dict.fromkeys(("crash", "fail", "stop"), ("kill", "down")),
     **dict.fromkeys(("freeze", "suspend"), ("pause",)),

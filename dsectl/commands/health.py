@@ -9,8 +9,10 @@ from cluster.client.dispatch import nobody
 from cluster.errors import ClusterError, DeadlinePassed, Failed, Usage
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
+from dsectl.commands.services import STATE_TITLES, panic_lines, state_rows
 from dsectl.commands.status import snapshot
 from dsectl.snapshot.observer import COMMAND_ANSWER_S
+from dsectl.snapshot.services import observe_services
 from dsectl.ui.table import Cell, state, table
 from dsectl.ui.text import Paint, count
 from dsectl.ui.units import show_duration
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
     from dsectl.cli.console import Console
 
+LEFT_OUT = ("ejected", "draining")
+"""States of endpoints that `health` shows; those of a node that is gone are told with the node."""
 POLL_S = 0.1
 WAIT_S = 30.0
 STANDSTILL_S = 1.0
@@ -28,8 +32,18 @@ STANDSTILL_S = 1.0
 
 @command("health", "Check that every node is healthy; exit 1 if not.", group="inspect", rank=5, readonly=True)
 def health() -> Answer:
-    """Each node is queried directly and reports its reasons; one that does not answer is not healthy."""
+    """Each node is queried directly and reports its reasons; one that does not answer is not healthy. Below the nodes
+    stand the endpoints of services that a node leaves out, with its reason, and the services of which so many are left
+    out that all are used (panic): those are not healthy."""
     seen = snapshot()
+    called = observe_services(current().client(), with_stats=False)
+    panics = called.panics()
+    services: dict[str, dict[str, Any]] = {}
+    for one in called.endpoints():
+        reasons = panic_lines({one.service: panics[one.service]}) if one.service in panics else []
+        service = services.setdefault(one.service, {"healthy": not reasons, "reasons": reasons, "endpoints": {}})
+        if one.state in LEFT_OUT:
+            service["endpoints"][one.endpoint] = {"state": one.state, "reason": one.reason, "seen_by": one.by}
     nodes: dict[str, dict[str, Any]] = {}
     for name, node in seen.nodes.items():
         nodes[name] = {"healthy": not node.problems, "reasons": node.problems}
@@ -49,8 +63,13 @@ def health() -> Answer:
             for name, node in seen.nodes.items()
         ]
         console.lines(table(("NODE", "HEALTH", "CLIENTS OF", "REASONS"), rows, console.paint, console.columns))
+        if left_out := state_rows(called.views, LEFT_OUT):
+            console.lines(["", *table(STATE_TITLES, left_out, console.paint, console.columns)])
+        console.lines([console.paint(line, "bad") for line in panic_lines(panics)])
 
-    return Answer({"healthy": seen.healthy, "nodes": nodes}, view, 0 if seen.healthy else Failed.exit_code)
+    healthy = seen.healthy and not panics
+    found = {"healthy": healthy, "nodes": nodes, "services": services}
+    return Answer(found, view, 0 if healthy else Failed.exit_code)
 
 
 @command("hints", "Count the hints that wait for absent owners.", group="inspect", rank=6, readonly=True)

@@ -1,4 +1,4 @@
-"""Services: which there are, what they offer, and a call of one."""
+"""What a service offers, and a call of one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from cluster.errors import ClusterError, NotFound, Usage
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.cli.values import check_text, show_value
-from dsectl.ui.table import state, table
 from dsectl.ui.text import count, shown
 from dsectl.ui.units import show_duration
 
@@ -23,27 +22,6 @@ if TYPE_CHECKING:
 
 ARGUMENT = re.compile(r"([^:=\s]+)(:=|=)(.*)", re.DOTALL)
 TRAITS = ("readonly", "idempotent")
-
-
-@command("services", "List services and their endpoints.", group="requests", rank=1, readonly=True)
-def services() -> Answer:
-    """As one node sees it: --via chooses which."""
-    found = current().client().admin.services()
-
-    def view(console: Console) -> None:
-        rows = [
-            (one["service"], end["node"], state(end["state"]), str(end.get("version", "")), end.get("reason", ""))
-            for one in found
-            for end in one["endpoints"]
-        ]
-        if rows:
-            console.lines(
-                table(("SERVICE", "NODE", "STATE", "VERSION", "REASON"), rows, console.paint, console.columns)
-            )
-        if not found:
-            console.note("no node offers a service")
-
-    return Answer(found, view)
 
 
 @command("describe", "Show a service's operations.", group="requests", rank=2, readonly=True)

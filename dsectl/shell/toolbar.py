@@ -47,7 +47,7 @@ def view_of(found: Snapshot) -> ClusterView:
     return ClusterView(found.cluster, found.verdict, tuple(found.nodes), found.answering, hints, found.faults_active)
 
 
-class StatusPoller(Poller):
+class StatusPoller(Poller[Snapshot]):
     """Looks at the cluster in use once a second, in a thread of its own."""
 
     def __init__(self, cluster: Callable[[], str], on_change: Callable[[ClusterView, ClusterView], None]) -> None:

@@ -1,14 +1,14 @@
 """Takes snapshots: the disk and the processes for what is there, every node directly for what it answers.
 
-`observe` is one look, for commands. An `Observer` looks again and again over streams that stay open, and never raises
-for what is lost: a cluster may go down, be deleted and come back under other ports meanwhile. A `Poller` does so in a
-thread, so that whoever draws never waits for a node.
+`observe` is one look, for commands. An `Observer`, as any `ClusterObserver`, looks again and again over streams that
+stay open, and never raises for what is lost: a cluster may go down, be deleted and come back under other ports
+meanwhile. A `Poller` does so in a thread, so that whoever draws never waits for a node.
 """
 
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from cluster.client.blocking import BlockingCluster
 from cluster.client.locate import locate
@@ -67,43 +67,38 @@ def observe(
     return judge(client.location, nodes, via, taken)
 
 
-class Observer:
-    """Looks at one cluster again and again; each event of a node is in one snapshot only. For one thread at a time."""
+Seen = TypeVar("Seen")
+"""What a look finds."""
 
-    def __init__(
-        self, cluster: Callable[[], str], via: str | None = None, *, events: bool = True, answer_s: float = ANSWER_S
-    ) -> None:
+
+class ClusterObserver(Generic[Seen]):
+    """Looks at one cluster over streams that stay open, and opens them anew when the cluster is another one, or has
+    other members. For one thread at a time."""
+
+    def __init__(self, cluster: Callable[[], str], *, answer_s: float = ANSWER_S) -> None:
         """`cluster` is asked before each look, since a shell may turn to another one."""
-        self._answer_s = answer_s
-        self._cluster = cluster
-        self._via = via
-        self._events = events
+        self.cluster = cluster
+        self.answer_s = answer_s
         self._client: BlockingCluster | None = None
-        self._seen: dict[str, dict[str, Any]] = {}  # node: boot epoch and how many of its events were fetched
 
-    def look(self) -> Snapshot:
-        """The cluster now; takes at most `answer_s` and what the disk takes."""
-        cluster = self._cluster()
-        try:
-            files = current(cluster, find_home())
-            location = locate(cluster)
-            if self._client is None or self._client.location.secret != location.secret:
-                self._seen = {}  # another cluster of the same name has other events
-            if self._client is None or self._client.location != location:  # it may also have other members
-                self.close()
-                self._client = BlockingCluster(location)
-            each = {name: self._seen.get(name, {"limit": FIRST_EVENTS}) for name in files.nodes}
-            found = observe(
-                files, self._client, via=self._via, answer_s=self._answer_s, each=each if self._events else None
-            )
-        except (ClusterError, OSError) as error:  # OSError: deleted between two looks at its files
+    def look(self) -> Seen:
+        """What is there now; takes at most `answer_s` and what the disk takes."""
+        raise NotImplementedError
+
+    def open(self) -> tuple[ClusterFiles, BlockingCluster]:
+        """The cluster's files and a client of it. Raises what is in the way of one."""
+        name = self.cluster()
+        files = current(name, find_home())
+        location = locate(name)
+        if self._client is None or self._client.location != location:
             self.close()
-            lost = error if isinstance(error, ClusterError) else Damaged(f"its files cannot be read: {error.strerror}")
-            return Snapshot(cluster, time.monotonic(), time.time(), lost)
-        for name, node in found.nodes.items():
-            if node.vitals is not None:
-                self._seen[name] = {"epoch": node.vitals.epoch, "seen": node.vitals.event_count}
-        return found
+            self._client = BlockingCluster(location)
+        return files, self._client
+
+    def lost(self, error: ClusterError | OSError) -> ClusterError:
+        """Why there is nothing to look at; an OSError: it was deleted between two looks at its files."""
+        self.close()
+        return error if isinstance(error, ClusterError) else Damaged(f"its files cannot be read: {error.strerror}")
 
     def close(self) -> None:
         """End the streams; another look opens them again."""
@@ -112,11 +107,40 @@ class Observer:
             self._client = None
 
 
-class Poller:
+class Observer(ClusterObserver[Snapshot]):
+    """Looks at all of one cluster; each event of a node is in one snapshot only."""
+
+    def __init__(
+        self, cluster: Callable[[], str], via: str | None = None, *, events: bool = True, answer_s: float = ANSWER_S
+    ) -> None:
+        super().__init__(cluster, answer_s=answer_s)
+        self._via = via
+        self._events = events
+        self._secret = b""
+        self._seen: dict[str, dict[str, Any]] = {}  # node: boot epoch and how many of its events were fetched
+
+    def look(self) -> Snapshot:
+        """The cluster now."""
+        try:
+            files, client = self.open()
+            if client.location.secret != self._secret:  # another cluster of the same name has other events
+                self._seen, self._secret = {}, client.location.secret
+            each = {name: self._seen.get(name, {"limit": FIRST_EVENTS}) for name in files.nodes}
+            found = observe(files, client, via=self._via, answer_s=self.answer_s, each=each if self._events else None)
+        except (ClusterError, OSError) as error:
+            self._secret = b""
+            return Snapshot(self.cluster(), time.monotonic(), time.time(), self.lost(error))
+        for name, node in found.nodes.items():
+            if node.vitals is not None:
+                self._seen[name] = {"epoch": node.vitals.epoch, "seen": node.vitals.event_count}
+        return found
+
+
+class Poller(Generic[Seen]):
     """A thread that looks again and again, at least every `every_s`."""
 
     def __init__(
-        self, observer: Observer, every_s: float, on_snapshot: Callable[[], None], *,
+        self, observer: ClusterObserver[Seen], every_s: float, on_snapshot: Callable[[], None], *,
         pause_s: float = 0.0, latest_s: float = 0.0,
     ) -> None:  # fmt: skip
         """`on_snapshot` is called by the thread after each look. A look computes for some milliseconds, which a key on
@@ -128,7 +152,7 @@ class Poller:
         self._pause_s = pause_s
         self._latest_s = latest_s
         self._lock = threading.Lock()
-        self._taken: list[Snapshot] = []
+        self._taken: list[Seen] = []
         self._wake = threading.Event()
         self.is_ending = False
         self._touched_at = float("-inf")
@@ -139,7 +163,7 @@ class Poller:
         """Begin to look."""
         self._thread.start()
 
-    def take(self) -> list[Snapshot]:
+    def take(self) -> list[Seen]:
         """The snapshots since the last call, oldest first. Raises what ended the thread, if something did."""
         with self._lock:
             taken, self._taken = self._taken, []

@@ -329,11 +329,8 @@ DESCRIBED = {
 }  # fmt: skip
 
 
-def test_services_and_their_description(run: Run, serve: Serve) -> None:
-    endpoints = [{"node": "n2", "state": "ready", "reason": "", "version": 1}]
-    serve(answering(services=[{"service": "pricing", "endpoints": endpoints}]), answering(describe=DESCRIBED))
-    assert run("services", "--json").json[0]["endpoints"] == endpoints
-    assert run("services").lines[1].split() == ["pricing", "n2", "ready", "1"]
+def test_a_description(run: Run, serve: Serve) -> None:
+    serve(answering(), answering(describe=DESCRIBED))
     assert run("describe", "pricing", "--json").json == DESCRIBED
     assert run("describe", "pricing").lines == [
         "pricing  version 1",
@@ -347,8 +344,6 @@ def test_services_and_their_description(run: Run, serve: Serve) -> None:
 def test_a_service_that_nobody_offers(run: Run, serve: Serve) -> None:
     serve(answering(services=[]), answering())
     assert run("describe", "nothing").code == 6
-    ran = run("services")
-    assert (ran.code, ran.out) == (0, "")
 
 
 COMPLETE: dict[str, Any] = {

@@ -42,11 +42,11 @@ def looks() -> Looks:
 
 
 @pytest.fixture
-def poller(looks: Looks) -> Poller:
+def poller(looks: Looks) -> Poller[Snapshot]:
     return Poller(looks, 0.01, lambda: None, pause_s=60.0, latest_s=LATEST_S)
 
 
-def test_looks_wait_for_a_pause_of_the_keys_but_not_for_ever(looks: Looks, poller: Poller) -> None:
+def test_looks_wait_for_a_pause_of_the_keys_but_not_for_ever(looks: Looks, poller: Poller[Snapshot]) -> None:
     poller.touched()
     poller.start()
     looks.wait_for(2)
@@ -54,7 +54,7 @@ def test_looks_wait_for_a_pause_of_the_keys_but_not_for_ever(looks: Looks, polle
     assert looks.times[1] - looks.times[0] >= LATEST_S
 
 
-def test_without_keys_looks_are_regular(looks: Looks, poller: Poller) -> None:
+def test_without_keys_looks_are_regular(looks: Looks, poller: Poller[Snapshot]) -> None:
     poller.start()
     looks.wait_for(4)
     poller.stop()
@@ -62,7 +62,7 @@ def test_without_keys_looks_are_regular(looks: Looks, poller: Poller) -> None:
     assert len(poller.take()) >= 4 and poller.take() == []
 
 
-def test_a_look_in_a_hurry_waits_for_no_key(looks: Looks, poller: Poller) -> None:
+def test_a_look_in_a_hurry_waits_for_no_key(looks: Looks, poller: Poller[Snapshot]) -> None:
     poller.touched()
     poller.start()
     looks.wait_for(1)
