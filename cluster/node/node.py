@@ -215,7 +215,7 @@ class Node:
             record,
             self.hooks.sleep,
             self.hooks.future,
-            self._in_my_zone,
+            self._my_zone,
         )
         self.requests.pools.weigh(self.entries[-1].weights)
         self.kv.forwarder.is_draining = self.requests.registry.is_draining
@@ -382,8 +382,8 @@ class Node:
         if any(name in before and before[name].emptied < bucket.emptied for name, bucket in defined.items()):
             self.replication.collecting.look_again()
 
-    def _in_my_zone(self, name: str) -> bool:
-        return any(one.name == name and one.zone == self.member.zone for one in self.view.entry.all_members)
+    def _my_zone(self) -> list[str]:
+        return [one.name for one in self.view.entry.all_members if one.zone == self.member.zone]
 
     def _bind_queues(self) -> None:
         self.topics.bind({name: queue.patterns for name, queue in self.defined.by_name.items()})

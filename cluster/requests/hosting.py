@@ -32,7 +32,7 @@ LEARN_S = 3.0
 
 
 class ServiceHosting:
-    """Assembles the parts and keeps the registry by the facts. `is_local(node)`: it is in this node's zone. `services`
+    """Assembles the parts and keeps the registry by the facts. `zone()`: the nodes in this one's zone. `services`
     are instances; without, the demo services."""
 
     def __init__(
@@ -45,12 +45,12 @@ class ServiceHosting:
         record: Recorder,
         sleep: Sleep,
         future: Callable[[], HandlerFuture],
-        is_local: Callable[[str], bool],
+        zone: Callable[[], Sequence[str]],
         services: Sequence[object] | None = None,
     ) -> None:
         self.node = node
         self.registry = Registry()
-        self.pools = Pools(self.registry, env.random, record, is_local)
+        self.pools = Pools(self.registry, env.random, record, zone)
         nested = NestedCalls(env.clock, lambda inbound: self.router.on_call(inbound), future)
         self.server = Server(node, env.clock, env.spawn, sleep, record, nested)
         self.router = RequestRouter(

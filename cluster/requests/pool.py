@@ -12,7 +12,7 @@ from cluster.ports import Recorder
 from cluster.requests.affinity import belongs_to, draw_of, seed_of
 from cluster.requests.balancer import PENALTY_S, SHED_PENALTY_S, EndpointLoad, better_of_two, nearest
 from cluster.requests.budget import RetryBudget
-from cluster.requests.ejection import FailureRecord, in_use, next_return
+from cluster.requests.ejection import FAR, FailureRecord, in_use, next_return
 from cluster.requests.figures import Figures, OperationFigures
 from cluster.requests.registry import Endpoint, Registry
 from cluster.requests.service import OPERATIONS_MAX
@@ -30,11 +30,13 @@ Avoided = Callable[[str], bool]
 class PoolEndpoint(EndpointLoad):
     """One endpoint, as this node has seen it."""
 
-    __slots__ = ("announced", "failures", "figures", "seed", "worker")
+    __slots__ = ("announced", "failures", "figures", "local", "seed", "worker")
 
     def __init__(self, announced: Endpoint, figures: dict[str, Figures] | None = None) -> None:
         super().__init__()
         self.announced = announced
+        self.local = True
+        """In this node's zone."""
         self.worker = announced.name if announced.worker else ""
         """What a call to it carries; empty for the node itself."""
         self.seed = seed_of(announced.name)
@@ -61,7 +63,7 @@ NOBODY: Group = ((), ())
 
 
 class Pool:
-    """The endpoints of one service. `weights` are in percent, by version; `is_local(node)`: in this node's zone."""
+    """The endpoints of one service. `weights` are in percent, by version."""
 
     def __init__(self, service: str, random: "Random", record: Recorder, now: float) -> None:
         self.service = service
@@ -78,7 +80,8 @@ class Pool:
         """When a second ends, or an ejection."""
         self._random = random.random
         self._record = record
-        self._is_local: Callable[[str], bool] = lambda node: True
+        self._returns_at = FAR
+        """When the first ejection ends."""
         self._callable: list[PoolEndpoint] = []
         self._routable: list[PoolEndpoint] = []
         self._named: dict[str, tuple[PoolEndpoint, ...]] = {}
@@ -88,20 +91,18 @@ class Pool:
 
     # -- what is known
 
-    def fill(
-        self, registry: Registry, weights: Mapping[int, float], is_local: Callable[[str], bool], now: float
-    ) -> None:
+    def fill(self, registry: Registry, weights: Mapping[int, float], zone: Sequence[str], now: float) -> None:
         """Take over what the registry says by now."""
-        known, announced = self.endpoints, registry.endpoints(self.service)
+        known, announced, near = self.endpoints, registry.endpoints(self.service), dict.fromkeys(zone)
         self.endpoints = {}
         for one in announced:
             endpoint = known.get((one.name, one.version)) or PoolEndpoint(one)
-            endpoint.announced = one
+            endpoint.announced, endpoint.local = one, one.node in near
             self.endpoints[one.name, one.version] = endpoint
         self._callable = [one for one in self.endpoints.values() if registry.can_call(one.announced)]
         self._routable = [one for one in self._callable if one.announced.state == "ready"] or self._callable
         self._named.clear()
-        self.weights, self._is_local, self.generation = weights, is_local, registry.generation
+        self.weights, self.generation = weights, registry.generation
         self._divide(now)
 
     def forget(self, node: str, now: float) -> None:
@@ -116,23 +117,22 @@ class Pool:
     def look(self, now: float) -> None:
         """A second has ended, or an ejection."""
         self.budget.turn(now)
-        self._divide(now)
+        if now >= self._returns_at:
+            self._divide(now)
+        self.look_at = min(self.budget.second_ends, self._returns_at)
 
     def _divide(self, now: float) -> None:
         """Set apart who may be chosen."""
         used, self.panic = in_use(self._routable, now)
-        self.look_at = min(self.budget.second_ends, next_return(self._routable, now))
-        self._all = self._group(used)
+        self._returns_at = next_return(self._routable, now)
+        self.look_at = min(self.budget.second_ends, self._returns_at)
+        self._all = _group(used)
         versions = {one.announced.version: None for one in used}
         self._versions = {
-            version: self._group([one for one in used if one.announced.version == version]) for version in versions
+            version: _group([one for one in used if one.announced.version == version]) for version in versions
         }
         counts = {version: len(local) + len(others) for version, (local, others) in self._versions.items()}
         self._shares = shares(counts, self.weights) if self.weights else []
-
-    def _group(self, endpoints: Sequence[PoolEndpoint]) -> Group:
-        local = tuple(one for one in endpoints if self._is_local(one.announced.node))
-        return local, tuple(one for one in endpoints if one not in local)
 
     # -- which
 
@@ -292,13 +292,15 @@ class Pool:
 
 
 class Pools:
-    """Those of all services. `is_local(node)`: it is in this node's zone."""
+    """Those of all services. `zone()`: the nodes in this one's zone."""
 
-    def __init__(self, registry: Registry, random: "Random", record: Recorder, is_local: Callable[[str], bool]) -> None:
+    def __init__(
+        self, registry: Registry, random: "Random", record: Recorder, zone: Callable[[], Sequence[str]]
+    ) -> None:
         self._registry = registry
         self._random = random
         self._record = record
-        self._is_local = is_local
+        self._zone = zone
         self._weights: Mapping[str, Mapping[int, float]] = {}
         self._pools: dict[str, Pool] = {}
 
@@ -310,7 +312,7 @@ class Pools:
                 return None
             pool = self._pools[service] = Pool(service, self._random, self._record, now)
         if pool.generation != self._registry.generation:
-            pool.fill(self._registry, self._weights.get(service, {}), self._is_local, now)
+            pool.fill(self._registry, self._weights.get(service, {}), self._zone(), now)
         if now >= pool.look_at:
             pool.look(now)
         return pool if pool.endpoints else None
@@ -369,7 +371,8 @@ def _left(group: Group, tried: list[PoolEndpoint], avoided: Avoided | None) -> G
     if tried:
         nodes = [one.announced.node for one in tried]
         left = [one for one in left if one.announced.node not in nodes] or left
-    if not left:
-        return NOBODY
-    local = group[0]
-    return tuple(one for one in left if one in local), tuple(one for one in left if one not in local)
+    return _group(left) if left else NOBODY
+
+
+def _group(endpoints: Sequence[PoolEndpoint]) -> Group:
+    return tuple(one for one in endpoints if one.local), tuple(one for one in endpoints if not one.local)

@@ -33,7 +33,7 @@ class Scene:
         for node, its in of.items():
             self.registry.update(node, its, "alive")
         self.local: list[str] = list(of)
-        self.pools = Pools(self.registry, Random(1), record, lambda node: node in self.local)
+        self.pools = Pools(self.registry, Random(1), record, lambda: self.local)
         self.now = 0.0
         EVENTS.clear()
 

@@ -337,7 +337,7 @@ class World:
         hosted = None if services is None else services()
         reach = self.messengers[name].reach
         return ServiceHosting(
-            name, env, messenger, facts, reach, self.record, sleep, HandFuture, lambda node: True, hosted
+            name, env, messenger, facts, reach, self.record, sleep, HandFuture, lambda: self.names, hosted
         )
 
     def record(self, kind: str, cause: str, **fields: Any) -> None:
