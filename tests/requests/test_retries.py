@@ -250,6 +250,7 @@ def test_a_call_that_ends_in_time_is_not_hedged() -> None:
     assert ran == {"n3": 1} and at_rest(world)
     here = World(1)
     here.ask("n1", Call("echo", "echo", b"{}", hedge=True))
+    here.clock.advance(0.001)
     assert here.clock.pending() == 0, "nothing is left of a hedge that nobody needs"
 
 
