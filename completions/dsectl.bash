@@ -73,6 +73,7 @@ _dsectl_option() {
         'bucket create --w') kind=any ;;
         'bucket create --ttl') kind=any ;;
         'publish --header') kind=any ;;
+        'publish --id') kind=any ;;
         'subscribe --group') kind=any ;;
         'subscribe --count') kind=any ;;
         'subscribe --wait') kind=any ;;
@@ -83,6 +84,12 @@ _dsectl_option() {
         'queue create --retention') kind=any ;;
         'queue create --delay') kind=any ;;
         'queue create --max-depth') kind=any ;;
+        'queue alter --visibility') kind=any ;;
+        'queue alter --max-receives') kind=any ;;
+        'queue alter --dead-letter') kind=queue ;;
+        'queue alter --retention') kind=any ;;
+        'queue alter --delay') kind=any ;;
+        'queue alter --max-depth') kind=any ;;
         'queue redrive --to') kind=queue ;;
         'queue redrive --limit') kind=any ;;
         'send --delay') kind=any ;;
@@ -177,6 +184,7 @@ _dsectl_argument() {
         'publish 0') kind=subject ;;
         'publish 1') kind=value ;;
         'subscribe 0') kind=subject ;;
+        'queue alter 0') kind=queue ;;
         'queue show 0') kind=queue ;;
         'queue delete 0') kind=queue ;;
         'queue bind 0') kind=queue ;;
@@ -210,7 +218,7 @@ _dsectl_argument() {
 _dsectl_command() {
     case "$1" in
         del) command=delete ;;
-        up | down | rm | ps | status | env | logs | demo | add | leave | forget | revert | kill | restart | pause | resume | partition | slow | disk | clock | heal | faults | members | ring | explain | events | health | hints | repair | watch | top | put | get | delete | keys | 'kv import' | 'kv export' | incr | decr | sadd | srem | smembers | 'bucket create' | 'bucket list' | 'bucket show' | 'bucket empty' | publish | subscribe | subscriptions | 'queue create' | 'queue list' | 'queue show' | 'queue delete' | 'queue bind' | 'queue unbind' | 'queue purge' | 'queue redrive' | send | receive | ack | nack | extend | services | describe | request | drain | undrain | 'services weight' | 'load kv' | 'load publish' | 'load queue' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | complete | shell | help) command=$1 ;;
+        up | down | rm | ps | status | env | logs | demo | add | leave | forget | revert | kill | restart | pause | resume | partition | slow | disk | clock | heal | faults | members | ring | explain | events | health | hints | repair | watch | top | put | get | delete | keys | 'kv import' | 'kv export' | incr | decr | sadd | srem | smembers | 'bucket create' | 'bucket list' | 'bucket show' | 'bucket empty' | publish | subscribe | subscriptions | 'queue create' | 'queue alter' | 'queue list' | 'queue show' | 'queue delete' | 'queue bind' | 'queue unbind' | 'queue purge' | 'queue redrive' | send | receive | ack | nack | extend | services | describe | request | drain | undrain | 'services weight' | 'load kv' | 'load publish' | 'load queue' | 'load request' | 'recipe run' | 'recipe check' | 'recipe list' | 'recipe show' | present | learn | completions | complete | shell | help) command=$1 ;;
         kv) first=kv ;;
         bucket) first=bucket ;;
         queue) first=queue ;;
@@ -225,7 +233,7 @@ _dsectl_words() {
         '') _dsectl_reply up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch top put get delete keys kv incr decr sadd srem smembers bucket publish subscribe subscriptions queue send receive ack nack extend services describe request drain undrain load recipe present learn completions complete shell help ;;
         kv) _dsectl_reply import export ;;
         bucket) _dsectl_reply create list show empty ;;
-        queue) _dsectl_reply create list show delete bind unbind purge redrive ;;
+        queue) _dsectl_reply create alter list show delete bind unbind purge redrive ;;
         services) _dsectl_reply weight ;;
         load) _dsectl_reply kv publish queue request ;;
         recipe) _dsectl_reply run check list show ;;
@@ -268,9 +276,10 @@ _dsectl_options() {
         srem) _dsectl_reply --w --strict --ctx ;;
         smembers) _dsectl_reply --r --only --strict ;;
         'bucket create') _dsectl_reply --resolver --r --w --ttl ;;
-        publish) _dsectl_reply --literal --header --request ;;
+        publish) _dsectl_reply --literal --header --id --request ;;
         subscribe) _dsectl_reply --group --count --wait ;;
         'queue create') _dsectl_reply --shards --visibility --max-receives --dead-letter --retention --delay --max-depth ;;
+        'queue alter') _dsectl_reply --visibility --max-receives --dead-letter --retention --delay --max-depth ;;
         'queue redrive') _dsectl_reply --to --limit ;;
         send) _dsectl_reply --delay --dedup-id --literal ;;
         receive) _dsectl_reply --max --wait --visibility --ack --until-empty ;;

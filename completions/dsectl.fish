@@ -137,6 +137,8 @@ function __dsectl_option
             echo 'any'
         case 'publish --header'
             echo 'any'
+        case 'publish --id'
+            echo 'any'
         case 'subscribe --group'
             echo 'any'
         case 'subscribe --count'
@@ -156,6 +158,18 @@ function __dsectl_option
         case 'queue create --delay'
             echo 'any'
         case 'queue create --max-depth'
+            echo 'any'
+        case 'queue alter --visibility'
+            echo 'any'
+        case 'queue alter --max-receives'
+            echo 'any'
+        case 'queue alter --dead-letter'
+            echo 'queue'
+        case 'queue alter --retention'
+            echo 'any'
+        case 'queue alter --delay'
+            echo 'any'
+        case 'queue alter --max-depth'
             echo 'any'
         case 'queue redrive --to'
             echo 'queue'
@@ -340,6 +354,8 @@ function __dsectl_argument
             echo 'value'
         case 'subscribe 0'
             echo 'subject'
+        case 'queue alter 0'
+            echo 'queue'
         case 'queue show 0'
             echo 'queue'
         case 'queue delete 0'
@@ -401,7 +417,7 @@ function __dsectl_command
     switch "$argv[1]"
         case del
             echo 'delete'
-        case up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch top put get delete keys 'kv import' 'kv export' incr decr sadd srem smembers 'bucket create' 'bucket list' 'bucket show' 'bucket empty' publish subscribe subscriptions 'queue create' 'queue list' 'queue show' 'queue delete' 'queue bind' 'queue unbind' 'queue purge' 'queue redrive' send receive ack nack extend services describe request drain undrain 'services weight' 'load kv' 'load publish' 'load queue' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
+        case up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch top put get delete keys 'kv import' 'kv export' incr decr sadd srem smembers 'bucket create' 'bucket list' 'bucket show' 'bucket empty' publish subscribe subscriptions 'queue create' 'queue alter' 'queue list' 'queue show' 'queue delete' 'queue bind' 'queue unbind' 'queue purge' 'queue redrive' send receive ack nack extend services describe request drain undrain 'services weight' 'load kv' 'load publish' 'load queue' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
             echo $argv[1]
     end
 end
@@ -454,7 +470,7 @@ function __dsectl_words
             printf '%s\t%s\n' publish 'Publish a message to the subscribers of its subject'
             printf '%s\t%s\n' subscribe 'Print messages as they arrive'
             printf '%s\t%s\n' subscriptions 'List subscriptions, and what each got and missed'
-            printf '%s\t%s\n' queue 'create, list, show, delete, bind, unbind, purge, redrive'
+            printf '%s\t%s\n' queue 'create, alter, list, show, delete, bind, unbind, purge, redrive'
             printf '%s\t%s\n' send 'Send a message to a queue'
             printf '%s\t%s\n' receive 'Receive messages of a queue, under a lease'
             printf '%s\t%s\n' ack 'Acknowledge messages: their work is done'
@@ -483,6 +499,7 @@ function __dsectl_words
             printf '%s\t%s\n' empty 'Delete all keys of an lww bucket at once'
         case queue
             printf '%s\t%s\n' create 'Create a queue'
+            printf '%s\t%s\n' alter 'Change options of a queue'
             printf '%s\t%s\n' list 'List the queues, with what is in them'
             printf '%s\t%s\n' show 'Show a queue and its shards'
             printf '%s\t%s\n' delete 'Delete a queue with all that is in it'
@@ -647,6 +664,7 @@ function __dsectl_options
         case publish
             printf '%s\t%s\n' --literal 'Send - and @FILE as they are'
             printf '%s\t%s\n' --header 'Header of the message; may be repeated'
+            printf '%s\t%s\n' --id 'Id of the message; repeated with it, it is kept once by each queue'
             printf '%s\t%s\n' --request 'Wait for one answer, and print it'
         case subscribe
             printf '%s\t%s\n' --group 'Group, of which one member gets each message (default: none)'
@@ -660,6 +678,13 @@ function __dsectl_options
             printf '%s\t%s\n' --retention 'Time after which a message expires (default: 4d)'
             printf '%s\t%s\n' --delay 'Time before a message is visible (default: none)'
             printf '%s\t%s\n' --max-depth 'Messages that it holds at most (default: as many as fit)'
+        case 'queue alter'
+            printf '%s\t%s\n' --visibility 'Time that a lease lasts'
+            printf '%s\t%s\n' --max-receives 'Deliveries before a message is a dead letter; 0: no end'
+            printf '%s\t%s\n' --dead-letter 'Queue for dead letters; an empty name: none'
+            printf '%s\t%s\n' --retention 'Time after which a message expires; of those sent from then on'
+            printf '%s\t%s\n' --delay 'Time before a message is visible; of those sent from then on'
+            printf '%s\t%s\n' --max-depth 'Messages that it holds at most; 0: as many as fit'
         case 'queue redrive'
             printf '%s\t%s\n' --to 'Queue to move them to (default: where each came from)'
             printf '%s\t%s\n' --limit 'Messages to move at most (default: all)'

@@ -284,6 +284,36 @@ class Admin(Questions[S]):
         return (yield from self._decided("create-queue", arguments, timeout, LIST_QUEUES))
 
     @operation
+    def alter_queue(
+        self,
+        name: str,
+        *,
+        visibility: float | None = None,
+        max_receives: int | None = None,
+        dead_letter: str | None = None,
+        retention: float | None = None,
+        delay: float | None = None,
+        max_depth: int | None = None,
+        timeout: float | None = None,
+    ) -> Steps[dict[str, Any]]:
+        """Change options of a queue, for what is sent and received from then on; None: as it is. 0 is no end of
+        `max_receives` and `max_depth`, and "" no queue for dead letters. Returns and raises as `create_queue`, and
+        Usage where nothing is to change."""
+        options = {
+            "visibility_s": check_timeout(visibility, "visibility"),
+            "max_receives": None if max_receives is None else check_count(max_receives, "max_receives"),
+            "dead_letter": check_name(dead_letter, "dead_letter"),
+            "retention_s": check_timeout(retention, "retention"),
+            "delay_s": check_delay(delay),
+            "max_depth": None if max_depth is None else check_count(max_depth, "max_depth"),
+        }
+        arguments = {option: value for option, value in options.items() if value is not None}
+        if not arguments:
+            raise Usage("nothing of the queue is to change", help="Name an option, as in `--visibility 1m`.")
+        arguments["name"] = check_text(name, "a queue")
+        return (yield from self._decided("alter-queue", arguments, timeout, LIST_QUEUES))
+
+    @operation
     def delete_queue(self, name: str, *, timeout: float | None = None) -> Steps[dict[str, Any]]:
         """End a queue with all that is in it. Raises NotFound, Usage where another queue sends its dead letters there,
         and as `create_bucket`."""

@@ -192,7 +192,7 @@ class Consumer:
         try:
             async with asyncio.timeout(DRAIN_S):
                 for begin in range(0, len(waiting), QUEUE_BATCH_MAX):
-                    await _tried(self._queue.nack_batch(waiting[begin : begin + QUEUE_BATCH_MAX]))
+                    await _tried(self._queue.nack_batch(waiting[begin : begin + QUEUE_BATCH_MAX], begun=False))
                 if self._acknowledging is not None:
                     await self._acknowledging
         except TimeoutError:

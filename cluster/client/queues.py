@@ -126,17 +126,20 @@ class Settling(Family[S]):
         return (yield from self._settle(QueueAck(_receipts(receipts)), timeout))
 
     @operation
-    def nack(self, receipt: str, *, delay: float = 0.0, timeout: float | None = None) -> Steps[ReceiptResult]:
-        """The work is not done: deliver the message again, after `delay` seconds. Raises LeaseLost where the lease is
-        not the current one: it is delivered again anyway, or has been."""
-        return _only((yield from self._settle(QueueReturn(_receipts([receipt]), check_delay(delay) or 0.0), timeout)))
+    def nack(
+        self, receipt: str, *, delay: float = 0.0, begun: bool = True, timeout: float | None = None
+    ) -> Steps[ReceiptResult]:
+        """The work is not done: deliver the message again, after `delay` seconds. `begun=False`: nobody has worked on
+        it, so it is delivered again at once, and this delivery does not count. Raises LeaseLost where the lease is not
+        the current one: it is delivered again anyway, or has been."""
+        return _only((yield from self._settle(_return([receipt], delay, begun), timeout)))
 
     @operation
     def nack_batch(
-        self, receipts: Sequence[str], *, delay: float = 0.0, timeout: float | None = None
+        self, receipts: Sequence[str], *, delay: float = 0.0, begun: bool = True, timeout: float | None = None
     ) -> Steps[list[ReceiptResult]]:
         """The same of many."""
-        return (yield from self._settle(QueueReturn(_receipts(receipts), check_delay(delay) or 0.0), timeout))
+        return (yield from self._settle(_return(receipts, delay, begun), timeout))
 
     @operation
     def extend(self, receipt: str, visibility: float, *, timeout: float | None = None) -> Steps[ReceiptResult]:
@@ -263,6 +266,13 @@ def _outgoing(message: OutgoingMessage) -> Outgoing:
 def _message(one: Delivered) -> QueueMessage:
     sent_at, until = one.sent_ms / 1000, one.lease_until_ms / 1000
     return QueueMessage(one.id, one.body, one.headers or {}, one.attempt, one.receipt, sent_at, until, one.dedup_id)
+
+
+def _return(receipts: Sequence[str], delay: float, begun: bool) -> QueueReturn:
+    delay_s = check_delay(delay) or 0.0
+    if delay_s and not begun:
+        raise Usage("what nobody began with is delivered again at once, without a delay")
+    return QueueReturn(_receipts(receipts), delay_s, begun=bool(begun))
 
 
 def _receipts(values: object) -> list[str]:

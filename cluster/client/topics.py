@@ -100,15 +100,24 @@ class Publishing(Family[S]):
         *,
         headers: dict[str, str] | None = None,
         reply: str = "",
+        id: str = "",
         timeout: float | None = None,
     ) -> Steps[PublishResult]:
         """Send a message towards every matching subscription, and to each queue that is bound to its subject: once this
-        returns, W nodes have it for each of those. `reply`: the subject where answers to it are awaited.
+        returns, W nodes have it for each of those. `reply`: the subject where answers to it are awaited. `id`: that of
+        the message; one that is published again under the same id within 5 minutes comes once to each queue. (Without
+        it the node makes one, and it comes twice.)
 
         Raises Maybe or QuorumMissing where a queue may not have it, or has it not; `detail` says what became of it at
         each. Subscriptions are sent to all the same."""
         payload = check_payload(payload)
-        body = Publish(check_subject(subject), payload, "", check_headers(headers), reply and check_subject(reply))
+        body = Publish(
+            check_subject(subject),
+            payload,
+            check_text(id, "the id"),
+            check_headers(headers),
+            reply and check_subject(reply),
+        )
         done = expect(Published, (yield Send(body, check_timeout(timeout))))
         queues = [QueuePublish(*one) for one in done.queues]
         missed = [one for one in queues if one.outcome in ("maybe", "no")]
@@ -119,7 +128,9 @@ class Publishing(Family[S]):
             told = [{"queue": one.queue, "id": one.id, "outcome": one.outcome} for one in queues]
             raise kind(
                 f"the message {where} queue{'s' if len(missed) > 1 else ''} {what}",
-                help="Published again, it may come twice to subscribers and to the queues that have it.",
+                help="Published again under the same id, it may come twice to subscribers, and once to each queue."
+                if id
+                else "Published again, it may come twice to subscribers and to the queues that have it.",
                 subject=subject, id=done.id, subscribers=done.subscribers, queues=told,
             )  # fmt: skip
         return PublishResult(subject, done.id, done.subscribers, queues)

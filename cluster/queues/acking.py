@@ -171,7 +171,7 @@ class Acking:
         body: QueueReturn = inbound.body
         if not 0 <= body.delay_s <= VISIBILITY_MAX_S:
             raise Usage(f"the delay in seconds is from 0 to {VISIBILITY_MAX_S:g}, not {body.delay_s:g}")
-        self._leases(inbound, body, lambda receipt: self.giving.put_back(receipt, body.delay_s))
+        self._leases(inbound, body, lambda receipt: self.giving.put_back(receipt, body.delay_s, body.begun))
 
     def extend(self, inbound: Inbound) -> None:
         """Handle extensions. Raises Usage."""
@@ -199,7 +199,7 @@ class Acking:
             receipts = [body.receipts[place] for place in places]
             onward: QueueReturn | QueueExtend
             if isinstance(body, QueueReturn):
-                onward = QueueReturn(receipts, body.delay_s, 1)
+                onward = QueueReturn(receipts, body.delay_s, 1, body.begun)
             else:
                 onward = QueueExtend(receipts, body.visibility_s, 1)
 

@@ -180,10 +180,13 @@ class Giving:
                 return giver, held
         raise LeaseLost("the lease has ended: the message was acknowledged, or may have been delivered again")
 
-    def put_back(self, receipt: Receipt, delay_s: float) -> None:
+    def put_back(self, receipt: Receipt, delay_s: float, begun: bool) -> None:
         """Raises LeaseLost."""
         giver, held = self.find(receipt)
-        self._note(giver, held, giver.put_back(held, self.context.now(), delay_s), RETURNED, delay_s=delay_s)
+        if begun:
+            self._note(giver, held, giver.put_back(held, self.context.now(), delay_s), RETURNED, delay_s=delay_s)
+        else:
+            self._note(giver, held, giver.release(held), RETURNED, why="nobody began with it")
         self._wake(receipt.queue)
 
     def extend(self, receipt: Receipt, visibility_s: float) -> None:

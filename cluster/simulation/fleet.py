@@ -340,9 +340,11 @@ class Fleet:
         """These messages are done with."""
         return self._ask(via, QueueAck(receipts), timeout)
 
-    def nack(self, via: str, receipts: list[str], delay_s: float = 0.0, timeout: float = 1.0) -> SimulatedRequest:
+    def nack(
+        self, via: str, receipts: list[str], delay_s: float = 0.0, timeout: float = 1.0, *, begun: bool = True
+    ) -> SimulatedRequest:
         """These are to be delivered again."""
-        return self._ask(via, QueueReturn(receipts, delay_s), timeout)
+        return self._ask(via, QueueReturn(receipts, delay_s, begun=begun), timeout)
 
     def extend(self, via: str, receipts: list[str], visibility_s: float, timeout: float = 1.0) -> SimulatedRequest:
         """These leases last longer."""

@@ -80,11 +80,13 @@ class QueueAck(Struct, array_like=True, gc=False, tag=104):
 
 
 class QueueReturn(Struct, array_like=True, gc=False, tag=105):
-    """These were not done with: deliver them again, after `delay_s`. Only the current lease of an item may."""
+    """These were not done with: deliver them again, after `delay_s`. Only the current lease of an item may. Without
+    `begun` nobody has worked on them, and this delivery does not count: they are given again at once."""
 
     receipts: list[str]
     delay_s: float = 0.0
     hops: int = 0
+    begun: bool = True
 
 
 class QueueExtend(Struct, array_like=True, gc=False, tag=106):

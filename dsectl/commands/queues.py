@@ -61,14 +61,49 @@ def create(
         )
     )
 
-    def view(console: Console) -> None:
-        console.line(f"queue {made['name']}: {rules(made)}")
-        _note_late(made["late"], console)
-
-    return Answer(made, view)
+    return _defined(made)
 
 
-@command("queue list", "List the queues, with what is in them.", group="messages", rank=12, readonly=True)
+@command("queue alter", "Change options of a queue.", group="messages", rank=12)
+def alter(
+    queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Queue to change.")],
+    visibility: Annotated[float | None, typer.Option(metavar="D", help="Time that a lease lasts.")] = None,
+    max_receives: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Deliveries before a message is a dead letter; 0: no end.")
+    ] = None,
+    dead_letter: Annotated[
+        str | None, typer.Option(metavar="QUEUE", help="Queue for dead letters; an empty name: none.")
+    ] = None,
+    retention: Annotated[
+        float | None, typer.Option(metavar="D", help="Time after which a message expires; of those sent from then on.")
+    ] = None,
+    delay: Annotated[
+        float | None, typer.Option(metavar="D", help="Time before a message is visible; of those sent from then on.")
+    ] = None,
+    max_depth: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Messages that it holds at most; 0: as many as fit.")
+    ] = None,
+) -> Answer:
+    """What is not named stays as it is, and so does what is in the queue; leases that run go on as they began. The
+    number of shards is fixed."""
+    changed = (
+        current()
+        .client()
+        .admin.alter_queue(
+            check_text(queue, "queue"),
+            visibility=visibility,
+            max_receives=max_receives,
+            dead_letter=dead_letter,
+            retention=retention,
+            delay=delay,
+            max_depth=max_depth,
+            timeout=current().options.timeout_s,
+        )
+    )
+    return _defined(changed)
+
+
+@command("queue list", "List the queues, with what is in them.", group="messages", rank=13, readonly=True)
 def list_queues() -> Answer:
     """DEPTH counts messages that are not acknowledged, IN FLIGHT those of them that are leased; REDELIVERED and DEAD
     count since the nodes booted. Each node is asked for the shards that it owns."""
@@ -86,7 +121,7 @@ def list_queues() -> Answer:
     return Answer(found, view)
 
 
-@command("queue show", "Show a queue and its shards.", group="messages", rank=13, readonly=True)
+@command("queue show", "Show a queue and its shards.", group="messages", rank=14, readonly=True)
 def show(queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Queue to show.")]) -> Answer:
     """The giver of a shard leases its messages; it is the first of its owners that is alive and votes."""
     found = current().client().admin.queue(check_text(queue, "queue"))
@@ -104,7 +139,7 @@ def show(queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Queue to sh
     return Answer(found, view)
 
 
-@command("queue delete", "Delete a queue with all that is in it.", group="messages", rank=14)
+@command("queue delete", "Delete a queue with all that is in it.", group="messages", rank=15)
 def delete(queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Queue to delete.")]) -> Answer:
     """Refused while another queue sends its dead letters there. A queue that is created later under the same name is
     another one: it begins empty, and receipts of this one are worth nothing there."""
@@ -117,7 +152,7 @@ def delete(queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Queue to 
     return Answer(done, view)
 
 
-@command("queue bind", "Send to a queue what is published to matching subjects.", group="messages", rank=15)
+@command("queue bind", "Send to a queue what is published to matching subjects.", group="messages", rank=16)
 def bind(
     queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Queue to bind.")],
     pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="Subjects: `*` is one token, a last `>` the rest.")],
@@ -127,7 +162,7 @@ def bind(
     return _bound(queue, pattern, "bind_queue")
 
 
-@command("queue unbind", "Send a queue no longer what is published.", group="messages", rank=16)
+@command("queue unbind", "Send a queue no longer what is published.", group="messages", rank=17)
 def unbind(
     queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Queue to unbind.")],
     pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="Pattern that it was bound to.")],
@@ -136,7 +171,7 @@ def unbind(
     return _bound(queue, pattern, "unbind_queue")
 
 
-@command("queue purge", "Delete all messages of a queue.", group="messages", rank=17)
+@command("queue purge", "Delete all messages of a queue.", group="messages", rank=18)
 def purge(queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Queue to purge.")]) -> Answer:
     """Also those that are leased. What is sent while it runs may stay. Exit 5 says that nodes which do not answer may
     hold more."""
@@ -144,7 +179,7 @@ def purge(queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Queue to p
     return Answer(done, lambda console: console.line(f"purged {count(done['purged'], 'message')} of {done['queue']}"))
 
 
-@command("queue redrive", "Move dead letters back to a queue.", group="messages", rank=18)
+@command("queue redrive", "Move dead letters back to a queue.", group="messages", rank=19)
 def redrive(
     queue: Annotated[str, typer.Argument(metavar="DLQ", help="Queue that holds the dead letters.")],
     to: Annotated[
@@ -166,6 +201,14 @@ def redrive(
             console.note("note: more are left; run it again")
 
     return Answer(done, view)
+
+
+def _defined(queue: dict[str, Any]) -> Answer:
+    def view(console: Console) -> None:
+        console.line(f"queue {queue['name']}: {rules(queue)}")
+        _note_late(queue["late"], console)
+
+    return Answer(queue, view)
 
 
 def _bound(queue: str, pattern: str, how: str) -> Answer:

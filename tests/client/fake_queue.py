@@ -36,6 +36,8 @@ class FakeQueue:
         """By receipt: the current leases."""
         self.acknowledged: list[str] = []
         self.returned: list[tuple[str, float]] = []
+        self.not_begun: list[str] = []
+        """Those of them that nobody had worked on."""
         self.extended: list[str] = []
         self.unreachable: list[int] = []
         self.failing: dict[type, list[ClusterError]] = {}
@@ -99,6 +101,8 @@ class FakeQueue:
                     self.leased.pop(receipt, None)
                 return QueueAnswered([("ok", ("", ""))] * len(receipts))
             case QueueReturn(receipts=receipts, delay_s=delay_s):
+                if not body.begun:
+                    self.not_begun += receipts
                 results = [self._current(receipt) for receipt in receipts]
                 self.returned += [(receipt, delay_s) for receipt in receipts]
                 for receipt in receipts:

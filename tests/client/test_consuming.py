@@ -57,6 +57,7 @@ async def test_a_loop_that_is_left_gives_back_the_message_it_was_at_and_those_it
             break
         await until(queue, lambda: len(queue.returned) == 3)
     assert sorted(queue.returned) == [("1.1", 1.0), ("2.1", 0.0), ("3.1", 0.0)] and not queue.acknowledged
+    assert sorted(queue.not_begun) == ["2.1", "3.1"], "of these the delivery does not count"
 
 
 async def test_a_loop_that_is_cancelled_between_two_messages_gives_nothing_back(start_node: StartNode) -> None:

@@ -21,6 +21,13 @@ def test_publish(run: Run, serve: Serve) -> None:
     assert node.bodies(Publish)[0].payload == b"hello"
 
 
+def test_an_id_of_its_own_is_that_of_the_message(run: Run, serve: Serve) -> None:
+    [node] = serve()
+    assert run("publish", "orders.new", "hello", "--id", "order-7").code == 0
+    assert node.bodies(Publish)[0].id == "order-7"
+    assert run("publish", "orders.new", "hello", "--id", "order-7", "--request").code == 2
+
+
 def test_headers_are_sent_and_an_answer_is_awaited(run: Run, serve: Serve) -> None:
     [node] = serve()
     assert run("publish", "orders.new", "hello", "--header", "a=1", "--header", "b=x=y").code == 0

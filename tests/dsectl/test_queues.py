@@ -66,6 +66,18 @@ def test_create_sends_what_was_given_and_no_more(run: Run, serve: Serve) -> None
     assert asked(fake, "create-queue") == {"name": "jobs", **options}
 
 
+def test_alter_sends_what_changes_and_no_more(run: Run, serve: Serve) -> None:
+    [fake] = serve(node(alter_queue={**JOBS, "visibility_s": 60.0, "dead_letter": None, "slot": 3, "late": ["n3"]}))
+    ran = run("queue", "alter", "jobs", "--visibility", "1m", "--max-receives", "0", "--dead-letter", "")
+    rules = "2 shards, leases of 1m, messages kept for 4d, bound to orders.>"
+    assert (ran.code, ran.out) == (0, f"queue jobs: {rules}\n")
+    assert "not taken over yet by n3" in ran.err
+    options = {"visibility_s": 60.0, "max_receives": 0, "dead_letter": ""}
+    assert asked(fake, "alter-queue") == {"name": "jobs", **options}
+    refused = run("queue", "alter", "jobs")
+    assert refused.code == 2 and "nothing of the queue is to change" in refused.err and "--visibility" in refused.err
+
+
 def test_what_exists_otherwise_is_refused_with_what_helps(run: Run, serve: Serve) -> None:
     serve(node(create_queue=AlreadyExists("queue jobs exists, with other options")))
     ran = run("queue", "create", "jobs")

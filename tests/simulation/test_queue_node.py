@@ -7,6 +7,7 @@ import pytest
 from cluster.errors import LeaseLost, Maybe, NotFound, QueueFull
 from cluster.limits import QUEUE_RECEIVE_BYTES_MAX
 from cluster.queues import giver
+from cluster.queues.receipts import decode_receipt
 from cluster.queues.rows import partition_of_shard
 from cluster.simulation.fleet import Fleet
 from cluster.simulation.result import SimulatedRequest
@@ -155,6 +156,22 @@ def test_a_delayed_message_is_not_received_before_it_is_due(seed: int) -> None:
         assert [message.body for message in received(fleet, "n2")] == [b"now"]
         assert [message.body for message in received(fleet, "n2", wait_s=5.0)] == [b"a"]
         assert 1.9 <= fleet.world.now - began <= 2.2
+
+
+def test_what_a_consumer_gives_back_unbegun_is_no_dead_letter_however_often(seed: int) -> None:
+    """Consumers that are restarted over and over give back what they had not begun; it counts at no giver."""
+    with Fleet.running(seed, 3) as fleet:
+        fleet.wait(fleet.create_queue("n1", "dead"))
+        fleet.wait(fleet.create_queue("n1", "jobs", max_receives=2, dead_letter="dead", visibility_s=5.0))
+        sent(fleet, "n1", b"a")
+        for turn in range(4):
+            [message] = received(fleet, fleet.names[turn % 3], wait_s=3.0)
+            assert message.attempt == 1
+            done = fleet.wait(fleet.nack(fleet.names[(turn + 1) % 3], [message.receipt], begun=False))
+            assert outcomes(done) == ["ok"]
+        fleet.crash(decode_receipt(message.receipt).giver)
+        fleet.until(lambda: len(received(fleet, fleet.up[0])) == 1, 30.0)
+        assert [message.body for message in received(fleet, fleet.up[0], queue="dead")] == []
 
 
 def test_what_is_delivered_too_often_goes_to_the_dead_letters_and_back(seed: int) -> None:
