@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from cluster.errors import NotFound
 from cluster.gateways.http.gateway import TABLE
+from cluster.requests.demo import Echo
 from cluster.requests.description import describe
 from cluster.requests.registry import Offer, offer
 from cluster.requests.service import definition_of, operation, service
@@ -51,8 +52,6 @@ def announced(made: type) -> dict[str, Any]:
 
 @pytest.fixture
 def node() -> FakeNode:
-    from cluster.requests.demo import Echo
-
     node = FakeNode()
     node.registry.update("n1", announced(Echo), "alive")
     node.registry.update("n2", announced(Pricing), "alive")
@@ -125,6 +124,13 @@ def test_the_next_node_is_asked_and_a_service_that_none_describes_is_named(node:
     assert document["info"]["x-services-not-described"] == ["pricing"]
     assert "/services/echo/echo" in document["paths"] and "/services/pricing/quote" not in document["paths"]
     validator.validate(document)
+
+
+def test_this_node_is_asked_before_others(node: FakeNode) -> None:
+    node.registry.update("a1", announced(Echo), "alive")
+    node.registry.forget("n2")
+    FakeClient(node).ask("GET", "/openapi.json")
+    assert len(node.admin_asked) == 1 and not node.sent
 
 
 def test_services_are_listed_as_they_are_seen(node: FakeNode) -> None:

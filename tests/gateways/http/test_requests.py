@@ -19,6 +19,7 @@ from cluster.errors import (
     Usage,
 )
 from cluster.gateways.http.problems import STATUSES, of_cluster
+from cluster.requests.registry import Offer
 from cluster.wire.queues import QueueReceived
 from cluster.wire.requests import Call, CallDone
 from tests.gateways.fakenode import PASSWORD
@@ -52,6 +53,19 @@ def test_a_call_has_what_the_request_says(node: FakeNode, client: FakeClient) ->
     assert (answer.status, answer.data) == (HTTPStatus.OK, b'{"text":"hi"}')
     named = {name: answer.headers[f"dsectl-{name}"] for name in ("node", "endpoint", "version", "attempts")}
     assert named == {"node": "n2", "endpoint": "n2/1", "version": "2", "attempts": "2"}
+
+
+def test_an_endpoint_that_there_is_not_is_not_called(node: FakeNode, client: FakeClient) -> None:
+    node.registry.update("n2", {"echo": [Offer(1, "d", [], workers=[0, 1])]}, "alive")
+    for only, status in (("n2", 0), ("n2/1", 0), ("n3", 404), ("n2/2", 404)):
+        client.send("POST", ECHO, b"{}", **JSON, dsectl_only=only)
+        if status:
+            assert client.take().status == status and not node.asked
+        else:
+            asked = node.asked.pop()
+            assert asked.body.only == only
+            asked.reply(CallDone(b"{}", "n2"))
+            client.take()
 
 
 @pytest.mark.parametrize("trace", ["nonsense", TRACE[:-2] + "00", ""])
