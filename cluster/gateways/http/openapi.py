@@ -72,7 +72,8 @@ def document(
     """The document. `services`: None where no node says what it is. `copies`: of each key. Pure."""
     shown = [route for route in routes if route.shown]
     paths: dict[str, dict[str, Any]] = {}
-    schemas = _schemas(shown)
+    types = [one for route in shown for reply in route.replies.values() for one in _types(reply)]
+    schemas = dict(msgspec_json.schema_components([ProblemBody, *types], ref_template=f"{SCHEMAS}{{name}}")[1])
     silent = []
     for route in shown:
         paths.setdefault(route.path, {})[route.method.lower()] = _route(route, copies)
@@ -80,11 +81,14 @@ def document(
         if description is None:
             silent.append(name)
             continue
-        operations, types = openapi_parts(description)
+        operations, its_schemas = openapi_parts(description)
         for methods in operations.values():
-            _complete(methods["post"], copies)
+            operation = methods["post"]
+            operation["parameters"] = [one.describe(copies) for one in (*OPTIONS, *COMMON)]
+            operation["responses"]["200"]["headers"] = {title: _header(title) for title in (NODE, ATTEMPTS)}
+            operation["responses"] |= _problems(OF_SERVICES)
         paths |= operations
-        schemas |= types
+        schemas |= its_schemas
     return {
         "openapi": "3.1.0",
         "info": {
@@ -105,14 +109,6 @@ def document(
             },
         },
     }
-
-
-def _schemas(routes: Iterable[HttpRoute]) -> dict[str, Any]:
-    types: dict[type[Struct], None] = {ProblemBody: None}
-    for route in routes:
-        for reply in route.replies.values():
-            types |= dict.fromkeys(_types(reply))
-    return dict(msgspec_json.schema_components(types, ref_template=f"{SCHEMAS}{{name}}")[1])
 
 
 def _types(reply: HttpReply) -> list[type[Struct]]:
@@ -164,14 +160,6 @@ def _problem(status: int) -> dict[str, Any]:
     if HTTPStatus(status) in WAITS:
         described["headers"] = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
     return described
-
-
-def _complete(operation: dict[str, Any], copies: int) -> None:
-    """Add to an operation of a service what HTTP has beside it."""
-    operation["parameters"] = [one.describe(copies) for one in (*OPTIONS, *COMMON)]
-    responses = operation["responses"]
-    responses["200"]["headers"] = {name: _header(name) for name in (NODE, ATTEMPTS)}
-    responses |= _problems(OF_SERVICES)
 
 
 ROUTES: Final = (

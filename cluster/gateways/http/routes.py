@@ -69,7 +69,9 @@ class RouteTable:
             self._paths.setdefault(route.path, {})[route.method] = route
         self._patterns: dict[str, list[tuple[re.Pattern[str], dict[str, HttpRoute]]]] = {}  # by first segment
         for path, methods in self._paths.items():
-            self._patterns.setdefault(path.split("/")[1], []).append((_pattern(path), methods))
+            named = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path.replace(".", r"\."))
+            pattern = re.compile(named.replace("<key>[^/]+", "<key>.+"))  # a key may have slashes in it
+            self._patterns.setdefault(path.split("/")[1], []).append((pattern, methods))
 
     def find(self, method: str, path: str) -> tuple[HttpRoute, dict[str, str]]:
         """The route, and the parts of the path by name, as they were sent. Raises HttpProblem."""
@@ -96,9 +98,3 @@ def allow(routes: Iterable[HttpRoute]) -> str:
     if any(route.readonly for route in routes):
         found.append("HEAD")
     return ", ".join(found)
-
-
-def _pattern(path: str) -> re.Pattern[str]:
-    """Of a path with parts in braces; a key may have slashes in it."""
-    parts = re.sub(r"\{(\w+)\}", lambda part: f"(?P<{part[1]}>{'.+' if part[1] == 'key' else '[^/]+'})", path)
-    return re.compile(parts.replace("openapi.json", r"openapi\.json"))

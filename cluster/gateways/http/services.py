@@ -50,12 +50,14 @@ def call_service(call: HttpCall) -> None:
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", f"the body is JSON, not {given[:64]}",
                 help="Send `Content-Type: application/json`; `curl --json` does.",
             )  # fmt: skip
-    if values[ONLY.name] and not _has_endpoint(call, values["service"], values[ONLY.name]):
-        raise NotFound(f"{values['service'][:64]} has no endpoint {values[ONLY.name]}")
+    service, only = values["service"], values[ONLY.name]
+    endpoints = call.gateway.host.registry.endpoints(service) if only else ()
+    if only and not any(only in (one.name, one.node) for one in endpoints):
+        raise NotFound(f"{service} has no endpoint {only}")
     rows = JSON_LINES in request.headers.get("accept", "")
     body = Call(
-        values["service"], values["operation"], request.body or b"{}", values[KEY.name],
-        only=values[ONLY.name], version=values[VERSION], priority=int(values[PRIORITY.name] == LOW),
+        service, values["operation"], request.body or b"{}", values[KEY.name], only=only,
+        version=values[VERSION], priority=int(values[PRIORITY.name] == LOW),
         hedge=values[HEDGE.name], stream=rows,
     )  # fmt: skip
 
@@ -87,10 +89,6 @@ def _end(call: HttpCall, outcome: CallDone | ClusterError) -> None:
         call.session.end_parts()
     else:
         call.session.abort()
-
-
-def _has_endpoint(call: HttpCall, service: str, only: str) -> bool:
-    return any(only in (one.name, one.node) for one in call.gateway.host.registry.endpoints(service))
 
 
 def _answer(call: HttpCall, done: CallDone) -> None:
