@@ -98,6 +98,7 @@ _dsectl_option() {
         'receive --wait') kind=any ;;
         'receive --visibility') kind=any ;;
         'nack --delay') kind=any ;;
+        'describe --diff') kind=any ;;
         'request --only') kind=node ;;
         'request --deadline') kind=any ;;
         'drain --wait') kind=any ;;
@@ -199,7 +200,6 @@ _dsectl_argument() {
         'ack '*) kind=receipt ;;
         'nack '*) kind=receipt ;;
         'extend '*) kind=receipt ;;
-        'describe 0') kind=service ;;
         'request 0') kind=operation ;;
         'drain '*) kind=node ;;
         'undrain '*) kind=node ;;
@@ -285,6 +285,7 @@ _dsectl_options() {
         receive) _dsectl_reply --max --wait --visibility --ack --until-empty ;;
         nack) _dsectl_reply --delay ;;
         services) _dsectl_reply --matrix ;;
+        describe) _dsectl_reply --diff --openapi --no-openapi ;;
         request) _dsectl_reply --only --deadline ;;
         drain) _dsectl_reply --wait ;;
         'services weight') _dsectl_reply --even ;;

@@ -187,6 +187,8 @@ function __dsectl_option
             echo 'any'
         case 'nack --delay'
             echo 'any'
+        case 'describe --diff'
+            echo 'any'
         case 'request --only'
             echo 'node'
         case 'request --deadline'
@@ -384,8 +386,6 @@ function __dsectl_argument
             echo 'receipt'
         case 'extend *'
             echo 'receipt'
-        case 'describe 0'
-            echo 'service'
         case 'request 0'
             echo 'operation'
         case 'drain *'
@@ -702,6 +702,10 @@ function __dsectl_options
             printf '%s\t%s\n' --delay 'Time before they are delivered (default: none)'
         case services
             printf '%s\t%s\n' --matrix 'Show the view of every node'
+        case describe
+            printf '%s\t%s\n' --diff 'Version whose callers are to go on working; show what breaks'
+            printf '%s\t%s\n' --openapi 'Print an OpenAPI 3.1 document'
+            printf '%s\t%s\n' --no-openapi 'Print an OpenAPI 3.1 document'
         case request
             printf '%s\t%s\n' --only 'Node to call, and no other'
             printf '%s\t%s\n' --deadline 'Time to give up after (default: that of --timeout)'

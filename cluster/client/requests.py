@@ -65,13 +65,15 @@ class Requests(Family[S]):
         only: str | None = None,
         hedge: bool = False,
         version: int = 0,
+        strict: bool = False,
     ) -> Steps[CallResult]:
         """Call `SERVICE.OPERATION` with arguments that can be JSON. `deadline` in seconds. `key`: calls with the same
         one go to the same endpoint while they can. `only` names the node or endpoint (`n2/1`) that is to answer, and no
         other. `hedge` asks for a second attempt beside a slow one, of a readonly operation. `version`: of the service;
-        0 is any. Raises ServiceError for an error of the service, Maybe when the deadline passes after the call was
-        sent."""
+        0 is any. `strict`: arguments that the operation does not have are refused, not ignored. Raises ServiceError for
+        an error of the service, Maybe when the deadline passes after the call was sent."""
         body = call_body(operation, arguments, only, key, hedge, version)
+        body.strict = check_flag(strict, "`strict`")
         began = monotonic()
         done = expect(CallDone, (yield Send(body, check_timeout(deadline, "deadline"))))
         return call_result(body, done, monotonic() - began)
@@ -258,13 +260,13 @@ def call_result(call: Call, done: CallDone, seconds: float) -> CallResult:
 
 
 def service_error(name: str, done: CallDone) -> ServiceError:
-    """A declared error for a caller that does not have its class: the name and the fields are in `detail`."""
+    """A declared error for a caller without its class: `detail` has its name (`declared`) and its fields (`data`)."""
     from cluster.requests.declared import error_message
 
     message, fields = error_message(done.payload)
     return ServiceError(
         f"{name} raised {done.error}: {message}" if message else f"{name} raised {done.error}",
-        error=done.error,
+        declared=done.error,
         data=fields,
         endpoint=done.endpoint or done.node,
     )

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from cluster.requests.declared import error_schema
+from cluster.requests.schemas import REFERENCE, resolve
 from cluster.requests.service import PRIORITIES, Definition, Operation, definition_of
 
 DIGEST_BYTES = 8
@@ -17,7 +18,6 @@ DIGEST_BYTES = 8
 PREFIX = "/services"
 """Where the HTTP gateway has them: POST /services/SERVICE/OPERATION."""
 JSON, JSON_LINES, PROBLEM = "application/json", "application/jsonl", "application/problem+json"
-REFERENCE = "#/components/schemas/"
 
 _canonical = msgspec.json.Encoder(order="sorted").encode
 
@@ -63,7 +63,7 @@ def openapi_parts(described: dict[str, Any], prefix: str = PREFIX) -> tuple[dict
 
 
 def _post(described: dict[str, Any], name: str, one: dict[str, Any]) -> dict[str, Any]:
-    request = described["components"]["schemas"][one["request"]["$ref"].removeprefix(REFERENCE)]
+    request = resolve(one["request"], described["components"]["schemas"])
     post: dict[str, Any] = {
         "operationId": f"{described['service']}.{name}",
         "tags": [described["service"]],

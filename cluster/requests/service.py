@@ -26,6 +26,7 @@ from cluster.errors import ClusterError, Usage
 from cluster.limits import NAME_BYTES_MAX
 from cluster.requests.declared import declared_types
 from cluster.requests.method import OperationMethod
+from cluster.requests.schemas import Schema, schemas_of
 from cluster.wire.requests import Call
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ CONCURRENCY_MAX = 65_536
 VERSION_MAX = 1_000_000
 PRIORITIES = ("normal", "low")
 """Their places are the numbers on the wire."""
-SCHEMA_PLACE = "#/components/schemas/{name}"
 _NAME = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
 
 
@@ -126,8 +126,8 @@ class Definition:
     summary: str
     concurrency: int | None
     operations: dict[str, Operation]
-    schemas: dict[str, Any] = field(repr=False)
-    references: dict[type, dict[str, Any]] = field(repr=False)
+    schemas: dict[str, Schema] = field(repr=False)
+    references: dict[type, Schema] = field(repr=False)
 
 
 class _Decorator(Protocol):
@@ -173,12 +173,11 @@ def service(*, name: str, version: int = 1, concurrency: int | None = None) -> C
             types |= dict.fromkeys(kind for kind in (one.request, one.reply) if kind)
             types |= dict.fromkeys(declared_types(one.traits.errors))
         try:
-            references, schemas = msgspec.json.schema_components(types, ref_template=SCHEMA_PLACE)
+            references, schemas = schemas_of(types)
         except (TypeError, RuntimeError) as error:
             raise Usage(f"service {name} has a type that JSON cannot carry: {error}") from None
-        places = dict(zip(types, references, strict=True))
         made.__service__ = Definition(  # type: ignore[attr-defined]
-            name, version, _summary(made), concurrency, operations, dict(schemas), places
+            name, version, _summary(made), concurrency, operations, schemas, references
         )
         return made
 

@@ -8,8 +8,8 @@ class Call(Struct, array_like=True, gc=False, tag=40):
     here, at `endpoint` (empty: in the node itself). `only`: this endpoint, or this node's, and no other. `version`: of
     this version alone; 0 is any. `priority`: 0 is normal, 1 is shed first. `attempt`: of the call above that made this
     one, whose layer tries again; 0 when there is none. `hedge`: the caller asks for a second attempt beside a slow one.
-    `stream`: the caller takes a reply in rows; an operation that streams is called by no other.
-    """
+    `stream`: the caller takes a reply in rows; an operation that streams is called by no other. `strict`: arguments
+    that the operation does not have are refused, not ignored."""
 
     service: str
     operation: str
@@ -23,6 +23,7 @@ class Call(Struct, array_like=True, gc=False, tag=40):
     attempt: int = 0
     hedge: bool = False
     stream: bool = False
+    strict: bool = False
 
 
 class CallDone(Struct, array_like=True, gc=False, tag=41):

@@ -68,7 +68,7 @@ ENTRIES = (
     Entry(name='nack', help='Give messages back, to be delivered again.', group='messages', rank=24, module='dsectl.commands.leases', function='nack'),
     Entry(name='extend', help='Extend the leases of messages.', group='messages', rank=25, module='dsectl.commands.leases', function='extend'),
     Entry(name='services', help='List services and their endpoints.', group='requests', rank=1, readonly=True, module='dsectl.commands.services', function='services', plain=(0,)),
-    Entry(name='describe', help="Show a service's operations.", group='requests', rank=2, readonly=True, module='dsectl.commands.requests', function='describe', plain=(1,)),
+    Entry(name='describe', help="Show a service's operations.", group='requests', rank=2, readonly=True, module='dsectl.commands.describe', function='describe', plain=(1,)),
     Entry(name='request', help='Call a service.', group='requests', rank=3, module='dsectl.commands.requests', function='request', plain=(1,)),
     Entry(name='drain', help='Finish the requests in flight at nodes; send no new ones.', group='requests', rank=4, module='dsectl.commands.faults', function='drain', plain=(0,)),
     Entry(name='undrain', help='Let drained nodes take requests again.', group='requests', rank=5, module='dsectl.commands.faults', function='undrain', plain=(0,)),

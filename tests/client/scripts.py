@@ -107,9 +107,11 @@ def answering(**answers: Any) -> Script:
     def script(peer: Peer, frame: Frame) -> None:
         assert isinstance(frame, Request) and isinstance(frame.body, AdminQuery), frame
         answer = answers.get(frame.body.what)
+        if callable(answer):
+            answer = answer(frame.body.arguments)
         if answer is None:
             peer.fail(frame, "not-found", f"{frame.body.what} is not known here")
         else:
-            peer.reply(frame, AdminAnswer(answer(frame.body.arguments) if callable(answer) else answer))
+            peer.reply(frame, AdminAnswer(answer))
 
     return script

@@ -1,4 +1,4 @@
-"""members, ring, explain, events, health, hints, services: gathered from each node, merged, shown."""
+"""members, ring, explain, events, health, hints: gathered from each node, merged, shown."""
 
 from typing import Any
 
@@ -306,44 +306,6 @@ def test_hints_are_summed(run: Run, serve: Serve) -> None:
     assert ran.lines[0] == "4 copies wait for absent owners"
     assert ran.lines[4].split() == ["n3", "3", "n1:", "2,", "n2:", "1"]
     assert "no answer from n3" in ran.err
-
-
-DESCRIBED = {
-    "service": "pricing",
-    "version": 1,
-    "summary": "Prices.",
-    "operations": {
-        "quote": {
-            "summary": "One price.", "readonly": True, "idempotent": False,
-            "request": {"$ref": "#/components/schemas/Quote"}, "reply": {"type": "number"},
-        }
-    },
-    "components": {
-        "schemas": {
-            "Quote": {
-                "properties": {"sku": {"type": "string"}, "count": {"anyOf": [{"type": "integer"}, {"type": "null"}]}},
-                "required": ["sku"],
-            }
-        }
-    },
-}  # fmt: skip
-
-
-def test_a_description(run: Run, serve: Serve) -> None:
-    serve(answering(), answering(describe=DESCRIBED))
-    assert run("describe", "pricing", "--json").json == DESCRIBED
-    assert run("describe", "pricing").lines == [
-        "pricing  version 1",
-        "Prices.",
-        "",
-        "quote(sku: string, count?: integer | null) -> number",
-        "    One price.  readonly",
-    ]
-
-
-def test_a_service_that_nobody_offers(run: Run, serve: Serve) -> None:
-    serve(answering(services=[]), answering())
-    assert run("describe", "nothing").code == 6
 
 
 COMPLETE: dict[str, Any] = {

@@ -175,6 +175,14 @@ def test_an_instance_has_the_method_itself_and_the_class_no_call() -> None:
         vars(Pricing)["quote"](Item("x"))
 
 
+def test_two_types_of_one_name_are_refused() -> None:
+    def swap(self: Any, request: Any) -> Any: ...
+
+    swap.__annotations__ = {"request": msgspec.defstruct("Twin", []), "return": msgspec.defstruct("Twin", [])}
+    with pytest.raises(Usage, match="two types have one name"):
+        service(name="bad")(type("Bad", (), {"a": operation()(swap)}))
+
+
 def test_other_things_are_no_services() -> None:
     with pytest.raises(Usage, match="not a service"):
         definition_of(object())
