@@ -16,7 +16,7 @@ class OpenLink:
         self.on_close: list[Callable[[], None]] = []
         self.pushed: list[Any] = []
 
-    def push(self, body: Any) -> bool:
+    def push(self, body: Any, small: bool = False) -> bool:
         """Remember what the node sends on its own."""
         self.pushed.append(body)
         return True
