@@ -184,7 +184,11 @@ BLIND: Final = Parameter(
     default=False,
 )  # fmt: skip
 IF_MATCH: Final = Parameter(
-    "If-Match", HEADER, "The ETag of what is to be replaced; what it does not cover stays.", pattern=_TAG
+    "If-Match",
+    HEADER,
+    "The ETag of what is to be replaced; what it does not cover stays.",
+    pattern=_TAG,
+    form="one ETag",
 )
 IF_NONE_MATCH: Final = Parameter("If-None-Match", HEADER, "An ETag: 304 while nothing has changed.")
 WRITES: Final = {200: HttpReply("W owners have it.", Written, (ETAG,)),

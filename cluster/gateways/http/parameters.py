@@ -14,6 +14,7 @@ _NUMBER: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})
 _BAD_ESCAPE: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 PRINTABLE: Final = "^[!-~]([ -~]*[!-~])?$"
 """Of headers whose value is text: what every client can send unchanged."""
+PRINTABLE_FORM: Final = "printable ASCII"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class Parameter:
     bytes_min: int = 0
     bytes_max: int = 0
     pattern: str = ""
+    form: str = ""
+    """The pattern in words."""
     values: tuple[str, ...] = ()
     example: Any = None
 
@@ -45,7 +48,7 @@ class Parameter:
             if size < self.bytes_min or (self.bytes_max and size > self.bytes_max):
                 raise self._invalid(f"expected {self.bytes_min} to {self.bytes_max} bytes", text)
             if (self.pattern and not re.search(self.pattern, text)) or (self.values and text not in self.values):
-                raise self._invalid(f"expected {' or '.join(self.values) or self.pattern}", text)
+                raise self._invalid(f"expected {' or '.join(self.values) or self.form}", text)
             return text
         if not (_INTEGER if self.type == "integer" else _NUMBER).fullmatch(text):
             raise self._invalid("expected a whole number" if self.type == "integer" else "expected a number", text)

@@ -9,7 +9,7 @@ from msgspec import Struct, json
 from cluster.chain.queue import DELAY_MAX_S, VISIBILITY_MAX_S, WAIT_MAX_S
 from cluster.errors import NotFound, Usage, from_code
 from cluster.gateways.http.call import JSON, HttpCall, Value, as_value
-from cluster.gateways.http.parameters import HEADER, PATH, PRINTABLE, QUERY, Parameter
+from cluster.gateways.http.parameters import HEADER, PATH, PRINTABLE, PRINTABLE_FORM, QUERY, Parameter
 from cluster.gateways.http.routes import IDEMPOTENCY_KEY, HttpReply, HttpRoute
 from cluster.limits import DEDUP_ID_BYTES_MAX, QUEUE_BATCH_MAX
 from cluster.replication.quorum import OK
@@ -149,7 +149,11 @@ def _status(outcome: str) -> HTTPStatus:
 
 
 QUEUE: Final = Parameter(
-    "queue", PATH, "The name of the queue: `dsectl queue create` makes one.", pattern="^[a-z][a-z0-9-]{0,31}$"
+    "queue",
+    PATH,
+    "The name of the queue: `dsectl queue create` makes one.",
+    pattern="^[a-z][a-z0-9-]{0,31}$",
+    form="a lower-case letter, then up to 31 lower-case letters, digits or hyphens",
 )
 RECEIPT: Final = Parameter("receipt", PATH, "The receipt of a message.", bytes_min=1, bytes_max=1024)
 SETTLES: Final = {200: HttpReply("W owners have it.", Settled), 202: HttpReply("Fallbacks have it, too.", Settled)}
@@ -160,7 +164,7 @@ ROUTES: Final = (
          Parameter("delay", QUERY, "Seconds before it can be received.", "number", low=0, high=int(DELAY_MAX_S)),
          Parameter(IDEMPOTENCY_KEY, HEADER,
                    "Of those sent with the same key within 5 minutes, one is kept: the deduplication id.",
-                   bytes_min=1, bytes_max=DEDUP_ID_BYTES_MAX, pattern=PRINTABLE)),
+                   bytes_min=1, bytes_max=DEDUP_ID_BYTES_MAX, pattern=PRINTABLE, form=PRINTABLE_FORM)),
         body="The message.",
         replies={200: HttpReply("W owners have it.", Sent),
                  202: HttpReply("W nodes have it, fallbacks among them.", Sent)},

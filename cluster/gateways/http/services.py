@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from cluster.errors import ClusterError, NotFound, ServiceError, Usage
 from cluster.gateways.http.call import JSON, HttpCall
-from cluster.gateways.http.parameters import HEADER, PATH, PRINTABLE, Parameter
+from cluster.gateways.http.parameters import HEADER, PATH, PRINTABLE, PRINTABLE_FORM, Parameter
 from cluster.gateways.http.problems import HttpProblem, of_cluster
 from cluster.gateways.http.routes import HttpReply, HttpRoute
 from cluster.limits import NAME_BYTES_MAX
@@ -128,10 +128,16 @@ def list_services(call: HttpCall) -> None:
 
 KEY: Final = Parameter(
     "Dsectl-Key", HEADER, "Calls with the same key go to the same endpoint, as long as it is well.", default="",
-    bytes_max=256, pattern=PRINTABLE,
+    bytes_max=256, pattern=PRINTABLE, form=PRINTABLE_FORM,
 )  # fmt: skip
 ONLY: Final = Parameter(
-    "Dsectl-Only", HEADER, "This node, or endpoint, and no other.", default="", bytes_max=64, pattern="^[a-z0-9/-]+$"
+    "Dsectl-Only",
+    HEADER,
+    "This node, or endpoint, and no other.",
+    default="",
+    bytes_max=64,
+    pattern="^[a-z0-9/-]+$",
+    form="the name of a node or endpoint, as n2 or n2/1",
 )
 PRIORITY: Final = Parameter(
     "Dsectl-Priority", HEADER, "What is low is shed first.", default="normal", values=("normal", LOW)
