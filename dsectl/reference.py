@@ -154,6 +154,7 @@ def http_page() -> str:
     """docs/http.md, with the table of the gateway's routes renewed."""
     from cluster.gateways.http.gateway import TABLE as ROUTES
     from cluster.gateways.http.openapi import OF_SERVICES, REASONS
+    from cluster.gateways.http.problems import STATUSES
 
     routes = ["| request | what it does | parameters | answers |", "| --- | --- | --- | --- |"]
     for one in ROUTES.routes:
@@ -162,8 +163,10 @@ def http_page() -> str:
         methods = f"{one.method}, HEAD" if one.readonly else one.method
         answers = ", ".join(map(str, statuses))
         routes.append(f"| `{methods} {one.path}` | {one.summary} | {asked} | {answers} |")
-    statuses_ = ["| status | what it means |", "| --- | --- |"]
-    statuses_ += [f"| {status} | {reason} |" for status, reason in REASONS.items()]
+    statuses_ = ["| status | what it means | codes |", "| --- | --- | --- |"]
+    for status, reason in REASONS.items():
+        codes = ", ".join(f"`{code}`" for code, answered in STATUSES.items() if answered == status)
+        statuses_.append(f"| {status} | {reason} | {codes} |")
     tables = {"routes": routes, "statuses": statuses_}
 
     def renewed(mark: re.Match[str]) -> str:
