@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.env import Address, Link
 from cluster.errors import ClusterError
+from cluster.limits import VALUE_BYTES_MAX
 from cluster.wire.requests import CallDone
 from cluster.wire.rights import ROLE_GATEWAY
 
@@ -145,7 +146,10 @@ class GatewaySession:
 class GatewayRequest:
     """A message to this node's own handler, from within: see `ports.Inbound`. `then` gets its outcome, once."""
 
-    __slots__ = ("_cancels", "_credit", "_parts", "arrived", "body", "deadline", "link", "on_part", "then", "trace")
+    __slots__ = (
+        "_cancels", "_credit", "_parts", "arrived", "body", "deadline", "is_too_long", "link", "on_part", "then",
+        "trace",
+    )  # fmt: skip
 
     sender = ""
     role = ROLE_GATEWAY
@@ -163,8 +167,10 @@ class GatewayRequest:
         self._cancels: Callable[[], None] | None = None
         self.on_part: Callable[[bytes], None] | None = None
         """Takes the parts of an answer as they come, and gives `credit` for them."""
+        self.is_too_long = False
+        """Whether the answer in parts had more bytes than are kept; it is none then."""
         self._credit: Callable[[int], None] | None = None
-        self._parts: list[bytes] = []
+        self._parts = bytearray()
 
     def cancel(self) -> bool:
         """Nobody waits for it any more: what waits for something to happen ends, what has begun is carried out. Returns
@@ -181,7 +187,7 @@ class GatewayRequest:
     def reply(self, body: "Struct") -> None:
         """Answer, with what came in parts before the rest."""
         if self._parts and type(body) is CallDone:
-            body.payload = b"".join([*self._parts, body.payload])
+            body.payload = bytes(self._parts) + body.payload
         self.then(body)
 
     def fail(self, error: ClusterError) -> None:
@@ -200,9 +206,12 @@ class GatewayRequest:
         """A part of the answer."""
         if self.on_part is not None:
             self.on_part(data)
-        else:
-            self._parts.append(data)
-            self.credit(len(data))
+            return True
+        self._parts += data
+        self.is_too_long = len(self._parts) > VALUE_BYTES_MAX
+        if self.is_too_long:
+            return False
+        self.credit(len(data))
         return True
 
     def credit(self, count: int) -> None:

@@ -17,7 +17,7 @@ from cluster.requests.description import openapi_parts
 SCHEMAS: Final = "#/components/schemas/"
 EVERY: Final = (400, 401, 403, 414, 431, 500, 503, 504)
 """Statuses of problems that any route may answer with."""
-OF_SERVICES: Final = (404, 413, 415)
+OF_SERVICES: Final = (404, 406, 413, 415)
 HEADERS: Final = {
     ETAG: "The context, in quotation marks.",
     NODE: "The node that ran it.",
@@ -28,6 +28,7 @@ REASONS: Final = {
     401: "No password, or a wrong one.",
     403: "From a web page of another origin, or for another host.",
     404: "It does not exist.",
+    406: "A stream of more than 1 MiB, without `Accept: application/jsonl`.",
     409: "What is there does not allow it: siblings at their limit, a value of another kind, a lease that has ended.",
     412: "If-Match is no ETag of this key.",
     413: "Over a limit.",

@@ -11,7 +11,7 @@ from cluster.gateways.http.call import JSON, HttpCall
 from cluster.gateways.http.parameters import HEADER, PATH, PRINTABLE, PRINTABLE_FORM, Parameter
 from cluster.gateways.http.problems import HttpProblem, of_cluster
 from cluster.gateways.http.routes import HttpReply, HttpRoute
-from cluster.limits import NAME_BYTES_MAX
+from cluster.limits import NAME_BYTES_MAX, VALUE_BYTES_MAX
 from cluster.requests.declared import error_message
 from cluster.requests.description import JSON_LINES
 from cluster.wire.requests import Call, CallDone
@@ -58,7 +58,7 @@ def call_service(call: HttpCall) -> None:
     body = Call(
         service, values["operation"], request.body or b"{}", values[KEY.name], only=only,
         version=values[VERSION], priority=int(values[PRIORITY.name] == LOW),
-        hedge=values[HEDGE.name], stream=rows,
+        hedge=values[HEDGE.name], stream=True,
     )  # fmt: skip
 
     def more(part: bytes) -> None:
@@ -68,8 +68,13 @@ def call_service(call: HttpCall) -> None:
     def called(outcome: CallDone | ClusterError) -> None:
         if call.is_over:
             return
+        waits_for = call.session.waits_for
         if call.session.has_begun:
             _end(call, outcome)
+        elif waits_for is not None and waits_for.is_too_long:
+            what = f"the rows have more than {VALUE_BYTES_MAX} bytes"
+            help = f"With `Accept: {JSON_LINES}` they are sent as they are made."
+            call.fail(HttpProblem(HTTPStatus.NOT_ACCEPTABLE, "not-acceptable", what, definite=False, help=help))
         elif isinstance(outcome, Usage):
             place = _PLACE.search(outcome.message)
             call.fail(of_cluster(outcome, path=f"${place[1]}" if place else ""))

@@ -46,7 +46,7 @@ def test_a_call_has_what_the_request_says(node: FakeNode, client: FakeClient) ->
         dsectl_version="2", dsectl_hedge="true", traceparent=TRACE,
     )  # fmt: skip
     [asked] = node.asked
-    assert asked.body == Call("echo", "echo", b'{"text":"hi"}', "k", version=2, priority=1, hedge=True)
+    assert asked.body == Call("echo", "echo", b'{"text":"hi"}', "k", version=2, priority=1, hedge=True, stream=True)
     assert (asked.deadline, asked.trace) == (5.5, TRACE)
     asked.reply(CallDone(b'{"text":"hi"}', "n2", 2, endpoint="n2/1", version=2))
     answer = client.take()
@@ -305,6 +305,20 @@ def test_all_rows_at_once_and_for_an_old_client(node: FakeNode, client: FakeClie
     node.asked[1].reply(CallDone(b"2\n", "n1", replies=2))
     node.flush()
     assert client.written.endswith(b"\r\n\r\n1\n2\n") and b"chunked" not in client.written and client.closed
+
+
+def test_rows_that_nobody_asked_for_come_together_as_far_as_they_are_kept(node: FakeNode, client: FakeClient) -> None:
+    client.send("POST", ECHO, b"{}", **JSON)
+    node.asked[0].on_credit(lambda count: None)
+    assert node.asked[0].part(b"1\n")
+    node.asked[0].reply(CallDone(b"2\n", "n1", replies=2))
+    answer = client.take()
+    assert (answer.data, answer.headers["content-type"]) == (b"1\n2\n", "application/jsonl")
+    client.send("POST", ECHO, b"{}", **JSON)
+    node.asked[1].on_credit(lambda count: None)
+    assert all(node.asked[1].part(b"x" * 65536) for _ in range(16)) and not node.asked[1].part(b"x")
+    node.asked[1].fail(Maybe("a part was lost"))
+    assert client.take().status == HTTPStatus.NOT_ACCEPTABLE
 
 
 def test_the_next_request_is_read_while_one_is_under_way_and_no_more(node: FakeNode, client: FakeClient) -> None:
