@@ -66,8 +66,11 @@ class Calls:
         node.requests.host(Pay())
 
     def begin(self, client: SimulatedClient, via: str | None) -> None:
-        """One call, through a node or the one that the client chooses."""
-        body = Call("pay", "charge", json.encode(Charge(len(self.all))))
+        """One call, through a node or the one that the client chooses; some have a key, some ask for a hedge, which an
+        operation that changes something must not get."""
+        number = len(self.all)
+        key = f"key-{number % 5}" if number % 3 == 0 else ""
+        body = Call("pay", "charge", json.encode(Charge(number)), key, hedge=number % 2 == 0)
         self.all.append(Charging(self.fleet.world.now, client.ask(body, node=via, timeout=TIMEOUT_S), []))
 
     def check(self) -> None:
