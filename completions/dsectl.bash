@@ -99,7 +99,9 @@ _dsectl_option() {
         'receive --visibility') kind=any ;;
         'nack --delay') kind=any ;;
         'describe --diff') kind=any ;;
+        'request --key') kind=key ;;
         'request --only') kind=node ;;
+        'request --version') kind=any ;;
         'request --deadline') kind=any ;;
         'drain --wait') kind=any ;;
         'load kv --rate') kind=any ;;
@@ -286,7 +288,7 @@ _dsectl_options() {
         nack) _dsectl_reply --delay ;;
         services) _dsectl_reply --matrix ;;
         describe) _dsectl_reply --diff --openapi --no-openapi ;;
-        request) _dsectl_reply --only --deadline ;;
+        request) _dsectl_reply --key --only --hedge --version --deadline ;;
         drain) _dsectl_reply --wait ;;
         'services weight') _dsectl_reply --even ;;
         'load kv') _dsectl_reply --rate --for --clients --mix --keys --size --require --intervals --processes --settle --seed ;;

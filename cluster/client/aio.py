@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar, cast
 
 from cluster.client.admin import Admin, Questions
 from cluster.client.aio_queues import AioQueues
+from cluster.client.aio_streams import AioReplies
 from cluster.client.aio_topics import MOVE_S, Subscription, Topics, check_loop
 from cluster.client.dispatch import Dispatch
 from cluster.client.keyed import Contexts
@@ -23,6 +24,7 @@ from cluster.client.locate import Address, Location, addresses, find
 from cluster.client.operation import Bounded, Gather, Send, Steps, check_count, check_name
 from cluster.client.requests import Requests
 from cluster.client.router import Router
+from cluster.client.streams import IncomingRows, Row, RowFormat
 from cluster.client.topics import Listening
 from cluster.env.real_boot import boot_id
 from cluster.env.real_local import open_stream
@@ -281,6 +283,13 @@ class AioSession(Bounded, Questions["AioSession"]):
         except StopIteration as stop:
             result: R = stop.value
             return result
+
+    def stream(self, call: Call, timeout: float | None, format: RowFormat[Row]) -> AioReplies[Row]:
+        """Begin a call whose reply is a stream; what to iterate over."""
+        router, loop = self.router, self._loop
+        assert loop is not None
+        deadline = monotonic() + (self.timeout if timeout is None else timeout)
+        return AioReplies(IncomingRows(router, call, deadline, format), loop)
 
     def _send(self, send: Send) -> tuple[asyncio.Future[Outcome], Dispatch]:
         """Send one message; its outcome, an error too, is the future's result."""

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from cluster.client.blocking_topics import BlockingTopics
     from cluster.client.queues import Queues
     from cluster.client.requests import Requests
+    from cluster.client.streams import BlockingReplies, Row, RowFormat
+    from cluster.wire.requests import Call
 
 READ_BYTES = 256 * 1024
 R = TypeVar("R")
@@ -246,6 +248,16 @@ class BlockingSession(Bounded, Questions["BlockingSession"]):
             except StopIteration as stop:
                 result: R = stop.value
                 return result
+
+    def stream(self, call: Call, timeout: float | None, format: RowFormat[Row]) -> BlockingReplies[Row]:
+        """Begin a call whose reply is a stream; what to iterate over."""
+        from cluster.client.streams import BlockingReplies, IncomingRows
+
+        with self.in_use():
+            if self._streams:
+                self._turn(0.0)
+            deadline = monotonic() + (self.timeout if timeout is None else timeout)
+            return BlockingReplies(self, IncomingRows(self._router, call, deadline, format))
 
     def wait(self, is_over: Callable[[], bool], until: float) -> None:
         """Carry until something is so, or until this time. What interrupts it (Ctrl-C) ends all connections, since one

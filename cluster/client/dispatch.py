@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cluster.errors import (
@@ -174,6 +175,9 @@ class Dispatch:
             self.tried = {}
         self.tried[name] = error
 
+    on_part: Callable[[bytes], object] | None = None
+    """A reply in parts comes whole."""
+
     def finish(self, outcome: Outcome) -> None:
         """Tell the outcome to who waits now."""
         self.done(outcome)
@@ -185,6 +189,46 @@ class Dispatch:
             self.caller.cancel(self.id)
         if self.hedge is not None:
             self.hedge[0].cancel(self.hedge[1])
+
+
+class StreamDispatch(Dispatch):
+    """A call whose reply goes to `take` as its parts come. It stays with the node that sent the first of them: another
+    would begin anew."""
+
+    __slots__ = ("began", "take")
+
+    def __init__(
+        self,
+        router: Router,
+        body: Body,
+        deadline: float,
+        done: Done,
+        key: str | None,
+        node: str | None,
+        trace: str,
+        take: Callable[[bytes], object],
+    ) -> None:
+        super().__init__(router, body, deadline, done, key, node, trace)
+        self.take = take
+        self.began = False
+        self.hedged = True  # which of two the parts came from could not be told
+
+    def on_part(self, data: bytes) -> None:
+        """A part came."""
+        self.began = True
+        self.take(data)
+
+    def credit(self, count: int) -> None:
+        """So many bytes of the parts were read."""
+        if self.caller is not None:
+            self.caller.credit(self.id, count)
+
+    def __call__(self, outcome: Outcome) -> None:
+        """The outcome, unless another node may be asked."""
+        if self.began:
+            self.done(outcome)
+        else:
+            super().__call__(outcome)
 
 
 def ignore(outcome: Outcome) -> None:

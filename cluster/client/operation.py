@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from cluster.client.blocking import BlockingSession
     from cluster.client.keyed import Contexts
     from cluster.client.locate import Location
+    from cluster.client.streams import RowFormat
+    from cluster.wire.requests import Call
 
     class ClientSession(Protocol):
         """What a family wants of either session."""
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
 
         def run(self, steps: Steps[Any]) -> Any:
             """Carry an operation: its result, or a coroutine of it."""
+
+        def stream(self, call: Call, timeout: float | None, format: RowFormat[Any]) -> Any:
+            """Begin a call whose reply is a stream; what to iterate over."""
 
 
 TIMEOUT_MAX_S = 86_400.0

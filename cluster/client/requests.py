@@ -1,7 +1,8 @@
 """Calls of services: by name with JSON, or typed by the service's class. The node that is asked balances them."""
 
+from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict, TypeVar, overload
 
 from msgspec import DecodeError, MsgspecError, Struct, ValidationError, json
 
@@ -23,8 +24,12 @@ from cluster.limits import KEY_BYTES_MAX, NAME_BYTES_MAX, VALUE_BYTES_MAX
 from cluster.wire.requests import Call, CallDone
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from cluster.client.aio import AioSession
+    from cluster.client.aio_streams import AioReplies
     from cluster.client.blocking import BlockingSession
+    from cluster.client.streams import BlockingReplies
     from cluster.requests.method import Blocking
     from cluster.requests.service import Definition, Operation
 
@@ -33,6 +38,17 @@ BlockingService = TypeVar("BlockingService", bound="Blocking")
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 """What a call by name is answered with."""
+
+
+class StreamOptions(TypedDict, total=False):
+    """What `stream` takes beside operation and arguments."""
+
+    deadline: float | None
+    key: str | None
+    only: str | None
+    hedge: bool
+    version: int
+    strict: bool
 
 
 class CallResult(Struct, frozen=True):
@@ -77,6 +93,37 @@ class Requests(Family[S]):
         began = monotonic()
         done = expect(CallDone, (yield Send(body, check_timeout(deadline, "deadline"))))
         return call_result(body, done, monotonic() - began)
+
+    @overload
+    def stream(
+        self: "Requests[AioSession]", operation: str, arguments: object = None, **options: "Unpack[StreamOptions]"
+    ) -> "AioReplies[Json]": ...
+    @overload
+    def stream(
+        self: "Requests[BlockingSession]", operation: str, arguments: object = None, **options: "Unpack[StreamOptions]"
+    ) -> "BlockingReplies[Json]": ...
+    def stream(
+        self,
+        operation: str,
+        arguments: object = None,
+        *,
+        deadline: float | None = None,
+        key: str | None = None,
+        only: str | None = None,
+        hedge: bool = False,
+        version: int = 0,
+        strict: bool = False,
+    ) -> Any:
+        """Call `SERVICE.OPERATION`, and iterate over its replies as they come: `async for`, or `for`. Of an operation
+        that does not stream, the one reply. The call begins at once, and is cancelled when the iterator is let go of.
+        `deadline` in seconds bounds the whole stream; other options as for `call`. The iterator raises what ends the
+        stream, after the replies that came before."""
+        from cluster.client.streams import RowFormat
+
+        body = call_body(operation, arguments, only, key, hedge, version)
+        body.strict = check_flag(strict, "`strict`")
+        format = RowFormat(json.decode, partial(service_error, operation))
+        return self._session.stream(body, check_timeout(deadline, "deadline"), format)
 
     @overload
     def client(
@@ -159,7 +206,14 @@ class TypedClient(Family[S]):
                 only: str | None = None,
                 hedge: bool = False,
             ) -> object:
-                return self._session.run(self._steps(found, request, deadline, key, only, hedge))
+                if not found.streams:
+                    return self._session.run(self._steps(found, request, deadline, key, only, hedge))
+                from cluster.client.streams import RowFormat
+
+                body = self._body(found, request, key, only, hedge)
+                declared = partial(self._declared, f"{body.service}.{body.operation}", found)
+                format = RowFormat(json.Decoder(found.reply).decode, declared)
+                return self._session.stream(body, self._limit(deadline), format)
 
             call.__name__, call.__doc__ = name, found.summary
             return call
@@ -170,6 +224,21 @@ class TypedClient(Family[S]):
     def _steps(
         self, found: "Operation", request: object, deadline: object, key: object, only: object, hedge: object
     ) -> Steps[Struct | None]:
+        body = self._body(found, request, key, only, hedge)
+        done = expect(CallDone, (yield Send(body, self._limit(deadline))))
+        name = f"{body.service}.{body.operation}"
+        if done.error:
+            raise self._declared(name, found, done)
+        try:
+            return json.decode(done.payload, type=found.reply)
+        except (DecodeError, ValidationError, UnicodeDecodeError) as error:
+            raise BadMessage(f"{name} replied with something else: {error}") from None
+
+    def _limit(self, deadline: object) -> float | None:
+        return self._deadline if deadline is None else check_timeout(deadline, "deadline")
+
+    def _body(self, found: "Operation", request: object, key: object, only: object, hedge: object) -> Call:
+        """The call. Raises Usage."""
         from cluster.requests.fields import field_problem
 
         name = f"{self._definition.name}.{found.name}"
@@ -182,14 +251,7 @@ class TypedClient(Family[S]):
             json.decode(body.payload, type=found.request)
         except DecodeError as error:
             raise Usage(f"{name}: {field_problem(error)}") from None
-        limit = self._deadline if deadline is None else check_timeout(deadline, "deadline")
-        done = expect(CallDone, (yield Send(body, limit)))
-        if done.error:
-            raise self._declared(name, found, done)
-        try:
-            return json.decode(done.payload, type=found.reply)
-        except (DecodeError, ValidationError, UnicodeDecodeError) as error:
-            raise BadMessage(f"{name} replied with something else: {error}") from None
+        return body
 
     def _declared(self, name: str, found: "Operation", done: CallDone) -> Exception:
         """The exception that the handler raised; a ServiceError when this class does not declare it."""

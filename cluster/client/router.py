@@ -21,7 +21,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from cluster.client.dispatch import Dispatch, ignore, nobody
+from cluster.client.dispatch import Dispatch, StreamDispatch, ignore, nobody
 from cluster.client.link import DIAL_AGAIN_S, NodeLink
 from cluster.client.operation import check_name
 from cluster.errors import ClusterError, DeadlinePassed, NotFound, Overloaded, Unreachable
@@ -165,6 +165,14 @@ class Router:
 
     # -- operations
 
+    def stream(
+        self, body: Body, deadline: float, done: Done, take: Callable[[bytes], object], node: str | None = None
+    ) -> StreamDispatch:
+        """As `call`, of a body whose reply goes to `take` in parts; whoever reads them gives `credit`."""
+        operation = StreamDispatch(self, body, deadline, done, None, node, "", take)
+        self.send(operation)
+        return operation
+
     def call(
         self, body: Body, deadline: float, done: Done, key: str | None = None, node: str | None = None, trace: str = ""
     ) -> Dispatch:
@@ -240,7 +248,9 @@ class Router:
         if type(body) in KV_BODIES and operation.deadline > now + KV_S:
             operation.deadline = now + KV_S
         try:
-            operation.id = caller.call(body, operation.deadline, operation, now, self.layout, operation.trace)
+            operation.id = caller.call(
+                body, operation.deadline, operation, now, self.layout, operation.trace, operation.on_part
+            )
         except (Unreachable, Overloaded) as error:
             operation.failed_at(caller.name, error)
             return False

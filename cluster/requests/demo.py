@@ -1,5 +1,6 @@
 """Two services that every node hosts, to look at and to try faults on."""
 
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
@@ -19,11 +20,43 @@ class Text(Struct, forbid_unknown_fields=True):
     text: Annotated[str, Meta(max_length=VALUE_BYTES_MAX // 2)] = ""
 
 
+class Repeat(Struct, forbid_unknown_fields=True):
+    """A text, and how often to say it."""
+
+    text: Annotated[str, Meta(max_length=VALUE_BYTES_MAX)]
+    times: Annotated[int, Meta(ge=0, le=VALUE_BYTES_MAX)] = 2
+
+
+class Repeated(Struct):
+    """The text, so often."""
+
+    text: str
+
+
+class Range(Struct, forbid_unknown_fields=True, rename={"first": "from", "last": "to"}):
+    """Where to begin, where to end, and how long to wait between two numbers."""
+
+    last: int
+    first: int = 1
+    every_ms: Annotated[float, Meta(ge=0, le=LATENCY_MS_MAX)] = 0.0
+
+
+class Number(Struct):
+    """One of the numbers, and the node that counts."""
+
+    number: int
+    node: str
+
+
 class Whoami(Struct):
     """Which node ran the call."""
 
     node: str
     remaining_ms: float
+
+
+class TooLong(Exception):
+    """More text than a reply may have."""
 
 
 @service(name="echo", version=1)
@@ -34,6 +67,21 @@ class Echo:
     def echo(self, request: Text) -> Text:
         """Answer with the same text."""
         return request
+
+    @operation(readonly=True, errors=[TooLong])
+    def repeat(self, request: Repeat) -> Repeated:
+        """Answer with the text several times over: a reply as large as you like, up to 1 MiB."""
+        if len(request.text) * request.times > VALUE_BYTES_MAX:
+            raise TooLong(f"{len(request.text)} characters, {request.times} times")
+        return Repeated(request.text * request.times)
+
+    @operation(readonly=True)
+    async def count(self, request: Range, call: CallContext) -> AsyncIterator[Number]:
+        """Count up, a reply for each number."""
+        for number in range(request.first, request.last + 1):
+            if request.every_ms and number > request.first:
+                await call.sleep(request.every_ms / 1000)
+            yield Number(number, call.node)
 
     @operation(readonly=True)
     def whoami(self, call: CallContext) -> Whoami:

@@ -42,7 +42,7 @@ class NestedCalls:
     def __init__(self, clock: Clock, route: Callable[[Inbound], None], future: Callable[[], HandlerFuture]) -> None:
         self._clock = clock
         self._route = route
-        self._future = future
+        self.future = future
 
     async def call(self, above: CallAbove, target: str, arguments: object, deadline: float, key: str) -> Any:
         """The decoded reply. Raises what the call ended with."""
@@ -51,7 +51,7 @@ class NestedCalls:
         deadline, now = min(deadline, above.deadline), self._clock.now()
         if now >= deadline:
             raise DeadlinePassed(f"{target} was not called: the deadline has passed")
-        future = self._future()
+        future = self.future()
 
         def bring(outcome: Any) -> None:
             if not future.done():

@@ -96,7 +96,7 @@ class RequestRouter:
         """Run here what another node has routed; route what a client brings."""
         call: Call = inbound.body
         if call.routed:
-            run = self.server.run(call, inbound.deadline, partial(answer, inbound, self.clock))
+            run = self.server.run(call, inbound.deadline, partial(answer, inbound, self.clock), inbound)
             if run is not None:
                 inbound.on_cancel(run.cancel)
         elif len(self.calls_here) >= ROUTED_MAX:
@@ -168,6 +168,10 @@ class _EndpointCall:
         """When the first part came: a stream takes as long as it is read, which says nothing of the endpoint."""
         self.request_id = 0
         self.run: Run | None = None
+
+    def on_credit(self, function: Callable[[int], None]) -> None:
+        """The answer of a handler here will have parts."""
+        self.credit = function
 
     def on_part(self, data: bytes) -> None:
         """A part of the answer came from another node."""
@@ -312,7 +316,7 @@ class _Routed:
                 # Counting from the arrival shows what plain handlers before this one in the same pass took: while they
                 # run nothing is in flight, and without it this node would keep every call to itself.
                 attempt.started = self.inbound.arrived
-            run = router.server.run(call, self.inbound.deadline, attempt.on_outcome)
+            run = router.server.run(call, self.inbound.deadline, attempt.on_outcome, attempt)
             if run is not None:  # else it has ended already, and perhaps another attempt is under way
                 attempt.run = run
         else:

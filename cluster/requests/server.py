@@ -30,6 +30,7 @@ from cluster.ports import Recorder
 from cluster.requests.admission import Admission
 from cluster.requests.gate import CONCURRENCY, Gate
 from cluster.requests.nested import NestedCalls
+from cluster.requests.replying import PartSink, RowStream
 from cluster.requests.service import CallContext, Definition, Operation, Sleep, definition_of
 from cluster.wire.requests import Call, CallDone
 
@@ -57,8 +58,8 @@ class Run:
     """One call that waits for its place, or whose handler is under way; `done` is called at most once."""
 
     __slots__ = (
-        "_admission", "_done", "_handle", "_has_place", "_hosted", "_server", "_started", "_timer", "call", "deadline",
-        "priority",
+        "_admission", "_done", "_handle", "_has_place", "_hosted", "_server", "_sink", "_started", "_timer", "call",
+        "deadline", "priority",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +69,7 @@ class Run:
         call: Call,
         deadline: float,
         done: Done,
+        sink: PartSink,
         admission: "Admission[Run]",
     ) -> None:
         self.call = call
@@ -76,6 +78,7 @@ class Run:
         self._server = server
         self._hosted = hosted
         self._done: Done | None = done
+        self._sink = sink
         self._admission = admission
         self._handle: Timer | None = None
         self._timer: Timer | None = None
@@ -137,8 +140,11 @@ class Run:
                 self._answer(DeadlinePassed(f"{self._hosted.name} was not started: its deadline has passed"))
             elif not self.answered:
                 self._started = True
-                reply = await self._hosted.function(**arguments)
-                self._answer(self._server.encode(self._hosted, reply))
+                server, hosted = self._server, self._hosted
+                if hosted.operation.streams:
+                    self._answer(await server.stream(hosted, arguments, self._sink))
+                else:
+                    self._answer(server.encode(hosted, await hosted.function(**arguments)))
         except GeneratorExit:
             raise  # the loop is gone, and so is whoever waited
         except (Exception, SystemExit) as error:
@@ -233,9 +239,9 @@ class Server:
         """How many calls were refused because they would have waited for too long."""
         return sum(admission.gate.shed for admission in self.admissions.values()) + self._plain.gate.shed
 
-    def run(self, call: Call, deadline: float, done: Done) -> Run | None:
-        """Run a call here; `done` gets the reply or the error, once, perhaps before this returns. The Run, if one is
-        under way, can be cancelled."""
+    def run(self, call: Call, deadline: float, done: Done, sink: PartSink) -> Run | None:
+        """Run a call here; `done` gets the reply or the error, once, perhaps before this returns, and `sink` the rows
+        of a stream before that. The Run, if one is under way, can be cancelled."""
         hosted = self._hosted.get((call.service, call.operation))
         if hosted is None:
             done(self._missing(call))
@@ -243,6 +249,11 @@ class Server:
         now = self.clock.now()
         if now >= deadline:
             done(DeadlinePassed(f"{hosted.name} was not started: its deadline has passed"))
+            return None
+        if hosted.operation.streams and not call.stream:
+            done(
+                Usage(f"{hosted.name} replies with a stream: call it with `dsectl request` or `c.requests.stream(...)`")
+            )
             return None
         admission = hosted.admission
         if not hosted.operation.is_async:
@@ -252,7 +263,7 @@ class Server:
                 done(self.outcome(hosted, call, deadline, now))
                 return None
             admission = self._plain
-        run = Run(self, hosted, call, deadline, done, admission)
+        run = Run(self, hosted, call, deadline, done, sink, admission)
         admission.submit(run)
         return None if run.answered else run
 
@@ -314,6 +325,32 @@ class Server:
             return self.failure(hosted, TooLarge(f"a reply of {len(payload)} bytes, over {VALUE_BYTES_MAX}"))
         self.served += 1
         return CallDone(payload, self.node, repeatable=hosted.operation.traits.idempotent)
+
+    async def stream(self, hosted: Hosted, arguments: dict[str, Any], sink: PartSink) -> CallDone | ClusterError:
+        """Send what the handler yields; the answer that ends it."""
+        operation = hosted.operation
+        rows = RowStream(sink, self.clock, self._nested.future)
+
+        def encode(row: Any) -> bytes:
+            wanted = operation.reply
+            if wanted is None or not isinstance(row, wanted):
+                raise TypeError(f"it yielded a {type(row).__name__}, not {wanted and wanted.__name__}")
+            data = _encode(row)
+            if len(data) > VALUE_BYTES_MAX:
+                raise TooLarge(f"a reply of {len(data)} bytes, over {VALUE_BYTES_MAX}")
+            return data
+
+        try:
+            await rows.run(hosted.function(**arguments), encode)
+        except (Exception, SystemExit) as error:
+            outcome = self.failure(hosted, error)
+            if isinstance(outcome, CallDone):
+                outcome.replies = rows.replies
+            return outcome
+        if rows.lost:
+            return Maybe(f"{hosted.name} was ended: a part of its reply was lost, since a queue is full")
+        self.served += 1
+        return CallDone(b"", self.node, repeatable=operation.traits.idempotent, replies=rows.replies)
 
     def failure(self, hosted: Hosted, error: BaseException) -> ServiceError:
         """The answer that carries what a handler raised."""

@@ -176,7 +176,15 @@ class InboundSession:
             elif self.answers is not None:
                 self.answers.part(frame.id, frame.data)
         elif isinstance(frame, Credit):
-            self._credit(frame)
+            found = self.windows.get(frame.id)
+            if found is not None:  # else it was answered meanwhile
+                window, on_credit = found
+                try:
+                    window.give(frame.count)
+                except BadMessage as error:
+                    self.connection.refuse(error)
+                else:
+                    on_credit(frame.count)
         elif isinstance(frame, Cancel):
             self.windows.pop(frame.id, None)
             cancel = self.cancels.pop(frame.id, None)
@@ -191,17 +199,6 @@ class InboundSession:
                     done(self.peer, Maybe(f"{self.peer} sent an invalid answer: {frame.message}"))
             elif frame.kind in (2, 3) and self.answers is not None:
                 self.answers.answered(frame.id, Maybe(f"a {self.role} sent an invalid answer: {frame.message}"))
-
-    def _credit(self, frame: Credit) -> None:
-        if frame.id not in self.windows:
-            return  # answered meanwhile
-        window, on_credit = self.windows[frame.id]
-        try:
-            window.give(frame.count)
-        except BadMessage as error:
-            self.connection.refuse(error)
-        else:
-            on_credit(frame.count)
 
     def _closed(self) -> None:
         self.windows.clear()

@@ -13,12 +13,14 @@ from cluster.client.kv import Kv
 from cluster.client.locate import Address, Location
 from cluster.client.operation import Send, Steps
 from cluster.client.router import Router
+from cluster.client.streams import IncomingRows, Row, RowFormat
 from cluster.env import Env, Timer
 from cluster.errors import ClusterError
 from cluster.limits import CLIENT_TIMEOUT_S
 from cluster.wire.caller import Caller, Outcome
 from cluster.wire.frames import Body
 from cluster.wire.kv import Get, Put
+from cluster.wire.requests import Call
 
 if TYPE_CHECKING:
     from cluster.client.operation import ClientSession
@@ -124,6 +126,11 @@ class SimulatedClient:
         carried = Carried(self, steps)
         self.env.clock.call_soon(carried.advance)
         return carried
+
+    def stream(self, call: Call, timeout: float | None, format: RowFormat[Row]) -> IncomingRows[Row]:
+        """Begin a call whose reply is a stream; whoever asks reads the rows."""
+        deadline = self.now() + (self.timeout if timeout is None else timeout)
+        return IncomingRows(self.router, call, deadline, format)
 
     def start(self) -> None:
         """Dial all nodes, as the asyncio client does when it is opened."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import DecodeError, json
@@ -11,14 +12,18 @@ from cluster.errors import Usage
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.cli.values import check_text, show_value
-from dsectl.ui.text import count
+from dsectl.ui.text import count, shown
 from dsectl.ui.units import show_duration
 
 if TYPE_CHECKING:
     import typer
 
+    from cluster.client.streams import StreamResult
     from dsectl.cli.console import Console
 
+POLL_S = 0.25
+"""How often a call without replies checks whether it shall end."""
+END = object()
 ARGUMENT = re.compile(r"([^:=\s]+)(:=|=)(.*)", re.DOTALL)
 
 
@@ -28,24 +33,89 @@ def request(
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME=TEXT|NAME:=JSON]...", help="Arguments of the operation.")
     ] = None,
-    only: Annotated[str | None, typer.Option(metavar="NODE", help="Node to call, and no other.")] = None,
+    key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Calls with the same key go to the same endpoint (default: none).")
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="NODE", help="Node or endpoint (`n2/1`) to call, and no other.")
+    ] = None,
+    hedge: Annotated[
+        bool, typer.Option("--hedge", help="Call a second endpoint when a readonly operation takes long.")
+    ] = False,
+    version: Annotated[
+        int, typer.Option(metavar="V", min=0, help="Version of the service to call (default: any).")
+    ] = 0,
     deadline: Annotated[
         float | None, typer.Option(metavar="D", help="Time to give up after (default: that of --timeout).")
     ] = None,
-) -> Answer:
-    """`name=value` is a string, `name:=value` any JSON: `sku=x count:=3 gift:=true`."""
-    client, given = current().client(), parse_arguments(arguments or [])
+) -> Iterator[Answer]:
+    """`name=value` is a string, `name:=value` any JSON: `sku=x count:=3 gift:=true`.
+
+    The replies of an operation that streams are printed as they come, a line of JSON each, and Ctrl-C cancels the call.
+    With --json each is an object with `reply`, and the last line says how many `replies` there were."""
+    invocation, given = current(), parse_arguments(arguments or [])
+    client = invocation.client()
     if only is not None:
-        client.addresses([only])
-    done = client.requests.call(check_text(operation, "operation"), given, deadline=deadline, only=only)
+        client.addresses([only.partition("/")[0]])
+    with client.requests.stream(
+        check_text(operation, "operation"),
+        given,
+        deadline=deadline,
+        key=key,
+        only=only,
+        hedge=hedge,
+        version=version,
+        strict=True,
+    ) as stream:
+        while not invocation.stopped():
+            if not stream.wait(POLL_S):
+                continue
+            reply = next(stream, END)
+            if stream.result is not None and (reply is END or stream.result.replies is None):
+                yield _ended(stream.result, reply)
+                return
+            yield _row(reply)
+
+
+def _row(reply: object) -> Answer:
+    """One of many replies."""
 
     def view(console: Console) -> None:
-        show_value(json.encode(done.reply), console)
-        hedged = ", hedged" if done.hedged else ""
-        effort = f"{done.node}  {count(done.attempts, 'attempt')}{hedged}  {show_duration(done.ms / 1000)}"
-        console.note(console.paint_err(effort, "dim"))
+        data = json.encode(reply)
+        if console.options.raw:
+            console.bytes(data + b"\n")
+        else:
+            console.line(shown(data.decode()) if console.is_terminal else data.decode())
 
-    return Answer(done, view)
+    return Answer({"reply": reply}, view)
+
+
+def _ended(result: StreamResult, reply: object) -> Answer:
+    """How the call ended: with its one reply, or behind many."""
+    value = {
+        "service": result.service,
+        "operation": result.operation,
+        **({"reply": reply} if result.replies is None else {"replies": result.replies}),
+        "node": result.node,
+        "endpoint": result.endpoint,
+        "version": result.version,
+        "attempts": result.attempts,
+        "hedged": result.hedged,
+        "ms": result.ms,
+        "trace": "",
+    }
+
+    def view(console: Console) -> None:
+        if result.replies is None:
+            show_value(json.encode(reply), console)
+        replies = "" if result.replies is None else f"  {count(result.replies, 'reply', 'replies')}"
+        hedged = ", hedged" if result.hedged else ""
+        attempts = f"{count(result.attempts, 'attempt')}{hedged}"
+        console.note(
+            console.paint_err(f"{result.endpoint}{replies}  {attempts}  {show_duration(result.ms / 1000)}", "dim")
+        )
+
+    return Answer(value, view)
 
 
 def parse_arguments(words: list[str]) -> dict[str, Any]:

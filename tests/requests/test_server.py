@@ -22,7 +22,7 @@ from cluster.requests.server import PASS_S, Server
 from cluster.wire.requests import Call, CallDone
 from tests.observe.hand_clock import HandClock
 from tests.requests.pricing import Pricing
-from tests.requests.world import HandFuture, Loop, World, sleep
+from tests.requests.world import FakeInbound, HandFuture, Loop, World, sleep
 
 
 def world() -> World:
@@ -60,7 +60,7 @@ def test_no_request_and_no_reply() -> None:
     assert made.call("n1", "pricing.reset", routed=True) == (None, "n1", 1)
     inbound = Call("pricing", "reset", b"", "", True)
     answers: list[CallDone | ClusterError] = []
-    made.nodes["n1"].server.run(inbound, 1e9, answers.append)
+    made.nodes["n1"].server.run(inbound, 1e9, answers.append, FakeInbound(inbound, 1e9, 0.0))
     assert answers == [CallDone(b"null", "n1")]
 
 
@@ -94,7 +94,8 @@ def test_failures(name: str, fields: dict[str, Any], error: type[ClusterError], 
 
 def test_a_payload_that_is_no_json() -> None:
     answers: list[CallDone | ClusterError] = []
-    world().nodes["n1"].server.run(Call("pricing", "quote", b"{", "", True), 1e9, answers.append)
+    call = Call("pricing", "quote", b"{", "", True)
+    world().nodes["n1"].server.run(call, 1e9, answers.append, FakeInbound(call, 1e9, 0.0))
     assert isinstance(answers[0], Usage)
 
 
