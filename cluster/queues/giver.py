@@ -28,8 +28,9 @@ OPENING_STEPS: Final = 32
 """To decode a block costs so many steps of passing one over."""
 ENDED_MAX: Final = 256
 """Items that are not given but ended in one go."""
-TIMERS_SPARE: Final = 1024
-"""Timers and blocks of what is done with are left until there are so many of them, and more than of what is not."""
+SPARE: Final = 256
+"""Blocks of what is done with are left until there are so many of them, and more than of what is not; timers, each of
+which keeps what it stands for, until they are half as many."""
 WAITS, REPEATED = "waits", "repeated"
 WAIT_S: Final = 1.0
 """What waits for another item is looked at again after so long."""
@@ -66,7 +67,7 @@ class HeldItem:
 class Taken:
     """What `take` found."""
 
-    __slots__ = ("expired", "leases", "more", "overdue", "repeated", "size")
+    __slots__ = ("expired", "leases", "more", "overdue", "repeated", "size", "steps")
 
     def __init__(self) -> None:
         self.leases: list[tuple[HeldItem, ItemBlock, Item]] = []
@@ -77,6 +78,8 @@ class Taken:
         """The same was sent before, under its deduplication id, and that is given instead."""
         self.size = 0
         """Bytes of what was leased."""
+        self.steps = 0
+        """Of the walk, as far as they are counted."""
         self.more = False
         """There may be more all the same: so far it was enough for one go."""
 
@@ -121,7 +124,7 @@ class Giver:
         """There is one more block."""
         if self._walking:
             self._fresh.append(block)
-            if len(self._fresh) > 2 * len(self.shard.blocks) + TIMERS_SPARE:  # another node gives meanwhile
+            if len(self._fresh) > 2 * len(self.shard.blocks) + SPARE:  # another node gives meanwhile
                 self._fresh = deque(one for one in self._fresh if one.undone)
         self._on_added(self.shard.queue)
 
@@ -172,31 +175,15 @@ class Giver:
         if not self._walking:
             self._walk()  # before what was leased comes back, which the walk leaves out
         self._advance(now)
-        steps, until, leases = 0, now + visibility_s, taken.leases
+        until, leases = now + visibility_s, taken.leases
         while len(leases) < count and taken.size < bytes_max and not self.is_full:
             if len(taken.expired) + len(taken.repeated) + len(taken.overdue) >= ENDED_MAX:
                 taken.more = True
                 break
-            if self._ready:
-                block, index, attempts = self._ready.popleft()
-                items = self._items(block)
-            elif self._open is not None:
-                block, items, left = self._open
-                if not left:
-                    self._open = None
-                    continue
-                index, attempts = left.popleft(), 0
-            elif self._due:
-                self._begin(self._due.popleft(), now, wall_ms, is_due=True)
-                continue
-            elif not self._fresh:
+            found = self._next(now, wall_ms, taken)
+            if found is None:
                 break
-            elif steps >= STEPS_MAX:
-                taken.more = True
-                break
-            else:
-                steps += OPENING_STEPS if self._begin(self._fresh.popleft(), now, wall_ms) else 1
-                continue
+            block, items, index, attempts = found
             if items is None or not block.undone >> index & 1:
                 continue
             note = block.notes.get(index) if block.notes else None
@@ -226,9 +213,8 @@ class Giver:
             self.redelivered += attempts > 0
             taken.size += len(item.body)
             leases.append((held, items, item))
-        if len(self._timers) > 2 * len(self._held) + TIMERS_SPARE:
-            self._timers = [(held.until, held.counter, held) for held in self._held.values()]
-            heapify(self._timers)
+        if len(self._timers) > 1.5 * len(self._held) + SPARE:
+            self._rebuild_timers()
         return taken
 
     def note_of(self, held: HeldItem, now: float) -> LeaseNote:
@@ -298,8 +284,7 @@ class Giver:
         self._ready.clear()
         self._open = self._loaded = None
         self._held = {key: held for key, held in self._held.items() if held.leased}
-        self._timers = [(held.until, held.counter, held) for held in self._held.values()]
-        heapify(self._timers)
+        self._rebuild_timers()
 
     # -- the walk
 
@@ -309,6 +294,28 @@ class Giver:
         self._kept = {}
         for held in self._held.values():
             self._kept.setdefault((held.block.actor, held.block.first), set()).add(held.index)
+
+    def _next(self, now: float, wall_ms: int, taken: Taken) -> tuple[LiveBlock, ItemBlock | None, int, int] | None:
+        """An item that may be visible: its block, the items of that as far as they can be read, its place there, and
+        how often it is known to have been delivered. None when there is none, or no more in one go."""
+        while True:
+            if self._ready:
+                block, index, attempts = self._ready.popleft()
+                return block, self._items(block), index, attempts
+            if self._open is not None:
+                block, items, left = self._open
+                if left:
+                    return block, items, left.popleft(), 0
+                self._open = None
+            elif self._due:
+                self._begin(self._due.popleft(), now, wall_ms, is_due=True)
+            elif not self._fresh:
+                return None
+            elif taken.steps >= STEPS_MAX:
+                taken.more = True
+                return None
+            else:
+                taken.steps += OPENING_STEPS if self._begin(self._fresh.popleft(), now, wall_ms) else 1
 
     def _begin(self, block: LiveBlock, now: float, wall_ms: int, is_due: bool = False) -> bool:
         """Open a block, but for what is leased, or not due. Whether it had to be read. `is_due`: the least delay of its
@@ -390,6 +397,10 @@ class Giver:
         held = HeldItem(block, index, attempts, next(self._counter), until, False, "")
         self._held[block.actor, held.number] = held
         heappush(self._timers, (until, held.counter, held))
+
+    def _rebuild_timers(self) -> None:
+        self._timers = [(held.until, held.counter, held) for held in self._held.values()]
+        heapify(self._timers)
 
     def _again(self, held: HeldItem, remaining_s: float) -> LeaseNote:
         number = next(self._counter)
