@@ -11,7 +11,7 @@ from pathlib import Path as File
 
 from cluster.errors import Usage
 from dsectl.cli.declaration import Given
-from dsectl.recipes.document import Predict, Recipe, read_recipe
+from dsectl.recipes.document import FILES, Predict, Recipe, read_recipe
 from dsectl.script.check import Checker, Problem
 from dsectl.script.grammar import RESERVED, Expect, Fails, Run, Start, Step
 from dsectl.script.tokens import VARIABLE, split
@@ -28,6 +28,7 @@ _DURATION = re.compile(r"\d+(ms|s|m|h)?")
 def check_recipe(recipe: Recipe, nodes: Sequence[str] | None = None) -> list[Problem]:
     """What is wrong, in the order of lines. `nodes` are those of the cluster that it shall run on, when that stands."""
     checker = Checker()
+    checker.variables.update(dict.fromkeys([FILES] if recipe.files else [], 0))
     problems = checker.problems
     problems += recipe.problems
     names = [f"n{number}" for number in range(1, recipe.meta.nodes + 1)] if nodes is None else nodes
@@ -52,6 +53,7 @@ def check_recipe(recipe: Recipe, nodes: Sequence[str] | None = None) -> list[Pro
         problems.append(Problem(recipe.steps[0].number, "no step tests anything, so a run is inconclusive", help, True))
     if recipe.meta.red is not None and all(problem.warning for problem in problems):  # or the same would be told twice
         changed = Checker()
+        changed.variables.update(dict.fromkeys([FILES] if recipe.files else [], 0))
         try:
             for line in reddened(recipe).steps:
                 changed.line(line.number, line.text)

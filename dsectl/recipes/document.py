@@ -1,4 +1,5 @@
-"""A recipe file as a value: CommonMark whose blocks marked `dsectl` hold steps, and those marked `predict` a question.
+"""A recipe file as a value: CommonMark whose blocks marked `dsectl` hold steps, those marked `predict` a question, and
+those marked `python NAME.py` a file that the steps find in the folder `$files`.
 
 Those that come with dsectl are found by their names, any file by its path. `#` is the title, `##` begins a case. Every
 step keeps its line. What could be meant as steps and would not run is refused, wherever it stands: a test that was
@@ -23,7 +24,9 @@ from dsectl.script.tokens import Line, join_lines
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-STEPS, PREDICT = "dsectl", "predict"
+STEPS, PREDICT, PYTHON = "dsectl", "predict", "python"
+FILES = "files"
+"""The variable that holds the folder of a recipe's own files."""
 BYTES_MAX = 1024 * 1024
 """A lesson has some kilobytes."""
 SETTINGS = FrontMatter.__struct_fields__
@@ -33,6 +36,7 @@ ANSWER = "answer:"
 
 _FENCE = re.compile(r"[^A-Za-z_`~]*(?:`{3,}|~{3,})[ \t]*(\S.*)")
 """A line that would open a block with a mark, if nothing around it says otherwise."""
+_FILE_NAME = re.compile(r"[a-z_][a-z0-9_]*\.py")
 _DASHES = re.compile(r"-{3,}\s*")
 _SETTING = re.compile(r"\s*(\w+)\s*:")
 _CONTAINER = re.compile(r"^(?:[\s>*+\-]|\d+[.)]|\[[ xX]\])*|<!--|-->|<[^>]*>")
@@ -92,6 +96,8 @@ class Recipe:
     title: str
     cases: list[Case]
     problems: list[Problem]
+    files: dict[str, str] = field(default_factory=dict)
+    """What its blocks of code say that have a file name, by name."""
 
     @property
     def steps(self) -> list[Line]:
@@ -201,12 +207,15 @@ class _Reader:
         begin, end = token.map or (0, 0)
         info = token.info.strip()
         kind = info.split()[0] if info else ""
-        if kind not in (STEPS, PREDICT):
+        if kind == PYTHON and info != kind:
+            self._file(info.removeprefix(kind).strip(), token.content, begin)
+        elif kind not in (STEPS, PREDICT):
             if not info:
                 self._commands_only(token.content, begin + 1)
             names = [line.partition(":")[0] for line in token.content.splitlines() if not line.startswith((" ", "#"))]
             if kind.lower() in ("yaml", "yml") and names and set(names) <= {*SETTINGS, "---"}:
                 self._wrong(begin + 1, "settings in a block are not read", _AT_THE_TOP)
+        if kind not in (STEPS, PREDICT):
             return
         self.read_lines.update(range(begin, end))
         last = self.lines[end - 1].strip()
@@ -227,6 +236,16 @@ class _Reader:
                 parts.append(Predict(begin + 1, question.strip(), answer[len(ANSWER) :].strip()))
             else:
                 parts.append(Predict(begin + 1, token.content.strip()))
+
+    def _file(self, name: str, content: str, begin: int) -> None:
+        """Code that the steps find in a file; it stays a part of the prose."""
+        if not _FILE_NAME.fullmatch(name):
+            help = "Letters, digits and _, then .py: ```python pricing.py"
+            self._wrong(begin, f"{name!r} is no name of a file for this code", help)
+        elif name in self.recipe.files:
+            self._wrong(begin, f"there are two files called {name}")
+        else:
+            self.recipe.files[name] = content
 
     # -- what could be steps, and is not run
 

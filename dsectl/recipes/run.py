@@ -25,7 +25,7 @@ from cluster.emulator import cluster as emulator
 from cluster.emulator.home import find_home, load_cluster
 from cluster.errors import ClusterError, Usage
 from dsectl.cli.invocation import Session
-from dsectl.recipes.document import Block, Case, Part, Recipe
+from dsectl.recipes.document import FILES, Block, Case, Part, Recipe
 from dsectl.recipes.judgement import Judgement
 from dsectl.recipes.report import INTERRUPTED, TO_RUN, CaseReport, RecipeReport
 from dsectl.script.execution import carry_out
@@ -199,6 +199,16 @@ def cluster_name(file: str) -> str:
     return f"{slug[:24].strip('-')}-{os.urandom(3).hex()}"
 
 
+def write_files(recipe: Recipe, cluster: str) -> str:
+    """Write the recipe's own files into a folder of the cluster's, and return its path: they go when it goes, since
+    nodes may read them until then."""
+    folder = load_cluster(cluster).folder / "recipe"
+    folder.mkdir(exist_ok=True)
+    for name, content in recipe.files.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    return str(folder)
+
+
 class Run:
     """The cases of one run, on a cluster that stands."""
 
@@ -223,6 +233,8 @@ class Run:
     def all(self) -> None:
         """Every case, until one fails; those behind it are told as not run."""
         try:
+            if self.recipe.files:
+                self.interpreter.variables[FILES] = write_files(self.recipe, self.report.cluster)
             self.listener.ready(self.report, self.interpreter)
             self._known = {fault["id"] for fault in self._faults()[0]}
             for case in self.recipe.cases:

@@ -63,6 +63,14 @@ def test_a_recipe_that_passes(write: Any, home: Home) -> None:
     assert clusters() == [] and not (home.folder / "kept").exists()
 
 
+def test_steps_find_the_files_of_their_recipe(write: Any, home: Home) -> None:
+    file = write('put k "@$files/one.py"\nexpect get k .value == "x = 1\\n"')
+    with Path(file).open("a") as text:
+        text.write("\n```python one.py\nx = 1\n```\n")
+    ask("recipe", "run", file)
+    assert clusters() == [] and list(home.folder.glob("**/one.py")) == []
+
+
 def test_a_failure_tells_where_what_and_when(write: Any, home: Home, tmp_path: Path) -> None:
     file = write("put k 1\nwithin 1s: get k .value == 2", "get k")
     junit = tmp_path / "out.xml"

@@ -4,7 +4,7 @@ import pytest
 
 from dsectl.recipes.document import BYTES_MAX, Block, Predict, Prose, read_recipe
 from dsectl.script.tokens import Line, join_lines
-from tests.dsectl.recipes.written import FENCE, recipe, recipe_text
+from tests.dsectl.recipes.written import FENCE, problems, recipe, recipe_text
 
 WHOLE = f"""---
 nodes: 4
@@ -184,3 +184,31 @@ def test_each_case_has_its_steps() -> None:
         ["get a", "get b"],
         ["get c"],
     ]
+
+
+def test_code_with_a_name_is_a_file_and_stays_prose() -> None:
+    code = f"{FENCE}python pricing.py\nclass Pricing: ...\n{FENCE}"
+    found = read_recipe(recipe_text('expect get "$files" .value == 1') + code, "r.md")
+    assert found.files == {"pricing.py": "class Pricing: ...\n"} and problems(found.text) == []
+    last = found.cases[-1].parts[-1]
+    assert isinstance(last, Prose) and "class Pricing" in last.text, "readers see it"
+    shown = read_recipe(recipe_text("get k") + f"{FENCE}python\nx = 1\n{FENCE}\n", "r.md")
+    assert shown.files == {}, "without a name it is only shown"
+
+
+@pytest.mark.parametrize(
+    ("blocks", "message"),
+    [
+        (["python ../x.py"], "is no name of a file"),
+        (["python x.txt"], "is no name of a file"),
+        (["python x.py", "python x.py"], "two files called x.py"),
+    ],
+)
+def test_a_file_that_cannot_be_is_refused(blocks: list[str], message: str) -> None:
+    code = "".join(f"\n{FENCE}{info}\nx = 1\n{FENCE}\n" for info in blocks)
+    assert [message in one.message for one in problems(recipe_text("expect get k .value == 1") + code)] == [True]
+
+
+def test_the_folder_of_files_is_known_only_where_there_are_some() -> None:
+    (one,) = problems(recipe_text('put k "@$files/x.py"\nexpect get k .value == 1'))
+    assert "$files" in one.message
