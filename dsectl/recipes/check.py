@@ -90,7 +90,8 @@ def unknown_names(
                 yield f"unknown node {name!r}", f"Blanks stand between nodes: {name.replace(',', ' ')}"
                 continue
             for node in name.split(","):
-                if node and node not in nodes and not (node in ALL_NODES and metavar in LINK_METAVARS):
+                host = node.partition("/")[0]  # of a worker, as in n2/1
+                if node and host not in nodes and not (node in ALL_NODES and metavar in LINK_METAVARS):
                     yield f"unknown node {node!r}", known
         elif metavar == "ZONE" and zones is not None and name not in zones:
             yield f"unknown zone {name!r}", f"Its zones: {', '.join(zones)}; `zones: 3` makes three."

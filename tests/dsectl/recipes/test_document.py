@@ -212,3 +212,9 @@ def test_a_file_that_cannot_be_is_refused(blocks: list[str], message: str) -> No
 def test_the_folder_of_files_is_known_only_where_there_are_some() -> None:
     (one,) = problems(recipe_text('put k "@$files/x.py"\nexpect get k .value == 1'))
     assert "$files" in one.message
+
+
+def test_a_worker_is_known_by_its_node() -> None:
+    assert problems(recipe_text("!6 kill n3/1")) == []
+    (one,) = problems(recipe_text("!6 kill n4/1"))
+    assert "unknown node" in one.message
