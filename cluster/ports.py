@@ -137,8 +137,8 @@ class Messenger(Protocol):
         """As `send`, of a frame encoded once for many peers."""
 
     def gather(self, peer: str, body: Struct, deadline: float) -> bool:
-        """As `send`, of a small body (`cluster.wire.frames.SMALL_BYTES`) that shares a frame with its neighbours. Who
-        reads it after the deadline, or a neighbour's after it, drops it."""
+        """As `send`, of a small body (`cluster.wire.frames.SMALL_BYTES`), which may share a frame with its neighbours.
+        Who reads it after the deadline drops it."""
 
     def at_flush(self, function: Callable[[], None]) -> None:
         """Call once at the end of this pass, after the log and before the sockets are written."""

@@ -28,6 +28,10 @@ HELD_BYTES_MAX = 16 * 1024 * 1024
 """What a partition may hold back on one stream before the stream is reset, as a full socket buffer would stall it."""
 
 
+TOGETHER_S = 0.01
+"""Messages whose deadlines are so close expire together, and so may share a frame."""
+
+
 class Outbox:
     """What is to be written at the end of this pass: first whoever has something to send, then each stream once."""
 
@@ -238,8 +242,12 @@ class Connection:
                 self._mark(self)
         elif len(out) > self._out_max:
             return False
+        if not gathered:
+            self._gathered_until = deadline
+        elif abs(deadline - self._gathered_until) > TOGETHER_S:
+            self._settle()
+            gathered, self._gathered_until = self._gathered, deadline
         gathered.append(body)
-        self._gathered_until = deadline
         if len(gathered) >= ONE_WAYS_MAX:
             self._settle()
         return True

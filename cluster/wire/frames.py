@@ -63,8 +63,8 @@ class OneWay(Struct, array_like=True, gc=False, tag=4):
 
 
 class OneWays(Struct, array_like=True, gc=False, tag=9):
-    """Several small bodies that want no answer, in their order: a frame each would cost more than they do. `deadline`
-    is that of the last."""
+    """Several small bodies that want no answer, in their order: a frame each would cost more than they do. Their
+    deadlines are the same, or nearly so."""
 
     bodies: list[Body]
     deadline: float = 0.0

@@ -275,6 +275,22 @@ def test_what_shares_a_frame_expires_with_it() -> None:
         assert taken == [] and two.rpc.expired == 3
 
 
+def test_what_expires_at_another_time_has_a_frame_of_its_own() -> None:
+    with World(1) as world:
+        one, two = peers(world, "n1", "n2")
+        taken: list[str] = []
+        two.rpc.handle(Relay, lambda inbound: taken.append(inbound.body.id))
+
+        def send() -> None:
+            now = one.env.clock.now()
+            for id, deadline in (("late", now), ("wanted", now + 1.0), ("too", now + 1.005), ("late", now - 1.0)):
+                assert one.rpc.gather("n2", Relay("a", b"", id, "n1"), deadline)
+
+        one.env.clock.call_soon(send)
+        world.run_for(0.5)
+        assert taken == ["wanted", "too"] and two.rpc.expired == 2
+
+
 def test_a_full_queue_refuses_what_would_share_a_frame() -> None:
     with World(1) as world:
         one, _ = peers(world, "n1", "n2")
