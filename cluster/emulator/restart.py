@@ -37,7 +37,7 @@ def restart(client: "BlockingCluster", files: ClusterFiles, nodes: list[str], wa
     partition separates from them, holds what they announced in their new boot, and they what it did. Returns the pids.
     Raises DeadlinePassed, with who lacks what; the nodes run then."""
     began = time.monotonic()
-    drain(client, files, nodes, min(DRAIN_S, wait_s / 2), keep=False)
+    drain(client, files, nodes, wait_s / 2, keep=False)
     pids = emulator.restart(files.name, nodes, max(0.1, began + wait_s - time.monotonic()))
     behind = None
     while behind is None:

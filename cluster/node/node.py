@@ -225,7 +225,10 @@ class Node:
             lambda: len(router.calls_here), lambda: server.in_flight, lambda: len(writes), lambda: len(reads),
             lambda: sum(gateway.in_flight for gateway in self.gateways.values()),
         )  # fmt: skip
-        self.drain = Drain(self.env, record, self.requests.drain, self._tell_clients, in_flight)
+        self.drain = Drain(
+            self.env, record, self.requests.drain, self._tell_clients, in_flight,
+            lambda: [*(peer for peer in self.membership.alive() if peer != name), *self.transport.clients()],
+        )  # fmt: skip
 
     def _wire(self) -> None:
         """Who hears of what."""
@@ -250,6 +253,7 @@ class Node:
             (TABLE_QUEUES, partition, key) for partition, key in self.shards.retiring(self._has_ended)
         )
         handle(AdminQuery, self.answers.answer)
+        handle(Draining, self.drain.noted)
         self.membership.on_change.append(lambda *_: self.shards.boots_changed())
         self.membership.on_change.append(lambda name, _, new: self.replication.member_changed(name, new == "alive"))
         self.membership.on_refuted.append(self.replication.catchup.begin)

@@ -26,6 +26,7 @@ from cluster.requests.router import RequestRouter
 from cluster.requests.server import Server
 from cluster.requests.service import Definition, Sleep, definition_of
 from cluster.rpc.reach import Reach
+from cluster.wire.admin import Draining
 
 LEARN_S = 3.0
 """For so long after its start a node that has not heard all others keeps calls of services that it does not know."""
@@ -186,6 +187,8 @@ class ServiceHosting:
             return
         if kind == KIND_DRAIN:
             self.registry.set_draining(name, bool(body))
+            if body:
+                self.router.messenger.send(name, Draining(True))  # on the lane of the calls, behind them
         if kind != KIND:
             return
         try:

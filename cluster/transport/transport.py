@@ -89,11 +89,14 @@ class Transport:
         found = self._lanes.get((peer, lane)) or self._lane(peer, lane)
         return found.connection or found.ready()
 
+    def clients(self) -> list[Connection]:
+        """The connections of clients."""
+        return [one for one in self._accepted if one.peer is not None and one.peer.role == ROLE_CLIENT]
+
     def push_clients(self, body: Struct) -> None:
         """Send one way to every client that is connected."""
-        for connection in list(self._accepted):
-            if connection.peer is not None and connection.peer.role == ROLE_CLIENT:
-                connection.push(body)
+        for connection in self.clients():
+            connection.push(body)
 
     def watch(self, peer: str) -> None:
         """Hold an idle control connection open: its end tells of a death at once."""

@@ -23,7 +23,8 @@ class AdminAnswer(Struct, array_like=True, gc=False, tag=51):
 
 
 class Draining(Struct, array_like=True, gc=False, tag=52):
-    """Pushed to clients: send new operations to other nodes as long as there are any, or do so no longer."""
+    """Pushed to clients: send new operations to other nodes as long as there are any, or do so no longer. Who is told
+    that a node drains, client or node, sends this back behind what it has sent already."""
 
     draining: bool
 

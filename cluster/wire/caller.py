@@ -333,6 +333,8 @@ class Caller:
                 if isinstance(frame.body, Draining):
                     self.draining = frame.body.draining
                     self.good = self.ready and not self.draining
+                    if self.draining:
+                        self.oneway(frame.body)  # behind all that was sent, so that the node need not wait for more
                 else:
                     self.on_push(frame.body)
             elif isinstance(frame, Part):

@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Any
 
 from cluster.errors import ClusterError, Forbidden
-from cluster.wire.admin import AdminQuery
+from cluster.wire.admin import AdminQuery, Draining
 from cluster.wire.chain import Accept, Decided, Entries, Prepare
 from cluster.wire.kv import Get, Keys, Put, ReadClock, Update
 from cluster.wire.membership import PushPull, StreamPing, Tell
@@ -105,6 +105,7 @@ MAY_SEND: dict[type, tuple[str, ...]] = {
     # The calls themselves.
     BatchRefused: _NODES,
     AdminQuery: (ROLE_NODE, ROLE_CLIENT),
+    Draining: (ROLE_NODE, ROLE_CLIENT),
 }
 
 PLACED: frozenset[type] = frozenset((Put, Update, Get, Keys, Replicate, Scan, Compare, Leaves))

@@ -93,9 +93,9 @@ def restart(
     ] = None,
 ) -> Answer:
     """A named node that runs is drained and stopped first: it takes no new requests and finishes those in flight, for
-    up to 5 s. Returns when every other reachable node sees it alive with its services, and it sees the same of them.
-    --replace is for one node whose own files are damaged: it starts under a new id and votes again once its peers have
-    completed it."""
+    up to half of --wait. Returns when every other reachable node sees it alive with its services, and it sees the same
+    of them. --replace is for one node whose own files are damaged: it starts under a new id and votes again once its
+    peers have completed it."""
     if all == bool(nodes):
         raise Usage("restart needs nodes, or --all", help="`dsectl restart n3`, or `dsectl restart --all`.")
     if replace and (all or len(nodes or []) != 1):

@@ -12,12 +12,15 @@ from cluster.requests import CallContext, ServiceHosting, operation, service
 from cluster.requests.registry import KIND_DRAIN, Registry
 from cluster.simulation.fleet import Fleet, SimulatedRequest
 from cluster.wire.admin import AdminAnswer
+from cluster.wire.requests import Call
 from tests.simulation.safeguards.readiness import lose, wait_known
 from tests.simulation.safeguards.registry import Safeguard
 
 CALL_EVERY_S = 0.004
 WORK_S = 0.15
-EASY = (1, 2, 3)
+SLOW_S = 0.065
+"""Less than what makes a node look dead to its client."""
+EASY = (2, 3, 4)
 """Seeds under which links that lose a third let a drain come to its end."""
 SIGNAL_S = 0.05
 """From the answer of a drain to the end of the process: the command has to send a signal."""
@@ -139,6 +142,27 @@ def a_drained_node_is_restarted(seed: int) -> None:
         )
 
 
+def what_was_sent_is_still_on_its_way(seed: int) -> None:
+    """A client sends something just before it learns that a node drains, over a link that takes about as long as the
+    node would wait for silence."""
+    with Fleet.running(seed, 3) as fleet:
+        host_work(fleet, *fleet.names)
+        client = fleet.client("client")
+        fleet.world.run_for(2.0)
+        fleet.world.slow("client", "n1", delay=SLOW_S)
+        fleet.world.slow("n1", "client", delay=SLOW_S)
+        drain = fleet.ask("n1", "drain")
+        fleet.world.run_for(SLOW_S - 0.005)
+        results = [client.ask(Call("work", "do", b"{}")) for _ in range(6)]
+        drained = fleet.wait(drain, 6.0)
+        assert isinstance(drained.answer, AdminAnswer), drained.error
+        fleet.world.run_for(SIGNAL_S)
+        fleet.crash("n1")
+        fleet.world.run_for(6.0)
+        lost = [one.error for one in results if one.error is not None]
+        assert not lost, f"{len(lost)} of {len(results)} calls failed: {lost[0]}"
+
+
 def announce_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Registry, "set_draining", lambda self, node, draining: None)
 
@@ -163,6 +187,10 @@ def leave_gossip_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def tell_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Announcing, "tell_all", Announcing.tell)
+
+
+def wait_for_silence_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Drain, "_is_noted", lambda self, now: True)
 
 
 def forget_at_boot(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +227,14 @@ SAFEGUARDS = [
         "No request is on its way to a node that stops, however bad its links are.",
         tell_once,
         gossip_of_a_drain_is_lost,
-        range(1, 6),
+        range(6, 11),
+    ),
+    Safeguard(
+        "a drain waits until all senders have noted it",
+        "A node that is restarted finishes what was sent to it, however slow the way is.",
+        wait_for_silence_only,
+        what_was_sent_is_still_on_its_way,
+        range(1, 8),
     ),
     Safeguard(
         "a drain is on the disk",
