@@ -43,9 +43,11 @@ Refusals = list[tuple[C, ClusterError]]
 
 
 class Gate(Generic[C]):
-    """The places of one endpoint, called `name` in refusals."""
+    """The places of one endpoint, called `name` in refusals. Without `sheds` calls wait until their deadlines."""
 
-    def __init__(self, name: str, concurrency: int = CONCURRENCY, waiting_max: int = WAITING_MAX) -> None:
+    def __init__(
+        self, name: str, concurrency: int = CONCURRENCY, waiting_max: int = WAITING_MAX, sheds: bool = True
+    ) -> None:
         self.name = name
         self.concurrency = concurrency
         self.running = 0
@@ -55,6 +57,7 @@ class Gate(Generic[C]):
         self.over = False
         """The queue does not empty itself."""
         self._waiting_max = waiting_max
+        self._sheds = sheds
         self._queues: tuple[OrderedDict[C, float], OrderedDict[C, float]] = (OrderedDict(), OrderedDict())
         """By priority: since when each waits, oldest first."""
         self._deadlines: list[tuple[float, int, C]] = []
@@ -143,6 +146,8 @@ class Gate(Generic[C]):
             return None
         while not self._waits(self._deadlines[0][2]):
             heappop(self._deadlines)
+        if not self._sheds:
+            return self._deadlines[0][0]
         late_at = oldest + TARGET_S
         if not self.over and self._late_since is not None:
             late_at = max(late_at, self._late_since + INTERVAL_S)
@@ -150,6 +155,8 @@ class Gate(Generic[C]):
 
     def _observe(self, now: float) -> None:
         """Whether the queue stands: some call has been late for an interval. Over once none has for as long."""
+        if not self._sheds:
+            return
         oldest = self._oldest()
         if oldest is not None and now - oldest >= TARGET_S:
             if self._late_since is None:
@@ -168,4 +175,4 @@ class Gate(Generic[C]):
         return call in self._queues[NORMAL] or call in self._queues[LOW]
 
     def _overloaded(self) -> ClusterError:
-        return Overloaded(f"{self.name} runs {self.running} calls, and more wait than it can take in time")
+        return Overloaded(f"{self.name} has more calls than it can run in time")

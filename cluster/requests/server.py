@@ -221,7 +221,8 @@ class Server:
         if definition.name in self.definitions:
             raise Usage(f"this node hosts a service {definition.name} already")
         self.definitions[definition.name] = definition
-        gate = Gate[Run](f"{definition.name} on {self.node}", definition.concurrency or CONCURRENCY)
+        concurrency = definition.concurrency or CONCURRENCY
+        gate = Gate[Run](f"{definition.name} on {self.node}", concurrency, sheds=definition.shedding)
         self.admissions[definition.name] = admission = Admission(gate, self.clock)
         for name, operation in definition.operations.items():
             full = f"{definition.name}.{name}"

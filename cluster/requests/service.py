@@ -118,13 +118,15 @@ class Operation:
 
 @dataclass(frozen=True)
 class Definition:
-    """One class, taken apart. `concurrency`: how many calls an endpoint runs together, None for the default. `schemas`
-    are the JSON Schemas of all its types, by name; `references` point to them."""
+    """One class, taken apart. `concurrency`: how many calls an endpoint runs together, None for the default;
+    `shedding`: others may wait for a moment only. `schemas` are the JSON Schemas of all its types, by name;
+    `references` point to them."""
 
     name: str
     version: int
     summary: str
     concurrency: int | None
+    shedding: bool
     operations: dict[str, Operation]
     schemas: dict[str, Schema] = field(repr=False)
     references: dict[type, Schema] = field(repr=False)
@@ -152,7 +154,7 @@ def operation(
     return lambda method: OperationMethod(method, traits)
 
 
-def service(*, name: str, version: int = 1, concurrency: int | None = None) -> Callable[[C], C]:
+def service(*, name: str, version: int = 1, concurrency: int | None = None, shedding: bool = True) -> Callable[[C], C]:
     """Make a class a service. Raises Usage when it is not one."""
 
     def define(made: C) -> C:
@@ -177,7 +179,7 @@ def service(*, name: str, version: int = 1, concurrency: int | None = None) -> C
         except (TypeError, RuntimeError) as error:
             raise Usage(f"service {name} has a type that JSON cannot carry: {error}") from None
         made.__service__ = Definition(  # type: ignore[attr-defined]
-            name, version, _summary(made), concurrency, operations, schemas, references
+            name, version, _summary(made), concurrency, shedding, operations, schemas, references
         )
         return made
 

@@ -89,6 +89,17 @@ def test_it_is_over_until_nothing_has_been_late_for_an_interval() -> None:
     assert not gate.over and take(gate, 0.30) == "b"
 
 
+def test_without_shedding_all_wait_until_their_deadlines_oldest_first() -> None:
+    gate = Gate[Waiter]("work on n1", 1, sheds=False)
+    assert gate.enter()
+    for number in range(3):
+        gate.wait(Waiter(str(number), deadline=1.0 + number), 0.0)
+    assert gate.look_at() == 1.0 and gate.refusals(0.9) == []
+    assert take(gate, 0.95) == "0"
+    assert names(gate.refusals(2.0)) == [("1", DeadlinePassed)]
+    assert take(gate, 2.5) == "2"
+
+
 def test_a_full_queue_sheds_low_priority_first_and_then_who_would_be_last() -> None:
     gate = full(waiting_max=2)
     gate.wait(Waiter("low", LOW), 0.0)

@@ -1,6 +1,8 @@
 """Calls of a service whose operation is neither readonly nor idempotent, and what may become of each.
 
-It runs at most once, and not after its deadline; what was answered ran, and what was refused for good did not.
+It runs at most once, and not after its deadline; what was answered ran, and what was refused for good did not. Each has
+ended soon after its deadline. Every third goes through a service that calls the first. So few run together on a node
+that others wait at its gate, also while the node is stopped.
 """
 
 from dataclasses import dataclass
@@ -16,7 +18,12 @@ from cluster.wire.requests import Call, CallDone
 TIMEOUT_S = 1.0
 LATE_S = 0.01
 """As in the ledger: deadlines are compared over a connection."""
+ENDED_S = 0.5
+"""By so long after its deadline a call has ended, whatever became of the nodes: the client sees to that."""
 WORK_S = 0.02
+CONCURRENCY = 2
+BURST = 3
+"""Calls that are begun together."""
 
 
 class Charge(Struct):
@@ -52,7 +59,7 @@ class Calls:
     def _host(self, name: str, node: Node) -> None:
         calls = self
 
-        @service(name="pay", version=1)
+        @service(name="pay", version=1, concurrency=CONCURRENCY)
         class Pay:
             """Charges, and must not do so twice."""
 
@@ -63,15 +70,28 @@ class Calls:
                 await call.sleep(WORK_S)
                 return Charged(request.number, call.node)
 
+        @service(name="shop", version=1)
+        class Shop:
+            """Has others charge."""
+
+            @operation()
+            async def order(self, request: Charge, call: CallContext) -> Charged:
+                """Charge once, wherever that is done."""
+                return Charged(**await call.call("pay.charge", request))
+
         node.requests.host(Pay())
+        node.requests.host(Shop())
 
     def begin(self, client: SimulatedClient, via: str | None) -> None:
-        """One call, through a node or the one that the client chooses; some have a key, some ask for a hedge, which an
+        """Some calls, through a node or those that the client chooses; some have a key, some ask for a hedge, which an
         operation that changes something must not get."""
-        number = len(self.all)
-        key = f"key-{number % 5}" if number % 3 == 0 else ""
-        body = Call("pay", "charge", json.encode(Charge(number)), key, hedge=number % 2 == 0)
-        self.all.append(Charging(self.fleet.world.now, client.ask(body, node=via, timeout=TIMEOUT_S), []))
+        for _ in range(BURST):
+            number = len(self.all)
+            key = f"key-{number % 5}" if number % 4 == 0 else ""
+            target = ("shop", "order") if number % 3 == 0 else ("pay", "charge")
+            body = Call(*target, json.encode(Charge(number)), key, hedge=number % 2 == 0)
+            result = client.ask(body, node=via, timeout=TIMEOUT_S)
+            self.all.append(Charging(self.fleet.world.now, result, []))
 
     def check(self) -> None:
         """Whether each did what it may."""
@@ -79,6 +99,8 @@ class Calls:
             outcome = one.result.answer or one.result.error
             what = f"call {number}, which ended as {outcome!r}, ran {one.ran}"
             assert len(one.ran) <= 1, f"{what}: twice"
+            assert one.result.took_s is not None, f"{what}: it never ended"
+            assert one.result.took_s <= TIMEOUT_S + ENDED_S, f"{what}: after {one.result.took_s:.3f} s"
             assert all(at <= one.asked_at + TIMEOUT_S + LATE_S for _, at in one.ran), f"{what}: after its deadline"
             if isinstance(one.result.answer, CallDone):
                 assert one.ran, f"{what}: it never ran"
