@@ -133,7 +133,7 @@ class Gate(Generic[C]):
         ]
         if self.over:
             for queue in self._queues:
-                while queue and now - queue[call := next(iter(queue))] >= TARGET_S:
+                while queue and now >= queue[call := next(iter(queue))] + TARGET_S:
                     self.discard(call)
                     self.shed += 1
                     refused.append((call, self._overloaded()))
@@ -158,11 +158,11 @@ class Gate(Generic[C]):
         if not self._sheds:
             return
         oldest = self._oldest()
-        if oldest is not None and now - oldest >= TARGET_S:
+        if oldest is not None and now >= oldest + TARGET_S:  # as `look_at` says it, or rounding makes it ask again
             if self._late_since is None:
                 self._late_since = oldest + TARGET_S
             self._late_at = now
-            self.over = self.over or now - self._late_since >= INTERVAL_S
+            self.over = self.over or now >= self._late_since + INTERVAL_S
         elif not self.over:
             self._late_since = None
         elif now - self._late_at >= INTERVAL_S:

@@ -171,6 +171,8 @@ def test_every_call_ends_once_and_in_time(steps: list[tuple[float, int, int, flo
         for one, error in gate.refusals(now):
             end(one, error.code)
         assert gate.running == running <= 2
+        at = gate.look_at()
+        assert at is None or at > now, "or its timer would be due again at once"
     now += 1.0
     for one, error in gate.refusals(now):
         end(one, error.code)
