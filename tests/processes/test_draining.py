@@ -1,7 +1,9 @@
 """drain, undrain and rolling restarts, and a stopped endpoint: real processes under the load generator."""
 
+import asyncio
 import subprocess
 import sys
+import time
 from typing import Any
 
 import msgspec
@@ -13,6 +15,7 @@ from tests.processes.commands import ask, dsectl
 from tests.processes.fleet import until
 
 RATE = 500
+STARVED_S = 0.3
 
 
 @pytest.fixture
@@ -55,6 +58,44 @@ def test_a_rolling_restart_fails_no_request(five: None) -> None:
         dsectl("restart", node)
     report = load.report()
     check_none_failed(report)
+
+
+class NothingLearned(dict[tuple[str, str], None]):
+    """For a client that repeats no call, as if none might be."""
+
+    def __setitem__(self, key: tuple[str, str], value: None) -> None:
+        pass
+
+
+def test_a_starved_client_loses_nothing_in_a_rolling_restart(five: None) -> None:
+    """It sends a burst, and does not run for longer than a node would wait for silence: news that the node drains is
+    read behind the next burst."""
+
+    async def bursts(restarting: asyncio.Future[None]) -> tuple[int, list[str]]:
+        count, failed = 0, []
+        async with cluster.connect() as client:
+            client.router.repeatable_calls = NothingLearned()
+            while not restarting.done():
+                ended = await asyncio.gather(
+                    *(client.requests.call("echo.whoami") for _ in range(50)), return_exceptions=True
+                )
+                count += len(ended)
+                failed += [f"{type(one).__name__}: {one}" for one in ended if isinstance(one, BaseException)]
+                time.sleep(STARVED_S)  # noqa: ASYNC251 that is what it is about
+        return count, failed
+
+    def restart() -> None:
+        for node in ("n1", "n2", "n3"):
+            dsectl("restart", node)
+
+    async def both() -> tuple[int, list[str]]:
+        restarting = asyncio.ensure_future(asyncio.to_thread(restart))
+        found = await bursts(restarting)
+        await restarting
+        return found
+
+    count, failed = asyncio.run(both())
+    assert not failed, f"{len(failed)} of {count} failed: {failed[:3]}"
 
 
 def test_a_stopped_endpoint_costs_no_repeatable_request_more_than_its_hedge(five: None) -> None:
