@@ -14,6 +14,7 @@ from cluster.env import Clock
 from cluster.errors import BadMessage, ClusterError, DeadlinePassed, ServiceError, TooLarge, Usage
 from cluster.limits import NAME_BYTES_MAX, VALUE_BYTES_MAX
 from cluster.ports import Inbound
+from cluster.requests.declared import error_message
 from cluster.wire.requests import Call, CallDone
 
 
@@ -68,7 +69,8 @@ class NestedCalls:
             raise outcome
         assert type(outcome) is CallDone
         if outcome.error:
-            raise ServiceError(f"{outcome.error}: {outcome.payload.decode(errors='replace')}")
+            message, fields = error_message(outcome.payload)
+            raise ServiceError(f"{target} raised {outcome.error}: {message}", error=outcome.error, data=fields)
         try:
             return json.decode(outcome.payload)
         except (DecodeError, UnicodeDecodeError) as error:
