@@ -244,7 +244,9 @@ class RocksRows:
             shutil.rmtree(self._folder + COPY, ignore_errors=True)
             try:
                 self._copy = Rdict(self._folder + COPY, _options(Cache(VERIFY_CACHE_BYTES)))
-                return [self._copy_range(self._copy, start, end) for start, end in ranges]
+                found = [self._copy_range(self._copy, start, end) for start, end in ranges]
+                self._copy.flush()  # here, and not in the switch
+                return found
             except OSError:
                 raise
             except Exception as error:

@@ -185,7 +185,7 @@ class SortedRows(Protocol):
 
     def switch(self, rows: Iterable[tuple[bytes, bytes | None]]) -> None:
         """Go on with the copy, and with these rows in it, in place of what could not be read. Blocks for some
-        milliseconds. Raises OSError, and then all is as it was."""
+        tens of milliseconds. Raises OSError, and then all is as it was."""
 
     def abandon(self) -> None:
         """Delete the copy."""
