@@ -222,7 +222,8 @@ class Node:
         router, server = self.requests.router, self.requests.server
         writes, reads = self.replication.writer.in_flight, self.replication.reader.in_flight
         in_flight = (
-            lambda: len(router.calls_here), lambda: server.in_flight, lambda: len(writes), lambda: len(reads),
+            lambda: len(router.calls_here), lambda: router.answers.under_way,
+            lambda: server.in_flight, lambda: len(writes), lambda: len(reads),
             lambda: sum(gateway.in_flight for gateway in self.gateways.values()),
         )  # fmt: skip
         self.drain = Drain(

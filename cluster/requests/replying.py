@@ -27,36 +27,47 @@ class PartSink(Protocol):
         """A part. False when it is lost."""
 
 
-def answer(inbound: Inbound, clock: Clock, outcome: CallDone | ClusterError) -> None:
-    """Answer a call."""
-    if not isinstance(outcome, CallDone):
-        inbound.fail(outcome)
-    elif len(outcome.payload) <= PARTS_WINDOW_BYTES or outcome.replies is not None:
-        inbound.reply(outcome)
-    else:
-        _LargeReply(inbound, outcome, clock)
+class CallAnswers:
+    """The answers of one node's calls."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.under_way = 0
+        """Large replies that are not read to their end: a drain waits for them."""
+
+    def answer(self, inbound: Inbound, outcome: CallDone | ClusterError) -> None:
+        """Answer a call."""
+        if not isinstance(outcome, CallDone):
+            inbound.fail(outcome)
+        elif len(outcome.payload) <= PARTS_WINDOW_BYTES or outcome.replies is not None:
+            inbound.reply(outcome)
+        else:
+            LargeReply(self, inbound, outcome)
 
 
-class _LargeReply:
+class LargeReply:
     """A reply on its way in parts. Its last bytes go with the CallDone."""
 
-    def __init__(self, inbound: Inbound, done: CallDone, clock: Clock) -> None:
+    def __init__(self, answers: CallAnswers, inbound: Inbound, done: CallDone) -> None:
+        self._answers = answers
         self._inbound = inbound
         self._done = done
         self._writer = writer = PartWriter(inbound.part)
         payload = done.payload
         done.payload = payload[-PART_BYTES_MAX:]
+        answers.under_way += 1
         inbound.on_credit(writer.credit)
         writer.write(payload[:-PART_BYTES_MAX])
         self._timer: Timer | None = None
         if writer.waits:
             writer.on_sent = self._end
             inbound.on_cancel(self._stop)
-            self._timer = clock.call_at(inbound.deadline, self._expire)
+            self._timer = answers.clock.call_at(inbound.deadline, self._expire)
         else:
             self._end()
 
     def _end(self) -> None:
+        self._answers.under_way -= 1
         if self._timer is not None:
             self._timer.cancel()
         if self._writer.failed:
@@ -66,10 +77,12 @@ class _LargeReply:
 
     def _expire(self) -> None:
         """Its reader is too slow. It waits no longer, and what is left is not kept for it."""
+        self._answers.under_way -= 1
         self._writer.stop()
         self._inbound.fail(Maybe("the deadline passed before the reply was read"))
 
     def _stop(self) -> None:
+        self._answers.under_way -= 1
         self._writer.stop()
         if self._timer is not None:
             self._timer.cancel()

@@ -40,7 +40,7 @@ from cluster.ports import Inbound, Messenger, Outcome
 from cluster.requests.figures import OperationFigures
 from cluster.requests.pool import Pool, PoolEndpoint, Pools
 from cluster.requests.registry import Registry
-from cluster.requests.replying import answer
+from cluster.requests.replying import CallAnswers
 from cluster.requests.server import Run, Server
 from cluster.rpc.reach import Reach
 from cluster.wire.requests import Call, CallDone
@@ -88,6 +88,7 @@ class RequestRouter:
         """The calls that clients brought here and that have not ended, oldest first."""
         self.unrouted = OperationFigures()
         """Of calls of services that nobody has announced."""
+        self.answers = CallAnswers(clock)
         messenger.handle(Call, self.on_call)
         reach.on_silent.append(self._silent)
         reach.on_quiet.append(self._quiet)
@@ -96,7 +97,7 @@ class RequestRouter:
         """Run here what another node has routed; route what a client brings."""
         call: Call = inbound.body
         if call.routed:
-            run = self.server.run(call, inbound.deadline, partial(answer, inbound, self.clock), inbound)
+            run = self.server.run(call, inbound.deadline, partial(self.answers.answer, inbound), inbound)
             if run is not None:
                 inbound.on_cancel(run.cancel)
         elif len(self.calls_here) >= ROUTED_MAX:
@@ -430,7 +431,7 @@ class _Routed:
         else:
             figures.latencies.note(seconds)
             figures.failed += 1
-        answer(self.inbound, clock, outcome)
+        self.router.answers.answer(self.inbound, outcome)
 
     def _leave(self) -> None:
         """Nothing is under way for it any more."""

@@ -388,7 +388,11 @@ class World:
         """Whether nothing is under way and nothing is counted as if it were."""
         return (
             self.clock.pending() == 0
+            and all(node.router.answers.under_way == 0 for node in self.nodes.values())
             and all(task.ended for task in self.loop.tasks)
-            and all(node.server.running == len(node.router.calls_here) == 0 for node in self.nodes.values())
+            and all(
+                node.server.running == len(node.router.calls_here) == node.router.answers.under_way == 0
+                for node in self.nodes.values()
+            )
             and all(row["in_flight"] == 0 for node in self.nodes.values() for row in node.router.figures())
         )

@@ -5,14 +5,15 @@ from msgspec import json
 
 from cluster.errors import DeadlinePassed, Maybe
 from cluster.simulation.fleet import Fleet
-from cluster.wire.requests import CallDone
+from cluster.wire.requests import Call, CallDone
 from tests.simulation.safeguards.streaming import Play, Reading, Tapes
 
 
 def at_rest(fleet: Fleet) -> None:
     """No node keeps a window, a call or a handler."""
     for node in fleet.nodes.values():
-        assert not node.requests.router.calls_here and node.requests.server.running == 0
+        requests = node.requests
+        assert not requests.router.calls_here and requests.server.running == requests.router.answers.under_way == 0
 
 
 @pytest.mark.parametrize("nodes", [("n1",), ("n2",), ("n2", "n3")])
@@ -120,8 +121,6 @@ def test_a_large_reply_arrives_whole(seed: int, times: int) -> None:
     with Fleet.running(seed, 3) as fleet:
         client = fleet.client("c1", via="n1")
         for node in ("n1", "n2"):
-            from cluster.wire.requests import Call
-
             done = fleet.wait(client.ask(Call("echo", "repeat", payload, only=node))).outcome
             assert isinstance(done, CallDone) and json.decode(done.payload) == {"text": "x" * times}
             assert done.node == node and done.replies is None
@@ -139,4 +138,15 @@ def test_a_large_reply_is_dropped_with_its_reader(seed: int) -> None:
         fleet.wait(call)
         assert call.error is not None
         fleet.world.run_for(1.0)
+        at_rest(fleet)
+
+
+def test_a_drain_waits_for_large_replies_to_be_read(seed: int) -> None:
+    with Fleet.running(seed, 3) as fleet:
+        fleet.world.slow("n1", "n2", delay=0.05)
+        call = fleet.call("n1", "echo.repeat", json.encode({"text": "x", "times": 1_000_000}), only="n2")
+        fleet.until(lambda: fleet.nodes["n2"].requests.router.answers.under_way == 1, 1.0)
+        drain = fleet.ask("n2", "drain", timeout=8.0)
+        fleet.until(lambda: drain.ended, 8.0)
+        assert isinstance(call.answer, CallDone), "the node would have ended in the middle of a reply"
         at_rest(fleet)
