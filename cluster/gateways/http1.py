@@ -375,7 +375,8 @@ class HttpSession(GatewaySession):
         if self._taken and not self._writes_paused and self.waits_for is not None:
             taken, self._taken = self._taken, 0
             self.waits_for.credit(taken)
-        self.settle(reads=not self._closing and not self._writes_paused and not self.reader.is_full)
+        ahead = self.current is not None and self.reader.is_full
+        self.settle(reads=not self._closing and not self._writes_paused and not ahead)
 
     def _may_begin(self) -> bool:
         return self.current is None and not self._closing and not self._writes_paused

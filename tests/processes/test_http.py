@@ -149,6 +149,18 @@ def test_the_document_is_valid_and_of_every_node_alike(three: Real, dial: Dial) 
     assert "/services/echo/whoami" in documents[0]["paths"]
 
 
+def test_the_largest_value_and_message_pass(three: Real, dial: Dial) -> None:
+    dsectl("queue", "create", "jobs", *C)
+    client, large = dial(), bytes(range(256)) * 4096
+    assert client.ask("PUT", "/kv/large", large)[0] == 200 and client.ask("GET", "/kv/large") == (200, large)
+    assert client.ask("PUT", "/kv/large", large + b"x")[0] == 413
+    text = b"x" * len(large)
+    assert client.ask("POST", "/queues/jobs", text)[0] == 200
+    assert client.json("GET", "/queues/jobs?wait=5")["messages"][0]["body"].encode() == text
+    half = json.encode({"text": "x" * (len(large) // 2)})
+    assert client.json("POST", "/services/echo/echo", half) == json.decode(half)
+
+
 def test_what_was_acknowledged_survives_the_death_of_a_node(three: Real, dial: Dial) -> None:
     """Writers on the address that all share, each with a new connection when its node dies; the rest lives on."""
     dsectl("queue", "create", "jobs", "--visibility", "2s", *C)

@@ -332,8 +332,14 @@ def test_the_next_request_is_read_while_one_is_under_way_and_no_more(node: FakeN
     assert not client.paused and client.written.count(b"HTTP/1.1 200 OK") == 2
     client.written = b""
     client.send("POST", ECHO, b"{}", **JSON)
-    client.raw(encoded("PUT", "/kv/k", b"x" * 100_000)[:-1])
+    large = encoded("PUT", "/kv/k?blind=true", b"x" * 100_000)
+    client.raw(large[:-1])
     assert client.paused
+    node.asked[1].reply(CallDone(b"{}", "n1"))
+    node.flush()
+    assert not client.paused  # now it is the rest of this one that is waited for
+    client.raw(large[-1:])
+    assert len(node.asked[2].body.value) == 100_000
 
 
 PIECES = st.one_of(
