@@ -19,7 +19,7 @@ from cluster.client.operation import (
     expect,
     operation,
 )
-from cluster.errors import BadMessage, ServiceError, TooLarge, Usage
+from cluster.errors import BadMessage, TooLarge, Usage
 from cluster.limits import KEY_BYTES_MAX, NAME_BYTES_MAX, VALUE_BYTES_MAX
 from cluster.wire.requests import Call, CallDone
 
@@ -119,6 +119,7 @@ class Requests(Family[S]):
         `deadline` in seconds bounds the whole stream; other options as for `call`. The iterator raises what ends the
         stream, after the replies that came before."""
         from cluster.client.streams import RowFormat
+        from cluster.requests.declared import service_error
 
         body = call_body(operation, arguments, only, key, hedge, version)
         body.strict = check_flag(strict, "`strict`")
@@ -255,7 +256,7 @@ class TypedClient(Family[S]):
 
     def _declared(self, name: str, found: "Operation", done: CallDone) -> Exception:
         """The exception that the handler raised; a ServiceError when this class does not declare it."""
-        from cluster.requests.declared import decode_error
+        from cluster.requests.declared import decode_error, service_error
 
         for kind in found.traits.errors:
             if kind.__name__ == done.error:
@@ -302,6 +303,8 @@ def call_result(call: Call, done: CallDone, seconds: float) -> CallResult:
     """The result of a request. Raises ServiceError for a declared error, BadMessage when the reply is not JSON."""
     name = f"{call.service}.{call.operation}"
     if done.error:
+        from cluster.requests.declared import service_error
+
         raise service_error(name, done)
     try:
         reply = json.decode(done.payload)
@@ -318,17 +321,4 @@ def call_result(call: Call, done: CallDone, seconds: float) -> CallResult:
         done.hedged,
         round(seconds * 1000, 3),
         "",
-    )
-
-
-def service_error(name: str, done: CallDone) -> ServiceError:
-    """A declared error for a caller without its class: `detail` has its name (`declared`) and its fields (`data`)."""
-    from cluster.requests.declared import error_message
-
-    message, fields = error_message(done.payload)
-    return ServiceError(
-        f"{name} raised {done.error}: {message}" if message else f"{name} raised {done.error}",
-        declared=done.error,
-        data=fields,
-        endpoint=done.endpoint or done.node,
     )

@@ -16,7 +16,8 @@ from typing import Any
 
 import msgspec
 
-from cluster.errors import BadMessage
+from cluster.errors import BadMessage, ServiceError
+from cluster.wire.requests import CallDone
 
 MESSAGE = "message"
 _encode = msgspec.json.Encoder().encode
@@ -68,3 +69,15 @@ def error_message(payload: bytes) -> tuple[str, dict[str, Any]]:
     except msgspec.MsgspecError as why:
         raise BadMessage(f"a declared error came with something else than fields: {why}") from None
     return str(sent.get(MESSAGE, "")), sent
+
+
+def service_error(name: str, done: CallDone) -> ServiceError:
+    """A declared error for a caller without its class: `detail` has its name (`declared`) and its fields (`data`).
+    Raises BadMessage."""
+    message, sent = error_message(done.payload)
+    return ServiceError(
+        f"{name} raised {done.error}: {message}" if message else f"{name} raised {done.error}",
+        declared=done.error,
+        data=sent,
+        endpoint=done.endpoint or done.node,
+    )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LATENCY_MS_MAX = 60_000.0
 
 
-class Text(Struct, forbid_unknown_fields=True):
+class Text(Struct):
     """Some text."""
 
     text: Annotated[str, Meta(max_length=VALUE_BYTES_MAX // 2)] = ""
@@ -89,7 +89,7 @@ class Echo:
         return Whoami(call.node, round(call.remaining() * 1000, 3))
 
 
-class Work(Struct, forbid_unknown_fields=True):
+class Work(Struct):
     """Nothing to say: the node's behaviour decides."""
 
 
@@ -101,7 +101,7 @@ class Worked(Struct):
     count: int
 
 
-class Change(Struct, forbid_unknown_fields=True):
+class Change(Struct):
     """What to change; what is left out stays."""
 
     latency_ms: Annotated[float, Meta(ge=0, le=LATENCY_MS_MAX)] | None = None

@@ -1,6 +1,7 @@
 """Where arguments do not fit, in words: `request.items[2].sku is missing`."""
 
 import re
+from difflib import get_close_matches
 from typing import NamedTuple
 
 import msgspec
@@ -29,3 +30,17 @@ def field_problem(error: Exception) -> FieldProblem:
     if named is None:
         return FieldProblem(path, f"is invalid: {what[:1].lower()}{what[1:]}")
     return FieldProblem(f"{path}.{named['name']}", "is missing" if "missing" in what else "is unknown")
+
+
+def unknown_argument(payload: bytes, request: type[msgspec.Struct]) -> FieldProblem | None:
+    """The first argument that the operation does not have, in a payload that `request` takes. A service ignores such;
+    a person at a prompt has mistyped it."""
+    if request.__struct_config__.array_like:
+        return None
+    known = list(request.__struct_encode_fields__)
+    tag = request.__struct_config__.tag_field
+    for name in msgspec.json.decode(payload, type=dict[str, msgspec.Raw]):
+        if name not in known and name != tag:
+            close = get_close_matches(name, known, n=1, cutoff=0.5)
+            return FieldProblem(f"request.{name}", "is unknown" + (f": did you mean {close[0]}?" if close else ""))
+    return None

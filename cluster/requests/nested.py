@@ -11,10 +11,10 @@ from typing import Any, Protocol
 from msgspec import DecodeError, MsgspecError, Struct, json
 
 from cluster.env import Clock
-from cluster.errors import BadMessage, ClusterError, DeadlinePassed, ServiceError, TooLarge, Usage
+from cluster.errors import BadMessage, ClusterError, DeadlinePassed, TooLarge, Usage
 from cluster.limits import NAME_BYTES_MAX, VALUE_BYTES_MAX
 from cluster.ports import Inbound
-from cluster.requests.declared import error_message
+from cluster.requests.declared import service_error
 from cluster.wire.requests import Call, CallDone
 
 
@@ -69,8 +69,7 @@ class NestedCalls:
             raise outcome
         assert type(outcome) is CallDone
         if outcome.error:
-            message, fields = error_message(outcome.payload)
-            raise ServiceError(f"{target} raised {outcome.error}: {message}", error=outcome.error, data=fields)
+            raise service_error(target, outcome)
         try:
             return json.decode(outcome.payload)
         except (DecodeError, UnicodeDecodeError) as error:

@@ -3,8 +3,8 @@
 A plain method is called at once: no task, no timer. For `PASS_S` of a pass, that is: what comes then waits for the next
 one, undecoded, so that handlers which take long do not keep the node from its peers. An async one is spawned on the
 node's loop, and its deadline cancels it; as many run together as the service allows, and for the others the gate
-decides (gate.py). Whatever a handler raises is its caller's `ServiceError`, never the node's end; what it did not
-declare is also an event.
+decides (gate.py). What a handler raises is never the node's end: a declared error is carried to its caller, anything
+else is a `ServiceError` there, and an event here.
 
 A cancelled handler keeps its place until it has really ended, so that one which ignores cancellation cannot pile up.
 """
@@ -28,6 +28,8 @@ from cluster.errors import (
 from cluster.limits import VALUE_BYTES_MAX
 from cluster.ports import Recorder
 from cluster.requests.admission import Admission
+from cluster.requests.declared import encode_error
+from cluster.requests.fields import field_problem, unknown_argument
 from cluster.requests.gate import CONCURRENCY, Gate
 from cluster.requests.nested import NestedCalls
 from cluster.requests.replying import PartSink, RowStream
@@ -302,12 +304,16 @@ class Server:
 
     def arguments(self, hosted: Hosted, call: Call, deadline: float) -> dict[str, Any]:
         """What a handler is given. Raises Usage for a payload that is not what it takes."""
+        operation, payload = hosted.operation, call.payload or b"{}"
+        problem = None
         try:
-            request = hosted.decode(call.payload or b"{}")
-        except msgspec.DecodeError as error:
-            help = f"`dsectl describe {call.service}` shows what it takes."
-            raise Usage(f"{hosted.name}: {error}", help=help) from None
-        operation = hosted.operation
+            request = hosted.decode(payload)
+            if call.strict:
+                problem = unknown_argument(payload, operation.request)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            problem = field_problem(error)
+        if problem is not None:
+            raise Usage(f"{hosted.name}: {problem}", help=f"`dsectl describe {call.service}` shows what it takes.")
         arguments: dict[str, Any] = {operation.request_as: request} if operation.request_as else {}
         if operation.context_as:
             arguments[operation.context_as] = CallContext(
@@ -353,12 +359,23 @@ class Server:
         self.served += 1
         return CallDone(b"", self.node, repeatable=operation.traits.idempotent, replies=rows.replies)
 
-    def failure(self, hosted: Hosted, error: BaseException) -> ServiceError:
-        """The answer that carries what a handler raised."""
+    def failure(self, hosted: Hosted, error: BaseException) -> CallDone | ServiceError:
+        """The answer that carries what a handler raised: a declared error as such, any other as an event as well."""
+        traits = hosted.operation.traits
+        kind = next((one for one in traits.errors if isinstance(error, one)), None)
+        if kind is not None:
+            try:
+                payload = encode_error(error)
+            except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as why:
+                error = TypeError(f"the fields of {kind.__name__} cannot be JSON: {why}")
+            else:
+                if len(payload) <= VALUE_BYTES_MAX:
+                    self.served += 1
+                    return CallDone(payload, self.node, repeatable=traits.idempotent, error=kind.__name__)
+                error = TooLarge(f"the fields of {kind.__name__} have {len(payload)} bytes, over {VALUE_BYTES_MAX}")
         self.failed += 1
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        if not isinstance(error, hosted.operation.traits.errors):
-            self._record("service.error", text, operation=hosted.name)
+        self._record("service.error", text, operation=hosted.name)
         return ServiceError(text)
 
     def _missing(self, call: Call) -> ClusterError:

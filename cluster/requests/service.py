@@ -81,7 +81,7 @@ class CallContext:
         return await self._nested.call(self, operation, arguments, until, key)
 
 
-class Nothing(msgspec.Struct, forbid_unknown_fields=True):
+class Nothing(msgspec.Struct):
     """The request of an operation that takes none."""
 
 

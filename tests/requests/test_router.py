@@ -234,13 +234,13 @@ def test_flaky_does_as_it_is_told_on_one_node() -> None:
     assert world.call("n2", "flaky.set", routed=True, latency_ms=100)[0]["failure_rate"] == 0.5
     answers: list[Any] = [world.call("n2", "flaky.work", routed=True) for _ in range(100)]
     failed = [answer for answer in answers if isinstance(answer, ServiceError)]
-    assert 30 < len(failed) < 70 and failed[0].message == "Unlucky: n2 fails 50% of its calls"
+    assert 30 < len(failed) < 70 and failed[0].message.endswith("raised Unlucky: n2 fails 50% of its calls")
     assert all(answer[0]["latency_ms"] == 100 for answer in answers if answer not in failed)
     assert world.call("n1", "flaky.work", routed=True)[0] == {"node": "n1", "latency_ms": 0, "count": 1}
     assert world.events == []
 
 
-@pytest.mark.parametrize("fields", [{"latency_ms": -1}, {"failure_rate": 1.1}, {"latency_ms": 1e9}, {"latency": 1}])
+@pytest.mark.parametrize("fields", [{"latency_ms": -1}, {"failure_rate": 1.1}, {"latency_ms": 1e9}])
 def test_flaky_is_not_told_nonsense(fields: dict[str, float]) -> None:
     assert World(1).call("n1", "flaky.set", routed=True, **fields).code == "usage"
 

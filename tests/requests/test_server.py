@@ -1,5 +1,6 @@
 """Handlers: answers, errors, deadlines, bounds. The calls are routed already."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -15,13 +16,14 @@ from cluster.errors import (
     ServiceError,
     Usage,
 )
+from cluster.limits import VALUE_BYTES_MAX
 from cluster.requests import operation, service
 from cluster.requests.gate import CONCURRENCY, INTERVAL_S, TARGET_S, WAITING_MAX
 from cluster.requests.nested import NestedCalls
 from cluster.requests.server import PASS_S, Server
 from cluster.wire.requests import Call, CallDone
 from tests.observe.hand_clock import HandClock
-from tests.requests.pricing import Pricing
+from tests.requests.pricing import Item, Pricing
 from tests.requests.world import FakeInbound, HandFuture, Loop, World, sleep
 
 
@@ -67,16 +69,16 @@ def test_no_request_and_no_reply() -> None:
 @pytest.mark.parametrize(
     ("name", "fields", "error", "text"),
     [
-        ("pricing.quote", {"sku": 1}, Usage, "at `$.sku`"),
-        ("pricing.quote", {}, Usage, "`sku`"),
-        ("pricing.order", {"items": items("a", "b", count=0)}, Usage, "at `$.items[0].count`"),
-        ("pricing.reset", {"surprise": 1}, Usage, "surprise"),
+        ("pricing.quote", {"sku": 1}, Usage, "pricing.quote: request.sku is invalid: expected `str`, got `int`"),
+        ("pricing.quote", {}, Usage, "pricing.quote: request.sku is missing"),
+        ("pricing.order", {"items": items("a", "b", count=0)}, Usage, "request.items[0].count is invalid: expected"),
+        ("pricing.order", {"items": [*items("a", "b"), {}]}, Usage, "request.items[2].sku is missing"),
         ("pricing.missing", {}, NotFound, "it has quote, order"),
         ("nobody.home", {}, NoResponders, "does not host"),
-        ("pricing.quote", {"sku": "none"}, ServiceError, "UnknownItem: none"),
+        ("pricing.quote", {"sku": "none"}, ServiceError, "raised UnknownItem: none"),
         ("pricing.quote", {"sku": "bug"}, ServiceError, "ZeroDivisionError: bug"),
         ("pricing.quote", {"sku": "exit"}, ServiceError, "SystemExit: 3"),
-        ("pricing.order", {"items": items("none")}, ServiceError, "UnknownItem: none"),
+        ("pricing.order", {"items": items("none")}, ServiceError, "raised UnknownItem: none"),
         ("pricing.order", {"items": items("bug")}, ServiceError, "ZeroDivisionError: bug"),
         ("pricing.order", {"items": items("exit")}, ServiceError, "SystemExit: 3"),
         ("pricing.wrong", {}, ServiceError, "returned a str, not Price"),
@@ -90,6 +92,47 @@ def test_failures(name: str, fields: dict[str, Any], error: type[ClusterError], 
     assert made.at_rest()
     undeclared = error is ServiceError and "UnknownItem" not in text
     assert [kind for kind, _, _ in made.events] == ["service.error"] * undeclared
+
+
+def answer_to(call: Call) -> CallDone | ClusterError:
+    answers: list[CallDone | ClusterError] = []
+    world().nodes["n1"].server.run(call, 1e9, answers.append, FakeInbound(call, 1e9, 0.0))
+    (answer,) = answers
+    return answer
+
+
+def test_a_declared_error_is_an_answer() -> None:
+    answer = answer_to(Call("pricing", "quote", b'{"sku":"none"}', routed=True))
+    assert answer == CallDone(b'{"message":"none"}', "n1", repeatable=True, error="UnknownItem")
+
+
+def test_a_declared_error_that_cannot_be_sent() -> None:
+    @dataclass
+    class Awkward(Exception):
+        what: Any
+
+    @service(name="odd")
+    class Odd:
+        @operation(errors=[Awkward])
+        def fail(self, request: Item) -> None:
+            raise Awkward("x" * VALUE_BYTES_MAX if request.sku == "large" else object())
+
+    for sku, text in (("large", "over 1048576"), ("odd", "cannot be JSON")):
+        made = World(1, lambda: [Odd()])
+        answer = made.call("n1", "odd.fail", routed=True, sku=sku)
+        assert isinstance(answer, ServiceError) and text in answer.message
+        assert [kind for kind, _, _ in made.events] == ["service.error"]
+
+
+def test_unknown_arguments_are_ignored_unless_the_call_is_strict() -> None:
+    payload = b'{"sku":"pen","cuont":3,"colour":"red"}'
+    assert answer_to(Call("pricing", "quote", payload, routed=True)) == CallDone(b'{"cents":10}', "n1", repeatable=True)
+    strict = answer_to(Call("pricing", "quote", payload, routed=True, strict=True))
+    assert isinstance(strict, Usage)
+    assert strict.message == "pricing.quote: request.cuont is unknown: did you mean count?"
+    assert isinstance(answer_to(Call("pricing", "reset", b'{"x":1}', routed=True)), CallDone)
+    unlike = answer_to(Call("pricing", "reset", b'{"x":1}', routed=True, strict=True))
+    assert isinstance(unlike, Usage) and unlike.message == "pricing.reset: request.x is unknown"
 
 
 def test_a_payload_that_is_no_json() -> None:

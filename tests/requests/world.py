@@ -9,6 +9,7 @@ import msgspec
 from cluster.env import Env
 from cluster.errors import ClusterError, Maybe, from_code
 from cluster.requests import ServiceHosting
+from cluster.requests.declared import service_error
 from cluster.requests.pool import Avoided, PoolEndpoint
 from cluster.rpc.reach import BEAT_S, Reach
 from cluster.wire.frames import Body, FrameReader, Reply, Request, encode_frame
@@ -360,6 +361,8 @@ class World:
         self.clock.advance(deadline_s + 0.1)
         (answer,) = inbound.answers
         if isinstance(answer, CallDone):
+            if answer.error:
+                return service_error(name, answer)
             return msgspec.json.decode(answer.payload), answer.node, answer.attempts
         assert isinstance(answer, ClusterError)
         return answer

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cluster.env import Address, Link
-from cluster.errors import ClusterError, LimitReached
+from cluster.errors import ClusterError, LimitReached, ServiceError
 from cluster.gateways.nats.monitor import Traffic, answer
 from cluster.gateways.nats.protocol import (
     NO_RESPONDERS,
@@ -281,7 +281,10 @@ class NatsSession(GatewaySession):
         """A service answered: its JSON, or its error in the headers that NATS' services have for it."""
         self._calling -= 1
         if isinstance(outcome, CallDone):
-            answer = Publish(reply, outcome.payload, "", {"Dsectl-Node": outcome.node})
+            headers = {"Dsectl-Node": outcome.node}
+            if outcome.error:  # the payload is its fields
+                headers |= {"Nats-Service-Error": outcome.error, "Nats-Service-Error-Code": ServiceError.code}
+            answer = Publish(reply, outcome.payload, "", headers)
         else:
             assert isinstance(outcome, ClusterError)
             answer = Publish(

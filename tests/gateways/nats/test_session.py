@@ -223,12 +223,24 @@ def test_services_answer_at_their_operations(fleet: Fleet) -> None:
     client = SimulatedNats(fleet, "n1")
     client.raw(b"SUB _INBOX.* 1\r\n")
     client.publish("echo.echo", b'{"text":"yo"}', "_INBOX.1")
-    client.publish("echo.echo", b'{"who":1}', "_INBOX.2")
+    client.publish("echo.echo", b'{"text":1}', "_INBOX.2")
     client.publish("echo.whoami", b"", "_INBOX.3")
     found = {message.subject: message for message in client.take(3)}
     assert found["_INBOX.1"].payload == b'{"text":"yo"}'
     assert found["_INBOX.2"].headers["Nats-Service-Error-Code"] == "usage"
     assert msgspec.json.decode(found["_INBOX.3"].payload)["node"] == found["_INBOX.3"].headers["Dsectl-Node"]
+
+
+def test_a_declared_error_is_named_in_the_headers(fleet: Fleet) -> None:
+    client = SimulatedNats(fleet, "n1")
+    client.raw(b"SUB _INBOX.* 1\r\n")
+    for name in ("n1", "n2", "n3"):
+        fleet.wait(fleet.call(name, "flaky.set", b'{"failure_rate":1.0}', only=name))
+    client.publish("flaky.work", b"{}", "_INBOX.1")
+    (message,) = client.take(1)
+    assert message.headers["Nats-Service-Error"] == "Unlucky"
+    assert message.headers["Nats-Service-Error-Code"] == "service-error"
+    assert "fails 100%" in msgspec.json.decode(message.payload)["message"]
 
 
 def test_what_a_subject_may_not_be_is_no_end_of_the_connection(fleet: Fleet) -> None:
