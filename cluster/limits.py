@@ -21,6 +21,12 @@ HEADER_BYTES_MAX = 4096
 """All headers of a message."""
 SERVICES_MAX = 256
 """Services of a node, which it announces whole as well."""
+WORKERS_MAX = 64
+"""Of a node; each is a connection, and part of what the node announces."""
+WORKER_CALLS_MAX = 4096
+"""That one worker may take at a time."""
+SERVICE_BYTES_MAX = 256 * 1024
+"""The description of a service, as a worker registers it: that of 64 operations with large types."""
 QUEUE_BATCH_MAX = 256
 """Messages or receipts of one call: what a shard keeps in one row, too."""
 DEDUP_ID_BYTES_MAX = 128

@@ -45,6 +45,9 @@ class CalledLink(InboundLink, Protocol):
     def send(self, frame: Any) -> bool:
         """Send a frame of `cluster.wire.frames`; False when nothing more can be sent."""
 
+    def refuse(self, error: ClusterError) -> None:
+        """What came breaks the protocol: end the connection."""
+
 
 class AnswerTaker(Protocol):
     """Takes what answers the requests that were sent on one connection."""

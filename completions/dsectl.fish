@@ -199,6 +199,14 @@ function __dsectl_option
             echo 'any'
         case 'drain --wait'
             echo 'any'
+        case 'serve --on'
+            echo 'any'
+        case 'serve --copies'
+            echo 'any'
+        case 'serve --wait'
+            echo 'any'
+        case 'unserve --wait'
+            echo 'any'
         case 'load kv --rate'
             echo 'any'
         case 'load kv --for'
@@ -413,7 +421,7 @@ function __dsectl_argument
         case 'complete 0'
             echo 'choice key bucket queue subject service operation'
         case 'help *'
-            echo 'choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch top put get delete keys kv incr decr sadd srem smembers bucket publish subscribe subscriptions queue send receive ack nack extend services describe request drain undrain load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns queues recipes glossary'
+            echo 'choice up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch top put get delete keys kv incr decr sadd srem smembers bucket publish subscribe subscriptions queue send receive ack nack extend services describe request drain undrain serve unserve load recipe present learn completions complete shell help exit-codes errors options environment values units outcomes patterns queues recipes glossary'
     end
 end
 
@@ -421,7 +429,7 @@ function __dsectl_command
     switch "$argv[1]"
         case del
             echo 'delete'
-        case up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch top put get delete keys 'kv import' 'kv export' incr decr sadd srem smembers 'bucket create' 'bucket list' 'bucket show' 'bucket empty' publish subscribe subscriptions 'queue create' 'queue alter' 'queue list' 'queue show' 'queue delete' 'queue bind' 'queue unbind' 'queue purge' 'queue redrive' send receive ack nack extend services describe request drain undrain 'services weight' 'load kv' 'load publish' 'load queue' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
+        case up down rm ps status env logs demo add leave forget revert kill restart pause resume partition slow disk clock heal faults members ring explain events health hints repair watch top put get delete keys 'kv import' 'kv export' incr decr sadd srem smembers 'bucket create' 'bucket list' 'bucket show' 'bucket empty' publish subscribe subscriptions 'queue create' 'queue alter' 'queue list' 'queue show' 'queue delete' 'queue bind' 'queue unbind' 'queue purge' 'queue redrive' send receive ack nack extend services describe request drain undrain 'services weight' serve unserve 'load kv' 'load publish' 'load queue' 'load request' 'recipe run' 'recipe check' 'recipe list' 'recipe show' present learn completions complete shell help
             echo $argv[1]
     end
 end
@@ -435,16 +443,16 @@ function __dsectl_words
             printf '%s\t%s\n' ps 'List the clusters of this machine'
             printf '%s\t%s\n' status 'Show the verdict and each node’s state'
             printf '%s\t%s\n' env 'Print addresses, and what programs read, for a shell'
-            printf '%s\t%s\n' logs 'Print the logs of nodes'
+            printf '%s\t%s\n' logs 'Print the logs of nodes and workers'
             printf '%s\t%s\n' demo 'See a cluster survive a crash under load, in 10 s'
             printf '%s\t%s\n' add 'Add nodes, and move their share of the data to them'
             printf '%s\t%s\n' leave 'Take nodes out, after their data has moved'
             printf '%s\t%s\n' forget 'Take out nodes that are gone for good'
             printf '%s\t%s\n' revert 'Take back a change of members that is under way'
-            printf '%s\t%s\n' kill 'Kill nodes with SIGKILL'
+            printf '%s\t%s\n' kill 'Kill nodes, or workers, with SIGKILL'
             printf '%s\t%s\n' restart 'Start or restart nodes, and wait until they are ready'
-            printf '%s\t%s\n' pause 'Freeze nodes with SIGSTOP'
-            printf '%s\t%s\n' resume 'Resume paused nodes'
+            printf '%s\t%s\n' pause 'Freeze nodes, or workers, with SIGSTOP'
+            printf '%s\t%s\n' resume 'Resume paused nodes or workers'
             printf '%s\t%s\n' partition 'Cut all links between groups of nodes'
             printf '%s\t%s\n' slow 'Add latency or loss to a link'
             printf '%s\t%s\n' disk 'Let a node’s disk be slow, full, damaged or lost'
@@ -485,6 +493,8 @@ function __dsectl_words
             printf '%s\t%s\n' request 'Call a service'
             printf '%s\t%s\n' drain 'Finish the requests in flight at nodes; send no new ones'
             printf '%s\t%s\n' undrain 'Let drained nodes take requests again'
+            printf '%s\t%s\n' serve 'Host a service in workers beside nodes'
+            printf '%s\t%s\n' unserve 'Drain and end workers of a service'
             printf '%s\t%s\n' load 'kv, publish, queue, request'
             printf '%s\t%s\n' recipe 'run, check, list, show'
             printf '%s\t%s\n' present 'Go through a recipe as a lesson, block by block'
@@ -544,7 +554,7 @@ function __dsectl_options
             printf '%s\t%s\n' -y 'Delete without confirmation'
             printf '%s\t%s\n' --yes 'Delete without confirmation'
         case logs
-            printf '%s\t%s\n' --all 'Print those of all nodes, in the order of time'
+            printf '%s\t%s\n' --all 'Print those of all, in the order of time'
             printf '%s\t%s\n' -f 'Go on until Ctrl-C'
             printf '%s\t%s\n' --follow 'Go on until Ctrl-C'
             printf '%s\t%s\n' --tail 'Number of last lines (default: all)'
@@ -720,6 +730,14 @@ function __dsectl_options
             printf '%s\t%s\n' --wait 'Time to wait for requests in flight (default: 5s)'
         case 'services weight'
             printf '%s\t%s\n' --even 'Remove the weights: all endpoints get equal shares'
+        case serve
+            printf '%s\t%s\n' --on 'Nodes to host it beside (default: the least used)'
+            printf '%s\t%s\n' --all 'Host it beside every node that runs'
+            printf '%s\t%s\n' --copies 'Number of workers at each node'
+            printf '%s\t%s\n' --reload 'Drain and start anew when a Python file below this folder changes'
+            printf '%s\t%s\n' --wait 'Time to wait until they are registered (default: 30s)'
+        case unserve
+            printf '%s\t%s\n' --wait 'Time for the requests in flight (default: 12s)'
         case 'load kv'
             printf '%s\t%s\n' --rate 'Operations per second, whatever is answered (default: 100)'
             printf '%s\t%s\n' --for 'Duration of the load (default: 10s)'

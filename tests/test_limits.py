@@ -30,6 +30,7 @@ from cluster.limits import (
     QUEUE_BATCH_MAX,
     QUEUE_SHARD_BYTES_MAX,
     REPLICAS_MAX,
+    SERVICE_BYTES_MAX,
     SERVICES_MAX,
     SIBLINGS_MAX,
     SIBLINGS_MERGED_MAX,
@@ -38,6 +39,8 @@ from cluster.limits import (
     SUBSCRIPTIONS_MAX,
     UPDATE_ITEMS_MAX,
     VALUE_BYTES_MAX,
+    WORKER_CALLS_MAX,
+    WORKERS_MAX,
 )
 from cluster.messaging.topics import ID_BYTES_MAX
 from cluster.transport.transport import UNPROVEN_MAX
@@ -91,6 +94,9 @@ ROWS = {
     "patterns of a node's subscribers": (f"{PATTERNS_MAX}", "limit"),
     "subscriptions of a connection": (f"{SUBSCRIPTIONS_MAX}", "limit"),
     "services of a node": (f"{SERVICES_MAX}", "limit"),
+    "workers of a node": (f"{WORKERS_MAX}", "limit"),
+    "calls that a worker takes at a time": (f"{WORKER_CALLS_MAX}", "usage"),
+    "description of a worker's service": (size(SERVICE_BYTES_MAX), "limit"),
     "name of a service or an operation": (f"{NAME_BYTES_MAX} bytes", "usage"),
     "listings (`keys`) of a node at a time": (f"{LISTINGS_MAX}", "overloaded"),
     "hints of a node": (size(SETTINGS.replication.hint_bytes_max), "storage-full"),

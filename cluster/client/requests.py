@@ -1,5 +1,6 @@
 """Calls of services: by name with JSON, or typed by the service's class. The node that is asked balances them."""
 
+from collections.abc import Coroutine
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict, TypeVar, overload
@@ -20,7 +21,7 @@ from cluster.client.operation import (
     operation,
 )
 from cluster.errors import BadMessage, TooLarge, Usage
-from cluster.limits import KEY_BYTES_MAX, NAME_BYTES_MAX, VALUE_BYTES_MAX
+from cluster.limits import KEY_BYTES_MAX, NAME_BYTES_MAX, VALUE_BYTES_MAX, WORKER_CALLS_MAX
 from cluster.wire.requests import Call, CallDone
 
 if TYPE_CHECKING:
@@ -125,6 +126,28 @@ class Requests(Family[S]):
         body.strict = check_flag(strict, "`strict`")
         format = RowFormat(json.decode, partial(service_error, operation))
         return self._session.stream(body, check_timeout(deadline, "deadline"), format)
+
+    @overload
+    def serve(
+        self: "Requests[AioSession]", service: object, *, on: str | None = None, concurrency: int | None = None
+    ) -> Coroutine[Any, Any, None]: ...
+
+    @overload
+    def serve(
+        self: "Requests[BlockingSession]", service: object, *, on: str | None = None, concurrency: int | None = None
+    ) -> None: ...
+
+    def serve(self, service: object, *, on: str | None = None, concurrency: int | None = None) -> Any:
+        """Host `service`, an instance of a class made with `@service`, in this process, as a worker beside the node
+        `on` (without: the first that runs), until this is cancelled or interrupted; then it finishes what it has.
+        Takes at most `concurrency` calls at a time (without: as the service says). Dials its node again when that was
+        gone. Plain methods run on the loop and must not block it: see docs/services.md. Raises Usage or NotFound."""
+        from cluster.client.aio import AioSession
+        from cluster.client.serving import run, serve
+
+        limit = None if concurrency is None else check_count(concurrency, "concurrency", 1, WORKER_CALLS_MAX)
+        serving = serve(self._session.location, check_name(on, "`on`"), service, limit)
+        return serving if isinstance(self._session, AioSession) else run(serving)
 
     @overload
     def client(

@@ -21,6 +21,7 @@ from cluster.emulator.home import (
     find_home,
     load_cluster,
     node_folders,
+    worker_folders,
 )
 from cluster.emulator.inspect import NodeProcess, inspect_node, inspect_nodes
 from cluster.emulator.interrupts import InterruptGuard
@@ -57,6 +58,8 @@ class ListedCluster:
     alive: int
     created: str
     damaged: str = ""
+    workers: int = 0
+    """Of those that `serve` started, how many run."""
 
 
 def up(
@@ -134,7 +137,8 @@ def _listed(home: Home, name: str) -> ListedCluster:
         record = decode_record(read(folder / RECORD_FILE))
     except Damaged as error:
         return ListedCluster(name, len(processes), alive, "", error.message)
-    return ListedCluster(name, len(record.places), alive, record.created)
+    beside = [inspect_node(worker).alive for node in node_folders(folder).values() for worker in worker_folders(node)]
+    return ListedCluster(name, len(record.places), alive, record.created, workers=sum(beside))
 
 
 def processes(files: ClusterFiles) -> dict[str, NodeProcess]:

@@ -8,6 +8,7 @@
         faults.json                 the faults (cluster/faults)
         leash                       a FIFO, where the cluster is leashed
         nodes/n1/                   one node: lock, node.log, layout.json, boot.json, and its data
+        nodes/n1/workers/2/         its worker n1/2: lock, worker.log, worker.json (what it serves), key
 
 `DSECTL_HOME` overrides the platform's user state directory.
 """
@@ -36,6 +37,7 @@ RECORD_FILE, FAULTS_FILE, LEASH_FILE = "cluster.json", "faults.json", "leash"
 NODE_LAYOUT_FILE, NODE_BOOT_FILE, NODE_LOCK_FILE, NODE_LOG_FILE = "layout.json", "boot.json", "lock", "node.log"
 NODES_FOLDER = "nodes"
 NODE_CHAIN_FOLDER = "chain"
+WORKERS_FOLDER, WORKER_LOG_FILE = "workers", "worker.log"
 NEW, OLD = ".new-", ".old-"  # a cluster's name never begins with a dot
 
 
@@ -177,8 +179,24 @@ class ClusterFiles:
         return self.folder / NODES_FOLDER / name
 
     def log(self, name: str) -> Path:
-        """A node's log."""
-        return self.node(name) / NODE_LOG_FILE
+        """The log of a node, or of a worker."""
+        return self.worker(name) / WORKER_LOG_FILE if "/" in name else self.node(name) / NODE_LOG_FILE
+
+    def worker(self, endpoint: str) -> Path:
+        """The folder of a worker that `serve` started, as n2/1; NotFound for a name that is none."""
+        node, _, number = endpoint.partition("/")
+        folder = self.node(node) / WORKERS_FOLDER / number
+        if not number.isdecimal() or not folder.is_dir():
+            raise NotFound(f"cluster {self.name!r} has no worker {endpoint!r}", help="`dsectl status` lists them.")
+        return folder
+
+    def workers(self) -> dict[str, Path]:
+        """The folders of all workers that `serve` started, by endpoint."""
+        return {
+            f"{name}/{folder.name}": folder
+            for name in self.nodes
+            for folder in worker_folders(self.folder / NODES_FOLDER / name)
+        }
 
 
 def load_cluster(name: str, home: Home | None = None) -> ClusterFiles:
@@ -209,3 +227,9 @@ def node_folders(folder: Path) -> dict[str, Path]:
     """The folders of all nodes of a cluster, as the disk has them: for damaged clusters too."""
     nodes = folder / NODES_FOLDER
     return {name: nodes / name for name in _listed(nodes) if name[0] != "." and (nodes / name).is_dir()}
+
+
+def worker_folders(node: Path) -> list[Path]:
+    """The folders of a node's workers, in the order of their numbers."""
+    names = [name for name in _listed(node / WORKERS_FOLDER) if name.isdecimal()]
+    return [node / WORKERS_FOLDER / name for name in sorted(names, key=int)]

@@ -10,7 +10,6 @@ Where forking is not safe (macOS: its frameworks keep threads), each node is a n
 
 import gc
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,14 +21,13 @@ from cluster.client.locate import SECRET_FILE
 from cluster.emulator.disk import read
 from cluster.emulator.home import NODE_LAYOUT_FILE, NODE_LOG_FILE, RECORD_FILE
 from cluster.emulator.spec import ClusterRecord, decode_record
-from cluster.emulator.start import NodeStart, ReportLine
+from cluster.emulator.start import NodeStart, ReportLine, detach
 from cluster.errors import ClusterError, Damaged, Usage
 from cluster.layout import LayoutEntry, decode_entry, placement
 
 CHILD = "cluster.emulator.realnode:run_node"
 """What runs in a child, unless told otherwise: takes a NodeStart, returns the exit code."""
 FORKS = sys.platform != "darwin"
-REPORT = 3  # the first descriptor behind the standard ones
 
 Child = Callable[[NodeStart], int]
 
@@ -92,7 +90,8 @@ class Launcher:
     def become(self, name: str) -> int:
         """Be the node from now on; returns the exit code of the process. Never raises."""
         try:
-            line = self._detach(name)
+            line = detach(self.folder / "nodes" / name / NODE_LOG_FILE, name)
+            os.chdir("/")
             gc.enable()
             gc.set_threshold(*GC_THRESHOLD)
             start = NodeStart(
@@ -112,22 +111,6 @@ class Launcher:
             for stream in (sys.stdout, sys.stderr):
                 with suppress(OSError, ValueError):
                     stream.flush()
-
-    def _detach(self, name: str) -> ReportLine:
-        """Leave the session, the folder and every descriptor of the launcher."""
-        if os.getsid(0) != os.getpid():
-            os.setsid()
-        signal.pthread_sigmask(signal.SIG_SETMASK, [])  # whatever the starter had blocked
-        os.dup2(1, REPORT)
-        os.set_inheritable(REPORT, False)
-        log = os.open(self.folder / "nodes" / name / NODE_LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        null = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(null, 0)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        os.closerange(REPORT + 1, os.sysconf("SC_OPEN_MAX"))
-        os.chdir("/")
-        return ReportLine(REPORT, name)
 
 
 def _entry(path: Path, blob: bytes) -> LayoutEntry:

@@ -1,6 +1,7 @@
 """Why a node ends by itself: its leash was let go, its time to live passed, or its cluster was deleted under it.
 
-A paused sibling notices none of that, so whoever notices ends it too, lock-verified.
+A paused sibling notices none of that, and neither does a worker whose handler keeps its interpreter: whoever notices
+ends them too, lock-verified.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from cluster.emulator.home import NODE_LOCK_FILE, node_folders
+from cluster.emulator.home import NODE_LOCK_FILE, NODES_FOLDER, node_folders, worker_folders
 from cluster.emulator.inspect import inspect_node
 from cluster.emulator.leash import NO_LEASH, has_ended, is_leashed, open_leash
 from cluster.emulator.nodelock import NodeLock, is_held
@@ -82,6 +83,7 @@ def end_siblings(cluster: Path, me: str) -> None:
     """End the siblings: paused ones at once, others when they have not noticed by themselves after a moment. The caller
     has let its own lock go, so that those who wait for each other all see each other gone."""
     siblings = [folder for name, folder in node_folders(cluster).items() if name != me]
+    kill_nodes(worker_folders(cluster / NODES_FOLDER / me))  # also those that hang, and notice nothing
     kill_nodes(folder for folder in siblings if inspect_node(folder).state == "paused")
     deadline = time.monotonic() + SIBLINGS_S
     while any(is_held(folder / NODE_LOCK_FILE) for folder in siblings):

@@ -25,6 +25,7 @@ from cluster.emulator.home import (
     NODE_LAYOUT_FILE,
     NODE_LOCK_FILE,
     NODE_LOG_FILE,
+    WORKERS_FOLDER,
     ClusterFiles,
 )
 from cluster.errors import ClusterError, Damaged, StorageFull
@@ -36,8 +37,8 @@ assert BOOT == NODE_BOOT_FILE
 
 ASIDE: Final = "aside-"
 DAMAGED: Final = ".damaged"
-KEPT: Final = (NODE_LOCK_FILE, NODE_LOG_FILE)
-"""Whoever holds the lock is alive, whatever the data; and the log says how it came to this."""
+KEPT: Final = (NODE_LOCK_FILE, NODE_LOG_FILE, WORKERS_FOLDER)
+"""Whoever holds the lock is alive, whatever the data; the log says how it came to this; and workers keep no data."""
 ROOM_BYTES: Final = 64 * 1024
 """What a booting node writes before it serves, many times over: its boot record and the header of a segment."""
 

@@ -26,9 +26,10 @@ class Holder(NamedTuple):
 class NodeLock:
     """The lock, held until `release` or the end of the process."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, held: int = -1) -> None:
+        """`held`: the descriptor of the lock that this process took before it became another program."""
         self.path = path
-        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE)
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE) if held < 0 else held
 
     def take(self, wait_s: float = TAKE_S) -> bool:
         """Take the lock and write who holds it; False when another node has it."""

@@ -10,7 +10,8 @@ from cluster.emulator import cluster as emulator
 from cluster.emulator.home import ClusterFiles
 from cluster.emulator.known import Knowledge, wait_known
 from cluster.emulator.linkfaults import readable_faults, separated
-from cluster.errors import ClusterError, DeadlinePassed
+from cluster.emulator.workers import revive
+from cluster.errors import ClusterError, DeadlinePassed, Failed
 
 if TYPE_CHECKING:
     from cluster.client.blocking import BlockingCluster
@@ -34,8 +35,9 @@ def drain(
 
 def restart(client: "BlockingCluster", files: ClusterFiles, nodes: list[str], wait_s: float) -> dict[str, int]:
     """Drain and end those of `nodes` that run, start them all, and wait until every node that runs, and that no
-    partition separates from them, holds what they announced in their new boot, and they what it did. Returns the pids.
-    Raises DeadlinePassed, with who lacks what; the nodes run then."""
+    partition separates from them, holds what they announced in their new boot, and they what it did; then bring
+    back their workers. Returns the pids. Raises DeadlinePassed, with who lacks what, or Failed for a worker; the nodes
+    run then."""
     began = time.monotonic()
     drain(client, files, nodes, wait_s / 2, keep=False)
     pids = emulator.restart(files.name, nodes, max(0.1, began + wait_s - time.monotonic()))
@@ -48,6 +50,14 @@ def restart(client: "BlockingCluster", files: ClusterFiles, nodes: list[str], wa
         raise DeadlinePassed(
             f"{', '.join(nodes)} started, but {name} has not received all services of {other} after {wait_s:.1f} s",
             help="`dsectl members --matrix` shows who reaches whom; `dsectl faults --active` what may cut them off.",
+            restarted=nodes,
+        )
+    failed = revive(files, nodes, max(1.0, began + wait_s - time.monotonic()))
+    if failed:
+        endpoint, why = next(iter(failed.items()))
+        raise Failed(
+            f"{', '.join(nodes)} started, but not {why}",
+            help=f"`dsectl logs {endpoint}` says more; `dsectl restart {endpoint}` tries again.",
             restarted=nodes,
         )
     return pids

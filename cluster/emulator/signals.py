@@ -1,7 +1,9 @@
-"""Signals to nodes, which never hit another process.
+"""Signals to nodes and workers, which never hit another process.
 
 On Linux the process is first pinned by a pidfd (pidfd_open(2)), then its lock is verified, then the signal goes to the
 pinned process: a pid that was reused in between cannot be hit. Elsewhere the lock is verified right before the signal.
+
+The workers of a node end with it, as with the host that they share. What a worker has started is of its process group.
 """
 
 import os
@@ -9,10 +11,11 @@ import select
 import signal
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from cluster.emulator.home import NODE_LOCK_FILE
+from cluster.emulator.home import NODE_LOCK_FILE, WORKERS_FOLDER, worker_folders
 from cluster.emulator.inspect import is_stopped, live_holder
 from cluster.emulator.nodelock import is_held
 from cluster.errors import Failed
@@ -48,6 +51,16 @@ class NodeHandle:
         except PermissionError:
             raise Failed(f"process {self.pid} runs as another user", help="Work as that user.") from None
         return True
+
+    def kill(self) -> None:
+        """End it; a worker with all that it has started and that has not left its group. While the leader is stopped,
+        and holds its lock, the group is its own."""
+        is_worker = self._lock.parent.parent.name == WORKERS_FOLDER
+        if is_worker and self.send(signal.SIGSTOP) and live_holder(self._lock) is not None:
+            with suppress(ProcessLookupError, PermissionError):  # gone, by a signal of another's
+                if os.getpgid(self.pid) == self.pid:
+                    os.killpg(self.pid, signal.SIGKILL)
+        self.send(signal.SIGKILL)
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for the process's end; False when it lives on."""
@@ -131,9 +144,9 @@ def kill_nodes(folders: Iterable[Path]) -> None:
 
 
 def end_nodes(folders: Iterable[Path], grace_s: float = TERM_GRACE_S) -> None:
-    """End nodes: SIGTERM (paused ones are resumed to hear it), after the grace SIGKILL. Returns when all locks are
-    free; a node that is just taking its lock is waited for and ended too."""
-    left = list(folders)
+    """End nodes, each with its workers, or workers: SIGTERM (paused ones are resumed to hear it), after the grace
+    SIGKILL. Returns when all locks are free; one that is just taking its lock is waited for and ended too."""
+    left = [one for folder in folders for one in (*worker_folders(folder), folder)]
     began = time.monotonic()
     while left := [folder for folder in left if is_held(folder / NODE_LOCK_FILE)]:
         elapsed = time.monotonic() - began
@@ -144,7 +157,9 @@ def end_nodes(folders: Iterable[Path], grace_s: float = TERM_GRACE_S) -> None:
         handles = [handle for folder in left if (handle := open_node(folder))]
         try:
             for handle in handles:
-                for signum in (signal.SIGKILL,) if kill else END_SIGNALS:
+                if kill:
+                    handle.kill()
+                for signum in () if kill else END_SIGNALS:
                     handle.send(signum)
             deadline = time.monotonic() + KILL_WAIT_S if kill else began + grace_s
             for handle in handles:

@@ -6,6 +6,7 @@ gone before it listens learns that from the broken pipe and ends: nobody would k
 """
 
 import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -51,11 +52,36 @@ class ReportLine:
             return False
         return True
 
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody may still listen."""
+        return self._descriptor >= 0
+
     def close(self) -> None:
         """Nothing more to say."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+REPORT = 3  # the first descriptor behind the standard ones
+
+
+def detach(log: Path, name: str) -> ReportLine:
+    """Leave the session and every descriptor of the starter. What was standard output becomes the report line; the new
+    one, and standard error, are the log."""
+    if os.getsid(0) != os.getpid():
+        os.setsid()
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])  # whatever the starter had blocked
+    os.dup2(1, REPORT)
+    os.set_inheritable(REPORT, False)
+    opened = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(opened, 1)
+    os.dup2(opened, 2)
+    os.closerange(REPORT + 1, os.sysconf("SC_OPEN_MAX"))
+    return ReportLine(REPORT, name)
 
 
 @dataclass

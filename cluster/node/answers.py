@@ -86,7 +86,9 @@ class Answers:
             "undrain": node.drain.undrain,
             "services": lambda arguments: node.requests.services(),
             "services-stats": self.services_stats,
-            "describe": lambda arguments: node.requests.describe(str(arguments.get("service", ""))),
+            "describe": lambda arguments: node.requests.describe(
+                str(arguments.get("service", "")), int(arguments.get("version", 0))
+            ),
             "patterns": lambda arguments: node.topics.patterns(),
             "subscriptions": lambda arguments: node.topics.subscribers(),
             "metrics": self.metrics,

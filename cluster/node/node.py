@@ -223,7 +223,7 @@ class Node:
         writes, reads = self.replication.writer.in_flight, self.replication.reader.in_flight
         in_flight = (
             lambda: len(router.calls_here), lambda: router.answers.under_way,
-            lambda: server.in_flight, lambda: len(writes), lambda: len(reads),
+            lambda: server.in_flight, self.requests.workers.in_flight, lambda: len(writes), lambda: len(reads),
             lambda: sum(gateway.in_flight for gateway in self.gateways.values()),
         )  # fmt: skip
         self.drain = Drain(

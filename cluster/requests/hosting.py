@@ -5,7 +5,7 @@ from typing import Any
 
 from cluster.env import Env
 from cluster.errors import BadMessage, LimitReached, NotFound
-from cluster.limits import FACT_BYTES_MAX, SERVICES_MAX
+from cluster.limits import FACT_BYTES_MAX, SERVICES_MAX, WORKERS_MAX
 from cluster.ports import Facts, Messenger, Recorder
 from cluster.requests.demo import demo_services
 from cluster.requests.description import describe
@@ -14,7 +14,6 @@ from cluster.requests.pool import Pools
 from cluster.requests.registry import (
     KIND,
     KIND_DRAIN,
-    WORKERS_MAX,
     Offer,
     Registry,
     decode_offers,
@@ -25,6 +24,7 @@ from cluster.requests.registry import (
 from cluster.requests.router import RequestRouter
 from cluster.requests.server import Server
 from cluster.requests.service import Definition, Sleep, definition_of
+from cluster.requests.workers import Workers
 from cluster.rpc.reach import Reach
 from cluster.wire.admin import Draining
 
@@ -64,6 +64,11 @@ class ServiceHosting:
         self._offers: dict[int, list[tuple[str, Offer]]] = {0: []}  # by worker; 0 is this node itself
         self._away: dict[int, str] = {}
         self._reach = reach
+        self.workers = Workers(
+            node, env.clock, messenger, record, self.offer_worker, self.set_worker_away,
+            lambda done: facts.tell_all(KIND, done),
+        )  # fmt: skip
+        self.server.run_worker = self.workers.run
         self._started = False
         for instance in demo_services(env.random) if services is None else services:
             self.host(instance)
@@ -129,8 +134,8 @@ class ServiceHosting:
             raise LimitReached(
                 f"a node hosts at most {SERVICES_MAX} services, of so many operations as it can announce"
             )
-        if len(offers) > WORKERS_MAX:
-            raise LimitReached(f"a node has at most {WORKERS_MAX - 1} workers")
+        if len(offers) > WORKERS_MAX + 1:
+            raise LimitReached(f"a node has at most {WORKERS_MAX} workers")
 
     def services(self) -> list[dict[str, Any]]:
         """Every service with its endpoints, and why each is called or not, as this node sees them."""
@@ -157,8 +162,13 @@ class ServiceHosting:
                 )
         return found
 
-    def describe(self, service: str) -> dict[str, Any]:
-        """A service that this node hosts. Raises NotFound."""
+    def describe(self, service: str, version: int = 0) -> Any:
+        """A service that this node, or a worker beside it, hosts, of this version or (0) any. Raises NotFound."""
+        definition = self.server.definitions.get(service)
+        if definition is None or version not in (0, definition.version):
+            found = self.workers.describe(service, version)
+            if found is not None:
+                return found
         return describe(self._definition(service))
 
     def _definition(self, service: str) -> Definition:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from cluster.errors import BadMessage
-from cluster.limits import SERVICES_MAX
+from cluster.limits import SERVICES_MAX, WORKERS_MAX
 from cluster.requests.description import describe
 from cluster.requests.service import OPERATIONS_MAX, Definition
 
@@ -21,8 +21,6 @@ KIND = "services"
 KIND_DRAIN = "drain"
 """The fact of a node that drains; its body is empty when it does not."""
 AWAY_DRAINING = "draining"
-WORKERS_MAX = 64
-"""Workers of a node that offer one version of a service."""
 
 
 class Offer(Struct, array_like=True, frozen=True):
@@ -107,7 +105,7 @@ def decode_offers(body: bytes) -> Offers:
     except msgspec.DecodeError as error:
         raise BadMessage(f"not a table of services: {error}") from None
     if sum(map(len, offers.values())) > SERVICES_MAX or any(
-        len(one.readonly) + len(one.idempotent) > OPERATIONS_MAX or len(one.workers) > WORKERS_MAX
+        len(one.readonly) + len(one.idempotent) > OPERATIONS_MAX or len(one.workers) > WORKERS_MAX + 1
         for versions in offers.values()
         for one in versions
     ):

@@ -41,7 +41,7 @@ from cluster.requests.figures import OperationFigures
 from cluster.requests.pool import Pool, PoolEndpoint, Pools
 from cluster.requests.registry import Registry
 from cluster.requests.replying import CallAnswers
-from cluster.requests.server import Run, Server
+from cluster.requests.server import Handle, Server
 from cluster.rpc.reach import Reach
 from cluster.wire.requests import Call, CallDone
 
@@ -168,7 +168,7 @@ class _EndpointCall:
         self.first_s: float | None = None
         """When the first part came: a stream takes as long as it is read, which says nothing of the endpoint."""
         self.request_id = 0
-        self.run: Run | None = None
+        self.run: Handle | None = None
 
     def on_credit(self, function: Callable[[int], None]) -> None:
         """The answer of a handler here will have parts."""

@@ -10,7 +10,7 @@ A cancelled handler keeps its place until it has really ended, so that one which
 """
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -41,6 +41,13 @@ PASS_S = 0.005
 
 Done = Callable[[CallDone | ClusterError], None]
 _encode = msgspec.json.Encoder().encode
+
+
+class Handle(Protocol):
+    """A call under way."""
+
+    def cancel(self) -> None:
+        """The caller no longer waits."""
 
 
 class Hosted:
@@ -211,6 +218,8 @@ class Server:
         self._in_pass = False
         self._pass_ends = 0.0
         self._nested = nested
+        self.run_worker: Callable[[Call, float, Done, PartSink], Handle | None] = self._no_worker
+        """Gives a call to the worker that is its endpoint."""
         self._sleep = sleep
         self._record = record
         self._hosted: dict[tuple[str, str], Hosted] = {}
@@ -242,9 +251,12 @@ class Server:
         """How many calls were refused because they would have waited for too long."""
         return sum(admission.gate.shed for admission in self.admissions.values()) + self._plain.gate.shed
 
-    def run(self, call: Call, deadline: float, done: Done, sink: PartSink) -> Run | None:
-        """Run a call here; `done` gets the reply or the error, once, perhaps before this returns, and `sink` the rows
-        of a stream before that. The Run, if one is under way, can be cancelled."""
+    def run(self, call: Call, deadline: float, done: Done, sink: PartSink) -> Handle | None:
+        """Run a call here, or in the worker beside this node that is its endpoint; `done` gets the reply or the error,
+        once, perhaps before this returns, and `sink` the rows of a stream before that. What is under way, if it is, can
+        be cancelled."""
+        if call.endpoint:
+            return self.run_worker(call, deadline, done, sink)
         hosted = self._hosted.get((call.service, call.operation))
         if hosted is None:
             done(self._missing(call))
@@ -320,6 +332,9 @@ class Server:
                 self.node, call, deadline, self.clock, self._sleep, self._nested
             )
         return arguments
+
+    def _no_worker(self, call: Call, deadline: float, done: Done, sink: PartSink) -> None:
+        done(NoResponders(f"{call.endpoint} is not there"))
 
     def encode(self, hosted: Hosted, reply: Any) -> CallDone | ClusterError:
         """The answer that carries what a handler returned."""

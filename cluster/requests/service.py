@@ -158,7 +158,7 @@ def service(*, name: str, version: int = 1, concurrency: int | None = None, shed
     """Make a class a service. Raises Usage when it is not one."""
 
     def define(made: C) -> C:
-        _check_name(name, "service")
+        check_name(name, "service")
         if not 1 <= version <= VERSION_MAX:
             raise Usage(f"the version of service {name} is 1 or more, not {version}")
         if concurrency is not None and not 1 <= concurrency <= CONCURRENCY_MAX:
@@ -196,7 +196,7 @@ def definition_of(made: Any) -> Definition:
 
 
 def _operation(full: str, name: str, method: OperationMethod[Any]) -> Operation:
-    _check_name(name, "operation")
+    check_name(name, "operation")
     traits, function = method.traits, method.function
     if not inspect.isfunction(function):
         raise Usage(f"{full} is not a plain method: put @operation() directly above its def")
@@ -243,7 +243,8 @@ def _parameters(full: str, method: Any, hints: dict[str, Any]) -> tuple[type[msg
     return request, request_as, context_as
 
 
-def _check_name(name: str, what: str) -> None:
+def check_name(name: str, what: str) -> None:
+    """Raise Usage for what cannot name a service or an operation."""
     if not _NAME.fullmatch(name) or len(name) > NAME_BYTES_MAX:
         raise Usage(f"{what} {name!r} is invalid: expected a-z, then a-z 0-9 _ -, at most {NAME_BYTES_MAX} bytes")
 

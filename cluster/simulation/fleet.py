@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from cluster.chain.entry import encode_chain, entry_path, first_entries
 from cluster.client.locate import Location, addresses
+from cluster.client.serving import Serving
 from cluster.config import NodeSettings, node_settings
 from cluster.errors import ClusterError
 from cluster.faults import Fault, FaultDocument, add_fault, encode_faults, heal, mark_returned
@@ -32,6 +33,7 @@ from cluster.wire.frames import Body
 from cluster.wire.kv import Get, KvOperation, Put, Update
 from cluster.wire.queues import Outgoing, QueueAck, QueueExtend, QueueReceive, QueueReturn, QueueSend
 from cluster.wire.requests import Call
+from cluster.wire.rights import ROLE_WORKER, role_key
 from cluster.wire.topics import Publish
 
 __all__ = ["Fleet", "OpenLink", "SimulatedRequest"]
@@ -378,6 +380,18 @@ class Fleet:
         client = SimulatedClient(self.world.env(name), location, via=via)
         client.start()
         return client
+
+    def worker(self, name: str, node: str, service: object) -> Serving:
+        """A worker beside a node, which hosts a service, in a process of its own called `name`: what `serve` runs."""
+        env = self.world.env(name)
+        address = addresses(self.entry)[node]
+        key = role_key(SECRET, ROLE_WORKER)
+        serving = Serving(
+            env, asyncio.sleep, lambda: asyncio.get_running_loop().create_future(), self.entry.cluster, node, address,
+            key, service, lambda *_, **__: None,
+        )  # fmt: skip
+        env.clock.call_soon(serving.start)
+        return serving
 
     def wait(self, result: Ending, timeout: float = 5.0) -> Ending:
         """Run until the operation has ended. A node that crashed meanwhile never answers: TimeoutError."""

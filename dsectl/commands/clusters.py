@@ -7,11 +7,12 @@ from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cluster.emulator import cluster as emulator
+from cluster.emulator import workers
 from cluster.emulator.nodefiles import combined
 from cluster.emulator.spec import ClusterSpec
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import DEFAULT_CLUSTER, current
-from dsectl.commands.status import snapshot, status_lines
+from dsectl.commands.status import snapshot, status_lines, workers_json
 from dsectl.ui.table import state, table
 from dsectl.ui.text import count, shown
 from dsectl.ui.units import show_duration
@@ -85,12 +86,17 @@ def up(
     while (now := snapshot().to_json())["verdict"] != "green" and time.monotonic() < deadline:
         time.sleep(SETTLE_POLL_S)
     found = {**now, "ready_s": round(report.ready_s, 3), "created": report.created}
+    lost = {} if report.created else workers.revive(report.files, report.files.nodes, emulator.WAIT_S)
+    if not report.created:
+        found["workers"] = workers_json(report.files)
 
     def view(console: Console) -> None:
         console.lines(status_lines(found, console.paint, console.columns))
         if not report.failed:
             ready, option = f"\nready after {show_duration(report.ready_s)}", _option()
             console.note(f"{ready}; `dsectl{option} put KEY VALUE` writes, `dsectl help` lists the rest")
+            for why in lost.values():
+                console.note(f"note: {why}")
             for name, at in current().files().gateways.items():
                 where = ", ".join(f"{node} {address}" for node, address in at.items())
                 console.note(f"{name}: {where}; `dsectl{option} env` prints the password")
@@ -139,7 +145,7 @@ def rm(
 def ps() -> Answer:
     """Stopped clusters are listed, too."""
     found: list[dict[str, Any]] = [
-        {"cluster": one.cluster, "nodes": one.nodes, "alive": one.alive, "created": one.created}
+        {"cluster": one.cluster, "nodes": one.nodes, "alive": one.alive, "workers": one.workers, "created": one.created}
         | ({"damaged": one.damaged} if one.damaged else {})
         for one in emulator.clusters()
     ]
@@ -151,7 +157,7 @@ def ps() -> Answer:
                 state("damaged" if one.get("damaged") else "running" if one["alive"] else "stopped"),
                 f"{one['alive']} of {one['nodes']}",
                 one["created"],
-                one.get("damaged", ""),
+                one.get("damaged", "") or (count(one["workers"], "worker") if one["workers"] else ""),
             )
             for one in found
         ]

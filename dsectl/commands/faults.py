@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cluster.emulator import cluster as emulator
-from cluster.emulator import linkfaults, nodefaults
+from cluster.emulator import linkfaults, nodefaults, workers
 from cluster.emulator.restart import DRAIN_S
 from cluster.emulator.restart import drain as drain_nodes
 from cluster.emulator.restart import restart as restart_nodes
@@ -29,15 +29,17 @@ Nodes = Annotated[list[str] | None, typer.Argument(metavar="NODE...", help="Node
 ANSWER_S = 1.0
 
 
-@command("kill", "Kill nodes with SIGKILL.", group="faults", rank=1)
+@command("kill", "Kill nodes, or workers, with SIGKILL.", group="faults", rank=1)
 def kill(
     nodes: Nodes = None,
     zone: Annotated[str | None, typer.Option(metavar="ZONE", help="Zone whose running nodes to kill.")] = None,
     random: Annotated[bool, typer.Option("--random", help="Kill one of the running nodes.")] = False,
 ) -> Answer:
-    """Nothing is flushed and no other node is notified; writes that the kernel has stay. `dsectl restart` brings the
-    nodes back."""
+    """Nothing is flushed and no other node is notified; writes that the kernel has stay. A node's workers end with it.
+    `n2/1` is one worker. `dsectl restart` brings back what was killed."""
     files = current().files()
+    if endpoints := _endpoints(nodes):
+        return _of_workers("killed", endpoints, workers.kill, "restart")
     if sum((bool(nodes), zone is not None, random)) != 1:
         raise Usage("kill needs nodes, or --zone Z, or --random", help="`dsectl kill n3`, `dsectl kill --zone z1`.")
     running = [name for name, process in emulator.processes(files).items() if process.alive]
@@ -58,16 +60,20 @@ def kill(
     return _of_process(files, victims, emulator.kill, "restart")
 
 
-@command("pause", "Freeze nodes with SIGSTOP.", group="faults", rank=3)
+@command("pause", "Freeze nodes, or workers, with SIGSTOP.", group="faults", rank=3)
 def pause(nodes: Nodes = None) -> Answer:
     """The process stops with all its connections open, as in a long GC pause or on a stalled machine. `dsectl resume`
-    continues it."""
+    continues it. `n2/1` is one worker."""
+    if endpoints := _endpoints(nodes):
+        return _of_workers("paused", endpoints, workers.pause, "resume")
     return _of_process(current().files(), current().nodes(nodes, "pause"), emulator.pause, "resume")
 
 
-@command("resume", "Resume paused nodes.", group="faults", rank=4)
+@command("resume", "Resume paused nodes or workers.", group="faults", rank=4)
 def resume(nodes: Nodes = None) -> Answer:
-    """The node notices the pause, and catches up before it votes again."""
+    """The node notices the pause, and catches up before it votes again. `n2/1` is one worker."""
+    if endpoints := _endpoints(nodes):
+        return _of_workers("resumed", endpoints, workers.resume)
     files, wanted = current().files(), current().nodes(nodes, "resume")
     states = {name: process.state for name, process in emulator.processes(files).items()}
     for name in wanted:
@@ -94,8 +100,13 @@ def restart(
 ) -> Answer:
     """A named node that runs is drained and stopped first: it takes no new requests and finishes those in flight, for
     up to half of --wait. Returns when every other reachable node sees it alive with its services, and it sees the same
-    of them. --replace is for one node whose own files are damaged: it starts under a new id and votes again once its
-    peers have completed it."""
+    of them. Its workers come back, too; `n2/1` is one worker. --replace is for one node whose own files are damaged: it
+    starts under a new id and votes again once its peers have completed it."""
+    if endpoints := _endpoints(nodes):
+        if replace:
+            raise Usage("--replace is for nodes: a worker keeps no data")
+        limit = emulator.WAIT_S if wait is None else wait
+        return _of_workers("restarted", endpoints, lambda files, names: workers.restart(files, names, limit))
     if all == bool(nodes):
         raise Usage("restart needs nodes, or --all", help="`dsectl restart n3`, or `dsectl restart --all`.")
     if replace and (all or len(nodes or []) != 1):
@@ -151,6 +162,31 @@ def _running(nodes: list[str] | None, command: str) -> tuple[ClusterFiles, list[
             help = f"`dsectl {cure} {name}`, then `dsectl {command} {name}`."
             raise Failed(f"node {name} is {process.state}", help=help)
     return files, wanted
+
+
+def _endpoints(names: list[str] | None) -> list[str]:
+    """The names, when they are those of workers; none when they are of nodes. Raises Usage or NotFound."""
+    found = [name for name in dict.fromkeys(names or []) if "/" in name]
+    if found and len(found) < len(names or []):
+        raise Usage("nodes and workers are named apart: two commands")
+    for endpoint in found:
+        current().files().worker(endpoint)
+    return found
+
+
+def _of_workers(
+    done: str, endpoints: list[str], act: Callable[[ClusterFiles, list[str]], None], cure: str = ""
+) -> Answer:
+    files, at = current().files(), timestamp()
+    act(files, endpoints)
+
+    def view(console: Console) -> None:
+        named = " ".join(endpoints)
+        console.line(f"{done} {named}")
+        if cure:
+            console.note(f"`dsectl {cure} {named}` brings {'it' if len(endpoints) == 1 else 'them'} back")
+
+    return Answer({done: endpoints, "at": at}, view)
 
 
 def _receipt(fault: Any, note: str) -> Answer:

@@ -35,21 +35,25 @@ class LogLine(NamedTuple):
     text: str
 
 
-@command("logs", "Print the logs of nodes.", group="clusters", rank=7, readonly=True, streams=("", *FOLLOW))
+@command("logs", "Print the logs of nodes and workers.", group="clusters", rank=7, readonly=True, streams=("", *FOLLOW))
 def logs(
-    node: Annotated[str | None, typer.Argument(metavar="NODE", help="Node whose log to print.")] = None,
-    all: Annotated[bool, typer.Option("--all", help="Print those of all nodes, in the order of time.")] = False,
+    node: Annotated[
+        str | None, typer.Argument(metavar="NODE", help="Node, or worker as n2/1, whose log to print.")
+    ] = None,
+    all: Annotated[bool, typer.Option("--all", help="Print those of all, in the order of time.")] = False,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until Ctrl-C.")] = False,
     tail: Annotated[
         int | None, typer.Option("--tail", metavar="N", min=0, help="Number of last lines (default: all).")
     ] = None,
 ) -> Iterator[Answer]:
-    """A node writes there what it did in its life, and why it ended. Each boot goes on in the same file, so --follow
-    shows restarts too."""
+    """A node writes there what it did in its life, and why it ended; a worker, what its service prints and raises. Each
+    boot goes on in the same file, so --follow shows restarts too."""
     if (node is None) == (not all):
         raise Usage("logs needs one node, or --all", help="`dsectl logs n1`, or `dsectl logs --all`.")
     files = current().files()
-    readers = [log_lines(name, files.log(name)) for name in (files.nodes if node is None else [node])]
+    readers = [
+        log_lines(name, files.log(name)) for name in ([*files.nodes, *files.workers()] if node is None else [node])
+    ]
     found = next_lines(readers)
     yield _lines(found if tail is None else found[max(0, len(found) - tail) :], all)
     current().ready()

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cluster.client.dispatch import nobody
+from cluster.emulator.workers import workers
 from cluster.errors import NotFound, Usage
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     import typer
 
+    from cluster.emulator.home import ClusterFiles
     from dsectl.cli.console import Console
     from dsectl.snapshot.snapshot import Snapshot
 
@@ -35,7 +37,7 @@ def status() -> Answer:
     """Green: all owners of every partition vote. Amber: enough for a read of each. Red: too few for some. Exits with 0
     whenever it could look; --via chooses whose view of the others counts."""
     seen = snapshot()
-    found, moving = seen.to_json(), seen.moving
+    found, moving = {**seen.to_json(), "workers": workers_json(current().files())}, seen.moving
 
     def view(console: Console) -> None:
         console.lines(status_lines(found, console.paint, console.columns))
@@ -68,10 +70,44 @@ def status_lines(status: dict[str, Any], paint: Paint, columns: int | None) -> l
     ]
     heading = ("NODE", "STATE", "ZONE", "PORT", "PID", "MEMORY", "NOTE")
     lines = [head, "", *table(heading, rows, paint, columns, right=("PORT", "PID", "MEMORY"))]
+    if beside := worker_rows(status.get("workers", {})):
+        named = ("WORKER", "STATE", "SERVICE", "PID", "MEMORY", "NOTE")
+        lines += ["", *table(named, beside, paint, columns, right=("PID", "MEMORY"))]
     if gateways := gateway_rows(status["nodes"]):
         titles = ("GATEWAY", "PORT", "CLIENTS", "AT EACH NODE")
         lines += ["", *table(titles, gateways, paint, columns, right=("PORT", "CLIENTS"))]
     return lines
+
+
+def workers_json(files: ClusterFiles) -> dict[str, dict[str, Any]]:
+    """The workers that `serve` started, by endpoint."""
+    return {
+        one.endpoint: {
+            "state": one.process.state,
+            "service": one.service,
+            "version": one.version,
+            "target": one.target,
+            "pid": one.process.pid,
+            "rss_mb": one.process.rss_mb,
+            "note": one.damaged or ("" if one.process.alive else f"`dsectl logs {one.endpoint}` says why"),
+        }
+        for one in workers(files)
+    }
+
+
+def worker_rows(workers: dict[str, dict[str, Any]]) -> list[tuple[Cell, ...]]:
+    """Of each worker what it does and what it hosts."""
+    return [
+        (
+            endpoint,
+            state(one["state"]),
+            f"{one['service']} {one['version']}" if one["service"] else one["target"],
+            str(one["pid"] or ""),
+            f"{one['rss_mb']:.0f} MB" if one["rss_mb"] else "",
+            one["note"],
+        )
+        for endpoint, one in workers.items()
+    ]
 
 
 def gateway_rows(nodes: dict[str, dict[str, Any]]) -> list[tuple[Cell, ...]]:

@@ -53,6 +53,11 @@ class HandClock:
                 timer.function(*timer.args)
         self.time = until
 
+    def stall(self, seconds: float) -> None:
+        """Let time pass in which nothing runs: what was due comes late."""
+        self.time += seconds
+        self._calls = [(max(when, self.time), made, timer) for when, made, timer in sorted(self._calls)]
+
     def pending(self) -> int:
         """How many calls are still to come."""
         return sum(timer.function is not None for _, _, timer in self._calls)

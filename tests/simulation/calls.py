@@ -49,14 +49,17 @@ class Charging:
 
 
 class Calls:
-    """All calls of a run. Make it before the nodes boot: it hosts the service on each of them."""
+    """All calls of a run. Make it before the nodes boot: it hosts the services on each of them; without `in_nodes` the
+    one that charges is hosted elsewhere."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, in_nodes: bool = True) -> None:
         self.fleet = fleet
         self.all: list[Charging] = []
+        self._in_nodes = in_nodes
         fleet.on_boot.append(self._host)
 
-    def _host(self, name: str, node: Node) -> None:
+    def service(self) -> object:
+        """One that notes here what it runs."""
         calls = self
 
         @service(name="pay", version=1, concurrency=CONCURRENCY)
@@ -70,6 +73,12 @@ class Calls:
                 await call.sleep(WORK_S)
                 return Charged(request.number, call.node)
 
+        return Pay()
+
+    def _host(self, name: str, node: Node) -> None:
+        if self._in_nodes:
+            node.requests.host(self.service())
+
         @service(name="shop", version=1)
         class Shop:
             """Has others charge."""
@@ -79,7 +88,6 @@ class Calls:
                 """Charge once, wherever that is done."""
                 return Charged(**await call.call("pay.charge", request))
 
-        node.requests.host(Pay())
         node.requests.host(Shop())
 
     def begin(self, client: SimulatedClient, via: str | None) -> None:

@@ -1,0 +1,148 @@
+"""Workers under seeds: what they run is the real code of both sides, over the simulated network.
+
+Every call ends by its deadline as reply, definite error or unknown; what may not be repeated runs at most once; and
+nothing starts after its deadline, although workers crash, stand still, drain and lose their nodes meanwhile.
+"""
+
+from msgspec import Struct, json
+
+from cluster.client.serving import Serving
+from cluster.requests import CallContext, operation, service
+from cluster.requests.workers import SILENT_S
+from cluster.simulation.fleet import Fleet
+from cluster.wire.requests import CallDone
+from tests.simulation.calls import TIMEOUT_S, Calls
+from tests.simulation.clients import client_of
+
+ROUNDS = 12
+PAUSE_S = 2.5
+AFTER_S = 0.5
+"""How long an outcome may come after its deadline: a client waits a little longer than it tells the node."""
+
+
+class Workers:
+    """Those of a run: two beside each node."""
+
+    def __init__(self, fleet: Fleet, calls: Calls) -> None:
+        self.fleet = fleet
+        self.calls = calls
+        self.serving: dict[str, Serving] = {}
+        for node in fleet.names:
+            for copy in (1, 2):
+                self.start(f"{node}-w{copy}")
+
+    def start(self, name: str) -> None:
+        self.serving[name] = self.fleet.worker(name, name.partition("-")[0], self.calls.service())
+
+    def registered(self) -> bool:
+        return all(one.registered for one in self.serving.values())
+
+    def known(self, node: str) -> int:
+        """How many of them a node would call."""
+        endpoints = self.fleet.nodes[node].requests.registry.endpoints("pay")
+        return sum(one.state == "ready" for one in endpoints)
+
+
+def test_calls_of_workers_keep_their_account_under_crashes_stops_and_drains(seed: int) -> None:
+    with Fleet(seed, 3) as fleet:
+        calls = Calls(fleet, in_nodes=False)
+        fleet.start()
+        fleet.until(fleet.converged)
+        workers = Workers(fleet, calls)
+        fleet.until(workers.registered)
+        fleet.until(lambda: all(workers.known(node) == 6 for node in fleet.names))
+        client, random = client_of(fleet), fleet.world.random("faults of workers")
+        world, names = fleet.world, sorted(workers.serving)
+        for _ in range(ROUNDS):
+            victim, fault = random.choice(names), random.choice(["crash", "pause", "drain", "node", "none"])
+            for _ in range(random.randrange(3, 9)):
+                calls.begin(client, None)
+                world.run_for(random.uniform(0.0, 0.02))
+            if fault == "crash":
+                world.crash(victim)
+                workers.start(victim)
+            elif fault == "pause":
+                world.pause(victim)
+                world.call_later(random.uniform(0.1, PAUSE_S), world.resume, victim)
+            elif fault == "drain":
+                world.env(victim).clock.call_soon(workers.serving[victim].drain, lambda: None)
+                world.run_for(random.uniform(0.0, 1.0))
+                world.crash(victim)
+                workers.start(victim)
+            elif fault == "node":
+                node = victim.partition("-")[0]
+                fleet.crash(node)
+                world.run_for(random.uniform(0.0, 0.5))
+                fleet.start(node)
+            world.run_for(random.uniform(0.0, 0.6))
+        fleet.until(lambda: all(one.result.ended for one in calls.all), TIMEOUT_S + AFTER_S)
+        assert all((one.result.took_s or 0.0) <= TIMEOUT_S + AFTER_S for one in calls.all)
+        world.run_for(PAUSE_S)
+        fleet.until(lambda: workers.registered() and all(workers.known(node) == 6 for node in fleet.names))
+        before = len(calls.all)
+        for _ in range(10):
+            calls.begin(client, None)
+        fleet.until(lambda: all(one.result.ended for one in calls.all))
+        world.run_for(3.0)
+        calls.check()
+        late = [one.result.error for one in calls.all[before:] if not isinstance(one.result.answer, CallDone)]
+        assert not late, f"all is well again, and yet: {late}"
+
+
+class Word(Struct):
+    text: str = ""
+
+
+@service(name="talk", version=1)
+class Talk:
+    """Can be told to be slow; and calls others."""
+
+    @operation(readonly=True)
+    async def say(self, request: Word, call: CallContext) -> Word:
+        """Wait, then answer."""
+        await call.sleep(float(request.text))
+        return request
+
+
+def test_a_worker_that_stands_still_is_left_out_by_all_nodes_and_what_may_be_repeated_goes_elsewhere(seed: int) -> None:
+    with Fleet.running(seed, 3) as fleet:
+        one, two = fleet.worker("w1", "n1", Talk()), fleet.worker("w2", "n2", Talk())
+        fleet.until(lambda: one.registered and two.registered)
+        registries = [node.requests.registry for node in fleet.nodes.values()]
+
+        def states() -> list[dict[str, str]]:
+            return [{end.name: end.state for end in registry.endpoints("talk")} for registry in registries]
+
+        fleet.until(lambda: states() == [{"n1/1": "ready", "n2/1": "ready"}] * 3)
+        called = [fleet.call("n3", "talk.say", json.encode(Word("0.1")), only="") for _ in range(8)]
+        fleet.world.run_for(0.02)
+        fleet.world.pause("w1")
+        began = fleet.world.now
+        for call in called:
+            fleet.wait(call)
+            assert isinstance(call.answer, CallDone)
+        assert fleet.world.now - began <= SILENT_S + 1.0
+        fleet.until(lambda: states() == [{"n1/1": "ejected", "n2/1": "ready"}] * 3)
+        fleet.world.resume("w1")
+        fleet.until(lambda: states() == [{"n1/1": "ready", "n2/1": "ready"}] * 3)
+
+
+def test_a_drain_fails_no_call(seed: int) -> None:
+    with Fleet.running(seed, 3) as fleet:
+        one, two = fleet.worker("w1", "n1", Talk()), fleet.worker("w2", "n2", Talk())
+        fleet.until(lambda: one.registered and two.registered)
+        world = fleet.world
+        fleet.until(lambda: all(len(node.requests.registry.endpoints("talk")) == 2 for node in fleet.nodes.values()))
+        drained: list[bool] = []
+        calls = []
+        for number in range(60):
+            calls.append(fleet.call(fleet.names[number % 3], "talk.say", json.encode(Word("0.05"))))
+            if number == 20:
+                world.env("w1").clock.call_soon(one.drain, lambda: drained.append(True))
+            if drained and one.registered:
+                world.env("w1").clock.call_soon(one.stop)
+            world.run_for(0.01)
+        for call in calls:
+            fleet.wait(call)
+            assert isinstance(call.answer, CallDone), call.answer
+        assert drained
