@@ -46,6 +46,6 @@ def _load(place: str) -> ModuleType:
             raise Usage(
                 f"there is no module {place!r}", help="Its folder is the current one; else give PATH.py:CLASS."
             ) from None
-        raise Usage(f"{place} cannot be loaded: {error}") from None
+        raise Usage(f"{place} cannot be loaded: {error}") from error
     except Exception as error:  # whatever the code of a user does
-        raise Usage(f"{place} cannot be loaded: {type(error).__name__}: {error}") from None
+        raise Usage(f"{place} cannot be loaded: {type(error).__name__}: {error}") from error

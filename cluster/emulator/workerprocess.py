@@ -13,8 +13,6 @@ for the next change.
 
 import asyncio
 import ctypes
-import importlib
-import importlib.util
 import os
 import signal
 import sys
@@ -24,12 +22,12 @@ import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final
 
 import uvloop
 from setproctitle import setproctitle
 
+from cluster.client.loading import load_service
 from cluster.client.serving import DRAIN_S, Serving
 from cluster.emulator.disk import read
 from cluster.emulator.home import NODE_LOCK_FILE, NODES_FOLDER, RECORD_FILE, WORKER_LOG_FILE, WORKERS_FOLDER
@@ -122,7 +120,7 @@ class _WorkerProcess:
         files = watched_files(self.spec.folder) if self.spec.reload else {}
         threading.Thread(target=self._watch, args=(files,), daemon=True).start()
         try:
-            service = load_service(self.spec.target, self.spec.folder)
+            service: object = load_service(self.spec.target)()
         except Exception:
             if not self.spec.reload or self.line.is_open:
                 raise
@@ -258,29 +256,6 @@ def record_error(kind: str, cause: str, **fields: Any) -> None:
     log(f"{kind}: {' '.join(f'{name}={value}' for name, value in fields.items())} {cause}".strip())
     if sys.exc_info()[0] is not None:
         traceback.print_exc()
-
-
-def load_service(target: str, folder: str) -> object:
-    """What `MODULE:CLASS` or `FILE.py:CLASS` names, made an instance. Raises Usage, or whatever the module raises."""
-    place, _, name = target.rpartition(":")
-    sys.path.insert(0, folder)
-    module: ModuleType
-    if place.endswith(".py"):
-        path = Path(folder, place)
-        sys.path.insert(0, str(path.parent))
-        found = importlib.util.spec_from_file_location(path.stem, path)
-        if found is None or found.loader is None or not path.is_file():
-            raise Usage(f"there is no file {place} in {folder}")
-        module = sys.modules[path.stem] = importlib.util.module_from_spec(found)
-        found.loader.exec_module(module)
-    else:
-        module = importlib.import_module(place)
-    made: Any = module
-    for part in name.split("."):
-        made = getattr(made, part, None)
-        if made is None:
-            raise Usage(f"{place} has no {name}")
-    return made() if isinstance(made, type) else made
 
 
 def watched_files(folder: str) -> dict[Path, float]:

@@ -190,9 +190,9 @@ def test_workers_end_with_the_leash_even_one_that_hangs(
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ("missing:Shop", "No module named 'missing'"),
+        ("missing:Shop", "there is no module 'missing'"),
         ("missing.py:Shop", "there is no file missing.py"),
-        ("shop:Missing", "shop has no Missing"),
+        ("shop:Missing", "shop has no class 'Missing'"),
         ("shop:Wish", "is not a service"),
         ("broken:Shop", "SyntaxError"),
         ("dies:Shop", "ended while it was starting"),
