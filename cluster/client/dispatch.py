@@ -216,7 +216,10 @@ class StreamDispatch(Dispatch):
     def on_part(self, data: bytes) -> None:
         """A part came."""
         self.began = True
-        self.take(data)
+        if self.done is ignore:  # it was cancelled before a node could be found for it
+            self.cancel()
+        else:
+            self.take(data)
 
     def credit(self, count: int) -> None:
         """So many bytes of the parts were read."""

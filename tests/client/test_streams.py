@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from msgspec import json
 import cluster
 from cluster.client.aio import Client
 from cluster.client.blocking import BlockingCluster
+from cluster.client.dispatch import StreamDispatch
 from cluster.client.streams import IncomingRows, RowFormat
 from cluster.errors import BadMessage, ClusterError, DeadlinePassed, Maybe, ServiceError
 from cluster.limits import PART_BYTES_MAX, PARTS_WINDOW_BYTES, VALUE_BYTES_MAX
@@ -138,6 +140,18 @@ def test_a_row_that_is_no_json_ends_it() -> None:
     with pytest.raises(BadMessage):
         rows.pop()
     assert router.cancelled
+
+
+def test_what_is_cancelled_before_it_is_sent_ends_with_its_first_part() -> None:
+    parts: list[bytes] = []
+    router: Any = None
+    dispatch = StreamDispatch(router, Call("a", "b", b""), 9.0, lambda outcome: None, None, None, "", parts.append)
+    dispatch.cancel()
+    cancelled: list[int] = []
+    caller: Any = SimpleNamespace(cancel=cancelled.append)
+    dispatch.caller, dispatch.id = caller, 7
+    dispatch.on_part(b"1")
+    assert cancelled == [7] and not parts
 
 
 # -- over sockets
