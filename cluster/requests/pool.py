@@ -7,7 +7,7 @@ may be spent on retries. Nobody else is told of it, and nobody else's word is ta
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cluster.errors import ClusterError, Maybe, Overloaded
+from cluster.errors import ClusterError, Maybe, Overloaded, ServiceError
 from cluster.ports import Recorder
 from cluster.requests.affinity import belongs_to, draw_of, seed_of
 from cluster.requests.balancer import PENALTY_S, SHED_PENALTY_S, EndpointLoad, better_of_two, nearest
@@ -342,7 +342,7 @@ class Pools:
 def is_failure(error: ClusterError) -> bool:
     """Whether an error says that the endpoint does not do what it is there for: it refused, was lost, had no answer by
     the deadline, or ended with an error that it does not declare. What is wrong with the call itself is no failure."""
-    return error.retryable or isinstance(error, Maybe)
+    return error.retryable or isinstance(error, Maybe | ServiceError)
 
 
 def shares(counts: Mapping[int, int], weights: Mapping[int, float]) -> list[tuple[float, int]]:

@@ -1,10 +1,11 @@
 """Takes a client's call to an endpoint: here, or on another node, or on the next when that is harmless.
 
 This node is the *entry node* of the call, and alone in trying again. A call goes to an endpoint not yet tried after a
-failure that is definite and retryable; after an unknown outcome only when its operation may be repeated (`readonly` or
-`idempotent`). Attempts are bounded, the service's budget bounds what they add to the load of the cluster, and the
-deadline bounds them all. Only what was surely never sent costs no budget. A call that a handler made carries the
-attempt of the call above: that one is tried again, so this one is not. What a handler answered is never tried again.
+failure that is definite and retryable; after an unknown outcome, or an error that the operation does not declare, only
+when it may be repeated (`readonly` or `idempotent`). Attempts are bounded, the service's budget bounds what they add to
+the load of the cluster, and the deadline bounds them all. Only what was surely never sent costs no budget. A call that
+a handler made carries the attempt of the call above: that one is tried again, so this one is not. What a handler
+answered, an error that it declares included, is final.
 
 A node that has just started holds a call of a service that it does not know until it has heard the other nodes: they
 may offer it.
@@ -33,6 +34,7 @@ from cluster.errors import (
     NoResponders,
     NotFound,
     Overloaded,
+    ServiceError,
     Unreachable,
 )
 from cluster.observe.latency import Latencies
@@ -58,8 +60,8 @@ QUIET_S = 0.05
 HEDGE_S = 0.05
 """A hedge waits so long while too few calls were seen to know their p95."""
 JITTER_S = 0.01
-"""A call that was shed waits up to so long before its second attempt, and twice as long before its third: whoever was
-shed in the same moment would meet again elsewhere. What was lost or refused has waited already, each for itself."""
+"""A call that was shed, or whose handler failed, waits up to so long before its second attempt, and twice as long
+before its third: those that met it in one moment would meet again elsewhere. What was lost has waited already."""
 
 
 class RequestRouter:
@@ -364,8 +366,8 @@ class _Routed:
             return
         may_retry = outcome.retryable
         if not outcome.definite:
-            registry, call = self.router.registry, self.call
-            may_retry = isinstance(outcome, Maybe) and registry.is_repeatable(call.service, call.operation)
+            repeatable = self.router.registry.is_repeatable(self.call.service, self.call.operation)
+            may_retry = isinstance(outcome, Maybe | ServiceError) and repeatable
         if not may_retry:
             self._end(outcome)
             return
@@ -388,7 +390,7 @@ class _Routed:
             self._end(self._given_up())
             return
         self.figures.retries += 1
-        if not isinstance(outcome, Overloaded):
+        if not isinstance(outcome, Overloaded | ServiceError):
             self.attempt()
             return
         wait_s = router.random.random() * JITTER_S * (1 << len(self.tried) - 1)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.errors import ClusterError, DeadlinePassed, Maybe, NotFound, Overloaded, Unreachable, Usage
+from cluster.errors import ClusterError, DeadlinePassed, Maybe, NotFound, Overloaded, ServiceError, Unreachable, Usage
 from cluster.requests.ejection import EJECTED_S, FAILURES_IN_ROW
 from cluster.requests.pool import OTHER_OPERATIONS, Pool, PoolEndpoint, Pools, shares
 from cluster.requests.registry import AWAY_DRAINING, Offer, Registry
@@ -215,7 +215,7 @@ def test_a_key_stays_with_its_version_while_a_share_grows() -> None:
 # -- what became of calls
 
 
-@pytest.mark.parametrize("error", [Unreachable("no"), Maybe("lost"), DeadlinePassed("late")])
+@pytest.mark.parametrize("error", [Unreachable("no"), Maybe("lost"), DeadlinePassed("late"), ServiceError("bug")])
 def test_failures_eject(error: ClusterError) -> None:
     scene = Scene(n1=offers(), n2=offers())
     for _ in range(FAILURES_IN_ROW):

@@ -125,6 +125,19 @@ def test_the_attempt_travels_to_the_handler_s_own_calls() -> None:
     assert seen == [(2, "", 3), (7, "", 3)]
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "attempts"),
+    [("quote", {"sku": "bug"}, 2), ("quote", {"sku": "none"}, 1), ("wrong", {}, 1), ("quote", {"sku": 1}, 1)],
+    ids=["readonly", "declared", "changes something", "the caller's mistake"],
+)
+def test_an_error_that_nobody_declared_is_tried_elsewhere_where_that_is_harmless(
+    name: str, arguments: dict[str, Any], attempts: int
+) -> None:
+    world = pricing()
+    answered(world, world.ask("n1", Call("pricing", name, msgspec.json.encode(arguments))))
+    assert len(world.messengers["n1"].sent) == attempts and at_rest(world)
+
+
 def test_what_was_shed_waits_a_little_and_goes_elsewhere() -> None:
     world = pricing(4)
     world.messengers["n1"].faults |= dict.fromkeys(("n2", "n3"), Overloaded)
