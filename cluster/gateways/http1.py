@@ -324,11 +324,15 @@ class HttpSession(GatewaySession):
             self._taken += len(part)
         self.gateway.mark(self)
 
-    def end_parts(self) -> None:
-        """That was all of the body. A body that fails is ended by `abort`: its client sees that it is not whole."""
-        if self._chunked:
+    def end_parts(self, *, whole: bool = True) -> None:
+        """That was all of the body. One that is not whole has no last chunk, or without chunks a broken connection: its
+        client has the parts that were sent, and sees that others are missing."""
+        if not whole and not self._chunked:
+            self.abort()
+            return
+        if whole and self._chunked:
             self.send(b"0\r\n\r\n")
-        if not self._chunked or self.gateway.draining:
+        if not whole or not self._chunked or self.gateway.draining:
             self.close()
         self.current, self.waits_for, self._chunked, self._taken = None, None, None, 0
         self.gateway.mark(self)

@@ -11,7 +11,7 @@ import sys
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, IncompleteRead
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -119,7 +119,7 @@ def test_what_the_page_shows_happens(three: Real, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["positive", "negative"])
 def test_schemathesis_finds_nothing_wrong(three: Real, tmp_path: Path, mode: str) -> None:
-    """All its checks and phases. `flaky.set` is left out: it makes a service as slow as it is told to."""
+    """All its checks and phases. `flaky.set` and `echo.count` are left out: they are as slow as they are told to be."""
     if not SCHEMATHESIS.exists():
         pytest.skip("no schemathesis")
     dsectl("queue", "create", "jobs", *C)
@@ -130,7 +130,8 @@ def test_schemathesis_finds_nothing_wrong(three: Real, tmp_path: Path, mode: str
         [
             str(SCHEMATHESIS), "--config-file", str(config), "run", f"http://{url.hostname}:{url.port}/openapi.json",
             "-H", f"Authorization: Bearer {url.password}", "--max-examples", "10", "--seed", "1", "--no-color",
-            "--generation-database", "none", "--exclude-operation-id", "flaky.set", "--warnings", "off", "--mode", mode,
+            "--generation-database", "none", "--exclude-operation-id", "flaky.set",
+            "--exclude-operation-id", "echo.count", "--warnings", "off", "--mode", mode,
         ],
         timeout=300, capture_output=True, text=True, check=False, cwd=tmp_path,
     )  # fmt: skip
@@ -223,6 +224,26 @@ def test_calls_of_what_is_readonly_survive_the_death_of_another_node(three: Real
         reply = client.json("POST", "/services/echo/whoami")
         nodes.add(reply["node"])
     assert nodes == {"n1", "n2", "n3"}
+
+
+def test_rows_come_one_by_one_and_a_broken_stream_is_seen(three: Real, dial: Dial) -> None:
+    client = dial("n1")
+    accept = client.headers | {"Accept": "application/jsonl", "Request-Timeout": "60"}
+
+    def count(last: int, **headers: str) -> Any:
+        body = json.encode({"from": 1, "to": last, "every_ms": 100})
+        client.connection.request("POST", "/services/echo/count", body, accept | headers)
+        response = client.connection.getresponse()
+        assert response.status == 200 and response.headers["Content-Type"] == "application/jsonl"
+        return response
+
+    rows = count(3)
+    assert [json.decode(line)["number"] for line in rows] == [1, 2, 3]
+    with count(600, **{"Dsectl-Only": "n2"}) as rows:
+        assert json.decode(rows.readline())["number"] == 1  # long before the last
+        three.kill("n2")
+        with pytest.raises(IncompleteRead):
+            rows.read()
 
 
 def test_a_message_is_not_leased_for_a_client_that_has_gone(three: Real, dial: Dial) -> None:

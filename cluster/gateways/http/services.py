@@ -88,12 +88,10 @@ def call_service(call: HttpCall) -> None:
 
 def _end(call: HttpCall, outcome: CallDone | ClusterError) -> None:
     """The last rows; an error leaves the body without its end, so that its client does not take it for whole."""
-    if isinstance(outcome, CallDone) and not outcome.error:
-        if outcome.payload:
-            call.session.send_part(HTTPStatus.OK, ROWS, outcome.payload)
-        call.session.end_parts()
-    else:
-        call.session.abort()
+    whole = isinstance(outcome, CallDone) and not outcome.error
+    if isinstance(outcome, CallDone) and whole:
+        call.session.send_part(HTTPStatus.OK, ROWS, outcome.payload)
+    call.session.end_parts(whole=whole)
 
 
 def _answer(call: HttpCall, done: CallDone) -> None:

@@ -286,7 +286,7 @@ def test_rows_that_fail_have_no_end(node: FakeNode, client: FakeClient) -> None:
     node.asked[0].part(b"1\n")
     node.asked[0].fail(Maybe("the node died"))
     node.flush()
-    assert client.closed and not client.written.endswith(b"0\r\n\r\n")
+    assert client.closed and client.written.endswith(b"\r\n2\r\n1\n\r\n")
     other = FakeClient(node)  # before the first row there is a problem to tell
     other.send("POST", ECHO, b"{}", **ROWS)
     node.asked[1].fail(Maybe("the node died"))
