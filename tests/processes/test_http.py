@@ -226,6 +226,22 @@ def test_calls_of_what_is_readonly_survive_the_death_of_another_node(three: Real
     assert nodes == {"n1", "n2", "n3"}
 
 
+def test_errors_that_a_service_declares_and_arguments_that_are_wrong(three: Real, dial: Dial) -> None:
+    client = dial("n1")
+    client.headers["Dsectl-Only"] = "n2"
+    client.json("POST", "/services/flaky/set", b'{"failure_rate":1}')
+    status, data = client.ask("POST", "/services/flaky/work")
+    problem = json.decode(data)
+    assert (status, problem["error"], problem["fields"]["message"]) == (422, "Unlucky", problem["detail"])
+    document = client.json("GET", "/openapi.json")
+    described = document["paths"]["/services/flaky/work"]["post"]["responses"]["422"]
+    assert "Unlucky" in json.encode(described).decode()
+    status, data = client.ask("POST", "/services/echo/echo", b'{"text":7}')
+    assert (status, json.decode(data)["path"]) == (400, "$.text")
+    status, data = client.ask("POST", "/services/echo/echo", b'{"text":')
+    assert (status, json.decode(data)["path"]) == (400, "$")
+
+
 def test_rows_come_one_by_one_and_a_broken_stream_is_seen(three: Real, dial: Dial) -> None:
     client = dial("n1")
     accept = client.headers | {"Accept": "application/jsonl", "Request-Timeout": "60"}
