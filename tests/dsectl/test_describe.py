@@ -81,15 +81,14 @@ class Other: ...
 
 def offering(*classes: type) -> Script:
     """A node that offers these versions."""
-    found = {one["version"]: {**one, "versions": []} for one in map(describe, classes)}
-    for one in found.values():
-        one["versions"] = sorted(found)
+    found = {one["version"]: one for one in map(describe, classes)}
+    services = [{"service": "pricing", "endpoints": [{"node": "n1", "version": version} for version in found]}]
 
     def script(arguments: dict[str, Any]) -> Any:
         version = arguments["version"] or max(found)
         return found.get(version)
 
-    return answering(describe=script)
+    return answering(describe=script, services=services)
 
 
 def test_one_version(run: Run, serve: Serve) -> None:
@@ -106,7 +105,7 @@ def test_one_version(run: Run, serve: Serve) -> None:
         "    at most 2 s, low priority",
     ]
     told = run("describe", "pricing", "--json").json
-    assert told == {**msgspec.to_builtins(describe(Pricing)), "versions": [1], "older": []}
+    assert told == {**msgspec.to_builtins(describe(Pricing)), "older": []}
 
 
 def test_versions_side_by_side(run: Run, serve: Serve) -> None:
