@@ -86,7 +86,10 @@ def _compared(newest: Description, versions: dict[int, Description], wanted: int
     old = versions.get(wanted)
     if old is None:
         offered = ", ".join(map(str, sorted(versions)))
-        raise NotFound(f"no live node offers version {wanted} of {name}: there is {offered}")
+        raise NotFound(
+            f"no live node offers version {wanted} of {name}, only {offered}",
+            help=f"`dsectl describe {name}` shows those there are.",
+        )
     if old is newest:
         raise Usage(
             f"version {wanted} is the newest of {name} that is offered",

@@ -57,24 +57,30 @@ def request(
     client = invocation.client()
     if only is not None:
         client.addresses([only.partition("/")[0]])
-    with client.requests.stream(
-        check_text(operation, "operation"),
-        given,
-        deadline=deadline,
-        key=key,
-        only=only,
-        hedge=hedge,
-        version=version,
-        strict=True,
-    ) as stream:
-        while not invocation.stopped():
-            if not stream.wait(POLL_S):
-                continue
-            reply = next(stream, END)
-            if stream.result is not None and (reply is END or stream.result.replies is None):
-                yield _ended(stream.result, reply)
-                return
-            yield _row(reply)
+    target = check_text(operation, "operation")
+    try:
+        with client.requests.stream(
+            target,
+            given,
+            deadline=deadline,
+            key=key,
+            only=only,
+            hedge=hedge,
+            version=version,
+            strict=True,
+        ) as stream:
+            while not invocation.stopped():
+                if not stream.wait(POLL_S):
+                    continue
+                reply = next(stream, END)
+                if stream.result is not None and (reply is END or stream.result.replies is None):
+                    yield _ended(stream.result, reply)
+                    return
+                yield _row(reply)
+    except Usage as error:
+        if error.message.startswith(f"{target}: request"):  # what is wrong with the arguments, said by the service
+            error.help = f"`dsectl describe {target.rpartition('.')[0]}` shows what it takes."
+        raise
 
 
 def _row(reply: object) -> Answer:

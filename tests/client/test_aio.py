@@ -8,6 +8,7 @@ import pytest
 from cluster.client.aio import Calls, Client
 from cluster.client.keyed import first_attempt
 from cluster.errors import (
+    BadMessage,
     ClusterError,
     DeadlinePassed,
     HandshakeRefused,
@@ -19,10 +20,11 @@ from cluster.errors import (
     Usage,
 )
 from cluster.layout import partition_of, placement
-from cluster.requests.demo import Echo, Text
+from cluster.requests.demo import Echo, Flaky, Text, Unlucky, Work
 from cluster.versions.context import encode_clock, make_token
 from cluster.wire.frames import Cancel, Frame, Request
 from cluster.wire.kv import Get, Put
+from cluster.wire.requests import Call, CallDone
 from tests.client.conftest import StartNode
 from tests.client.fake_node import FakeNode, Peer, Script, closed_address, location, silence
 from tests.client.scripts import (
@@ -335,7 +337,7 @@ async def test_requests_by_name_and_by_class(start_node: StartNode) -> None:
         assert (called.service, called.operation, called.reply, called.node) == ("echo", "echo", {"text": "hi"}, "n1")
         echo = c.requests.client(Echo)
         assert await echo.echo(Text("typed"), deadline=0.5) == Text("typed")
-        assert dir(echo) == ["echo", "whoami"]
+        assert dir(echo) == ["count", "echo", "repeat", "whoami"]
         with pytest.raises(Usage, match="takes Text"):
             await echo.echo("no struct")  # type: ignore[arg-type]
         with pytest.raises(ClusterError, match="something else"):
@@ -349,6 +351,44 @@ async def test_requests_by_name_and_by_class(start_node: StartNode) -> None:
 async def test_a_declared_error_of_a_service(start_node: StartNode) -> None:
     async with open_client(start_node("n1", refuses("service-error"))) as c:
         with pytest.raises(ServiceError, match="because"):
+            await c.requests.call("flaky.work")
+
+
+def raising(error: str, payload: bytes) -> Script:
+    """A node whose services raise this error."""
+
+    def script(peer: Peer, frame: Frame) -> None:
+        assert isinstance(frame, Request)
+        peer.reply(frame, CallDone(payload, "n1", error=error, endpoint="n1/1"))
+
+    return script
+
+
+async def test_a_declared_error_is_raised_as_the_class_that_it_is(start_node: StartNode) -> None:
+    node = start_node("n1", raising("Unlucky", b'{"message":"not today"}'))
+    async with open_client(node) as c:
+        with pytest.raises(Unlucky, match="not today"):
+            await c.requests.client(Flaky).work(Work())
+        with pytest.raises(ServiceError, match=r"echo\.whoami raised Unlucky: not today"):
+            await c.requests.client(Echo).whoami()  # does not declare it
+        with pytest.raises(ServiceError) as caught:
+            await c.requests.call("flaky.work")
+        assert caught.value.detail == {
+            "declared": "Unlucky", "data": {"message": "not today"}, "endpoint": "n1/1",
+        }  # fmt: skip
+        calls = node.bodies(Call)
+        assert [call.version for call in calls] == [1, 1, 0]
+        with pytest.raises(Unlucky):
+            await c.requests.client(Flaky, version=0).work(Work(), key="k", hedge=True, only="n1/1")
+        call = node.bodies(Call)[-1]
+        assert (call.version, call.key, call.hedge, call.only) == (0, "k", True, "n1/1")
+
+
+async def test_a_declared_error_with_other_fields_is_a_bad_message(start_node: StartNode) -> None:
+    async with open_client(start_node("n1", raising("Unlucky", b"[]"))) as c:
+        with pytest.raises(BadMessage):
+            await c.requests.client(Flaky).work(Work())
+        with pytest.raises(BadMessage):
             await c.requests.call("flaky.work")
 
 

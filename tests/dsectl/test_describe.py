@@ -152,7 +152,7 @@ def test_what_breaks_callers(run: Run, serve: Serve) -> None:
     assert told.json["changes"][-1] == {"place": "paint", "what": "was added", "breaks": False}
     assert run("describe", "pricing", "--diff", "3").code == 2
     missing = run("describe", "pricing", "--diff", "7")
-    assert missing.code == 6 and "there is 1, 2, 3" in missing.err
+    assert missing.code == 6 and "version 7 of pricing, only 1, 2, 3" in missing.err
 
 
 def test_compatible_versions(run: Run, serve: Serve) -> None:

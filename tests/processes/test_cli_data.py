@@ -123,7 +123,20 @@ def test_services() -> None:
     assert done["node"] in ("n1", "n2", "n3") and done["attempts"] == 1
     assert dsectl("request", "echo.echo", "text=hello", "-q").out == '{"text":"hello"}\n'
     refused = ask("request", "echo.echo", "text:=1", code=2)
-    assert refused["error"]["code"] == "usage", refused
+    assert refused["error"]["message"] == "echo.echo: request.text is invalid: expected `str`, got `int`", refused
+    assert "dsectl describe echo" in refused["error"]["help"]
+    mistyped = ask("request", "echo.echo", "txt=hello", code=2)
+    assert mistyped["error"]["message"].endswith("request.txt is unknown: did you mean text?")
+
+
+def test_a_declared_error_of_a_service() -> None:
+    ask("request", "flaky.set", "failure_rate:=1", "--only", "n1")
+    found = ask("request", "flaky.work", "--only", "n1", code=1)
+    ask("request", "flaky.set", "failure_rate:=0", "--only", "n1")
+    assert found["error"]["code"] == "service-error"
+    assert found["error"]["message"] == "flaky.work raised Unlucky: n1 fails 100% of its calls"
+    assert (found["declared"], found["endpoint"]) == ("Unlucky", "n1")
+    assert found["data"] == {"message": "n1 fails 100% of its calls"}
 
 
 def test_events_tell_why() -> None:
