@@ -4,9 +4,10 @@ import pytest
 from msgspec import json
 
 from cluster.errors import DeadlinePassed, Maybe
+from cluster.limits import PART_BYTES_MAX, PARTS_WINDOW_BYTES
 from cluster.simulation.fleet import Fleet
 from cluster.wire.requests import Call, CallDone
-from tests.simulation.safeguards.streaming import Play, Reading, Tapes
+from tests.simulation.safeguards.streaming import SLACK_BYTES, Play, Reading, Tapes
 
 
 def at_rest(fleet: Fleet) -> None:
@@ -16,7 +17,7 @@ def at_rest(fleet: Fleet) -> None:
         assert not requests.router.calls_here and requests.server.running == requests.router.answers.under_way == 0
 
 
-@pytest.mark.parametrize("nodes", [("n1",), ("n2",), ("n2", "n3")])
+@pytest.mark.parametrize("nodes", [("n1",), ("n2",), ("n2", "n3"), ("n1/1",), ("n2/1",)])
 @pytest.mark.parametrize("size", [0, 30_000, 700_000])
 def test_all_rows_arrive_in_order(seed: int, nodes: tuple[str, ...], size: int) -> None:
     count = 2000 if not size else 2_000_000 // size
@@ -27,7 +28,7 @@ def test_all_rows_arrive_in_order(seed: int, nodes: tuple[str, ...], size: int) 
         reading.in_order()
         assert len(reading.frames) == count and reading.error is None
         assert reading.rows is not None and reading.rows.result is not None
-        assert reading.rows.result.replies == count and reading.rows.result.node in nodes
+        assert reading.rows.result.replies == count and reading.rows.result.endpoint in nodes
         assert tapes.opened == tapes.closed
         at_rest(fleet)
 
@@ -42,9 +43,10 @@ def test_an_empty_stream_is_one_too(seed: int) -> None:
 
 
 @pytest.mark.parametrize("via", ["n1", "n2"])
-def test_a_reader_that_stops_cancels_the_handler(seed: int, via: str) -> None:
+@pytest.mark.parametrize("place", ["n2", "n2/1"])
+def test_a_reader_that_stops_cancels_the_handler(seed: int, via: str, place: str) -> None:
     with Fleet.running(seed, 3) as fleet:
-        tapes = Tapes(fleet, "n2")
+        tapes = Tapes(fleet, place)
         reading = Reading(fleet, Play(5, rest_s=20.0), via=via)
         fleet.until(lambda: reading.read(1000) + len(reading.frames) >= 5, 5.0)
         assert reading.rows is not None
@@ -55,10 +57,11 @@ def test_a_reader_that_stops_cancels_the_handler(seed: int, via: str) -> None:
 
 
 @pytest.mark.parametrize("reads", [True, False])
-def test_the_deadline_bounds_the_whole(seed: int, reads: bool) -> None:
+@pytest.mark.parametrize("place", ["n2", "n2/1"])
+def test_the_deadline_bounds_the_whole(seed: int, reads: bool, place: str) -> None:
     """Of a reader that waits for a row, and of one that has stopped reading."""
     with Fleet.running(seed, 3) as fleet:
-        tapes = Tapes(fleet, "n2")
+        tapes = Tapes(fleet, place)
         began = fleet.world.now
         play = Play(1_000_000, 1000, every_s=0.01) if reads else Play(1_000_000, 1000)
         reading = Reading(fleet, play, timeout=2.0)
@@ -103,6 +106,37 @@ def test_an_endpoint_that_stops_ends_the_stream_before_its_deadline(seed: int) -
         fleet.world.resume(node)
         fleet.until(lambda: tapes.closed == [node], 2.0)
         assert tapes.opened == [node]
+
+
+def test_a_worker_dies_in_the_middle(seed: int) -> None:
+    """Two others could serve the call, from its first row."""
+    with Fleet.running(seed, 3) as fleet:
+        tapes = Tapes(fleet, "n2/1", "n2/2", "n3")
+        reading = Reading(fleet, Play(400, 100, every_s=0.005))
+        fleet.until(lambda: reading.read(1000) + len(reading.frames) > 20, 5.0)
+        fleet.world.crash("n2/1")
+        fleet.world.crash("n2/2")
+        reading.read_all()
+        reading.in_order()
+        assert len(tapes.opened) == 1
+        if reading.error is not None:  # else it came from n3
+            assert isinstance(reading.error, Maybe) and len(reading.frames) < 400
+
+
+def test_a_slow_reader_of_a_worker_holds_up_only_its_handler(seed: int) -> None:
+    with Fleet.running(seed, 3) as fleet:
+        tapes = Tapes(fleet, "n2/1")
+        reading = Reading(fleet, Play(2000, 1000))
+        most = 0
+        for _ in range(200):
+            fleet.world.run_for(0.001)
+            reading.read(1)
+            most = max(most, tapes.made_bytes - reading.read_bytes)
+        assert PARTS_WINDOW_BYTES <= most <= PARTS_WINDOW_BYTES + PART_BYTES_MAX + SLACK_BYTES
+        reading.read_all()
+        reading.in_order()
+        assert len(reading.frames) == 2000 and reading.error is None
+        at_rest(fleet)
 
 
 def test_a_slow_link_delays_and_loses_nothing(seed: int) -> None:

@@ -40,9 +40,9 @@ class Frame(Struct):
 
 
 class Tapes:
-    """A service of rows on some nodes, and what became of its handlers there."""
+    """A service of rows on some nodes, or in workers such as `n2/1`, and what became of its handlers there."""
 
-    def __init__(self, fleet: Fleet, *nodes: str) -> None:
+    def __init__(self, fleet: Fleet, *places: str) -> None:
         self.made_bytes = 0
         self.opened: list[str] = []
         self.closed: list[str] = []
@@ -65,8 +65,12 @@ class Tapes:
                 finally:
                     tapes.closed.append(call.node)
 
-        for node in nodes:
-            fleet.nodes[node].requests.host(Tape())
+        for place in places:
+            node, _, worker = place.partition("/")
+            if worker:
+                fleet.worker(place, node, Tape())
+            else:
+                fleet.nodes[node].requests.host(Tape())
         fleet.world.run_for(1.5)
 
 
