@@ -43,6 +43,7 @@ from cluster.limits import (
     WORKERS_MAX,
 )
 from cluster.messaging.topics import ID_BYTES_MAX
+from cluster.requests.gate import CONCURRENCY, WAITING_MAX
 from cluster.transport.transport import UNPROVEN_MAX
 from cluster.versions import CONTEXT_BYTES_MAX, DOTS_MAX
 from dsectl.bulk.line import LINE_BYTES_MAX
@@ -97,6 +98,8 @@ ROWS = {
     "workers of a node": (f"{WORKERS_MAX}", "limit"),
     "calls that a worker takes at a time": (f"{WORKER_CALLS_MAX}", "usage"),
     "description of a worker's service": (size(SERVICE_BYTES_MAX), "limit"),
+    "calls of a service that run together on an endpoint": (f"{CONCURRENCY}, unless it says otherwise", ""),
+    "calls that wait for it there": (f"{WAITING_MAX}", "overloaded"),
     "name of a service or an operation": (f"{NAME_BYTES_MAX} bytes", "usage"),
     "listings (`keys`) of a node at a time": (f"{LISTINGS_MAX}", "overloaded"),
     "hints of a node": (size(SETTINGS.replication.hint_bytes_max), "storage-full"),

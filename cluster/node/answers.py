@@ -238,6 +238,7 @@ class Answers:
             "topics_dropped": node.topics.dropped,
             "requests_in_flight": node.rpc.in_flight(),
             "requests_running": node.requests.server.running,
+            "requests_shed": node.requests.server.shed,
             "requests_expired": node.rpc.expired + node.replication.replica.expired,
             "events": node.events.count,
         }

@@ -9,6 +9,7 @@ else is a `ServiceError` there, and an event here.
 A cancelled handler keeps its place until it has really ended, so that one which ignores cancellation cannot pile up.
 """
 
+import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
@@ -53,13 +54,15 @@ class Handle(Protocol):
 class Hosted:
     """An operation bound to the instance that runs it here. `admission`: of the async operations of its service."""
 
-    __slots__ = ("admission", "decode", "function", "name", "operation")
+    __slots__ = ("admission", "context_first", "decode", "function", "is_plain", "name", "operation")
 
     def __init__(self, name: str, operation: Operation, instance: Any, admission: "Admission[Run]") -> None:
         self.name = name
         self.operation = operation
         self.function = getattr(instance, operation.name)
         self.decode = msgspec.json.Decoder(operation.request).decode
+        self.is_plain = not operation.is_async
+        self.context_first = next(iter(inspect.signature(self.function).parameters), "") == operation.context_as
         self.admission = admission
 
 
@@ -143,7 +146,7 @@ class Run:
             error = Maybe if changed else DeadlinePassed
             done(error(f"{self._hosted.name} was cancelled on {self._server.node}: its deadline passed"))
 
-    async def _drive(self, arguments: dict[str, Any]) -> None:
+    async def _drive(self, arguments: tuple[Any, ...]) -> None:
         try:
             if self._server.clock.now() >= self.deadline:  # it was in time when it was spawned, and nothing ran since
                 self._answer(DeadlinePassed(f"{self._hosted.name} was not started: its deadline has passed"))
@@ -153,7 +156,7 @@ class Run:
                 if hosted.operation.streams:
                     self._answer(await server.stream(hosted, arguments, self._sink))
                 else:
-                    self._answer(server.encode(hosted, await hosted.function(**arguments)))
+                    self._answer(server.encode(hosted, await hosted.function(*arguments)))
         except GeneratorExit:
             raise  # the loop is gone, and so is whoever waited
         except (Exception, SystemExit) as error:
@@ -217,6 +220,7 @@ class Server:
         """Plain ones that did not fit into their pass; it has a place while `_next_pass` runs."""
         self._in_pass = False
         self._pass_ends = 0.0
+        """Until then plain handlers run at once."""
         self._nested = nested
         self.run_worker: Callable[[Call, float, Done, PartSink], Handle | None] = self._no_worker
         """Gives a call to the worker that is its endpoint."""
@@ -265,38 +269,43 @@ class Server:
         if now >= deadline:
             done(DeadlinePassed(f"{hosted.name} was not started: its deadline has passed"))
             return None
-        if hosted.operation.streams and not call.stream:
+        admission = hosted.admission
+        if hosted.is_plain:
+            if now < self._pass_ends or self._begin_pass(now):
+                done(self.outcome(hosted, call, deadline, now))
+                return None
+            admission, self._pass_ends = self._plain, 0.0  # nobody overtakes who waits
+        elif hosted.operation.streams and not call.stream:
             done(
                 Usage(f"{hosted.name} replies with a stream: call it with `dsectl request` or `c.requests.stream(...)`")
             )
             return None
-        admission = hosted.admission
-        if not hosted.operation.is_async:
-            if not self._in_pass:
-                self._begin_pass(now)
-            if now < self._pass_ends and not self._plain.gate.waiting:
-                done(self.outcome(hosted, call, deadline, now))
-                return None
-            admission = self._plain
         run = Run(self, hosted, call, deadline, done, sink, admission)
         admission.submit(run)
         return None if run.answered else run
 
     # -- plain handlers, pass by pass
 
-    def _begin_pass(self, now: float) -> None:
+    def _begin_pass(self, now: float) -> bool:
+        """Whether this is the first plain call of a pass, before which nobody waits."""
+        if self._in_pass or self._plain.gate.waiting:
+            return False
         self._in_pass, self._pass_ends = True, now + PASS_S
         self.clock.call_soon(self._next_pass)
+        return True
 
     def _next_pass(self) -> None:
-        self._in_pass = False
         gate = self._plain.gate
-        if not gate.waiting:
-            return
-        self._begin_pass(self.clock.now())
-        gate.concurrency = 1
-        self._plain.look(self._pass_ends)
-        gate.concurrency = 0
+        self._in_pass, self._pass_ends = False, 0.0
+        if gate.waiting:
+            self._in_pass = True
+            self.clock.call_soon(self._next_pass)
+            ends = self.clock.now() + PASS_S
+            gate.concurrency = 1
+            self._plain.look(ends)
+            gate.concurrency = 0
+            if not gate.waiting:
+                self._pass_ends = ends
 
     # -- one call
 
@@ -310,11 +319,11 @@ class Server:
         except Usage as error:
             return error
         try:
-            return self.encode(hosted, hosted.function(**arguments))
+            return self.encode(hosted, hosted.function(*arguments))
         except (Exception, SystemExit) as error:
             return self.failure(hosted, error)
 
-    def arguments(self, hosted: Hosted, call: Call, deadline: float) -> dict[str, Any]:
+    def arguments(self, hosted: Hosted, call: Call, deadline: float) -> tuple[Any, ...]:
         """What a handler is given. Raises Usage for a payload that is not what it takes."""
         operation, payload = hosted.operation, call.payload or b"{}"
         problem = None
@@ -326,12 +335,12 @@ class Server:
             problem = field_problem(error)
         if problem is not None:
             raise Usage(f"{hosted.name}: {problem}", help=f"`dsectl describe {call.service}` shows what it takes.")
-        arguments: dict[str, Any] = {operation.request_as: request} if operation.request_as else {}
-        if operation.context_as:
-            arguments[operation.context_as] = CallContext(
-                self.node, call, deadline, self.clock, self._sleep, self._nested
-            )
-        return arguments
+        if not operation.context_as:
+            return (request,) if operation.request_as else ()
+        context = CallContext(self.node, call, deadline, self.clock, self._sleep, self._nested)
+        if not operation.request_as:
+            return (context,)
+        return (context, request) if hosted.context_first else (request, context)
 
     def _no_worker(self, call: Call, deadline: float, done: Done, sink: PartSink) -> None:
         done(NoResponders(f"{call.endpoint} is not there"))
@@ -348,7 +357,7 @@ class Server:
         self.served += 1
         return CallDone(payload, self.node, repeatable=hosted.operation.traits.idempotent)
 
-    async def stream(self, hosted: Hosted, arguments: dict[str, Any], sink: PartSink) -> CallDone | ClusterError:
+    async def stream(self, hosted: Hosted, arguments: tuple[Any, ...], sink: PartSink) -> CallDone | ClusterError:
         """Send what the handler yields; the answer that ends it."""
         operation = hosted.operation
         rows = RowStream(sink, self.clock, self._nested.future)
@@ -363,7 +372,7 @@ class Server:
             return data
 
         try:
-            await rows.run(hosted.function(**arguments), encode)
+            await rows.run(hosted.function(*arguments), encode)
         except (Exception, SystemExit) as error:
             outcome = self.failure(hosted, error)
             if isinstance(outcome, CallDone):

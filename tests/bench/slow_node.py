@@ -12,7 +12,7 @@ from cluster.emulator.start import NodeStart
 from cluster.node import Node
 from cluster.requests import CallContext, operation, service
 
-CONCURRENCY = int(os.environ.get("CONCURRENCY", "32"))
+CONCURRENCY = int(os.environ.get("CONCURRENCY", "16"))
 WORK_S = 0.020
 SHEDDING = os.environ.get("SHEDDING", "1") == "1"
 

@@ -9,6 +9,7 @@ from cluster.errors import DeadlinePassed, ServiceError, TooLarge, Usage
 from cluster.requests import CallContext, operation, service
 from cluster.requests.service import CallContext as Context
 from cluster.wire.requests import Call
+from tests.requests.pricing import Pricing
 from tests.requests.world import FakeInbound, World
 
 
@@ -48,7 +49,7 @@ def chain(name: str, seen: list[Seen]) -> object:
 
         @operation()
         async def confuse(self, request: Hop, call: CallContext) -> None:
-            await call.call(request.through[0], {"payload": "x" * int(request.seconds)})
+            await call.call(request.through[0], {"sku": "x" * int(request.seconds) or "none"})
 
     return Link()
 
@@ -115,6 +116,9 @@ def test_what_was_called_is_cancelled_two_hops_away(how: str) -> None:
 
 def test_what_the_other_handler_raises_is_raised_here() -> None:
     world, _ = three_hops()
+    world.nodes["n2"].host(Pricing())
+    declared = world.call("n1", "a.confuse", seconds=0, through=["pricing.quote"])
+    assert isinstance(declared, ServiceError) and "pricing.quote raised UnknownItem" in declared.message
     answer = world.call("n1", "a.spoil")
     assert isinstance(answer, ServiceError) and "NotFound" in answer.message
 

@@ -285,6 +285,12 @@ def test_plain_handlers_keep_a_pass_no_longer_than_its_share() -> None:
     assert seen == [4], "what came in between is not kept waiting"
     assert [len(one.answers) for one in inbounds] == [1] * 7 and len(ran) == 7
     assert made.at_rest()
+    late = [made.send("n1", "slow.work", routed=True, seconds=PASS_S / 2) for _ in range(3)]
+    made.nodes["n1"].server._next_pass()
+    late.append(made.send("n1", "slow.work", routed=True, seconds=0.0))
+    assert [len(one.answers) for one in late] == [1] * 4, "what is left of a pass is for whoever comes"
+    made.clock.advance()
+    assert made.at_rest()
 
 
 def test_what_can_be_hosted() -> None:
