@@ -67,6 +67,9 @@ if TYPE_CHECKING:
     from cluster.errors import Usage as Usage
     from cluster.errors import WrongClock as WrongClock
     from cluster.errors import WrongType as WrongType
+    from cluster.requests.service import CallContext as CallContext
+    from cluster.requests.service import operation as operation
+    from cluster.requests.service import service as service
 
 _WHERE = {
     "cluster.client.aio": ("Client", "connect"),
@@ -115,6 +118,7 @@ _WHERE = {
         "WrongClock",
         "WrongType",
     ),
+    "cluster.requests.service": ("CallContext", "operation", "service"),
 }
 _PLACES = {name: module for module, names in _WHERE.items() for name in names}
 
