@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
@@ -41,6 +42,42 @@ def three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Real]:
     monkeypatch.setenv("DSECTL_HOME", str(tmp_path / "home"))
     with real(3, gateway="http") as running:
         yield running
+
+
+SHOP = """
+    from dataclasses import dataclass
+
+    from msgspec import Struct
+
+    from cluster.requests import operation, service
+
+
+    @dataclass
+    class SoldOut(Exception):
+        item: str
+
+
+    class Line(Struct):
+        sku: str
+
+
+    class Basket(Struct):
+        items: list[Line]
+
+
+    class Price(Struct):
+        cents: int
+
+
+    @service(name="shop")
+    class Shop:
+        @operation(readonly=True, errors=[SoldOut])
+        def quote(self, request: Basket) -> Price:
+            for line in request.items:
+                if line.sku == "gone":
+                    raise SoldOut(line.sku)
+            return Price(100 * len(request.items))
+"""
 
 
 class Client:
@@ -240,6 +277,22 @@ def test_errors_that_a_service_declares_and_arguments_that_are_wrong(three: Real
     assert (status, json.decode(data)["path"]) == (400, "$.text")
     status, data = client.ask("POST", "/services/echo/echo", b'{"text":')
     assert (status, json.decode(data)["path"]) == (400, "$")
+
+
+def test_a_service_of_ones_own_is_called_and_described_through_every_node(
+    three: Real, dial: Dial, tmp_path: Path
+) -> None:
+    (tmp_path / "shop.py").write_text(textwrap.dedent(SHOP), encoding="utf-8")
+    dsectl("serve", f"{tmp_path / 'shop.py'}:Shop", "--on", "n2", *C)
+    for node in three.files.nodes:
+        client = dial(node)
+        assert client.json("POST", "/services/shop/quote", b'{"items":[{"sku":"a"}]}') == {"cents": 100}
+        status, data = client.ask("POST", "/services/shop/quote", b'{"items":[{"sku":"gone"}]}')
+        assert (status, json.decode(data)["fields"]["item"]) == (422, "gone")
+        status, data = client.ask("POST", "/services/shop/quote", b'{"items":[{"sku":"a"},{}]}')
+        assert (status, json.decode(data)["path"]) == (400, "$.items[1].sku")
+        document = client.json("GET", "/openapi.json")
+        assert "/services/shop/quote" in document["paths"] and "shop.Basket" in document["components"]["schemas"]
 
 
 def test_rows_come_one_by_one_and_a_broken_stream_is_seen(three: Real, dial: Dial) -> None:
