@@ -35,6 +35,8 @@ class LiveNames:
         def find() -> Iterable[str]:
             view = self._view()
             match kind:
+                case NameKind.NODE if "/" in begun and view.serves:  # a worker, as n2/1
+                    return names_in_cluster(view.cluster, "endpoint", begun)
                 case NameKind.NODE:
                     return view.nodes
                 case NameKind.CLUSTER:
