@@ -14,7 +14,6 @@ from msgspec import DecodeError, Struct, json
 
 from cluster.client.aio import Call, CallDone, Calls, Outcome
 from cluster.client.requests import call_body
-from cluster.errors import ServiceError
 from dsectl.load.generator import FamilyLoad, OfferedOperation
 from dsectl.load.plan import ECHO, UNIFORM, KeySpace, LoadPlan, Mix, OfferedRequest, Payloads, key_chooser, kind_chooser
 from dsectl.load.tally import KindTally, Tally
@@ -44,7 +43,7 @@ class _OfferedCall(OfferedOperation):
     def __call__(self, outcome: Outcome) -> None:
         load, kind = self.load, self.kind
         if type(outcome) is not CallDone:
-            if self.tried < load.retries and not isinstance(outcome, ServiceError):
+            if self.tried < load.retries:
                 self.tried += 1
                 kind.load_retries += 1
                 load.again(self)

@@ -1,8 +1,9 @@
 """Counts and latencies of what was offered, by kind of operation; and the report and the intervals made of them.
 
 Every operation ends as exactly one of: `ok`; `declared` (a service answered with an error of its own: the cluster did
-its part); `maybe` (it may have happened); `failed` (it surely did not). What it took beside that are its efforts: it
-was `shed` (refused as too much, one of the failures), `hedged`, or tried again, by the cluster or by the load.
+its part); `maybe` (it may have happened); `failed` (it surely did not, or the handler of a service broke). What it took
+beside that are its efforts: it was `shed` (refused as too much, one of the failures), `hedged`, or tried again, by the
+cluster or by the load.
 
 Latencies are those of all that were answered, and of those that ran out of time, which took at least so long. A refusal
 has no latency: were it counted, a cluster that refuses everything at once would look quick.
@@ -254,14 +255,11 @@ class Tally:
     def went_wrong(self, kind: KindTally, outcome: Outcome, due: float, sent: float, now: float) -> bool:
         """Count an operation that has not succeeded. Returns whether it was refused: it surely did not happen, and no
         service answered with an error of its own."""
-        if isinstance(outcome, ServiceError):
-            kind.declared += 1
-            kind.timed(due, sent, now)
-            return False
         kind.shed += isinstance(outcome, Overloaded)
         code, definite = (outcome.code, outcome.definite) if isinstance(outcome, ClusterError) else ("maybe", False)
         self.found.errors[code] = self.found.errors.get(code, 0) + 1
-        if definite:
+        broke = isinstance(outcome, ServiceError)  # the handler, in a way that it does not declare: that is no doubt
+        if definite or broke:
             kind.failed += 1
         else:
             kind.maybe += 1

@@ -204,13 +204,16 @@ def test_declared_errors_are_named(serve: Serve, run: Run) -> None:
     serve(Keeper(done=CallDone(b'{"message":"sold"}', "n1", error="SoldOut")))
     found = load(run, "request", "flaky.work", "--for", "200ms", "--retries", "3", code=3)
     assert found["declared_errors"] == {"SoldOut": 20} and found["declared"] == 20 and found["load_retries"] == 0
+    assert found["failed"] == 0 and found["service"]["p99_ms"] is not None, "inconclusive: none succeeded"
 
 
-def test_an_error_that_a_service_declares_is_no_failure(serve: Serve, run: Run) -> None:
-    serve(Keeper(refuses="service-error"))
-    found = load(run, "request", "flaky.work", "--for", "200ms", code=3)
-    assert (found["declared"], found["failed"], found["ok"]) == (20, 0, 0), "inconclusive: none succeeded"
-    assert found["service"]["p99_ms"] is not None
+def test_a_handler_that_breaks_has_failed(serve: Serve, run: Run) -> None:
+    keeper = Keeper(refuses="service-error")
+    serve(keeper)
+    found = load(run, "request", "flaky.work", "--for", "200ms", "--retries", "1", code=3)
+    assert (found["declared"], found["failed"], found["maybe"], found["ok"]) == (0, 20, 0, 0)
+    assert found["service"]["p99_ms"] is not None and found["errors"] == {"service-error": 20}
+    assert found["load_retries"] == 20, "naive"
 
 
 def test_what_is_refused_has_no_latency(serve: Serve, run: Run) -> None:
@@ -412,7 +415,7 @@ def test_a_step_tells_the_reasons_of_a_load_that_proved_nothing(serve: Serve) ->
     assert step is not None
     outcome = Interpreter(Session()).run(step)
     assert outcome.verdict == INCONCLUSIVE and "exit 3: " in outcome.seen and "no operation succeeded" in outcome.seen
-    assert outcome.result is not None and outcome.result.value["declared"] > 0, "the account is there to be kept"
+    assert outcome.result is not None and outcome.result.value["failed"] > 0, "the account is there to be kept"
 
 
 def test_a_job_whose_operations_all_fail_is_never_ready(serve: Serve) -> None:

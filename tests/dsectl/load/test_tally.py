@@ -16,7 +16,7 @@ PLAN = LoadPlan("kv", "c", "run", rate=100.0, processes=2)
 @pytest.mark.parametrize(
     ("outcome", "count", "refused", "timed"),
     [
-        (ServiceError("no stock"), "declared", False, 1),
+        (ServiceError("KeyError"), "failed", False, 1),
         (Maybe("?"), "maybe", False, 1),
         (ClusterError("what?"), "maybe", False, 1),
         (DeadlinePassed("late"), "failed", True, 1),
