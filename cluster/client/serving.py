@@ -341,7 +341,7 @@ def registration(definition: Definition, concurrency: int, number: int = 0) -> R
     return Register(
         definition.name, definition.version, offered.digest, description, min(concurrency, WORKER_CALLS_MAX),
         offered.readonly,
-        offered.idempotent, low, number,
+        offered.idempotent, low, number, definition.shedding,
     )  # fmt: skip
 
 

@@ -101,7 +101,8 @@ class NodeWorker:
         self.service = register.service
         self.version = register.version
         self.description = register.description
-        self.admission = Admission[WorkerCall](Gate(self.endpoint, register.concurrency), clock)
+        gate = Gate[WorkerCall](self.endpoint, register.concurrency, sheds=register.shedding)
+        self.admission = Admission[WorkerCall](gate, clock)
         self.calls: dict[int, WorkerCall] = {}
         """Those that it has, and those that wait for a place."""
         self.link: CalledLink

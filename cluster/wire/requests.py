@@ -48,7 +48,8 @@ class Register(Struct, array_like=True, gc=False, tag=42):
     """A worker offers one version of a service, and takes at most `concurrency` calls of it at a time on the connection
     that this comes on. `description` is what `describe` shows, as JSON, and `digest` that of the definition. The others
     name operations by their traits; `low` are those of low priority. `number`: to be the node's worker of this number,
-    as 3 of n2/3; 0: of the lowest that is free. Answered with Registered."""
+    as 3 of n2/3; 0: of the lowest that is free. Without `shedding` calls
+    wait for a place until their deadlines. Answered with Registered."""
 
     service: str
     version: int
@@ -59,6 +60,7 @@ class Register(Struct, array_like=True, gc=False, tag=42):
     idempotent: list[str]
     low: list[str] = []
     number: int = 0
+    shedding: bool = True
 
 
 class Registered(Struct, array_like=True, gc=False, tag=43):

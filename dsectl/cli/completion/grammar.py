@@ -251,7 +251,7 @@ KINDS = {
     "PATTERN": NameKind.SUBJECT,
     "DLQ": NameKind.QUEUE,
     "SERVICE.OPERATION": NameKind.OPERATION,
-    "SERVICE|ENDPOINT": NameKind.SERVICE,
+    **dict.fromkeys(("SERVICE|ENDPOINT", "SERVICE|MODULE:CLASS"), NameKind.SERVICE),
 }
 """What help calls the kinds of words; most have their own name."""
 CHOICES = re.compile(r"[a-z][a-z-]*(\|[a-z][a-z-]*)*")
