@@ -2,7 +2,8 @@
 
 Calls come at a fixed rate, whatever becomes of them, through all nodes. `slow`: each node's handler waits 20 ms, then
 one of them 400 ms; round robin, which names the endpoints in turn, shows what the slow one costs whoever does not route
-around it. `kill` and `stop`: 5,000 calls a second of a readonly operation, and of one that may not be repeated.
+around it. `kill` and `stop`: 5,000 calls a second of a readonly operation that each node hosts; and then of one that
+may not be repeated, of workers beside the nodes, which this process serves itself.
 """
 
 import asyncio
@@ -14,11 +15,13 @@ from collections.abc import Callable
 
 import msgspec
 import uvloop
+from msgspec import Struct
 
 import cluster
 from cluster.client.aio import Client, Outcome
 from cluster.emulator import cluster as emulator
 from cluster.errors import ClusterError
+from cluster.requests import operation, service
 from cluster.wire.requests import Call, CallDone
 from tests.bench.harness import RUNS, SECONDS, fresh_cluster, percentile, show, spread
 
@@ -29,6 +32,22 @@ SLOW_RATE_PER_S = 500.0
 DEADLINE_S = 1.0
 BEFORE_S = 3.0
 STOPPED_S = 4.0
+
+
+class Charge(Struct):
+    """What is charged."""
+
+    number: int = 0
+
+
+@service(name="pay")
+class Pay:
+    """Changes something with each call."""
+
+    @operation()
+    def charge(self, request: Charge) -> Charge:
+        """Charge it."""
+        return request
 
 
 class Load:
@@ -115,16 +134,36 @@ async def slow() -> list[float]:
         return [healthy, routed, in_turn]
 
 
-async def struck(strike: Callable[[], object]) -> Load:
+async def struck(strike: Callable[[], object], *, repeatable: bool) -> Load:
     """A load while `strike` does something to a node."""
     payload = msgspec.json.encode({"text": "x" * 112})
     async with cluster.connect("bench") as client:
-        load = Load(client, lambda number: Call("echo", "echo", payload))
+        workers: list[asyncio.Future[None]] = []
+        if not repeatable:
+            names = [f"n{number + 1}" for number in range(NODES)]
+            workers = [asyncio.ensure_future(client.requests.serve(Pay(), on=name)) for name in names]
+            for name in names:
+                await all_known(client, name)
+        load = Load(
+            client, lambda number: Call("echo", "echo", payload) if repeatable else Call("pay", "charge", b"{}")
+        )
         task = asyncio.ensure_future(load.run(RATE_PER_S, BEFORE_S + STOPPED_S + 2.0))
         await asyncio.sleep(BEFORE_S)
         await asyncio.to_thread(strike)
         await task
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
         return load
+
+
+async def all_known(client: Client, via: str) -> None:
+    """Wait until a node knows all workers."""
+    while True:
+        found = [one for one in await client.admin.services(node=via) if one["service"] == "pay"]
+        if sum(len(one["endpoints"]) for one in found) == NODES:
+            return
+        await asyncio.sleep(0.05)
 
 
 def stop_for_a_while() -> None:
@@ -147,9 +186,11 @@ def main() -> None:
         show(f"one slow : five healthy {spread([run[1] / run[0] for run in runs])}")
     strikes = {"kill": lambda: emulator.kill("bench", [BAD]), "stop": stop_for_a_while}
     for name, strike in strikes.items():
-        for _ in range(RUNS * (name in parts)):
-            with fresh_cluster(NODES):
-                show(f"{name}: {uvloop.run(struck(strike)).told()}")
+        for repeatable in (True, False):
+            for _ in range(RUNS * (name in parts)):
+                with fresh_cluster(NODES):
+                    what = "readonly" if repeatable else "may not be repeated"
+                    show(f"{name}, {what}: {uvloop.run(struck(strike, repeatable=repeatable)).told()}")
 
 
 if __name__ == "__main__":
