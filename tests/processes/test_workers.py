@@ -50,9 +50,9 @@ def request(operation: str, *words: str, code: int = 0) -> Any:
     return ask("request", f"shop.{operation}", *words, code=code)
 
 
-def endpoints(node: str) -> dict[str, str]:
-    """The state of each endpoint of the shop, as one node sees it."""
-    found = [one for one in ask("services", "--via", node) if one["service"] == "shop"]
+def endpoints(node: str, service: str = "shop") -> dict[str, str]:
+    """The state of each endpoint of a service, as one node sees it."""
+    found = [one for one in ask("services", "--via", node) if one["service"] == service]
     return {end["endpoint"]: end["state"] for one in found for end in one["endpoints"]}
 
 
@@ -249,13 +249,14 @@ def test_serve_says_what_is_wrong_with_its_arguments(shop: Path, home: Home) -> 
     assert key != load_cluster("default").secret and (folder / "key").stat().st_mode & 0o077 == 0
 
 
-def test_a_program_hosts_a_service_until_it_is_cancelled(shop: Path) -> None:
+def test_a_program_hosts_a_service_until_it_is_cancelled(shop: Path, eventually: Eventually) -> None:
     """Within a client, over a restart of its node; and it calls others by the context."""
 
     async def program() -> None:
         async with cluster.connect("default") as client:
             serving = asyncio.ensure_future(client.requests.serve(Front(), on="n2"))
             assert await reply(client, "front.hello", "n1") == "hello n1"
+            await asyncio.to_thread(eventually, lambda: endpoints("n1", "front") and endpoints("n2", "front"), "known")
             begun = asyncio.ensure_future(client.requests.call("front.slowly", deadline=5.0))
             await asyncio.sleep(0.1)
             serving.cancel()
