@@ -102,11 +102,11 @@ def read(path: Path) -> bytes:
         raise disk_error(f"read {path}", error) from error
 
 
-def tail(path: Path, lines: int = 5) -> str:
-    """The last lines of a log; empty when there is none."""
+def tail(path: Path, lines: int = 5, start: int = 0) -> str:
+    """The last lines of a log, from the offset `start` on; empty when there is none."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
+            file.seek(max(start, os.fstat(file.fileno()).st_size - TAIL_BYTES))
             return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
     except OSError:
         return ""

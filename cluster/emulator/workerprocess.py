@@ -13,6 +13,7 @@ for the next change.
 
 import asyncio
 import ctypes
+import importlib
 import os
 import signal
 import sys
@@ -46,6 +47,8 @@ LOG_BYTES_MAX: Final = 64 * 1024 * 1024
 OOM_SCORE: Final = 1000
 """When the machine runs out of memory, the kernel ends a worker and no node (proc(5), oom_score_adj)."""
 PR_SET_PDEATHSIG: Final = 1
+LOADING: Final = (str(Path(__file__).parents[1]) + os.sep, str(Path(importlib.__file__).parent), "<frozen ")
+"""Where the frames are that load a service."""
 WATCHED_MAX: Final = 2000
 """Files that are watched for a reload."""
 
@@ -68,12 +71,26 @@ def main() -> None:
     try:
         code = _WorkerProcess(cluster, folder, node, number, line, held).run()
     except BaseException as error:
-        traceback.print_exc()
+        say_why(error)
         said = error.message if isinstance(error, ClusterError) else f"{type(error).__name__}: {error}"
         line.say("failed", error.code if isinstance(error, ClusterError) else ClusterError.code, said)
     finally:
         line.close()
         end_group(code)
+
+
+def say_why(error: BaseException) -> None:
+    """Write to the log what a person can use who has just started this: of an error of the service's own code the
+    frames of that code, and of a wrong name what helps."""
+    cause = error.__cause__ if isinstance(error, Usage) else error
+    if cause is None:
+        sys.stderr.write(f"{getattr(error, 'help', '')}\n")
+        return
+    frames = cause.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(LOADING):
+        frames = frames.tb_next
+    said = "".join(traceback.format_exception(type(cause), cause, frames))
+    sys.stderr.write("".join(line for line in said.splitlines(keepends=True) if line.strip(" ^~\n")))
 
 
 def end_group(code: int) -> None:
@@ -121,10 +138,10 @@ class _WorkerProcess:
         threading.Thread(target=self._watch, args=(files,), daemon=True).start()
         try:
             service: object = load_service(self.spec.target)()
-        except Exception:
+        except Exception as error:
             if not self.spec.reload or self.line.is_open:
                 raise
-            traceback.print_exc()
+            say_why(error)
             log("waits for the next change of a file")
             self.changed.wait()
             self._become_new()

@@ -197,6 +197,7 @@ class _Launched:
     def __init__(self, files: ClusterFiles, endpoint: str, folder: Path) -> None:
         self.endpoint = endpoint
         self.folder = folder
+        self._log_began = log_size(folder)
         node, _, number = endpoint.partition("/")
         with disk_errors(f"start worker {endpoint}"), (folder / WORKER_LOG_FILE).open("ab") as log:
             self._process = subprocess.Popen(
@@ -236,7 +237,16 @@ class _Launched:
         self._process.wait()
 
     def _last_words(self) -> str | None:
-        return tail(self.folder / WORKER_LOG_FILE, LAST_LINES) or None
+        """What this start has written to the log."""
+        return tail(self.folder / WORKER_LOG_FILE, LAST_LINES, self._log_began).strip() or None
+
+
+def log_size(folder: Path) -> int:
+    """How long a worker's log is."""
+    try:
+        return (folder / WORKER_LOG_FILE).stat().st_size
+    except OSError:
+        return 0
 
 
 def _start(files: ClusterFiles, folders: dict[str, Path], deadline: float) -> None:

@@ -195,6 +195,7 @@ def test_workers_end_with_the_leash_even_one_that_hangs(
         ("shop:Missing", "shop has no class 'Missing'"),
         ("shop:Wish", "is not a service"),
         ("broken:Shop", "SyntaxError"),
+        ("raises:Shop", "in prepare"),
         ("dies:Shop", "ended while it was starting"),
         ("shop", "MODULE:CLASS"),
     ],
@@ -202,8 +203,11 @@ def test_workers_end_with_the_leash_even_one_that_hangs(
 def test_what_cannot_be_served_is_said_and_leaves_nothing(shop: Path, target: str, said: str) -> None:
     (shop / "broken.py").write_text("class Shop:\n    def\n")
     (shop / "dies.py").write_text("import os\nprint('last words', flush=True)\nos._exit(7)\n")
+    (shop / "raises.py").write_text("def prepare():\n    raise OSError('no stock')\n\n\nprepare()\n")
     failed = Done("serve", target, "--on", "n1")
     assert failed.code in (1, 2) and said in failed.err, failed
+    assert "workerprocess.py" not in failed.err and "loading.py" not in failed.err, "our frames help nobody"
+    assert ("Traceback" in failed.err) == (target in ("raises:Shop",)), failed
     if target == "dies:Shop":
         assert "last words" in failed.err
     assert workers() == {}
