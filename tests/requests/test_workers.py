@@ -1,6 +1,7 @@
 """Workers beside a node: what they register, how their calls end, and what becomes of one that is silent, drains or
 ends."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 import msgspec
@@ -228,6 +229,18 @@ def test_what_waits_for_a_place_too_long_is_shed_and_goes_elsewhere_when_the_wor
     assert isinstance(unsent[0], NoResponders), "it surely did not run"
     host.clock.advance(1.0)
     assert host.clock.pending() == 0
+
+
+def test_calls_of_a_service_that_does_not_shed_wait_for_a_place() -> None:
+    assert REGISTER.shedding, "unless it says so"
+    naive = replace(definition_of(Pricing), shedding=False)
+    host = Host()
+    _, name = host.register(msgspec.structs.replace(registration(naive, concurrency=2), version=1))
+    host.call(name)
+    host.call(name)
+    waits, _ = host.call(name)
+    host.clock.advance(0.3)
+    assert waits == []
 
 
 def test_a_call_ends_with_its_deadline_and_is_cancelled() -> None:
