@@ -89,7 +89,8 @@ def workers_json(files: ClusterFiles) -> dict[str, dict[str, Any]]:
             "target": one.target,
             "pid": one.process.pid,
             "rss_mb": one.process.rss_mb,
-            "note": one.damaged or ("" if one.process.alive else f"`dsectl logs {one.endpoint}` says why"),
+            "note": one.damaged
+            or ("" if one.process.alive else f"see `dsectl logs {one.endpoint}`; `dsectl restart {one.endpoint}`"),
         }
         for one in workers(files)
     }
