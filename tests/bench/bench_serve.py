@@ -78,6 +78,9 @@ def main() -> None:
     """The table."""
     with nats_servers() as servers, fresh_cluster(3) as report:
         (endpoint,) = workers.serve(report.files, "cluster.requests.demo:Echo", ["n2"], 1, 30.0)
+        with cluster.connect_blocking("bench", via="n1") as client:
+            while endpoint not in [end["endpoint"] for one in client.admin.services() for end in one["endpoints"]]:
+                time.sleep(0.01)  # until n1 knows it, too
         here, there = multiprocessing.Pipe()
         responder = multiprocessing.Process(target=process, args=(respond, there, servers[1]))
         responder.start()
