@@ -12,6 +12,7 @@ from dsectl.cli.invocation import current
 from dsectl.cli.values import check_text
 from dsectl.ui.table import table
 from dsectl.ui.text import shown
+from dsectl.ui.units import show_duration
 
 if TYPE_CHECKING:
     import typer
@@ -134,7 +135,7 @@ def description_lines(described: Description, paint: Paint) -> list[str]:
         call = f"{paint(shown(name), 'name')}({shown(_fields(one['request'], schemas))})"
         traits = [trait for trait in TRAITS if one.get(trait)]
         if one.get("timeout_s") is not None:
-            traits.append(f"at most {one['timeout_s']:g} s")
+            traits.append(f"at most {show_duration(one['timeout_s'])}")
         if one.get("priority", "normal") != "normal":
             traits.append(f"{one['priority']} priority")
         about = "  ".join(part for part in (shown(one.get("summary", "")), paint(", ".join(traits), "good")) if part)
