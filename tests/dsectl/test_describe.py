@@ -102,7 +102,7 @@ def test_one_version(run: Run, serve: Serve) -> None:
         "    raises UnknownItem(message: string, sku: string)",
         "",
         "reset() -> null",
-        "    at most 2 s, low priority",
+        "    at most 2s, low priority",
     ]
     told = run("describe", "pricing", "--json").json
     assert told == {**msgspec.to_builtins(describe(Pricing)), "older": []}
