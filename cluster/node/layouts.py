@@ -78,6 +78,8 @@ class Layouts:
         self._stop = stop
         self.chain = Chain(env, view.me, newborn, entries, rpc, record, self._before, self._after, stop)
         self._announced: Progress | None = None
+        self._ahead: dict[str, Progress] = {}
+        """Members that have announced more than this node had then."""
         self._due_since: tuple[str, float] = ("", 0.0)
         self._proposing = False
         self._asked_at = 0.0
@@ -89,14 +91,18 @@ class Layouts:
         def on_fact(member: str, kind: str, body: bytes) -> None:
             if kind == KIND and member != self._view.me:
                 progress = decode_progress(body)
-                here = self.chain.entry
-                if progress is not None and (progress.slot > here.slot or progress.number > here.layout.number):
+                if progress is not None and self._is_ahead(progress):
+                    self._ahead[member] = progress
                     self.chain.fetch(member)
 
         self._facts.on_fact.append(on_fact)
         self._accept_loss()
         self._stop_if_gone()
         self._look()
+
+    def _is_ahead(self, progress: Progress) -> bool:
+        here = self.chain.entry
+        return progress.slot > here.slot or progress.number > here.layout.number
 
     # -- messages that were routed by another number
 
@@ -205,12 +211,18 @@ class Layouts:
         self._env.clock.call_later(LOOK_S, self._look)
 
     def _ask_around(self, now: float) -> None:
-        """Ask one of the others for what this node may have missed: while a change is under way, and when it hears of
-        nobody, since nobody speaks to a member that has left."""
+        """Ask one of the others for what this node may have missed: while a change is under way, as long as somebody
+        has announced more, since an answer may be lost, and when it hears of nobody, since nobody speaks to a member
+        that has left."""
+        if now - self._asked_at < ASK_S:
+            return
+        if self._ahead:
+            self._ahead = {name: progress for name, progress in self._ahead.items() if self._is_ahead(progress)}
         others = [name for name in self._alive() if name != self._view.me]
-        if now - self._asked_at < ASK_S or (others and not self.chain.entry.moving):
+        if others and not self.chain.entry.moving and not self._ahead:
             return
         self._asked_at = now
+        others = [name for name in others if name in self._ahead] or others
         others = others or [name for name in self._view.members if name != self._view.me]
         if others:
             self.chain.fetch(self._env.random.choice(others))

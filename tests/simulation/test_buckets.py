@@ -54,6 +54,21 @@ def test_it_is_everywhere_when_its_creation_returns(seed: int) -> None:
         assert second.layout is first.layout
 
 
+def test_who_could_not_fetch_what_others_have_announced_asks_again(seed: int) -> None:
+    with Fleet.running(seed, 5) as fleet:
+        node = fleet.nodes["n3"]
+        chain, facts = node.layouts.chain, node.membership.facts
+        fetch, lost = chain.fetch, list[str]()
+        fleet.world.partition([["n3"], [name for name in fleet.names if name != "n3"]])
+        created(fleet, "n1", "orders")
+        chain.fetch = lost.append  # type: ignore[method-assign,assignment]
+        fleet.world.heal()
+        # Unless it is sent the entry all the same, by who had it decided.
+        fleet.until(lambda: chain.entry.slot == 2 or (bool(lost) and len({"n3", *facts("chain")}) == 5))
+        chain.fetch = fetch  # type: ignore[method-assign]
+        fleet.until(fleet.settled)
+
+
 def test_who_has_not_taken_it_over_is_named_and_does_when_it_can(seed: int) -> None:
     with Fleet.running(seed, 5) as fleet:
         crash_and_wait(fleet, "n4")
