@@ -32,7 +32,7 @@ class CallTotals(Struct, frozen=True):
     calls: int = 0
     """All that ended, however."""
     failed: int = 0
-    """Neither a reply nor a declared error; those that were shed are among them."""
+    """Ended otherwise than by a reply, by a declared error, or by being shed."""
     declared: int = 0
     shed: int = 0
     retries: int = 0

@@ -19,7 +19,7 @@ SLOW_STYLES = ((0.05, "good"), (0.5, "warn"), (float("inf"), "bad"))
 SORTS: dict[str, tuple[str, Callable[[str, Flow], tuple[float, str]]]] = {
     "r": ("rate", lambda name, flow: (-flow.calls, name)),
     "p": ("p99", lambda name, flow: (-(flow.quantile_s(0.99) or 0.0), name)),
-    "e": ("errors", lambda name, flow: (-flow.failed - flow.declared, name)),
+    "e": ("errors", lambda name, flow: (-flow.failed, name)),
     "n": ("name", lambda name, flow: (0.0, name)),
 }
 """By key: what comes first."""
@@ -71,7 +71,7 @@ def _slow(seconds: float | None) -> str:
 FLOW_COLUMNS = (
     FlowColumn("RATE", lambda flow: rate(flow.calls), lambda flow: "strong"),
     FlowColumn("P99", lambda flow: show_duration(flow.quantile_s(0.99), 2), lambda flow: _slow(flow.quantile_s(0.99))),
-    FlowColumn("ERRORS", lambda flow: rate(flow.errors), lambda flow: "bad"),
+    FlowColumn("ERRORS", lambda flow: rate(flow.failed), lambda flow: "bad"),
     FlowColumn("SHED", lambda flow: rate(flow.shed), lambda flow: "bad"),
     FlowColumn("RETRY", lambda flow: rate(flow.retries), lambda flow: "warn"),
     FlowColumn("HEDGE", lambda flow: rate(flow.hedges), lambda flow: "warn"),
@@ -135,10 +135,10 @@ def _header(rates: ServiceRates, columns: int, choices: TopChoices) -> list[Line
     left: Line = [(snapshot.cluster, "strong"), ("  ", "")]
     left += [(f"{answering} of {count(nodes, 'node')} answer", "warn" if answering < nodes else "dim"), ("  ", "")]
     if rates.is_known:
-        failed = rate(whole.failed)
+        errors = rate(whole.failed)
         left += [(f"{rate(whole.calls)} calls/s", "strong"), ("  ", "")]
         left += [(f"p99 {show_duration(whole.quantile_s(0.99), 2)}", ""), ("  ", "")]
-        left += [(f"{failed} failures/s", "dim" if failed == "0" else "bad")]
+        left += [(f"{errors} errors/s", "dim" if errors == "0" else "bad")]
     else:
         left += [("counting", "dim")]
     head = [*fit(left, columns - length(right)), *right]

@@ -42,11 +42,6 @@ class Flow:
     in_flight: int = 0
     took: Mapping[int, int] = field(default_factory=dict)
 
-    @property
-    def errors(self) -> float:
-        """What failed otherwise than by being shed."""
-        return max(0.0, self.failed - self.shed)
-
     def quantile_s(self, part: float) -> float | None:
         """How long a call took that is slower than `part` of them."""
         return quantile_s(self.took, part)

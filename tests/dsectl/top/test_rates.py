@@ -6,8 +6,11 @@ import msgspec
 import pytest
 
 from cluster.errors import UnknownCluster
+from cluster.requests.figures import Figures
 from dsectl.snapshot.services import ServicesSnapshot, ServiceStats, service_views
+from dsectl.top.picture import TopChoices, top_plain
 from dsectl.top.rates import Flow, FlowKey, ServiceRates, together, total
+from dsectl.ui.text import PLAIN, painted
 from tests.dsectl.snapshot.services import FAST, SLOW, endpoint, service, stats, totals
 
 
@@ -27,11 +30,28 @@ def test_a_rate_is_the_difference_over_the_nodes_own_time() -> None:
     after = totals("flaky.work", calls=300, failed=30, shed=8, retries=5, hedges=2, declared=1, in_flight=7)
     rates.add(look(9.0, n1=stats(12.0, after)))
     flow = rates.flows[WHOLE]
-    assert (flow.calls, flow.failed, flow.shed, flow.errors) == (100.0, 10.0, 2.0, 8.0), (
-        "two seconds of the node's time"
-    )
+    assert (flow.calls, flow.failed, flow.shed) == (100.0, 10.0, 2.0), "two seconds of the node's time"
     assert (flow.retries, flow.hedges, flow.declared, flow.in_flight) == (2.5, 1.0, 0.5, 7)
     assert flow.took == {FAST: 200} and (flow.quantile_s(0.99) or 1) < 0.001
+
+
+def test_what_a_node_counts_is_shown_as_it_counts_it() -> None:
+    counted = Figures()
+
+    def said(uptime_s: float) -> dict[str, Any]:
+        row = {"service": "flaky", "operation": "work", "endpoint": "", "version": 0, "in_flight": 0}
+        return stats(uptime_s, {**row, **counted.told()})
+
+    rates = ServiceRates()
+    rates.add(look(0.0, n1=said(1.0)))
+    counted.shed, counted.failed, counted.declared = 50, 3, 2
+    for _ in range(10):
+        counted.latencies.note(0.001)
+    rates.add(look(1.0, n1=said(2.0)))
+    flow = rates.flows[WHOLE]
+    assert (flow.calls, flow.shed, flow.failed, flow.declared) == (60.0, 50.0, 3.0, 2.0)
+    line = next(one for one in top_plain(rates, 110, TopChoices()) if painted(one, PLAIN).startswith("flaky.work"))
+    assert painted(line, PLAIN).split()[4:7] == ["3.0", "2.0", "50"], "many that were shed hide no error"
 
 
 def test_what_is_over_for_long_is_in_no_rate() -> None:
