@@ -1,9 +1,11 @@
 """The two doors to the Python API, `cluster` and `dsectl`: the same objects, typed, whatever else has the name."""
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -100,25 +102,26 @@ dsectl.import_module  # error: attribute "import_module"
 NAMES: list[str] = vars(cluster)["__all__"]
 
 
+def checked(folder: Path) -> list[str]:
+    """What mypy says of the programs in a folder."""
+    words = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--no-pretty", "--config-file="]
+    words += ["--cache-dir", str(ROOT / ".mypy_cache" / "front-door")]
+    names = sorted(path.name for path in folder.glob("*.py"))
+    done = subprocess.run([*words, *names], cwd=folder, capture_output=True, text=True, check=False)
+    return (done.stdout + done.stderr).splitlines()
+
+
+def blocks(page: str) -> list[str]:
+    """The Python of a page."""
+    return re.findall(r"^```python\n(.*?)^```$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
 def test_a_type_checker_sees_every_name(tmp_path: Path) -> None:
     """What each line of the program says behind `#` is what mypy says of it, and it says nothing else."""
-    program = tmp_path / "program.py"
     every = [f"{door}.{name}" for door in ("cluster", "dsectl") for name in NAMES]
-    program.write_text("\n".join([PROGRAM, *every]))
-    words = [
-        sys.executable,
-        "-m",
-        "mypy",
-        "--strict",
-        "--no-error-summary",
-        "--no-pretty",
-        "--config-file=",
-        program.name,
-    ]
-    cache = ["--cache-dir", str(ROOT / ".mypy_cache" / "front-door")]
-    done = subprocess.run([*words, *cache], cwd=tmp_path, capture_output=True, text=True, check=False)
+    (tmp_path / "program.py").write_text("\n".join([PROGRAM, *every]))
     said: dict[int, str] = {}
-    for line in (done.stdout + done.stderr).splitlines():
+    for line in checked(tmp_path):
         if re.match(r"program\.py:\d+: note: (?!Revealed)", line):
             continue  # explains the error above it
         found = re.match(r"program\.py:(\d+): (?:note: Revealed type is \"(.*)\"|(error: .*))", line)
@@ -132,6 +135,33 @@ def test_a_type_checker_sees_every_name(tmp_path: Path) -> None:
         else:
             assert what == expected, line
     assert said == {}
+
+
+def test_a_type_checker_takes_what_the_docs_show(tmp_path: Path) -> None:
+    for page in ("README.md", "docs/python-api.md", "docs/queues.md"):
+        whole = [text for text in blocks(page) if "import cluster" in text]
+        assert whole, page
+        for number, text in enumerate(whole):
+            (tmp_path / f"{Path(page).stem.replace('-', '_')}_{number}.py").write_text(text)
+    service, client, handler, generator, reader = blocks("docs/services.md")
+    services = tmp_path / "services.py"
+    services.write_text(
+        "\n".join(
+            [
+                "import cluster",
+                "from cluster.requests.demo import Echo, Number, Range",
+                service,
+                "async def main() -> None:",
+                indent(client, "    "),
+                indent(reader, "        "),
+                '@service(name="more")',
+                "class More:",
+                indent(handler + generator, "    "),
+            ]
+        )
+    )
+    assert checked(tmp_path) == []
+    runpy.run_path(str(services))  # and its classes are services
 
 
 def test_both_doors_lead_to_the_same_objects() -> None:
