@@ -79,7 +79,10 @@ class ServiceHosting:
         def on_change(name: str, old: str, new: str) -> None:
             if name == self.node:
                 return
-            self.registry.set_state(name, new)
+            if new == "left":
+                self.registry.forget(name)
+            else:
+                self.registry.set_state(name, new)
             if new == "dead" or "suspect" not in (old, new):
                 self.pools.forget(name, self._clock.now())  # it died, or is back, or (alive, alive) is another boot
 

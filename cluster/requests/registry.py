@@ -61,7 +61,6 @@ _STATES = {
     "suspect": ("unreachable", "suspected to be dead"),
     "dead": ("unreachable", "dead"),
     "leaving": ("draining", "leaving the cluster"),
-    "left": ("unreachable", "left the cluster"),
 }
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Offers).decode

@@ -26,7 +26,7 @@ def registry(**states: str) -> Registry:
         ({"n2": "alive", "n1": "alive"}, ("n1", "n2")),
         ({"n1": "alive", "n2": "suspect"}, ("n1",)),
         ({"n1": "dead", "n2": "suspect"}, ("n2",)),
-        ({"n1": "dead", "n2": "left", "n3": "leaving"}, ()),
+        ({"n1": "dead", "n3": "leaving"}, ()),
         ({}, ()),
     ],
 )
@@ -35,13 +35,12 @@ def test_who_is_called(states: dict[str, str], expected: tuple[str, ...]) -> Non
 
 
 def test_the_states_of_endpoints() -> None:
-    found = registry(n1="alive", n2="suspect", n3="dead", n4="leaving", n5="left").endpoints("pricing")
+    found = registry(n1="alive", n2="suspect", n3="dead", n4="leaving").endpoints("pricing")
     assert [(one.node, one.state, one.reason) for one in found] == [
         ("n1", "ready", ""),
         ("n2", "unreachable", "suspected to be dead"),
         ("n3", "unreachable", "dead"),
         ("n4", "draining", "leaving the cluster"),
-        ("n5", "unreachable", "left the cluster"),
     ]
 
 

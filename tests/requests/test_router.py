@@ -11,7 +11,9 @@ from cluster.errors import ClusterError, Maybe, NoResponders, NotFound, Overload
 from cluster.requests.demo import Echo
 from cluster.requests.gate import CONCURRENCY, WAITING_MAX
 from cluster.requests.hosting import LEARN_S
+from cluster.requests.registry import KIND, KIND_DRAIN
 from cluster.requests.router import ATTEMPTS_MAX
+from cluster.wire.admin import Draining
 from cluster.wire.requests import Call
 from tests.requests.pricing import Pricing
 from tests.requests.world import FakeInbound, World
@@ -196,6 +198,28 @@ def test_services_and_their_endpoints() -> None:
         ("n2", "n2", 3, "ready", ""),
         ("n3", "n3", 3, "unreachable", "dead"),
     ]
+
+
+def test_a_node_that_drains_is_told_that_it_was_noted_and_is_not_called() -> None:
+    world = pricing_on("n2", "n3")
+    world.facts["n3"].announce(KIND_DRAIN, b"1")
+    assert [messenger.oneways for messenger in world.messengers.values()] == [[("n3", Draining(True))]] * 2 + [[]]
+    assert [world.call("n1", "pricing.reset")[1] for _ in range(5)] == ["n2"] * 5
+    world.facts["n3"].announce(KIND_DRAIN, b"")
+    assert {world.call("n1", "pricing.reset")[1] for _ in range(20)} == {"n2", "n3"}
+    assert sum(len(messenger.oneways) for messenger in world.messengers.values()) == 2
+
+
+def test_a_node_that_has_left_is_forgotten_and_with_it_that_it_drained() -> None:
+    world = pricing_on("n2", "n3")
+    world.facts["n3"].announce(KIND_DRAIN, b"1")
+    world.facts["n1"].set_state("n3", "left")
+    (told,) = world.nodes["n1"].services()
+    assert [one["endpoint"] for one in told["endpoints"]] == ["n2"]
+    assert [world.call("n1", "pricing.reset")[1] for _ in range(5)] == ["n2"] * 5
+    world.facts["n1"].set_state("n3", "alive")  # another node of that name
+    world.facts["n3"].announce(KIND, world.bodies["n3", KIND])
+    assert {world.call("n1", "pricing.reset")[1] for _ in range(20)} == {"n2", "n3"}
 
 
 def test_void_and_bad_facts_end_the_endpoints() -> None:

@@ -180,6 +180,7 @@ class FakeMessenger:
         )
         self.requests = 0
         self.sent: list[str] = []
+        self.oneways: list[tuple[str, Any]] = []
         self.cancelled: list[int] = []
         self.takers: dict[int, Callable[[bytes], None] | None] = {}
         """Who takes the parts of an answer."""
@@ -219,6 +220,10 @@ class FakeMessenger:
         else:
             clock.call_later(self.world.delay_s, self.finished, id, Maybe("the connection ended: reset"))
         return id
+
+    def send(self, peer: str, body: Any) -> bool:
+        self.oneways.append((peer, body))
+        return True
 
     def arrive(self, origin: "FakeMessenger", id: int, frame: Request) -> None:
         if self.stopped:
