@@ -20,6 +20,8 @@ CALL_EVERY_S = 0.004
 WORK_S = 0.15
 SLOW_S = 0.065
 """Less than what makes a node look dead to its client."""
+STALLED_S = 0.14
+"""More than a drain waits for silence, and less than what makes a node look silent to another one."""
 EASY = (2, 3, 4)
 """Seeds under which links that lose a third let a drain come to its end."""
 SIGNAL_S = 0.05
@@ -163,6 +165,25 @@ def what_was_sent_is_still_on_its_way(seed: int) -> None:
         assert not lost, f"{len(lost)} of {len(results)} calls failed: {lost[0]}"
 
 
+def what_another_node_sent_is_still_on_its_way(seed: int) -> None:
+    """An entry node sends calls on a connection that stalls, and learns by another one that their node drains."""
+    with Fleet.running(seed, 3) as fleet:
+        host_work(fleet, "n1")
+        fleet.world.run_for(2.0)
+        fleet.wait(fleet.call("n2", "work.do"))
+        fleet.world.slow("n2", "n1", delay=STALLED_S)
+        results = [fleet.call("n2", "work.do") for _ in range(6)]
+        fleet.world.run_for(0.001)
+        fleet.world.slow("n2", "n1")
+        drained = fleet.wait(fleet.ask("n1", "drain"), 6.0)
+        assert isinstance(drained.answer, AdminAnswer), drained.error
+        fleet.world.run_for(SIGNAL_S)
+        fleet.crash("n1")
+        fleet.world.run_for(6.0)
+        lost = [one.error for one in results if one.error is not None]
+        assert not lost, f"{len(lost)} of {len(results)} calls failed: {lost[0]}"
+
+
 def announce_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Registry, "set_draining", lambda self, node, draining: None)
 
@@ -191,6 +212,16 @@ def tell_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def wait_for_silence_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Drain, "_is_noted", lambda self, now: True)
+
+
+def wait_for_clients_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_noted = Drain._is_noted
+
+    def by_clients(self: Drain, now: float) -> bool:
+        self._noted |= dict.fromkeys(sender for sender in self._senders() if isinstance(sender, str))
+        return is_noted(self, now)
+
+    monkeypatch.setattr(Drain, "_is_noted", by_clients)
 
 
 def forget_at_boot(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,6 +266,12 @@ SAFEGUARDS = [
         wait_for_silence_only,
         what_was_sent_is_still_on_its_way,
         range(1, 8),
+    ),
+    Safeguard(
+        "a drain waits for the nodes, too",
+        "A node that is restarted finishes what other nodes have sent to it, however slow their connections are.",
+        wait_for_clients_only,
+        what_another_node_sent_is_still_on_its_way,
     ),
     Safeguard(
         "a drain is on the disk",
