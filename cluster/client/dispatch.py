@@ -1,7 +1,8 @@
 """One message on its way: to one node, and to another while that is harmless.
 
-What surely did nothing, or may be done twice, may go elsewhere. A read that was sent to a node which has gone quiet is
-sent to a second one, too; whoever answers first is taken, and the other is told.
+What surely did nothing, or may be done twice, may go elsewhere. The entry node of a call tries again itself, within the
+budget of the service: what it answers is final, and only its own loss sends the call to another. A read that was sent
+to a node which has gone quiet is sent to a second one, too; whoever answers first is taken, and the other is told.
 """
 
 from __future__ import annotations
@@ -121,6 +122,11 @@ class Dispatch:
             type(body) is Call and (body.service, body.operation) in self.router.repeatable_calls
         )
 
+    def may_repeat_after(self, error: ClusterError) -> bool:
+        """Whether it may be done again elsewhere although it may have happened. Of a call only when the entry node was
+        lost, which the error then names: one that answered has made all the attempts that there are to be."""
+        return self.repeatable and (type(self.body) is not Call or "node" in error.detail)
+
     @property
     def is_for_any(self) -> bool:
         """Whether a node that falls silent is not worth waiting for: another can do it, or the others' answers will do.
@@ -137,7 +143,7 @@ class Dispatch:
     def __call__(self, outcome: Outcome) -> None:
         """What the first node says: the outcome, unless another may be asked."""
         hedge = self.hedge
-        if isinstance(outcome, ClusterError) and may_go_elsewhere(outcome, self.repeatable):
+        if isinstance(outcome, ClusterError) and may_go_elsewhere(outcome, self.may_repeat_after(outcome)):
             assert self.caller is not None
             if not self.caller.again:
                 self.failed_at(self.caller.name, outcome)

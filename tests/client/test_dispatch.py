@@ -15,7 +15,9 @@ from cluster.errors import (
     Unreachable,
     WrongClock,
 )
+from cluster.wire.caller import lost
 from cluster.wire.kv import Get
+from cluster.wire.requests import Call
 
 
 @pytest.mark.parametrize("error", [QuorumMissing("x"), Overloaded("x"), BadMessage("x")], ids=repr)
@@ -34,6 +36,32 @@ def test_what_may_have_happened_goes_elsewhere_only_if_it_may_be_repeated(error:
 )
 def test_what_was_not_sent_goes_elsewhere(error: ClusterError) -> None:
     assert may_go_elsewhere(error, False)
+
+
+READ = Call("stock", "look", b"{}")
+
+
+@pytest.mark.parametrize(
+    ("error", "is_final"),
+    [(Maybe("it may have run"), True), (DeadlinePassed("its limit of time"), True), (lost(READ, "n1", "reset"), False)],
+    ids=repr,
+)
+def test_what_the_entry_node_of_a_call_answers_is_final(error: ClusterError, is_final: bool) -> None:
+    """It has made three attempts; with another three at each other node, one call would be fifteen of five nodes."""
+
+    class Sends:
+        def __init__(self) -> None:
+            self.repeatable_calls = {("stock", "look"): None}
+
+        def send(self, operation: Dispatch) -> None:
+            sent.append(operation)
+
+    sent: list[object] = []
+    told: list[object] = []
+    dispatch = Dispatch(Sends(), READ, 1.0, told.append, None, None)  # type: ignore[arg-type]
+    dispatch.caller = Silent("n1")  # type: ignore[assignment]
+    dispatch(error)
+    assert (told, sent) == (([error], []) if is_final else ([], [dispatch]))
 
 
 @pytest.mark.parametrize(
