@@ -113,7 +113,9 @@ class HttpReader:
             return
         self._got_on = False
         try:
-            self._parser.feed_data(data)
+            rest = self._parse(data)
+            while rest:
+                rest = self._parse(rest)
             self._unfinished_bytes = 0 if self._got_on else self._unfinished_bytes + len(data)
             if self._unfinished_bytes > self.limits.header_bytes + self.limits.target_bytes:
                 self._head_too_long()
@@ -122,10 +124,22 @@ class HttpReader:
         except httptools.HttpParserCallbackError as error:  # ours, from within
             cause = error.__context__
             self._error = cause if isinstance(cause, HttpError) else HttpError(HTTPStatus.BAD_REQUEST, str(error))
-        except httptools.HttpParserUpgrade:
-            self._error = HttpError(HTTPStatus.NOT_IMPLEMENTED, "no other protocol is spoken here")
         except httptools.HttpParserError as error:
             self._error = HttpError(HTTPStatus.BAD_REQUEST, f"not a request of HTTP/1.1: {error}")
+
+    def _parse(self, data: bytes) -> bytes:
+        """Parse it; returns what is to be parsed next. An Upgrade is ignored (RFC 9110 section 7.8), but the parser
+        stops behind such a head, before the body: a new one is given the head without the Upgrade."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as stopped:
+            method, version = self._parser.get_method().decode("ascii"), self._parser.get_http_version()
+            lines = [f"{method} {self._target.decode('latin-1')} HTTP/{version}"]
+            lines += [f"{name}: {value}" for name, value in self._headers.items() if name != "upgrade"]
+            self._parser = httptools.HttpRequestParser(self)
+            self._begin()
+            return "\r\n".join([*lines, "\r\n"]).encode("latin-1") + data[stopped.args[0] :]
+        return b""
 
     def next(self) -> HttpRequest | None:
         """The next whole request; None until more is fed. Raises HttpError, for good."""
@@ -164,10 +178,15 @@ class HttpReader:
         self._in_head = False
         if self._parser.get_http_version() not in ("1.1", "1.0"):
             raise HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "HTTP/1.1 and 1.0 are spoken here")
+        if self._parser.get_method() == b"CONNECT":
+            raise HttpError(HTTPStatus.NOT_IMPLEMENTED, "no other protocol is spoken here")
+        if self._headers.get("transfer-encoding", "chunked").lower() != "chunked":
+            raise HttpError(HTTPStatus.NOT_IMPLEMENTED, "no transfer coding but chunked is read here")
         length = self._headers.get("content-length", "0")
         if int(length) > self.limits.body_bytes:
             self._too_long()
-        self.awaits_continue = self._headers.get("expect", "").lower() == "100-continue"
+        expects = self._headers.get("expect", "").lower() == "100-continue"
+        self.awaits_continue = expects and self._parser.get_http_version() == "1.1"
 
     def on_body(self, part: bytes) -> None:
         """A part of the body."""
@@ -180,6 +199,8 @@ class HttpReader:
 
     def on_message_complete(self) -> None:
         """A request is whole."""
+        if self._parser.should_upgrade():
+            return  # it stopped behind the head
         if len(self._ready) >= PIPELINED_MAX:
             raise HttpError(HTTPStatus.BAD_REQUEST, f"at most {PIPELINED_MAX} requests come before the answers to them")
         self.awaits_continue, self._got_on = False, True

@@ -44,6 +44,24 @@ def test_requests_come_out_however_they_are_cut(places: list[int]) -> None:
     assert (chunked.method, chunked.body, last.keep_alive, reader.held) == ("PUT", b"abc", False, 0)
 
 
+UPGRADE = b"Host: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n"
+
+
+@given(st.lists(st.integers(0, 600), max_size=12))
+def test_an_upgrade_is_ignored_and_the_body_behind_it_is_read(places: list[int]) -> None:
+    data = b"PUT /a HTTP/1.1\r\n%bContent-Length: 3\r\n\r\nabc" % UPGRADE
+    data += CHUNKED.replace(b"Host: h\r\n", UPGRADE) + b"GET /b HTTP/1.1\r\n%b\r\n" % UPGRADE + ONE
+    edges = sorted({0, len(data), *(place for place in places if place < len(data))})
+    reader, found = HttpReader(LIMITS), []
+    for start, end in pairwise(edges):
+        reader.feed(data[start:end])
+        found += drain(reader)
+    assert [(one.method, one.path, one.body) for one in found] == [
+        ("PUT", "/a", b"abc"), ("PUT", "/", b"abc"), ("GET", "/b", b""), ("POST", "/a", b"abc"),
+    ]  # fmt: skip
+    assert all(one.keep_alive and "upgrade" not in one.headers for one in found)
+
+
 @given(st.lists(st.binary(max_size=64), max_size=20))
 def test_anything_is_read_or_refused(pieces: list[bytes]) -> None:
     reader = HttpReader(LIMITS)
@@ -72,8 +90,9 @@ def test_anything_is_read_or_refused(pieces: list[bytes]) -> None:
             b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             HTTPStatus.BAD_REQUEST,
         ),
+        (CHUNKED.replace(b"chunked", b"gzip, chunked"), HTTPStatus.NOT_IMPLEMENTED),
         (b"GET / HTTP/1.1\nHost: a\n\n", HTTPStatus.BAD_REQUEST),
-        (b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", HTTPStatus.NOT_IMPLEMENTED),
+        (b"CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n", HTTPStatus.NOT_IMPLEMENTED),
         (b"GET /x\r\n\r\n", HTTPStatus.HTTP_VERSION_NOT_SUPPORTED),
         (b"GET / HTTP/1.1\r\nA: " + b"a" * 700, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE),
         (CHUNKED[:-2] + b"Authorization: x\r\nB: 1\r\n\r\n", HTTPStatus.BAD_REQUEST),
@@ -99,6 +118,8 @@ def test_a_client_that_waits_with_its_body_is_seen() -> None:
     assert reader.awaits_continue and reader.next() is None
     reader.feed(b"ab")
     assert not reader.awaits_continue and drain(reader)[0].body == b"ab"
+    reader.feed(b"POST / HTTP/1.0\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+    assert not reader.awaits_continue  # HTTP/1.0 has no such answer
 
 
 @pytest.mark.parametrize(
