@@ -68,7 +68,6 @@ class DiskTables:
         self._made: dict[int, DiskTable] = {}
         self.by_number: dict[int, RowTable] = {}
         self._end: Position = (0, 0)  # of the log, behind the last pass
-        self._extent = _Extent(VERSION, (0, 0), {})  # that the database has
         self._salvaging: list[tuple[int, int]] = []  # table and partition of each range that is being copied
         self._writing = False
         self._failure = ""
@@ -87,7 +86,6 @@ class DiskTables:
             extent = _decode_extent(blob)
             if extent.version != VERSION:
                 raise Damaged(f"{FOLDER} has version {extent.version} of the format, and only {VERSION} is known")
-            self._extent = extent
             self.position = self._end = extent.position
             for number, counts in extent.rows.items():
                 self._add(number, counts)
@@ -113,8 +111,7 @@ class DiskTables:
             for table in self._made.values():
                 table.close_generation()
             self.fresh_bytes, self._writing = 0, True
-            counts = {number: dict(table.counts) for number, table in self._made.items()}
-            self._write(_Extent(VERSION, end, counts))
+            self._write(end)
 
     def refuses(self) -> str:
         """Why nothing may be put now; empty when it may. Not while nothing is being written: the next commit begins."""
@@ -145,19 +142,19 @@ class DiskTables:
         self.scrubber.stop()
         self._rows.close()
 
-    def _write(self, extent: _Extent) -> None:
+    def _write(self, end: Position) -> None:
         def done(error: OSError | None) -> None:
             if error is not None:
                 self._failure = error.strerror or str(error)
                 if error.errno == errno.EBADMSG:
                     self.scrubber.mend(self._failure)  # merging what was written met it
-                self._clock.call_later(RETRY_S, self._write, extent)
+                self._clock.call_later(RETRY_S, self._write, end)
                 return
-            self._failure, self._writing, self.position, self._extent = "", False, extent.position, extent
+            self._failure, self._writing, self.position = "", False, end
             for table in self._made.values():
                 table.writing = {}
 
-        self._rows.write(self._generation(extent), done)
+        self._rows.write(self._generation(end), done)
 
     def _ranges(self) -> list[Range]:
         self._salvaging = [(number, partition) for number, table in self._made.items() for partition in table.counts]
@@ -171,27 +168,28 @@ class DiskTables:
         self._on_lost(list(lost), f"its table cannot be read: {reason}")
         for table in self._made.values():
             table.forget_seen()
-        had, has = self._extent.rows, dict[int, dict[int, int]]()
+        has: dict[int, dict[int, int]] = {}
         for (number, partition), one in copied:
             has.setdefault(number, {})[partition] = one.rows
-            self._made[number].counts[partition] += one.rows - had.get(number, {}).get(partition, 0)
-        self._extent = _Extent(VERSION, self._extent.position, has)
-        return [(_EXTENT, _encode_extent(self._extent))]
+            if not one.whole:
+                self._made[number].recount(partition, one.rows)
+        return [(_EXTENT, _encode_extent(_Extent(VERSION, self.position, has)))]
 
-    def _generation(self, extent: _Extent) -> Iterator[tuple[bytes, bytes | None]]:
+    def _generation(self, end: Position) -> Iterator[tuple[bytes, bytes | None]]:
         """Made row by row in the thread that writes it."""
         for table in list(self._made.values()):
             for partition, changes in table.writing.items():
                 prefix = table.prefix(partition)
                 for key, value in changes.items():
                     yield prefix + key.encode(), value
-        yield _EXTENT, _encode_extent(extent)
+        counts = {number: table.counts_written for number, table in list(self._made.items())}
+        yield _EXTENT, _encode_extent(_Extent(VERSION, end, counts))
 
 
 class DiskTable:
     """See `ports.RowTable`."""
 
-    __slots__ = ("_fresh", "_number", "_rows", "_seen", "_seen_bytes", "_tables", "counts", "writing")
+    __slots__ = ("_fresh", "_number", "_rows", "_seen", "_seen_bytes", "_tables", "counts", "counts_written", "writing")
 
     def __init__(self, tables: DiskTables, rows: SortedRows, number: int, counts: dict[int, int]) -> None:
         self._tables = tables
@@ -202,6 +200,8 @@ class DiskTable:
         self._seen_bytes = 0
         self.counts = counts
         """Rows, by partition."""
+        self.counts_written: dict[int, int] = {}
+        """The same with the generation that is being written, and without what came later."""
         self.writing: Changes = {}
         """The generation that is being written; it does not change any more."""
 
@@ -320,12 +320,27 @@ class DiskTable:
 
     def close_generation(self) -> None:
         """What was put so far is about to be written."""
-        self.writing, self._fresh = self._fresh, {}
+        self.writing, self._fresh, self.counts_written = self._fresh, {}, dict(self.counts)
 
     def forget_seen(self) -> None:
         """The pass is over."""
         if self._seen:
             self._seen, self._seen_bytes = {}, 0
+
+    def recount(self, partition: int, rows: int) -> None:
+        """The database has so many rows of the partition, and not as many as it had: some cannot be read."""
+        changes: dict[str, bytes | None] = {}
+        for put, counts in ((self.writing, self.counts_written), (self._fresh, self.counts)):
+            changes |= put.get(partition, {})
+            counts[partition] = rows + sum(
+                (value is not None) - self._can_read(partition, key) for key, value in changes.items()
+            )
+
+    def _can_read(self, partition: int, key: str) -> bool:
+        try:
+            return self._rows.get(self.prefix(partition) + key.encode()) is not None
+        except OSError:
+            return False
 
     def _damage(self, partition: int, error: OSError) -> None:
         self._tables.on_damage(charged(self._number, partition), f"its table cannot be read: {error}")

@@ -9,6 +9,7 @@ from cluster.env import Salvaged, SortedRows
 from cluster.errors import Damaged, StorageFull
 from cluster.storage.disk_tables import GENERATIONS_MAX, RETRY_S, SEGMENTS_MAX, DiskTables, open_disk_tables
 from cluster.storage.recovery import HINTS, TABLE_HINTS
+from cluster.storage.scrubber import REST_S, ROUND_S
 from cluster.storage.table_scrubber import MEND_RETRY_S
 from tests.storage.memory_disk import HandClock, World
 
@@ -233,7 +234,7 @@ def test_what_is_lost_and_cannot_be_noted_stays_where_it_is() -> None:
     held.table.get(2, "a")
     for _ in range(2):
         held.rows.abandoned = False
-        held.rows.salvaged([Salvaged(2, True), Salvaged(1, False)])
+        vars(held.rows).pop("salvaged")([Salvaged(2, True), Salvaged(1, False)])  # asked for again each time
         assert held.rows.abandoned and held.rows.bad and held.table.stat(2).rows == 2
         held.clock.advance(MEND_RETRY_S)
 
@@ -248,3 +249,48 @@ def test_a_write_that_meets_damage_has_it_replaced() -> None:
     held.clock.advance(RETRY_S)
     held.rows.finish()
     assert held.tables.position == (1, held.end) and held.table.get(1, "c") == bytes(2000)
+    again = DiskTables(held.rows, held.clock, GENERATION_BYTES)
+    assert [again.by_number[0].stat(partition).rows for partition in (1, 2)] == [3, 1]
+
+
+@pytest.mark.parametrize("value", [None, bytes(1)])
+@pytest.mark.parametrize("is_written", [False, True])
+def test_what_was_put_over_a_row_that_cannot_be_read_is_counted_as_it_is(value: bytes | None, is_written: bool) -> None:
+    held, _ = damaged_tables()
+    held.rows.bad.clear()
+    held.table.put(2, "a", value)
+    held.table.put(2, "b", None)
+    held.table.put(2, "c", bytes(2000))
+    if is_written:
+        held.tables.commit((1, 2))
+    held.rows.bad.add(held.table.prefix(2) + b"a")  # type: ignore[attr-defined]
+    held.tables.scrubber.mend("checksum mismatch")
+    held.rows.salvaged([Salvaged(2, True), Salvaged(1, False)])
+    rows = 1 + (value is not None)
+    assert held.table.stat(2).rows == len(held.table.keys(2)) == rows
+    if is_written:
+        held.rows.finish()
+        again = DiskTables(held.rows, held.clock, GENERATION_BYTES)
+        assert again.by_number[0].stat(2).rows == len(again.by_number[0].keys(2)) == rows
+
+
+def test_nothing_is_copied_when_a_slice_is_to_be_read_again() -> None:
+    """As when files were merged meanwhile."""
+    held = Tables()
+    asked: list[bytes] = []
+    answers: list[bytes | OSError] = [b"k", OSError(errno.EAGAIN, "gone"), b"", b"", OSError(errno.EBADMSG, "damaged")]
+
+    def verify(cursor: bytes, done: Callable[[bytes | OSError], None]) -> None:
+        asked.append(cursor)
+        if answers:
+            done(answers.pop(0))
+
+    held.rows.verify = verify  # type: ignore[method-assign]
+    held.tables.watch(lambda partition, reason: None, nothing_lost)
+    for _ in range(2):
+        held.clock.advance(REST_S)
+    assert asked == [b"", b"k", b"k"] and held.tables.status()["table_scrubs"] == 1
+    held.clock.advance(ROUND_S)
+    assert not hasattr(held.rows, "salvaged") and held.tables.status()["table_scrubs"] == 2
+    held.clock.advance(ROUND_S)
+    assert asked == [b"", b"k", b"k", b"", b""] and hasattr(held.rows, "salvaged")
