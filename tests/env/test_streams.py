@@ -102,21 +102,26 @@ def test_reading_that_was_stopped_stays_so_after_a_full_buffer(
     real_stage: RealStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(real_local, "LOOPBACK", ())
-    pair, stage = Pair(real_stage), real_stage
+    pair, stage, size = Pair(real_stage), real_stage, 16_000_000
+    stopped, times = list[int](), 0
 
     def received(data: bytes) -> None:
         pair.server.data += data
-        pair.server.link.pause_reading()
+        if len(data) >= READ_BYTES_FULL:
+            stopped.append(len(pair.server.data))
+            pair.server.link.pause_reading()
 
     pair.server.received = received  # type: ignore[method-assign]
-    pair.client.link.write(bytes(16_000_000))
-    for _ in range(3):
-        before = len(pair.server.data)
-        stage.until(lambda: len(pair.server.data) > before)  # noqa: B023 - called before the next turn
-        read, passes = len(pair.server.data), iter(range(10))
-        stage.until(lambda: next(passes, None) is None)  # noqa: B023
-        assert len(pair.server.data) == read
+    pair.client.link.write(bytes(size))
+    while len(pair.server.data) < size:
+        stopped.clear()
+        stage.until(lambda: bool(stopped) or len(pair.server.data) == size)
+        passes = iter(range(10))
+        stage.until(lambda: next(passes, None) is None)  # noqa: B023 - called in this turn
+        assert stopped in ([], [len(pair.server.data)])
         pair.server.link.resume_reading()
+        times += len(stopped)
+    assert times
 
 
 def test_an_abort_reaches_the_other_side(stage: Stage) -> None:

@@ -21,7 +21,7 @@ from cluster.messaging import topics as topics_module
 from cluster.messaging.barrier import TIMEOUT_S
 from cluster.messaging.subject import matches
 from cluster.messaging.topics import LEARN_S
-from cluster.wire.frames import Body
+from cluster.wire.frames import SMALL_BYTES, Body
 from cluster.wire.topics import GroupRelay, Publish, Published, Relay, Subscribe, Subscribed, TopicRequest, Unsubscribe
 from tests.messaging.test_matching import patterns, subjects
 from tests.messaging.world import FakeLink, World, one_way
@@ -75,6 +75,17 @@ def test_a_relayed_message_keeps_its_id_its_node_and_its_headers() -> None:
     answer = world.ask("n1", Publish("a", b"x", "mine", {"trace": "1"}))
     assert answer == Published("mine", 1, [])
     assert (link.got[0].id, link.got[0].node, link.got[0].headers) == ("mine", "n1", {"trace": "1"})
+
+
+def test_only_small_messages_share_frames() -> None:
+    """Some dozens of large ones would make a frame that nobody takes."""
+    world = World(2)
+    links = [world.subscribe(node, "a") for node in ("n1", "n2")]
+    for payload, headers in ((bytes(SMALL_BYTES), None), (bytes(SMALL_BYTES + 1), None), (b"x", {"trace": "1"})):
+        world.ask("n1", Publish("a", payload, "", headers))
+    for link in links:
+        assert len(link.got) == 3 and link.small == link.got[:1]
+    assert [body.payload for body in world.messengers["n1"].gathered] == [bytes(SMALL_BYTES)]  # type: ignore[union-attr]
 
 
 # -- the barrier

@@ -19,11 +19,15 @@ class FakeLink:
         self.ended = False
         self.room = room
         self.got: list[Message] = []
+        self.small: list[Message] = []
+        """Of these those that may share a frame."""
 
     def push(self, body: Body, small: bool = False) -> bool:
         if len(self.got) >= self.room:
             return False
         assert isinstance(body, Message)
+        if small:
+            self.small.append(body)
         self.got.append(body)
         return True
 
@@ -64,6 +68,7 @@ class FakeMessenger:
         self.handlers: dict[type, Callable[[Any], None]] = {}
         self.full: list[str] = []
         self.sent: list[str] = []
+        self.gathered: list[Body] = []
 
     def handle(self, body_type: type, handler: Callable[[Any], None]) -> None:
         self.handlers[body_type] = handler
@@ -76,6 +81,7 @@ class FakeMessenger:
         return True
 
     def gather(self, peer: str, body: Body, deadline: float) -> bool:
+        self.gathered.append(body)
         return self.send_encoded(peer, encode_frame(OneWay(body, deadline)))
 
     def arrive(self, data: bytes) -> None:
