@@ -10,6 +10,7 @@ import pytest
 from cluster.client.serving import registration
 from cluster.errors import (
     AlreadyExists,
+    BadMessage,
     ClusterError,
     DeadlinePassed,
     LimitReached,
@@ -57,6 +58,9 @@ class Link:
 
     def credits(self) -> list[int]:
         return [frame.count for frame in self.sent if isinstance(frame, Credit)]
+
+    def calls(self) -> list[Call]:
+        return [frame.body for frame in self.sent if isinstance(frame, Request) and isinstance(frame.body, Call)]
 
     def requests(self) -> list[Request]:
         """Calls; not the pings."""
@@ -216,6 +220,48 @@ def test_a_worker_takes_no_more_than_its_credits() -> None:
     assert isinstance(waits[0], CallDone) and not cancelled
 
 
+def test_a_call_that_its_worker_cannot_be_sent_leaves_its_place() -> None:
+    host = Host()
+    link, name = host.register()
+    link.ended = True
+    full, handle = host.call(name)
+    link.ended = False
+    assert isinstance(full[0], Overloaded) and handle is None and host.workers.in_flight() == 0
+    host.call(name)
+    host.call(name)
+    assert len(link.requests()) == 2, "both places are free"
+
+
+def test_an_operation_of_low_priority_waits_behind_the_others() -> None:
+    host = Host()
+    link, name = host.register(msgspec.structs.replace(REGISTER, concurrency=1, low=[QUOTE]))
+    host.call(name)
+    host.call(name)
+    host.call(name, CHARGE)
+    for number in range(3):
+        link.answer(link.requests()[number])
+    assert [call.operation for call in link.calls()] == [QUOTE, CHARGE, QUOTE]
+
+
+def test_a_call_of_another_service_or_version_is_not_handed_to_a_worker() -> None:
+    host = Host()
+    link, name = host.register(msgspec.structs.replace(REGISTER, version=2))
+    outcomes, _ = host.call(name)
+    assert isinstance(outcomes[0], NoResponders), "version 1"
+    for call in (Call("other", QUOTE, b"{}", endpoint=name), Call("pricing", QUOTE, b"{}", endpoint=name)):
+        host.workers.run(call, host.clock.now() + 5.0, outcomes.append, host.sink)
+    assert isinstance(outcomes[1], NoResponders) and len(outcomes) == 2
+    assert [call.service for call in link.calls()] == ["pricing"], "any version"
+
+
+def test_an_answer_that_is_none_is_an_error_of_the_worker() -> None:
+    host = Host()
+    link, name = host.register()
+    outcomes, _ = host.call(name)
+    link.taker.answered(link.requests()[0].id, StreamPong())
+    assert isinstance(outcomes[0], BadMessage)
+
+
 def test_what_waits_for_a_place_too_long_is_shed_and_goes_elsewhere_when_the_worker_ends() -> None:
     host = Host()
     link, name = host.register()
@@ -239,8 +285,11 @@ def test_calls_of_a_service_that_does_not_shed_wait_for_a_place() -> None:
     host.call(name)
     host.call(name)
     waits, _ = host.call(name)
+    late, _ = host.call(name, within_s=0.5)
     host.clock.advance(0.3)
-    assert waits == []
+    assert waits == [] and late == []
+    host.clock.advance(0.3)
+    assert isinstance(late[0], DeadlinePassed), "it surely did not run"
 
 
 def test_a_call_ends_with_its_deadline_and_is_cancelled() -> None:
@@ -287,6 +336,27 @@ def test_a_silent_worker_is_left_out_until_it_answers() -> None:
     assert host.events == ["worker.registered", "worker.silent", "worker.answers"]
 
 
+def test_a_worker_that_sends_parts_is_not_silent() -> None:
+    host = Host()
+    link, name = host.register()
+    host.call(name)
+    for _ in range(8):
+        host.clock.advance(SILENT_S / 2)
+        link.taker.part(link.requests()[0].id, b"row")
+    assert not host.away
+
+
+def test_a_silent_worker_that_drains_goes_on_draining_when_it_answers() -> None:
+    host = Host()
+    link, name = host.register()
+    host.call(name, CHARGE)
+    host.workers.unregister(host.inbound(link, Unregister()))
+    host.clock.advance(SILENT_S + 0.5)
+    assert host.away[1].startswith("silent")
+    link.taker.answered(link.pings()[-1], StreamPong())
+    assert host.away == {1: "draining"}
+
+
 def test_a_stall_of_the_node_is_no_silence_of_its_workers() -> None:
     host = Host()
     link, _ = host.register()
@@ -313,6 +383,20 @@ def test_a_worker_that_drains_finishes_what_it_has_once_all_nodes_know() -> None
     assert not host.workers.by_number and host.offers[1] == {}
     link.close()
     assert host.events == ["worker.registered", "worker.draining", "worker.ended"]
+
+
+def test_a_worker_that_drains_does_not_wait_for_what_nobody_waits_for() -> None:
+    host = Host()
+    link, name = host.register()
+    _, handle = host.call(name)
+    leaving, again = host.inbound(link, Unregister()), host.inbound(link, Unregister())
+    host.workers.unregister(leaving)
+    host.workers.unregister(again)
+    assert host.events.count("worker.draining") == 1
+    host.told[0](3)
+    assert not leaving.answers
+    handle.cancel()
+    assert leaving.answers == [Unregistered()]
 
 
 def test_a_worker_with_nothing_to_do_leaves_when_all_nodes_know() -> None:

@@ -4,9 +4,13 @@ Every call ends by its deadline as reply, definite error or unknown; what may no
 nothing starts after its deadline, although workers crash, stand still, drain and lose their nodes meanwhile.
 """
 
+import asyncio
+
 from msgspec import Struct, json
 
-from cluster.client.serving import Serving
+from cluster.client.locate import addresses
+from cluster.client.serving import DIAL_S, REGISTER_S, Serving
+from cluster.errors import ClusterError, HandshakeRefused
 from cluster.requests import CallContext, operation, service
 from cluster.requests.workers import SILENT_S
 from cluster.simulation.fleet import Fleet
@@ -146,3 +150,97 @@ def test_a_drain_fails_no_call(seed: int) -> None:
             fleet.wait(call)
             assert isinstance(call.answer, CallDone), call.answer
         assert drained
+
+
+def test_a_worker_keeps_its_name_unless_another_has_taken_it_meanwhile(seed: int) -> None:
+    with Fleet.running(seed, 3) as fleet:
+        names = ["w1", "w2", "w3", "w4"]
+        workers = {name: fleet.worker(name, "n1", Talk()) for name in names}
+        fleet.until(lambda: all(one.registered for one in workers.values()))
+        before = {name: one.endpoint for name, one in workers.items()}
+        assert sorted(before.values()) == ["n1/1", "n1/2", "n1/3", "n1/4"]
+        fleet.crash("n1")
+        fleet.until(lambda: not any(one.registered for one in workers.values()))
+        fleet.start("n1")
+        fleet.until(lambda: all(one.registered for one in workers.values()))
+        assert {name: one.endpoint for name, one in workers.items()} == before
+
+        [first] = [name for name, endpoint in before.items() if endpoint == "n1/1"]
+        fleet.world.pause(first)
+        fleet.crash("n1")
+        fleet.world.run_for(0.1)
+        fleet.start("n1")
+        other = fleet.worker("w5", "n1", Talk())
+        fleet.until(lambda: other.registered)
+        fleet.world.resume(first)
+        fleet.until(lambda: len({one.endpoint for one in (other, *workers.values())}) == 5)
+        fleet.until(lambda: all(one.registered for one in workers.values()))
+        assert other.endpoint == "n1/1" and workers[first].refused is None
+
+
+def test_a_worker_waits_for_a_node_that_stands_still_while_it_is_dialled(seed: int) -> None:
+    with Fleet.running(seed, 3) as fleet:
+        for calls in range(8):  # until it stands still: before the handshake, before the registration, or after it
+            worker = fleet.worker(f"w{calls}", "n1", Talk())
+            fleet.world.pause("n1", after_calls=calls)
+            fleet.world.run_for(2 * DIAL_S)
+            assert worker.registered or calls or "no answer to the handshake" in worker.error.message
+            fleet.world.run_for(REGISTER_S)
+            fleet.world.resume("n1")
+            fleet.until(lambda now=worker: now.registered)  # type: ignore[misc]
+            assert worker.refused is None
+
+
+def test_a_worker_that_is_not_let_in_gives_up_and_has_nothing_to_drain(seed: int) -> None:
+    with Fleet.running(seed, 3) as fleet:
+        stranger = Serving(
+            fleet.world.env("w1"), asyncio.sleep, lambda: asyncio.get_running_loop().create_future(),
+            fleet.entry.cluster, "n1", addresses(fleet.entry)["n1"], bytes(32), Talk(), lambda *_, **__: None,
+        )  # fmt: skip
+        drained: list[bool] = []
+        clock = fleet.world.env("w1").clock
+        clock.call_soon(stranger.start)
+        fleet.until(lambda: stranger.refused is not None)
+        assert isinstance(stranger.refused, HandshakeRefused)
+        clock.call_soon(stranger.drain, lambda: drained.append(True))
+        fleet.until(lambda: bool(drained))
+
+
+def test_a_handler_ends_with_the_connection_and_its_own_calls_end_in_time(seed: int) -> None:
+    ended: list[str] = []
+
+    @service(name="desk", version=1)
+    class Desk:
+        """Asks others."""
+
+        @operation()
+        async def ask(self, call: CallContext) -> None:
+            """Ask for what takes longer than there is time."""
+            try:
+                await call.call("talk.say", {"text": "60"}, deadline=0.3)
+            except ClusterError:
+                ended.append("asked")
+
+        @operation()
+        async def work(self, call: CallContext) -> None:
+            """Take a while."""
+            try:
+                await call.sleep(60.0)
+            except asyncio.CancelledError:
+                ended.append("cancelled")
+                raise
+
+    with Fleet.running(seed, 3) as fleet:
+        desk, talk = fleet.worker("w1", "n1", Desk()), fleet.worker("w2", "n2", Talk())
+        fleet.until(lambda: desk.registered and talk.registered)
+        fleet.until(lambda: len(fleet.nodes["n1"].requests.registry.endpoints("talk")) == 1)
+        fleet.call("n1", "desk.ask", b"{}")
+        fleet.world.run_for(0.1)
+        fleet.world.pause("n1")
+        fleet.world.run_for(0.5)
+        assert ended == ["asked"], "its node ends nothing now"
+        fleet.world.resume("n1")
+        fleet.call("n1", "desk.work", b"{}")
+        fleet.world.run_for(0.1)
+        fleet.crash("n1")
+        fleet.until(lambda: ended == ["asked", "cancelled"], 1.0)
