@@ -16,14 +16,13 @@ class DialledStream:
         self._caller = caller
         self._link: Link | None = None
         self._paused = False
-        self._closed = False
         caller.on_output = partial(env.clock.call_soon, self._flush)
         env.network.dial(address, self, timeout_s)
 
     def connected(self, link: Link) -> None:
         """The stream is open: the handshake begins."""
         self._link = link
-        if self._caller.error is not None or self._closed:
+        if self._caller.error is not None:
             link.abort()
         else:
             self._flush()
@@ -48,7 +47,6 @@ class DialledStream:
 
     def close(self) -> None:
         """End it, after what was written."""
-        self._closed = True
         if self._link is not None:
             self._flush()
             self._link.close()

@@ -160,7 +160,7 @@ class _WorkerProcess:
         self.serving = serving = Serving(
             real_env(str(self.folder)), sleep, loop.create_future, self.record.name, self.node,
             ("127.0.0.1", place.port), key, service, record_error,
-            number=self.number, concurrency=self.spec.concurrency,
+            number=self.number,
         )  # fmt: skip
 
         def changed() -> None:

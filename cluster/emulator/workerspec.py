@@ -24,7 +24,6 @@ class WorkerSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     target: str
     folder: str
     reload: bool = False
-    concurrency: int | None = None
     service: str = ""
     """What it hosted last; empty until it has registered."""
     version: int = 0
