@@ -741,7 +741,7 @@ function __dsectl_options
             printf '%s\t%s\n' --reload 'Drain and start anew when a Python file below this folder changes'
             printf '%s\t%s\n' --wait 'Time to wait until they are registered (default: 30s)'
         case unserve
-            printf '%s\t%s\n' --wait 'Time for the requests in flight (default: 12s)'
+            printf '%s\t%s\n' --wait 'Time for the requests in flight (default, and at most: 10s)'
         case 'load kv'
             printf '%s\t%s\n' --rate 'Operations per second, whatever is answered (default: 100)'
             printf '%s\t%s\n' --for 'Duration of the load (default: 10s)'

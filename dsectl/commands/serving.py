@@ -14,13 +14,15 @@ from dsectl.cli.invocation import current
 from dsectl.ui.text import count
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import typer
 
     from cluster.emulator.home import ClusterFiles
     from dsectl.cli.console import Console
 
 KNOWN_S = 3.0
-"""How long `serve` waits for the other nodes to learn of what is registered."""
+"""How long `serve` and `unserve` wait for the other nodes to learn of it."""
 KNOWN_POLL_S = 0.02
 
 
@@ -67,7 +69,7 @@ def serve(
         )
     finally:
         current().console.progress("")
-    _wait_known(endpoints)
+    _wait_known(lambda states: {one for one, state in states.items() if state == "ready"}.issuperset(endpoints))
     service, version = _hosted(files, endpoints[0])
 
     def view(console: Console) -> None:
@@ -81,14 +83,15 @@ def _hosted(files: ClusterFiles, endpoint: str) -> tuple[str, int]:
     return next((one.service, one.version) for one in workers.workers(files) if one.endpoint == endpoint)
 
 
-def _wait_known(endpoints: list[str]) -> None:
-    """Until every node that answers lists these as ready, or for a while: then gossip brings it."""
+def _wait_known(said: Callable[[dict[str, str]], bool]) -> None:
+    """Until this is so of the states of endpoints that every node that answers lists, or for a while: then gossip
+    brings it."""
     deadline = time.monotonic() + KNOWN_S
     client, missing = current().client(), True
     while missing and time.monotonic() < deadline:
         answers = client.ask_all(None, "services", timeout=1.0)
         missing = any(
-            not {end["endpoint"] for one in answer for end in one["endpoints"]}.issuperset(endpoints)
+            not said({end["endpoint"]: end["state"] for one in answer for end in one["endpoints"]})
             for answer in answers.values()
             if not isinstance(answer, ClusterError)
         )
@@ -100,10 +103,12 @@ def _wait_known(endpoints: list[str]) -> None:
 def unserve(
     name: Annotated[str, typer.Argument(metavar="SERVICE|ENDPOINT", help="Service, or one worker as n2/1.")],
     wait: Annotated[
-        float | None, typer.Option(metavar="D", help="Time for the requests in flight (default: 12s).")
+        float | None, typer.Option(metavar="D", help="Time for the requests in flight (default, and at most: 10s).")
     ] = None,
 ) -> Answer:
-    """They take no new requests, finish those in flight, and end; nothing of them stays, the log included."""
+    """They take no new requests, finish those in flight, and end; nothing of them stays, the log included. Returns when
+    all nodes know."""
     ended = workers.unserve(current().files(), name, workers.DRAIN_S if wait is None else wait)
+    _wait_known(lambda states: not states.keys() & set(ended))
     said = f"ended {', '.join(ended)}"
     return Answer({"ended": ended, "at": timestamp()}, lambda console: console.line(said))
