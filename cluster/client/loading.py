@@ -20,7 +20,11 @@ def load_service(target: str) -> type:
     module = _load(place)
     found = getattr(module, name, None)
     if not isinstance(found, type):
-        raise Usage(f"{place} has no class {name!r}")
+        services = [known for known, one in vars(module).items() if hasattr(one, "__service__")]
+        help = (
+            f"It has the {'service' if len(services) == 1 else 'services'} {', '.join(services)}." if services else None
+        )
+        raise Usage(f"{place} has no class {name!r}", help=help)
     definition_of(found)
     return found
 

@@ -175,7 +175,7 @@ class _WorkerProcess:
                     ended.set()
                 self.line.close()
                 log(f"hosts version {serving.definition.version} of {serving.definition.name} as {serving.endpoint}")
-            else:
+            elif not ended.is_set():
                 log(f"{self.node} is gone: {serving.error}")
 
         def end(reload: bool = False) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cluster.client.dispatch import nobody
+from cluster.emulator.inspect import inspect_node
 from cluster.emulator.workers import workers
 from cluster.errors import NotFound, Usage
 from dsectl.cli.declaration import Answer, command
@@ -81,19 +82,24 @@ def status_lines(status: dict[str, Any], paint: Paint, columns: int | None) -> l
 
 def workers_json(files: ClusterFiles) -> dict[str, dict[str, Any]]:
     """The workers that `serve` started, by endpoint."""
-    return {
-        one.endpoint: {
+    found = {}
+    for one in workers(files):
+        node, note = one.endpoint.partition("/")[0], one.damaged
+        if not note and not one.process.alive:
+            if inspect_node(files.node(node)).alive:
+                note = f"see `dsectl logs {one.endpoint}`; `dsectl restart {one.endpoint}`"
+            else:
+                note = f"comes back with its node: `dsectl restart {node}`"
+        found[one.endpoint] = {
             "state": one.process.state,
             "service": one.service,
             "version": one.version,
             "target": one.target,
             "pid": one.process.pid,
             "rss_mb": one.process.rss_mb,
-            "note": one.damaged
-            or ("" if one.process.alive else f"see `dsectl logs {one.endpoint}`; `dsectl restart {one.endpoint}`"),
+            "note": note,
         }
-        for one in workers(files)
-    }
+    return found
 
 
 def worker_rows(workers: dict[str, dict[str, Any]]) -> list[tuple[Cell, ...]]:

@@ -85,9 +85,10 @@ def test_serve_hosts_copies_and_unserve_leaves_nothing(shop: Path, home: Home, e
     assert ask("describe", "shop")["service"] == "shop"
 
     assert ask("unserve", "shop")["ended"] == ["n2/1", "n2/2"]
+    assert endpoints("n1") == {} == endpoints("n2"), "all nodes know when it returns"
     assert workers() == {} and not any(map(is_alive, pids))
     assert not list((home.cluster("default") / "nodes" / "n2" / "workers").iterdir())
-    eventually(lambda: request_code("who") == 6, "nobody hosts it")
+    assert request_code("who") == 6, "nobody hosts it"
 
 
 def request_code(operation: str) -> int:
@@ -142,6 +143,7 @@ def test_the_workers_of_a_node_end_with_it_and_come_back_with_it(shop: Path, eve
     (pid,) = [one["pid"] for one in workers().values()]
     dsectl("kill", "n2")
     assert not is_alive(pid), "as with the host"
+    assert "comes back with its node: `dsectl restart n2`" in dsectl("status").out
     dsectl("restart", "n2")
     (pid,) = [one["pid"] for one in workers().values()]
     assert is_alive(pid)
@@ -192,7 +194,7 @@ def test_workers_end_with_the_leash_even_one_that_hangs(
     [
         ("missing:Shop", "there is no module 'missing'"),
         ("missing.py:Shop", "there is no file missing.py"),
-        ("shop:Missing", "shop has no class 'Missing'"),
+        ("shop:Missing", "It has the service Shop"),
         ("shop:Wish", "is not a service"),
         ("broken:Shop", "SyntaxError"),
         ("raises:Shop", "in prepare"),
@@ -226,6 +228,7 @@ def test_a_changed_file_is_served_anew_and_a_broken_one_waits(shop: Path, eventu
 
     eventually(lambda: says("second"), "the new code")
     assert (workers()["n1/1"]["pid"], process_start(pid)) == (pid, began), "the same process"
+    assert "is gone" not in dsectl("logs", "n1/1").out, "its node is there"
     write(shop / "shop.py", "def broken(", 2)
     eventually(lambda: "waits for the next change" in dsectl("logs", "n1/1").out, "it cannot be imported")
     assert workers()["n1/1"]["state"] == "running"
