@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from cluster.errors import ClusterError as ClusterError
     from cluster.errors import Damaged as Damaged
     from cluster.errors import DeadlinePassed as DeadlinePassed
+    from cluster.errors import DependencyFailed as DependencyFailed
     from cluster.errors import Failed as Failed
     from cluster.errors import Forbidden as Forbidden
     from cluster.errors import HandshakeRefused as HandshakeRefused
@@ -90,6 +91,7 @@ _WHERE = {
         "ClusterError",
         "Damaged",
         "DeadlinePassed",
+        "DependencyFailed",
         "Failed",
         "Forbidden",
         "HandshakeRefused",

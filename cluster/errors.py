@@ -79,6 +79,13 @@ class ServiceError(ClusterError):
     help_text = "The service ran and answered with an error; `dsectl describe SERVICE` lists those it declares."
 
 
+class DependencyFailed(ServiceError):
+    """The handler ran, and something that it called failed, in a way that it does not declare."""
+
+    code = "dependency-failed"
+    help_text = "The message says how; `dsectl services` shows the endpoints of the service that the handler called."
+
+
 class Usage(ClusterError):
     """An argument, option, setting or file that cannot be accepted."""
 

@@ -2,18 +2,26 @@
 
 Five failures in a row eject an endpoint for 30 s, then 60 s, and so on (Envoy's outlier detection). What counts are
 calls that it refused, lost, had not answered by their deadline, or ended with an error that nobody declared; not what
-it declared, shed, or was cancelled. Never more than half of a service's endpoints, rounded down, are left out: when
-more of them fail, the fault is hardly theirs alone, and the rest could not carry the load. Then all are used (Envoy's
-panic threshold). Pure.
+it declared, shed, or was cancelled, nor what its handler called and found failing: that counts where it failed. Never
+more than half of a service's endpoints, rounded down, are left out: when more of them fail, the fault is hardly theirs
+alone, and the rest could not carry the load. Then all are used (Envoy's panic threshold). Pure.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 
+from cluster.errors import ClusterError, Maybe, ServiceError
+
 FAILURES_IN_ROW = 5
 EJECTED_S = 30.0
 """The first time; n times as long the nth time in a row. Each such time without an ejection takes one off."""
 FAR = float("inf")
+
+
+def is_failure(error: ClusterError) -> bool:
+    """Whether an error says that the endpoint does not do what it is there for: it refused, was lost, had no answer by
+    the deadline, or ended with an error that it does not declare. What is wrong with the call itself is no failure."""
+    return error.retryable or isinstance(error, Maybe | ServiceError)
 
 
 class FailureRecord:

@@ -7,12 +7,12 @@ may be spent on retries. Nobody else is told of it, and nobody else's word is ta
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cluster.errors import ClusterError, Maybe, Overloaded, ServiceError
+from cluster.errors import ClusterError, DependencyFailed, Overloaded
 from cluster.ports import Recorder
 from cluster.requests.affinity import belongs_to, draw_of, seed_of
 from cluster.requests.balancer import PENALTY_S, SHED_PENALTY_S, EndpointLoad, better_of_two, nearest
 from cluster.requests.budget import RetryBudget
-from cluster.requests.ejection import FAR, FailureRecord, in_use, next_return
+from cluster.requests.ejection import FAR, FailureRecord, in_use, is_failure, next_return
 from cluster.requests.figures import Figures, OperationFigures
 from cluster.requests.registry import Endpoint, Registry
 from cluster.requests.service import OPERATIONS_MAX
@@ -211,7 +211,10 @@ class Pool:
             figures.latencies.note(seconds)
             figures.failed += 1
             endpoint.observe(max(seconds, PENALTY_S), now)
-            self._failed(endpoint, f"{outcome.code}: {outcome.message}", now)
+            if not isinstance(
+                outcome, DependencyFailed
+            ):  # others may reach it, but to leave this one out mends nothing
+                self._failed(endpoint, f"{outcome.code}: {outcome.message}", now)
             return
         else:  # the caller's mistake, or an answer that says no
             figures.latencies.note(seconds)
@@ -337,12 +340,6 @@ class Pools:
         """The node died or came back."""
         for pool in self._pools.values():
             pool.forget(node, now)
-
-
-def is_failure(error: ClusterError) -> bool:
-    """Whether an error says that the endpoint does not do what it is there for: it refused, was lost, had no answer by
-    the deadline, or ended with an error that it does not declare. What is wrong with the call itself is no failure."""
-    return error.retryable or isinstance(error, Maybe | ServiceError)
 
 
 def shares(counts: Mapping[int, int], weights: Mapping[int, float]) -> list[tuple[float, int]]:

@@ -4,7 +4,7 @@ A plain method is called at once: no task, no timer. For `PASS_S` of a pass, tha
 one, undecoded, so that handlers which take long do not keep the node from its peers. An async one is spawned on the
 node's loop, and its deadline cancels it; as many run together as the service allows, and for the others the gate
 decides (gate.py). What a handler raises is never the node's end: a declared error is carried to its caller, anything
-else is a `ServiceError` there, and an event here.
+else is a `ServiceError` there, and an event here; a `DependencyFailed` when it is how something that it called failed.
 
 A cancelled handler keeps its place until it has really ended, so that one which ignores cancellation cannot pile up.
 """
@@ -19,6 +19,7 @@ from cluster.env import Clock, Timer
 from cluster.errors import (
     ClusterError,
     DeadlinePassed,
+    DependencyFailed,
     Maybe,
     NoResponders,
     NotFound,
@@ -30,6 +31,7 @@ from cluster.limits import VALUE_BYTES_MAX
 from cluster.ports import Recorder
 from cluster.requests.admission import Admission
 from cluster.requests.declared import encode_error
+from cluster.requests.ejection import is_failure
 from cluster.requests.fields import field_problem, unknown_argument
 from cluster.requests.gate import CONCURRENCY, Gate
 from cluster.requests.nested import NestedCalls
@@ -400,7 +402,7 @@ class Server:
         self.failed += 1
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         self._record("service.error", text, operation=hosted.name)
-        return ServiceError(text)
+        return DependencyFailed(text) if isinstance(error, ClusterError) and is_failure(error) else ServiceError(text)
 
     def _missing(self, call: Call) -> ClusterError:
         definition = self.definitions.get(call.service)

@@ -5,7 +5,17 @@ from typing import Any
 import pytest
 from msgspec import Struct, json
 
-from cluster.errors import DeadlinePassed, ServiceError, TooLarge, Usage
+from cluster.errors import (
+    ClusterError,
+    DeadlinePassed,
+    DependencyFailed,
+    Maybe,
+    NoResponders,
+    Overloaded,
+    ServiceError,
+    TooLarge,
+    Usage,
+)
 from cluster.requests import CallContext, operation, service
 from cluster.requests.service import CallContext as Context
 from cluster.wire.requests import Call
@@ -123,13 +133,27 @@ def test_what_the_other_handler_raises_is_raised_here() -> None:
     assert isinstance(answer, ServiceError) and "NotFound" in answer.message
 
 
+@pytest.mark.parametrize("error", [Overloaded, NoResponders, Maybe, None])
+def test_a_failure_of_what_was_called_is_not_the_caller_s_own(error: type[ClusterError] | None) -> None:
+    """None: its deadline passes."""
+    world, _ = three_hops()
+    if error is not None:
+        world.messengers["n2"].faults["n3"] = error
+    answers = [world.call("n1", "b.work", deadline_s=2.0, through=["c"], deadline=0.2) for _ in range(6)]
+    assert {type(answer) for answer in answers} == {DependencyFailed}
+    told = {one["service"]: one["endpoints"][0] for one in world.nodes["n1"].services()}
+    assert told["b"]["evidence"]["failures_in_row"] == told["b"]["evidence"]["ejections"] == 0
+    (mine,) = [one for one in world.nodes["n2"].services() if one["service"] == "c"]
+    assert bool(mine["endpoints"][0]["evidence"]["ejections"]) == (error is not Overloaded), "it counts where it failed"
+
+
 @pytest.mark.parametrize(
     ("target", "size", "error"), [("nothing", 1, Usage), ("a.b.", 1, Usage), ("b.work", 2 << 20, TooLarge)]
 )
 def test_what_cannot_be_called(target: str, size: int, error: type[Exception]) -> None:
     world, _ = three_hops()
     answer = world.call("n1", "a.confuse", seconds=size, through=[target])
-    assert isinstance(answer, ServiceError) and error.__name__ in answer.message
+    assert type(answer) is ServiceError and error.__name__ in answer.message, "it called what it should not have"
 
 
 def test_nothing_is_called_after_the_deadline() -> None:

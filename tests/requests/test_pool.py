@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.errors import ClusterError, DeadlinePassed, Maybe, NotFound, Overloaded, ServiceError, Unreachable, Usage
+from cluster.errors import (
+    ClusterError,
+    DeadlinePassed,
+    DependencyFailed,
+    Maybe,
+    NotFound,
+    Overloaded,
+    ServiceError,
+    Unreachable,
+    Usage,
+)
 from cluster.requests.ejection import EJECTED_S, FAILURES_IN_ROW
 from cluster.requests.pool import OTHER_OPERATIONS, Pool, PoolEndpoint, Pools, shares
 from cluster.requests.registry import AWAY_DRAINING, Offer, Registry
@@ -230,6 +240,15 @@ def test_failures_eject(error: ClusterError) -> None:
     assert set(scene.counted()) == {"n2@1"}
     scene.now = EJECTED_S
     assert set(scene.counted()) == {"n1@1", "n2@1"}
+
+
+def test_what_a_handler_found_failing_makes_its_endpoint_look_slow_and_ejects_nobody() -> None:
+    scene = Scene(n1=offers(), n2=offers())
+    for _ in range(3 * FAILURES_IN_ROW):
+        scene.end("n1", DependencyFailed("Overloaded: busy"))
+    assert scene.states() == {"n1": "ready", "n2": "ready"} and EVENTS == []
+    assert set(scene.counted()) == {"n2@1"}, "perhaps the others reach it"
+    assert scene.endpoint("n1").figures["o"].failed == 3 * FAILURES_IN_ROW
 
 
 @pytest.mark.parametrize(
