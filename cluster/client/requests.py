@@ -20,7 +20,7 @@ from cluster.client.operation import (
     expect,
     operation,
 )
-from cluster.errors import BadMessage, TooLarge, Usage
+from cluster.errors import BadMessage, ServiceError, TooLarge, Usage
 from cluster.limits import KEY_BYTES_MAX, NAME_BYTES_MAX, VALUE_BYTES_MAX, WORKER_CALLS_MAX
 from cluster.wire.requests import Call, CallDone
 
@@ -89,8 +89,7 @@ class Requests(Family[S]):
         other. `hedge` asks for a second attempt beside a slow one, of a readonly operation. `version`: of the service;
         0 is any. `strict`: arguments that the operation does not have are refused, not ignored. Raises ServiceError for
         an error of the service, Maybe when the deadline passes after the call was sent."""
-        body = call_body(operation, arguments, only, key, hedge, version)
-        body.strict = check_flag(strict, "`strict`")
+        body = call_body(operation, arguments, only, key, hedge, version, strict)
         began = monotonic()
         done = expect(CallDone, (yield Send(body, check_timeout(deadline, "deadline"))))
         return call_result(body, done, monotonic() - began)
@@ -120,11 +119,9 @@ class Requests(Family[S]):
         `deadline` in seconds bounds the whole stream; other options as for `call`. The iterator raises what ends the
         stream, after the replies that came before."""
         from cluster.client.streams import RowFormat
-        from cluster.requests.declared import service_error
 
-        body = call_body(operation, arguments, only, key, hedge, version)
-        body.strict = check_flag(strict, "`strict`")
-        format = RowFormat(json.decode, partial(service_error, operation))
+        body = call_body(operation, arguments, only, key, hedge, version, strict)
+        format = RowFormat(json.decode, partial(_unknown_error, operation))
         return self._session.stream(body, check_timeout(deadline, "deadline"), format)
 
     @overload
@@ -279,12 +276,12 @@ class TypedClient(Family[S]):
 
     def _declared(self, name: str, found: "Operation", done: CallDone) -> Exception:
         """The exception that the handler raised; a ServiceError when this class does not declare it."""
-        from cluster.requests.declared import decode_error, service_error
+        from cluster.requests.declared import decode_error
 
         for kind in found.traits.errors:
             if kind.__name__ == done.error:
                 return decode_error(kind, done.payload)
-        return service_error(name, done)
+        return _unknown_error(name, done)
 
 
 def call_body(
@@ -294,6 +291,7 @@ def call_body(
     key: object = None,
     hedge: object = False,
     version: object = 0,
+    strict: object = False,
 ) -> Call:
     """The request for `service.operation`; the operation is what follows the last dot. Raises Usage or TooLarge."""
     service, _, name = check_text(target, "an operation").rpartition(".")
@@ -319,6 +317,7 @@ def call_body(
         only=check_name(only, "`only`") or "",
         hedge=check_flag(hedge, "`hedge`"),
         version=check_count(version, "a version"),
+        strict=check_flag(strict, "`strict`"),
     )
 
 
@@ -326,9 +325,7 @@ def call_result(call: Call, done: CallDone, seconds: float) -> CallResult:
     """The result of a request. Raises ServiceError for a declared error, BadMessage when the reply is not JSON."""
     name = f"{call.service}.{call.operation}"
     if done.error:
-        from cluster.requests.declared import service_error
-
-        raise service_error(name, done)
+        raise _unknown_error(name, done)
     try:
         reply = json.decode(done.payload)
     except (DecodeError, UnicodeDecodeError) as error:
@@ -345,3 +342,10 @@ def call_result(call: Call, done: CallDone, seconds: float) -> CallResult:
         round(seconds * 1000, 3),
         "",
     )
+
+
+def _unknown_error(name: str, done: CallDone) -> ServiceError:
+    """A declared error of which nobody here has the class. Loads what that needs."""
+    from cluster.requests.declared import service_error
+
+    return service_error(name, done)

@@ -42,7 +42,7 @@ from cluster.replication.mergeable import TABLE_KV, TABLE_QUEUES, TABLE_STABLE, 
 from cluster.replication.replication import Replication
 from cluster.replication.throttle import Throttle
 from cluster.replication.voting import VotingStatus
-from cluster.requests import ServiceHosting
+from cluster.requests.hosting import ServiceHosting
 from cluster.requests.nested import HandlerFuture
 from cluster.rpc import Rpc
 from cluster.rpc.reach import Reach

@@ -1,7 +1,9 @@
-"""Request and reply: typed services on the nodes, found by gossip and chosen by load."""
+"""Request and reply: typed services on the nodes, found by gossip and chosen by load.
 
-from cluster.requests.hosting import ServiceHosting
+A node takes it whole, with `hosting`. Who only defines or calls a service does not load that.
+"""
+
 from cluster.requests.method import Blocking
 from cluster.requests.service import CallContext, operation, service
 
-__all__ = ["Blocking", "CallContext", "ServiceHosting", "operation", "service"]
+__all__ = ["Blocking", "CallContext", "operation", "service"]

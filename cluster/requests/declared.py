@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from cluster.errors import BadMessage, ServiceError
+from cluster.requests.schemas import resolve
 from cluster.wire.requests import CallDone
 
 MESSAGE = "message"
@@ -30,7 +31,7 @@ def declared_types(errors: Iterable[type[Exception]]) -> list[type[Exception]]:
 
 def error_schema(error: type[Exception], schemas: dict[str, Any], reference: dict[str, Any] | None) -> dict[str, Any]:
     """The JSON Schema of what is sent for a declared error; `reference` points to its fields among the schemas."""
-    own: dict[str, Any] = {} if reference is None else schemas[reference["$ref"].rpartition("/")[2]]
+    own: dict[str, Any] = {} if reference is None else resolve(reference, schemas)
     return {
         "title": error.__name__,
         **own,

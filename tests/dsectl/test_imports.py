@@ -16,7 +16,7 @@ HEAVY = (
     *("asyncio", "anyio", "uvloop", "rich", "pydantic", "prompt_toolkit", "typer", "click"),
     *("json", "subprocess", "tempfile", "shutil", "logging", "importlib.metadata", "difflib", "traceback", "pathlib"),
     *("dataclasses", "random", "cluster.config", "cluster.client.aio", "cluster.client.carrier"),
-    *("cluster.emulator", "cluster.node", "cluster.faults", "platformdirs", "dsectl.load", "hdrh"),
+    *("cluster.emulator", "cluster.node", "cluster.requests", "cluster.faults", "platformdirs", "dsectl.load", "hdrh"),
 )
 
 
@@ -60,6 +60,12 @@ def test_options_of_a_command_load_typer_and_nothing_heavier(
     assert [
         name for name in ("asyncio", "anyio", "uvloop", "rich", "pydantic", "prompt_toolkit") if name in modules
     ] == []
+
+
+def test_a_call_loads_nothing_of_a_node(serve: Serve, environment: Callable[[], dict[str, str]]) -> None:
+    serve(healthy())
+    modules = loaded(environment(), "request", "echo.echo", "text=hi")
+    assert [name for name in ("asyncio", "cluster.requests", "cluster.rpc") if name in modules] == []
 
 
 def test_looking_at_a_cluster_loads_no_event_loop(environment: Callable[[], dict[str, str]]) -> None:

@@ -8,8 +8,8 @@ import msgspec
 
 from cluster.env import Env
 from cluster.errors import ClusterError, Maybe, from_code
-from cluster.requests import ServiceHosting
 from cluster.requests.declared import service_error
+from cluster.requests.hosting import ServiceHosting
 from cluster.requests.pool import Avoided, PoolEndpoint
 from cluster.rpc.reach import BEAT_S, Reach
 from cluster.wire.frames import Body, FrameReader, Reply, Request, encode_frame

@@ -8,7 +8,8 @@ from cluster.kv.forward import Forwarder
 from cluster.membership.facts import Announcing
 from cluster.node.drain import Drain
 from cluster.ports import Inbound
-from cluster.requests import CallContext, ServiceHosting, operation, service
+from cluster.requests import CallContext, operation, service
+from cluster.requests.hosting import ServiceHosting
 from cluster.requests.registry import KIND_DRAIN, Registry
 from cluster.simulation.fleet import Fleet, SimulatedRequest
 from cluster.wire.admin import AdminAnswer
