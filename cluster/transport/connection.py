@@ -26,8 +26,6 @@ from cluster.wire.rights import ROLE_NODE, role_key
 
 HELD_BYTES_MAX = 16 * 1024 * 1024
 """What a partition may hold back on one stream before the stream is reset, as a full socket buffer would stall it."""
-
-
 TOGETHER_S = 0.01
 """Messages whose deadlines are so close expire together, and so may share a frame."""
 
@@ -194,34 +192,26 @@ class Connection:
     def send(self, frame: Frame) -> bool:
         """Queue a frame. False when it was refused: the connection is closed, or its queue is full."""
         out = self._out
-        if not out:
-            if self.ended:
-                return False
-            out += STAMP
-            if self.open and not self._paused:
-                self._mark(self)
-        else:
+        if out:
             if self._gathered:
                 self._settle()
             if len(out) > self._out_max:
                 return False
+        elif not self._begin():
+            return False
         append_frame(out, frame)
         return True
 
     def send_encoded(self, data: bytes) -> bool:
         """Queue the bytes of a frame, as `send`."""
         out = self._out
-        if not out:
-            if self.ended:
-                return False
-            out += STAMP
-            if self.open and not self._paused:
-                self._mark(self)
-        else:
+        if out:
             if self._gathered:
                 self._settle()
             if len(out) > self._out_max:
                 return False
+        elif not self._begin():
+            return False
         out += data
         return True
 
@@ -234,13 +224,10 @@ class Connection:
         """Queue a small one-way message (SMALL_BYTES) for a frame that it shares with its neighbours. False when it is
         refused, as by `send`."""
         gathered, out = self._gathered, self._out
-        if not out:
-            if self.ended:
+        if out:
+            if len(out) > self._out_max:
                 return False
-            out += STAMP
-            if self.open and not self._paused:
-                self._mark(self)
-        elif len(out) > self._out_max:
+        elif not self._begin():
             return False
         if not gathered:
             self._gathered_until = deadline
@@ -250,6 +237,15 @@ class Connection:
         gathered.append(body)
         if len(gathered) >= ONE_WAYS_MAX:
             self._settle()
+        return True
+
+    def _begin(self) -> bool:
+        """What is sent now is the first of its write. False when the connection has ended."""
+        if self.ended:
+            return False
+        self._out += STAMP
+        if self.open and not self._paused:
+            self._mark(self)
         return True
 
     def _settle(self) -> None:

@@ -285,35 +285,15 @@ class Caller:
         if self.silence.quiet_s:
             self.silence.heard()
             self.good = self.ready and not self.draining
-        try:
-            if not self.ready:
-                self._greeting = self._dialler.feed(data, now)
-                if self._greeting:
-                    self._arm()
-                if self._dialler.peer is None:
-                    return
-                self.ready = self.good = self.was_ready = True
-                self.on_ready()
-                data = self._dialler.rest
-        except ClusterError as error:
-            self._refused(error)
-            return
         if not self._answered:
-            self._first += data
-            found = refused_proof(self._first)
-            if isinstance(found, HandshakeRefused):
-                self._refused(found)
+            data = self._shake(data, now)
+            if not data:
                 return
-            self._answered = found
-            if found:
-                self._first = b""
         reader, take, parts = self._reader, self.pending.pop, self._parts
         frames = reader.serve(data)
         if self.on_requests is not None:
             frames = self.on_requests(frames, now)
         for frame in frames:
-            if isinstance(frame, Stamp):
-                continue  # answers are not dated
             if type(frame) is Reply:
                 call = take(frame.id, None)
                 if parts:
@@ -326,34 +306,25 @@ class Caller:
                         call[0](frame.body)
                     except Exception as error:
                         self.on_bug(error)
+            elif type(frame) is Failure:
+                call = take(frame.id, None)
+                parts.pop(frame.id, None)
+                if call is not None:
+                    self._tell(call[0], from_code(frame.code, frame.message))
             elif type(frame) is OneWays:
                 for body in frame.bodies:
                     self.on_push(body)
-            elif isinstance(frame, OneWay):
-                if isinstance(frame.body, Draining):
-                    self.draining = frame.body.draining
-                    self.good = self.ready and not self.draining
-                    if self.draining:
-                        self.oneway(frame.body)  # behind all that was sent, so that the node need not wait for more
+            elif type(frame) is OneWay:
+                if type(frame.body) is Draining:
+                    self._drained(frame.body)
                 else:
                     self.on_push(frame.body)
-            elif isinstance(frame, Part):
+            elif type(frame) is not Stamp:  # answers are not dated
                 try:
                     self._part(frame)
                 except BadMessage as error:
                     self.end(error)
                     return
-            elif isinstance(frame, Failure):
-                call = take(frame.id, None)
-                parts.pop(frame.id, None)
-                if call is not None:
-                    self._tell(call[0], from_code(frame.code, frame.message))
-            elif isinstance(frame, Invalid):
-                self.end(BadMessage(f"not a frame: {frame.message}"))
-                return
-            else:
-                self.end(BadMessage(f"{self.name} sent a frame that only clients send"))
-                return
         if reader.broken is not None:
             self.end(reader.broken)
 
@@ -402,8 +373,43 @@ class Caller:
         words = Unreachable(f"{self.name}: {error.message}") if self.again else error
         self.end(words, unsent=list(self.pending))
 
-    def _part(self, frame: Part) -> None:
+    def _shake(self, data: bytes, now: float) -> bytes:
+        """Advance the handshake, which is over with the first frame. Returns what has come of frames."""
+        if not self.ready:
+            try:
+                self._greeting = self._dialler.feed(data, now)
+                if self._greeting:
+                    self._arm()
+                if self._dialler.peer is None:
+                    return b""
+                self.ready = self.good = self.was_ready = True
+                self.on_ready()
+                data = self._dialler.rest
+            except ClusterError as error:
+                self._refused(error)
+                return b""
+        self._first += data
+        found = refused_proof(self._first)
+        if isinstance(found, HandshakeRefused):
+            self._refused(found)
+            return b""
+        if found:
+            self._answered, self._first = True, b""
+        return data
+
+    def _drained(self, body: Draining) -> None:
+        """The node takes no new operations, or takes them again."""
+        self.draining = body.draining
+        self.good = self.ready and not self.draining
+        if self.draining:
+            self.oneway(body)  # behind all that was sent, so that the node need not wait for more
+
+    def _part(self, frame: Frame | Invalid) -> None:
         """A part of a reply came. One that is late is passed over. Raises BadMessage for what was not asked for."""
+        if isinstance(frame, Invalid):
+            raise BadMessage(f"not a frame: {frame.message}")
+        if not isinstance(frame, Part):
+            raise BadMessage(f"{self.name} sent a frame that only clients send")
         if frame.id > self._last_id:
             raise BadMessage(f"{self.name} sent a part of a reply to no request")
         call = self.pending.get(frame.id)
