@@ -22,6 +22,7 @@ class FakeNode:
     """A node with one gateway, which `make` makes of what a node gives it. `bodies`: types of what it takes."""
 
     def __init__(self, make: Callable[[Any, GatewayPorts], ListeningGateway[Any]], *bodies: type) -> None:
+        self.time = 5.0
         self.defined: dict[str, Queue] = {"jobs": Queue(1)}
         self.asked: list[Any] = []  # GatewayRequest, with a body of any type
         """What was asked of the node, and not answered by itself."""
@@ -41,7 +42,7 @@ class FakeNode:
         host: Any = SimpleNamespace(
             node="n1", cluster="c", address="127.0.0.1", password=PASSWORD, random=Random(1),
             handlers=dict.fromkeys(bodies, self._handle), admin=self._admin, registry=self.registry,
-            clock=SimpleNamespace(now=lambda: 5.0, wall=lambda: 1e9),
+            clock=SimpleNamespace(now=lambda: self.time, wall=lambda: 1e9),
             messenger=SimpleNamespace(at_flush=lambda function: self.flushes.append(function), request=self._request),
             addresses=SimpleNamespace(set=lambda name, at: None),
             view=SimpleNamespace(members=["n1", "n2", "n3"], entry=SimpleNamespace(n=3)),
@@ -86,7 +87,7 @@ class FakeLink:
     def __init__(self, node: FakeNode) -> None:
         self.node = node
         self.written = b""
-        self.closed = self.paused = False
+        self.closed = self.aborted = self.paused = False
         session = node.gateway._accept(self.peer)
         assert isinstance(session, GatewaySession)
         self.session = session
@@ -98,7 +99,8 @@ class FakeLink:
     def close(self) -> None:
         self.closed = True
 
-    abort = close
+    def abort(self) -> None:
+        self.closed = self.aborted = True
 
     def pause_reading(self) -> None:
         self.paused = True

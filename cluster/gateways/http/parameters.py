@@ -105,7 +105,7 @@ def read_all(
     """The values of all parameters of a request, by name. `parts` are those of its path, as they were sent. Raises
     HttpProblem for one that is wrong, or a query that has another, or one twice."""
     asked: dict[str, str] = {}
-    for pair in query.split("&") if query else ():
+    for pair in filter(None, query.split("&")):
         name, _, text = pair.partition("=")
         name = decode(name, "query", form=True)
         if name in asked:

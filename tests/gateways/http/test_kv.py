@@ -131,6 +131,10 @@ def test_the_read_before_a_write_has_half_of_its_time_and_a_client_that_left_wri
     client.session.lost("reset")
     read.reply(got(b"old")(None))
     assert len(node.asked) == 1
+    FakeClient(node).send("PUT", "/kv/k", b"new", request_timeout="2")
+    node.time = 5.5
+    node.asked[1].reply(got(b"old")(None))
+    assert node.asked[2].deadline == 7.0  # the write has what the read has left
 
 
 @pytest.mark.parametrize(
@@ -184,7 +188,7 @@ def test_a_delete_of_a_value_is_a_put_of_nothing(node: FakeNode, client: FakeCli
 def test_a_page_of_keys_is_of_all_nodes(node: FakeNode, client: FakeClient) -> None:
     node.others = ["n2", "n3"]
     node.answers[Keys] = lambda body: KeysFound(["a", "c"], "")
-    client.send("GET", "/kv?prefix=x/&after=x/a+b&limit=2")
+    client.send("GET", "/kv?&prefix=x/&after=x/a+b&limit=2&")
     [(names, body)] = node.sent
     assert (names, body) == (["n2", "n3"], Keys("x/", "x/a b", 2))
     node.heard[0]("n2", KeysFound(["b", "c"], ""))

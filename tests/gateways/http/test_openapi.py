@@ -7,7 +7,8 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cluster.errors import NotFound
+from cluster.errors import NoResponders, NotFound
+from cluster.gateways.http.describing import DESCRIBE_S
 from cluster.gateways.http.gateway import TABLE
 from cluster.requests.demo import Echo
 from cluster.requests.description import describe
@@ -109,6 +110,26 @@ def test_descriptions_are_kept_until_they_change(node: FakeNode) -> None:
     node.registry.update("n2", {"pricing": [Offer(4, "other", [])]}, "alive")
     client.send("GET", "/openapi.json")
     assert len(node.sent) == 2
+    node.heard[1]("n2", AdminAnswer(describe(Pricing) | {"digest": "other"}))
+    client.take()
+    node.registry.update("n2", announced(Pricing), "alive")  # what nobody offered meanwhile was forgotten
+    client.send("GET", "/openapi.json")
+    assert len(node.sent) == 3
+
+
+def test_services_that_cannot_be_called_are_left_out(node: FakeNode) -> None:
+    node.registry.set_state("n2", "dead")
+    document = FakeClient(node).ask("GET", "/openapi.json").json
+    assert not node.sent and "x-services-not-described" not in document["info"]
+
+
+def test_the_nodes_that_describe_have_one_time_together(node: FakeNode) -> None:
+    node.registry.update("n3", announced(Pricing), "alive")
+    client = FakeClient(node)
+    client.send("GET", "/openapi.json")
+    node.time += DESCRIBE_S
+    node.heard[0]("n2", NoResponders("silent"))
+    assert client.take().json["info"]["x-services-not-described"] == ["pricing"] and len(node.sent) == 1
 
 
 def test_the_next_node_is_asked_and_a_service_that_none_describes_is_named(node: FakeNode) -> None:

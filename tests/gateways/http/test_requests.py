@@ -117,6 +117,11 @@ def test_every_error_has_a_status() -> None:
     assert of_cluster(ClusterError("x")).status == HTTPStatus.INTERNAL_SERVER_ERROR
 
 
+def test_help_is_for_clients_of_http_unless_the_error_has_its_own() -> None:
+    assert b"Request-Timeout" in of_cluster(DeadlinePassed("x")).body()
+    assert b"ask n2" in of_cluster(DeadlinePassed("x", help="ask n2")).body()
+
+
 @pytest.mark.parametrize("given_", [None, "Bearer wrong", "Basic !", "Basic bWU6d3Jvbmc=", PASSWORD, "Digest x"])
 @pytest.mark.parametrize("target", ["/kv/k", ECHO, "/nothing", "/openapi.json"])
 def test_without_the_password_nothing_is_said(
@@ -278,6 +283,12 @@ def test_rows_come_as_they_are_made_and_a_slow_client_gives_no_credit(node: Fake
     answer = client.take()
     assert (answer.data, answer.headers["content-type"]) == (b"1\n22\n3\n", "application/jsonl")
     assert client.ask("GET", "/health").status == HTTPStatus.OK  # the connection goes on
+    client.send("POST", ECHO, b"{}", **ROWS)
+    node.asked[1].on_credit(credits.append)
+    node.asked[1].part(b"1\n")
+    node.gateway.drain(True)
+    node.asked[1].reply(CallDone(b"", "n1", replies=1))
+    assert client.take().data == b"1\n" and client.closed  # but not on a node that drains
 
 
 def test_rows_that_fail_have_no_end(node: FakeNode, client: FakeClient) -> None:
@@ -287,6 +298,14 @@ def test_rows_that_fail_have_no_end(node: FakeNode, client: FakeClient) -> None:
     node.asked[0].fail(Maybe("the node died"))
     node.flush()
     assert client.closed and client.written.endswith(b"\r\n2\r\n1\n\r\n")
+    old = FakeClient(node)  # to it the end of the connection is that of the body, so it is broken
+    old.raw(encoded("POST", ECHO, b"{}", **ROWS).replace(b"HTTP/1.1", b"HTTP/1.0"))
+    asked = node.asked.pop()
+    asked.on_credit(lambda count: None)
+    asked.part(b"1\n")
+    asked.fail(Maybe("the node died"))
+    node.flush()
+    assert old.aborted and not client.aborted
     other = FakeClient(node)  # before the first row there is a problem to tell
     other.send("POST", ECHO, b"{}", **ROWS)
     node.asked[1].fail(Maybe("the node died"))
