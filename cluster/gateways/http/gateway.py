@@ -39,22 +39,18 @@ class HttpApiSession(HttpSession):
     def handle(self, request: HttpRequest) -> None:
         """Begin a request."""
         try:
-            if request.method == "OPTIONS" and request.target == "*":
+            if request.method == "OPTIONS":
                 self._prove(request)
-                self.respond(HTTPStatus.NO_CONTENT, {}, b"")
+                allowed = {} if request.target == "*" else {"Allow": TABLE.allowed(request.path)}
+                self.respond(HTTPStatus.NO_CONTENT, allowed, b"")
                 return
-            refused: HttpProblem | None = None
             try:
                 route, parts = TABLE.find(request.method, request.path)
-            except HttpProblem as problem:
-                refused = problem
-            if refused is not None or not route.open:
+            except HttpProblem:
+                self._prove(request)  # without the password nobody learns which paths there are
+                raise
+            if not route.open:
                 self._prove(request)
-            if refused is not None:
-                if request.method == "OPTIONS" and "Allow" in refused.headers():
-                    self.respond(HTTPStatus.NO_CONTENT, {"Allow": refused.headers()["Allow"]}, b"")
-                    return
-                raise refused
             self._check(route, request)
             values = read_all((*route.parameters, *COMMON), parts, request.query, request.headers)
             route.handler(HttpCall(self, request, values))

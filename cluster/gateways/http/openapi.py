@@ -39,7 +39,7 @@ REASONS: Final = {
     431: "More than 64 headers, or 16 KiB of them.",
     500: "An error that nobody expected.",
     503: "Surely not done, and may go better soon: no quorum, no responders, overloaded.",
-    504: "The time is over. Not definite: it may have been done.",
+    504: "The time is over. Unless `definite` is true, it may have been done.",
 }
 
 

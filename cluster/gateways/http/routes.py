@@ -75,18 +75,24 @@ class RouteTable:
 
     def find(self, method: str, path: str) -> tuple[HttpRoute, dict[str, str]]:
         """The route, and the parts of the path by name, as they were sent. Raises HttpProblem."""
+        methods, parts = self._match(path)
+        route = methods.get("GET" if method == "HEAD" else method)
+        if route is None or (method == "HEAD" and not route.readonly):
+            allowed = allow(methods.values())
+            raise HttpProblem(
+                HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed", f"{method} is not for this path: {allowed}",
+                help="`/openapi.json` describes every request.", headers={"Allow": allowed},
+            )  # fmt: skip
+        return route, parts
+
+    def allowed(self, path: str) -> str:
+        """The methods of a path. Raises HttpProblem."""
+        return allow(self._match(path)[0].values())
+
+    def _match(self, path: str) -> tuple[dict[str, HttpRoute], dict[str, str]]:
         for pattern, methods in self._patterns.get(path.split("/", 2)[1] if path[:1] == "/" else "", ()):
-            match = pattern.fullmatch(path)
-            if match is None:
-                continue
-            route = methods.get("GET" if method == "HEAD" else method)
-            if route is None or (method == "HEAD" and not route.readonly):
-                allowed = allow(methods.values())
-                raise HttpProblem(
-                    HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed", f"{method} is not for this path: {allowed}",
-                    help="`/openapi.json` describes every request.", headers={"Allow": allowed},
-                )  # fmt: skip
-            return route, match.groupdict()
+            if match := pattern.fullmatch(path):
+                return methods, match.groupdict()
         raise HttpProblem(
             HTTPStatus.NOT_FOUND, "not-found", f"there is nothing at {path[:64]}", help="`/openapi.json` has all paths."
         )
