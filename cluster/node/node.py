@@ -13,7 +13,7 @@ from cluster.chain.chain import read_chain
 from cluster.chain.entry import ChainEntry, forgotten
 from cluster.config import NodeSettings, TableKind
 from cluster.env import Env, OutputTick, StallWatch
-from cluster.errors import ClusterError, Damaged, StorageFull
+from cluster.errors import ClusterError, Damaged
 from cluster.faults import Fault, FaultBook, decode_faults
 from cluster.gateways.host import GatewayPorts, make_gateways
 from cluster.kv.actors import Actors
@@ -30,6 +30,7 @@ from cluster.node.gateways import gateway_host
 from cluster.node.layouts import LAYOUT_FILE, Layouts
 from cluster.node.queues import make_queues
 from cluster.node.receipts import Receipts
+from cluster.node.storage_errors import StorageErrors
 from cluster.observe.events import Events, LimitedRecorder, Steps
 from cluster.queues.defined import Defined
 from cluster.queues.queuerows import QueueRows
@@ -48,7 +49,6 @@ from cluster.rpc import Rpc
 from cluster.rpc.reach import Reach
 from cluster.storage import Identity, Store, read_document
 from cluster.storage.disk_tables import DiskTables, open_disk_tables
-from cluster.storage.recovery import HINTS
 from cluster.transport import DatagramEndpoint, Transport
 from cluster.versions import Actor
 from cluster.wire.admin import AdminQuery, Draining
@@ -136,6 +136,7 @@ class Node:
         self.reach = Reach(
             env.clock, self.rpc, lambda: [peer for peer in self.membership.alive() if peer != name], record
         )
+        self.storage_errors = StorageErrors(self)
         self._build_data()
         self.layouts = Layouts(
             env, self.view, self.rpc, self.membership, self.membership.alive, self.replication, record,
@@ -157,8 +158,8 @@ class Node:
         self.store = Store(
             env, self.tick, settings.storage,
             on_fatal=lambda error: self.hooks.on_fatal(f"the log could not be synced: {error}"),
-            on_undone=self._undone,
-            on_full=self._full,
+            on_undone=self.storage_errors.undone,
+            on_full=self.storage_errors.full,
             tables=self.tables,
             record=self.events.record,
         )  # fmt: skip
@@ -263,7 +264,7 @@ class Node:
         self.view.on_change.insert(0, lambda entry: self.rpc.route_by(entry.number))
         self.view.on_change.append(lambda entry: self.rpc.layout_changed())
         self.membership.on_raised.append(self.boot.raised)
-        self.membership.on_amnesia.append(self._amnesia)
+        self.membership.on_amnesia.append(self.storage_errors.amnesia)
         self.transport.on_lost.append(self._peer_lost)
         self.datagrams.on_heard = self.transport.redial
         self.rpc.on_answer = self.reach.heard
@@ -306,7 +307,7 @@ class Node:
         if self.tables is not None:
             if self.tables.damaged:
                 self.events.record("storage.damaged", f"{self.tables.damaged}; it was made anew")
-            self.tables.watch(self._damaged, self._tables_lost)
+            self.tables.watch(self.storage_errors.unreadable, self.storage_errors.lost)
         for gateway in self.gateways.values():
             gateway.start()
         self._beat()
@@ -419,53 +420,6 @@ class Node:
             self.replication.member_failed(name)
         if reason != "aborted":
             self.membership.note_evidence(name, reason)
-
-    def _amnesia(self, evidence: str) -> None:
-        """What lies in this directory is a copy from before: whoever holds it next is somebody else."""
-        reason = f"its directory is a copy from before: {evidence}"
-        self.events.record("node.amnesia", reason)
-        self.membership.on_amnesia.clear()
-        try:
-            self.boot.forget(reason)
-            self.store.lose(self.view.held_partitions(), reason)
-        except ClusterError as error:
-            reason = f"{reason}; and {error.message}"
-        self.hooks.on_fatal(f"{reason}. Started again, it takes a new id and recovers")
-
-    def _damaged(self, partition: int, reason: str) -> None:
-        """A row that this node holds cannot be read any more. Said once, or each such row would sync the log."""
-        if partition in self.store.recovering:
-            self.actors.renew()
-            return
-        try:
-            self._tables_lost([partition], reason)
-        except StorageFull as error:
-            self.events.record("storage.damaged", error.message, partition=partition)
-
-    def _tables_lost(self, partitions: list[int], reason: str) -> None:
-        """These partitions lack rows from now on; written down when this returns. Raises StorageFull."""
-        self.actors.renew()  # their clocks are not known, so no dot of the present actor may come next
-        self.events.record("storage.damaged", reason, partitions=partitions)
-        if HINTS in partitions:
-            self.store.lose([HINTS], reason)
-            self.replication.context.hint_loss.lost_now(self.store.hints_lost)
-        if others := [partition for partition in partitions if partition != HINTS]:
-            self.replication.lack(others, reason)
-            self.env.clock.call_soon(self.replication.rows_gone, others, reason)  # in this pass some are still read
-
-    def _undone(self) -> None:
-        """The log refused a batch, whose copies may have left: nothing more is written in the names that it used."""
-        self.actors.renew()
-        self.queues.context.renew()
-
-    def _full(self, reason: str) -> None:
-        """The disk refused a write for the first time, or has taken one again."""
-        if reason:
-            cause = f"the log refuses writes ({reason}); each is undone, and later ones get a new actor"
-            self.events.record("storage.full", cause)
-        else:
-            refused_s = self.env.clock.wall() - self.store.full_since
-            self.events.record("storage.room", f"the log takes writes again, after {refused_s:.1f} s")
 
 
 def read_layout(env: Env) -> LayoutEntry:
