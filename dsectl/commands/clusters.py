@@ -88,7 +88,7 @@ def up(
     found = {**now, "ready_s": round(report.ready_s, 3), "created": report.created}
     lost = {} if report.created else workers.revive(report.files, report.files.nodes, emulator.WAIT_S)
     if not report.created:
-        found["workers"] = workers_json(report.files)
+        found["workers"] = workers_json(report.files, found["nodes"])
 
     def view(console: Console) -> None:
         console.lines(status_lines(found, console.paint, console.columns))

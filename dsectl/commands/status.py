@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cluster.client.dispatch import nobody
-from cluster.emulator.inspect import inspect_node
 from cluster.emulator.workers import workers
 from cluster.errors import NotFound, Usage
 from dsectl.cli.declaration import Answer, command
@@ -38,7 +37,8 @@ def status() -> Answer:
     """Green: all owners of every partition vote. Amber: enough for a read of each. Red: too few for some. Exits with 0
     whenever it could look; --via chooses whose view of the others counts."""
     seen = snapshot()
-    found, moving = {**seen.to_json(), "workers": workers_json(current().files())}, seen.moving
+    found, moving = seen.to_json(), seen.moving
+    found["workers"] = workers_json(current().files(), found["nodes"])
 
     def view(console: Console) -> None:
         console.lines(status_lines(found, console.paint, console.columns))
@@ -80,13 +80,13 @@ def status_lines(status: dict[str, Any], paint: Paint, columns: int | None) -> l
     return lines
 
 
-def workers_json(files: ClusterFiles) -> dict[str, dict[str, Any]]:
-    """The workers that `serve` started, by endpoint."""
+def workers_json(files: ClusterFiles, nodes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The workers that `serve` started, by endpoint, beside the nodes as they were seen."""
     found = {}
     for one in workers(files):
         node, note = one.endpoint.partition("/")[0], one.damaged
         if not note and not one.process.alive:
-            if inspect_node(files.node(node)).alive:
+            if nodes.get(node, {}).get("pid"):
                 note = f"see `dsectl logs {one.endpoint}`; `dsectl restart {one.endpoint}`"
             else:
                 note = f"comes back with its node: `dsectl restart {node}`"
