@@ -20,6 +20,7 @@ from cluster.emulator import cluster as emulator
 from cluster.emulator.home import Home, load_cluster
 from cluster.emulator.nodelock import process_start
 from cluster.emulator.spec import ClusterSpec
+from cluster.emulator.workerprocess import LOG_BYTES_MAX
 from cluster.errors import ClusterError, NotFound, Usage
 from cluster.requests import CallContext, operation, service
 from tests.processes.commands import Done, ask, dsectl, is_alive
@@ -81,6 +82,10 @@ def test_serve_hosts_copies_and_unserve_leaves_nothing(shop: Path, home: Home, e
     request("fail", "--only", "n2/1", code=1)
     log = dsectl("logs", "n2/1").out
     assert "words of a handler" in log and "ValueError: out of stock" in log and "Traceback" in log
+    path = load_cluster("default").log("n2/1")
+    os.truncate(path, LOG_BYTES_MAX + 1)
+    eventually(lambda: path.stat().st_size < 1000, "a log that is too long begins anew")
+    assert "begun anew" in dsectl("logs", "n2/1").out
     assert "2 workers" in dsectl("ps").out
     assert ask("describe", "shop")["service"] == "shop"
 
