@@ -31,7 +31,9 @@ class OutputTick:
 
     Whatever one pass produced leaves together: first `write_log` (its callbacks may queue acknowledgements), then
     `write_sockets`. So nothing is acknowledged on the wire that the kernel has not been given for the disk, and a pass
-    costs one write for the log and one a connection, however many operations it carried (group commit).
+    costs one write for the log and one a connection, however many operations it carried (group commit). A pass that
+    has much to do ends more than once: with hundreds in flight, all would else move from one process to the next as
+    one convoy, and each would wait while another works.
     """
 
     __slots__ = ("_armed", "_before", "_clock", "_running", "write_log", "write_sockets")
@@ -61,7 +63,14 @@ class OutputTick:
             self._armed = True
             self._clock.call_soon(self._run)
 
+    def end_early(self) -> None:
+        """So much is queued that it had better leave now, although the pass goes on. Not while the writers run."""
+        if self._armed and not self._running:
+            self._run()
+
     def _run(self) -> None:
+        if not self._armed:  # it all left early
+            return
         self._armed, self._running = False, True
         try:
             if self._before:

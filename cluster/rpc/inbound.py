@@ -34,6 +34,8 @@ from cluster.wire.rights import PLACED, ROLE_NODE, forbidden
 
 ONE_WAY_S = 3600.0
 """What a one-way message without a deadline is given: in practice, all the time there is."""
+TOGETHER = 64
+"""What so many messages of one read have produced leaves before more are looked at: see `OutputTick`."""
 PROCEED, HOLD, STALE = "proceed", "hold", "stale"
 
 Handler = Callable[[ports.Inbound], None]
@@ -102,7 +104,12 @@ class InboundSession:
         now = sent = self._clock.now()
         if connection.target:
             receiver.on_answer(connection.target)
+        taken = 0
         for frame in self._reader.serve(data):
+            if taken >= TOGETHER:
+                taken = 0
+                connection.end.outbox.end_early()
+            taken += 1
             kind = type(frame)
             if kind is Reply:
                 if self.sender:
@@ -115,6 +122,7 @@ class InboundSession:
                 self._request(frame, frame.deadline + clock.offset, sent, now)  # type: ignore[arg-type, union-attr]
             elif kind is OneWay or kind is OneWays:
                 bodies = (frame.body,) if kind is OneWay else frame.bodies  # type: ignore[union-attr]
+                taken += len(bodies) - 1
                 deadline = frame.deadline  # type: ignore[union-attr]
                 if deadline and (deadline := deadline + clock.offset) <= now:
                     receiver.expired += len(bodies)
@@ -128,6 +136,7 @@ class InboundSession:
                     except ClusterError as error:
                         receiver.on_fault(self.peer, type(body).__name__, error)
             elif kind is Stamp:
+                taken -= 1
                 sent = frame.at if clock.same else clock.stamped(frame.at, now)  # type: ignore[union-attr]
             else:
                 self._rare(frame)

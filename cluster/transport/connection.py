@@ -34,6 +34,8 @@ class Outbox:
     """What is to be written at the end of this pass: first whoever has something to send, then each stream once."""
 
     def __init__(self, tick: OutputTick, now: Callable[[], float]) -> None:
+        self.end_early = tick.end_early
+        """What this pass has queued so far leaves now."""
         self._arm = tick.arm_sockets
         self._now = now
         self._dirty: list[Connection] = []

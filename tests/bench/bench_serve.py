@@ -2,8 +2,8 @@
 
 `python -m tests.bench.bench_serve`, nats-server in PATH and nats-py installed. Echo is hosted by `serve`, beside n2,
 and by a nats-py responder at the second of three servers; the client is at n1, and at the first. So every request
-goes client -> server -> server -> process, and back. RUNS turns, each of one after the other; last, echo in n2
-itself. FLIGHTS as in bench_requests.
+goes client -> server -> server -> process, and back. RUNS turns, each of one after the other; last, echo in n3
+itself, which has no such process beside it. FLIGHTS as in bench_requests.
 """
 
 import asyncio
@@ -90,7 +90,7 @@ def main() -> None:
                 (
                     uvloop.run(ours(slots, endpoint)),
                     uvloop.run(theirs(slots, servers[0])),
-                    uvloop.run(ours(slots, "n2")),
+                    uvloop.run(ours(slots, "n3")),
                 )
                 for _ in range(RUNS)
             ]

@@ -69,3 +69,29 @@ def test_an_unconfigured_tick_does_nothing(stage: Stage) -> None:
     OutputTick(clock).arm()
     clock.call_later(0.001, done.append, True)
     stage.until(lambda: bool(done))
+
+
+def test_what_a_long_pass_has_produced_leaves_before_it_is_over(stage: Stage) -> None:
+    clock = stage.env("node").clock
+    tick = OutputTick(clock)
+    out: list[str] = []
+    tick.write_log = lambda: out.append("L")
+
+    def write_sockets() -> None:
+        out.append("S")
+        tick.end_early()  # from within: it is ending
+
+    tick.write_sockets = write_sockets
+    done: list[bool] = []
+
+    def long_pass() -> None:
+        tick.end_early()  # nothing is queued
+        for _ in range(2):
+            tick.arm()
+            out.append("-")
+            tick.end_early()
+        clock.call_later(0.01, done.append, True)
+
+    clock.call_soon(long_pass)
+    stage.until(lambda: bool(done))
+    assert "".join(out) == "-LS-LS"  # and nothing more at the end of the pass

@@ -9,9 +9,10 @@ from cluster.env import Link
 from cluster.errors import StaleLayout, Usage
 from cluster.faults import Fault, FaultDocument
 from cluster.ports import Inbound
-from cluster.rpc.inbound import HOLD, PROCEED, STALE
+from cluster.rpc.inbound import HOLD, PROCEED, STALE, TOGETHER
 from cluster.simulation import World
 from cluster.wire.frames import ONE_WAYS_MAX
+from cluster.wire.handshake import LANE_FOREGROUND
 from cluster.wire.kv import Get
 from cluster.wire.replication import Scanned
 from cluster.wire.topics import Relay
@@ -238,6 +239,38 @@ def test_a_full_queue_refuses_at_once() -> None:
         world.run_for(1.0)
         outcomes = sorted(str(getattr(answer, "code", answer)) for _, answer in one.answers)
         assert outcomes == ["n2", "n2", "overloaded", "overloaded", "overloaded"]
+
+
+@pytest.mark.parametrize("gathered", [False, True])
+def test_answers_to_the_first_of_many_messages_leave_before_the_last_is_looked_at(gathered: bool) -> None:
+    """Else hundreds in flight would move as one convoy, and each process would wait while another works."""
+    many = 2 * TOGETHER + 1
+    with World(1) as world:
+        one, two = peers(world, "n1", "n2")
+        before: list[int] = []
+
+        def take(inbound: Inbound) -> None:
+            connection = two.transport.connection("n1", LANE_FOREGROUND)
+            assert connection is not None
+            before.append(connection.writes)
+            connection.push(Relay("a", b"", "", "n2"))
+
+        two.rpc.handle(Relay, take)
+        one.rpc.handle(Relay, lambda inbound: None)
+
+        def send() -> None:
+            for _ in range(many):
+                body = Relay("a", b"", "", "n1")
+                assert one.rpc.gather("n2", body, 0.0) if gathered else one.rpc.send("n2", body)
+
+        one.env.clock.call_soon(send)
+        two.ask("n1")
+        world.run_for(0.3)
+        before.clear()
+        one.env.clock.call_soon(send)
+        world.run_for(0.3)
+        assert len(before) == many
+        assert [count - before[0] for count in before] == [place // TOGETHER for place in range(many)]
 
 
 def test_what_shares_a_frame_keeps_its_place_among_the_others() -> None:
