@@ -6,7 +6,7 @@ import pytest
 
 from cluster.config import node_settings
 from cluster.env import Disk, Env, OutputTick
-from cluster.node import Node
+from cluster.node.storage_errors import StorageErrors
 from cluster.ports import Position, RowTables
 from cluster.replication.transfer import PartitionScan
 from cluster.simulation import World
@@ -363,7 +363,7 @@ def a_directory_is_put_back(seed: int) -> None:
 
 
 def rise_above_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Node, "_amnesia", lambda self, evidence: self.membership.on_amnesia.clear())
+    monkeypatch.setattr(StorageErrors, "amnesia", lambda self, evidence: self._node.membership.on_amnesia.clear())
 
 
 def blocks_reach_the_disk_out_of_order(seed: int) -> None:
