@@ -100,7 +100,7 @@ class Giver:
         self.shard = shard
         self.me = me
         self.epoch = epoch
-        self.in_flight = 0
+        self._in_flight = 0
         self.redelivered = 0
         self._load = load
         self._counter = counter
@@ -138,7 +138,7 @@ class Giver:
             mask ^= low
             one = held.pop((actor, first + low.bit_length() - 1), None)
             if one is not None and one.leased:
-                self.in_flight -= 1
+                self._in_flight -= 1
 
     def gone(self, block: LiveBlock) -> None:
         """It is not there any more. Of one that is not done with this node is no owner now; should it become one
@@ -206,7 +206,7 @@ class Giver:
             held = HeldItem(block, index, attempts + 1, next(self._counter), until, True, receiver)
             self._held[block.actor, block.first + index] = held
             heappush(self._timers, (until, held.counter, held))
-            self.in_flight += 1
+            self._in_flight += 1
             if max_receives and attempts >= max_receives:
                 taken.overdue.append((held, items, item))
                 continue
@@ -244,7 +244,7 @@ class Giver:
         """The lease is over: give the item again after the delay. What is to be noted."""
         if delay_s > 0:
             held.leased, held.until = False, now + delay_s
-            self.in_flight -= 1
+            self._in_flight -= 1
             return self._again(held, delay_s)
         self._end(held)
         if self._walking:  # else the next walk finds it
@@ -262,6 +262,11 @@ class Giver:
         """When something may become visible by itself; None for never."""
         times = [heap[0][0] for heap in (self._timers, self._waiting) if heap]
         return min(times, default=None)
+
+    def in_flight(self, now: float) -> int:
+        """How many are leased now, whether or not anybody has taken since the others' leases ended."""
+        self._advance(now)
+        return self._in_flight
 
     @property
     def is_full(self) -> bool:
@@ -389,7 +394,8 @@ class Giver:
             key = held.block.actor, held.number
             if self._held.get(key) is held and held.until <= now:
                 self._end(held)
-                self._ready.append((held.block, held.index, held.attempt))
+                if self._walking:  # else the next walk finds it
+                    self._ready.append((held.block, held.index, held.attempt))
         while waiting and waiting[0][0] <= now:
             self._due.append(heappop(waiting)[2])
 
@@ -409,7 +415,7 @@ class Giver:
 
     def _end(self, held: HeldItem) -> None:
         if self._held.pop((held.block.actor, held.number), None) is held:
-            self.in_flight -= held.leased
+            self._in_flight -= held.leased
 
 
 def _attempts(note: LeaseNote) -> int:

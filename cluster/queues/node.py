@@ -116,7 +116,7 @@ class NodeQueues:
         counts since its boot. Raises NotFound."""
         context, queue = self.context, self.context.defined.get(name)
         found: dict[int, dict[str, Any]] = {}
-        wall_ms = int(context.wall_s() * 1000)
+        now, wall_ms = context.now(), int(context.wall_s() * 1000)
         for number in self.sending.owned(queue):
             shard = context.shards.of(queue.id, number)
             giver = self.giving.known(queue.id, number)
@@ -127,7 +127,7 @@ class NodeQueues:
                 "gives": votes and owners[:1] == [context.me],
                 "depth": shard.depth,
                 "bytes": shard.size,
-                "in_flight": giver.in_flight if giver is not None else 0,
+                "in_flight": giver.in_flight(now) if giver is not None else 0,
                 "oldest_s": None if oldest is None else max(0.0, (wall_ms - oldest.accepted_ms) / 1000),
                 "redelivered": giver.redelivered if giver is not None else 0,
                 "dead": self.dead_letters.sent.get((queue.id, number), 0),

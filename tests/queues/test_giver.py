@@ -107,7 +107,7 @@ def test_items_are_given_in_the_order_in_which_they_came_and_once() -> None:
     assert scene.bodies(2) == [b"a", b"b"]
     assert scene.bodies() == [b"c"]
     assert scene.bodies() == []
-    assert scene.giver.in_flight == 3
+    assert scene.giver.in_flight(scene.now) == 3
     scene.send(3, item("d"))
     assert scene.woken and scene.bodies() == [b"d"]
 
@@ -117,11 +117,26 @@ def test_an_item_is_given_again_once_its_lease_has_ended_and_not_once_it_is_done
     scene.send(0, item("a"), item("b"))
     scene.take()
     scene.ack(1)
-    assert scene.giver.in_flight == 1
+    assert scene.giver.in_flight(scene.now) == 1
     assert scene.giver.next_at() == scene.now + VISIBILITY_S
     scene.now += VISIBILITY_S
     [(held, _, again)] = scene.take().leases
     assert (again.body, held.attempt, scene.giver.redelivered) == (b"a", 2, 1)
+
+
+@pytest.mark.parametrize("rests", [False, True])
+def test_a_lease_that_has_ended_is_not_in_flight_though_nobody_receives(rests: bool) -> None:
+    """A consumer died: who decides by these figures whether to start another one must see that there is work."""
+    scene = Scene()
+    scene.send(0, item("a"), item("b"))
+    scene.take(1)
+    if rests:
+        scene.giver.rest()
+    assert scene.giver.in_flight(scene.now) == 1
+    scene.now += VISIBILITY_S
+    assert scene.giver.in_flight(scene.now) == 0
+    taken = scene.take()
+    assert sorted((one.body, held.attempt) for held, _, one in taken.leases) == [(b"a", 2), (b"b", 1)]
 
 
 def test_an_item_that_is_done_with_before_it_was_given_never_is() -> None:
@@ -151,7 +166,7 @@ def test_what_is_put_back_is_given_again_after_the_delay(delay_s: float) -> None
     scene.send(0, item("a"))
     [(held, _, _)] = scene.take().leases
     scene.note(held, scene.giver.put_back(held, scene.now, delay_s))
-    assert scene.giver.in_flight == 0
+    assert scene.giver.in_flight(scene.now) == 0
     if delay_s:
         assert scene.bodies() == []
         scene.now += delay_s
@@ -338,7 +353,7 @@ def test_nothing_is_given_to_two_and_everything_is_in_the_end(seed: int) -> None
     givers = {"n1": scene.giver}
     sent, acked, leased = 0, set[int](), dict[int, float]()
     for _ in range(60):
-        act = random.choice(("send", "take", "take", "ack", "back", "extend", "rest", "wait"))
+        act = random.choice(("send", "take", "take", "ack", "back", "extend", "rest", "wait", "count"))
         held = [(number, giver._held[ACTOR, number]) for giver in givers.values() for number in leased
                 if (ACTOR, number) in giver._held and giver._held[ACTOR, number].leased]  # fmt: skip
         if act == "send":
@@ -365,6 +380,9 @@ def test_nothing_is_given_to_two_and_everything_is_in_the_end(seed: int) -> None
                     leased[number] = one.until
         elif act == "rest":
             scene.giver.rest()
+        elif act == "count":
+            running = sum(until > scene.now for number, until in leased.items() if number not in acked)
+            assert scene.giver.in_flight(scene.now) == running
         elif act == "wait":
             scene.now += random.choice((1.0, 5.0, VISIBILITY_S))
     scene.now += 2 * VISIBILITY_S
@@ -374,7 +392,7 @@ def test_nothing_is_given_to_two_and_everything_is_in_the_end(seed: int) -> None
     assert given_last == set(range(sent)) - acked
     if given_last:
         scene.ack(*given_last)
-    assert scene.giver.in_flight == 0 and not scene.giver._held and scene.shard.depth == 0
+    assert scene.giver.in_flight(scene.now) == 0 and not scene.giver._held and scene.shard.depth == 0
 
 
 def test_a_shard_that_left_and_came_back_is_walked_anew_and_nothing_is_given_twice() -> None:
@@ -387,4 +405,4 @@ def test_a_shard_that_left_and_came_back_is_walked_anew_and_nothing_is_given_twi
     assert sorted(scene.bodies()) == [b"c", b"d"], "the leases run on, as they were noted"
     scene.shard.put(RowKey(1, 0, KIND_BITS, ACTOR, 0), encode_bits(0b0001), scene.now)
     scene.now += VISIBILITY_S + 1
-    assert sorted(scene.bodies()) == [b"b", b"c", b"d"] and scene.giver.in_flight == 3
+    assert sorted(scene.bodies()) == [b"b", b"c", b"d"] and scene.giver.in_flight(scene.now) == 3
