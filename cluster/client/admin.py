@@ -18,6 +18,7 @@ from cluster.client.operation import (
     check_delay,
     check_name,
     check_nodes,
+    check_seconds,
     check_text,
     check_timeout,
     operation,
@@ -204,7 +205,7 @@ class Admin(Questions[S]):
             "resolver": check_text(resolver, "a resolver"),
             "r": check_count(r, "r"),
             "w": check_count(w, "w"),
-            "ttl_s": check_timeout(ttl, "ttl") or 0.0,
+            "ttl_s": check_seconds(ttl, "ttl") or 0.0,
         }
         help = f"`dsectl bucket list` shows those that are there, `dsectl keys {name}/` the keys of this name."
         return (yield from self._decided("create-bucket", arguments, timeout, help))
@@ -272,10 +273,10 @@ class Admin(Questions[S]):
         dead-letter queue that is none, and as `create_bucket`."""
         options = {
             "shards": None if shards is None else check_count(shards, "shards", 1),
-            "visibility_s": check_timeout(visibility, "visibility"),
+            "visibility_s": check_seconds(visibility, "visibility"),
             "max_receives": None if max_receives is None else check_count(max_receives, "max_receives"),
             "dead_letter": check_name(dead_letter, "dead_letter"),
-            "retention_s": check_timeout(retention, "retention"),
+            "retention_s": check_seconds(retention, "retention"),
             "delay_s": check_delay(delay),
             "max_depth": None if max_depth is None else check_count(max_depth, "max_depth"),
         }
@@ -300,10 +301,10 @@ class Admin(Questions[S]):
         `max_receives` and `max_depth`, and "" no queue for dead letters. Returns and raises as `create_queue`, and
         Usage where nothing is to change."""
         options = {
-            "visibility_s": check_timeout(visibility, "visibility"),
+            "visibility_s": check_seconds(visibility, "visibility"),
             "max_receives": None if max_receives is None else check_count(max_receives, "max_receives"),
             "dead_letter": check_name(dead_letter, "dead_letter"),
-            "retention_s": check_timeout(retention, "retention"),
+            "retention_s": check_seconds(retention, "retention"),
             "delay_s": check_delay(delay),
             "max_depth": None if max_depth is None else check_count(max_depth, "max_depth"),
         }

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from cluster.client.operation import check_count, check_delay, check_timeout
+from cluster.client.operation import check_count, check_delay, check_seconds
 from cluster.client.queues import QueueMessage, Settling, WorkQueue
 from cluster.errors import ClusterError, LeaseLost
 from cluster.limits import QUEUE_BATCH_MAX
@@ -99,7 +99,7 @@ class Consumer:
         self._queue = queue
         self._session = queue._session
         self._concurrency = check_count(concurrency, "concurrency", 1, CONCURRENCY_MAX)
-        self._visibility_s = check_timeout(visibility, "the visibility") or 0.0
+        self._visibility_s = check_seconds(visibility, "the visibility") or 0.0
         self._backoff_s = check_delay(backoff, "the backoff") or 0.0
         self._backoff_max_s = check_delay(backoff_max, "the backoff") or 0.0
         self._held: dict[str, Held] = {}

@@ -211,15 +211,21 @@ def check_wait(value: object) -> float:
 
 def check_delay(value: object, what: str = "the delay") -> float | None:
     """Seconds, also none; None stays. Raises Usage."""
-    return 0.0 if type(value) in (int, float) and value == 0 else check_timeout(value, what)
+    return 0.0 if type(value) in (int, float) and value == 0 else check_seconds(value, what)
 
 
 def check_timeout(value: object, what: str = "timeout") -> float | None:
-    """Seconds, None for the session's own. Raises Usage."""
+    """Seconds that somebody waits, None for the session's own: a day is as good as any longer. Raises Usage."""
+    seconds = check_seconds(value, what)
+    return None if seconds is None else min(seconds, TIMEOUT_MAX_S)
+
+
+def check_seconds(value: object, what: str) -> float | None:
+    """Seconds as they are meant, however many: what is kept, or promised to others. None stays. Raises Usage."""
     if value is None:
         return None
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise Usage(f"{what} is a number of seconds, not {type(value).__name__}")
     if not isfinite(value) or value <= 0:
         raise Usage(f"{what} is above 0 seconds, not {value}")
-    return min(float(value), TIMEOUT_MAX_S)
+    return float(value)

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from cluster.client.admin import LIST_QUEUES
 from cluster.client.operation import (
+    TIMEOUT_MAX_S,
     Family,
     S,
     Send,
@@ -22,6 +23,7 @@ from cluster.client.operation import (
     check_bytes,
     check_count,
     check_delay,
+    check_seconds,
     check_text,
     check_timeout,
     expect,
@@ -230,7 +232,7 @@ class WorkQueue(Settling[S]):
         first. `receiver` says to people who has them (None: this process of this host), see `dsectl explain --message`.
         `timeout` is what it may take beyond that. Raises NotFound for a queue that is none."""
         count = check_count(max, "max", 1, QUEUE_BATCH_MAX)
-        wait_s = check_delay(wait, "the wait") or 0.0
+        wait_s = min(check_delay(wait, "the wait") or 0.0, TIMEOUT_MAX_S)
         leased_s = 0.0 if visibility is None else _visibility(visibility)
         limit = wait_s + (check_timeout(timeout) or self._session.timeout)
         who = f"{os.uname().nodename}:{os.getpid()}" if receiver is None else check_text(receiver, "a receiver")
@@ -284,7 +286,7 @@ def _receipts(values: object) -> list[str]:
 
 
 def _visibility(value: object) -> float:
-    seconds = check_timeout(value, "the visibility")
+    seconds = check_seconds(value, "the visibility")
     if seconds is None:
         raise Usage("the visibility is a number of seconds")
     return seconds

@@ -11,9 +11,11 @@ from cluster.client.blocking import BlockingCluster
 from cluster.errors import ClusterError, Maybe, TooLarge, Usage
 from cluster.requests.demo import Echo, Text
 from cluster.versions.context import encode_clock, make_token
+from cluster.wire.admin import AdminAnswer, AdminQuery
+from cluster.wire.frames import Frame, Request
 from cluster.wire.kv import Get, Put
 from tests.client.conftest import StartNode
-from tests.client.fake_node import location
+from tests.client.fake_node import Peer, location
 from tests.client.scripts import CLOCK, healthy
 
 HALF = "\ud800"
@@ -224,3 +226,33 @@ def test_a_token_that_was_forged_is_refused(start_node: StartNode) -> None:
         with pytest.raises(TooLarge):
             c.kv.put("k", bytes(2 << 20))
     assert node.frames == []
+
+
+MONTH_S = 30 * 86400.0
+
+
+@pytest.mark.parametrize(
+    ("option", "define"),
+    [
+        ("ttl_s", lambda c: c.admin.create_bucket("b", resolver="lww", ttl=MONTH_S)),
+        ("retention_s", lambda c: c.admin.create_queue("q", retention=MONTH_S)),
+        ("visibility_s", lambda c: c.admin.create_queue("q", visibility=MONTH_S)),
+        ("delay_s", lambda c: c.admin.create_queue("q", delay=MONTH_S)),
+        ("retention_s", lambda c: c.admin.alter_queue("q", retention=MONTH_S)),
+        ("visibility_s", lambda c: c.admin.alter_queue("q", visibility=MONTH_S)),
+        ("delay_s", lambda c: c.admin.alter_queue("q", delay=MONTH_S)),
+    ],
+)  # fmt: skip
+def test_how_long_something_is_kept_is_not_shortened_as_a_wait_is(
+    start_node: StartNode, option: str, define: Callable[[Any], Any]
+) -> None:
+    """No client waits for longer than a day, and says nothing of it; data that is kept for a day instead is lost."""
+
+    def answers(peer: Peer, frame: Frame) -> None:
+        if isinstance(frame, Request):
+            peer.reply(frame, AdminAnswer({}))
+
+    node = start_node("n1", answers)
+    with BlockingCluster(location(node)) as c:
+        define(c)
+    assert node.bodies(AdminQuery)[-1].arguments[option] == MONTH_S

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from time import monotonic
+from typing import Any
 
 import pytest
 
@@ -184,3 +185,36 @@ def test_what_cannot_be_sent_is_refused_before(start_node: StartNode) -> None:
             with pytest.raises(kind):
                 attempt()
     assert not [frame for frame in node.frames if isinstance(frame, Request)]
+
+
+MONTH_S = 30 * 86400.0
+
+
+@pytest.mark.parametrize(
+    ("field", "act"),
+    [
+        ("visibility_s", lambda jobs: jobs.receive(visibility=MONTH_S)),
+        ("visibility_s", lambda jobs: jobs.extend("r", MONTH_S)),
+        ("delay_s", lambda jobs: jobs.nack("r", delay=MONTH_S)),
+    ],
+)
+def test_a_lease_or_a_delay_is_as_long_as_it_was_meant(
+    start_node: StartNode, field: str, act: Callable[[Any], object]
+) -> None:
+    """Where that is too long the node says so: another length would be taken for the one that was asked for."""
+    node = start_node("n1", FakeQueue())
+    with open_cluster(node) as c:
+        try:
+            act(c.queues["jobs"])
+        except LeaseLost:
+            pass
+    [body] = [frame.body for frame in node.frames if isinstance(frame, Request)]
+    assert getattr(body, field) == MONTH_S
+
+
+def test_a_delay_of_a_send_is_as_long_as_it_was_meant(start_node: StartNode) -> None:
+    node = start_node("n1", FakeQueue())
+    with open_cluster(node) as c:
+        c.queues["jobs"].send(b"later", delay=MONTH_S)
+    [body] = node.bodies(QueueSend)
+    assert body.messages[0][2] == MONTH_S
