@@ -678,7 +678,7 @@ function __dsectl_options
             printf '%s\t%s\n' --resolver 'What becomes of concurrent writes (default: all stay, as siblings)'
             printf '%s\t%s\n' --r 'Owners to ask (default: the cluster’s R)'
             printf '%s\t%s\n' --w 'Copies to wait for (default: the cluster’s W)'
-            printf '%s\t%s\n' --ttl 'Time to live of each write, with lww (default: no end)'
+            printf '%s\t%s\n' --ttl 'Time to live of each value, with lww (default: no end)'
         case publish
             printf '%s\t%s\n' --literal 'Send - and @FILE as they are'
             printf '%s\t%s\n' --header 'Header of the message; may be repeated'

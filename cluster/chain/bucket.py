@@ -52,7 +52,7 @@ class Bucket(Struct, frozen=True, omit_defaults=True):
             if not 0 <= quorum <= n:
                 raise Usage(f"{letter} of bucket {name} is {quorum}; it is from 1 to N, which is {n}")
         if not 0.0 <= self.ttl_s <= TTL_MAX_S:
-            raise Usage(f"the time to live of bucket {name} is {self.ttl_s} s; it is from 1 ms to 10 years")
+            raise Usage(f"the time to live of bucket {name} is {self.ttl_s} s; it is at most 10 years")
         if self.ttl_s and self.resolver != LWW:
             raise Usage(f"bucket {name} keeps siblings, and those do not expire: a time to live needs resolver lww")
         if self.emptied < 0:

@@ -247,6 +247,8 @@ def check_items(items: Any) -> list[bytes]:
     """The items as a list; raises Usage or TooLarge for what no set takes."""
     if isinstance(items, bytes | str):
         raise Usage("items are a list of bytes, not one text", help='For one item: `sadd(key, [b"item"])`.')
+    if not isinstance(items, Iterable):
+        raise Usage(f"items are a list of bytes, not {type(items).__name__}")
     found = [check_bytes(item, "an item") for item in items]
     if not found:
         raise Usage("at least one item is needed")

@@ -2,8 +2,9 @@
 
 So an import needs no notes of how far it came: whoever was interrupted, at whatever point, gives the same lines again.
 A line whose write may or may not have happened is repeated as the same operation, at the node that knows it. When that
-node is gone, or a line is refused for what it says, its number is noted and the rest goes on; what the cluster does not
-take ends the import, after all that was sent has its answer. Of two lines with one key the later one counts.
+node is gone, or a line is refused for what it says or for what its key holds, its number is noted and the rest goes on:
+the same lines would end there each time. What the cluster takes from nobody ends the import, after all that was sent
+has its answer. Of two lines with one key the later one counts.
 """
 
 import asyncio
@@ -16,8 +17,9 @@ from typing import Any
 
 from cluster.client.aio import Client
 from cluster.client.keyed import GetResult
-from cluster.errors import ClusterError, Maybe, Usage, WrongType
-from cluster.limits import UPDATE_ITEMS_MAX
+from cluster.client.kv import PutResult
+from cluster.errors import ClockFull, ClusterError, Maybe, TooManySiblings, Usage, WrongType
+from cluster.limits import COUNTER_MAX, UPDATE_ITEMS_MAX
 from dsectl.bulk.line import COUNTER, SET, VALUE, KeyLine, parse_line
 from dsectl.bulk.reading import Line
 
@@ -26,6 +28,8 @@ BYTES_IN_FLIGHT_MAX = 16 * 1024 * 1024
 """Of lines; one alone may be larger."""
 ERRORS_MAX = 100
 """So many wrong lines are no slip: it is another file."""
+OF_ONE_LINE = (Maybe, Usage, WrongType, TooManySiblings, ClockFull)
+"""Errors that say nothing of other lines. A `maybe` is left where only a node that died can tell."""
 PATIENCE = 2.0
 """For so many timeouts what is refused for now is tried again; with that of the command line, longer than a node is
 silent before it is declared dead."""
@@ -61,24 +65,29 @@ class Import:
         """Keys that held these values already."""
         self.passed_over = 0
         self.errors: list[LineError] = []
+        self.ends = False
+        """Whether an error ended it, so that lines may be left that nobody read."""
         self._client = client
         self._prefix = prefix
         self._on_first = on_first
         self._is_stopped = is_stopped
-        self._ends = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._bytes_in_flight = 0
         self._freed = asyncio.Event()
 
     async def run(self, lines: AsyncIterator[Line]) -> None:
         """Import all lines, or those before an error that ends it."""
-        async for number, data in lines:
-            self.lines = number
-            self.bytes += len(data or b"") + 1
-            if data is None or data.strip():
-                await self._take(number, data)
-            if self._ends:
-                break
+        try:
+            async for number, data in lines:
+                self.lines = number
+                self.bytes += len(data or b"") + 1
+                if data is None or data.strip():
+                    await self._take(number, data)
+                if self.ends:
+                    break
+        except Usage as error:  # the file cannot be read any further
+            self.errors.append(LineError(self.lines + 1, "", error))
+            self.ends = True
         while self._tasks:
             await asyncio.wait(list(self._tasks.values()))
 
@@ -87,15 +96,15 @@ class Import:
             line = parse_line(number, data)
         except Usage as error:
             self.errors.append(LineError(number, "", error))
-            self._ends = self._ends or len(self.errors) >= ERRORS_MAX
+            self.ends = self.ends or len(self.errors) >= ERRORS_MAX
             return
         if not line.key.startswith(self._prefix):
             self.passed_over += 1
             return
-        while not self._ends and self._must_wait_for(line):
+        while not self.ends and self._must_wait_for(line):
             self._freed.clear()
             await self._freed.wait()
-        if not self._ends:
+        if not self.ends:
             self._bytes_in_flight += line.size
             self._tasks[line.key] = asyncio.create_task(self._import(line))
 
@@ -122,8 +131,7 @@ class Import:
                 self._on_first()
         except ClusterError as error:
             self.errors.append(LineError(line.number, line.key, error))
-            # What only a node that died can tell says nothing of the other lines.
-            self._ends = self._ends or not isinstance(error, Maybe) or len(self.errors) >= ERRORS_MAX
+            self.ends = self.ends or not isinstance(error, OF_ONE_LINE) or len(self.errors) >= ERRORS_MAX
         finally:
             del self._tasks[line.key]
             self._bytes_in_flight -= line.size
@@ -139,7 +147,10 @@ class Import:
             return False
         if line.kind == COUNTER:
             counted = int(found.siblings[0]) if kind_of(found) == COUNTER else 0
-            await self._repeat(until, partial(kv.incr, key, int(line.values[0]) - counted))
+            while missing := int(line.values[0]) - counted:
+                by = max(-COUNTER_MAX, min(missing, COUNTER_MAX))  # from end to end it is further than one step goes
+                await self._repeat(until, partial(kv.incr, key, by))
+                counted += by
             return True
         if line.kind == SET:
             new, gone = list(wanted - there), list(there - wanted)
@@ -153,7 +164,9 @@ class Import:
         context = found.context if there - wanted else None
         for value in (wanted if context else wanted - there).elements():
             put = partial(kv.put, key, value, context=context, blind=context is None)
-            await self._repeat(until, put)
+            done: PutResult = await self._repeat(until, put)
+        if len(line.values) > done.siblings == 1:
+            raise WrongType(f"{key!r} keeps the last of {len(line.values)} siblings: its bucket has one value a key")
         return True
 
     def _is_there(self, line: KeyLine, found: GetResult) -> bool:

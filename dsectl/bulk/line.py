@@ -5,6 +5,7 @@ Text is a JSON string, other bytes are `{"base64": "AAE="}`. Other fields are pa
 printed is such a line, too.
 """
 
+import codecs
 import os
 from binascii import Error, a2b_base64
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import Any, BinaryIO
 from msgspec import DecodeError, Struct, ValidationError, json
 
 from cluster.errors import TooLarge, Usage
-from cluster.limits import ITEMS_MAX, KEY_BYTES_MAX, OBJECT_BYTES_MAX, SIBLINGS_MAX, VALUE_BYTES_MAX
+from cluster.limits import COUNTER_MAX, ITEMS_MAX, KEY_BYTES_MAX, OBJECT_BYTES_MAX, SIBLINGS_MAX, VALUE_BYTES_MAX
 from dsectl.cli.values import as_json
 
 LINE_BYTES_MAX = 6 * OBJECT_BYTES_MAX
@@ -62,7 +63,7 @@ def parse_line(number: int, data: bytes | None) -> KeyLine:
     if data is None:
         raise TooLarge(f"the line has more than {LINE_BYTES_MAX} bytes")
     try:
-        row = _decoder.decode(data)
+        row = _decoder.decode(data.removeprefix(codecs.BOM_UTF8))  # some editors put one before the first line
     except ValidationError as error:
         raise Usage(f"not a key and its value: {str(error)[:1].lower()}{str(error)[1:]}", help=HELP) from None
     except (DecodeError, UnicodeError, RecursionError) as error:
@@ -80,6 +81,8 @@ def parse_line(number: int, data: bytes | None) -> KeyLine:
         raise Usage("a key has at least one character", help=HELP)
     if len(row.key.encode()) > KEY_BYTES_MAX:
         raise TooLarge(f"the key has {len(row.key.encode())} bytes; {KEY_BYTES_MAX} are allowed")
+    if abs(row.number or 0) > COUNTER_MAX:
+        raise Usage(f"a counter counts whole numbers of 64 bits, not {row.number}", help=HELP)
     count_max, what = (ITEMS_MAX, "items") if kind == SET else (SIBLINGS_MAX, "siblings")
     if len(given) > count_max:
         raise TooLarge(f"{len(given)} {what}; {count_max} are allowed")

@@ -4,21 +4,27 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 
+from cluster.errors import Usage
+
 CHUNK_BYTES = 256 * 1024
 LOOK_S = 0.1
 """How often a pipe that brings nothing looks whether it shall end."""
+HELP = "FILE is a file of JSON lines; `-` is standard input."
 
 Line = tuple[int, bytes | None]
 """Its number, from 1, and what it holds without its end; None when that is more than may be read."""
 
 
 async def read_lines(descriptor: int, line_bytes_max: int, is_stopped: Callable[[], bool]) -> AsyncIterator[Line]:
-    """All lines, until the end or until it is stopped; what is not ended there is no line. Raises OSError."""
+    """All lines, until the end or until it is stopped. Raises Usage for what cannot be read."""
     number, rest, too_long = 0, b"", False
     while not is_stopped():
         if not await _is_readable(descriptor):
             continue
-        chunk = os.read(descriptor, CHUNK_BYTES)
+        try:
+            chunk = os.read(descriptor, CHUNK_BYTES)
+        except OSError as error:
+            raise Usage(f"cannot read the lines: {error.strerror}", help=HELP) from None
         *lines, rest = (rest + chunk).split(b"\n") if chunk else ([rest] if rest or too_long else []) + [b""]
         for line in lines:
             number += 1

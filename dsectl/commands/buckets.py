@@ -32,14 +32,15 @@ def create(
         int, typer.Option("--w", metavar="N", min=0, help="Copies to wait for (default: the cluster's W).")
     ] = 0,
     ttl: Annotated[
-        float | None, typer.Option(metavar="D", help="Time to live of each write, with lww (default: no end).")
+        float | None, typer.Option(metavar="D", help="Time to live of each value, with lww (default: no end).")
     ] = None,
 ) -> Answer:
     """All keys that begin with NAME/ belong to it. A majority of the members decides, and the command returns when all
     that live have taken it over. Refused while such keys exist. Created again with the same options, it is there.
 
     With siblings, concurrent writes all stay, until a writer replaces them. With lww the last writer wins, by stamps of
-    a hybrid logical clock: each read has one value, and what was written meanwhile is lost."""
+    a hybrid logical clock: each read has one value, and what was written meanwhile is lost. A time to live is that of
+    values: counters and sets of the bucket do not end."""
     timeout = current().options.timeout_s
     made = (
         current()

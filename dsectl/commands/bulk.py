@@ -218,7 +218,7 @@ def _wrong(job: Import, fields: dict[str, Any], console: Console) -> ClusterErro
             console.note(f"line {one.line}: {shown(one.error.message)}")
         if len(others) > NOTES_MAX:
             console.note(f"and {len(others) - NOTES_MAX} more lines; --json shows all")
-    went = f"{_came_to(job)} of {count(job.lines, 'line')}"
+    went = f"{_came_to(job)} of {'the first ' if job.ends else ''}{count(job.lines, 'line')}"
     again = "The same command goes on, and does not write again what is there."
     return type(first.error)(
         f"line {first.line}: {first.error.message}", help=f"{first.error.help}\n{went}. {again}", **fields, errors=lines

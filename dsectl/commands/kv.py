@@ -12,7 +12,7 @@ from cluster.errors import Failed, NotFound, Usage
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.cli.values import as_json, check_text, read_value, show_value
-from dsectl.ui.text import count, shown
+from dsectl.ui.text import as_word, count, shown
 
 if TYPE_CHECKING:
     import typer
@@ -89,8 +89,8 @@ def get(
         message = f"no key {key!r}" + (f" at {only}" if only else "")
         if found.degraded:
             message += ", of what ended ok: an owner that answered may miss what ended ok-sloppy"
-        similar = f"`dsectl keys {shown(key[: max(1, len(key) // 2)])}` lists similar keys"
-        raise NotFound(message, help=f"{similar}; `dsectl explain {shown(key)}` shows its owners.", key=key, **fields)
+        similar = f"`dsectl keys {as_word(key[: max(1, len(key) // 2)])}` lists similar keys"
+        raise NotFound(message, help=f"{similar}; `dsectl explain {as_word(key)}` shows its owners.", key=key, **fields)
 
     def view(console: Console) -> None:
         siblings = len(found.siblings)
@@ -120,7 +120,7 @@ def keys(
     def view(console: Console) -> None:
         console.lines([shown(key) for key in found.keys])
         if found.more:
-            console.note(f"note: there may be more; go on with --after {shown(found.after)!r}")
+            console.note(f"note: there may be more; go on with --after {as_word(found.after)}")
         if found.silent:
             console.note(
                 f"note: no answer from {', '.join(found.silent)}; keys whose owners are all silent are missing"

@@ -61,6 +61,16 @@ def shown(text: str, lines: bool = False) -> str:
     )
 
 
+def as_word(text: str) -> str:
+    """`text` as a word of a command that people can paste into their shell."""
+    from shlex import quote  # of messages alone
+
+    if text.isprintable():
+        return quote(text)
+    kept = (one if one.isprintable() else f"\\U{ord(one):08x}" for one in text.replace("\\", r"\\").replace("'", r"\'"))
+    return f"$'{''.join(kept)}'"
+
+
 _NARROW = re.compile("[ -~\u00a0-\u02ff\u2010-\u2027\u2190-\u21ff\u2500-\u25fc\u2715\u2219]*")
 """What surely takes one column a character: the letters of most of Europe and the signs that are drawn with. It spares
 drawing the tables of wcwidth, and a command that shows nothing else the 10 ms that they take to load."""

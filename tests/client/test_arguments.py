@@ -54,6 +54,7 @@ WRONG: list[tuple[str, Wrong]] = [
         (f"timeout {t!r}", lambda c, t=t: c.kv.put("k", b"v", timeout=t))
         for t in ("1", 0, -1, True, float("nan"), float("inf"))
     ),
+    *((f"items {i!r}", lambda c, i=i: c.kv.sadd("k", i)) for i in (None, 5, "abc", b"abc", [], ["a"], [b"i" * 1025])),
     ("timeout", lambda c: c.kv.get("k", timeout="1")),
     ("timeout", lambda c: c.kv.keys(timeout="1")),
     ("timeout", lambda c: c.topics.publish("a", b"", timeout=b"1")),

@@ -29,7 +29,7 @@ class Holding:
                 peer.reply(frame, Got(self.rows.get(key, []), CLOCK, 2, 0, False, "n1"))
             case Put(key=key, value=value, context=context):
                 self.rows[key] = [value] if context else [*self.rows.get(key, []), value]
-                peer.reply(frame, PutDone("ok", 2, 0, CLOCK, "n1", 1, "interval"))
+                peer.reply(frame, PutDone("ok", 2, 0, CLOCK, "n1", len(self.rows[key]), "interval"))
             case Keys(prefix=prefix, after=after):
                 found = sorted(key for key in self.rows if key > after and key.startswith(prefix))
                 peer.reply(frame, KeysFound(found, ""))

@@ -153,6 +153,7 @@ def test_a_missing_key(run: Run, serve: Serve) -> None:
     ran = run("get", "cart")
     assert (ran.code, ran.out) == (6, "")
     assert "no key 'cart'" in ran.err and "dsectl explain cart" in ran.err
+    assert "`dsectl explain 'my cart'` shows" in run("get", "my cart").err, "it can be pasted into a shell"
     found = run("get", "cart", "--json")
     assert found.code == 6
     assert (found.json["error"]["code"], found.json["key"]) == ("not-found", "cart")
@@ -205,7 +206,7 @@ def test_keys_are_merged_over_all_nodes(run: Run, serve: Serve) -> None:
     assert run("keys", "a").lines == ["a1", "an1", "an2"]
     assert run("keys", "a", "--json").json == {"keys": ["a1", "an1", "an2"], "more": False, "silent": [], "after": ""}
     ran = run("keys", "a", "--limit", "2")
-    assert ran.lines == ["a1", "an1"] and "--after 'an1'" in ran.err
+    assert ran.lines == ["a1", "an1"] and "go on with --after an1\n" in ran.err
 
 
 def test_keys_pass_their_page_on(run: Run, serve: Serve) -> None:

@@ -9,6 +9,7 @@ from cluster.client.cells import MembersResult
 from cluster.client.keyed import GetResult
 from cluster.client.kv import KeysResult, PutResult
 from cluster.errors import ClusterError, QuorumMissing, WrongType
+from cluster.limits import COUNTER_MAX
 
 
 class FakeKv:
@@ -23,6 +24,8 @@ class FakeKv:
         self.failures: deque[ClusterError] = deque()
         self.lost: deque[ClusterError] = deque()
         self.unreadable: set[str] = set()
+        self.one_value = False
+        """Whether the last writer wins."""
         self.in_flight = 0
         self.in_flight_max = 0
         self.silent: list[str] = []
@@ -61,6 +64,7 @@ class FakeKv:
 
     async def incr(self, key: str, by: int, *, retry: ClusterError | None = None) -> None:
         await self._update(key)
+        assert abs(by) <= COUNTER_MAX
         self.counters[key] = self.counters.get(key, 0) + by
 
     async def sadd(self, key: str, items: list[bytes], *, retry: ClusterError | None = None) -> None:
@@ -82,7 +86,7 @@ class FakeKv:
         self.puts.append((key, value))
         seen = -1 if context is None else int(context)
         kept = [one for one in self.rows.get(key, []) if self._put_as.get((key, one), 0) > seen]
-        self.rows[key] = [*kept, value]
+        self.rows[key] = [value] if self.one_value else [*kept, value]
         self._put_as[key, value] = len(self.puts)
 
     async def keys(self, prefix: str, *, limit: int, after: str) -> KeysResult:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.errors import ClusterError, Failed, Maybe, Overloaded, TooManySiblings
+from cluster.errors import ClusterError, Failed, Maybe, Overloaded, TooManySiblings, Usage, WrongType
+from cluster.limits import COUNTER_MAX
 from dsectl.bulk import importing
 from dsectl.bulk.importing import BYTES_IN_FLIGHT_MAX, ERRORS_MAX, IN_FLIGHT_MAX, Import
 from dsectl.bulk.line import COUNTER, SET, format_line
@@ -122,11 +123,11 @@ def test_a_write_that_may_have_happened_is_repeated_as_the_same(impatient: None)
 @pytest.mark.parametrize(
     ("errors", "code", "definite"),
     [
-        ([TooManySiblings("too many")], "siblings", True),
+        ([Failed("no disk")], "failed", True),
         ([Overloaded("busy")] * 100_000, "overloaded", True),
     ],
 )
-def test_what_the_cluster_does_not_take_ends_it(
+def test_what_the_cluster_takes_from_nobody_ends_it(
     impatient: None, errors: list[ClusterError], code: str, definite: bool
 ) -> None:
     fake = FakeClient()
@@ -136,7 +137,35 @@ def test_what_the_cluster_does_not_take_ends_it(
     [error] = job.errors
     assert (error.line, error.key, error.error.code, error.error.definite) == (8, "k7", code, definite)
     assert job.lines - 2 <= job.unchanged < job.lines, "all that were begun are counted"
-    assert fake.kv.in_flight == 0
+    assert fake.kv.in_flight == 0 and job.ends
+
+
+@pytest.mark.parametrize("error", [TooManySiblings("50"), WrongType("a set"), Usage("over 64 bits")])
+def test_what_one_key_does_not_take_is_noted_and_the_rest_goes_on(error: ClusterError) -> None:
+    fake = FakeClient()
+    fake.kv.failures.append(error)
+    job = run(fake, [format_line(f"k{number}", [b"v"]) for number in range(2000)])
+    assert [(one.line, one.error) for one in job.errors] == [(1, error)]
+    assert (job.lines, job.written, job.ends) == (2000, 1999, False)
+
+
+def test_a_file_that_cannot_be_read_any_further_ends_it() -> None:
+    async def broken() -> AsyncIterator[Line]:
+        yield 1, format_line("k", [b"v"])
+        raise Usage("cannot read the lines: Input/output error")
+
+    fake = FakeClient()
+    job = Import(fake.client)
+    asyncio.run(job.run(broken()))
+    assert [(one.line, one.error.code) for one in job.errors] == [(2, "usage")]
+    assert (fake.kv.rows, job.written, job.ends) == ({"k": [b"v"]}, 1, True)
+
+
+def test_siblings_where_the_last_writer_wins_are_not_called_written() -> None:
+    fake = FakeClient()
+    fake.kv.one_value = True
+    job = run(fake, [format_line("k", [b"a", b"b"]), format_line("l", [b"a"])])
+    assert [(one.line, one.error.code) for one in job.errors] == [(1, "wrong-type")] and job.written == 1
 
 
 @pytest.mark.parametrize(
@@ -187,6 +216,13 @@ def test_counters_and_sets_become_what_the_file_says() -> None:
     assert fake.kv.counters == dict.fromkeys(("up", "there", "down", "fresh"), 7)
     assert fake.kv.sets == {"tags": {b"b", b"c"}, "same": {b"x"}, "new": {b"y"}}
     assert (job.written, job.unchanged, job.errors, fake.kv.updates) == (5, 2, [], 6)
+
+
+def test_a_counter_goes_from_end_to_end() -> None:
+    fake = FakeClient()
+    fake.kv.counters = {"k": COUNTER_MAX}
+    job = run(fake, [format_line("k", [b"%d" % -COUNTER_MAX], COUNTER)])
+    assert (fake.kv.counters, job.errors) == ({"k": -COUNTER_MAX}, [])
 
 
 def test_what_is_of_another_kind_is_not_replaced() -> None:

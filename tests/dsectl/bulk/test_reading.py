@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.errors import Usage
 from dsectl.bulk.reading import CHUNK_BYTES, Line, read_lines
 
 
@@ -68,6 +69,11 @@ def test_a_pipe_that_brings_nothing_is_left_when_it_is_stopped() -> None:
     assert read(reading, is_stopped=is_stopped) == []
     os.close(writing)
     os.close(reading)
+
+
+def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+    with pytest.raises(Usage, match="cannot read the lines: Is a directory"):
+        read(os.open(tmp_path, os.O_RDONLY))
 
 
 def test_the_null_device() -> None:

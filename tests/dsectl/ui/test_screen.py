@@ -2,12 +2,14 @@
 
 import io
 import os
+import shutil
+import subprocess
 
 import pyte
 import pytest
 
 from dsectl.ui.screen import COLUMNS_MAX, Block, page_columns
-from dsectl.ui.text import Line, Paint
+from dsectl.ui.text import Line, Paint, as_word
 
 
 class Stream(io.StringIO):
@@ -74,3 +76,14 @@ def test_a_block_off_a_terminal_writes_nothing() -> None:
 def test_the_width_of_a_page(monkeypatch: pytest.MonkeyPatch, columns: str, expected: int) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     assert page_columns(120) == expected
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+@pytest.mark.parametrize(
+    "text", ["cart", "my cart", "it's", "", "$HOME `id`", "a\nb", "\\n'\t\x1b[31m", "ключ\u2028\U000e0001"]
+)
+def test_a_word_that_is_pasted_into_a_shell_is_the_text(text: str) -> None:
+    word = as_word(text)
+    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+    pasted = subprocess.run(["bash", "-c", f"printf %s {word}"], env=environment, capture_output=True, check=True)
+    assert pasted.stdout.decode() == text and word.isprintable()
