@@ -24,7 +24,6 @@ from cluster.client.locate import Address, Location, addresses, find
 from cluster.client.operation import Bounded, Gather, Send, Steps, check_count, check_name
 from cluster.client.requests import Requests
 from cluster.client.router import Router
-from cluster.client.streams import IncomingRows, Row, RowFormat
 from cluster.client.topics import Listening
 from cluster.env.real_boot import boot_id
 from cluster.env.real_local import open_stream
@@ -43,6 +42,7 @@ from cluster.wire.queues import (
     QueueSent,
 )
 from cluster.wire.requests import Call, CallDone
+from cluster.wire.rows import IncomingRows, Row, RowFormat
 from cluster.wire.topics import Message, Publish, Published
 
 __all__ = [

@@ -1,11 +1,11 @@
-"""Streaming replies of the asyncio client: the waiting that `streams.IncomingRows` leaves out."""
+"""Streaming replies of the asyncio client: the waiting that `cluster.wire.rows` leaves out."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Generic, Self
 
 from cluster.client.aio_topics import check_loop
-from cluster.client.streams import IncomingRows, Row, StreamResult
+from cluster.wire.rows import IncomingRows, Row, StreamResult
 
 
 class AioReplies(Generic[Row]):

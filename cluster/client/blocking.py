@@ -40,8 +40,9 @@ if TYPE_CHECKING:
     from cluster.client.blocking_topics import BlockingTopics
     from cluster.client.queues import Queues
     from cluster.client.requests import Requests
-    from cluster.client.streams import BlockingReplies, Row, RowFormat
+    from cluster.client.streams import BlockingReplies
     from cluster.wire.requests import Call
+    from cluster.wire.rows import Row, RowFormat
 
 READ_BYTES = 256 * 1024
 R = TypeVar("R")
@@ -251,7 +252,8 @@ class BlockingSession(Bounded, Questions["BlockingSession"]):
 
     def stream(self, call: Call, timeout: float | None, format: RowFormat[Row]) -> BlockingReplies[Row]:
         """Begin a call whose reply is a stream; what to iterate over."""
-        from cluster.client.streams import BlockingReplies, IncomingRows
+        from cluster.client.streams import BlockingReplies
+        from cluster.wire.rows import IncomingRows
 
         with self.in_use():
             if self._streams:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from cluster.client.blocking import BlockingSession
     from cluster.client.keyed import Contexts
     from cluster.client.locate import Location
-    from cluster.client.streams import RowFormat
     from cluster.wire.requests import Call
+    from cluster.wire.rows import RowFormat
 
     class ClientSession(Protocol):
         """What a family wants of either session."""

@@ -118,7 +118,7 @@ class Requests(Family[S]):
         that does not stream, the one reply. The call begins at once, and is cancelled when the iterator is let go of.
         `deadline` in seconds bounds the whole stream; other options as for `call`. The iterator raises what ends the
         stream, after the replies that came before."""
-        from cluster.client.streams import RowFormat
+        from cluster.wire.rows import RowFormat
 
         body = call_body(operation, arguments, only, key, hedge, version, strict)
         format = RowFormat(json.decode, partial(_unknown_error, operation))
@@ -229,7 +229,7 @@ class TypedClient(Family[S]):
             ) -> object:
                 if not found.streams:
                     return self._session.run(self._steps(found, request, deadline, key, only, hedge))
-                from cluster.client.streams import RowFormat
+                from cluster.wire.rows import RowFormat
 
                 body = self._body(found, request, key, only, hedge)
                 declared = partial(self._declared, f"{body.service}.{body.operation}", found)

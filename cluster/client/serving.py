@@ -251,11 +251,13 @@ class Serving:
         if caller is None or not self.registered:
             inbound.fail(Unreachable(f"{self._link.name} is gone"))
             return
+        on_part = inbound.part if inbound.body.stream else None
         try:
-            id = caller.call(inbound.body, inbound.deadline, done, now)
+            id = caller.call(inbound.body, inbound.deadline, done, now, on_part=on_part)
         except ClusterError as error:
             inbound.fail(error)
         else:
+            inbound.on_credit(partial(caller.credit, id))
             inbound.on_cancel(partial(caller.cancel, id))
             self._keep_beating()
 

@@ -5,7 +5,8 @@ called, and what that has called. Nothing is tried again here: the entry node of
 layers that each try three times would make nine attempts of one (`attempt` says so to the router).
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
 from typing import Any, Protocol
 
 from msgspec import DecodeError, MsgspecError, Struct, json
@@ -16,6 +17,7 @@ from cluster.limits import NAME_BYTES_MAX, VALUE_BYTES_MAX
 from cluster.ports import Inbound
 from cluster.requests.declared import service_error
 from cluster.wire.requests import Call, CallDone
+from cluster.wire.rows import IncomingRows, RowFormat
 
 
 class HandlerFuture(Awaitable[Any], Protocol):
@@ -47,19 +49,14 @@ class NestedCalls:
 
     async def call(self, above: CallAbove, target: str, arguments: object, deadline: float, key: str) -> Any:
         """The decoded reply. Raises what the call ended with."""
-        call = _body(target, arguments)
-        call.key, call.priority, call.attempt = key, above.priority, max(1, above.attempt)
-        deadline, now = min(deadline, above.deadline), self._clock.now()
-        if now >= deadline:
-            raise DeadlinePassed(f"{target} was not called: the deadline has passed")
+        body, deadline = self._bounded(above, target, arguments, deadline, key)
         future = self.future()
 
         def bring(outcome: Any) -> None:
             if not future.done():
                 future.set_result(outcome)
 
-        inbound = NestedCall(call, now, deadline, bring)
-        self._route(inbound)
+        inbound = self._begin(body, deadline, bring)
         try:
             outcome = await future
         except BaseException:
@@ -75,21 +72,91 @@ class NestedCalls:
         except (DecodeError, UnicodeDecodeError) as error:
             raise BadMessage(f"{target} did not reply with JSON: {error}") from None
 
+    def rows(self, above: CallAbove, target: str, arguments: object, deadline: float, key: str) -> IncomingRows[Any]:
+        """Begin a call whose reply is a stream; its rows, decoded, as they come. Raises Usage, TooLarge or
+        DeadlinePassed."""
+        body, deadline = self._bounded(above, target, arguments, deadline, key)
+        return IncomingRows(self, body, deadline, RowFormat(json.decode, partial(service_error, target)))
+
+    def _bounded(
+        self, above: CallAbove, target: str, arguments: object, deadline: float, key: str
+    ) -> tuple[Call, float]:
+        """The call with what it has of the one above, and its deadline."""
+        body = _body(target, arguments)
+        body.key, body.priority, body.attempt = key, above.priority, max(1, above.attempt)
+        deadline = min(deadline, above.deadline)
+        if self._clock.now() >= deadline:
+            raise DeadlinePassed(f"{target} was not called: the deadline has passed")
+        return body, deadline
+
+    def _begin(
+        self, body: Call, deadline: float, done: Callable[[Any], object], take: Callable[[bytes], object] | None = None
+    ) -> "NestedCall":
+        inbound = NestedCall(body, self._clock.now(), deadline, done, take)
+        self._route(inbound)
+        return inbound
+
+    # -- what rows are sent with
+
+    def now(self) -> float:
+        """The time on the clock of the deadlines."""
+        return self._clock.now()
+
+    def stream(
+        self, body: Call, deadline: float, done: Callable[[Any], object], take: Callable[[bytes], object]
+    ) -> "NestedCall":
+        """Begin a call whose reply goes to `take` in parts."""
+        return self._begin(body, deadline, done, take)
+
+
+async def read_rows(rows: IncomingRows[Any], future: Callable[[], HandlerFuture]) -> AsyncGenerator[Any, None]:
+    """The rows one by one, as a handler reads them. Ending it cancels what has not come; so does letting go of it, in
+    a later pass, since the loop closes generators that nobody has any more."""
+    waiting: list[HandlerFuture] = []
+
+    def wake() -> None:
+        for one in waiting:
+            if not one.done():
+                one.set_result(None)
+
+    rows.on_change = wake
+    try:
+        while True:
+            while not rows.readable:
+                waiting[:] = [future()]
+                await waiting[0]
+            try:
+                row = rows.pop()
+            except EOFError:
+                return
+            yield row
+    finally:
+        rows.cancel()
+
 
 class NestedCall:
-    """A call from within: a `ports.Inbound`, and the link that it came on. `then` gets its outcome, once."""
+    """A call from within: a `ports.Inbound`, and the link that it came on. `then` gets its outcome, once; `take` the
+    parts of a stream, whose reader gives `credit`."""
 
     sender = ""
     role = ""
     trace = ""
     ended = False
 
-    def __init__(self, body: Call, now: float, deadline: float, then: Callable[[Any], None]) -> None:
+    def __init__(
+        self,
+        body: Call,
+        now: float,
+        deadline: float,
+        then: Callable[[Any], object],
+        take: Callable[[bytes], object] | None = None,
+    ) -> None:
         self.body = body
         self.arrived = now
         self.deadline = deadline
         self.on_close: list[Callable[[], None]] = []
         self._then = then
+        self._take = take
         self._cancels: list[Callable[[], None]] = []
         self._credit: Callable[[int], None] | None = None
         self._parts: list[bytes] = []
@@ -104,15 +171,22 @@ class NestedCall:
         return at
 
     def on_credit(self, function: Callable[[int], None]) -> None:
-        """A large reply comes in parts, which are kept: each of them may be followed by another at once."""
+        """The answer comes in parts."""
         self._credit = function
 
     def part(self, data: bytes) -> bool:
-        """A part of the answer."""
-        assert self._credit is not None
-        self._parts.append(data)
-        self._credit(len(data))
+        """A part of the answer. Those of a large reply are kept: each of them may be followed by another at once."""
+        if self._take is not None:
+            self._take(data)
+        else:
+            self._parts.append(data)
+            self.credit(len(data))
         return True
+
+    def credit(self, count: int) -> None:
+        """So many bytes of the parts were taken."""
+        assert self._credit is not None
+        self._credit(count)
 
     def reply(self, body: Struct) -> None:
         """Answer."""

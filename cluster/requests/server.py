@@ -42,6 +42,8 @@ from cluster.wire.requests import Call, CallDone
 PASS_S = 0.005
 """For so long plain handlers run in one pass; a peer waits 50 ms for a ping before it looks for another way."""
 
+STREAMS_HELP = "call it with `dsectl request` or `c.requests.stream(...)`, and from a handler with `call.stream(...)`"
+
 Done = Callable[[CallDone | ClusterError], None]
 _encode = msgspec.json.Encoder().encode
 
@@ -66,6 +68,11 @@ class Hosted:
         self.is_plain = not operation.is_async
         self.context_first = next(iter(inspect.signature(self.function).parameters), "") == operation.context_as
         self.admission = admission
+
+    def ended(self, arguments: tuple[Any, ...]) -> None:
+        """A handler that was called with these has ended."""
+        if self.operation.context_as:
+            arguments[0 if self.context_first else -1].end()
 
 
 class Run:
@@ -167,6 +174,7 @@ class Run:
             self._answer(ServiceError(f"{self._hosted.name} was cancelled"))
             raise
         finally:
+            self._hosted.ended(arguments)
             self._release()
 
     def _answer(self, outcome: CallDone | ClusterError) -> None:
@@ -278,9 +286,7 @@ class Server:
                 return None
             admission, self._pass_ends = self._plain, 0.0  # nobody overtakes who waits
         elif hosted.operation.streams and not call.stream:
-            done(
-                Usage(f"{hosted.name} replies with a stream: call it with `dsectl request` or `c.requests.stream(...)`")
-            )
+            done(Usage(f"{hosted.name} replies with a stream: {STREAMS_HELP}"))
             return None
         run = Run(self, hosted, call, deadline, done, sink, admission)
         admission.submit(run)
@@ -324,6 +330,8 @@ class Server:
             return self.encode(hosted, hosted.function(*arguments))
         except (Exception, SystemExit) as error:
             return self.failure(hosted, error)
+        finally:
+            hosted.ended(arguments)
 
     def arguments(self, hosted: Hosted, call: Call, deadline: float) -> tuple[Any, ...]:
         """What a handler is given. Raises Usage for a payload that is not what it takes."""

@@ -26,11 +26,13 @@ from cluster.errors import ClusterError, Usage
 from cluster.limits import NAME_BYTES_MAX
 from cluster.requests.declared import declared_types
 from cluster.requests.method import OperationMethod
+from cluster.requests.nested import read_rows
 from cluster.requests.schemas import Schema, schemas_of
 from cluster.wire.requests import Call
 
 if TYPE_CHECKING:
     from cluster.requests.nested import NestedCalls
+    from cluster.wire.rows import IncomingRows
 
 C = TypeVar("C", bound=type)
 M = TypeVar("M", bound=Callable[..., Any])
@@ -48,7 +50,7 @@ class CallContext:
     """What a handler may know of the call it serves, its only way to wait, and its way to call other services.
     `deadline` is on the node's monotonic clock; the handler is cancelled when it passes."""
 
-    __slots__ = ("_clock", "_nested", "_sleep", "attempt", "deadline", "key", "node", "priority")
+    __slots__ = ("_clock", "_nested", "_sleep", "_streams", "attempt", "deadline", "key", "node", "priority")
 
     def __init__(
         self, node: str, call: Call, deadline: float, clock: Clock, sleep: Sleep, nested: "NestedCalls"
@@ -62,6 +64,7 @@ class CallContext:
         self._clock = clock
         self._sleep = sleep
         self._nested = nested
+        self._streams: Sequence[IncomingRows[Any]] = ()
 
     def remaining(self) -> float:
         """Seconds until the deadline, at least 0."""
@@ -79,6 +82,23 @@ class CallContext:
         ServiceError for what the other handler raised."""
         until = self.deadline if deadline is None else self._clock.now() + deadline
         return await self._nested.call(self, operation, arguments, until, key)
+
+    def stream(
+        self, operation: str, arguments: object = None, *, deadline: float | None = None, key: str = ""
+    ) -> AsyncGenerator[Any, None]:
+        """Call `SERVICE.OPERATION`, and iterate over its replies as they come, with `async for`: each is JSON values.
+        Of an operation that does not stream, the one reply. The call begins at once, and ends as that of `call` does;
+        `break` cancels it, and so does the end of this handler. What ends the stream is raised after the replies that
+        came before."""
+        until = self.deadline if deadline is None else self._clock.now() + deadline
+        rows = self._nested.rows(self, operation, arguments, until, key)
+        self._streams = [*(one for one in self._streams if not one.over), rows]
+        return read_rows(rows, self._nested.future)
+
+    def end(self) -> None:
+        """The handler has ended, and what it streams with it."""
+        for rows in self._streams:
+            rows.cancel(Usage("the handler whose stream this is has ended"))
 
 
 class Nothing(msgspec.Struct):

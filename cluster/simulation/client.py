@@ -13,7 +13,6 @@ from cluster.client.kv import Kv
 from cluster.client.locate import Address, Location
 from cluster.client.operation import Send, Steps
 from cluster.client.router import Router
-from cluster.client.streams import IncomingRows, Row, RowFormat
 from cluster.env import Env, Timer
 from cluster.errors import ClusterError
 from cluster.limits import CLIENT_TIMEOUT_S
@@ -21,6 +20,7 @@ from cluster.wire.caller import Caller, Outcome
 from cluster.wire.frames import Body
 from cluster.wire.kv import Get, Put
 from cluster.wire.requests import Call
+from cluster.wire.rows import IncomingRows, Row, RowFormat
 
 if TYPE_CHECKING:
     from cluster.client.operation import ClientSession

@@ -15,11 +15,11 @@ import cluster
 from cluster.client.aio import Client
 from cluster.client.blocking import BlockingCluster
 from cluster.client.dispatch import StreamDispatch
-from cluster.client.streams import IncomingRows, RowFormat
 from cluster.errors import BadMessage, ClusterError, DeadlinePassed, Maybe, ServiceError
 from cluster.limits import PART_BYTES_MAX, PARTS_WINDOW_BYTES, VALUE_BYTES_MAX
 from cluster.wire.frames import Cancel, Credit, Frame, Part, Request, encode_frame
 from cluster.wire.requests import Call, CallDone
+from cluster.wire.rows import IncomingRows, RowFormat
 from tests.client.conftest import StartNode
 from tests.client.fake_node import CLUSTER, SECRET, FakeNode, Peer
 

@@ -5,12 +5,14 @@ nothing starts after its deadline, although workers crash, stand still, drain an
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 
 from msgspec import Struct, json
 
 from cluster.client.locate import addresses
 from cluster.client.serving import DIAL_S, REGISTER_S, Serving
 from cluster.errors import ClusterError, HandshakeRefused
+from cluster.limits import PARTS_WINDOW_BYTES
 from cluster.requests import CallContext, operation, service
 from cluster.requests.workers import SILENT_S
 from cluster.simulation.fleet import Fleet
@@ -244,3 +246,61 @@ def test_a_handler_ends_with_the_connection_and_its_own_calls_end_in_time(seed: 
         fleet.world.run_for(0.1)
         fleet.crash("n1")
         fleet.until(lambda: ended == ["asked", "cancelled"], 1.0)
+
+
+class Lines(Struct):
+    """How many, and how long each is."""
+
+    count: int
+    size: int = 0
+
+
+def test_a_worker_reads_the_stream_of_another_no_faster_than_it_wants_and_no_longer(seed: int) -> None:
+    made, read, closed = [0], [0], [0]
+
+    @service(name="book", version=1)
+    class Book:
+        """Has lines."""
+
+        @operation(readonly=True)
+        async def lines(self, request: Lines) -> AsyncIterator[Word]:
+            """All of them."""
+            try:
+                for _ in range(request.count):
+                    made[0] += 1
+                    yield Word("x" * request.size)
+            finally:
+                closed[0] += 1
+
+    @service(name="reader", version=1)
+    class Reader:
+        """Reads them."""
+
+        @operation(readonly=True)
+        async def count(self, request: Lines, call: CallContext) -> Word:
+            """How many there are."""
+            async for _ in call.stream("book.lines", request):
+                read[0] += 1
+            return Word(str(read[0]))
+
+        @operation(readonly=True)
+        async def linger(self, request: Lines, call: CallContext) -> None:
+            """Read one, and take a while over it."""
+            async for _ in call.stream("book.lines", request):
+                await call.sleep(60.0)
+
+    with Fleet.running(seed, 3) as fleet:
+        book, reader = fleet.worker("w1", "n1", Book()), fleet.worker("w2", "n2", Reader())
+        fleet.until(lambda: book.registered and reader.registered)
+        registries = [fleet.nodes[node].requests.registry for node in ("n2", "n3")]
+        fleet.until(lambda: all(one.endpoints("book") and one.endpoints("reader") for one in registries))
+        whole = fleet.call("n3", "reader.count", json.encode(Lines(500, 1000)))
+        fleet.wait(whole)
+        assert isinstance(whole.answer, CallDone) and json.decode(whole.answer.payload) == {"text": "500"}
+        assert (made, closed) == ([500], [1])
+        made[0] = 0
+        fleet.call("n3", "reader.linger", json.encode(Lines(5000, 1000)))
+        fleet.world.run_for(0.5)
+        assert 0 < made[0] * 1000 < 3 * PARTS_WINDOW_BYTES and closed == [1]
+        fleet.world.crash("w2")
+        fleet.until(lambda: closed == [2], 1.0)

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 import pytest
 from msgspec import Struct, json
 
-from cluster.client.streams import IncomingRows, RowFormat
 from cluster.errors import ClusterError, Maybe
 from cluster.limits import PART_BYTES_MAX, PARTS_WINDOW_BYTES
 from cluster.requests import CallContext, operation, service
@@ -15,6 +14,7 @@ from cluster.rpc.inbound import InboundSession
 from cluster.simulation.fleet import Fleet
 from cluster.wire.parts import Window
 from cluster.wire.requests import Call, CallDone
+from cluster.wire.rows import IncomingRows, RowFormat
 from tests.simulation.safeguards.registry import Safeguard
 
 SLACK_BYTES = 8192
