@@ -76,7 +76,9 @@ class ServiceError(ClusterError):
 
     code = "service-error"
     definite = False
-    help_text = "The service ran and answered with an error; `dsectl describe SERVICE` lists those it declares."
+    help_text = (
+        "`dsectl describe SERVICE` lists the errors it declares; `dsectl logs ENDPOINT` has the traceback of others."
+    )
 
 
 class DependencyFailed(ServiceError):

@@ -46,7 +46,10 @@ def encode_error(error: BaseException) -> bytes:
     own: dict[str, Any] = {}
     if is_dataclass(error):
         own = {one.name: getattr(error, one.name) for one in fields(error)}
-    message = str(error) or ", ".join(f"{name}={value!r}" for name, value in own.items())
+    message = str(error)
+    if own and type(error).__str__ is Exception.__str__ and len(error.args) != 1:
+        # Python's text of what is made from several arguments is their tuple, and of one made by names it is empty.
+        message = ", ".join(f"{name}={value!r}" for name, value in own.items())
     return _encode({MESSAGE: message, **own})
 
 

@@ -47,6 +47,10 @@ class Spoken(Exception):
             UnknownItem(sku="x", near=["y"]),
             {"message": "sku='x', near=['y'], count=1", "sku": "x", "near": ["y"], "count": 1},
         ),
+        (
+            UnknownItem("x", ["y"]),
+            {"message": "sku='x', near=['y'], count=1", "sku": "x", "near": ["y"], "count": 1},
+        ),
         (Spoken("gone", "x"), {"message": "gone", "sku": "x"}),
     ],
 )
