@@ -55,6 +55,7 @@ def tidy(home: Home, name: str) -> ClusterFiles:
                 record = allot(record, owned_ports(home))
         if record != files.record:
             names = [place.name for place in places]
+            names += [one for one in files.workers() if one.partition("/")[0] in names]
             change_faults(files.folder, lambda document: mark_left(document, names, timestamp()))
             replace(files.folder / RECORD_FILE, encode_record(record))
         blob = encode_entry(entry.layout)

@@ -16,15 +16,17 @@ from typing import Final
 
 import msgspec
 
-from cluster.emulator.cluster import LOCK_WAIT_S, LocalMachine
+from cluster.emulator.cluster import LOCK_WAIT_S, LocalMachine, change
 from cluster.emulator.disk import disk_errors, locked, tail
 from cluster.emulator.home import WORKER_LOG_FILE, WORKERS_FOLDER, ClusterFiles, worker_folders
 from cluster.emulator.inspect import NodeProcess, inspect_node
 from cluster.emulator.interrupts import InterruptGuard
 from cluster.emulator.signals import end_nodes, kill_nodes, pause_node, resume_node
+from cluster.emulator.spec import timestamp
 from cluster.emulator.start import StartReport
 from cluster.emulator.workerspec import WorkerSpec, read_spec, worker_command, write_spec
 from cluster.errors import ClusterError, Damaged, DeadlinePassed, Failed, LimitReached, NotFound, from_code
+from cluster.faults import Fault, add_fault, mark_left, mark_returned
 from cluster.limits import WORKERS_MAX
 from cluster.wire.rights import ROLE_WORKER, role_key
 
@@ -104,13 +106,15 @@ def serve(
 
 
 def start(files: ClusterFiles, endpoints: list[str], wait_s: float, *, world: LocalMachine | None = None) -> None:
-    """Start those workers that do not run; returns once they are registered. Raises as `serve` does."""
+    """Start those workers that do not run; returns once they are registered, which ends the kills and pauses whose
+    processes are all back. Raises as `serve` does."""
     where = world or LocalMachine()
     with locked(where.home.lock(files.name), LOCK_WAIT_S):
         for endpoint in endpoints:
             check_runs(files, endpoint.partition("/")[0])
         missing = {one: folder for one in endpoints if not inspect_node(folder := files.worker(one)).alive}
         _start(files, missing, time.monotonic() + wait_s)
+    change(files.name, lambda document: mark_returned(document, list(missing), timestamp()), world=where)
 
 
 def restart(files: ClusterFiles, endpoints: list[str], wait_s: float, *, world: LocalMachine | None = None) -> None:
@@ -135,7 +139,8 @@ def revive(
 
 
 def unserve(files: ClusterFiles, name: str, wait_s: float = DRAIN_S, *, world: LocalMachine | None = None) -> list[str]:
-    """Drain, end and remove the workers of a service, or one by its endpoint; returns those. Raises NotFound."""
+    """Drain, end and remove the workers of a service, or one by its endpoint, and end the faults that only these met;
+    returns those. Raises NotFound."""
     where = world or LocalMachine()
     found = [one.endpoint for one in workers(files) if name in (one.endpoint, one.service)]
     if not found:
@@ -147,27 +152,39 @@ def unserve(files: ClusterFiles, name: str, wait_s: float = DRAIN_S, *, world: L
         for folder in folders:
             kill_nodes([folder])  # somebody may have started it meanwhile
             _remove(folder)
+    left = [*files.nodes, *files.workers()]
+    change(files.name, lambda document: mark_left(document, left, timestamp()), world=where)
     return found
 
 
-def kill(files: ClusterFiles, endpoints: list[str]) -> None:
-    """End workers with SIGKILL. Raises Failed for one that does not run."""
+def kill(files: ClusterFiles, endpoints: list[str], *, world: LocalMachine | None = None) -> Fault:
+    """End workers with SIGKILL; returns the fault. Their nodes know of it before it happens, as with the kill of a
+    node. Raises Failed for one that does not run."""
     _check_state(files, endpoints, ("running", "paused", "starting"))
+    fault = _record(files, Fault(kind="kill", at=timestamp(), nodes=endpoints), world)
     kill_nodes(files.worker(endpoint) for endpoint in endpoints)
+    return fault
 
 
-def pause(files: ClusterFiles, endpoints: list[str]) -> None:
-    """Stop the processes of workers."""
+def pause(files: ClusterFiles, endpoints: list[str], *, world: LocalMachine | None = None) -> Fault:
+    """Stop the processes of workers; returns the fault once they stand still."""
     _check_state(files, endpoints, ("running",))
+    fault = _record(files, Fault(kind="pause", at=timestamp(), nodes=endpoints), world)
     for endpoint in endpoints:
         pause_node(files.worker(endpoint))
+    return fault
 
 
-def resume(files: ClusterFiles, endpoints: list[str]) -> None:
+def resume(files: ClusterFiles, endpoints: list[str], *, world: LocalMachine | None = None) -> None:
     """Let paused workers go on."""
     _check_state(files, endpoints, ("paused",))
     for endpoint in endpoints:
         resume_node(files.worker(endpoint))
+    change(files.name, lambda document: mark_returned(document, endpoints, timestamp()), world=world)
+
+
+def _record(files: ClusterFiles, fault: Fault, world: LocalMachine | None) -> Fault:
+    return change(files.name, lambda document: add_fault(document, fault), world=world).faults[-1]
 
 
 def check_runs(files: ClusterFiles, node: str) -> None:

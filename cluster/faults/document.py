@@ -67,7 +67,7 @@ def heal(document: FaultDocument, ids: Collection[str] | None, at: str) -> Fault
             raise NotFound(f"unknown fault {wanted!r}", help="`dsectl faults` lists the faults with their ids.")
         fault = known[wanted]
         if fault.active and fault.of.scope == "process":
-            help = f"`dsectl {fault.of.cure} {fault.subject}`"
+            help = f"`dsectl {fault.of.cure} {' '.join(fault.nodes)}`"
             raise Usage(f"{wanted} is a {fault.kind}, which heal does not end", help=help)
     ending = [
         fault.id
@@ -93,7 +93,8 @@ def mark_returned(document: FaultDocument, nodes: Collection[str], at: str) -> F
 
 
 def mark_left(document: FaultDocument, members: Collection[str], at: str) -> FaultDocument:
-    """Note that there are no other members than these, which ends the faults that none of them meets any more."""
+    """Note that there are no other members, and no other workers beside them, than these. That ends the faults which
+    none of them meets any more."""
 
     def is_met(fault: Fault) -> bool:
         if fault.nodes:

@@ -52,7 +52,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """slow: how much passes in a second; 0 is no limit."""
 
     nodes: list[str] = []
-    """kill, pause, and those of disks and clocks: the nodes."""
+    """kill, pause, and those of disks and clocks: the nodes. kill, pause: or workers, as n2/1."""
     returned: list[str] = []
     """kill, pause: those of `nodes` that were brought back; the fault ends with the last."""
 

@@ -18,7 +18,7 @@ SKEW_MAX_MS: Final = 10 * 365 * 24 * 3600 * 1000.0
 
 
 class ProcessKind(FaultKind):
-    """Something was done to the processes of `nodes`; it ends when all of them run again."""
+    """Something was done to the processes of `nodes`, or of workers; it ends when all of them run again."""
 
     scope = "process"
     fields = ("nodes", "returned")

@@ -219,6 +219,7 @@ class Node:
             self._my_zone,
         )
         self.requests.pools.weigh(self.entries[-1].weights)
+        self.requests.workers.note_failure = self.faults.note_failure
         self.kv.forwarder.is_draining = self.requests.registry.is_draining
         router, server = self.requests.router, self.requests.server
         writes, reads = self.replication.writer.in_flight, self.replication.reader.in_flight

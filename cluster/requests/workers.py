@@ -113,6 +113,8 @@ class NodeWorker:
         """How long nothing has come from it."""
         self.on_heard: Callable[[], None] = lambda: None
         """Called when a silent one answers."""
+        self.on_failure: Callable[[str], object] = lambda what: None
+        """Called for each ping that it did not answer in time, and for each call that it did not end, with why."""
         self.on_idle: Callable[[], None] | None = None
         """Called whenever nothing is in flight any more."""
         self._repeatable = frozenset((*register.readonly, *register.idempotent))
@@ -195,6 +197,7 @@ class NodeWorker:
         for call in sorted(calls, key=lambda one: one.sent):  # those that wait first: no place that gets free is theirs
             if self.calls.pop(call.id, None) is not None:  # else ended by what the end of another brought
                 self.withdraw(call)
+                self.on_failure(why)
                 name = f"{self.service}.{call.call.operation}"
                 unsent = NoResponders(f"{self.endpoint} {why} before it was sent {name}")
                 call.done(Maybe(f"{self.endpoint} {why} while it had {name}: it may have run") if call.sent else unsent)
@@ -209,6 +212,8 @@ class NodeWorker:
         before_s = self.quiet_s
         self.quiet_s = quiet_s = before_s + elapsed_s
         if int(quiet_s / PING_S) > int(before_s / PING_S):
+            if before_s >= PING_S:
+                self.on_failure("did not answer a ping")
             self.link.send(Request(self._next_id(), now + SILENT_S, 0, StreamPing(self.endpoint)))
         return before_s < SILENT_S <= quiet_s
 
@@ -245,6 +250,8 @@ class Workers:
         self._announce_away = announce_away
         self._tell_all = tell_all
         self._beating = False
+        self.note_failure: Callable[[str, str], object] = lambda endpoint, what: None
+        """Called with whatever an endpoint here failed at: it may have been paused or killed."""
         messenger.handle(Register, self.register)
         messenger.handle(Unregister, self.unregister)
 
@@ -290,6 +297,7 @@ class Workers:
         worker.link = link = self._messenger.call_back(inbound, worker)
         link.on_close.append(partial(self._lost, worker))
         worker.on_heard = partial(self._heard, worker)
+        worker.on_failure = lambda what: self.note_failure(worker.endpoint, what)
         self.by_number[number] = self._by_endpoint[worker.endpoint] = self._by_link[link] = worker
         self._record("worker.registered", f"{worker.endpoint} hosts version {worker.version} of {worker.service}")
         inbound.reply(Registered(worker.endpoint))
@@ -325,6 +333,7 @@ class Workers:
         """Its connection ended."""
         if self.by_number.get(worker.number) is worker:
             self._forget(worker, "its connection ended")
+            worker.on_failure("its connection ended")
             worker.end(list(worker.calls.values()), "ended")
 
     def _forget(self, worker: NodeWorker, why: str) -> None:

@@ -39,7 +39,7 @@ def kill(
     `n2/1` is one worker. `dsectl restart` brings back what was killed."""
     files = current().files()
     if endpoints := _endpoints(nodes):
-        return _of_workers("killed", endpoints, workers.kill, "restart")
+        return _of_process(files, lambda: workers.kill(files, endpoints), "restart")
     if sum((bool(nodes), zone is not None, random)) != 1:
         raise Usage("kill needs nodes, or --zone Z, or --random", help="`dsectl kill n3`, `dsectl kill --zone z1`.")
     running = [name for name, process in emulator.processes(files).items() if process.alive]
@@ -57,16 +57,18 @@ def kill(
         victims = [name for name in running if zones[name] == zone]
         if not victims:
             raise Failed(f"no node of zone {zone} runs", help="`dsectl status` shows which nodes run.")
-    return _of_process(files, victims, emulator.kill, "restart")
+    return _of_process(files, lambda: emulator.kill(files.name, victims), "restart")
 
 
 @command("pause", "Freeze nodes, or workers, with SIGSTOP.", group="faults", rank=3)
 def pause(nodes: Nodes = None) -> Answer:
     """The process stops with all its connections open, as in a long GC pause or on a stalled machine. `dsectl resume`
     continues it. `n2/1` is one worker."""
+    files = current().files()
     if endpoints := _endpoints(nodes):
-        return _of_workers("paused", endpoints, workers.pause, "resume")
-    return _of_process(current().files(), current().nodes(nodes, "pause"), emulator.pause, "resume")
+        return _of_process(files, lambda: workers.pause(files, endpoints), "resume")
+    victims = current().nodes(nodes, "pause")
+    return _of_process(files, lambda: emulator.pause(files.name, victims), "resume")
 
 
 @command("resume", "Resume paused nodes or workers.", group="faults", rank=4)
@@ -174,19 +176,10 @@ def _endpoints(names: list[str] | None) -> list[str]:
     return found
 
 
-def _of_workers(
-    done: str, endpoints: list[str], act: Callable[[ClusterFiles, list[str]], None], cure: str = ""
-) -> Answer:
-    files, at = current().files(), timestamp()
-    act(files, endpoints)
-
-    def view(console: Console) -> None:
-        named = " ".join(endpoints)
-        console.line(f"{done} {named}")
-        if cure:
-            console.note(f"`dsectl {cure} {named}` brings {'it' if len(endpoints) == 1 else 'them'} back")
-
-    return Answer({done: endpoints, "at": at}, view)
+def _of_workers(done: str, endpoints: list[str], act: Callable[[ClusterFiles, list[str]], None]) -> Answer:
+    at = timestamp()
+    act(current().files(), endpoints)
+    return Answer({done: endpoints, "at": at}, lambda console: console.line(f"{done} {', '.join(endpoints)}"))
 
 
 def _receipt(fault: Any, note: str) -> Answer:
@@ -199,12 +192,12 @@ def _receipt(fault: Any, note: str) -> Answer:
     return Answer(fields, view)
 
 
-def _of_process(files: ClusterFiles, nodes: list[str], cause: Callable[[str, list[str]], Any], cure: str) -> Answer:
+def _of_process(files: ClusterFiles, cause: Callable[[], Any], cure: str) -> Answer:
     if not linkfaults.faults_readable(files.name):
         aside = "it is set aside as faults.json.damaged, and the link faults that it held end"
         current().console.note(f"note: the file of faults could not be read; {aside}")
-    fault = cause(files.name, nodes)
-    them = "it" if len(nodes) == 1 else "them"
+    fault = cause()
+    them = "it" if len(fault.nodes) == 1 else "them"
     return _receipt(fault, f"`dsectl {cure} {' '.join(fault.nodes)}` brings {them} back")
 
 

@@ -68,6 +68,12 @@ def test_what_no_member_meets_any_more_ends(fault: Fault, members: list[str], ac
     assert mark_left(left, members, LATER) is left
 
 
+def test_a_fault_of_a_worker_ends_with_the_worker() -> None:
+    made = document(Fault(kind="pause", at=AT, nodes=["n2/1", "n2/2"]))
+    assert mark_left(made, ["n1", "n2", "n2/2"], LATER) is made
+    assert not mark_left(made, ["n1", "n2"], LATER).faults[0].active
+
+
 def test_heal_ends_links_and_restarts_nothing() -> None:
     healed = heal(document(CUT, KILL, SLOW), None, LATER)
     assert [(fault.id, fault.active, fault.ended) for fault in healed.faults] == [
@@ -93,7 +99,7 @@ def test_heal_refuses_what_it_cannot_do() -> None:
         heal(document(CUT), ["f9"], LATER)
     with pytest.raises(Usage) as refused:
         heal(document(CUT, KILL), ["f2"], LATER)
-    assert "restart n2,n3" in refused.value.help
+    assert "restart n2 n3" in refused.value.help
     with pytest.raises(Usage) as refused:
         heal(document(PAUSE), ["f1"], LATER)
     assert "resume n1" in refused.value.help

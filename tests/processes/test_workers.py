@@ -96,6 +96,11 @@ def test_serve_hosts_copies_and_unserve_leaves_nothing(shop: Path, home: Home, e
     assert request_code("who") == 6, "nobody hosts it"
 
 
+def faults() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = ask("faults")
+    return found
+
+
 def request_code(operation: str) -> int:
     return Done("request", f"shop.{operation}", "--json").code
 
@@ -120,8 +125,17 @@ def test_a_worker_harms_itself_and_no_node(shop: Path, eventually: Eventually) -
     request("hang", "--only", "n1/1", "--deadline", "300ms", code=5)
     eventually(lambda: endpoints("n2").get("n1/1") == "ejected", "one that hangs is left out")
     assert request("who")["reply"]["text"] == "n2"
-    dsectl("kill", "n1/1")
+    killed = ask("kill", "n1/1")
+    assert (killed["kind"], killed["target"], killed["active"]) == ("kill", "n1/1", True)
     assert not is_alive(pid) and node_pids() == nodes
+    fault = faults()[-1]
+    assert fault["id"] == killed["id"] and fault["links"]["n1->n1/1"] >= 1, "its connection ended"
+    assert "dsectl restart n1/1" in dsectl("heal", killed["id"], code=2).err
+    dsectl("restart", "n1/1")
+    assert not faults()[-1]["active"], "all are back"
+    dsectl("kill", "n1/1")
+    dsectl("unserve", "n1/1")
+    assert [one["active"] for one in faults()] == [False, False], "nobody is there whom it could meet"
 
 
 def test_a_paused_worker_is_left_out_until_it_goes_on(shop: Path, eventually: Eventually) -> None:
@@ -129,8 +143,12 @@ def test_a_paused_worker_is_left_out_until_it_goes_on(shop: Path, eventually: Ev
     dsectl("pause", "n2/1")
     assert workers()["n2/1"]["state"] == "paused"
     eventually(lambda: endpoints("n1").get("n2/1") == "ejected", "silent")
+    (fault,) = faults()
+    assert (fault["kind"], fault["target"], fault["active"]) == ("pause", "n2/1", True)
+    assert fault["links"]["n2->n2/1"] >= 2, "pings"
     assert {request("who")["reply"]["text"] for _ in range(5)} == {"n1"}
     dsectl("resume", "n2/1")
+    assert not faults()[0]["active"]
     eventually(lambda: endpoints("n1").get("n2/1") == "ready", "answers")
     assert "n2/1 is running" in dsectl("resume", "n2/1", code=1).err
     dsectl("pause", "n2/1")

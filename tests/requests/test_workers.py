@@ -1,6 +1,7 @@
 """Workers beside a node: what they register, how their calls end, and what becomes of one that is silent, drains or
 ends."""
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any, cast
 
@@ -102,11 +103,13 @@ class Host:
         self.away: dict[int, str] = {}
         self.told: list[Any] = []
         self.events: list[str] = []
+        self.failures: Counter[str] = Counter()
         self.sink = Sink()
         self.workers = Workers(
             "n2", self.clock, cast(Any, self), lambda kind, cause, **_: self.events.append(kind),
             self.offers.__setitem__, self.away.__setitem__, self.told.append,
         )  # fmt: skip
+        self.workers.note_failure = lambda endpoint, what: self.failures.update([endpoint])
 
     def handle(self, body_type: type, handler: Any) -> None:
         pass
@@ -312,6 +315,7 @@ def test_the_end_of_the_connection_unregisters_at_once_and_ends_what_was_in_flig
     assert isinstance(host.call(name)[0][0], NoResponders)
     host.clock.advance(5.0)
     assert host.clock.pending() == 0, "nothing beats for nobody"
+    assert host.failures == {"n2/1": 2}, "the connection, and the call"
 
 
 def test_a_silent_worker_is_left_out_until_it_answers() -> None:
@@ -334,6 +338,20 @@ def test_a_silent_worker_is_left_out_until_it_answers() -> None:
     link.answer(link.requests()[-1])
     assert isinstance(outcomes[0], CallDone)
     assert host.events == ["worker.registered", "worker.silent", "worker.answers"]
+
+
+def test_what_a_worker_fails_at_is_noted() -> None:
+    host = Host()
+    link, name = host.register()
+    host.answer_pings(link, 3.0)
+    host.call(name)
+    link.answer(link.requests()[-1])
+    assert not host.failures, "it has failed at nothing"
+    again, _ = host.call(name)
+    once, _ = host.call(name, CHARGE, within_s=2.0)
+    host.clock.advance(2.0 + BEAT_S)
+    assert again and once
+    assert host.failures == {"n2/1": 2 + 7}, "two calls, and all pings but the last"
 
 
 def test_a_worker_that_sends_parts_is_not_silent() -> None:
