@@ -100,11 +100,11 @@ _dsectl_option() {
         'nack --delay') kind=any ;;
         'describe --diff') kind=any ;;
         'request --key') kind=key ;;
-        'request --only') kind=node ;;
+        'request --only') kind=process ;;
         'request --version') kind=any ;;
         'request --deadline') kind=any ;;
         'drain --wait') kind=any ;;
-        'serve --on') kind=any ;;
+        'serve --on') kind=nodes ;;
         'serve --copies') kind=any ;;
         'serve --wait') kind=any ;;
         'unserve --wait') kind=any ;;
@@ -161,13 +161,13 @@ _dsectl_option() {
 _dsectl_argument() {
     case "$1 $2" in
         'rm 0') kind=cluster ;;
-        'logs 0') kind=node ;;
+        'logs 0') kind=process ;;
         'leave '*) kind=node ;;
         'forget '*) kind=node ;;
-        'kill '*) kind=node ;;
-        'restart '*) kind=node ;;
-        'pause '*) kind=node ;;
-        'resume '*) kind=node ;;
+        'kill '*) kind=process ;;
+        'restart '*) kind=process ;;
+        'pause '*) kind=process ;;
+        'resume '*) kind=process ;;
         'partition '*) kind=group ;;
         'slow 0') kind=end ;;
         'slow 1') kind=end ;;
@@ -211,7 +211,7 @@ _dsectl_argument() {
         'drain '*) kind=node ;;
         'undrain '*) kind=node ;;
         'services weight 0') kind=service ;;
-        'unserve 0') kind=service ;;
+        'unserve 0') kind=served ;;
         'load request '*) kind=operation ;;
         'recipe run '*) kind='recipe a-crash-in-a-checkpoint a-deadline-that-travels a-node-leaves a-sixth-node a-wiped-disk a-zone-dies a-zone-outage-under-calls at-least-once back-pressure competing-consumers counters crash-recovery data-larger-than-memory deadlines-and-no-responders deduplication failure-detection fan-out hedging hinted-handoff last-writer-wins many-helpers one-membership one-way-links or-set partition-and-heal pause-versus-kill poison-message quorum read-repair repair-without-a-reader retry-storm rolling-restart routing-around-a-slow-node shedding siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics your-own-service' ;;
         'recipe check '*) kind='recipe a-crash-in-a-checkpoint a-deadline-that-travels a-node-leaves a-sixth-node a-wiped-disk a-zone-dies a-zone-outage-under-calls at-least-once back-pressure competing-consumers counters crash-recovery data-larger-than-memory deadlines-and-no-responders deduplication failure-detection fan-out hedging hinted-handoff last-writer-wins many-helpers one-membership one-way-links or-set partition-and-heal pause-versus-kill poison-message quorum read-repair repair-without-a-reader retry-storm rolling-restart routing-around-a-slow-node shedding siblings-and-context sloppy-quorum slow-subscriber suspect-and-refute symmetry topics your-own-service' ;;
@@ -376,17 +376,19 @@ _dsectl_offer() {  # what $kind names and $cur begins
         choice) shift; _dsectl_reply "$@" ;;
         cluster) _dsectl_folders "$(_dsectl_home)/clusters" ;;
         node) _dsectl_nodes ;;
+        process) _dsectl_nodes; _dsectl_workers ;;
         end) _dsectl_nodes; _dsectl_reply all ;;
-        group)
+        nodes | group)
             lead=$lead${cur%"${cur##*,}"}
             cur=${cur##*,}
             _dsectl_nodes
-            _dsectl_reply rest
+            [[ $1 == group ]] && _dsectl_reply rest
             ;;
         zone) _dsectl_zones ;;
         fault) _dsectl_faults ;;
         file) _dsectl_files ;;
         key | bucket | queue | subject | service | operation) _dsectl_ask "$1" ;;
+        served) _dsectl_ask service; _dsectl_workers ;;
         recipe) shift; _dsectl_reply "$@"; _dsectl_files ;;
         value)
             [[ $cur == @* ]] || return
@@ -399,7 +401,7 @@ _dsectl_offer() {  # what $kind names and $cur begins
 
 _dsectl_reply() {  # those of the words that $cur begins, as readline wants them: it keeps what stands before =
     local word kept=$lead
-    case $COMP_WORDBREAKS in *=*) [[ $kept == *= ]] && kept=${kept#*=} ;; esac
+    case $COMP_WORDBREAKS in *=*) [[ $kept == --*=* ]] && kept=${kept#*=} ;; esac
     for word in "$@"; do
         [[ $word == "$cur"* ]] && COMPREPLY+=("$kept$word")
     done
@@ -426,6 +428,15 @@ _dsectl_folders() {  # the names of the folders in $1
 }
 
 _dsectl_nodes() { _dsectl_folders "$(_dsectl_home)/clusters/$cluster/nodes"; }
+
+_dsectl_workers() {  # those that `serve` has started, as n2/1
+    local node path
+    while IFS= read -r node; do
+        while IFS= read -r path; do
+            _dsectl_reply "${node##*/}/${path##*/}"
+        done < <(compgen -d -- "$node/workers/")
+    done < <(compgen -d -- "$(_dsectl_home)/clusters/$cluster/nodes/")
+}
 
 _dsectl_zones() {
     local file text zone

@@ -192,7 +192,7 @@ function __dsectl_option
         case 'request --key'
             echo 'key'
         case 'request --only'
-            echo 'node'
+            echo 'process'
         case 'request --version'
             echo 'any'
         case 'request --deadline'
@@ -200,7 +200,7 @@ function __dsectl_option
         case 'drain --wait'
             echo 'any'
         case 'serve --on'
-            echo 'any'
+            echo 'nodes'
         case 'serve --copies'
             echo 'any'
         case 'serve --wait'
@@ -309,19 +309,19 @@ function __dsectl_argument
         case 'rm 0'
             echo 'cluster'
         case 'logs 0'
-            echo 'node'
+            echo 'process'
         case 'leave *'
             echo 'node'
         case 'forget *'
             echo 'node'
         case 'kill *'
-            echo 'node'
+            echo 'process'
         case 'restart *'
-            echo 'node'
+            echo 'process'
         case 'pause *'
-            echo 'node'
+            echo 'process'
         case 'resume *'
-            echo 'node'
+            echo 'process'
         case 'partition *'
             echo 'group'
         case 'slow 0'
@@ -409,7 +409,7 @@ function __dsectl_argument
         case 'services weight 0'
             echo 'service'
         case 'unserve 0'
-            echo 'service'
+            echo 'served'
         case 'load request *'
             echo 'operation'
         case 'recipe run *'
@@ -726,7 +726,7 @@ function __dsectl_options
             printf '%s\t%s\n' --no-openapi 'Print an OpenAPI 3.1 document'
         case request
             printf '%s\t%s\n' --key 'Calls with the same key go to the same endpoint (default: none)'
-            printf '%s\t%s\n' --only 'Node or endpoint (n2/1) to call, and no other'
+            printf '%s\t%s\n' --only 'Node, or worker as n2/1, to call, and no other'
             printf '%s\t%s\n' --hedge 'Call a second endpoint when a readonly operation takes long'
             printf '%s\t%s\n' --version 'Version of the service to call (default: any)'
             printf '%s\t%s\n' --deadline 'Time to give up after (default: that of --timeout)'
@@ -889,16 +889,21 @@ function __dsectl_offer
             __dsectl_folders $folder | string replace -r '^' -- "$lead"
         case node
             __dsectl_folders $folder/$argv[2]/nodes | string replace -r '^' -- "$lead"
+        case process
+            begin
+                __dsectl_folders $folder/$argv[2]/nodes
+                __dsectl_workers $folder/$argv[2]/nodes
+            end | string replace -r '^' -- "$lead"
         case end
             begin
                 __dsectl_folders $folder/$argv[2]/nodes
                 echo all
             end | string replace -r '^' -- "$lead"
-        case group
+        case nodes group
             set -l begun (string match -r -- '^.*,' $typed)
             begin
                 __dsectl_folders $folder/$argv[2]/nodes
-                echo rest
+                test $kind[1] = group; and echo rest
             end | string replace -r '^' -- "$lead$begun"
         case zone
             set -l file $folder/$argv[2]/layout.json
@@ -915,6 +920,9 @@ function __dsectl_offer
             # Names in the cluster, which says nothing when no node answers soon.
             command -q $argv[5]; or return
             command $argv[5] complete $kind[1] "$typed" -C $argv[2] 2>/dev/null | string replace -r '^' -- "$lead"
+        case served
+            __dsectl_offer service $argv[2..-1]
+            __dsectl_workers $folder/$argv[2]/nodes | string replace -r '^' -- "$lead"
         case file
             __fish_complete_path "$typed" | string replace -r '^' -- "$lead"
         case recipe
@@ -929,6 +937,13 @@ end
 function __dsectl_folders
     for path in $argv[1]/*/
         string replace -r '.*/([^/]+)/$' '$1' -- $path
+    end
+end
+
+# Those that `serve` has started, as n2/1.
+function __dsectl_workers
+    for path in $argv[1]/*/workers/*/
+        string replace -rf '.*/([^/]+)/workers/(\d+)/$' '$1/$2' -- $path
     end
 end
 

@@ -22,8 +22,8 @@ def completions(
     shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", help="Shell to complete in.")],
 ) -> Answer:
     """bash and zsh: `source <(dsectl completions bash)` in the shell's startup file, in zsh behind compinit. fish: save
-    it as `~/.config/fish/completions/dsectl.fish`. Clusters, nodes, zones and faults are read from disk; keys, buckets,
-    queues, subjects, services and operations are asked for with `dsectl complete`."""
+    it as `~/.config/fish/completions/dsectl.fish`. Clusters, nodes, workers, zones and faults are read from disk; keys,
+    buckets, queues, subjects, services and operations are asked for with `dsectl complete`."""
     from dsectl.cli.resources import resource  # loads much, and `complete` needs none of it
 
     if shell not in FILES:

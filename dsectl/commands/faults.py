@@ -26,17 +26,20 @@ if TYPE_CHECKING:
     from dsectl.cli.console import Console
 
 Nodes = Annotated[list[str] | None, typer.Argument(metavar="NODE...", help="Nodes, separated by spaces.")]
+Processes = Annotated[
+    list[str] | None, typer.Argument(metavar="NODE|WORKER...", help="Nodes, or workers as n2/1, separated by spaces.")
+]
 ANSWER_S = 1.0
 
 
 @command("kill", "Kill nodes, or workers, with SIGKILL.", group="faults", rank=1)
 def kill(
-    nodes: Nodes = None,
+    nodes: Processes = None,
     zone: Annotated[str | None, typer.Option(metavar="ZONE", help="Zone whose running nodes to kill.")] = None,
     random: Annotated[bool, typer.Option("--random", help="Kill one of the running nodes.")] = False,
 ) -> Answer:
     """Nothing is flushed and no other node is notified; writes that the kernel has stay. A node's workers end with it.
-    `n2/1` is one worker. `dsectl restart` brings back what was killed."""
+    `dsectl restart` brings back what was killed."""
     files = current().files()
     if endpoints := _endpoints(nodes):
         return _of_process(files, lambda: workers.kill(files, endpoints), "restart")
@@ -61,7 +64,7 @@ def kill(
 
 
 @command("pause", "Freeze nodes, or workers, with SIGSTOP.", group="faults", rank=3)
-def pause(nodes: Nodes = None) -> Answer:
+def pause(nodes: Processes = None) -> Answer:
     """The process stops with all its connections open, as in a long GC pause or on a stalled machine. `dsectl resume`
     continues it. `n2/1` is one worker."""
     files = current().files()
@@ -72,7 +75,7 @@ def pause(nodes: Nodes = None) -> Answer:
 
 
 @command("resume", "Resume paused nodes or workers.", group="faults", rank=4)
-def resume(nodes: Nodes = None) -> Answer:
+def resume(nodes: Processes = None) -> Answer:
     """The node notices the pause, and catches up before it votes again. `n2/1` is one worker."""
     if endpoints := _endpoints(nodes):
         return _of_workers("resumed", endpoints, workers.resume)
@@ -90,7 +93,7 @@ def resume(nodes: Nodes = None) -> Answer:
 
 @command("restart", "Start or restart nodes, and wait until they are ready.", group="faults", rank=2)
 def restart(
-    nodes: Nodes = None,
+    nodes: Processes = None,
     all: Annotated[bool, typer.Option("--all", help="Start all nodes that do not run.")] = False,
     replace: Annotated[
         bool,

@@ -38,7 +38,7 @@ class LogLine(NamedTuple):
 @command("logs", "Print the logs of nodes and workers.", group="clusters", rank=7, readonly=True, streams=("", *FOLLOW))
 def logs(
     node: Annotated[
-        str | None, typer.Argument(metavar="NODE", help="Node, or worker as n2/1, whose log to print.")
+        str | None, typer.Argument(metavar="NODE|WORKER", help="Node, or worker as n2/1, whose log to print.")
     ] = None,
     all: Annotated[bool, typer.Option("--all", help="Print those of all, in the order of time.")] = False,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until Ctrl-C.")] = False,

@@ -37,7 +37,7 @@ def request(
         str | None, typer.Option(metavar="KEY", help="Calls with the same key go to the same endpoint (default: none).")
     ] = None,
     only: Annotated[
-        str | None, typer.Option(metavar="NODE", help="Node or endpoint (`n2/1`) to call, and no other.")
+        str | None, typer.Option(metavar="NODE|WORKER", help="Node, or worker as n2/1, to call, and no other.")
     ] = None,
     hedge: Annotated[
         bool, typer.Option("--hedge", help="Call a second endpoint when a readonly operation takes long.")

@@ -101,7 +101,7 @@ def _wait_known(said: Callable[[dict[str, str]], bool]) -> None:
 
 @command("unserve", "Drain and end workers of a service.", group="requests", rank=21)
 def unserve(
-    name: Annotated[str, typer.Argument(metavar="SERVICE|ENDPOINT", help="Service, or one worker as n2/1.")],
+    name: Annotated[str, typer.Argument(metavar="SERVICE|WORKER", help="Service, or one worker as n2/1.")],
     wait: Annotated[
         float | None, typer.Option(metavar="D", help="Time for the requests in flight (default, and at most: 10s).")
     ] = None,

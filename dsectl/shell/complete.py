@@ -137,9 +137,10 @@ def _behind(argv: list[str], current: str, grammar: Grammar, names: Names) -> li
 def _values(value: Value, current: str, names: Names) -> list[Offer]:
     if value.kind is NameKind.CHOICE:
         return list(_matching(value.choices, current))
-    if value.kind is NameKind.GROUP:
+    if value.kind in (NameKind.GROUP, NameKind.NODES):
         typed = current.rpartition(",")[2]
-        return list(_matching([*names.of(NameKind.NODE, typed), "rest"], typed, goes_on=True))
+        others = ["rest"] if value.kind is NameKind.GROUP else []
+        return list(_matching([*names.of(NameKind.NODE, typed), *others], typed, goes_on=True))
     if value.kind is NameKind.END:
         return list(_matching([*names.of(NameKind.NODE, current), "all"], current))
     if value.kind is NameKind.VALUE:

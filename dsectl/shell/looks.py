@@ -35,10 +35,13 @@ class LiveNames:
         def find() -> Iterable[str]:
             view = self._view()
             match kind:
-                case NameKind.NODE if "/" in begun and view.serves:  # a worker, as n2/1
-                    return names_in_cluster(view.cluster, "endpoint", begun)
                 case NameKind.NODE:
                     return view.nodes
+                case NameKind.PROCESS:
+                    return [*view.nodes, *load_cluster(view.cluster).workers()]
+                case NameKind.SERVED:
+                    served = names_in_cluster(view.cluster, NameKind.SERVICE, begun) if view.serves else []
+                    return [*served, *load_cluster(view.cluster).workers()]
                 case NameKind.CLUSTER:
                     return find_home().names()
                 case NameKind.ZONE:

@@ -55,9 +55,6 @@ def names_in_cluster(cluster: str, kind: str, begun: str) -> list[str]:
                 return list(client.ask(None, "patterns", timeout=LOOK_S))
             case "service":
                 return [one["service"] for one in client.admin.services()]
-            case "endpoint":
-                ends = [end["endpoint"] for one in client.admin.services() for end in one["endpoints"]]
-                return sorted({end for end in ends if "/" in end})
             case "operation":
                 service, dot, _ = begun.partition(".")
                 if not dot:

@@ -26,6 +26,10 @@ class NameKind(StrEnum):
     """One of the words in `Value.choices`."""
     CLUSTER = "cluster"
     NODE = "node"
+    NODES = "nodes"
+    """In a comma list."""
+    PROCESS = "process"
+    """A node, or a worker beside one."""
     END = "end"
     """An end of a link: a node, or `all`."""
     GROUP = "group"
@@ -44,6 +48,8 @@ class NameKind(StrEnum):
     """Bytes of any kind; behind `@` a file."""
     SUBJECT = "subject"
     SERVICE = "service"
+    SERVED = "served"
+    """A service, or one of the workers that host them."""
     OPERATION = "operation"
 
 
@@ -251,7 +257,10 @@ KINDS = {
     "PATTERN": NameKind.SUBJECT,
     "DLQ": NameKind.QUEUE,
     "SERVICE.OPERATION": NameKind.OPERATION,
-    **dict.fromkeys(("SERVICE|ENDPOINT", "SERVICE|MODULE:CLASS"), NameKind.SERVICE),
+    "NODE,": NameKind.NODES,
+    "NODE|WORKER": NameKind.PROCESS,
+    "SERVICE|MODULE:CLASS": NameKind.SERVICE,
+    "SERVICE|WORKER": NameKind.SERVED,
 }
 """What help calls the kinds of words; most have their own name."""
 CHOICES = re.compile(r"[a-z][a-z-]*(\|[a-z][a-z-]*)*")

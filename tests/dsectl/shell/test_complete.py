@@ -20,6 +20,7 @@ class World:
         self.asked: list[NameKind] = []
         self.names = {
             NameKind.NODE: ["n1", "n2"],
+            NameKind.PROCESS: ["n1", "n2", "n2/1"],
             NameKind.CLUSTER: ["default", "other"],
             NameKind.KEY: ["cart", "cart two", "$money", "it's", "tab\t"],
             NameKind.SUBJECT: ["orders.*"],
@@ -67,7 +68,9 @@ PLACES = [
     ("get --str", ["--strict"]),
     ("get --only=", ["n1", "n2"]),
     ("get -C o", ["other"]),
-    ("kill n1 n", ["n1", "n2"]),
+    ("kill n1 n", ["n1", "n2", "n2/1"]),
+    ("drain n1 n", ["n1", "n2"]),
+    ("serve a:B --on n1,n", ["n1", "n2"]),
     ("partition n1,n", ["n1", "n2"]),
     ("partition n1,r", ["rest"]),
     ("slow a", ["all"]),

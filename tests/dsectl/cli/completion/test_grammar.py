@@ -115,6 +115,8 @@ def test_the_command_is_told() -> None:
     [
         ("NODE", NODE),
         ("NODE...", NODE),
+        ("[NODE|WORKER]...", Value(NameKind.PROCESS)),
+        ("NODE,...", Value(NameKind.NODES)),
         ("[FAULT]...", Value(NameKind.FAULT)),
         ("GROUP GROUP...", Value(NameKind.GROUP)),
         ("interval|always", Value(NameKind.CHOICE, ("interval", "always"))),
@@ -138,6 +140,6 @@ def test_the_real_grammar_has_every_command_and_option() -> None:
     assert takes == {*WITH_VALUE}
     assert Walk(grammar, ["-C", "x", "recipe", "run", "--junit"]).value == Value(NameKind.FILE)
     assert Walk(grammar, ["slow", "n1"]).value == Value(NameKind.END)
-    assert read_command(COMMANDS["kill"]).arguments == (Argument(NODE, many=True),)
+    assert read_command(COMMANDS["kill"]).arguments == (Argument(Value(NameKind.PROCESS), many=True),)
     help = Walk(grammar, ["help"]).value
     assert help is not None and {"put", "recipe", "exit-codes"} <= {*help.choices}

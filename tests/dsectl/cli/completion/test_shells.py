@@ -85,6 +85,8 @@ def place(tmp_path: Path) -> Path:
     change_faults(shop.folder, lambda document: add_fault(document, Fault(kind="kill", at=timestamp(), nodes=["n1"])))
     cut = Fault(kind="partition", at=timestamp(), groups=[["n1"], ["n2"]])
     change_faults(shop.folder, lambda document: add_fault(document, cut))
+    for number in (1, 12):
+        (shop.folder / "nodes" / "n2" / "workers" / str(number)).mkdir(parents=True)
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "lesson one.md").write_text("# One")
     (tmp_path / "here" / "value.bin").write_text("1")
@@ -157,7 +159,10 @@ OFFERED = [
     ("dsectl recipe ", {"run", "check", "list", "show"}, {"put"}),
     ("dsectl kill ", NODES, {"n4", "all", "rest"}),
     ("dsectl kill n1 ", {"n2", "n3"}, {"n4"}),
-    ("dsectl -C shop-2 kill ", {*NODES, "n4"}, {"rest"}),
+    ("dsectl -C shop-2 kill ", {*NODES, "n4", "n2/1", "n2/12"}, {"rest"}),
+    ("dsectl -C shop-2 drain ", {*NODES, "n4"}, {"n2/1"}),
+    ("dsectl -C shop-2 request echo.echo --only ", {*NODES, "n4", "n2/1", "n2/12"}, {"rest"}),
+    ("dsectl -C shop-2 logs n2/", {"n2/1", "n2/12"}, {"n2", "n4"}),
     ("dsectl kill --cluster=shop-2 ", {*NODES, "n4"}, {"rest"}),
     ("dsectl -C ", {"default", "shop-2"}, NODES),
     ("dsectl rm ", {"default", "shop-2"}, NODES),
@@ -178,6 +183,9 @@ COMPLETED = [
     ("dsectl -C shop-2 heal ", "<heal><f2>"),
     ("dsectl partition n1,n2 re", "<n1,n2><rest>"),
     ("dsectl -C shop-2 partition n1,n4,re", "<partition><n1,n4,rest>"),
+    ("dsectl -C shop-2 serve a:B --on n1,n", "<n1,n>"),
+    ("dsectl -C shop-2 serve a:B --on=n1,n4", "<--on=n1,n4>"),
+    ("dsectl -C shop-2 pause n2/12", "<pause><n2/12>"),
     ("dsectl put k @val", "<put><k><@value.bin>"),
     ("dsectl recipe run --junit=val", "<run><--junit=value.bin>"),
     ("dsectl recipe show les", "<show><lesson one.md>"),
@@ -213,6 +221,7 @@ PROGRAM = """#!/bin/sh
 case "$2 $5" in
     'key shop-2') echo elsewhere ;;
     'key '*) printf '%s\\n' user:1 user:2 'two words' cart ;;
+    'service '*) echo shop ;;
     'bucket '*) printf '%s\\n' orders carts ;;
     'queue '*) printf '%s\\n' jobs dead ;;
     'operation '*) echo flaky. ;;
@@ -224,6 +233,7 @@ LIVE = [
     ("dsectl get ", {"user:1", "user:2", "cart"}, {"elsewhere"}),
     ("dsectl get user:", {"user:1", "user:2"}, {"cart", "elsewhere"}),
     ("dsectl -C shop-2 get ", set(), {"cart"}),
+    ("dsectl -C shop-2 unserve ", {"shop", "n2/1", "n2/12"}, {"n2"}),
 ]
 LIVE_COMPLETED = [
     ("dsectl -C shop-2 get el", "<get><elsewhere>"),
