@@ -17,7 +17,7 @@ from cluster.client.admin import Admin, Questions
 from cluster.client.aio_queues import AioQueues
 from cluster.client.aio_streams import AioReplies
 from cluster.client.aio_topics import MOVE_S, Subscription, Topics, check_loop
-from cluster.client.dispatch import Dispatch
+from cluster.client.dispatch import Dispatch, StreamDispatch
 from cluster.client.keyed import Contexts
 from cluster.client.kv import Kv
 from cluster.client.locate import Address, Location, addresses, find
@@ -392,6 +392,14 @@ class Calls:
         """Call a service, `within` so many seconds, when that is not the `timeout`. The body is not changed, and may be
         sent again."""
         return self._call(body, monotonic() + (self.timeout if within is None else within), done)
+
+    def stream(
+        self, body: Call, done: Done, take: Callable[[bytes], object], within: float | None = None
+    ) -> StreamDispatch:
+        """As `call`, of an operation that streams: `take` gets the parts of its reply, lines of JSON, and whoever reads
+        them gives `credit` to what this returns."""
+        deadline = monotonic() + (self.timeout if within is None else within)
+        return self.router.stream(body, deadline, done, take)
 
     def subscription(self, pattern: str, take: Callable[[Message], None]) -> Subscription:
         """A subscription, to be started, that hands each message to `take` as it comes, and keeps none."""

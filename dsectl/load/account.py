@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from cluster.errors import Usage
 from dsectl.load.plan import KV, PUBLISH, QUEUE, REQUEST, LoadPlan
-from dsectl.load.tally import EFFORTS, EXAMPLES_MAX, PERCENTILES, KindReport, LoadReport, decode, merge, rate
+from dsectl.load.tally import EFFORTS, EXAMPLES_MAX, PERCENTILES, REPLIES, KindReport, LoadReport, decode, merge, rate
 from dsectl.ui.units import duration, show_duration
 from dsectl.ui.verdicts import Verdict, verdict_on
 
@@ -59,9 +59,9 @@ def account_of(plan: LoadPlan, report: LoadReport, at: str) -> Account:
         found |= {name: getattr(report, name) for name in ("delivered", "acked", "recovered")}
         found["delivery"] = decode(report.delivery).summary()
     elif plan.family == REQUEST:
-        found |= {**whole.efforts, "declared_errors": report.declared_errors}
+        found |= {**whole.efforts, REPLIES: whole.replies, "declared_errors": report.declared_errors}
         for name, one in report.kinds.items():
-            found["operations"][name] |= one.efforts
+            found["operations"][name] |= {**one.efforts, REPLIES: one.replies}
     else:
         found["stale"] = report.stale
     if plan.family == KV and plan.mix.reads:

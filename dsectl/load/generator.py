@@ -223,9 +223,13 @@ class OfferedOperation:
         self.due = due
         self.sent = monotonic()
 
+    def answered_at(self) -> float:
+        """Until when its latency counts; called at its end."""
+        return monotonic()
+
     def count(self, outcome: Outcome, succeeded: bool) -> bool:
-        """Count it as ended now; returns whether it was refused."""
-        now = monotonic()
+        """Count it as ended; returns whether it was refused."""
+        now = self.answered_at()
         if succeeded:
             self.kind.ok += 1
             self.kind.timed(self.due, self.sent, now)

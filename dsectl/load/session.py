@@ -99,9 +99,8 @@ class _Session:
             self.found.prepared = await consumed.prepare()
             return consumed
         if plan.family != KV:
-            for one in plan.requests.mix:
-                await check_operation(self.client, one.operation)
-            return RequestLoad(plan, calls, tally)
+            streams = [one.operation for one in plan.requests.mix if await streams_replies(self.client, one.operation)]
+            return RequestLoad(plan, calls, tally, streams)
         ledger = Ledger(f"{plan.name}-", plan.keys.count, Payloads(plan.sizes))
         entry = self.client.location.entry
         copies = 1 if entry is None else min(entry.n, len(entry.members))
@@ -173,12 +172,15 @@ class _Session:
         self._told_at, self._offered_before = now, self.tally.offered
 
 
-async def check_operation(client: Client, target: str) -> None:
-    """Raises NotFound when no node offers the operation; passes when no node could answer."""
+async def streams_replies(client: Client, target: str) -> bool:
+    """Whether the operation replies with a stream. Raises NotFound when no node offers it; what no node can say now is
+    taken for one that does not."""
     service, _, operation = target.rpartition(".")
     answers = await client.ask_all(None, "describe", {"service": service}, timeout=ASK_S)
     found = [answer for answer in answers.values() if not isinstance(answer, ClusterError)]
-    if any(operation in answer["operations"] for answer in found):
-        return
+    offered = [answer["operations"][operation] for answer in found if operation in answer["operations"]]
+    if offered:
+        return any(one.get("streams", False) for one in offered)
     if found or all(isinstance(answer, NotFound) for answer in answers.values()):
         raise NotFound(f"no live node offers {target}", help="`dsectl services` lists services, `dsectl describe` one.")
+    return False

@@ -113,6 +113,9 @@ COUNTS = ("ok", "failed", "maybe", "declared")
 EFFORTS = ("shed", "hedged", "cluster_retries", "load_retries")
 """Operations that were shed or hedged; attempts beyond the first, by the cluster for what it answered, and by the load.
 """
+REPLIES = "replies"
+"""Of operations that stream, also of those that did not end well."""
+_SUMS = (*COUNTS, *EFFORTS, REPLIES)
 EXAMPLES_MAX = 5
 
 
@@ -121,7 +124,7 @@ class KindTally:
 
     def __init__(self) -> None:
         self.ok = self.failed = self.maybe = self.declared = 0
-        self.shed = self.hedged = self.cluster_retries = self.load_retries = 0
+        self.shed = self.hedged = self.cluster_retries = self.load_retries = self.replies = 0
         self.service, self.response = Latency(), Latency()
         self.totals = Latency(), Latency()
         self._service, self._response = self.service.fresh.append, self.response.fresh.append
@@ -150,6 +153,7 @@ class KindReport(Struct, kw_only=True):
     hedged: int = 0
     cluster_retries: int = 0
     load_retries: int = 0
+    replies: int = 0
     service: bytes = b""
     response: bytes = b""
 
@@ -180,7 +184,7 @@ class Interval(KindReport, tag=True, kw_only=True):
         """As JSON."""
         rates = {"offered_per_s": rate(self.offered, self.seconds), "achieved_per_s": rate(self.ok, self.seconds)}
         times = {"until_s": round(self.until_s, 3), "seconds": round(self.seconds, 3)}
-        counts = {**self.counts, **self.efforts}
+        counts = {**self.counts, **self.efforts, REPLIES: self.replies}
         return {**times, **counts, **rates, "in_flight": self.in_flight, **self.summaries()}
 
 
@@ -283,10 +287,10 @@ class Tally:
     def interval(self, until_s: float, seconds: float, in_flight: int) -> Interval:
         """What happened since the last one."""
         service, response = Latency(), Latency()
-        now = {"offered": self.offered, **dict.fromkeys((*COUNTS, *EFFORTS), 0)}
+        now = {"offered": self.offered, **dict.fromkeys(_SUMS, 0)}
         for kind in self.kinds.values():
             kind.take(service, response)
-            for name in (*COUNTS, *EFFORTS):
+            for name in _SUMS:
                 now[name] += getattr(kind, name)
         new: dict[str, Any] = {name: number - self._before.get(name, 0) for name, number in now.items()}
         self._before = now
@@ -299,7 +303,7 @@ class Tally:
         for name, kind in self.kinds.items():
             kind.take(Latency(), Latency())
             service, response = (total.encode() for total in kind.totals)
-            counts = {one: getattr(kind, one) for one in (*COUNTS, *EFFORTS)}
+            counts = {one: getattr(kind, one) for one in _SUMS}
             found.kinds[name] = KindReport(**counts, service=service, response=response)
         found.lag, found.offered, found.unsent_for = self.lag.encode(), self.offered, self.unsent.encode()
         return found

@@ -6,7 +6,7 @@ from typing import Self
 from dsectl.cli.console import Console
 from dsectl.load.account import Account, promises
 from dsectl.load.plan import KV, PUBLISH, QUEUE, LoadPlan
-from dsectl.load.tally import Interval, Summary
+from dsectl.load.tally import REPLIES, Interval, Summary
 from dsectl.ui.charts import UNICODE, spark
 from dsectl.ui.screen import Block
 from dsectl.ui.table import table, table_lines
@@ -182,6 +182,9 @@ def summary_lines(account: Account, verdict: Verdict, paint: Paint, columns: int
     efforts = [f"{account[name]:,} {word}" for name, word in EFFORTS.items() if account.get(name)]
     if efforts:
         lines.append("effort   " + ", ".join(efforts))
+    streams = [(name, one) for name, one in account["operations"].items() if one.get(REPLIES)]
+    if streams:
+        lines.append("replies  " + ", ".join(f"{shown(name)} {one[REPLIES]:,}" for name, one in streams))
     if account.get("declared_errors"):
         lines.append("declared " + ", ".join(f"{name} {n:,}" for name, n in account["declared_errors"].items()))
     if account["errors"]:

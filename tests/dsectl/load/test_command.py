@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from cluster.wire.admin import AdminAnswer, AdminQuery
-from cluster.wire.frames import Frame, Request
+from cluster.wire.frames import Frame, Part, Request, encode_frame
 from cluster.wire.kv import Get, Got, Put, PutDone
 from cluster.wire.requests import Call, CallDone
 from cluster.wire.topics import Message, Publish, Published, Subscribe, Subscribed
@@ -54,6 +54,7 @@ class Keeper:
         self.hints = hints
         self.every = every
         self.done = done
+        self.rows = 3
         self.calls: list[Call] = []
         self.lefts_s: list[float] = []
         self.subscriber: tuple[Peer, int] | None = None
@@ -80,12 +81,17 @@ class Keeper:
         elif isinstance(body, Publish):
             self.publish(body)
             peer.reply(frame, Published("id", 1, []))
+        elif isinstance(body, Call) and body.stream:
+            for _ in range(self.rows):
+                peer.raw(encode_frame(Part(frame.id, b'{"number":1}\n' * 100)))
+            peer.reply(frame, self.done or CallDone(b"", "n1", replies=self.rows * 100))
         elif isinstance(body, Call):
             peer.reply(frame, self.done or CallDone(body.payload, "n1"))
         elif isinstance(body, AdminQuery) and body.what == "vitals":
             peer.reply(frame, AdminAnswer(msgspec.to_builtins(vitals(hints={"n2": self.hints} if self.hints else {}))))
         elif isinstance(body, AdminQuery) and body.what == "describe":
-            peer.reply(frame, AdminAnswer({"operations": {"echo": {}, "whoami": {}, "work": {}}}))
+            count = {"streams": True}
+            peer.reply(frame, AdminAnswer({"operations": {"echo": {}, "whoami": {}, "work": {}, "count": count}}))
 
     def publish(self, body: Publish) -> None:
         assert self.subscriber is not None
@@ -198,6 +204,25 @@ def test_retries_of_its_own_are_naive_and_counted_apart_from_those_of_the_cluste
     found = load(run, "request", "flaky.work", "--for", "100ms", "--retries", "2", "--backoff", "20ms", code=3)
     assert (found["failed"], found["shed"], found["load_retries"]) == (10, 10, 20)
     assert load(run, "request", "--for", "100ms", "--require", "shed<1%", code=1)["reasons"][0].startswith("shed<1%")
+
+
+def test_streams_are_read_to_their_end_and_their_replies_counted(serve: Serve, run: Run) -> None:
+    keeper = Keeper()
+    serve(keeper)
+    found = load(run, "request", "echo.count=50", "flaky.work=50", "--for", "300ms")
+    streams = [call for call in keeper.calls if call.stream]
+    assert {call.operation for call in streams} == {"count"} and 0 < len(streams) < 30
+    assert found["ok"] == 30 and found["replies"] == 300 * len(streams)
+    assert found["operations"]["echo.count"]["replies"] == found["replies"]
+    assert found["operations"]["flaky.work"]["replies"] == 0
+    shown = run("load", "request", "echo.count", "--for", "100ms")
+    assert "replies  echo.count 3,000" in shown.lines
+    keeper.done = CallDone(b"", "n1", replies=299)
+    found = load(run, "request", "echo.count", "--for", "100ms", code=1)
+    assert found["unexpected"] == 10 and "300 with 299" in found["examples"][0]
+    keeper.done = CallDone(b'{"message":"sold"}', "n1", error="SoldOut", replies=300)
+    found = load(run, "request", "echo.count", "--for", "100ms", code=3)
+    assert (found["declared"], found["replies"], found["unexpected"]) == (10, 3000, 0)
 
 
 def test_declared_errors_are_named(serve: Serve, run: Run) -> None:
