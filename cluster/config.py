@@ -111,6 +111,8 @@ class TransportSettings:
     clients_max: int = 512
     idle_close_s: float = 30.0
     """A background lane that carried nothing for so long is closed."""
+    slice_messages: int = 64
+    """What so many messages of one read have produced leaves before more are looked at."""
     sweep_interval_s: float = 0.02
     """Deadlines are exact to this: one timer sweeps them all. One that is shorter may be late by as much again."""
 

@@ -34,8 +34,6 @@ from cluster.wire.rights import PLACED, ROLE_NODE, forbidden
 
 ONE_WAY_S = 3600.0
 """What a one-way message without a deadline is given: in practice, all the time there is."""
-TOGETHER = 64
-"""What so many messages of one read have produced leaves before more are looked at: see `OutputTick`."""
 PROCEED, HOLD, STALE = "proceed", "hold", "stale"
 
 Handler = Callable[[ports.Inbound], None]
@@ -75,8 +73,8 @@ class InboundSession:
     """What came on one proven connection, and what is still to be answered on it."""
 
     __slots__ = (
-        "_clock", "_handlers", "_reader", "_receiver", "answers", "cancels", "connection", "peer", "role", "sender",
-        "windows",
+        "_clock", "_handlers", "_reader", "_receiver", "_slice", "answers", "cancels", "connection", "peer", "role",
+        "sender", "windows",
     )  # fmt: skip
 
     def __init__(self, receiver: InboundReceiver, clock: Clock, connection: Connection) -> None:
@@ -94,6 +92,7 @@ class InboundSession:
         self._receiver = receiver
         self._clock = clock
         self._reader = FrameReader()
+        self._slice = connection.end.settings.slice_messages  # see `OutputTick`
         self._handlers = receiver.handlers_of(peer.role)
         connection.on_close.append(self._closed)
 
@@ -106,7 +105,7 @@ class InboundSession:
             receiver.on_answer(connection.target)
         taken = 0
         for frame in self._reader.serve(data):
-            if taken >= TOGETHER:
+            if taken >= self._slice:
                 taken = 0
                 connection.end.outbox.end_early()
             taken += 1

@@ -6,6 +6,7 @@ read. What a run proves, and under which faults, is the scenario's business.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from cluster.chain.entry import encode_chain, entry_path, first_entries
@@ -43,6 +44,9 @@ PORT, GATEWAY_PORT = 7000, 7100
 RELOAD_MAX_S = 0.005  # until a command that changed the faults has had every node reload them
 
 
+SLICES = (64, 1, 3)
+"""Messages a slice, by seed."""
+
 Ending = TypeVar("Ending", bound=SimulatedRequest | ClientOperation | Carried)
 
 
@@ -61,7 +65,10 @@ class Fleet:
         gateways: Sequence[str] = (),
     ) -> None:
         self.world = World(seed, quality=quality, keep_trace=keep_trace)
-        self.settings = settings or node_settings()
+        settings = settings or node_settings()
+        # Reads are small here: some worlds cut them up, as only a flood of messages does to real ones.
+        sliced = replace(settings.transport, slice_messages=SLICES[seed % len(SLICES)])
+        self.settings = replace(settings, transport=sliced)
         quorum = self.settings.replication
         self.zones = zones
         self.gateways = {name: GatewayPorts(GATEWAY_PORT + place) for place, name in enumerate(gateways)}

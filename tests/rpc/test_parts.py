@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from cluster.config import TransportSettings
 from cluster.errors import ClusterError, Maybe
 from cluster.limits import PART_BYTES_MAX, PARTS_WINDOW_BYTES
 from cluster.rpc.inbound import InboundMessage, InboundSession
@@ -24,6 +25,7 @@ class HalfConnection:
         self.peer = Party("c", "node", name, "id", 1)
         self.target = target
         self.clock = SenderClock(same=True)
+        self.end = SimpleNamespace(settings=TransportSettings())
         self.on_close: list[Callable[[], None]] = []
         self.ended = False
         self.refused: list[str] = []

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from cluster.config import TransportSettings
 from cluster.env import Link
 from cluster.errors import StaleLayout, Usage
 from cluster.faults import Fault, FaultDocument
 from cluster.ports import Inbound
-from cluster.rpc.inbound import HOLD, PROCEED, STALE, TOGETHER
+from cluster.rpc.inbound import HOLD, PROCEED, STALE
 from cluster.simulation import World
 from cluster.wire.frames import ONE_WAYS_MAX
 from cluster.wire.handshake import LANE_FOREGROUND
@@ -244,7 +245,8 @@ def test_a_full_queue_refuses_at_once() -> None:
 @pytest.mark.parametrize("gathered", [False, True])
 def test_answers_to_the_first_of_many_messages_leave_before_the_last_is_looked_at(gathered: bool) -> None:
     """Else hundreds in flight would move as one convoy, and each process would wait while another works."""
-    many = 2 * TOGETHER + 1
+    together = TransportSettings().slice_messages
+    many = 2 * together + 1
     with World(1) as world:
         one, two = peers(world, "n1", "n2")
         before: list[int] = []
@@ -270,7 +272,7 @@ def test_answers_to_the_first_of_many_messages_leave_before_the_last_is_looked_a
         one.env.clock.call_soon(send)
         world.run_for(0.3)
         assert len(before) == many
-        assert [count - before[0] for count in before] == [place // TOGETHER for place in range(many)]
+        assert [count - before[0] for count in before] == [place // together for place in range(many)]
 
 
 def test_what_shares_a_frame_keeps_its_place_among_the_others() -> None:
