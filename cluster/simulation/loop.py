@@ -150,10 +150,11 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         """Close the coroutines that a crash or the end of the run left unfinished. The process must be dead: its
         `finally` blocks run here, and nothing that they do reaches the world."""
         assert self.process.dead
-        for task in self._tasks:
-            if not task.done():
-                close_coroutine(cast(Coroutine[Any, Any, Any], task.get_coro()))
-        self._tasks.clear()
+        while self._tasks:  # what a `finally` block spawns is closed as well
+            tasks, self._tasks = self._tasks, []
+            for task in tasks:
+                if not task.done():
+                    close_coroutine(cast(Coroutine[Any, Any, Any], task.get_coro()))
 
 
 class SimulatedTask:

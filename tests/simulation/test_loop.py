@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from cluster.env import Env
 from cluster.simulation import World
 
 
@@ -126,3 +127,23 @@ def test_many_tasks_are_not_all_kept(world: World) -> None:
     world.complete("n1", main())
     loop = world._nodes["n1"].loop
     assert loop is not None and len(loop._tasks) < 300
+
+
+def test_what_coroutines_spawn_as_they_are_closed_is_closed_as_well(seed: int) -> None:
+    """As a place at a gate that becomes free is given to the next call; there may be many."""
+
+    async def later() -> None:
+        raise AssertionError("its process is dead")
+
+    async def with_successor(env: Env) -> None:
+        try:
+            await asyncio.sleep(1000.0)
+        finally:
+            env.spawn(later())
+
+    with World(seed) as world:
+        for _ in range(100):
+            env = world.env("n1")
+            env.spawn(with_successor(env))
+        world.run_for(1.0)
+    gc.collect()  # what was not closed warns here, and warnings are errors
