@@ -202,7 +202,7 @@ class Facts(Protocol):
         """Push this node's fact to all live members; `done` with how many hold it, this node included."""
 
     def tell_all(self, kind: str, done: Callable[[int], None]) -> None:
-        """The same, again and again until all of them have answered."""
+        """The same, again and again until all of them have what this node announced last."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,15 +188,18 @@ class Announcing:
         context.clock.call_soon(attempt)
 
     def tell_all(self, kind: str, done: Callable[[int], None]) -> None:
-        """As `tell`, and again to those that have not answered, until all live members have. Once something newer was
-        announced `done` never comes."""
+        """As `tell`, and again to those that have not answered, until all live members have what was announced last:
+        something newer than now, if there is any by then."""
         context, confirmed = self.context, dict[str, None]()
         me = context.me.name
         rumor = self.facts.rumor(me, kind)
 
         def attempt() -> None:
-            if rumor.version != self.facts.rumor(me, kind).version:
-                return
+            nonlocal rumor
+            newest = self.facts.rumor(me, kind)
+            if rumor.version != newest.version:
+                rumor = newest
+                confirmed.clear()
             left = [name for name in context.table.alive() if name != me and name not in confirmed]
             if not left:
                 done(len(confirmed) + 1)

@@ -154,6 +154,17 @@ def test_a_drain_fails_no_call(seed: int) -> None:
         assert drained
 
 
+def test_workers_of_one_node_that_drain_together_all_end_at_once(seed: int) -> None:
+    with Fleet.running(seed, 3) as fleet:
+        workers = {name: fleet.worker(name, "n1", Talk()) for name in ("w1", "w2", "w3")}
+        fleet.until(lambda: all(one.registered for one in workers.values()))
+        drained: list[str] = []
+        for name, worker in workers.items():
+            fleet.world.env(name).clock.call_soon(worker.drain, lambda name=name: drained.append(name))
+            fleet.world.run_for(fleet.world.random("drains").uniform(0.0, 0.02))
+        fleet.until(lambda: sorted(drained) == sorted(workers), 1.0)
+
+
 def test_a_worker_keeps_its_name_unless_another_has_taken_it_meanwhile(seed: int) -> None:
     with Fleet.running(seed, 3) as fleet:
         names = ["w1", "w2", "w3", "w4"]
