@@ -17,7 +17,7 @@ def load_service(target: str) -> type:
     place, _, name = target.rpartition(":")
     if not place or not name.isidentifier():
         raise Usage(f"{target!r} does not name a class: expected MODULE:CLASS or PATH.py:CLASS")
-    module = _load(place)
+    module = _load(place, name)
     found = getattr(module, name, None)
     if not isinstance(found, type):
         services = [known for known, one in vars(module).items() if hasattr(one, "__service__")]
@@ -29,7 +29,7 @@ def load_service(target: str) -> type:
     return found
 
 
-def _load(place: str) -> ModuleType:
+def _load(place: str, name: str) -> ModuleType:
     path = Path(place)
     folder = str(path.resolve().parent if path.suffix == ".py" else Path.cwd())
     if folder not in sys.path:
@@ -48,8 +48,24 @@ def _load(place: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name and place.startswith(error.name):
             raise Usage(
-                f"there is no module {place!r}", help="Its folder is the current one; else give PATH.py:CLASS."
+                f"there is no module {place!r}",
+                help="Modules are looked for in the current folder; PATH.py:CLASS names a file anywhere.",
             ) from None
         raise Usage(f"{place} cannot be loaded: {error}") from error
+    except ImportError as error:
+        help = None
+        if path.suffix == ".py" and "relative import" in str(error):
+            help = f"A file is loaded without its package; name the module instead: `{_as_module(path)}:{name}`."
+        raise Usage(f"{place} cannot be loaded: {error}", help=help) from error
     except Exception as error:  # whatever the code of a user does
         raise Usage(f"{place} cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def _as_module(path: Path) -> str:
+    """What a file of a package is called as a module, from the folder that the outermost package is in."""
+    folder = path.resolve().parent
+    names = [path.stem]
+    while (folder / "__init__.py").exists():
+        names.insert(0, folder.name)
+        folder = folder.parent
+    return ".".join(names)

@@ -83,14 +83,14 @@ def say_why(error: BaseException) -> None:
     """Write to the log what a person can use who has just started this: of an error of the service's own code the
     frames of that code, and of a wrong name what helps."""
     cause = error.__cause__ if isinstance(error, Usage) else error
-    if cause is None:
-        sys.stderr.write(f"{getattr(error, 'help', '')}\n")
-        return
-    frames = cause.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(LOADING):
-        frames = frames.tb_next
-    said = "".join(traceback.format_exception(type(cause), cause, frames))
-    sys.stderr.write("".join(line for line in said.splitlines(keepends=True) if line.strip(" ^~\n")))
+    if cause is not None:
+        frames = cause.__traceback__
+        while frames is not None and frames.tb_frame.f_code.co_filename.startswith(LOADING):
+            frames = frames.tb_next
+        said = "".join(traceback.format_exception(type(cause), cause, frames))
+        sys.stderr.write("".join(line for line in said.splitlines(keepends=True) if line.strip(" ^~\n")))
+    if isinstance(error, ClusterError) and error.help != error.help_text:
+        sys.stderr.write(f"{error.help}\n")
 
 
 def end_group(code: int) -> None:

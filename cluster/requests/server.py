@@ -244,7 +244,8 @@ class Server:
         if isinstance(instance, type):
             raise Usage(f"{instance.__name__} is a class: host an instance of it")
         if definition.name in self.definitions:
-            raise Usage(f"this node hosts a service {definition.name} already")
+            help = "Another version of it runs beside it in a worker: `dsectl serve MODULE:CLASS`."
+            raise Usage(f"this node hosts a service {definition.name} already", help=help)
         self.definitions[definition.name] = definition
         concurrency = definition.concurrency or CONCURRENCY
         gate = Gate[Run](f"{definition.name} on {self.node}", concurrency, sheds=definition.shedding)
