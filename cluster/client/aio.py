@@ -13,7 +13,7 @@ from functools import partial
 from time import monotonic
 from typing import Any, Self, TypeVar, cast
 
-from cluster.client.admin import Admin, Questions
+from cluster.client.admin import Admin
 from cluster.client.aio_queues import AioQueues
 from cluster.client.aio_streams import AioReplies
 from cluster.client.aio_topics import MOVE_S, Subscription, Topics, check_loop
@@ -22,6 +22,7 @@ from cluster.client.keyed import Contexts
 from cluster.client.kv import Kv
 from cluster.client.locate import Address, Location, addresses, find
 from cluster.client.operation import Bounded, Gather, Send, Steps, check_count, check_name
+from cluster.client.questions import Questions
 from cluster.client.requests import Requests
 from cluster.client.router import Router
 from cluster.client.topics import Listening

@@ -22,11 +22,12 @@ from math import ceil
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-from cluster.client.admin import Admin, Questions
+from cluster.client.admin import Admin
 from cluster.client.keyed import Contexts
 from cluster.client.kv import Kv
 from cluster.client.locate import Address, Location, find
 from cluster.client.operation import Bounded, Gather, Send, Steps, check_nodes
+from cluster.client.questions import Questions
 from cluster.client.router import Router
 from cluster.env.real_boot import boot_id
 from cluster.env.real_local import dialled_locally

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from cluster.client.admin import LIST_QUEUES
 from cluster.client.operation import (
     TIMEOUT_MAX_S,
     Family,
@@ -29,6 +28,7 @@ from cluster.client.operation import (
     expect,
     operation,
 )
+from cluster.client.queue_admin import LIST_QUEUES
 from cluster.client.topics import check_headers
 from cluster.errors import BadMessage, ClusterError, Maybe, NotFound, TooLarge, Usage, from_code
 from cluster.limits import DEDUP_ID_BYTES_MAX, QUEUE_BATCH_MAX, VALUE_BYTES_MAX

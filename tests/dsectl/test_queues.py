@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cluster.client.admin import LIST_QUEUES, PURGE_AGAIN
+from cluster.client.queue_admin import LIST_QUEUES, PURGE_AGAIN
 from cluster.errors import AlreadyExists, ClusterError, LeaseLost, Maybe, NotFound, QueueFull
 from cluster.limits import QUEUE_BATCH_MAX
 from cluster.wire.admin import AdminAnswer, AdminQuery
