@@ -194,12 +194,7 @@ class Connection:
     def send(self, frame: Frame) -> bool:
         """Queue a frame. False when it was refused: the connection is closed, or its queue is full."""
         out = self._out
-        if out:
-            if self._gathered:
-                self._settle()
-            if len(out) > self._out_max:
-                return False
-        elif not self._begin():
+        if (not out or self._gathered or len(out) > self._out_max) and not self._has_room():
             return False
         append_frame(out, frame)
         return True
@@ -207,12 +202,7 @@ class Connection:
     def send_encoded(self, data: bytes) -> bool:
         """Queue the bytes of a frame, as `send`."""
         out = self._out
-        if out:
-            if self._gathered:
-                self._settle()
-            if len(out) > self._out_max:
-                return False
-        elif not self._begin():
+        if (not out or self._gathered or len(out) > self._out_max) and not self._has_room():
             return False
         out += data
         return True
@@ -226,10 +216,7 @@ class Connection:
         """Queue a small one-way message (SMALL_BYTES) for a frame that it shares with its neighbours. False when it is
         refused, as by `send`."""
         gathered, out = self._gathered, self._out
-        if out:
-            if len(out) > self._out_max:
-                return False
-        elif not self._begin():
+        if (not out or len(out) > self._out_max) and not self._has_room():
             return False
         if not gathered:
             self._gathered_until = deadline
@@ -241,11 +228,16 @@ class Connection:
             self._settle()
         return True
 
-    def _begin(self) -> bool:
-        """What is sent now is the first of its write. False when the connection has ended."""
+    def _has_room(self) -> bool:
+        """Whether one more frame is taken. What was gathered goes before it; the first begins with a stamp."""
+        out = self._out
+        if out:
+            if self._gathered:
+                self._settle()
+            return len(out) <= self._out_max
         if self.ended:
             return False
-        self._out += STAMP
+        out += STAMP
         if self.open and not self._paused:
             self._mark(self)
         return True
