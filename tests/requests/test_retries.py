@@ -10,7 +10,7 @@ from cluster.errors import ClusterError, Maybe, NoResponders, NotFound, Overload
 from cluster.requests import CallContext, operation, service
 from cluster.requests.demo import Text
 from cluster.requests.ejection import FAILURES_IN_ROW
-from cluster.requests.router import ATTEMPTS_MAX, HEDGE_S, JITTER_S
+from cluster.requests.routed import ATTEMPTS_MAX, HEDGE_S, JITTER_S
 from cluster.wire.requests import Call
 from tests.requests.pricing import Pricing
 from tests.requests.world import FakeInbound, World

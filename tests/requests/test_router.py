@@ -12,7 +12,7 @@ from cluster.requests.demo import Echo
 from cluster.requests.gate import CONCURRENCY, WAITING_MAX
 from cluster.requests.hosting import LEARN_S
 from cluster.requests.registry import KIND, KIND_DRAIN
-from cluster.requests.router import ATTEMPTS_MAX
+from cluster.requests.routed import ATTEMPTS_MAX
 from cluster.wire.admin import Draining
 from cluster.wire.requests import Call
 from tests.requests.pricing import Pricing

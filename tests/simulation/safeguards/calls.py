@@ -16,7 +16,7 @@ from cluster.observe.events import LimitedRecorder
 from cluster.replication.context import ReplicationContext
 from cluster.replication.mergeable import TABLE_KV
 from cluster.requests import CallContext, operation, service
-from cluster.requests.router import _EndpointCall
+from cluster.requests.routed import EndpointCall
 from cluster.rpc import Rpc
 from cluster.rpc.pending import Pending
 from cluster.simulation import World
@@ -141,12 +141,12 @@ def lose_what_waits_for_the_peer(monkeypatch: pytest.MonkeyPatch) -> None:
 def call_what_fell_silent_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever does not answer has surely not run it."""
 
-    def give_up(self: _EndpointCall) -> None:
+    def give_up(self: EndpointCall) -> None:
         self.routed.router.messenger.finish(self.request_id, cancel=True)
         self.request_id = 0
         self.on_outcome(Unreachable(f"{self.node} fell silent"))
 
-    monkeypatch.setattr(_EndpointCall, "give_up", give_up)
+    monkeypatch.setattr(EndpointCall, "give_up", give_up)
 
 
 def a_listener_stops_in_the_handshake(seed: int) -> None:

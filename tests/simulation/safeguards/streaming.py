@@ -9,7 +9,7 @@ from msgspec import Struct, json
 from cluster.errors import ClusterError, Maybe
 from cluster.limits import PART_BYTES_MAX, PARTS_WINDOW_BYTES
 from cluster.requests import CallContext, operation, service
-from cluster.requests.router import _Routed
+from cluster.requests.routed import RoutedCall
 from cluster.rpc.inbound import InboundSession
 from cluster.simulation.fleet import Fleet
 from cluster.wire.parts import Window
@@ -179,7 +179,7 @@ def let_handlers_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def begin_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_Routed, "may_begin_anew", lambda self: True)
+    monkeypatch.setattr(RoutedCall, "may_begin_anew", lambda self: True)
 
 
 SAFEGUARDS = [
