@@ -8,7 +8,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from cluster.client.operation import check_timeout, check_wait
-from cluster.client.topics import BUFFER, Listening, Publishing, TopicMessage
+from cluster.client.topics import BUFFER, Listening, Publishing, SubscriptionFigures, TopicMessage
 from cluster.errors import Usage
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def check_loop(loop: asyncio.AbstractEventLoop) -> None:
         )
 
 
-class Subscription:
+class Subscription(SubscriptionFigures):
     """Iterate over it; the first message waited for registers it. `async with` registers at once, and ends it."""
 
     def __init__(self, listening: Listening, loop: asyncio.AbstractEventLoop) -> None:
@@ -60,31 +60,6 @@ class Subscription:
         self._entered = False
         self._changed = asyncio.Event()
         listening.on_change = self._changed.set
-
-    @property
-    def pattern(self) -> str:
-        """What is listened to."""
-        return self._listening.pattern
-
-    @property
-    def node(self) -> str:
-        """The node that delivers; empty while there is none."""
-        return self._listening.node
-
-    @property
-    def nodes(self) -> int:
-        """How many nodes know of it."""
-        return self._listening.nodes
-
-    @property
-    def gaps(self) -> int:
-        """How often the subscription moved to another node."""
-        return self._listening.gaps
-
-    @property
-    def dropped(self) -> int:
-        """Messages lost to bounded buffers, at the node and here."""
-        return self._listening.dropped
 
     async def __aenter__(self) -> "Subscription":
         self._entered = True

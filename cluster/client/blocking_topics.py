@@ -4,7 +4,7 @@ from time import monotonic
 
 from cluster.client.blocking import BlockingSession
 from cluster.client.operation import check_timeout, check_wait
-from cluster.client.topics import BUFFER, Listening, Publishing, TopicMessage
+from cluster.client.topics import BUFFER, Listening, Publishing, SubscriptionFigures, TopicMessage
 from cluster.errors import DeadlinePassed, Unreachable
 
 
@@ -19,7 +19,7 @@ class BlockingTopics(Publishing[BlockingSession]):
         return BlockingSubscription(self._session, pattern, group, buffer, limit)
 
 
-class BlockingSubscription:
+class BlockingSubscription(SubscriptionFigures):
     """One subscription; a context manager. Messages come while the session waits for something, and wait for `next`."""
 
     def __init__(self, session: BlockingSession, pattern: str, group: str, buffer: int, timeout: float) -> None:
@@ -42,31 +42,6 @@ class BlockingSubscription:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    @property
-    def pattern(self) -> str:
-        """What is listened to."""
-        return self._listening.pattern
-
-    @property
-    def node(self) -> str:
-        """The node that delivers; empty while there is none."""
-        return self._listening.node
-
-    @property
-    def nodes(self) -> int:
-        """How many nodes know of it."""
-        return self._listening.nodes
-
-    @property
-    def gaps(self) -> int:
-        """How often the subscription moved to another node."""
-        return self._listening.gaps
-
-    @property
-    def dropped(self) -> int:
-        """Messages lost to bounded buffers, at the node and here."""
-        return self._listening.dropped
 
     def next(self, timeout: float | None = None) -> TopicMessage | None:
         """The next message, or None after `timeout` seconds, or at the end. Raises Unreachable when no node is left to

@@ -381,3 +381,34 @@ class Listening:
         self.error = error
         self._router.receivers.pop(self._number, None)
         self.on_change()
+
+
+class SubscriptionFigures:
+    """What a subscription shows of itself, whichever client reads it."""
+
+    _listening: Listening
+
+    @property
+    def pattern(self) -> str:
+        """What is listened to."""
+        return self._listening.pattern
+
+    @property
+    def node(self) -> str:
+        """The node that delivers; empty while there is none."""
+        return self._listening.node
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes know of it."""
+        return self._listening.nodes
+
+    @property
+    def gaps(self) -> int:
+        """How often the subscription moved to another node."""
+        return self._listening.gaps
+
+    @property
+    def dropped(self) -> int:
+        """Messages lost to bounded buffers, at the node and here."""
+        return self._listening.dropped
