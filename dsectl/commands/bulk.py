@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from time import monotonic
 from typing import Annotated, Any, BinaryIO, TypeVar
 
@@ -89,8 +89,7 @@ def kv_import(
 
     def view(console: Console) -> None:
         head = "interrupted after" if came else "imported"
-        took = console.paint(f"{show_duration(seconds)}, {rate(fields['per_s'])}/s", "dim")
-        console.line(f"{head} {count(job.lines, 'line')}: {_came_to(job)}  {took}")
+        console.line(f"{head} {count(job.lines, 'line')}: {_came_to(job)}  {_took(seconds, fields['per_s'], console)}")
         if came:
             console.note("note: the same command goes on, and does not write again what is there")
 
@@ -114,14 +113,7 @@ def kv_export(
     begin = check_text(prefix, "prefix")
     if resume and file == STREAM:
         raise Usage("standard output cannot be resumed", help="--resume goes on with a file.")
-    with ExitStack() as stack:
-        after = ""
-        write: Callable[[bytes], object] = console.bytes
-        if file != STREAM:
-            goes_on = resume and os.path.exists(file + PART)
-            part = stack.enter_context(_open(file + PART, "r+b" if goes_on else "wb"))
-            after, write = _goes_on(part, begin) if goes_on else "", part.write
-        came = stack.enter_context(noted())
+    with noted() as came, _destination(file, resume, begin, lambda: bool(came)) as (after, write):
         began = monotonic()
 
         async def work(client: Client) -> Export:
@@ -135,10 +127,6 @@ def kv_export(
             return job
 
         job = _run(work)
-        if file != STREAM and not came:
-            part.flush()
-            os.fsync(part.fileno())
-            os.replace(file + PART, file)
     seconds = monotonic() - began
     fields = {
         "file": file,
@@ -153,8 +141,8 @@ def kv_export(
 
     def view(console: Console) -> None:
         head = "interrupted after" if came else "exported"
-        took = console.paint(f"{show_duration(seconds)}, {rate(fields['per_s'])}/s", "dim")
         say = console.note if file == STREAM else console.line
+        took = _took(seconds, fields["per_s"], console)
         say(f"{head} {count(job.keys, 'key')}, {show_size(job.bytes)}  {took}")
         if came and file != STREAM:
             console.note(f"note: --resume goes on with {shown(file + PART)!r}")
@@ -199,6 +187,10 @@ def _speed(keys: int, seconds: float) -> dict[str, Any]:
     return {"seconds": round(seconds, 3), "per_s": round(keys / max(seconds, 0.001), 1)}
 
 
+def _took(seconds: float, per_s: float, console: Console) -> str:
+    return console.paint(f"{show_duration(seconds)}, {rate(per_s)}/s", "dim")
+
+
 def _came_to(job: Import) -> str:
     passed_over = f", {job.passed_over:,} passed over" if job.passed_over else ""
     return f"{job.written:,} written, {job.unchanged:,} there already{passed_over}"
@@ -223,6 +215,24 @@ def _wrong(job: Import, fields: dict[str, Any], console: Console) -> ClusterErro
     return type(first.error)(
         f"line {first.line}: {first.error.message}", help=f"{first.error.help}\n{went}. {again}", **fields, errors=lines
     )
+
+
+@contextmanager
+def _destination(
+    file: str, resume: bool, prefix: str, is_cut: Callable[[], bool]
+) -> Iterator[tuple[str, Callable[[bytes], object]]]:
+    """The key behind which an export goes on, and where its lines are written. A file takes its name once it is whole:
+    when the block ends without an error, and was not cut short."""
+    if file == STREAM:
+        yield "", current().console.bytes
+        return
+    goes_on = resume and os.path.exists(file + PART)
+    with _open(file + PART, "r+b" if goes_on else "wb") as part:
+        yield _goes_on(part, prefix) if goes_on else "", part.write
+        if not is_cut():
+            part.flush()
+            os.fsync(part.fileno())
+            os.replace(file + PART, file)
 
 
 def _goes_on(part: BinaryIO, prefix: str) -> str:

@@ -81,11 +81,11 @@ def up(
         report = emulator.up(spec, emulator.WAIT_S if wait is None else wait, progress)
     finally:
         console.progress("")
-    # Until nobody catches up any more, or for a while; not waited for when some nodes stay down.
-    deadline = time.monotonic() + (0.0 if report.failed else SETTLE_S)
-    while (now := snapshot().to_json())["verdict"] != "green" and time.monotonic() < deadline:
-        time.sleep(SETTLE_POLL_S)
-    found = {**now, "ready_s": round(report.ready_s, 3), "created": report.created}
+    found = {
+        **_settled(0.0 if report.failed else SETTLE_S),
+        "ready_s": round(report.ready_s, 3),
+        "created": report.created,
+    }
     lost = {} if report.created else workers.revive(report.files, report.files.nodes, emulator.WAIT_S)
     if not report.created:
         found["workers"] = workers_json(report.files, found["nodes"])
@@ -109,6 +109,14 @@ def up(
             view(console)
         raise error
     return Answer(found, view)
+
+
+def _settled(within_s: float) -> dict[str, Any]:
+    """How the cluster is once it is green, or after this time."""
+    deadline = time.monotonic() + within_s
+    while (now := snapshot().to_json())["verdict"] != "green" and time.monotonic() < deadline:
+        time.sleep(SETTLE_POLL_S)
+    return now
 
 
 def _option() -> str:
