@@ -114,3 +114,9 @@ def show_value(data: bytes, console: "Console") -> None:
 def one_line(data: bytes) -> str:
     """A value on one line, everything else escaped."""
     return shown(data.decode(errors="backslashreplace"))
+
+
+def note_late(late: list[str], console: "Console") -> None:
+    """A note of the nodes that have not taken over what was decided, if there are any."""
+    if late:
+        console.note(f"note: not taken over yet by {', '.join(late)}, which will when it answers again")

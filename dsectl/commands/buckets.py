@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
-from dsectl.cli.values import check_text
+from dsectl.cli.values import check_text, note_late
 from dsectl.ui.cells import rules
 from dsectl.ui.table import table
 from dsectl.ui.text import Paint, shown
@@ -41,16 +41,12 @@ def create(
     With siblings, concurrent writes all stay, until a writer replaces them. With lww the last writer wins, by stamps of
     a hybrid logical clock: each read has one value, and what was written meanwhile is lost. A time to live is that of
     values: counters and sets of the bucket do not end."""
-    timeout = current().options.timeout_s
-    made = (
-        current()
-        .client()
-        .admin.create_bucket(check_text(name, "bucket"), resolver=resolver, r=r, w=w, ttl=ttl, timeout=timeout)
-    )
+    admin, timeout = current().client().admin, current().options.timeout_s
+    made = admin.create_bucket(check_text(name, "bucket"), resolver=resolver, r=r, w=w, ttl=ttl, timeout=timeout)
 
     def view(console: Console) -> None:
         console.line(f"bucket {made['bucket']}: {rules(made)}")
-        _note_late(made["late"], console)
+        note_late(made["late"], console)
 
     return Answer(made, view)
 
@@ -84,14 +80,9 @@ def empty(bucket: Annotated[str, typer.Argument(metavar="BUCKET", help="Bucket t
 
     def view(console: Console) -> None:
         console.line(f"bucket {done['bucket']} is empty")
-        _note_late(done["late"], console)
+        note_late(done["late"], console)
 
     return Answer(done, view)
-
-
-def _note_late(late: list[str], console: Console) -> None:
-    if late:
-        console.note(f"note: not taken over yet by {', '.join(late)}, which will when it answers again")
 
 
 def _table(buckets: list[dict[str, Any]], paint: Paint, columns: int | None) -> list[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
-from dsectl.cli.values import check_text
+from dsectl.cli.values import check_text, note_late
 from dsectl.ui.queues import contents, queues_table, rules, shards_table
 from dsectl.ui.text import count, shown
 
@@ -45,22 +45,11 @@ def create(
 ) -> Answer:
     """A majority of the members decides, and the command returns when all that live have taken it over. Created again
     with the same options, it is there. The number of shards is fixed: more of them spread a queue over more nodes."""
-    made = (
-        current()
-        .client()
-        .admin.create_queue(
-            check_text(name, "queue"),
-            shards=shards,
-            visibility=visibility,
-            max_receives=max_receives,
-            dead_letter=dead_letter,
-            retention=retention,
-            delay=delay,
-            max_depth=max_depth,
-            timeout=current().options.timeout_s,
-        )
-    )
-
+    made = current().client().admin.create_queue(
+        check_text(name, "queue"), shards=shards, visibility=visibility, max_receives=max_receives,
+        dead_letter=dead_letter, retention=retention, delay=delay, max_depth=max_depth,
+        timeout=current().options.timeout_s,
+    )  # fmt: skip
     return _defined(made)
 
 
@@ -86,20 +75,10 @@ def alter(
 ) -> Answer:
     """What is not named stays as it is, and so does what is in the queue; leases that run go on as they began. The
     number of shards is fixed."""
-    changed = (
-        current()
-        .client()
-        .admin.alter_queue(
-            check_text(queue, "queue"),
-            visibility=visibility,
-            max_receives=max_receives,
-            dead_letter=dead_letter,
-            retention=retention,
-            delay=delay,
-            max_depth=max_depth,
-            timeout=current().options.timeout_s,
-        )
-    )
+    changed = current().client().admin.alter_queue(
+        check_text(queue, "queue"), visibility=visibility, max_receives=max_receives, dead_letter=dead_letter,
+        retention=retention, delay=delay, max_depth=max_depth, timeout=current().options.timeout_s,
+    )  # fmt: skip
     return _defined(changed)
 
 
@@ -147,7 +126,7 @@ def delete(queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Queue to 
 
     def view(console: Console) -> None:
         console.line(f"queue {done['name']} is deleted")
-        _note_late(done["late"], console)
+        note_late(done["late"], console)
 
     return Answer(done, view)
 
@@ -206,7 +185,7 @@ def redrive(
 def _defined(queue: dict[str, Any]) -> Answer:
     def view(console: Console) -> None:
         console.line(f"queue {queue['name']}: {rules(queue)}")
-        _note_late(queue["late"], console)
+        note_late(queue["late"], console)
 
     return Answer(queue, view)
 
@@ -221,11 +200,6 @@ def _bound(queue: str, pattern: str, how: str) -> Answer:
     def view(console: Console) -> None:
         patterns = ", ".join(map(shown, done["patterns"]))
         console.line(f"queue {done['name']} is bound to {patterns or 'nothing'}")
-        _note_late(done["late"], console)
+        note_late(done["late"], console)
 
     return Answer(done, view)
-
-
-def _note_late(late: list[str], console: Console) -> None:
-    if late:
-        console.note(f"note: not taken over yet by {', '.join(late)}, which will when it answers again")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cluster.errors import Usage
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
-from dsectl.cli.values import check_text
+from dsectl.cli.values import check_text, note_late
 
 if TYPE_CHECKING:
     import typer
@@ -36,11 +36,8 @@ def weight(
             "give the shares of versions, or --even alone",
             help=f"`dsectl services weight {service} 2=10%`, for example.",
         )
-    done = (
-        current()
-        .client()
-        .admin.weigh_service(check_text(service, "service"), found or None, timeout=current().options.timeout_s)
-    )
+    admin, timeout = current().client().admin, current().options.timeout_s
+    done = admin.weigh_service(check_text(service, "service"), found or None, timeout=timeout)
     return Answer(done, lambda console: show_weights(done, console))
 
 
@@ -71,5 +68,4 @@ def show_weights(done: dict[str, Any], console: Console) -> None:
     if done["absent"]:
         versions = ", ".join(map(str, done["absent"]))
         console.note(f"note: nobody offers version {versions} yet; its share goes to the others")
-    if done["late"]:
-        console.note(f"note: not taken over yet by {', '.join(done['late'])}, which will when it answers again")
+    note_late(done["late"], console)
