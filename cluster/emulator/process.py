@@ -1,7 +1,8 @@
 """What runs in a node's process: take the lock, run the node on uvloop until something ends it, exit.
 
 Crash-only: SIGTERM ends a node tidily, and nothing depends on that. A fatal error is written to the log and ends the
-process with exit code 1. The end of the leash or of the time to live ends the node and whatever siblings are left.
+process at once with exit code 1. The end of the leash or of the time to live ends the node and whatever siblings are
+left.
 """
 
 import asyncio
@@ -56,6 +57,10 @@ def run(start: NodeStart, make: Make) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         process = _Process(start, lock)
         code = runner.run(process.main(make))
+        if code == EXIT_FATAL:
+            # To close the loop is to wait for its threads, one of which may hang on the disk, and the node would serve
+            # meanwhile.
+            os._exit(code)
     if process.expired:
         lock.release()  # so that siblings that wait for this one see it gone
         end_siblings(start.cluster, start.name)

@@ -1,5 +1,6 @@
 """Stands in for the node in tests of processes: listens on the node's port, and does nothing else."""
 
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -74,7 +75,6 @@ def run_silent(start: NodeStart) -> int:
 
 def run_stubborn(start: NodeStart) -> int:
     """A child that does not hear SIGTERM."""
-    import signal
 
     class Stubborn(StandIn):
         def start(self) -> None:
@@ -97,3 +97,22 @@ def run_slow(start: NodeStart) -> int:
             super().start()
 
     return run(start, lambda start, on_fatal: Slow(start))
+
+
+def run_fatal(start: NodeStart) -> int:
+    """A child that meets a fatal error at SIGTERM, while a thread of it hangs on the disk."""
+
+    def make(start: NodeStart, on_fatal: Callable[[str], None]) -> Runs:
+        class Fatal(StandIn):
+            def start(self) -> None:
+                super().start()
+                import asyncio
+                import time
+
+                loop = asyncio.get_running_loop()
+                loop.run_in_executor(None, time.sleep, 600.0)
+                loop.add_signal_handler(signal.SIGTERM, on_fatal, "the log could not be synced")
+
+        return Fatal(start)
+
+    return run(start, make)

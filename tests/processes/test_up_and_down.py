@@ -1,5 +1,7 @@
 """The life of a cluster of real processes: up, down, up again, remove, and what `up` refuses or undoes."""
 
+import os
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -166,6 +168,16 @@ def test_nodes_that_do_not_hear_sigterm_are_killed(world: LocalMachine) -> None:
     emulator.down("c", world=world)
     assert 1.9 < time.monotonic() - began < 20, "all wait for the same grace, and are killed"
     assert states(made.files) == ["stopped"] * 3
+
+
+def test_a_fatal_error_ends_a_node_at_once(
+    world: LocalMachine, eventually: Callable[[Callable[[], object], str], None]
+) -> None:
+    made = emulator.up(SPEC, world=replace(world, child="stand_in:run_fatal"))
+    for process in made.nodes.values():
+        os.kill(process.pid or 0, signal.SIGTERM)
+    eventually(lambda: states(made.files) == ["stopped"] * 3, "no node waits for its thread, and serves meanwhile")
+    assert "fatal: the log could not be synced" in made.files.log("n1").read_text()
 
 
 def test_down_of_paused_nodes_is_tidy(world: LocalMachine) -> None:
