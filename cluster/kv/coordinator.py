@@ -129,10 +129,15 @@ class Coordinator:
             self.registers.put(body, partition, inbound)
         elif body.coordinator:
             self._retry(body, partition, inbound)
-        elif self.replication.view.mine(partition):
+        elif self.coordinates(partition):
             self._coordinate(body, partition, inbound)
         else:
             self.forwarder.put(body, partition, inbound, self._coordinate)
+
+    def coordinates(self, partition: int) -> bool:
+        """Whether a write of the partition is this node's own to coordinate, before any other owner's. Not while its
+        disk is full: it would need a new actor for each write, because it keeps none, and clocks are never pruned."""
+        return self.replication.view.mine(partition) and not self.replication.store.full
 
     def begin_write(self, inbound: Inbound, hops: int) -> None:
         """Leave time to answer within the deadline of a write."""

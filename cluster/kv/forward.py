@@ -1,5 +1,5 @@
-"""A node that owns no copy of a key passes the request on to an owner, and coordinates only when no owner can be
-reached.
+"""A node that owns no copy of a key, or whose disk is full, passes the request on to an owner, and coordinates only when
+no other owner can be reached.
 
 A read is hedged: an owner that has not answered soon gets company, and the first answer is the answer. A put goes to
 the next owner only after a definite refusal that says nothing about the put itself: once it may have been carried out,
@@ -89,7 +89,8 @@ class Forwarder:
         """Whom to ask, in order; an owner that drains, so that it comes to an end, after the others."""
         if hops >= HOPS_MAX:
             return []
-        owners = [name for name in self.context.view.owners(partition) if not self.context.avoided(name)]
+        context = self.context
+        owners = [name for name in context.view.owners(partition) if name != context.me and not context.avoided(name)]
         return sorted(owners, key=self.is_draining)
 
     def refused(self, inbound: Inbound) -> bool:

@@ -46,7 +46,7 @@ class Registers:
         """Coordinate a put or delete, or pass it on. Raises what refuses it."""
         if body.coordinator:
             self._retry(body, partition, inbound)
-        elif self.coordinator.replication.view.mine(partition):
+        elif self.coordinator.coordinates(partition):
             self.coordinate(body, partition, inbound)
         else:
             self.coordinator.forwarder.put(body, partition, inbound, self.coordinate)

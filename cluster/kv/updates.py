@@ -65,7 +65,7 @@ class Updates:
         check_change(body.change, self._is_lww(body.key))
         if body.coordinator:
             self._retry(body, partition, inbound)
-        elif self.replication.view.mine(partition):
+        elif self.coordinator.coordinates(partition):
             self._coordinate(body, partition, inbound)
         else:
             self.coordinator.forwarder.put(body, partition, inbound, self._coordinate)

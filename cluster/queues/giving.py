@@ -1,7 +1,8 @@
 """What this node gives: the givers of the shards that it owns, what other nodes take from them, and who waits.
 
-A node gives while it votes on the shard's partition: one that may have missed acknowledgements would deliver what is
-done with. Where no voting owner can be reached, one that does not vote gives all the same (`last_resort`).
+A node gives while it votes on the shard's partition and its disk takes writes: one that may have missed acknowledgements,
+or cannot keep them, would deliver what is done with. Where no such owner can be reached, another one gives all the same
+(`last_resort`).
 """
 
 from collections.abc import Callable, Sequence
@@ -89,7 +90,11 @@ class Giving:
         replication, partition = self.context.replication, partition_of_shard(queue, shard)
         if not replication.view.mine(partition):
             return f"{self.context.me} is no owner"
-        return "" if last_resort or replication.status.votes(partition) else f"{self.context.me} does not vote"
+        if last_resort:
+            return ""
+        if replication.store.full:
+            return f"the disk of {self.context.me} is full"
+        return "" if replication.status.votes(partition) else f"{self.context.me} does not vote"
 
     def take(
         self,

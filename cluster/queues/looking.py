@@ -2,8 +2,8 @@
 
 An acknowledged item is at W nodes, so it can be hidden only if all W of them are out of sight. All other members are
 asked; owners say what rows they have, and where these differ they are read from all owners, which repairs them. A shard
-*cannot be reached* if at least W members did not answer or, as owners, lost data, or if one that is no owner keeps
-copies for owners, which it will deliver. So one dead node never keeps a queue from being empty.
+*cannot be reached* if at least W members did not answer or, as owners, lost data or have a full disk, or if one that is
+no owner keeps copies for owners, which it will deliver. So one dead node never keeps a queue from being empty.
 """
 
 from collections.abc import Callable
@@ -53,8 +53,8 @@ class Looking:
         replication, partition = self.context.replication, partition_of_shard(queue, number)
         if not replication.view.mine(partition):
             return self._keeps_hints(queue, number), b"", None
-        if not replication.status.complete(partition):
-            return False, b"", None
+        if replication.store.full or not replication.status.complete(partition):
+            return False, b"", None  # it cannot be repaired where it differs
         shard = self.context.shards.get(queue, number)
         own = NOTHING if shard is None else shard.digest()
         return False, own, [] if own == digest else self.rows(queue, number, most)

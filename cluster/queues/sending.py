@@ -117,13 +117,15 @@ class Sending:
             self.deduplication.send(queue, body, shard, deadline, gathered.part(places))
 
     def _route(self, queue: Queue, name: str, messages: list[Outgoing], deadline: float, sent: Sent, hops: int) -> None:
-        if self.owned(queue) or hops >= HOPS_MAX:
+        context = self.context
+        # With a full disk it keeps nothing of its own, and would need a new name for what comes next.
+        if (self.owned(queue) and not context.replication.store.full) or hops >= HOPS_MAX:
             self.accept(queue, messages, sent)
             return
         self._turn += 1
-        owners = self.context.owners(queue.id, self._turn % queue.shards)
-        owners.sort(key=self.context.is_draining)
-        SendForward(self.context, owners, QueueSend(name, messages, hops + 1), deadline, sent, self._accept_all).next()
+        owners = [name for name in context.owners(queue.id, self._turn % queue.shards) if name != context.me]
+        owners.sort(key=context.is_draining)
+        SendForward(context, owners, QueueSend(name, messages, hops + 1), deadline, sent, self._accept_all).next()
 
     def owned(self, queue: Queue) -> list[int]:
         """The shards of a queue that this node owns."""

@@ -4,10 +4,11 @@ import pytest
 
 from cluster.config import node_settings
 from cluster.errors import StorageFull
+from cluster.kv.objects import split
 from cluster.replication.quorum import OK, OK_SLOPPY
 from cluster.simulation.fleet import Fleet
 from cluster.wire.admin import AdminAnswer
-from cluster.wire.kv import PutDone
+from cluster.wire.kv import Increment, PutDone, Updated
 
 KEY = "cart"
 
@@ -32,6 +33,28 @@ def test_a_full_disk_refuses_and_others_take_the_write(seed: int) -> None:
         fleet.heal()
         fleet.until(lambda: not fleet.nodes["n1"].store.full)
         fleet.until(lambda: fleet.stored("n1", KEY) == fleet.stored("n2", KEY), timeout=120.0)
+
+
+def test_an_owner_whose_disk_is_full_leaves_writes_to_the_others_and_adds_nothing_to_clocks(seed: int) -> None:
+    """It has to take a new name after each write that it could not keep, and a clock has room for so many."""
+    with Fleet.running(seed, 3) as fleet:
+        fleet.fault("disk-full", nodes=["n1"])
+        fleet.until(lambda: fleet.nodes["n1"].faults.disk is not None)
+        fleet.wait(fleet.put("n2", KEY, b"book"))
+        fleet.until(lambda: bool(fleet.nodes["n1"].store.full))
+        for number in range(20):
+            put = fleet.wait(fleet.put("n1", KEY, b"%d" % number)).answer
+            assert isinstance(put, PutDone) and put.outcome == OK and put.coordinator != "n1"
+            counted = fleet.wait(fleet.update("n1", "hits", Increment(1))).answer
+            assert isinstance(counted, Updated) and (counted.outcome, counted.value) == (OK, b"%d" % (number + 1))
+        for key in (KEY, "hits"):
+            versions, cell = split(fleet.stored("n2", key))
+            assert len(versions.clock if cell is None else cell.clock) <= 3
+        fleet.kill("n2")
+        fleet.kill("n3")
+        fleet.world.run_for(5.0)
+        refused = fleet.wait(fleet.put("n1", KEY, b"pen"))
+        assert refused.error is not None and refused.error.definite, "with nobody else there it says why itself"
 
 
 def test_a_node_with_a_full_disk_cannot_start_until_it_is_healed(seed: int) -> None:

@@ -10,17 +10,38 @@ from cluster.replication.mergeable import TABLE_QUEUES
 from tests.simulation.test_queue_node import SOON_S, acked, answer, depth, drain, fleet_with, owners, received, sent
 
 
-def test_an_owner_that_cannot_keep_what_it_lacks_keeps_a_queue_from_being_called_empty(seed: int) -> None:
+def test_a_giver_that_cannot_keep_what_it_lacks_hides_nothing(seed: int) -> None:
+    """Its disk is full, which it learns when it is repaired: then another owner gives."""
     with fleet_with(seed, shards=1) as fleet:
-        giver, other, _ = owners(fleet, 0)
-        fleet.fault("disk-full", nodes=[giver])
-        fleet.world.run_for(0.1)
+        giver, other, third = owners(fleet, 0)
+        fleet.world.partition([[giver], [other, third]])
         sent(fleet, other, b"a")
-        found = answer(fleet.wait(fleet.receive(other, "jobs", 10, timeout=5.0)))
-        assert found.messages or found.shards_unreachable == [0]
+        fleet.world.disk(giver).full_after(0)
+        fleet.world.heal()
+        assert not fleet.nodes[giver].store.full
+        found = answer(fleet.wait(fleet.receive(giver, "jobs", 10, timeout=5.0)))
+        assert [message.body for message in found.messages] == [b"a"]
+
+
+def test_an_owner_whose_disk_is_full_gives_nothing_and_keeps_no_queue_from_being_empty(seed: int) -> None:
+    """It cannot note what is acknowledged, and would deliver that again with the end of each lease."""
+    with fleet_with(seed, shards=1, visibility_s=2.0) as fleet:
+        giver, other, _ = owners(fleet, 0)
+        sent(fleet, other, b"a", b"b")
+        messages = received(fleet, giver)
+        fleet.fault("disk-full", nodes=[giver])
+        fleet.until(lambda: fleet.nodes[giver].faults.disk is not None)
+        assert acked(fleet, other, messages) == ["ok", "ok"]
+        for _ in range(4):
+            fleet.world.run_for(2.0)
+            for via in (giver, other):
+                found = answer(fleet.wait(fleet.receive(via, "jobs", 10, timeout=5.0)))
+                assert (found.messages, found.shards_unreachable) == ([], []), via
+        sent(fleet, giver, b"c")
+        assert drain(fleet, giver) == [b"c"]
         fleet.heal()
         fleet.until(fleet.settled, 60.0)
-        assert drain(fleet, other) == [b"a"]
+        assert drain(fleet, giver) == []
 
 
 def test_what_comes_for_a_receive_that_has_gone_is_given_again_at_once(seed: int) -> None:
