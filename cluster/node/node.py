@@ -68,6 +68,8 @@ from cluster.wire.replication import (
     Survey,
 )
 
+REREAD_FAULTS_S = 1.0
+"""A heal takes effect after so long at the latest, also where a slow disk or a busy loop missed the command's word."""
 LEAVE_S = 1.0
 """A member that has left goes on so long, for its clients to turn to others and for what it has under way."""
 
@@ -110,6 +112,7 @@ class Node:
         self.member = members[name]
         self.view = LayoutView(name, entry)
         self.faults = FaultBook(name)
+        self._faults_read: bytes | None = None
         self._unsaid = self._load_faults()  # before anything is written: a full disk refuses the boot record too
         self.boot = Identity(env.disk, name, env.boot_id, lambda: f"{name}-{env.random.randbytes(4).hex()}")
         self.started_at = env.clock.now()
@@ -312,6 +315,7 @@ class Node:
         for gateway in self.gateways.values():
             gateway.start()
         self._beat()
+        self._reread_faults()
 
     def stop(self) -> None:
         """Close sockets and files. Nothing depends on it, but that a reboot of the machine after it loses nothing."""
@@ -335,10 +339,16 @@ class Node:
         self.env.ail(self.faults.disk, self.faults.skew_s, self.faults.on_clock)
         self.transport.faults_changed()
 
+    def _reread_faults(self) -> None:
+        """A command that could not wait for this node, because it is slow or busy, has changed them all the same."""
+        if self.hooks.read_faults() != self._faults_read:
+            self.reload_faults()
+        self.env.clock.call_later(REREAD_FAULTS_S, self._reread_faults)
+
     def _load_faults(self, *, strictly: bool = False) -> list[Fault]:
         """Those that are new or changed. A file that cannot be read raises Damaged, or says nothing yet. The clock is
         right until they have been recorded, or each fault of a clock would have touched its own record at least."""
-        data = self.hooks.read_faults()
+        data = self._faults_read = self.hooks.read_faults()
         if data is None:
             return []
         try:

@@ -4,6 +4,7 @@ import pytest
 
 from cluster.config import node_settings
 from cluster.errors import StorageFull
+from cluster.faults import Fault, add_fault, heal
 from cluster.kv.objects import split
 from cluster.replication.quorum import OK, OK_SLOPPY
 from cluster.simulation.fleet import Fleet
@@ -33,6 +34,20 @@ def test_a_full_disk_refuses_and_others_take_the_write(seed: int) -> None:
         fleet.heal()
         fleet.until(lambda: not fleet.nodes["n1"].store.full)
         fleet.until(lambda: fleet.stored("n1", KEY) == fleet.stored("n2", KEY), timeout=120.0)
+
+
+def test_a_node_that_no_command_reached_reads_the_faults_by_itself(seed: int) -> None:
+    """As one whose disk is so slow that it does not answer in time, and which is to be healed."""
+    with Fleet.running(seed, 3) as fleet:
+        node = fleet.nodes["n1"]
+        fleet.faults = add_fault(fleet.faults, Fault(kind="disk-slow", at="", nodes=["n1"], delay_ms=50.0))
+        fleet.world.run_for(2.0)
+        assert node.faults.disk is not None
+        fleet.faults = heal(fleet.faults, None, "")
+        fleet.world.run_for(2.0)
+        assert node.faults.disk is None
+        kinds = [event["kind"] for event in node.events.since(kind="fault.")]
+        assert kinds == ["fault.begun", "fault.ended"], "each is said once"
 
 
 def test_an_owner_whose_disk_is_full_leaves_writes_to_the_others_and_adds_nothing_to_clocks(seed: int) -> None:
