@@ -1,5 +1,5 @@
-"""A node that owns no copy of a key, or whose disk is full, passes the request on to an owner, and coordinates only when
-no other owner can be reached.
+"""A node that owns no copy of a key, or whose disk is full, passes the request on to an owner, and coordinates only
+when no other owner can be reached.
 
 A read is hedged: an owner that has not answered soon gets company, and the first answer is the answer. A put goes to
 the next owner only after a definite refusal that says nothing about the put itself: once it may have been carried out,

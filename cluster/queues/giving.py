@@ -1,8 +1,8 @@
 """What this node gives: the givers of the shards that it owns, what other nodes take from them, and who waits.
 
-A node gives while it votes on the shard's partition and its disk takes writes: one that may have missed acknowledgements,
-or cannot keep them, would deliver what is done with. Where no such owner can be reached, another one gives all the same
-(`last_resort`).
+A node gives while it votes on the shard's partition and its disk takes writes: one that may have missed
+acknowledgements, or cannot keep them, would deliver what is done with. Where no such owner can be reached, another one
+gives all the same (`last_resort`).
 """
 
 from collections.abc import Callable, Sequence
