@@ -1,9 +1,9 @@
 """The asyncio client: `async with cluster.connect("default") as c`. Runs under asyncio and under uvloop.
 
 It only carries: bytes between sockets and the callers of a `Router`, and coroutines over operations. All that one pass
-of the loop produced for a node leaves in one write. Whoever needs tens of thousands of operations a second uses the
-callback core itself (`Calls`). A client belongs to the loop that it was opened on; another loop, thread or process is
-refused.
+of the loop produced for a node leaves in one write, or in a few if it is much. Whoever needs tens of thousands of
+operations a second uses the callback core itself (`Calls`). A client belongs to the loop that it was opened on; another
+loop, thread or process is refused.
 """
 
 import asyncio
@@ -98,6 +98,7 @@ class AioStream(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._paused = False
         caller.on_output = partial(loop.call_soon, self._flush)
+        caller.on_full = self._flush
 
         async def dial() -> None:
             try:

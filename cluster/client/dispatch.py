@@ -22,10 +22,11 @@ from cluster.errors import (
     Unreachable,
     WrongClock,
 )
-from cluster.wire.caller import REPEATABLE, Caller, Done, Outcome
+from cluster.wire.caller import Caller, Done, Outcome
 from cluster.wire.frames import Body
 from cluster.wire.kv import Keys
 from cluster.wire.requests import Call, CallDone
+from cluster.wire.unanswered import REPEATABLE
 
 if TYPE_CHECKING:
     from cluster.client.router import Router

@@ -7,9 +7,10 @@ back are the test (after h11). It opens no socket, reads no clock, and decides n
 
     caller = Caller("n1", key, me, nonce)
     caller.on_output = ...      called when there is something to take, once until it is taken
+    caller.on_full = ...        called when so much is to be taken that the node should begin
     caller.take(now)            frames to write, by number, from the stamp on; what was taken counts as sent
     caller.feed(data, now)      outcomes reach their calls
-    caller.sweep(now)           calls whose time is over end
+    caller.sweep(now)           calls whose time is over end; one that was not taken in time never is
     caller.end(error, unsent)   the stream is over: every call ends
 
 **What was not sent whole did not happen** (Unreachable, definite). What was sent may have happened: a write is `Maybe`
@@ -27,7 +28,6 @@ from cluster.errors import (
     ClusterError,
     DeadlinePassed,
     HandshakeRefused,
-    Maybe,
     Overloaded,
     TooLarge,
     Unreachable,
@@ -35,7 +35,7 @@ from cluster.errors import (
     from_code,
 )
 from cluster.limits import FRAME_BYTES_MAX, PARTS_WINDOW_BYTES, VALUE_BYTES_MAX
-from cluster.wire.admin import AdminQuery, Draining
+from cluster.wire.admin import Draining
 from cluster.wire.clock import SenderClock
 from cluster.wire.frames import (
     ONE_WAYS_MAX,
@@ -65,21 +65,19 @@ from cluster.wire.handshake import (
     is_worth_another_dial,
     refused_proof,
 )
-from cluster.wire.kv import Get, Keys
 from cluster.wire.parts import Window
-from cluster.wire.queues import QueueAck, QueueExtend
 from cluster.wire.requests import Call, CallDone
 from cluster.wire.silence import Silence
-from cluster.wire.topics import Subscribe, Unsubscribe
+from cluster.wire.unanswered import expired, lost
 
 Outcome = Body | ClusterError
 Done = Callable[[Outcome], object]
 
-REPEATABLE = frozenset({Get, Keys, AdminQuery, Subscribe, Unsubscribe, QueueAck, QueueExtend})
-"""Bodies that may be sent twice. An Ask that acts (`reload-faults`) acts the same when it is repeated; what is done
-with a message of a queue is done once, and its lease extended from when it was asked for last."""
 CALLS_MAX = 65_536
 """Calls that wait on one connection; at 40,000 a second these are the answers of more than a second."""
+TOGETHER = 128
+"""So many calls that wait to be taken are taken at once, where the carrier can: who makes thousands in one pass of its
+loop has nodes that work meanwhile, and not thousands of calls whose time is over when the first of them leaves."""
 OUT_BYTES_MAX = 32 * 1024 * 1024
 """What may wait for a node that does not read; more is refused at once."""
 _encode_any = msgspec.msgpack.Encoder().encode
@@ -92,20 +90,6 @@ def client_party(cluster: str, id: str, boot: str) -> Party:
     """A client's identity, as told in handshakes; `id` is random, and new in every process. `boot` names the boot of
     its machine: a node of the same one shares its clock."""
     return Party(cluster, ROLE_CLIENT, "client", id, 0, boot)
-
-
-def lost(body: Body, node: str, reason: str) -> ClusterError:
-    """The connection ended after `body` was sent. A Maybe says to which node in its detail."""
-    if type(body) in REPEATABLE:
-        return Unreachable(f"{node}: {reason}")
-    return Maybe(f"{node} was lost before it answered ({reason}): the operation may have happened", node=node)
-
-
-def expired(body: Body, node: str) -> ClusterError:
-    """No answer came in time after `body` was sent."""
-    if type(body) in REPEATABLE:
-        return DeadlinePassed(f"{node} did not answer in time")
-    return Maybe(f"{node} did not answer in time: the operation may have happened", node=node)
 
 
 class IncomingParts:
@@ -145,6 +129,7 @@ class Caller:
         self.on_silent: list[Callable[[], object]] = []
         """Of those who wait for what the node sends on its own: called when it is given up as silent."""
         self.on_output: Callable[[], object] = _nothing
+        self.on_full: Callable[[], object] = _nothing
         self.on_ready: Callable[[], object] = _nothing
         self.on_end: Callable[[], object] = _nothing
         """Called before the calls are told, so that they find another node."""
@@ -214,6 +199,8 @@ class Caller:
         if not self.armed:
             self.armed = True
             self.on_output()
+        elif not len(self._out) % TOGETHER:
+            self.on_full()
         return id
 
     def credit(self, id: int, count: int) -> None:
@@ -275,6 +262,12 @@ class Caller:
         out, self._out = self._out, {}
         self._out_bytes = 0
         begin = next(iter(out))
+        call = self.pending.get(begin)
+        if call is not None and call[1] <= now:
+            out = self._in_time(out, now)
+            if not out:
+                return first
+            begin = next(iter(out))
         out[begin] = stamped(out[begin], now)
         return {**first, **out} if first else out
 
@@ -443,6 +436,12 @@ class Caller:
         if self.error is None:
             self._queue(encode_frame(Cancel(id)))
         return True
+
+    def _in_time(self, out: dict[int, bytes], now: float) -> dict[int, bytes]:
+        """What is worth sending. Calls whose time is over stay here, where `sweep` finds that they did not happen."""
+        late = {id: data for id, data in out.items() if id in self.pending and self.pending[id][1] <= now}
+        self._out, self._out_bytes = late, sum(map(len, late.values()))
+        return {id: data for id, data in out.items() if id not in late}
 
     def _settle(self) -> None:
         """What was gathered becomes a frame, in its place among the others."""

@@ -22,6 +22,7 @@ from cluster.errors import (
 from cluster.layout import partition_of, placement
 from cluster.requests.demo import Echo, Flaky, Text, Unlucky, Work
 from cluster.versions.context import encode_clock, make_token
+from cluster.wire.caller import TOGETHER
 from cluster.wire.frames import Cancel, Frame, Request
 from cluster.wire.kv import Get, Put
 from cluster.wire.requests import Call, CallDone
@@ -259,6 +260,14 @@ async def test_thousands_in_flight(start_node: StartNode) -> None:
         replies = await asyncio.gather(*calls)
     assert [reply.reply for reply in replies] == [{"number": number} for number in range(3000)]
     assert node.accepted == 1
+
+
+async def test_the_first_of_many_leave_while_the_others_are_made(start_node: StartNode) -> None:
+    node = start_node("n1", silence)
+    async with open_client(node) as c:
+        for number in range(4 * TOGETHER):
+            c.router.call(Put(f"k{number}", bytes(1000), str(number)), c.router.now() + 5, lambda outcome: None)
+        node.wait(lambda: len(node.frames) >= TOGETHER)  # on the loop itself, whose pass goes on
 
 
 async def test_a_lost_node_ends_its_calls_and_is_found_again(start_node: StartNode) -> None:

@@ -15,9 +15,9 @@ from cluster.errors import (
     Unreachable,
     WrongClock,
 )
-from cluster.wire.caller import lost
 from cluster.wire.kv import Get
 from cluster.wire.requests import Call
+from cluster.wire.unanswered import lost
 
 
 @pytest.mark.parametrize("error", [QuorumMissing("x"), Overloaded("x"), BadMessage("x")], ids=repr)

@@ -18,7 +18,7 @@ from cluster.errors import (
 from cluster.limits import FRAME_BYTES_MAX, PART_BYTES_MAX, PARTS_WINDOW_BYTES, VALUE_BYTES_MAX
 from cluster.wire import caller as module
 from cluster.wire.admin import AdminAnswer, AdminQuery
-from cluster.wire.caller import OUT_BYTES_MAX, Caller, Outcome, client_party, expired, lost
+from cluster.wire.caller import OUT_BYTES_MAX, TOGETHER, Caller, Outcome, client_party
 from cluster.wire.frames import (
     ONE_WAYS_MAX,
     SMALL_BYTES,
@@ -48,6 +48,7 @@ from cluster.wire.handshake import (
 from cluster.wire.kv import Get, Got, Keys, Put
 from cluster.wire.requests import Call, CallDone
 from cluster.wire.topics import Message, Publish, Subscribe
+from cluster.wire.unanswered import expired, lost
 
 SECRET = b"s" * 32
 READS: list[Body] = [Get("k"), Keys("", "", 1), AdminQuery("members"), Subscribe(1, "a")]
@@ -207,6 +208,28 @@ def test_a_call_that_could_not_be_sent_in_time_did_not_happen() -> None:
     pair.call(Put("a", b"", "1"), 1.0)
     pair.caller.sweep(pair.now + 2.0)
     assert isinstance(pair.outcomes[0], DeadlinePassed) and pair.say() == []
+
+
+def test_what_is_late_when_it_is_taken_stays_and_did_not_happen() -> None:
+    pair = Pair().prove()
+    late, other = pair.call(WRITES[0]), pair.call(WRITES[0], timeout=5.0)
+    pair.now += 1.0
+    assert [frame.id for frame in pair.say() if isinstance(frame, Request)] == [other]
+    assert pair.say() == [] and late in pair.caller.pending
+    pair.caller.sweep(pair.now + module.GRACE_S)
+    [outcome] = pair.outcomes
+    assert isinstance(outcome, DeadlinePassed) and outcome.definite
+    assert pair.say() == [], "nobody need be told of what never left"
+
+
+def test_so_many_calls_are_to_be_taken_at_once() -> None:
+    pair = Pair().prove()
+    taken: list[int] = []
+    pair.caller.on_full = lambda: taken.append(len(pair.say()))
+    for _ in range(3 * TOGETHER - 1):
+        pair.call(Get("k"))
+    assert taken == [TOGETHER] * 2
+    assert len(pair.say()) == TOGETHER - 1, "and those that were not full leave at the end of the pass"
 
 
 def test_what_is_cancelled_before_it_left_never_leaves() -> None:
