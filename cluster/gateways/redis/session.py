@@ -39,6 +39,9 @@ CALLS_MAX = 64
 """Commands of one connection that are under way, or whose replies wait for those before them."""
 REPLY_BYTES_MAX = 16 * 1024 * 1024
 """Of one command that gathers from many keys."""
+WAITING_BYTES_MAX = 16 * 1024 * 1024
+"""Replies that wait for a client that does not read. Many libraries send a whole pipeline first, and read only then: to
+read nothing from them meanwhile would leave both sides waiting for each other."""
 BROWSER_WORDS = (b"post", b"host:")
 """How a web page can make a browser speak to this port: the first line of its request, or what comes behind it."""
 NOAUTH = ErrorReply("NOAUTH Authentication required. `dsectl env` prints the password.")
@@ -235,7 +238,8 @@ class RedisSession(GatewaySession):
         self.settle(reads=self._may_read() and self._next is None)
 
     def _may_read(self) -> bool:
-        return not (self._closing or self._alone or self._writes_paused or len(self._calls) >= CALLS_MAX)
+        unread = self._writes_paused and self._out_bytes > WAITING_BYTES_MAX
+        return not (self._closing or self._alone or unread or len(self._calls) >= CALLS_MAX)
 
     def _begin(self, call: RedisCall) -> bool:
         """Begin a call, unless it has to wait for others."""

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from cluster.gateways import listening
+from cluster.gateways.redis.gateway import RedisGateway
+from cluster.gateways.redis.session import WAITING_BYTES_MAX
 from cluster.gateways.session import OUTPUT_BYTES_MAX
 from cluster.node.vitals import problems
 from cluster.simulation.fleet import Fleet
@@ -185,6 +187,21 @@ def test_a_listener_that_does_not_read_is_ended(fleet: Fleet) -> None:
     assert any(event["kind"] == "redis.closed" for event in fleet.nodes["n1"].events.since())
     fleet.world.resume("a")
     assert listener.closed()
+
+
+def test_who_sends_a_pipeline_before_reading_is_answered_up_to_a_bound(fleet: Fleet) -> None:
+    client = SimulatedRedis(fleet, "n1")
+    gateway = fleet.nodes["n1"].gateways["redis"]
+    assert isinstance(gateway, RedisGateway)
+    [session] = gateway.sessions
+    session.pause()  # as its link does when the client does not read
+    before, count = gateway.carried_out, WAITING_BYTES_MAX // 1_000_000 + 10
+    for _ in range(count):
+        client.send(["ECHO", bytes(1_000_000)])
+        fleet.world.run_for(0.1)
+    assert WAITING_BYTES_MAX // 1_000_000 < gateway.carried_out - before < count - 5
+    session.resume()
+    assert [len(reply) for reply in client.take(count)] == [1_000_000] * count
 
 
 def test_a_node_that_drains_lets_go_of_its_clients_and_takes_them_again(fleet: Fleet) -> None:
