@@ -119,8 +119,9 @@ class Console:
     # -- messages
 
     def note(self, text: str) -> None:
-        """A message on stderr; `--quiet` silences it."""
+        """A message on stderr, behind what was printed before it; `--quiet` silences it."""
         if not self.options.quiet:
+            self.out.flush()  # where both go to one file, it reads as on a terminal
             self.err.write(text + "\n")
             self.err.flush()
 
@@ -140,10 +141,13 @@ class Console:
         if self.options.json:
             self.value(_sound({"error": error.to_dict(), **error.detail}))
             return
-        self.err.write(f"{self.paint_err('error:', 'bad')} {shown(error.message)}\n")
-        for line in error.help.splitlines():
-            self.err.write(f"{self.paint_err('help:', 'name')} {shown(line)}\n")
-        self.err.flush()
+        try:
+            self.out.flush()
+        finally:
+            self.err.write(f"{self.paint_err('error:', 'bad')} {shown(error.message)}\n")
+            for line in error.help.splitlines():
+                self.err.write(f"{self.paint_err('help:', 'name')} {shown(line)}\n")
+            self.err.flush()
 
 
 def _sound(value: Any) -> Any:

@@ -276,7 +276,7 @@ def _accepted(recipes: list[Recipe], console: Console, strict: bool, nodes: list
             details += [{"file": recipe.file, "line": one.line, "message": one.message} for one in problems]
     if refused:
         raise Usage(
-            f"refused: {', '.join(refused)}", help="`dsectl help recipes` tells how they are written.", problems=details
+            f"refused: {', '.join(refused)}", help="`dsectl help recipes` shows how they are written.", problems=details
         )
     return recipes
 
@@ -286,7 +286,7 @@ def present(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name in the library, or file.")],
 ) -> int:
     """Shows the prose, stops before each block of steps, asks what you expect, and shows what each step came to. At a
-    stop, Enter carries the block out, `?` tells what else can be done, and a command of your own looks around.
+    stop, Enter carries the block out, `?` shows what else can be done, and a command of your own looks around.
     --no-input does not stop. Ends as `dsectl recipe run` does, with 0 when you leave it."""
     invocation = current()
     console, options = invocation.console, invocation.options

@@ -51,7 +51,7 @@ class LiveTeller(Teller):
 
     def show(self, text: str, is_title: bool = False) -> None:
         """A title, with room above it, or a line."""
-        clock = f"{show_duration(self.age_s):>6}"
+        clock = f"{show_duration(round(self.age_s, 1)):>6}"
         self.story += [[], [(f"{clock}  {text}", "name")]] if is_title else [[(f"{clock}     {shown(text)}", "")]]
         self._draw()
 

@@ -22,6 +22,7 @@ from dsectl.load.queue import QueueLoad
 from dsectl.load.request import RequestLoad
 from dsectl.load.tally import Interval, LoadReport, Tally
 from dsectl.snapshot.observer import Observer
+from dsectl.ui.text import count
 
 POLL_S = 0.05
 """How often it looks whether it shall end, and takes in fresh latencies."""
@@ -105,7 +106,7 @@ class _Session:
         entry = self.client.location.entry
         copies = 1 if entry is None else min(entry.n, len(entry.members))
         if plan.mix.reads:
-            self.hooks.on_phase(f"writing {plan.keys.count} keys")
+            self.hooks.on_phase(f"writing {count(plan.keys.count, 'key')}")
             self.found.prepared = await self._unless_cut(prepare_keys(calls, ledger, self._is_stopped)) or 0
 
         async def is_settled() -> bool:

@@ -96,7 +96,8 @@ def read_front_matter(text: str, line: int = 2) -> FrontMatter:
         found.spec("recipe")
         node_settings(durability=found.durability, store=found.store)
     except ClusterError as error:
-        raise Usage(f"front matter: {error.message}", help=error.help) from None
+        help = error.help if error.help != Usage.help_text else "`dsectl help up` says what these may be."
+        raise Usage(f"front matter: {error.message}", help=help) from None
     try:
         if found.timeout_s <= 0:
             raise Usage("must be above 0")

@@ -142,7 +142,8 @@ def junit(reports: list[RecipeReport]) -> bytes:
                 tag = "failure" if case.verdict == FAILED else "error"
                 why = xml.SubElement(element, tag, type=case.verdict, message=shown(message))
                 kept = f"\nkept: {report.kept}" if report.kept else ""
-                told = f"{case.where}: {case.step}\n{message}\nafter {show_duration(case.at_s)}{kept}"
+                step = f": {case.step}" if case.step else ""
+                told = f"{case.where}{step}\n{message}\nafter {show_duration(case.at_s)}{kept}"
                 why.text = shown(told, lines=True)
             if lines := remarks(case):
                 xml.SubElement(element, "system-out").text = shown("\n".join(lines), lines=True)

@@ -56,6 +56,9 @@ class Listener:
     """Is told of a run as it goes on, and by itself does nothing with it. Prose and questions come before the steps
     behind them."""
 
+    def starting(self) -> None:
+        """A cluster of its own is being started."""
+
     def ready(self, report: RecipeReport, interpreter: Interpreter) -> None:
         """The cluster runs."""
 
@@ -110,6 +113,7 @@ def run_recipe(recipe: Recipe, report: RecipeReport, listener: Listener, plan: P
     try:
         with ExitStack() as stack:
             if plan.standing is None:
+                listener.starting()
                 spec = recipe.meta.spec(report.cluster)
                 report.ready_s = round(stack.enter_context(emulator.fresh(spec, UP_S, keeps=plan.keeps)).ready_s, 3)
             Run(recipe, report, listener, plan).all()

@@ -6,7 +6,7 @@ from dsectl.recipes.frontmatter import PRINCIPLES
 from dsectl.recipes.report import TO_RUN, CaseReport, RecipeReport, counts, touched
 from dsectl.recipes.run import Listener
 from dsectl.script.check import Problem
-from dsectl.script.interpreter import Outcome
+from dsectl.script.interpreter import Interpreter, Outcome
 from dsectl.script.tokens import Line
 from dsectl.ui.table import table
 from dsectl.ui.text import STATES, Paint, count, cut, shown
@@ -38,14 +38,24 @@ class Progress(Listener):
         self.recipe = recipe
         self.console = console
 
+    def starting(self) -> None:
+        """The cluster is on its way."""
+        self._show("starting its cluster")
+
+    def ready(self, report: RecipeReport, interpreter: Interpreter) -> None:
+        """The line goes again."""
+        self.console.progress("")
+
     def step(self, line: Line) -> None:
         """A step begins."""
-        text = f"{self.recipe.title}: {line.text}"
-        self.console.progress(cut(shown(text), PROGRESS_COLUMNS))
+        self._show(line.text)
 
     def ended(self, line: Line, outcome: Outcome) -> None:
         """The line goes again."""
         self.console.progress("")
+
+    def _show(self, doing: str) -> None:
+        self.console.progress(cut(shown(f"{self.recipe.title}: {doing}"), PROGRESS_COLUMNS))
 
 
 def report_lines(report: RecipeReport, paint: Paint, brief: bool = False) -> list[str]:

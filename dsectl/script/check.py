@@ -163,6 +163,7 @@ def check_argv(argv: list[str], *, in_recipe: bool = False) -> list[Given]:
         raise unknown(words[0], words[1:])
     entry, named_by = found
     if in_recipe and entry.barred:
-        raise Usage(f"{entry.name} has no place here: {entry.barred}")
+        help = "`dsectl help recipes` shows which steps there are."
+        raise Usage(f"{entry.name} has no place here: {entry.barred}", help=help)
     given = check(entry, words[named_by:])
     return given if options.via is None else [*given, Given("via", "NODE", options.via)]

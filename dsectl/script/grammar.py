@@ -123,8 +123,8 @@ def parse(line: str, *, shell: bool = False) -> Step | None:
     first = words[0].bare or ""
     if first == "expect":
         return Expect(*_test(words[1:], "expect"))
-    if first in ("within", "always"):
-        limit = words[1].bare if len(words) > 1 else None
+    if first.rstrip(":") in ("within", "always"):
+        limit, first = words[1].bare if len(words) > 1 and first[-1] != ":" else None, first.rstrip(":")
         if limit is None or not limit.endswith(":"):
             help = f"`{first} 5s: get cart .value == book`, for example."
             raise Usage(f"{first} needs a duration and a colon", help=help)
@@ -198,6 +198,8 @@ def _test(words: list[Word], before: str) -> tuple[Command, Test]:
     behind = len(words) - 1 - words.index(found)
     if behind == 0:
         raise Usage(f"{found.raw} needs a value after it", help=example)
+    if behind > 1 and (words[-1].bare or "").startswith("&"):
+        raise Usage("a test does not run in the background", help="`events -f &` does, for example: a command.")
     if behind > 1:
         help = "Quote a value that has blanks: \"two words\", '[1, 2]'."
         raise Usage(f"{found.raw} has {behind} values after it: expected one", help=help)

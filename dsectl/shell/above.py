@@ -1,7 +1,8 @@
 """Lines above the prompt while it is being typed at: those of jobs, and that the cluster went or came back.
 
 It is called by other threads. While there is a prompt its event loop draws, some lines at once, and not for every line;
-otherwise lines go to the terminal as they come. No line is lost when one turns into the other.
+otherwise lines go to the terminal as they come, but for those that would spoil the picture of a command (`watch`, a
+load): these wait for the next prompt. No line is lost when one turns into the other, as long as not too many wait.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from dsectl.cli.console import Console
 from dsectl.script.execution import CommandResult, Job, streams
 from dsectl.script.values import json_or_text, shown_value
 from dsectl.ui.events import event_line
+from dsectl.ui.screen import is_drawn_on
 from dsectl.ui.text import Paint, count, cut, shown
 
 DRAW_EVERY_S = 0.2
@@ -23,6 +25,8 @@ COLUMNS = 80
 """Of a terminal that does not say."""
 LINES_PER_S = 40
 """Of all jobs; nobody reads more, and drawing them would slow the keys."""
+HELD_MAX = 200
+"""Lines that wait behind a picture; the oldest are left out."""
 
 
 class Above:
@@ -34,6 +38,7 @@ class Above:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: list[str] = []
+        self._left_out = 0
         self._drawing = False
         """It is being drawn, or was just now."""
         self._rate = Rate(LINES_PER_S)
@@ -42,7 +47,10 @@ class Above:
         """One line, escaped already."""
         with self._lock:
             self._waiting.append(text)
-            if self._loop is None:
+            if self._loop is None and is_drawn_on():
+                self._left_out += len(self._waiting[:-HELD_MAX])
+                self._waiting = self._waiting[-HELD_MAX:]
+            elif self._loop is None:
                 self._write()
             elif not self._drawing:
                 self._drawing = True
@@ -79,6 +87,9 @@ class Above:
 
     def _write(self) -> None:
         lines, self._waiting = self._waiting, []
+        if self._left_out:
+            lines.insert(0, self.paint(f"… {count(self._left_out, 'line')} left out", "dim"))
+            self._left_out = 0
         if not lines:
             return
         try:

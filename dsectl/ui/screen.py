@@ -29,6 +29,14 @@ KEY = re.compile(r"\x1b[\[O][^a-zA-Z~]*([a-zA-Z~]?)|(.)", re.DOTALL)
 """The end of a sequence, or a character by itself."""
 ARROWS = {"A": "up", "B": "down", "C": "down", "D": "up"}
 
+_drawn: set[int] = set()
+"""The pictures that stand on a terminal of this process: the screen, or a block."""
+
+
+def is_drawn_on() -> bool:
+    """Whether a picture stands on the terminal, which a line that another thread prints would spoil."""
+    return bool(_drawn)
+
 
 def keys(text: str) -> list[str]:
     """What was pressed: characters, and `up`, `down`, `escape`; other sequences are dropped."""
@@ -57,6 +65,7 @@ class Block:
         return self
 
     def __exit__(self, *_: object) -> None:
+        _drawn.discard(id(self))
         if self._rows:
             self._write((self._home() + "\x1b[J" if self._transient else "\n") + "\x1b[?25h")
         self._rows = 0
@@ -68,6 +77,7 @@ class Block:
         except (OSError, ValueError):
             return
         shown = [painted(fit(line, (columns or 80) - 1), self._paint).rstrip() for line in lines[-max(1, rows - 1) :]]
+        _drawn.add(id(self))
         self._write(f"\x1b[?25l{self._home()}\x1b[J" + "\n".join(shown))
         self._rows = len(shown)
 
@@ -165,12 +175,14 @@ class Screen:
     def _take(self) -> None:
         self._before = termios.tcgetattr(self._keyboard)
         tty.setcbreak(self._keyboard)
+        _drawn.add(id(self))
         self._out.write(ENTER)
         self._out.flush()
         self._size = (0, 0)
 
     def _give_back(self) -> None:
         before, self._before = self._before, None
+        _drawn.discard(id(self))
         if before is None:
             return
         try:
