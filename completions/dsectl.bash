@@ -293,7 +293,7 @@ _dsectl_options() {
         receive) _dsectl_reply --max --wait --visibility --ack --until-empty ;;
         nack) _dsectl_reply --delay ;;
         services) _dsectl_reply --matrix ;;
-        describe) _dsectl_reply --diff --openapi --no-openapi ;;
+        describe) _dsectl_reply --diff --openapi ;;
         request) _dsectl_reply --key --only --hedge --version --deadline ;;
         drain) _dsectl_reply --wait ;;
         'services weight') _dsectl_reply --even ;;

@@ -15,8 +15,9 @@ from dsectl.cli.console import Console
 from dsectl.cli.declaration import Answer, Entry
 from dsectl.cli.invocation import Invocation, Session, set_current
 from dsectl.cli.options import Options, take_options
+from dsectl.cli.options import similar as similar_options
 from dsectl.cli.streams import OutputLost, prepare
-from dsectl.cli.table import COMMANDS, lookup, parts_of, similar
+from dsectl.cli.table import AT_THE_PROMPT, COMMANDS, lookup, parts_of, similar, similar_parts
 
 HELP = ("--help", "-h")
 EXIT_INTERRUPTED, EXIT_BROKEN_PIPE, EXIT_TERMINATED = 130, 141, 143
@@ -130,12 +131,19 @@ def unknown(name: str, args: Sequence[str] = ()) -> Usage:
     if name == "watch" and args:
         return Usage("watch shows the cluster, not a key", help=f"`dsectl events --key {args[0]} -f` follows a key.")
     if name.startswith("-"):
-        return Usage(f"unknown option {name!r}", help="`dsectl help options` shows the options of all commands.")
+        meant = "".join(f"Did you mean {one}? " for one in similar_options(name))
+        return Usage(f"unknown option {name}", help=f"{meant}`dsectl help options` shows the options of all commands.")
     if parts := parts_of(name):
         given = f", not {args[0]!r}" if args else ""
-        return Usage(f"{name} needs one of {', '.join(parts)}{given}", help=f"`dsectl help {name}` lists them.")
-    close = similar(name)
-    help = f"Did you mean {' or '.join(f'`dsectl {one}`' for one in close)}?" if close else "`dsectl help` lists them."
+        close = similar_parts(name, args[0]) if args else []
+        meant = "".join(f"Did you mean `dsectl {name} {one}`? " for one in close)
+        return Usage(f"{name} needs one of {', '.join(parts)}{given}", help=f"{meant}`dsectl help {name}` lists them.")
+    if (within := name.rstrip(":")) in AT_THE_PROMPT:
+        return Usage(f"unknown command {name!r}", help=AT_THE_PROMPT[within])
+    others = similar(name)
+    help = (
+        f"Did you mean {' or '.join(f'`dsectl {one}`' for one in others)}?" if others else "`dsectl help` lists them."
+    )
     return Usage(f"unknown command {name!r}", help=help)
 
 

@@ -119,7 +119,9 @@ class Invocation(Struct):
         """The nodes that are named for a command, each once. Raises Usage for none, NotFound for one that is none."""
         files = self.files()
         if not named:
-            raise Usage(f"{command} needs nodes", help=f"`dsectl {command} n3`; `dsectl members` lists them.")
+            raise Usage(
+                f"{command} needs nodes", help=f"`dsectl {command} n3`, for example; `dsectl members` lists the nodes."
+            )
         for name in named:
             if "," in name and name not in files.nodes:
                 help = f"Nodes are separated by spaces: `{' '.join(name.split(',')).strip()}`."

@@ -25,6 +25,14 @@ LINES = (
 """For `dsectl help options`."""
 
 
+def similar(name: str) -> list[str]:
+    """The global options that `name` may have been meant to be."""
+    from difflib import get_close_matches
+
+    known = [one for line, _ in LINES for one in line.split(" ")[:2] if one.startswith("--")]
+    return get_close_matches(name, known, n=1, cutoff=0.6) if name.startswith("--") else []
+
+
 RENAMED = {"--fail-if": "--require"}
 """Options of `load` that have another name since the last version. This one refuses the old word, and says what to
 write."""
@@ -63,14 +71,14 @@ def take_options(argv: Sequence[str], options: Options) -> list[str]:
             continue
         if not equals:
             value = next(words, "")
-        if not value or (not equals and value.startswith("-")):
+        if not value or (not equals and value.startswith("-") and not (name == "--timeout" and value[1:2].isdigit())):
             raise Usage(f"{name} needs a value", help="`dsectl help options` shows the options of all commands.")
         if name == "--timeout":
             from dsectl.ui.units import duration
 
             options.timeout_s = duration(value)
             if options.timeout_s <= 0:
-                raise Usage("--timeout must be above 0")
+                raise Usage("--timeout must be above 0", help="`--timeout 500ms`, for example.")
         else:
             setattr(options, WITH_VALUE[name], value)
     return left + list(argv[end:])

@@ -14,6 +14,7 @@ import typer
 
 from cluster.errors import Usage
 from dsectl.cli.declaration import Entry, Given
+from dsectl.cli.options import similar
 from dsectl.ui.units import duration, probability
 
 UsageError: Any = typer.BadParameter.__mro__[1]
@@ -83,6 +84,9 @@ def help_text(entry: Entry) -> str:
     context = made.make_context(f"dsectl {entry.name}", [], resilient_parsing=True)
     text: str = made.get_help(context)
     usage, _, rest = text.partition("\n")
+    for one in made.params:
+        if one.param_type_name == "argument" and one.hidden:
+            usage = usage.replace(f" [{one.metavar}]", "")
     return usage.replace("{", "").replace("}", "") + "\n" + rest  # Typer's braces around what must be given
 
 
@@ -91,7 +95,7 @@ def _usage(entry: Entry, error: Any, args: Sequence[str]) -> Usage:
     kind, message = type(error).__name__, error.format_message().rstrip(".")
     help = f"`dsectl help {entry.name}` shows its arguments and options."
     if kind == "NoSuchOption":
-        close = [name for name in error.possibilities or () if name.startswith("--")]
+        close = [name for name in error.possibilities or () if name.startswith("--")] or similar(error.option_name)
         message = f"unknown option {error.option_name}"
         if close:
             help = f"Did you mean {' or '.join(close)}? {help}"
@@ -101,7 +105,8 @@ def _usage(entry: Entry, error: Any, args: Sequence[str]) -> Usage:
         message = f"{error.option_name} needs a value"
     elif kind == "MissingParameter":
         message = f"missing {error.param.metavar.strip('[].') if error.param is not None else 'argument'}"
-        help = f"{error.ctx.get_usage().replace('{', '').replace('}', '')}. {help}"
+        usage = " ".join(error.ctx.get_usage().replace("{", "").replace("}", "").split())
+        help = f"{usage}\n{help}"
     elif kind == "BadParameter" and error.param is not None and (value := REFUSED.match(error.message)):
         option = max(error.param.opts, key=len) if error.param.param_type_name == "option" else error.param.metavar
         type_ = error.param.type
@@ -127,6 +132,10 @@ def _help_extra(entry: Entry, args: Sequence[str]) -> str:
         )
     if entry.name in ("add", "up") and args[-1].isdigit():
         return f"The number of nodes is an option: `dsectl {entry.name} -n {args[-1]}`."
+    if entry.name in ("up", "down", "env", "demo") and len(args) == 1:
+        return f"To choose a cluster: `dsectl {entry.name} -C NAME`."
+    if entry.name == "ps":
+        return "It lists all clusters; `dsectl status -C NAME` shows one."
     if entry.group in ("clusters", "inspect", "requests") and len(args) == 1:
         return f"To choose a cluster: `dsectl {entry.name} -C NAME`; a node to ask: --via NODE."
     return ""

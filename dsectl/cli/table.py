@@ -84,6 +84,22 @@ OTHERWISE = {
 """Words of other programs, and the commands that they mean here."""
 
 
+_STEP = "Steps are for recipes and the shell: `dsectl shell -c 'within 5s: get cart .value == book'`, for example."
+AT_THE_PROMPT = {
+    "use": "It works in `dsectl shell`; here -C NAME or $DSECTL_CLUSTER chooses the cluster.",
+    **dict.fromkeys(("jobs", "history", "clear", "exit"), "It works in `dsectl shell`."),
+    **dict.fromkeys(("expect", "within", "always", "sleep", "wait"), _STEP),
+}
+"""Words that begin a line of the shell, and what helps who uses them as a command."""
+
+
+def similar_parts(name: str, word: str) -> list[str]:
+    """The second word that `word` may have been meant to be, as `create` in `queue crate`."""
+    from difflib import get_close_matches
+
+    return get_close_matches(word, parts_of(name), n=1, cutoff=0.6)
+
+
 def similar(name: str) -> list[str]:
     """The commands that `name` may have been meant to be, best first."""
     if name in OTHERWISE:

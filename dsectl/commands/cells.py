@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @command("incr", "Add to a counter.", group="kv", rank=11)
 def incr(
     key: Annotated[str, typer.Argument(metavar="KEY", help="Key of the counter.")],
-    by: Annotated[str, typer.Argument(metavar="[N]", help="How much to add (default: 1).")] = "1",
+    by: Annotated[str, typer.Argument(metavar="N", help="How much to add (default: 1).")] = "1",
     w: Annotated[
         int, typer.Option("--w", metavar="N", min=0, help="Copies to wait for (default: the cluster's W).")
     ] = 0,
@@ -36,7 +36,7 @@ def incr(
 @command("decr", "Subtract from a counter.", group="kv", rank=12)
 def decr(
     key: Annotated[str, typer.Argument(metavar="KEY", help="Key of the counter.")],
-    by: Annotated[str, typer.Argument(metavar="[N]", help="How much to subtract (default: 1).")] = "1",
+    by: Annotated[str, typer.Argument(metavar="N", help="How much to subtract (default: 1).")] = "1",
     w: Annotated[
         int, typer.Option("--w", metavar="N", min=0, help="Copies to wait for (default: the cluster's W).")
     ] = 0,

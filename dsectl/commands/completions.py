@@ -44,7 +44,7 @@ def complete(
     kind: Annotated[
         str, typer.Argument(metavar="key|bucket|queue|subject|service|operation", help="Kind of name to list.")
     ],
-    begun: Annotated[str, typer.Argument(metavar="[TEXT]", help="Beginning of the names.")] = "",
+    begun: Annotated[str, typer.Argument(metavar="TEXT", help="Beginning of the names.")] = "",
 ) -> Answer:
     """The completion files ask it. It prints nothing when no node answers within 300 ms."""
     if kind not in ASKED:

@@ -34,7 +34,7 @@ def describe(
         int | None,
         typer.Option(metavar="VERSION", help="Version whose callers are to go on working; show what breaks."),
     ] = None,
-    openapi: Annotated[bool, typer.Option(help="Print an OpenAPI 3.1 document.")] = False,
+    openapi: Annotated[bool, typer.Option("--openapi", help="Print an OpenAPI 3.1 document.")] = False,
 ) -> Answer:
     """Each version that nodes offer, the newest first: operations with their arguments, replies, errors and traits. A
     class is given as MODULE:CLASS or PATH.py:CLASS. With --diff, exit code 1 when callers of VERSION would break at

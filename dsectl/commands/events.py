@@ -46,8 +46,9 @@ def events(
     all of them."""
     client = current().client()
     if node is not None and node not in client.location.nodes:
-        known = ", ".join(client.location.nodes)
-        raise NotFound(f"unknown node {node!r}", help=f"The cluster has {known}.")
+        raise NotFound(
+            f"cluster {current().cluster!r} has no node called {node!r}", help="`dsectl members` lists the nodes."
+        )
     filters = {name: check_text(value, name) for name, value in (("kind", kind), ("key", key)) if value is not None}
     found = [event for event in _gather(client, since, filters) if concerns(event, node)]
     found = found[:limit] if since is not None else found[-limit:]

@@ -298,14 +298,14 @@ def clock(
     which concurrent values are shown in order; timeouts go by another clock, and what replaces what is decided without
     any. A stamp more than 60 s ahead of a coordinator's clock is not followed, and `explain` shows it."""
     if skew is None:
-        raise Usage("clock needs --skew D", help="`dsectl clock n3 --skew 5m`, for example; `--skew=-5m` is behind.")
+        raise Usage("clock needs --skew D", help="`dsectl clock n3 --skew 5m`, for example; `--skew -5m` is behind.")
     current().nodes([node], "clock")
     return _lasting(nodefaults.skew_clock(_cluster(), node, skew * 1000))
 
 
 @command("heal", "End faults of links, disks and clocks.", group="faults", rank=9)
 def heal(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[FAULT]...", help="Faults to end (default: all).")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="FAULT...", help="Faults to end (default: all).")] = None,
 ) -> Answer:
     """Ends faults of links, and those of disks and clocks that last. What was killed or paused stays so: see `restart`,
     `resume`. A byte that was flipped and data that was wiped do not come back by it."""
@@ -336,7 +336,7 @@ def faults(
         if not rows:
             console.note("no faults")
             return
-        console.lines(faults_lines(rows, console.paint, console.columns))
+        console.lines(faults_lines(rows, console.paint, console.columns, complete=not silent))
         if silent:
             verb = "does" if len(silent) == 1 else "do"
             console.note(f"note: without the count of {', '.join(silent)}, which {verb} not answer")

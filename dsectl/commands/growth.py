@@ -18,13 +18,15 @@ from dsectl.ui.text import count, painted
 from dsectl.ui.units import show_duration
 
 WAIT_S = 120.0
-Nodes = Annotated[list[str] | None, typer.Argument(metavar="NODE...", help="Nodes, with blanks between them.")]
+Nodes = Annotated[list[str] | None, typer.Argument(metavar="NODE...", help="Nodes, separated by spaces.")]
 Wait = Annotated[float | None, typer.Option(metavar="D", help="Time to wait until the data has moved (default: 2m).")]
 
 
 @command("add", "Add nodes, and move their share of the data to them.", group="clusters", rank=21)
 def add(
-    nodes: Annotated[int, typer.Option("-n", "--nodes", min=1, metavar="N", help="Number of nodes to add.")] = 1,
+    nodes: Annotated[
+        int, typer.Option("-n", "--nodes", min=1, metavar="N", help="Number of nodes to add (default: 1).")
+    ] = 1,
     zone: Annotated[
         str | None, typer.Option(metavar="ZONE", help="Zone of the new nodes (default: the one with the fewest).")
     ] = None,

@@ -99,7 +99,9 @@ def hints() -> Answer:
 
 @command("repair", "Compare all replicas, and make equal what differs.", group="inspect", rank=7)
 def repair(
-    node: Annotated[str | None, typer.Argument(metavar="NODE", help="Node to show (default: all).")] = None,
+    node: Annotated[
+        str | None, typer.Argument(metavar="NODE", help="Node whose replicas to compare (default: all).")
+    ] = None,
     status: Annotated[bool, typer.Option("--status", help="Show the progress only.")] = False,
     accept_loss: Annotated[
         bool, typer.Option("--accept-loss", help="Stop waiting for owners that cannot be reached.")

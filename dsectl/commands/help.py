@@ -16,7 +16,7 @@ from dsectl.ui.text import Paint
 
 @command("help", "Show this list, a command, or a topic.", group="more", rank=4, readonly=True, aside=True)
 def help(
-    topic: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]", help="Command or topic to explain.")] = None,
+    topic: Annotated[list[str] | None, typer.Argument(metavar="TOPIC", help="Command or topic to explain.")] = None,
 ) -> Answer:
     """Topics: exit-codes, errors, options, environment, values, units, outcomes, patterns, queues, faults, watch,
     recipes, glossary; and each term of it, as in `dsectl help hint`."""

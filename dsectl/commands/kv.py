@@ -108,7 +108,7 @@ def get(
 
 @command("keys", "List live keys.", group="kv", rank=4, readonly=True)
 def keys(
-    prefix: Annotated[str, typer.Argument(metavar="[PREFIX]", help="Beginning of the keys (default: all).")] = "",
+    prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="Beginning of the keys (default: all).")] = "",
     limit: Annotated[
         int, typer.Option(metavar="N", min=1, help=f"Number of keys at most (default: {KEYS_LIMIT}).")
     ] = KEYS_LIMIT,

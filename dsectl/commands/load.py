@@ -101,7 +101,8 @@ Intervals = Annotated[
     str | None, typer.Option(metavar="FILE", help="File for a line of JSON per second; `-` is stdout.")
 ]
 Processes = Annotated[
-    int, typer.Option(metavar="N", min=1, max=PROCESSES_MAX, help="Generator processes, when one is too slow.")
+    int,
+    typer.Option(metavar="N", min=1, max=PROCESSES_MAX, help="Generator processes, when one is too slow (default: 1)."),
 ]
 Settle = Annotated[
     float | None,
@@ -157,7 +158,7 @@ def publish(
     seconds: For = None,
     clients: Clients = None,
     subscribers: Annotated[
-        int, typer.Option(metavar="N", min=1, max=SUBSCRIBERS_MAX, help="Subscribers per generator.")
+        int, typer.Option(metavar="N", min=1, max=SUBSCRIBERS_MAX, help="Subscribers per generator (default: 1).")
     ] = 1,
     size: Size = None,
     require: Require = None,
@@ -180,7 +181,9 @@ def queue(
     rate: Rate = None,
     seconds: For = None,
     clients: Clients = None,
-    consumers: Annotated[int, typer.Option(metavar="N", min=1, max=CONSUMERS_MAX, help="Consumers per generator.")] = 1,
+    consumers: Annotated[
+        int, typer.Option(metavar="N", min=1, max=CONSUMERS_MAX, help="Consumers per generator (default: 1).")
+    ] = 1,
     size: Size = None,
     require: Require = None,
     intervals: Intervals = None,
@@ -205,7 +208,7 @@ def request(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SERVICE.OPERATION[=SHARE] [NAME=TEXT|NAME:=JSON]...]...",
+            metavar="SERVICE.OPERATION[=SHARE] [NAME=TEXT|NAME:=JSON]...",
             help="Operations, each with its share of the calls and its arguments (default: echo.echo).",
         ),
     ] = None,
@@ -220,7 +223,10 @@ def request(
         typer.Option(parser=parse_time, metavar="D", help="Time that each attempt has (default: that of --timeout)."),
     ] = None,
     retries: Annotated[
-        int, typer.Option(metavar="N", min=0, max=RETRIES_MAX, help="Retries of its own for whatever was no answer.")
+        int,
+        typer.Option(
+            metavar="N", min=0, max=RETRIES_MAX, help="Retries of its own for whatever was no answer (default: 0)."
+        ),
     ] = 0,
     backoff: Annotated[
         float | None,

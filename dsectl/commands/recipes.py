@@ -30,7 +30,7 @@ from dsectl.script.interpreter import time_scale
 from dsectl.ui.text import count
 from dsectl.ui.verdicts import EXIT_CODES, FAILED, PASSED
 
-Files = Annotated[list[str] | None, typer.Argument(metavar="[RECIPE]...", help="Names in the library, or files.")]
+Files = Annotated[list[str] | None, typer.Argument(metavar="RECIPE...", help="Names in the library, or files.")]
 All = Annotated[bool, typer.Option("--all", help="Take all recipes that come with dsectl.")]
 SIDE_BY_SIDE_MAX = 16
 PEOPLE = "it is for people"

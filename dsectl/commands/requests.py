@@ -31,7 +31,7 @@ ARGUMENT = re.compile(r"([^:=\s]+)(:=|=)(.*)", re.DOTALL)
 def request(
     operation: Annotated[str, typer.Argument(metavar="SERVICE.OPERATION", help="Operation to call.")],
     arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME=TEXT|NAME:=JSON]...", help="Arguments of the operation.")
+        list[str] | None, typer.Argument(metavar="NAME=TEXT|NAME:=JSON...", help="Arguments of the operation.")
     ] = None,
     key: Annotated[
         str | None, typer.Option(metavar="KEY", help="Calls with the same key go to the same endpoint (default: none).")

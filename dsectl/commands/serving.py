@@ -35,7 +35,7 @@ def serve(
         str | None, typer.Option("--on", metavar="NODE,...", help="Nodes to host it beside (default: the least used).")
     ] = None,
     all: Annotated[bool, typer.Option("--all", help="Host it beside every node that runs.")] = False,
-    copies: Annotated[int, typer.Option(metavar="N", min=1, help="Number of workers at each node.")] = 1,
+    copies: Annotated[int, typer.Option(metavar="N", min=1, help="Number of workers at each node (default: 1).")] = 1,
     reload: Annotated[
         bool, typer.Option("--reload", help="Drain and start anew when a Python file below this folder changes.")
     ] = False,

@@ -34,7 +34,7 @@ FLOWS = ("writes", "reads", "failed", "published", "served", "moved_bytes")
 )
 def watch(
     key: Annotated[
-        str | None, typer.Argument(hidden=True, help="Key: refused, `events --key KEY -f` follows one.")
+        str | None, typer.Argument(hidden=True, metavar="KEY", help="Key: refused, `events --key KEY -f` follows one.")
     ] = None,
     every: Annotated[
         float | None, typer.Option(metavar="D", help="Time between two snapshots (default: 500ms).")

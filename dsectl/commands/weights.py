@@ -22,7 +22,7 @@ SHARE = re.compile(r"(\d+)=(\d+(?:\.\d+)?)%", re.ASCII)
 def weight(
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="Service to weigh.")],
     shares: Annotated[
-        list[str] | None, typer.Argument(metavar="[VERSION=SHARE]...", help="Share of a version, such as `2=10%`.")
+        list[str] | None, typer.Argument(metavar="VERSION=SHARE...", help="Share of a version, such as `2=10%`.")
     ] = None,
     even: Annotated[bool, typer.Option("--even", help="Remove the weights: all endpoints get equal shares.")] = False,
 ) -> Answer:

@@ -57,8 +57,11 @@ _VALUES: dict[str, Callable[[float], str]] = {
 }
 
 
-def faults_lines(faults: list[dict[str, Any]], paint: Paint, columns: int | None) -> list[str]:
-    """A line for each fault, oldest first, with what it touched."""
+def faults_lines(
+    faults: list[dict[str, Any]], paint: Paint, columns: int | None, *, complete: bool = True
+) -> list[str]:
+    """A line for each fault, oldest first, with what it touched. Of one that touched nothing as far as is known it is
+    said that it had no effect only where `complete`, when all nodes gave their counts."""
     rows = [
         (
             (fault["id"], "name"),
@@ -66,7 +69,7 @@ def faults_lines(faults: list[dict[str, Any]], paint: Paint, columns: int | None
             fault["target"],
             state("active" if fault["active"] else "ended"),
             clock(fault["at"]),
-            str(fault["affected"]) if fault["affected"] else ("no effect", "warn"),
+            str(fault["affected"]) if fault["affected"] else ("no effect" if complete else "unknown", "warn"),
             touched(fault),
         )
         for fault in faults

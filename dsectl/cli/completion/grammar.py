@@ -265,7 +265,7 @@ KINDS = {
 """What help calls the kinds of words; most have their own name."""
 CHOICES = re.compile(r"[a-z][a-z-]*(\|[a-z][a-z-]*)*")
 GLOBAL = re.compile(r"(?P<names>(-\w, )?--[a-z-]+)( (?P<value>[A-Z]+))?")
-HELP = Option(("--help",), "show the arguments and options")
+HELP = Option(("--help",), "Show the arguments and options")
 
 
 def read_grammar() -> Grammar:
@@ -285,7 +285,7 @@ def read_command(entry: Entry) -> Signature:
         if one.param_type_name == "option":
             names = tuple(sorted([*one.opts, *one.secondary_opts], key=len))
             options.append(Option(names, (one.help or "").removesuffix("."), None if one.is_flag else value))
-        else:
+        elif not one.hidden:
             arguments.append(Argument(value, one.nargs == -1))
     return Signature(entry.name, entry.help, entry.alias, tuple(options), tuple(arguments))
 
@@ -298,7 +298,7 @@ def global_options() -> tuple[Option, ...]:
         assert found is not None, line
         names = tuple(found["names"].split(", "))
         value = None if found["value"] is None else value_of("CLUSTER" if "--cluster" in names else found["value"])
-        options.append(Option(names, help, value))
+        options.append(Option(names, help[0].upper() + help[1:], value))
     return tuple(options)
 
 

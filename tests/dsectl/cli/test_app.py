@@ -1,5 +1,6 @@
 """`invoke`: exit codes, where errors go, and what stays between invocations."""
 
+import io
 import os
 import signal
 import subprocess
@@ -9,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from cluster.errors import EXIT_CODES
+from cluster.errors import EXIT_CODES, Usage
 from cluster.wire.frames import Frame, Request
 from cluster.wire.kv import Get, KeysFound, Put
 from dsectl.cli import app
+from dsectl.cli.app import invoke
+from dsectl.cli.console import Console
+from dsectl.cli.declaration import Answer, Entry
 from dsectl.cli.invocation import Session
 from dsectl.cli.table import COMMANDS
 from dsectl.cli.topics import topics
@@ -62,7 +66,18 @@ def test_wrong_usage_exits_with_2_and_names_help(run: Run, words: list[str]) -> 
 @pytest.mark.parametrize(
     ("line", "message", "help"),
     [
-        ("put", "missing KEY", "Usage: dsectl put [OPTIONS] KEY VALUE."),
+        ("put", "missing KEY", "help: Usage: dsectl put [OPTIONS] KEY VALUE\nhelp: `dsectl help put`"),
+        ("complete", "missing key|", "|operation [TEXT]\nhelp:"),
+        ("get k --timeout -5s", 'invalid duration "-5s"', "250ms, 5s, 2m"),
+        ("get k --timeout 0s", "--timeout must be above 0", "500ms"),
+        ("get k --jsno", "unknown option --jsno", "Did you mean --json?"),
+        ("--jsno get k", "unknown option --jsno", "Did you mean --json?"),
+        ("up x", "unexpected argument: x", "To choose a cluster: `dsectl up -C NAME`.\n"),
+        ("ps x", "unexpected argument: x", "It lists all clusters"),
+        ("use other", "unknown command 'use'", "-C NAME"),
+        ("clear", "unknown command 'clear'", "It works in `dsectl shell`."),
+        ("within 5s: get k .value == 1", "unknown command 'within'", "`dsectl shell -c 'within 5s: get cart"),
+        ("queue crate jobs", "queue needs one of create", "Did you mean `dsectl queue create`?"),
         ("get a; get b", "unexpected argument: get b", "`;` separates none"),
         ("explain cart .owners", "unexpected argument: .owners", "dsectl shell -c 'explain … .owners -> $x'"),
         ("members n1", "unexpected argument: n1", "--via NODE"),
@@ -92,6 +107,28 @@ def test_what_is_wrong_and_what_helps(run: Run, serve: Serve, line: str, message
 def test_h_is_help(run: Run, words: list[str]) -> None:
     assert run(*words).out == run(*[word.replace("-h", "--help") for word in words]).out != ""
     assert run("put", "k", "--", "-h").code == 4, "but behind -- it is a value"
+
+
+def test_what_is_taken_only_to_be_refused_is_not_in_the_usage(run: Run) -> None:
+    assert run("watch", "--help").lines[0] == "Usage: dsectl watch [OPTIONS]"
+
+
+def test_notes_and_errors_stand_behind_what_was_printed_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = io.BytesIO()
+    out, err = io.TextIOWrapper(both), io.TextIOWrapper(both)
+
+    def prints() -> Answer:
+        def view(console: Console) -> None:
+            console.line("data")
+            console.note("note")
+            console.line("more data")
+            raise Usage("refused", help="")
+
+        return Answer({}, view)
+
+    monkeypatch.setattr(Entry, "load", lambda entry: prints)
+    assert invoke(["ps"], out=out, err=err) == Usage.exit_code
+    assert both.getvalue().decode().splitlines() == ["data", "note", "more data", "error: refused"]
 
 
 def test_help_says_what_a_default_means(run: Run) -> None:
@@ -201,6 +238,9 @@ def many_keys(peer: Peer, frame: Frame) -> None:
 
 HANDLED = """
 from dsectl.cli import app
+from dsectl.cli.app import invoke
+from dsectl.cli.console import Console
+from dsectl.cli.declaration import Answer, Entry
 def invoke(argv):
     try:
         exec("raise KeyboardInterrupt")

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dsectl.ui.faults import faults_lines
 from dsectl.ui.table import state, table
 from dsectl.ui.text import Paint, by_number, count, cut, fit, length, piece, shown, width
 
@@ -94,3 +95,10 @@ def test_a_painter_that_is_off_changes_nothing() -> None:
 @pytest.mark.parametrize(("number", "text"), [(0, "0 nodes"), (1, "1 node"), (2, "2 nodes")])
 def test_numbers_agree_with_their_nouns(number: int, text: str) -> None:
     assert count(number, "node") == text
+
+
+@pytest.mark.parametrize(("complete", "said"), [(True, "no effect"), (False, "unknown")])
+def test_a_fault_had_no_effect_only_where_all_nodes_gave_their_counts(complete: bool, said: str) -> None:
+    fault = {"id": "f1", "kind": "kill", "nodes": ("n1",), "target": "n1", "at": "2026-03-01T12:00:00Z"}
+    fault |= {"active": False, "affected": 0, "links": {}}
+    assert said in faults_lines([fault], Paint(False), None, complete=complete)[1]
