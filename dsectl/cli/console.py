@@ -12,7 +12,10 @@ from msgspec import json
 from cluster.errors import ClusterError
 from dsectl.cli.declaration import Answer, Lines
 from dsectl.cli.options import Options
-from dsectl.ui.text import Paint, shown
+from dsectl.ui.text import Paint, shown, wrapped
+
+HANG = 6
+"""Columns before the lines that an error goes on with."""
 
 
 class Console:
@@ -51,13 +54,7 @@ class Console:
     @property
     def size(self) -> tuple[int | None, int | None]:
         """Columns and rows of the terminal; None off one, and where it does not say."""
-        if not self.is_terminal:
-            return None, None
-        try:
-            columns, rows = os.get_terminal_size(self.out.fileno())
-        except (OSError, ValueError):
-            return None, None
-        return columns or None, rows or None
+        return columns_and_rows(self.out)
 
     @property
     def columns(self) -> int | None:
@@ -122,7 +119,8 @@ class Console:
         """A message on stderr, behind what was printed before it; `--quiet` silences it."""
         if not self.options.quiet:
             self.out.flush()  # where both go to one file, it reads as on a terminal
-            self.err.write(text + "\n")
+            columns = columns_and_rows(self.err)[0]
+            self.err.write("".join(part + "\n" for line in text.split("\n") for part in wrapped(line, columns)))
             self.err.flush()
 
     def progress(self, text: str) -> None:
@@ -141,12 +139,13 @@ class Console:
         if self.options.json:
             self.value(_sound({"error": error.to_dict(), **error.detail}))
             return
+        lines = [f"{self.paint_err('error:', 'bad')} {shown(error.message)}"]
+        lines += [f"{self.paint_err('help:', 'name')} {shown(line)}" for line in error.help.splitlines()]
+        columns = columns_and_rows(self.err)[0]
         try:
             self.out.flush()
         finally:
-            self.err.write(f"{self.paint_err('error:', 'bad')} {shown(error.message)}\n")
-            for line in error.help.splitlines():
-                self.err.write(f"{self.paint_err('help:', 'name')} {shown(line)}\n")
+            self.err.write("".join(part + "\n" for line in lines for part in wrapped(line, columns, HANG)))
             self.err.flush()
 
 
@@ -161,6 +160,17 @@ def _sound(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_sound(one) for one in value]
     return value if isinstance(value, int | float | None) else str(value)
+
+
+def columns_and_rows(stream: TextIO) -> tuple[int | None, int | None]:
+    """Of the terminal that the stream is; None off one, and where it does not say."""
+    if not _is_terminal(stream):
+        return None, None
+    try:
+        columns, rows = os.get_terminal_size(stream.fileno())
+    except (OSError, ValueError):
+        return None, None
+    return columns or None, rows or None
 
 
 def _is_terminal(stream: TextIO) -> bool:

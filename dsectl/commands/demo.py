@@ -47,6 +47,6 @@ def demo(
         verdict = run_demo(PlainTeller(console, found), keep=keep)
     return Answer(
         {"verdict": verdict.verdict, "reasons": verdict.reasons, **asdict(found)},
-        lambda console: console.lines(summary_lines(found, verdict, console.paint)),
+        lambda console: console.lines(summary_lines(found, verdict, console.paint, console.columns)),
         verdict.exit_code,
     )

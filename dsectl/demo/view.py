@@ -10,13 +10,15 @@ from dsectl.load.account import promises
 from dsectl.load.plan import KV, PUBLISH, QUEUE, REQUEST
 from dsectl.ui.screen import Block
 from dsectl.ui.table import Cell, state, table_lines
-from dsectl.ui.text import STATES, Line, Paint, shown
+from dsectl.ui.text import STATES, Line, Paint, shown, wrapped
 from dsectl.ui.units import show_duration
 from dsectl.ui.verdicts import Verdict
 
 DRAW_S = 0.12
 """Between two pictures at least, when nothing new is to be read."""
 RATE_WINDOW_S = 1.0
+SUMMARY_HANG = 11
+"""Columns of what a line of the summary is about."""
 MATRIX_MAX = 8
 """Nodes whose views of each other fit side by side on a terminal of 100 columns."""
 
@@ -51,7 +53,7 @@ class LiveTeller(Teller):
 
     def show(self, text: str, is_title: bool = False) -> None:
         """A title, with room above it, or a line."""
-        clock = f"{show_duration(round(self.age_s, 1)):>6}"
+        clock = f"{self.age_s:6.1f}"
         self.story += [[], [(f"{clock}  {text}", "name")]] if is_title else [[(f"{clock}     {shown(text)}", "")]]
         self._draw()
 
@@ -110,7 +112,7 @@ class LiveTeller(Teller):
         return table_lines(["", *titles], [["in all", *totals, waiting], ["a second", *rates]], right=titles)
 
 
-def summary_lines(found: Findings, verdict: Verdict, paint: Paint) -> list[str]:
+def summary_lines(found: Findings, verdict: Verdict, paint: Paint, columns: int | None) -> list[str]:
     """The last words."""
     left = "unknown" if found.hints_left is None else str(found.hints_left)
     lines = [""]
@@ -131,4 +133,5 @@ def summary_lines(found: Findings, verdict: Verdict, paint: Paint) -> list[str]:
         f"owners     {found.keys_compared} of {found.keys_acknowledged} keys equal",
         "",
     ]
-    return [*lines, f"{verdict.line(paint)}  ({show_duration(found.took_s)})"]
+    lines.append(f"{verdict.line(paint)}  ({show_duration(found.took_s)})")
+    return [part for line in lines for part in wrapped(line, columns, SUMMARY_HANG)]

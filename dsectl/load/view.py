@@ -10,7 +10,7 @@ from dsectl.load.tally import REPLIES, Interval, Summary
 from dsectl.ui.charts import UNICODE, spark
 from dsectl.ui.screen import Block
 from dsectl.ui.table import table, table_lines
-from dsectl.ui.text import Line, Paint, count, shown
+from dsectl.ui.text import Line, Paint, count, shown, wrapped
 from dsectl.ui.units import show_age, show_duration
 from dsectl.ui.verdicts import PASSED, Verdict
 
@@ -19,6 +19,8 @@ ALARMS = {"failed": "bad", "maybe": "warn", "declared": "warn"}
 """How a number above 0 of these is shown."""
 EFFORTS = {"shed": "shed", "hedged": "hedged", "cluster_retries": "retries", "load_retries": "retries of its own"}
 """What these are called in a line, where there are any."""
+HANG = 9
+"""Columns of what a line of the summary is about."""
 BAR_COLUMNS = 40
 CURVE_COLUMNS = 60
 """Seconds of the curve of p99 that are shown."""
@@ -190,7 +192,8 @@ def summary_lines(account: Account, verdict: Verdict, paint: Paint, columns: int
     if account["errors"]:
         lines.append("errors   " + ", ".join(f"{code} {number:,}" for code, number in account["errors"].items()))
     lines += [f"example  {shown(text)}" for text in account["examples"]]
-    return [*lines, verdict.line(paint)]
+    lines.append(verdict.line(paint))
+    return [part for line in lines for part in wrapped(line, columns, HANG)]
 
 
 def _cells(summary: Summary) -> list[str]:
@@ -208,7 +211,7 @@ def why_they_differ(account: Account) -> str:
     if account["unsent"]:
         waited = f"a free client; {account['unsent']:,} never got one, and their wait counts"
     elif lag is not None and lag > LAG_WORTH_TELLING_MS:
-        waited = f"this generator itself, {ms(lag)} ms at p99"
+        waited = f"this generator itself, {show_duration(lag / 1000)} at p99"
     elif account["clients"]:
         waited = "a free client, or the clock's next millisecond"
     return f"response counts from when due, service from when sent; in between it waited for {waited}"

@@ -104,6 +104,32 @@ def cut(text: str, columns: int) -> str:
     return kept + "…"
 
 
+_WORD = re.compile(r"(?:`[^`]*`|[^ ])+| +")
+"""A command between backquotes is one word, which can be copied from one line."""
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def wrapped(text: str, columns: int | None, hang: int = 0) -> list[str]:
+    """A line, painted or not, as lines of so many columns, where a word is no longer: it breaks between words, and what
+    follows is indented by `hang`. None: in one line."""
+    if columns is None or width(_ESCAPES.sub("", text)) <= columns:
+        return [text]
+    lines, taken, gap = [""], 0, ""
+    for word in _WORD.findall(text):
+        if word.isspace():
+            gap = word
+            continue
+        needed = width(_ESCAPES.sub("", word))
+        if lines[-1].strip() and taken + len(gap) + needed > columns:
+            lines.append(" " * hang + word)
+            taken = hang + needed
+        else:
+            lines[-1] += gap + word
+            taken += len(gap) + needed
+        gap = ""
+    return lines
+
+
 def by_number(name: str) -> tuple[str, int, str]:
     """Sorts names as people count: `n2` before `n10`."""
     letters = name.rstrip("0123456789")

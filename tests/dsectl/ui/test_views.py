@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsectl.ui.faults import faults_lines
+from cluster.emulator.faultsfile import Fault
+from dsectl.ui.faults import fault_json, faults_lines, with_receipt
 from dsectl.ui.table import state, table
-from dsectl.ui.text import Paint, by_number, count, cut, fit, length, piece, shown, width
+from dsectl.ui.text import Paint, by_number, count, cut, fit, length, piece, shown, width, wrapped
 
 
 def test_columns_are_aligned_and_lines_not_padded() -> None:
@@ -99,6 +100,30 @@ def test_numbers_agree_with_their_nouns(number: int, text: str) -> None:
 
 @pytest.mark.parametrize(("complete", "said"), [(True, "no effect"), (False, "unknown")])
 def test_a_fault_had_no_effect_only_where_all_nodes_gave_their_counts(complete: bool, said: str) -> None:
-    fault = {"id": "f1", "kind": "kill", "nodes": ("n1",), "target": "n1", "at": "2026-03-01T12:00:00Z"}
-    fault |= {"active": False, "affected": 0, "links": {}}
+    kill = Fault(id="f1", kind="kill", at="2026-03-01T12:00:00Z", active=False, nodes=["n1"])
+    fault = with_receipt(fault_json(kill), [])
     assert said in faults_lines([fault], Paint(False), None, complete=complete)[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "lines"),
+    [
+        ("as it is", None, ["as it is"]),
+        ("as it is", 8, ["as it is"]),
+        ("errors   one 1, two 2, three 3", 16, ["errors   one 1,", "  two 2, three 3"]),
+        ("say `dsectl restart --all` now", 12, ["say", "  `dsectl restart --all`", "  now"]),
+        ("\x1b[31merror:\x1b[0m none is left", 16, ["\x1b[31merror:\x1b[0m none is", "  left"]),
+        ("x" * 9, 4, ["x" * 9]),
+        ("", 4, [""]),
+    ],
+)
+def test_lines_break_between_words_and_in_no_command(text: str, columns: int | None, lines: list[str]) -> None:
+    assert wrapped(text, columns, 2) == lines
+
+
+@given(st.text("ab `\n鍵", max_size=60), st.integers(1, 30))
+def test_what_is_wrapped_is_all_there(text: str, columns: int) -> None:
+    text = shown(text)
+    lines = wrapped(text, columns)
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    assert all(width(line) <= columns for line in lines if " " in line.strip() and "`" not in line)
