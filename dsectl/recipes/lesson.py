@@ -25,12 +25,14 @@ from dsectl.script.interpreter import Interpreter, Outcome
 from dsectl.script.tokens import VARIABLE, Line
 from dsectl.script.values import MISSING
 from dsectl.ui.table import table
-from dsectl.ui.text import count, cut, markdown_lines, shown
+from dsectl.ui.text import count, cut, markdown_lines, shown, wrapped
 from dsectl.ui.units import show_duration
 from dsectl.ui.verdicts import PASSED
 
 COLUMNS_MAX = 100
 """Longer lines of prose are hard to read; off a terminal, of all."""
+STEP_HANG = 8
+"""Columns before what does not fit into the first line of a step."""
 ROWS_MAX = 5
 CELL_COLUMNS = 40
 ANSWERS_FILE = "answers.jsonl"
@@ -75,8 +77,13 @@ class Lesson(Listener):
         self._pages: list[list[str]] = [[]]
         """What was shown between two stops, the last one still growing."""
 
+    def starting(self) -> None:
+        """It may take some seconds."""
+        self.console.progress("starting a cluster of its own")
+
     def ready(self, report: RecipeReport, interpreter: Interpreter) -> None:
         """Tell where it happens."""
+        self.console.progress("")
         self._interpreter = interpreter
         started = "" if report.ready_s is None else f", ready after {show_duration(report.ready_s)}"
         self._note(f"cluster {report.cluster}{started}")
@@ -108,7 +115,9 @@ class Lesson(Listener):
 
     def step(self, line: Line) -> None:
         """What is done."""
-        self._show([f"{self.console.paint('dsectl>', 'name')} {shown(line.text)}"])
+        self._show(
+            wrapped(f"{self.console.paint('dsectl>', 'name')} {shown(line.text)}", self.console.columns, STEP_HANG)
+        )
         self.console.flush()
 
     def ended(self, line: Line, outcome: Outcome) -> None:
@@ -164,7 +173,8 @@ class Lesson(Listener):
         self._left = list(block.steps)
         if self.ask is None:
             return True
-        self._show([f"    {shown(step.text)}" for step in block.steps])
+        steps = [f"    {shown(step.text)}" for step in block.steps]
+        self._show([line for step in steps for line in wrapped(step, self.console.columns, STEP_HANG)])
         typed = self._typed(self.console.paint(STOP, "dim"), lambda typed: typed in ("", "s"))
         if typed == "s":
             self.skipped += 1
