@@ -18,7 +18,7 @@ from dsectl.script.tokens import VARIABLE, split
 from dsectl.script.values import OPERATORS, looks_like_path
 
 LINK_METAVARS = ("GROUP GROUP...", "FROM", "TO")
-NODE_METAVARS = ("NODE", "NODE...", *LINK_METAVARS)
+NODE_METAVARS = ("NODE", "NODE...", "NODE|WORKER", "NODE|WORKER...", *LINK_METAVARS)
 ALL_NODES = ("rest", "all")
 VALUE_METAVARS = ("VALUE", "PAYLOAD")
 _LIKE_A_NODE = re.compile(r"n\d+")
