@@ -7,8 +7,8 @@ them is a row as well, so equal owners stay equal, and a late copy is not wanted
 """
 
 from bisect import bisect_right, insort
-from collections import deque
 from hashlib import blake2b
+from heapq import heappop, heappush
 from typing import Final, Protocol
 
 from cluster.queues.done import DoneBits
@@ -129,8 +129,10 @@ class Shard:
         """By actor and chunk the first numbers of live blocks, sorted: few are looked through for each."""
         self._early: dict[BlockName, tuple[dict[int, LeaseNote], float]] = {}
         """Notes of blocks that have not come."""
-        self._ageing: deque[tuple[float, str]] = deque()
-        """Dedup rows by the time at which they are to be looked at, in seconds since 1970; about in order."""
+        self._ageing: list[tuple[float, str]] = []
+        """Dedup rows by the time at which they are to be looked at, in seconds since 1970: a heap, because
+        a boot and a repair bring them in any order. Behind a younger one a row would be kept, and repaired in vain, for
+        minutes after the other owners have let it go."""
 
     # -- asked
 
@@ -221,7 +223,7 @@ class Shard:
         else:
             dedup = decode_dedup(blob)
             if actor not in self.dedup:
-                self._ageing.append((dedup.accepted_ms / 1000 + DEDUP_S + DEDUP_SPARE_S, actor))
+                heappush(self._ageing, (dedup.accepted_ms / 1000 + DEDUP_S + DEDUP_SPARE_S, actor))
             self.dedup[actor] = dedup
 
     def drop(self, key: RowKey) -> None:
@@ -248,12 +250,12 @@ class Shard:
         ageing = self._ageing
         while ageing and most and ageing[0][0] <= wall_s:
             most -= 1
-            _, name = ageing.popleft()
+            _, name = heappop(ageing)
             dedup = self.dedup.get(name)
             if dedup is None:
                 continue
             if self._remembers(dedup, wall_s):
-                ageing.append((wall_s + DEDUP_S, name))
+                heappush(ageing, (wall_s + DEDUP_S, name))
             else:
                 self.covered[f"{self.queue}.{self.number}/{KIND_DEDUP}{name}"] = None
         return bool(ageing) and ageing[0][0] <= wall_s

@@ -242,6 +242,16 @@ def test_a_dedup_row_is_remembered_for_its_time_or_while_its_item_lives(stays: b
     assert key not in copy.rows
 
 
+def test_dedup_rows_are_forgotten_in_the_order_of_their_age_whichever_way_they_came() -> None:
+    copy = Copy()
+    for name, accepted_s in (("young", 120), ("old", 60), ("older", 1)):
+        item = rows.item_id(1, 0, A, 0)
+        copy.take(rows.dedup_key(1, 0, name), rows.encode_dedup(Dedup(item, accepted_s * 1000, False)))
+    copy.shard.age(61 + DEDUP_S + DEDUP_SPARE_S, 100)
+    copy.tidy()
+    assert list(copy.rows) == [rows.dedup_key(1, 0, "young")]
+
+
 def test_an_owner_that_is_none_any_more_keeps_nothing() -> None:
     copy = Copy()
     for key, blob in [block(0, 9), *bits([1, CHUNK_BITS + 1]), (rows.floor_key(1, 0, B), rows.encode_floor(2))]:
