@@ -157,7 +157,10 @@ class SegmentLog:
                 done(None)
 
     def synced(self, done: Done) -> None:
-        """`done` once all that was appended is on the medium; a sync is begun at once if it takes one."""
+        """`done` once all that was appended is on the medium; a sync is begun at once if it takes one. It never comes
+        when the log is closed: its file is, and the number may be another one's by now."""
+        if self.stopped:
+            return
         if self._unsynced or self._syncing:
             self._unsynced = True  # the sync that runs may have begun before the last append
             self._waiting.append(done)

@@ -257,6 +257,18 @@ def test_whoever_asks_hears_when_all_that_was_put_is_synced(durability: Durabili
     assert heard[3:] == ["written"] and world.disk.synced[FIRST] == len(world.disk.files[FIRST])
 
 
+@pytest.mark.parametrize("durability", Durability)
+def test_nothing_is_synced_of_a_log_that_is_closed(durability: Durability) -> None:
+    world = World(durability=durability)
+    heard: list[str] = []
+    world.put("a")
+    world.clock.run()
+    under_way = len(world.disk.pending)
+    world.store.close()
+    world.store.synced(lambda error: heard.append("closed"))
+    assert heard == [] and len(world.disk.pending) == under_way
+
+
 @pytest.mark.parametrize("durability", SYNCING)
 def test_a_failed_sync_is_fatal_and_nothing_is_acknowledged_after_it(durability: Durability) -> None:
     world = World(durability=durability)
