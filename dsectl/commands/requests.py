@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import DecodeError, json
 
-from cluster.errors import Usage
+from cluster.errors import NotFound, Usage
 from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.cli.values import check_text, show_value
@@ -80,6 +80,11 @@ def request(
     except Usage as error:
         if error.message.startswith(f"{target}: request"):  # what is wrong with the arguments, said by the service
             error.help = f"`dsectl describe {target.rpartition('.')[0]}` shows what it takes."
+        raise
+    except NotFound as error:
+        from dsectl.commands.serving import stopped_workers  # loads much, and a call needs none of it
+
+        error.help = stopped_workers(target.rpartition(".")[0]) or error.help
         raise
 
 

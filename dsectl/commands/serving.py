@@ -99,6 +99,20 @@ def _wait_known(said: Callable[[dict[str, str]], bool]) -> None:
             time.sleep(KNOWN_POLL_S)
 
 
+def stopped_workers(service: str) -> str | None:
+    """What helps when nobody offers a service since its workers have ended; None when it has no such worker."""
+    try:
+        found = [one for one in workers.workers(current().files()) if one.service == service and not one.process.alive]
+    except ClusterError:
+        return None
+    if not found:
+        return None
+    names = [one.endpoint for one in found]
+    are, them = (f"worker {names[0]} is", "it") if len(names) == 1 else (f"workers {', '.join(names)} are", "them")
+    cure = f"`dsectl restart {' '.join(names)}` starts {them}"
+    return f"Its {are} stopped: `dsectl logs {names[0]}` says why, {cure}."
+
+
 @command("unserve", "Drain and end workers of a service.", group="requests", rank=21)
 def unserve(
     name: Annotated[str, typer.Argument(metavar="SERVICE|WORKER", help="Service, or one worker as n2/1.")],

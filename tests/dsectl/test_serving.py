@@ -1,0 +1,29 @@
+"""What the commands of services say without a cluster that runs."""
+
+from pathlib import Path
+
+from cluster.emulator.workerspec import WorkerSpec, write_spec
+from cluster.wire.frames import Frame, Request
+from cluster.wire.requests import Call
+from tests.client.fake_node import CLUSTER, Peer
+from tests.client.scripts import healthy
+from tests.dsectl.conftest import Run, Serve
+
+
+def test_a_call_that_finds_nobody_names_the_workers_that_have_ended(home: Path, serve: Serve, run: Run) -> None:
+    known = healthy("n1")
+
+    def answer(peer: Peer, frame: Frame) -> None:
+        if isinstance(frame, Request) and isinstance(frame.body, Call):
+            peer.fail(frame, "not-found", "no node has announced it")
+        else:
+            known(peer, frame)
+
+    serve(answer)
+    folder = home / "clusters" / CLUSTER / "nodes" / "n1" / "workers"
+    for number in (1, 2):
+        write_spec(folder / str(number), WorkerSpec("shop:Shop", "/", False, "shop", 1), b"key")
+    ended = run("request", "shop.look")
+    assert ended.code == 6
+    assert "Its workers n1/1, n1/2 are stopped" in ended.err and "`dsectl restart n1/1 n1/2` starts them" in ended.err
+    assert "restart" not in run("request", "shoes.look").err
