@@ -271,6 +271,10 @@ class Pool:
             "endpoints": [self._told(one, avoided, now) for one in self.endpoints.values()],
         }
 
+    def _share(self, version: int) -> float:
+        """What a version gets by the weights, in percent; without one of its own, what is left for all such."""
+        return self.weights.get(version, 100.0 - sum(self.weights.values()))
+
     def _told(self, one: PoolEndpoint, avoided: Avoided, now: float) -> dict[str, Any]:
         announced = one.announced
         state, reason = announced.state, announced.reason
@@ -282,7 +286,7 @@ class Pool:
                 state, reason = "ejected", f"failed too often in a row; called again in {back_s:.0f} s"
         elif state == "ready" and avoided(announced.node):
             state, reason = "unreachable", "does not answer"
-        elif state == "ready" and self.weights.get(announced.version) == 0:
+        elif state == "ready" and self._share(announced.version) <= 0:
             reason = f"version {announced.version} gets 0% of the calls"
         return {
             "endpoint": announced.name,

@@ -305,8 +305,18 @@ class RoutedCall:
                 known = ", ".join(map(str, sorted({one.version for one in endpoints})))
                 return NotFound(f"no node has announced version {self.version} of service {service}: there is {known}")
             assert self.pool is not None
-            told = self.pool.told(self.router.reach.avoided, self.router.clock.now())["endpoints"]
-            states = ", ".join(f"{one['endpoint']} is {one['state']} ({one['reason']})" for one in told)
+            told, only = self.pool.told(self.router.reach.avoided, self.router.clock.now())["endpoints"], self.call.only
+            wanted = [one for one in told if only in ("", one["endpoint"], one["node"])]
+            if not wanted:
+                offered = ", ".join(one["endpoint"] for one in told)
+                return NoResponders(f"{only} does not offer {service}; endpoints are {offered}")
+            states = ", ".join(
+                f"{one['endpoint']} is {one['state']}" + (f" ({one['reason']})" if one["reason"] else "")
+                for one in wanted
+                if self.version in (0, one["version"])
+            )
+            if not states:
+                return NoResponders(f"{only} does not offer version {self.version} of {service}")
             return NoResponders(f"no endpoint of {service} can be called: {states}")
         if isinstance(self.failure, Unreachable):
             tried = ", ".join(one.announced.name for one in self.tried)

@@ -418,4 +418,5 @@ class Server:
         if definition is None:
             return NoResponders(f"{self.node} does not host a service {call.service!r}")
         known = ", ".join(definition.operations)
-        return NotFound(f"service {call.service} has no operation {call.operation!r}: it has {known}")
+        named = f"version {definition.version} of service {call.service}"  # another version may have it
+        return NotFound(f"{named} has no operation {call.operation!r}: it has {known}")

@@ -84,7 +84,8 @@ def request(
     except NotFound as error:
         from dsectl.commands.serving import stopped_workers  # loads much, and a call needs none of it
 
-        error.help = stopped_workers(target.rpartition(".")[0]) or error.help
+        if error.message.startswith("no node"):
+            error.help = stopped_workers(target.rpartition(".")[0]) or error.help
         raise
 
 

@@ -212,6 +212,21 @@ def test_a_retry_of_a_version_that_has_no_other_endpoint_goes_to_another_version
     assert set(scene.counted(tried=("n2",))) == {None}, "but not to one of 0%"
 
 
+def test_a_version_that_gets_no_calls_says_so() -> None:
+    scene = Scene(n1=offers(1), n2=offers(2))
+
+    def reasons() -> list[str]:
+        return [one["reason"] for one in scene.pool.told(lambda node: False, 0.0)["endpoints"]]
+
+    assert reasons() == ["", ""]
+    scene.pools.weigh({"s": {1: 0.0}})
+    scene.chosen()
+    assert reasons() == ["version 1 gets 0% of the calls", ""]
+    scene.pools.weigh({"s": {2: 100.0}})
+    scene.chosen()
+    assert reasons() == ["version 1 gets 0% of the calls", ""], "nothing is left for it"
+
+
 def test_a_key_stays_with_its_version_while_a_share_grows() -> None:
     scene = Scene(n1=offers(1), n2=offers(2))
     at: dict[float, dict[str, str | None]] = {}
