@@ -89,9 +89,8 @@ def serve(
                 check_runs(files, node)
                 free = [number for number in range(1, WORKERS_MAX + 1) if f"{node}/{number}" not in used][:copies]
                 if len(free) < copies:
-                    raise LimitReached(
-                        f"{node} has {WORKERS_MAX - len(free)} workers already; {WORKERS_MAX} are allowed"
-                    )
+                    has = sum(endpoint.startswith(f"{node}/") for endpoint in used)
+                    raise LimitReached(f"{node} may have {WORKERS_MAX} workers, and has {has}: {copies} are too many")
                 for number in free:
                     made[f"{node}/{number}"] = folder = files.node(node) / WORKERS_FOLDER / str(number)
                     write_spec(folder, spec, key)
@@ -199,8 +198,9 @@ def _check_state(files: ClusterFiles, endpoints: list[str], wanted: tuple[str, .
     for endpoint in endpoints:
         state = inspect_node(files.worker(endpoint)).state
         if state not in wanted:
-            cure = "resume" if state == "paused" else "restart" if state == "stopped" else "status"
-            raise Failed(f"worker {endpoint} is {state}", help=f"`dsectl {cure} {endpoint}`")
+            cure = {"paused": f"`dsectl resume {endpoint}`", "stopped": f"`dsectl restart {endpoint}`"}
+            help = cure.get(state, "`dsectl status` shows the states.")
+            raise Failed(f"worker {endpoint} is {state}", help=help)
 
 
 def _remove(folder: Path) -> None:

@@ -126,6 +126,9 @@ class Invocation(Struct):
             if "," in name and name not in files.nodes:
                 help = f"Nodes are separated by spaces: `{' '.join(name.split(',')).strip()}`."
                 raise Usage(f"{name!r} is not a node", help=help)
+            if "/" in name:
+                help = f"Its node is {name.partition('/')[0]}; `dsectl unserve {name}` drains and ends a worker."
+                raise Usage(f"{command} takes nodes, and {name!r} is a worker", help=help)
             files.node(name)
         return list(dict.fromkeys(named))
 

@@ -175,6 +175,9 @@ def _endpoints(names: list[str] | None) -> list[str]:
     if found and len(found) < len(names or []):
         raise Usage("nodes and workers are named apart: two commands")
     for endpoint in found:
+        if "," in endpoint:
+            help = f"They are separated by spaces: `{' '.join(endpoint.split(',')).strip()}`."
+            raise Usage(f"{endpoint!r} is not a worker", help=help)
         current().files().worker(endpoint)
     return found
 

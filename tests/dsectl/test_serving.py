@@ -27,3 +27,14 @@ def test_a_call_that_finds_nobody_names_the_workers_that_have_ended(home: Path, 
     assert ended.code == 6
     assert "Its workers n1/1, n1/2 are stopped" in ended.err and "`dsectl restart n1/1 n1/2` starts them" in ended.err
     assert "restart" not in run("request", "shoes.look").err
+
+
+def test_names_of_workers_where_they_are_none(home: Path, serve: Serve, run: Run) -> None:
+    serve(healthy("n1"))
+    write_spec(home / "clusters" / CLUSTER / "nodes" / "n1" / "workers" / "1", WorkerSpec("shop:Shop", "/"), b"key")
+    joined = run("kill", "n1/1,n1/2")
+    assert joined.code == 2 and "separated by spaces: `n1/1 n1/2`" in joined.err
+    drained = run("drain", "n1/1")
+    assert drained.code == 2 and "takes nodes" in drained.err and "unserve n1/1" in drained.err
+    ended = run("pause", "n1/1")
+    assert ended.code == 1 and "n1/1 is stopped" in ended.err and "`dsectl restart n1/1`" in ended.err

@@ -150,7 +150,8 @@ def test_a_paused_worker_is_left_out_until_it_goes_on(shop: Path, eventually: Ev
     dsectl("resume", "n2/1")
     assert not faults()[0]["active"]
     eventually(lambda: endpoints("n1").get("n2/1") == "ready", "answers")
-    assert "n2/1 is running" in dsectl("resume", "n2/1", code=1).err
+    running = dsectl("resume", "n2/1", code=1).err
+    assert "n2/1 is running" in running and "`dsectl status` shows" in running
     dsectl("pause", "n2/1")
     dsectl("down")
     assert {one["state"] for one in workers().values()} == {"stopped"}
