@@ -12,6 +12,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 import uvloop
@@ -134,6 +135,8 @@ class _Process:
 
 
 def log(message: str) -> None:
-    """One line in the node's log, which is standard error."""
-    sys.stderr.write(f"{timestamp()} [{os.getpid()}] {message}\n")
-    sys.stderr.flush()
+    """One line in the log, which is standard error. A disk that is full, or a service that has closed its standard
+    error, loses the line and keeps nobody from a drain or an end."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"{timestamp()} [{os.getpid()}] {message}\n")
+        sys.stderr.flush()
