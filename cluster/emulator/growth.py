@@ -26,7 +26,7 @@ from cluster.emulator.nodefiles import chain_files, newest_entry
 from cluster.emulator.ports import choose_ports, ephemeral_range, is_free, usable_ports
 from cluster.emulator.signals import end_nodes, kill_nodes
 from cluster.emulator.spec import NODES_MAX, Place
-from cluster.errors import ClusterError, DeadlinePassed, Failed, NotYet, Unreachable, Usage
+from cluster.errors import ClusterError, DeadlinePassed, Failed, Maybe, NotYet, Unreachable, Usage
 from cluster.storage import newborn_files
 
 if TYPE_CHECKING:
@@ -167,6 +167,9 @@ def change(client: "BlockingCluster", files: ClusterFiles, what: dict[str, Any],
                     raise
             except NotYet as refused:
                 error = not_yet = refused
+            except DeadlinePassed as late:  # as of a question that changes nothing; this one may be carried out still
+                help = "`dsectl status` shows whether it is under way, `dsectl ring --changes` what was decided."
+                error = unknown = Maybe(f"{late.message}: the change may be decided all the same", help=help)
             except ClusterError as failed:
                 error = failed
                 unknown = unknown if failed.definite else failed
@@ -296,7 +299,7 @@ def not_over(moved: Moved) -> ClusterError | None:
     if moved.done:
         return None
     why = "; ".join(moved.waits_for[:5])
-    return DeadlinePassed(
+    return Maybe(
         f"{moved.what} has not ended after {moved.seconds:.1f} s, and goes on: {why}",
         help=f"`dsectl status` shows how far it is{'; `dsectl revert` takes it back' if moved.reverts else ''}.",
     )

@@ -11,7 +11,7 @@ from cluster.client.blocking import BlockingCluster
 from cluster.emulator import growth
 from cluster.emulator.growth import change, newest
 from cluster.emulator.home import ClusterFiles
-from cluster.errors import ClusterError, Maybe, NotYet, QuorumMissing, TooFewOwners, Unreachable
+from cluster.errors import ClusterError, DeadlinePassed, Maybe, NotYet, QuorumMissing, TooFewOwners, Unreachable
 
 FILES = cast(ClusterFiles, SimpleNamespace(name="default", folder=Path()))
 DECIDED = {"slot": 2, "what": "add n4"}
@@ -60,6 +60,7 @@ def test_all_are_asked_again_while_the_last_change_is_on_its_way(monkeypatch: py
     [
         (TooFewOwners("of 3 partitions"), DECIDED, TooFewOwners),
         (Maybe("silent"), QuorumMissing("cut off"), Maybe),
+        (DeadlinePassed("n1 did not answer in time"), QuorumMissing("cut off"), Maybe),
         (Maybe("silent"), TooFewOwners("as far as n2 knows, which is behind"), Maybe),
         (QuorumMissing("cut off"), Unreachable("gone"), Unreachable),
     ],
