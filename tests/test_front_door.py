@@ -143,7 +143,7 @@ def test_a_type_checker_takes_what_the_docs_show(tmp_path: Path) -> None:
         assert whole, page
         for number, text in enumerate(whole):
             (tmp_path / f"{Path(page).stem.replace('-', '_')}_{number}.py").write_text(text)
-    service, client, handler, generator, reader = blocks("docs/services.md")
+    service, client, handler, forwarder, generator, reader = blocks("docs/services.md")
     services = tmp_path / "services.py"
     services.write_text(
         "\n".join(
@@ -151,12 +151,15 @@ def test_a_type_checker_takes_what_the_docs_show(tmp_path: Path) -> None:
                 "import cluster",
                 "from cluster.requests.demo import Echo, Number, Range",
                 service,
+                "class Order(Struct):",
+                "    id: str",
+                "    total: int",
                 "async def main() -> None:",
                 indent(client, "    "),
                 indent(reader, "        "),
                 '@service(name="more")',
                 "class More:",
-                indent(handler + generator, "    "),
+                indent(handler + forwarder + generator, "    "),
             ]
         )
     )
