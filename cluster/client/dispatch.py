@@ -52,13 +52,9 @@ def may_go_elsewhere(error: ClusterError, repeatable: bool) -> bool:
 
 def nobody(cluster: str, errors: dict[str, ClusterError]) -> ClusterError:
     """The one error to raise when no node could be reached; `errors` says why, by node."""
-    for kind in (
-        WrongClock,
-        HandshakeRefused,
-        DeadlinePassed,
-        Overloaded,
-        Maybe,
-    ):  # these say more than that a node is not there
+    if (unknown := unsure(errors)) is not None:
+        return unknown
+    for kind in (WrongClock, HandshakeRefused, DeadlinePassed, Overloaded):  # more than that a node is not there
         for error in errors.values():
             if isinstance(error, kind):
                 return error
@@ -73,6 +69,11 @@ def nobody(cluster: str, errors: dict[str, ClusterError]) -> ClusterError:
         return next(iter(errors.values()))
     reasons = "; ".join(error.message for error in errors.values())
     return Unreachable(f"no node of cluster {cluster!r} can be reached: {reasons}")
+
+
+def unsure(errors: dict[str, ClusterError]) -> ClusterError | None:
+    """The first try that may have succeeded: whatever became of the others, nobody can say that nothing was done."""
+    return next((error for error in errors.values() if not error.definite), None)
 
 
 class Dispatch:
@@ -160,6 +161,8 @@ class Dispatch:
             body, known = self.body, self.router.repeatable_calls
             if type(body) is Call and (body.service, body.operation) not in known and len(known) < LEARNED_MAX:
                 known[body.service, body.operation] = None
+        if isinstance(outcome, ClusterError) and outcome.definite and self.tried:
+            outcome = unsure(self.tried) or outcome
         self.done(outcome)
 
     def on_hedge(self, outcome: Outcome) -> None:

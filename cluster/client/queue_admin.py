@@ -22,6 +22,7 @@ from cluster.wire.admin import AdminQuery
 
 LIST_QUEUES = "`dsectl queue list` lists the queues."
 PURGE_AGAIN = "Purge it again when all nodes answer; what is sent until then goes, too."
+REDRIVE_AGAIN = "Redrive it again: what was moved by then is not moved twice."
 
 
 class QueueAdmin(Questions[S]):
@@ -146,7 +147,10 @@ class QueueAdmin(Questions[S]):
             "to": check_name(to, "`to`") or "",
             "limit": check_count(limit, "limit"),
         }
-        return (yield from self._acted("redrive-queue", arguments, timeout, LIST_QUEUES))
+        try:
+            return (yield from self._acted("redrive-queue", arguments, timeout, LIST_QUEUES))
+        except Maybe as error:
+            raise Maybe(error.message, help=REDRIVE_AGAIN, **error.detail) from None
 
 
 def _options(

@@ -51,6 +51,8 @@ SENT_TWICE = "It may be in the queue: sent again it may be there twice, unless b
 SENT_ONCE = "Send it again with the same deduplication id: it is kept once."
 LEASED_IN_VAIN = "Messages may have been leased for it: they are delivered again when their visibility has passed."
 ACK_AGAIN = "Acknowledge it again: to do that twice is harmless, and otherwise it is delivered again."
+NACK_AGAIN = "Give it back again: refused as `lease-lost`, it has been given back, or its lease is over anyway."
+EXTEND_AGAIN = "Extend it again: its lease lasts from when that was done last, or it is delivered again."
 
 
 class OutgoingMessage(Struct, frozen=True, kw_only=True):
@@ -158,9 +160,12 @@ class Settling(Family[S]):
     def _settle(self, body: QueueAck | QueueReturn | QueueExtend, timeout: float | None) -> Steps[list[ReceiptResult]]:
         if not body.receipts:
             return []
-        done = expect(QueueAnswered, (yield Send(body, check_timeout(timeout))))
+        help = {QueueAck: ACK_AGAIN, QueueReturn: NACK_AGAIN, QueueExtend: EXTEND_AGAIN}[type(body)]
+        try:
+            done = expect(QueueAnswered, (yield Send(body, check_timeout(timeout))))
+        except Maybe as error:
+            raise Maybe(error.message, help=help, **error.detail) from None
         _check_length(done.results, body.receipts)
-        help = ACK_AGAIN if isinstance(body, QueueAck) else None
         return [
             ReceiptResult(receipt, outcome, _error(failed, help, receipt=receipt, outcome=outcome))
             for receipt, (outcome, failed) in zip(body.receipts, done.results, strict=True)

@@ -1,12 +1,18 @@
 """Admin queries: about a node itself, off every hot path. One message, named by `what`, with JSON-like arguments."""
 
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from msgspec import Struct, ValidationError, convert
 
 from cluster.errors import Usage
 
 Arguments = TypeVar("Arguments", bound=Struct)
+
+ACTIONS: Final = frozenset({
+    "change", "create-bucket", "empty-bucket", "weigh-service", "create-queue", "alter-queue", "delete-queue",
+    "bind-queue", "unbind-queue", "purge-queue", "redrive-queue", "accept-loss",
+})  # fmt: skip
+"""Queries that change something for good: one whose answer is lost may have done so."""
 
 
 class AdminQuery(Struct, array_like=True, gc=False, tag=50):

@@ -13,8 +13,9 @@ back are the test (after h11). It opens no socket, reads no clock, and decides n
     caller.sweep(now)           calls whose time is over end; one that was not taken in time never is
     caller.end(error, unsent)   the stream is over: every call ends
 
-**What was not sent whole did not happen** (Unreachable, definite). What was sent may have happened: a write is `Maybe`
-and never sent again; a read changes nothing. A frame stays here until it is taken, so that this is known.
+**What was not sent whole did not happen** (Unreachable, definite). What was sent may have happened: a write is `Maybe`,
+and never sent again unless to do it twice is harmless; a read changes nothing. A frame stays here until it is taken, so
+that this is known.
 """
 
 from __future__ import annotations

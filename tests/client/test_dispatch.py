@@ -73,6 +73,8 @@ def test_what_the_entry_node_of_a_call_answers_is_final(error: ClusterError, is_
         ([Overloaded("1"), Unreachable("2")], Overloaded),
         ([Unreachable("1"), WrongClock("2")], WrongClock),
         ([BadMessage("1")], BadMessage),
+        ([Unreachable("1"), Maybe("2")], Maybe),
+        ([Maybe("1"), DeadlinePassed("2"), HandshakeRefused("3")], Maybe),
         ([], DeadlinePassed),
     ],
 )

@@ -7,9 +7,20 @@ from typing import Any
 import pytest
 
 from cluster.client.blocking import BlockingCluster
-from cluster.client.queues import ACK_AGAIN, LEASED_IN_VAIN, SENT_ONCE, SENT_TWICE, Batch, OutgoingMessage
-from cluster.errors import ClusterError, LeaseLost, Maybe, NotFound, QueueFull, TooLarge, Usage
+from cluster.client.queue_admin import PURGE_AGAIN, REDRIVE_AGAIN
+from cluster.client.queues import (
+    ACK_AGAIN,
+    EXTEND_AGAIN,
+    LEASED_IN_VAIN,
+    NACK_AGAIN,
+    SENT_ONCE,
+    SENT_TWICE,
+    Batch,
+    OutgoingMessage,
+)
+from cluster.errors import ClusterError, LeaseLost, Maybe, NotFound, Overloaded, QueueFull, TooLarge, Usage
 from cluster.limits import DEDUP_ID_BYTES_MAX, QUEUE_BATCH_MAX
+from cluster.wire.admin import AdminAnswer, AdminQuery
 from cluster.wire.frames import Body, Frame, Request
 from cluster.wire.queues import QueueAck, QueueAnswered, QueueExtend, QueueReceive, QueueReturn, QueueSend, QueueSent
 from tests.client.conftest import StartNode
@@ -26,6 +37,14 @@ def answers(body: Body) -> Script:
     def script(peer: Peer, frame: Frame) -> None:
         if isinstance(frame, Request):
             peer.reply(frame, body)
+
+    return script
+
+
+def refuses(error: ClusterError) -> Script:
+    def script(peer: Peer, frame: Frame) -> None:
+        if isinstance(frame, Request):
+            peer.fail(frame, error.code, error.message)
 
     return script
 
@@ -151,6 +170,51 @@ def test_an_acknowledgement_is_repeated_at_another_node(start_node: StartNode) -
     with open_cluster(node) as c, pytest.raises(Maybe) as raised:
         c.queues.ack("1.1")
     assert raised.value.help == ACK_AGAIN and raised.value.detail == {"receipt": "1.1", "outcome": "maybe"}
+
+
+@pytest.mark.parametrize(
+    ("settle", "help"),
+    [
+        (lambda queues: queues.ack("1.1"), ACK_AGAIN),
+        (lambda queues: queues.nack("1.1"), NACK_AGAIN),
+        (lambda queues: queues.extend("1.1", 5.0), EXTEND_AGAIN),
+    ],
+)
+def test_a_receipt_whose_node_is_lost_may_have_been_settled(
+    start_node: StartNode, settle: Callable[[Any], object], help: str
+) -> None:
+    with open_cluster(start_node("n1", hangs_up)) as c, pytest.raises(Maybe) as raised:
+        settle(c.queues)
+    assert raised.value.help == help
+
+
+def test_a_refusal_behind_a_node_that_was_lost_does_not_say_that_nothing_was_done(start_node: StartNode) -> None:
+    nodes = [start_node("n1", hangs_up), start_node("n2", refuses(Overloaded("too much to do")))]
+    with open_cluster(*nodes) as c, pytest.raises(Maybe, match="n1 was lost"):
+        c.queues.ack("1.1")
+    assert [len(node.bodies(QueueAck)) for node in nodes] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("act", "help"),
+    [
+        (lambda c: c.admin.purge_queue("jobs"), PURGE_AGAIN),
+        (lambda c: c.admin.redrive_queue("jobs"), REDRIVE_AGAIN),
+        (lambda c: c.admin.create_queue("jobs"), None),
+    ],
+)
+def test_what_is_done_to_a_queue_may_be_done_when_the_answer_is_lost(
+    start_node: StartNode, act: Callable[[BlockingCluster], object], help: str | None
+) -> None:
+    def script(peer: Peer, frame: Frame) -> None:
+        if isinstance(frame, Request) and isinstance(frame.body, AdminQuery) and frame.body.what == "layout":
+            peer.reply(frame, AdminAnswer({"number": 1, "slot": 1, "alive": 1}))
+        else:
+            peer.hang_up()
+
+    with open_cluster(start_node("n1", script)) as c, pytest.raises(Maybe) as raised:
+        act(c)
+    assert help in (None, raised.value.help)
 
 
 def test_a_queue_that_is_none(start_node: StartNode) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from cluster.errors import NotFound, Usage
 from cluster.simulation.fleet import Fleet
+from cluster.wire.admin import ACTIONS
 
 WRONG: list[Any] = [None, True, nan, inf, "", "x", b"x", [], ["n1"], {}, {"a": 1}, {1: 2}, -1, 1 << 63]
 ARGUMENTS = {
@@ -29,6 +30,14 @@ def test_wrong_arguments_refuse_only_the_query(what: str) -> None:
             refused = [result.error for result in results if result.error is not None]
             assert refused and all(error.code != "internal" for error in refused), name
         assert fleet.wait(fleet.ask("n1", "status")).error is None
+
+
+def test_the_queries_that_act_are_some(seed: int) -> None:
+    """A name that no node has would be a read whose loss is called harmless."""
+    with Fleet.running(seed, 3) as fleet:
+        for what in sorted(ACTIONS):
+            error = fleet.wait(fleet.ask("n1", what, {"name": 5})).error
+            assert error is None or "unknown query" not in error.message, what
 
 
 @pytest.mark.parametrize(

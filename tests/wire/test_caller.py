@@ -46,13 +46,17 @@ from cluster.wire.handshake import (
     role_key,
 )
 from cluster.wire.kv import Get, Got, Keys, Put
+from cluster.wire.queues import QueueAck, QueueExtend
 from cluster.wire.requests import Call, CallDone
 from cluster.wire.topics import Message, Publish, Subscribe
 from cluster.wire.unanswered import expired, lost
 
 SECRET = b"s" * 32
 READS: list[Body] = [Get("k"), Keys("", "", 1), AdminQuery("members"), Subscribe(1, "a")]
-WRITES: list[Body] = [Put("k", b"", "1"), Put("k", b"", "1", deleted=True), Publish("a", b""), Call("a", "b", b"")]
+WRITES: list[Body] = [
+    *(Put("k", b"", "1"), Put("k", b"", "1", deleted=True), Publish("a", b""), Call("a", "b", b"")),
+    *(QueueAck(["r"]), QueueExtend(["r"], 1.0), AdminQuery("purge-queue", {"name": "q"})),
+]
 GOT = Got([b"v"], b"", 2, 0, False, "n1")
 
 
