@@ -208,7 +208,13 @@ class Consumer:
         """The next one to work on; None at the end."""
         while not self._stopping and self._error is None:
             if self._ready:
-                return self._ready.popleft()
+                held = self._ready.popleft()
+                if self._session.now() - held.extended_at < self._visibility_s:
+                    return held
+                # This process stood still, or its loop was blocked, and by now somebody else works on it.
+                self.lost += 1
+                self._forget(held)
+                continue
             self._changed.clear()
             await self._changed.wait()
         return None

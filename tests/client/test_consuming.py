@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -146,6 +147,26 @@ async def test_a_lost_lease_is_not_extended_and_its_work_is_acknowledged_all_the
             assert consumer.lost == 2
             consumer.stop()
     assert queue.acknowledged == ["1.1"], "what was not begun is not worked on twice"
+
+
+async def test_a_message_whose_lease_ended_while_the_process_stood_still_is_not_begun(start_node: StartNode) -> None:
+    queue = FakeQueue()
+    queue.put(b"under way", b"not begun")
+    node = start_node("n1", queue)
+    begun = []
+    async with open_client(node) as c:
+        consumer = c.queues["jobs"].consume(concurrency=2)
+
+        async def stop_once_there_is_room() -> None:
+            await until(queue, lambda: len(queue.parked) == 1)
+            consumer.stop()
+
+        stopping = asyncio.create_task(stop_once_there_is_room())
+        async for message in consumer:
+            begun.append(message.body)
+            c.now = lambda: monotonic() + queue.visibility_s  # and nothing of this loop ran meanwhile
+        await stopping
+    assert begun == [b"under way"] and queue.acknowledged == ["1.1"] and consumer.lost == 1
 
 
 async def test_an_acknowledgement_whose_outcome_is_not_known_is_repeated(start_node: StartNode) -> None:
