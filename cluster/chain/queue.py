@@ -48,7 +48,7 @@ class Queue(Struct, frozen=True, omit_defaults=True):
     wait_s: float = 0.0
     """How long a receive waits that comes through a gateway and does not say."""
     max_depth: int = 0
-    """So many items may be in it, about: each shard takes its part; 0: what the limits allow."""
+    """So many items may be in it: each shard takes its part, rounded up; 0: what the limits allow."""
     patterns: tuple[str, ...] = ()
     """What is published to a subject that one of these matches is sent to the queue, too."""
 
@@ -74,6 +74,11 @@ class Queue(Struct, frozen=True, omit_defaults=True):
                 raise Usage(f"{what} of queue {name} is {value}; it is from {low:g} to {high:g}")
         if bool(self.max_receives) != bool(self.dead_letter):
             raise Usage(f"queue {name} needs both a dead-letter queue and the number of receives before it, or neither")
+
+    @property
+    def shard_depth_max(self) -> int:
+        """Items that a shard may hold, its part of `max_depth`."""
+        return -(-self.max_depth // self.shards) if self.max_depth else DEPTH_MAX
 
     def same_options(self, other: "Queue") -> bool:
         """Whether both were created alike, whatever was bound since."""

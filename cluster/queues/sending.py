@@ -164,13 +164,14 @@ class Sending:
 
     def _runs(self, queue: Queue, messages: Sequence[Outgoing]) -> list[list[int]]:
         """The places of messages that may share a block: all delayed or none, few enough, and not too large."""
+        most = block_items_max(queue)
         runs: list[list[int]] = []
         last: dict[bool, tuple[list[int], int]] = {}
         for place, (body, _, delay_s, _) in enumerate(messages):
             delayed = (queue.delay_s if delay_s < 0 else delay_s) > 0
             run, size = last.get(delayed, ([], BLOCK_BYTES_MAX))
             size += len(body)
-            if size > BLOCK_BYTES_MAX or len(run) == BLOCK_ITEMS_MAX:
+            if size > BLOCK_BYTES_MAX or len(run) == most:
                 run, size = [], len(body)
                 runs.append(run)
             run.append(place)
@@ -194,7 +195,11 @@ class Sending:
             size = sum(len(item.body) for item in items)
         key = queue.id, items[0].delay_ms > 0, shard, stays
         block = open.get(key)
-        if block is None or len(block.items) + len(items) > BLOCK_ITEMS_MAX or block.size + size > BLOCK_BYTES_MAX:
+        if (
+            block is None
+            or len(block.items) + len(items) > block_items_max(queue)
+            or block.size + size > BLOCK_BYTES_MAX
+        ):
             if block is not None:
                 self._put(block)
             block = open[key] = OpenBlock(queue, shard, stays)
@@ -210,11 +215,11 @@ class Sending:
 
     def _put(self, block: OpenBlock) -> None:
         context, queue = self.context, block.queue
+        if context.actor != self._actor:
+            self._actor = context.actor
+            self._numbers.clear()
         try:
-            shard = self._choose(queue, block.shard)
-            if context.actor != self._actor:
-                self._actor = context.actor
-                self._numbers.clear()
+            shard = self._choose(queue, block.shard, len(block.items))
             first = self._numbers.get((queue.id, shard), 0)
             BlockWrite(context, block, shard, first).start()
         except ClusterError as error:
@@ -222,9 +227,9 @@ class Sending:
             return
         self._numbers[queue.id, shard] = first + len(block.items)
 
-    def _choose(self, queue: Queue, wanted: int | None) -> int:
-        """The shard that is wanted, if it has room; or the next in turn that has, of those that this node owns; any,
-        where it owns none. Raises QueueFull, and Unreachable where it may not even accept for owners."""
+    def _choose(self, queue: Queue, wanted: int | None, count: int) -> int:
+        """The shard that is wanted, if it has room for so many; or the next in turn that has, of those that this node
+        owns; any, where it owns none. Raises QueueFull, and Unreachable where it may not even accept for owners."""
         view, mine = self.context.replication.view, self.owned(queue) if wanted is None else [wanted]
         self._turn += 1
         if not mine:
@@ -232,14 +237,20 @@ class Sending:
             if view.me not in view.fallbacks(partition_of_shard(queue.id, number)):
                 raise Unreachable(f"{view.me} joins or leaves, and reaches no owner of the queue")
             return number
-        depth_max = queue.max_depth / queue.shards if queue.max_depth else float("inf")
         for place in range(len(mine)):
             number = mine[(self._turn + place) % len(mine)]
             shard = self.context.shards.get(queue.id, number)
-            if shard is None or (shard.depth < depth_max and shard.size < QUEUE_SHARD_BYTES_MAX):
+            if queue.max_depth and self._depth(queue.id, number) + count > queue.shard_depth_max:
+                continue
+            if shard is None or shard.size < QUEUE_SHARD_BYTES_MAX:
                 return number
         name = self.context.defined.name_of(queue.id)
         raise QueueFull(f"the shards of {name} at {view.me} are full: messages are sent faster than they are received")
+
+    def _depth(self, queue: int, number: int) -> int:
+        """Items of a shard, with those that were put in this pass: the shard has them at its end."""
+        put, shard = self._numbers.get((queue, number), 0), self.context.shards.get(queue, number)
+        return put if shard is None else shard.depth + max(0, put - shard.end(self._actor))
 
 
 class BlockWrite:
@@ -371,6 +382,11 @@ class SendForward:
             self.next()
         else:
             self.sent(unknown(outcome, len(self.body.messages)))
+
+
+def block_items_max(queue: Queue) -> int:
+    """Items of a block: a shard takes it whole or not at all, so it is no larger than what a shard may hold."""
+    return min(BLOCK_ITEMS_MAX, queue.shard_depth_max)
 
 
 def check_messages(messages: Sequence[Outgoing]) -> None:
