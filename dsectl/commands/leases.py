@@ -74,26 +74,38 @@ def receive(
     invocation = current()
     jobs = invocation.client().queues[check_text(queue, "queue")]
     limit = most or (QUEUE_BATCH_MAX if until_empty else 1)
-    gathered: list[dict[str, Any]] = []
-    while True:
-        batch = jobs.receive(limit, wait=wait or 0.0, visibility=visibility)
-        is_last = not until_empty or not batch or invocation.stopped()
-        gathered += map(_told, batch)
-        if not invocation.options.json:
-            yield _shown(batch, ack, until_empty)
-        elif is_last:
-            fields = {"messages": gathered, "shards_unreachable": list(batch.shards_unreachable)}
-            if batch.shards_unreachable:
-                fields = {"error": _inconclusive(batch).to_dict(), **fields}
-            yield Answer(fields, lambda console: None, _code(batch))
-        for message in () if ack else batch:
-            invocation.session.receipts[message.receipt] = None
-            if len(invocation.session.receipts) > RECEIPTS_MAX:
-                del invocation.session.receipts[next(iter(invocation.session.receipts))]
-        if ack:
-            _raise_first(jobs.ack_batch([message.receipt for message in batch]))
-        if is_last:
-            return
+    gathered: list[dict[str, Any]] = []  # and not printed yet
+    try:
+        while True:
+            batch = jobs.receive(limit, wait=wait or 0.0, visibility=visibility)
+            is_last = not until_empty or not batch or invocation.stopped()
+            if not invocation.options.json:
+                yield _shown(batch, ack, until_empty)
+            else:
+                gathered += map(_told, batch)
+            if invocation.options.json and is_last:
+                fields = {"messages": gathered, "shards_unreachable": list(batch.shards_unreachable)}
+                if batch.shards_unreachable:
+                    fields = {"error": _inconclusive(batch).to_dict(), **fields}
+                gathered = []
+                yield Answer(fields, lambda console: None, _code(batch))
+            for message in () if ack else batch:
+                invocation.session.receipts[message.receipt] = None
+                if len(invocation.session.receipts) > RECEIPTS_MAX:
+                    del invocation.session.receipts[next(iter(invocation.session.receipts))]
+            if ack:
+                _raise_first(jobs.ack_batch([message.receipt for message in batch]))
+            if is_last:
+                return
+    # However it ends: what was acknowledged never comes again, and would be lost if it were not printed now.
+    except ClusterError as error:
+        if gathered:
+            error.detail = {"messages": gathered, **error.detail}
+        raise
+    except (KeyboardInterrupt, SystemExit):
+        if gathered:
+            yield Answer({"messages": gathered, "shards_unreachable": []}, lambda console: None)
+        raise
 
 
 @command("ack", "Acknowledge messages: their work is done.", group="messages", rank=23)

@@ -34,8 +34,9 @@ def publish(
         list[str] | None, typer.Option(metavar="NAME=TEXT", help="Header of the message; may be repeated.")
     ] = None,
     id: Annotated[
-        str, typer.Option(metavar="ID", help="Id of the message; repeated with it, it is kept once by each queue.")
-    ] = "",
+        str | None,
+        typer.Option(metavar="ID", help="Id of the message; repeated with it, it is kept once by each queue."),
+    ] = None,
     request: Annotated[bool, typer.Option("--request", help="Wait for one answer, and print it.")] = False,
 ) -> Answer:
     """It goes to every subscription whose pattern matches, of each group to one, and is not kept: later subscribers do
@@ -44,11 +45,13 @@ def publish(
     Queues that are bound to such a pattern (`dsectl queue bind`) keep it; where one may not have it, the exit code is
     5. With --id the same command may then be repeated: each queue keeps one message of an id within 5 minutes."""
     topics, headers = current().client().topics, _headers(header or [])
-    if request and id:
+    if request and id is not None:
         raise Usage("a request gets an id from its node: --id is for a message that nobody answers")
+    if id == "":  # as of a variable that is not set: kept twice, it would be done twice
+        raise Usage("an id of a message has at least one character")
     if request:
         return _shown(topics.request(check_text(subject, "subject"), read_value(payload, literal), headers=headers))
-    done = topics.publish(check_text(subject, "subject"), read_value(payload, literal), headers=headers, id=id)
+    done = topics.publish(check_text(subject, "subject"), read_value(payload, literal), headers=headers, id=id or "")
 
     def view(console: Console) -> None:
         parts = [f"sent to {count(done.subscribers, 'subscription')}"]

@@ -26,6 +26,8 @@ def test_an_id_of_its_own_is_that_of_the_message(run: Run, serve: Serve) -> None
     assert run("publish", "orders.new", "hello", "--id", "order-7").code == 0
     assert node.bodies(Publish)[0].id == "order-7"
     assert run("publish", "orders.new", "hello", "--id", "order-7", "--request").code == 2
+    refused = run("publish", "orders.new", "hello", "--id", "")
+    assert refused.code == 2 and "at least one character" in refused.err and len(node.bodies(Publish)) == 1
 
 
 def test_headers_are_sent_and_an_answer_is_awaited(run: Run, serve: Serve) -> None:

@@ -1,10 +1,14 @@
 """queue …, send, receive, ack, nack, extend: whom they ask, what they print, and how they end."""
 
+from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
 
+from cluster.client.operation import operation
 from cluster.client.queue_admin import LIST_QUEUES, PURGE_AGAIN
+from cluster.client.queues import WorkQueue
 from cluster.errors import AlreadyExists, ClusterError, LeaseLost, Maybe, NotFound, QueueFull
 from cluster.limits import QUEUE_BATCH_MAX
 from cluster.wire.admin import AdminAnswer, AdminQuery
@@ -325,6 +329,29 @@ def test_acknowledging_when_it_printed_is_refused_as_it_is(run: Run, serve: Serv
     serve(node(script))
     ran = run("receive", "jobs", "--ack")
     assert ran.code == 5 and ran.out.startswith("a\n") and "too few" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("end", "code"), [(lambda: Maybe("n1 was lost"), 5), (KeyboardInterrupt, 130)], ids=["error", "interrupt"]
+)
+def test_what_was_acknowledged_is_printed_however_until_empty_ends(
+    run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch, end: Callable[[], BaseException], code: int
+) -> None:
+    """In JSON it is one value at the end: the messages of the batches before would be gone."""
+    queue = FakeQueue()
+    queue.put(b"a", b"b", b"c")
+    serve(node(queue))
+    receive, batches = WorkQueue.receive.steps, count(1)
+
+    def once_too_often(*arguments: Any, **options: Any) -> Any:
+        if next(batches) == 3:
+            raise end()
+        return (yield from receive(*arguments, **options))
+
+    monkeypatch.setattr(WorkQueue, "receive", operation(once_too_often))
+    ran = run("receive", "jobs", "--until-empty", "--ack", "--max", "1", "--json")
+    assert ran.code == code and [one["body"] for one in ran.json["messages"]] == ["a", "b"]
+    assert queue.acknowledged == ["1.1", "2.1"]
 
 
 def test_a_body_cannot_command_the_terminal(run: Run, serve: Serve) -> None:
