@@ -93,8 +93,9 @@ def subscribe(
                 continue
             seen += 1
             if message.gap:
-                moved = f"the subscription moved to {message.node}; messages may be missing before this one"
-                invocation.console.note(f"note: {moved}")
+                where = f"to {subscription.node}" if subscription.node else "to another node"  # and left it by now
+                note = f"note: the subscription moved {where}; messages may be missing before this one"
+                invocation.console.note(note)
             yield _shown(message)
     if count and seen < count and wait is not None:
         raise DeadlinePassed(f"{seen} of {count} messages came within {show_duration(wait)}", help=NOT_KEPT)

@@ -1,5 +1,7 @@
 """publish, subscribe, request: what they send, and what they print."""
 
+import re
+
 import msgspec
 import pytest
 
@@ -115,6 +117,24 @@ def test_a_payload_cannot_command_the_terminal(run: Run, serve: Serve) -> None:
     ran = run("subscribe", ">", "--count", "1")
     assert ran.out == "a\\x1b[2J  two\\nlines\\xff\n"
     assert "3 messages dropped" in ran.err and "announced to 1 node" in ran.err
+
+
+def test_a_subscription_that_moved_says_to_which_node(run: Run, serve: Serve) -> None:
+    """The node of a message is the one that it was published at."""
+    asked: list[Peer] = []
+
+    def script(peer: Peer, frame: Frame) -> None:
+        if isinstance(frame, Request) and isinstance(frame.body, Subscribe):
+            asked.append(peer)
+            peer.reply(frame, Subscribed(1))
+            if len(asked) == 1:
+                peer.hang_up()
+            else:
+                peer.push(Message(frame.body.subscription, "a", b"x", "m1", "n9"))
+
+    serve(script, script)
+    ran = run("subscribe", ">", "--count", "1")
+    assert ran.code == 0 and re.search(r"the subscription moved to n[12];", ran.err)
 
 
 def test_a_job_is_told_when_it_listens_and_can_be_stopped(serve: Serve) -> None:
