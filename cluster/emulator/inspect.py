@@ -89,12 +89,3 @@ def cpu_s(pid: int) -> float:
     """Processor time that the process has used, in seconds; 0.0 where it is not known."""
     fields = stat_fields(pid)
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") if len(fields) > 12 else 0.0
-
-
-def pss_mb(pid: int) -> float:
-    """Proportional memory: each shared page counted once over all who share it. 0.0 where it is not known."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return next((round(int(line.split()[1]) * 1024 / 1e6, 1) for line in lines if line.startswith("Pss:")), 0.0)

@@ -118,11 +118,6 @@ class Membership:
         """One member. Raises NotFound."""
         return self._member(name).view()
 
-    def id_of(self, name: str) -> str | None:
-        """The id that a member had when it was last heard; None when it never was."""
-        member = self._table.members.get(name)
-        return None if member is None else member.id or None
-
     def name_of(self, id: str) -> str | None:
         """Who has this id now; None for one unknown, or replaced."""
         return self._table.name_of(id)

@@ -59,11 +59,6 @@ class Shards:
         """A shard that rows were ever seen of, or that somebody asked for."""
         return self._shards.get(queue, {}).get(number)
 
-    def of_queue(self, queue: int) -> list[Shard]:
-        """All those of a queue, in the order of their numbers."""
-        shards = self._shards.get(queue, {})
-        return [shards[number] for number in sorted(shards)]
-
     def all(self) -> Iterable[Shard]:
         """All there are."""
         return (shard for shards in self._shards.values() for shard in shards.values())

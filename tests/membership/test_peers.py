@@ -28,7 +28,7 @@ def test_ids_are_known_before_anyone_is_heard() -> None:
     for name in world.names:
         world.kill(name)
     world.start("n1")
-    assert world["n1"].id_of("n2") == "n2-aaaa"
+    assert world["n1"].view("n2").id == "n2-aaaa"
     assert world["n1"].name_of("n2-aaaa") == "n2"
     assert world["n1"].heard_in_this_boot() == 1
     world.start("n2")

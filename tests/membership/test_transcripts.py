@@ -180,7 +180,7 @@ def test_an_emptied_directory_takes_its_name_back() -> None:
     world.empty("n3")
     world.start("n3", id="n3-bbbb")
     world.run_until(lambda: world.converged(), 1.0)
-    assert world["n1"].id_of("n3") == "n3-bbbb"
+    assert world["n1"].view("n3").id == "n3-bbbb"
     assert world["n1"].name_of("n3-aaaa") is None
     assert world["n1"].view("n3").epoch > 4
     assert len(world.processes["n3"].kinds("member.name-conflict")) == 1

@@ -10,7 +10,6 @@ WRONGPASS = "WRONGPASS invalid username-password pair or user is disabled."
 NAME_BYTES_MAX = 64
 VERSION = "7.0.0"
 """Of Redis: clients ask for it to know which commands there may be. INFO names dsectl beside it."""
-DATABASES = 1
 
 
 @CONNECTION.add("ping", -1, "Whether the node answers.", flags="fast in_subscribed", any_time=True)

@@ -14,7 +14,6 @@ from cluster.limits import FRAME_BYTES_MAX, VALUE_BYTES_MAX
 HEADER_BYTES_MAX = 32
 """Of a line that announces a length: a sign, the digits of the longest one, and more than a line end."""
 CR, LF, ARRAY, BULK = 13, 10, 42, 36
-QUOTES = b"\"'"
 ESCAPES = {"n": b"\n", "r": b"\r", "t": b"\t", "b": b"\b", "a": b"\a"}
 
 
