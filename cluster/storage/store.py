@@ -400,13 +400,14 @@ class Store:
             self._tables[table].put(partition, key, before)
         self.undone += len(changes)
         self._rest()
+        reason = error.strerror or str(error)
         if not self.full:
             self.full_since = self._env.clock.wall()
-            self._say_full(str(error))
+            self._say_full(reason)
             self._env.clock.call_later(ROOM_PROBE_S, self._probe_room)
         if self._on_undone is not None:
             self._on_undone()
-        refusal = StorageFull(f"the log refused {len(changes)} changes: {error}")
+        refusal = StorageFull(f"nothing was written, since the disk of a node refuses it: {reason}")
         for done in dones:
             done(refusal)
 

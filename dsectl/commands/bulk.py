@@ -111,8 +111,9 @@ def kv_export(
     be read ends it."""
     invocation, console = current(), current().console
     begin = check_text(prefix, "prefix")
-    if resume and file == STREAM:
-        raise Usage("standard output cannot be resumed", help="--resume goes on with a file.")
+    if resume and not _takes_name(file):
+        what = "standard output" if file == STREAM else f"{file!r}, which is no regular file,"
+        raise Usage(f"{what} cannot be resumed", help="--resume goes on with a file.")
     with noted() as came, _destination(file, resume, begin, lambda: bool(came)) as (after, write):
         began = monotonic()
 
@@ -144,7 +145,7 @@ def kv_export(
         say = console.note if file == STREAM else console.line
         took = _took(seconds, fields["per_s"], console)
         say(f"{head} {count(job.keys, 'key')}, {show_size(job.bytes)}  {took}")
-        if came and file != STREAM:
+        if came and _takes_name(file):
             console.note(f"note: --resume goes on with {shown(file + PART)!r}")
         if job.degraded:
             console.note(f"note: {count(job.degraded, 'key')} degraded: fewer owners voted than a read needs")
@@ -226,6 +227,10 @@ def _destination(
     if file == STREAM:
         yield "", current().console.bytes
         return
+    if not _takes_name(file):
+        with _open(file, "wb") as special:
+            yield "", special.write
+        return
     goes_on = resume and os.path.exists(file + PART)
     with _open(file + PART, "r+b" if goes_on else "wb") as part:
         yield _goes_on(part, prefix) if goes_on else "", part.write
@@ -233,6 +238,11 @@ def _destination(
             part.flush()
             os.fsync(part.fileno())
             os.replace(file + PART, file)
+
+
+def _takes_name(file: str) -> bool:
+    """Whether a file may take this name. A pipe, a device or a folder has it, and must not lose it to a file."""
+    return file != STREAM and (os.path.isfile(file) or not os.path.exists(file))
 
 
 def _goes_on(part: BinaryIO, prefix: str) -> str:

@@ -1,5 +1,6 @@
 """kv import and kv export: files, streams, prefixes, what they print and how they exit."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -79,6 +80,19 @@ def test_standard_streams(run: Run, serve: Serve, file: Path, monkeypatch: pytes
         monkeypatch.setattr(sys, "stdin", stdin)
         assert run("kv", "import", "-").out.startswith("imported 1 line: 1 written")
     assert node.rows["b"] == [b"2"]
+
+
+def test_a_pipe_is_written_to_and_keeps_its_name(run: Run, serve: Serve, tmp_path: Path) -> None:
+    serve(Holding(a=[b"1"]))
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert run("kv", "export", str(pipe)).code == 0
+    assert os.read(reader, 100) == format_line("a", [b"1"]) and pipe.is_fifo()
+    os.close(reader)
+    assert run("kv", "export", str(pipe), "--resume").code == 2
+    ran = run("kv", "export", str(tmp_path))
+    assert ran.code == 2 and "Is a directory" in ran.err and not list(tmp_path.parent.glob("*.part"))
 
 
 def test_wrong_lines_have_numbers_and_the_others_are_written(run: Run, serve: Serve, file: Path) -> None:

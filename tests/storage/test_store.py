@@ -356,11 +356,11 @@ def test_a_full_disk_is_said_until_a_write_succeeds() -> None:
     world.clock.run()
     assert world.store.full_since == 5.0
     world.clock.advance(3.0)
-    assert world.said == [str(FULL)], "once, and not for each write"
+    assert world.said == ["No space left on device"], "once, and not for each write"
     world.disk.refusal = None
     world.put("a")
     world.clock.run()
-    assert not world.store.full and world.said == [str(FULL), ""]
+    assert not world.store.full and world.said == ["No space left on device", ""]
 
 
 def test_a_full_disk_is_found_to_have_room_without_a_write() -> None:
