@@ -215,6 +215,8 @@ class RedisSession(GatewaySession):
         if self._working:
             return
         self._working = True
+        if len(self._calls) >= CALLS_MAX:  # all may have ended in one pass: what has been read already goes on now
+            self._write()
         try:
             while self._may_read():
                 call = self._next

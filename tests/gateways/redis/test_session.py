@@ -6,7 +6,7 @@ import pytest
 
 from cluster.gateways import listening
 from cluster.gateways.redis.gateway import RedisGateway
-from cluster.gateways.redis.session import WAITING_BYTES_MAX
+from cluster.gateways.redis.session import CALLS_MAX, WAITING_BYTES_MAX
 from cluster.gateways.session import OUTPUT_BYTES_MAX
 from cluster.node.vitals import problems
 from cluster.simulation.fleet import Fleet
@@ -187,6 +187,15 @@ def test_a_listener_that_does_not_read_is_ended(fleet: Fleet) -> None:
     assert any(event["kind"] == "redis.closed" for event in fleet.nodes["n1"].events.since())
     fleet.world.resume("a")
     assert listener.closed()
+
+
+@pytest.mark.parametrize("count", [CALLS_MAX + 1, 2 * CALLS_MAX, 3 * CALLS_MAX + 8])
+@pytest.mark.parametrize("command", ["SET", "EXISTS"])
+def test_a_pipeline_goes_on_when_all_that_is_under_way_ends_in_one_pass(fleet: Fleet, command: str, count: int) -> None:
+    client = SimulatedRedis(fleet, "n1")
+    value = ["v"] if command == "SET" else []
+    client.send(*[[command, f"k{number}", *value] for number in range(count)])
+    assert client.take(count) == ["OK" if value else 0] * count
 
 
 def test_who_sends_a_pipeline_before_reading_is_answered_up_to_a_bound(fleet: Fleet) -> None:
