@@ -44,7 +44,7 @@ def _load(place: str, name: str) -> ModuleType:
         spec.loader.exec_module(module)
         return module
     except FileNotFoundError:
-        raise Usage(f"there is no file {place}") from None
+        raise Usage(f"there is no file {place}", help="Its path begins at the current folder.") from None
     except ModuleNotFoundError as error:
         if error.name and place.startswith(error.name):
             raise Usage(

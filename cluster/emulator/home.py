@@ -175,7 +175,9 @@ class ClusterFiles:
     def node(self, name: str) -> Path:
         """A node's folder; NotFound for a name that is none."""
         if name not in self.nodes:
-            raise NotFound(f"cluster {self.name!r} has no node called {name!r}", help="`dsectl members` lists them.")
+            raise NotFound(
+                f"cluster {self.name!r} has no node called {name!r}", help="`dsectl members` lists the nodes."
+            )
         return self.folder / NODES_FOLDER / name
 
     def log(self, name: str) -> Path:

@@ -284,9 +284,10 @@ class Node:
         self.events.record("node.boot", f"epoch {self.boot.epoch}", node_id=self.boot.id)
         recovery = self.store.recover(self.boot.boot, self.view.held_partitions())
         self.boot.settle()
+        records = f"{recovery.records} record{'' if recovery.records == 1 else 's'}"
         self.events.record(
             "storage.recovered",
-            f"{recovery.records} records in {recovery.segments} segments",
+            f"{records} in {recovery.segments} segment{'' if recovery.segments == 1 else 's'}",
             torn_bytes=recovery.torn_bytes,
             lost=recovery.lost,
         )

@@ -38,7 +38,9 @@ class ServiceWeights:
         service, entry = query.service, self._node.layouts.chain.entry
         endpoints = self._node.requests.registry.endpoints(service)
         if not endpoints and not (service in entry.weights and not query.weights):
-            raise NotFound(f"no node has announced a service {service!r}")
+            raise NotFound(
+                f"no live node offers a service {service!r}", help="`dsectl services` lists those there are."
+            )
         weights = {int(version): share for version, share in query.weights.items() if version.isdecimal()}
         absent = sorted(weights.keys() - {one.version for one in endpoints})
 

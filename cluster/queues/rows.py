@@ -238,7 +238,7 @@ def parse_item_id(text: str) -> ItemId:
             raise ValueError
         return ItemId(int(queue[1:]), int(shard), actor, int(number))
     except ValueError:
-        raise Usage(f"{text!r} is the id of no message of a queue") from None
+        raise Usage(f"{text!r} is not the id of a message of a queue") from None
 
 
 # -- bytes

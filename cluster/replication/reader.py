@@ -169,7 +169,9 @@ class ReadOperation(QuorumRead):
         if not self.strict and self._decide_without_votes():
             return
         answered = ", ".join(self.answers) or "no node"
-        message = f"too few owners vote on {self.key!r}: {self.lacking()} more are needed, {answered} answered"
+        lacking = self.lacking()
+        needed = f"{lacking} more {'is' if lacking == 1 else 'are'} needed"
+        message = f"too few owners vote on {self.key!r}: {needed}, {answered} answered"
         self._end(QuorumMissing(message))
 
     def _ask(self, names: Sequence[str]) -> None:

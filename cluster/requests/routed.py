@@ -300,7 +300,9 @@ class RoutedCall:
         if self.failure is None:
             endpoints = registry.endpoints(service)
             if not endpoints:
-                return NotFound(f"no node has announced a service {service!r}")
+                return NotFound(
+                    f"no live node offers a service {service!r}", help="`dsectl services` lists those there are."
+                )
             if self.version and not any(one.version == self.version for one in endpoints):
                 known = ", ".join(map(str, sorted({one.version for one in endpoints})))
                 return NotFound(f"no node has announced version {self.version} of service {service}: there is {known}")
