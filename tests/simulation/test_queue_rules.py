@@ -44,6 +44,20 @@ def test_an_owner_whose_disk_is_full_gives_nothing_and_keeps_no_queue_from_being
         assert drain(fleet, giver) == []
 
 
+def test_a_node_whose_disk_is_full_accepts_nothing_while_another_owner_can(seed: int) -> None:
+    """It keeps no row, and would need a new name for each."""
+    with fleet_with(seed, shards=1) as fleet:
+        full, *_ = owners(fleet, 0)
+        fleet.world.disk(full).full_after(0)
+        sent(fleet, full, b"one")
+        assert fleet.nodes[full].store.full
+        ids = [result[0] for result in sent(fleet, full, b"two") + sent(fleet, full, b"three")]
+        assert all(parse_item_id(id).actor.partition("-")[0] != full for id in ids), ids
+        fleet.world.disk(full).full_after(None)
+        fleet.until(fleet.settled, 60.0)
+        assert sorted(drain(fleet, full)) == [b"one", b"three", b"two"]
+
+
 def test_what_comes_for_a_receive_that_has_gone_is_given_again_at_once(seed: int) -> None:
     with fleet_with(seed, 5, shards=1) as fleet:
         giver = owners(fleet, 0)[0]

@@ -94,12 +94,16 @@ def believe_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def a_batch_is_undone_and_its_copies_are_not(seed: int) -> None:
-    """The coordinator's disk is full; both other owners take the write. It writes again once there is room."""
+    """The coordinator's disk is full; both other owners take the write. It writes again once it has seen that there is
+    room, by what another node coordinates."""
     with Fleet.running(seed, 5) as fleet:
         owner = fleet.owners("cart")[0]
+        other = next(key for key in (f"key-{number}" for number in range(200)) if owner in fleet.owners(key)[1:])
         fleet.world.disk(owner).full_after(0)
         first = fleet.wait(fleet.put(owner, "cart", b"one"))
         fleet.world.disk(owner).full_after(None)
+        acknowledged(fleet, fleet.owners(other)[0], other, b"there is room")
+        fleet.world.run_until_true(lambda: not fleet.nodes[owner].store.full, timeout=1.0, step=0)
         again = fleet.wait(fleet.put(owner, "cart", b"two"))
         wanted = [
             value
