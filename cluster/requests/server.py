@@ -166,8 +166,10 @@ class Run:
                     self._answer(await server.stream(hosted, arguments, self._sink))
                 else:
                     self._answer(server.encode(hosted, await hosted.function(*arguments)))
-        except GeneratorExit:
-            raise  # the loop is gone, and so is whoever waited
+        except GeneratorExit as error:
+            if error.__traceback__ is None or error.__traceback__.tb_next is None:
+                raise  # not from the handler: the loop is gone, and so is whoever waited
+            self._answer(self._server.failure(self._hosted, error))
         except (Exception, SystemExit) as error:
             self._answer(self._server.failure(self._hosted, error))
         except BaseException:
@@ -329,7 +331,9 @@ class Server:
             return error
         try:
             return self.encode(hosted, hosted.function(*arguments))
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             return self.failure(hosted, error)
         finally:
             hosted.ended(arguments)

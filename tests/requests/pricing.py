@@ -47,6 +47,8 @@ class Pricing:
             raise ZeroDivisionError("bug")
         if request.sku == "exit":
             raise SystemExit(3)
+        if request.sku == "close":
+            raise GeneratorExit("close")
         return Price(request.count * 10)
 
     @operation(idempotent=True, timeout_s=2.0, errors=[UnknownItem])
@@ -60,6 +62,8 @@ class Pricing:
                 raise ZeroDivisionError("bug")
             if item.sku == "exit":
                 raise SystemExit(3)
+            if item.sku == "close":
+                raise GeneratorExit("close")
             await call.sleep(item.count)
             self.log.append(f"end {item.sku}")
         return Price(len(request.items))

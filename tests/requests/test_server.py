@@ -78,9 +78,11 @@ def test_no_request_and_no_reply() -> None:
         ("pricing.quote", {"sku": "none"}, ServiceError, "raised UnknownItem: none"),
         ("pricing.quote", {"sku": "bug"}, ServiceError, "ZeroDivisionError: bug"),
         ("pricing.quote", {"sku": "exit"}, ServiceError, "SystemExit: 3"),
+        ("pricing.quote", {"sku": "close"}, ServiceError, "GeneratorExit: close"),
         ("pricing.order", {"items": items("none")}, ServiceError, "raised UnknownItem: none"),
         ("pricing.order", {"items": items("bug")}, ServiceError, "ZeroDivisionError: bug"),
         ("pricing.order", {"items": items("exit")}, ServiceError, "SystemExit: 3"),
+        ("pricing.order", {"items": items("close")}, ServiceError, "GeneratorExit: close"),
         ("pricing.wrong", {}, ServiceError, "returned a str, not Price"),
     ],
 )
