@@ -7,20 +7,16 @@ the kernel takes its memory before a node's, and its log is cut. It may print, f
 this process (on Linux, prctl(2)) and takes no call of its own.
 
 What ends by itself or crashes stays down until `restart`: whoever started it has a reason in its log to look at. With
---reload the process drains and becomes its own new version when a file changes, and one that cannot be imported waits
-for the next change.
+--reload the process drains and becomes its own new version when a file has changed (`workerreload`).
 """
 
 import asyncio
-import ctypes
-import importlib
 import os
 import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +33,7 @@ from cluster.emulator.nodelock import NodeLock, is_held
 from cluster.emulator.process import log, raise_descriptor_limit
 from cluster.emulator.spec import ClusterRecord, decode_record
 from cluster.emulator.start import ReportLine, detach
+from cluster.emulator.workerreload import TURN_S, Changes, Turn, end_with_parent, say_why
 from cluster.emulator.workerspec import KEY_FILE, WorkerSpec, note_service, read_spec, worker_command
 from cluster.env.real import real_env, sleep
 from cluster.errors import ClusterError, Usage
@@ -46,16 +43,12 @@ LOG_BYTES_MAX: Final = 64 * 1024 * 1024
 """A log that grows beyond is begun anew: a full disk would harm the nodes."""
 OOM_SCORE: Final = 1000
 """When the machine runs out of memory, the kernel ends a worker and no node (proc(5), oom_score_adj)."""
-PR_SET_PDEATHSIG: Final = 1
-LOADING: Final = (str(Path(__file__).parents[1]) + os.sep, str(Path(importlib.__file__).parent), "<frozen ")
-"""Where the frames are that load a service."""
-WATCHED_MAX: Final = 2000
-"""Files that are watched for a reload."""
 
 
 def main() -> None:
     """Be the worker that the arguments name."""
-    cluster, node, number, held = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    cluster, node = Path(sys.argv[1]), sys.argv[2]
+    number, held, turn = map(int, sys.argv[3:])
     endpoint = f"{node}/{number}"
     folder = cluster / NODES_FOLDER / node / WORKERS_FOLDER / str(number)
     if held >= 0:  # this process is the worker already, and has just become its new version
@@ -69,7 +62,7 @@ def main() -> None:
     sys.argv = [endpoint]
     code = 1
     try:
-        code = _WorkerProcess(cluster, folder, node, number, line, held).run()
+        code = _WorkerProcess(cluster, folder, node, number, line, held, turn).run()
     except BaseException as error:
         say_why(error)
         said = error.message if isinstance(error, ClusterError) else f"{type(error).__name__}: {error}"
@@ -77,20 +70,6 @@ def main() -> None:
     finally:
         line.close()
         end_group(code)
-
-
-def say_why(error: BaseException) -> None:
-    """Write to the log what a person can use who has just started this: of an error of the service's own code the
-    frames of that code, and of a wrong name what helps."""
-    cause = error.__cause__ if isinstance(error, Usage) else error
-    if cause is not None:
-        frames = cause.__traceback__
-        while frames is not None and frames.tb_frame.f_code.co_filename.startswith(LOADING):
-            frames = frames.tb_next
-        said = "".join(traceback.format_exception(type(cause), cause, frames))
-        sys.stderr.write("".join(line for line in said.splitlines(keepends=True) if line.strip(" ^~\n")))
-    if isinstance(error, ClusterError) and error.help != error.help_text:
-        sys.stderr.write(f"{error.help}\n")
 
 
 def end_group(code: int) -> None:
@@ -106,7 +85,9 @@ def end_group(code: int) -> None:
 class _WorkerProcess:
     """One run."""
 
-    def __init__(self, cluster: Path, folder: Path, node: str, number: int, line: ReportLine, held: int) -> None:
+    def __init__(
+        self, cluster: Path, folder: Path, node: str, number: int, line: ReportLine, held: int, turn: int
+    ) -> None:
         self.cluster = cluster
         self.folder = folder
         self.node = node
@@ -118,8 +99,9 @@ class _WorkerProcess:
         self.record: ClusterRecord = decode_record(read(cluster / RECORD_FILE))
         self.serving: Serving | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
+        self.turn = Turn(cluster, turn)
         self.changed = threading.Event()
-        """A file of the service has changed."""
+        """It is time to begin anew."""
         self.reload = False
 
     def run(self) -> int:
@@ -134,8 +116,10 @@ class _WorkerProcess:
         self.line.say("locked")
         self._adopt_forks()
         os.chdir(self.spec.folder)
-        files = watched_files(self.spec.folder) if self.spec.reload else {}
-        threading.Thread(target=self._watch, args=(files,), daemon=True).start()
+        changes = None
+        if self.spec.reload:
+            changes = Changes(f"{self.node}/{self.number}", self.spec.target, self.spec.folder, self.turn)
+        threading.Thread(target=self._watch, args=(changes,), daemon=True).start()
         try:
             service: object = load_service(self.spec.target)()
         except Exception as error:
@@ -143,6 +127,7 @@ class _WorkerProcess:
                 raise
             say_why(error)
             log("waits for the next change of a file")
+            self.turn.release()
             self.changed.wait()
             self._become_new()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -174,6 +159,7 @@ class _WorkerProcess:
                     log("the command that started this worker is gone")
                     ended.set()
                 self.line.close()
+                self.turn.release()
                 log(f"hosts version {serving.definition.version} of {serving.definition.name} as {serving.endpoint}")
             elif not ended.is_set():
                 log(f"{self.node} is gone: {serving.error}")
@@ -188,6 +174,10 @@ class _WorkerProcess:
             serving.drain(ended.set)
             loop.add_signal_handler(signal.SIGTERM, ended.set)  # whoever says it twice does not wait
 
+        def release_turn() -> None:
+            if not self.changed.is_set():
+                self.turn.release()
+
         def look_for_changes() -> None:
             if self.changed.is_set():
                 end(reload=True)
@@ -198,6 +188,7 @@ class _WorkerProcess:
         for ignored in (signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(ignored, lambda: None)
         if self.spec.reload:
+            loop.call_later(TURN_S, release_turn)
             look_for_changes()
         serving.on_change = changed
         serving.start()
@@ -209,15 +200,17 @@ class _WorkerProcess:
 
     def _become_new(self) -> None:
         """The same process runs the files as they are now; it keeps the lock."""
-        os.set_inheritable(self.lock.descriptor, True)
+        for descriptor in (self.lock.descriptor, self.turn.descriptor):
+            if descriptor >= 0:
+                os.set_inheritable(descriptor, True)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        command = worker_command(self.cluster, self.node, self.number, self.lock.descriptor)
+        command = worker_command(self.cluster, self.node, self.number, self.lock.descriptor, self.turn.descriptor)
         os.execv(command[0], command)
 
     # -- from a thread of its own
 
-    def _watch(self, files: dict[Path, float]) -> None:
+    def _watch(self, changes: Changes | None) -> None:
         """End the process when it has lost its reason, whatever its loop is at."""
         leash = open_leash(self.cluster)
         node_lock = self.cluster / NODES_FOLDER / self.node / NODE_LOCK_FILE
@@ -240,12 +233,8 @@ class _WorkerProcess:
                 if os.fstat(2).st_size > LOG_BYTES_MAX:
                     os.ftruncate(2, 0)
                     log(f"the log grew beyond {LOG_BYTES_MAX // 1024 // 1024} MiB, and was begun anew")
-            if self.spec.reload and not self.changed.is_set():
-                now = watched_files(self.spec.folder)
-                if now != files:
-                    named = sorted(str(path) for path in {**files, **now} if files.get(path) != now.get(path))
-                    log(f"changed: {', '.join(named[:3])}")
-                    self.changed.set()
+            if changes is not None and not self.changed.is_set() and changes.look():
+                self.changed.set()
             time.sleep(WATCH_S)
 
     # -- forks
@@ -253,13 +242,12 @@ class _WorkerProcess:
     def _adopt_forks(self) -> None:
         """A fork of this process ends with it, holds neither its lock nor its line, and serves nothing."""
         parent = os.getpid()
-        libc: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
 
         def in_child() -> None:
-            if libc is not None:
-                libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            end_with_parent()
             with suppress(OSError):
                 os.close(self.lock.descriptor)
+            self.turn.release()
             self.line.close()
             if self.serving is not None and self.loop is not None and os.getppid() == parent:
                 self.serving.abandon()
@@ -273,25 +261,3 @@ def record_error(kind: str, cause: str, **fields: Any) -> None:
     log(f"{kind}: {' '.join(f'{name}={value}' for name, value in fields.items())} {cause}".strip())
     if sys.exc_info()[0] is not None:
         traceback.print_exc()
-
-
-def watched_files(folder: str) -> dict[Path, float]:
-    """The Python files below a folder, with the times of their last changes."""
-
-    def below(path: str) -> Iterator[os.DirEntry[str]]:
-        with suppress(OSError), os.scandir(path) as entries:
-            for entry in entries:
-                if entry.name.startswith(".") or entry.name in ("__pycache__", "node_modules", "site-packages"):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    yield from below(entry.path)
-                elif entry.name.endswith(".py"):
-                    yield entry
-
-    found: dict[Path, float] = {}
-    for entry in below(folder):
-        with suppress(OSError):
-            found[Path(entry.path)] = entry.stat().st_mtime
-        if len(found) >= WATCHED_MAX:
-            break
-    return found

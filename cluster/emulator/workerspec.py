@@ -11,9 +11,10 @@ from cluster.errors import Damaged
 
 SPEC_FILE: Final = "worker.json"
 KEY_FILE: Final = "key"
+ROOT: Final = str(Path(__file__).parents[2])
 START: Final = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); import cluster; del sys.path[0]; "
-    "from cluster.emulator.workerprocess import main; main()"
+    "from cluster.emulator.{} import main; main()"
 )
 """As the launcher's: this very code, and nothing from the folder that the user happens to stand in (-P)."""
 
@@ -29,10 +30,16 @@ class WorkerSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     version: int = 0
 
 
-def worker_command(cluster: Path, node: str, number: int, lock: int = -1) -> list[str]:
-    """The command line of a worker's process. `lock`: the descriptor of the lock, when it is held already."""
-    root = str(Path(__file__).parents[2])
-    return [sys.executable, "-P", "-c", START, root, str(cluster), node, str(number), str(lock)]
+def worker_command(cluster: Path, node: str, number: int, lock: int = -1, turn: int = -1) -> list[str]:
+    """The command line of a worker's process. `lock` and `turn`: the descriptors of the worker's lock and of its turn
+    to begin anew, when they are held already."""
+    start = START.format("workerprocess")
+    return [sys.executable, "-P", "-c", start, ROOT, str(cluster), node, str(number), str(lock), str(turn)]
+
+
+def trial_command(endpoint: str, target: str) -> list[str]:
+    """The command line of a process that tries to load what a worker serves, and leaves no bytecode behind."""
+    return [sys.executable, "-P", "-B", "-c", START.format("workerreload"), ROOT, endpoint, target]
 
 
 _decode = msgspec.json.Decoder(WorkerSpec).decode

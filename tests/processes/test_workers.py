@@ -256,8 +256,24 @@ def test_a_changed_file_is_served_anew_and_a_broken_one_waits(shop: Path, eventu
     write(shop / "shop.py", "def broken(", 2)
     eventually(lambda: "waits for the next change" in dsectl("logs", "n1/1").out, "it cannot be imported")
     assert workers()["n1/1"]["state"] == "running"
+    assert says("second"), "the version before goes on"
+    assert "SyntaxError" in dsectl("logs", "n1/1").out
     write(shop / "shop.py", source.replace("Told(os.getpid(), call.node)", "Told(os.getpid(), 'third')"), 3)
     eventually(lambda: says("third"), "mended")
+
+
+def test_copies_begin_anew_one_after_another(shop: Path, eventually: Eventually) -> None:
+    """So that one of them answers at any time. Their logs say when each drains and when it is back."""
+    dsectl("serve", "shop:Shop", "--on", "n1", "--copies", "3", "--reload")
+    write(shop / "shop.py", (shop / "shop.py").read_text() + "\n", 1)
+
+    def steps() -> list[tuple[str, str]]:
+        lines = [line for number in (1, 2, 3) for line in dsectl("logs", f"n1/{number}").out.splitlines()]
+        found = (("drains" if "drains, to" in line else "hosts", line) for line in sorted(lines))
+        return [(step, line) for step, line in found if "drains, to" in line or "hosts version" in line]
+
+    eventually(lambda: [step for step, _ in steps()].count("hosts") == 6, "all are back")
+    assert [step for step, _ in steps()] == ["hosts"] * 3 + ["drains", "hosts"] * 3, steps()
 
 
 def write(path: Path, text: str, age: int) -> None:
