@@ -37,7 +37,13 @@ FILE_BYTES_MAX = 300_000  # of any tracked file: what is larger is data or a bui
 PRODUCTS = {".gz", ".zip", ".whl", ".log", ".tmp", ".bak", ".orig", ".pyc", ".xml"}
 
 # Started by name from outside the code, so that no import of them can be found.
-ENTRY_POINTS = {"dsectl.cli.app", "dsectl.__main__", "cluster.__main__", "cluster.emulator.workerprocess", "cluster.emulator.workerreload"}
+ENTRY_POINTS = {
+    "dsectl.cli.app",
+    "dsectl.__main__",
+    "cluster.__main__",
+    "cluster.emulator.workerprocess",
+    "cluster.emulator.workerreload",
+}
 
 
 def python_files(*folders: str) -> list[Path]:
