@@ -124,12 +124,12 @@ class Updates:
         ends_ms = int((clock.wall() + bucket.ttl_s) * 1000) if bucket.ttl_s else 0
         made = carry_out(body, cell, event, context, lww=lww, ends_ms=ends_ms)
         if made.cell is cell:  # nothing to write: there was nothing to change
-            me = replication.me
+            me, acks = replication.me, len(read.answers)
             seen = encode_cell_context(stored or NO_CELL)
-            inbound.reply(
-                Updated(
-                    "ok", len(read.answers), 0, seen, me, coordinator.durability, made.changed, made.value, degraded
-                )
+            answer = Updated("ok", acks, 0, seen, me, coordinator.durability, made.changed, made.value, degraded)
+            # What was found may have been put in this very pass, and be refused at its end.
+            replication.store.settled(
+                lambda error: inbound.reply(answer) if error is None else self._refuse(body, inbound, error)
             )
             return
         blob = joined(versions, made.cell)

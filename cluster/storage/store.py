@@ -228,6 +228,14 @@ class Store:
         assert self._records, "nothing was put in this pass"
         (self._synced_dones if synced else self._dones).append(done)
 
+    def settled(self, done: Done) -> None:
+        """`done` as of a put once what this pass has put so far is durable, for an answer that rests on it; at once
+        when it has put nothing."""
+        if self._records:
+            self.then(done)
+        else:
+            done(None)
+
     def synced(self, done: Done) -> None:
         """`done` once all that was put so far is on the medium. It never comes when the log is closed."""
         if self._records:

@@ -13,6 +13,7 @@ from cluster.layout import partition_of
 from cluster.replication.hints import HintKey
 from cluster.replication.mergeable import TABLE_KV
 from cluster.simulation.fleet import Fleet
+from cluster.storage import Store
 from cluster.versions import Cell, CellContext, CellEvent, StableClock, cell, cellwrite
 from cluster.versions.cell import Count
 from cluster.versions.versions import Actor
@@ -211,6 +212,26 @@ def take_old_copies_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objects, "unsettled_cell", whole)
 
 
+def two_removals_meet_a_full_disk(seed: int) -> None:
+    """In one pass, at a coordinator whose disk refuses both: the second finds what the first took out."""
+    with Fleet.running(seed, 3) as fleet:
+        changed(fleet, "n1", "tags", AddItems([b"old"]))
+        settle(fleet)
+        owner = fleet.owners("tags")[0]
+        for name in fleet.names:
+            fleet.world.disk(name).full_after(0)
+        removals = [fleet.update(owner, "tags", RemoveItems([b"old"])) for _ in range(2)]
+        answers = [fleet.wait(one).answer for one in removals]
+        for name in fleet.names:
+            fleet.world.disk(name).full_after(None)
+        told = any(isinstance(one, Updated) and one.outcome in ("ok", "ok-sloppy") for one in answers)
+        assert shown(fleet, "tags") == [] or not told, f"'old' is there, and was removed: {answers}"
+
+
+def answer_before_the_log_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Store, "settled", lambda self, done: done(None))
+
+
 SAFEGUARDS = [
     Safeguard(
         "who may have lost increments counts under a new name",
@@ -259,5 +280,11 @@ SAFEGUARDS = [
         "What was deleted and collected does not come back.",
         take_old_copies_whole,
         a_hint_of_a_collected_set_comes_back,
+    ),
+    Safeguard(
+        "that nothing was to change is said of what is in the log",
+        "What is said to be removed is not there again.",
+        answer_before_the_log_is_written,
+        two_removals_meet_a_full_disk,
     ),
 ]
