@@ -61,6 +61,7 @@ from cluster.versions import (
     put,
     replace_all,
     restore,
+    visible,
     wall_of,
 )
 from cluster.wire.kv import Put, PutDone, Update, Updated
@@ -214,8 +215,8 @@ class Coordinator:
         return self.replication.hints.find(TABLE_KV, partition, key)
 
     def _apply(self, body: Put, partition: int) -> tuple[bytes, bytes, int, Dot]:
-        """The bytes of the object with this write in it, the writer's new context, how many siblings there are, and the
-        dot of the write. Nothing is stored yet: raises for a context, or an object, that may not be."""
+        """The bytes of the object with this write in it, the writer's new context, how many siblings a reader sees, and
+        the dot of the write. Nothing is stored yet: raises for a context, or an object, that may not be."""
         replication, actors, key, operation = self.replication, self.actors, body.key, body.operation
         mine, seen = replication.view.mine(partition), body.context
         held = replication.store.get(TABLE_KV, partition, key) if mine else self.held(partition, key)
@@ -226,7 +227,7 @@ class Coordinator:
             if operation.encode() not in held and clock.get(actor, 0) < number and len(clock) < CLOCK_ACTORS_MAX:
                 # All that is here was read, so it is not worth decoding what goes, and one value is under every limit.
                 blob, token = replace_all(clock, actor, number, operation, stamp, body.value, body.deleted)
-                return blob, token, 1, (actor, number)
+                return blob, token, int(not body.deleted), (actor, number)
         context = object_context(seen)
         try:
             stored, cell = split(held)
@@ -253,7 +254,7 @@ class Coordinator:
                 "kv.siblings", f"{siblings} concurrent values: writers do not read what they replace", key=key
             )
         dot = next(s.dot for s in written.siblings if s.operation == operation)
-        return blob, encode_context(context_after(written, operation, context)), siblings, dot
+        return blob, encode_context(context_after(written, operation, context)), len(visible(written)), dot
 
     def follow(self, heard: int, key: str) -> int:
         """A stamp above one that stands in the store, unless that comes from a clock that is wrong by too much."""
@@ -310,7 +311,7 @@ class Coordinator:
                 return
             held, stored = blob, restored
         token = encode_context(join_dot(context, dot))
-        self._put(body, partition, inbound, held, token, len(stored.siblings), dot)
+        self._put(body, partition, inbound, held, token, len(visible(stored)), dot)
 
     def mint(self, mine: bool, key: str) -> str:
         """An actor for a write of a key of which something may be lost."""

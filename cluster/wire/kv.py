@@ -22,7 +22,7 @@ class Put(Struct, array_like=True, gc=False, tag=10):
 class PutDone(Struct, array_like=True, gc=False, tag=11):
     """How the write ended: `ok`, `ok-sloppy` or `maybe` (a definite no is a Failure). `context` is the encoded clock
     that covers the write, empty when only its coordinator can know it (a `maybe` of a node that passed the write on);
-    `hints` how many copies wait with a fallback."""
+    `hints` how many copies wait with a fallback; `siblings` how many values a read shows now, so no tombstones."""
 
     outcome: str
     acks: int

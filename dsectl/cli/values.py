@@ -96,7 +96,8 @@ def show_value(data: bytes, console: "Console") -> None:
         text = data.decode()
     except UnicodeDecodeError:
         console.line(shown(data.decode(errors="backslashreplace")))
-        console.note(f"note: {len(data)} bytes that are not text; --raw writes them as they are")
+        what = "1 byte that is not text" if len(data) == 1 else f"{len(data)} bytes that are not text"
+        console.note(f"note: {what}; --raw writes {'it as it is' if len(data) == 1 else 'them as they are'}")
         return
     if console.is_terminal:
         if text.lstrip().startswith(JSON_STARTS):

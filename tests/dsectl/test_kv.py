@@ -164,8 +164,13 @@ def test_bytes_that_are_not_text(run: Run, serve: Serve) -> None:
     serve(holding(b"\xff\x00"))
     assert run("get", "k", "--json").json["value"] == {"base64": "/wA="}
     ran = run("get", "k")
-    assert ran.out == "\\xff\\x00\n" and "--raw" in ran.err
+    assert ran.out == "\\xff\\x00\n" and "2 bytes that are not text; --raw" in ran.err
     assert run("get", "k", "--raw").out == b"\xff\x00".decode(errors="surrogateescape")
+
+
+def test_one_byte_that_is_not_text(run: Run, serve: Serve) -> None:
+    serve(holding(b"\xff"))
+    assert run("get", "k").err == "note: 1 byte that is not text; --raw writes it as it is\n"
 
 
 def test_json_is_laid_out_on_a_terminal_only(run: Run, serve: Serve) -> None:

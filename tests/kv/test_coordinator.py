@@ -63,10 +63,13 @@ def test_a_retry_of_the_same_operation_is_the_same_write(fleet: Fleet) -> None:
 
 def test_a_delete_with_context_leaves_nothing_and_one_without_spares_what_it_did_not_see(fleet: Fleet) -> None:
     written = done(fleet.wait(fleet.put("n1", "cart", b"book")))
-    fleet.wait(fleet.put("n2", "cart", b"", deleted=True))
+    blind = done(fleet.wait(fleet.put("n2", "cart", b"", deleted=True, operation="blind")))
     assert got(fleet.wait(fleet.get("n3", "cart"))).siblings == [b"book"]
+    again = done(fleet.wait(fleet.put("n2", "cart", b"", deleted=True, operation="blind")))
+    assert (blind.siblings, again.siblings) == (1, 1), "as many as a read shows: the tombstone is none"
     seen = got(fleet.wait(fleet.get("n3", "cart")))
-    fleet.wait(fleet.put("n2", "cart", b"", deleted=True, context=seen.context))
+    deleted = done(fleet.wait(fleet.put("n2", "cart", b"", deleted=True, context=seen.context)))
+    assert deleted.siblings == 0
     assert got(fleet.wait(fleet.get("n4", "cart"))).siblings == []
     fleet.wait(fleet.put("n2", "cart", b"new", context=written.context))
     assert got(fleet.wait(fleet.get("n4", "cart"))).siblings == [b"new"]
