@@ -95,6 +95,8 @@ def receive(
                     del invocation.session.receipts[next(iter(invocation.session.receipts))]
             if ack:
                 _raise_first(jobs.ack_batch([message.receipt for message in batch]))
+                if batch and not invocation.options.json:
+                    yield _acknowledged(len(batch))
             if is_last:
                 return
     # However it ends: what was acknowledged never comes again, and would be lost if it were not printed now.
@@ -159,7 +161,7 @@ def _shown(batch: Batch, ack: bool, until_empty: bool) -> Answer:
                 console.bytes(message.body + b"\n")
                 continue
             console.line(one_line(message.body))
-            lease = "acknowledged" if ack else f"leased until {clock(rfc3339(message.lease_until), 0)}"
+            lease = "" if ack else f"leased until {clock(rfc3339(message.lease_until), 0)}"
             tries = f"attempt {message.attempt}" if message.attempt > 1 else ""
             name = message.id if ack else message.receipt
             console.line(console.paint("  " + "  ".join(filter(None, [shown(name), tries, lease])), "dim"))
@@ -169,6 +171,16 @@ def _shown(batch: Batch, ack: bool, until_empty: bool) -> Answer:
             console.note("note: the queue is empty" if until_empty else "note: no messages")
 
     return Answer(None, view, _code(batch))
+
+
+def _acknowledged(number: int) -> Answer:
+    """Said once it is so: whoever reads no further than the messages gets them again."""
+
+    def view(console: Console) -> None:
+        if not console.options.raw:
+            console.line(console.paint(f"acknowledged {count(number, 'message')}", "dim"))
+
+    return Answer(None, view)
 
 
 def _inconclusive(batch: Batch) -> Inconclusive:

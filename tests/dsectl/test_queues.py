@@ -329,6 +329,16 @@ def test_acknowledging_when_it_printed_is_refused_as_it_is(run: Run, serve: Serv
     serve(node(script))
     ran = run("receive", "jobs", "--ack")
     assert ran.code == 5 and ran.out.startswith("a\n") and "too few" in ran.err
+    assert "acknowledged" not in ran.out
+
+
+def test_that_it_acknowledged_is_said_behind_the_messages_and_not_in_raw(run: Run, serve: Serve) -> None:
+    queue = FakeQueue()
+    queue.put(b"a", b"b")
+    serve(node(queue))
+    ran = run("receive", "jobs", "--ack")
+    assert ran.lines[0] == "a" and ran.lines[-1] == "acknowledged 1 message" and len(ran.lines) == 3
+    assert run("receive", "jobs", "--ack", "--raw").out == "b\n" and queue.acknowledged == ["1.1", "2.1"]
 
 
 @pytest.mark.parametrize(
