@@ -169,7 +169,7 @@ class ForwardedPut(Generic[Write]):
     def answered(self, owner: str, outcome: Outcome) -> None:
         """What became of it there. An error that is definite and about the put itself is the answer."""
         if isinstance(outcome, UNANSWERED):
-            self.forwarder.context.reach.failed(owner)
+            self.forwarder.context.reach.unanswered(owner, outcome)
         if isinstance(outcome, PutDone | Updated):
             self.inbound.reply(outcome)
         elif isinstance(outcome, Unreachable | Overloaded | StaleLayout | WrongClock):
@@ -232,7 +232,7 @@ class ForwardedGet:
         """An owner's answer, or why there is none."""
         self.waiting.pop(owner, None)
         if isinstance(outcome, UNANSWERED):
-            self.forwarder.context.reach.failed(owner)
+            self.forwarder.context.reach.unanswered(owner, outcome)
         if isinstance(outcome, (*UNANSWERED, StaleLayout)):
             if not self.ended:
                 self.next()

@@ -119,7 +119,7 @@ class QueueContext:
         def answered(peer: str, outcome: Outcome) -> None:
             if self.calls.pop(number, None) is not None:
                 if isinstance(outcome, UNANSWERED):
-                    self.replication.reach.failed(peer)
+                    self.replication.reach.unanswered(peer, outcome)
                 done(outcome)
 
         number = self.replication.messenger.request([peer], body, deadline, answered, LANE_FOREGROUND)

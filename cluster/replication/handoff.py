@@ -170,7 +170,7 @@ class Handoff:
             self._deliver(hint.target)
             return
         if isinstance(error, UNANSWERED):
-            context.reach.failed(hint.target)
+            context.reach.unanswered(hint.target, error)
         if not error.definite and self._rest(hint) == TRIES_SAID:
             cause = f"no answer {TRIES_SAID} times: {error.message}"
             context.record("hint.resting", cause, target=hint.target, key=hint.key)

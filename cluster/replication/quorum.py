@@ -25,8 +25,8 @@ VOTING: Final = 3
 """From an owner that misses nothing that anybody knows of."""
 
 UNANSWERED = (Unreachable, Overloaded, Maybe)
-"""Errors that say something about a peer, which is left out for a while. Any other is the peer's answer, about one key
-or operation, and says nothing about the next."""
+"""Errors that may say something about a peer: `Reach.unanswered` decides whether it is left out for a while. Any other
+is the peer's answer, about one key or operation, and says nothing about the next."""
 
 
 def split_owners(owners: Sequence[str], avoided: Callable[[str], bool]) -> tuple[tuple[str, ...], tuple[str, ...]]:

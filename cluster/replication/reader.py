@@ -223,7 +223,7 @@ class ReadOperation(QuorumRead):
         """A node gives no answer."""
         self.waiting.pop(name, None)
         if isinstance(error, UNANSWERED):
-            self.reader.context.reach.failed(name)
+            self.reader.context.reach.unanswered(name, error)
         if self.done is None or self.repairing:
             self._retire()
         else:

@@ -237,7 +237,7 @@ class WriteOperation(QuorumWrite):
         context = self.writer.context
         self.waiting.pop(owner, None)
         if isinstance(error, UNANSWERED):
-            context.reach.failed(owner)
+            context.reach.unanswered(owner, error)
         if not self._has_fallback(owner) and owner not in self.filled:
             self._use_fallback(owner)
         self._failed(error)
@@ -274,7 +274,7 @@ class WriteOperation(QuorumWrite):
             self.acknowledged(owner, name)
             return
         if isinstance(outcome, UNANSWERED):
-            context.reach.failed(name)
+            context.reach.unanswered(name, outcome)
         if owner not in self.waiting:  # the owner itself is lost to this write: its copy must wait somewhere
             self._use_fallback(owner)
         self._failed(outcome if isinstance(outcome, ClusterError) else Maybe(f"{name} answered out of turn"))

@@ -1,11 +1,11 @@
 """Which peers a node leaves out of its new operations: those that are not alive, and those that do not answer it.
 
 Local evidence (the principle autonomy): it accuses nobody, needs nobody's consent, and heals by itself. A peer does not
-answer once a call to it failed, or once it is *silent*: something is due from it, no byte comes for 0.2 s, and another
-peer answered meanwhile (`cluster.wire.silence` says when, and longer where answers have lately been slower). Time in
-which this node itself stood still does not count: then nothing was read, whoever had answered. Bytes are those on the
-connections that this node has dialled, since answers come there; a peer whose own requests come through, but no answer,
-is behind a cut that is one way.
+answer once a call to it failed while nothing else came from it, or once it is *silent*: something is due from it, no
+byte comes for 0.2 s, and another peer answered meanwhile (`cluster.wire.silence` says when, and longer where answers
+have lately been slower). Time in which this node itself stood still does not count: then nothing was read, whoever had
+answered. Bytes are those on the connections that this node has dialled, since answers come there; a peer whose own
+requests come through, but no answer, is behind a cut that is one way.
 
 Whoever does not answer is probed until a byte comes, and takes part again at once: no operation has to find out.
 """
@@ -13,9 +13,10 @@ Whoever does not answer is probed until a byte comes, and takes part again at on
 from collections.abc import Callable, Iterable, Sequence
 
 from cluster.env import Clock
+from cluster.errors import ClusterError, Maybe
 from cluster.ports import Messenger, Outcome, Recorder
 from cluster.wire.handshake import LANE_FOREGROUND
-from cluster.wire.membership import StreamPing, StreamPong
+from cluster.wire.membership import StreamPing
 from cluster.wire.silence import BEAT_LATE_S, SILENT_MAX_S, Silence
 
 BEAT_S = 0.02
@@ -97,6 +98,7 @@ class Reach:
         self._silent: dict[str, None] = {}
         self._down: dict[str, None] = {}
         self._unanswering: dict[str, None] = {}
+        self._heard_at: dict[str, float] = {}
         self._probing: dict[str, None] = {}
         self._probe_at: dict[str, float] = {}
         self._beaten = float("-inf")
@@ -113,13 +115,23 @@ class Reach:
     def heard(self, peer: str) -> None:
         """Bytes came from the peer on a connection of ours, or a connection was made."""
         self.detector.heard(peer)
+        self._heard_at[peer] = self._clock.now()
         if self._unanswering:
             self._unanswering.pop(peer, None)
             if self._silent.pop(peer, peer) is None:
                 self._record("peer.answers", f"a byte came from {peer}, which had been silent", peer=peer)
 
+    def unanswered(self, peer: str, error: ClusterError) -> None:
+        """A call to the peer has no answer. If it was sent, and bytes came from the peer lately, then the peer answers,
+        and somebody has more to do than gets done in time: were it left out for that, one sweep in which calls to all
+        peers pass their deadlines would leave out all, and refuse what they would still take."""
+        heard_at = self._heard_at.get(peer)
+        if isinstance(error, Maybe) and heard_at is not None and self._clock.now() - heard_at < PROBE_TIMEOUT_S:
+            return
+        self.failed(peer)
+
     def failed(self, peer: str) -> None:
-        """A call to the peer failed, or a connection to it ended."""
+        """The peer cannot be reached, or a connection to it ended."""
         if peer not in self._unanswering:
             self._unanswering[peer] = None
             self._look_after()
@@ -183,10 +195,10 @@ class Reach:
 
         def probed(peer: str, outcome: Outcome) -> None:
             self._probing.pop(peer, None)
-            if type(outcome) is StreamPong:
-                self.heard(peer)
+            if isinstance(outcome, ClusterError):
+                self.unanswered(peer, outcome)
             else:
-                self.failed(peer)
+                self.heard(peer)
 
         self._probing[peer] = None
         self._probe_at[peer] = now + PROBE_INTERVAL_S

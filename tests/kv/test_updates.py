@@ -203,6 +203,22 @@ def test_what_was_refused_is_not_taken_for_done_by_what_came_after_it(fleet: Fle
     assert got(fleet, "n1", "hits").siblings == [b"1"]
 
 
+def test_a_burst_whose_reads_end_late_is_carried_out_and_not_refused(fleet: Fleet) -> None:
+    """All reads of a burst pass their deadlines in one sweep, and answers of all peers come all the while."""
+    for number in range(50):
+        change(fleet, "n1", f"k{number}", Increment(1))
+    for other in fleet.names[1:]:
+        fleet.world.slow("n1", other, delay=0.11, jitter=0.0)
+        fleet.world.slow(other, "n1", delay=0.11, jitter=0.0)
+    results: list[SimulatedRequest] = []
+    for _ in range(60):
+        results += [fleet.update("n1", f"k{number}", Remove(), timeout=0.5) for number in range(50)]
+        fleet.world.run_for(0.02)
+    for result in results:
+        fleet.wait(result)
+    assert [result.error for result in results if result.error is not None] == []
+
+
 @pytest.mark.parametrize("kind", ["counter", "register"])
 def test_a_fallback_adds_one_clock_entry_an_outage_and_not_one_a_change(fleet: Fleet, kind: str) -> None:
     created(fleet, "n1", "last", resolver="lww")

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.errors import ClusterError, Maybe
+from cluster.errors import ClusterError, Maybe, Overloaded, Unreachable
 from cluster.ports import Outcome
-from cluster.rpc.reach import BEAT_S, PROBE_INTERVAL_S, Reach, SilenceDetector
+from cluster.rpc.reach import BEAT_S, PROBE_INTERVAL_S, PROBE_TIMEOUT_S, Reach, SilenceDetector
 from cluster.wire.membership import StreamPong
 from cluster.wire.silence import SILENT_MAX_S, SILENT_S
 
@@ -145,6 +145,35 @@ def test_a_byte_is_enough(hand: Hand, reach: Reach) -> None:
     reach.failed("n2")
     reach.heard("n2")
     assert reach.all_well()
+
+
+def test_a_late_answer_says_nothing_of_who_sent_a_byte_lately(hand: Hand, reach: Reach) -> None:
+    reach.heard("n2")
+    hand.run_for(PROBE_TIMEOUT_S - BEAT_S)
+    reach.unanswered("n2", LOST)
+    assert reach.all_well()
+    hand.run_for(2 * BEAT_S)
+    reach.unanswered("n2", LOST)
+    assert reach.avoided("n2")
+
+
+@pytest.mark.parametrize("error", [Unreachable("refused"), Overloaded("its queue is full")])
+def test_what_was_not_sent_or_not_taken_leaves_the_peer_out_at_once(
+    hand: Hand, reach: Reach, error: ClusterError
+) -> None:
+    reach.heard("n2")
+    reach.unanswered("n2", error)
+    assert reach.avoided("n2")
+
+
+def test_a_late_probe_says_nothing_of_who_sends_bytes(hand: Hand, reach: Reach) -> None:
+    reach.waited_for.append(lambda names, now: names.update(dict.fromkeys(["n2"])))
+    while not hand.probes:
+        hand.run_for(BEAT_S)
+        reach.beat(hand.time)
+    reach.heard("n2")
+    assert "n2" in hand.answer(LOST)
+    assert not reach.avoided("n2")
 
 
 def test_who_is_not_alive_is_left_out_until_it_is_and_not_probed(hand: Hand, reach: Reach) -> None:
