@@ -185,14 +185,10 @@ class LazyGrammar:
         self._loading = threading.Thread(target=load, name="shell grammar", daemon=True)
         self.begin = self._loading.start
 
-    def wait(self, seconds: float) -> Grammar | None:
-        """The grammar once it is there."""
-        self._loading.join(seconds)
+    def wait(self) -> Grammar | None:
+        """The grammar once it is there, however long a busy machine takes for it. Not on the loop of the keys."""
+        self._loading.join()
         return self.now
-
-
-GRAMMAR_S = 5.0
-"""How long the first Tab may have to wait for the commands to be loaded."""
 
 
 class LineCompleter(Completer):
@@ -205,7 +201,7 @@ class LineCompleter(Completer):
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
         """Each candidate, as it is typed, as it is shown, and with its help."""
-        grammar = self._grammar.wait(GRAMMAR_S)
+        grammar = self._grammar.wait()
         if grammar is None:
             return
         text, behind = document.current_line_before_cursor, document.current_line_after_cursor[:1]
