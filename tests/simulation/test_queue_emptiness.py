@@ -58,6 +58,8 @@ class Emptied:
                 if not (found := asked.answer.messages):
                     break
                 self.came |= {message.body for message in found}
+                if via not in self.nemesis.running:  # it answered, and died
+                    return
                 acks = self.fleet.ack(via, [message.receipt for message in found], 2.0)
                 self.fleet.until(lambda acks=acks: acks.ended or via not in self.nemesis.running, 5.0)  # type: ignore[misc]
             if asked.answer.shards_unreachable:
