@@ -47,6 +47,11 @@ class ClusterError(Exception):
         self.help = self.help_text if help is None else help
         self.detail = detail
 
+    @property
+    def own_help(self) -> str:
+        """What helps, if it is more than the class says; this travels."""
+        return "" if self.help == self.help_text else self.help
+
     def to_dict(self) -> dict[str, Any]:
         """The `error` object of the JSON output."""
         return {"code": self.code, "definite": self.definite, "message": self.message, "help": self.help}

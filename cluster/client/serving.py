@@ -389,4 +389,4 @@ class _CallAnswer:
 
 
 def _fail(caller: Caller, id: int, error: ClusterError) -> None:
-    caller.answer(Failure(id, error.code, error.message))
+    caller.answer(Failure(id, error.code, error.message, help=error.own_help))

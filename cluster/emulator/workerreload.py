@@ -140,7 +140,7 @@ def say_why(error: BaseException) -> None:
             frames = frames.tb_next
         said = "".join(traceback.format_exception(type(cause), cause, frames))
         sys.stderr.write("".join(line for line in said.splitlines(keepends=True) if line.strip(" ^~\n")))
-    if isinstance(error, ClusterError) and error.help != error.help_text:
+    if isinstance(error, ClusterError) and error.own_help:
         sys.stderr.write(f"{error.help}\n")
 
 

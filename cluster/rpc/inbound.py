@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from cluster import ports
 from cluster.env import Clock
-from cluster.errors import BadMessage, ClusterError, Maybe, StaleLayout, Usage, from_code
+from cluster.errors import BadMessage, ClusterError, Maybe, StaleLayout, Usage
 from cluster.ports import Done
 from cluster.transport import Connection
 from cluster.wire.frames import (
@@ -175,9 +175,9 @@ class InboundSession:
                 return
             done = receiver.answered(frame.id, self.peer) if self.sender else None
             if done is not None:
-                done(self.peer, from_code(frame.code, frame.message))
+                done(self.peer, frame.to_error())
             elif self.answers is not None:
-                self.answers.answered(frame.id, from_code(frame.code, frame.message))
+                self.answers.answered(frame.id, frame.to_error())
         elif isinstance(frame, Part):
             if self.sender:
                 receiver.on_part(frame.id, self.peer, frame.data)
@@ -272,7 +272,8 @@ class InboundMessage:
             session = self._session
             session.cancels.pop(self.id, None)
             session.windows.pop(self.id, None)
-            session.connection.send(Failure(self.id, error.code, error.message, error.detail.get("layout", 0)))
+            layout = error.detail.get("layout", 0)
+            session.connection.send(Failure(self.id, error.code, error.message, layout, error.own_help))
 
     def on_credit(self, function: Callable[[int], None]) -> None:
         """The answer will have parts."""

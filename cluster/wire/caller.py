@@ -33,7 +33,6 @@ from cluster.errors import (
     TooLarge,
     Unreachable,
     Usage,
-    from_code,
 )
 from cluster.limits import FRAME_BYTES_MAX, PARTS_WINDOW_BYTES, VALUE_BYTES_MAX
 from cluster.wire.admin import Draining
@@ -304,7 +303,7 @@ class Caller:
                 call = take(frame.id, None)
                 parts.pop(frame.id, None)
                 if call is not None:
-                    self._tell(call[0], from_code(frame.code, frame.message))
+                    self._tell(call[0], frame.to_error())
             elif type(frame) is OneWays:
                 for body in frame.bodies:
                     self.on_push(body)

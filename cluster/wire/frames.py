@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct
 
-from cluster.errors import BadMessage
+from cluster.errors import BadMessage, ClusterError, from_code
 from cluster.limits import FRAME_BYTES_MAX
 from cluster.wire.admin import AdminBody
 from cluster.wire.chain import ChainBody
@@ -47,12 +47,17 @@ class Reply(Struct, array_like=True, gc=False, tag=2):
 
 class Failure(Struct, array_like=True, gc=False, tag=3):
     """The request failed; `code` is a key of the registry in cluster/errors.py. `layout`: of one that was routed by an
-    older layout than the receiver holds, that number."""
+    older layout than the receiver holds, that number. `help`: what helps, where it is not what that class says."""
 
     id: int
     code: str
     message: str
     layout: int = 0
+    help: str = ""
+
+    def to_error(self) -> ClusterError:
+        """What is raised for it."""
+        return from_code(self.code, self.message, help=self.help or None)
 
 
 class OneWay(Struct, array_like=True, gc=False, tag=4):

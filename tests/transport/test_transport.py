@@ -42,6 +42,28 @@ def test_an_answer_comes_back() -> None:
         assert two.asked[0].sender == "n1" and len(three.asked) == 1
 
 
+def test_what_helps_comes_with_an_error() -> None:
+    with World(1) as world:
+        one, two = peers(world, "n1", "n2")
+        found: list[Any] = []
+
+        def refuse(inbound: Inbound) -> None:
+            raise Usage("not so", help=inbound.body.key)
+
+        two.rpc.handle(Get, refuse)
+
+        def ask() -> None:
+            for help in ("Do this.", Usage.help_text):
+                one.rpc.request(
+                    ["n2"], Get(help), one.env.clock.now() + 1.0, lambda peer, outcome: found.append(outcome)
+                )
+
+        one.env.clock.call_soon(ask)
+        world.run_until_true(lambda: len(found) == 2, 2.0)
+        assert [error.help for error in found] == ["Do this.", Usage.help_text]
+        assert [error.own_help for error in found] == ["Do this.", ""]
+
+
 def test_nobody_listens_is_definite() -> None:
     with World(1) as world:
         one, _ = peers(world, "n1", "n2")

@@ -10,6 +10,7 @@ from cluster.errors import (
     DeadlinePassed,
     HandshakeRefused,
     Maybe,
+    NotFound,
     Overloaded,
     TooLarge,
     Unreachable,
@@ -104,6 +105,16 @@ def test_calls_wait_for_the_proof_and_find_their_replies() -> None:
     pair.answer(Reply(second, GOT), Failure(first, "no-quorum", "two are gone"))
     assert pair.outcomes[0] == GOT and isinstance(pair.outcomes[1], ClusterError)
     assert pair.outcomes[1].code == "no-quorum" and not pair.caller.pending
+
+
+def test_what_helps_travels_where_it_is_more_than_the_code_says() -> None:
+    pair = Pair().prove()
+    own, usual = pair.call(Get("a")), pair.call(Get("b"))
+    pair.answer(Failure(own, "not-found", "no such", help="Look elsewhere."), Failure(usual, "not-found", "no such"))
+    assert [error.help for error in pair.outcomes if isinstance(error, ClusterError)] == [
+        "Look elsewhere.",
+        NotFound.help_text,
+    ]
 
 
 def test_bytes_may_be_cut_anywhere() -> None:

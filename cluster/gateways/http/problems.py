@@ -109,5 +109,5 @@ def invalid(path: str, message: str) -> HttpProblem:
 def of_cluster(error: ClusterError, **details: Any) -> HttpProblem:
     """The same as HTTP says it."""
     status = STATUSES.get(error.code, HTTPStatus.INTERNAL_SERVER_ERROR)
-    help = HELP.get(error.code, error.help) if error.help == error.help_text else error.help
+    help = error.own_help or HELP.get(error.code, error.help)
     return HttpProblem(status, error.code, error.message, definite=error.definite, help=help, **details)
