@@ -45,7 +45,7 @@ def up(
         str | None, typer.Option(metavar="memory|disk", help="Where the nodes keep their rows (default: memory).")
     ] = None,
     gateway: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="http|nats|redis|sqs[:PORT],...",
             help="Protocols that other programs use, at each node; PORT is that of n1 (default: none).",
@@ -64,7 +64,8 @@ def up(
     the others start, and the error names the command that brings it back."""
     spec = ClusterSpec(
         name=current().cluster, nodes=nodes, zones=zones, replication=replication, profile=profile,
-        durability=durability, store=store, gateway=gateway, base_port=base_port, ttl_s=ttl,
+        durability=durability, store=store, gateway=",".join(gateway) if gateway else None,
+        base_port=base_port, ttl_s=ttl,
     )  # fmt: skip
     console = current().console
     listening: list[str] = []

@@ -91,6 +91,7 @@ def test_wrong_usage_exits_with_2_and_names_help(run: Run, words: list[str]) -> 
         ("put k -5", "unknown option -5", "`dsectl put … -- -5`"),
         ("up --ttl 5", 'invalid duration "5": expected 250ms, 5s, 2m', "unit"),
         ("up --zones 9 -C z", "5 nodes make 1 to 5 zones, not 9", "`dsectl help up`"),
+        ("up --gateway nats --gateway sqs,nats -C z", "gateway nats is named twice", "`dsectl help up`"),
         ("ls", "unknown command 'ls'", "Did you mean `dsectl ps` or `dsectl keys`?"),
         ("set k v", "unknown command 'set'", "Did you mean `dsectl put`?"),
         ("recipe nope", "recipe needs one of run, check, list, show, not 'nope'", "`dsectl help recipe`"),
