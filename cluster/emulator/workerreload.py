@@ -33,8 +33,8 @@ WATCHED_MAX: Final = 2000
 """Files that are watched."""
 PR_SET_PDEATHSIG: Final = 1
 LIBC: Final[Any] = ctypes.CDLL(None) if sys.platform == "linux" else None
-LOADING: Final = (str(Path(__file__).parents[1]) + os.sep, str(Path(importlib.__file__).parent), "<frozen ")
-"""Where the frames are that load a service."""
+OURS: Final = (str(Path(__file__).parents[1]) + os.sep, str(Path(importlib.__file__).parent), "<frozen ")
+"""Where the frames are that load and define a service, and that help nobody."""
 
 
 def main() -> None:
@@ -135,11 +135,10 @@ def say_why(error: BaseException) -> None:
     frames of that code, and of a wrong name what helps."""
     cause = error.__cause__ if isinstance(error, Usage) else error
     if cause is not None:
-        frames = cause.__traceback__
-        while frames is not None and frames.tb_frame.f_code.co_filename.startswith(LOADING):
-            frames = frames.tb_next
-        said = "".join(traceback.format_exception(type(cause), cause, frames))
-        sys.stderr.write("".join(line for line in said.splitlines(keepends=True) if line.strip(" ^~\n")))
+        said = traceback.TracebackException.from_exception(cause)
+        said.stack = traceback.StackSummary.from_list([one for one in said.stack if not one.filename.startswith(OURS)])
+        lines = "".join(said.format()).splitlines(keepends=True)
+        sys.stderr.write("".join(line for line in lines if line.strip(" ^~\n")))
     if isinstance(error, ClusterError) and error.own_help:
         sys.stderr.write(f"{error.help}\n")
 

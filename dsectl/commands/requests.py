@@ -78,14 +78,13 @@ def request(
                     return
                 yield _row(reply)
     except Usage as error:
-        if error.message.startswith(f"{target}: request"):  # what is wrong with the arguments, said by the service
-            error.help = f"`dsectl describe {target.rpartition('.')[0]}` shows what it takes."
+        if error.message.startswith(f"{target}: request") and error.message.endswith("got `str`"):
+            error.help = f"NAME=VALUE is always a string, NAME:=VALUE any JSON, as a number. {error.help}"
         raise
     except NotFound as error:
         from dsectl.commands.serving import stopped_workers  # loads much, and a call needs none of it
 
-        if error.message.startswith("no node"):
-            error.help = stopped_workers(target.rpartition(".")[0]) or error.help
+        error.help = stopped_workers(target.rpartition(".")[0]) or error.help
         raise
 
 

@@ -222,6 +222,7 @@ def test_workers_end_with_the_leash_even_one_that_hangs(
         ("shop:Wish", "is not a service"),
         ("broken:Shop", "SyntaxError"),
         ("raises:Shop", "in prepare"),
+        ("untyped:Shop", 'untyped.py", line 4'),
         ("dies:Shop", "ended while it was starting"),
         ("shop", "MODULE:CLASS"),
     ],
@@ -230,10 +231,13 @@ def test_what_cannot_be_served_is_said_and_leaves_nothing(shop: Path, target: st
     (shop / "broken.py").write_text("class Shop:\n    def\n")
     (shop / "dies.py").write_text("import os\nprint('last words', flush=True)\nos._exit(7)\n")
     (shop / "raises.py").write_text("def prepare():\n    raise OSError('no stock')\n\n\nprepare()\n")
+    untyped = "@service()\nclass Shop:\n    @operation()\n    def a(self, x): ...\n"
+    (shop / "untyped.py").write_text(f"from cluster import operation, service\n\n\n{untyped}")
     failed = Done("serve", target, "--on", "n1")
     assert failed.code in (1, 2) and said in failed.err, failed
     assert "workerprocess.py" not in failed.err and "loading.py" not in failed.err, "our frames help nobody"
-    assert ("Traceback" in failed.err) == (target in ("raises:Shop",)), failed
+    assert "requests/service.py" not in failed.err, failed
+    assert ("Traceback" in failed.err) == (target in ("raises:Shop", "untyped:Shop")), failed
     if target == "dies:Shop":
         assert "last words" in failed.err
     assert workers() == {}
@@ -288,6 +292,11 @@ def test_serve_says_what_is_wrong_with_its_arguments(shop: Path, home: Home) -> 
     assert "no worker" in dsectl("unserve", "shop", code=6).err
     assert "no worker" in dsectl("kill", "n1/1", code=6).err
     dsectl("serve", "shop:Shop", "--on", "n1")
+    said = dsectl("request", "shop.wait", "seconds=1", "--via", "n1", code=2).err
+    assert "NAME:=VALUE" in said and "`dsectl describe shop`" in said
+    dsectl("kill", "n1/1")
+    assert "`dsectl restart n1/1` starts it" in dsectl("request", "shop.who", "--via", "n1", code=6).err
+    dsectl("restart", "n1/1")
     assert "named apart" in dsectl("kill", "n1/1", "n2", code=2).err
     dsectl("kill", "n2")
     assert "node n2 is stopped" in dsectl("serve", "shop:Shop", "--on", "n2", code=1).err
