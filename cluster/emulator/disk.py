@@ -29,7 +29,9 @@ def disk_errors(doing: str) -> Iterator[None]:
 
 def disk_error(doing: str, error: OSError) -> ClusterError:
     """What an OSError of the state directory means to a user."""
-    message = f"cannot {doing}: {error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
+    message = f"cannot {doing}: {error.strerror or error}"
+    if error.filename and str(error.filename) not in doing:
+        message += f" ({error.filename})"
     if error.errno in FULL:
         return StorageFull(message)
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):

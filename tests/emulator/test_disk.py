@@ -40,6 +40,7 @@ def test_what_the_system_says_in_our_words(code: int, expected: type[ClusterErro
     error = disk_error("write it", OSError(code, os.strerror(code), "/some/file"))
     assert type(error) is expected
     assert "/some/file" in error.message and "write it" in error.message
+    assert disk_error("lock /some/file", OSError(code, "why", "/some/file")).message.count("/some/file") == 1
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
