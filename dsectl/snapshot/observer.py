@@ -27,6 +27,8 @@ ANSWER_S = 0.3
 """How long a node may take to answer a poller that looks twice a second."""
 COMMAND_ANSWER_S = 1.0
 """How long for a command, which looks once: it must come quickly also when nodes hang."""
+SILENT = {"paused": "its process is paused", "stopped": "its process does not run"}
+"""What is said of a node that gives no answer, instead of what a client saw of it."""
 FIRST_EVENTS = 20
 """How many events of a node the first look fetches."""
 
@@ -50,9 +52,11 @@ def observe(
     nodes = {}
     for place in files.record.places:
         name, process, answer = place.name, running[place.name], answers.get(place.name)
-        said = Unreachable(f"{name}: its process is paused") if answer is None else read_vitals(answer)
+        said = None if answer is None else read_vitals(answer)
         vitals = said if isinstance(said, Vitals) else None
         error = said if isinstance(said, ClusterError) else None
+        if vitals is None and process.state in SILENT:
+            error = Unreachable(f"{name}: {SILENT[process.state]}")
         damage = identity_damage(files, name) if vitals is None and not process.alive else None
         why = f"{damage}; {cure(files.name, name, len(files.nodes))}" if damage is not None else ""
         used_s = cpu_s(process.pid) if process.pid is not None else 0.0

@@ -97,6 +97,13 @@ def test_each_event_is_asked_for_once(serve: Serve) -> None:
     assert asked == [{"limit": 20}, {"epoch": said.epoch, "seen": 1}]
 
 
+def test_of_a_node_that_does_not_run_that_is_said_and_not_what_a_client_met(serve: Serve) -> None:
+    serve(answering())
+    observer = Observer(lambda: CLUSTER)
+    assert observer.look().nodes["n1"].problems == ["its process does not run"]
+    observer.close()
+
+
 def test_a_change_of_members_brings_no_event_again(serve: Serve, home: Path) -> None:
     said, asked = vitals(events=[event("node.boot", "n1")]), []
 
