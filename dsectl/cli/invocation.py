@@ -15,6 +15,7 @@ from msgspec import Struct
 from cluster.errors import Failed, Usage
 from dsectl.cli.console import Console
 from dsectl.cli.options import Options
+from dsectl.cli.streams import ask
 
 if TYPE_CHECKING:
     from cluster.client.blocking import BlockingCluster
@@ -87,9 +88,7 @@ class Invocation(Struct):
         """Ask on a terminal. Raises Usage where nobody can be asked, and Failed for any answer but yes."""
         if self.options.no_input or self.options.json or not sys.stdin.isatty():
             raise Usage(f"{what} and cannot ask here", help=f"`dsectl {again} --yes` does not ask.")
-        self.console.err.write(f"{question} [y/N] ")
-        self.console.err.flush()
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        if ask(f"{question} [y/N] ", self.console.err).strip().lower() not in ("y", "yes"):
             raise Failed("not confirmed: nothing was done", help="Answer y to go on.")
 
     def client(self) -> "BlockingCluster":

@@ -8,7 +8,9 @@ since there is nobody left to tell.
 
 import io
 import os
+import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from cluster.errors import Usage
@@ -85,3 +87,22 @@ def read_input(bytes_max: int) -> bytes:
         return sys.stdin.buffer.read(bytes_max + 1)
     except OSError as error:
         raise Usage(f"cannot read standard input: {error.strerror}") from None
+
+
+def ask(prompt: str, stream: TextIO) -> str:
+    """The line that is typed behind `prompt`, which is shown again when a process that was stopped goes on (Ctrl-Z and
+    `fg`); empty at the end of input."""
+
+    def show(*_: object) -> None:
+        stream.write(prompt)
+        stream.flush()
+
+    before = None
+    with suppress(ValueError):  # only the main thread handles signals, and a job of the shell is another one
+        before = signal.signal(signal.SIGCONT, show)
+    try:
+        show()
+        return sys.stdin.readline()
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGCONT, before)

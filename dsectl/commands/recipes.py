@@ -17,6 +17,7 @@ from dsectl.cli.declaration import Answer, command
 from dsectl.cli.invocation import current
 from dsectl.cli.resources import SUFFIX, recipe_names
 from dsectl.cli.signals import noted
+from dsectl.cli.streams import ask
 from dsectl.recipes.check import check_recipe, reddened
 from dsectl.recipes.document import Block, Recipe, library, load
 from dsectl.recipes.frontmatter import PRINCIPLES
@@ -299,16 +300,14 @@ def present(
         raise Usage(f"refused: {found.file}")
     asks = console.is_terminal and sys.stdin.isatty() and not options.no_input
 
-    def ask(prompt: str) -> str | None:
+    def typed(prompt: str) -> str | None:
         """A line that is typed; None at the end of input."""
-        console.out.write(prompt)
-        console.flush()
-        line = sys.stdin.readline()
+        line = ask(prompt, console.out)
         if not line:
             console.line("")
         return line or None
 
-    lesson = Lesson(found, console, ask if asks else None)
+    lesson = Lesson(found, console, typed if asks else None)
     console.line(console.paint(f"# {found.title}", "strong"))
     report = RecipeReport(found.file, found.title)
     left = False

@@ -17,7 +17,7 @@ from cluster.limits import VALUE_BYTES_MAX
 from cluster.wire.kv import Put
 from dsectl.cli import values
 from dsectl.cli.app import invoke
-from dsectl.cli.streams import DataStream, MessageStream, text_stream
+from dsectl.cli.streams import DataStream, MessageStream, ask, text_stream
 from dsectl.cli.table import COMMANDS
 from tests.client.scripts import healthy
 from tests.dsectl.conftest import Run, Serve
@@ -198,3 +198,16 @@ def test_a_signal_while_it_loads_is_no_traceback(
         [sys.executable, "-c", code, "get", "k"], capture_output=True, text=True, env=environment(), timeout=WAIT_S
     )
     assert done.returncode in codes and done.stderr == ""
+
+
+def test_a_question_is_shown_again_when_a_stopped_process_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Person:
+        def readline(self) -> str:
+            os.kill(os.getpid(), signal.SIGCONT)
+            return "yes\n"
+
+    before, shown = signal.getsignal(signal.SIGCONT), io.StringIO()
+    monkeypatch.setattr(sys, "stdin", Person())
+    assert ask("sure? ", shown) == "yes\n"
+    assert shown.getvalue() == "sure? sure? "
+    assert signal.getsignal(signal.SIGCONT) == before
