@@ -94,10 +94,13 @@ AT_THE_PROMPT = {
 
 
 def similar_parts(name: str, word: str) -> list[str]:
-    """The second word that `word` may have been meant to be, as `create` in `queue crate`."""
+    """The command that was meant by `word` behind `name`, if one is like it: `queue create` in `queue crate`, `present`
+    in `recipe present`."""
     from difflib import get_close_matches
 
-    return get_close_matches(word, parts_of(name), n=1, cutoff=0.6)
+    if lookup([word]) is not None:
+        return [word]
+    return [f"{name} {one}" for one in get_close_matches(word, parts_of(name), n=1, cutoff=0.6)]
 
 
 def similar(name: str) -> list[str]:
