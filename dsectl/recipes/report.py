@@ -33,7 +33,7 @@ class CaseReport:
     expected: str = ""
     seen: str = ""
     at_s: float = 0.0
-    """When it was decided, in seconds since the cluster was ready."""
+    """When it was decided, in seconds since the cluster was ready; 0 when it did not begin."""
     took_s: float = 0.0
     steps: int = 0
     account: Any = None
@@ -143,7 +143,8 @@ def junit(reports: list[RecipeReport]) -> bytes:
                 why = xml.SubElement(element, tag, type=case.verdict, message=shown(message))
                 kept = f"\nkept: {report.kept}" if report.kept else ""
                 step = f": {case.step}" if case.step else ""
-                told = f"{case.where}{step}\n{message}\nafter {show_duration(case.at_s)}{kept}"
+                at = f"\nafter {show_duration(case.at_s)}" if case.at_s else ""
+                told = f"{case.where}{step}\n{message}{at}{kept}"
                 why.text = shown(told, lines=True)
             if lines := remarks(case):
                 xml.SubElement(element, "system-out").text = shown("\n".join(lines), lines=True)

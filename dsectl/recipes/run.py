@@ -119,7 +119,7 @@ def run_recipe(recipe: Recipe, report: RecipeReport, listener: Listener, plan: P
             Run(recipe, report, listener, plan).all()
     except ClusterError as error:  # the cluster did not start, or could not be removed
         case = CaseReport(recipe.cases[0].name, recipe.file, recipe.cases[0].line)
-        case.decide(INCONCLUSIVE, case.line, "", "a cluster", describe(error), time.monotonic() - began)
+        case.decide(INCONCLUSIVE, case.line, "", "a cluster", describe(error), 0.0)
         report.cases.append(case)
     except BaseException:  # an interrupt as a rule
         leave_out(recipe, report)

@@ -84,8 +84,9 @@ def _case_lines(case: CaseReport, paint: Paint) -> list[str]:
             f"       {paint(case.where, 'strong')}{'  ' if case.step else ''}{shown(case.step)}",
             f"       expected   {shown(case.expected)}",
             f"       seen       {shown(case.seen)}",
-            f"       at         {show_duration(case.at_s)} after the cluster was ready",
         ]
+        if case.at_s:
+            lines.append(f"       at         {show_duration(case.at_s)} after the cluster was ready")
     lines += [paint(f"       {shown(touched(fault, LINKS_MAX))}", "dim") for fault in case.faults]
     lines += [f"       {paint('warning:', 'warn')} {shown(warning)}" for warning in case.warnings]
     return lines

@@ -1,6 +1,6 @@
 """What people see of runs: why a case did not pass, what was not run, and where a recipe turned red."""
 
-from dsectl.recipes.report import TO_RUN, CaseReport, RecipeReport
+from dsectl.recipes.report import TO_RUN, CaseReport, RecipeReport, junit
 from dsectl.recipes.view import red_lines, report_lines
 from dsectl.ui.text import Paint
 from dsectl.ui.verdicts import FAILED, INCONCLUSIVE
@@ -29,6 +29,13 @@ def test_a_failure_is_told_once_and_what_was_not_run_in_a_line() -> None:
         "  --   behind  not run: 'bad' failed",
         "  kept       /kept/r",
     ]
+
+
+def test_of_a_cluster_that_was_never_ready_no_time_since_then_is_told() -> None:
+    report = RecipeReport("r.md", "Title", cases=[CaseReport("case", "r.md", 5)])
+    report.cases[0].decide(INCONCLUSIVE, 5, "", "a cluster", "its folder cannot be made", 0.0)
+    assert report_lines(report, PLAIN)[-1] == "       seen       its folder cannot be made"
+    assert b"after" not in junit([report])
 
 
 def test_what_passed_again_and_again_takes_a_line() -> None:
