@@ -95,3 +95,21 @@ def test_what_a_long_pass_has_produced_leaves_before_it_is_over(stage: Stage) ->
     clock.call_soon(long_pass)
     stage.until(lambda: bool(done))
     assert "".join(out) == "-LS-LS"  # and nothing more at the end of the pass
+
+
+def test_a_pass_is_not_ended_by_its_own_writers(stage: Stage) -> None:
+    clock = stage.env("node").clock
+    tick = OutputTick(clock)
+    out: list[str] = []
+
+    def write_log() -> None:
+        out.append("L")
+        if len(out) == 1:
+            tick.arm()
+            tick.end_early()
+
+    tick.write_log = write_log
+    tick.write_sockets = lambda: out.append("S")
+    clock.call_soon(tick.arm)
+    stage.until(lambda: len(out) == 4)
+    assert "".join(out) == "LSLS"

@@ -225,16 +225,19 @@ def test_a_call_that_could_not_be_sent_in_time_did_not_happen() -> None:
     assert isinstance(pair.outcomes[0], DeadlinePassed) and pair.say() == []
 
 
-def test_what_is_late_when_it_is_taken_stays_and_did_not_happen() -> None:
+def test_what_is_late_when_it_is_taken_stays_and_did_not_happen(monkeypatch: pytest.MonkeyPatch) -> None:
     pair = Pair().prove()
-    late, other = pair.call(WRITES[0]), pair.call(WRITES[0], timeout=5.0)
+    late, other, last = pair.call(WRITES[0]), pair.call(WRITES[0], timeout=5.0), pair.call(WRITES[0])
     pair.now += 1.0
     assert [frame.id for frame in pair.say() if isinstance(frame, Request)] == [other]
-    assert pair.say() == [] and late in pair.caller.pending
+    assert pair.say() == [] and {late, last} < pair.caller.pending.keys()
+    monkeypatch.setattr(module, "OUT_BYTES_MAX", 1)
+    with pytest.raises(Overloaded):
+        pair.call(WRITES[0])
     pair.caller.sweep(pair.now + module.GRACE_S)
-    [outcome] = pair.outcomes
-    assert isinstance(outcome, DeadlinePassed) and outcome.definite
+    assert [type(outcome) for outcome in pair.outcomes] == [DeadlinePassed] * 2
     assert pair.say() == [], "nobody need be told of what never left"
+    pair.call(WRITES[0])
 
 
 def test_so_many_calls_are_to_be_taken_at_once() -> None:
