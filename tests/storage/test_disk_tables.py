@@ -17,13 +17,13 @@ GENERATION_BYTES = 1000
 
 
 class FakeRows:
-    """Rows in memory. A write ends when the test says so."""
+    """Rows in memory. A write ends when the test says so, and reads its rows as late as that."""
 
     def __init__(self) -> None:
         self.rows: dict[bytes, bytes] = {}
         self.bad: set[bytes] = set()
         self.closed = False
-        self.under_way: list[tuple[list[tuple[bytes, bytes | None]], Callable[[OSError | None], None]]] = []
+        self.under_way: list[tuple[Iterable[tuple[bytes, bytes | None]], Callable[[OSError | None], None]]] = []
 
     def get(self, key: bytes) -> bytes | None:
         if self.closed:
@@ -41,7 +41,7 @@ class FakeRows:
         return found[:limit], len(found) > limit
 
     def write(self, rows: Iterable[tuple[bytes, bytes | None]], done: Callable[[OSError | None], None]) -> None:
-        self.under_way.append((list(rows), done))
+        self.under_way.append((rows, done))
 
     def verify(self, cursor: bytes, done: Callable[[bytes | OSError], None]) -> None:
         done(b"")
@@ -62,8 +62,9 @@ class FakeRows:
         self.closed = True
 
     def finish(self, error: OSError | None = None) -> None:
-        rows, done = self.under_way.pop(0)
+        late, done = self.under_way.pop(0)
         if error is None:
+            rows = list(late)
             self.rows |= {key: value for key, value in rows if value is not None}
             for key, value in rows:
                 if value is None:

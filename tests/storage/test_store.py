@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.config import Durability
-from cluster.errors import StorageFull
+from cluster.errors import ClusterError, StorageFull
 from cluster.ports import Page, Position
 from cluster.storage.record import HEADER_BYTES, MARK, Mark, decode_mark
 from cluster.storage.segments import segment_path
@@ -165,6 +165,20 @@ def test_a_refused_batch_is_undone_newest_first_and_the_next_is_tried_again() ->
     world.clock.run()
     assert done == [None]
     assert world.reboot().scan(0) == {"kept": b"again", "gone": b"old"}
+
+
+@pytest.mark.parametrize("refusal", [None, FULL])
+def test_an_answer_that_rests_on_what_is_there_waits_for_the_log(refusal: OSError | None) -> None:
+    world = World()
+    told: list[ClusterError | None] = []
+    world.store.settled(told.append)
+    assert told == [None], "nothing was put"
+    put = world.put("a")
+    world.disk.refusal = refusal
+    world.store.settled(told.append)
+    assert told == [None]
+    world.clock.run()
+    assert told == [None, *put] and isinstance(told[-1], StorageFull) == (refusal is not None)
 
 
 def test_a_refused_first_batch_leaves_a_segment_that_can_still_be_begun() -> None:
