@@ -70,6 +70,7 @@ def test_an_owner_whose_disk_is_full_leaves_writes_to_the_others_and_adds_nothin
         fleet.world.run_for(5.0)
         refused = fleet.wait(fleet.put("n1", KEY, b"pen"))
         assert refused.error is not None and refused.error.definite, "with nobody else there it says why itself"
+        assert not fleet.nodes["n1"].reach.avoided("n1"), "it asks others, not itself"
 
 
 def test_a_node_with_a_full_disk_cannot_start_until_it_is_healed(seed: int) -> None:
