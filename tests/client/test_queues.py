@@ -18,7 +18,18 @@ from cluster.client.queues import (
     Batch,
     OutgoingMessage,
 )
-from cluster.errors import ClusterError, LeaseLost, Maybe, NotFound, Overloaded, QueueFull, TooLarge, Usage
+from cluster.errors import (
+    AlreadyExists,
+    BadMessage,
+    ClusterError,
+    LeaseLost,
+    Maybe,
+    NotFound,
+    Overloaded,
+    QueueFull,
+    TooLarge,
+    Usage,
+)
 from cluster.limits import DEDUP_ID_BYTES_MAX, QUEUE_BATCH_MAX
 from cluster.wire.admin import AdminAnswer, AdminQuery
 from cluster.wire.frames import Body, Frame, Request
@@ -215,6 +226,37 @@ def test_what_is_done_to_a_queue_may_be_done_when_the_answer_is_lost(
     with open_cluster(start_node("n1", script)) as c, pytest.raises(Maybe) as raised:
         act(c)
     assert help in (None, raised.value.help)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"), [(QueueAnswered([]), "unexpected QueueAnswered"), (AdminAnswer([]), "expected an object")]
+)
+def test_a_change_that_is_answered_with_something_else(start_node: StartNode, body: Body, words: str) -> None:
+    def script(peer: Peer, frame: Frame) -> None:
+        if isinstance(frame, Request) and isinstance(frame.body, AdminQuery):
+            asked = frame.body.what == "layout"
+            peer.reply(frame, AdminAnswer({"number": 1, "slot": 1, "alive": 1}) if asked else body)
+
+    with open_cluster(start_node("n1", script)) as c, pytest.raises(BadMessage, match=words):
+        c.admin.create_queue("jobs")
+
+
+def test_a_change_that_the_first_node_may_have_decided_is_not_refused_by_the_second(start_node: StartNode) -> None:
+    def script(alive: int, change: Script) -> Script:
+        def answer(peer: Peer, frame: Frame) -> None:
+            if isinstance(frame, Request) and isinstance(frame.body, AdminQuery) and frame.body.what == "layout":
+                peer.reply(frame, AdminAnswer({"number": 1, "slot": 1, "alive": alive}))
+            else:
+                change(peer, frame)
+
+        return answer
+
+    first = start_node("n1", script(2, hangs_up))
+    second = start_node("n2", script(1, refuses(AlreadyExists("another queue has that name"))))
+    with open_cluster(first, second) as c, pytest.raises(Maybe, match="n1 was lost"):
+        c.admin.create_queue("jobs")
+    with open_cluster(second) as c, pytest.raises(AlreadyExists):
+        c.admin.create_queue("jobs")
 
 
 def test_a_queue_that_is_none(start_node: StartNode) -> None:
