@@ -173,6 +173,7 @@ class BlockingSession(Bounded, Questions["BlockingSession"]):
         self.now = monotonic
         self._via = via
         self._lock = allocate_lock()
+        self._closed = False
         self._begin()
 
     def _begin(self) -> None:
@@ -210,14 +211,16 @@ class BlockingSession(Bounded, Questions["BlockingSession"]):
     # -- the session
 
     def __enter__(self) -> Self:
+        self._closed = False
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """End all connections; another operation would make new ones."""
+        """End all connections. Operations are refused from now on, until it is entered again."""
         with self.in_use():
+            self._closed = True
             self._router.close()
             self._begin()
 
@@ -230,6 +233,11 @@ class BlockingSession(Bounded, Questions["BlockingSession"]):
         """The callback core of this process; its operations end while this session waits for something."""
         return self._router
 
+    def check_open(self) -> None:
+        """Raise Unreachable when the session was closed: what it dialled now, nobody would end."""
+        if self._closed:
+            raise Unreachable("this client is not connected: use `with cluster.connect_blocking(...)`")
+
     def addresses(self, nodes: list[str] | None) -> dict[str, Address]:
         """Where each of `nodes` (all, for None) listens. Raises NotFound."""
         known = self.location.nodes
@@ -238,6 +246,7 @@ class BlockingSession(Bounded, Questions["BlockingSession"]):
     def run(self, steps: Steps[R]) -> R:
         """Carry one operation of a family."""
         with self.in_use():
+            self.check_open()
             try:
                 step = next(steps)
                 while True:
@@ -257,6 +266,7 @@ class BlockingSession(Bounded, Questions["BlockingSession"]):
         from cluster.wire.rows import IncomingRows
 
         with self.in_use():
+            self.check_open()
             if self._streams:
                 self._turn(0.0)
             deadline = monotonic() + (self.timeout if timeout is None else timeout)

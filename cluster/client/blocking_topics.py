@@ -25,6 +25,7 @@ class BlockingSubscription(SubscriptionFigures):
     def __init__(self, session: BlockingSession, pattern: str, group: str, buffer: int, timeout: float) -> None:
         self._session = session
         with session.in_use():
+            session.check_open()
             self._router = router = session.router
             self._listening = listening = Listening(
                 router, session.now, session.call_later, pattern, group, timeout, buffer=buffer, move_s=timeout

@@ -55,6 +55,27 @@ def test_put_and_get_give_the_fields_of_the_json(start_node: StartNode) -> None:
     assert (found.answered, found.repaired, found.degraded) == (2, 0, False)
 
 
+def test_operations_behind_the_with_block_are_refused_until_it_is_entered_again(start_node: StartNode) -> None:
+    """As those of the asyncio client: what they dialled, nobody would close."""
+    node = start_node("n1", healthy())
+    with open_cluster(node) as c:
+        c.kv.get("cart")
+    asked = len(node.frames)
+    for operation in (
+        lambda: c.kv.get("cart"),
+        lambda: c.kv.put("cart", b"x"),
+        lambda: c.topics.subscribe("orders"),
+        lambda: c.requests.call("shop.who"),
+        lambda: c.admin.ask("n1", "stats"),
+    ):
+        with pytest.raises(Unreachable, match="not connected"):
+            operation()
+    c.close()
+    assert len(node.frames) == asked
+    with c:
+        assert c.kv.get("cart").found
+
+
 def test_requests_carry_the_layout_and_the_deadline(start_node: StartNode) -> None:
     node = start_node("n1", healthy())
     began = time.monotonic()
