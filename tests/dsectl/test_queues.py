@@ -330,6 +330,9 @@ def test_acknowledging_when_it_printed_is_refused_as_it_is(run: Run, serve: Serv
     ran = run("receive", "jobs", "--ack")
     assert ran.code == 5 and ran.out.startswith("a\n") and "too few" in ran.err
     assert "acknowledged" not in ran.out
+    queue.put(b"b")
+    ran = run("receive", "jobs", "--ack", "--json")
+    assert ran.code == 5 and ran.out.count('"body"') == 1, "once"
 
 
 def test_that_it_acknowledged_is_said_behind_the_messages_and_not_in_raw(run: Run, serve: Serve) -> None:

@@ -49,6 +49,8 @@ class Pricing:
             raise SystemExit(3)
         if request.sku == "close":
             raise GeneratorExit("close")
+        if request.sku == "interrupt":
+            raise KeyboardInterrupt
         return Price(request.count * 10)
 
     @operation(idempotent=True, timeout_s=2.0, errors=[UnknownItem])

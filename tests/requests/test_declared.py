@@ -37,6 +37,20 @@ class Spoken(Exception):
         return f"{self.sku}: {self.message}"
 
 
+@dataclass
+class Lone(Exception):
+    sku: str
+
+
+@dataclass
+class Worded(Exception):
+    sku: str
+    shop: str
+
+    def __str__(self) -> str:
+        return f"{self.shop} has no {self.sku}"
+
+
 @pytest.mark.parametrize(
     ("error", "sent"),
     [
@@ -51,6 +65,8 @@ class Spoken(Exception):
             UnknownItem("x", ["y"]),
             {"message": "sku='x', near=['y'], count=1", "sku": "x", "near": ["y"], "count": 1},
         ),
+        (Lone("x"), {"message": "x", "sku": "x"}),
+        (Worded("x", "here"), {"message": "here has no x", "sku": "x", "shop": "here"}),
         (Spoken("gone", "x"), {"message": "gone", "sku": "x"}),
     ],
 )
@@ -61,7 +77,7 @@ def test_what_is_sent_is_raised_again(error: Exception, sent: dict[str, Any]) ->
     assert type(again) is type(error)
     assert vars(again) == vars(error)
     assert error_message(payload) == (sent["message"], sent)
-    if not isinstance(error, UnknownItem | Spoken):
+    if not isinstance(error, UnknownItem | Spoken | Lone):
         assert str(again) == str(error)
 
 

@@ -40,6 +40,7 @@ class Seen(Struct):
     remaining: float
     priority: int
     attempt: int
+    key: str = ""
 
 
 def chain(name: str, seen: list[Seen]) -> object:
@@ -47,11 +48,11 @@ def chain(name: str, seen: list[Seen]) -> object:
     class Link:
         @operation()
         async def work(self, request: Hop, call: CallContext) -> Seen:
-            seen.append(Seen(call.node, round(call.remaining(), 3), call.priority, call.attempt))
+            seen.append(Seen(call.node, round(call.remaining(), 3), call.priority, call.attempt, call.key))
             if request.through:
                 first, *rest = request.through
                 hop = Hop(request.seconds, rest)
-                return Seen(**await call.call(f"{first}.work", hop, deadline=request.deadline))
+                return Seen(**await call.call(f"{first}.work", hop, deadline=request.deadline, key=first))
             await call.sleep(request.seconds)
             return seen[-1]
 
@@ -86,7 +87,7 @@ def test_a_reply_comes_back_through_both_hops() -> None:
     assert [len(of) for of in seen.values()] == [1, 1, 1] and world.at_rest()
 
 
-def test_deadline_priority_and_attempt_are_inherited() -> None:
+def test_deadline_priority_and_attempt_are_inherited_and_the_key_is_not() -> None:
     world, seen = three_hops()
     body = Call("a", "work", json.encode(Hop(0.1, ["b", "c"])), priority=1)
     inbound = FakeInbound(body, world.clock.now() + 2.0, world.clock.now())
@@ -96,6 +97,7 @@ def test_deadline_priority_and_attempt_are_inherited() -> None:
     (a,), (b,), (c,) = seen.values()
     assert 2.0 >= a.remaining > b.remaining > c.remaining > 1.9
     assert a.priority == b.priority == c.priority == 1
+    assert (a.key, b.key, c.key) == ("", "b", "c")
     assert b.attempt >= 1 and c.attempt >= 1, "whoever routes them sees that a layer above tries again"
 
 
@@ -270,6 +272,19 @@ class Sums:
                 return Line(len(sums.read))
 
             @operation()
+            async def whole(self, request: Take, call: CallContext) -> Line:
+                return Line(len((await call.call("rows.once", request))["filling"]))
+
+            @operation()
+            async def begin(self, request: Take, call: CallContext) -> None:
+                sums.kept += [call.stream("rows.count", request) for _ in range(3)]
+                await call.sleep(0.1)
+
+            @operation()
+            def begin_at_once(self, request: Take, call: CallContext) -> None:
+                sums.kept += [call.stream("rows.count", request) for _ in range(3)]
+
+            @operation()
             async def pass_on(self, request: Take, call: CallContext) -> AsyncIterator[Line]:
                 async for row in call.stream("rows.count", request, deadline=2.0):
                     yield Line(row["number"], row["filling"])
@@ -300,6 +315,13 @@ def test_of_what_does_not_stream_it_reads_the_one_reply(source_at: str, size: in
     world, _, sums = summed(source_at)
     reply, _, _ = world.call("n1", "sums.read", source="rows.once", size=size)
     assert reply["number"] == 1 and sums.read == [1] and world.at_rest()
+
+
+@pytest.mark.parametrize("source_at", ["n1", "n2"])
+def test_a_large_reply_comes_whole(source_at: str) -> None:
+    world, _, _ = summed(source_at)
+    reply, _, _ = world.call("n1", "sums.whole", size=900_000)
+    assert reply["number"] == 900_000 and world.at_rest()
 
 
 def test_a_stream_has_the_deadline_and_the_priority_of_the_call_above() -> None:
@@ -349,6 +371,17 @@ def test_a_stream_that_nobody_reads_on_is_cancelled(source_at: str, how: str) ->
     world.clock.advance(0.5)
     assert source.closed == 1, "its handler goes on for nobody"
     assert source.made < 10_000
+    world.clock.advance(60.0)
+    assert world.at_rest()
+
+
+@pytest.mark.parametrize("operation", ["begin", "begin_at_once"])
+def test_all_streams_of_a_handler_end_with_it(operation: str) -> None:
+    world, _, sums = summed("n1")
+    inbound = world.send("n1", f"sums.{operation}", deadline_s=30.0, rows=3, ends="hang")
+    world.clock.advance(0.5)
+    assert len(inbound.answers) == 1
+    assert len(sums.kept) == 3 and running(world) == [0, 0, 0]
     world.clock.advance(60.0)
     assert world.at_rest()
 

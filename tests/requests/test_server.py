@@ -73,7 +73,7 @@ def test_no_request_and_no_reply() -> None:
         ("pricing.quote", {}, Usage, "pricing.quote: request.sku is missing"),
         ("pricing.order", {"items": items("a", "b", count=0)}, Usage, "request.items[0].count is invalid: expected"),
         ("pricing.order", {"items": [*items("a", "b"), {}]}, Usage, "request.items[2].sku is missing"),
-        ("pricing.missing", {}, NotFound, "it has quote, order"),
+        ("pricing.missing", {}, NotFound, "version 3 of service pricing has no operation 'missing': it has quote, order"),
         ("nobody.home", {}, NoResponders, "does not host"),
         ("pricing.quote", {"sku": "none"}, ServiceError, "raised UnknownItem: none"),
         ("pricing.quote", {"sku": "bug"}, ServiceError, "ZeroDivisionError: bug"),
@@ -94,6 +94,19 @@ def test_failures(name: str, fields: dict[str, Any], error: type[ClusterError], 
     assert made.at_rest()
     undeclared = error is ServiceError and "UnknownItem" not in text
     assert [kind for kind, _, _ in made.events] == ["service.error"] * undeclared
+
+
+def test_ctrl_c_in_a_plain_handler_ends_the_program_that_hosts_it() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        world().call("n1", "pricing.quote", routed=True, sku="interrupt")
+
+
+def test_a_handler_that_goes_with_its_loop_answers_nobody() -> None:
+    made = world()
+    inbound = made.send("n1", "pricing.order", routed=True, deadline_s=9.0, items=items("pen", count=5))
+    made.clock.advance(1.0)
+    made.loop.tasks[0].coroutine.close()
+    assert inbound.answers == [] and made.events == []
 
 
 def answer_to(call: Call) -> CallDone | ClusterError:
@@ -299,8 +312,9 @@ def test_what_can_be_hosted() -> None:
     clock = HandClock()
     server = Server("n1", clock, Loop(clock).spawn, sleep, lambda kind, cause, **fields: None, nobody())
     server.host(Pricing())
-    with pytest.raises(Usage, match="already"):
+    with pytest.raises(Usage, match="already") as twice:
         server.host(Pricing())
+    assert "in a worker: `dsectl serve" in twice.value.help
     with pytest.raises(Usage, match="instance"):
         server.host(Pricing)
     with pytest.raises(Usage, match="not a service"):
