@@ -73,7 +73,12 @@ def test_no_request_and_no_reply() -> None:
         ("pricing.quote", {}, Usage, "pricing.quote: request.sku is missing"),
         ("pricing.order", {"items": items("a", "b", count=0)}, Usage, "request.items[0].count is invalid: expected"),
         ("pricing.order", {"items": [*items("a", "b"), {}]}, Usage, "request.items[2].sku is missing"),
-        ("pricing.missing", {}, NotFound, "version 3 of service pricing has no operation 'missing': it has quote, order"),
+        (
+            "pricing.missing",
+            {},
+            NotFound,
+            "version 3 of service pricing has no operation 'missing': it has quote, order",
+        ),
         ("nobody.home", {}, NoResponders, "does not host"),
         ("pricing.quote", {"sku": "none"}, ServiceError, "raised UnknownItem: none"),
         ("pricing.quote", {"sku": "bug"}, ServiceError, "ZeroDivisionError: bug"),
