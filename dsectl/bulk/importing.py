@@ -71,27 +71,27 @@ class Import:
         self._prefix = prefix
         self._on_first = on_first
         self._is_stopped = is_stopped
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._keys: set[str] = set()
+        """Of the lines that are under way."""
         self._bytes_in_flight = 0
         self._freed = asyncio.Event()
 
     async def run(self, lines: AsyncIterator[Line]) -> None:
         """Import all lines, or those before an error that ends it."""
-        try:
-            async for number, data in lines:
-                self.lines = number
-                self.bytes += len(data or b"") + 1
-                if data is None or data.strip():
-                    await self._take(number, data)
-                if self.ends:
-                    break
-        except Usage as error:  # the file cannot be read any further
-            self.errors.append(LineError(self.lines + 1, "", error))
-            self.ends = True
-        while self._tasks:
-            await asyncio.wait(list(self._tasks.values()))
+        async with asyncio.TaskGroup() as tasks:
+            try:
+                async for number, data in lines:
+                    self.lines = number
+                    self.bytes += len(data or b"") + 1
+                    if data is None or data.strip():
+                        await self._take(number, data, tasks)
+                    if self.ends:
+                        break
+            except Usage as error:  # the file cannot be read any further
+                self.errors.append(LineError(self.lines + 1, "", error))
+                self.ends = True
 
-    async def _take(self, number: int, data: bytes | None) -> None:
+    async def _take(self, number: int, data: bytes | None, tasks: asyncio.TaskGroup) -> None:
         try:
             line = parse_line(number, data)
         except Usage as error:
@@ -106,11 +106,12 @@ class Import:
             await self._freed.wait()
         if not self.ends:
             self._bytes_in_flight += line.size
-            self._tasks[line.key] = asyncio.create_task(self._import(line))
+            self._keys.add(line.key)
+            tasks.create_task(self._import(line))
 
     def _must_wait_for(self, line: KeyLine) -> bool:
-        full = len(self._tasks) >= IN_FLIGHT_MAX or self._bytes_in_flight + line.size > BYTES_IN_FLIGHT_MAX
-        return line.key in self._tasks or (full and bool(self._tasks))
+        full = len(self._keys) >= IN_FLIGHT_MAX or self._bytes_in_flight + line.size > BYTES_IN_FLIGHT_MAX
+        return line.key in self._keys or (full and bool(self._keys))
 
     async def _import(self, line: KeyLine) -> None:
         try:
@@ -133,24 +134,25 @@ class Import:
             self.errors.append(LineError(line.number, line.key, error))
             self.ends = self.ends or not isinstance(error, OF_ONE_LINE) or len(self.errors) >= ERRORS_MAX
         finally:
-            del self._tasks[line.key]
+            self._keys.remove(line.key)
             self._bytes_in_flight -= line.size
             self._freed.set()
 
     async def _write(self, line: KeyLine, until: float) -> bool:
-        """Make the key hold this and nothing else; whether it did not. What it holds of another kind the cluster
-        refuses to change."""
+        """Make the key hold this and nothing else; whether it did not. Raises WrongType for what is of another kind,
+        also where there would be nothing to change, and what the cluster refuses."""
         kv, key = self._client.kv, line.key
         found: GetResult = await self._repeat(until, partial(read_key, self._client, key))
         there, wanted = Counter(found.siblings), Counter(line.values)
         if self._is_there(line, found):
             return False
+        if found.siblings and kind_of(found) != line.kind:
+            raise WrongType(f"{key!r} is a {kind_of(found) or 'value'}, not a {line.kind or 'value'}")
         if line.kind == COUNTER:
-            counted = int(found.siblings[0]) if kind_of(found) == COUNTER else 0
-            while missing := int(line.values[0]) - counted:
-                by = max(-COUNTER_MAX, min(missing, COUNTER_MAX))  # from end to end it is further than one step goes
+            missing = int(line.values[0]) - (int(found.siblings[0]) if found.siblings else 0)
+            half = missing // 2  # from end to end it is further than one step goes; a new one may begin at 0
+            for by in [missing] if abs(missing) <= COUNTER_MAX else [half, missing - half]:
                 await self._repeat(until, partial(kv.incr, key, by))
-                counted += by
             return True
         if line.kind == SET:
             new, gone = list(wanted - there), list(there - wanted)

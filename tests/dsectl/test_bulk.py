@@ -111,6 +111,12 @@ def test_wrong_lines_have_numbers_and_the_others_are_written(run: Run, serve: Se
     ]
 
 
+def test_where_it_ended_nothing_is_said_of_lines_that_nobody_read(run: Run, serve: Serve, file: Path) -> None:
+    serve(Holding())
+    file.write_text("nonsense\n" * 200)
+    assert "0 written, 0 there already of the first 100 lines. " in run("kv", "import", str(file)).err
+
+
 def test_the_error_of_the_cluster_decides_the_exit_code(run: Run, serve: Serve, file: Path) -> None:
     def script(peer: Peer, frame: Frame) -> None:
         assert isinstance(frame, Request)

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.errors import ClusterError, Failed, Maybe, Overloaded, TooManySiblings, Usage, WrongType
+from cluster.errors import ClockFull, ClusterError, Failed, Maybe, Overloaded, TooManySiblings, Usage, WrongType
 from cluster.limits import COUNTER_MAX
 from dsectl.bulk import importing
 from dsectl.bulk.importing import BYTES_IN_FLIGHT_MAX, ERRORS_MAX, IN_FLIGHT_MAX, Import
-from dsectl.bulk.line import COUNTER, SET, format_line
+from dsectl.bulk.line import COUNTER, SET, VALUE, format_line
 from dsectl.bulk.reading import Line
 from tests.dsectl.bulk.store import FakeClient
 
@@ -140,7 +140,9 @@ def test_what_the_cluster_takes_from_nobody_ends_it(
     assert fake.kv.in_flight == 0 and job.ends
 
 
-@pytest.mark.parametrize("error", [TooManySiblings("50"), WrongType("a set"), Usage("over 64 bits")])
+@pytest.mark.parametrize(
+    "error", [TooManySiblings("50"), WrongType("a set"), Usage("over 64 bits"), ClockFull("1,000 writers")]
+)
 def test_what_one_key_does_not_take_is_noted_and_the_rest_goes_on(error: ClusterError) -> None:
     fake = FakeClient()
     fake.kv.failures.append(error)
@@ -225,8 +227,32 @@ def test_a_counter_goes_from_end_to_end() -> None:
     assert (fake.kv.counters, job.errors) == ({"k": -COUNTER_MAX}, [])
 
 
-def test_what_is_of_another_kind_is_not_replaced() -> None:
+def test_a_counter_may_begin_at_0() -> None:
     fake = FakeClient()
-    fake.kv.rows = {"k": [b"7"]}
-    job = run(fake, [format_line("k", [b"7"], COUNTER)])
-    assert [error.error.code for error in job.errors] == ["wrong-type"] and fake.kv.rows == {"k": [b"7"]}
+    job = run(fake, [format_line("k", [b"0"], COUNTER)])
+    assert (fake.kv.counters, job.written) == ({"k": 0}, 1)
+
+
+@pytest.mark.parametrize("there", ["a value", "a counter", "a set"])
+@pytest.mark.parametrize(("number", "kind"), [(b"7", VALUE), (b"7", COUNTER), (b"0", COUNTER), (b"7", SET)])
+def test_what_is_of_another_kind_is_not_replaced_nor_called_written(there: str, number: bytes, kind: str) -> None:
+    if there == f"a {kind or 'value'}":
+        return
+    fake = FakeClient()
+    match there:
+        case "a value":
+            fake.kv.rows = {"k": [b"7"]}
+        case "a counter":
+            fake.kv.counters = {"k": 7}
+        case "a set":
+            fake.kv.sets = {"k": {b"7"}}
+    job = run(fake, [format_line("k", [number], kind), format_line("other", [b"v"])])
+    assert [error.error.message for error in job.errors] == [f"'k' is {there}, not a {kind or 'value'}"]
+    assert (job.written, fake.kv.updates) == (1, 0)
+
+
+def test_what_nobody_foresaw_is_raised_and_no_line_lost_in_silence() -> None:
+    fake = FakeClient()
+    fake.kv.failures.append(ZeroDivisionError())  # type: ignore[arg-type]
+    with pytest.raises(ExceptionGroup):
+        run(fake, [format_line("k", [b"v"])])
