@@ -8,6 +8,7 @@ import pytest
 import cluster
 from cluster.client.aio import Client
 from cluster.client.blocking import BlockingCluster
+from cluster.client.router import PROBE
 from cluster.errors import ClusterError, Maybe, TooLarge, Usage
 from cluster.requests.demo import Echo, Text
 from cluster.versions.context import encode_clock, make_token
@@ -15,7 +16,7 @@ from cluster.wire.admin import AdminAnswer, AdminQuery
 from cluster.wire.frames import Frame, Request
 from cluster.wire.kv import Get, Put
 from tests.client.conftest import StartNode
-from tests.client.fake_node import Peer, location
+from tests.client.fake_node import FakeNode, Peer, location
 from tests.client.scripts import CLOCK, healthy
 
 HALF = "\ud800"
@@ -100,6 +101,11 @@ def cases(of: list[tuple[str, Wrong]]) -> list[Any]:
     return [pytest.param(call, id=f"{number} {what}") for number, (what, call) in enumerate(of)]
 
 
+def asked(node: FakeNode) -> int:
+    """How many frames came, without probes: a slow machine makes the node quiet."""
+    return sum(not (isinstance(frame, Request) and frame.body == PROBE) for frame in node.frames)
+
+
 @pytest.mark.parametrize("wrong", cases([*WRONG, *SUBSCRIPTIONS]))
 def test_the_blocking_client(start_node: StartNode, wrong: Wrong) -> None:
     node = start_node("n1", healthy())
@@ -109,7 +115,7 @@ def test_the_blocking_client(start_node: StartNode, wrong: Wrong) -> None:
             wrong(c)
         assert caught.value.definite and caught.value.exit_code in (2, 6)
         c.kv.get("after")
-    assert len(node.frames) == 2 and node.accepted == 1
+    assert asked(node) == 2 and node.accepted == 1
 
 
 @pytest.mark.anyio
@@ -122,7 +128,7 @@ async def test_the_asyncio_client(start_node: StartNode, wrong: Wrong, anyio_bac
             await wrong(c)
         assert caught.value.definite and caught.value.exit_code in (2, 6)
         await c.kv.get("after")
-    assert len(node.frames) == 2 and node.accepted == 1
+    assert asked(node) == 2 and node.accepted == 1
 
 
 @pytest.mark.anyio
