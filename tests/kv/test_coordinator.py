@@ -242,3 +242,19 @@ def test_a_single_node_is_its_own_quorum() -> None:
         assert done(fleet.wait(fleet.put("n1", "k", b"v"))).outcome == "ok"
         assert got(fleet.wait(fleet.get("n1", "k"))).siblings == [b"v"]
         assert got(fleet.wait(fleet.get("n1", "none"))).siblings == []
+
+
+def test_owners_that_acknowledge_late_are_not_left_out(fleet: Fleet) -> None:
+    """Writes pass their deadlines, here and at owners that took them over, while answers come to those before."""
+    for other in fleet.names[1:]:
+        fleet.world.slow("n1", other, delay=0.11, jitter=0.0)
+        fleet.world.slow(other, "n1", delay=0.11, jitter=0.0)
+    reach, left_out = fleet.nodes["n1"].reach, list[str]()
+    writes: list[SimulatedRequest] = []
+    for number in range(100):
+        writes += [fleet.put("n1", f"k{number}-{place}", b"x", timeout=0.15) for place in range(10)]
+        fleet.world.run_for(0.02)
+        if number == 50:  # answers come by now
+            reach.failed = left_out.append  # type: ignore[method-assign,assignment]
+    assert {done(fleet.wait(one)).outcome for one in writes[600:]} == {"maybe"}
+    assert left_out == []
