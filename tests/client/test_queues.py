@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cluster.client.blocking import BlockingCluster
+from cluster.client.operation import TIMEOUT_MAX_S
 from cluster.client.queue_admin import PURGE_AGAIN, REDRIVE_AGAIN
 from cluster.client.queues import (
     ACK_AGAIN,
@@ -111,6 +112,10 @@ def test_a_receive_may_wait_longer_than_the_client_does_otherwise(start_node: St
         c.queues["jobs"].receive(wait=20.0, timeout=3.0)
     [deadline] = [frame.deadline for frame in node.frames if isinstance(frame, Request)]
     assert began + 23.0 <= deadline <= monotonic() + 23.0
+    queue.put(b"b")
+    with open_cluster(node) as c:
+        c.queues["jobs"].receive(wait=2 * TIMEOUT_MAX_S)
+    assert node.bodies(QueueReceive)[-1].wait_s == TIMEOUT_MAX_S, "nobody waits longer"
 
 
 def test_a_returned_message_comes_again_and_an_old_receipt_returns_nothing(start_node: StartNode) -> None:
