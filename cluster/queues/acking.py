@@ -86,23 +86,35 @@ class Acking:
         except ClusterError as error:
             marked(failed(error))
             return
-        partition = partition_of_shard(queue, shard)
-        owners = [] if context.replication.view.mine(partition) else context.owners(queue, shard)
+        if context.replication.view.mine(partition_of_shard(queue, shard)):
+            self._set(queue, shard, items, marked, what)
+            return
         deadline = min(deadline, context.write_deadline())
+        asked: list[str] = []
+        doubt: ReturnResult | None = None
 
         def next() -> None:
-            if owners and context.now() < deadline:
-                context.ask(owners.pop(0), ShardDone(queue, shard, items), deadline, answered)
+            left = [name for name in context.owners(queue, shard) if name not in asked]
+            if left and context.now() < deadline:
+                asked.append(left[0])
+                context.ask(left[0], ShardDone(queue, shard, items), deadline, answered)
             else:
-                self._set(queue, shard, items, marked, what)
+                self._set(queue, shard, items, decided, what)
 
         def answered(outcome: Outcome) -> None:
+            nonlocal doubt
             if isinstance(outcome, QueueAnswered):
-                marked(outcome.results[0])
+                decided(outcome.results[0])
             elif is_refused(outcome):
                 next()
+            elif isinstance(outcome, Maybe):  # another owner may set the same bits again
+                doubt = failed(outcome)
+                next()
             else:
-                marked(failed(outcome))
+                decided(failed(outcome))
+
+        def decided(result: ReturnResult) -> None:
+            marked(doubt if doubt is not None and result[0] == NO else result)
 
         next()
 

@@ -58,6 +58,35 @@ def test_a_node_whose_disk_is_full_accepts_nothing_while_another_owner_can(seed:
         assert sorted(drain(fleet, full)) == [b"one", b"three", b"two"]
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_acknowledgement_goes_to_others_when_owners_fall_silent(seed: int, count: int) -> None:
+    with fleet_with(seed, 5, shards=1) as fleet:
+        silent, others = owners(fleet, 0)[:count], owners(fleet, 0)[count:]
+        [via, *_] = sorted(fleet.nodes.keys() - {*silent, *others})
+        sent(fleet, via, b"a")
+        messages = received(fleet, via)
+        for name in silent:
+            fleet.world.pause(name)
+        assert acked(fleet, via, messages) == (["ok"] if count == 1 else ["ok-sloppy"])
+        for name in silent:
+            fleet.world.resume(name)
+        fleet.until(fleet.settled, 60.0)
+        assert drain(fleet, via) == []
+
+
+def test_an_acknowledgement_that_an_owner_may_have_set_is_not_refused_by_the_next(seed: int) -> None:
+    """The first one's answer is lost; it can be asked by the next one, and no disk takes anything."""
+    with fleet_with(seed, 5, shards=1) as fleet:
+        first, *others = owners(fleet, 0)
+        [via, *_] = sorted(fleet.nodes.keys() - {first, *others})
+        sent(fleet, via, b"a")
+        messages = received(fleet, via)
+        for name in fleet.nodes:
+            fleet.world.disk(name).full_after(0)
+        fleet.world.partition([[first], [via]], one_way=True)
+        assert acked(fleet, via, messages) == ["maybe"]
+
+
 def test_what_comes_for_a_receive_that_has_gone_is_given_again_at_once(seed: int) -> None:
     with fleet_with(seed, 5, shards=1) as fleet:
         giver = owners(fleet, 0)[0]
