@@ -29,7 +29,10 @@ POLL_S = 0.05
 INTERVAL_S = 1.0
 ASK_S = 1.0
 WIND_UP_S = 5.0
-"""From an interrupt to the account at most: who sends SIGTERM sends SIGKILL next, Docker after 10 s."""
+"""From an interrupt to the account at most, but for REMOVE_S: who sends SIGTERM sends SIGKILL next, Docker after 10 s.
+"""
+REMOVE_S = 1.0
+"""What a load made for itself may take so long to remove, however soon it is to end: nobody else knows of it."""
 
 
 CHECKS = {KV: "reading acknowledged writes back", PUBLISH: "waiting for the last messages", QUEUE: "draining the queue"}
@@ -86,7 +89,7 @@ class _Session:
             hooks.on_phase(CHECKS[plan.family] + (", Ctrl-C again stops that" if hooks.interrupts() else ""))
         await self._unless_cut(load.check(plan.settle_s))
         load.end()
-        await self._unless_cut(load.remove())
+        await self._unless_cut(load.remove(), REMOVE_S)
         return self.tally.report()
 
     async def _prepare(self) -> FamilyLoad:
@@ -122,15 +125,16 @@ class _Session:
         self.found.stopped = self.found.stopped or self.hooks.is_stopped() or self.hooks.interrupts() > 0
         return self.found.stopped
 
-    async def _unless_cut(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """What `work` returns; None when it was cancelled, because all must end."""
-        task = asyncio.ensure_future(work)
+    async def _unless_cut(self, work: Coroutine[Any, Any, T], least_s: float = 0.0) -> T | None:
+        """What `work` returns; None when it was cancelled, because all must end. It has `least_s` in any case."""
+        task, not_before = asyncio.ensure_future(work), monotonic() + least_s
         try:
             while not task.done():
                 interrupts = self.hooks.interrupts()
                 if interrupts:
-                    self._wound_up_at = min(self._wound_up_at, monotonic() + WIND_UP_S)
-                if interrupts > 1 or monotonic() >= self._wound_up_at:
+                    left_s = WIND_UP_S if interrupts == 1 else 0.0
+                    self._wound_up_at = min(self._wound_up_at, monotonic() + left_s)
+                if monotonic() >= max(self._wound_up_at, not_before):
                     break
                 await asyncio.wait([task], timeout=POLL_S)
             return task.result() if task.done() else None

@@ -10,12 +10,17 @@ from hypothesis import strategies as st
 
 from cluster.client.aio import Calls, Client, QueueAnswered, QueueReceived, QueueSent
 from cluster.errors import Maybe, NotFound, Overloaded, Unreachable
-from cluster.wire.queues import Delivered, SendResult
-from dsectl.load import queue
+from cluster.wire.admin import AdminAnswer, AdminQuery
+from cluster.wire.frames import Frame, Request
+from cluster.wire.queues import Delivered, QueueSend, SendResult
+from dsectl.load import queue, session
 from dsectl.load.plan import QUEUE, LoadPlan
 from dsectl.load.queue import VISIBILITY_S, QueueLoad
+from dsectl.load.session import Hooks
 from dsectl.load.tally import Tally
 from dsectl.load.totalqueue import TotalQueue
+from tests.client.fake_node import CLUSTER, Peer
+from tests.dsectl.conftest import Serve
 
 
 def sent(*outcomes: str) -> TotalQueue:
@@ -235,6 +240,24 @@ def test_what_was_refused_must_not_come_and_what_is_in_doubt_may(
 def test_a_message_of_somebody_else_is_unexpected(loaded: Loaded) -> None:
     loaded.receive(b"hello")
     assert loaded.ended().unexpected == 1
+
+
+@pytest.mark.parametrize("interrupts", [1, 2])
+def test_the_queue_goes_with_a_load_that_is_interrupted(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, interrupts: int
+) -> None:
+    def script(peer: Peer, frame: Frame) -> None:  # no receive is answered
+        if isinstance(frame, Request) and isinstance(frame.body, AdminQuery):
+            peer.reply(frame, AdminAnswer({"slot": 1, "alive": 1, "late": []}))
+        elif isinstance(frame, Request) and isinstance(frame.body, QueueSend):
+            peer.reply(frame, QueueSent([OK]))
+
+    [node] = serve(script)
+    monkeypatch.setattr(session, "WIND_UP_S", 0.1)
+    hooks = Hooks(interrupts=lambda: interrupts if node.bodies(QueueSend) else 0)
+    asyncio.run(session.run_session(LoadPlan(QUEUE, CLUSTER, "run", seconds=60.0, clients=1), hooks))
+    asked = [(body.what, body.arguments["name"]) for body in node.bodies(AdminQuery) if "name" in body.arguments]
+    assert asked == [("create-queue", "load-run-0"), ("delete-queue", "load-run-0")]
 
 
 def test_the_queue_goes_with_its_load(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
