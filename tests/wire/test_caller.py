@@ -18,7 +18,7 @@ from cluster.errors import (
 )
 from cluster.limits import FRAME_BYTES_MAX, PART_BYTES_MAX, PARTS_WINDOW_BYTES, VALUE_BYTES_MAX
 from cluster.wire import caller as module
-from cluster.wire.admin import AdminAnswer, AdminQuery
+from cluster.wire.admin import AdminAnswer, AdminQuery, Draining
 from cluster.wire.caller import OUT_BYTES_MAX, TOGETHER, Caller, Outcome, client_party
 from cluster.wire.frames import (
     ONE_WAYS_MAX,
@@ -150,6 +150,29 @@ def test_a_refusal_has_the_nodes_words() -> None:
     pair.caller.take(pair.now)
     pair.caller.feed(refusal(Overloaded("no room")), pair.now)
     assert pair.caller.error is not None and "no room" in pair.caller.error.message
+
+
+@pytest.mark.parametrize("cut", [3, 1 << 20])
+def test_a_refusal_behind_the_proof_is_one_too(cut: int) -> None:
+    pair = Pair()
+    pair.call(Put("a", b"", "1"))
+    pair.prove()
+    data = refusal(Overloaded("no room"))
+    for part in (data[:cut], data[cut:]):
+        pair.caller.feed(part, pair.now)
+    assert isinstance(pair.caller.error, HandshakeRefused) and "no room" in pair.caller.error.message
+    assert isinstance(pair.outcomes[0], Unreachable), "it was sent, and not read"
+
+
+def test_a_node_that_drains_hears_it_back_behind_what_was_sent() -> None:
+    pair = Pair().prove()
+    id = pair.call(Get("a"))
+    pair.answer(OneWay(Draining(True)))
+    assert pair.caller.draining and not pair.caller.good
+    call, last = pair.say()
+    assert isinstance(call, Request) and call.id == id and last == OneWays([Draining(True)])
+    pair.answer(OneWay(Draining(False)))
+    assert pair.caller.good and pair.say() == []
 
 
 # -- what may be said about a call without an answer
