@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from cluster.queues import sending
-from cluster.queues.rows import CHUNK_BITS, bits_key, decode_bits, parse_item_id, place_of
+from cluster.queues.rows import CHUNK_BITS, bits_key, decode_bits, parse_item_id, partition_of_shard, place_of
 from cluster.replication.mergeable import TABLE_QUEUES
 from tests.simulation.test_queue_node import SOON_S, acked, answer, depth, drain, fleet_with, owners, received, sent
 
@@ -21,6 +21,22 @@ def test_a_giver_that_cannot_keep_what_it_lacks_hides_nothing(seed: int) -> None
         assert not fleet.nodes[giver].store.full
         found = answer(fleet.wait(fleet.receive(giver, "jobs", 10, timeout=5.0)))
         assert [message.body for message in found.messages] == [b"a"]
+
+
+def test_what_cannot_be_repaired_at_an_owner_makes_no_queue_empty(seed: int) -> None:
+    """Its disk is full, which it learns when it is to take what it lacks."""
+    with fleet_with(seed, shards=1) as fleet:
+        giver, _, third = owners(fleet, 0)
+        sent(fleet, giver, b"a")
+        assert len(received(fleet, giver)) == 1
+        node = fleet.nodes[third]
+        [queue] = node.defined.by_name.values()
+        for key, _ in node.queues.looking.rows(queue.id, 0, 100):
+            node.store.put(TABLE_QUEUES, partition_of_shard(queue.id, 0), key, None, None)
+        fleet.world.run_for(0.001)
+        fleet.world.disk(third).full_after(0)
+        found = answer(fleet.wait(fleet.receive(giver, "jobs", 10, timeout=5.0)))
+        assert (found.messages, found.shards_unreachable) == ([], [0])
 
 
 def test_an_owner_whose_disk_is_full_gives_nothing_and_keeps_no_queue_from_being_empty(seed: int) -> None:
