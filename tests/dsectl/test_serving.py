@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from cluster.emulator.home import NODE_LOCK_FILE
+from cluster.emulator.nodelock import NodeLock
 from cluster.emulator.workerspec import WorkerSpec, write_spec
 from cluster.wire.frames import Frame, Request
 from cluster.wire.requests import Call
@@ -27,6 +29,11 @@ def test_a_call_that_finds_nobody_names_the_workers_that_have_ended(home: Path, 
     assert ended.code == 6
     assert "Its workers n1/1, n1/2 are stopped" in ended.err and "`dsectl restart n1/1 n1/2` starts them" in ended.err
     assert "restart" not in run("request", "shoes.look").err
+    lock = NodeLock(folder / "1" / NODE_LOCK_FILE)
+    assert lock.take()
+    found = run("request", "shop.look").err
+    lock.release()
+    assert "Its worker n1/2 is stopped" in found and "`dsectl restart n1/2` starts it" in found
 
 
 def test_names_of_workers_where_they_are_none(home: Path, serve: Serve, run: Run) -> None:

@@ -254,16 +254,26 @@ def test_a_shard_takes_its_part_of_a_full_queue_also_of_batches(seed: int, toget
     """Its part of 5 in two shards is 3, whether 20 come in one send or in 20 of one pass."""
     with fleet_with(seed, 3, shards=2, max_depth=5) as fleet:
         bodies = [b"%d" % number for number in range(20)]
-        sends = [fleet.send("n1", "jobs", some) for some in ([bodies] if together else [[body] for body in bodies])]
-        for one in sends:
-            fleet.wait(one)
-        results = [result for one in sends if isinstance(one.answer, QueueSent) for result in one.answer.results]
-        accepted = [id for id, outcome, *_ in results if outcome in ("ok", "ok-sloppy")]
-        assert len(accepted) == 6 and depth(fleet) == [6, 6, 6]
-        if together:
-            assert {code for *_, (code, _) in results[6:]} == {"queue-full"}
-        acked(fleet, "n2", received(fleet, "n2", 6))
+        for _ in range(2):  # of a shard that nobody has seen, and of one that is empty
+            sends = [fleet.send("n1", "jobs", some) for some in ([bodies] if together else [[body] for body in bodies])]
+            for one in sends:
+                fleet.wait(one)
+            results = [result for one in sends if isinstance(one.answer, QueueSent) for result in one.answer.results]
+            accepted = [id for id, outcome, *_ in results if outcome in ("ok", "ok-sloppy")]
+            assert len(accepted) == 6 and depth(fleet) == [6, 6, 6]
+            if together:
+                assert {code for *_, (code, _) in results[6:]} == {"queue-full"}
+            acked(fleet, "n2", received(fleet, "n2", 6))
         sent(fleet, "n3", b"again", b"and again")
+
+
+def test_a_batch_that_is_larger_than_the_room_is_refused_and_a_smaller_one_is_not(seed: int) -> None:
+    with fleet_with(seed, 3, shards=1, max_depth=3) as fleet:
+        sent(fleet, "n1", b"a", b"b")
+        refused = fleet.wait(fleet.send("n1", "jobs", [b"c", b"d"]))
+        assert isinstance(refused.error, QueueFull)
+        sent(fleet, "n1", b"c")
+        assert depth(fleet) == [3, 3, 3]
 
 
 def test_what_is_sent_after_the_log_refused_some_is_numbered_under_another_name(seed: int) -> None:

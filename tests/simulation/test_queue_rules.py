@@ -60,6 +60,16 @@ def test_an_owner_whose_disk_is_full_gives_nothing_and_keeps_no_queue_from_being
         assert drain(fleet, giver) == []
 
 
+def test_where_the_disks_of_all_owners_are_full_one_gives_all_the_same(seed: int) -> None:
+    with fleet_with(seed, shards=1) as fleet:
+        sent(fleet, "n1", b"a")
+        for name in fleet.nodes:
+            fleet.world.disk(name).full_after(0)
+        fleet.wait(fleet.send("n1", "jobs", [b"b"]))
+        assert all(node.store.full for node in fleet.nodes.values())
+        assert [message.body for message in received(fleet, "n1")] == [b"a"]
+
+
 def test_a_node_whose_disk_is_full_accepts_nothing_while_another_owner_can(seed: int) -> None:
     """It keeps no row, and would need a new name for each."""
     with fleet_with(seed, shards=1) as fleet:
