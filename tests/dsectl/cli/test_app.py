@@ -23,6 +23,7 @@ from dsectl.cli.topics import topics
 from tests.client.fake_node import Peer
 from tests.client.scripts import healthy, refuses
 from tests.dsectl.conftest import Run, Serve
+from tests.dsectl.ui.terminal import TerminalText
 
 Environment = Callable[[], dict[str, str]]
 DSECTL = [sys.executable, "-m", "dsectl"]
@@ -113,6 +114,20 @@ def test_h_is_help(run: Run, words: list[str]) -> None:
 
 def test_what_is_taken_only_to_be_refused_is_not_in_the_usage(run: Run) -> None:
     assert run("watch", "--help").lines[0] == "Usage: dsectl watch [OPTIONS]"
+
+
+def test_errors_break_between_words_and_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "get_terminal_size", lambda descriptor: os.terminal_size((30, 24)))
+    err = TerminalText()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert invoke(["recipe", "nope"], out=io.StringIO(), err=err) == Usage.exit_code
+    assert err.getvalue().splitlines() == [
+        "error: recipe needs one of",
+        "      run, check, list, show,",
+        "      not 'nope'",
+        "help: `dsectl help recipe`",
+        "      lists them.",
+    ]
 
 
 def test_notes_and_errors_stand_behind_what_was_printed_before(monkeypatch: pytest.MonkeyPatch) -> None:

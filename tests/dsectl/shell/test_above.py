@@ -10,20 +10,14 @@ from dsectl.cli.options import Options
 from dsectl.shell.above import HELD_MAX, Above
 from dsectl.ui.screen import Block
 from dsectl.ui.text import Paint
-
-
-class Stream(io.StringIO):
-    """A stream whose descriptor is a terminal for whoever asks."""
-
-    def fileno(self) -> int:
-        return 1
+from tests.dsectl.ui.terminal import TerminalText
 
 
 @pytest.fixture
 def picture(monkeypatch: pytest.MonkeyPatch) -> Block:
     """A picture on a stream of its own, drawn once."""
     monkeypatch.setattr(os, "get_terminal_size", lambda descriptor: os.terminal_size((80, 24)))
-    block = Block(Stream(), Paint(False), transient=True)
+    block = Block(TerminalText(), Paint(False), transient=True)
     block.draw([[("picture", "")]])
     return block
 

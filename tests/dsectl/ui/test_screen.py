@@ -4,28 +4,23 @@ import io
 import os
 import shutil
 import subprocess
+import sys
 
 import pyte
 import pytest
 
-from dsectl.ui.screen import COLUMNS_MAX, Block, page_columns
+from dsectl.ui.screen import COLUMNS_MAX, Block, Screen, is_drawn_on, page_columns
 from dsectl.ui.text import Line, Paint, as_word
-
-
-class Stream(io.StringIO):
-    """A stream whose descriptor is a terminal for whoever asks."""
-
-    def fileno(self) -> int:
-        return 1
+from tests.dsectl.ui.terminal import TerminalText
 
 
 @pytest.fixture
-def out(monkeypatch: pytest.MonkeyPatch) -> Stream:
+def out(monkeypatch: pytest.MonkeyPatch) -> TerminalText:
     monkeypatch.setattr(os, "get_terminal_size", lambda descriptor: os.terminal_size((20, 5)))
-    return Stream()
+    return TerminalText()
 
 
-def seen(out: Stream) -> list[str]:
+def seen(out: TerminalText) -> list[str]:
     """The lines of a terminal of 20 columns and 5 rows that got all that was written."""
     terminal = pyte.Screen(20, 5)
     pyte.Stream(terminal).feed(out.getvalue().replace("\n", "\r\n"))
@@ -36,7 +31,7 @@ def lines(*texts: str) -> list[Line]:
     return [[(text, "good")] for text in texts]
 
 
-def test_a_block_is_drawn_over_the_last_one(out: Stream) -> None:
+def test_a_block_is_drawn_over_the_last_one(out: TerminalText) -> None:
     out.write("before\n")
     with Block(out, Paint(True), transient=False) as block:
         block.draw(lines("one", "two", "three"))
@@ -46,7 +41,7 @@ def test_a_block_is_drawn_over_the_last_one(out: Stream) -> None:
     assert seen(out) == ["before", "four", "a line that is far…", "after", ""]
 
 
-def test_a_transient_block_leaves_nothing(out: Stream) -> None:
+def test_a_transient_block_leaves_nothing(out: TerminalText) -> None:
     out.write("before\n")
     with Block(out, Paint(False), transient=True) as block:
         block.draw(lines("one", "two"))
@@ -54,7 +49,7 @@ def test_a_transient_block_leaves_nothing(out: Stream) -> None:
     assert seen(out) == ["before", "after", "", "", ""]
 
 
-def test_a_block_is_never_higher_than_the_terminal(out: Stream) -> None:
+def test_a_block_is_never_higher_than_the_terminal(out: TerminalText) -> None:
     with Block(out, Paint(False), transient=True) as block:
         for _ in range(3):
             block.draw(lines(*"abcdefgh"))
@@ -87,3 +82,12 @@ def test_a_word_that_is_pasted_into_a_shell_is_the_text(text: str) -> None:
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}
     pasted = subprocess.run(["bash", "-c", f"printf %s {word}"], env=environment, capture_output=True, check=True)
     assert pasted.stdout.decode() == text and word.isprintable()
+
+
+def test_a_screen_is_a_picture_until_it_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal, ours = os.openpty()
+    with open(terminal, "rb"), open(ours) as keyboard:
+        monkeypatch.setattr(sys, "stdin", keyboard)
+        with Screen(io.StringIO()):
+            assert is_drawn_on()
+        assert not is_drawn_on()
