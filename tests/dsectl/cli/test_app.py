@@ -78,6 +78,7 @@ def test_wrong_usage_exits_with_2_and_names_help(run: Run, words: list[str]) -> 
         ("use other", "unknown command 'use'", "-C NAME"),
         ("clear", "unknown command 'clear'", "It works in `dsectl shell`."),
         ("within 5s: get k .value == 1", "unknown command 'within'", "`dsectl shell -c 'within 5s: get cart"),
+        ("within: get k .value == 1", "unknown command 'within:'", "`dsectl shell -c 'within 5s: get cart"),
         ("queue crate jobs", "queue needs one of create", "Did you mean `dsectl queue create`?"),
         ("recipe present quorum", "recipe needs one of run,", "Did you mean `dsectl present`?"),
         ("get a; get b", "unexpected argument: get b", "`;` separates none"),

@@ -6,8 +6,8 @@ import pytest
 
 from dsectl.cli.console import Console
 from dsectl.cli.options import Options
-from dsectl.demo.findings import Findings
-from dsectl.demo.view import LiveTeller
+from dsectl.demo.findings import Findings, judge
+from dsectl.demo.view import LiveTeller, summary_lines
 from dsectl.ui.text import PLAIN, length, painted
 
 
@@ -29,3 +29,11 @@ def test_the_nodes_stay_and_the_newest_of_the_story_is_below_them(nodes: int) ->
     assert any("hints waiting" in one for one in seen) and any("12" in one for one in seen)
     if nodes <= 8:
         assert any("n1, silent" in one for one in seen)
+
+
+def test_the_summary_breaks_between_words_and_hangs() -> None:
+    found = Findings()
+    whole = summary_lines(found, judge(found), PLAIN, None)
+    narrow = summary_lines(found, judge(found), PLAIN, 40)
+    assert " ".join(" ".join(narrow).split()) == " ".join(" ".join(whole).split())
+    assert max(map(len, narrow)) <= 40 and any(line.startswith(" " * 11) for line in narrow[2:4])

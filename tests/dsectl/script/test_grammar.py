@@ -104,6 +104,7 @@ REFUSED = [
     ("expect get k '.value' == x", "a path before it"),
     ("expect get k .value '==' x", "needs a test"),
     ("within 5s get k .value == x", "a duration and a colon"),
+    ("within: 5s: get k .value == x", "within needs a duration and a colon"),
     ("always: get k .value == x", "always needs a duration and a colon"),
     ("within 5: get k .value == x", "invalid duration"),
     ("within 5s: get k .value == x &", "a test does not run in the background"),

@@ -71,6 +71,7 @@ PLACES = [
     ("kill n1 n", ["n1", "n2", "n2/1"]),
     ("drain n1 n", ["n1", "n2"]),
     ("serve a:B --on n1,n", ["n1", "n2"]),
+    ("serve a:B --on n1,r", []),
     ("partition n1,n", ["n1", "n2"]),
     ("partition n1,r", ["rest"]),
     ("slow a", ["all"]),

@@ -136,6 +136,12 @@ def test_without_the_password_nothing_is_said(
     assert answer.headers["www-authenticate"].startswith("Bearer") and not client.session.proven
 
 
+@pytest.mark.parametrize("target", ["*", "/kv/k", "/nowhere"])
+def test_without_the_password_nobody_learns_what_is_allowed(client: FakeClient, target: str) -> None:
+    answer = client.ask("OPTIONS", target, authorization="")
+    assert answer.status == HTTPStatus.UNAUTHORIZED and "allow" not in answer.headers
+
+
 def test_each_request_is_checked_and_the_health_is_open(node: FakeNode, client: FakeClient) -> None:
     assert client.ask("GET", "/health", authorization="").json == {"node": "n1", "cluster": "c"}
     assert not client.session.proven
